@@ -1,0 +1,97 @@
+"""What can go wrong, as one tree of exceptions.
+
+::
+
+    HpsearchError                 exit code 1
+    |-- BadInput                  exit code 2: what was asked cannot be done as asked
+    |   |-- BadStudyFile          a study file that does not parse or does not make sense
+    |   |-- BadData               a data set that is unknown, damaged or too small
+    |   |-- BadSpace              a range, choice list or parameter name that is not usable
+    |   |-- BadStorage            a storage URL or database that cannot be opened
+    |   |-- UnknownSearch         no such search or stage in the database
+    |   |-- StageConflict         the stage exists and says otherwise
+    |   `-- NotEnoughTrials       fewer finished trials than the command needs
+    |-- MissingExtra              an optional dependency is not installed
+    |-- StorageFailure            the database stopped working in the middle of a run
+    |-- DownloadFailure           a download that did not arrive whole
+    `-- Interrupted               exit code 130: Ctrl-C, after everything finished was recorded
+
+The command line prints the message on one line and exits with ``exit_code``. A message says what was
+asked, what is allowed and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HpsearchError(Exception):
+    """The root: every error that hpsearch raises on purpose."""
+
+    exit_code = 1
+
+
+class BadInput(HpsearchError):
+    """What was asked cannot be done as asked."""
+
+    exit_code = 2
+
+
+class BadStudyFile(BadInput):
+    """A study file that does not parse or does not make sense."""
+
+
+class BadData(BadInput):
+    """A data set that is unknown, damaged or too small for what is asked of it."""
+
+
+class BadSpace(BadInput):
+    """A range, a list of choices or a parameter name that is not usable."""
+
+
+class BadStorage(BadInput):
+    """A storage URL or a database that cannot be opened."""
+
+
+class UnknownSearch(BadInput):
+    """No such search or stage in the database."""
+
+
+class StageConflict(BadInput):
+    """The stage exists already and says otherwise."""
+
+
+class NotEnoughTrials(BadInput):
+    """Fewer finished trials than the command needs."""
+
+
+class MissingExtra(HpsearchError):
+    """An optional dependency is not installed."""
+
+
+class StorageFailure(HpsearchError):
+    """The database stopped working in the middle of a run."""
+
+
+class DownloadFailure(HpsearchError):
+    """A download did not arrive whole, or not at all."""
+
+
+class Interrupted(HpsearchError):
+    """Ctrl-C or SIGTERM, after everything that was finished had been recorded."""
+
+    exit_code = 130
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known name is meant: ``"; did you mean 'lr'? known: lr, momentum"``.
+
+    Args:
+        name: What was asked for.
+        known: What there is.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    guess = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"{guess} known: {', '.join(names) or '(none)'}"

@@ -1,0 +1,130 @@
+"""Frozen records that cross rooms: a stage, a trial, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from hpsearch.space import Space, Value
+
+Direction: TypeAlias = Literal["maximize", "minimize"]
+
+VALIDATION_LOSS = "validation_loss"
+"""The trial attribute that breaks ties of the score: the validation loss at the scored epoch."""
+REASON = "reason"
+"""The trial attribute that says why a trial failed."""
+CURVES = "curves"
+"""The trial attribute with the learning curves beyond the score's own (which are intermediate values)."""
+SECONDS = "seconds"
+"""The trial attribute with the trial's share of its batch's time, in seconds."""
+
+
+def stage_name(search: str, number: int) -> str:
+    """The name of a stage's Optuna study: ``mnist/stage-01``."""
+    return f"{search}/stage-{number:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One round of the workflow in fixed ranges: one Optuna study.
+
+    Args:
+        study_id: The study's key in the database.
+        search: Name of the search, as in the study file.
+        number: 1 for the first stage.
+        direction: Whether a higher or a lower score is better.
+        seed: What every draw of the stage's trials derives from.
+        space: The ranges.
+        study_file: The whole resolved study file, as plain data.
+        parent: Number of the stage that this one was narrowed from, or None.
+        rule: How the ranges came about: the narrowing's options and evidence; empty for stage 1.
+        trials_used: Numbers of the parent's trials that the narrowing used, best first.
+        fingerprint: sha256 of the training and validation arrays, or empty before the first run.
+        versions: Versions of hpsearch, NumPy and Optuna that made the stage.
+    """
+
+    study_id: int
+    search: str
+    number: int
+    direction: Direction
+    seed: int
+    space: Space
+    study_file: Mapping[str, Any]
+    parent: int | None = None
+    rule: Mapping[str, Any] = field(default_factory=dict)
+    trials_used: tuple[int, ...] = ()
+    fingerprint: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the stage's Optuna study."""
+        return stage_name(self.search, self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A claimed trial: one draw of the hyperparameters, to be evaluated.
+
+    Args:
+        trial_id: The trial's key in the database.
+        number: 0 for the stage's first trial.
+        params: The drawn values by parameter name.
+    """
+
+    trial_id: int
+    number: int
+    params: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One point of a running trial's learning curve.
+
+    Args:
+        number: The trial's number.
+        step: Epoch, from 1.
+        value: The score at that epoch.
+    """
+
+    number: int
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A trial that ended with a score.
+
+    Args:
+        number: The trial's number.
+        score: The objective value; always finite.
+        intermediate: The score after each epoch, from epoch 1.
+        attributes: What else is worth keeping, as JSON-able data.
+    """
+
+    number: int
+    score: float
+    intermediate: tuple[float, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A trial that ended without a score: it diverged, or its evaluation broke.
+
+    Args:
+        number: The trial's number.
+        reason: Why, in words for people.
+        intermediate: The score after each epoch before the failure, from epoch 1.
+        attributes: What else is worth keeping, as JSON-able data.
+    """
+
+    number: int
+    reason: str
+    intermediate: tuple[float, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+Outcome: TypeAlias = Completed | Failed

@@ -1,0 +1,240 @@
+"""Hyperparameters and their ranges: the search space, and its two other forms (mappings and Optuna's).
+
+A range is on its parameter's *own scale*: ``log10`` of the value where ``log`` is set, the value itself
+otherwise. Narrowing, evidence and edges are computed there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from hpsearch.errors import BadSpace, nearest
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Value: TypeAlias = float | int | str | bool
+"""A hyperparameter's value."""
+
+
+def _check_bounds(
+    kind: str, low: float, high: float, *, log: bool, limit: tuple[float, float] | None
+) -> None:
+    for side, bound in (("low", low), ("high", high)):
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+            raise BadSpace(f"{side} = {bound!r} is not a finite number; give a number")
+    if low >= high:
+        raise BadSpace(f"low = {low!r} is not below high = {high!r}; a range needs low < high")
+    if log and low <= 0:
+        raise BadSpace(f"low = {low!r} on a log scale; a log range must lie above 0")
+    if kind == "int":
+        for side, bound in (("low", low), ("high", high)):
+            if bound != int(bound):
+                raise BadSpace(f"{side} = {bound!r} of an int range; give a whole number")
+    if limit is not None and not (limit[0] <= low and high <= limit[1]):
+        raise BadSpace(
+            f"limit = [{limit[0]!r}, {limit[1]!r}] does not contain the range [{low!r}, {high!r}]; "
+            "a limit bounds how far --expand may move the range"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    """A real-valued hyperparameter.
+
+    Args:
+        low: Lower bound.
+        high: Upper bound, above ``low``.
+        log: Draw uniformly in ``log10`` of the value.
+        limit: How far ``narrow --expand`` may move the bounds, as (lowest, highest).
+
+    Raises:
+        BadSpace: The bounds do not make a range.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    limit: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        _check_bounds("float", self.low, self.high, log=self.log, limit=self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """A whole-numbered hyperparameter.
+
+    Args:
+        low: Lower bound, included.
+        high: Upper bound, included.
+        log: Draw uniformly in ``log10`` of the value.
+        step: Distance of neighbouring values; 1 on a log scale.
+        limit: How far ``narrow --expand`` may move the bounds, as (lowest, highest).
+
+    Raises:
+        BadSpace: The bounds do not make a range, or the step does not fit it.
+    """
+
+    low: int
+    high: int
+    log: bool = False
+    step: int = 1
+    limit: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        _check_bounds("int", self.low, self.high, log=self.log, limit=self.limit)
+        if self.step < 1:
+            raise BadSpace(f"step = {self.step}; a step is at least 1")
+        if self.log and self.step != 1:
+            raise BadSpace(f"step = {self.step} on a log scale; a log range of ints has step 1")
+        if (self.high - self.low) % self.step:
+            raise BadSpace(
+                f"step = {self.step} does not divide high - low = {self.high - self.low}; "
+                f"make high {self.high - (self.high - self.low) % self.step}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Categorical:
+    """A hyperparameter with a list of choices.
+
+    Args:
+        choices: Two or more different values (one is allowed once narrowing has left one).
+
+    Raises:
+        BadSpace: No choices, or a choice given twice.
+    """
+
+    choices: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        if not self.choices:
+            raise BadSpace("choices = []; give at least one choice")
+        for i, choice in enumerate(self.choices):
+            if not isinstance(choice, str | bool | int | float):
+                raise BadSpace(f"choice {choice!r} is not a string, number or boolean")
+            # 1 == True and 1 == 1.0 in Python and in Optuna's index look-up, so they count as one choice.
+            if choice in self.choices[:i]:
+                raise BadSpace(f"choice {choice!r} is repeated; each choice may stand once")
+
+
+Parameter: TypeAlias = Float | Int | Categorical
+Space: TypeAlias = Mapping[str, Parameter]
+"""Parameters by name, in the order of the study file."""
+
+_KEYS = {
+    "float": ("low", "high", "log", "limit"),
+    "int": ("low", "high", "log", "step", "limit"),
+    "categorical": ("choices",),
+}
+
+
+def to_scale(parameter: Float | Int, value: float) -> float:
+    """A value on its parameter's own scale: ``log10`` where the range is logarithmic."""
+    return math.log10(value) if parameter.log else float(value)
+
+
+def from_scale(parameter: Float | Int, position: float) -> float:
+    """The inverse of `to_scale`."""
+    return float(10.0**position) if parameter.log else position
+
+
+def parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
+    """A parameter as plain data, as it stands in a study file and in a stage's attributes."""
+    match parameter:
+        case Categorical(choices):
+            return {"type": "categorical", "choices": list(choices)}
+        case Float() | Int():
+            kind = "float" if isinstance(parameter, Float) else "int"
+            plain: dict[str, Any] = {
+                "type": kind,
+                "low": parameter.low,
+                "high": parameter.high,
+                "log": parameter.log,
+            }
+            if isinstance(parameter, Int):
+                plain["step"] = parameter.step
+            if parameter.limit is not None:
+                plain["limit"] = list(parameter.limit)
+            return plain
+
+
+def parameter_from_dict(plain: Mapping[str, Any], *, default_type: str = "float") -> Parameter:
+    """A parameter from plain data; the inverse of `parameter_to_dict`.
+
+    Args:
+        plain: ``type`` (float, int or categorical) and the keys of that type. Without ``type``, a mapping
+            with ``choices`` is categorical and any other is of ``default_type``.
+        default_type: ``"float"`` or ``"int"``: the type of the hyperparameter that the range is for.
+
+    Raises:
+        BadSpace: An unknown type or key, a missing key, or values that make no range.
+    """
+    keys = dict(plain)
+    kind = keys.pop("type", "categorical" if "choices" in keys else default_type)
+    if kind not in _KEYS:
+        raise BadSpace(f"type = {kind!r}{nearest(str(kind), _KEYS)}")
+    for key in keys:
+        if key not in _KEYS[kind]:
+            raise BadSpace(f"{key!r} is not a key of a parameter of type {kind}{nearest(key, _KEYS[kind])}")
+    required = ("choices",) if kind == "categorical" else ("low", "high")
+    for key in required:
+        if key not in keys:
+            raise BadSpace(f"{key!r} is missing; a parameter of type {kind} needs {' and '.join(required)}")
+    if kind == "categorical":
+        if not isinstance(keys["choices"], list | tuple):
+            raise BadSpace(f"choices = {keys['choices']!r}; give a list")
+        return Categorical(tuple(keys["choices"]))
+    if not isinstance(keys.get("log", False), bool):
+        raise BadSpace(f"log = {keys['log']!r}; give true or false")
+    limit = keys.get("limit")
+    if limit is not None:
+        if not isinstance(limit, list | tuple) or len(limit) != 2:
+            raise BadSpace(f"limit = {limit!r}; give [lowest, highest]")
+        keys["limit"] = tuple(limit)
+    _check_bounds(kind, keys["low"], keys["high"], log=keys.get("log", False), limit=None)
+    if kind == "float":
+        return Float(float(keys["low"]), float(keys["high"]), keys.get("log", False), keys.get("limit"))
+    step = keys.get("step", 1)
+    if isinstance(step, bool) or not isinstance(step, int):
+        raise BadSpace(f"step = {step!r}; give a whole number")
+    return Int(int(keys["low"]), int(keys["high"]), keys.get("log", False), step, keys.get("limit"))
+
+
+def space_to_dict(space: Space) -> dict[str, dict[str, Any]]:
+    """A space as plain data."""
+    return {name: parameter_to_dict(parameter) for name, parameter in space.items()}
+
+
+def space_from_dict(plain: Mapping[str, Mapping[str, Any]]) -> dict[str, Parameter]:
+    """A space from plain data; the inverse of `space_to_dict`."""
+    return {name: parameter_from_dict(parameter) for name, parameter in plain.items()}
+
+
+def to_distribution(parameter: Parameter) -> BaseDistribution:
+    """The same range as one of Optuna's distributions."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match parameter:
+        case Float(low, high, log):
+            return FloatDistribution(low, high, log=log)
+        case Int(low, high, log, step):
+            return IntDistribution(low, high, log=log, step=step)
+        case Categorical(choices):
+            return CategoricalDistribution(choices)
+
+
+def describe(parameter: Parameter) -> str:
+    """A range for people: ``0.002 .. 0.01 (log)`` or ``{relu, tanh}``."""
+    match parameter:
+        case Categorical(choices):
+            return "{" + ", ".join(map(str, choices)) + "}"
+        case Float(low, high, log):
+            return f"{low:.4g} .. {high:.4g}{' (log)' if log else ''}"
+        case Int(low, high, log, step):
+            note = " (log)" if log else f" (step {step})" if step > 1 else ""
+            return f"{low} .. {high}{note}"
