@@ -1,0 +1,159 @@
+"""``hpsearch data``: which data sets there are, downloading one, and looking at one."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.data import Dataset
+
+app = typer.Typer(help="List, download and look at data sets.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of data sets; before $HPSEARCH_DATA and the cache.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
+
+
+@app.command("list")
+def list_data_sets(data_dir: DataDir = None, output: FormatOption = Format.table) -> None:
+    """List the data sets that have a name, and whether they are here."""
+    from hpsearch.data import KNOWN, whereabouts
+
+    rows: list[dict[str, object]] = []
+    for name, known in KNOWN.items():
+        where = whereabouts(name, data_dir)
+        rows.append(
+            {
+                "name": name,
+                "images": known.images,
+                "test_images": known.test_images,
+                "shape": "x".join(map(str, known.shape)),
+                "classes": known.classes,
+                "here": where is not None,
+                "where": known.missing if where is None else where,
+            }
+        )
+    _print_rows(rows, output)
+
+
+@app.command("fetch")
+def fetch_data_set(
+    name: Annotated[str, typer.Argument(help="mnist or fashion-mnist.")],
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Put it into the subfolder NAME of this folder.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", hidden=True, help="Download from a mirror.")
+    ] = None,
+) -> None:
+    """Download a data set; a download that broke off is continued."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+
+    from hpsearch.data import fetch
+
+    bars: dict[str, TaskID] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    # On stderr, so that stdout holds the folder and nothing else.
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def advance(file: str, here: int, size: int | None) -> None:
+            if file not in bars:
+                bars[file] = progress.add_task(file, total=size)
+            progress.update(bars[file], completed=here, total=size)
+
+        folder = fetch(name, data_dir=data_dir, base_url=base_url, progress=advance)
+    typer.echo(f"{name} is in {folder}")
+
+
+@app.command("show")
+def show_data_set(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME_OR_PATH", help="A name, a file or a folder of IDX files.")
+    ],
+    label: Annotated[str | None, typer.Option(help="The column of the labels in a table.")] = None,
+    data_dir: DataDir = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Show how many examples a data set has, their shape, and how many of each class."""
+    from hpsearch.data import KNOWN, load
+
+    # What looks like a path is one; any other word is a name, so that a misspelt name is answered as such.
+    path = Path(what)
+    is_path = what not in KNOWN and (bool(path.suffix) or os.sep in what or path.exists())
+    dataset = load(path=path, label=label) if is_path else load(what, label=label, data_dir=data_dir)
+    if output is Format.table:
+        test = "" if dataset.x_test is None else f" and {len(dataset.x_test)} of its own test part"
+        typer.echo(f"{dataset.name} ({dataset.source})")
+        typer.echo(f"{len(dataset.x)} examples{test}, each of shape {_shape(dataset)}, {dataset.x.dtype}")
+        typer.echo(f"{dataset.classes} classes")
+    _print_rows(_class_rows(dataset), output)
+
+
+def _shape(dataset: Dataset) -> str:
+    return "x".join(str(n) for n in dataset.x.shape[1:])
+
+
+def _class_rows(dataset: Dataset) -> list[dict[str, object]]:
+    import numpy as np
+
+    counts = np.bincount(dataset.labels, minlength=dataset.classes)
+    test_labels = np.array([], dtype=np.int64) if dataset.labels_test is None else dataset.labels_test
+    test_counts = np.bincount(test_labels, minlength=dataset.classes)
+    return [
+        {"class": name, "examples": int(count), "test_examples": int(test_count)}
+        for name, count, test_count in zip(dataset.class_names, counts, test_counts, strict=True)
+    ]
+
+
+def _print_rows(rows: Sequence[dict[str, object]], output: Format) -> None:
+    match output:
+        case Format.json:
+            import json
+
+            typer.echo(json.dumps(list(rows), indent=2))
+        case Format.csv:
+            import csv
+            import io
+
+            text = io.StringIO()
+            writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            typer.echo(text.getvalue(), nl=False)
+        case Format.table:
+            from rich.box import SIMPLE_HEAD
+            from rich.console import Console
+            from rich.markup import escape
+            from rich.table import Table
+
+            table = Table(box=SIMPLE_HEAD)
+            for name, value in rows[0].items():
+                number = isinstance(value, int) and not isinstance(value, bool)
+                table.add_column(
+                    name.replace("_", " "), justify="right" if number else "left", overflow="fold"
+                )
+            for row in rows:
+                table.add_row(*(escape(_cell(value)) for value in row.values()))
+            Console().print(table)
+
+
+def _cell(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

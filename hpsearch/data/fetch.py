@@ -1,0 +1,132 @@
+"""Downloading data sets: checked against known hashes, continued where they broke off, never half there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from hpsearch.data.datasets import KNOWN, cache_folder
+from hpsearch.errors import BadData, DownloadFailure, MissingExtra, nearest
+
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""Told the file's name, the bytes of it that are here, and its size where the server says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a data set can be had.
+
+    Args:
+        url: The folder of its files, with a slash at the end.
+        files: sha256 of each file by its name.
+    """
+
+    url: str
+    files: dict[str, str]
+
+
+SOURCES = {
+    "mnist": Source(
+        # PyTorch's copy; the original address often refuses.
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        {
+            "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        },
+    ),
+    "fashion-mnist": Source(
+        # Its publisher's own, without TLS; the hashes keep it honest.
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        {
+            "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        },
+    ),
+}
+"""What can be downloaded."""
+
+
+def fetch(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    base_url: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Download a data set; what is there already, whole, is not downloaded again.
+
+    A transfer that breaks off leaves ``<file>.part`` behind, and the next call continues it.
+
+    Args:
+        name: One of `SOURCES`.
+        data_dir: Put the files into its subfolder ``name``; into the user's cache without it.
+        base_url: Another folder to download the same files from (a mirror).
+        progress: Called as bytes arrive.
+
+    Returns:
+        The folder with the files.
+
+    Raises:
+        BadData: The name is unknown or nothing to download.
+        DownloadFailure: A file did not arrive, not whole, or is another one than expected.
+        MissingExtra: pooch is not installed.
+    """
+    if name not in SOURCES:
+        if name in KNOWN:
+            giver = "hpsearch" if name == "mnist-10k" else "scikit-learn"
+            raise BadData(f"{name} is not downloaded: it comes with {giver}")
+        raise BadData(f"no data set {name!r} to fetch{nearest(name, SOURCES)}")
+    source = SOURCES[name]
+    base = source.url if base_url is None else base_url.rstrip("/") + "/"
+    if not base.startswith(("http://", "https://")):
+        raise BadData(f"base_url = {base_url!r}; give an address that begins with http:// or https://")
+    folder = cache_folder(name) if data_dir is None else data_dir.expanduser() / name
+    try:
+        for file, sha256 in source.files.items():
+            _fetch_file(base + file, folder, file, sha256, progress)
+    except OSError as error:
+        raise DownloadFailure(f"cannot write to {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def _fetch_file(url: str, folder: Path, file: str, sha256: str, progress: Progress | None) -> None:
+    try:
+        import pooch
+    except ImportError as error:
+        raise MissingExtra('downloading needs pooch; pip install "hpsearch[data]"') from error
+
+    from hpsearch.data.resuming import Resuming, TransferError, WrongFileError
+
+    folder.mkdir(parents=True, exist_ok=True)
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # it would name each file on stderr
+    try:
+        # pooch downloads only what is not there with this hash, and renames only what has it.
+        pooch.retrieve(
+            url,
+            f"sha256:{sha256}",
+            fname=file,
+            path=folder,
+            downloader=Resuming(folder, file, sha256, progress),
+        )
+    except TransferError as error:
+        kept = f"; {error.kept} bytes are kept, and the next try continues there" if error.kept else ""
+        raise DownloadFailure(
+            f"could not reach {url}: {error.reason}{kept}; check the connection or put the four files "
+            f"into {folder}"
+        ) from error
+    except WrongFileError as error:
+        raise DownloadFailure(
+            f"{file} from {url} is another file than it should be, and is deleted: expected sha256 "
+            f"{sha256}, got {error.got}; try again, or put the right file into {folder}"
+        ) from error
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,236 @@
+"""Cutting a data set into train, validation and test: disjoint, shuffled, and the same for the same seed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsearch.errors import BadData
+
+if TYPE_CHECKING:
+    from hpsearch.data.datasets import Dataset
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """What a search may read of a data set: its training and validation examples.
+
+    Args:
+        x_train: (n, D) features; grey levels are scaled to 0..1.
+        y_train: (n,) classes.
+        x_validation: (m, D) features.
+        y_validation: (m,) classes.
+        classes: How many classes the data set has, seen in these examples or not.
+        fingerprint: sha256 over type, shape and bytes of the four arrays, in hexadecimal.
+    """
+
+    x_train: Floats
+    y_train: Labels
+    x_validation: Floats
+    y_validation: Labels
+    classes: int
+    fingerprint: str
+
+
+def split(
+    dataset: Dataset,
+    *,
+    train: int | float,
+    validation: int | float,
+    test: int | float | None = None,
+    seed: int,
+    stratify: bool = False,
+) -> Split:
+    """The training and validation examples; the test examples are left alone (`test_part` takes them).
+
+    The data set is shuffled, then train is taken from the front, validation behind it and test behind
+    that, so how large test is changes neither of the others.
+
+    Args:
+        dataset: What to cut.
+        train: How many examples, or which fraction of the data set (in (0, 1), rounded down).
+        validation: Likewise.
+        test: Likewise, 0 allowed; None takes the whole of the data set's own test part, if there is one.
+            With an own test part, the number or fraction is of that.
+        seed: Of the shuffling.
+        stratify: Give each split the data set's proportion of every class.
+
+    Raises:
+        BadData: More examples asked than there are, none asked, or too few of a class to stratify.
+    """
+    train_rows, validation_rows, _ = _rows(dataset, train, validation, test, seed, stratify)
+    x_train, y_train = _take(dataset.x, dataset.labels, train_rows)
+    x_validation, y_validation = _take(dataset.x, dataset.labels, validation_rows)
+    return Split(
+        x_train,
+        y_train,
+        x_validation,
+        y_validation,
+        dataset.classes,
+        _fingerprint(x_train, y_train, x_validation, y_validation),
+    )
+
+
+def test_part(
+    dataset: Dataset,
+    *,
+    train: int | float,
+    validation: int | float,
+    test: int | float | None = None,  # noqa: PT028 - the name makes ruff think of a test function
+    seed: int,
+    stratify: bool = False,  # noqa: PT028
+) -> tuple[Floats, Labels]:
+    """The test examples that belong to `split` with the same arguments. Only a final evaluation calls this.
+
+    Args:
+        dataset: What to cut.
+        train: As for `split`.
+        validation: As for `split`.
+        test: As for `split`.
+        seed: As for `split`.
+        stratify: As for `split`.
+
+    Returns:
+        x (t, D) and y (t,); t is 0 where no test is asked and the data set has no test part of its own.
+
+    Raises:
+        BadData: As for `split`.
+    """
+    *_, test_rows = _rows(dataset, train, validation, test, seed, stratify)
+    if dataset.x_test is not None and dataset.labels_test is not None:
+        return _take(dataset.x_test, dataset.labels_test, test_rows)
+    return _take(dataset.x, dataset.labels, test_rows)
+
+
+# pytest would collect a public function of this name from any test file that imports it.
+test_part.__test__ = False  # type: ignore[attr-defined]
+
+
+def _rows(
+    dataset: Dataset,
+    train: int | float,
+    validation: int | float,
+    test: int | float | None,
+    seed: int,
+    stratify: bool,
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Row numbers of train, validation and test; the last in the own test part where there is one."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise BadData(f"seed = {seed!r}; give a whole number from 0")
+    there, own = len(dataset.x), None if dataset.labels_test is None else len(dataset.labels_test)
+    n_train = _count("train", train, there)
+    n_validation = _count("validation", validation, there)
+    unit = "images" if dataset.x.ndim > 2 else "examples"
+    if own is None:
+        n_test = 0 if test is None else _count("test", test, there, zero=True)
+    else:
+        n_test = own if test is None else _count("test", test, own, zero=True)
+        if n_test > own:
+            raise BadData(
+                f"test = {n_test} {unit} asked, the test part of {dataset.name} has {own}; ask for fewer"
+            )
+    sizes = [n_train, n_validation, n_test if own is None else 0]
+    if sum(sizes) > there:
+        what = "train + validation + test" if sizes[2] else "train + validation"
+        raise BadData(f"{what} = {sum(sizes)} {unit} asked, {dataset.name} has {there}; ask for fewer")
+    order = np.random.default_rng(seed).permutation(there)
+    train_rows, validation_rows, test_rows = _cut(dataset, dataset.labels, order, sizes, stratify)
+    if own is None or dataset.labels_test is None:
+        return train_rows, validation_rows, test_rows
+    if n_test == own:
+        return train_rows, validation_rows, np.arange(own)
+    order = np.random.default_rng(seed).permutation(own)
+    (test_rows,) = _cut(dataset, dataset.labels_test, order, [n_test], stratify)
+    return train_rows, validation_rows, test_rows
+
+
+def _count(what: str, asked: int | float, there: int, *, zero: bool = False) -> int:
+    if isinstance(asked, bool) or not isinstance(asked, int | float | np.integer | np.floating):
+        raise BadData(f"{what} = {asked!r}; give a count or a fraction between 0 and 1")
+    if isinstance(asked, int | np.integer):
+        if asked < (0 if zero else 1):
+            raise BadData(f"{what} = {asked}; give a count of at least {0 if zero else 1}, or a fraction")
+        return int(asked)
+    if not 0 < asked < 1:
+        whole = f" (for a count write {int(asked)})" if asked >= 1 and float(asked).is_integer() else ""
+        raise BadData(f"{what} = {asked}; a fraction lies between 0 and 1{whole}")
+    # Down, so that fractions of sum 1 always fit; the small term because 0.29 * 100 is 28.999999999999996.
+    count = int(float(asked) * there + 1e-9)
+    if not count:
+        raise BadData(f"{what} = {asked} of {there} is less than one example; ask for more")
+    return count
+
+
+def _cut(
+    dataset: Dataset, labels: Labels, order: npt.NDArray[np.intp], sizes: list[int], stratify: bool
+) -> list[npt.NDArray[np.intp]]:
+    """Rows of consecutive splits, each in the shuffled order."""
+    if not stratify:
+        ends = np.cumsum(sizes)
+        return [order[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    shuffled = labels[order]
+    members = [np.flatnonzero(shuffled == k) for k in range(dataset.classes)]  # positions in order
+    left = np.array([len(positions) for positions in members])
+    taken = np.zeros_like(left)
+    parts = []
+    for size in sizes:
+        counts = proportional(size, left)
+        if size and not counts.all():
+            k = int(counts.argmin())
+            raise BadData(
+                f"stratify: class {dataset.class_names[k]!r} has {len(members[k])} of {len(labels)} examples "
+                f"of {dataset.name}, too few for a split of {size}; ask for more or leave stratify out"
+            )
+        chosen = [m[t : t + c] for m, t, c in zip(members, taken, counts, strict=True)]
+        parts.append(order[np.sort(np.concatenate(chosen))])
+        taken, left = taken + counts, left - counts
+    return parts
+
+
+def proportional(size: int, members: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """How many of each class make a split of exactly ``size``: the largest-remainder method.
+
+    A class gets its share rounded down, and those with the largest remainders get one more, the lower class
+    first among equals. What one split leaves is what the next one shares out, so no class runs out.
+
+    Args:
+        size: Of the split; at most the sum of ``members``.
+        members: (C,) how many examples of each class are there.
+
+    Returns:
+        (C,) counts of sum ``size``, each within 1 of ``size * members / sum(members)``.
+    """
+    total = int(members.sum())
+    if not total:
+        return np.zeros_like(members)
+    # Whole numbers throughout: remainders that are equal must compare as equal.
+    counts, remainders = np.divmod(size * members, total)
+    more = np.argsort(-remainders, kind="stable")[: size - int(counts.sum())]
+    counts[more] += 1
+    return counts
+
+
+def _take(x: npt.NDArray[Any], labels: Labels, rows: npt.NDArray[np.intp]) -> tuple[Floats, Labels]:
+    """Features (n, D) as float32, grey levels scaled to 0..1, and classes (n,)."""
+    width = int(np.prod(x.shape[1:]))
+    taken = np.ascontiguousarray(x[rows].reshape(len(rows), width), dtype=np.float32)
+    if x.dtype == np.uint8:
+        taken /= np.float32(255)
+    return taken, labels[rows].astype(np.int64)
+
+
+def _fingerprint(*arrays: npt.NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        # Little-endian by name, so that a big-endian machine would find the same digest.
+        plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        digest.update(f"{plain.dtype.str}{plain.shape}".encode())
+        digest.update(plain.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,109 @@
+"""The seam between the runner and whatever evaluates batches of trials."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from hpsearch.records import Outcome, Report, Trial
+
+FLUSH_S = 1.0
+"""Points of learning curves leave an executor at most this long after their epoch's end, in seconds."""
+
+
+class Evaluates(Protocol):
+    """What an executor is given to call; see `hpsearch.objectives.base.Objective`."""
+
+    def evaluate(self, trials: Sequence[Trial]) -> Iterator[Sequence[Report | Outcome]]:
+        """Evaluate trials together: points of curves as they come, and exactly one outcome for each trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Trials to be evaluated together.
+
+    Args:
+        key: Tells batches apart.
+        trials: The trials.
+        attempt: 1 for the first time.
+    """
+
+    key: int
+    trials: tuple[Trial, ...]
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Points of the learning curves of trials that are still running."""
+
+    reports: tuple[Report, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A batch came back."""
+
+    batch: Batch
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A batch did not come back: its worker died, or its evaluation raised."""
+
+    batch: Batch
+    reason: str
+
+
+Event: TypeAlias = Progress | Done | Lost
+
+
+class Executor(Protocol):
+    """Evaluates batches. Workers never touch the database."""
+
+    slots: int
+    """How many batches are evaluated at a time."""
+
+    @property
+    def free(self) -> int:
+        """How many batches may be submitted now."""
+
+    def submit(self, batch: Batch) -> None:
+        """Begin a batch. Only while `free` is above 0."""
+
+    def wait(self, timeout: float) -> list[Event]:
+        """What has happened since the last call; blocks up to ``timeout`` seconds for the first event."""
+
+    def close(self, *, kill: bool = False) -> None:
+        """End the workers. With ``kill``, batches in flight are dropped at once."""
+
+
+def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost | None]:
+    """Evaluate a batch: its progress at most every `FLUSH_S`, then `Done`, or `Lost` with the error's text.
+
+    Yields None in between, at every point where the caller may do something else.
+    """
+    outcomes: list[Outcome] = []
+    reports: list[Report] = []
+    flushed = time.monotonic()
+    try:
+        for items in objective.evaluate(batch.trials):
+            reports += [item for item in items if isinstance(item, Report)]
+            outcomes += [item for item in items if not isinstance(item, Report)]
+            if reports and time.monotonic() - flushed >= FLUSH_S:
+                yield Progress(tuple(reports))
+                reports = []
+                flushed = time.monotonic()
+            else:
+                yield None
+    except Exception as error:  # whatever an objective raises is its trials' failure, not the runner's
+        yield Lost(batch, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return
+    missing = {trial.number for trial in batch.trials} - {outcome.number for outcome in outcomes}
+    if missing:
+        yield Lost(batch, f"the objective gave no outcome for trials {sorted(missing)}")
+        return
+    yield Done(batch, tuple(outcomes))

@@ -1,0 +1,52 @@
+"""Batches in this process, one at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import final
+
+from hpsearch.executors.base import Batch, Evaluates, Event, drive
+
+
+@final
+class InlineExecutor:
+    """Evaluates batches where it stands: nothing to start, easy to debug.
+
+    `wait` works on the batch until its timeout, so that the caller keeps writing curves and hears Ctrl-C.
+
+    Args:
+        objective: What evaluates a batch.
+    """
+
+    slots = 1
+
+    def __init__(self, objective: Evaluates) -> None:
+        self._objective = objective
+        self._running: Iterator[Event | None] | None = None
+
+    @property
+    def free(self) -> int:
+        """1 while no batch is under way."""
+        return 0 if self._running is not None else 1
+
+    def submit(self, batch: Batch) -> None:
+        """Begin a batch; the work is done in `wait`."""
+        self._running = drive(self._objective, batch)
+
+    def wait(self, timeout: float) -> list[Event]:
+        """Work on the batch until there is an event or the time is over."""
+        until = time.monotonic() + timeout
+        while self._running is not None:
+            event = next(self._running, None)
+            if event is not None:
+                if not hasattr(event, "reports"):
+                    self._running = None
+                return [event]
+            if time.monotonic() >= until:
+                break
+        return []
+
+    def close(self, *, kill: bool = False) -> None:
+        """Drop the batch under way, if any."""
+        self._running = None

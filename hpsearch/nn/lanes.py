@@ -1,0 +1,84 @@
+"""What every lane has to itself: its random generators, and memory laid out alike for each lane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.errors import BadInput, nearest
+
+Floats: TypeAlias = NDArray[np.floating[Any]]
+"""An array of float32, or of float64 in the mode that checks gradients."""
+Indices: TypeAlias = NDArray[np.intp]
+
+_ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+_T = TypeVar("_T", bound=Callable[..., Any])
+
+
+class Purpose(IntEnum):
+    """What a generator is for. The numbers are part of every seed: never renumber them."""
+
+    WEIGHTS = 0
+    ORDER = 1
+    DROPOUT = 2
+
+
+def lane_rng(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
+    """The generator of one trial for one purpose, from identity alone and never from order.
+
+    Args:
+        seed: The stage's seed, 0 or above.
+        number: The trial's number in its stage, from 0.
+        purpose: What the numbers are drawn for; each purpose has a stream of its own.
+
+    Raises:
+        BadInput: A seed or number below 0.
+    """
+    if seed < 0 or number < 0:
+        raise BadInput(f"seed = {seed}, trial number = {number}; both must be 0 or above")
+    return np.random.default_rng([seed, number, int(purpose)])
+
+
+def padded(count: int, dtype: np.dtype[Any]) -> int:
+    """The number of elements, at least ``count``, that fills whole cache lines."""
+    step = _ALIGNMENT // dtype.itemsize
+    return -(-count // step) * step
+
+
+def lane_array(lanes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros of shape ``(lanes, *shape)`` in which every lane starts on a cache line.
+
+    Alignment and inner strides are then the same for each lane, whatever its place and however many
+    neighbours it has, so that no kernel has a reason to add up one lane in another order.
+
+    Args:
+        lanes: K.
+        shape: The shape of one lane.
+        dtype: The type of the elements.
+    """
+    stride = padded(math.prod(shape), dtype) * dtype.itemsize
+    memory = np.zeros(lanes * stride + _ALIGNMENT, dtype=np.uint8)
+    offset = -memory.ctypes.data % _ALIGNMENT
+    inner = tuple(math.prod(shape[axis + 1 :]) * dtype.itemsize for axis in range(len(shape)))
+    return np.ndarray((lanes, *shape), dtype, memory.data, offset, (stride, *inner))
+
+
+def look_up(registry: Mapping[str, _T], name: str, what: str) -> _T:
+    """The registry's entry of that name.
+
+    Args:
+        registry: Factories by name.
+        name: What was asked for.
+        what: What the registry holds, for the message.
+
+    Raises:
+        BadInput: No such name.
+    """
+    if name not in registry:
+        raise BadInput(f"no {what} {name!r}{nearest(name, registry)}")
+    return registry[name]

@@ -1,0 +1,229 @@
+"""What a stage's trials say about one parameter: does it matter, and does the score still rise at a bound?
+
+Everything is measured against one hypothesis: *the parameter does not matter*. Then the best k trials are
+k draws like any others, so whatever their values show has a known distribution. Failed trials are not seen
+here; a stretch in which every trial failed shows as one without trials.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_scale
+
+Side: TypeAlias = Literal["low", "high"]
+
+# Calibrated in tests/search/test_evidence.py on the chapter's experiment (100 trials, top 5).
+PRESS_LEVEL = 0.02  # on its own this keeps false alarms of a parameter without effect below 2 x 0.02
+RISE_LEVEL = 0.2  # the response is steep in the cases that matter; this only has to exclude flat and falling
+FALL_LEVEL = 0.05  # past an optimum inside the range the score falls
+EMPTY_LEVEL = 0.001  # the stretch at the bound holds no finished trial, so trials fail there
+
+_MANY_CELLS = 100_000  # above this an int range is continuous for every practical purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A bound towards which the score still rises: the optimum may lie outside the range.
+
+    Args:
+        side: Which bound.
+        bound: Its value.
+        press: Probability that the best trials lie this close to the bound if the parameter does not matter.
+        correlation: Spearman's rank correlation of score and nearness to the bound among the better trials.
+        rise: One-sided p-value of that correlation.
+    """
+
+    side: Side
+    bound: float
+    press: float
+    correlation: float
+    rise: float
+
+
+def uniform_spread_p(ratio: float, k: int) -> float:
+    """P(R <= ratio) for the range R of k uniform draws from [0, 1].
+
+    The density of (min, max) = (a, b) is k(k-1)(b-a)^(k-2), so R has density k(k-1) r^(k-2) (1-r): integrated,
+    k r^(k-1) - (k-1) r^k.
+
+    Args:
+        ratio: Observed range as a share of the whole width.
+        k: Number of draws, at least 2.
+    """
+    r = min(max(ratio, 0.0), 1.0)
+    return min(max(k * r ** (k - 1) - (k - 1) * r**k, 0.0), 1.0)
+
+
+def discrete_spread_p(positions: ArrayLike, weights: ArrayLike, distance: float, k: int) -> float:
+    """P(max - min <= distance) for k draws of a discrete variable.
+
+    Sums over the cell i of the minimum: all k draws in i..j(i), less all k in i+1..j(i), where j(i) is the
+    last cell within ``distance`` of cell i.
+
+    Args:
+        positions: Increasing values, shape (C,).
+        weights: Their probabilities, shape (C,).
+        distance: Observed range, in the unit of ``positions``.
+        k: Number of draws.
+    """
+    x = np.asarray(positions, dtype=float)
+    total = np.concatenate(([0.0], np.cumsum(np.asarray(weights, dtype=float))))
+    # Positions may be logarithms: a distance between two of them must find its own partner again.
+    slack = 1e-9 * max(1.0, abs(x[0]), abs(x[-1]))
+    end = total[np.searchsorted(x, x + distance + slack, side="right")]
+    from_i, from_next = end - total[:-1], np.maximum(end - total[1:], 0.0)
+    return float(min(np.sum(from_i**k - from_next**k), 1.0))
+
+
+def distinct_p(choices: int, k: int, distinct: int) -> float:
+    """P(at most ``distinct`` different choices among k uniform draws from ``choices``), exactly.
+
+    C(choices, j) ways to pick j choices times the surjections of k draws onto them, the latter by
+    inclusion-exclusion: sum over i of (-1)^i C(j, i) (j-i)^k.
+
+    Args:
+        choices: Number of choices.
+        k: Number of draws.
+        distinct: Observed number of different choices.
+    """
+    ways = 0
+    for j in range(1, min(distinct, choices) + 1):
+        onto = sum((-1) ** i * math.comb(j, i) * (j - i) ** k for i in range(j))
+        ways += math.comb(choices, j) * onto
+    return float(Fraction(ways, choices**k))
+
+
+def cells(parameter: Int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The positions of an int range's values on its own scale, and their probabilities.
+
+    Optuna draws from low - step/2 .. high + step/2 (in the logarithm where the range is logarithmic) and
+    rounds, so on a log scale v has probability proportional to log(v + 1/2) - log(v - 1/2).
+
+    Returns:
+        Positions and probabilities, both of shape (number of values,).
+    """
+    values = np.arange(parameter.low, parameter.high + 1, parameter.step, dtype=float)
+    if not parameter.log:
+        return values, np.full(len(values), 1.0 / len(values))
+    sizes = np.log(values + 0.5) - np.log(values - 0.5)
+    return np.log10(values), sizes / sizes.sum()
+
+
+def draw_probability(parameter: Float | Int, value: float) -> tuple[float, float]:
+    """The probabilities that a draw is below ``value``, and that it is at most ``value``."""
+    half = parameter.step / 2 if isinstance(parameter, Int) else 0.0
+    low, high = (to_scale(parameter, bound) for bound in (parameter.low - half, parameter.high + half))
+    below, upto = (
+        min(max((to_scale(parameter, edge) - low) / (high - low), 0.0), 1.0)
+        for edge in (max(value - half, parameter.low - half), value + half)
+    )
+    return below, upto
+
+
+def spread_p(parameter: Parameter, values: Sequence[Value]) -> float:
+    """P(the best trials lie at least this close together) if the parameter does not matter.
+
+    Args:
+        parameter: The range that the trials were drawn from.
+        values: The best trials' values.
+    """
+    k = len(values)
+    if isinstance(parameter, Categorical):
+        if len(parameter.choices) == 1:
+            return 1.0
+        return distinct_p(len(parameter.choices), k, len({parameter.choices.index(v) for v in values}))
+    numbers = [float(v) for v in values]
+    a, b = min(numbers), max(numbers)
+    if isinstance(parameter, Int) and (parameter.high - parameter.low) // parameter.step < _MANY_CELLS:
+        return discrete_spread_p(*cells(parameter), to_scale(parameter, b) - to_scale(parameter, a), k)
+    return uniform_spread_p(draw_probability(parameter, b)[1] - draw_probability(parameter, a)[0], k)
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 0, ties sharing their average."""
+    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    return np.asarray((last - (count + 1) / 2.0)[group], dtype=float)
+
+
+def spearman(x: ArrayLike, y: ArrayLike) -> float:
+    """Spearman's rank correlation with average ranks for ties; 0 where either side is constant."""
+    rx, ry = _ranks(np.asarray(x, dtype=float)), _ranks(np.asarray(y, dtype=float))
+    rx, ry = rx - rx.mean(), ry - ry.mean()
+    norm = math.sqrt(float(rx @ rx) * float(ry @ ry))
+    return float(np.clip(rx @ ry / norm, -1.0, 1.0)) if norm > 0 else 0.0
+
+
+def rise_p(correlation: float, n: int) -> float:
+    """One-sided p-value of Spearman's correlation: P(at least this high) without a relation.
+
+    Fisher's z = atanh(rho) has variance 1.06/(n - 3) (Fieller, Hartley & Pearson 1957). No n pairs can say
+    more than the one order in n! that is perfect.
+
+    Args:
+        correlation: The observed correlation.
+        n: Number of pairs; fewer than 4 say nothing (p = 1).
+    """
+    if n < 4 or correlation <= -1.0:
+        return 1.0
+    if correlation == 0.0:
+        return 0.5
+    floor = math.exp(-math.lgamma(n + 1))
+    if correlation >= 1.0:
+        return floor
+    return max(0.5 * math.erfc(math.atanh(correlation) * math.sqrt((n - 3) / 2.12)), floor)
+
+
+def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k: int) -> tuple[Edge, ...]:
+    """The bounds towards which the score still rises.
+
+    A bound is an edge if four things hold, each about something the others don't see:
+
+    1. *Press*: all k best draws lie beyond where they start, at distance d or less from the bound; without an
+       effect that has probability (d / width)^k.
+    2. *Rise*: among the better trials (the best quarter, at least 10) the score goes with nearness to the
+       bound. A quarter, because over a whole log range the foot of the curve, where nothing has learned
+       yet, would show a rise wherever the optimum is; 10, because fewer pairs show little.
+    3. *No fall*: among all trials from the best k's far end to the bound the score does not fall. A plateau
+       that ends in a cliff before the bound is no edge.
+    4. *Not empty*: some trial finished near the bound. A last stretch g without any has probability
+       (1 - g / width)^n unless trials fail there, and a rise that ends in failures needs no wider range.
+
+    Args:
+        parameter: The range that the trials were drawn from.
+        values: The values of all finished trials, best trial first, shape (n,).
+        goodness: Their scores, higher is better, in the same order, shape (n,).
+        k: How many of them are the best.
+    """
+    x, score = np.asarray(values, dtype=float), np.asarray(goodness, dtype=float)
+    n = len(x)
+    better = min(n, max(10, math.ceil(n / 4)))
+    found = []
+    for side in ("low", "high"):
+        sign = 1.0 if side == "high" else -1.0
+        start, outermost = sign * np.min(sign * x[:k]), sign * np.max(sign * x)
+        if side == "high":
+            press = (1.0 - draw_probability(parameter, start)[0]) ** k
+            empty = draw_probability(parameter, outermost)[1] ** n
+        else:
+            press = draw_probability(parameter, start)[1] ** k
+            empty = (1.0 - draw_probability(parameter, outermost)[0]) ** n
+        correlation = spearman(sign * x[:better], score[:better])
+        rise = rise_p(correlation, better)
+        near = sign * x >= sign * start
+        beyond = sign * x[near] > np.max(sign * x[:k])
+        fall = rise_p(-spearman(beyond, score[near]), int(near.sum()))
+        DBG.append((side, press <= PRESS_LEVEL , rise <= RISE_LEVEL , fall > FALL_LEVEL , empty > EMPTY_LEVEL))
+        if press <= PRESS_LEVEL and rise <= RISE_LEVEL and fall > FALL_LEVEL and empty > EMPTY_LEVEL:
+            bound = parameter.high if side == "high" else parameter.low
+            found.append(Edge(side, bound, press, correlation, rise))  # type: ignore[arg-type]
+    return tuple(found)
+DBG=[]

@@ -1,0 +1,219 @@
+"""The loop: claim trials, have them evaluated, record what came of them, until the stage has enough."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from hpsearch.executors import Batch, Done, Executor, Lost, Progress
+from hpsearch.objectives.base import Objective
+from hpsearch.records import Failed, Outcome, Stage, Trial
+from hpsearch.store import Counts, Owner, Store
+from hpsearch.store.leases import BEAT_EVERY_S
+
+_POLL_S = 0.25
+"""How long one wait for events lasts; Ctrl-C is heard at least this often."""
+_ATTEMPTS = 2
+"""How often a trial may take its worker down, alone, before it is recorded as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What a progress display needs.
+
+    Args:
+        counts: The stage's trials by state.
+        recorded: Outcomes recorded just now.
+        waiting_for_others: Whether all that is missing is in other runners' hands.
+    """
+
+    counts: Counts
+    recorded: tuple[Outcome, ...] = ()
+    waiting_for_others: bool = False
+
+
+OnTick: TypeAlias = Callable[[Tick], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did.
+
+    Args:
+        counts: The stage's trials by state at the end.
+        recorded: How many trials this run finished.
+        released: How many trials of dead runners it gave back first.
+        given_back: How many trials it had begun and gave back because it was stopped.
+        seconds: How long it ran.
+        stopped: Whether it was asked to stop before the stage was complete.
+    """
+
+    counts: Counts
+    recorded: int
+    released: int
+    given_back: int
+    seconds: float
+    stopped: bool
+
+
+class Runner:
+    """Brings one stage to ``until`` finished trials. Several may work on one stage at the same time.
+
+    Args:
+        store: The study database; only the runner writes to it.
+        stage: The stage.
+        objective: What evaluates a batch (for its grouping; the executor has it too).
+        executor: Where batches are evaluated.
+        until: How many finished trials the stage is to have.
+        lanes: How many trials to a batch; by default what the objective and the trials left make best.
+        on_tick: Called whenever something has changed.
+        stopping: Asked often; True ends the run after what is finished has been recorded.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        stage: Stage,
+        objective: Objective,
+        executor: Executor,
+        *,
+        until: int,
+        lanes: int | None = None,
+        on_tick: OnTick = lambda tick: None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._store = store
+        self._stage = stage
+        self._objective = objective
+        self._executor = executor
+        self._until = until
+        self._lanes = lanes
+        self._on_tick = on_tick
+        self._stopping = stopping
+        self._owner = Owner.current()
+        self._ready: deque[Batch] = deque()
+        self._ids: dict[int, int] = {}
+        self._next_key = 0
+        self._recorded = 0
+        self._counts = Counts()
+
+    def run(self) -> Summary:
+        """Run until the stage has enough finished trials, or until asked to stop.
+
+        Raises:
+            StorageFailure: The database stopped working. What was recorded stays; the rest can be run again.
+        """
+        began = time.monotonic()
+        released = self._store.release_dead(self._stage, me=self._owner)
+        self._counts = self._store.counts(self._stage)
+        self._on_tick(Tick(self._counts))
+        stopped, given_back, clean = False, 0, False
+        try:
+            stopped = self._loop()
+            clean = not stopped
+        finally:
+            self._executor.close(kill=not clean)
+            if self._ids:
+                # Without this a failure would leave trials to be found by their process; nothing would be lost.
+                with contextlib.ExitStack() as guard:
+                    if not clean and not stopped:
+                        guard.enter_context(contextlib.suppress(Exception))
+                    given_back = self._store.release(self._stage, owner=self._owner)
+        return Summary(
+            counts=self._store.counts(self._stage),
+            recorded=self._recorded,
+            released=released,
+            given_back=given_back,
+            seconds=time.monotonic() - began,
+            stopped=stopped,
+        )
+
+    def _loop(self) -> bool:
+        last_beat = time.monotonic()
+        while not self._stopping():
+            self._refill()
+            if not self._ids:
+                if self._counts.finished >= self._until:
+                    return False
+                self._await_others()
+                continue
+            for event in self._executor.wait(_POLL_S):
+                match event:
+                    case Progress(reports):
+                        self._store.report(self._stage, reports, self._ids, owner=self._owner)
+                    case Done(_, outcomes):
+                        # The next batch first: recording costs milliseconds in which a worker would idle.
+                        self._refill()
+                        self._record(outcomes)
+                    case Lost(batch, reason):
+                        self._retry(batch, reason)
+            if time.monotonic() - last_beat > BEAT_EVERY_S:
+                self._store.beat(self._stage, self._ids.values(), owner=self._owner)
+                last_beat = time.monotonic()
+        return self._counts.finished < self._until
+
+    def _refill(self) -> None:
+        while self._executor.free > 0:
+            if not self._ready and not self._claim():
+                return
+            self._executor.submit(self._ready.popleft())
+
+    def _claim(self) -> bool:
+        left = self._until - self._counts.finished - self._counts.running
+        if left <= 0:
+            return False
+        size = self._batch_size(left)
+        claimed = self._store.claim(
+            self._stage,
+            until=self._until,
+            most=size * self._executor.free * self._objective.structures(),
+            owner=self._owner,
+        )
+        self._counts = claimed.counts
+        self._ids |= {trial.number: trial.trial_id for trial in claimed.trials}
+        for group in self._objective.group(claimed.trials):
+            most = min(size, self._lanes or self._objective.lanes(group[0]))
+            for start in range(0, len(group), most):
+                self._add_batch(tuple(group[start : start + most]))
+        return bool(claimed.trials)
+
+    def _batch_size(self, left: int) -> int:
+        if self._lanes is not None:
+            return self._lanes
+        # As many rounds as full batches need, all of the same size: no worker ends long after the others.
+        slots = self._executor.slots
+        rounds = math.ceil(left / (slots * self._objective.lanes()))
+        return math.ceil(left / (slots * rounds))
+
+    def _add_batch(self, trials: tuple[Trial, ...], *, attempt: int = 1) -> None:
+        self._ready.append(Batch(self._next_key, trials, attempt))
+        self._next_key += 1
+
+    def _record(self, outcomes: tuple[Outcome, ...]) -> None:
+        recorded = self._store.record(self._stage, outcomes, self._ids, owner=self._owner)
+        for outcome in outcomes:
+            del self._ids[outcome.number]
+        self._recorded += len(recorded)
+        self._counts = self._store.counts(self._stage)
+        self._on_tick(Tick(self._counts, tuple(o for o in outcomes if o.number in recorded)))
+
+    def _retry(self, batch: Batch, reason: str) -> None:
+        # Split, so that a trial that takes its worker down is soon alone with it.
+        if len(batch.trials) > 1:
+            for trial in batch.trials:
+                self._add_batch((trial,))
+        elif batch.attempt < _ATTEMPTS:
+            self._add_batch(batch.trials, attempt=batch.attempt + 1)
+        else:
+            self._record((Failed(batch.trials[0].number, reason),))
+
+    def _await_others(self) -> None:
+        self._on_tick(Tick(self._counts, waiting_for_others=True))
+        time.sleep(_POLL_S)
+        self._store.release_dead(self._stage, me=self._owner)
+        self._counts = self._store.counts(self._stage)

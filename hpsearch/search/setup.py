@@ -1,0 +1,81 @@
+"""From a study file to what runs it: the data, the objective, the executor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hpsearch import data
+from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
+from hpsearch.executors.blas import is_pinned
+from hpsearch.nn import TrainingData
+from hpsearch.objectives import NetworkObjective
+from hpsearch.objectives.network import Score
+from hpsearch.space import Space
+from hpsearch.study_file import StudyFile
+
+
+def load_split(study: StudyFile, *, data_dir: Path | None = None) -> data.Split:
+    """The training and validation data of a study file.
+
+    Raises:
+        BadData: The data set is unknown, damaged or too small.
+    """
+    section = study.data
+    dataset = data.load(
+        section.name,
+        path=None if section.path is None else Path(section.path),
+        label=section.label,
+        data_dir=data_dir,
+    )
+    return data.split(
+        dataset,
+        train=section.train,
+        validation=section.validation,
+        test=section.test,
+        seed=section.seed,
+        stratify=section.stratify,
+    )
+
+
+def network_objective(study: StudyFile, split: data.Split, *, seed: int, space: Space) -> NetworkObjective:
+    """The objective of a study file.
+
+    Args:
+        study: The study file.
+        split: Its data.
+        seed: The stage's seed.
+        space: The stage's ranges.
+
+    Raises:
+        BadInput: An activation, initialiser or optimizer that is not known.
+    """
+    settings: Mapping[str, Any] = study.network.model_dump() | study.training.model_dump()
+    return NetworkObjective(
+        data=TrainingData(split.x_train, split.y_train, split.x_validation, split.y_validation),
+        classes=split.classes,
+        fingerprint=split.fingerprint,
+        seed=seed,
+        # What is drawn must not stand beside a fixed value of another form (hidden beside hidden_units).
+        settings={name: value for name, value in settings.items() if name not in space},
+        space=space,
+        score=Score(study.objective.metric, study.objective.at),
+    )
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def executor_for(objective: NetworkObjective, jobs: int) -> Executor:
+    """This process for one job, a pool of processes for more.
+
+    One job gets a process of its own too where this one's BLAS already has several threads: results are the
+    same to the bit whatever the number of jobs, and a GEMM on several threads may round differently.
+    """
+    if jobs == 1 and is_pinned():
+        return InlineExecutor(objective)
+    return PoolExecutor(objective, jobs)

@@ -1,0 +1,242 @@
+"""Stages and their lineage: finding them, beginning the first, making the next by narrowing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch, nearest
+from hpsearch.hyperparameters import HYPERPARAMETERS
+from hpsearch.records import Stage
+from hpsearch.sampling import stage_seed
+from hpsearch.search.narrowing import Narrowing, Scored, narrow, narrowing_to_dict
+from hpsearch.store import NewStage, Store
+from hpsearch.study_file import StudyFile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def versions() -> dict[str, str]:
+    """The versions that a stage's results depend on."""
+    found = {}
+    for package in ("hpsearch", "numpy", "optuna"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a checkout that is not installed
+            found[package] = "unknown"
+    return found
+
+
+def stages_of(store: Store, search: str | None, *, where: str) -> list[Stage]:
+    """The stages of the search that is meant; without a name, of the only one there is.
+
+    Args:
+        store: The study database.
+        search: Its name, or None.
+        where: The database for people, for messages.
+
+    Raises:
+        UnknownSearch: No such search, or none named where there are several.
+    """
+    every = store.stages()
+    known = sorted({stage.search for stage in every})
+    if search is None:
+        if not known:
+            raise UnknownSearch(f"no search in {where} yet; `hpsearch start` begins one")
+        if len(known) > 1:
+            raise UnknownSearch(f"{where} holds several searches; name one of: {', '.join(known)}")
+        search = known[0]
+    if search not in known:
+        raise UnknownSearch(f"no search {search!r} in {where}{nearest(search, known)}")
+    return [stage for stage in every if stage.search == search]
+
+
+def pick(stages: list[Stage], number: int | None) -> Stage:
+    """One stage of a search, by number or the latest.
+
+    Raises:
+        UnknownSearch: There is no stage of that number.
+    """
+    if number is None:
+        return stages[-1]
+    for stage in stages:
+        if stage.number == number:
+            return stage
+    known = ", ".join(str(stage.number) for stage in stages)
+    raise UnknownSearch(f"{stages[0].search} has no stage {number}; known: {known}")
+
+
+def begin(
+    store: Store, study: StudyFile, *, number: int | None = None, seed: int | None = None
+) -> tuple[Stage, bool]:
+    """The stage to run: the search's latest (or the one asked for), or a new stage 1.
+
+    Args:
+        store: The study database.
+        study: The study file.
+        number: A stage's number, or None for the latest.
+        seed: The seed asked for on the command line, or None for the study file's.
+
+    Returns:
+        The stage, and whether it was made just now.
+
+    Raises:
+        UnknownSearch: There is no stage of that number.
+        StageConflict: The stage was begun with another seed.
+    """
+    stages = store.stages(study.name)
+    if stages:
+        stage = pick(stages, number)
+        if seed is not None and stages[0].seed != seed:
+            raise StageConflict(
+                f"{stages[0].name} was begun with seed {stages[0].seed}, not {seed}; "
+                "give the search another name or another --storage"
+            )
+        return stage, False
+    if number not in (None, 1):
+        raise UnknownSearch(f"{study.name} has no stage {number}: it has not been started")
+    new = NewStage(
+        search=study.name,
+        number=1,
+        direction=study.objective.direction,
+        seed=stage_seed(study.trials.seed if seed is None else seed, 1),
+        space=study.parameters,
+        study_file=study.to_dict(),
+        versions=versions(),
+    )
+    return store.create_stage(new), True
+
+
+def check_fingerprint(store: Store, stage: Stage, fingerprint: str) -> None:
+    """Make sure that a stage goes on with the data that it was begun with; a new one keeps the fingerprint.
+
+    Raises:
+        StageConflict: The data are others.
+    """
+    if not stage.fingerprint:
+        store.set_fingerprint(stage, fingerprint)
+    elif stage.fingerprint != fingerprint:
+        raise StageConflict(
+            f"the data of {stage.name} have changed (sha256 {stage.fingerprint[:12]}, now {fingerprint[:12]}); "
+            "bring the old data back, or give the search another name"
+        )
+
+
+def scored_trials(frame: pd.DataFrame) -> list[Scored]:
+    """Completed trials as narrowing takes them.
+
+    Args:
+        frame: Rows of `hpsearch.store.Store.trials`.
+    """
+    names = [column.removeprefix("param:") for column in frame.columns if column.startswith("param:")]
+    columns = [frame["number"], frame["score"], frame["validation_loss"], *(frame[f"param:{n}"] for n in names)]
+    return [
+        Scored(
+            number=int(number),
+            score=float(score),
+            validation_loss=None if loss is None or math.isnan(loss) else float(loss),
+            params=dict(zip(names, params, strict=True)),
+        )
+        for number, score, loss, *params in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """What `narrow_stage` found and did.
+
+    Args:
+        parent: The stage that was narrowed.
+        finished: How many finished, scored trials it has.
+        narrowing: The new ranges with their evidence.
+        stage: The next stage, or None on a dry run.
+        replaced: Whether it took the place of an earlier narrowing.
+    """
+
+    parent: Stage
+    finished: int
+    narrowing: Narrowing
+    stage: Stage | None
+    replaced: bool
+
+
+def narrow_stage(
+    store: Store,
+    stages: list[Stage],
+    *,
+    number: int | None = None,
+    top: int | None = None,
+    quantile: float | None = None,
+    expand: bool = False,
+    branch: bool = False,
+    dry_run: bool = False,
+) -> Narrowed:
+    """Compute the next stage's ranges from a stage's best trials, and make that stage.
+
+    Args:
+        store: The study database.
+        stages: The search's stages.
+        number: The stage to narrow; by default the latest that has trials.
+        top: How many of the best trials to use.
+        quantile: Or which fraction of them.
+        expand: Move a bound outwards where the score still rises towards it.
+        branch: Narrow an earlier stage although a later one has trials.
+        dry_run: Only say what would happen.
+
+    Raises:
+        NotEnoughTrials: Fewer finished trials than ``top``, or none.
+        StageConflict: A later stage has trials already.
+    """
+    latest = stages[-1]
+    latest_rows = store.counts(latest).rows
+    if number is None and latest_rows == 0 and latest.parent is not None:
+        number = latest.parent
+    parent = pick(stages, number)
+    if parent.number != latest.number and latest_rows > 0 and not branch:
+        raise StageConflict(
+            f"{latest.name} has {latest_rows} trials already, so narrowing stage {parent.number} again would not "
+            f"replace it; narrow stage {latest.number} instead, or add --branch to make stage "
+            f"{latest.number + 1} from stage {parent.number}"
+        )
+    frame = store.trials(parent, states=("COMPLETE",))
+    if not len(frame):
+        raise NotEnoughTrials(f"{parent.name} has no finished trial yet; run `hpsearch start` first")
+    narrowing = narrow(
+        parent.space,
+        scored_trials(frame),
+        top=top,
+        quantile=quantile,
+        direction=parent.direction,
+        first_space=stages[0].space,
+        expand=expand,
+        natural={name: (kind.low, kind.high) for name, kind in HYPERPARAMETERS.items()},
+    )
+    replaced = latest_rows == 0 and latest.number != parent.number
+    stage = None
+    if not dry_run:
+        next_number = latest.number if replaced else latest.number + 1
+        stage = _next_stage(store, stages[0], parent, next_number, narrowing, replace=replaced)
+    return Narrowed(parent, len(frame), narrowing, stage, replaced)
+
+
+def _next_stage(
+    store: Store, first: Stage, parent: Stage, number: int, narrowing: Narrowing, *, replace: bool
+) -> Stage:
+    rule: dict[str, Any] = narrowing_to_dict(narrowing)
+    new = NewStage(
+        search=parent.search,
+        number=number,
+        direction=parent.direction,
+        seed=stage_seed(first.seed, number),
+        space=narrowing.space,
+        study_file=parent.study_file,
+        parent=parent.number,
+        rule=rule,
+        trials_used=narrowing.used,
+        fingerprint=parent.fingerprint,
+        versions=versions(),
+    )
+    return store.create_stage(new, replace=replace)

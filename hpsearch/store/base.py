@@ -1,0 +1,148 @@
+"""The seam between the search and its database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hpsearch.records import Direction, Outcome, Report, Stage, Trial
+from hpsearch.space import Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpsearch.store.leases import Owner
+
+ATTRIBUTE_PREFIX = "hpsearch:"
+"""Study and trial attributes of ours begin with this, so that they never meet a user's."""
+OWNER = f"{ATTRIBUTE_PREFIX}owner"
+"""The trial system attribute that says which runner claimed the trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewStage:
+    """A stage that is to be made; the fields are those of `hpsearch.records.Stage`."""
+
+    search: str
+    number: int
+    direction: Direction
+    seed: int
+    space: Space
+    study_file: Mapping[str, Any]
+    parent: int | None = None
+    rule: Mapping[str, Any] = field(default_factory=dict)
+    trials_used: tuple[int, ...] = ()
+    fingerprint: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many trials of a stage are in which state. ``running`` counts those that hpsearch's runners hold."""
+
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    running: int = 0
+    waiting: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Trials that will not be run again."""
+        return self.complete + self.pruned + self.failed
+
+    @property
+    def rows(self) -> int:
+        """All trials there are."""
+        return self.finished + self.running + self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim gave: the trials, and the stage's counts after it."""
+
+    trials: tuple[Trial, ...]
+    counts: Counts
+
+
+class Store(Protocol):
+    """A study database. Every method is one transaction, or several that may be repeated without harm.
+
+    Raises (all methods): StorageFailure, when the database stops working.
+    """
+
+    url: str
+    """The SQLAlchemy URL, as Optuna takes it."""
+    seconds: float
+    """Time spent in the store so far."""
+
+    def stages(self, search: str | None = None) -> list[Stage]:
+        """The stages of one search, or of all, by search and number."""
+
+    def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
+        """Make a stage, or return the one that another process made first under that name.
+
+        With ``replace``, a stage of that name without trials is removed first.
+
+        Raises:
+            StageConflict: With ``replace``: the stage of that name has trials.
+        """
+
+    def set_fingerprint(self, stage: Stage, fingerprint: str) -> None:
+        """Keep the fingerprint of the data that the stage runs on."""
+
+    def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
+        """Take up to ``most`` trials to evaluate, such that the stage comes to have ``until`` finished ones.
+
+        Trials that were released come first, then new numbers. Atomic: two runners never get the same one.
+        """
+
+    def report(
+        self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner
+    ) -> None:
+        """Write points of the curves of trials that ``owner`` still holds; a point that is there is overwritten.
+
+        Args:
+            stage: The stage.
+            reports: The points.
+            ids: Trial ids by trial number.
+            owner: Who writes.
+        """
+
+    def record(
+        self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner
+    ) -> set[int]:
+        """Finish trials. One that is finished already, or that another runner holds by now, is left alone.
+
+        Returns:
+            The numbers that were recorded.
+        """
+
+    def release(self, stage: Stage, *, owner: Owner) -> int:
+        """Give back every trial that ``owner`` holds and has not finished; returns how many."""
+
+    def release_dead(self, stage: Stage, *, me: Owner) -> int:
+        """Give back the trials of runners that are gone; returns how many."""
+
+    def beat(self, stage: Stage, trial_ids: Collection[int], *, owner: Owner) -> None:
+        """Renew ``owner``'s lease on those of the trials that it still holds."""
+
+    def counts(self, stage: Stage) -> Counts:
+        """How many trials are in which state."""
+
+    def trials(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None
+    ) -> pd.DataFrame:
+        """Trials as rows.
+
+        Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one
+        column per parameter, ``param:NAME``. With ``top``, the best completed ones, best first: by score, then
+        validation loss, then number. Otherwise by number.
+        """
+
+    def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
+        """The scores after each epoch, as rows with columns number, step, value."""
+
+    def close(self) -> None:
+        """Let go of every connection."""

@@ -1,0 +1,158 @@
+"""The bulk store: SQLAlchemy Core on the one schema revision that it knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from hpsearch.errors import StageConflict
+from hpsearch.records import Outcome, Report, Stage
+from hpsearch.store import queries, tables, writer
+from hpsearch.store.base import Claimed, Counts, NewStage
+from hpsearch.store.database import Database
+from hpsearch.store.leases import Owner, utc_now
+from hpsearch.store.stages import FINGERPRINT, in_order, new_stage_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class BulkStore:
+    """`hpsearch.store.base.Store` over Optuna's tables, a few statements for a whole batch."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.url = database.url.render_as_string(hide_password=False)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in the store so far."""
+        return self.database.seconds
+
+    def stages(self, search: str | None = None) -> list[Stage]:
+        """The stages of one search, or of all."""
+        with self.database.read() as connection:
+            return in_order(queries.stages(connection), search)
+
+    def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
+        """Make a stage, or return the one that is there."""
+        name = new_stage_name(new)
+        try:
+            with self.database.timed(), self.database.write() as connection:
+                found = connection.execute(
+                    select(tables.studies.c.study_id).where(tables.studies.c.study_name == name)
+                ).scalar()
+                if found is not None and replace:
+                    if queries.has_trials(connection, found):
+                        raise StageConflict(f"{name} has trials already")
+                    writer.delete_stage(connection, found)
+                    found = None
+                if found is None:
+                    writer.insert_stage(connection, new)
+        except IntegrityError:
+            # Databases without SQLite's single writer let two runners get here; the first one's stage holds.
+            pass
+        return self._stage(name)
+
+    def _stage(self, name: str) -> Stage:
+        with self.database.read() as connection:
+            for stage in queries.stages(connection):
+                if stage.name == name:
+                    return stage
+        raise StageConflict(
+            f"the database has a study {name} that hpsearch did not make; rename the search or that study"
+        )
+
+    def set_fingerprint(self, stage: Stage, fingerprint: str) -> None:
+        """Keep the fingerprint of the stage's data."""
+        attributes = tables.study_user_attributes
+        with self.database.write() as connection:
+            connection.execute(
+                delete(attributes).where(
+                    attributes.c.study_id == stage.study_id, attributes.c.key == FINGERPRINT
+                )
+            )
+            connection.execute(
+                insert(attributes).values(
+                    study_id=stage.study_id, key=FINGERPRINT, value_json=json.dumps(fingerprint)
+                )
+            )
+
+    def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
+        """Take trials to evaluate."""
+        with self.database.write() as connection:
+            trials, counts = writer.claim(connection, stage, until=until, most=most, owner=owner)
+        return Claimed(tuple(trials), counts)
+
+    def report(
+        self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner
+    ) -> None:
+        """Write points of running trials' curves."""
+        with self.database.write() as connection:
+            held = writer.held(connection, {ids[report.number] for report in reports}, owner)
+            mine = [report for report in reports if ids[report.number] in held]
+            writer.write_points(connection, [(ids[r.number], r.step, r.value) for r in mine])
+
+    def record(
+        self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner
+    ) -> set[int]:
+        """Finish trials that ``owner`` still holds."""
+        with self.database.write() as connection:
+            held = writer.held(connection, [ids[outcome.number] for outcome in outcomes], owner)
+            mine = [(ids[o.number], o) for o in outcomes if ids[o.number] in held]
+            if mine:
+                writer.record(connection, mine)
+        return {outcome.number for _, outcome in mine}
+
+    def release(self, stage: Stage, *, owner: Owner) -> int:
+        """Give back every trial that ``owner`` holds."""
+        with self.database.write() as connection:
+            running = connection.execute(
+                select(tables.trials.c.trial_id).where(
+                    tables.trials.c.study_id == stage.study_id, tables.trials.c.state == "RUNNING"
+                )
+            ).scalars()
+            held = writer.held(connection, list(running), owner)
+            writer.release(connection, held)
+        return len(held)
+
+    def release_dead(self, stage: Stage, *, me: Owner) -> int:
+        """Give back the trials of runners that are gone."""
+        with self.database.read() as connection:
+            if not queries.dead_trials(connection, stage.study_id, me):
+                return 0
+        with self.database.write() as connection:
+            # Asked again under the write lock: another runner may have released and claimed them meanwhile.
+            dead = queries.dead_trials(connection, stage.study_id, me)
+            writer.release(connection, dead)
+        return len(dead)
+
+    def beat(self, stage: Stage, trial_ids: Collection[int], *, owner: Owner) -> None:
+        """Renew the lease on running trials."""
+        with self.database.write() as connection:
+            writer.beat(connection, writer.held(connection, trial_ids, owner), utc_now())
+
+    def counts(self, stage: Stage) -> Counts:
+        """How many trials are in which state."""
+        with self.database.read() as connection:
+            return writer.count(connection, stage.study_id)
+
+    def trials(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None
+    ) -> pd.DataFrame:
+        """Trials as rows."""
+        with self.database.read() as connection:
+            return queries.trials(connection, stage, states=states, top=top)
+
+    def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
+        """The scores after each epoch."""
+        with self.database.read() as connection:
+            return queries.curves(connection, stage, numbers)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.database.close()

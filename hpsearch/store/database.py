@@ -1,0 +1,225 @@
+"""The database engine: URLs, pragmas, the schema made once, and errors in words for people."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from hpsearch.errors import BadStorage, HpsearchError, MissingExtra, StorageFailure
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+BUSY_TIMEOUT_S = 60.0
+"""How long a SQLite connection waits for another one's write."""
+_DRIVERS = {
+    "postgresql": ("postgresql+psycopg://USER@HOST/DATABASE", "psycopg[binary]"),
+    "mysql": ("mysql+pymysql://USER@HOST/DATABASE", "pymysql"),
+}
+_ALLOWED = "a file such as studies/hpsearch.db, sqlite:///FILE, " + " or ".join(
+    example for example, _ in _DRIVERS.values()
+)
+
+
+def parse_url(storage: str) -> URL:
+    """A storage as a SQLAlchemy URL: one that is written out, or the path of a SQLite file.
+
+    Raises:
+        BadStorage: Neither, or of a kind that cannot hold studies.
+        MissingExtra: The database's driver is not installed.
+    """
+    if "://" not in storage:
+        if not storage.strip() or "\0" in storage:
+            raise BadStorage(f"{storage!r} is not a storage; give {_ALLOWED}")
+        return URL.create("sqlite", database=storage)
+    try:
+        url = make_url(storage)
+        url.get_dialect().import_dbapi()
+    except ImportError as error:
+        backend = storage.partition("://")[0].partition("+")[0]
+        package = _DRIVERS[backend][1] if backend in _DRIVERS else str(error.name)
+        raise MissingExtra(f"the driver for {backend} is not installed; pip install '{package}'") from error
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        scheme = storage.partition("://")[0]
+        raise BadStorage(f"unknown storage scheme {scheme!r}; give {_ALLOWED}") from error
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise BadStorage("a SQLite database in memory would be gone after the command; give a file")
+    return url
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """The file of a SQLite URL; None for a server's, or for SQLite's own ``file:`` URIs."""
+    if url.get_backend_name() != "sqlite" or url.database is None or url.database.startswith("file:"):
+        return None
+    return Path(url.database)
+
+
+def show(url: URL) -> str:
+    """A storage for people: the file, or the URL without its password."""
+    file = sqlite_file(url)
+    return str(file) if file is not None else url.render_as_string(hide_password=True)
+
+
+class Database:
+    """An engine with hpsearch's settings, its transactions timed and its errors translated.
+
+    Args:
+        url: Where the database is. Its schema is there already.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.seconds = 0.0
+        self._at_door = True
+        self._depth = 0
+        settings: dict[str, Any] = {}
+        if url.get_backend_name() == "sqlite":
+            settings["connect_args"] = {"timeout": BUSY_TIMEOUT_S}
+        else:
+            settings["pool_pre_ping"] = True
+        self.engine: Engine = sqlalchemy.create_engine(url, **settings)
+        if url.get_backend_name() == "sqlite":
+            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._writing = self.engine.execution_options(hpsearch_write=True)
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite``, ``postgresql``, ``mysql`` ..."""
+        return self.engine.dialect.name
+
+    def opened(self) -> None:
+        """From now on an error is a failure in the middle of a run, not bad input."""
+        self._at_door = False
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that reads one consistent state."""
+        with self.timed(), self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write. On SQLite it takes the write lock first, so that it cannot deadlock."""
+        with self.timed(), self._writing.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count the time as the store's, and turn database errors into hpsearch's."""
+        began = time.perf_counter()
+        self._depth += 1
+        try:
+            with translated(self.url, door=self._at_door):
+                yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self.seconds += time.perf_counter() - began
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.engine.dispose()
+
+
+def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:
+    # The driver must not open transactions of its own: `_begin_sqlite` says which kind is meant.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys=ON")
+    # NORMAL is durable against a crash of the process, and in WAL mode a power cut costs the last transactions
+    # at most, never the database; those trials run again with the same result.
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("hpsearch_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextlib.contextmanager
+def translated(url: URL, *, door: bool) -> Iterator[None]:
+    """Turn whatever SQLAlchemy, a driver or Optuna raises into one line.
+
+    Args:
+        url: The database, for the message.
+        door: Whether nothing has been run yet, so that the storage asked for is to blame (exit code 2).
+    """
+    try:
+        yield
+    except (sqlalchemy.exc.DBAPIError, sqlite3.Error) as error:
+        raise _explained(url, error, door=door) from error
+    except HpsearchError:
+        raise
+    except Exception as error:
+        # Optuna wraps SQLAlchemy's error in its own; importing Optuna's class here would cost 0.3 s.
+        if type(error).__name__ != "StorageInternalError":
+            raise
+        raise _explained(url, error.__cause__ or error, door=door) from error
+
+
+def _explained(url: URL, error: BaseException, *, door: bool) -> HpsearchError:
+    original = getattr(error, "orig", None) or error
+    said = " ".join(str(original).split())
+    where = show(url)
+    reasons = {
+        "readonly": f"the database {where} is read-only here; make it writable or give another --storage",
+        "read-only": f"the database {where} is read-only here; make it writable or give another --storage",
+        "is full": f"the disk of {where} is full; free some space and start again: nothing recorded is lost",
+        "not a database": f"{where} is not a SQLite database; give another --storage",
+        "malformed": f"the database {where} is damaged ({said}); restore it from a backup",
+        "unable to open": f"cannot open {where}: is its folder there, and are you allowed to write to it?",
+        "is locked": f"the database {where} was locked by another program for {BUSY_TIMEOUT_S:.0f} s; try again",
+    }
+    kind = BadStorage if door else StorageFailure
+    for sign, message in reasons.items():
+        if sign in said:
+            return kind(message)
+    return kind(f"the database {where} does not work: {said}")
+
+
+@contextlib.contextmanager
+def exclusive(database: Database) -> Iterator[None]:
+    """Hold a lock that every hpsearch process of this database respects, whatever else it does meanwhile."""
+    file = sqlite_file(database.url)
+    if file is not None:
+        with folder_lock(file):
+            yield
+    elif database.dialect == "postgresql":
+        with database.engine.connect() as connection:
+            connection.exec_driver_sql("SELECT pg_advisory_lock(7740317)")
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql("SELECT pg_advisory_unlock(7740317)")
+    elif database.dialect in ("mysql", "mariadb"):
+        with database.engine.connect() as connection:
+            connection.exec_driver_sql("SELECT GET_LOCK('hpsearch', 60)")
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql("SELECT RELEASE_LOCK('hpsearch')")
+    else:
+        yield
+
+
+@contextlib.contextmanager
+def folder_lock(file: Path) -> Iterator[None]:
+    """Lock the folder of a file: no lock file to leave behind, and the kernel lets go when a process dies."""
+    descriptor = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

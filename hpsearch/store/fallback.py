@@ -1,0 +1,245 @@
+"""The store through Optuna's public API: for a schema revision that the bulk store does not know.
+
+Every trial costs Optuna's own price here. What it writes is what the bulk store writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.errors import StageConflict
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Completed, Outcome, Report, Stage, Trial
+from hpsearch.sampling import KeyedRandomSampler
+from hpsearch.space import to_distribution
+from hpsearch.store.base import OWNER, Claimed, Counts, NewStage
+from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive
+from hpsearch.store.leases import Owner, utc_now
+from hpsearch.store.stages import FINGERPRINT, in_order, new_stage_name, stage_attributes, stage_from_attributes
+from hpsearch.store.writer import outcome_attributes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BEAT = "hpsearch:heartbeat"
+
+
+class FallbackStore:
+    """`hpsearch.store.base.Store` through Optuna's ``ask``, storage setters and ``get_all_trials``.
+
+    Optuna counts and numbers trials in separate transactions, so claims hold a lock that all runners share.
+
+    Raises:
+        RuntimeError: Optuna does not know the schema either.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.url = database.url.render_as_string(hide_password=False)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        timeout = {"connect_args": {"timeout": BUSY_TIMEOUT_S}} if database.dialect == "sqlite" else {}
+        self.storage = optuna.storages.RDBStorage(self.url, engine_kwargs=timeout, skip_table_creation=True)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in the store so far."""
+        return self.database.seconds
+
+    def stages(self, search: str | None = None) -> list[Stage]:
+        """The stages of one search, or of all."""
+        found = []
+        with self.database.timed():
+            for study in self.storage.get_all_studies():
+                direction = "maximize" if study.directions[0] == StudyDirection.MAXIMIZE else "minimize"
+                stage = stage_from_attributes(study._study_id, direction, study.user_attrs)
+                if stage is not None:
+                    found.append(stage)
+        return in_order(found, search)
+
+    def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
+        """Make a stage, or return the one that is there."""
+        name = new_stage_name(new)
+        with self.database.timed(), exclusive(self.database):
+            ids = {study.study_name: study._study_id for study in self.storage.get_all_studies()}
+            if name in ids and replace:
+                if self.storage.get_n_trials(ids[name]):
+                    raise StageConflict(f"{name} has trials already")
+                self.storage.delete_study(ids.pop(name))
+            if name not in ids:
+                direction = StudyDirection[new.direction.upper()]
+                study_id = self.storage.create_new_study([direction], name)
+                for key, value in stage_attributes(new).items():
+                    self.storage.set_study_user_attr(study_id, key, value)
+        for stage in self.stages(new.search):
+            if stage.name == name:
+                return stage
+        raise StageConflict(
+            f"the database has a study {name} that hpsearch did not make; rename the search or that study"
+        )
+
+    def set_fingerprint(self, stage: Stage, fingerprint: str) -> None:
+        """Keep the fingerprint of the stage's data."""
+        with self.database.timed():
+            self.storage.set_study_user_attr(stage.study_id, FINGERPRINT, fingerprint)
+
+    def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
+        """Take trials to evaluate."""
+        sampler = KeyedRandomSampler(stage.seed)
+        distributions = {name: to_distribution(parameter) for name, parameter in stage.space.items()}
+        claimed = []
+        with self.database.timed(), exclusive(self.database):
+            study = optuna.load_study(study_name=stage.name, storage=self.storage, sampler=sampler)
+            counts = self.counts(stage)
+            for _ in range(min(most, until - counts.finished - counts.running)):
+                trial = study.ask(fixed_distributions=distributions)
+                self.storage.set_trial_system_attr(trial._trial_id, OWNER, json.loads(owner.to_json()))
+                self._beat(trial._trial_id)
+                claimed.append(Trial(trial._trial_id, trial.number, trial.params))
+            return Claimed(tuple(claimed), self.counts(stage))
+
+    def _beat(self, trial_id: int) -> None:
+        self.storage.set_trial_system_attr(trial_id, _BEAT, utc_now().isoformat())
+
+    def _running(self, stage: Stage) -> list[tuple[FrozenTrial, Owner]]:
+        running = self.storage.get_all_trials(stage.study_id, deepcopy=False, states=(TrialState.RUNNING,))
+        owners = [(trial, Owner.from_json(json.dumps(trial.system_attrs.get(OWNER)))) for trial in running]
+        return [(trial, owner) for trial, owner in owners if owner is not None]
+
+    def _held(self, stage: Stage, owner: Owner) -> set[int]:
+        return {trial._trial_id for trial, of_trial in self._running(stage) if of_trial == owner}
+
+    def report(
+        self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner
+    ) -> None:
+        """Write points of running trials' curves."""
+        with self.database.timed():
+            held = self._held(stage, owner)
+            for report in reports:
+                if ids[report.number] in held:
+                    self.storage.set_trial_intermediate_value(ids[report.number], report.step, report.value)
+
+    def record(
+        self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner
+    ) -> set[int]:
+        """Finish trials that ``owner`` still holds."""
+        recorded = set()
+        with self.database.timed():
+            held = self._held(stage, owner)
+            for outcome in outcomes:
+                trial_id = ids[outcome.number]
+                if trial_id not in held:
+                    continue
+                for step, value in enumerate(outcome.intermediate, start=1):
+                    self.storage.set_trial_intermediate_value(trial_id, step, value)
+                for key, attribute in outcome_attributes(outcome).items():
+                    self.storage.set_trial_user_attr(trial_id, key, attribute)
+                if isinstance(outcome, Completed):
+                    self.storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [outcome.score])
+                else:
+                    self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+                recorded.add(outcome.number)
+        return recorded
+
+    def release(self, stage: Stage, *, owner: Owner) -> int:
+        """Give back every trial that ``owner`` holds."""
+        with self.database.timed():
+            held = self._held(stage, owner)
+            for trial_id in held:
+                self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        return len(held)
+
+    def release_dead(self, stage: Stage, *, me: Owner) -> int:
+        """Give back the trials of runners that are gone."""
+        released = 0
+        now = utc_now()
+        with self.database.timed(), exclusive(self.database):
+            for trial, owner in self._running(stage):
+                text = trial.system_attrs.get(_BEAT)
+                beat = None if text is None else now.fromisoformat(text)
+                if owner.run != me.run and owner.is_gone(beat=beat, now=now):
+                    self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+                    released += 1
+        return released
+
+    def beat(self, stage: Stage, trial_ids: Collection[int], *, owner: Owner) -> None:
+        """Renew the lease on running trials."""
+        with self.database.timed():
+            for trial_id in self._held(stage, owner) & set(trial_ids):
+                self._beat(trial_id)
+
+    def counts(self, stage: Stage) -> Counts:
+        """How many trials are in which state."""
+        with self.database.timed():
+            states = [trial.state for trial in self.storage.get_all_trials(stage.study_id, deepcopy=False)]
+            return Counts(
+                complete=states.count(TrialState.COMPLETE),
+                pruned=states.count(TrialState.PRUNED),
+                failed=states.count(TrialState.FAIL),
+                running=len(self._running(stage)),
+                waiting=states.count(TrialState.WAITING),
+            )
+
+    def trials(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None
+    ) -> pd.DataFrame:
+        """Trials as rows."""
+        import pandas as pd
+
+        wanted = ("COMPLETE",) if top is not None else states
+        with self.database.timed():
+            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+        rows = [_row(stage, trial) for trial in found if wanted is None or trial.state.name in wanted]
+        frame = pd.DataFrame(rows, columns=[*_row_columns(stage)])
+        for column in ("score", "validation_loss", "seconds"):
+            frame[column] = frame[column].astype(float)
+        if top is None:
+            return frame.sort_values("number", ignore_index=True)
+        return frame.sort_values(
+            ["score", "validation_loss", "number"],
+            ascending=[stage.direction == "minimize", True, True],
+            ignore_index=True,
+        ).head(top)
+
+    def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
+        """The scores after each epoch."""
+        import pandas as pd
+
+        with self.database.timed():
+            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+        rows = [
+            (trial.number, step, value)
+            for trial in found
+            if trial.number in set(numbers)
+            for step, value in sorted(trial.intermediate_values.items())
+        ]
+        return pd.DataFrame(rows, columns=["number", "step", "value"])
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.storage.remove_session()
+        self.storage.engine.dispose()
+        self.database.close()
+
+
+def _row_columns(stage: Stage) -> list[str]:
+    fixed = ["number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished"]
+    return fixed + [f"param:{name}" for name in stage.space]
+
+
+def _row(stage: Stage, trial: FrozenTrial) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        "score": trial.values[0] if trial.values else None,
+        "validation_loss": trial.user_attrs.get(VALIDATION_LOSS),
+        "seconds": trial.user_attrs.get(SECONDS),
+        "reason": trial.user_attrs.get(REASON),
+        "started": trial.datetime_start,
+        "finished": trial.datetime_complete,
+        **{f"param:{name}": trial.params.get(name) for name in stage.space},
+    }

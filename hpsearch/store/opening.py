@@ -1,0 +1,171 @@
+"""Opening a storage: is it there, is it Optuna's, and which way of writing fits its schema?"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import sqlalchemy
+from sqlalchemy import inspect, select
+from sqlalchemy.engine import URL
+
+from hpsearch.errors import BadStorage
+from hpsearch.store import tables
+from hpsearch.store.base import Store
+from hpsearch.store.database import (
+    Database,
+    exclusive,
+    folder_lock,
+    parse_url,
+    show,
+    sqlite_file,
+    translated,
+)
+
+_SQLITE_MAGIC = b"SQLite format 3\0"
+
+
+def open_store(storage: str, *, create: bool = False, write: bool = False) -> Store:
+    """Open a study database.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+        create: Make the database and its schema where they are missing. Safe when several processes do so at once.
+        write: Whether the caller will write; a read-only database is refused here then, not later.
+
+    Raises:
+        BadStorage: It cannot be opened, is not Optuna's, or has a schema that this Optuna does not know.
+        MissingExtra: The database's driver is not installed.
+    """
+    url = parse_url(storage)
+    file = sqlite_file(url)
+    if file is not None:
+        _check_sqlite_file(file, create=create)
+    with translated(url, door=True):
+        database = Database(url)
+        try:
+            revision = _revision(database, create=create)
+            store = _store_for(database, revision)
+            if write:
+                with database.write():
+                    pass
+        except BaseException:
+            database.close()
+            raise
+    database.opened()
+    return store
+
+
+def _check_sqlite_file(file: Path, *, create: bool) -> None:
+    folder = file.parent
+    if not folder.is_dir():
+        raise BadStorage(f"the folder {folder} of the database {file} does not exist; make it first")
+    if file.is_dir():
+        raise BadStorage(f"{file} is a folder; give the path of a database file")
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(len(_SQLITE_MAGIC))
+    except FileNotFoundError:
+        start = b""
+        if not create:
+            raise BadStorage(f"no database {file}; `hpsearch start` makes one") from None
+    except OSError as error:
+        raise BadStorage(f"cannot read the database {file}: {error.strerror}") from error
+    if start and start != _SQLITE_MAGIC:
+        raise BadStorage(f"{file} is not a SQLite database; give another --storage")
+    if not start:
+        if not create:
+            raise BadStorage(f"the database {file} is empty; `hpsearch start` fills it")
+        with translated(URL.create("sqlite", database=str(file)), door=True):
+            _create_sqlite(file)
+
+
+def _create_sqlite(file: Path) -> None:
+    """Make a database with Optuna's schema beside ``file`` and move it there whole.
+
+    Optuna's own creation in place is no single transaction: two processes at it crash each other, and a full
+    disk leaves half a schema.
+    """
+    try:
+        with folder_lock(file):
+            if file.exists() and file.stat().st_size > 0:
+                return
+            descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+            os.close(descriptor)
+            try:
+                _let_optuna_create(URL.create("sqlite", database=name))
+                connection = sqlite3.connect(name)
+                # WAL lets the dashboard read while a stage writes; the mode stays with the file.
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.close()
+                os.chmod(name, 0o666 & ~_umask())
+                os.replace(name, file)
+            finally:
+                for leftover in (name, f"{name}-wal", f"{name}-shm", f"{name}-journal"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(leftover)
+    except OSError as error:
+        raise BadStorage(f"cannot make the database {file}: {error.strerror}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _let_optuna_create(url: URL) -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.RDBStorage(url.render_as_string(hide_password=False))
+    storage.engine.dispose()
+
+
+def _revision(database: Database, *, create: bool) -> str:
+    found = _read_revision(database)
+    if found is None and create:
+        with exclusive(database):
+            found = _read_revision(database)
+            if found is None:
+                _let_optuna_create(database.url)
+                found = _read_revision(database)
+    if found is None:
+        raise BadStorage(f"the database {show(database.url)} holds no studies; `hpsearch start` makes some")
+    return found
+
+
+def _read_revision(database: Database) -> str | None:
+    with database.read() as connection:
+        names = set(inspect(connection).get_table_names())
+        if "alembic_version" in names and {"studies", "trials"} <= names:
+            return connection.execute(select(tables.alembic_version.c.version_num)).scalar()
+    if "studies" in names or "alembic_version" in names:
+        raise BadStorage(
+            f"the tables of {show(database.url)} are not of a schema that Optuna can use; give another --storage"
+        )
+    if names and database.dialect == "sqlite":
+        raise BadStorage(
+            f"{show(database.url)} holds other tables ({', '.join(sorted(names)[:3])}), not Optuna's; "
+            "give another --storage"
+        )
+    return None
+
+
+def _store_for(database: Database, revision: str) -> Store:
+    if revision == tables.REVISION:
+        from hpsearch.store.bulk import BulkStore
+
+        return BulkStore(database)
+    from hpsearch.store.fallback import FallbackStore
+
+    try:
+        return FallbackStore(database)
+    except (RuntimeError, sqlalchemy.exc.InvalidRequestError) as error:
+        raise BadStorage(
+            f"the database {show(database.url)} has the schema {revision}, which this Optuna does not know; "
+            "`optuna storage upgrade --storage URL` may bring it up to date"
+        ) from error

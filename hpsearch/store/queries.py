@@ -1,0 +1,204 @@
+"""Reads: SQL into DataFrames and records, never trials as Optuna objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from sqlalchemy import Float, Select, cast, func, select
+from sqlalchemy.engine import Connection
+
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage
+from hpsearch.space import Categorical, Int, Parameter
+from hpsearch.store import tables as t
+from hpsearch.store.base import OWNER
+from hpsearch.store.leases import Owner, utc_now
+from hpsearch.store.stages import stage_from_attributes
+from hpsearch.store.writer import chunks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def stages(connection: Connection) -> list[Stage]:
+    """Every stage in the database."""
+    attributes: dict[int, dict[str, Any]] = {}
+    for study_id, key, text in connection.execute(
+        select(
+            t.study_user_attributes.c.study_id,
+            t.study_user_attributes.c.key,
+            t.study_user_attributes.c.value_json,
+        ).where(t.study_user_attributes.c.key.startswith("hpsearch:", autoescape=True))
+    ):
+        attributes.setdefault(study_id, {})[key] = json.loads(text)
+    directions: dict[int, Direction] = {
+        study_id: "maximize" if direction == StudyDirection.MAXIMIZE else "minimize"
+        for study_id, direction in connection.execute(
+            select(t.study_directions.c.study_id, t.study_directions.c.direction)
+        )
+    }
+    found = (
+        stage_from_attributes(study_id, directions.get(study_id, "maximize"), of_study)
+        for study_id, of_study in attributes.items()
+    )
+    return [stage for stage in found if stage is not None]
+
+
+def dead_trials(connection: Connection, study_id: int, me: Owner) -> list[int]:
+    """Ids of running trials whose owner is gone."""
+    rows = connection.execute(
+        select(
+            t.trials.c.trial_id,
+            t.trial_system_attributes.c.value_json,
+            t.trial_heartbeats.c.heartbeat,
+        )
+        .select_from(t.trials.join(t.trial_system_attributes).outerjoin(t.trial_heartbeats))
+        .where(
+            t.trials.c.study_id == study_id,
+            t.trials.c.state == TrialState.RUNNING,
+            t.trial_system_attributes.c.key == OWNER,
+        )
+    )
+    now = utc_now()
+    dead = []
+    for trial_id, text, beat in rows:
+        owner = Owner.from_json(text)
+        if owner is not None and owner.run != me.run and owner.is_gone(beat=beat, now=now):
+            dead.append(trial_id)
+    return dead
+
+
+def _attribute(key: str) -> Any:
+    """A user attribute's JSON text, as a scalar subquery of the trial at hand."""
+    of_trial = t.trial_user_attributes
+    return (
+        select(of_trial.c.value_json)
+        .where(of_trial.c.trial_id == t.trials.c.trial_id, of_trial.c.key == key)
+        .scalar_subquery()
+    )
+
+
+def _select_trials(stage: Stage) -> Select[Any]:
+    return (
+        select(
+            t.trials.c.trial_id,
+            t.trials.c.number,
+            t.trials.c.state,
+            t.trial_values.c.value.label("score"),
+            cast(_attribute(VALIDATION_LOSS), Float).label("validation_loss"),
+            cast(_attribute(SECONDS), Float).label("seconds"),
+            _attribute(REASON).label("reason"),
+            t.trials.c.datetime_start.label("started"),
+            t.trials.c.datetime_complete.label("finished"),
+        )
+        .select_from(t.trials.outerjoin(t.trial_values))
+        .where(t.trials.c.study_id == stage.study_id)
+    )
+
+
+def trials(
+    connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None
+) -> pd.DataFrame:
+    """Trials as rows; see `hpsearch.store.base.Store.trials`."""
+    import pandas as pd
+
+    query = _select_trials(stage)
+    if top is not None:
+        score = t.trial_values.c.value
+        loss = cast(_attribute(VALIDATION_LOSS), Float)
+        query = (
+            query.where(t.trials.c.state == TrialState.COMPLETE, score.is_not(None))
+            .order_by(
+                score.desc() if stage.direction == "maximize" else score.asc(),
+                loss.is_(None),
+                loss,
+                t.trials.c.number,
+            )
+            .limit(top)
+        )
+    else:
+        if states is not None:
+            query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
+        query = query.order_by(t.trials.c.number)
+    # States by name and reasons as text from the start: pandas would make numbers of Optuna's integer enum
+    # and NaN of what is None.
+    rows = [
+        (*row[:2], row.state.name, *row[3:6], row.reason and json.loads(row.reason), *row[7:])
+        for row in connection.execute(query)
+    ]
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    for column in ("score", "validation_loss", "seconds"):
+        frame[column] = frame[column].astype(float)
+    for column in ("started", "finished"):
+        frame[column] = pd.to_datetime(frame[column])
+    _add_params(connection, stage, frame, all_trials=top is None and states is None)
+    return frame.drop(columns="trial_id")
+
+
+_COLUMNS = [
+    "trial_id",
+    "number",
+    "state",
+    "score",
+    "validation_loss",
+    "seconds",
+    "reason",
+    "started",
+    "finished",
+]
+
+
+def _add_params(connection: Connection, stage: Stage, frame: pd.DataFrame, *, all_trials: bool) -> None:
+    query = select(t.trial_params.c.trial_id, t.trial_params.c.param_name, t.trial_params.c.param_value)
+    values: dict[str, dict[int, float]] = {name: {} for name in stage.space}
+    if all_trials:
+        # One join over the study beats an IN list of every trial.
+        queries = [query.join(t.trials).where(t.trials.c.study_id == stage.study_id)]
+    else:
+        queries = [query.where(t.trial_params.c.trial_id.in_(some)) for some in chunks(list(frame["trial_id"]))]
+    for part in queries:
+        for trial_id, name, value in connection.execute(part):
+            if name in values:
+                values[name][trial_id] = value
+    for name, parameter in stage.space.items():
+        of_parameter = values[name]
+        frame[f"param:{name}"] = [
+            external(parameter, of_parameter.get(trial_id)) for trial_id in frame["trial_id"]
+        ]
+
+
+def external(parameter: Parameter, stored: float | None) -> Any:
+    """A parameter's value from the number that Optuna stores for it."""
+    if stored is None:
+        return None
+    if isinstance(parameter, Categorical):
+        return parameter.choices[int(stored)]
+    return int(stored) if isinstance(parameter, Int) else stored
+
+
+def curves(connection: Connection, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
+    """Scores after each epoch as rows; see `hpsearch.store.base.Store.curves`."""
+    import pandas as pd
+
+    points = t.trial_intermediate_values
+    rows: list[Any] = []
+    for some in chunks(numbers):
+        rows += connection.execute(
+            select(t.trials.c.number, points.c.step, points.c.intermediate_value)
+            .join(points, points.c.trial_id == t.trials.c.trial_id)
+            .where(t.trials.c.study_id == stage.study_id, t.trials.c.number.in_(some))
+            .order_by(t.trials.c.number, points.c.step)
+        ).all()
+    return pd.DataFrame(rows, columns=["number", "step", "value"])
+
+
+def has_trials(connection: Connection, study_id: int) -> bool:
+    """Whether a study has any trial, in whatever state."""
+    return bool(
+        connection.execute(
+            select(func.count()).select_from(t.trials).where(t.trials.c.study_id == study_id).limit(1)
+        ).scalar()
+    )

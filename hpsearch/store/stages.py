@@ -1,0 +1,75 @@
+"""A stage as the attributes of its Optuna study, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hpsearch.records import Direction, Stage, stage_name
+from hpsearch.space import space_from_dict, space_to_dict
+from hpsearch.store.base import ATTRIBUTE_PREFIX, NewStage
+
+_FIELDS = (
+    "search",
+    "number",
+    "seed",
+    "ranges",
+    "study_file",
+    "parent",
+    "rule",
+    "trials_used",
+    "data_fingerprint",
+    "versions",
+)
+FINGERPRINT = f"{ATTRIBUTE_PREFIX}data_fingerprint"
+
+
+def new_stage_name(new: NewStage) -> str:
+    """The name of the Optuna study that a new stage will be."""
+    return stage_name(new.search, new.number)
+
+
+def stage_attributes(new: NewStage) -> dict[str, Any]:
+    """The user attributes of a stage's study, by key."""
+    plain = {
+        "search": new.search,
+        "number": new.number,
+        "seed": new.seed,
+        "ranges": space_to_dict(new.space),
+        "study_file": dict(new.study_file),
+        "parent": new.parent,
+        "rule": dict(new.rule),
+        "trials_used": list(new.trials_used),
+        "data_fingerprint": new.fingerprint,
+        "versions": dict(new.versions),
+    }
+    return {f"{ATTRIBUTE_PREFIX}{field}": plain[field] for field in _FIELDS}
+
+
+def stage_from_attributes(
+    study_id: int, direction: Direction, attributes: Mapping[str, Any]
+) -> Stage | None:
+    """The stage that a study's user attributes describe; None for a study that is not one of ours."""
+    plain = {field: attributes.get(f"{ATTRIBUTE_PREFIX}{field}") for field in _FIELDS}
+    if plain["search"] is None or plain["number"] is None or plain["ranges"] is None:
+        return None
+    return Stage(
+        study_id=study_id,
+        search=plain["search"],
+        number=plain["number"],
+        direction=direction,
+        seed=plain["seed"] or 0,
+        space=space_from_dict(plain["ranges"]),
+        study_file=plain["study_file"] or {},
+        parent=plain["parent"],
+        rule=plain["rule"] or {},
+        trials_used=tuple(plain["trials_used"] or ()),
+        fingerprint=plain["data_fingerprint"] or "",
+        versions=plain["versions"] or {},
+    )
+
+
+def in_order(stages: list[Stage], search: str | None) -> list[Stage]:
+    """The stages of one search, or of all, by search and number."""
+    wanted = [stage for stage in stages if search is None or stage.search == search]
+    return sorted(wanted, key=lambda stage: (stage.search, stage.number))

@@ -1,0 +1,371 @@
+"""Claims and records in bulk: lists of rows into Optuna's tables with SQLAlchemy Core.
+
+Each function runs inside one write transaction that its caller opens. What one trial costs through ``ask``,
+``report`` and ``tell`` (11 transactions, 44 statements) is a few statements for a whole batch here. The rows are the
+same: ``tests/store/test_contract.py`` compares them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from optuna.distributions import distribution_to_json
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.engine import Connection
+
+from hpsearch import sampling
+from hpsearch.records import REASON, Completed, Failed, Outcome, Stage, Trial
+from hpsearch.space import Value, to_distribution
+from hpsearch.store import tables as t
+from hpsearch.store.base import OWNER, Counts, NewStage
+from hpsearch.store.leases import Owner, utc_now
+from hpsearch.store.stages import new_stage_name, stage_attributes
+
+FIXED_PARAMS = "fixed_params"
+"""Optuna's system attribute with the values of an enqueued trial."""
+_CHUNK = 500
+"""Ids in one IN list: databases bound the number of variables in a statement."""
+
+T = TypeVar("T")
+
+
+def chunks(items: Collection[T]) -> Iterator[list[T]]:
+    """The items in lists short enough for one statement."""
+    listed = list(items)
+    for start in range(0, len(listed), _CHUNK):
+        yield listed[start : start + _CHUNK]
+
+
+def insert_stage(connection: Connection, new: NewStage) -> int:
+    """Write a stage's study, direction and attributes; returns the study's id."""
+    study_id: int = connection.execute(
+        insert(t.studies).values(study_name=new_stage_name(new)).returning(t.studies.c.study_id)
+    ).scalar_one()
+    direction = StudyDirection.MAXIMIZE if new.direction == "maximize" else StudyDirection.MINIMIZE
+    connection.execute(
+        insert(t.study_directions).values(study_id=study_id, direction=direction, objective=0)
+    )
+    rows = [
+        {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+        for key, value in stage_attributes(new).items()
+    ]
+    connection.execute(insert(t.study_user_attributes), rows)
+    return study_id
+
+
+def delete_stage(connection: Connection, study_id: int) -> None:
+    """Remove a study that has no trials."""
+    for table in (t.study_user_attributes, t.study_system_attributes, t.study_directions, t.studies):
+        connection.execute(delete(table).where(table.c.study_id == study_id))
+
+
+def count(connection: Connection, study_id: int) -> Counts:
+    """How many trials are in which state; running ones count if an owner of ours holds them."""
+    states = connection.execute(
+        select(t.trials.c.state, func.count()).where(t.trials.c.study_id == study_id).group_by(t.trials.c.state)
+    )
+    by_state: dict[TrialState, int] = {state: number for state, number in states}
+    ours = 0
+    if by_state.get(TrialState.RUNNING):
+        ours = connection.execute(
+            select(func.count())
+            .select_from(t.trials.join(t.trial_system_attributes))
+            .where(
+                t.trials.c.study_id == study_id,
+                t.trials.c.state == TrialState.RUNNING,
+                t.trial_system_attributes.c.key == OWNER,
+            )
+        ).scalar_one()
+    return Counts(
+        complete=by_state.get(TrialState.COMPLETE, 0),
+        pruned=by_state.get(TrialState.PRUNED, 0),
+        failed=by_state.get(TrialState.FAIL, 0),
+        running=ours,
+        waiting=by_state.get(TrialState.WAITING, 0),
+    )
+
+
+def claim(
+    connection: Connection, stage: Stage, *, until: int, most: int, owner: Owner
+) -> tuple[list[Trial], Counts]:
+    """Take trials: released ones first, then new numbers. See `hpsearch.store.base.Store.claim`."""
+    if connection.dialect.name != "sqlite":
+        # SQLite holds the write lock already. Optuna locks the same row when it numbers a trial.
+        connection.execute(
+            select(t.studies.c.study_id).where(t.studies.c.study_id == stage.study_id).with_for_update()
+        )
+    counts = count(connection, stage.study_id)
+    take = min(most, until - counts.finished - counts.running)
+    if take <= 0:
+        return [], counts
+    now = utc_now()
+    trials = _take_waiting(connection, stage, take, now)
+    waited = len(trials)
+    trials += _take_new(connection, stage, take - waited, now)
+    # A waiting trial may carry its last owner.
+    ids = [trial.trial_id for trial in trials]
+    for some in chunks(ids):
+        connection.execute(
+            delete(t.trial_system_attributes).where(
+                t.trial_system_attributes.c.trial_id.in_(some), t.trial_system_attributes.c.key == OWNER
+            )
+        )
+    me = owner.to_json()
+    connection.execute(
+        insert(t.trial_system_attributes),
+        [{"trial_id": trial_id, "key": OWNER, "value_json": me} for trial_id in ids],
+    )
+    beat(connection, ids, now)
+    after = Counts(
+        complete=counts.complete,
+        pruned=counts.pruned,
+        failed=counts.failed,
+        running=counts.running + len(trials),
+        waiting=counts.waiting - waited,
+    )
+    return trials, after
+
+
+def _take_new(connection: Connection, stage: Stage, take: int, now: datetime) -> list[Trial]:
+    if take <= 0:
+        return []
+    highest = connection.execute(
+        select(func.max(t.trials.c.number)).where(t.trials.c.study_id == stage.study_id)
+    ).scalar()
+    first = 0 if highest is None else highest + 1
+    numbers = range(first, first + take)
+    connection.execute(
+        insert(t.trials),
+        [
+            {"number": n, "study_id": stage.study_id, "state": TrialState.RUNNING, "datetime_start": now}
+            for n in numbers
+        ],
+    )
+    ids = connection.execute(
+        select(t.trials.c.number, t.trials.c.trial_id).where(
+            t.trials.c.study_id == stage.study_id, t.trials.c.number >= first
+        )
+    )
+    id_of: dict[int, int] = {number: trial_id for number, trial_id in ids}
+    trials = [
+        Trial(id_of[n], n, sampling.values(stage.space, seed=stage.seed, number=n)) for n in numbers
+    ]
+    _insert_params(connection, stage, [(trial.trial_id, trial.params) for trial in trials])
+    return trials
+
+
+def _take_waiting(connection: Connection, stage: Stage, take: int, now: datetime) -> list[Trial]:
+    found = connection.execute(
+        select(t.trials.c.trial_id, t.trials.c.number)
+        .where(t.trials.c.study_id == stage.study_id, t.trials.c.state == TrialState.WAITING)
+        .order_by(t.trials.c.number)
+        .limit(take)
+    ).all()
+    number_of: dict[int, int] = {trial_id: number for trial_id, number in found}
+    if not number_of:
+        return []
+    given: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in number_of}
+    stored: dict[int, set[str]] = {trial_id: set() for trial_id in number_of}
+    for some in chunks(number_of):
+        connection.execute(
+            update(t.trials)
+            .where(t.trials.c.trial_id.in_(some))
+            .values(state=TrialState.RUNNING, datetime_start=now)
+        )
+        # Somebody may have enqueued values of his own with study.enqueue_trial; they hold where the stage's
+        # ranges allow them, as in Optuna.
+        enqueued = connection.execute(
+            select(t.trial_system_attributes.c.trial_id, t.trial_system_attributes.c.value_json).where(
+                t.trial_system_attributes.c.trial_id.in_(some), t.trial_system_attributes.c.key == FIXED_PARAMS
+            )
+        )
+        for trial_id, text in enqueued:
+            given[trial_id] = allowed_values(stage, json.loads(text))
+        rows = connection.execute(
+            select(t.trial_params.c.trial_id, t.trial_params.c.param_name).where(
+                t.trial_params.c.trial_id.in_(some)
+            )
+        )
+        for trial_id, name in rows:
+            stored[trial_id].add(name)
+    trials = [
+        Trial(
+            trial_id,
+            number,
+            sampling.values(stage.space, seed=stage.seed, number=number) | given[trial_id],
+        )
+        for trial_id, number in number_of.items()
+    ]
+    missing = [
+        (trial.trial_id, {k: v for k, v in trial.params.items() if k not in stored[trial.trial_id]})
+        for trial in trials
+    ]
+    _insert_params(connection, stage, missing)
+    return trials
+
+
+def allowed_values(stage: Stage, fixed: Mapping[str, Value]) -> dict[str, Value]:
+    """Those of somebody's enqueued values that are hyperparameters of the stage and lie in their ranges."""
+    allowed: dict[str, Value] = {}
+    for name, value in fixed.items():
+        if name in stage.space:
+            distribution = to_distribution(stage.space[name])
+            try:
+                inside = distribution._contains(distribution.to_internal_repr(value))
+            except ValueError:
+                inside = False
+            if inside:
+                allowed[name] = value
+    return allowed
+
+
+def _insert_params(
+    connection: Connection, stage: Stage, params: Sequence[tuple[int, Mapping[str, Value]]]
+) -> None:
+    distributions = {name: to_distribution(parameter) for name, parameter in stage.space.items()}
+    texts = {name: distribution_to_json(distribution) for name, distribution in distributions.items()}
+    rows = [
+        {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": distributions[name].to_internal_repr(value),
+            "distribution_json": texts[name],
+        }
+        for trial_id, values in params
+        for name, value in values.items()
+    ]
+    if rows:
+        connection.execute(insert(t.trial_params), rows)
+
+
+def beat(connection: Connection, trial_ids: Collection[int], now: datetime) -> None:
+    """Renew the leases of trials, whether or not they have one yet."""
+    for some in chunks(trial_ids):
+        connection.execute(delete(t.trial_heartbeats).where(t.trial_heartbeats.c.trial_id.in_(some)))
+        connection.execute(
+            insert(t.trial_heartbeats), [{"trial_id": trial_id, "heartbeat": now} for trial_id in some]
+        )
+
+
+def held(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
+    """Those of the trials that are running and belong to ``owner``."""
+    found: set[int] = set()
+    for some in chunks(trial_ids):
+        rows = connection.execute(
+            select(t.trials.c.trial_id)
+            .join(t.trial_system_attributes)
+            .where(
+                t.trials.c.trial_id.in_(some),
+                t.trials.c.state == TrialState.RUNNING,
+                t.trial_system_attributes.c.key == OWNER,
+                t.trial_system_attributes.c.value_json == owner.to_json(),
+            )
+            .with_for_update(of=t.trials)
+        )
+        found.update(rows.scalars())
+    return found
+
+
+def _typed(value: float) -> tuple[float | None, str]:
+    # As Optuna stores them: databases differ in what they do with infinities and NaN.
+    if math.isnan(value):
+        return None, "NAN"
+    if math.isinf(value):
+        return None, "INF_POS" if value > 0 else "INF_NEG"
+    return value, "FINITE"
+
+
+def write_points(connection: Connection, points: Sequence[tuple[int, int, float]]) -> None:
+    """Write points of curves, (trial id, step, value), in place of those that are there."""
+    table = t.trial_intermediate_values
+    if not points:
+        return
+    connection.execute(
+        delete(table).where(table.c.trial_id == bindparam("of_trial"), table.c.step == bindparam("at_step")),
+        [{"of_trial": trial_id, "at_step": step} for trial_id, step, _ in points],
+    )
+    _insert_points(connection, points)
+
+
+def _insert_points(connection: Connection, points: Sequence[tuple[int, int, float]]) -> None:
+    rows = []
+    for trial_id, step, value in points:
+        stored, kind = _typed(value)
+        rows.append(
+            {
+                "trial_id": trial_id,
+                "step": step,
+                "intermediate_value": stored,
+                "intermediate_value_type": kind,
+            }
+        )
+    if rows:
+        connection.execute(insert(t.trial_intermediate_values), rows)
+
+
+def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> None:
+    """Finish trials that `held` has found to be the caller's; (trial id, outcome)."""
+    ids = [trial_id for trial_id, _ in outcomes]
+    now = utc_now()
+    for some in chunks(ids):
+        for table in (t.trial_intermediate_values, t.trial_heartbeats, t.trial_user_attributes):
+            connection.execute(delete(table).where(table.c.trial_id.in_(some)))
+    connection.execute(
+        update(t.trials)
+        .where(t.trials.c.trial_id == bindparam("of_trial"))
+        .values(state=bindparam("new_state"), datetime_complete=now),
+        [
+            {
+                "of_trial": trial_id,
+                "new_state": TrialState.COMPLETE if isinstance(outcome, Completed) else TrialState.FAIL,
+            }
+            for trial_id, outcome in outcomes
+        ],
+    )
+    values: list[dict[str, Any]] = []
+    for trial_id, outcome in outcomes:
+        if isinstance(outcome, Completed):
+            value, kind = _typed(outcome.score)
+            values.append({"trial_id": trial_id, "objective": 0, "value": value, "value_type": kind})
+    if values:
+        connection.execute(insert(t.trial_values), values)
+    _insert_points(
+        connection,
+        [
+            (trial_id, step, value)
+            for trial_id, outcome in outcomes
+            for step, value in enumerate(outcome.intermediate, start=1)
+        ],
+    )
+    attributes = [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        for trial_id, outcome in outcomes
+        for key, value in outcome_attributes(outcome).items()
+    ]
+    if attributes:
+        connection.execute(insert(t.trial_user_attributes), attributes)
+
+
+def outcome_attributes(outcome: Outcome) -> dict[str, Any]:
+    """The user attributes that an outcome leaves on its trial."""
+    reason = {REASON: outcome.reason} if isinstance(outcome, Failed) else {}
+    return dict(outcome.attributes) | reason
+
+
+def release(connection: Connection, trial_ids: Collection[int]) -> None:
+    """Make running trials waiting again, without their half curves."""
+    for some in chunks(trial_ids):
+        connection.execute(
+            update(t.trials)
+            .where(t.trials.c.trial_id.in_(some), t.trials.c.state == TrialState.RUNNING)
+            .values(state=TrialState.WAITING, datetime_start=None)
+        )
+        for table in (t.trial_intermediate_values, t.trial_heartbeats):
+            connection.execute(delete(table).where(table.c.trial_id.in_(some)))
+

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpsearch.data import KNOWN, load, whereabouts
+from hpsearch.errors import MissingExtra
+
+
+def test_the_shipped_images() -> None:
+    dataset = load("mnist-10k")
+    assert dataset.x.shape == (10_000, 28, 28)
+    assert dataset.x.dtype == np.uint8
+    assert dataset.class_names == tuple("0123456789")
+    counts = [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978]
+    assert np.bincount(dataset.labels).tolist() == counts
+    assert dataset.source == whereabouts("mnist-10k") == "shipped with hpsearch"
+    assert dataset.x_test is None
+
+
+def test_digits() -> None:
+    dataset = load("digits")
+    known = KNOWN["digits"]
+    assert dataset.x.shape == (known.images, *known.shape)
+    assert dataset.x.dtype == np.float32
+    assert dataset.x.min() == 0
+    assert dataset.x.max() == 1
+    assert dataset.classes == known.classes
+
+
+def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(MissingExtra, match=r'pip install "hpsearch\[data\]"'):
+        load("digits")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_folder_of_idx_files(zipped: bool, tmp_path: Path, write_part: Callable[..., None]) -> None:
+    write_part(tmp_path, n=20, zipped=zipped)
+    dataset = load(path=tmp_path)
+    assert dataset.x.shape == (20, 3, 2)
+    assert dataset.labels.tolist() == [0, 1, 2, 3] * 5
+    assert dataset.x_test is None
+    write_part(tmp_path, "t10k", n=8, zipped=zipped)
+    dataset = load(path=tmp_path)
+    assert dataset.x_test is not None
+    assert dataset.labels_test is not None
+    assert dataset.x_test.shape == (8, 3, 2)
+    assert dataset.labels_test.tolist() == [0, 1, 2, 3] * 2
+
+
+def test_other_spelling_of_the_file_names(tmp_path: Path, write_part: Callable[..., None]) -> None:
+    write_part(tmp_path, zipped=False)
+    for file in list(tmp_path.iterdir()):
+        file.rename(file.with_name(file.name.replace("-idx", ".idx")))
+    assert len(load(path=tmp_path).x) == 20
+
+
+def test_where_named_data_is_looked_for(
+    tmp_path: Path, cache: Path, write_part: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the last place to the first: each new one is preferred to those before."""
+    name = "fashion-mnist"
+    monkeypatch.setenv("HPSEARCH_DATA", str(tmp_path / "variable"))
+    data_dir = tmp_path / "given"
+    folders = [
+        cache / "debian",
+        cache / "hpsearch" / name,
+        tmp_path / "variable",
+        tmp_path / "variable" / name,
+        data_dir,
+        data_dir / name,
+    ]
+    assert whereabouts(name, data_dir) is None
+    for grey, folder in enumerate(folders):
+        write_part(folder, grey=grey)
+        assert whereabouts(name, data_dir) == str(folder)
+        dataset = load(name, data_dir=data_dir)
+        assert dataset.source == str(folder)
+        assert dataset.name == name
+        assert dataset.x.max() == grey
+
+
+def test_one_data_set_is_not_taken_for_the_other(tmp_path: Path, write_part: Callable[..., None]) -> None:
+    write_part(tmp_path / "fashion-mnist")
+    assert whereabouts("fashion-mnist", tmp_path / "fashion-mnist")
+    assert whereabouts("mnist", tmp_path / "fashion-mnist") is None
+
+
+def test_not_here(tmp_path: Path, cache: Path, refused: Callable[..., str]) -> None:
+    refused(lambda: load("mnist"), "hpsearch data fetch mnist", str(cache))
+    refused(
+        lambda: load("fashion-mnist", data_dir=tmp_path),
+        str(tmp_path),
+        str(cache / "debian"),
+        "dataset-fashion-mnist",
+    )
+
+
+def test_names_and_paths(tmp_path: Path, refused: Callable[..., str]) -> None:
+    refused(lambda: load("mnits"), "no data set 'mnits'", "did you mean 'mnist'?")
+    refused(lambda: whereabouts("mnits"), "no data set 'mnits'", "did you mean 'mnist'?")
+    refused(load, "no data set is given", "mnist-10k")
+    refused(lambda: load("mnist", path=tmp_path), "give one of them")
+    refused(lambda: load("mnist", label="y"), "names a column")
+
+
+def test_folders_with_half_of_it(
+    tmp_path: Path, write_part: Callable[..., None], refused: Callable[..., str]
+) -> None:
+    write_part(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte.gz").rename(tmp_path / "aside")
+    refused(lambda: load("mnist", data_dir=tmp_path), "is there without its labels (train-labels")
+    (tmp_path / "aside").rename(tmp_path / "train-labels-idx1-ubyte.gz")
+    write_part(tmp_path, "t10k")
+    (tmp_path / "t10k-images-idx3-ubyte.gz").unlink()
+    refused(lambda: load(path=tmp_path), "is there without its images (t10k-images")
+
+
+def test_parts_that_do_not_fit(
+    tmp_path: Path,
+    write_part: Callable[..., None],
+    idx_bytes: Callable[..., bytes],
+    refused: Callable[..., str],
+) -> None:
+    write_part(tmp_path, zipped=False)
+    write_part(tmp_path, "t10k", n=4, zipped=False)
+    labels = tmp_path / "t10k-labels-idx1-ubyte"
+    labels.write_bytes(idx_bytes(np.array([0, 1, 2], dtype=np.uint8)))
+    refused(lambda: load(path=tmp_path), "4 images and t10k-labels-idx1-ubyte 3 labels")
+    labels.write_bytes(idx_bytes(np.array([0, 1, 2, 9], dtype=np.uint8)))
+    refused(lambda: load(path=tmp_path), "a label '9' that no training example has")
+    labels.write_bytes(idx_bytes(np.zeros((4, 1), dtype=np.uint8)))
+    refused(lambda: load(path=tmp_path), "labels of shape (4, 1)")
+    labels.write_bytes(idx_bytes(np.zeros(4, dtype=np.uint8)))
+    images = tmp_path / "t10k-images-idx3-ubyte"
+    images.write_bytes(idx_bytes(np.zeros((4, 2, 2), dtype=np.uint8)))
+    refused(lambda: load(path=tmp_path), "shape (2, 2)", "shape (3, 2)")

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hpsearch.data import load
+from hpsearch.errors import MissingExtra
+
+X = np.arange(12.0).reshape(6, 2)
+Y = np.array([0, 1, 2, 0, 1, 2])
+
+
+def npz(folder: Path, **arrays: Any) -> Path:
+    path = folder / "some.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def table(folder: Path, text: str) -> Path:
+    path = folder / "some.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("images", "labels")])
+def test_npz(names: tuple[str, str], tmp_path: Path) -> None:
+    path = npz(tmp_path, **dict(zip(names, (X, Y), strict=True)))
+    dataset = load(path=path)
+    np.testing.assert_array_equal(dataset.x, X)
+    np.testing.assert_array_equal(dataset.labels, Y)
+    assert dataset.name == "some"
+    assert dataset.source == str(path)
+    assert dataset.class_names == ("0", "1", "2")
+    assert dataset.x_test is None
+    assert dataset.labels_test is None
+
+
+@pytest.mark.parametrize(
+    ("given", "codes", "names"),
+    [
+        ([10, 9, 10, 100, 9, 9], [1, 0, 1, 2, 0, 0], ("9", "10", "100")),
+        (["10", "9", "10", "100", "9", "9"], [1, 0, 1, 2, 0, 0], ("9", "10", "100")),
+        (["b", "9", "b", "10", "9", "9"], [2, 1, 2, 0, 1, 1], ("10", "9", "b")),
+        ([b"b", b"a", b"b", b"a", b"a", b"a"], [1, 0, 1, 0, 0, 0], ("a", "b")),
+        ([1.0, -1.0, 1.0, -1.0, 1.0, 1.0], [1, 0, 1, 0, 1, 1], ("-1", "1")),
+        ([True, False, True, False, True, True], [1, 0, 1, 0, 1, 1], ("False", "True")),
+    ],
+)
+def test_labels_become_classes(
+    given: list[Any], codes: list[int], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    dataset = load(path=npz(tmp_path, x=X, y=np.array(given)))
+    assert dataset.class_names == names
+    assert dataset.labels.dtype == np.int64
+    assert dataset.labels.tolist() == codes
+
+
+def test_uint8_stays_and_other_whole_numbers_become_floats(tmp_path: Path) -> None:
+    assert load(path=npz(tmp_path, x=X.astype(np.uint8), y=Y)).x.dtype == np.uint8
+    assert load(path=npz(tmp_path, x=X.astype(np.int16), y=Y)).x.dtype == np.float64
+    assert load(path=npz(tmp_path, x=X.astype(np.float16), y=Y)).x.dtype == np.float16
+
+
+def spoiled(index: tuple[int, int], value: float) -> Any:
+    x = X.copy()
+    x[index] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("arrays", "fragments"),
+    [
+        ({"x": X}, ["no array 'y' or 'labels'", "it has: x"]),
+        ({"a": X, "y": Y}, ["no array 'x' or 'images'", "it has: a, y"]),
+        ({}, ["no array 'x'", "(none)"]),
+        ({"x": X, "y": Y[:5]}, ["5 labels for 6 examples"]),
+        ({"x": X, "y": np.eye(3)[Y]}, ["labels have shape (6, 3)"]),
+        ({"x": X, "y": np.zeros(6)}, ["every label is '0'", "at least two classes"]),
+        ({"x": X, "y": np.array([0, 1, np.nan, 1, np.nan, 0])}, ["2 labels are NaN", "position 2"]),
+        ({"x": X, "y": np.array([0, 1, 1.5, 0, 1, 0])}, ["label 1.5 at position 2"]),
+        ({"x": X, "y": np.array([0, 1, np.inf, 0, 1, 0])}, ["label inf at position 2"]),
+        ({"x": X, "y": Y.astype(complex)}, ["labels hold complex128"]),
+        ({"x": X, "y": np.array([None] * 6)}, ["y is an array of Python objects"]),
+        ({"x": np.array([{}] * 6), "y": Y}, ["x is an array of Python objects"]),
+        ({"x": spoiled((4, 1), np.nan), "y": Y}, ["1 of 12 features", "x[4, 1] = nan"]),
+        ({"x": spoiled((0, 1), -np.inf), "y": Y}, ["1 of 12 features", "x[0, 1] = -inf"]),
+        ({"x": spoiled((5, 0), 1e39), "y": Y}, ["too large for float32", "x[5, 0] = 1e+39"]),
+        ({"x": spoiled((2, 0), np.inf).astype(np.float16), "y": Y}, ["x[2, 0] = inf"]),
+        ({"x": X[:, 0], "y": Y}, ["x has shape (6,)"]),
+        ({"x": X[:0], "y": Y[:0]}, ["x has shape (0, 2)", "nothing in it"]),
+        ({"x": X[:, :0], "y": Y}, ["x has shape (6, 0)"]),
+        ({"x": X.astype(str), "y": Y}, ["features are numbers"]),
+    ],
+)
+def test_bad_arrays(
+    arrays: dict[str, Any], fragments: list[str], tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    path = npz(tmp_path, **arrays)
+    refused(lambda: load(path=path), "some", *fragments)
+
+
+def test_npz_that_is_none(tmp_path: Path, refused: Callable[..., str]) -> None:
+    path = tmp_path / "some.npz"
+    path.write_bytes(b"")
+    refused(lambda: load(path=path), "is empty")
+    path.write_bytes(pickle.dumps({"x": 1}))
+    refused(lambda: load(path=path), "not a whole .npz")
+    whole = npz(tmp_path, x=X, y=Y).read_bytes()
+    path.write_bytes(whole[:-30])
+    refused(lambda: load(path=path), "not a whole .npz")
+    for at in range(0, len(whole) - 30, 7):  # flipped bytes anywhere: read or refused, nothing else
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        try:
+            load(path=path)
+        except Exception:
+            refused(lambda: load(path=path))
+
+
+CSV = "a,Label,b\n1,cat,2.5\n3,dog,-4\n5,cat,1e3\n"
+
+
+def test_csv(tmp_path: Path) -> None:
+    dataset = load(path=table(tmp_path, CSV))
+    assert dataset.x.tolist() == [[1, 2.5], [3, -4], [5, 1000]]
+    assert dataset.x.dtype == np.float64
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.labels.tolist() == [0, 1, 0]
+
+
+def test_csv_with_a_named_label_and_a_byte_order_mark(tmp_path: Path) -> None:
+    dataset = load(path=table(tmp_path, "\ufeffa,label,b\n1,0,x\n2,1,NA\n3,10,x\n"), label="B")
+    assert dataset.class_names == ("NA", "x")  # missing among numbers, a name among labels
+    assert dataset.x.tolist() == [[1, 0], [2, 1], [3, 10]]
+
+
+@pytest.mark.parametrize(
+    ("text", "fragments"),
+    [
+        ("", ["is empty"]),
+        ("\n\n", ["is empty"]),
+        ("a,b,label\n", ["no rows"]),
+        ("label\n1\n2\n", ["no column of features"]),
+        ("a,b,c\n1,2,3\n", ["has no column 'label'", "columns: a, b, c"]),
+        ("a,LABEL,Label\n1,2,3\n", ["has 2 columns 'label'"]),
+        ("a,label,label\n1,2,3\n", ["'label' stands twice"]),
+        ("a,a,label\n1,2,3\n", ["'a' stands twice"]),
+        ("a,b,label\n1,2,x\n3,oops,y\n", ["'oops' in row 2, column 'b'"]),
+        ("a,b,label\n1,2,x\n3,,y\n", ["1 of 4 features are missing", "row 2, column 'b'"]),
+        ("a,b,label\n1,2,x\n-inf,1e400,y\n", ["2 of 4 features", "infinite", "row 2, column 'a'"]),
+        ("a,b,label\n1,2,x\n3,4,\n5,6,nan\n", ["2 labels are missing in column 'label'", "in row 2"]),
+        ("a,b,label\n1,2,x\n3,4,x\n", ["every label is 'x'"]),
+        ("a,b,label\n1,2,x\n3,4,y,5\n", ["no regular csv table", "line 3"]),
+        ("a,b,label\n1,2,x,9\n3,4,y,5\n", ["ragged", "first row"]),
+        ("label,a,b\nx,1,2\ny,3\n", ["features are missing", "row 2, column 'b'"]),
+        ("a,b,label\n1,2\n3,4,y\n", ["labels are missing", "row 1"]),
+        ('a,b,label\n1,"2,x\n3,4,y\n', ["no regular csv table"]),
+    ],
+)
+def test_bad_csv(text: str, fragments: list[str], tmp_path: Path, refused: Callable[..., str]) -> None:
+    path = table(tmp_path, text)
+    refused(lambda: load(path=path), "some", *fragments)
+
+
+def test_csv_that_is_no_text(tmp_path: Path, refused: Callable[..., str]) -> None:
+    path = tmp_path / "some.csv"
+    path.write_bytes(b"a,label\n1,caf\xe9\n")
+    refused(lambda: load(path=path), "not UTF-8")
+    path.write_bytes(bytes(range(256)) * 3)
+    refused(lambda: load(path=path))
+
+
+def test_label_that_is_no_column(tmp_path: Path, refused: Callable[..., str]) -> None:
+    path = table(tmp_path, CSV)
+    refused(lambda: load(path=path, label="kind"), "no column 'kind'", "a, Label, b")
+
+
+def test_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "some.parquet"
+    frame = pd.DataFrame(
+        {"a": [1, 2, 3], "b": [0.5, 1.5, 2.5], "c": [True, False, True], "label": [7, 11, 7]}
+    )
+    frame.to_parquet(path)
+    dataset = load(path=path)
+    assert dataset.x.tolist() == [[1, 0.5, 1], [2, 1.5, 0], [3, 2.5, 1]]
+    assert dataset.class_names == ("7", "11")
+    frame.astype({"a": "Int64", "label": "category"}).to_parquet(path)
+    assert load(path=path).x.tolist() == dataset.x.tolist()
+    assert load(path=path).class_names == ("7", "11")
+    frame.astype({"label": "Int64"}).to_parquet(path)
+    assert load(path=path).class_names == ("7", "11")
+
+
+def test_bad_parquet(tmp_path: Path, refused: Callable[..., str]) -> None:
+    path = tmp_path / "some.parquet"
+    path.write_bytes(b"PAR1 but not really PAR1")
+    refused(lambda: load(path=path), "not a whole .parquet file")
+    path.write_bytes(b"")
+    refused(lambda: load(path=path), "is empty")
+    labels = {"label": [0, 1]}
+    pd.DataFrame({"a": ["1", "two"], **labels}).to_parquet(path)
+    refused(lambda: load(path=path), "'two' in row 2, column 'a'")
+    pd.DataFrame({"a": pd.to_datetime(["2020-01-01", "2020-01-02"]), **labels}).to_parquet(path)
+    refused(lambda: load(path=path), "column 'a' holds datetime64")
+    pd.DataFrame({"a": [[1], [2]], **labels}).to_parquet(path)
+    refused(lambda: load(path=path), "column 'a'")
+    pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), **labels}).to_parquet(path)
+    refused(lambda: load(path=path), "1 of 2 features are missing", "row 2, column 'a'")
+    pd.DataFrame({"a": [1, 2], "label": [0, None]}).to_parquet(path)
+    refused(lambda: load(path=path), "1 labels are missing")
+
+
+def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "some.parquet"
+    pd.DataFrame({"a": [1, 2], "label": [0, 1]}).to_parquet(path)
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingExtra, match=r'pip install "hpsearch\[data\]"'):
+        load(path=path)
+
+
+def test_paths_that_are_no_data(tmp_path: Path, refused: Callable[..., str]) -> None:
+    refused(lambda: load(path=tmp_path / "none.npz"), "no file or folder")
+    refused(lambda: load(path=tmp_path / ("x" * 300 + ".npz")), "cannot read")
+    (tmp_path / "some.txt").write_text("hello")
+    refused(lambda: load(path=tmp_path / "some.txt"), "allowed: .npz, .csv, .parquet")
+    refused(lambda: load(path=tmp_path), "holds no train-images")
+    refused(lambda: load(path=npz(tmp_path, x=X, y=Y), label="y"), "names a column")

@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from hpsearch.data import Dataset, Split, split, test_part
+from hpsearch.data.splits import proportional
+from hpsearch.errors import BadData
+
+
+def dataset_of(labels: npt.NDArray[Any], *, own_test: int = 0, classes: int | None = None) -> Dataset:
+    """Every example's one feature is its row number (from 1000 in an own test part)."""
+    classes = int(labels.max()) + 1 if classes is None else classes
+    x_test = np.arange(1000, 1000 + own_test, dtype=np.float64)[:, None] if own_test else None
+    labels_test = np.arange(own_test) % classes if own_test else None
+    x = np.arange(len(labels), dtype=np.float64)[:, None]
+    return Dataset("rows", x, labels, tuple(map(str, range(classes))), x_test, labels_test, "a test")
+
+
+def cyclic(n: int, classes: int = 4, own_test: int = 0) -> Dataset:
+    return dataset_of(np.arange(n) % classes, own_test=own_test, classes=classes)
+
+
+def rows(x: npt.NDArray[np.float32]) -> list[int]:
+    return [int(row) for row in x[:, 0]]
+
+
+sizes = st.tuples(st.integers(1, 60), st.integers(1, 60), st.integers(0, 60))
+seeds = st.integers(0, 2**63)
+
+
+@given(sizes=sizes, spare=st.integers(0, 30), seed=seeds, stratify=st.booleans())
+def test_disjoint_and_of_the_asked_sizes(
+    sizes: tuple[int, int, int], spare: int, seed: int, stratify: bool
+) -> None:
+    if stratify:  # enough for both classes in each split
+        sizes = (sizes[0] + 8, sizes[1] + 8, sizes[2] + 8)
+    dataset = cyclic(sum(sizes) + spare, classes=2)
+    ask: dict[str, Any] = dict(zip(("train", "validation", "test"), sizes, strict=True))
+    ask |= {"seed": seed, "stratify": stratify}
+    parts = split(dataset, **ask)
+    x_test, y_test = test_part(dataset, **ask)
+    taken = [rows(parts.x_train), rows(parts.x_validation), rows(x_test)]
+    assert [len(part) for part in taken] == list(sizes)
+    together = [row for part in taken for row in part]
+    assert len(set(together)) == len(together)
+    for part, y in zip(taken, (parts.y_train, parts.y_validation, y_test), strict=True):
+        assert y.tolist() == dataset.labels[part].tolist()  # each label stays with its example
+
+
+@given(seed=seeds, stratify=st.booleans(), test=st.integers(8, 40))
+def test_only_the_seed_decides_and_not_how_large_test_is(seed: int, stratify: bool, test: int) -> None:
+    dataset = cyclic(100)
+
+    def cut(test: int | None) -> Split:
+        return split(dataset, train=40, validation=20, test=test, seed=seed, stratify=stratify)
+
+    first, other = cut(test), cut(None)
+    assert first.fingerprint == other.fingerprint == cut(test).fingerprint
+    assert rows(first.x_train) == rows(other.x_train)
+    assert rows(first.x_validation) == rows(other.x_validation)
+    again = split(dataset, train=40, validation=20, seed=seed + 1, stratify=stratify)
+    assert again.fingerprint != first.fingerprint
+
+
+@given(
+    counts=st.lists(st.integers(1, 40), min_size=2, max_size=6),
+    fractions=st.tuples(st.floats(0.1, 0.6), st.floats(0.1, 0.3), st.floats(0, 0.1)),
+    seed=seeds,
+)
+def test_stratified_splits_have_each_class_in_proportion(
+    counts: list[int], fractions: tuple[float, float, float], seed: int, refused: Callable[..., str]
+) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    dataset = dataset_of(labels)
+    sizes = [
+        max(int(fraction * len(labels)), low) for fraction, low in zip(fractions, (1, 1, 0), strict=True)
+    ]
+    assume(sum(sizes) <= len(labels))
+    ask: dict[str, Any] = {"seed": seed, "stratify": True}
+    ask |= dict(zip(("train", "validation", "test"), sizes, strict=True))
+    try:
+        parts = split(dataset, **ask)
+    except BadData:
+        refused(lambda: split(dataset, **ask), "too few for a split")
+        return
+    _, y_test = test_part(dataset, **ask)
+    share = np.array(counts) / len(labels)
+    taken = [np.bincount(y, minlength=len(counts)) for y in (parts.y_train, parts.y_validation, y_test)]
+    assert [part.sum() for part in taken] == sizes
+    assert np.all(np.abs(taken[0] - share * sizes[0]) < 1)
+    assert np.all(np.abs(taken[1] - share * sizes[1]) < 2)  # shares out what train's rounding left
+    assert np.all(np.sum(taken, axis=0) <= counts)
+
+
+def test_stratifying_by_hand() -> None:
+    # Shares of 7 among 6, 3 and 1 of 10: 4.2, 2.1, 0.7, so the one that is over goes to the last class.
+    dataset = dataset_of(np.repeat([0, 1, 2], [60, 30, 10]))
+    parts = split(dataset, train=7, validation=10, seed=3, stratify=True)
+    assert np.bincount(parts.y_train).tolist() == [4, 2, 1]
+    assert np.bincount(parts.y_validation).tolist() == [6, 3, 1]
+    assert parts.y_validation.tolist() != sorted(parts.y_validation)  # mixed, not class by class
+
+
+def test_equal_remainders_go_to_the_lower_classes() -> None:
+    counts = proportional(20, np.full(40, 3))
+    assert counts.tolist() == [1] * 20 + [0] * 20
+
+
+def test_stratifying_may_use_everything() -> None:
+    # Each half wants 2.5 of both classes; rounding both up the same way would need 6 of the 5.
+    dataset = cyclic(10, classes=2)
+    parts = split(dataset, train=5, validation=5, seed=0, stratify=True)
+    assert sorted(rows(parts.x_train) + rows(parts.x_validation)) == list(range(10))
+
+
+def test_the_shuffled_order_is_numpys() -> None:
+    order = np.random.default_rng(5).permutation(10).tolist()
+    parts = split(cyclic(10), train=4, validation=3, test=2, seed=5)
+    assert rows(parts.x_train) == order[:4]
+    assert rows(parts.x_validation) == order[4:7]
+    assert rows(test_part(cyclic(10), train=4, validation=3, test=2, seed=5)[0]) == order[7:9]
+
+
+def test_an_own_test_part_is_what_test_is_drawn_from() -> None:
+    dataset = cyclic(20, own_test=12)
+    ask: dict[str, Any] = {"train": 15, "validation": 5, "seed": 1}
+    x, y = test_part(dataset, **ask)
+    assert rows(x) == list(range(1000, 1012))
+    assert y.tolist() == [0, 1, 2, 3] * 3
+    few = rows(test_part(dataset, **ask, test=5)[0])
+    more = rows(test_part(dataset, **ask, test=0.75)[0])
+    assert len(more) == 9
+    assert more[:5] == few
+    assert min(more) >= 1000
+    assert len(set(more)) == 9
+    _, y = test_part(dataset, **ask, test=8, stratify=True)
+    assert np.bincount(y).tolist() == [2, 2, 2, 2]
+    assert len(test_part(dataset, **ask, test=0)[0]) == 0
+
+
+class Watched(np.ndarray[Any, np.dtype[np.float64]]):
+    """Features that remember which rows were read."""
+
+    seen: set[int]
+
+    def __getitem__(self, key: Any) -> Any:
+        self.seen.update(np.asarray(key).tolist())
+        return np.asarray(self)[key]
+
+
+@pytest.mark.parametrize("own_test", [0, 12])
+@pytest.mark.parametrize("stratify", [False, True])
+def test_a_split_reads_no_test_example(own_test: int, stratify: bool) -> None:
+    whole = cyclic(100, own_test=own_test)
+    x = whole.x.view(Watched)
+    x.seen = set()
+    x_test = None if whole.x_test is None else whole.x_test.view(Watched)
+    if x_test is not None:
+        x_test.seen = set()
+    dataset = Dataset("rows", x, whole.labels, whole.class_names, x_test, whole.labels_test, "a test")
+    parts = split(dataset, train=40, validation=40, test=8, seed=2, stratify=stratify)
+    assert x.seen == set(rows(parts.x_train) + rows(parts.x_validation))
+    assert x_test is None or x_test.seen == set()
+
+
+def test_without_test() -> None:
+    x, y = test_part(cyclic(10), train=5, validation=5, seed=0)
+    assert x.shape == (0, 1)
+    assert y.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("n", "train", "validation", "expected"),
+    [(100, 0.29, 0.01, (29, 1)), (10, 0.8, 0.2, (8, 2)), (7, 0.5, 0.5, (3, 3)), (500, 0.8, 100, (400, 100))],
+)
+def test_fractions(n: int, train: float, validation: float, expected: tuple[int, int]) -> None:
+    parts = split(cyclic(n), train=train, validation=validation, seed=0)
+    assert (len(parts.x_train), len(parts.x_validation)) == expected
+
+
+def test_grey_levels_are_scaled_and_floats_are_not() -> None:
+    grey = np.array([[[0, 51]], [[255, 102]]], dtype=np.uint8)
+    labels = np.array([0, 1])
+    dataset = Dataset("grey", grey, labels, ("0", "1"), None, None, "a test")
+    parts = split(dataset, train=1, validation=1, seed=0)
+    x = np.concatenate([parts.x_train, parts.x_validation])[np.argsort([*parts.y_train, *parts.y_validation])]
+    np.testing.assert_array_equal(x, np.array([[0, 0.2], [1, 0.4]], dtype=np.float32))
+    for array in (parts.x_train, parts.x_validation):
+        assert array.dtype == np.float32
+        assert array.shape == (1, 2)
+        assert array.flags.c_contiguous
+    assert parts.y_train.dtype == parts.y_validation.dtype == np.int64
+    assert parts.classes == 2
+    assert grey.max() == 255
+
+
+def test_the_fingerprint_is_of_the_four_arrays() -> None:
+    parts = split(cyclic(10), train=4, validation=3, seed=5)
+    digest = hashlib.sha256()
+    for array, head in (
+        (parts.x_train, "<f4(4, 1)"),
+        (parts.y_train, "<i8(4,)"),
+        (parts.x_validation, "<f4(3, 1)"),
+        (parts.y_validation, "<i8(3,)"),
+    ):
+        digest.update(head.encode() + array.tobytes())
+    assert parts.fingerprint == digest.hexdigest()
+
+
+def test_a_class_may_be_missing_in_train() -> None:
+    parts = split(dataset_of(np.array([0, 0, 0, 0, 1])), train=1, validation=4, seed=0)
+    assert parts.classes == 2
+
+
+@pytest.mark.parametrize(
+    ("ask", "fragments"),
+    [
+        (
+            {"train": 80, "validation": 16, "test": 10},
+            ["train + validation + test = 106 examples", "rows has 100"],
+        ),
+        ({"train": 80, "validation": 30}, ["train + validation = 110 examples asked", "ask for fewer"]),
+        ({"train": 0.8, "validation": 0.3}, ["train + validation = 110 examples"]),
+        ({"train": 0}, ["train = 0", "at least 1"]),
+        ({"validation": 0}, ["validation = 0", "at least 1"]),
+        ({"train": -5}, ["train = -5"]),
+        ({"test": -1}, ["test = -1", "at least 0"]),
+        ({"train": True}, ["train = True"]),
+        ({"test": False}, ["test = False"]),
+        ({"train": "ten"}, ["train = 'ten'"]),
+        ({"train": None}, ["train = None"]),
+        ({"train": 1.0}, ["train = 1.0", "write 1"]),
+        ({"train": 40.0}, ["a fraction lies between 0 and 1", "for a count write 40"]),
+        ({"validation": 0.0}, ["validation = 0.0", "between 0 and 1"]),
+        ({"validation": -0.1}, ["validation = -0.1"]),
+        ({"validation": float("nan")}, ["validation = nan"]),
+        ({"validation": float("inf")}, ["validation = inf"]),
+        ({"validation": 0.001}, ["0.001 of 100 is less than one example"]),
+        ({"seed": -1}, ["seed = -1"]),
+        ({"seed": True}, ["seed = True"]),
+        ({"seed": 0.5}, ["seed = 0.5"]),
+        ({"train": 3, "stratify": True}, ["class '3' has 25 of 100", "split of 3"]),
+        ({"test": 2, "stratify": True}, ["split of 2"]),
+    ],
+)
+@pytest.mark.parametrize("cut", [split, test_part])
+def test_what_cannot_be_cut(
+    cut: Callable[..., object], ask: dict[str, Any], fragments: list[str], refused: Callable[..., str]
+) -> None:
+    whole = {"train": 10, "validation": 10, "seed": 0} | ask
+    refused(lambda: cut(cyclic(100), **whole), *fragments)
+
+
+def test_images_are_called_images(refused: Callable[..., str]) -> None:
+    x = np.zeros((10, 2, 2), dtype=np.uint8)
+    labels = np.arange(10) % 2
+    dataset = Dataset("small", x, labels, ("0", "1"), x, labels, "a test")
+    ask: dict[str, Any] = {"seed": 0, "validation": 2}
+    refused(lambda: split(dataset, train=9, **ask), "train + validation = 11 images asked, small has 10")
+    refused(
+        lambda: split(dataset, train=5, test=11, **ask),
+        "test = 11 images asked, the test part of small has 10",
+    )
+
+
+def test_the_books_split_of_the_shipped_images() -> None:
+    from hpsearch.data import load
+
+    parts = split(load("mnist-10k"), train=400, validation=100, seed=0)
+    assert parts.x_train.shape == (400, 784)
+    assert parts.x_validation.shape == (100, 784)
+    assert parts.x_train.min() == 0
+    assert parts.x_train.max() == 1
+    assert parts.classes == 10

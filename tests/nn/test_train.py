@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from hpsearch.errors import BadData, BadInput
+from hpsearch.nn import SGD, Epoch, Network, Purpose, TrainingData, evaluate, lane_rng, train
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+
+def clusters(samples: int = 60, validation: int = 30) -> TrainingData:
+    """Three classes around three corners: easy."""
+    rng = np.random.default_rng(5)
+    labels = rng.integers(3, size=samples + validation)
+    images = np.eye(3)[labels] * 2 + 0.3 * rng.standard_normal((len(labels), 3))
+    return TrainingData(images[:samples], labels[:samples], images[samples:], labels[samples:])
+
+
+def run(
+    lr: Sequence[float],
+    *,
+    data: TrainingData | None = None,
+    weight_decay: float = 0.0,
+    epochs: int = 5,
+    batch_size: int = 16,
+    dtype: DTypeLike = np.float32,
+) -> tuple[list[Epoch], Network]:
+    lanes = len(lr)
+    network = Network([3, 8, 3], rngs=[lane_rng(0, n, Purpose.WEIGHTS) for n in range(lanes)], dtype=dtype)
+    epochs_seen = train(
+        network,
+        SGD(lr, [weight_decay] * lanes),
+        data or clusters(),
+        batch_size=batch_size,
+        epochs=epochs,
+        rngs=[lane_rng(0, n, Purpose.ORDER) for n in range(lanes)],
+    )
+    return list(epochs_seen), network
+
+
+def test_loss_falls_and_accuracy_rises_on_an_easy_problem() -> None:
+    epochs, _ = run([0.1, 0.3], epochs=20)
+    assert [epoch.epoch for epoch in epochs] == list(range(1, 21))
+    assert (epochs[-1].train_loss < 0.3 * epochs[0].train_loss).all()
+    assert (epochs[-1].validation_loss < 0.5 * epochs[0].validation_loss).all()
+    assert (epochs[-1].validation_accuracy > 0.9).all()
+
+
+def test_zero_lr_changes_nothing_and_then_accuracies_count_right() -> None:
+    data = clusters()
+    start = Network([3, 8, 3], rngs=[lane_rng(0, n, Purpose.WEIGHTS) for n in range(2)])
+    epochs, network = run([0.0, 0.0], weight_decay=0.5, data=data, batch_size=17)
+    assert network.values.tobytes() == start.values.tobytes()
+    for epoch in epochs:  # the mini-batches' own passes are then a pass over the whole set, reordered
+        for found, images, labels in (
+            ((epoch.train_loss, epoch.train_accuracy), data.images, data.labels),
+            (
+                (epoch.validation_loss, epoch.validation_accuracy),
+                data.validation_images,
+                data.validation_labels,
+            ),
+        ):
+            loss, accuracy = evaluate(start, images, labels)
+            np.testing.assert_allclose(found[0], loss, rtol=1e-5)
+            assert found[1].tolist() == accuracy.tolist()
+            logits = start.forward(np.broadcast_to(images.astype(np.float32), (2, *images.shape)))
+            assert accuracy.tolist() == (logits.argmax(axis=2) == labels).mean(axis=1).tolist()
+
+
+def test_one_epoch_is_the_formula() -> None:
+    """Against a plain loop with dict-less parameters: order, partial mini-batch, decay, what is reported."""
+    data = clusters(samples=10)
+    lr, decay = 0.2, 0.1
+    epochs, network = run([lr], data=data, weight_decay=decay, epochs=1, batch_size=4, dtype=np.float64)
+    plain = Network([3, 8, 3], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)], dtype=np.float64).parameters
+    w1, b1, w2, b2 = (plain[i][name][0] for i in (0, 2) for name in ("weight", "bias"))
+    order = lane_rng(0, 0, Purpose.ORDER).permutation(10)
+    losses = []
+    for batch in (order[:4], order[4:8], order[8:]):
+        x, onehot = data.images[batch], np.eye(3)[data.labels[batch]]
+        hidden = np.maximum(x @ w1 + b1, 0)
+        softmax = np.exp(hidden @ w2 + b2)
+        softmax /= softmax.sum(axis=1, keepdims=True)
+        losses += list(-np.log((softmax * onehot).sum(axis=1)))
+        by_logits = (softmax - onehot) / len(batch)
+        by_hidden = by_logits @ w2.T * (hidden > 0)
+        w2 = w2 - lr * (hidden.T @ by_logits + decay * w2)
+        b2 = b2 - lr * by_logits.sum(axis=0)
+        w1 = w1 - lr * (x.T @ by_hidden + decay * w1)
+        b1 = b1 - lr * by_hidden.sum(axis=0)
+    assert epochs[0].train_loss[0] == pytest.approx(np.mean(losses), rel=1e-12)
+    found = [network.parameters[i][name][0] for i in (0, 2) for name in ("weight", "bias")]
+    for ours, theirs in zip(found, (w1, b1, w2, b2), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-13)
+
+
+def test_every_epoch_has_an_order_of_its_own() -> None:
+    # With lr 0 only the order of summation could tell; with lr > 0 a repeated order would repeat the batches.
+    rng, same = lane_rng(0, 0, Purpose.ORDER), lane_rng(0, 0, Purpose.ORDER)
+    run_rngs = [rng]
+    network = Network([3, 8, 3], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)])
+    for _ in train(network, SGD([0.1], [0.0]), clusters(), batch_size=16, epochs=3, rngs=run_rngs):
+        same.permutation(60)
+    assert rng.random() == same.random()
+
+
+def test_float32_stays_close_to_float64() -> None:
+    single, double = run([0.1], epochs=5)[0][-1], run([0.1], epochs=5, dtype=np.float64)[0][-1]
+    np.testing.assert_allclose(single.train_loss, double.train_loss, rtol=1e-4)
+    np.testing.assert_allclose(single.validation_loss, double.validation_loss, rtol=1e-4)
+
+
+def test_a_lane_that_diverges_ends_with_a_reason_and_the_others_go_on() -> None:
+    epochs, network = run([0.1, 1e30, 0.2], epochs=4)
+    (ended,) = [(epoch.epoch, ended) for epoch in epochs for ended in epoch.ended]
+    assert ended[1].lane == 1
+    assert ended[1].reason in {f"training loss became {v} in epoch {ended[0]}" for v in ("nan", "inf")}
+    assert [epoch.lanes.tolist() for epoch in epochs[ended[0] - 1 :]] == [[0, 2]] * (5 - ended[0])
+    assert network.lanes == 2
+    for epoch in epochs:
+        for values in (epoch.train_loss, epoch.train_accuracy, epoch.validation_loss):
+            assert len(values) == len(epoch.lanes)
+            assert np.isfinite(values).all()
+
+
+def test_validation_can_tell_first_that_a_lane_diverged() -> None:
+    epochs, _ = run([1e30], batch_size=100)  # one step an epoch: its own loss is of the weights before it
+    assert epochs[0].ended[0].reason in {f"validation loss became {v} in epoch 1" for v in ("nan", "inf")}
+
+
+def test_training_stops_when_no_lane_is_left() -> None:
+    epochs, _ = run([1e30, 1e300], epochs=50)
+    assert len(epochs) < 50
+    assert epochs[-1].lanes.tolist() == []
+    assert sorted(ended.lane for epoch in epochs for ended in epoch.ended) == [0, 1]
+
+
+def test_the_caller_s_error_state_is_left_alone() -> None:
+    network = Network([3, 8, 3], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)])
+    rngs = [lane_rng(0, 0, Purpose.ORDER)]
+    before = np.geterr()
+    for _ in train(network, SGD([1e30], [0.0]), clusters(), batch_size=16, epochs=3, rngs=rngs):
+        assert np.geterr() == before
+
+
+def test_what_does_not_fit_is_refused_before_the_first_epoch() -> None:
+    network = Network([3, 2], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)])
+    rngs = [lane_rng(0, 0, Purpose.ORDER)]
+    with pytest.raises(BadInput, match="labels up to 2"):
+        train(network, SGD([0.1], [0.0]), clusters(), batch_size=8, epochs=1, rngs=rngs)
+    with pytest.raises(BadInput, match="1 lanes, the optimizer 2"):
+        train(network, SGD([0.1] * 2, [0.0] * 2), clusters(), batch_size=8, epochs=1, rngs=rngs)
+    with pytest.raises(BadInput, match="batch_size = 0"):
+        train(network, SGD([0.1], [0.0]), clusters(), batch_size=0, epochs=1, rngs=rngs)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((2, 3)), np.zeros(3, np.int64), r"\(2, 3\) and labels \(3,\)"),
+        (np.zeros((0, 3)), np.zeros(0, np.int64), "at least one"),
+        (np.zeros((2, 3)), np.zeros(2), "whole numbers"),
+        (np.zeros((2, 3)), np.array([0, -1]), "whole numbers"),
+        (np.full((2, 3), np.nan), np.zeros(2, np.int64), "not finite"),
+        (np.zeros((2, 4)), np.zeros(2, np.int64), "4 inputs"),
+    ],
+)
+def test_damaged_data_are_refused(
+    images: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    message: str,
+) -> None:
+    good = np.zeros((2, 3)), np.zeros(2, np.int64)
+    with pytest.raises(BadData, match=message):
+        TrainingData(images, labels, *good)
