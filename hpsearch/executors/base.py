@@ -71,6 +71,9 @@ class Executor(Protocol):
     def free(self) -> int:
         """How many batches may be submitted now."""
 
+    def load(self, objective: Evaluates) -> None:
+        """Say what evaluates the batches from now on. Before the first one, and again for another stage."""
+
     def submit(self, batch: Batch) -> None:
         """Begin a batch. Only while `free` is above 0."""
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import final
 
-from hpsearch.executors.base import Batch, Evaluates, Event, drive
+from hpsearch.executors.base import Batch, Evaluates, Event, Progress, drive
 
 
 @final
@@ -14,15 +14,12 @@ class InlineExecutor:
     """Evaluates batches where it stands: nothing to start, easy to debug.
 
     `wait` works on the batch until its timeout, so that the caller keeps writing curves and hears Ctrl-C.
-
-    Args:
-        objective: What evaluates a batch.
     """
 
     slots = 1
 
-    def __init__(self, objective: Evaluates) -> None:
-        self._objective = objective
+    def __init__(self) -> None:
+        self._objective: Evaluates | None = None
         self._running: Iterator[Event | None] | None = None
 
     @property
@@ -30,8 +27,13 @@ class InlineExecutor:
         """1 while no batch is under way."""
         return 0 if self._running is not None else 1
 
+    def load(self, objective: Evaluates) -> None:
+        """Say what evaluates the batches."""
+        self._objective = objective
+
     def submit(self, batch: Batch) -> None:
         """Begin a batch; the work is done in `wait`."""
+        assert self._objective is not None
         self._running = drive(self._objective, batch)
 
     def wait(self, timeout: float) -> list[Event]:
@@ -40,7 +42,7 @@ class InlineExecutor:
         while self._running is not None:
             event = next(self._running, None)
             if event is not None:
-                if not hasattr(event, "reports"):
+                if not isinstance(event, Progress):
                     self._running = None
                 return [event]
             if time.monotonic() >= until:

@@ -8,6 +8,7 @@ because its pipe ends.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import signal
 import threading
@@ -22,12 +23,12 @@ _JOIN_S = 5.0
 
 
 class _Worker:
-    def __init__(self, objective: Evaluates) -> None:
+    def __init__(self, preload: str | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.batch: Batch | None = None
         # daemon: the interpreter ends its workers at exit even if nobody called close.
-        self.process = context.Process(target=_work, args=(theirs, objective), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, preload), daemon=True)
         with pinned_children(), _without_interrupts():
             self.process.start()
         theirs.close()
@@ -60,41 +61,58 @@ def _without_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _work(connection: Connection[Any, Any], objective: Evaluates) -> None:
+def _work(connection: Connection[Any, Any], preload: str | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if preload is not None:
+        importlib.import_module(preload)
+    objective: Evaluates | None = None
     with contextlib.suppress(EOFError, OSError):  # the runner is gone
-        while (batch := connection.recv()) is not None:
-            for event in drive(objective, batch):
+        while (message := connection.recv()) is not None:
+            if not isinstance(message, Batch):
+                objective = message
+                continue
+            assert objective is not None
+            for event in drive(objective, message):
                 if event is not None:
                     connection.send(event)
 
 
 @final
 class PoolExecutor:
-    """Evaluates batches in ``jobs`` processes, started at once.
+    """Evaluates batches in ``jobs`` processes, which start at once and get ready while the caller does too.
 
     Args:
-        objective: What evaluates a batch; sent to each worker once.
         jobs: How many processes.
+        preload: A module that workers import while they wait for their objective.
     """
 
-    def __init__(self, objective: Evaluates, jobs: int) -> None:
+    def __init__(self, jobs: int, *, preload: str | None = None) -> None:
         self.slots = jobs
-        self._objective = objective
-        self._workers = [_Worker(objective) for _ in range(jobs)]
+        self._preload = preload
+        self._objective: Evaluates | None = None
+        self._workers = [_Worker(preload) for _ in range(jobs)]
 
     @property
     def free(self) -> int:
         """How many workers have no batch."""
         return sum(worker.batch is None for worker in self._workers)
 
+    def load(self, objective: Evaluates) -> None:
+        """Send the objective to every worker; with it go the data, once."""
+        self._objective = objective
+        for worker in self._workers:
+            self._send(worker, objective)
+
+    def _send(self, worker: _Worker, message: object) -> None:
+        # A worker that has died while idle is found by `wait`, once it has a batch on its account.
+        with contextlib.suppress(OSError):
+            worker.connection.send(message)
+
     def submit(self, batch: Batch) -> None:
         """Hand a batch to a worker that has none."""
         worker = next(worker for worker in self._workers if worker.batch is None)
         worker.batch = batch
-        # A worker that has died while idle is found by `wait`, with this batch on its account.
-        with contextlib.suppress(OSError):
-            worker.connection.send(batch)
+        self._send(worker, batch)
 
     def wait(self, timeout: float) -> list[Event]:
         """What the workers have sent."""
@@ -118,7 +136,9 @@ class PoolExecutor:
         code = worker.process.exitcode or 0
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         worker.end(kill=True)
-        self._workers[self._workers.index(worker)] = _Worker(self._objective)
+        fresh = _Worker(self._preload)
+        self._send(fresh, self._objective)
+        self._workers[self._workers.index(worker)] = fresh
         return Lost(batch, f"the worker process died ({how})")
 
     def close(self, *, kill: bool = False) -> None:

@@ -67,8 +67,8 @@ class Runner:
     Args:
         store: The study database; only the runner writes to it.
         stage: The stage.
-        objective: What evaluates a batch (for its grouping; the executor has it too).
-        executor: Where batches are evaluated.
+        objective: What evaluates a batch.
+        executor: Where batches are evaluated. After a run that stopped early it may still be at work: close it.
         until: How many finished trials the stage is to have.
         lanes: How many trials to a batch; by default what the objective and the trials left make best.
         on_tick: Called whenever something has changed.
@@ -109,21 +109,18 @@ class Runner:
             StorageFailure: The database stopped working. What was recorded stays; the rest can be run again.
         """
         began = time.monotonic()
+        self._executor.load(self._objective)
         released = self._store.release_dead(self._stage, me=self._owner)
         self._counts = self._store.counts(self._stage)
         self._on_tick(Tick(self._counts))
-        stopped, given_back, clean = False, 0, False
         try:
             stopped = self._loop()
-            clean = not stopped
-        finally:
-            self._executor.close(kill=not clean)
-            if self._ids:
-                # Without this a failure would leave trials to be found by their process; nothing would be lost.
-                with contextlib.ExitStack() as guard:
-                    if not clean and not stopped:
-                        guard.enter_context(contextlib.suppress(Exception))
-                    given_back = self._store.release(self._stage, owner=self._owner)
+        except BaseException:
+            # Best effort: what stays RUNNING is found by its owner's process and released by the next start.
+            with contextlib.suppress(Exception):
+                self._store.release(self._stage, owner=self._owner)
+            raise
+        given_back = self._store.release(self._stage, owner=self._owner) if self._ids else 0
         return Summary(
             counts=self._store.counts(self._stage),
             recorded=self._recorded,

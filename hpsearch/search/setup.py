@@ -70,12 +70,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def executor_for(objective: NetworkObjective, jobs: int) -> Executor:
+def executor_for(jobs: int) -> Executor:
     """This process for one job, a pool of processes for more.
 
     One job gets a process of its own too where this one's BLAS already has several threads: results are the
     same to the bit whatever the number of jobs, and a GEMM on several threads may round differently.
     """
     if jobs == 1 and is_pinned():
-        return InlineExecutor(objective)
-    return PoolExecutor(objective, jobs)
+        return InlineExecutor()
+    return PoolExecutor(jobs, preload="hpsearch.objectives.network")

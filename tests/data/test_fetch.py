@@ -122,6 +122,20 @@ def test_fetched_is_there_for_load_and_not_fetched_again(server: Server, cache: 
     assert (folder / IMAGES).read_bytes() == server.files[IMAGES]
 
 
+def test_pooch_keeps_quiet(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    import pooch
+
+    logger = pooch.get_logger()  # has no parent, so caplog must be told of it
+    level = logger.level
+    logger.addHandler(caplog.handler)
+    try:
+        fetch("mnist")
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.records == []
+    assert logger.level == level
+
+
 def test_data_dir_and_a_mirror(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sums = SOURCES["mnist"].files
     monkeypatch.setitem(SOURCES, "mnist", Source("http://127.0.0.1:1/", sums))

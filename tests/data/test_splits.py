@@ -110,8 +110,11 @@ def test_stratifying_by_hand() -> None:
 
 
 def test_equal_remainders_go_to_the_lower_classes() -> None:
-    counts = proportional(20, np.full(40, 3))
-    assert counts.tolist() == [1] * 20 + [0] * 20
+    members = np.array([3, 5] * 200)
+    share, remainder = np.divmod(1100 * members, 1600)
+    order = sorted(range(400), key=lambda k: (-remainder[k], k))
+    share[order[: 1100 - share.sum()]] += 1
+    assert proportional(1100, members).tolist() == share.tolist()
 
 
 def test_stratifying_may_use_everything() -> None:

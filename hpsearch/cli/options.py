@@ -1,0 +1,51 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_STORAGE = Path("studies") / "hpsearch.db"
+
+
+class Format(StrEnum):
+    """How data is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        envvar="HPSEARCH_STORAGE",
+        help=f"Study database: a SQLite file or an SQLAlchemy URL. [default: {DEFAULT_STORAGE}]",
+        show_default=False,
+    ),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the data.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder with data sets as IDX files. [default: $HPSEARCH_DATA]", show_default=False),
+]
+Search = Annotated[
+    str | None,
+    typer.Argument(help="Name of the search. [default: the only one in the database]", show_default=False),
+]
+StageNumber = Annotated[
+    int | None, typer.Option("--stage", help="Stage number. [default: the latest]", show_default=False)
+]
+
+
+def storage_url(storage: str | None, *, make_folder: bool = False) -> str:
+    """The storage asked for, or the default one; its folder is made only for a command that starts a search."""
+    if storage is not None:
+        return storage
+    if make_folder:
+        os.makedirs(DEFAULT_STORAGE.parent, exist_ok=True)
+    return str(DEFAULT_STORAGE)

@@ -1,0 +1,82 @@
+"""Printing: tables for people, CSV and JSON for programs, notes to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.cli.options import Format
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+_PLAIN_WIDTH = 200
+"""Columns where standard output is not a terminal: nothing is cut off there."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that prints plain text where nobody is looking."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    if stream.isatty():
+        return Console(file=stream, highlight=False)
+    return Console(file=stream, highlight=False, color_system=None, width=_PLAIN_WIDTH)
+
+
+def say(text: str = "") -> None:
+    """A line of text to standard output."""
+    console().print(text, markup=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Something worth knowing that is not the result: to standard error."""
+    console(stderr=True).print(f"note: {text}", markup=False, soft_wrap=True)
+
+
+def emit(frame: pd.DataFrame, form: Format, *, title: str | None = None) -> None:
+    """Print rows.
+
+    Args:
+        frame: The rows; column names are the headings.
+        form: Table, CSV or JSON. The last two keep full precision.
+        title: Printed above a table.
+    """
+    match form:
+        case Format.csv:
+            sys.stdout.write(frame.to_csv(index=False))
+        case Format.json:
+            # pandas rounds floats to 10 digits unless told otherwise; 15 is the most that it takes.
+            rows = json.loads(frame.to_json(orient="records", double_precision=15, date_format="iso"))
+            sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        case Format.table:
+            if title:
+                say(title)
+            _table(frame)
+
+
+def emit_object(plain: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+
+
+def _table(frame: pd.DataFrame) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in frame.columns:
+        number = frame[name].dtype.kind in "if"
+        table.add_column(str(name), justify="right" if number else "left", overflow="fold")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    console().print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

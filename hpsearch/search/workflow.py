@@ -1,0 +1,166 @@
+"""The staged workflow, unattended: run a stage, narrow, run the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hpsearch.errors import BadInput, BadStudyFile, Interrupted
+from hpsearch.records import Stage
+from hpsearch.search import setup
+from hpsearch.search.interrupt import stopping
+from hpsearch.search.runner import Runner, Summary, Tick
+from hpsearch.search.stage import Narrowed, begin, check_fingerprint, narrow_stage
+from hpsearch.store import Store, open_store
+from hpsearch.study_file import StudyFile, differences, find, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What `hpsearch start` was asked to do.
+
+    Args:
+        storage: SQLAlchemy URL or SQLite file.
+        study: Study file or name; None for the default.
+        trials: Finished trials that each stage is to have; None for the study file's count.
+        stage: Number of the stage to run; None for the latest.
+        stages: How many stages the search is to have in the end; None to run one stage only.
+        top: Best trials that narrowing between stages uses.
+        expand: Whether narrowing between stages may widen towards a bound.
+        seed: Seed for a new search; None for the study file's.
+        jobs: Processes; None for one a core.
+        lanes: Trials to a batch; None for what suits the network's size.
+        data_dir: Where data sets are looked for first.
+    """
+
+    storage: str
+    study: str | None = None
+    trials: int | None = None
+    stage: int | None = None
+    stages: int | None = None
+    top: int = 5
+    expand: bool = False
+    seed: int | None = None
+    jobs: int | None = None
+    lanes: int | None = None
+    data_dir: Path | None = None
+
+
+class Listener(Protocol):
+    """Told what happens, for a display."""
+
+    def note(self, text: str) -> None:
+        """Something worth saying that is no error."""
+
+    def began(self, stage: Stage, *, until: int, jobs: int) -> None:
+        """A stage begins, or goes on."""
+
+    def tick(self, tick: Tick) -> None:
+        """Trials have finished."""
+
+    def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
+        """A stage has all its trials, or the run was stopped."""
+
+    def narrowed(self, narrowed: Narrowed) -> None:
+        """The next stage's ranges are made."""
+
+
+def run(job: Job, listener: Listener) -> None:
+    """Run a stage, or a whole search of several stages, up to the trials asked for.
+
+    Raises:
+        BadInput: Something in the job cannot be done as asked.
+        Interrupted: Ctrl-C or SIGTERM; everything finished is recorded.
+        StorageFailure: The database stopped working; what was recorded stays.
+    """
+    _check(job)
+    with stopping() as stop:
+        jobs = job.jobs or setup.cores()
+        executor = setup.executor_for(jobs)
+        clean = False
+        try:
+            store = open_store(job.storage, create=True, write=True)
+            try:
+                study = _study(job, store)
+                until = job.trials or study.trials.count
+                stage = _begin(job, study, store, listener)
+                while True:
+                    study = parse(stage.study_file, source=f"the study file kept in {stage.name}")
+                    split = setup.load_split(study, data_dir=job.data_dir)
+                    objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
+                    check_fingerprint(store, stage, split.fingerprint)
+                    listener.began(stage, until=until, jobs=jobs)
+                    summary = Runner(
+                        store,
+                        stage,
+                        objective,
+                        executor,
+                        until=until,
+                        lanes=job.lanes,
+                        on_tick=listener.tick,
+                        stopping=stop,
+                    ).run()
+                    listener.ended(stage, summary, store)
+                    if summary.stopped:
+                        raise _interrupted(stage, summary, until)
+                    if job.stages is None or stage.number >= job.stages:
+                        break
+                    stage = _next(job, store, stage, listener)
+            finally:
+                store.close()
+            clean = True
+        finally:
+            executor.close(kill=not clean)
+
+
+def _check(job: Job) -> None:
+    counts = {"trials": job.trials, "stages": job.stages, "jobs": job.jobs, "lanes": job.lanes}
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise BadInput(f"--{name} {value}: give 1 or more")
+    if job.seed is not None and not 0 <= job.seed < 2**63:
+        raise BadInput(f"--seed {job.seed}: give a whole number from 0")
+    if job.stages is not None and job.stages > 1 and job.top < 2:
+        raise BadInput(f"--top {job.top}: narrowing needs the spread of at least 2 trials")
+
+
+def _study(job: Job, store: Store) -> StudyFile:
+    try:
+        return find(job.study)
+    except BadStudyFile:
+        # The database holds every study file that was started; a search goes on without its file.
+        kept = store.stages(job.study) if job.study is not None else []
+        if not kept:
+            raise
+        return parse(kept[0].study_file, source=f"the study file kept in {kept[0].name}")
+
+
+def _begin(job: Job, study: StudyFile, store: Store, listener: Listener) -> Stage:
+    stage, new = begin(store, study, number=job.stage, seed=job.seed)
+    if not new:
+        changed = list(differences(stage.study_file, study.to_dict()))
+        if changed:
+            listener.note(
+                f"the study file has changed since {stage.name} was begun ({'; '.join(changed)}); "
+                "the stage goes on as it was begun. To search with the new file, give it another name"
+            )
+    return stage
+
+
+def _next(job: Job, store: Store, stage: Stage, listener: Listener) -> Stage:
+    stages = store.stages(stage.search)
+    later = [other for other in stages if other.parent == stage.number]
+    if later:  # narrowed already, by hand or by an earlier run
+        return later[-1]
+    narrowed = narrow_stage(store, stages, number=stage.number, top=job.top, expand=job.expand)
+    listener.narrowed(narrowed)
+    assert narrowed.stage is not None
+    return narrowed.stage
+
+
+def _interrupted(stage: Stage, summary: Summary, until: int) -> Interrupted:
+    return Interrupted(
+        f"stopped: {stage.name} has {summary.counts.finished} of {until} trials, all recorded; "
+        f"{summary.given_back} that had begun were given back. The same command goes on from here"
+    )

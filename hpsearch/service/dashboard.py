@@ -1,0 +1,115 @@
+"""The Optuna dashboard over the study database: on this machine only, and read-only unless asked otherwise."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from hpsearch.errors import BadInput, MissingExtra
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class ReadOnly:
+    """Lets only reading requests through to an application.
+
+    The dashboard has no such mode: whoever reaches its port may delete studies and finish trials.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in _READING:
+            return self._application(environ, start_response)
+        reason = "this dashboard is read-only; start it with --writable to change studies"
+        body = json.dumps({"reason": reason}).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start_response("405 Method Not Allowed", [*headers, ("Allow", ", ".join(_READING))])
+        return [body]
+
+
+class SameSite:
+    """Refuses requests that name another host than this server.
+
+    Any page open in the user's browser could otherwise reach the port under a name of its own (DNS rebinding).
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST", HOST).rsplit(":", 1)[0]
+        if host in (HOST, "localhost"):
+            # The dashboard's static files answer 500 to a client that does not say which encodings it takes.
+            environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")
+            return self._application(environ, start_response)
+        body = b"unknown host"
+        start_response("403 Forbidden", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+        return [body]
+
+
+def application(url: str, *, writable: bool = False) -> WSGIApplication:
+    """The dashboard as a WSGI application; it must sit at the root of its server.
+
+    Args:
+        url: SQLAlchemy URL of the study database, which exists.
+        writable: Let the dashboard change studies.
+
+    Raises:
+        MissingExtra: optuna-dashboard is not installed.
+    """
+    try:
+        from optuna_dashboard import wsgi
+    except ImportError as error:
+        raise MissingExtra("the dashboard is not installed; pip install 'hpsearch[dashboard]'") from error
+    from optuna.storages import get_storage
+
+    # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
+    dashboard: Any = wsgi(get_storage(url))
+    return SameSite(dashboard if writable else ReadOnly(dashboard))
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """The dashboard polls every few seconds; its requests are nobody's news."""
+
+
+def serve(
+    url: str, *, port: int = DEFAULT_PORT, writable: bool = False, on_ready: Callable[[str], None]
+) -> None:
+    """Serve the dashboard on 127.0.0.1 until Ctrl-C.
+
+    Args:
+        url: SQLAlchemy URL of the study database.
+        port: TCP port; 0 for any that is free.
+        writable: Let the dashboard change studies.
+        on_ready: Called with the address once the server listens.
+
+    Raises:
+        MissingExtra: optuna-dashboard is not installed.
+        BadInput: The port is taken or not one.
+    """
+    serving = application(url, writable=writable)
+    try:
+        server = make_server(HOST, port, serving, server_class=_Server, handler_class=_Quiet)
+    except (OSError, OverflowError) as error:
+        raise BadInput(f"port {port} cannot be used ({error}); give another --port, or 0 for any") from error
+    with server:
+        on_ready(f"http://{HOST}:{server.server_port}/")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return
