@@ -1,1 +1,1 @@
-
+"""What people look at: tables (pandas) and, later, figures."""

@@ -20,12 +20,13 @@ from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_scale
 
 Side: TypeAlias = Literal["low", "high"]
 
-# Calibrated in tests/search/test_evidence.py on the chapter's experiment (100 trials, top 5).
+# Calibrated in tests/search/test_evidence.py on the response curve of the chapter's experiment.
 PRESS_LEVEL = 0.02  # on its own this keeps false alarms of a parameter without effect below 2 x 0.02
-RISE_LEVEL = 0.2  # the response is steep in the cases that matter; this only has to exclude flat and falling
-FALL_LEVEL = 0.05  # past an optimum inside the range the score falls
-EMPTY_LEVEL = 0.001  # the stretch at the bound holds no finished trial, so trials fail there
+RISE_LEVEL = 0.02  # the response is steep where an edge matters; a plateau's slight slope stays above this
+FALL_LEVEL = 0.01  # two unlucky trials at the bound must not hide an edge; a cliff's three or four do
+EMPTY_LEVEL = 0.001  # so long a stretch without a finished trial does not happen unless trials fail there
 
+_PRESSING = 10  # of many best trials the first ten: one stray twentieth must not hide an edge
 _MANY_CELLS = 100_000  # above this an int range is continuous for every practical purpose
 
 
@@ -182,18 +183,24 @@ def rise_p(correlation: float, n: int) -> float:
     return max(0.5 * math.erfc(math.atanh(correlation) * math.sqrt((n - 3) / 2.12)), floor)
 
 
+def _at_least(parameter: Float | Int, side: Side, value: float) -> float:
+    """The probability that a draw is as near to a bound as ``value``, or nearer."""
+    below, upto = draw_probability(parameter, value)
+    return 1.0 - below if side == "high" else upto
+
+
 def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k: int) -> tuple[Edge, ...]:
     """The bounds towards which the score still rises.
 
-    A bound is an edge if four things hold, each about something the others don't see:
+    A bound is an edge if four things hold, each about something the others do not see:
 
-    1. *Press*: all k best draws lie beyond where they start, at distance d or less from the bound; without an
-       effect that has probability (d / width)^k.
+    1. *Press*: the best k trials (ten at most) all lie within a distance d of the bound. If the parameter does
+       not matter that has probability (d / width)^k.
     2. *Rise*: among the better trials (the best quarter, at least 10) the score goes with nearness to the
        bound. A quarter, because over a whole log range the foot of the curve, where nothing has learned
        yet, would show a rise wherever the optimum is; 10, because fewer pairs show little.
-    3. *No fall*: among all trials from the best k's far end to the bound the score does not fall. A plateau
-       that ends in a cliff before the bound is no edge.
+    3. *No fall*: of the trials within d of the bound, those beyond the last of the best are not clearly worse
+       than the rest (a rank test). A plateau that ends in a cliff before the bound is no edge.
     4. *Not empty*: some trial finished near the bound. A last stretch g without any has probability
        (1 - g / width)^n unless trials fail there, and a rise that ends in failures needs no wider range.
 
@@ -204,26 +211,23 @@ def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k
         k: How many of them are the best.
     """
     x, score = np.asarray(values, dtype=float), np.asarray(goodness, dtype=float)
-    n = len(x)
+    n, k = len(x), min(k, _PRESSING)
     better = min(n, max(10, math.ceil(n / 4)))
-    found = []
+    found: list[Edge] = []
+    side: Side
     for side in ("low", "high"):
         sign = 1.0 if side == "high" else -1.0
-        start, outermost = sign * np.min(sign * x[:k]), sign * np.max(sign * x)
-        if side == "high":
-            press = (1.0 - draw_probability(parameter, start)[0]) ** k
-            empty = draw_probability(parameter, outermost)[1] ** n
-        else:
-            press = draw_probability(parameter, start)[1] ** k
-            empty = (1.0 - draw_probability(parameter, outermost)[0]) ** n
-        correlation = spearman(sign * x[:better], score[:better])
+        nearness = sign * x  # grows towards the bound
+        first, last = float(nearness[:k].min()), float(nearness[:k].max())
+        press = _at_least(parameter, side, sign * first) ** k
+        # The complement is taken by asking the other side, so that an int's own cell counts as filled.
+        other: Side = "low" if side == "high" else "high"
+        empty = _at_least(parameter, other, sign * float(nearness.max())) ** n
+        correlation = spearman(nearness[:better], score[:better])
         rise = rise_p(correlation, better)
-        near = sign * x >= sign * start
-        beyond = sign * x[near] > np.max(sign * x[:k])
-        fall = rise_p(-spearman(beyond, score[near]), int(near.sum()))
-        DBG.append((side, press <= PRESS_LEVEL , rise <= RISE_LEVEL , fall > FALL_LEVEL , empty > EMPTY_LEVEL))
+        near = nearness >= first
+        fall = rise_p(-spearman(nearness[near] > last, score[near]), int(near.sum()))
         if press <= PRESS_LEVEL and rise <= RISE_LEVEL and fall > FALL_LEVEL and empty > EMPTY_LEVEL:
             bound = parameter.high if side == "high" else parameter.low
-            found.append(Edge(side, bound, press, correlation, rise))  # type: ignore[arg-type]
+            found.append(Edge(side, bound, press, correlation, rise))
     return tuple(found)
-DBG=[]

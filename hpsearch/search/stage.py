@@ -240,3 +240,19 @@ def _next_stage(
         versions=versions(),
     )
     return store.create_stage(new, replace=replace)
+
+
+def best_of(store: Store, stages: list[Stage]) -> tuple[Stage, pd.DataFrame] | None:
+    """The stage with the best trial of all these, and that trial's row; None before any has finished.
+
+    Ties between stages go to the lower validation loss, then to the earlier stage.
+    """
+    found = [(stage, store.trials(stage, top=1)) for stage in stages]
+    scored = [(stage, frame) for stage, frame in found if len(frame)]
+
+    def rank(item: tuple[Stage, pd.DataFrame]) -> tuple[float, float]:
+        stage, frame = item
+        score, loss = float(frame["score"].iloc[0]), float(frame["validation_loss"].iloc[0])
+        return (-score if stage.direction == "maximize" else score, math.inf if math.isnan(loss) else loss)
+
+    return min(scored, key=rank, default=None)

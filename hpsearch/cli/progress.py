@@ -1,0 +1,177 @@
+"""What ``hpsearch start`` shows while it runs, and what it says at the end of a stage."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from hpsearch.cli.options import Format
+from hpsearch.cli.output import console, emit, emit_object, note, say
+from hpsearch.records import Completed, Stage
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from hpsearch.search.runner import Summary, Tick
+    from hpsearch.search.stage import Narrowed
+    from hpsearch.store import Store
+
+_TOP = 5
+_LINE_EVERY = 0.2
+"""Without a terminal: a line of progress whenever this share of the trials has finished."""
+
+
+class Display:
+    """A `hpsearch.search.workflow.Listener` that prints: a bar in a terminal, a few plain lines elsewhere."""
+
+    def __init__(self, output: Format) -> None:
+        self._output = output
+        self._console = console(stderr=True)
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._finished: list[dict[str, Any]] = []
+        self._said_waiting = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_bar()
+
+    def note(self, text: str) -> None:
+        """Say something that is no error."""
+        note(text)
+
+    def began(self, stage: Stage, *, until: int, jobs: int) -> None:
+        """A stage begins, or goes on."""
+        self._until = until
+        self._maximize = stage.direction == "maximize"
+        self._best: float | None = None
+        self._best_trial = -1
+        self._before: int | None = None
+        self._line_at = 0.0
+        self._began = time.monotonic()
+        plural = "es" if jobs > 1 else ""
+        self._console.print(f"{stage.name}: {until} trials, {jobs} process{plural}", markup=False)
+        if self._console.is_terminal:
+            self._start_bar()
+
+    def _start_bar(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._bar = Progress(
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[words]}"),
+            console=self._console,
+        )
+        self._task = self._bar.add_task("trials", total=self._until, words="")
+        self._bar.start()
+
+    def tick(self, tick: Tick) -> None:
+        """Trials have finished."""
+        finished = tick.counts.finished
+        if self._before is None:
+            self._before = finished
+        for outcome in tick.recorded:
+            if isinstance(outcome, Completed) and (
+                self._best is None or (outcome.score > self._best) is self._maximize
+            ):
+                self._best, self._best_trial = outcome.score, outcome.number
+        words = self._words(finished)
+        if tick.waiting_for_others:
+            words = f"waiting for {tick.counts.running} trials of another run"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=min(finished, self._until), words=words)
+        elif tick.waiting_for_others:
+            if not self._said_waiting:
+                self._console.print(words, markup=False)
+            self._said_waiting = True
+        elif tick.recorded and finished / self._until >= self._line_at:
+            self._line_at = finished / self._until + _LINE_EVERY
+            self._console.print(f"{finished}/{self._until} trials, {words}", markup=False)
+
+    def _words(self, finished: int) -> str:
+        done = finished - (self._before or 0)
+        seconds = time.monotonic() - self._began
+        parts = []
+        if self._best is not None:
+            parts.append(f"best {self._best:.4g} (trial {self._best_trial})")
+        if done:
+            rate = done / seconds
+            parts.append(f"{rate:.1f} trials/s" if rate >= 1 else f"{1 / rate:.1f} s a trial")
+            left = max(self._until - finished, 0) / rate
+            parts.append(f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left")
+        return ", ".join(parts)
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
+        """A stage has all its trials, or the run was stopped."""
+        from hpsearch.reports.tables import metric_of, standard_error, trials_table
+
+        self._end_bar()
+        best = store.trials(stage, top=_TOP)
+        self._finished.append(
+            {
+                "stage": stage.name,
+                "finished": summary.counts.finished,
+                "failed": summary.counts.failed,
+                "run_now": summary.recorded,
+                "seconds": round(summary.seconds, 3),
+                "store_seconds": round(store.seconds, 3),
+                "best": None if best.empty else float(best["score"].iloc[0]),
+            }
+        )
+        if summary.stopped:
+            return
+        if summary.released:
+            note(f"{summary.released} trials of a run that had died were run again")
+        if self._output is not Format.table:
+            return
+        counts = summary.counts
+        failed = f" ({counts.failed} failed)" if counts.failed else ""
+        if summary.recorded:
+            took = f"; {summary.recorded} of them now, in {summary.seconds:.1f} s"
+        else:
+            took = "; nothing was left to do"
+        say(f"{stage.name} has {counts.finished} finished trials{failed}{took}")
+        if best.empty:
+            say("no trial came to a score; `hpsearch trials` gives the reasons")
+            return
+        score = float(best["score"].iloc[0])
+        error = standard_error(stage, score)
+        say()
+        emit(trials_table(stage, best).drop(columns=["state", "seconds"]), Format.table)
+        say()
+        if error is not None:
+            say(
+                f"best {metric_of(stage)} {score:.4g} +- {error:.2f} (one standard error): "
+                "trials closer than that are tied"
+            )
+
+    def narrowed(self, narrowed: Narrowed) -> None:
+        """The next stage's ranges are made."""
+        from hpsearch.cli.narrow import show
+
+        if self._output is Format.table:
+            say()
+            show(narrowed)
+            say()
+
+    def done(self) -> None:
+        """Everything asked for has run."""
+        if self._output is Format.json:
+            emit_object({"stages": self._finished})
+        elif self._output is Format.csv:
+            import pandas as pd
+
+            emit(pd.DataFrame(self._finished), Format.csv)
+        else:
+            say("next: hpsearch narrow --top 5    hpsearch dashboard")

@@ -1,0 +1,120 @@
+"""``hpsearch status``, ``trials`` and ``best``: what is in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpsearch.cli.options import Format, FormatOption, Search, StageNumber, Storage, storage_url
+
+if TYPE_CHECKING:
+    from hpsearch.store import Store
+
+
+class State(StrEnum):
+    """Optuna's trial states."""
+
+    complete = "complete"
+    fail = "fail"
+    pruned = "pruned"
+    running = "running"
+    waiting = "waiting"
+
+
+@contextmanager
+def _opened(storage: str | None) -> Iterator[tuple[Store, str]]:
+    from hpsearch.store import open_store
+
+    where = storage_url(storage)
+    store = open_store(where)
+    try:
+        yield store, where
+    finally:
+        store.close()
+
+
+def status(
+    search: Search = None, storage: Storage = None, output: FormatOption = Format.table
+) -> None:
+    """Show every stage: its trials by state, its best score, its ranges."""
+    from hpsearch.cli.output import emit
+    from hpsearch.reports.tables import status_table
+    from hpsearch.search.stage import stages_of
+
+    with _opened(storage) as (store, where):
+        stages = stages_of(store, search, where=where) if search else store.stages()
+        if not stages:
+            stages_of(store, search, where=where)
+        rows = []
+        for stage in stages:
+            top = store.trials(stage, top=1)
+            rows.append((stage, store.counts(stage), float(top["score"].iloc[0]) if len(top) else None))
+    emit(status_table(rows, full=output is Format.json), output)
+
+
+def trials(
+    search: Search = None,
+    stage: StageNumber = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only the best ones, best first.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    storage: Storage = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Show a stage's trials: values, score, and why one failed."""
+    from hpsearch.cli.output import emit
+    from hpsearch.errors import BadInput
+    from hpsearch.reports.tables import trials_table
+    from hpsearch.search.stage import pick, stages_of
+
+    if top is not None and state not in (None, State.complete):
+        raise BadInput(f"--top with --state {state}: only complete trials have a score; leave one out")
+    with _opened(storage) as (store, where):
+        chosen = pick(stages_of(store, search, where=where), stage)
+        states = None if state is None else (state.value.upper(),)
+        frame = store.trials(chosen, states=states, top=top)
+    emit(trials_table(chosen, frame, full=output is not Format.table), output, title=f"{chosen.name}")
+
+
+def best(
+    search: Search = None,
+    stage: StageNumber = None,
+    storage: Storage = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Show the best trial of a search, over all its stages or of one."""
+    from hpsearch.cli.output import emit, emit_object, say
+    from hpsearch.errors import NotEnoughTrials
+    from hpsearch.reports.tables import metric_of, standard_error, trials_table
+    from hpsearch.search.stage import best_of, pick, stages_of
+
+    with _opened(storage) as (store, where):
+        stages = stages_of(store, search, where=where)
+        found = best_of(store, stages if stage is None else [pick(stages, stage)])
+        if found is None:
+            raise NotEnoughTrials(f"{stages[0].search} has no finished trial yet; run `hpsearch start` first")
+    chosen, frame = found
+    row = frame.iloc[0]
+    score, error = float(row["score"]), standard_error(chosen, float(row["score"]))
+    params = {name: frame[f"param:{name}"].tolist()[0] for name in chosen.space}
+    match output:
+        case Format.json:
+            emit_object(
+                {
+                    "stage": chosen.name,
+                    "trial": int(row["number"]),
+                    metric_of(chosen): score,
+                    "standard_error": error,
+                    "params": params,
+                }
+            )
+        case Format.csv:
+            emit(trials_table(chosen, frame, full=True), output)
+        case Format.table:
+            spread = "" if error is None else f" +- {error:.2f} (one standard error)"
+            say(f"{chosen.name} trial {row['number']}: {metric_of(chosen)} {score:.4g}{spread}")
+            for name, value in params.items():
+                say(f"  {name} = {value:.6g}" if isinstance(value, float) else f"  {name} = {value}")

@@ -1,0 +1,57 @@
+"""``hpsearch init`` and ``hpsearch check``: study files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpsearch.cli.options import DataDir
+
+
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the search; the file is studies/NAME.toml.")],
+    force: Annotated[bool, typer.Option(help="Overwrite a file that is there.")] = False,
+) -> None:
+    """Write a commented study file to begin from."""
+    from hpsearch.cli.output import say
+    from hpsearch.search.template import write_study
+
+    path = write_study(name, force=force)
+    say(f"wrote {path}")
+    say(f"edit it, then: hpsearch check {path}")
+    say(f"               hpsearch start {name}")
+
+
+def check(
+    study: Annotated[str | None, typer.Argument(help="Study file, or its name. [default: mnist]")] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials a stage. [default: the study file's]")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes. [default: one a core]")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Validate a study file and say what a stage of it would do and cost; nothing is stored."""
+    from hpsearch.cli.output import say
+    from hpsearch.search.estimate import estimate
+    from hpsearch.search.setup import cores, load_split
+    from hpsearch.space import describe
+    from hpsearch.study_file import find
+
+    file = find(study)
+    split = load_split(file, data_dir=data_dir)
+    jobs = jobs or cores()
+    trials = trials or file.trials.count
+    cost = estimate(file, split, trials=trials, jobs=jobs)
+    lines = {
+        "search": file.name,
+        "data": f"{file.data.name or file.data.path or 'mnist-10k'}: {len(split.x_train)} train, "
+        f"{len(split.x_validation)} validation, {split.x_train.shape[1]} inputs, {split.classes} classes",
+        "network": f"{'-'.join(map(str, cost.sizes))}, {cost.parameters:,} parameters",
+        "training": f"{file.training.optimizer}, {file.training.epochs} epochs",
+        **{f"  {name}": describe(parameter) for name, parameter in file.parameters.items()},
+        "objective": f"{file.objective.direction} {file.objective.metric} at the {file.objective.at} epoch",
+        "a trial": f"{cost.flops / 1e9:.3g} GFLOP, about {cost.seconds_per_trial:.2g} s in one process",
+        "a stage": f"{trials} trials, {jobs} processes, {cost.lanes} lanes: about {cost.seconds:.2g} s",
+    }
+    for title, text in lines.items():
+        say(f"{title:<16}{text}")

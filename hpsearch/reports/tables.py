@@ -1,0 +1,92 @@
+"""Tables for people: rows in, DataFrames with readable columns out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.records import Stage
+from hpsearch.space import describe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpsearch.store import Counts
+
+
+def metric_of(stage: Stage) -> str:
+    """The name of a stage's score."""
+    objective: Mapping[str, Any] = stage.study_file.get("objective", {})
+    return str(objective.get("metric", "score"))
+
+
+def standard_error(stage: Stage, score: float) -> float | None:
+    """One standard error of an accuracy on this stage's validation images, sqrt(p (1 - p) / n).
+
+    None where the score is no accuracy, or the study file gives the number of images as a fraction.
+    """
+    images = stage.study_file.get("data", {}).get("validation")
+    if metric_of(stage) != "validation_accuracy" or not isinstance(images, int):
+        return None
+    return math.sqrt(max(score * (1 - score), 0.0) / images)
+
+
+def trials_table(stage: Stage, frame: pd.DataFrame, *, full: bool = False) -> pd.DataFrame:
+    """Trials as people read them.
+
+    Args:
+        stage: Whose trials they are.
+        frame: Rows of `hpsearch.store.Store.trials`.
+        full: With the times and the reasons of failures; for programs.
+
+    Returns:
+        Columns trial, state, the metric's name, validation_loss, the parameters, seconds, and reason if any
+        trial failed (or ``full``).
+    """
+    import pandas as pd
+
+    metric = metric_of(stage)
+    columns: dict[str, Any] = {"trial": frame["number"], "state": frame["state"], metric: frame["score"]}
+    if metric != "validation_loss":
+        columns["validation_loss"] = frame["validation_loss"]
+    columns |= {name: frame[f"param:{name}"] for name in stage.space}
+    columns["seconds"] = frame["seconds"]
+    if full or frame["reason"].notna().any():
+        columns["reason"] = frame["reason"]
+    if full:
+        columns |= {"started": frame["started"], "finished": frame["finished"]}
+    return pd.DataFrame(columns)
+
+
+def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bool = False) -> pd.DataFrame:
+    """One row a stage: its trials by state, its best score, its ranges.
+
+    Args:
+        rows: Stages with their counts and best scores.
+        full: With seed, fingerprint and trials used; for programs.
+    """
+    import pandas as pd
+
+    table = []
+    for stage, counts, best in rows:
+        row: dict[str, Any] = {
+            "stage": stage.name,
+            "from": None if stage.parent is None else f"stage-{stage.parent:02d}",
+            "finished": counts.finished,
+            "failed": counts.failed,
+            "running": counts.running,
+            "waiting": counts.waiting,
+            "best": best,
+        }
+        row |= {name: describe(parameter) for name, parameter in stage.space.items()}
+        if full:
+            row |= {
+                "seed": stage.seed,
+                "trials_used": list(stage.trials_used),
+                "data_fingerprint": stage.fingerprint,
+                "versions": dict(stage.versions),
+            }
+        table.append(row)
+    # Not by pandas' own guess: best is None before the first trial, and would be an object column.
+    return pd.DataFrame(table).astype({"best": float})

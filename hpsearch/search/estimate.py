@@ -1,0 +1,87 @@
+"""What a search will cost, before it runs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from hpsearch import sampling
+from hpsearch.data import Split
+from hpsearch.nn import parameter_count
+from hpsearch.objectives import NetworkObjective
+from hpsearch.records import Trial
+from hpsearch.search.setup import network_objective
+from hpsearch.study_file import StudyFile
+
+_PROBE_EPOCHS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What one stage of a study file amounts to.
+
+    Args:
+        sizes: Units by layer of the largest network in the space, from inputs to classes.
+        parameters: Its weights and biases.
+        flops: Floating-point operations of the matrix products of one trial of it.
+        lanes: How many of it train together.
+        seconds_per_trial: Measured here just now on a few epochs, in one process.
+        seconds: Of the whole stage, with all jobs.
+    """
+
+    sizes: tuple[int, ...]
+    parameters: int
+    flops: int
+    lanes: int
+    seconds_per_trial: float
+    seconds: float
+
+
+def estimate(study: StudyFile, split: Split, *, trials: int, jobs: int) -> Estimate:
+    """Size up a stage, and time one batch of its largest networks for a few epochs.
+
+    Args:
+        study: The study file.
+        split: Its data.
+        trials: Trials of the stage.
+        jobs: Processes.
+    """
+    space = study.parameters
+    objective = network_objective(study, split, seed=study.trials.seed, space=space)
+    structure = objective.largest()
+    lanes = min(objective.lanes(), math.ceil(trials / jobs))
+    per_trial = _time_a_trial(objective, study, lanes)
+    return Estimate(
+        sizes=structure.sizes,
+        parameters=parameter_count(structure.sizes),
+        flops=objective.flops(structure),
+        lanes=lanes,
+        seconds_per_trial=per_trial,
+        seconds=per_trial * math.ceil(trials / jobs),
+    )
+
+
+def _time_a_trial(objective: NetworkObjective, study: StudyFile, lanes: int) -> float:
+    epochs = min(_PROBE_EPOCHS, study.training.epochs)
+    probe = replace(objective, settings={**objective.settings, "epochs": epochs})
+    structure = objective.largest()
+    drawn = (
+        Trial(n, n, sampling.values(study.parameters, seed=study.trials.seed, number=n)) for n in _numbers()
+    )
+    # Trials of one structure only: the first one's, if none of those looked at is of the largest.
+    some = [trial for trial, _ in zip(drawn, range(64 * lanes), strict=False)]
+    wanted = [t for t in some if objective.structure(t.params) == structure] or [some[0]]
+    began = time.perf_counter()
+    for _ in probe.evaluate(wanted[:lanes]):
+        pass
+    took = time.perf_counter() - began
+    return took / min(lanes, len(wanted)) * study.training.epochs / epochs
+
+
+def _numbers() -> Iterator[int]:
+    number = 0
+    while True:
+        yield number
+        number += 1

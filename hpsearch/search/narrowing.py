@@ -1,0 +1,234 @@
+"""The next stage's ranges from a stage's best trials, with the evidence for each.
+
+Pure functions: trials in, ranges out. Positions and widths are on each parameter's own scale (``log10`` of
+the value where the range is logarithmic).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from hpsearch.errors import BadInput, NotEnoughTrials
+from hpsearch.records import Direction
+from hpsearch.search.evidence import Edge, find_edges, spread_p
+from hpsearch.space import (
+    Categorical,
+    Float,
+    Int,
+    Parameter,
+    Space,
+    Value,
+    from_scale,
+    parameter_to_dict,
+    space_to_dict,
+    to_scale,
+)
+
+Natural: TypeAlias = Mapping[str, tuple[float | None, float | None]]
+"""The lowest and highest values that a hyperparameter can have at all, by name; None where there is none."""
+
+FLOOR = 0.02
+"""No range gets narrower than this share of its stage-1 width."""
+CLEAR, WEAK = 0.01, 0.05
+"""Evidence at or below these p-values is called clear, or some."""
+_EXPONENTS = 300.0  # 10**x stays a finite number above 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A finished, successful trial.
+
+    Args:
+        number: The trial's number.
+        score: The objective value.
+        validation_loss: Breaks ties of the score, lower first; None comes last.
+        params: The drawn values by parameter name.
+    """
+
+    number: int
+    score: float
+    validation_loss: float | None
+    params: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowedRange:
+    """What narrowing made of one parameter, and why.
+
+    Args:
+        name: The parameter's name.
+        before: The range that the trials were drawn from.
+        after: The new range.
+        top: Number of trials it rests on.
+        evidence: Probability that ``top`` trials lie this close together if the parameter does not matter.
+        lowest: Smallest value among them; None for a categorical parameter.
+        highest: Largest value among them; None for a categorical parameter.
+        kept: New width as a share of the old one, on the own scale (of choices: their number).
+        edges: The bounds towards which the score still rises.
+        expanded: Whether a bound moved outwards.
+        stopped: The limits that ended or forbade such a move, by side.
+        expanding: Whether bounds were allowed to move outwards.
+    """
+
+    name: str
+    before: Parameter
+    after: Parameter
+    top: int
+    evidence: float
+    lowest: float | None
+    highest: float | None
+    kept: float
+    edges: tuple[Edge, ...] = ()
+    expanded: bool = False
+    stopped: Mapping[str, float] | None = None
+    expanding: bool = False
+
+    def sentences(self) -> tuple[str, ...]:
+        """The evidence and the edges in plain words, a sentence each."""
+        if isinstance(self.before, Categorical) and len(self.before.choices) == 1:
+            return ("no evidence: there was only one choice",)
+        p = f"{self.evidence:.1g}" if self.evidence < CLEAR else f"{self.evidence:.2f}"
+        many = isinstance(self.before, Categorical)
+        agree = "agree far more" if many else "lie far closer together"
+        if self.evidence <= CLEAR:
+            words = [f"evidence {p}: the top {self.top} {agree} than chance would put them"]
+        elif self.evidence <= WEAK:
+            words = [f"some evidence ({p}): the top {self.top} {agree.replace('far ', '')} than chance would"]
+        else:
+            words = [f"no evidence ({p}): the top {self.top} are spread as if {self.name} did not matter"]
+        return (*words, *map(self._edge_sentence, self.edges))
+
+    def _edge_sentence(self, edge: Edge) -> str:
+        bound = f"{'upper' if edge.side == 'high' else 'lower'} bound {edge.bound:.4g}"
+        start = f"the score still rises towards the {bound}"
+        if not self.expanding or isinstance(self.after, Categorical):
+            return f"{start}: widen with --expand"
+        moved = self.after.high if edge.side == "high" else self.after.low
+        limit = (self.stopped or {}).get(edge.side)
+        if limit is None:
+            return f"{start}: widened to {moved:.4g}"
+        if moved == edge.bound:
+            return f"{start}, but the limit {limit:.4g} allows no wider range"
+        return f"{start}: widened to {moved:.4g}, where the limit {limit:.4g} stopped it"
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """The next stage's ranges and where they come from.
+
+    Args:
+        space: The new ranges, in the old order.
+        ranges: What was made of each parameter, in the same order.
+        used: Numbers of the trials that it rests on, best first.
+        rule: The options it was made with, JSON-able.
+    """
+
+    space: Space
+    ranges: Mapping[str, NarrowedRange]
+    used: tuple[int, ...]
+    rule: dict[str, Any]
+
+
+def rank(trials: Sequence[Scored], direction: Direction) -> list[Scored]:
+    """The trials best first: by score, then lower validation loss (none last), then lower number."""
+    sign = -1.0 if direction == "maximize" else 1.0
+
+    def key(trial: Scored) -> tuple[float, float, int]:
+        loss = trial.validation_loss
+        return sign * trial.score, math.inf if loss is None or math.isnan(loss) else loss, trial.number
+
+    return sorted(trials, key=key)
+
+
+def narrow(
+    space: Space,
+    trials: Sequence[Scored],
+    *,
+    top: int | None = None,
+    quantile: float | None = None,
+    direction: Direction,
+    first_space: Space,
+    expand: bool = False,
+    natural: Natural | None = None,
+) -> Narrowing:
+    """Narrow each range to where the best trials are.
+
+    With smallest a and largest b of the k best on the own scale, the new range is [a - w, b + w] with
+    w = (b - a)/(k - 1). For k uniform draws from [A, B], E(a) = A + (B-A)/(k+1), E(b) = B - (B-A)/(k+1) and
+    so E(w) = (B-A)/(k+1): the new ends are unbiased estimates of A and B.
+
+    Args:
+        space: The ranges that the trials were drawn from.
+        trials: The finished, successful trials, in any order.
+        top: Use this many of the best; at least 2.
+        quantile: Or this share of all of them, in (0, 1].
+        direction: Whether a higher or a lower score is better.
+        first_space: The search's stage-1 ranges: none gets narrower than 2 % of those.
+        expand: Move a bound outwards where the score still rises towards it.
+        natural: What values a hyperparameter can have at all; bounds an expansion as ``limit`` does.
+
+    Raises:
+        BadInput: Both or neither of ``top`` and ``quantile``, one out of its range, or a trial that does not
+            fit the space.
+        NotEnoughTrials: Fewer finished trials than asked for.
+    """
+    k = _how_many(len(trials), top, quantile)
+    ranked = rank(trials, direction)
+    ranges: dict[str, NarrowedRange] = {}
+    for name, old in space.items():
+        values = [_value(trial, name, old) for trial in ranked]
+        if isinstance(old, Categorical):
+            ranges[name] = _narrow_choices(name, old, values[:k])
+            continue
+        numbers = [float(value) for value in values]
+        sign = 1.0 if direction == "maximize" else -1.0
+        edges = find_edges(old, numbers, [sign * trial.score for trial in ranked], k)
+        bounds = _limits(old, (natural or {}).get(name, (None, None)))
+        ranges[name] = _narrow_range(name, old, numbers[:k], first_space.get(name, old), edges, expand, bounds)
+    rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials), "expand": expand}
+    return Narrowing(
+        {name: narrowed.after for name, narrowed in ranges.items()},
+        ranges,
+        tuple(trial.number for trial in ranked[:k]),
+        {**rule, "direction": direction},
+    )
+
+
+def _how_many(finished: int, top: int | None, quantile: float | None) -> int:
+    if top is not None and quantile is not None:
+        raise BadInput(f"top = {top} and quantile = {quantile} were both given; give one of them")
+    if top is None and quantile is None:
+        raise BadInput("neither top nor quantile was given; give one of them")
+    if top is not None:
+        if top < 2:
+            raise BadInput(f"top = {top}; one value has no spread, so give at least 2")
+        k, asked = top, f"the top {top}"
+    else:
+        assert quantile is not None
+        if not 0 < quantile <= 1:
+            raise BadInput(f"quantile = {quantile}; give a share above 0 and at most 1, such as 0.1")
+        # 0.07 * 100 is 7.000000000000001 in floating point, and means 7.
+        k, asked = max(2, math.ceil(quantile * finished - 1e-9)), f"a quantile of {quantile}"
+    if k > finished:
+        remedy = "run more trials" + (f" or ask for top {finished}" if top and finished >= 2 else "")
+        raise NotEnoughTrials(f"{asked} needs {k} finished trials and there are {finished}; {remedy}")
+    return k
+
+
+def _value(trial: Scored, name: str, parameter: Parameter) -> Value:
+    if name not in trial.params:
+        raise BadInput(f"trial {trial.number} has no value of {name!r}; use trials of this stage only")
+    value = trial.params[name]
+    if isinstance(parameter, Categorical):
+        inside = value in parameter.choices
+        allowed = f"one of {', '.join(map(str, parameter.choices))}"
+    else:
+        # NaN is outside too: every comparison with it is false.
+        inside = not isinstance(value, str) and parameter.low <= value <= parameter.high
+        allowed = f"within [{parameter.low:.6g}, {parameter.high:.6g}]"
+    if not inside:
+        raise BadInput(f"trial {trial.number} has {name} = {value!r}, which is not {allowed}; use this stage's")
+    return value

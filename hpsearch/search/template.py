@@ -1,0 +1,95 @@
+"""The study file that ``hpsearch init`` writes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from hpsearch.errors import BadStudyFile
+from hpsearch.study_file import STUDIES_FOLDER, check_name
+
+_TEMPLATE = """\
+# A study file: what to search, on which data, with which network. `hpsearch check {name}` says what it would do.
+name = "{name}"
+
+[data]
+name = "mnist-10k"      # also: digits, mnist, fashion-mnist (`hpsearch data list`); or, instead of a name:
+# path = "my.npz"       # .npz (x, y), .csv or .parquet with a label column, or a folder of IDX files
+# label = "label"       # the label column of a table
+train = 400             # images that fit the weights: a count, or a fraction such as 0.8
+validation = 100        # images that score the hyperparameters
+test = 1000             # kept aside for the final model; a search never reads them
+seed = 0                # of the shuffle before the split
+stratify = false        # true: every part has each class in proportion
+
+[network]
+hidden = [100, 100]     # units by hidden layer; "100x6" is six layers of 100
+# hidden_layers = 2     # instead of hidden: depth and width, each of which may be searched
+# hidden_units = 100
+activation = "relu"
+initializer = "he"
+
+[training]
+optimizer = "sgd"
+batch_size = 100
+epochs = 20
+# lr = 0.01             # values here hold for every trial; those under [space] are drawn instead
+# weight_decay = 0.0
+
+[space]
+# A range: low, high; log = true draws on a log scale. limit = [lowest, highest] bounds `narrow --expand`.
+lr = {{ low = 1e-4, high = 1.0, log = true }}
+weight_decay = {{ low = 1e-8, high = 1e-2, log = true }}
+# batch_size = {{ low = 20, high = 200, step = 20 }}
+# hidden = {{ choices = ["50", "100", "100x2"] }}
+
+[trials]
+count = 100             # of a stage, unless --trials says otherwise
+seed = 0                # every draw derives from it
+
+[objective]
+metric = "validation_accuracy"   # or "validation_loss"
+at = "last"             # the score is the last epoch's; or "best"
+"""
+
+
+def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False) -> Path:
+    """Write a commented study file.
+
+    Args:
+        name: Of the search; the file is ``NAME.toml``.
+        folder: Where it goes; made if it is missing.
+        force: Overwrite a file that is there.
+
+    Raises:
+        BadStudyFile: The name is not one, the file is there already, or it cannot be written.
+    """
+    path = folder / f"{check_name(name)}.toml"
+    try:
+        folder.mkdir(exist_ok=True)
+        if force:
+            _replace(path, _TEMPLATE.format(name=name))
+        else:
+            with path.open("x", encoding="utf-8") as stream:
+                stream.write(_TEMPLATE.format(name=name))
+    except FileExistsError as error:
+        raise BadStudyFile(f"{path} is there already; --force overwrites it") from error
+    except OSError as error:
+        raise BadStudyFile(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def _replace(path: Path, text: str) -> None:
+    # Through a neighbour, so that a full disk never leaves half a file in place of a whole one.
+    descriptor, neighbour = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(neighbour, 0o644)
+        os.replace(neighbour, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(neighbour)
+        raise
