@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 
@@ -54,10 +55,21 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         if isinstance(error, usage_error):
-            return _complain(error.format_message(), 2)  # type: ignore[attr-defined]
+            return _complain(_usage(error.format_message()), 2)  # type: ignore[attr-defined]
         return _complain(
-            f"unexpected {type(error).__name__}: {error} (this is a defect of hpsearch; --debug shows where)", 1
+            f"unexpected {type(error).__name__}: {error} (this is a defect of hpsearch; --debug shows where)",
+            1,
         )
+
+
+def _usage(message: str) -> str:
+    from hpsearch.cli.app import COMMANDS
+    from hpsearch.errors import nearest
+
+    unknown = re.fullmatch(r"No such command '(.*)'\.", message)
+    if unknown is None:
+        return message.rstrip(".")
+    return f"no command {unknown[1]!r}{nearest(unknown[1], COMMANDS)}"
 
 
 def _complain(message: str, code: int) -> int:

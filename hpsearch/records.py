@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from hpsearch.space import Space, Value
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hpsearch.space import Space, Value
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 

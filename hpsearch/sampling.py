@@ -8,15 +8,16 @@ number, parameter name): the same whoever draws them, in whatever order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 
 from hpsearch.space import Space, Value, to_distribution
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
@@ -54,8 +55,7 @@ def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
         number: The trial's number in the stage.
     """
     return {
-        name: draw(to_distribution(parameter), seed=seed, number=number, name=name)
-        for name, parameter in space.items()
+        name: draw(to_distribution(parameter), seed=seed, number=number, name=name) for name, parameter in space.items()
     }
 
 
@@ -77,9 +77,7 @@ class KeyedRandomSampler(BaseSampler):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Nothing is sampled jointly."""
         return {}
 

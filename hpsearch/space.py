@@ -20,9 +20,7 @@ Value: TypeAlias = float | int | str | bool
 """A hyperparameter's value."""
 
 
-def _check_bounds(
-    kind: str, low: float, high: float, *, log: bool, limit: tuple[float, float] | None
-) -> None:
+def _check_bounds(kind: str, low: float, high: float, *, log: bool, limit: tuple[float, float] | None) -> None:
     for side, bound in (("low", low), ("high", high)):
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
             raise BadSpace(f"{side} = {bound!r} is not a finite number; give a number")

@@ -13,7 +13,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from hpsearch.errors import BadSpace, BadStudyFile, nearest
@@ -51,8 +59,10 @@ class _Section(BaseModel):
 
 
 def _size(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float) or (
-        not 0 < value < 1 and not (isinstance(value, int) and value >= 1)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or (not 0 < value < 1 and not (isinstance(value, int) and value >= 1))
     ):
         raise ValueError("give a count (1 or more) or a fraction (between 0 and 1)")
     return value
@@ -160,9 +170,7 @@ class StudyFile(_Section):
             searched & (by_width | {"hidden"})
         )
         if "hidden" in given and given & by_width:
-            raise BadStudyFile(
-                "the hidden layers are given twice; give hidden, or hidden_layers and hidden_units"
-            )
+            raise BadStudyFile("the hidden layers are given twice; give hidden, or hidden_layers and hidden_units")
         if len(given & by_width) == 1:
             missing = (by_width - given).pop()
             raise BadStudyFile(f"{missing} is missing; hidden_layers and hidden_units go together")
@@ -182,16 +190,13 @@ class StudyFile(_Section):
 def _parameter(name: str, plain: object) -> Parameter:
     if name not in HYPERPARAMETERS:
         raise BadStudyFile(
-            f"[space] {name!r} is not a hyperparameter"
-            f"{nearest(ALSO_CALLED.get(name.lower(), name), HYPERPARAMETERS)}"
+            f"[space] {name!r} is not a hyperparameter{nearest(ALSO_CALLED.get(name.lower(), name), HYPERPARAMETERS)}"
         )
     if not isinstance(plain, Mapping):
         raise BadStudyFile(f"[space] {name} = {plain!r}; write {{ low = ..., high = ..., log = true }}")
     kind = HYPERPARAMETERS[name]
     try:
-        parameter = parameter_from_dict(
-            plain, default_type="float" if kind.type == "categorical" else kind.type
-        )
+        parameter = parameter_from_dict(plain, default_type="float" if kind.type == "categorical" else kind.type)
         _check_nature(name, kind, parameter)
     except BadSpace as error:
         raise BadStudyFile(f"[space] {name}: {error}") from error
@@ -319,9 +324,7 @@ def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
     text = shipped_text(wanted)
     if text is None:
         known = {path.stem for path in folder.glob("*.toml")} | {DEFAULT_STUDY}
-        raise BadStudyFile(
-            f"no study file {local}{nearest(wanted, known)}; `hpsearch init {wanted}` writes one"
-        )
+        raise BadStudyFile(f"no study file {local}{nearest(wanted, known)}; `hpsearch init {wanted}` writes one")
     return _from_text(text, source=f"the shipped {wanted}.toml")
 
 

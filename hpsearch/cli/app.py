@@ -18,15 +18,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(study.init)
-app.command()(study.check)
-app.command()(start.start)
-app.command()(narrow.narrow)
-app.command()(show.status)
-app.command()(show.trials)
-app.command()(show.best)
-app.command()(dashboard.dashboard)
+for command in (
+    study.init,
+    study.check,
+    start.start,
+    narrow.narrow,
+    show.status,
+    show.trials,
+    show.best,
+    dashboard.dashboard,
+):
+    app.command()(command)
 app.add_typer(data.app, name="data")
+COMMANDS = (*(command.callback.__name__ for command in app.registered_commands if command.callback), "data")
 
 
 def _version(asked: bool) -> None:

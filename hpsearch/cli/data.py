@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from hpsearch.cli.options import DataDir, Format, FormatOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,20 +16,6 @@ if TYPE_CHECKING:
     from hpsearch.data import Dataset
 
 app = typer.Typer(help="List, download and look at data sets.", no_args_is_help=True)
-
-
-class Format(StrEnum):
-    """How rows are printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of data sets; before $HPSEARCH_DATA and the cache.")
-]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
 @app.command("list")
@@ -59,9 +46,7 @@ def fetch_data_set(
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Put it into the subfolder NAME of this folder.")
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option("--base-url", hidden=True, help="Download from a mirror.")
-    ] = None,
+    base_url: Annotated[str | None, typer.Option("--base-url", hidden=True, help="Download from a mirror.")] = None,
 ) -> None:
     """Download a data set; a download that broke off is continued."""
     from rich.console import Console
@@ -85,9 +70,7 @@ def fetch_data_set(
 
 @app.command("show")
 def show_data_set(
-    what: Annotated[
-        str, typer.Argument(metavar="NAME_OR_PATH", help="A name, a file or a folder of IDX files.")
-    ],
+    what: Annotated[str, typer.Argument(metavar="NAME_OR_PATH", help="A name, a file or a folder of IDX files.")],
     label: Annotated[str | None, typer.Option(help="The column of the labels in a table.")] = None,
     data_dir: DataDir = None,
     output: FormatOption = Format.table,
@@ -124,36 +107,9 @@ def _class_rows(dataset: Dataset) -> list[dict[str, object]]:
 
 
 def _print_rows(rows: Sequence[dict[str, object]], output: Format) -> None:
-    match output:
-        case Format.json:
-            import json
+    import pandas as pd
 
-            typer.echo(json.dumps(list(rows), indent=2))
-        case Format.csv:
-            import csv
-            import io
+    from hpsearch.cli.output import emit
 
-            text = io.StringIO()
-            writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            typer.echo(text.getvalue(), nl=False)
-        case Format.table:
-            from rich.box import SIMPLE_HEAD
-            from rich.console import Console
-            from rich.markup import escape
-            from rich.table import Table
-
-            table = Table(box=SIMPLE_HEAD)
-            for name, value in rows[0].items():
-                number = isinstance(value, int) and not isinstance(value, bool)
-                table.add_column(
-                    name.replace("_", " "), justify="right" if number else "left", overflow="fold"
-                )
-            for row in rows:
-                table.add_row(*(escape(_cell(value)) for value in row.values()))
-            Console().print(table)
-
-
-def _cell(value: object) -> str:
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+    frame = pd.DataFrame(rows)
+    emit(frame.rename(columns=lambda name: name.replace("_", " ")) if output is Format.table else frame, output)

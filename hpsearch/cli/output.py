@@ -77,6 +77,8 @@ def _table(frame: pd.DataFrame) -> None:
 def _cell(value: object) -> str:
     if value is None or value != value:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)

@@ -37,9 +37,7 @@ def _opened(storage: str | None) -> Iterator[tuple[Store, str]]:
         store.close()
 
 
-def status(
-    search: Search = None, storage: Storage = None, output: FormatOption = Format.table
-) -> None:
+def status(search: Search = None, storage: Storage = None, output: FormatOption = Format.table) -> None:
     """Show every stage: its trials by state, its best score, its ranges."""
     from hpsearch.cli.output import emit
     from hpsearch.reports.tables import status_table

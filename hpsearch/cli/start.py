@@ -15,9 +15,7 @@ def start(
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option(
-            help="Finished trials that the stage is to have. [default: the study file's]", show_default=False
-        ),
+        typer.Option(help="Finished trials that the stage is to have. [default: the study file's]", show_default=False),
     ] = None,
     stage: StageNumber = None,
     stages: Annotated[
@@ -32,9 +30,7 @@ def start(
         int | None,
         typer.Option(help="Seed of a new search. [default: the study file's]", show_default=False),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Processes. [default: one a core]", show_default=False)
-    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes. [default: one a core]", show_default=False)] = None,
     lanes: Annotated[
         int | None,
         typer.Option(help="Trials trained together. [default: what suits the network]", show_default=False),

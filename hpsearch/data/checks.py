@@ -104,9 +104,7 @@ def class_names(values: npt.NDArray[Any], where: str) -> tuple[str, ...]:
     """
     names = [str(value) for value in np.unique(values)]
     if len(names) < 2:
-        raise BadData(
-            f"{where}: every label is {names[0]!r}; a data set needs at least two classes to tell apart"
-        )
+        raise BadData(f"{where}: every label is {names[0]!r}; a data set needs at least two classes to tell apart")
     numbers = [_number(name) for name in names]
     if all(math.isfinite(number) for number in numbers):
         names = [name for _, name in sorted(zip(numbers, names, strict=True))]

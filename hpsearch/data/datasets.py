@@ -201,9 +201,7 @@ def _digits() -> formats.Raw:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise MissingExtra(
-            'the data set digits comes with scikit-learn; pip install "hpsearch[data]"'
-        ) from error
+        raise MissingExtra('the data set digits comes with scikit-learn; pip install "hpsearch[data]"') from error
     bunch = load_digits()
     # Grey levels 0..16 become 0..1, as the other images' do in a split; a sixteenth is exact in binary.
     return formats.Raw((bunch.images / 16).astype(np.float32), bunch.target)

@@ -120,8 +120,7 @@ def _fetch_file(url: str, folder: Path, file: str, sha256: str, progress: Progre
     except TransferError as error:
         kept = f"; {error.kept} bytes are kept, and the next try continues there" if error.kept else ""
         raise DownloadFailure(
-            f"could not reach {url}: {error.reason}{kept}; check the connection or put the four files "
-            f"into {folder}"
+            f"could not reach {url}: {error.reason}{kept}; check the connection or put the four files into {folder}"
         ) from error
     except WrongFileError as error:
         raise DownloadFailure(

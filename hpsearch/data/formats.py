@@ -54,16 +54,12 @@ def read(path: Path, *, label: str | None = None) -> Raw:
     try:
         is_folder = path.is_dir()
         if not is_folder and not path.exists():
-            raise BadData(
-                f"no file or folder {path}; give a .npz, .csv or .parquet file or a folder of IDX files"
-            )
+            raise BadData(f"no file or folder {path}; give a .npz, .csv or .parquet file or a folder of IDX files")
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise BadData(f"cannot read {path}: {error.strerror}") from error
     kind = "folder" if is_folder else path.suffix.lower()
     if kind not in ("folder", ".npz", ".csv", ".parquet"):
-        raise BadData(
-            f"{path} is no data that can be read; allowed: .npz, .csv, .parquet, a folder of IDX files"
-        )
+        raise BadData(f"{path} is no data that can be read; allowed: .npz, .csv, .parquet, a folder of IDX files")
     if label is not None and kind not in (".csv", ".parquet"):
         raise BadData(f"label = {label!r} names a column, and {path} has none; leave label out")
     match kind:
@@ -103,9 +99,7 @@ def read_npz(path: Path) -> Raw:
     """
     _refuse_empty(path)
     if not zipfile.is_zipfile(path):
-        raise BadData(
-            f"{path} is not a whole .npz file: NumPy's archives are zip files, this is none or cut off"
-        )
+        raise BadData(f"{path} is not a whole .npz file: NumPy's archives are zip files, this is none or cut off")
     try:
         # Opened here, because np.load leaves its own file open where the archive is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -123,9 +117,7 @@ def _pick(path: Path, names: list[str], *wanted: str) -> str:
     for name in wanted:
         if name in names:
             return name
-    raise BadData(
-        f"{path} has no array {' or '.join(map(repr, wanted))}; it has: {', '.join(names) or '(none)'}"
-    )
+    raise BadData(f"{path} has no array {' or '.join(map(repr, wanted))}; it has: {', '.join(names) or '(none)'}")
 
 
 def _array(path: Path, archive: Any, name: str) -> npt.NDArray[Any]:
@@ -246,9 +238,7 @@ def _numbers(path: Path, column: pd.Series[Any]) -> npt.NDArray[np.float64]:
     if pd.api.types.is_numeric_dtype(column.dtype):  # booleans among them
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     if not (pd.api.types.is_object_dtype(column.dtype) or pd.api.types.is_string_dtype(column.dtype)):
-        raise BadData(
-            f"{path}: column {column.name!r} holds {column.dtype}; every column but the labels holds numbers"
-        )
+        raise BadData(f"{path}: column {column.name!r} holds {column.dtype}; every column but the labels holds numbers")
     try:
         numbers = pd.to_numeric(column, errors="coerce")
     except (TypeError, ValueError) as error:  # cells that are lists, say

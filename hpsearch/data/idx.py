@@ -49,9 +49,7 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
     dtype, dimensions = np.dtype(DTYPES[payload[2]]), payload[3]
     start = 4 + 4 * dimensions
     if dimensions > _MOST_DIMENSIONS:
-        raise BadData(
-            f"{path}: its header says {dimensions} dimensions; at most {_MOST_DIMENSIONS} can be read"
-        )
+        raise BadData(f"{path}: its header says {dimensions} dimensions; at most {_MOST_DIMENSIONS} can be read")
     if len(payload) < start:
         raise BadData(f"{path} is cut off inside its header: {len(payload)} of {start} bytes")
     shape = tuple(int(n) for n in np.frombuffer(payload, ">u4", dimensions, offset=4))

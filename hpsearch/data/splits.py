@@ -133,9 +133,7 @@ def _rows(
     else:
         n_test = own if test is None else _count("test", test, own, zero=True)
         if n_test > own:
-            raise BadData(
-                f"test = {n_test} {unit} asked, the test part of {dataset.name} has {own}; ask for fewer"
-            )
+            raise BadData(f"test = {n_test} {unit} asked, the test part of {dataset.name} has {own}; ask for fewer")
     sizes = [n_train, n_validation, n_test if own is None else 0]
     if sum(sizes) > there:
         what = "train + validation + test" if sizes[2] else "train + validation"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from hpsearch.records import Outcome, Report, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 FLUSH_S = 1.0
 """Points of learning curves leave an executor at most this long after their epoch's end, in seconds."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from hpsearch.executors.base import Batch, Evaluates, Event, Progress, drive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @final

@@ -12,12 +12,14 @@ import importlib
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from hpsearch.executors.base import Batch, Evaluates, Event, Lost, Progress, drive
 from hpsearch.executors.blas import pinned_children
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _JOIN_S = 5.0
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CACHED_PARAMETERS = 2**18
+"""Parameters of all lanes of a batch together: 1 MiB of float32, a core's second-level cache."""
+MOST_LANES = 32
+"""Beyond this, NumPy's cost a call is already shared among enough lanes."""
 
 
 def parameter_count(sizes: Sequence[int]) -> int:
@@ -34,5 +42,17 @@ def flops_per_trial(sizes: Sequence[int], *, train: int, validation: int, epochs
 
 
 def lanes_for(parameters: int) -> int:
-    """X."""
-    return 4
+    """How many lanes train together fastest; results are the same to the bit for any number.
+
+    Lanes share the cost of each NumPy call, which matters for small networks, and compete for the cache,
+    which matters for large ones. Measured with float32 and one BLAS thread: 784-100x6-10 is fastest
+    with 2 to 4 lanes, 784-50-10 nearly flat from 2 to 10. The rule looks at no hardware, so that every machine makes the
+    same batches.
+
+    Args:
+        parameters: Of one lane, as from `parameter_count`.
+
+    Returns:
+        1 to `MOST_LANES`.
+    """
+    return min(max(CACHED_PARAMETERS // max(parameters, 1), 1), MOST_LANES)

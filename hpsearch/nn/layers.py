@@ -5,12 +5,14 @@ K lanes, B mini-batch, D inputs, H outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from hpsearch.nn.lanes import Floats, lane_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 class Layer(Protocol):

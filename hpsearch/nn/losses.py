@@ -32,7 +32,8 @@ class SoftmaxCrossEntropy:
         self._all_row: Floats = lane_array(lanes, (rows, 1), dtype)
         self._all_predicted: Indices = lane_array(lanes, (rows,), np.dtype(np.intp))
         self._all_by_class: Floats = lane_array(lanes, (classes, rows), dtype)
-        self._ones = np.ones((classes, 1), dtype)
+        self._ones: Floats = lane_array(1, (classes, 1), dtype)[0]
+        self._ones.fill(1)
         self._all_index = np.arange(lanes)[:, None], np.arange(rows)[None, :]
 
     def select(self, lanes: int, rows: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
@@ -15,6 +14,8 @@ from hpsearch.nn.lanes import Floats, lane_array, look_up, padded
 from hpsearch.nn.layers import ACTIVATIONS, Affine, Layer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, DTypeLike
 
 _Place = tuple[Layer, str, int, tuple[int, int]]  # layer, parameter's name, offset in the lane, shape

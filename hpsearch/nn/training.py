@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from hpsearch.nn.lanes import Floats, Indices, lane_array
 from hpsearch.nn.losses import SoftmaxCrossEntropy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from hpsearch.nn.network import Network
@@ -119,9 +120,7 @@ class _Scores:
         lanes, rows, _ = logits.shape
         part = slice(start, start + rows)
         self.loss.select(lanes, rows)
-        self.loss.forward(
-            logits, labels, losses=self.losses[:lanes, part], correct=self.correct[:lanes, part]
-        )
+        self.loss.forward(logits, labels, losses=self.losses[:lanes, part], correct=self.correct[:lanes, part])
 
     def means(self, lanes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Loss and accuracy of each lane, (K,) and (K,)."""

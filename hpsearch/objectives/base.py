@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hpsearch.records import Outcome, Report, Trial
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hpsearch.records import Outcome, Report, Trial
 
 
 class Objective(Protocol):
     """Turns trials into outcomes. It is sent to worker processes, so it can be pickled and loads quickly."""
 
-    fingerprint: str
-    """sha256 of the data that it scores on."""
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the data that it scores on."""
 
     def lanes(self, trial: Trial | None = None) -> int:
         """How many trials of this one's structure are best evaluated together (of the space's largest: None)."""

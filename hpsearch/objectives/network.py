@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -36,6 +35,9 @@ from hpsearch.records import (
     Trial,
 )
 from hpsearch.space import Categorical, Space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 _PER_LANE = ("lr", "weight_decay")
 """Hyperparameters that may differ between lanes; all others are part of the structure."""
@@ -131,7 +133,8 @@ class NetworkObjective:
                 corner[name] = parameter.high
             elif name == "hidden":
                 corner[name] = max(
-                    parameter.choices, key=lambda choice: parameter_count([1, *_hidden({"hidden": choice}), 1])
+                    parameter.choices,
+                    key=lambda choice: parameter_count([1, *_hidden({"hidden": choice}), 1]),
                 )
             else:
                 corner[name] = parameter.choices[0]
@@ -199,13 +202,10 @@ class NetworkObjective:
             reasons |= {ended.lane: ended.reason for ended in epoch.ended}
         seconds = round((time.perf_counter() - began) / len(trials), 6)
         yield [
-            self._outcome(trial.number, curves[lane], reasons.get(lane), seconds)
-            for lane, trial in enumerate(trials)
+            self._outcome(trial.number, curves[lane], reasons.get(lane), seconds) for lane, trial in enumerate(trials)
         ]
 
-    def _add(
-        self, epoch: Epoch, trials: Sequence[Trial], curves: Sequence[dict[str, list[float]]]
-    ) -> list[Report]:
+    def _add(self, epoch: Epoch, trials: Sequence[Trial], curves: Sequence[dict[str, list[float]]]) -> list[Report]:
         reports = []
         for position, lane in enumerate(epoch.lanes):
             for name in _CURVES:
@@ -213,9 +213,7 @@ class NetworkObjective:
             reports.append(Report(trials[lane].number, epoch.epoch, curves[lane][self.score.metric][-1]))
         return reports
 
-    def _outcome(
-        self, number: int, curves: Mapping[str, list[float]], reason: str | None, seconds: float
-    ) -> Outcome:
+    def _outcome(self, number: int, curves: Mapping[str, list[float]], reason: str | None, seconds: float) -> Outcome:
         scored = curves[self.score.metric]
         others = {name: curve for name, curve in curves.items() if name != self.score.metric}
         attributes: dict[str, Any] = {CURVES: others, SECONDS: seconds}
@@ -235,4 +233,6 @@ def _hidden(value: Mapping[str, Any]) -> tuple[int, ...]:
         return tuple(hidden)
     if value.get("hidden_units") is None:
         return ()
-    return (value["hidden_units"],) * value["hidden_layers"]
+    units: int = value["hidden_units"]
+    layers: int = value["hidden_layers"]
+    return (units,) * layers

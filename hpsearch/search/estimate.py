@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from hpsearch import sampling
-from hpsearch.data import Split
 from hpsearch.nn import parameter_count
-from hpsearch.objectives import NetworkObjective
 from hpsearch.records import Trial
 from hpsearch.search.setup import network_objective
-from hpsearch.study_file import StudyFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hpsearch.data import Split
+    from hpsearch.objectives import NetworkObjective
+    from hpsearch.study_file import StudyFile
 
 _PROBE_EPOCHS = 2
 
@@ -67,9 +71,7 @@ def _time_a_trial(objective: NetworkObjective, study: StudyFile, lanes: int) -> 
     epochs = min(_PROBE_EPOCHS, study.training.epochs)
     probe = replace(objective, settings={**objective.settings, "epochs": epochs})
     structure = objective.largest()
-    drawn = (
-        Trial(n, n, sampling.values(study.parameters, seed=study.trials.seed, number=n)) for n in _numbers()
-    )
+    drawn = (Trial(n, n, sampling.values(study.parameters, seed=study.trials.seed, number=n)) for n in _numbers())
     # Trials of one structure only: the first one's, if none of those looked at is of the largest.
     some = [trial for trial, _ in zip(drawn, range(64 * lanes), strict=False)]
     wanted = [t for t in some if objective.structure(t.params) == structure] or [some[0]]

@@ -8,15 +8,21 @@ here; a stretch in which every trial failed shows as one without trials.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_scale
+
+if TYPE_CHECKING:
+    from hpsearch.records import Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
 
 Side: TypeAlias = Literal["low", "high"]
 
@@ -49,6 +55,34 @@ class Edge:
     rise: float
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A finished, successful trial.
+
+    Args:
+        number: The trial's number.
+        score: The objective value.
+        validation_loss: Breaks ties of the score, lower first; None comes last.
+        params: The drawn values by parameter name.
+    """
+
+    number: int
+    score: float
+    validation_loss: float | None
+    params: Mapping[str, Value]
+
+
+def rank(trials: Sequence[Scored], direction: Direction) -> list[Scored]:
+    """The trials best first: by score, then lower validation loss (none last), then lower number."""
+    sign = -1.0 if direction == "maximize" else 1.0
+
+    def key(trial: Scored) -> tuple[float, float, int]:
+        loss = trial.validation_loss
+        return sign * trial.score, math.inf if loss is None or math.isnan(loss) else loss, trial.number
+
+    return sorted(trials, key=key)
+
+
 def uniform_spread_p(ratio: float, k: int) -> float:
     """P(R <= ratio) for the range R of k uniform draws from [0, 1].
 
@@ -61,6 +95,29 @@ def uniform_spread_p(ratio: float, k: int) -> float:
     """
     r = min(max(ratio, 0.0), 1.0)
     return min(max(k * r ** (k - 1) - (k - 1) * r**k, 0.0), 1.0)
+
+
+def uniform_ends(
+    extremes: tuple[float, float], k: int, *, within: tuple[float, float], floor: float
+) -> tuple[float, float]:
+    """Where k uniform draws came from: [a - w, b + w] with w = (b - a)/(k - 1), unbiased, then clipped.
+
+    For k draws from [A, B], E(a) = A + (B - A)/(k + 1), E(b) = B - (B - A)/(k + 1) and so E(w) = (B - A)/(k + 1).
+
+    Args:
+        extremes: Smallest and largest draw, a and b.
+        k: Number of draws, at least 2.
+        within: What to clip to.
+        floor: Least width; widened about the centre, shifted to stay inside ``within``.
+    """
+    (a, b), (low, high) = extremes, within
+    w = (b - a) / (k - 1)
+    left, right = max(a - w, low), min(b + w, high)
+    floor = min(floor, high - low)
+    if right - left < floor:
+        left = min(max((left + right - floor) / 2, low), high - floor)
+        right = min(left + floor, high)
+    return left, right
 
 
 def discrete_spread_p(positions: ArrayLike, weights: ArrayLike, distance: float, k: int) -> float:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.records import Direction
-from hpsearch.search.evidence import Edge, find_edges, spread_p
+from hpsearch.search.evidence import Edge, Side, find_edges, rank, spread_p, uniform_ends
+from hpsearch.search.evidence import Scored as Scored  # callers find it beside narrow()
 from hpsearch.space import (
     Categorical,
     Float,
@@ -27,31 +27,16 @@ from hpsearch.space import (
     to_scale,
 )
 
+if TYPE_CHECKING:
+    from hpsearch.records import Direction
+
 Natural: TypeAlias = Mapping[str, tuple[float | None, float | None]]
 """The lowest and highest values that a hyperparameter can have at all, by name; None where there is none."""
 
 FLOOR = 0.02
 """No range gets narrower than this share of its stage-1 width."""
-CLEAR, WEAK = 0.01, 0.05
-"""Evidence at or below these p-values is called clear, or some."""
+CLEAR, WEAK = 0.01, 0.05  # evidence at or below these p-values is called clear, or some
 _EXPONENTS = 300.0  # 10**x stays a finite number above 0
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A finished, successful trial.
-
-    Args:
-        number: The trial's number.
-        score: The objective value.
-        validation_loss: Breaks ties of the score, lower first; None comes last.
-        params: The drawn values by parameter name.
-    """
-
-    number: int
-    score: float
-    validation_loss: float | None
-    params: Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +117,6 @@ class Narrowing:
     rule: dict[str, Any]
 
 
-def rank(trials: Sequence[Scored], direction: Direction) -> list[Scored]:
-    """The trials best first: by score, then lower validation loss (none last), then lower number."""
-    sign = -1.0 if direction == "maximize" else 1.0
-
-    def key(trial: Scored) -> tuple[float, float, int]:
-        loss = trial.validation_loss
-        return sign * trial.score, math.inf if loss is None or math.isnan(loss) else loss, trial.number
-
-    return sorted(trials, key=key)
-
-
 def narrow(
     space: Space,
     trials: Sequence[Scored],
@@ -157,8 +131,7 @@ def narrow(
     """Narrow each range to where the best trials are.
 
     With smallest a and largest b of the k best on the own scale, the new range is [a - w, b + w] with
-    w = (b - a)/(k - 1). For k uniform draws from [A, B], E(a) = A + (B-A)/(k+1), E(b) = B - (B-A)/(k+1) and
-    so E(w) = (B-A)/(k+1): the new ends are unbiased estimates of A and B.
+    w = (b - a)/(k - 1), the unbiased estimate of a uniform range's ends (see `uniform_ends`).
 
     Args:
         space: The ranges that the trials were drawn from.
@@ -177,6 +150,8 @@ def narrow(
     """
     k = _how_many(len(trials), top, quantile)
     ranked = rank(trials, direction)
+    sign = 1.0 if direction == "maximize" else -1.0
+    goodness = [sign * trial.score for trial in ranked]
     ranges: dict[str, NarrowedRange] = {}
     for name, old in space.items():
         values = [_value(trial, name, old) for trial in ranked]
@@ -184,15 +159,14 @@ def narrow(
             ranges[name] = _narrow_choices(name, old, values[:k])
             continue
         numbers = [float(value) for value in values]
-        sign = 1.0 if direction == "maximize" else -1.0
-        edges = find_edges(old, numbers, [sign * trial.score for trial in ranked], k)
-        bounds = _limits(old, (natural or {}).get(name, (None, None)))
-        ranges[name] = _narrow_range(name, old, numbers[:k], first_space.get(name, old), edges, expand, bounds)
+        edges = find_edges(old, numbers, goodness, k)
+        outer = (natural or {}).get(name, (None, None))
+        ranges[name] = _narrow_range(name, old, numbers[:k], first_space.get(name, old), edges, expand, outer)
     rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials), "expand": expand}
     return Narrowing(
         {name: narrowed.after for name, narrowed in ranges.items()},
         ranges,
-        tuple(trial.number for trial in ranked[:k]),
+        tuple(int(trial.number) for trial in ranked[:k]),
         {**rule, "direction": direction},
     )
 
@@ -232,3 +206,98 @@ def _value(trial: Scored, name: str, parameter: Parameter) -> Value:
     if not inside:
         raise BadInput(f"trial {trial.number} has {name} = {value!r}, which is not {allowed}; use this stage's")
     return value
+
+
+def _narrow_choices(name: str, old: Categorical, best: Sequence[Value]) -> NarrowedRange:
+    new = Categorical(tuple(choice for choice in old.choices if choice in best))
+    kept = len(new.choices) / len(old.choices)
+    return NarrowedRange(name, old, new, len(best), spread_p(old, best), None, None, kept)
+
+
+def _narrow_range(
+    name: str,
+    old: Float | Int,
+    best: Sequence[float],
+    first: Parameter,
+    edges: tuple[Edge, ...],
+    expand: bool,
+    natural: tuple[float | None, float | None],
+) -> NarrowedRange:
+    low, high = to_scale(old, old.low), to_scale(old, old.high)
+    lowest, highest = min(best), max(best)
+    full = high - low if isinstance(first, Categorical) else to_scale(old, first.high) - to_scale(old, first.low)
+    inner = uniform_ends(
+        (to_scale(old, lowest), to_scale(old, highest)), len(best), within=(low, high), floor=FLOOR * full
+    )
+    # Ends at the old bounds take these exactly: 10**log10(x) need not be x.
+    ends = [
+        old.low if inner[0] <= low else min(max(_value_at(old, inner[0], "low"), old.low), lowest),
+        old.high if inner[1] >= high else max(min(_value_at(old, inner[1], "high"), old.high), highest),
+    ]
+    if not ends[0] < ends[1]:  # a range of a few floating-point numbers
+        ends = [old.low, old.high]
+    stopped: dict[str, float] = {}
+    for edge in edges if expand else ():
+        reach = max(high - inner[0] if edge.side == "high" else inner[1] - low, (high - low) / 4)
+        target = _value_at(old, high + reach if edge.side == "high" else low - reach, edge.side)
+        limit = _limit(old, natural, edge.side)
+        # Signs make one rule of both sides: `sign * value` grows outwards.
+        side, sign = (1, 1.0) if edge.side == "high" else (0, -1.0)
+        if limit is not None and sign * target > sign * limit:
+            stopped[edge.side] = limit
+            target = _aligned(old, limit, up=edge.side == "low")
+        if sign * target > sign * edge.bound:
+            ends[side] = target
+    new: Float | Int
+    if isinstance(old, Int):
+        new = replace(old, low=int(ends[0]), high=int(ends[1]))
+        lowest, highest = int(lowest), int(highest)
+    else:
+        new = replace(old, low=ends[0], high=ends[1])
+    kept = (to_scale(new, new.high) - to_scale(new, new.low)) / (high - low)
+    moved = new.low < old.low or new.high > old.high
+    p = spread_p(old, best)
+    return NarrowedRange(name, old, new, len(best), p, lowest, highest, kept, edges, moved, stopped, expand)
+
+
+def _value_at(old: Float | Int, position: float, side: Side) -> float:
+    """A position as a value; of ints the next one outwards."""
+    value = from_scale(old, min(max(position, -_EXPONENTS), _EXPONENTS) if old.log else position)
+    return _aligned(old, value, up=side == "high")
+
+
+def _aligned(old: Float | Int, value: float, *, up: bool) -> float:
+    """A value; of ints the next one that is whole steps from the low, unless it is one but for rounding."""
+    if isinstance(old, Float):
+        return value
+    steps = (value - old.low) / old.step
+    return old.low + old.step * (math.ceil(steps - 1e-9) if up else math.floor(steps + 1e-9))
+
+
+def _limit(old: Float | Int, natural: tuple[float | None, float | None], side: Side) -> float | None:
+    """How far a bound may move: the tighter of the parameter's own limit and what is possible at all."""
+    own = old.limit or (None, None)
+    if side == "high":
+        return min((b for b in (own[1], natural[1]) if b is not None), default=None)
+    least = 1 if old.log and isinstance(old, Int) else None
+    return max((b for b in (own[0], natural[0], least) if b is not None), default=None)
+
+
+def narrowing_to_dict(narrowing: Narrowing) -> dict[str, Any]:
+    """A narrowing as JSON-able data, as it is stored with the stage."""
+    return {
+        "space": space_to_dict(narrowing.space),
+        "ranges": {
+            name: {
+                "before": parameter_to_dict(r.before),
+                "after": parameter_to_dict(r.after),
+                **{key: getattr(r, key) for key in ("evidence", "lowest", "highest", "kept", "expanded")},
+                "edges": [asdict(edge) for edge in r.edges],
+                "stopped": dict(r.stopped or {}),
+                "sentences": list(r.sentences()),
+            }
+            for name, r in narrowing.ranges.items()
+        },
+        "used": list(narrowing.used),
+        "rule": dict(narrowing.rule),
+    }

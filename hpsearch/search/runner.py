@@ -8,13 +8,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from hpsearch.executors import Batch, Done, Executor, Lost, Progress
-from hpsearch.objectives.base import Objective
 from hpsearch.records import Failed, Outcome, Stage, Trial
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
+
+if TYPE_CHECKING:
+    from hpsearch.objectives.base import Objective
 
 _POLL_S = 0.25
 """How long one wait for events lasts; Ctrl-C is heard at least this often."""

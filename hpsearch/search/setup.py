@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpsearch import data
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
@@ -13,8 +12,12 @@ from hpsearch.executors.blas import is_pinned
 from hpsearch.nn import TrainingData
 from hpsearch.objectives import NetworkObjective
 from hpsearch.objectives.network import Score
-from hpsearch.space import Space
-from hpsearch.study_file import StudyFile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hpsearch.space import Space
+    from hpsearch.study_file import StudyFile
 
 
 def load_split(study: StudyFile, *, data_dir: Path | None = None) -> data.Split:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch, nearest
 from hpsearch.hyperparameters import HYPERPARAMETERS
-from hpsearch.records import Stage
 from hpsearch.sampling import stage_seed
 from hpsearch.search.narrowing import Narrowing, Scored, narrow, narrowing_to_dict
 from hpsearch.store import NewStage, Store
-from hpsearch.study_file import StudyFile
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from hpsearch.records import Stage
+    from hpsearch.study_file import StudyFile
 
 
 def versions() -> dict[str, str]:
@@ -69,9 +70,7 @@ def pick(stages: list[Stage], number: int | None) -> Stage:
     raise UnknownSearch(f"{stages[0].search} has no stage {number}; known: {known}")
 
 
-def begin(
-    store: Store, study: StudyFile, *, number: int | None = None, seed: int | None = None
-) -> tuple[Stage, bool]:
+def begin(store: Store, study: StudyFile, *, number: int | None = None, seed: int | None = None) -> tuple[Stage, bool]:
     """The stage to run: the search's latest (or the one asked for), or a new stage 1.
 
     Args:
@@ -132,7 +131,12 @@ def scored_trials(frame: pd.DataFrame) -> list[Scored]:
         frame: Rows of `hpsearch.store.Store.trials`.
     """
     names = [column.removeprefix("param:") for column in frame.columns if column.startswith("param:")]
-    columns = [frame["number"], frame["score"], frame["validation_loss"], *(frame[f"param:{n}"] for n in names)]
+    columns = [
+        frame["number"],
+        frame["score"],
+        frame["validation_loss"],
+        *(frame[f"param:{n}"] for n in names),
+    ]
     return [
         Scored(
             number=int(number),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadStudyFile
 from hpsearch.study_file import STUDIES_FOLDER, check_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _TEMPLATE = """\
 # A study file: what to search, on which data, with which network. `hpsearch check {name}` says what it would do.

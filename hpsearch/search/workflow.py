@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hpsearch.errors import BadInput, BadStudyFile, Interrupted
-from hpsearch.records import Stage
 from hpsearch.search import setup
 from hpsearch.search.interrupt import stopping
 from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.search.stage import Narrowed, begin, check_fingerprint, narrow_stage
 from hpsearch.store import Store, open_store
 from hpsearch.study_file import StudyFile, differences, find, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hpsearch.records import Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import socketserver
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from hpsearch.errors import BadInput, MissingExtra
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
@@ -87,9 +88,7 @@ class _Quiet(WSGIRequestHandler):
         """The dashboard polls every few seconds; its requests are nobody's news."""
 
 
-def serve(
-    url: str, *, port: int = DEFAULT_PORT, writable: bool = False, on_ready: Callable[[str], None]
-) -> None:
+def serve(url: str, *, port: int = DEFAULT_PORT, writable: bool = False, on_ready: Callable[[str], None]) -> None:
     """Serve the dashboard on 127.0.0.1 until Ctrl-C.
 
     Args:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hpsearch.records import Direction, Outcome, Report, Stage, Trial
-from hpsearch.space import Space
-
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     import pandas as pd
 
+    from hpsearch.records import Direction, Outcome, Report, Stage, Trial
+    from hpsearch.space import Space
     from hpsearch.store.leases import Owner
 
 ATTRIBUTE_PREFIX = "hpsearch:"
@@ -72,10 +72,13 @@ class Store(Protocol):
     Raises (all methods): StorageFailure, when the database stops working.
     """
 
-    url: str
-    """The SQLAlchemy URL, as Optuna takes it."""
-    seconds: float
-    """Time spent in the store so far."""
+    @property
+    def url(self) -> str:
+        """The SQLAlchemy URL, as Optuna takes it."""
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in the store so far."""
 
     def stages(self, search: str | None = None) -> list[Stage]:
         """The stages of one search, or of all, by search and number."""
@@ -98,9 +101,7 @@ class Store(Protocol):
         Trials that were released come first, then new numbers. Atomic: two runners never get the same one.
         """
 
-    def report(
-        self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner
-    ) -> None:
+    def report(self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner) -> None:
         """Write points of the curves of trials that ``owner`` still holds; a point that is there is overwritten.
 
         Args:
@@ -110,9 +111,7 @@ class Store(Protocol):
             owner: Who writes.
         """
 
-    def record(
-        self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner
-    ) -> set[int]:
+    def record(self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner) -> set[int]:
         """Finish trials. One that is finished already, or that another runner holds by now, is left alone.
 
         Returns:
@@ -131,9 +130,7 @@ class Store(Protocol):
     def counts(self, stage: Stage) -> Counts:
         """How many trials are in which state."""
 
-    def trials(
-        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None
-    ) -> pd.DataFrame:
+    def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows.
 
         Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import Outcome, Report, Stage
 from hpsearch.store import queries, tables, writer
 from hpsearch.store.base import Claimed, Counts, NewStage
-from hpsearch.store.database import Database
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.stages import FINGERPRINT, in_order, new_stage_name
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     import pandas as pd
+
+    from hpsearch.records import Outcome, Report, Stage
+    from hpsearch.store.database import Database
 
 
 class BulkStore:
@@ -72,14 +74,10 @@ class BulkStore:
         attributes = tables.study_user_attributes
         with self.database.write() as connection:
             connection.execute(
-                delete(attributes).where(
-                    attributes.c.study_id == stage.study_id, attributes.c.key == FINGERPRINT
-                )
+                delete(attributes).where(attributes.c.study_id == stage.study_id, attributes.c.key == FINGERPRINT)
             )
             connection.execute(
-                insert(attributes).values(
-                    study_id=stage.study_id, key=FINGERPRINT, value_json=json.dumps(fingerprint)
-                )
+                insert(attributes).values(study_id=stage.study_id, key=FINGERPRINT, value_json=json.dumps(fingerprint))
             )
 
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
@@ -88,18 +86,14 @@ class BulkStore:
             trials, counts = writer.claim(connection, stage, until=until, most=most, owner=owner)
         return Claimed(tuple(trials), counts)
 
-    def report(
-        self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner
-    ) -> None:
+    def report(self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner) -> None:
         """Write points of running trials' curves."""
         with self.database.write() as connection:
             held = writer.held(connection, {ids[report.number] for report in reports}, owner)
             mine = [report for report in reports if ids[report.number] in held]
             writer.write_points(connection, [(ids[r.number], r.step, r.value) for r in mine])
 
-    def record(
-        self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner
-    ) -> set[int]:
+    def record(self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner) -> set[int]:
         """Finish trials that ``owner`` still holds."""
         with self.database.write() as connection:
             held = writer.held(connection, [ids[outcome.number] for outcome in outcomes], owner)
@@ -141,9 +135,7 @@ class BulkStore:
         with self.database.read() as connection:
             return writer.count(connection, stage.study_id)
 
-    def trials(
-        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None
-    ) -> pd.DataFrame:
+    def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""
         with self.database.read() as connection:
             return queries.trials(connection, stage, states=states, top=top)

@@ -7,7 +7,6 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from hpsearch.errors import BadStorage, HpsearchError, MissingExtra, StorageFailure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
 BUSY_TIMEOUT_S = 60.0

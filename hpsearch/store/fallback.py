@@ -6,7 +6,6 @@ Every trial costs Optuna's own price here. What it writes is what the bulk store
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -14,16 +13,24 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Completed, Outcome, Report, Stage, Trial
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Completed, Direction, Outcome, Report, Stage, Trial
 from hpsearch.sampling import KeyedRandomSampler
 from hpsearch.space import to_distribution
 from hpsearch.store.base import OWNER, Claimed, Counts, NewStage
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive
 from hpsearch.store.leases import Owner, utc_now
-from hpsearch.store.stages import FINGERPRINT, in_order, new_stage_name, stage_attributes, stage_from_attributes
+from hpsearch.store.stages import (
+    FINGERPRINT,
+    in_order,
+    new_stage_name,
+    stage_attributes,
+    stage_from_attributes,
+)
 from hpsearch.store.writer import outcome_attributes
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     import pandas as pd
 
 _BEAT = "hpsearch:heartbeat"
@@ -55,7 +62,8 @@ class FallbackStore:
         found = []
         with self.database.timed():
             for study in self.storage.get_all_studies():
-                direction = "maximize" if study.directions[0] == StudyDirection.MAXIMIZE else "minimize"
+                maximize = study.directions[0] == StudyDirection.MAXIMIZE
+                direction: Direction = "maximize" if maximize else "minimize"
                 stage = stage_from_attributes(study._study_id, direction, study.user_attrs)
                 if stage is not None:
                     found.append(stage)
@@ -113,9 +121,7 @@ class FallbackStore:
     def _held(self, stage: Stage, owner: Owner) -> set[int]:
         return {trial._trial_id for trial, of_trial in self._running(stage) if of_trial == owner}
 
-    def report(
-        self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner
-    ) -> None:
+    def report(self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner) -> None:
         """Write points of running trials' curves."""
         with self.database.timed():
             held = self._held(stage, owner)
@@ -123,9 +129,7 @@ class FallbackStore:
                 if ids[report.number] in held:
                     self.storage.set_trial_intermediate_value(ids[report.number], report.step, report.value)
 
-    def record(
-        self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner
-    ) -> set[int]:
+    def record(self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner) -> set[int]:
         """Finish trials that ``owner`` still holds."""
         recorded = set()
         with self.database.timed():
@@ -184,9 +188,7 @@ class FallbackStore:
                 waiting=states.count(TrialState.WAITING),
             )
 
-    def trials(
-        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None
-    ) -> pd.DataFrame:
+    def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""
         import pandas as pd
 
@@ -235,7 +237,7 @@ def _row(stage: Stage, trial: FrozenTrial) -> dict[str, Any]:
     return {
         "number": trial.number,
         "state": trial.state.name,
-        "score": trial.values[0] if trial.values else None,
+        "score": trial.value,
         "validation_loss": trial.user_attrs.get(VALIDATION_LOSS),
         "seconds": trial.user_attrs.get(SECONDS),
         "reason": trial.user_attrs.get(REASON),

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy
 from sqlalchemy import inspect, select
@@ -14,7 +14,6 @@ from sqlalchemy.engine import URL
 
 from hpsearch.errors import BadStorage
 from hpsearch.store import tables
-from hpsearch.store.base import Store
 from hpsearch.store.database import (
     Database,
     exclusive,
@@ -24,6 +23,11 @@ from hpsearch.store.database import (
     sqlite_file,
     translated,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hpsearch.store.base import Store
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import Float, Select, cast, func, select
-from sqlalchemy.engine import Connection
 
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage
 from hpsearch.space import Categorical, Int, Parameter
@@ -20,7 +18,10 @@ from hpsearch.store.stages import stage_from_attributes
 from hpsearch.store.writer import chunks
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
+    from sqlalchemy.engine import Connection
 
 
 def stages(connection: Connection) -> list[Stage]:
@@ -99,9 +100,7 @@ def _select_trials(stage: Stage) -> Select[Any]:
     )
 
 
-def trials(
-    connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None
-) -> pd.DataFrame:
+def trials(connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None) -> pd.DataFrame:
     """Trials as rows; see `hpsearch.store.base.Store.trials`."""
     import pandas as pd
 
@@ -165,9 +164,7 @@ def _add_params(connection: Connection, stage: Stage, frame: pd.DataFrame, *, al
                 values[name][trial_id] = value
     for name, parameter in stage.space.items():
         of_parameter = values[name]
-        frame[f"param:{name}"] = [
-            external(parameter, of_parameter.get(trial_id)) for trial_id in frame["trial_id"]
-        ]
+        frame[f"param:{name}"] = [external(parameter, of_parameter.get(trial_id)) for trial_id in frame["trial_id"]]
 
 
 def external(parameter: Parameter, stored: float | None) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.records import Direction, Stage, stage_name
 from hpsearch.space import space_from_dict, space_to_dict
 from hpsearch.store.base import ATTRIBUTE_PREFIX, NewStage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _FIELDS = (
     "search",
@@ -46,9 +48,7 @@ def stage_attributes(new: NewStage) -> dict[str, Any]:
     return {f"{ATTRIBUTE_PREFIX}{field}": plain[field] for field in _FIELDS}
 
 
-def stage_from_attributes(
-    study_id: int, direction: Direction, attributes: Mapping[str, Any]
-) -> Stage | None:
+def stage_from_attributes(study_id: int, direction: Direction, attributes: Mapping[str, Any]) -> Stage | None:
     """The stage that a study's user attributes describe; None for a study that is not one of ours."""
     plain = {field: attributes.get(f"{ATTRIBUTE_PREFIX}{field}") for field in _FIELDS}
     if plain["search"] is None or plain["number"] is None or plain["ranges"] is None:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.distributions import distribution_to_json
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import bindparam, delete, func, insert, select, update
-from sqlalchemy.engine import Connection
 
 from hpsearch import sampling
 from hpsearch.records import REASON, Completed, Failed, Outcome, Stage, Trial
@@ -26,6 +23,12 @@ from hpsearch.store import tables as t
 from hpsearch.store.base import OWNER, Counts, NewStage
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.stages import new_stage_name, stage_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
 
 FIXED_PARAMS = "fixed_params"
 """Optuna's system attribute with the values of an enqueued trial."""
@@ -48,9 +51,7 @@ def insert_stage(connection: Connection, new: NewStage) -> int:
         insert(t.studies).values(study_name=new_stage_name(new)).returning(t.studies.c.study_id)
     ).scalar_one()
     direction = StudyDirection.MAXIMIZE if new.direction == "maximize" else StudyDirection.MINIMIZE
-    connection.execute(
-        insert(t.study_directions).values(study_id=study_id, direction=direction, objective=0)
-    )
+    connection.execute(insert(t.study_directions).values(study_id=study_id, direction=direction, objective=0))
     rows = [
         {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
         for key, value in stage_attributes(new).items()
@@ -70,7 +71,7 @@ def count(connection: Connection, study_id: int) -> Counts:
     states = connection.execute(
         select(t.trials.c.state, func.count()).where(t.trials.c.study_id == study_id).group_by(t.trials.c.state)
     )
-    by_state: dict[TrialState, int] = {state: number for state, number in states}
+    by_state: dict[TrialState, int] = dict(states.tuples().all())
     ours = 0
     if by_state.get(TrialState.RUNNING):
         ours = connection.execute(
@@ -91,15 +92,11 @@ def count(connection: Connection, study_id: int) -> Counts:
     )
 
 
-def claim(
-    connection: Connection, stage: Stage, *, until: int, most: int, owner: Owner
-) -> tuple[list[Trial], Counts]:
+def claim(connection: Connection, stage: Stage, *, until: int, most: int, owner: Owner) -> tuple[list[Trial], Counts]:
     """Take trials: released ones first, then new numbers. See `hpsearch.store.base.Store.claim`."""
     if connection.dialect.name != "sqlite":
         # SQLite holds the write lock already. Optuna locks the same row when it numbers a trial.
-        connection.execute(
-            select(t.studies.c.study_id).where(t.studies.c.study_id == stage.study_id).with_for_update()
-        )
+        connection.execute(select(t.studies.c.study_id).where(t.studies.c.study_id == stage.study_id).with_for_update())
     counts = count(connection, stage.study_id)
     take = min(most, until - counts.finished - counts.running)
     if take <= 0:
@@ -152,10 +149,8 @@ def _take_new(connection: Connection, stage: Stage, take: int, now: datetime) ->
             t.trials.c.study_id == stage.study_id, t.trials.c.number >= first
         )
     )
-    id_of: dict[int, int] = {number: trial_id for number, trial_id in ids}
-    trials = [
-        Trial(id_of[n], n, sampling.values(stage.space, seed=stage.seed, number=n)) for n in numbers
-    ]
+    id_of: dict[int, int] = dict(ids.tuples().all())
+    trials = [Trial(id_of[n], n, sampling.values(stage.space, seed=stage.seed, number=n)) for n in numbers]
     _insert_params(connection, stage, [(trial.trial_id, trial.params) for trial in trials])
     return trials
 
@@ -167,30 +162,27 @@ def _take_waiting(connection: Connection, stage: Stage, take: int, now: datetime
         .order_by(t.trials.c.number)
         .limit(take)
     ).all()
-    number_of: dict[int, int] = {trial_id: number for trial_id, number in found}
+    number_of: dict[int, int] = dict(map(tuple, found))
     if not number_of:
         return []
     given: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in number_of}
     stored: dict[int, set[str]] = {trial_id: set() for trial_id in number_of}
     for some in chunks(number_of):
         connection.execute(
-            update(t.trials)
-            .where(t.trials.c.trial_id.in_(some))
-            .values(state=TrialState.RUNNING, datetime_start=now)
+            update(t.trials).where(t.trials.c.trial_id.in_(some)).values(state=TrialState.RUNNING, datetime_start=now)
         )
         # Somebody may have enqueued values of his own with study.enqueue_trial; they hold where the stage's
         # ranges allow them, as in Optuna.
         enqueued = connection.execute(
             select(t.trial_system_attributes.c.trial_id, t.trial_system_attributes.c.value_json).where(
-                t.trial_system_attributes.c.trial_id.in_(some), t.trial_system_attributes.c.key == FIXED_PARAMS
+                t.trial_system_attributes.c.trial_id.in_(some),
+                t.trial_system_attributes.c.key == FIXED_PARAMS,
             )
         )
         for trial_id, text in enqueued:
             given[trial_id] = allowed_values(stage, json.loads(text))
         rows = connection.execute(
-            select(t.trial_params.c.trial_id, t.trial_params.c.param_name).where(
-                t.trial_params.c.trial_id.in_(some)
-            )
+            select(t.trial_params.c.trial_id, t.trial_params.c.param_name).where(t.trial_params.c.trial_id.in_(some))
         )
         for trial_id, name in rows:
             stored[trial_id].add(name)
@@ -203,8 +195,7 @@ def _take_waiting(connection: Connection, stage: Stage, take: int, now: datetime
         for trial_id, number in number_of.items()
     ]
     missing = [
-        (trial.trial_id, {k: v for k, v in trial.params.items() if k not in stored[trial.trial_id]})
-        for trial in trials
+        (trial.trial_id, {k: v for k, v in trial.params.items() if k not in stored[trial.trial_id]}) for trial in trials
     ]
     _insert_params(connection, stage, missing)
     return trials
@@ -225,9 +216,7 @@ def allowed_values(stage: Stage, fixed: Mapping[str, Value]) -> dict[str, Value]
     return allowed
 
 
-def _insert_params(
-    connection: Connection, stage: Stage, params: Sequence[tuple[int, Mapping[str, Value]]]
-) -> None:
+def _insert_params(connection: Connection, stage: Stage, params: Sequence[tuple[int, Mapping[str, Value]]]) -> None:
     distributions = {name: to_distribution(parameter) for name, parameter in stage.space.items()}
     texts = {name: distribution_to_json(distribution) for name, distribution in distributions.items()}
     rows = [
@@ -248,9 +237,7 @@ def beat(connection: Connection, trial_ids: Collection[int], now: datetime) -> N
     """Renew the leases of trials, whether or not they have one yet."""
     for some in chunks(trial_ids):
         connection.execute(delete(t.trial_heartbeats).where(t.trial_heartbeats.c.trial_id.in_(some)))
-        connection.execute(
-            insert(t.trial_heartbeats), [{"trial_id": trial_id, "heartbeat": now} for trial_id in some]
-        )
+        connection.execute(insert(t.trial_heartbeats), [{"trial_id": trial_id, "heartbeat": now} for trial_id in some])
 
 
 def held(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
@@ -368,4 +355,3 @@ def release(connection: Connection, trial_ids: Collection[int]) -> None:
         )
         for table in (t.trial_intermediate_values, t.trial_heartbeats):
             connection.execute(delete(table).where(table.c.trial_id.in_(some)))
-

@@ -29,7 +29,8 @@ def central_differences(f: Callable[[], float], x: Floats, step: float = 1e-5) -
 
 
 def relative_error(a: Floats, b: Floats) -> float:
-    return float(np.linalg.norm(a - b) / max(np.linalg.norm(a) + np.linalg.norm(b), 1e-12))
+    size = float(np.linalg.norm(a)) + float(np.linalg.norm(b))
+    return float(np.linalg.norm(a - b)) / max(size, 1e-12)
 
 
 def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:

@@ -101,3 +101,5 @@ def test_larger_networks_get_fewer_lanes_and_never_none() -> None:
     counts = [lanes_for(10**power) for power in range(10)]
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] >= 1
+    assert lanes_for(parameter_count([784, *[100] * 6, 10])) == 2
+    assert lanes_for(parameter_count([784, 50, 10])) == 6

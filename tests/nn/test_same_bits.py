@@ -114,9 +114,7 @@ def test_alone_equals_together_equals_permuted(work: Work, company: tuple[list[L
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_book_s_network_and_a_validation_set_of_several_chunks(dtype: str) -> None:
     work = Work((784, 100, 100, 10), 130, 300, 100, 2, dtype)
-    check(
-        work, [Lane(9, 0.01, 1e-4), Lane(1, 1e20, 0.0), Lane(2, 0.1, 1e-2), Lane(3, 1e-6, 0.0)], [3, 2, 1, 0]
-    )
+    check(work, [Lane(9, 0.01, 1e-4), Lane(1, 1e20, 0.0), Lane(2, 0.1, 1e-2), Lane(3, 1e-6, 0.0)], [3, 2, 1, 0])
 
 
 def test_a_lane_that_diverges_leaves_its_neighbours_alone() -> None:

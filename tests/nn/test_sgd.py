@@ -9,7 +9,9 @@ from hpsearch.nn import OPTIMIZERS, SGD
 
 def test_three_steps_by_hand_with_decay_on_weights_and_not_on_biases() -> None:
     # lr 0.1, weight decay 0.5, gradient 2 by the weight and 1 by the bias, in lane 1:
-    #   W: 1 - 0.1 (2 + 0.5 * 1) = 0.75;   0.75 - 0.1 (2 + 0.375) = 0.5125;   0.5125 - 0.1 (2 + 0.25625) = 0.286875
+    #   W: 1 - 0.1 (2 + 0.5 * 1) = 0.75
+    #      0.75 - 0.1 (2 + 0.375) = 0.5125
+    #      0.5125 - 0.1 (2 + 0.25625) = 0.286875
     #   b: 1 - 0.1 = 0.9;   0.8;   0.7
     optimizer = SGD([7.0, 0.1], [3.0, 0.5])
     values = np.array([1.0, 1.0])
@@ -38,9 +40,7 @@ def test_keep_takes_the_hyperparameters_of_the_lanes_that_stay() -> None:
         (0.1, 0.0, "one value a lane"),
     ],
 )
-def test_what_is_no_hyperparameter_is_refused(
-    lr: list[float], weight_decay: list[float], message: str
-) -> None:
+def test_what_is_no_hyperparameter_is_refused(lr: list[float], weight_decay: list[float], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         SGD(lr, weight_decay)
 

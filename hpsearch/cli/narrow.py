@@ -1,0 +1,102 @@
+"""``hpsearch narrow``: compute the next stage's ranges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpsearch.cli.options import Format, FormatOption, Search, StageNumber, Storage, storage_url
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpsearch.search.stage import Narrowed
+
+
+def narrow(
+    search: Search = None,
+    top: Annotated[
+        int | None, typer.Option(help="How many of the best trials to use. [default: 5]", show_default=False)
+    ] = None,
+    quantile: Annotated[float | None, typer.Option(help="Or which fraction of them.")] = None,
+    stage: StageNumber = None,
+    expand: Annotated[bool, typer.Option("--expand", help="Widen where the score still rises to an edge.")] = False,
+    branch: Annotated[
+        bool, typer.Option("--branch", help="Narrow an earlier stage although a later one has trials.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would happen.")] = False,
+    storage: Storage = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Compute the next stage's ranges from the best trials, with the evidence for each."""
+    from hpsearch.cli.output import emit, emit_object
+    from hpsearch.search.narrowing import narrowing_to_dict
+    from hpsearch.search.stage import narrow_stage, stages_of
+    from hpsearch.store import open_store
+
+    where = storage_url(storage)
+    store = open_store(where, write=not dry_run)
+    try:
+        narrowed = narrow_stage(
+            store,
+            stages_of(store, search, where=where),
+            number=stage,
+            top=5 if top is None and quantile is None else top,
+            quantile=quantile,
+            expand=expand,
+            branch=branch,
+            dry_run=dry_run,
+        )
+    finally:
+        store.close()
+    match output:
+        case Format.json:
+            next_stage = None if narrowed.stage is None else narrowed.stage.name
+            emit_object({"parent": narrowed.parent.name, "stage": next_stage, **narrowing_to_dict(narrowed.narrowing)})
+        case Format.csv:
+            emit(_table(narrowed), output)
+        case Format.table:
+            show(narrowed)
+
+
+def show(narrowed: Narrowed) -> None:
+    """Print what a narrowing found: the ranges, the evidence in words, and what to do next."""
+    from hpsearch.cli.output import emit, say
+
+    used = ", ".join(str(number) for number in narrowed.narrowing.used)
+    say(
+        f"{narrowed.parent.name}: ranges of the best {len(narrowed.narrowing.used)} "
+        f"of {narrowed.finished} trials ({used})"
+    )
+    say()
+    emit(_table(narrowed), Format.table)
+    say()
+    for name, made in narrowed.narrowing.ranges.items():
+        for sentence in made.sentences():
+            say(f"  {name}: {sentence}")
+    say()
+    if narrowed.stage is None:
+        say("nothing was written (--dry-run)")
+    else:
+        how = "replaced" if narrowed.replaced else "made"
+        say(f"{how} {narrowed.stage.name}; next: hpsearch start")
+
+
+def _table(narrowed: Narrowed) -> pd.DataFrame:
+    import pandas as pd
+
+    from hpsearch.space import describe
+
+    return pd.DataFrame(
+        [
+            {
+                "parameter": name,
+                "range": describe(made.before),
+                "next range": describe(made.after),
+                "kept": f"{made.kept:.0%}",
+                "p": made.evidence,
+            }
+            for name, made in narrowed.narrowing.ranges.items()
+        ]
+    )
