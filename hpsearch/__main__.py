@@ -66,7 +66,7 @@ def _usage(message: str) -> str:
     from hpsearch.cli.app import COMMANDS
     from hpsearch.errors import nearest
 
-    unknown = re.fullmatch(r"No such command '(.*)'\.", message)
+    unknown = re.match(r"No such command '(.*?)'\.", message)
     if unknown is None:
         return message.rstrip(".")
     return f"no command {unknown[1]!r}{nearest(unknown[1], COMMANDS)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -42,10 +41,6 @@ StageNumber = Annotated[
 ]
 
 
-def storage_url(storage: str | None, *, make_folder: bool = False) -> str:
-    """The storage asked for, or the default one; its folder is made only for a command that starts a search."""
-    if storage is not None:
-        return storage
-    if make_folder:
-        os.makedirs(DEFAULT_STORAGE.parent, exist_ok=True)
-    return str(DEFAULT_STORAGE)
+def storage_url(storage: str | None) -> str:
+    """The storage asked for, or the default one."""
+    return str(DEFAULT_STORAGE) if storage is None else storage

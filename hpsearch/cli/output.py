@@ -71,7 +71,15 @@ def _table(frame: pd.DataFrame) -> None:
         table.add_column(str(name), justify="right" if number else "left", overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
-    console().print(table)
+    screen = console()
+    if screen.is_terminal:
+        screen.print(table)
+        return
+    # Cells are padded to their column's width; blanks at the end of a line are nobody's data.
+    with screen.capture() as capture:
+        screen.print(table)
+    for line in capture.get().splitlines():
+        sys.stdout.write(line.rstrip() + "\n")
 
 
 def _cell(value: object) -> str:

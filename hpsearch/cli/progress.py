@@ -52,7 +52,7 @@ class Display:
         self._best: float | None = None
         self._best_trial = -1
         self._before: int | None = None
-        self._line_at = 0.0
+        self._line_at = _LINE_EVERY
         self._began = time.monotonic()
         plural = "es" if jobs > 1 else ""
         self._console.print(f"{stage.name}: {until} trials, {jobs} process{plural}", markup=False)

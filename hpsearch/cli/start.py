@@ -44,7 +44,8 @@ def start(
     from hpsearch.search.workflow import Job, run
 
     job = Job(
-        storage=storage_url(storage, make_folder=True),
+        storage=storage_url(storage),
+        make_folder=storage is None,
         study=study,
         trials=trials,
         stage=stage,

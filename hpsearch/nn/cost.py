@@ -46,8 +46,8 @@ def lanes_for(parameters: int) -> int:
 
     Lanes share the cost of each NumPy call, which matters for small networks, and compete for the cache,
     which matters for large ones. Measured with float32 and one BLAS thread: 784-100x6-10 is fastest
-    with 2 to 4 lanes, 784-50-10 nearly flat from 2 to 10. The rule looks at no hardware, so that every machine makes the
-    same batches.
+    with 2 to 4 lanes, 784-50-10 nearly flat from 2 to 10. The rule looks at no hardware, so that every
+    machine makes the same batches.
 
     Args:
         parameters: Of one lane, as from `parameter_count`.

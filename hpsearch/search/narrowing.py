@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.search.evidence import Edge, Side, find_edges, rank, spread_p, uniform_ends
@@ -30,11 +30,7 @@ from hpsearch.space import (
 if TYPE_CHECKING:
     from hpsearch.records import Direction
 
-Natural: TypeAlias = Mapping[str, tuple[float | None, float | None]]
-"""The lowest and highest values that a hyperparameter can have at all, by name; None where there is none."""
-
-FLOOR = 0.02
-"""No range gets narrower than this share of its stage-1 width."""
+FLOOR = 0.02  # no range gets narrower than this share of its stage-1 width
 CLEAR, WEAK = 0.01, 0.05  # evidence at or below these p-values is called clear, or some
 _EXPONENTS = 300.0  # 10**x stays a finite number above 0
 
@@ -56,6 +52,7 @@ class NarrowedRange:
         expanded: Whether a bound moved outwards.
         stopped: The limits that ended or forbade such a move, by side.
         expanding: Whether bounds were allowed to move outwards.
+        direction: Whether a higher or a lower score is better.
     """
 
     name: str
@@ -70,6 +67,7 @@ class NarrowedRange:
     expanded: bool = False
     stopped: Mapping[str, float] | None = None
     expanding: bool = False
+    direction: Direction = "maximize"
 
     def sentences(self) -> tuple[str, ...]:
         """The evidence and the edges in plain words, a sentence each."""
@@ -77,18 +75,20 @@ class NarrowedRange:
             return ("no evidence: there was only one choice",)
         p = f"{self.evidence:.1g}" if self.evidence < CLEAR else f"{self.evidence:.2f}"
         many = isinstance(self.before, Categorical)
-        agree = "agree far more" if many else "lie far closer together"
+        verb, than = (
+            ("agree", "more than chance would") if many else ("lie", "closer together than chance would put them")
+        )
         if self.evidence <= CLEAR:
-            words = [f"evidence {p}: the top {self.top} {agree} than chance would put them"]
+            words = [f"evidence {p}: the top {self.top} {verb} far {than}"]
         elif self.evidence <= WEAK:
-            words = [f"some evidence ({p}): the top {self.top} {agree.replace('far ', '')} than chance would"]
+            words = [f"some evidence ({p}): the top {self.top} {verb} {than}"]
         else:
             words = [f"no evidence ({p}): the top {self.top} are spread as if {self.name} did not matter"]
         return (*words, *map(self._edge_sentence, self.edges))
 
     def _edge_sentence(self, edge: Edge) -> str:
         bound = f"{'upper' if edge.side == 'high' else 'lower'} bound {edge.bound:.4g}"
-        start = f"the score still rises towards the {bound}"
+        start = f"the score still {'rises' if self.direction == 'maximize' else 'falls'} towards the {bound}"
         if not self.expanding or isinstance(self.after, Categorical):
             return f"{start}: widen with --expand"
         moved = self.after.high if edge.side == "high" else self.after.low
@@ -126,7 +126,7 @@ def narrow(
     direction: Direction,
     first_space: Space,
     expand: bool = False,
-    natural: Natural | None = None,
+    natural: Mapping[str, tuple[float | None, float | None]] | None = None,
 ) -> Narrowing:
     """Narrow each range to where the best trials are.
 
@@ -141,7 +141,8 @@ def narrow(
         direction: Whether a higher or a lower score is better.
         first_space: The search's stage-1 ranges: none gets narrower than 2 % of those.
         expand: Move a bound outwards where the score still rises towards it.
-        natural: What values a hyperparameter can have at all; bounds an expansion as ``limit`` does.
+        natural: The lowest and highest values that a hyperparameter can have at all (None: no bound), by name;
+            bounds an expansion as ``limit`` does.
 
     Raises:
         BadInput: Both or neither of ``top`` and ``quantile``, one out of its range, or a trial that does not
@@ -161,14 +162,12 @@ def narrow(
         numbers = [float(value) for value in values]
         edges = find_edges(old, numbers, goodness, k)
         outer = (natural or {}).get(name, (None, None))
-        ranges[name] = _narrow_range(name, old, numbers[:k], first_space.get(name, old), edges, expand, outer)
+        narrowed = _narrow_range(name, old, numbers[:k], first_space.get(name, old), edges, expand, outer)
+        ranges[name] = replace(narrowed, direction=direction)
     rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials), "expand": expand}
-    return Narrowing(
-        {name: narrowed.after for name, narrowed in ranges.items()},
-        ranges,
-        tuple(int(trial.number) for trial in ranked[:k]),
-        {**rule, "direction": direction},
-    )
+    space = {name: r.after for name, r in ranges.items()}
+    used = tuple(int(trial.number) for trial in ranked[:k])
+    return Narrowing(space, ranges, used, {**rule, "direction": direction})
 
 
 def _how_many(finished: int, top: int | None, quantile: float | None) -> int:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
+from hpsearch.data import Split
 from hpsearch.errors import BadInput, BadStudyFile, Interrupted
+from hpsearch.executors import Executor
+from hpsearch.records import Stage
 from hpsearch.search import setup
-from hpsearch.search.interrupt import stopping
+from hpsearch.search.interrupt import Stopping, stopping
 from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.search.stage import Narrowed, begin, check_fingerprint, narrow_stage
 from hpsearch.store import Store, open_store
-from hpsearch.study_file import StudyFile, differences, find, parse
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from hpsearch.records import Stage
+from hpsearch.store.database import parse_url, sqlite_file
+from hpsearch.study_file import Data, StudyFile, differences, find, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Job:
 
     Args:
         storage: SQLAlchemy URL or SQLite file.
+        make_folder: Whether to make the SQLite file's folder; for the default storage, which nobody chose.
         study: Study file or name; None for the default.
         trials: Finished trials that each stage is to have; None for the study file's count.
         stage: Number of the stage to run; None for the latest.
@@ -38,6 +39,7 @@ class Job:
     """
 
     storage: str
+    make_folder: bool = False
     study: str | None = None
     trials: int | None = None
     stage: int | None = None
@@ -80,41 +82,73 @@ def run(job: Job, listener: Listener) -> None:
     _check(job)
     with stopping() as stop:
         jobs = job.jobs or setup.cores()
+        study = _find(job)
+        # Workers get ready while this process reads the data and opens the database.
         executor = setup.executor_for(jobs)
         clean = False
         try:
-            store = open_store(job.storage, create=True, write=True)
+            data = _Splits(job.data_dir)
+            if study is not None:
+                # Before the database is touched: a study file that cannot run leaves nothing behind.
+                setup.network_objective(study, data.of(study), seed=0, space=study.parameters)
+            if job.make_folder:
+                Path(job.storage).parent.mkdir(parents=True, exist_ok=True)
+            store = open_store(job.storage, create=study is not None, write=True)
             try:
-                study = _study(job, store)
-                until = job.trials or study.trials.count
-                stage = _begin(job, study, store, listener)
-                while True:
-                    study = parse(stage.study_file, source=f"the study file kept in {stage.name}")
-                    split = setup.load_split(study, data_dir=job.data_dir)
-                    objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
-                    check_fingerprint(store, stage, split.fingerprint)
-                    listener.began(stage, until=until, jobs=jobs)
-                    summary = Runner(
-                        store,
-                        stage,
-                        objective,
-                        executor,
-                        until=until,
-                        lanes=job.lanes,
-                        on_tick=listener.tick,
-                        stopping=stop,
-                    ).run()
-                    listener.ended(stage, summary, store)
-                    if summary.stopped:
-                        raise _interrupted(stage, summary, until)
-                    if job.stages is None or stage.number >= job.stages:
-                        break
-                    stage = _next(job, store, stage, listener)
+                _run_stages(job, study or _kept(job, store), data, store, executor, stop, listener)
             finally:
                 store.close()
             clean = True
         finally:
             executor.close(kill=not clean)
+
+
+class _Splits:
+    """The data of study files, read once for all stages of a search."""
+
+    def __init__(self, data_dir: Path | None) -> None:
+        self._data_dir = data_dir
+        self._last: tuple[Data, Split] | None = None
+
+    def of(self, study: StudyFile) -> Split:
+        if self._last is None or self._last[0] != study.data:
+            self._last = study.data, setup.load_split(study, data_dir=self._data_dir)
+        return self._last[1]
+
+
+def _run_stages(
+    job: Job,
+    study: StudyFile,
+    data: _Splits,
+    store: Store,
+    executor: Executor,
+    stop: Stopping,
+    listener: Listener,
+) -> None:
+    until = job.trials or study.trials.count
+    stage = _begin(job, study, store, listener)
+    while True:
+        study = parse(stage.study_file, source=f"the study file kept in {stage.name}")
+        split = data.of(study)
+        objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
+        check_fingerprint(store, stage, split.fingerprint)
+        listener.began(stage, until=until, jobs=executor.slots)
+        summary = Runner(
+            store,
+            stage,
+            objective,
+            executor,
+            until=until,
+            lanes=job.lanes,
+            on_tick=listener.tick,
+            stopping=stop,
+        ).run()
+        listener.ended(stage, summary, store)
+        if summary.stopped:
+            raise _interrupted(stage, summary, until)
+        if job.stages is None or stage.number >= job.stages:
+            return
+        stage = _next(job, store, stage, listener)
 
 
 def _check(job: Job) -> None:
@@ -128,15 +162,23 @@ def _check(job: Job) -> None:
         raise BadInput(f"--top {job.top}: narrowing needs the spread of at least 2 trials")
 
 
-def _study(job: Job, store: Store) -> StudyFile:
+def _find(job: Job) -> StudyFile | None:
+    """The study file, or None where there is none but the database may hold one under that name."""
     try:
         return find(job.study)
     except BadStudyFile:
-        # The database holds every study file that was started; a search goes on without its file.
-        kept = store.stages(job.study) if job.study is not None else []
-        if not kept:
+        file = sqlite_file(parse_url(job.storage))
+        if job.study is None or job.study.endswith(".toml") or (file is not None and not file.exists()):
             raise
-        return parse(kept[0].study_file, source=f"the study file kept in {kept[0].name}")
+        return None
+
+
+def _kept(job: Job, store: Store) -> StudyFile:
+    """The study file that the database keeps of a search: it goes on without the file."""
+    kept = store.stages(job.study)
+    if not kept:
+        return find(job.study)  # which says what is wrong
+    return parse(kept[0].study_file, source=f"the study file kept in {kept[0].name}")
 
 
 def _begin(job: Job, study: StudyFile, store: Store, listener: Listener) -> Stage:

@@ -65,6 +65,8 @@ def open_store(storage: str, *, create: bool = False, write: bool = False) -> St
 
 def _check_sqlite_file(file: Path, *, create: bool) -> None:
     folder = file.parent
+    if not create and not file.exists():
+        raise BadStorage(f"no database {file}; `hpsearch start` makes one")
     if not folder.is_dir():
         raise BadStorage(f"the folder {folder} of the database {file} does not exist; make it first")
     if file.is_dir():
@@ -74,8 +76,6 @@ def _check_sqlite_file(file: Path, *, create: bool) -> None:
             start = stream.read(len(_SQLITE_MAGIC))
     except FileNotFoundError:
         start = b""
-        if not create:
-            raise BadStorage(f"no database {file}; `hpsearch start` makes one") from None
     except OSError as error:
         raise BadStorage(f"cannot read the database {file}: {error.strerror}") from error
     if start and start != _SQLITE_MAGIC:

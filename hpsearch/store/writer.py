@@ -71,7 +71,7 @@ def count(connection: Connection, study_id: int) -> Counts:
     states = connection.execute(
         select(t.trials.c.state, func.count()).where(t.trials.c.study_id == study_id).group_by(t.trials.c.state)
     )
-    by_state: dict[TrialState, int] = dict(states.tuples().all())
+    by_state: dict[TrialState, int] = dict(map(tuple, states))
     ours = 0
     if by_state.get(TrialState.RUNNING):
         ours = connection.execute(
@@ -149,7 +149,7 @@ def _take_new(connection: Connection, stage: Stage, take: int, now: datetime) ->
             t.trials.c.study_id == stage.study_id, t.trials.c.number >= first
         )
     )
-    id_of: dict[int, int] = dict(ids.tuples().all())
+    id_of: dict[int, int] = dict(map(tuple, ids))
     trials = [Trial(id_of[n], n, sampling.values(stage.space, seed=stage.seed, number=n)) for n in numbers]
     _insert_params(connection, stage, [(trial.trial_id, trial.params) for trial in trials])
     return trials

@@ -1,0 +1,74 @@
+"""The command line, run in this process: exit code, standard output and standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hpsearch.__main__ import main
+from hpsearch.executors import blas
+
+TINY = """\
+name = "tiny"
+[data]
+name = "mnist-10k"
+train = 60
+validation = 40
+[network]
+hidden = [8]
+[training]
+epochs = 3
+batch_size = 20
+[space]
+lr = { low = 1e-3, high = 1.0, log = true }
+weight_decay = { low = 1e-8, high = 1e-4, log = true }
+[trials]
+count = 8
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+    """Runs ``hpsearch ARGUMENTS`` in an empty folder. One job stays in this process, which starts faster."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HPSEARCH_STORAGE", raising=False)
+    monkeypatch.delenv("HPSEARCH_DATA", raising=False)
+    monkeypatch.setattr(blas, "_pinned", True)
+
+    def run(*arguments: str) -> Ran:
+        capfd.readouterr()
+        code = main(list(arguments))
+        printed = capfd.readouterr()
+        return Ran(code, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A study file whose trials take milliseconds."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def searched(cli: Cli, tiny: Path) -> Cli:
+    """The command line in a folder where a stage of eight trials has run."""
+    assert cli("start", str(tiny), "--jobs", "1").code == 0
+    return cli
