@@ -7,6 +7,7 @@ otherwise. Narrowing, evidence and edges are computed there.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,10 +21,22 @@ Value: TypeAlias = float | int | str | bool
 """A hyperparameter's value."""
 
 
+def _is_number(value: object) -> bool:
+    """Whether a value is a number that a float can hold: neither NaN nor infinite, and no 400-digit int."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def _check_bounds(kind: str, low: float, high: float, *, log: bool, limit: tuple[float, float] | None) -> None:
     for side, bound in (("low", low), ("high", high)):
-        if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
-            raise BadSpace(f"{side} = {bound!r} is not a finite number; give a number")
+        if not _is_number(bound):
+            raise BadSpace(f"{side} = {_short(bound)} is not a finite number; give a number")
+    if limit is not None and not all(map(_is_number, limit)):
+        raise BadSpace(f"limit = {_short(list(limit))}; give two finite numbers, [lowest, highest]")
     if low >= high:
         raise BadSpace(f"low = {low!r} is not below high = {high!r}; a range needs low < high")
     if log and low <= 0:
@@ -114,7 +127,9 @@ class Categorical:
             raise BadSpace("choices = []; give at least one choice")
         for i, choice in enumerate(self.choices):
             if not isinstance(choice, str | bool | int | float):
-                raise BadSpace(f"choice {choice!r} is not a string, number or boolean")
+                raise BadSpace(f"choice {_short(choice)} is not a string, number or boolean")
+            if isinstance(choice, float) and not math.isfinite(choice):
+                raise BadSpace(f"choice {choice!r} is not a finite number")
             # 1 == True and 1 == 1.0 in Python and in Optuna's index look-up, so they count as one choice.
             if choice in self.choices[:i]:
                 raise BadSpace(f"choice {choice!r} is repeated; each choice may stand once")
@@ -174,8 +189,8 @@ def parameter_from_dict(plain: Mapping[str, Any], *, default_type: str = "float"
     """
     keys = dict(plain)
     kind = keys.pop("type", "categorical" if "choices" in keys else default_type)
-    if kind not in _KEYS:
-        raise BadSpace(f"type = {kind!r}{nearest(str(kind), _KEYS)}")
+    if not isinstance(kind, str) or kind not in _KEYS:
+        raise BadSpace(f"type = {_short(kind)}{nearest(str(kind), _KEYS)}")
     for key in keys:
         if key not in _KEYS[kind]:
             raise BadSpace(f"{key!r} is not a key of a parameter of type {kind}{nearest(key, _KEYS[kind])}")

@@ -48,8 +48,8 @@ def emit(frame: pd.DataFrame, form: Format, *, title: str | None = None) -> None
         case Format.csv:
             sys.stdout.write(frame.to_csv(index=False))
         case Format.json:
-            # pandas rounds floats to 10 digits unless told otherwise; 15 is the most that it takes.
-            rows = json.loads(frame.to_json(orient="records", double_precision=15, date_format="iso"))
+            # Not DataFrame.to_json: it rounds floats, to 15 digits at best.
+            rows = [{name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
             sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
         case Format.table:
             if title:
@@ -60,6 +60,15 @@ def emit(frame: pd.DataFrame, form: Format, *, title: str | None = None) -> None
 def emit_object(plain: dict[str, Any]) -> None:
     """Print one JSON object."""
     sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it: missing values are null, times are ISO 8601."""
+    if value is None or value != value:
+        return None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else value
 
 
 def _table(frame: pd.DataFrame) -> None:

@@ -75,16 +75,14 @@ class NarrowedRange:
             return ("no evidence: there was only one choice",)
         p = f"{self.evidence:.1g}" if self.evidence < CLEAR else f"{self.evidence:.2f}"
         many = isinstance(self.before, Categorical)
-        verb, than = (
-            ("agree", "more than chance would") if many else ("lie", "closer together than chance would put them")
-        )
+        close = "agree far more than chance would" if many else "lie far closer together than chance would put them"
         if self.evidence <= CLEAR:
-            words = [f"evidence {p}: the top {self.top} {verb} far {than}"]
+            words = f"evidence {p}: the top {self.top} {close}"
         elif self.evidence <= WEAK:
-            words = [f"some evidence ({p}): the top {self.top} {verb} {than}"]
+            words = f"some evidence ({p}): the top {self.top} {close.replace('far ', '')}"
         else:
-            words = [f"no evidence ({p}): the top {self.top} are spread as if {self.name} did not matter"]
-        return (*words, *map(self._edge_sentence, self.edges))
+            words = f"no evidence ({p}): the top {self.top} are spread as if {self.name} did not matter"
+        return (words, *map(self._edge_sentence, self.edges))
 
     def _edge_sentence(self, edge: Edge) -> str:
         bound = f"{'upper' if edge.side == 'high' else 'lower'} bound {edge.bound:.4g}"
@@ -228,8 +226,7 @@ def _narrow_range(
     inner = uniform_ends(
         (to_scale(old, lowest), to_scale(old, highest)), len(best), within=(low, high), floor=FLOOR * full
     )
-    # Ends at the old bounds take these exactly: 10**log10(x) need not be x.
-    ends = [
+    ends = [  # at the old bounds exactly these: 10**log10(x) need not be x
         old.low if inner[0] <= low else min(max(_value_at(old, inner[0], "low"), old.low), lowest),
         old.high if inner[1] >= high else max(min(_value_at(old, inner[1], "high"), old.high), highest),
     ]

@@ -29,11 +29,12 @@ def _read(path: str) -> str:
         return ""
 
 
-def _process_start(pid: int) -> str:
-    # Field 22 of /proc/PID/stat tells a process from a later one with the same number. The name in field 2 may
-    # hold spaces and parentheses, so fields are counted from the last parenthesis. Empty where there is no /proc.
-    stat = _read(f"/proc/{pid}/stat")
-    return stat.rpartition(")")[2].split()[19] if stat else ""
+def _process(pid: int) -> tuple[str, str]:
+    """A process's state and when it started; both empty where there is no /proc."""
+    # Field 3 is the state. Field 22 of /proc/PID/stat tells a process from a later one with the same number. The name in field 2 may
+    # hold spaces and parentheses, so fields are counted from the last parenthesis.
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return (fields[0], fields[19]) if fields else ("", "")
 
 
 @cache
@@ -69,7 +70,7 @@ class Owner:
     def current(cls) -> Owner:
         """This process, under a new run id."""
         pid = os.getpid()
-        return cls(uuid.uuid4().hex, socket.gethostname(), _here(), pid, _process_start(pid))
+        return cls(uuid.uuid4().hex, socket.gethostname(), _here(), pid, _process(pid)[1])
 
     def to_json(self) -> str:
         """As it stands in the database."""
@@ -102,7 +103,9 @@ class Owner:
             return False
         except PermissionError:
             return True
-        start = _process_start(self.pid)
+        state, start = _process(self.pid)
+        if state in ("Z", "X"):  # killed, and its parent has not asked after it yet
+            return False
         return not (start and self.started) or start == self.started
 
 

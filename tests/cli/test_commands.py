@@ -1,0 +1,188 @@
+"""What each command does and prints when all is well."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import pytest
+
+from hpsearch.study_file import find, shipped_text
+
+if TYPE_CHECKING:
+    from conftest import Cli
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    """JSON output as a list of rows."""
+    parsed: list[dict[str, Any]] = json.loads(text)
+    return parsed
+
+
+def test_help_names_every_command(cli: Cli) -> None:
+    ran = cli("--help")
+    assert ran.code == 0
+    for command in ("init", "check", "start", "narrow", "status", "trials", "best", "dashboard", "data"):
+        assert f"  {command} " in ran.out
+
+
+def test_without_a_command_there_is_help(cli: Cli) -> None:
+    assert cli().out == cli("--help").out
+
+
+def test_version(cli: Cli) -> None:
+    from hpsearch import __version__
+
+    assert cli("--version").out == f"hpsearch {__version__}\n"
+
+
+def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> None:
+    ran = cli("start", "tiny.toml", "--jobs", "1")
+    assert ran.code == 0
+    assert "tiny/stage-01 has 8 finished trials; 8 of them now" in ran.out
+    assert "one standard error" in ran.out
+    assert "hpsearch narrow" in ran.out
+    best = rows(cli("trials", "--top", "1", "--format", "json").out)[0]
+    assert f"best validation_accuracy {best['validation_accuracy']:.4g}" in ran.out
+
+
+def test_start_again_does_only_what_is_missing(searched: Cli) -> None:
+    before = searched("trials", "--format", "json").out
+    assert "nothing was left to do" in searched("start", "tiny.toml", "--jobs", "1").out
+    assert searched("trials", "--format", "json").out == before
+    assert "2 of them now" in searched("start", "tiny.toml", "--trials", "10", "--jobs", "1").out
+    after = rows(searched("trials", "--format", "json").out)
+    assert after[:8] == rows(before)
+    assert [row["trial"] for row in after] == list(range(10))
+
+
+def test_start_as_json_is_for_programs(cli: Cli, tiny: Path) -> None:
+    ran = cli("start", "tiny.toml", "--jobs", "1", "--format", "json")
+    (stage,) = json.loads(ran.out)["stages"]
+    assert stage["stage"] == "tiny/stage-01"
+    assert (stage["finished"], stage["failed"], stage["run_now"]) == (8, 0, 8)
+    assert 0 < stage["store_seconds"]
+
+
+def test_a_search_goes_on_without_its_file(searched: Cli, tiny: Path) -> None:
+    tiny.unlink()
+    ran = searched("start", "tiny", "--trials", "9", "--jobs", "1")
+    assert ran.code == 0
+    assert "1 of them now" in ran.out
+
+
+def test_an_edited_study_file_is_noticed(searched: Cli, tiny: Path) -> None:
+    tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 7"))
+    ran = searched("start", "tiny.toml", "--trials", "9", "--jobs", "1")
+    assert ran.code == 0
+    assert "training.epochs: 3 -> 7" in ran.err
+    trial = optuna.load_study(study_name="tiny/stage-01", storage="sqlite:///studies/hpsearch.db").trials[8]
+    assert len(trial.intermediate_values) == 3  # as it was begun
+
+
+def test_the_whole_workflow_unattended(cli: Cli, tiny: Path) -> None:
+    command = ("start", "tiny.toml", "--jobs", "1", "--stages", "3", "--top", "3")
+    ran = cli(*command)
+    assert ran.code == 0
+    status = rows(cli("status", "--format", "json").out)
+    assert [(row["stage"], row["from"], row["finished"]) for row in status] == [
+        ("tiny/stage-01", None, 8),
+        ("tiny/stage-02", "stage-01", 8),
+        ("tiny/stage-03", "stage-02", 8),
+    ]
+    assert [len(row["trials_used"]) for row in status] == [0, 3, 3]
+    # Again: nothing changes.
+    assert cli(*command).code == 0
+    assert rows(cli("status", "--format", "json").out) == status
+
+
+def test_narrow_shows_ranges_evidence_and_the_next_command(searched: Cli) -> None:
+    ran = searched("narrow", "--top", "3", "--dry-run")
+    assert ran.code == 0
+    assert "evidence" in ran.out
+    assert "nothing was written" in ran.out
+    assert len(rows(searched("status", "--format", "json").out)) == 1
+    assert "made tiny/stage-02; next: hpsearch start" in searched("narrow", "--top", "3").out
+    assert "replaced tiny/stage-02" in searched("narrow", "--top", "4").out
+    assert rows(searched("status", "--format", "json").out)[1]["trials_used"] != []
+
+
+def test_narrowing_again_is_refused_once_the_next_stage_has_trials(searched: Cli) -> None:
+    assert searched("narrow", "--top", "3").code == 0
+    assert searched("start", "tiny.toml", "--trials", "2", "--jobs", "1").code == 0
+    ran = searched("narrow", "--top", "3", "--stage", "1")
+    assert ran.code == 2
+    assert "--branch" in ran.err
+    assert "made tiny/stage-03" in searched("narrow", "--top", "3", "--stage", "1", "--branch").out
+    assert rows(searched("status", "--format", "json").out)[2]["from"] == "stage-01"
+
+
+def test_best_is_the_first_of_the_top(searched: Cli) -> None:
+    top = rows(searched("trials", "--top", "1", "--format", "json").out)[0]
+    best = json.loads(searched("best", "--format", "json").out)
+    assert best["trial"] == top["trial"]
+    assert best["params"] == {"lr": top["lr"], "weight_decay": top["weight_decay"]}
+    assert f"trial {top['trial']}" in searched("best").out
+
+
+def test_formats_agree(searched: Cli) -> None:
+    as_json = rows(searched("trials", "--format", "json").out)
+    as_csv = list(csv.DictReader(io.StringIO(searched("trials", "--format", "csv").out)))
+    assert [float(row["lr"]) for row in as_csv] == pytest.approx([row["lr"] for row in as_json], rel=1e-12)
+    table = searched("trials").out.splitlines()
+    assert len(table) == 2 + len(as_json)
+    assert all(line == line.rstrip() for line in table)
+
+
+def test_failures_say_why(cli: Cli, tiny: Path) -> None:
+    tiny.write_text(tiny.read_text().replace("low = 1e-3, high = 1.0", "low = 1e30, high = 1e32"))
+    ran = cli("start", "tiny.toml", "--jobs", "1")
+    assert ran.code == 0
+    assert "(8 failed)" in ran.out
+    failed = rows(cli("trials", "--state", "fail", "--format", "json").out)
+    assert len(failed) == 8
+    assert all("loss became" in row["reason"] for row in failed)
+
+
+def test_init_writes_a_file_that_check_accepts(cli: Cli, tmp_path: Path) -> None:
+    ran = cli("init", "mine")
+    assert (ran.code, (tmp_path / "studies" / "mine.toml").is_file()) == (0, True)
+    assert cli("init", "mine").code == 2
+    assert cli("init", "mine", "--force").code == 0
+    checked = cli("check", "mine", "--trials", "4", "--jobs", "1")
+    assert checked.code == 0
+    assert "784-100-100-10" in checked.out
+    assert not (tmp_path / "studies" / "hpsearch.db").exists()
+
+
+def test_check_says_what_a_stage_amounts_to(cli: Cli) -> None:
+    ran = cli("check", "--jobs", "1", "--trials", "2")
+    assert ran.code == 0
+    for part in ("400 train, 100 validation", "784-100-100-100-100-100-100-10", "130,010 parameters", "13.7 GFLOP"):
+        assert part in ran.out
+
+
+def test_storage_comes_from_the_environment_too(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPSEARCH_STORAGE", "elsewhere.db")
+    assert cli("start", "tiny.toml", "--jobs", "1").code == 0
+    assert (tiny.parent / "elsewhere.db").is_file()
+    assert not (tiny.parent / "studies").exists()
+
+
+def test_several_searches_in_one_database_are_told_apart(searched: Cli, tiny: Path) -> None:
+    tiny.write_text(tiny.read_text().replace('"tiny"', '"other"'))
+    assert searched("start", "tiny.toml", "--jobs", "1").code == 0
+    ran = searched("best")
+    assert ran.code == 2
+    assert "other, tiny" in ran.err
+    assert searched("best", "tiny").code == 0
+
+
+def test_the_shipped_default_is_the_repository_file() -> None:
+    repository = Path(__file__).resolve().parents[2] / "studies" / "mnist.toml"
+    assert shipped_text() == repository.read_text(encoding="utf-8")
+    assert find(None).name == "mnist"

@@ -1,0 +1,105 @@
+"""What every executor promises; one suite over all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from batches import batch, drain
+from stub_objectives import STEPS, Stub, value
+
+from hpsearch.executors import Batch, Done, Executor, Lost, Progress
+
+
+def test_every_batch_comes_back_once_with_one_outcome_a_trial(executor: Executor, tmp_path: Path) -> None:
+    batches = [batch(key, *range(10 * key, 10 * key + key + 1)) for key in range(5)]
+    executor.load(Stub(tmp_path))
+    events = drain(executor, batches)
+    done = {event.batch.key: event for event in events if isinstance(event, Done)}
+    assert len(done) == len(batches) == sum(not isinstance(event, Progress) for event in events)
+    for submitted in batches:
+        event = done[submitted.key]
+        assert event.batch == submitted
+        assert [outcome.number for outcome in event.outcomes] == [trial.number for trial in submitted.trials]
+    assert executor.wait(0) == []
+
+
+def test_points_come_before_the_outcome_and_never_twice(executor: Executor, tmp_path: Path) -> None:
+    executor.load(Stub(tmp_path, waits={1}))
+    executor.submit(batch(0, 1, 2))
+    events = []
+    # The trials stay at their first point until it has been seen.
+    while not events:
+        events += executor.wait(0.1)
+        assert not any(isinstance(event, Done | Lost) for event in events)
+    (tmp_path / "go-1").touch()
+    events += drain(executor, back=1)
+    done = events.pop()
+    assert isinstance(done, Done)
+    points: list[tuple[int, int]] = []
+    for event in events:
+        assert isinstance(event, Progress)
+        assert all(report.value == value(report.number, report.step) for report in event.reports)
+        points += [(report.number, report.step) for report in event.reports]
+    assert {(1, 1), (2, 1)} <= set(points)
+    assert len(points) == len(set(points))
+    assert [o.intermediate for o in done.outcomes] == [tuple(value(n, s) for s in range(1, STEPS + 1)) for n in (1, 2)]
+
+
+def test_what_an_objective_raises_is_the_reason_on_one_line(executor: Executor, tmp_path: Path) -> None:
+    executor.load(Stub(tmp_path, raises={5}))
+    bad, good = batch(0, 4, 5), batch(1, 6)
+    events = drain(executor, [bad, good])
+    assert Lost(bad, "ValueError: trial 5 is bad") in events
+    assert [event.batch for event in events if isinstance(event, Done)] == [good]
+    assert executor.free == executor.slots
+
+
+@pytest.mark.parametrize(
+    ("stub", "says"), [({"silent": {5, 7}}, "no outcome for trials [5, 7]"), ({"twice": {6}}, "trials [6]")]
+)
+def test_trials_without_exactly_one_outcome_are_lost(
+    executor: Executor, tmp_path: Path, stub: dict[str, set[int]], says: str
+) -> None:
+    executor.load(Stub(tmp_path, **stub))  # type: ignore[arg-type]
+    asked = batch(0, 5, 6, 7)
+    (lost,) = drain(executor, [asked])
+    assert isinstance(lost, Lost)
+    assert lost.batch == asked
+    assert says in lost.reason
+
+
+def test_free_counts_what_may_be_submitted(executor: Executor, tmp_path: Path) -> None:
+    executor.load(Stub(tmp_path, waits=range(executor.slots)))
+    assert executor.free == executor.slots
+    for key in range(executor.slots):
+        executor.submit(batch(key))
+        assert executor.free == executor.slots - key - 1
+    assert not any(isinstance(event, Done | Lost) for event in executor.wait(0))
+    for key in range(executor.slots):
+        (tmp_path / f"go-{key}").touch()
+    drain(executor, back=executor.slots)
+    assert executor.free == executor.slots
+
+
+def test_load_again_switches_the_objective(executor: Executor, tmp_path: Path) -> None:
+    def scores(batches: list[Batch]) -> set[float]:
+        events = drain(executor, batches)
+        return {o.score - value(o.number, STEPS) for e in events if isinstance(e, Done) for o in e.outcomes}  # type: ignore[union-attr]
+
+    executor.load(Stub(tmp_path))
+    assert scores([batch(key) for key in range(4)]) == {0.0}
+    executor.load(Stub(tmp_path, bonus=2.0))
+    assert scores([batch(key) for key in range(4)]) == {2.0}
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_close_drops_what_is_under_way_and_may_be_called_again(
+    executor: Executor, tmp_path: Path, kill: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpsearch.executors.pool._JOIN_S", 0.1)
+    executor.load(Stub(tmp_path, waits={0}))
+    executor.submit(batch(0))
+    executor.close(kill=kill)
+    executor.close(kill=kill)
+    assert executor.wait(0) == []

@@ -1,0 +1,154 @@
+"""What concerns processes: they die one by one, hear no Ctrl-C, use one BLAS thread and never outlive the runner."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from batches import batch, drain
+from bounded import LIMIT_S, until
+from stub_objectives import Stub, Surroundings
+
+from hpsearch.executors import Done, Lost, PoolExecutor
+from hpsearch.executors.blas import VARIABLES
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+def worker_of(folder: Path, number: int) -> int:
+    """The process that a trial has begun in."""
+    file = folder / f"began-{number}"
+    until(file.exists, what=f"trial {number} to begin")
+    return int(file.read_text())
+
+
+def done(events: object) -> Done:
+    assert isinstance(events, list)
+    (event,) = events
+    assert isinstance(event, Done)
+    return event
+
+
+def test_a_killed_worker_costs_its_own_batch_and_is_replaced(pool: PoolExecutor, tmp_path: Path) -> None:
+    pool.load(Stub(tmp_path, waits={0, 1}))
+    pool.submit(batch(0))
+    pool.submit(batch(1))
+    killed, other = worker_of(tmp_path, 0), worker_of(tmp_path, 1)
+    os.kill(killed, signal.SIGKILL)
+    lost = drain(pool, back=1)[-1]
+    assert lost == Lost(batch(0), "the worker process died (killed by signal 9)")
+    assert pool.free == 1
+    (tmp_path / "go-0").touch()
+    (tmp_path / "go-1").touch()
+    pool.submit(batch(0))
+    outcomes = {e.batch.key: e.outcomes[0] for e in drain(pool, back=2) if isinstance(e, Done)}
+    assert outcomes[1].attributes["pid"] == other
+    assert outcomes[0].attributes["pid"] not in (killed, other, os.getpid())
+
+
+def test_a_worker_that_died_idle_is_noticed_at_the_next_batch(tmp_path: Path) -> None:
+    pool = PoolExecutor(1)
+    try:
+        pool.load(Stub(tmp_path))
+        (worker,) = multiprocessing.active_children()
+        worker.kill()
+        worker.join()
+        pool.load(Stub(tmp_path, bonus=1.0))
+        (lost,) = drain(pool, [batch(0)])
+        assert isinstance(lost, Lost)
+        assert "signal 9" in lost.reason
+        outcome = done(drain(pool, [batch(0)])).outcomes[0]
+        assert outcome.attributes["pid"] != worker.pid
+    finally:
+        pool.close(kill=True)
+
+
+def test_workers_hear_no_ctrl_c(pool: PoolExecutor, tmp_path: Path) -> None:
+    pool.load(Stub(tmp_path, waits={0}))
+    pool.submit(batch(0))
+    os.kill(worker_of(tmp_path, 0), signal.SIGINT)
+    (tmp_path / "go-0").touch()
+    assert isinstance(drain(pool, back=1)[-1], Done)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_workers_are_born_deaf_to_ctrl_c() -> None:
+    pool = PoolExecutor(1)
+    try:
+        (worker,) = multiprocessing.active_children()
+        status = Path(f"/proc/{worker.pid}/status").read_text()
+        ignored = re.search(r"^SigIgn:\s*(\w+)$", status, re.MULTILINE)
+        assert ignored is not None
+        assert int(ignored[1], 16) & 1 << (signal.SIGINT - 1)
+    finally:
+        pool.close(kill=True)
+
+
+def test_workers_have_one_blas_thread_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "7")
+    monkeypatch.delenv(VARIABLES[0])
+    before = dict(os.environ)
+    pool = PoolExecutor(1)
+    try:
+        assert dict(os.environ) == before
+        pool.load(Surroundings())
+        seen = done(drain(pool, [batch(0)])).outcomes[0].attributes
+        assert seen == {"variables": dict.fromkeys(VARIABLES, "1"), "threads": 1}
+    finally:
+        pool.close(kill=True)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_close_ends_busy_and_idle_workers(tmp_path: Path, kill: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # With kill, nobody waits for a batch under way: the limit below would be far too long.
+    monkeypatch.setattr("hpsearch.executors.pool._JOIN_S", LIMIT_S / 2 if kill else 0.1)
+    pool = PoolExecutor(2)
+    pool.load(Stub(tmp_path, waits={0}))
+    pool.submit(batch(0))
+    pids = [worker.pid for worker in multiprocessing.active_children()]
+    assert worker_of(tmp_path, 0) in pids
+    pool.close(kill=kill)
+    assert len(pids) == 2
+    assert multiprocessing.active_children() == []
+    for pid in pids:
+        assert pid is not None
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_workers_end_when_their_runner_is_killed(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from batches import batch
+from hpsearch.executors import PoolExecutor
+from stub_objectives import Stub
+pool = PoolExecutor(2)
+pool.load(Stub(Path({str(tmp_path)!r}), waits={{0}}))
+pool.submit(batch(0))
+sys.stdin.read()
+"""
+    path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
+    runner = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        worker_of(tmp_path, 0)
+    finally:
+        runner.kill()
+    # The workers have the same standard output: it ends with the last of them.
+    printed, _ = runner.communicate(timeout=LIMIT_S)
+    assert printed == ""

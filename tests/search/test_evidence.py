@@ -1,0 +1,267 @@
+"""The null distributions against Monte Carlo and special cases; edges on the chapter's response curve."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hpsearch.search.evidence import (
+    cells,
+    discrete_spread_p,
+    distinct_p,
+    draw_probability,
+    find_edges,
+    rise_p,
+    spearman,
+    spread_p,
+    uniform_spread_p,
+)
+from hpsearch.space import Categorical, Float, Int, Value, to_distribution
+
+Array = NDArray[np.float64]
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 20])
+def test_spread_of_uniform_draws_has_the_derived_distribution(k: int) -> None:
+    draws = np.random.default_rng([1, k]).random((40_000, k))
+    spread = np.ptp(draws, axis=1)
+    for ratio in (0.1, 0.3, 0.5, 0.8, 0.95):
+        assert uniform_spread_p(ratio, k) == pytest.approx(np.mean(spread <= ratio), abs=0.01)
+
+
+def test_spread_of_two_draws_has_its_closed_form() -> None:
+    for r in (0.0, 0.2, 0.7, 1.0):
+        assert uniform_spread_p(r, 2) == pytest.approx(1 - (1 - r) ** 2)
+
+
+@pytest.mark.parametrize("parameter", [Int(0, 9), Int(2, 20, step=3), Int(1, 40, log=True), Int(16, 256, log=True)])
+def test_int_spread_matches_optunas_own_draws(parameter: Int) -> None:
+    optuna = pytest.importorskip("optuna")
+    sampler = optuna._transform._SearchSpaceTransform({"x": to_distribution(parameter)})
+    rng = np.random.default_rng(3)
+    low, high = sampler.bounds[0]
+    k = 4
+    drawn = np.array([sampler.untransform(np.array([u]))["x"] for u in rng.uniform(low, high, 12_000)])
+    positions, weights = cells(parameter)
+    values = np.arange(parameter.low, parameter.high + 1, parameter.step)
+    assert weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose([np.mean(drawn == v) for v in values], weights, atol=0.02)
+    x = np.log10(drawn) if parameter.log else drawn.astype(float)
+    spread = np.ptp(rng.choice(x, (40_000, k)), axis=1)
+    for distance in np.quantile(spread, [0.02, 0.1, 0.5, 0.9]):
+        p = discrete_spread_p(positions, weights, float(distance), k)
+        assert p == pytest.approx(np.mean(spread <= distance + 1e-9), abs=0.025)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_discrete_spread_equals_counting_every_outcome(k: int) -> None:
+    x, weights = [0.0, 1.0, 1.5, 4.0], [0.1, 0.4, 0.3, 0.2]
+    for distance in (0.0, 0.5, 1.0, 2.5, 3.0, 4.0):
+        exact = sum(
+            math.prod(weights[i] for i in draw)
+            for draw in itertools.product(range(4), repeat=k)
+            if x[max(draw)] - x[min(draw)] <= distance
+        )
+        assert discrete_spread_p(x, weights, distance, k) == pytest.approx(exact)
+
+
+def test_the_whole_range_is_no_evidence_and_one_cell_is_its_power() -> None:
+    parameter = Int(1, 8)
+    assert spread_p(parameter, [1, 4, 8]) == pytest.approx(1)
+    assert spread_p(parameter, [5, 5, 5]) == pytest.approx(8 * (1 / 8) ** 3)
+    assert spread_p(Int(1, 100, log=True), [1, 50, 100]) == pytest.approx(1)
+
+
+def test_a_huge_int_range_is_as_good_as_continuous() -> None:
+    small = spread_p(Int(0, 99_000), [30_000, 42_000, 50_000])
+    assert spread_p(Int(0, 990_000), [300_000, 420_000, 500_000]) == pytest.approx(small, rel=1e-3)
+
+
+@pytest.mark.parametrize(("choices", "k"), [(2, 2), (3, 5), (4, 4), (5, 3)])
+def test_distinct_choices_equal_counting_every_outcome(choices: int, k: int) -> None:
+    seen = [len(set(draw)) for draw in itertools.product(range(choices), repeat=k)]
+    for distinct in range(1, choices + 1):
+        assert distinct_p(choices, k, distinct) == pytest.approx(np.mean(np.array(seen) <= distinct))
+
+
+def test_distinct_choices_match_monte_carlo_at_sizes_beyond_counting() -> None:
+    draws = np.random.default_rng(5).integers(12, size=(20_000, 15))
+    seen = np.array([len(set(row)) for row in draws.tolist()])
+    for distinct in (6, 8, 10):
+        assert distinct_p(12, 15, distinct) == pytest.approx(np.mean(seen <= distinct), abs=0.015)
+
+
+def test_categorical_evidence_and_the_single_choice() -> None:
+    relu = Categorical(("relu", "tanh", "sigmoid"))
+    assert spread_p(relu, ["relu"] * 5) == pytest.approx(3 / 3**5)
+    assert spread_p(relu, ["relu", "tanh", "sigmoid"]) == 1.0
+    assert spread_p(Categorical(("relu",)), ["relu"] * 5) == 1.0
+
+
+@pytest.mark.parametrize("parameter", [Float(1e-6, 1e-2, log=True), Float(-3.0, 5.0)])
+def test_evidence_is_uniform_when_the_parameter_does_not_matter(parameter: Float) -> None:
+    rng = np.random.default_rng(7)
+    low, high = parameter.low, parameter.high
+    u = rng.random((4000, 5))
+    values = 10 ** (np.log10(low) + u * np.log10(high / low)) if parameter.log else low + u * (high - low)
+    p = np.array([spread_p(parameter, row) for row in values.tolist()])
+    for level in (0.05, 0.25, 0.5, 0.75, 0.95):
+        assert np.mean(p <= level) == pytest.approx(level, abs=0.025)
+
+
+def test_discrete_evidence_is_never_too_small() -> None:
+    rng = np.random.default_rng(9)
+    p = np.array([spread_p(Int(1, 6), row) for row in rng.integers(1, 7, (4000, 4)).tolist()])
+    for level in np.unique(p):
+        assert np.mean(p <= level + 1e-12) == pytest.approx(level, abs=0.025)
+
+
+def test_draw_probabilities_add_up() -> None:
+    parameter = Int(2, 30, log=True)
+    _, weights = cells(parameter)
+    for value, weight in zip(range(2, 31), weights, strict=True):
+        below, upto = draw_probability(parameter, value)
+        assert upto - below == pytest.approx(weight)
+    assert draw_probability(parameter, 2)[0] == pytest.approx(0)
+    assert draw_probability(parameter, 30)[1] == pytest.approx(1)
+    assert draw_probability(Float(1e-4, 1.0, log=True), 1e-2) == pytest.approx((0.5, 0.5))
+
+
+def test_spearman_of_known_cases() -> None:
+    assert spearman([1, 2, 3, 4], [10, 100, 1000, 10_000]) == pytest.approx(1)
+    assert spearman([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
+    assert spearman([1, 2, 3], [5, 5, 5]) == 0.0
+    # By hand: ranks 1.5 1.5 3 4 and 1 2 3 4, d^2 = 0.5, corrected for the tie.
+    assert spearman([1, 1, 2, 3], [1, 2, 3, 4]) == pytest.approx(4.5 / math.sqrt(4.5 * 5))
+
+
+@pytest.mark.parametrize("n", [10, 25])
+def test_rise_p_is_uniform_without_a_relation(n: int) -> None:
+    rng = np.random.default_rng([11, n])
+    p = np.array([rise_p(spearman(rng.random(n), rng.random(n)), n) for _ in range(3000)])
+    for level in (0.02, 0.1, 0.5, 0.9):
+        assert np.mean(p <= level) == pytest.approx(level, abs=0.03)
+
+
+def test_rise_p_of_degenerate_cases() -> None:
+    assert rise_p(1.0, 3) == 1.0
+    assert rise_p(-1.0, 10) == 1.0
+    assert rise_p(0.0, 10) == 0.5
+    assert rise_p(1.0, 4) == pytest.approx(1 / 24)
+
+
+# The chapter's experiment, from 420 trainings of its network (400 images, 50 epochs, 2,000 validation images):
+# log10(lr), mean accuracy, standard deviation between initial weights.
+_CURVE = np.array(
+    [
+        (-6.0, 0.100, 0.018),
+        (-4.5, 0.105, 0.020),
+        (-3.75, 0.112, 0.022),
+        (-3.4, 0.130, 0.025),
+        (-3.1, 0.190, 0.040),
+        (-2.85, 0.270, 0.060),
+        (-2.6, 0.400, 0.085),
+        (-2.35, 0.600, 0.085),
+        (-2.1, 0.740, 0.050),
+        (-1.85, 0.800, 0.020),
+        (-1.5, 0.841, 0.008),
+        (-1.1, 0.847, 0.008),
+        (-0.6, 0.845, 0.010),
+    ]
+)
+
+
+def _accuracies(exponent: Array, rng: np.random.Generator) -> Array:
+    """Measured on 100 images: steps of 0.01 with binomial noise."""
+    mean, spread = (np.interp(exponent, _CURVE[:, 0], _CURVE[:, i]) for i in (1, 2))
+    expected = mean + spread * rng.standard_normal(len(exponent))
+    return rng.binomial(100, np.clip(expected, 0.02, 0.98)) / 100.0
+
+
+def _after_the_cliff(kind: str, exponent: Array, score: Array, rng: np.random.Generator) -> Array:
+    """Above lr = 0.3 trials diverge ("missing"), or mostly end with poor scores ("poor", as really happens)."""
+    past = exponent > -0.5 + 0.1 * rng.standard_normal(len(exponent))
+    if kind == "missing":
+        return np.where(past, np.nan, score - np.round(0.15 * np.clip(exponent + 1, 0, None), 2))
+    poor = np.clip(0.5 - 0.6 * (exponent + 0.5) + 0.15 * rng.standard_normal(len(exponent)), 0.05, 0.8)
+    return np.where(past, np.where(rng.random(len(exponent)) < 0.3, np.nan, np.round(poor, 2)), score)
+
+
+def _edge_rates(lr: Float, kind: str, *, seeds: int, k: int = 5) -> dict[str, float]:
+    """The share of searches of 100 trials with an edge warning at each bound of lr, and at any of weight decay's."""
+    decay = Float(1e-8, 1e-4, log=True)
+    count = {"low": 0, "high": 0, "decay": 0}
+    for seed in range(seeds):
+        rng = np.random.default_rng([13, seed])
+        exponent = rng.uniform(math.log10(lr.low), math.log10(lr.high), 100)
+        other = 10 ** rng.uniform(-8, -4, 100)
+        score = _after_the_cliff(kind, exponent, _accuracies(exponent, rng), rng)
+        done = np.flatnonzero(~np.isnan(score))
+        # Ties by a validation loss that knows a little more than the score.
+        best = done[np.lexsort((-score[done] + 0.02 * rng.standard_normal(len(done)), -score[done]))]
+        values = np.clip(10 ** exponent[best], lr.low, lr.high)
+        for edge in find_edges(lr, values, score[best], k):
+            count[edge.side] += 1
+        count["decay"] += bool(find_edges(decay, other[best], score[best], k))
+    return {name: number / seeds for name, number in count.items()}
+
+
+@pytest.mark.parametrize("k", [3, 5, 10, 20])
+def test_a_range_cut_too_low_is_noticed(k: int) -> None:
+    rates = _edge_rates(Float(1e-6, 1e-2, log=True), "missing", seeds=500, k=k)
+    assert rates["high"] >= 0.98
+    assert rates["low"] == 0
+    assert rates["decay"] <= 0.04
+
+
+@pytest.mark.parametrize("kind", ["missing", "poor"])
+@pytest.mark.parametrize("k", [3, 5, 10, 20])
+def test_an_optimum_inside_the_range_is_no_edge(k: int, kind: str) -> None:
+    rates = _edge_rates(Float(1e-4, 1.0, log=True), kind, seeds=500, k=k)
+    assert rates["high"] <= 0.03
+    assert rates["low"] == 0
+    assert rates["decay"] <= 0.04
+
+
+def _edge_sides(parameter: Float | Int, values: list[Value], goodness: list[float]) -> list[str]:
+    order = np.argsort(-np.array(goodness), kind="stable")
+    numbers = np.array([float(v) for v in values])
+    return [e.side for e in find_edges(parameter, numbers[order], np.array(goodness)[order], 5)]
+
+
+def test_a_lower_bound_mirrors_an_upper_one() -> None:
+    rng = np.random.default_rng(17)
+    up = rng.uniform(0, 1, 60)
+    goodness = (up + 0.05 * rng.standard_normal(60)).tolist()
+    assert _edge_sides(Float(0, 1), up.tolist(), goodness) == ["high"]
+    assert _edge_sides(Float(0, 1), (1 - up).tolist(), goodness) == ["low"]
+    assert _edge_sides(Float(-1, 0), (-up).tolist(), goodness) == ["low"]
+
+
+def test_ints_have_edges_too() -> None:
+    rng = np.random.default_rng(19)
+    units = rng.integers(1, 21, 80)
+    goodness = (units + rng.standard_normal(80)).tolist()
+    assert _edge_sides(Int(1, 20), units.tolist(), goodness) == ["high"]
+    assert _edge_sides(Int(1, 20, log=True), (21 - units).tolist(), goodness) == ["low"]
+
+
+def test_a_rise_that_ends_in_failures_is_no_edge() -> None:
+    x = np.linspace(0, 0.8, 60)  # nothing finished in the last fifth
+    assert _edge_sides(Float(0, 0.8), x.tolist(), x.tolist()) == ["high"]
+    assert _edge_sides(Float(0, 1), x.tolist(), x.tolist()) == []
+
+
+def test_a_rise_that_turns_before_the_bound_is_no_edge() -> None:
+    x = np.linspace(0, 1, 60)
+    turned = np.where(x > 0.9, -1.0, x)
+    assert _edge_sides(Float(0, 1), x.tolist(), turned.tolist()) == []
+
+
+def test_equal_scores_are_no_edge() -> None:
+    x = np.linspace(1, 0, 60)
+    assert _edge_sides(Float(0, 1), x.tolist(), [0.1] * 60) == []

@@ -1,0 +1,31 @@
+"""Driving an executor by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bounded import until
+
+from hpsearch.executors import Batch, Event, Executor, Progress
+from hpsearch.records import Trial
+
+
+def batch(key: int, *numbers: int) -> Batch:
+    """A batch of trials with these numbers; without any, one with the batch's own."""
+    return Batch(key, tuple(Trial(number, number, {}) for number in numbers or (key,)))
+
+
+def drain(executor: Executor, batches: Iterable[Batch] = (), *, back: int | None = None) -> list[Event]:
+    """Submit the batches as there is room, and wait until so many are back (all of them): every event in order."""
+    waiting = list(batches)
+    wanted = len(waiting) if back is None else back
+    events: list[Event] = []
+
+    def is_back() -> bool:
+        while waiting and executor.free:
+            executor.submit(waiting.pop(0))
+        events.extend(executor.wait(0.1))
+        return sum(not isinstance(event, Progress) for event in events) >= wanted
+
+    until(is_back, what=f"{wanted} batches")
+    return events

@@ -1,0 +1,108 @@
+"""Objectives that do as they are told. Worker processes import them, so they live in a module of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bounded import LIMIT_S
+
+from hpsearch.executors.blas import VARIABLES
+from hpsearch.records import Completed, Outcome, Report, Trial
+
+STEPS = 3
+
+
+def value(number: int, step: int) -> float:
+    """What the stub's curve of a trial shows at a step."""
+    return number + step / 8
+
+
+@dataclass(frozen=True)
+class Stub:
+    """Gives every trial `STEPS` points and a score; what is said here happens first.
+
+    Args:
+        folder: Where the files ``began-N`` (with the worker's process number) and ``go-N`` lie.
+        raises: Trials at which `evaluate` raises.
+        silent: Trials that get no outcome.
+        kills: Trials that kill their process with SIGKILL.
+        waits: Trials that stay at their first point until the file ``go-N`` is there.
+        twice: Trials that get their outcome twice.
+        bonus: Added to every score.
+        kinds: How many structures there are: trials of one remainder belong together.
+    """
+
+    folder: Path
+    raises: Collection[int] = ()
+    silent: Collection[int] = ()
+    kills: Collection[int] = ()
+    waits: Collection[int] = ()
+    twice: Collection[int] = ()
+    bonus: float = 0.0
+    kinds: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        return "stub"
+
+    def lanes(self, trial: Trial | None = None) -> int:
+        return 4
+
+    def structures(self) -> int:
+        return self.kinds
+
+    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
+        groups = ([t for t in trials if t.number % self.kinds == kind] for kind in range(self.kinds))
+        return [group for group in groups if group]
+
+    def evaluate(self, trials: Sequence[Trial]) -> Iterator[Sequence[Report | Outcome]]:
+        numbers = [trial.number for trial in trials]
+        for number in numbers:
+            self._sign(f"began-{number}", str(os.getpid()))
+            if number in self.kills:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if number in self.raises:
+                raise ValueError(f"trial {number}\n  is  bad")
+        yield [Report(number, 1, value(number, 1)) for number in numbers]
+        end = time.monotonic() + LIMIT_S
+        for number in numbers:
+            while number in self.waits and not (self.folder / f"go-{number}").exists():
+                assert time.monotonic() < end, f"nobody let trial {number} go"
+                time.sleep(0.01)
+                yield []
+        for step in range(2, STEPS + 1):
+            yield [Report(number, step, value(number, step)) for number in numbers]
+        yield [self._outcome(n) for n in numbers if n not in self.silent]
+        yield [self._outcome(n) for n in numbers if n in self.twice]
+
+    def _outcome(self, number: int) -> Completed:
+        curve = tuple(value(number, step) for step in range(1, STEPS + 1))
+        return Completed(number, curve[-1] + self.bonus, curve, {"pid": os.getpid()})
+
+    def _sign(self, name: str, text: str) -> None:
+        # Whole at once: whoever sees the file reads all of it.
+        unfinished = self.folder / f".{name}-{os.getpid()}"
+        unfinished.write_text(text)
+        unfinished.replace(self.folder / name)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Says what a worker's process looks like after its first matrix product."""
+
+    def evaluate(self, trials: Sequence[Trial]) -> Iterator[Sequence[Report | Outcome]]:
+        import numpy as np
+
+        square = np.ones((300, 300), dtype=np.float32)
+        np.matmul(square, square)
+        tasks = Path("/proc/self/task")
+        seen = {
+            "variables": {name: os.environ.get(name) for name in VARIABLES},
+            "threads": len(list(tasks.iterdir())) if tasks.is_dir() else 1,
+        }
+        yield [Completed(trial.number, 0.0, (), seen) for trial in trials]
