@@ -55,7 +55,7 @@ def check_name(name: str) -> str:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 def _size(value: object) -> object:
@@ -94,7 +94,7 @@ class Data(_Section):
 class Network(_Section):
     """The architecture: ``hidden`` (sizes), or ``hidden_layers`` layers of ``hidden_units`` units."""
 
-    hidden: tuple[Count, ...] | None = None
+    hidden: Annotated[tuple[Count, ...] | None, Field(strict=False)] = None  # TOML's lists are not tuples
     hidden_layers: Annotated[int, Field(ge=0)] | None = None
     hidden_units: Count | None = None
     activation: str = "relu"

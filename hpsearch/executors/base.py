@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -107,8 +108,12 @@ def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost
     except Exception as error:  # whatever an objective raises is its trials' failure, not the runner's
         yield Lost(batch, f"{type(error).__name__}: {' '.join(str(error).split())}")
         return
-    missing = {trial.number for trial in batch.trials} - {outcome.number for outcome in outcomes}
-    if missing:
+    asked = Counter(trial.number for trial in batch.trials)
+    given = Counter(outcome.number for outcome in outcomes)
+    if missing := asked - given:
         yield Lost(batch, f"the objective gave no outcome for trials {sorted(missing)}")
+        return
+    if extra := given - asked:
+        yield Lost(batch, f"the objective gave outcomes too many, for trials {sorted(extra)}")
         return
     yield Done(batch, tuple(outcomes))

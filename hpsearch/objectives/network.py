@@ -227,8 +227,8 @@ class NetworkObjective:
 def _hidden(value: Mapping[str, Any]) -> tuple[int, ...]:
     """Sizes of the hidden layers: drawn or given, as a list, in short form, or as depth and width."""
     hidden = value.get("hidden")
-    if isinstance(hidden, str):
-        return hidden_sizes(hidden)
+    if isinstance(hidden, str | int):  # a choice such as 50 stands for one layer, as "50" does
+        return hidden_sizes(str(hidden))
     if hidden is not None:
         return tuple(hidden)
     if value.get("hidden_units") is None:

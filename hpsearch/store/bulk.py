@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from hpsearch.errors import StageConflict
+from hpsearch.errors import HpsearchError, StageConflict
 from hpsearch.store import queries, tables, writer
 from hpsearch.store.base import Claimed, Counts, NewStage
 from hpsearch.store.leases import Owner, utc_now
@@ -44,7 +44,7 @@ class BulkStore:
         """Make a stage, or return the one that is there."""
         name = new_stage_name(new)
         try:
-            with self.database.timed(), self.database.write() as connection:
+            with self.database.write() as connection:
                 found = connection.execute(
                     select(tables.studies.c.study_id).where(tables.studies.c.study_name == name)
                 ).scalar()
@@ -55,9 +55,10 @@ class BulkStore:
                     found = None
                 if found is None:
                     writer.insert_stage(connection, new)
-        except IntegrityError:
+        except HpsearchError as error:
             # Databases without SQLite's single writer let two runners get here; the first one's stage holds.
-            pass
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
         return self._stage(name)
 
     def _stage(self, name: str) -> Stage:

@@ -42,19 +42,29 @@ def parse_url(storage: str) -> URL:
     if "://" not in storage:
         if not storage.strip() or "\0" in storage:
             raise BadStorage(f"{storage!r} is not a storage; give {_ALLOWED}")
-        return URL.create("sqlite", database=storage)
+        return _on_disk(URL.create("sqlite", database=storage))
     try:
         url = make_url(storage)
         url.get_dialect().import_dbapi()
     except ImportError as error:
         backend = storage.partition("://")[0].partition("+")[0]
-        package = _DRIVERS[backend][1] if backend in _DRIVERS else str(error.name)
-        raise MissingExtra(f"the driver for {backend} is not installed; pip install '{package}'") from error
-    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        example, package = _DRIVERS.get(backend, (f"{backend}://...", str(error.name)))
+        raise MissingExtra(
+            f"the driver for {backend} is not installed; pip install '{package}', and give {example}"
+        ) from error
+    except sqlalchemy.exc.ArgumentError as error:
         scheme = storage.partition("://")[0]
         raise BadStorage(f"unknown storage scheme {scheme!r}; give {_ALLOWED}") from error
-    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-        raise BadStorage("a SQLite database in memory would be gone after the command; give a file")
+    except ValueError as error:  # a port that is no number
+        raise BadStorage(f"the storage is not a URL ({error}); give {_ALLOWED}") from error
+    return _on_disk(url)
+
+
+def _on_disk(url: URL) -> URL:
+    if url.get_backend_name() == "sqlite":
+        name = url.database or ""
+        if name in ("", "file:") or ":memory:" in name or url.query.get("mode") == "memory" or "mode=memory" in name:
+            raise BadStorage("a SQLite database in memory would be gone after the command; give a file")
     return url
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Completed, Direction, Outcome, Report, Stage, Trial
-from hpsearch.sampling import KeyedRandomSampler
 from hpsearch.space import to_distribution
 from hpsearch.store.base import OWNER, Claimed, Counts, NewStage
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive
@@ -26,7 +26,7 @@ from hpsearch.store.stages import (
     stage_attributes,
     stage_from_attributes,
 )
-from hpsearch.store.writer import outcome_attributes
+from hpsearch.store.writer import FIXED_PARAMS, NOBODY, outcome_attributes, trial_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -97,17 +97,24 @@ class FallbackStore:
 
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take trials to evaluate."""
-        sampler = KeyedRandomSampler(stage.seed)
         distributions = {name: to_distribution(parameter) for name, parameter in stage.space.items()}
         claimed = []
         with self.database.timed(), exclusive(self.database):
+            # Any sampler that looks at nothing: the values are written below, as Optuna's would be.
+            sampler = optuna.samplers.RandomSampler()
             study = optuna.load_study(study_name=stage.name, storage=self.storage, sampler=sampler)
             counts = self.counts(stage)
             for _ in range(min(most, until - counts.finished - counts.running)):
-                trial = study.ask(fixed_distributions=distributions)
+                trial = study.ask()
                 self.storage.set_trial_system_attr(trial._trial_id, OWNER, json.loads(owner.to_json()))
                 self._beat(trial._trial_id)
-                claimed.append(Trial(trial._trial_id, trial.number, trial.params))
+                fixed = self.storage.get_trial(trial._trial_id).system_attrs.get(FIXED_PARAMS, {})
+                params = trial_values(stage, trial.number, fixed=fixed, stored=trial.params)
+                for name, distribution in distributions.items():
+                    if name not in trial.params:
+                        internal = distribution.to_internal_repr(params[name])
+                        self.storage.set_trial_param(trial._trial_id, name, internal, distribution)
+                claimed.append(Trial(trial._trial_id, trial.number, params))
             return Claimed(tuple(claimed), self.counts(stage))
 
     def _beat(self, trial_id: int) -> None:
@@ -123,7 +130,7 @@ class FallbackStore:
 
     def report(self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner) -> None:
         """Write points of running trials' curves."""
-        with self.database.timed():
+        with self.database.timed(), exclusive(self.database):
             held = self._held(stage, owner)
             for report in reports:
                 if ids[report.number] in held:
@@ -132,7 +139,7 @@ class FallbackStore:
     def record(self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner) -> set[int]:
         """Finish trials that ``owner`` still holds."""
         recorded = set()
-        with self.database.timed():
+        with self.database.timed(), exclusive(self.database):
             held = self._held(stage, owner)
             for outcome in outcomes:
                 trial_id = ids[outcome.number]
@@ -149,12 +156,16 @@ class FallbackStore:
                 recorded.add(outcome.number)
         return recorded
 
+    def _release(self, trial_id: int) -> None:
+        self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        self.storage.set_trial_system_attr(trial_id, OWNER, json.loads(NOBODY))
+
     def release(self, stage: Stage, *, owner: Owner) -> int:
         """Give back every trial that ``owner`` holds."""
-        with self.database.timed():
+        with self.database.timed(), exclusive(self.database):
             held = self._held(stage, owner)
             for trial_id in held:
-                self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+                self._release(trial_id)
         return len(held)
 
     def release_dead(self, stage: Stage, *, me: Owner) -> int:
@@ -166,13 +177,13 @@ class FallbackStore:
                 text = trial.system_attrs.get(_BEAT)
                 beat = None if text is None else now.fromisoformat(text)
                 if owner.run != me.run and owner.is_gone(beat=beat, now=now):
-                    self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+                    self._release(trial._trial_id)
                     released += 1
         return released
 
     def beat(self, stage: Stage, trial_ids: Collection[int], *, owner: Owner) -> None:
         """Renew the lease on running trials."""
-        with self.database.timed():
+        with self.database.timed(), exclusive(self.database):
             for trial_id in self._held(stage, owner) & set(trial_ids):
                 self._beat(trial_id)
 
@@ -199,9 +210,14 @@ class FallbackStore:
         frame = pd.DataFrame(rows, columns=[*_row_columns(stage)])
         for column in ("score", "validation_loss", "seconds"):
             frame[column] = frame[column].astype(float)
+        for column in ("validation_loss", "seconds"):
+            frame[column] = frame[column].where(np.isfinite(frame[column]))
+        for column in ("started", "finished"):
+            frame[column] = pd.to_datetime(frame[column])
         if top is None:
             return frame.sort_values("number", ignore_index=True)
-        return frame.sort_values(
+        scored: pd.DataFrame = frame.loc[np.isfinite(frame["score"])]
+        return scored.sort_values(
             ["score", "validation_loss", "number"],
             ascending=[stage.direction == "minimize", True, True],
             ignore_index=True,

@@ -31,8 +31,8 @@ def _read(path: str) -> str:
 
 def _process(pid: int) -> tuple[str, str]:
     """A process's state and when it started; both empty where there is no /proc."""
-    # Field 3 is the state. Field 22 of /proc/PID/stat tells a process from a later one with the same number. The name in field 2 may
-    # hold spaces and parentheses, so fields are counted from the last parenthesis.
+    # Field 3 of /proc/PID/stat is the state; field 22 tells a process from a later one with the same number. The
+    # name in field 2 may hold spaces and parentheses, so fields are counted from the last parenthesis.
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return (fields[0], fields[19]) if fields else ("", "")
 

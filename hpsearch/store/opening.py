@@ -65,13 +65,15 @@ def open_store(storage: str, *, create: bool = False, write: bool = False) -> St
 
 def _check_sqlite_file(file: Path, *, create: bool) -> None:
     folder = file.parent
-    if not create and not file.exists():
-        raise BadStorage(f"no database {file}; `hpsearch start` makes one")
-    if not folder.is_dir():
-        raise BadStorage(f"the folder {folder} of the database {file} does not exist; make it first")
-    if file.is_dir():
-        raise BadStorage(f"{file} is a folder; give the path of a database file")
     try:
+        if not create and not file.exists():
+            raise BadStorage(f"no database {file}; `hpsearch start` makes one")
+        if not folder.is_dir():
+            raise BadStorage(f"the folder {folder} of the database {file} does not exist; make it first")
+        if file.is_dir():
+            raise BadStorage(f"{file} is a folder; give the path of a database file")
+        if file.exists() and not file.is_file():  # a pipe would never end, and a device must not be replaced
+            raise BadStorage(f"{file} is not a regular file; give the path of a database file")
         with file.open("rb") as stream:
             start = stream.read(len(_SQLITE_MAGIC))
     except FileNotFoundError:
@@ -94,6 +96,7 @@ def _create_sqlite(file: Path) -> None:
     disk leaves half a schema.
     """
     try:
+        file = file.resolve()  # a link stays a link
         with folder_lock(file):
             if file.exists() and file.stat().st_size > 0:
                 return

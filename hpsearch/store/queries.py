@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import Float, Select, cast, func, select
+from sqlalchemy import Float, Select, case, cast, func, select
 
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage
 from hpsearch.space import Categorical, Int, Parameter
@@ -82,6 +83,17 @@ def _attribute(key: str) -> Any:
     )
 
 
+def _number(key: str) -> Any:
+    """A user attribute's number; null for what JSON has no number for (SQLite would make 0 of it)."""
+    text = _attribute(key)
+    return cast(case((text.in_(["NaN", "Infinity", "-Infinity"]), None), else_=text), Float)
+
+
+def _number_of(stored: float | None, kind: str | None) -> float | None:
+    """A number from what Optuna stores for it: null and a type for NaN and the infinities."""
+    return {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}.get(kind or "", stored)
+
+
 def _select_trials(stage: Stage) -> Select[Any]:
     return (
         select(
@@ -89,11 +101,12 @@ def _select_trials(stage: Stage) -> Select[Any]:
             t.trials.c.number,
             t.trials.c.state,
             t.trial_values.c.value.label("score"),
-            cast(_attribute(VALIDATION_LOSS), Float).label("validation_loss"),
-            cast(_attribute(SECONDS), Float).label("seconds"),
+            _number(VALIDATION_LOSS).label("validation_loss"),
+            _number(SECONDS).label("seconds"),
             _attribute(REASON).label("reason"),
             t.trials.c.datetime_start.label("started"),
             t.trials.c.datetime_complete.label("finished"),
+            t.trial_values.c.value_type.label("score_type"),
         )
         .select_from(t.trials.outerjoin(t.trial_values))
         .where(t.trials.c.study_id == stage.study_id)
@@ -107,7 +120,7 @@ def trials(connection: Connection, stage: Stage, *, states: Collection[str] | No
     query = _select_trials(stage)
     if top is not None:
         score = t.trial_values.c.value
-        loss = cast(_attribute(VALIDATION_LOSS), Float)
+        loss = _number(VALIDATION_LOSS)
         query = (
             query.where(t.trials.c.state == TrialState.COMPLETE, score.is_not(None))
             .order_by(
@@ -125,7 +138,14 @@ def trials(connection: Connection, stage: Stage, *, states: Collection[str] | No
     # States by name and reasons as text from the start: pandas would make numbers of Optuna's integer enum
     # and NaN of what is None.
     rows = [
-        (*row[:2], row.state.name, *row[3:6], row.reason and json.loads(row.reason), *row[7:])
+        (
+            *row[:2],
+            row.state.name,
+            _number_of(row.score, row.score_type),
+            *row[4:6],
+            row.reason and json.loads(row.reason),
+            *row[7:9],
+        )
         for row in connection.execute(query)
     ]
     frame = pd.DataFrame(rows, columns=_COLUMNS)
@@ -184,12 +204,13 @@ def curves(connection: Connection, stage: Stage, numbers: Collection[int]) -> pd
     rows: list[Any] = []
     for some in chunks(numbers):
         rows += connection.execute(
-            select(t.trials.c.number, points.c.step, points.c.intermediate_value)
+            select(t.trials.c.number, points.c.step, points.c.intermediate_value, points.c.intermediate_value_type)
             .join(points, points.c.trial_id == t.trials.c.trial_id)
             .where(t.trials.c.study_id == stage.study_id, t.trials.c.number.in_(some))
             .order_by(t.trials.c.number, points.c.step)
         ).all()
-    return pd.DataFrame(rows, columns=["number", "step", "value"])
+    curves = [(number, step, _number_of(stored, kind)) for number, step, stored, kind in rows]
+    return pd.DataFrame(curves, columns=["number", "step", "value"])
 
 
 def has_trials(connection: Connection, study_id: int) -> bool:

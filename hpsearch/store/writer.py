@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 FIXED_PARAMS = "fixed_params"
 """Optuna's system attribute with the values of an enqueued trial."""
+NOBODY = "null"
+"""The owner of a released trial, as JSON."""
 _CHUNK = 500
 """Ids in one IN list: databases bound the number of variables in a statement."""
 
@@ -81,6 +83,7 @@ def count(connection: Connection, study_id: int) -> Counts:
                 t.trials.c.study_id == study_id,
                 t.trials.c.state == TrialState.RUNNING,
                 t.trial_system_attributes.c.key == OWNER,
+                t.trial_system_attributes.c.value_json != NOBODY,
             )
         ).scalar_one()
     return Counts(
@@ -105,7 +108,7 @@ def claim(connection: Connection, stage: Stage, *, until: int, most: int, owner:
     trials = _take_waiting(connection, stage, take, now)
     waited = len(trials)
     trials += _take_new(connection, stage, take - waited, now)
-    # A waiting trial may carry its last owner.
+    # A trial that was waiting has an owner already: nobody.
     ids = [trial.trial_id for trial in trials]
     for some in chunks(ids):
         connection.execute(
@@ -166,13 +169,13 @@ def _take_waiting(connection: Connection, stage: Stage, take: int, now: datetime
     if not number_of:
         return []
     given: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in number_of}
-    stored: dict[int, set[str]] = {trial_id: set() for trial_id in number_of}
+    stored: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in number_of}
+    distributions = {name: to_distribution(parameter) for name, parameter in stage.space.items()}
     for some in chunks(number_of):
         connection.execute(
             update(t.trials).where(t.trials.c.trial_id.in_(some)).values(state=TrialState.RUNNING, datetime_start=now)
         )
-        # Somebody may have enqueued values of his own with study.enqueue_trial; they hold where the stage's
-        # ranges allow them, as in Optuna.
+        # Somebody may have enqueued values of his own with study.enqueue_trial, or added a trial to be run again.
         enqueued = connection.execute(
             select(t.trial_system_attributes.c.trial_id, t.trial_system_attributes.c.value_json).where(
                 t.trial_system_attributes.c.trial_id.in_(some),
@@ -180,18 +183,17 @@ def _take_waiting(connection: Connection, stage: Stage, take: int, now: datetime
             )
         )
         for trial_id, text in enqueued:
-            given[trial_id] = allowed_values(stage, json.loads(text))
+            given[trial_id] = json.loads(text)
         rows = connection.execute(
-            select(t.trial_params.c.trial_id, t.trial_params.c.param_name).where(t.trial_params.c.trial_id.in_(some))
+            select(t.trial_params.c.trial_id, t.trial_params.c.param_name, t.trial_params.c.param_value).where(
+                t.trial_params.c.trial_id.in_(some)
+            )
         )
-        for trial_id, name in rows:
-            stored[trial_id].add(name)
+        for trial_id, name, value in rows:
+            if name in distributions:
+                stored[trial_id][name] = distributions[name].to_external_repr(value)
     trials = [
-        Trial(
-            trial_id,
-            number,
-            sampling.values(stage.space, seed=stage.seed, number=number) | given[trial_id],
-        )
+        Trial(trial_id, number, trial_values(stage, number, fixed=given[trial_id], stored=stored[trial_id]))
         for trial_id, number in number_of.items()
     ]
     missing = [
@@ -201,19 +203,33 @@ def _take_waiting(connection: Connection, stage: Stage, take: int, now: datetime
     return trials
 
 
-def allowed_values(stage: Stage, fixed: Mapping[str, Value]) -> dict[str, Value]:
-    """Those of somebody's enqueued values that are hyperparameters of the stage and lie in their ranges."""
-    allowed: dict[str, Value] = {}
-    for name, value in fixed.items():
-        if name in stage.space:
-            distribution = to_distribution(stage.space[name])
+def trial_values(
+    stage: Stage, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]
+) -> dict[str, Value]:
+    """The values of a trial that was waiting: those that it has, those that somebody enqueued, drawn ones.
+
+    Enqueued values hold where they are hyperparameters of the stage and lie in their ranges. (Optuna takes a number
+    from outside its range too, and breaks on an unknown choice.)
+
+    Args:
+        stage: The stage.
+        number: The trial's number.
+        fixed: The values that ``study.enqueue_trial`` was given.
+        stored: The values that the trial has already.
+    """
+    found = sampling.values(stage.space, seed=stage.seed, number=number)
+    for name, parameter in stage.space.items():
+        if name in stored:
+            found[name] = stored[name]
+        elif name in fixed:
+            distribution = to_distribution(parameter)
             try:
-                inside = distribution._contains(distribution.to_internal_repr(value))
+                internal = distribution.to_internal_repr(fixed[name])
             except ValueError:
-                inside = False
-            if inside:
-                allowed[name] = value
-    return allowed
+                continue
+            if distribution._contains(internal):
+                found[name] = distribution.to_external_repr(internal)
+    return found
 
 
 def _insert_params(connection: Connection, stage: Stage, params: Sequence[tuple[int, Mapping[str, Value]]]) -> None:
@@ -301,7 +317,7 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
     ids = [trial_id for trial_id, _ in outcomes]
     now = utc_now()
     for some in chunks(ids):
-        for table in (t.trial_intermediate_values, t.trial_heartbeats, t.trial_user_attributes):
+        for table in (t.trial_intermediate_values, t.trial_heartbeats):
             connection.execute(delete(table).where(table.c.trial_id.in_(some)))
     connection.execute(
         update(t.trials)
@@ -336,7 +352,10 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
         for key, value in outcome_attributes(outcome).items()
     ]
     if attributes:
-        connection.execute(insert(t.trial_user_attributes), attributes)
+        table, keys = t.trial_user_attributes, {row["key"] for row in attributes}
+        for some in chunks(ids):  # other keys are somebody's own
+            connection.execute(delete(table).where(table.c.trial_id.in_(some), table.c.key.in_(keys)))
+        connection.execute(insert(table), attributes)
 
 
 def outcome_attributes(outcome: Outcome) -> dict[str, Any]:
@@ -346,12 +365,17 @@ def outcome_attributes(outcome: Outcome) -> dict[str, Any]:
 
 
 def release(connection: Connection, trial_ids: Collection[int]) -> None:
-    """Make running trials waiting again, without their half curves."""
+    """Make running trials waiting again, without their half curves, and nobody's."""
     for some in chunks(trial_ids):
         connection.execute(
             update(t.trials)
             .where(t.trials.c.trial_id.in_(some), t.trials.c.state == TrialState.RUNNING)
             .values(state=TrialState.WAITING, datetime_start=None)
+        )
+        # Whoever takes it next need not be one of ours: Optuna's own `ask` takes waiting trials too.
+        owners = t.trial_system_attributes
+        connection.execute(
+            update(owners).where(owners.c.trial_id.in_(some), owners.c.key == OWNER).values(value_json=NOBODY)
         )
         for table in (t.trial_intermediate_values, t.trial_heartbeats):
             connection.execute(delete(table).where(table.c.trial_id.in_(some)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 from batches import batch, drain
 from stub_objectives import STEPS, Stub, value
 
-from hpsearch.executors import Batch, Done, Executor, Lost, Progress
+from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
+from hpsearch.records import Completed
 
 
 def test_every_batch_comes_back_once_with_one_outcome_a_trial(executor: Executor, tmp_path: Path) -> None:
@@ -27,7 +29,7 @@ def test_every_batch_comes_back_once_with_one_outcome_a_trial(executor: Executor
 def test_points_come_before_the_outcome_and_never_twice(executor: Executor, tmp_path: Path) -> None:
     executor.load(Stub(tmp_path, waits={1}))
     executor.submit(batch(0, 1, 2))
-    events = []
+    events: list[Event] = []
     # The trials stay at their first point until it has been seen.
     while not events:
         events += executor.wait(0.1)
@@ -56,12 +58,13 @@ def test_what_an_objective_raises_is_the_reason_on_one_line(executor: Executor, 
 
 
 @pytest.mark.parametrize(
-    ("stub", "says"), [({"silent": {5, 7}}, "no outcome for trials [5, 7]"), ({"twice": {6}}, "trials [6]")]
+    ("silent", "twice", "says"),
+    [({5, 7}, (), "no outcome for trials [5, 7]"), ((), {6}, "outcomes too many, for trials [6]")],
 )
 def test_trials_without_exactly_one_outcome_are_lost(
-    executor: Executor, tmp_path: Path, stub: dict[str, set[int]], says: str
+    executor: Executor, tmp_path: Path, silent: Collection[int], twice: Collection[int], says: str
 ) -> None:
-    executor.load(Stub(tmp_path, **stub))  # type: ignore[arg-type]
+    executor.load(Stub(tmp_path, silent=silent, twice=twice))
     asked = batch(0, 5, 6, 7)
     (lost,) = drain(executor, [asked])
     assert isinstance(lost, Lost)
@@ -85,7 +88,8 @@ def test_free_counts_what_may_be_submitted(executor: Executor, tmp_path: Path) -
 def test_load_again_switches_the_objective(executor: Executor, tmp_path: Path) -> None:
     def scores(batches: list[Batch]) -> set[float]:
         events = drain(executor, batches)
-        return {o.score - value(o.number, STEPS) for e in events if isinstance(e, Done) for o in e.outcomes}  # type: ignore[union-attr]
+        outcomes = [outcome for event in events if isinstance(event, Done) for outcome in event.outcomes]
+        return {o.score - value(o.number, STEPS) for o in outcomes if isinstance(o, Completed)}
 
     executor.load(Stub(tmp_path))
     assert scores([batch(key) for key in range(4)]) == {0.0}

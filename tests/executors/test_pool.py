@@ -57,6 +57,7 @@ def test_a_worker_that_died_idle_is_noticed_at_the_next_batch(tmp_path: Path) ->
     try:
         pool.load(Stub(tmp_path))
         (worker,) = multiprocessing.active_children()
+        pid = worker.pid
         worker.kill()
         worker.join()
         pool.load(Stub(tmp_path, bonus=1.0))
@@ -64,7 +65,7 @@ def test_a_worker_that_died_idle_is_noticed_at_the_next_batch(tmp_path: Path) ->
         assert isinstance(lost, Lost)
         assert "signal 9" in lost.reason
         outcome = done(drain(pool, [batch(0)])).outcomes[0]
-        assert outcome.attributes["pid"] != worker.pid
+        assert outcome.attributes["pid"] != pid
     finally:
         pool.close(kill=True)
 

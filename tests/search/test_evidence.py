@@ -179,7 +179,7 @@ def _accuracies(exponent: Array, rng: np.random.Generator) -> Array:
     """Measured on 100 images: steps of 0.01 with binomial noise."""
     mean, spread = (np.interp(exponent, _CURVE[:, 0], _CURVE[:, i]) for i in (1, 2))
     expected = mean + spread * rng.standard_normal(len(exponent))
-    return rng.binomial(100, np.clip(expected, 0.02, 0.98)) / 100.0
+    return np.asarray(rng.binomial(100, np.clip(expected, 0.02, 0.98)) / 100.0, dtype=float)
 
 
 def _after_the_cliff(kind: str, exponent: Array, score: Array, rng: np.random.Generator) -> Array:

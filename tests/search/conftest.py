@@ -1,0 +1,37 @@
+"""What the tests of stages and runs share: a study database of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpsearch.records import Stage
+from hpsearch.space import Float
+from hpsearch.store import NewStage, Store, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty study database, ``studies.db`` in the test's folder."""
+    opened = open_store(str(tmp_path / "studies.db"), create=True, write=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def stage(store: Store) -> Stage:
+    """A first stage without trials, to be scored as an objective says."""
+    space = {"lr": Float(1e-3, 1.0, log=True)}
+    return store.create_stage(NewStage("stub", 1, "maximize", 7, space, {"name": "stub"}))
+
+
+@pytest.fixture(scope="session")
+def gone() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid

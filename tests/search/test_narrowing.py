@@ -1,0 +1,345 @@
+"""Laws of narrowing: what the new ranges contain, how they move, what does not matter to them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpsearch.errors import BadInput, NotEnoughTrials
+from hpsearch.search.narrowing import Narrowing, Scored, narrow, narrowing_to_dict
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, to_scale
+
+
+def _trials(columns: Mapping[str, Sequence[Value]], scores: Sequence[float]) -> list[Scored]:
+    return [
+        Scored(number, float(score), None, {name: column[number] for name, column in columns.items()})
+        for number, score in enumerate(scores)
+    ]
+
+
+def _one(
+    parameter: Parameter,
+    values: Sequence[Value],
+    *,
+    top: int = 5,
+    first: Parameter | None = None,
+    expand: bool = False,
+    natural: tuple[float | None, float | None] = (None, None),
+    scores: Sequence[float] | None = None,
+) -> Narrowing:
+    """Narrow a single parameter x; without scores, the earlier values are the better ones."""
+    return narrow(
+        {"x": parameter},
+        _trials({"x": values}, [-float(i) for i in range(len(values))] if scores is None else scores),
+        top=top,
+        direction="maximize",
+        first_space={"x": first or parameter},
+        expand=expand,
+        natural={"x": natural},
+    )
+
+
+def _numeric(narrowing: Narrowing) -> Float | Int:
+    new = narrowing.space["x"]
+    assert not isinstance(new, Categorical)
+    return new
+
+
+@st.composite
+def _cases(draw: st.DrawFn) -> tuple[Float | Int, list[Value]]:
+    """A numeric range and values inside it."""
+    log, size = draw(st.booleans()), draw(st.integers(2, 40))
+    if draw(st.booleans()):
+        low = draw(st.integers(1, 200) if log else st.integers(-200, 200))
+        step = 1 if log else draw(st.integers(1, 7))
+        count = draw(st.integers(1, 60))
+        cells = draw(st.lists(st.integers(0, count), min_size=size, max_size=size))
+        return Int(low, low + count * step, log=log, step=step), [low + step * cell for cell in cells]
+    start = draw(st.floats(1e-8, 1e3) if log else st.floats(-1e3, 1e3))
+    real = Float(start, start * draw(st.floats(1.5, 1e6)) if log else start + draw(st.floats(0.1, 1e4)), log=log)
+    units = draw(st.lists(st.floats(0, 1), min_size=size, max_size=size))
+    a, b = to_scale(real, real.low), to_scale(real, real.high)
+    places = [a + u * (b - a) for u in units]
+    return real, [float(np.clip(10**p if log else p, real.low, real.high)) for p in places]
+
+
+@given(_cases(), st.integers(2, 6), st.randoms())
+def test_a_new_range_lies_within_the_old_one_and_holds_the_best(
+    case: tuple[Float | Int, list[Value]], top: int, random: Random
+) -> None:
+    old, values = case
+    top = min(top, len(values))
+    trials = _trials({"x": values}, [-float(i // 2) for i in range(len(values))])
+    shuffled = list(trials)
+    random.shuffle(shuffled)
+    result = narrow({"x": old}, shuffled, top=top, direction="maximize", first_space={"x": old})
+    new = _numeric(result)
+    assert old.low <= new.low < new.high <= old.high
+    best = [trials[number].params["x"] for number in result.used]
+    assert all(new.low <= float(value) <= new.high for value in best)
+    width = to_scale(old, new.high) - to_scale(old, new.low)
+    assert width >= 0.02 * (to_scale(old, old.high) - to_scale(old, old.low)) * (1 - 1e-9)
+    if isinstance(old, Int) and isinstance(new, Int):
+        assert new.step == old.step
+        assert (new.low - old.low) % old.step == 0
+    assert (new.log, new.limit) == (old.log, old.limit)
+    # The order in which trials come does not matter.
+    assert narrow({"x": old}, trials, top=top, direction="maximize", first_space={"x": old}) == result
+
+
+@given(_cases(), st.data())
+def test_only_the_order_of_the_scores_matters(case: tuple[Float | Int, list[Value]], data: st.DataObject) -> None:
+    old, values = case
+    scores = data.draw(st.lists(st.integers(-9, 9), min_size=len(values), max_size=len(values)))
+    top = min(5, len(values))
+
+    def result(transformed: Sequence[float], direction: str = "maximize") -> Narrowing:
+        trials = _trials({"x": values}, transformed)
+        sense = "minimize" if direction == "minimize" else "maximize"
+        return narrow({"x": old}, trials, top=top, direction=sense, first_space={"x": old})  # type: ignore[arg-type]
+
+    plain = result([float(s) for s in scores])
+    assert result([math.exp(s / 3) for s in scores]) == plain
+    mirrored = result([-(float(s) ** 3) for s in scores], "minimize")
+    assert (mirrored.space, mirrored.used) == (plain.space, plain.used)
+
+
+@given(st.lists(st.floats(0, 1), min_size=5, max_size=40))
+def test_a_log_range_narrows_like_a_linear_range_of_the_exponents(units: list[float]) -> None:
+    exponents = [-6.0 + 4 * u for u in units]
+    values = [min(max(10**e, 1e-6), 1e-2) for e in exponents]
+    linear, log = _one(Float(-6, -2), exponents), _one(Float(1e-6, 1e-2, log=True), values)
+    assert math.log10(_numeric(log).low) == pytest.approx(_numeric(linear).low, abs=1e-9)
+    assert math.log10(_numeric(log).high) == pytest.approx(_numeric(linear).high, abs=1e-9)
+    assert log.ranges["x"].evidence == pytest.approx(linear.ranges["x"].evidence, abs=1e-9)
+    assert log.ranges["x"].kept == pytest.approx(linear.ranges["x"].kept, abs=1e-9)
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 10])
+def test_the_new_ends_are_unbiased(k: int) -> None:
+    draws = np.random.default_rng([1, k]).uniform(4.0, 6.0, (4000, k)).tolist()
+    old, floorless = Float(-100, 100), Float(0, 1e-6)
+    new = [_numeric(_one(old, row, top=k, first=floorless)) for row in draws]
+    ends = np.array([[r.low, r.high] for r in new])
+    error = 4 * ends.std(axis=0) / math.sqrt(len(ends))
+    assert abs(ends[:, 0].mean() - 4.0) < error[0]
+    assert abs(ends[:, 1].mean() - 6.0) < error[1]
+
+
+def test_the_estimate_by_hand() -> None:
+    result = _one(Float(0, 1), [0.5, 0.3, 0.4, 0.45, 0.35, 0.9, 0.1])
+    new = _numeric(result)
+    assert [new.low, new.high] == pytest.approx([0.25, 0.55])
+    r = result.ranges["x"]
+    assert [r.lowest, r.highest, r.kept] == pytest.approx([0.3, 0.5, 0.3])
+    assert r.evidence == pytest.approx(5 * 0.2**4 - 4 * 0.2**5)
+
+
+def test_the_floor_is_two_percent_of_the_first_stage_shifted_inside() -> None:
+    first = Float(0, 10)
+    inner = _numeric(_one(Float(2, 4), [3.0] * 5, first=first))
+    assert [inner.low, inner.high] == pytest.approx([2.9, 3.1])
+    at_bound = _numeric(_one(Float(2, 4), [4.0] * 5, first=first))
+    assert [at_bound.low, at_bound.high] == pytest.approx([3.8, 4.0])
+    assert _numeric(_one(Float(2, 2.1), [2.0] * 5, first=first)) == Float(2, 2.1)
+
+
+def test_ints_round_outwards_along_their_steps() -> None:
+    # a = 16, b = 24, w = 2: 14 .. 26, in steps of 4 from 0 that is 12 .. 28.
+    assert _one(Int(0, 40, step=4), [16, 24, 20, 20, 16]).space["x"] == Int(12, 28, step=4)
+    assert _one(Int(10, 20), [15] * 5).space["x"] == Int(14, 16)
+    assert _one(Int(1, 2), [2] * 5).space["x"] == Int(1, 2)
+    # Exactly on a value, up to rounding: nothing further out.
+    assert _one(Int(1, 10_000, log=True), [1000, 10, 100], top=3).space["x"] == Int(1, 10_000, log=True)
+    assert _one(Int(1, 10**6, log=True), [1000, 100], top=2).space["x"] == Int(10, 10_000, log=True)
+
+
+def test_choices_keep_their_old_order() -> None:
+    old = Categorical(("relu", "tanh", "sigmoid", "elu"))
+    result = _one(old, ["sigmoid", "relu", "sigmoid", "relu", "relu", "tanh"])
+    assert result.space["x"] == Categorical(("relu", "sigmoid"))
+    assert result.ranges["x"].kept == 0.5
+    only = _one(Categorical(("relu",)), ["relu"] * 5)
+    assert only.space["x"] == Categorical(("relu",))
+    assert only.ranges["x"].sentences() == ("no evidence: there was only one choice",)
+
+
+def test_ties_go_to_the_lower_loss_then_to_the_lower_number() -> None:
+    losses = [None, 0.9, 0.2, 0.9, None, math.nan]
+    trials = [Scored(i, 0.8, loss, {"x": 0.1 * i}) for i, loss in enumerate(losses)]
+    trials.append(Scored(9, 0.81, None, {"x": 1.0}))
+    space: Space = {"x": Float(0, 1)}
+    up = narrow(space, trials[::-1], top=7, direction="maximize", first_space=space)
+    assert up.used == (9, 2, 1, 3, 0, 4, 5)
+    down = narrow(space, trials, top=7, direction="minimize", first_space=space)
+    assert down.used == (2, 1, 3, 0, 4, 5, 9)
+
+
+@pytest.mark.parametrize(("quantile", "n", "k"), [(0.07, 100, 7), (0.1, 101, 11), (0.01, 50, 2), (1.0, 9, 9)])
+def test_a_quantile_rounds_up_and_takes_at_least_two(quantile: float, n: int, k: int) -> None:
+    space: Space = {"x": Float(0, 1)}
+    trials = _trials({"x": [0.5] * n}, range(n))
+    result = narrow(space, trials, quantile=quantile, direction="maximize", first_space=space)
+    assert len(result.used) == k
+    assert result.rule["quantile"] == quantile
+
+
+@pytest.mark.parametrize(
+    ("n", "top", "quantile", "error", "message"),
+    [
+        (9, 1, None, BadInput, "top = 1; one value has no spread, so give at least 2"),
+        (9, 5, 0.1, BadInput, "top = 5 and quantile = 0.1 were both given; give one of them"),
+        (9, None, None, BadInput, "neither top nor quantile was given; give one of them"),
+        (9, None, 0.0, BadInput, "quantile = 0.0; give a share above 0 and at most 1, such as 0.1"),
+        (9, None, math.nan, BadInput, "quantile = nan; give a share above 0 and at most 1, such as 0.1"),
+        (
+            3,
+            5,
+            None,
+            NotEnoughTrials,
+            "the top 5 needs 5 finished trials and there are 3; run more trials or ask for top 3",
+        ),
+        (1, 5, None, NotEnoughTrials, "the top 5 needs 5 finished trials and there are 1; run more trials"),
+        (1, None, 0.5, NotEnoughTrials, "a quantile of 0.5 needs 2 finished trials and there are 1; run more trials"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    n: int, top: int | None, quantile: float | None, error: type[Exception], message: str
+) -> None:
+    space: Space = {"x": Float(0, 1)}
+    trials = _trials({"x": [0.5] * n}, range(n))
+    with pytest.raises(error) as caught:
+        narrow(space, trials, top=top, quantile=quantile, direction="maximize", first_space=space)
+    assert str(caught.value) == message
+    assert type(caught.value) is error
+
+
+def test_trials_of_another_stage_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"trial 1 has x = 2.0, which is not within \[0, 1\]"):
+        _one(Float(0, 1), [0.5, 2.0, 0.4], top=2)
+    with pytest.raises(BadInput, match="trial 0 has x = 'elu', which is not one of relu, tanh"):
+        _one(Categorical(("relu", "tanh")), ["elu", "relu"], top=2)
+    with pytest.raises(BadInput, match="trial 1 has no value of 'y'"):
+        narrow({"y": Float(0, 1)}, _trials({"x": [0.1, 0.2]}, [1, 2]), top=2, direction="maximize", first_space={})
+
+
+def _rising(old: Float | Int, *, towards: str = "high", **options: object) -> Narrowing:
+    """Sixty values over the range whose score rises up to one bound."""
+    a, b = to_scale(old, old.low), to_scale(old, old.high)
+    values: list[Value] = []
+    for place in np.linspace(a, b, 60):
+        value = 10**place if old.log else place
+        value = round((value - old.low) / old.step) * old.step + old.low if isinstance(old, Int) else value
+        values.append(min(max(value if isinstance(old, Int) else float(value), old.low), old.high))
+    scores = [float(v) if towards == "high" else -float(v) for v in values]
+    return _one(old, values, scores=scores, **options)  # type: ignore[arg-type]
+
+
+def test_without_expand_an_edge_is_only_pointed_out() -> None:
+    result = _rising(Float(1e-6, 1e-2, log=True))
+    r = result.ranges["x"]
+    assert _numeric(result).high == 1e-2
+    assert [edge.side for edge in r.edges] == ["high"]
+    assert not r.expanded
+    assert r.sentences()[1] == "the score still rises towards the upper bound 0.01: widen with --expand"
+
+
+def test_expand_moves_the_bound_by_a_quarter_of_the_old_width_or_more() -> None:
+    up = _rising(Float(1e-6, 1e-2, log=True), expand=True)
+    assert _numeric(up).high == pytest.approx(0.1)
+    assert _numeric(up).low > 1e-3
+    assert up.ranges["x"].expanded
+    assert up.ranges["x"].sentences()[1] == "the score still rises towards the upper bound 0.01: widened to 0.1"
+    down = _rising(Float(1e-6, 1e-2, log=True), towards="low", expand=True)
+    assert _numeric(down).low == pytest.approx(1e-7)
+    assert "the score still rises towards the lower bound 1e-06: widened to 1e-07" in down.ranges["x"].sentences()
+    below_zero = _numeric(_rising(Float(0, 1), towards="low", expand=True))
+    assert below_zero.low == pytest.approx(-0.25)
+
+
+def test_expand_reaches_as_far_out_as_the_narrowed_range_reaches_in() -> None:
+    # The ten best fill the last third, so that a third is what it moves by: more than a quarter.
+    x = [0.66, 1.0, *np.linspace(0.7, 0.99, 8).tolist(), *np.linspace(0, 0.6, 90).tolist()]
+    scores = [0.9 + 0.1 * v for v in x[:10]] + [0.5 + 0.1 * v for v in x[10:]]
+    result = _one(Float(0, 1), x, scores=scores, top=10, expand=True)
+    new = _numeric(result)
+    assert new.high - 1 == pytest.approx(1 - new.low)
+    assert new.high - 1 > 0.25
+
+
+@pytest.mark.parametrize("by", ["limit", "natural"])
+def test_a_limit_ends_or_forbids_the_move(by: str) -> None:
+    def result(high: float) -> Narrowing:
+        old = Float(0, 1, limit=(0, high)) if by == "limit" else Float(0, 1)
+        return _rising(old, expand=True, natural=(None, None) if by == "limit" else (0, high))
+
+    some = result(1.1)
+    assert _numeric(some).high == 1.1
+    assert some.ranges["x"].sentences()[1] == (
+        "the score still rises towards the upper bound 1: widened to 1.1, where the limit 1.1 stopped it"
+    )
+    none = result(1.0)
+    assert _numeric(none).high == 1.0
+    assert not none.ranges["x"].expanded
+    assert none.ranges["x"].stopped == {"high": 1.0}
+    assert none.ranges["x"].sentences()[1] == (
+        "the score still rises towards the upper bound 1, but the limit 1 allows no wider range"
+    )
+
+
+def test_ints_expand_along_their_steps_and_stop_at_limits() -> None:
+    assert _numeric(_rising(Int(0, 40, step=4), expand=True)).high == 52  # 40 + at least 10, to the next step
+    assert _numeric(_rising(Int(0, 40, step=4, limit=(0, 51)), expand=True)).high == 48
+    down = _numeric(_rising(Int(8, 48, step=4), towards="low", expand=True, natural=(1, None)))
+    assert down.low == 4  # -2 and lower, but for the natural limit; 0 is not allowed, and 1 is off the steps
+    log = _numeric(_rising(Int(2, 512, log=True), towards="low", expand=True))
+    assert log.low == 1
+
+
+def test_a_score_to_minimize_falls_towards_its_bound() -> None:
+    x = np.linspace(0, 1, 60).tolist()
+    space: Space = {"x": Float(0, 1)}
+    result = narrow(space, _trials({"x": x}, [-v for v in x]), top=5, direction="minimize", first_space=space)
+    assert result.ranges["x"].sentences()[1].startswith("the score still falls towards the upper bound 1")
+
+
+def test_the_evidence_in_words() -> None:
+    r = _one(Float(0, 1), [0.5, 0.52, 0.48, 0.51, 0.49, 0.1]).ranges["x"]
+    for p, words in (
+        (0.0002, "evidence 0.0002: the top 5 lie far closer together than chance would put them"),
+        (0.03, "some evidence (0.03): the top 5 lie closer together than chance would put them"),
+        (0.43, "no evidence (0.43): the top 5 are spread as if x did not matter"),
+    ):
+        assert replace(r, evidence=p).sentences() == (words,)
+    choice = _one(Categorical(("a", "b", "c", "d")), ["a"] * 5).ranges["x"]
+    assert choice.sentences() == ("evidence 0.004: the top 5 agree far more than chance would",)
+
+
+def test_a_narrowing_is_plain_data() -> None:
+    rng = np.random.default_rng(2)
+    space: Space = {
+        "lr": Float(1e-6, 1e-2, log=True, limit=(1e-9, 1.0)),
+        "units": Int(10, 100, step=10),
+        "activation": Categorical(("relu", "tanh")),
+    }
+    lr = (10 ** rng.uniform(-6, -2, 100)).tolist()
+    trials = _trials(
+        {"lr": lr, "units": (10 * rng.integers(1, 11, 100)).tolist(), "activation": ["relu", "tanh"] * 50}, lr
+    )
+    result = narrow(space, trials, top=5, direction="maximize", first_space=space, expand=True)
+    assert list(result.space) == list(space)
+    assert list(result.ranges) == list(space)
+    plain = narrowing_to_dict(result)
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert plain["used"] == sorted(range(100), key=lambda i: -lr[i])[:5]
+    assert plain["ranges"]["lr"]["edges"][0]["side"] == "high"
+    assert plain["space"]["lr"]["limit"] == [1e-9, 1.0]
+    assert plain["rule"]["top"] == 5
