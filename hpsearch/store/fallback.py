@@ -6,9 +6,9 @@ Every trial costs Optuna's own price here. What it writes is what the bulk store
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -206,22 +206,20 @@ class FallbackStore:
         wanted = ("COMPLETE",) if top is not None else states
         with self.database.timed():
             found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
-        rows = [_row(stage, trial) for trial in found if wanted is None or trial.state.name in wanted]
-        frame = pd.DataFrame(rows, columns=[*_row_columns(stage)])
+        kept = [trial for trial in found if wanted is None or trial.state.name in wanted]
+        if top is None:
+            kept.sort(key=lambda trial: trial.number)
+        else:
+            scored = [trial for trial in kept if trial.value is not None and math.isfinite(trial.value)]
+            kept = sorted(scored, key=lambda trial: _rank(stage, trial))[:top]
+        frame = pd.DataFrame([_row(trial) for trial in kept], columns=_COLUMNS)
         for column in ("score", "validation_loss", "seconds"):
             frame[column] = frame[column].astype(float)
-        for column in ("validation_loss", "seconds"):
-            frame[column] = frame[column].where(np.isfinite(frame[column]))
         for column in ("started", "finished"):
             frame[column] = pd.to_datetime(frame[column])
-        if top is None:
-            return frame.sort_values("number", ignore_index=True)
-        scored: pd.DataFrame = frame.loc[np.isfinite(frame["score"])]
-        return scored.sort_values(
-            ["score", "validation_loss", "number"],
-            ascending=[stage.direction == "minimize", True, True],
-            ignore_index=True,
-        ).head(top)
+        for name in stage.space:
+            frame[f"param:{name}"] = [trial.params.get(name) for trial in kept]
+        return frame
 
     def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
         """The scores after each epoch."""
@@ -244,20 +242,28 @@ class FallbackStore:
         self.database.close()
 
 
-def _row_columns(stage: Stage) -> list[str]:
-    fixed = ["number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished"]
-    return fixed + [f"param:{name}" for name in stage.space]
+_COLUMNS = ["number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished"]
 
 
-def _row(stage: Stage, trial: FrozenTrial) -> dict[str, Any]:
-    return {
-        "number": trial.number,
-        "state": trial.state.name,
-        "score": trial.value,
-        "validation_loss": trial.user_attrs.get(VALIDATION_LOSS),
-        "seconds": trial.user_attrs.get(SECONDS),
-        "reason": trial.user_attrs.get(REASON),
-        "started": trial.datetime_start,
-        "finished": trial.datetime_complete,
-        **{f"param:{name}": trial.params.get(name) for name in stage.space},
-    }
+def _row(trial: FrozenTrial) -> tuple[Any, ...]:
+    return (
+        trial.number,
+        trial.state.name,
+        trial.value,
+        _number(trial, VALIDATION_LOSS),
+        _number(trial, SECONDS),
+        trial.user_attrs.get(REASON),
+        trial.datetime_start,
+        trial.datetime_complete,
+    )
+
+
+def _number(trial: FrozenTrial, key: str) -> float | None:
+    """A user attribute's number; None where it has none that is finite."""
+    value = trial.user_attrs.get(key)
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _rank(stage: Stage, trial: FrozenTrial) -> tuple[float, bool, float, int]:
+    score, loss = trial.value or 0.0, _number(trial, VALIDATION_LOSS)
+    return (-score if stage.direction == "maximize" else score, loss is None, loss or 0.0, trial.number)

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import tempfile
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import sqlalchemy
 from sqlalchemy import inspect, select
@@ -48,6 +49,7 @@ def open_store(storage: str, *, create: bool = False, write: bool = False) -> St
     file = sqlite_file(url)
     if file is not None:
         _check_sqlite_file(file, create=create)
+        url = _as_permitted(file, url, write=write)
     with translated(url, door=True):
         database = Database(url)
         try:
@@ -61,6 +63,22 @@ def open_store(storage: str, *, create: bool = False, write: bool = False) -> St
             raise
     database.opened()
     return store
+
+
+def _as_permitted(file: Path, url: URL, *, write: bool) -> URL:
+    """The URL to open a file with that may be read-only here.
+
+    A reader of a database in WAL mode wants to make side files next to it. Where it may not, and nobody has left a
+    log that would have to be read, the file can be opened as one that does not change.
+    """
+    if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK):
+        return url
+    if write:
+        raise BadStorage(f"the database {file} is read-only here; make it writable or give another --storage")
+    log = file.with_name(f"{file.name}-wal")
+    if log.exists() and log.stat().st_size > 0:
+        return url
+    return url.set(database=f"file:{quote(str(file))}", query={"immutable": "1", "uri": "true"})
 
 
 def _check_sqlite_file(file: Path, *, create: bool) -> None:

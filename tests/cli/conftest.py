@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from commands import Cli, Ran
 
 from hpsearch.__main__ import main
 from hpsearch.executors import blas
@@ -28,18 +27,6 @@ weight_decay = { low = 1e-8, high = 1e-4, log = true }
 [trials]
 count = 8
 """
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Ran]
 
 
 @pytest.fixture

@@ -7,13 +7,11 @@ import sqlite3
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-
-if TYPE_CHECKING:
-    from conftest import Cli
+from commands import Cli
 
 Prepare = Callable[[Path], object]
 
@@ -48,9 +46,9 @@ def with_data(source: str, make: Callable[[Path], object]) -> Prepare:
     return prepare
 
 
-def npz(**arrays: object) -> Callable[[Path], None]:
+def npz(**arrays: Any) -> Callable[[Path], None]:
     """Writes arrays to an .npz file."""
-    return lambda path: np.savez(path, **{name: np.asarray(array) for name, array in arrays.items()})
+    return lambda path: np.savez(path, **arrays)
 
 
 def idx_folder(images: bytes) -> Callable[[Path], None]:

@@ -6,15 +6,13 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 import pytest
+from commands import Cli
 
 from hpsearch.study_file import find, shipped_text
-
-if TYPE_CHECKING:
-    from conftest import Cli
 
 
 def rows(text: str) -> list[dict[str, Any]]:
@@ -65,7 +63,7 @@ def test_start_as_json_is_for_programs(cli: Cli, tiny: Path) -> None:
     (stage,) = json.loads(ran.out)["stages"]
     assert stage["stage"] == "tiny/stage-01"
     assert (stage["finished"], stage["failed"], stage["run_now"]) == (8, 0, 8)
-    assert 0 < stage["store_seconds"]
+    assert stage["store_seconds"] > 0
 
 
 def test_a_search_goes_on_without_its_file(searched: Cli, tiny: Path) -> None:

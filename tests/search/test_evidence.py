@@ -18,6 +18,7 @@ from hpsearch.search.evidence import (
     rise_p,
     spearman,
     spread_p,
+    uniform_ends,
     uniform_spread_p,
 )
 from hpsearch.space import Categorical, Float, Int, Value, to_distribution
@@ -265,3 +266,17 @@ def test_a_rise_that_turns_before_the_bound_is_no_edge() -> None:
 def test_equal_scores_are_no_edge() -> None:
     x = np.linspace(1, 0, 60)
     assert _edge_sides(Float(0, 1), x.tolist(), [0.1] * 60) == []
+
+
+def test_a_stray_twentieth_does_not_hide_an_edge() -> None:
+    x = np.linspace(1, 0, 100)
+    goodness = x.copy()
+    goodness[95] = 0.815  # among the best twenty, but far from the bound
+    order = np.argsort(-goodness)
+    assert [e.side for e in find_edges(Float(0, 1), x[order], goodness[order], 20)] == ["high"]
+
+
+def test_ends_never_leave_the_old_range_even_for_the_floor() -> None:
+    assert uniform_ends((2.0, 2.05), 5, within=(2.0, 2.1), floor=0.5) == (2.0, 2.1)
+    assert uniform_ends((2.0, 2.0), 5, within=(2.0, 4.0), floor=0.5) == (2.0, 2.5)
+    assert uniform_ends((4.0, 4.0), 5, within=(2.0, 4.0), floor=0.5) == (3.5, 4.0)

@@ -162,6 +162,18 @@ def test_ints_round_outwards_along_their_steps() -> None:
     assert _one(Int(1, 10**6, log=True), [1000, 100], top=2).space["x"] == Int(10, 10_000, log=True)
 
 
+def test_ends_that_are_values_up_to_rounding_are_those_values() -> None:
+    for base in range(3, 30):
+        result = _one(Int(1, 10**6, log=True), [base**3, base**2], top=2)
+        assert result.space["x"] == Int(base, base**4, log=True)
+
+
+def test_a_range_that_stays_keeps_its_bounds_to_the_bit() -> None:
+    for low in np.random.default_rng(4).uniform(1e-6, 1e-5, 50).tolist():
+        old = Float(low, low * 777, log=True)
+        assert _one(old, [old.low, old.high], top=2).space["x"] == old
+
+
 def test_choices_keep_their_old_order() -> None:
     old = Categorical(("relu", "tanh", "sigmoid", "elu"))
     result = _one(old, ["sigmoid", "relu", "sigmoid", "relu", "relu", "tanh"])
@@ -286,6 +298,8 @@ def test_a_limit_ends_or_forbids_the_move(by: str) -> None:
     assert some.ranges["x"].sentences()[1] == (
         "the score still rises towards the upper bound 1: widened to 1.1, where the limit 1.1 stopped it"
     )
+    if by == "natural":  # a range beyond what is possible is left alone, not drawn in
+        assert _numeric(result(0.9)).high == 1.0
     none = result(1.0)
     assert _numeric(none).high == 1.0
     assert not none.ranges["x"].expanded

@@ -1,0 +1,146 @@
+"""Trials as rows, through either store; and the same rows through both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+from optuna.trial import TrialState
+
+from hpsearch.records import Completed, Direction, Failed, Outcome, Stage
+from hpsearch.store import NewStage, Owner, Store
+
+Opener = Callable[..., Store]
+
+
+def scored(number: int, score: float, loss: float | None) -> Completed:
+    return Completed(number, score, (score,), {} if loss is None else {"validation_loss": loss})
+
+
+def fill(store: Store, stage: Stage, outcomes: list[Outcome], owner: Owner) -> None:
+    most = max(outcome.number for outcome in outcomes) + 1
+    ids = {t.number: t.trial_id for t in store.claim(stage, until=most, most=most, owner=owner).trials}
+    store.record(stage, outcomes, ids, owner=owner)
+
+
+@pytest.mark.parametrize(("direction", "order"), [("maximize", [4, 1, 0, 5, 6, 2]), ("minimize", [2, 4, 1, 0, 5, 6])])
+def test_the_best_by_score_then_loss_then_number(
+    store: Store, new_stage: NewStage, me: Owner, direction: Direction, order: list[int]
+) -> None:
+    stage = store.create_stage(replace(new_stage, direction=direction))
+    outcomes: list[Outcome] = [
+        scored(0, 0.8, 0.5),
+        scored(1, 0.8, 0.25),
+        scored(2, 0.7, 10.0),
+        Failed(3, "diverged"),
+        scored(4, 0.8, 0.125),
+        scored(5, 0.8, 0.5),
+        scored(6, 0.8, None),  # no loss known: behind those of which it is
+    ]
+    fill(store, stage, outcomes, me)
+    for top in (0, 1, 3, 6, 99):
+        assert store.trials(stage, top=top)["number"].tolist() == order[:top]
+
+
+def test_numbers_are_compared_as_numbers(store: Store, stage: Stage, me: Owner) -> None:
+    fill(store, stage, [scored(0, 0.5, 10.0), scored(1, 0.5, 9.0), scored(2, 0.5, 1e-7)], me)
+    assert store.trials(stage, top=3)["number"].tolist() == [2, 1, 0]
+
+
+def test_a_loss_that_is_not_finite_is_the_worst(store: Store, stage: Stage, me: Owner) -> None:
+    fill(store, stage, [scored(0, 0.5, math.nan), scored(1, 0.5, math.inf), scored(2, 0.5, 3.0)], me)
+    frame = store.trials(stage, top=3)
+    assert frame["number"].tolist() == [2, 0, 1]
+    assert frame["validation_loss"].isna().tolist() == [False, True, True]
+
+
+def test_a_score_that_is_not_finite_is_never_the_best(
+    store: Store, stage: Stage, study: optuna.Study, me: Owner
+) -> None:
+    """hpsearch records none; somebody's own `tell` may."""
+    study.tell(study.ask(), math.inf)
+    study.tell(study.ask(), -math.inf)
+    fill(store, stage, [scored(2, 0.5, None)], me)
+    assert store.trials(stage, top=9)["number"].tolist() == [2]
+    assert store.trials(stage)["score"].tolist() == [math.inf, -math.inf, 0.5]
+
+
+def test_columns(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
+    fill(store, stage, [Completed(1, 0.5, (), {"validation_loss": 0.25, "seconds": 1.5}), Failed(2, "a reason")], me)
+    frame = store.trials(stage)
+    fixed = ["number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished"]
+    assert list(frame.columns) == [*fixed, "param:lr", "param:batch_size", "param:activation"]
+    assert frame["number"].tolist() == [0, 1, 2]
+    assert frame["state"].tolist() == ["RUNNING", "COMPLETE", "FAIL"]
+    assert frame["score"].tolist()[1] == 0.5
+    assert frame["score"].isna().tolist() == [True, False, True]
+    assert frame["validation_loss"].tolist()[1] == 0.25
+    assert frame["seconds"].tolist()[1] == 1.5
+    assert frame["reason"].isna().tolist() == [True, True, False]
+    assert frame["reason"].tolist()[2] == "a reason"
+    for row, trial in zip(frame.itertuples(), study.trials, strict=True):
+        assert row.started == trial.datetime_start
+        assert pd.isna(row.finished) if trial.datetime_complete is None else row.finished == trial.datetime_complete
+    for name in stage.space:
+        assert frame[f"param:{name}"].tolist() == [trial.params[name] for trial in study.trials]
+    assert pd.api.types.is_integer_dtype(frame["param:batch_size"])
+
+
+@pytest.mark.parametrize(
+    ("states", "numbers"),
+    [
+        (None, [0, 1, 2, 3, 4]),
+        (("COMPLETE",), [1]),
+        (("FAIL", "PRUNED"), [2, 3]),
+        (("WAITING",), [4]),
+        ({"RUNNING"}, [0]),
+        ((), []),
+    ],
+)
+def test_states(store: Store, stage: Stage, study: optuna.Study, me: Owner, states: Any, numbers: list[int]) -> None:
+    fill(store, stage, [Completed(1, 0.5), Failed(2, "no")], me)
+    study.tell(study.ask(), state=TrialState.PRUNED)
+    study.enqueue_trial({"lr": 0.005})
+    frame = store.trials(stage, states=states)
+    assert frame["number"].tolist() == numbers
+    if states == ("WAITING",):
+        assert frame["param:lr"].isna().all()  # enqueued, not drawn yet
+
+
+def test_curves_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
+    fill(store, stage, [Completed(n, 0.5, tuple(n + step / 8 for step in range(3))) for n in range(4)], me)
+    frame = store.curves(stage, [3, 1, 77])
+    assert frame["number"].tolist() == [1, 1, 1, 3, 3, 3]
+    assert frame["value"].tolist() == [1.0, 1.125, 1.25, 3.0, 3.125, 3.25]
+    assert list(store.curves(stage, []).columns) == ["number", "step", "value"]
+    assert store.curves(stage, []).empty
+
+
+def test_both_stores_read_the_same(file: Path, open_kind: Opener, new_stage: NewStage, me: Owner) -> None:
+    bulk, fallback = open_kind(file), open_kind(file, "fallback")
+    stage = bulk.create_stage(new_stage)
+    study = optuna.load_study(study_name=stage.name, storage=bulk.url)
+
+    def same(**asked: Any) -> None:
+        pd.testing.assert_frame_equal(bulk.trials(stage, **asked), fallback.trials(stage, **asked))
+
+    asks: list[dict[str, Any]] = [{}, {"top": 3}, {"states": ("COMPLETE",)}, {"states": ("FAIL", "RUNNING")}]
+    for ask in asks:
+        same(**ask)  # no trials at all
+    study.enqueue_trial({"batch_size": 40})
+    fill(bulk, stage, [scored(0, 0.5, 0.1), scored(1, 0.5, None), Failed(2, "no", (0.1, math.nan, math.inf))], me)
+    fill(fallback, stage, [scored(4, 0.75, math.nan), Completed(5, 1.0, (0.1,), {"seconds": 2})], me)
+    study.tell(study.ask(), -math.inf)
+    study.enqueue_trial({"lr": 0.005})
+    for ask in asks:
+        same(**ask)
+    assert bulk.stages() == fallback.stages() == [stage]
+    assert bulk.counts(stage) == fallback.counts(stage)
+    for numbers in ([], [0], range(9)):
+        pd.testing.assert_frame_equal(bulk.curves(stage, numbers), fallback.curves(stage, numbers))

@@ -1,0 +1,128 @@
+"""Reports and outcomes, through either store: what a trial leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from hpsearch.records import Completed, Failed, Outcome, Report, Stage
+from hpsearch.store import Owner, Store
+
+Ids = dict[int, int]
+
+
+@pytest.fixture
+def ids(store: Store, stage: Stage, me: Owner) -> Ids:
+    """Three trials of mine."""
+    return {trial.number: trial.trial_id for trial in store.claim(stage, until=3, most=3, owner=me).trials}
+
+
+def test_a_completed_trial(store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids) -> None:
+    attributes = {"validation_loss": 0.25, "curves": {"train_loss": [2.0, 1.5]}, "note": "größer"}
+    assert store.record(stage, [Completed(1, 0.5, (0.25, 0.5), attributes)], ids, owner=me) == {1}
+    seen = study.trials[1]
+    assert (seen.state, seen.values, seen.intermediate_values) == (TrialState.COMPLETE, [0.5], {1: 0.25, 2: 0.5})
+    assert seen.user_attrs == attributes
+    assert seen.duration is not None
+    assert [trial.state.name for trial in study.trials] == ["RUNNING", "COMPLETE", "RUNNING"]
+    assert study.best_trial.number == 1
+
+
+def test_a_failed_trial(store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids) -> None:
+    outcome = Failed(2, "diverged in epoch 2", (0.1, math.nan), {"seconds": 0.5})
+    assert store.record(stage, [outcome], ids, owner=me) == {2}
+    seen = study.trials[2]
+    assert (seen.state, seen.values) == (TrialState.FAIL, None)
+    assert seen.user_attrs == {"seconds": 0.5, "reason": "diverged in epoch 2"}
+    assert seen.intermediate_values[1] == 0.1
+    assert math.isnan(seen.intermediate_values[2])
+
+
+@pytest.mark.parametrize("first", [Completed(0, 0.5, (0.5,), {"a": 1}), Failed(0, "lost")])
+def test_recording_twice_changes_nothing(
+    store: Store, stage: Stage, me: Owner, ids: Ids, first: Outcome, rows: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    store.record(stage, [first], ids, owner=me)
+    names = ["trials", "trial_values", "trial_intermediate_values", "trial_user_attributes"]
+    before = [rows(name) for name in names]
+    assert store.record(stage, [first], ids, owner=me) == set()
+    assert store.record(stage, [Completed(0, 0.9, (0.1, 0.9), {"a": 2})], ids, owner=me) == set()
+    store.report(stage, [Report(0, 5, 0.5)], ids, owner=me)
+    assert [rows(name) for name in names] == before
+
+
+def test_another_runners_trial_is_not_touched(
+    store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids
+) -> None:
+    other = Owner.current()  # the same process, another run
+    assert store.record(stage, [Completed(0, 0.5, (0.5,)), Failed(1, "no")], ids, owner=other) == set()
+    store.report(stage, [Report(0, 1, 0.5)], ids, owner=other)
+    assert store.release(stage, owner=other) == 0
+    for trial in study.trials:
+        assert (trial.state, trial.intermediate_values, trial.user_attrs) == (TrialState.RUNNING, {}, {})
+
+
+def test_of_mixed_outcomes_only_ones_own(store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids) -> None:
+    other = Owner.current()
+    (theirs,) = store.claim(stage, until=4, most=1, owner=other).trials
+    outcomes = [Completed(0, 0.1), Completed(3, 0.2), Failed(1, "no")]
+    assert store.record(stage, outcomes, {**ids, 3: theirs.trial_id}, owner=me) == {0, 1}
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "RUNNING", "RUNNING"]
+
+
+def test_a_foreign_trial_is_not_recorded(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
+    foreign = study.ask()
+    assert store.record(stage, [Completed(0, 0.5)], {0: foreign._trial_id}, owner=me) == set()
+    assert study.trials[0].state == TrialState.RUNNING
+
+
+def test_nothing_to_write(store: Store, stage: Stage, me: Owner, ids: Ids) -> None:
+    before = store.counts(stage)
+    assert store.record(stage, [], ids, owner=me) == set()
+    store.report(stage, [], ids, owner=me)
+    store.beat(stage, [], owner=me)
+    assert store.counts(stage) == before
+
+
+def test_reports_then_a_record_leave_one_curve(
+    store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids
+) -> None:
+    for points in ([(1, 0.1), (2, 0.9)], [(2, 0.2)]):
+        store.report(stage, [Report(0, step, value) for step, value in points], ids, owner=me)
+    assert study.trials[0].intermediate_values == {1: 0.1, 2: 0.2}  # while it runs, with the point overwritten
+    store.record(stage, [Completed(0, 0.3, (0.1, 0.2, 0.3))], ids, owner=me)
+    assert study.trials[0].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
+    assert store.curves(stage, [0])["value"].tolist() == [0.1, 0.2, 0.3]
+
+
+def test_values_that_are_not_finite(store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids) -> None:
+    points = (0.5, math.inf, -math.inf, math.nan)
+    store.report(stage, [Report(0, step, value) for step, value in enumerate(points, 1)], ids, owner=me)
+    store.record(stage, [Failed(1, "diverged", points)], ids, owner=me)
+    frame = store.curves(stage, [1, 0, 2])
+    assert list(frame.columns) == ["number", "step", "value"]
+    assert frame["number"].tolist() == [0] * 4 + [1] * 4
+    assert frame["step"].tolist() == [1, 2, 3, 4] * 2
+    for number in (0, 1):
+        seen = list(study.trials[number].intermediate_values.values())
+        read = frame.loc[frame["number"] == number, "value"].tolist()
+        assert repr(read) == repr(seen) == repr(list(points))
+
+
+def test_somebodys_own_attributes_stay(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
+    study.enqueue_trial({"lr": 0.005}, user_attrs={"asked by": "me", "seconds": 99})
+    (trial,) = store.claim(stage, until=1, most=1, owner=me).trials
+    store.record(stage, [Completed(0, 0.5, (), {"seconds": 1.0})], {0: trial.trial_id}, owner=me)
+    assert study.trials[0].user_attrs == {"asked by": "me", "seconds": 1.0}
+    assert study.trials[0].system_attrs["fixed_params"] == {"lr": 0.005}
+
+
+def test_the_time_in_the_store_is_counted(store: Store, stage: Stage, me: Owner) -> None:
+    before = store.seconds
+    store.claim(stage, until=1, most=1, owner=me)
+    assert store.seconds > before > 0
