@@ -28,12 +28,15 @@ def console(*, stderr: bool = False) -> Console:
 
 def say(text: str = "") -> None:
     """A line of text to standard output."""
-    console().print(text, markup=False, soft_wrap=True)
+    screen = console()
+    # Wrapped between words for people; never for programs, which want the line whole.
+    screen.print(text, markup=False, soft_wrap=not screen.is_terminal)
 
 
 def note(text: str) -> None:
     """Something worth knowing that is not the result: to standard error."""
-    console(stderr=True).print(f"note: {text}", markup=False, soft_wrap=True)
+    screen = console(stderr=True)
+    screen.print(f"note: {text}", markup=False, soft_wrap=not screen.is_terminal)
 
 
 def emit(frame: pd.DataFrame, form: Format, *, title: str | None = None) -> None:

@@ -45,12 +45,13 @@ class Display:
         """Say something that is no error."""
         note(text)
 
-    def began(self, stage: Stage, *, until: int, jobs: int) -> None:
+    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
         """A stage begins, or goes on."""
         self._until = until
         self._maximize = stage.direction == "maximize"
-        self._best: float | None = None
-        self._best_trial = -1
+        self._best_trial: int
+        self._best: float | None
+        self._best_trial, self._best = best or (-1, None)
         self._before: int | None = None
         self._line_at = _LINE_EVERY
         self._began = time.monotonic()
@@ -148,7 +149,7 @@ class Display:
         score = float(best["score"].iloc[0])
         error = standard_error(stage, score)
         say()
-        emit(trials_table(stage, best).drop(columns=["state", "seconds"]), Format.table)
+        emit(trials_table(stage, best).drop(columns=["seconds"]), Format.table)
         say()
         if error is not None:
             say(

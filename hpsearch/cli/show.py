@@ -39,8 +39,8 @@ def _opened(storage: str | None) -> Iterator[tuple[Store, str]]:
 
 def status(search: Search = None, storage: Storage = None, output: FormatOption = Format.table) -> None:
     """Show every stage: its trials by state, its best score, its ranges."""
-    from hpsearch.cli.output import emit
-    from hpsearch.reports.tables import status_table
+    from hpsearch.cli.output import emit, say
+    from hpsearch.reports.tables import ranges_table, status_table
     from hpsearch.search.stage import stages_of
 
     with _opened(storage) as (store, where):
@@ -51,7 +51,10 @@ def status(search: Search = None, storage: Storage = None, output: FormatOption 
         for stage in stages:
             top = store.trials(stage, top=1)
             rows.append((stage, store.counts(stage), float(top["score"].iloc[0]) if len(top) else None))
-    emit(status_table(rows, full=output is Format.json), output)
+    emit(status_table(rows, full=output is not Format.table), output)
+    if output is Format.table:
+        say()
+        emit(ranges_table(stages), output)
 
 
 def trials(
@@ -62,19 +65,23 @@ def trials(
     storage: Storage = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Show a stage's trials: values, score, and why one failed."""
-    from hpsearch.cli.output import emit
+    """Show the trials of a stage, by default the latest that has any: values, score, and why one failed."""
+    from hpsearch.cli.output import emit, say
     from hpsearch.errors import BadInput
     from hpsearch.reports.tables import trials_table
-    from hpsearch.search.stage import pick, stages_of
+    from hpsearch.search.stage import latest_with_trials, pick, stages_of
 
     if top is not None and state not in (None, State.complete):
         raise BadInput(f"--top with --state {state}: only complete trials have a score; leave one out")
     with _opened(storage) as (store, where):
-        chosen = pick(stages_of(store, search, where=where), stage)
+        stages = stages_of(store, search, where=where)
+        chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
         states = None if state is None else (state.value.upper(),)
         frame = store.trials(chosen, states=states, top=top)
-    emit(trials_table(chosen, frame, full=output is not Format.table), output, title=f"{chosen.name}")
+    if output is Format.table and frame.empty:
+        say(f"{chosen.name} has no trial{' like that' if state or top else ' yet'}")
+        return
+    emit(trials_table(chosen, frame, full=output is not Format.table), output, title=chosen.name)
 
 
 def best(

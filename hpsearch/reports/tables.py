@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.space import describe
+from hpsearch.space import describe, space_to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,17 +34,32 @@ def standard_error(stage: Stage, score: float) -> float | None:
 
 
 def trials_table(stage: Stage, frame: pd.DataFrame, *, full: bool = False) -> pd.DataFrame:
-    """Trials as people read them.
+    """Trials as people read them, in 80 columns, or as programs do.
 
     Args:
         stage: Whose trials they are.
         frame: Rows of `hpsearch.store.Store.trials`.
-        full: With the times and the reasons of failures; for programs.
+        full: With every column under its full name; for programs.
 
     Returns:
-        Columns trial, state, the metric's name, validation_loss, the parameters, seconds, and reason if any
-        trial failed (or ``full``).
+        Columns trial, state (where they differ), the score under its metric's name, the validation loss, the
+        parameters, seconds, and reason if any trial failed; all of them and the times with ``full``.
     """
+    table = _all_columns(stage, frame)
+    if full:
+        return table
+    drop = ["started", "finished"]
+    if frame["state"].nunique() < 2 and not frame["reason"].notna().any():
+        drop.append("state")
+    if not frame["reason"].notna().any():
+        drop.append("reason")
+    table = table.drop(columns=drop)
+    if "state" in table:
+        table["state"] = table["state"].str.lower()
+    return table.rename(columns=lambda name: name.replace("validation_", "val. "))
+
+
+def _all_columns(stage: Stage, frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     metric = metric_of(stage)
@@ -52,20 +67,16 @@ def trials_table(stage: Stage, frame: pd.DataFrame, *, full: bool = False) -> pd
     if metric != "validation_loss":
         columns["validation_loss"] = frame["validation_loss"]
     columns |= {name: frame[f"param:{name}"] for name in stage.space}
-    columns["seconds"] = frame["seconds"]
-    if full or frame["reason"].notna().any():
-        columns["reason"] = frame["reason"]
-    if full:
-        columns |= {"started": frame["started"], "finished": frame["finished"]}
+    columns |= {name: frame[name] for name in ("seconds", "reason", "started", "finished")}
     return pd.DataFrame(columns)
 
 
 def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bool = False) -> pd.DataFrame:
-    """One row a stage: its trials by state, its best score, its ranges.
+    """One row a stage: its trials by state and its best score.
 
     Args:
         rows: Stages with their counts and best scores.
-        full: With seed, fingerprint and trials used; for programs.
+        full: With ranges, seed, fingerprint and trials used; for programs.
     """
     import pandas as pd
 
@@ -80,9 +91,9 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
             "waiting": counts.waiting,
             "best": best,
         }
-        row |= {name: describe(parameter) for name, parameter in stage.space.items()}
         if full:
             row |= {
+                "ranges": space_to_dict(stage.space),
                 "seed": stage.seed,
                 "trials_used": list(stage.trials_used),
                 "data_fingerprint": stage.fingerprint,
@@ -91,3 +102,17 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
         table.append(row)
     # Not by pandas' own guess: best is None before the first trial, and would be an object column.
     return pd.DataFrame(table).astype({"best": float})
+
+
+def ranges_table(stages: Sequence[Stage]) -> pd.DataFrame:
+    """One row a stage and parameter: the range. Ranges of a parameter stand below each other, stage by stage."""
+    import pandas as pd
+
+    names = dict.fromkeys(name for stage in stages for name in stage.space)
+    rows = [
+        {"parameter": name, "stage": stage.name, "range": describe(stage.space[name])}
+        for name in names
+        for stage in stages
+        if name in stage.space
+    ]
+    return pd.DataFrame(rows)

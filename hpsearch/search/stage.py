@@ -246,6 +246,14 @@ def _next_stage(
     return store.create_stage(new, replace=replace)
 
 
+def latest_with_trials(store: Store, stages: list[Stage]) -> Stage:
+    """The last stage that has any trial; the first one where none has."""
+    for stage in reversed(stages):
+        if store.counts(stage).rows:
+            return stage
+    return stages[0]
+
+
 def best_of(store: Store, stages: list[Stage]) -> tuple[Stage, pd.DataFrame] | None:
     """The stage with the best trial of all these, and that trial's row; None before any has finished.
 

@@ -58,8 +58,8 @@ class Listener(Protocol):
     def note(self, text: str) -> None:
         """Something worth saying that is no error."""
 
-    def began(self, stage: Stage, *, until: int, jobs: int) -> None:
-        """A stage begins, or goes on."""
+    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
+        """A stage begins, or goes on; ``best`` is the number and score of its best trial so far."""
 
     def tick(self, tick: Tick) -> None:
         """Trials have finished."""
@@ -132,7 +132,9 @@ def _run_stages(
         split = data.of(study)
         objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
         check_fingerprint(store, stage, split.fingerprint)
-        listener.began(stage, until=until, jobs=executor.slots)
+        top = store.trials(stage, top=1)
+        best = None if top.empty else (int(top["number"].iloc[0]), float(top["score"].iloc[0]))
+        listener.began(stage, until=until, jobs=executor.slots, best=best)
         summary = Runner(
             store,
             stage,
