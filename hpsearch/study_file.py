@@ -68,8 +68,13 @@ def _size(value: object) -> object:
     return value
 
 
+def _size_or_zero(value: object) -> object:
+    return value if type(value) is int and value == 0 else _size(value)
+
+
 Count = Annotated[int, Field(ge=1, strict=True)]
 Size = Annotated[int | float, BeforeValidator(_size)]
+SizeOrZero = Annotated[int | float, BeforeValidator(_size_or_zero)]
 
 
 class Data(_Section):
@@ -80,7 +85,7 @@ class Data(_Section):
     label: str | None = None
     train: Size = 400
     validation: Size = 100
-    test: Literal[0] | Size | None = None
+    test: SizeOrZero | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     stratify: bool = False
 

@@ -75,14 +75,15 @@ def _plain(value: Any) -> Any:
 
 
 def _table(frame: pd.DataFrame) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in frame.columns:
         number = frame[name].dtype.kind in "if"
-        table.add_column(str(name), justify="right" if number else "left", overflow="fold")
+        table.add_column(escape(str(name)), justify="right" if number else "left", overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(escape(_cell(value)) for value in row))
     screen = console()
     if screen.is_terminal:
         screen.print(table)

@@ -266,8 +266,8 @@ def _aligned(old: Float | Int, value: float, *, up: bool) -> float:
     """A value; of ints the next one that is whole steps from the low, unless it is one but for rounding."""
     if isinstance(old, Float):
         return value
-    steps = (value - old.low) / old.step
-    return old.low + old.step * (math.ceil(steps - 1e-9) if up else math.floor(steps + 1e-9))
+    steps, slack = (value - old.low) / old.step, 1e-9 + 1e-12 * abs(value) / old.step
+    return old.low + old.step * (math.ceil(steps - slack) if up else math.floor(steps + slack))
 
 
 def _limit(old: Float | Int, natural: tuple[float | None, float | None], side: Side) -> float | None:

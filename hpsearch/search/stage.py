@@ -70,12 +70,15 @@ def pick(stages: list[Stage], number: int | None) -> Stage:
     raise UnknownSearch(f"{stages[0].search} has no stage {number}; known: {known}")
 
 
-def begin(store: Store, study: StudyFile, *, number: int | None = None, seed: int | None = None) -> tuple[Stage, bool]:
+def begin(
+    store: Store, study: StudyFile, *, fingerprint: str, number: int | None = None, seed: int | None = None
+) -> tuple[Stage, bool]:
     """The stage to run: the search's latest (or the one asked for), or a new stage 1.
 
     Args:
         store: The study database.
         study: The study file.
+        fingerprint: sha256 of the training and validation arrays; a new stage keeps it.
         number: A stage's number, or None for the latest.
         seed: The seed asked for on the command line, or None for the study file's.
 
@@ -104,20 +107,19 @@ def begin(store: Store, study: StudyFile, *, number: int | None = None, seed: in
         seed=stage_seed(study.trials.seed if seed is None else seed, 1),
         space=study.parameters,
         study_file=study.to_dict(),
+        fingerprint=fingerprint,
         versions=versions(),
     )
     return store.create_stage(new), True
 
 
-def check_fingerprint(store: Store, stage: Stage, fingerprint: str) -> None:
-    """Make sure that a stage goes on with the data that it was begun with; a new one keeps the fingerprint.
+def check_fingerprint(stage: Stage, fingerprint: str) -> None:
+    """Make sure that a stage goes on with the data that it was begun with.
 
     Raises:
         StageConflict: The data are others.
     """
-    if not stage.fingerprint:
-        store.set_fingerprint(stage, fingerprint)
-    elif stage.fingerprint != fingerprint:
+    if stage.fingerprint != fingerprint:
         raise StageConflict(
             f"the data of {stage.name} have changed (sha256 {stage.fingerprint[:12]}, now {fingerprint[:12]}); "
             "bring the old data back, or give the search another name"
@@ -199,12 +201,18 @@ def narrow_stage(
     if number is None and latest_rows == 0 and latest.parent is not None:
         number = latest.parent
     parent = pick(stages, number)
-    if parent.number != latest.number and latest_rows > 0 and not branch:
-        raise StageConflict(
-            f"{latest.name} has {latest_rows} trials already, so narrowing stage {parent.number} again would not "
-            f"replace it; narrow stage {latest.number} instead, or add --branch to make stage "
-            f"{latest.number + 1} from stage {parent.number}"
-        )
+    next_number = latest.number if latest_rows == 0 and latest.number != parent.number else latest.number + 1
+    # The narrowing that an empty last stage came from may be made again without saying --branch again.
+    again = next_number == latest.number and latest.parent == parent.number
+    if not branch and not again:
+        for later in reversed(stages):
+            rows = store.counts(later).rows if later.number > parent.number else 0
+            if rows:
+                raise StageConflict(
+                    f"{later.name} has {rows} trials already, so narrowing stage {parent.number} again would not "
+                    f"replace it; narrow stage {later.number} instead, or add --branch to make stage "
+                    f"{next_number} from stage {parent.number}"
+                )
     frame = store.trials(parent, states=("COMPLETE",))
     if not len(frame):
         raise NotEnoughTrials(f"{parent.name} has no finished trial yet; run `hpsearch start` first")
@@ -218,10 +226,9 @@ def narrow_stage(
         expand=expand,
         natural={name: (kind.low, kind.high) for name, kind in HYPERPARAMETERS.items()},
     )
-    replaced = latest_rows == 0 and latest.number != parent.number
+    replaced = next_number == latest.number
     stage = None
     if not dry_run:
-        next_number = latest.number if replaced else latest.number + 1
         stage = _next_stage(store, stages[0], parent, next_number, narrowing, replace=replaced)
     return Narrowed(parent, len(frame), narrowing, stage, replaced)
 

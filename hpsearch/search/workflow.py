@@ -16,7 +16,7 @@ from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.search.stage import Narrowed, begin, check_fingerprint, narrow_stage
 from hpsearch.store import Store, open_store
 from hpsearch.store.database import parse_url, sqlite_file
-from hpsearch.study_file import Data, StudyFile, differences, find, parse
+from hpsearch.study_file import STUDIES_FOLDER, Data, StudyFile, differences, find, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +126,12 @@ def _run_stages(
     listener: Listener,
 ) -> None:
     until = job.trials or study.trials.count
-    stage = _begin(job, study, store, listener)
+    stage = _begin(job, study, data.of(study).fingerprint, store, listener)
     while True:
         study = parse(stage.study_file, source=f"the study file kept in {stage.name}")
         split = data.of(study)
         objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
-        check_fingerprint(store, stage, split.fingerprint)
+        check_fingerprint(stage, split.fingerprint)
         top = store.trials(stage, top=1)
         best = None if top.empty else (int(top["number"].iloc[0]), float(top["score"].iloc[0]))
         listener.began(stage, until=until, jobs=executor.slots, best=best)
@@ -172,6 +172,8 @@ def _find(job: Job) -> StudyFile | None:
         file = sqlite_file(parse_url(job.storage))
         if job.study is None or job.study.endswith(".toml") or (file is not None and not file.exists()):
             raise
+        if (STUDIES_FOLDER / f"{job.study}.toml").exists():  # and cannot be used; going on would hide that
+            raise
         return None
 
 
@@ -183,8 +185,8 @@ def _kept(job: Job, store: Store) -> StudyFile:
     return parse(kept[0].study_file, source=f"the study file kept in {kept[0].name}")
 
 
-def _begin(job: Job, study: StudyFile, store: Store, listener: Listener) -> Stage:
-    stage, new = begin(store, study, number=job.stage, seed=job.seed)
+def _begin(job: Job, study: StudyFile, fingerprint: str, store: Store, listener: Listener) -> Stage:
+    stage, new = begin(store, study, fingerprint=fingerprint, number=job.stage, seed=job.seed)
     if not new:
         changed = list(differences(stage.study_file, study.to_dict()))
         if changed:

@@ -92,9 +92,6 @@ class Store(Protocol):
             StageConflict: With ``replace``: the stage of that name has trials.
         """
 
-    def set_fingerprint(self, stage: Stage, fingerprint: str) -> None:
-        """Keep the fingerprint of the data that the stage runs on."""
-
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take up to ``most`` trials to evaluate, such that the stage comes to have ``until`` finished ones.
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import HpsearchError, StageConflict
 from hpsearch.store import queries, tables, writer
 from hpsearch.store.base import Claimed, Counts, NewStage
 from hpsearch.store.leases import Owner, utc_now
-from hpsearch.store.stages import FINGERPRINT, in_order, new_stage_name
+from hpsearch.store.stages import in_order, new_stage_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -69,17 +68,6 @@ class BulkStore:
         raise StageConflict(
             f"the database has a study {name} that hpsearch did not make; rename the search or that study"
         )
-
-    def set_fingerprint(self, stage: Stage, fingerprint: str) -> None:
-        """Keep the fingerprint of the stage's data."""
-        attributes = tables.study_user_attributes
-        with self.database.write() as connection:
-            connection.execute(
-                delete(attributes).where(attributes.c.study_id == stage.study_id, attributes.c.key == FINGERPRINT)
-            )
-            connection.execute(
-                insert(attributes).values(study_id=stage.study_id, key=FINGERPRINT, value_json=json.dumps(fingerprint))
-            )
 
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take trials to evaluate."""

@@ -20,7 +20,6 @@ from hpsearch.store.base import OWNER, Claimed, Counts, NewStage
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.stages import (
-    FINGERPRINT,
     in_order,
     new_stage_name,
     stage_attributes,
@@ -50,7 +49,14 @@ class FallbackStore:
         self.url = database.url.render_as_string(hide_password=False)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         timeout = {"connect_args": {"timeout": BUSY_TIMEOUT_S}} if database.dialect == "sqlite" else {}
-        self.storage = optuna.storages.RDBStorage(self.url, engine_kwargs=timeout, skip_table_creation=True)
+        self.storage = optuna.storages.RDBStorage(
+            self.url, engine_kwargs=timeout, skip_table_creation=True, skip_compatibility_check=True
+        )
+        # Optuna's own check, made here: after its constructor raised, nobody could close its connections.
+        head = self.storage.get_head_version()
+        if (current := self.storage.get_current_version()) != head:
+            self._close_storage()
+            raise RuntimeError(f"Optuna {optuna.__version__} needs the schema {head}, not {current}")
 
     @property
     def seconds(self) -> float:
@@ -89,11 +95,6 @@ class FallbackStore:
         raise StageConflict(
             f"the database has a study {name} that hpsearch did not make; rename the search or that study"
         )
-
-    def set_fingerprint(self, stage: Stage, fingerprint: str) -> None:
-        """Keep the fingerprint of the stage's data."""
-        with self.database.timed():
-            self.storage.set_study_user_attr(stage.study_id, FINGERPRINT, fingerprint)
 
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take trials to evaluate."""
@@ -237,9 +238,12 @@ class FallbackStore:
 
     def close(self) -> None:
         """Let go of every connection."""
+        self._close_storage()
+        self.database.close()
+
+    def _close_storage(self) -> None:
         self.storage.remove_session()
         self.storage.engine.dispose()
-        self.database.close()
 
 
 _COLUMNS = ["number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished"]

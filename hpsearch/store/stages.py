@@ -23,7 +23,6 @@ _FIELDS = (
     "data_fingerprint",
     "versions",
 )
-FINGERPRINT = f"{ATTRIBUTE_PREFIX}data_fingerprint"
 
 
 def new_stage_name(new: NewStage) -> str:

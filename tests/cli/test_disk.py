@@ -61,10 +61,10 @@ def test_a_read_only_database_can_be_read_and_not_written(searched: Cli, tmp_pat
     disk = mount("size=16m")
     shutil.copy(tmp_path / "studies" / "hpsearch.db", disk / "my.db")
     mount("ro")
-    for command in (("start", "tiny.toml", "--trials", "9"), ("narrow", "--top", "3")):
-        ran = searched(*command, "--storage", "disk/my.db")
+    for command in ("start tiny.toml --trials 9", "narrow --top 3"):
+        ran = searched(*command.split(), "--storage", "disk/my.db")
         assert (ran.code, ran.err.count("\n")) == (2, 1), ran
         assert "read-only" in ran.err
-    for command in (("status",), ("trials",), ("best",), ("narrow", "--top", "3", "--dry-run")):
-        ran = searched(*command, "--storage", "disk/my.db")
+    for command in ("status", "trials", "best", "narrow --top 3 --dry-run"):
+        ran = searched(*command.split(), "--storage", "disk/my.db")
         assert (ran.code, ran.err) == (0, ""), ran

@@ -171,7 +171,7 @@ def test_ends_that_are_values_up_to_rounding_are_those_values() -> None:
 def test_a_range_that_stays_keeps_its_bounds_to_the_bit() -> None:
     for low in np.random.default_rng(4).uniform(1e-6, 1e-5, 50).tolist():
         old = Float(low, low * 777, log=True)
-        assert _one(old, [old.low, old.high], top=2).space["x"] == old
+        assert _one(old, [old.low * 2, old.high / 2], top=2).space["x"] == old  # clipped at both ends
 
 
 def test_choices_keep_their_old_order() -> None:

@@ -41,7 +41,8 @@ def values(url: str) -> dict[str, list[Any]]:
     with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
         tables = {
             "trials": "SELECT number, state FROM trials ORDER BY 1",
-            "params": "SELECT number, param_name, param_value FROM trials JOIN trial_params USING (trial_id) ORDER BY 1, 2",
+            "params": "SELECT number, param_name, param_value FROM trials JOIN trial_params "
+            "USING (trial_id) ORDER BY 1, 2",
             "scores": "SELECT number, value FROM trials JOIN trial_values USING (trial_id) ORDER BY 1",
             "curves": "SELECT number, step, intermediate_value FROM trials JOIN trial_intermediate_values "
             "USING (trial_id) ORDER BY 1, 2",
@@ -51,37 +52,37 @@ def values(url: str) -> dict[str, list[Any]]:
         return {name: connection.execute(query).fetchall() for name, query in tables.items()}
 
 
-def run(folder: Path, executor: Executor, *, lanes: int | None, interrupted: bool = False) -> dict[str, list[Any]]:
+def run(
+    folder: Path, executor: Callable[[], Executor], *, lanes: int | None, interrupted: bool = False
+) -> dict[str, list[Any]]:
     store = open_store(str(folder / f"{len(list(folder.iterdir()))}.db"), create=True, write=True)
     stage = begin(store)
     objective = tiny.objective(seed=stage.seed, **SECTIONS)
-    done = 0
 
-    def stopping() -> bool:
-        return interrupted and store.counts(stage).finished >= 4
+    def stop_early() -> bool:
+        return store.counts(stage).finished >= 4
 
-    try:
-        while done < UNTIL:
-            done += (
-                Runner(store, stage, objective, executor, until=UNTIL, lanes=lanes, stopping=stopping).run().recorded
-            )
-            interrupted = False
-    finally:
-        executor.close(kill=True)
-        store.close()
+    for stopping in [stop_early, lambda: False] if interrupted else [lambda: False]:
+        used = executor()
+        try:
+            summary = Runner(store, stage, objective, used, until=UNTIL, lanes=lanes, stopping=stopping).run()
+        finally:
+            used.close(kill=True)
+        assert summary.stopped is (stopping is stop_early)
+    store.close()
     return values(store.url)
 
 
 def test_executors_lanes_and_a_resume_make_no_difference(tmp_path: Path) -> None:
-    expected = run(tmp_path, InlineExecutor(), lanes=1)
+    expected = run(tmp_path, InlineExecutor, lanes=1)
     states = {state for _, state in expected["trials"]}
     assert states == {"COMPLETE", "FAIL"}
     assert len(expected["trials"]) == UNTIL
-    assert run(tmp_path, InlineExecutor(), lanes=3) == expected
-    assert run(tmp_path, InlineExecutor(), lanes=10) == expected
-    assert run(tmp_path, InlineExecutor(), lanes=2, interrupted=True) == expected
-    assert run(tmp_path, PoolExecutor(2), lanes=3) == expected
-    assert run(tmp_path, PoolExecutor(2), lanes=None) == expected
+    assert run(tmp_path, InlineExecutor, lanes=3) == expected
+    assert run(tmp_path, InlineExecutor, lanes=10) == expected
+    assert run(tmp_path, InlineExecutor, lanes=2, interrupted=True) == expected
+    assert run(tmp_path, lambda: PoolExecutor(2), lanes=3) == expected
+    assert run(tmp_path, lambda: PoolExecutor(2), lanes=None) == expected
 
 
 TRIALS = 12

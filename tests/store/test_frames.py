@@ -84,9 +84,9 @@ def test_columns(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> 
     assert frame["seconds"].tolist()[1] == 1.5
     assert frame["reason"].isna().tolist() == [True, True, False]
     assert frame["reason"].tolist()[2] == "a reason"
-    for row, trial in zip(frame.itertuples(), study.trials, strict=True):
-        assert row.started == trial.datetime_start
-        assert pd.isna(row.finished) if trial.datetime_complete is None else row.finished == trial.datetime_complete
+    assert frame["started"].tolist() == [trial.datetime_start for trial in study.trials]
+    assert frame["finished"].isna().tolist() == [True, False, False]
+    assert frame["finished"].tolist()[1:] == [trial.datetime_complete for trial in study.trials[1:]]
     for name in stage.space:
         assert frame[f"param:{name}"].tolist() == [trial.params[name] for trial in study.trials]
     assert pd.api.types.is_integer_dtype(frame["param:batch_size"])

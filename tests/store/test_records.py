@@ -70,7 +70,7 @@ def test_another_runners_trial_is_not_touched(
 def test_of_mixed_outcomes_only_ones_own(store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids) -> None:
     other = Owner.current()
     (theirs,) = store.claim(stage, until=4, most=1, owner=other).trials
-    outcomes = [Completed(0, 0.1), Completed(3, 0.2), Failed(1, "no")]
+    outcomes: list[Outcome] = [Completed(0, 0.1), Completed(3, 0.2), Failed(1, "no")]
     assert store.record(stage, outcomes, {**ids, 3: theirs.trial_id}, owner=me) == {0, 1}
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "RUNNING", "RUNNING"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,9 @@ def work(store: Store, new_stage: NewStage, gone: Owner) -> Stage:
     me = replace(Owner.current(), run="the runner", pid=gone.pid - 1)  # the same text in both databases
     first = store.create_stage(new_stage)
     store.create_stage(new_stage)
-    stage = store.create_stage(replace(new_stage, seed=5, fingerprint=""), replace=True)
+    stage = store.create_stage(replace(new_stage, seed=5, fingerprint="cd34"), replace=True)
     assert first.name == stage.name
     store.create_stage(replace(new_stage, number=2, direction="minimize"))
-    store.set_fingerprint(stage, "cd34")
     study = optuna.load_study(study_name=stage.name, storage=store.url)
     study.enqueue_trial({"lr": 0.005, "activation": "tanh"}, user_attrs={"asked by": "somebody"})
     study.enqueue_trial({"batch_size": 50})  # between two steps
@@ -69,7 +68,7 @@ def both(
     new_stage: NewStage,
     gone: Callable[[], Owner],
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[tuple[Store, Store]]:
+) -> tuple[Store, Store]:
     """Both stores, each over a database of its own in which the same was done."""
     monkeypatch.setattr(optuna.samplers.RandomSampler, "reseed_rng", lambda self: None)
     owner = replace(gone(), run="the one that is gone")
@@ -81,7 +80,7 @@ def both(
         work(store, new_stage, owner)
         stores.append(store)
     assert LEASE.total_seconds() > 60  # so that only the process that is gone loses its trials above
-    yield stores[0], stores[1]
+    return stores[0], stores[1]
 
 
 def read(store: Store) -> Rows:

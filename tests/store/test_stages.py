@@ -70,12 +70,6 @@ def test_stages_by_search_and_number(store: Store, new_stage: NewStage) -> None:
     assert store.stages("c") == []
 
 
-def test_the_fingerprint_is_kept(store: Store, stage: Stage) -> None:
-    for fingerprint in ("one", "another"):
-        store.set_fingerprint(stage, fingerprint)
-        assert store.stages() == [replace(stage, fingerprint=fingerprint)]
-
-
 def test_other_peoples_studies_are_left_alone(store: Store, stage: Stage, new_stage: NewStage, file: Path) -> None:
     url = f"sqlite:///{file}"
     theirs = optuna.create_study(study_name="theirs", storage=url, directions=["minimize", "maximize"])

@@ -1,0 +1,183 @@
+"""Stages and their lineage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tiny
+
+from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
+from hpsearch.records import Completed, Failed, Outcome, Stage
+from hpsearch.sampling import stage_seed
+from hpsearch.search.stage import begin, best_of, check_fingerprint, narrow_stage, pick, stages_of
+from hpsearch.store import Owner, Store
+
+SEED = 3
+DATA = "a" * 64
+
+
+def started(store: Store) -> Stage:
+    return begin(store, tiny.study(), fingerprint=DATA, seed=SEED)[0]
+
+
+def finish(store: Store, stage: Stage, count: int, *, failed: int = 0) -> None:
+    """Finish trials: the score falls with the trial's number; the last few fail."""
+    me = Owner.current()
+    until = store.counts(stage).finished + count
+    trials = store.claim(stage, until=until, most=count, owner=me).trials
+    ids = {trial.number: trial.trial_id for trial in trials}
+    outcomes: list[Outcome] = [Completed(n, 1 / (n + 2), (1 / (n + 2),), {"validation_loss": float(n)}) for n in ids]
+    outcomes[count - failed :] = [Failed(n, "no reason") for n in list(ids)[count - failed :]]
+    store.record(stage, outcomes, ids, owner=me)
+
+
+def numbered(store: Store) -> dict[int, Any]:
+    return {stage.number: stage.parent for stage in store.stages()}
+
+
+def test_the_first_stage_is_made_once_and_found_again(store: Store) -> None:
+    study = tiny.study(trials={"seed": 5})
+    stage, new = begin(store, study, fingerprint=DATA)
+    assert new
+    assert (stage.name, stage.seed, stage.direction, stage.parent) == ("tiny/stage-01", 5, "maximize", None)
+    assert stage.space == study.parameters
+    assert stage.study_file == study.to_dict()
+    assert set(stage.versions) == {"hpsearch", "numpy", "optuna"}
+    assert begin(store, study, fingerprint=DATA) == (stage, False)
+    assert begin(store, study, fingerprint="b" * 64, number=1, seed=5) == (stage, False)
+    assert store.stages() == [stage]
+
+
+def test_the_direction_is_the_metric_s(store: Store) -> None:
+    stage, _ = begin(store, tiny.study(objective={"metric": "validation_loss"}), fingerprint=DATA)
+    assert stage.direction == "minimize"
+
+
+def test_another_seed_or_stage_than_there_is_is_refused(store: Store) -> None:
+    with pytest.raises(UnknownSearch, match="tiny has no stage 2: it has not been started"):
+        begin(store, tiny.study(), fingerprint=DATA, number=2)
+    assert store.stages() == []
+    started(store)
+    with pytest.raises(StageConflict, match=f"tiny/stage-01 was begun with seed {SEED}, not 4; .*--storage"):
+        begin(store, tiny.study(), fingerprint=DATA, seed=4)
+    with pytest.raises(UnknownSearch, match="tiny has no stage 2; known: 1"):
+        begin(store, tiny.study(), fingerprint=DATA, number=2)
+
+
+def test_stages_are_found_by_name_or_because_there_is_one_search(store: Store) -> None:
+    with pytest.raises(UnknownSearch, match=r"no search in x\.db yet"):
+        stages_of(store, None, where="x.db")
+    stage = started(store)
+    assert stages_of(store, None, where="x.db") == stages_of(store, "tiny", where="x.db") == [stage]
+    with pytest.raises(UnknownSearch, match=r"no search 'tinny' in x\.db; did you mean 'tiny'"):
+        stages_of(store, "tinny", where="x.db")
+    begin(store, tiny.study("other"), fingerprint=DATA)
+    with pytest.raises(UnknownSearch, match="name one of: other, tiny"):
+        stages_of(store, None, where="x.db")
+    assert stages_of(store, "tiny", where="x.db") == [stage]
+
+
+def test_the_data_of_a_stage_stay_the_same(store: Store) -> None:
+    stage = started(store)
+    assert stage.fingerprint == DATA
+    check_fingerprint(stage, DATA)
+    with pytest.raises(StageConflict, match="the data of tiny/stage-01 have changed"):
+        check_fingerprint(stage, "b" * 64)
+
+
+def test_narrowing_makes_the_next_stage_with_its_lineage(store: Store) -> None:
+    first = started(store)
+    finish(store, first, 12, failed=2)
+    narrowed = narrow_stage(store, store.stages(), top=4)
+    (first, second) = store.stages()
+    assert narrowed.stage == second == pick(store.stages(), None)
+    assert (narrowed.parent, narrowed.finished, narrowed.replaced) == (first, 10, False)
+    assert (second.number, second.parent, second.search) == (2, 1, "tiny")
+    assert second.trials_used == narrowed.narrowing.used == (0, 1, 2, 3)
+    assert second.seed == stage_seed(SEED, 2) != first.seed
+    assert second.rule
+    assert (second.fingerprint, second.study_file) == (first.fingerprint, first.study_file)
+    assert second.space == narrowed.narrowing.space
+    lr, before = second.space["lr"], first.space["lr"]
+    assert before.low <= lr.low < lr.high <= before.high  # type: ignore[union-attr]
+    assert lr != before
+
+
+def test_narrowing_again_replaces_a_stage_without_trials(store: Store) -> None:
+    finish(store, started(store), 12)
+    narrow_stage(store, store.stages(), top=4)
+    again = narrow_stage(store, store.stages(), top=8)
+    assert again.replaced
+    assert again.stage is not None
+    assert again.stage.trials_used == tuple(range(8))
+    assert numbered(store) == {1: None, 2: 1}
+
+
+def test_a_stage_with_trials_is_never_replaced(store: Store) -> None:
+    finish(store, started(store), 12)
+    narrow_stage(store, store.stages(), top=4)
+    second = pick(store.stages(), 2)
+    finish(store, second, 6)
+    with pytest.raises(
+        StageConflict, match=r"tiny/stage-02 has 6 trials already.*--branch to make stage 3 from stage 1"
+    ):
+        narrow_stage(store, store.stages(), number=1, top=6)
+    assert numbered(store) == {1: None, 2: 1}
+    branched = narrow_stage(store, store.stages(), number=1, top=6, branch=True)
+    assert branched.stage is not None
+    assert (branched.replaced, branched.stage.trials_used) == (False, tuple(range(6)))
+    assert numbered(store) == {1: None, 2: 1, 3: 1}
+    assert pick(store.stages(), 2) == second
+
+
+def test_an_empty_last_stage_does_not_hide_the_trials_of_one_between(store: Store) -> None:
+    finish(store, started(store), 12)
+    narrow_stage(store, store.stages(), top=6)
+    finish(store, pick(store.stages(), 2), 6)
+    narrow_stage(store, store.stages(), top=4)
+    assert numbered(store) == {1: None, 2: 1, 3: 2}
+    with pytest.raises(
+        StageConflict, match=r"tiny/stage-02 has 6 trials already.*--branch to make stage 3 from stage 1"
+    ):
+        narrow_stage(store, store.stages(), number=1, top=4)
+    assert narrow_stage(store, store.stages(), top=3).replaced
+    assert numbered(store) == {1: None, 2: 1, 3: 2}
+    assert narrow_stage(store, store.stages(), number=1, top=4, branch=True).replaced
+    assert numbered(store) == {1: None, 2: 1, 3: 1}
+    # Said once, for a narrowing that is only made again.
+    assert narrow_stage(store, store.stages(), top=3).replaced
+    assert numbered(store) == {1: None, 2: 1, 3: 1}
+
+
+def test_a_dry_run_writes_nothing(store: Store) -> None:
+    finish(store, started(store), 12)
+    before = store.stages()
+    dry = narrow_stage(store, before, top=4, dry_run=True)
+    assert dry.stage is None
+    assert store.stages() == before
+    real = narrow_stage(store, before, top=4)
+    assert real.narrowing == dry.narrowing
+
+
+def test_narrowing_needs_the_trials_it_is_asked_to_use(store: Store) -> None:
+    stage = started(store)
+    with pytest.raises(NotEnoughTrials, match="tiny/stage-01 has no finished trial yet; run `hpsearch start`"):
+        narrow_stage(store, store.stages(), top=4)
+    finish(store, stage, 5, failed=2)
+    with pytest.raises(NotEnoughTrials, match="3"):
+        narrow_stage(store, store.stages(), top=4)
+    assert numbered(store) == {1: None}
+
+
+def test_the_best_trial_of_all_stages(store: Store) -> None:
+    first = started(store)
+    assert best_of(store, store.stages()) is None
+    finish(store, first, 12)
+    narrow_stage(store, store.stages(), top=4)
+    finish(store, pick(store.stages(), 2), 3)
+    found = best_of(store, store.stages())
+    assert found is not None
+    # Both stages' trial 0 have the same score and loss: the earlier stage's stands.
+    assert found[0] == store.stages()[0]
+    assert found[1]["number"].tolist() == [0]

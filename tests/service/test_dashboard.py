@@ -1,0 +1,186 @@
+"""The dashboard behind its guards, asked over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIServer, make_server
+
+import pytest
+import tiny
+from bounded import LIMIT_S
+
+from hpsearch.errors import BadInput
+from hpsearch.executors import InlineExecutor
+from hpsearch.search.runner import Runner
+from hpsearch.search.stage import begin, narrow_stage
+from hpsearch.service import dashboard
+from hpsearch.store import open_store
+
+pytest.importorskip("optuna_dashboard")
+
+TRIALS = 5
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A database with a finished stage 1 and an empty stage 2."""
+    store = open_store(str(tmp_path / "studies.db"), create=True, write=True)
+    stage, _ = begin(store, tiny.study(), fingerprint=tiny.split().fingerprint)
+    Runner(store, stage, tiny.objective(), InlineExecutor(), until=TRIALS).run()
+    narrow_stage(store, store.stages(), top=3)
+    store.close()
+    return store.url
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture
+def serving(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ask]]:
+    """Starts servers, each in a thread, and gives a function that asks one."""
+    servers: list[WSGIServer] = []
+    threads: list[threading.Thread] = []
+
+    def remember(*arguments: Any, **options: Any) -> WSGIServer:
+        server = make_server(*arguments, **options)
+        # It looks less often by itself whether it is to end.
+        monkeypatch.setattr(server, "serve_forever", partial(server.serve_forever, 0.01))
+        servers.append(server)
+        return server
+
+    monkeypatch.setattr(dashboard, "make_server", remember)
+
+    def start(*, writable: bool = False) -> Ask:
+        listening = threading.Event()
+
+        def serve() -> None:
+            dashboard.serve(url, port=0, writable=writable, on_ready=lambda address: listening.set())
+
+        threads.append(threading.Thread(target=serve))
+        threads[-1].start()
+        assert listening.wait(LIMIT_S)
+        port = servers[-1].server_port
+
+        def ask(
+            path: str, method: str = "GET", *, body: object = None, host: str = f"127.0.0.1:{port}", **headers: str
+        ) -> Answer:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            text = b"" if body is None else json.dumps(body).encode()
+            sent = {"Host": host, "Content-Type": "application/json", "Content-Length": str(len(text)), **headers}
+            for name, value in sent.items():
+                connection.putheader(name, value)
+            connection.endheaders(text)
+            response = connection.getresponse()
+            answer = Answer(response.status, dict(response.getheaders()), response.read())
+            connection.close()
+            return answer
+
+        return ask
+
+    yield start
+    for server in servers:
+        server.shutdown()
+    for thread in threads:
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def ask(serving: Callable[..., Ask]) -> Ask:
+    """Asks a read-only dashboard."""
+    return serving()
+
+
+def study_ids(ask: Ask) -> dict[str, int]:
+    return {study["study_name"]: study["study_id"] for study in ask("/api/studies").json()["study_summaries"]}
+
+
+def test_the_stages_and_their_trials_are_there(ask: Ask) -> None:
+    ids = study_ids(ask)
+    assert list(ids) == ["tiny/stage-01", "tiny/stage-02"]
+    trials = ask(f"/api/studies/{ids['tiny/stage-01']}").json()["trials"]
+    assert [trial["number"] for trial in trials] == list(range(TRIALS))
+    for trial in trials:
+        assert {param["name"] for param in trial["params"]} == {"lr", "weight_decay"}
+        points = trial["intermediate_values"]
+        assert [point["step"] for point in points] == [1, 2, 3]
+        assert trial["state"] == "Complete"
+        assert trial["values"] == [points[-1]["value"]]
+    assert ask(f"/api/studies/{ids['tiny/stage-02']}").json()["trials"] == []
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_changed_when_read_only(ask: Ask, method: str) -> None:
+    ids = study_ids(ask)
+    for body in (None, {"study_name": "new", "directions": ["minimize"]}, {"much": "x" * 3_000}):
+        refused = ask(f"/api/studies/{ids['tiny/stage-02']}", method, body=body)
+        assert refused.status == 405
+        assert "--writable" in refused.json()["reason"]
+        assert refused.headers["Allow"] == "GET, HEAD, OPTIONS"
+    assert study_ids(ask) == ids
+
+
+def test_a_writable_dashboard_changes_studies(serving: Callable[..., Ask]) -> None:
+    ask = serving(writable=True)
+    ids = study_ids(ask)
+    made = ask("/api/studies", "POST", body={"study_name": "new", "directions": ["minimize"]})
+    assert made.status == 201
+    assert "new" in study_ids(ask)
+    note = {"body": "seen", "version": 1}
+    assert ask(f"/api/studies/{ids['tiny/stage-01']}/note", "PUT", body=note).status == 204
+    assert ask(f"/api/studies/{ids['tiny/stage-02']}", "DELETE").status == 204
+    assert set(study_ids(ask)) == {"tiny/stage-01", "new"}
+
+
+@pytest.mark.parametrize("writable", [False, True])
+def test_only_this_machine_s_names_are_answered(serving: Callable[..., Ask], writable: bool) -> None:
+    ask = serving(writable=writable)
+    for host in ("evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil", ""):
+        for method in ("GET", "POST"):
+            assert ask("/api/studies", method, host=host, body={}).status == 403
+    assert ask("/api/studies", host="localhost:8080").status == 200
+
+
+def test_the_page_and_its_script_come_without_accept_encoding(ask: Ask) -> None:
+    assert ask("/").status == 302
+    page = ask("/dashboard")
+    assert (page.status, b"/static/bundle.js" in page.body) == (200, True)
+    script = ask("/static/bundle.js")
+    assert script.status == 200
+    assert len(script.body) > 100_000
+    assert script.body[:2] != b"\x1f\x8b"
+    assert ask("/static/bundle.js", **{"Accept-Encoding": "gzip"}).status == 200
+
+
+def test_a_port_that_is_taken_or_none_is_one_line(url: str) -> None:
+    def never(address: str) -> None:
+        raise AssertionError(address)
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for port in (taken.getsockname()[1], 70_000):
+            with pytest.raises(BadInput, match=rf"port {port} cannot be used .*--port, or 0") as caught:
+                dashboard.serve(url, port=port, on_ready=never)
+            assert len(str(caught.value).splitlines()) == 1

@@ -1,0 +1,257 @@
+"""Opening a storage: what is refused, in one line and with nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+
+from hpsearch.errors import BadStorage, HpsearchError, MissingExtra
+from hpsearch.records import Stage
+from hpsearch.store import NewStage, Owner, Store, open_store
+from hpsearch.store.bulk import BulkStore
+from hpsearch.store.fallback import FallbackStore
+
+Opener = Callable[..., Store]
+
+
+def refused(storage: object, *, create: bool = False, write: bool = False) -> str:
+    """The message with which a storage is refused."""
+    with pytest.raises(BadStorage) as caught:
+        open_store(str(storage), create=create, write=write)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert caught.value.exit_code == 2
+    return message
+
+
+def execute(file: Path, *statements: str) -> None:
+    connection = sqlite3.connect(file)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Every file in a folder, to the byte."""
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize(
+    ("storage", "says"),
+    [
+        ("nosql://here/db", "unknown storage scheme 'nosql'"),
+        ("sqlite+nodriver:///my.db", "unknown storage scheme 'sqlite+nodriver'"),
+        ("://", "unknown storage scheme"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite:///file::memory:?uri=true", "in memory"),
+        ("sqlite:///file:shared?mode=memory&cache=shared&uri=true", "in memory"),
+        (":memory:", "in memory"),
+        ("", "not a storage"),
+        (" ", "not a storage"),
+        ("\n", "not a storage"),
+        ("a\0b", "not a storage"),
+        ("x" * 5000, "cannot"),
+    ],
+)
+def test_not_a_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: str, says: str, create: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert says in refused(storage, create=create)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def strange(tmp_path: Path, empty_database: bytes) -> Path:
+    """A folder with all that is no study database."""
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    (folder / "folder.db").mkdir()
+    (folder / "text.db").write_text("not a database, but notes about one\n" * 40)
+    (folder / "empty.db").touch()
+    execute(folder / "shop.db", "CREATE TABLE orders (id INTEGER)", "CREATE TABLE studies_of_art (id INTEGER)")
+    execute(folder / "tables.db", "CREATE TABLE studies (study_id INTEGER)")
+    (folder / "cut.db").write_bytes(empty_database[: len(empty_database) // 2])
+    (folder / "header.db").write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+    for name, revision in (("newer.db", "v9.9.9"), ("old.db", "v2.4.0.a")):
+        (folder / name).write_bytes(empty_database)
+        execute(folder / name, f"UPDATE alembic_version SET version_num = '{revision}'")
+    os.mkfifo(folder / "pipe.db")
+    return folder
+
+
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize("url", ["{}", "sqlite:///{}"])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("folder.db", "is a folder"),
+        ("text.db", "is not a SQLite database"),
+        ("shop.db", "holds other tables (orders, studies_of_art), not Optuna's"),
+        ("tables.db", "not of a schema that Optuna can use"),
+        ("cut.db", "damaged"),
+        ("header.db", "is not a SQLite database"),
+        ("newer.db", "schema v9.9.9, which this Optuna does not know"),
+        ("old.db", "schema v2.4.0.a, which this Optuna does not know"),
+        ("pipe.db", "is not a regular file"),
+        ("text.db/my.db", "text.db"),
+    ],
+)
+def test_not_a_study_database(strange: Path, name: str, says: str, url: str, create: bool) -> None:
+    before = contents(strange)
+    for write in (False, True):
+        message = refused(url.format(strange / name), create=create, write=write)
+        assert says in message
+        assert str(strange / name) in message
+    assert contents(strange) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("new.db", "no database"), ("no/new.db", "no database"), ("empty.db", "is empty")]
+)
+def test_missing_without_create(strange: Path, name: str, says: str) -> None:
+    before = contents(strange)
+    assert says in refused(strange / name)
+    assert contents(strange) == before
+
+
+def test_a_missing_folder_is_not_made(strange: Path) -> None:
+    before = contents(strange)
+    assert f"the folder {strange / 'no'} of the database" in refused(strange / "no" / "new.db", create=True)
+    assert contents(strange) == before
+
+
+@pytest.mark.parametrize("name", ["new.db", "empty.db", "with space ? # %.db"])
+def test_creation(strange: Path, name: str, new_stage: NewStage) -> None:
+    before = set(contents(strange))
+    store = open_store(str(strange / name), create=True, write=True)
+    assert isinstance(store, BulkStore)
+    stage = store.create_stage(new_stage)
+    store.close()
+    assert set(contents(strange)) == before | {str(strange / name)}
+    again = open_store(str(strange / name), create=True)
+    assert again.stages() == [stage]
+    assert optuna.load_study(study_name=stage.name, storage=again.url).trials == []
+    again.close()
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((strange / name).stat().st_mode) == 0o666 & ~mask
+
+
+def test_creation_through_a_link_leaves_the_link(strange: Path) -> None:
+    (strange / "link.db").symlink_to(strange / "target.db")
+    open_store(str(strange / "link.db"), create=True).close()
+    assert (strange / "link.db").is_symlink()
+    assert (strange / "target.db").stat().st_size > 0
+
+
+def test_a_failed_creation_leaves_nothing_behind(strange: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(url: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    before = contents(strange)
+    monkeypatch.setattr("hpsearch.store.opening._let_optuna_create", full)
+    for name in ("new.db", "empty.db"):
+        assert "is full" in refused(strange / name, create=True)
+    assert contents(strange) == before
+
+
+def test_a_database_that_holds_nothing_yet(strange: Path) -> None:
+    """A SQLite file without tables, as `PRAGMA` leaves it."""
+    execute(strange / "bare.db", "CREATE TABLE passing (id INTEGER)", "DROP TABLE passing")
+    assert "holds no studies" in refused(strange / "bare.db")
+    store = open_store(str(strange / "bare.db"), create=True)
+    assert store.stages() == []
+    store.close()
+
+
+def test_the_fallback_opens_what_the_bulk_store_does_not_know(file: Path, open_kind: Opener) -> None:
+    assert isinstance(open_kind(file), BulkStore)
+    assert isinstance(open_kind(file, "fallback"), FallbackStore)
+
+
+@pytest.mark.parametrize(
+    "where", ["postgresql+psycopg://somebody@nowhere.invalid/db", "mysql+pymysql://x@y.invalid/db"]
+)
+def test_a_missing_driver(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheme = where.partition("://")[0]
+    driver = scheme.partition("+")[2]
+    monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
+    with pytest.raises(MissingExtra) as caught:
+        open_store(where, create=True)
+    message = str(caught.value)
+    assert f"pip install '{'psycopg[binary]' if driver == 'psycopg' else driver}'" in message
+    assert f"{scheme}://USER@HOST/DATABASE" in message
+    assert len(message.splitlines()) == 1
+
+
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(HpsearchError) as caught:
+        open_store("postgresql+psycopg://me:secret@host.invalid:port/db")
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.fixture
+def unwritable(empty_database: bytes, open_kind: Opener, new_stage: NewStage) -> Iterator[tuple[Path, Stage]]:
+    """A database that may be read and not written, in a folder where nothing may be made; root becomes nobody."""
+    folder = Path(tempfile.mkdtemp())  # not below tmp_path, which is closed to others
+    file = folder / "studies.db"
+    file.write_bytes(empty_database)
+    store = open_store(str(file), write=True)
+    stage = store.create_stage(new_stage)
+    store.claim(stage, until=2, most=2, owner=Owner.current())
+    store.trials(stage)  # imports what reading needs
+    store.close()
+    file.chmod(0o444)
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.setresuid(65534, 65534, 0)
+    yield file, stage
+    if root:
+        os.setresuid(0, 0, 0)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_database_can_be_read(unwritable: tuple[Path, Stage]) -> None:
+    file, stage = unwritable
+    before = contents(file.parent)
+    store = open_store(str(file))
+    assert store.stages() == [stage]
+    assert store.counts(stage).running == 2
+    assert store.trials(stage)["number"].tolist() == [0, 1]
+    store.close()
+    assert contents(file.parent) == before
+
+
+def test_a_read_only_database_is_refused_to_a_writer(unwritable: tuple[Path, Stage]) -> None:
+    file, _ = unwritable
+    before = contents(file.parent)
+    for create in (False, True):
+        assert "is read-only here" in refused(file, create=create, write=True)
+    assert "Permission denied" in refused(file.with_name("new.db"), create=True)
+    assert contents(file.parent) == before
+
+
+def test_a_folder_that_may_not_be_looked_into(unwritable: object) -> None:
+    closed = Path(tempfile.mkdtemp())
+    closed.chmod(0)
+    try:
+        for create in (False, True):
+            assert "Permission denied" in refused(closed / "my.db", create=create)
+    finally:
+        closed.chmod(0o700)
+        closed.rmdir()

@@ -1,0 +1,71 @@
+"""The tables that the bulk store writes, held against those that the installed Optuna makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+import sqlalchemy
+from sqlalchemy import Enum, inspect
+
+from hpsearch.store import tables
+
+
+@pytest.fixture
+def engine(file: Path) -> Iterator[sqlalchemy.Engine]:
+    engine = sqlalchemy.create_engine(f"sqlite:///{file}")
+    yield engine
+    engine.dispose()
+
+
+def test_the_revision_is_the_installed_optunas(file: Path) -> None:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
+    assert storage.get_head_version() == storage.get_current_version() == tables.REVISION
+    storage.engine.dispose()
+
+
+@pytest.mark.parametrize("name", list(tables.metadata.tables))
+def test_declared_columns_are_those_that_optuna_makes(engine: sqlalchemy.Engine, name: str) -> None:
+    dialect = engine.dialect
+    found = {
+        column["name"]: column["type"].compile(dialect).upper().split("(")[0]
+        for column in inspect(engine).get_columns(name)
+    }
+    declared = {
+        column.name: column.type.compile(dialect).upper().split("(")[0]
+        for column in tables.metadata.tables[name].columns
+    }
+    assert found == declared
+
+
+@pytest.mark.parametrize("name", list(tables.metadata.tables))
+def test_keys(engine: sqlalchemy.Engine, name: str) -> None:
+    table, optunas = tables.metadata.tables[name], inspect(engine)
+    if name != "alembic_version":
+        assert optunas.get_pk_constraint(name)["constrained_columns"] == [c.name for c in table.primary_key.columns]
+    found = {(key["constrained_columns"][0], key["referred_table"]) for key in optunas.get_foreign_keys(name)}
+    assert found == {(key.parent.name, key.column.table.name) for key in table.foreign_keys}
+
+
+def test_enums_have_the_labels_that_optuna_writes() -> None:
+    """SQLite stores labels as text and knows no enum, so Optuna's own declarations say which there are."""
+    from optuna.storages._rdb import models
+
+    checked = 0
+    for table in tables.metadata.sorted_tables:
+        for column in table.columns:
+            if isinstance(column.type, Enum):
+                theirs = models.BaseModel.metadata.tables[table.name].columns[column.name].type
+                assert isinstance(theirs, Enum)
+                assert column.type.enums == theirs.enums
+                assert column.type.name == theirs.name  # PostgreSQL has a type of that name
+                checked += 1
+    assert checked == 4
+
+
+def test_no_table_is_left_out(engine: sqlalchemy.Engine) -> None:
+    """A table that Optuna adds to a trial or a study would need rows from the bulk store too."""
+    found = set(inspect(engine).get_table_names()) - {"version_info"}
+    assert found == set(tables.metadata.tables)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpsearch.sampling import KeyedRandomSampler, draw, stage_seed, values
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution
+
+SPACE: Space = {
+    "lr": Float(1e-6, 1e-2, log=True),
+    "weight_decay": Float(0.0, 0.5),
+    "batch_size": Int(20, 200, step=20),
+    "hidden_units": Int(1, 1000, log=True),
+    "activation": Categorical(("relu", "tanh", True, 3)),
+}
+seeds = st.integers(0, 2**63 - 1)
+numbers = st.integers(0, 10**6)
+
+
+@given(seed=seeds, number=numbers, order=st.permutations(list(SPACE)), keep=st.integers(1, 5))
+def test_a_value_depends_on_seed_number_and_name_alone(seed: int, number: int, order: list[str], keep: int) -> None:
+    whole = values(SPACE, seed=seed, number=number)
+    assert list(whole) == list(SPACE)
+    values(SPACE, seed=seed, number=number + 1)  # what else was drawn does not matter
+    some = values({name: SPACE[name] for name in order[:keep]}, seed=seed, number=number)
+    assert some == {name: whole[name] for name in order[:keep]}
+    for name in order:
+        assert draw(to_distribution(SPACE[name]), seed=seed, number=number, name=name) == whole[name]
+
+
+@given(seed=seeds, number=numbers)
+def test_values_lie_in_their_ranges(seed: int, number: int) -> None:
+    drawn = values(SPACE, seed=seed, number=number)
+    for name, parameter in SPACE.items():
+        value = drawn[name]
+        if isinstance(parameter, Categorical):
+            assert any(value is choice for choice in parameter.choices)
+        elif isinstance(parameter, Int):
+            assert type(value) is int
+            assert parameter.low <= value <= parameter.high
+            assert (value - parameter.low) % parameter.step == 0
+        else:
+            assert type(value) is float
+            assert parameter.low <= value <= parameter.high
+
+
+def cells(name: str, drawn: Sequence[float]) -> np.ndarray:
+    """Where draws lie in their range on its own scale, from 0 to 1."""
+    parameter = SPACE[name]
+    assert isinstance(parameter, Float)
+    scale = np.log if parameter.log else np.asarray
+    low, high = scale([parameter.low, parameter.high])
+    return np.asarray((scale(drawn) - low) / (high - low))
+
+
+@pytest.mark.parametrize("name", ["lr", "weight_decay"])
+def test_uniform_on_the_parameters_scale(name: str) -> None:
+    """The largest distance of the empirical distribution from the uniform one (Kolmogorov), at p of about 1e-4."""
+    n = 2000
+    ranks = np.sort(cells(name, [values(SPACE, seed=7, number=i)[name] for i in range(n)]))  # type: ignore[misc]
+    steps = np.arange(n + 1) / n
+    assert max(np.max(steps[1:] - ranks), np.max(ranks - steps[:-1])) < 2.2 / math.sqrt(n)
+
+
+@pytest.mark.parametrize(("name", "many"), [("batch_size", 10), ("activation", 4)])
+def test_every_step_and_choice_is_as_likely(name: str, many: int) -> None:
+    n = 2000
+    drawn = [str(values(SPACE, seed=7, number=i)[name]) for i in range(n)]
+    counts = np.array([drawn.count(value) for value in set(drawn)])
+    assert len(counts) == many
+    expected = n / many
+    assert np.sum((counts - expected) ** 2) / expected < 40  # chi squared with 9 degrees of freedom: p < 1e-5
+
+
+def test_log_ints_favour_the_small_and_reach_both_ends() -> None:
+    parameter = {"n": Int(1, 4, log=True)}
+    drawn = [values(parameter, seed=3, number=i)["n"] for i in range(400)]
+    assert set(drawn) == {1, 2, 3, 4}
+    assert drawn.count(1) > drawn.count(4)
+
+
+def test_names_numbers_and_stages_draw_independently() -> None:
+    """No two of them share a stream: their draws differ and do not go together."""
+    one = Float(0.0, 1.0)
+    space: Space = {"a": one, "b": one}
+    n = 500
+
+    def series(seed: int, name: str) -> list[float]:
+        return [float(values(space, seed=seed, number=i)[name]) for i in range(n)]
+
+    first = stage_seed(0, 1)
+    found = [series(first, "a"), series(first, "b"), series(1, "a"), series(stage_seed(0, 2), "a")]
+    found.append(found[0][1:] + found[0][:1])  # the next trial's
+    assert len({value for some in found[:4] for value in some}) == 4 * n
+    together = np.corrcoef(found) - np.eye(5)
+    assert np.abs(together).max() < 4.5 / math.sqrt(n)
+
+
+@given(seed=seeds)
+def test_stage_seeds(seed: int) -> None:
+    found = [stage_seed(seed, number) for number in range(1, 8)]
+    assert found[0] == seed
+    assert len(set(found)) == len(found)
+    assert found == [stage_seed(seed, number) for number in range(1, 8)]
+
+
+def suggest(trial: optuna.Trial, names: Sequence[str] = tuple(SPACE)) -> float:
+    """An objective that asks for its values in its own order."""
+    for name in names:
+        parameter: Parameter = SPACE[name]
+        if isinstance(parameter, Categorical):
+            trial.suggest_categorical(name, parameter.choices)
+        elif isinstance(parameter, Int):
+            trial.suggest_int(name, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
+        else:
+            trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+    return 0.0
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    yield
+    optuna.logging.set_verbosity(before)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_sampler_gives_these_values_in_any_study(n_jobs: int) -> None:
+    study = optuna.create_study(sampler=KeyedRandomSampler(11))
+    study.optimize(suggest, n_trials=24, n_jobs=n_jobs)
+    backwards = optuna.create_study(sampler=KeyedRandomSampler(11))
+    backwards.optimize(lambda trial: suggest(trial, tuple(SPACE)[::-1]), n_trials=24)
+    for some in (study, backwards):
+        assert {t.number: t.params for t in some.trials} == {
+            number: values(SPACE, seed=11, number=number) for number in range(24)
+        }
+
+
+def test_the_sampler_goes_on_after_a_resume(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'my.db'}"
+    for _ in range(3):
+        study = optuna.create_study(study_name="s", storage=url, load_if_exists=True, sampler=KeyedRandomSampler(2**60))
+        study.optimize(suggest, n_trials=2)
+    assert [trial.params for trial in study.trials] == [values(SPACE, seed=2**60, number=n) for n in range(6)]

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import BaseDistribution, distribution_to_json
+
+from hpsearch.errors import BadSpace
+from hpsearch.space import (
+    Categorical,
+    Float,
+    Int,
+    Parameter,
+    describe,
+    from_scale,
+    parameter_from_dict,
+    parameter_to_dict,
+    space_from_dict,
+    space_to_dict,
+    to_distribution,
+    to_scale,
+)
+
+
+@st.composite
+def floats(draw: st.DrawFn) -> Float:
+    log = draw(st.booleans())
+    least = 1e-300 if log else -1e300
+    low, high = sorted(draw(st.lists(st.floats(least, 1e300), min_size=2, max_size=2, unique=True)))
+    limit = draw(st.none() | st.tuples(st.floats(-1e305, low), st.floats(high, 1e305)))
+    return Float(low, high, log, limit)
+
+
+@st.composite
+def ints(draw: st.DrawFn) -> Int:
+    log = draw(st.booleans())
+    low = draw(st.integers(1 if log else -(10**6), 10**6))
+    step = 1 if log else draw(st.integers(1, 100))
+    high = low + step * draw(st.integers(1, 1000))
+    limit = draw(st.none() | st.tuples(st.integers(low - 100, low), st.integers(high, high + 100)))
+    return Int(low, high, log, step, limit)
+
+
+choices = st.lists(
+    st.text() | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False), min_size=1
+)
+categoricals = choices.map(lambda found: Categorical(tuple(dict.fromkeys(found))))
+ranges: st.SearchStrategy[Float | Int] = floats() | ints()
+parameters: st.SearchStrategy[Parameter] = ranges | categoricals
+
+
+@given(space=st.dictionaries(st.text(), parameters))
+def test_a_space_round_trips_through_json(space: dict[str, Parameter]) -> None:
+    plain = json.loads(json.dumps(space_to_dict(space), allow_nan=False))
+    again = space_from_dict(plain)
+    assert again == space
+    assert list(again) == list(space)
+    for name, parameter in space.items():
+        assert type(again[name]) is type(parameter)
+        assert repr(again[name]) == repr(parameter)  # True is not 1, and 1 not 1.0
+
+
+@given(parameter=parameters)
+def test_only_what_says_something_is_written(parameter: Parameter) -> None:
+    plain = parameter_to_dict(parameter)
+    assert ("limit" in plain) == (getattr(parameter, "limit", None) is not None)
+    assert ("step" in plain) == isinstance(parameter, Int)
+
+
+@given(parameter=ranges, share=st.floats(0, 1))
+def test_the_scale_has_an_inverse(parameter: Float | Int, share: float) -> None:
+    low, high = to_scale(parameter, parameter.low), to_scale(parameter, parameter.high)
+    position = low * (1 - share) + high * share
+    value = from_scale(parameter, position)
+    assert math.isclose(to_scale(parameter, value), position, rel_tol=1e-9, abs_tol=1e-9)
+    for bound in (parameter.low, parameter.high):
+        assert math.isclose(from_scale(parameter, to_scale(parameter, bound)), bound, rel_tol=1e-9)
+    assert low < high or math.isclose(parameter.low, parameter.high, rel_tol=1e-9)
+
+
+def test_the_scale_is_log10() -> None:
+    assert to_scale(Float(1e-6, 1e-2, log=True), 1e-4) == -4
+    assert from_scale(Int(1, 1000, log=True), 2.0) == 100
+    assert to_scale(Float(-1.0, 1.0), 0.25) == 0.25
+
+
+@given(parameter=parameters)
+def test_optunas_distribution_is_the_same_range(parameter: Parameter) -> None:
+    distribution: BaseDistribution = to_distribution(parameter)
+    distribution_to_json(distribution)  # as it is stored
+
+    def contains(value: object) -> bool:
+        try:
+            return distribution._contains(distribution.to_internal_repr(value))
+        except ValueError:  # 0 on a log scale
+            return False
+
+    if isinstance(parameter, Categorical):
+        assert all(contains(choice) for choice in parameter.choices)
+        return
+    assert contains(parameter.low)
+    assert contains(parameter.high)
+    assert (distribution.low, distribution.high, distribution.log) == (  # type: ignore[attr-defined]
+        parameter.low,
+        parameter.high,
+        parameter.log,
+    )
+    outside: list[float]
+    if isinstance(parameter, Int):
+        outside = [parameter.low - parameter.step, parameter.high + parameter.step]
+        assert contains(parameter.low + parameter.step)
+        if parameter.step > 1:
+            outside.append(parameter.low + 1)
+    else:
+        outside = [math.nextafter(parameter.low, -math.inf), math.nextafter(parameter.high, math.inf)]
+    assert not any(map(contains, outside))
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    ("plain", "says"),
+    [
+        ({"low": 1.0, "high": 1.0}, "low = 1.0 is not below high = 1.0"),
+        ({"low": 2, "high": 1}, "low = 2 is not below high = 1"),
+        ({"low": 0.0, "high": 1.0, "log": True}, "low = 0.0 on a log scale"),
+        ({"low": -1.0, "high": 1.0, "log": True}, "low = -1.0 on a log scale"),
+        ({"low": math.nan, "high": 1.0}, "low = nan is not a finite number"),
+        ({"low": 0.0, "high": math.inf}, "high = inf is not a finite number"),
+        ({"low": -math.inf, "high": 1.0}, "low = -inf is not a finite number"),
+        ({"low": "1", "high": 2.0}, "low = '1' is not a finite number"),
+        ({"low": 1.0, "high": [2]}, "high = [2] is not a finite number"),
+        ({"low": False, "high": True}, "low = False is not a finite number"),
+        ({"low": 1.0, "high": HUGE}, "high = 1000"),
+        ({"low": 1.0}, "'high' is missing"),
+        ({"high": 1.0}, "'low' is missing"),
+        ({}, "'low' is missing"),
+        ({"type": "categorical"}, "'choices' is missing"),
+        ({"low": 1.0, "hihg": 2.0}, "'hihg' is not a key of a parameter of type float; did you mean 'high'?"),
+        ({"low": 1.0, "high": 2.0, "step": 1}, "'step' is not a key of a parameter of type float"),
+        ({"choices": ["a"], "logg": True}, "'logg' is not a key of a parameter of type categorical"),
+        ({"low": 1.0, "high": 2.0, "log": 1}, "log = 1; give true or false"),
+        ({"type": "integer", "low": 1, "high": 2}, "type = 'integer'; did you mean 'int'?"),
+        ({"type": [], "low": 1, "high": 2}, "type = []"),
+        ({"type": 3}, "type = 3"),
+        ({"type": "int", "low": 1.5, "high": 3}, "low = 1.5 of an int range"),
+        ({"type": "int", "low": 1, "high": 3.5}, "high = 3.5 of an int range"),
+        ({"type": "int", "low": 1, "high": 10, "step": 4}, "step = 4 does not divide high - low = 9; make high 9"),
+        ({"type": "int", "low": 1, "high": 10, "step": 0}, "step = 0; a step is at least 1"),
+        ({"type": "int", "low": 1, "high": 10, "step": 3.0}, "step = 3.0; give a whole number"),
+        ({"type": "int", "low": 1, "high": 10, "step": True}, "step = True; give a whole number"),
+        ({"type": "int", "low": 1, "high": 9, "step": 2, "log": True}, "step = 2 on a log scale"),
+        ({"low": 1.0, "high": 2.0, "limit": [1.5, 3.0]}, "limit = [1.5, 3.0] does not contain the range [1.0, 2.0]"),
+        ({"low": 1.0, "high": 2.0, "limit": [0.0, 1.5]}, "limit = [0.0, 1.5] does not contain"),
+        ({"low": 1.0, "high": 2.0, "limit": [0.0]}, "limit = [0.0]; give [lowest, highest]"),
+        ({"low": 1.0, "high": 2.0, "limit": 3.0}, "limit = 3.0; give [lowest, highest]"),
+        ({"low": 1.0, "high": 2.0, "limit": ["a", 3.0]}, "limit = ['a', 3.0]; give two finite numbers"),
+        ({"low": 1.0, "high": 2.0, "limit": [0.0, math.inf]}, "give two finite numbers"),
+        ({"choices": []}, "give at least one choice"),
+        ({"choices": "relu"}, "choices = 'relu'; give a list"),
+        ({"choices": ["a", "b", "a"]}, "choice 'a' is repeated"),
+        ({"choices": [1, True]}, "choice True is repeated"),
+        ({"choices": [1, 1.0]}, "choice 1.0 is repeated"),
+        ({"choices": [0, False]}, "choice False is repeated"),
+        ({"choices": [["a"]]}, "choice ['a'] is not a string, number or boolean"),
+        ({"choices": [None]}, "choice None is not a string"),
+        ({"choices": ["a", math.nan]}, "choice nan is not a finite number"),
+    ],
+)
+def test_refused(plain: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadSpace, match=re.escape(says)) as caught:
+        parameter_from_dict(plain)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 300
+
+
+def test_constructors_refuse_too() -> None:
+    for make in (
+        lambda: Float(1.0, 0.0),
+        lambda: Float(0.0, 1.0, log=True),
+        lambda: Float(0.0, math.nan),
+        lambda: Int(0, 5, log=True),
+        lambda: Int(0, 5, step=2),
+        lambda: Int(2, 5, limit=(3, 9)),
+        lambda: Categorical(()),
+        lambda: Categorical((True, 1)),
+    ):
+        with pytest.raises(BadSpace):
+            make()
+
+
+def test_what_is_close_and_allowed() -> None:
+    assert parameter_from_dict({"choices": ["1", 1]}) == Categorical(("1", 1))
+    assert parameter_from_dict({"low": 1, "high": 2}) == Float(1.0, 2.0)
+    assert isinstance(parameter_from_dict({"low": 1, "high": 2}), Float)
+    assert parameter_from_dict({"low": 1, "high": 2}, default_type="int") == Int(1, 2)
+    assert repr(parameter_from_dict({"type": "int", "low": 1.0, "high": 3.0})) == repr(Int(1, 3))
+    assert parameter_from_dict({"low": 1.0, "high": 2.0, "limit": (1.0, 2.0)}) == Float(1.0, 2.0, limit=(1.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text"),
+    [
+        (Float(0.002, 0.01, log=True), "0.002 .. 0.01 (log)"),
+        (Float(-0.5, 0.123456), "-0.5 .. 0.1235"),
+        (Int(20, 200, step=20), "20 .. 200 (step 20)"),
+        (Int(1, 100, log=True), "1 .. 100 (log)"),
+        (Int(1, 100), "1 .. 100"),
+        (Categorical(("relu", "tanh")), "{relu, tanh}"),
+        (Categorical((True, 2, 0.5)), "{True, 2, 0.5}"),
+    ],
+)
+def test_described(parameter: Parameter, text: str) -> None:
+    assert describe(parameter) == text

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpsearch.errors import BadStudyFile
+from hpsearch.search.template import write_study
+from hpsearch.space import Categorical, Float, Int
+from hpsearch.study_file import check_name, differences, find, parse, read
+
+SPACE = {"lr": {"low": 1e-3, "high": 1.0, "log": True}}
+
+
+def plain(**sections: Any) -> dict[str, Any]:
+    return {"name": "mine", "space": SPACE, **sections}
+
+
+def one_line(call: Any, *arguments: Any, **options: Any) -> str:
+    """The message with which something is refused."""
+    with pytest.raises(BadStudyFile) as caught:
+        call(*arguments, **options)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 500
+    assert caught.value.exit_code == 2
+    return message
+
+
+def test_the_default_is_the_books_experiment(tmp_path: Path) -> None:
+    study = find(None, folder=tmp_path)
+    assert study.to_dict() == {
+        "name": "mnist",
+        "data": {
+            "name": "mnist-10k",
+            "path": None,
+            "label": None,
+            "train": 400,
+            "validation": 100,
+            "test": 1000,
+            "seed": 0,
+            "stratify": False,
+        },
+        "network": {
+            "hidden": [100] * 6,
+            "hidden_layers": None,
+            "hidden_units": None,
+            "activation": "relu",
+            "initializer": "he",
+        },
+        "training": {"optimizer": "sgd", "lr": 0.01, "weight_decay": 0.0, "batch_size": 100, "epochs": 50},
+        "space": {
+            "lr": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+            "weight_decay": {"type": "float", "low": 1e-8, "high": 1e-4, "log": True},
+        },
+        "trials": {"count": 100, "seed": 0},
+        "objective": {"metric": "validation_accuracy", "at": "last"},
+    }
+    assert study.objective.direction == "maximize"
+
+
+sizes = st.integers(1, 10**6) | st.floats(0.01, 0.99)
+files = st.fixed_dictionaries(
+    {
+        "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True),
+        "space": st.fixed_dictionaries(
+            {"lr": st.sampled_from([SPACE["lr"], {"low": 0.1, "high": 1}, {"choices": [0.1, 1.0]}])},
+            optional={
+                "batch_size": st.sampled_from([{"low": 1, "high": 9, "step": 2}, {"choices": [10, 20]}]),
+                "activation": st.just({"choices": ["relu", "tanh"]}),
+                "weight_decay": st.just({"low": 0, "high": 0.5, "limit": [0, 1]}),
+            },
+        ),
+    },
+    optional={
+        "data": st.fixed_dictionaries(
+            {},
+            optional={
+                "name": st.text(),
+                "train": sizes,
+                "validation": sizes,
+                "test": sizes | st.just(0),
+                "seed": st.integers(0, 2**70),
+                "stratify": st.booleans(),
+            },
+        ),
+        "network": st.sampled_from(
+            [
+                {},
+                {"hidden": "100x6"},
+                {"hidden": [5]},
+                {"hidden": []},
+                {"hidden_layers": 0, "hidden_units": 7, "activation": "tanh"},
+            ]
+        ),
+        "training": st.fixed_dictionaries(
+            {}, optional={"lr": st.floats(1e-9, 10), "weight_decay": st.integers(0, 3), "epochs": st.integers(1, 99)}
+        ),
+        "trials": st.fixed_dictionaries({}, optional={"count": st.integers(1), "seed": st.integers(0, 2**63 - 1)}),
+        "objective": st.sampled_from([{}, {"at": "best"}, {"metric": "validation_loss"}]),
+    },
+)
+
+
+@given(drawn=files)
+def test_what_is_resolved_reads_as_the_same_file(drawn: dict[str, Any]) -> None:
+    study = parse(drawn, source="drawn")
+    resolved = study.to_dict()
+    again = parse(resolved, source="resolved")
+    assert again == study
+    assert again.to_dict() == resolved
+    assert repr(again.parameters) == repr(study.parameters)
+    assert list(differences(resolved, again.to_dict())) == []
+    for section, keys in drawn.items():  # and nothing that was given is lost
+        if section not in ("name", "space", "network"):
+            assert resolved[section] | keys == resolved[section]
+
+
+def test_types_come_from_the_hyperparameter() -> None:
+    study = parse(
+        plain(
+            space={
+                "lr": {"low": 1, "high": 2},
+                "batch_size": {"low": 1, "high": 2},
+                "hidden": {"choices": ["50", "100x2"]},
+            }
+        ),
+        source="a test",
+    )
+    assert list(study.parameters) == ["lr", "batch_size", "hidden"]
+    assert [type(parameter) for parameter in study.parameters.values()] == [Float, Int, Categorical]
+    assert parse(plain(network={"hidden": "64x2-10"}), source="a test").network.hidden == (64, 64, 10)
+    assert parse(plain(objective={"metric": "validation_loss"}), source="").objective.direction == "minimize"
+
+
+@pytest.mark.parametrize(
+    ("sections", "says"),
+    [
+        ({"netwrok": {}}, "'netwrok' is not a key of the file; did you mean 'network'?"),
+        ({"data": {"trian": 4}}, "'trian' is not a key of [data]; did you mean 'train'?"),
+        ({"network": {"hiden": [4]}}, "'hiden' is not a key of [network]; did you mean 'hidden'?"),
+        ({"training": {"epoch": 4}}, "'epoch' is not a key of [training]; did you mean 'epochs'?"),
+        ({"training": {"learning_rate": 4}}, "'learning_rate' is not a key of [training]; did you mean 'lr'?"),
+        ({"trials": {"number": 4}}, "'number' is not a key of [trials]; known: count, seed"),
+        ({"objective": {"metrik": "x"}}, "'metrik' is not a key of [objective]; did you mean 'metric'?"),
+        ({"space": {"learningrate": {}}}, "[space] 'learningrate' is not a hyperparameter"),
+        ({"space": {"wd": {}}}, "'wd' is not a hyperparameter; did you mean 'weight_decay'?"),
+        ({"space": {"lr": {"low": 1.0, "hihg": 2.0}}}, "[space] lr: 'hihg' is not a key"),
+        ({"space": {"lr": {"low": 1.0, "high": 0.5}}}, "[space] lr: low = 1.0 is not below high = 0.5"),
+        ({"space": {"lr": 0.1}}, "[space] lr = 0.1; write { low = ..., high = ..., log = true }"),
+        ({"space": {"lr": {"low": -1.0, "high": 0.5}}}, "[space] lr: -1.0 lies below 0"),
+        ({"space": {"lr": {"low": 1.0, "high": 2.0, "limit": [-1.0, 9.0]}}}, "-1.0 lies below 0"),
+        ({"space": {"lr": {"choices": ["a", "b"]}}}, "[space] lr: choice 'a' is not a number"),
+        ({"space": {"batch_size": {"low": 0, "high": 5}}}, "[space] batch_size: 0 lies below 1"),
+        ({"space": {"batch_size": {"choices": [10, 2.5]}}}, "2.5 is not a whole number"),
+        ({"space": {"batch_size": {"type": "float", "low": 1, "high": 5}}}, "leave type out or make it 'int'"),
+        ({"space": {"activation": {"low": 1, "high": 5}}}, "[space] activation: a range of numbers"),
+        ({"space": {"activation": {"choices": [1, 2]}}}, "choice 1 is not a string"),
+        ({"space": {"hidden": {"choices": ["50", "a"]}}}, "[space] hidden: 'a' is not a list of layer sizes"),
+        ({"space": {}}, "[space] is empty"),
+        ({"space": 3}, "space: input should be a valid dictionary"),
+        ({"data": 3}, "data: input should be a valid dictionary"),
+        ({"data": {"train": 0}}, "data.train: give a count (1 or more) or a fraction (between 0 and 1) (given: 0)"),
+        ({"data": {"train": 1.0}}, "data.train: give a count"),
+        ({"data": {"validation": True}}, "data.validation: give a count"),
+        ({"data": {"test": -1}}, "data.test"),
+        ({"data": {"test": False}}, "data.test"),
+        ({"data": {"seed": -1}}, "data.seed"),
+        ({"data": {"seed": True}}, "data.seed"),
+        ({"data": {"stratify": "no"}}, "data.stratify"),
+        ({"data": {"name": "a", "path": "b"}}, "data: both name and path are given; give one"),
+        ({"network": {"hidden": "axb"}}, "network.hidden: 'axb' is not a list of layer sizes"),
+        ({"network": {"hidden": [100, 0]}}, "network.hidden"),
+        ({"network": {"hidden": [100.0]}}, "network.hidden"),
+        ({"network": {"hidden": [5], "hidden_units": 5}}, "the hidden layers are given twice"),
+        ({"network": {"hidden_units": 5}}, "hidden_layers is missing"),
+        ({"network": {"hidden": [5]}, "space": {"hidden_units": {"low": 1, "high": 5}}}, "given twice"),
+        ({"space": {"hidden_units": {"low": 1, "high": 5}}}, "hidden_layers is missing"),
+        ({"training": {"lr": 0}}, "training.lr: input should be greater than 0 (given: 0)"),
+        ({"training": {"lr": "0.1"}}, "training.lr: input should be a valid number"),
+        ({"training": {"lr": float("nan")}}, "training.lr"),
+        ({"training": {"weight_decay": float("inf")}}, "training.weight_decay"),
+        ({"training": {"epochs": 0}}, "training.epochs: input should be greater than or equal to 1"),
+        ({"training": {"epochs": 2.0}}, "training.epochs"),
+        ({"training": {"optimizer": 3}}, "training.optimizer"),
+        ({"trials": {"count": 0}}, "trials.count"),
+        ({"trials": {"seed": True}}, "trials.seed"),
+        ({"trials": {"seed": 2**63}}, "trials.seed"),
+        ({"objective": {"metric": "accuracy"}}, "objective.metric"),
+        ({"objective": {"at": "x" * 900}}, "objective.at"),
+        ({"name": 3}, "name: input should be a valid string"),
+    ],
+)
+def test_refused(sections: dict[str, Any], says: str) -> None:
+    message = one_line(parse, plain(**sections), source="studies/mine.toml")
+    assert says in message
+    assert message.startswith("studies/mine.toml: ")
+
+
+def test_missing() -> None:
+    assert "name is missing" in one_line(parse, {"space": SPACE}, source="f")
+    assert "space is missing" in one_line(parse, {"name": "a"}, source="f")
+    assert "name is missing; space is missing" in one_line(parse, {}, source="f")
+
+
+BAD_NAMES = [
+    "",
+    "a\nb",
+    "a\n",
+    "x" * 600,
+    "x" * 65,
+    "a/b",
+    "../a",
+    ".hidden",
+    "..",
+    "-a",
+    "a b",
+    "größe",
+    "a\0b",
+    "a:b",
+]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_names_that_are_none(name: str, tmp_path: Path) -> None:
+    for message in (
+        one_line(check_name, name),
+        one_line(parse, plain(name=name), source="f"),
+        one_line(write_study, name, folder=tmp_path),
+    ):
+        assert f"({len(name)} characters) is not a name for a search" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a", "0", "x" * 64, "a.b_c-D", "a..b"])
+def test_names(name: str) -> None:
+    assert check_name(name) == name
+
+
+def test_reading(tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    assert f"cannot read the study file {file}: No such file" in one_line(read, file)
+    assert f"cannot read the study file {tmp_path}: Is a directory" in one_line(read, tmp_path)
+    file.write_bytes(b'name = "\xff\xfe"\n')
+    assert one_line(read, file) == f"{file} is not a text file in UTF-8"
+    file.write_text('name = "a"\n[space\nlr = 3\n')
+    message = one_line(read, file)
+    assert message.startswith(f"{file} is not valid TOML: ")
+    assert re.search(r"at line 2, column \d+", message)
+    file.write_text('name = "a"\nname = "b"\n')
+    assert "is not valid TOML" in one_line(read, file)
+    file.write_text("")
+    assert f"{file}: name is missing" in one_line(read, file)
+    file.write_text('name = "a"\n[space]\nlr = { low = 0.1, high = 1979-05-27 }\n')
+    assert "is not a finite number" in one_line(read, file)
+
+
+def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    text = 'name = "{}"\n[space]\nlr = {{ low = 0.1, high = 1.0 }}\n'
+    (folder / "mine.toml").write_text(text.format("by-name"))
+    (tmp_path / "other.toml").write_text(text.format("by-path"))
+    monkeypatch.chdir(tmp_path)
+    assert find("mine", folder=folder).name == "by-name"
+    assert find("mine").name == "by-name"  # studies/ is where names are looked up
+    assert find("other.toml", folder=folder).name == find("./other.toml").name == "by-path"
+    assert find("mnist", folder=folder) == find(None, folder=tmp_path / "no folder")
+    message = one_line(find, "mnie", folder=folder)
+    assert f"no study file {folder / 'mnie.toml'}; did you mean 'mine'? known: mine, mnist" in message
+    assert "`hpsearch init mnie`" in message
+    assert "No such file" in one_line(find, "no.toml")
+    assert "Is a directory" in one_line(find, "studies/")
+    assert "is not a name" in one_line(find, "")
+    (folder / "mnist.toml").write_text(text.format("my-own"))  # before the shipped one
+    assert find(None, folder=folder).name == "my-own"
+    (folder / "bad.toml").write_text("?")
+    assert str(folder / "bad.toml") in one_line(find, "bad", folder=folder)
+
+
+def test_differences() -> None:
+    old = parse(plain(), source="").to_dict()
+    changed = plain(
+        trials={"count": 7, "seed": 1}, training={"epochs": 10}, space={"batch_size": {"low": 1, "high": 2}}
+    )
+    new = parse(changed, source="").to_dict()
+    assert set(differences(old, new)) == {
+        "trials.seed: 0 -> 1",
+        "training.epochs: 50 -> 10",
+        f"space.lr: {old['space']['lr']!r} -> None",
+        f"space.batch_size: None -> {new['space']['batch_size']!r}",
+    }
+    assert list(differences(old, parse(plain(trials={"count": 7}), source="").to_dict())) == []
+    assert list(differences(old, {**old, "name": "other"})) == ["name: 'mine' -> 'other'"]
+    assert list(differences({key: old[key] for key in ("name",)}, {"name": "mine", "data": {}})) == ["data: None -> {}"]

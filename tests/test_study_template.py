@@ -1,0 +1,66 @@
+"""The study file that `hpsearch init` writes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpsearch.errors import BadStudyFile
+from hpsearch.hyperparameters import HYPERPARAMETERS
+from hpsearch.search.template import write_study
+from hpsearch.study_file import StudyFile, read
+
+
+def one_line(call: Any, *arguments: Any, **options: Any) -> str:
+    """The message with which something is refused."""
+    with pytest.raises(BadStudyFile) as caught:
+        call(*arguments, **options)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 500
+    assert caught.value.exit_code == 2
+    return message
+
+
+def test_the_template_is_a_study_file(tmp_path: Path) -> None:
+    folder = tmp_path / "studies"
+    path = write_study("mine", folder=folder)
+    assert path == folder / "mine.toml"
+    study = read(path)
+    assert isinstance(study, StudyFile)
+    assert study.name == "mine"
+    # What it shows commented out works too.
+    text = path.read_text().replace('name = "mnist-10k"', "#").replace("hidden = [100, 100]", "#")
+    text = re.sub(r"^# (?=(path|label|hidden_layers|hidden_units|lr|weight_decay|batch_size) = )", "", text, flags=re.M)
+    path.write_text(text)
+    assert set(read(path).parameters) <= set(HYPERPARAMETERS)
+    assert read(path).network.hidden_units == 100
+
+
+def test_init_overwrites_only_when_told_and_then_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_study("mine", folder=tmp_path)
+    path.write_text("my own work")
+    assert one_line(write_study, "mine", folder=tmp_path) == f"{path} is there already; --force overwrites it"
+    assert path.read_text() == "my own work"
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        message = one_line(write_study, "mine", folder=tmp_path, force=True)
+    assert message == f"cannot write {path}: No space left on device"
+    assert path.read_text() == "my own work"
+    assert list(tmp_path.iterdir()) == [path]
+    assert write_study("mine", folder=tmp_path, force=True) == path
+    assert read(path).name == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_init_where_nothing_can_be_made(tmp_path: Path) -> None:
+    for force in (False, True):
+        assert "cannot write" in one_line(write_study, "mine", folder=tmp_path / "no" / "folder", force=force)
+    assert list(tmp_path.iterdir()) == []
