@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from hpsearch.records import Outcome, Report, Trial
+from hpsearch.records import Failed, Outcome, Report, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,6 +88,13 @@ class Executor(Protocol):
         """End the workers. With ``kill``, batches in flight are dropped at once."""
 
 
+def _finite(outcome: Outcome) -> Outcome:
+    # One NaN among a study's scores makes every later read of it raise in Optuna.
+    if isinstance(outcome, Failed) or math.isfinite(outcome.score):
+        return outcome
+    return Failed(outcome.number, f"the score is {outcome.score}", outcome.intermediate, outcome.attributes)
+
+
 def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost | None]:
     """Evaluate a batch: its progress at most every `FLUSH_S`, then `Done`, or `Lost` with the error's text.
 
@@ -98,7 +106,7 @@ def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost
     try:
         for items in objective.evaluate(batch.trials):
             reports += [item for item in items if isinstance(item, Report)]
-            outcomes += [item for item in items if not isinstance(item, Report)]
+            outcomes += [_finite(item) for item in items if not isinstance(item, Report)]
             if reports and time.monotonic() - flushed >= FLUSH_S:
                 yield Progress(tuple(reports))
                 reports = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from batches import batch, drain
 from stub_objectives import STEPS, Stub, value
 
 from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
-from hpsearch.records import Completed
+from hpsearch.executors.base import drive
+from hpsearch.records import Completed, Failed
 
 
 def test_every_batch_comes_back_once_with_one_outcome_a_trial(executor: Executor, tmp_path: Path) -> None:
@@ -48,6 +50,13 @@ def test_points_come_before_the_outcome_and_never_twice(executor: Executor, tmp_
     assert [o.intermediate for o in done.outcomes] == [tuple(value(n, s) for s in range(1, STEPS + 1)) for n in (1, 2)]
 
 
+def test_each_flush_has_the_points_since_the_last_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("hpsearch.executors.base.FLUSH_S", 0.0)
+    *events, _ = [event for event in drive(Stub(tmp_path), batch(0, 1, 2)) if event is not None]
+    points = [[(r.number, r.step) for r in event.reports] for event in events if isinstance(event, Progress)]
+    assert points == [[(1, step), (2, step)] for step in range(1, STEPS + 1)]
+
+
 def test_what_an_objective_raises_is_the_reason_on_one_line(executor: Executor, tmp_path: Path) -> None:
     executor.load(Stub(tmp_path, raises={5}))
     bad, good = batch(0, 4, 5), batch(1, 6)
@@ -70,6 +79,17 @@ def test_trials_without_exactly_one_outcome_are_lost(
     assert isinstance(lost, Lost)
     assert lost.batch == asked
     assert says in lost.reason
+
+
+@pytest.mark.parametrize("bonus", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_a_failure(executor: Executor, tmp_path: Path, bonus: float) -> None:
+    executor.load(Stub(tmp_path, bonus=bonus))
+    (done,) = drain(executor, [batch(0, 5)])
+    assert isinstance(done, Done)
+    (failed,) = done.outcomes
+    assert isinstance(failed, Failed)
+    assert (failed.number, failed.reason) == (5, f"the score is {bonus}")
+    assert len(failed.intermediate) == STEPS
 
 
 def test_free_counts_what_may_be_submitted(executor: Executor, tmp_path: Path) -> None:

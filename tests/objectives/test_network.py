@@ -14,6 +14,7 @@ import tiny
 
 from hpsearch import data
 from hpsearch.errors import BadInput
+from hpsearch.nn import SGD, Network, Purpose, lane_rng, train
 from hpsearch.objectives import NetworkObjective
 from hpsearch.records import CURVES, SECONDS, VALIDATION_LOSS, Completed, Failed, Trial
 
@@ -59,6 +60,17 @@ def test_seed_and_number_make_the_trial() -> None:
     (other_seed,) = lasting(tiny.objective(seed=6), trials(0.1)).values()
     (other_number,) = lasting(tiny.objective(seed=5), trials(0.1, first=1)).values()
     assert one[4] != other_seed[4] != other_number[4] != one[4]
+
+
+def test_weights_and_order_of_samples_come_from_seed_and_number() -> None:
+    objective = tiny.objective(seed=5)
+    outcomes, _ = tiny.evaluated(objective, trials(*RATES, first=3))
+    for number, rate in enumerate(RATES, start=3):
+        network = Network((784, 8, 10), rngs=[lane_rng(5, number, Purpose.WEIGHTS)])
+        order = [lane_rng(5, number, Purpose.ORDER)]
+        epochs = list(train(network, SGD([rate], [1e-6]), objective.data, batch_size=20, epochs=3, rngs=order))
+        assert outcomes[number].intermediate == tuple(epoch.validation_accuracy[0] for epoch in epochs)
+        assert outcomes[number].attributes[CURVES]["train_loss"] == [epoch.train_loss[0] for epoch in epochs]
 
 
 @pytest.mark.parametrize(("rate", "late"), [(1e30, False), (1e12, True)])

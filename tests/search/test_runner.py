@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -85,6 +87,14 @@ def test_stopping_gives_back_what_had_begun(store: Store, stage: Stage, tmp_path
     rest = run(store, stage, Stub(tmp_path), until=12)
     assert (rest.recorded, rest.stopped) == (8, False)
     assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(12))
+
+
+def test_asked_to_stop_when_all_is_done_is_no_stop(store: Store, stage: Stage, tmp_path: Path) -> None:
+    def complete() -> bool:
+        return store.counts(stage).complete == 4
+
+    summary = run(store, stage, Stub(tmp_path), until=4, stopping=complete)
+    assert (summary.stopped, summary.given_back, summary.recorded) == (False, 0, 4)
 
 
 def test_the_guilty_trial_of_a_batch_fails_alone(store: Store, stage: Stage, tmp_path: Path) -> None:
@@ -172,27 +182,33 @@ def test_two_runners_share_a_stage(store: Store, stage: Stage, tmp_path: Path) -
     assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(30))
 
 
-@pytest.mark.parametrize("finish", [False, True])
-def test_a_runner_waits_for_another_one_s_trials(store: Store, stage: Stage, tmp_path: Path, finish: bool) -> None:
-    other = Owner.current()
+@pytest.mark.parametrize("how", ["finishes", "releases", "dies"])
+def test_a_runner_waits_for_another_one_s_trials(store: Store, stage: Stage, tmp_path: Path, how: str) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    other = replace(Owner.current(), pid=process.pid, started="")
     theirs = store.claim(stage, until=5, most=2, owner=other).trials
     waited: list[Tick] = []
 
     def other_ends(tick: Tick) -> None:
         if tick.waiting_for_others and not waited:
             waited.append(tick)
-            if finish:
+            if how == "finishes":
                 ids = {trial.number: trial.trial_id for trial in theirs}
                 store.record(stage, [Completed(n, 77.0) for n in ids], ids, owner=other)
-            else:
+            elif how == "releases":
                 store.release(stage, owner=other)
+            else:
+                process.kill()
+                process.wait()
 
-    summary = run(store, stage, Stub(tmp_path), until=5, on_tick=other_ends)
+    with process:
+        summary = run(store, stage, Stub(tmp_path), until=5, on_tick=other_ends)
+        process.kill()
     (tick,) = waited
     assert tick.counts == Counts(complete=3, running=2)
-    assert summary == replace(summary, counts=Counts(complete=5), recorded=3 if finish else 5, released=0)
+    assert summary == replace(summary, counts=Counts(complete=5), recorded=3 if how == "finishes" else 5)
     scores = store.trials(stage).set_index("number")["score"].to_dict()
-    assert scores == {n: 77.0 if finish and n < 2 else value(n, STEPS) for n in range(5)}
+    assert scores == {n: 77.0 if how == "finishes" and n < 2 else value(n, STEPS) for n in range(5)}
 
 
 def test_a_dead_runner_s_trials_run_again_under_their_numbers(

@@ -62,7 +62,7 @@ def serving(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
     threads: list[threading.Thread] = []
 
     def remember(*arguments: Any, **options: Any) -> WSGIServer:
-        server = make_server(*arguments, **options)
+        server: WSGIServer = make_server(*arguments, **options)
         # It looks less often by itself whether it is to end.
         monkeypatch.setattr(server, "serve_forever", partial(server.serve_forever, 0.01))
         servers.append(server)

@@ -9,6 +9,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import optuna
@@ -18,6 +19,7 @@ from hpsearch.errors import BadStorage, HpsearchError, MissingExtra
 from hpsearch.records import Stage
 from hpsearch.store import NewStage, Owner, Store, open_store
 from hpsearch.store.bulk import BulkStore
+from hpsearch.store.database import folder_lock
 from hpsearch.store.fallback import FallbackStore
 
 Opener = Callable[..., Store]
@@ -165,6 +167,23 @@ def test_a_failed_creation_leaves_nothing_behind(strange: Path, monkeypatch: pyt
     for name in ("new.db", "empty.db"):
         assert "is full" in refused(strange / name, create=True)
     assert contents(strange) == before
+
+
+def test_a_database_that_another_process_makes_first_is_kept(
+    file: Path, open_kind: Opener, new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that appears, with a stage in it, after a look found none and before this process has the lock."""
+    open_kind(file).create_stage(new_stage)
+    new = file.with_name("new.db")
+
+    def second(path: Path) -> AbstractContextManager[None]:
+        execute(file, f"VACUUM INTO '{path}'")
+        return folder_lock(path)
+
+    monkeypatch.setattr("hpsearch.store.opening.folder_lock", second)
+    store = open_store(str(new), create=True)
+    assert [stage.seed for stage in store.stages()] == [new_stage.seed]
+    store.close()
 
 
 def test_a_database_that_holds_nothing_yet(strange: Path) -> None:
