@@ -156,6 +156,14 @@ def from_scale(parameter: Float | Int, position: float) -> float:
     return float(10.0**position) if parameter.log else position
 
 
+def contains(parameter: Parameter, value: object) -> bool:
+    """Whether a value is one that the parameter may have."""
+    if isinstance(parameter, Categorical):
+        return value in parameter.choices
+    # NaN is outside: every comparison with it is false.
+    return isinstance(value, int | float) and parameter.low <= value <= parameter.high
+
+
 def parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
     """A parameter as plain data, as it stands in a study file and in a stage's attributes."""
     match parameter:

@@ -7,10 +7,7 @@ hyperparameter that stands in ``[space]`` is drawn; otherwise its value in ``[ne
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -34,8 +31,6 @@ from hpsearch.space import (
     space_to_dict,
 )
 
-DEFAULT_STUDY = "mnist"
-STUDIES_FOLDER = Path("studies")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -274,63 +269,6 @@ def _explain(details: ErrorDetails) -> str:
     message = message[0].lower() + message[1:]
     given = repr(details["input"])
     return f"{where}: {message} (given: {given if len(given) <= 60 else given[:57] + '...'})"
-
-
-def read(path: Path) -> StudyFile:
-    """Read and check a study file.
-
-    Raises:
-        BadStudyFile: It is missing, not TOML, or does not make sense.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadStudyFile(f"cannot read the study file {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadStudyFile(f"{path} is not a text file in UTF-8") from error
-    return _from_text(text, source=str(path))
-
-
-def _from_text(text: str, *, source: str) -> StudyFile:
-    try:
-        plain = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadStudyFile(f"{source} is not valid TOML: {' '.join(str(error).split())}") from error
-    return parse(plain, source=source)
-
-
-def shipped_text(name: str = DEFAULT_STUDY) -> str | None:
-    """The text of a study file that ships in the package, or None where there is no such file."""
-    shipped = resources.files("hpsearch") / "studies" / f"{name}.toml"
-    if shipped.is_file():
-        return shipped.read_text(encoding="utf-8")
-    # A checkout installed in place keeps its study files beside the package.
-    beside = Path(__file__).resolve().parent.parent / "studies" / f"{name}.toml"
-    return beside.read_text(encoding="utf-8") if beside.is_file() else None
-
-
-def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
-    """The study file that a person means: a path, or a name in ``studies/`` or among the shipped ones.
-
-    Args:
-        study: ``studies/mine.toml``, ``mine``, or None for the default, ``mnist``.
-        folder: Where names are looked up first.
-
-    Raises:
-        BadStudyFile: There is no such file, or it does not make sense.
-    """
-    wanted = DEFAULT_STUDY if study is None else study
-    if wanted.endswith(".toml") or "/" in wanted:
-        return read(Path(wanted))
-    check_name(wanted)
-    local = folder / f"{wanted}.toml"
-    if local.is_file():
-        return read(local)
-    text = shipped_text(wanted)
-    if text is None:
-        known = {path.stem for path in folder.glob("*.toml")} | {DEFAULT_STUDY}
-        raise BadStudyFile(f"no study file {local}{nearest(wanted, known)}; `hpsearch init {wanted}` writes one")
-    return _from_text(text, source=f"the shipped {wanted}.toml")
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

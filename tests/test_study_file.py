@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hpsearch.errors import BadStudyFile
 from hpsearch.search.template import write_study
 from hpsearch.space import Categorical, Float, Int
-from hpsearch.study_file import check_name, differences, find, parse, read
+from hpsearch.study_file import check_name, differences, parse
+from hpsearch.study_lookup import find, read
 
 SPACE = {"lr": {"low": 1e-3, "high": 1.0, "log": True}}
 

@@ -11,7 +11,8 @@ import pytest
 from hpsearch.errors import BadStudyFile
 from hpsearch.hyperparameters import HYPERPARAMETERS
 from hpsearch.search.template import write_study
-from hpsearch.study_file import StudyFile, read
+from hpsearch.study_file import StudyFile
+from hpsearch.study_lookup import read
 
 
 def one_line(call: Any, *arguments: Any, **options: Any) -> str:

@@ -34,7 +34,7 @@ def check(
     from hpsearch.search.estimate import estimate
     from hpsearch.search.setup import cores, load_split
     from hpsearch.space import describe
-    from hpsearch.study_file import find
+    from hpsearch.study_lookup import find
 
     file = find(study)
     split = load_split(file, data_dir=data_dir)

@@ -11,6 +11,7 @@ from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch, neare
 from hpsearch.hyperparameters import HYPERPARAMETERS
 from hpsearch.sampling import stage_seed
 from hpsearch.search.narrowing import Narrowing, Scored, narrow, narrowing_to_dict
+from hpsearch.space import Space, contains
 from hpsearch.store import NewStage, Store
 
 if TYPE_CHECKING:
@@ -126,10 +127,14 @@ def check_fingerprint(stage: Stage, fingerprint: str) -> None:
         )
 
 
-def scored_trials(frame: pd.DataFrame) -> list[Scored]:
+def scored_trials(space: Space, frame: pd.DataFrame) -> list[Scored]:
     """Completed trials as narrowing takes them.
 
+    A trial that somebody ran in the stage's study by other means may have values outside the ranges, or a score
+    that is not finite. It says nothing about the stage's draws and is left out.
+
     Args:
+        space: The stage's ranges.
         frame: Rows of `hpsearch.store.Store.trials`.
     """
     names = [column.removeprefix("param:") for column in frame.columns if column.startswith("param:")]
@@ -139,7 +144,7 @@ def scored_trials(frame: pd.DataFrame) -> list[Scored]:
         frame["validation_loss"],
         *(frame[f"param:{n}"] for n in names),
     ]
-    return [
+    found = [
         Scored(
             number=int(number),
             score=float(score),
@@ -147,6 +152,12 @@ def scored_trials(frame: pd.DataFrame) -> list[Scored]:
             params=dict(zip(names, params, strict=True)),
         )
         for number, score, loss, *params in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+    return [
+        trial
+        for trial in found
+        if math.isfinite(trial.score)
+        and all(contains(parameter, trial.params.get(name)) for name, parameter in space.items())
     ]
 
 
@@ -214,11 +225,12 @@ def narrow_stage(
                     f"{next_number} from stage {parent.number}"
                 )
     frame = store.trials(parent, states=("COMPLETE",))
-    if not len(frame):
+    scored = scored_trials(parent.space, frame)
+    if not scored:
         raise NotEnoughTrials(f"{parent.name} has no finished trial yet; run `hpsearch start` first")
     narrowing = narrow(
         parent.space,
-        scored_trials(frame),
+        scored,
         top=top,
         quantile=quantile,
         direction=parent.direction,
@@ -230,7 +242,7 @@ def narrow_stage(
     stage = None
     if not dry_run:
         stage = _next_stage(store, stages[0], parent, next_number, narrowing, replace=replaced)
-    return Narrowed(parent, len(frame), narrowing, stage, replaced)
+    return Narrowed(parent, len(scored), narrowing, stage, replaced)
 
 
 def _next_stage(

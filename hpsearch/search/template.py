@@ -8,7 +8,8 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadStudyFile
-from hpsearch.study_file import STUDIES_FOLDER, check_name
+from hpsearch.study_file import check_name
+from hpsearch.study_lookup import STUDIES_FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,8 @@ def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False
     """
     path = folder / f"{check_name(name)}.toml"
     try:
+        if folder.exists() and not folder.is_dir():
+            raise BadStudyFile(f"cannot write {path}: {folder} is not a folder; move that file away")
         folder.mkdir(exist_ok=True)
         if force:
             _replace(path, _TEMPLATE.format(name=name))

@@ -16,7 +16,8 @@ from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.search.stage import Narrowed, begin, check_fingerprint, narrow_stage
 from hpsearch.store import Store, open_store
 from hpsearch.store.database import parse_url, sqlite_file
-from hpsearch.study_file import STUDIES_FOLDER, Data, StudyFile, differences, find, parse
+from hpsearch.study_file import Data, StudyFile, differences, parse
+from hpsearch.study_lookup import STUDIES_FOLDER, find
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,9 +109,7 @@ def test_names_and_paths(tmp_path: Path, refused: Callable[..., str]) -> None:
     refused(lambda: load("mnist", label="y"), "names a column")
 
 
-def test_folders_with_half_of_it(
-    tmp_path: Path, write_part: Callable[..., None], refused: Callable[..., str]
-) -> None:
+def test_folders_with_half_of_it(tmp_path: Path, write_part: Callable[..., None], refused: Callable[..., str]) -> None:
     write_part(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte.gz").rename(tmp_path / "aside")
     refused(lambda: load("mnist", data_dir=tmp_path), "is there without its labels (train-labels")

@@ -52,9 +52,7 @@ def test_npz(names: tuple[str, str], tmp_path: Path) -> None:
         ([True, False, True, False, True, True], [1, 0, 1, 0, 1, 1], ("False", "True")),
     ],
 )
-def test_labels_become_classes(
-    given: list[Any], codes: list[int], names: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_labels_become_classes(given: list[Any], codes: list[int], names: tuple[str, ...], tmp_path: Path) -> None:
     dataset = load(path=npz(tmp_path, x=X, y=np.array(given)))
     assert dataset.class_names == names
     assert dataset.labels.dtype == np.int64
@@ -98,9 +96,7 @@ def spoiled(index: tuple[int, int], value: float) -> Any:
         ({"x": X.astype(str), "y": Y}, ["features are numbers"]),
     ],
 )
-def test_bad_arrays(
-    arrays: dict[str, Any], fragments: list[str], tmp_path: Path, refused: Callable[..., str]
-) -> None:
+def test_bad_arrays(arrays: dict[str, Any], fragments: list[str], tmp_path: Path, refused: Callable[..., str]) -> None:
     path = npz(tmp_path, **arrays)
     refused(lambda: load(path=path), "some", *fragments)
 
@@ -182,9 +178,7 @@ def test_label_that_is_no_column(tmp_path: Path, refused: Callable[..., str]) ->
 
 def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "some.parquet"
-    frame = pd.DataFrame(
-        {"a": [1, 2, 3], "b": [0.5, 1.5, 2.5], "c": [True, False, True], "label": [7, 11, 7]}
-    )
+    frame = pd.DataFrame({"a": [1, 2, 3], "b": [0.5, 1.5, 2.5], "c": [True, False, True], "label": [7, 11, 7]})
     frame.to_parquet(path)
     dataset = load(path=path)
     assert dataset.x.tolist() == [[1, 0.5, 1], [2, 1.5, 0], [3, 2.5, 1]]

@@ -26,9 +26,7 @@ HEADER = struct.pack(">BBBBI", 0, 0, 0x08, 1, 3)
     ),
     zipped=st.booleans(),
 )
-def test_what_is_written_is_read(
-    array: npt.NDArray[Any], zipped: bool, idx_bytes: Writer, tmp_path: Path
-) -> None:
+def test_what_is_written_is_read(array: npt.NDArray[Any], zipped: bool, idx_bytes: Writer, tmp_path: Path) -> None:
     content = idx_bytes(array)
     path = tmp_path / "array-idx"  # no ending: gzip is told by the content
     path.write_bytes(gzip.compress(content) if zipped else content)

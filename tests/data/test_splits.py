@@ -37,9 +37,7 @@ seeds = st.integers(0, 2**63)
 
 
 @given(sizes=sizes, spare=st.integers(0, 30), seed=seeds, stratify=st.booleans())
-def test_disjoint_and_of_the_asked_sizes(
-    sizes: tuple[int, int, int], spare: int, seed: int, stratify: bool
-) -> None:
+def test_disjoint_and_of_the_asked_sizes(sizes: tuple[int, int, int], spare: int, seed: int, stratify: bool) -> None:
     if stratify:  # enough for both classes in each split
         sizes = (sizes[0] + 8, sizes[1] + 8, sizes[2] + 8)
     dataset = cyclic(sum(sizes) + spare, classes=2)
@@ -80,9 +78,7 @@ def test_stratified_splits_have_each_class_in_proportion(
 ) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
     dataset = dataset_of(labels)
-    sizes = [
-        max(int(fraction * len(labels)), low) for fraction, low in zip(fractions, (1, 1, 0), strict=True)
-    ]
+    sizes = [max(int(fraction * len(labels)), low) for fraction, low in zip(fractions, (1, 1, 0), strict=True)]
     assume(sum(sizes) <= len(labels))
     ask: dict[str, Any] = {"seed": seed, "stratify": True}
     ask |= dict(zip(("train", "validation", "test"), sizes, strict=True))

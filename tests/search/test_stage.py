@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import optuna
 import pytest
 import tiny
 
@@ -181,3 +183,19 @@ def test_the_best_trial_of_all_stages(store: Store) -> None:
     # Both stages' trial 0 have the same score and loss: the earlier stage's stands.
     assert found[0] == store.stages()[0]
     assert found[1]["number"].tolist() == [0]
+
+
+def test_trials_that_somebody_ran_otherwise_do_not_count_in_narrowing(store: Store) -> None:
+    stage = started(store)
+    finish(store, stage, 4)
+    study = optuna.load_study(study_name=stage.name, storage=store.url)
+    other = optuna.distributions.FloatDistribution(1e-3, 1e3, log=True)
+    decay = optuna.distributions.FloatDistribution(1e-9, 1.0, log=True)
+    for lr, score in ((500.0, 9.0), (0.5, math.inf)):  # out of the range; a score that is no number
+        params = {"lr": lr, "weight_decay": 1e-5}
+        distributions = {"lr": other, "weight_decay": decay}
+        study.add_trial(optuna.create_trial(params=params, distributions=distributions, value=score))
+    study.add_trial(optuna.create_trial(value=5.0))  # no parameters at all
+    narrowed = narrow_stage(store, store.stages(), top=2, dry_run=True)
+    assert narrowed.finished == 4
+    assert narrowed.narrowing.used == (0, 1)
