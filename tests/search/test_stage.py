@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 import tiny
+from optuna.distributions import BaseDistribution
 
 from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Stage
@@ -193,7 +194,7 @@ def test_trials_that_somebody_ran_otherwise_do_not_count_in_narrowing(store: Sto
     decay = optuna.distributions.FloatDistribution(1e-9, 1.0, log=True)
     for lr, score in ((500.0, 9.0), (0.5, math.inf)):  # out of the range; a score that is no number
         params = {"lr": lr, "weight_decay": 1e-5}
-        distributions = {"lr": other, "weight_decay": decay}
+        distributions: dict[str, BaseDistribution] = {"lr": other, "weight_decay": decay}
         study.add_trial(optuna.create_trial(params=params, distributions=distributions, value=score))
     study.add_trial(optuna.create_trial(value=5.0))  # no parameters at all
     narrowed = narrow_stage(store, store.stages(), top=2, dry_run=True)

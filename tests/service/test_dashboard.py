@@ -9,35 +9,16 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIServer, make_server
 
 import pytest
-import tiny
 from bounded import LIMIT_S
 
 from hpsearch.errors import BadInput
-from hpsearch.executors import InlineExecutor
-from hpsearch.search.runner import Runner
-from hpsearch.search.stage import begin, narrow_stage
 from hpsearch.service import dashboard
-from hpsearch.store import open_store
 
 pytest.importorskip("optuna_dashboard")
-
-TRIALS = 5
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A database with a finished stage 1 and an empty stage 2."""
-    store = open_store(str(tmp_path / "studies.db"), create=True, write=True)
-    stage, _ = begin(store, tiny.study(), fingerprint=tiny.split().fingerprint)
-    Runner(store, stage, tiny.objective(), InlineExecutor(), until=TRIALS).run()
-    narrow_stage(store, store.stages(), top=3)
-    store.close()
-    return store.url
 
 
 @dataclass(frozen=True)
@@ -120,7 +101,7 @@ def test_the_stages_and_their_trials_are_there(ask: Ask) -> None:
     ids = study_ids(ask)
     assert list(ids) == ["tiny/stage-01", "tiny/stage-02"]
     trials = ask(f"/api/studies/{ids['tiny/stage-01']}").json()["trials"]
-    assert [trial["number"] for trial in trials] == list(range(TRIALS))
+    assert [trial["number"] for trial in trials] == list(range(5))
     for trial in trials:
         assert {param["name"] for param in trial["params"]} == {"lr", "weight_decay"}
         points = trial["intermediate_values"]
