@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
+import textwrap
+
+STOPPED = "stopped at once; what was recorded stays, and the same command goes on"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,50 +20,62 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0, or 2 for bad input, 1 for a failure, 130 after Ctrl-C.
     """
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    try:
+        return _run([argument for argument in given if argument != "--debug"])
+    except KeyboardInterrupt:
+        return _complain(STOPPED, 130)
+    except BrokenPipeError:
+        # The reader of our output has left (`hpsearch trials | head`): nothing to say, and nobody to say it to.
+        _drop_output()
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        return _explain(error)
+
+
+def _run(arguments: list[str]) -> int:
+    # Inside the door's guard: importing takes long enough for a Ctrl-C.
     from hpsearch.executors import blas
 
     blas.pin()
     import typer
 
     from hpsearch.cli.app import app
+
+    command = typer.main.get_command(app)
+    code = command.main(args=arguments, prog_name="hpsearch", standalone_mode=False)
+    sys.stdout.flush()
+    # Typer makes exit code 130 of a KeyboardInterrupt and says nothing.
+    return _complain(STOPPED, 130) if code == 130 else code if isinstance(code, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    import typer
+
     from hpsearch.errors import HpsearchError
 
-    given = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in given
-    command = typer.main.get_command(app)
     # Click's own base class of usage errors, wherever this Typer keeps its Click.
-    usage_error = typer.BadParameter.__mro__[2]
-    try:
-        code = command.main(
-            args=[argument for argument in given if argument != "--debug"],
-            prog_name="hpsearch",
-            standalone_mode=False,
-        )
-        sys.stdout.flush()
-        return code if isinstance(code, int) else 0
-    except HpsearchError as error:
-        if debug:
-            raise
+    if isinstance(error, typer.BadParameter.__mro__[2]):
+        return _complain(_usage(error.format_message()), 2)  # type: ignore[attr-defined]
+    if isinstance(error, HpsearchError):
         return _complain(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        return _complain("stopped at once; what was recorded stays, and the same command goes on", 130)
-    except BrokenPipeError:
-        # The reader of our output has left (`hpsearch trials | head`): nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except MemoryError:
-        if debug:
-            raise
+    if isinstance(error, typer.Abort):
+        return _complain(STOPPED, 130)
+    if isinstance(error, MemoryError):
         return _complain("out of memory; try fewer --jobs or --lanes", 1)
-    except Exception as error:
-        if debug:
-            raise
-        if isinstance(error, usage_error):
-            return _complain(_usage(error.format_message()), 2)  # type: ignore[attr-defined]
-        return _complain(
-            f"unexpected {type(error).__name__}: {error} (this is a defect of hpsearch; --debug shows where)",
-            1,
-        )
+    if isinstance(error, OSError):
+        _drop_output()
+        return _complain(f"the system refused: {error}", 1)
+    what = f"{type(error).__name__}: {error}"
+    return _complain(f"unexpected {what} (this is a defect of hpsearch; --debug shows where)", 1)
+
+
+def _drop_output() -> None:
+    """Let what is still to be written go nowhere; flushing it at exit would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(message: str) -> str:
@@ -73,7 +89,11 @@ def _usage(message: str) -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"hpsearch: {' '.join(message.split())}", file=sys.stderr)
+    line = f"hpsearch: {' '.join(message.split())}"
+    if sys.stderr.isatty():  # one line, wrapped between words for people
+        line = textwrap.fill(line, shutil.get_terminal_size().columns, break_on_hyphens=False)
+    # A name that is not text, such as a file's in another encoding, must not stop its own error message.
+    print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
     return code
 
 

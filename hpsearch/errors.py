@@ -13,6 +13,7 @@
     |   `-- NotEnoughTrials       fewer finished trials than the command needs
     |-- MissingExtra              an optional dependency is not installed
     |-- StorageFailure            the database stopped working in the middle of a run
+    |-- EvaluationFailure         no trial can be evaluated on this machine
     |-- DownloadFailure           a download that did not arrive whole
     `-- Interrupted               exit code 130: Ctrl-C, after everything finished was recorded
 
@@ -75,6 +76,10 @@ class MissingExtra(HpsearchError):
 
 class StorageFailure(HpsearchError):
     """The database stopped working in the middle of a run."""
+
+
+class EvaluationFailure(HpsearchError):
+    """No trial can be evaluated on this machine: its workers die, or do not start."""
 
 
 class DownloadFailure(HpsearchError):

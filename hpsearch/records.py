@@ -43,6 +43,7 @@ class Stage:
         rule: How the ranges came about: the narrowing's options and evidence; empty for stage 1.
         trials_used: Numbers of the parent's trials that the narrowing used, best first.
         fingerprint: sha256 of the training and validation arrays, or empty before the first run.
+        sizes: How many examples are for ``train`` and for ``validation``.
         versions: Versions of hpsearch, NumPy and Optuna that made the stage.
     """
 
@@ -57,6 +58,7 @@ class Stage:
     rule: Mapping[str, Any] = field(default_factory=dict)
     trials_used: tuple[int, ...] = ()
     fingerprint: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property

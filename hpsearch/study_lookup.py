@@ -11,6 +11,7 @@ from hpsearch.study_file import StudyFile, check_name, parse
 
 DEFAULT_STUDY = "mnist"
 STUDIES_FOLDER = Path("studies")
+_DATA = (".npz", ".npy", ".csv", ".parquet", ".gz", "-ubyte")
 
 
 def read(path: Path) -> StudyFile:
@@ -20,7 +21,7 @@ def read(path: Path) -> StudyFile:
         BadStudyFile: It is missing, not TOML, or does not make sense.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise BadStudyFile(f"cannot read the study file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -33,6 +34,8 @@ def _from_text(text: str, *, source: str) -> StudyFile:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadStudyFile(f"{source} is not valid TOML: {' '.join(str(error).split())}") from error
+    except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
+        raise BadStudyFile(f"{source} is not TOML that can be read: {' '.join(str(error).split())}") from error
     return parse(plain, source=source)
 
 
@@ -57,14 +60,26 @@ def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
         BadStudyFile: There is no such file, or it does not make sense.
     """
     wanted = DEFAULT_STUDY if study is None else study
-    if wanted.endswith(".toml") or "/" in wanted:
+    is_path = "/" in wanted or wanted in (".", "..")
+    if wanted.endswith(_DATA) or (is_path and Path(wanted).is_dir()):
+        raise _no_study(wanted)
+    if is_path or wanted.endswith(".toml"):
         return read(Path(wanted))
     check_name(wanted)
     local = folder / f"{wanted}.toml"
     if local.is_file():
         return read(local)
     text = shipped_text(wanted)
+    if text is None and Path(wanted).is_dir():
+        raise _no_study(wanted)
     if text is None:
         known = {path.stem for path in folder.glob("*.toml")} | {DEFAULT_STUDY}
         raise BadStudyFile(f"no study file {local}{nearest(wanted, known)}; `hpsearch init {wanted}` writes one")
     return _from_text(text, source=f"the shipped {wanted}.toml")
+
+
+def _no_study(wanted: str) -> BadStudyFile:
+    return BadStudyFile(
+        f"{wanted} is no study file; to search on data of your own, write a study file (`hpsearch init NAME`) and "
+        "give the data as path = ... under [data]"
+    )

@@ -39,8 +39,11 @@ def test_nothing_slow_is_loaded_before_it_is_needed(statement: str, never: set[s
 def test_the_command_line_pins_blas_before_numpy_is_loaded() -> None:
     statement = (
         "from hpsearch.__main__ import main; main(['--version']); import numpy; "
-        "from hpsearch.executors.blas import is_pinned; assert is_pinned()"
+        "import os; assert os.environ['OPENBLAS_NUM_THREADS'] == '1'"
     )
     assert "numpy" in loaded(statement)
-    late = "import numpy; from hpsearch.executors import blas; blas.pin(); assert not blas.is_pinned()"
+    late = (
+        "import os; os.environ['OPENBLAS_NUM_THREADS'] = '7'; import numpy; from hpsearch.executors import blas; "
+        "blas.pin(); assert os.environ['OPENBLAS_NUM_THREADS'] == '7'"
+    )
     assert "numpy" in loaded(late)

@@ -275,7 +275,7 @@ def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"no study file {folder / 'mnie.toml'}; did you mean 'mine'? known: mine, mnist" in message
     assert "`hpsearch init mnie`" in message
     assert "No such file" in one_line(find, "no.toml")
-    assert "Is a directory" in one_line(find, "studies/")
+    assert "is no study file" in one_line(find, "studies/")
     assert "is not a name" in one_line(find, "")
     (folder / "mnist.toml").write_text(text.format("my-own"))  # before the shipped one
     assert find(None, folder=folder).name == "my-own"

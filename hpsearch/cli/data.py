@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from hpsearch.data import Dataset
 
-app = typer.Typer(help="List, download and look at data sets.", no_args_is_help=True)
+app = typer.Typer(help="List, download and look at data sets.")
+
+
+@app.callback(invoke_without_command=True)
+def data(context: typer.Context) -> None:
+    """List, download and look at data sets."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command("list")

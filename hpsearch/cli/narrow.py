@@ -35,12 +35,11 @@ def narrow(
     from hpsearch.search.stage import narrow_stage, stages_of
     from hpsearch.store import open_store
 
-    where = storage_url(storage)
-    store = open_store(where, write=not dry_run)
+    store = open_store(storage_url(storage), write=not dry_run)
     try:
         narrowed = narrow_stage(
             store,
-            stages_of(store, search, where=where),
+            stages_of(store, search),
             number=stage,
             top=5 if top is None and quantile is None else top,
             quantile=quantile,
@@ -58,10 +57,23 @@ def narrow(
             emit(_table(narrowed), output)
         case Format.table:
             show(narrowed)
+            _say_what_is_next(narrowed, storage)
+
+
+def _say_what_is_next(narrowed: Narrowed, storage: str | None) -> None:
+    from hpsearch.cli.output import command_line, say
+    from hpsearch.study_lookup import DEFAULT_STUDY
+
+    if narrowed.stage is None:
+        say("nothing was written (--dry-run)")
+        return
+    search = None if narrowed.stage.search == DEFAULT_STUDY else narrowed.stage.search
+    how = "replaced" if narrowed.replaced else "made"
+    say(f"{how} {narrowed.stage.name}; next: {command_line('start', search, storage)}")
 
 
 def show(narrowed: Narrowed) -> None:
-    """Print what a narrowing found: the ranges, the evidence in words, and what to do next."""
+    """Print what a narrowing found: the ranges, and the evidence in words."""
     from hpsearch.cli.output import emit, say
 
     used = ", ".join(str(number) for number in narrowed.narrowing.used)
@@ -76,11 +88,6 @@ def show(narrowed: Narrowed) -> None:
         for sentence in made.sentences():
             say(f"  {name}: {sentence}")
     say()
-    if narrowed.stage is None:
-        say("nothing was written (--dry-run)")
-    else:
-        how = "replaced" if narrowed.replaced else "made"
-        say(f"{how} {narrowed.stage.name}; next: hpsearch start")
 
 
 def _table(narrowed: Narrowed) -> pd.DataFrame:

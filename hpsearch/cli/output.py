@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,22 @@ def say(text: str = "") -> None:
     screen = console()
     # Wrapped between words for people; never for programs, which want the line whole.
     screen.print(text, markup=False, soft_wrap=not screen.is_terminal)
+
+
+def command_line(command: str, search: str | None, storage: str | None, *options: str) -> str:
+    """A command to type next, over the same search and database.
+
+    Args:
+        command: ``start``, ``narrow`` ...
+        search: The search's name, or None where the command means it without being told.
+        storage: The storage asked for, or None for the default.
+        options: Further words.
+    """
+    words = ["hpsearch", command, *([search] if search else []), *options]
+    if storage is not None and storage != os.environ.get("HPSEARCH_STORAGE"):
+        # A URL may hold a password, which does not belong on a screen.
+        words += ["--storage", "URL" if "://" in storage else storage]
+    return shlex.join(words)
 
 
 def note(text: str) -> None:
@@ -78,13 +96,15 @@ def _table(frame: pd.DataFrame) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    screen = console()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in frame.columns:
         number = frame[name].dtype.kind in "if"
-        table.add_column(escape(str(name)), justify="right" if number else "left", overflow="fold")
+        # In a narrow terminal a heading wraps between its words.
+        heading = str(name).replace("_", " ") if screen.is_terminal else str(name)
+        table.add_column(escape(heading), justify="right" if number else "left", overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(escape(_cell(value)) for value in row))
-    screen = console()
     if screen.is_terminal:
         screen.print(table)
         return

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hpsearch.cli.options import Format
-from hpsearch.cli.output import console, emit, emit_object, note, say
+from hpsearch.cli.output import command_line, console, emit, emit_object, note, say
 from hpsearch.records import Completed, Stage
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ _LINE_EVERY = 0.2
 class Display:
     """A `hpsearch.search.workflow.Listener` that prints: a bar in a terminal, a few plain lines elsewhere."""
 
-    def __init__(self, output: Format) -> None:
+    def __init__(self, output: Format, *, study: str | None = None, storage: str | None = None) -> None:
         self._output = output
+        self._study, self._storage = study, storage
         self._console = console(stderr=True)
         self._bar: Progress | None = None
         self._task: Any = None
@@ -47,6 +48,7 @@ class Display:
 
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
         """A stage begins, or goes on."""
+        self._stage = stage
         self._until = until
         self._maximize = stage.direction == "maximize"
         self._best_trial: int
@@ -126,7 +128,7 @@ class Display:
                 "failed": summary.counts.failed,
                 "run_now": summary.recorded,
                 "seconds": round(summary.seconds, 3),
-                "store_seconds": round(store.seconds, 3),
+                "store_seconds": round(summary.store_seconds, 3),
                 "best": None if best.empty else float(best["score"].iloc[0]),
             }
         )
@@ -150,8 +152,8 @@ class Display:
         error = standard_error(stage, score)
         say()
         emit(trials_table(stage, best).drop(columns=["seconds"]), Format.table)
-        say()
         if error is not None:
+            say()
             say(
                 f"best {metric_of(stage)} {score:.4g} +- {error:.2f} (one standard error): "
                 "trials closer than that are tied"
@@ -164,7 +166,6 @@ class Display:
         if self._output is Format.table:
             say()
             show(narrowed)
-            say()
 
     def done(self) -> None:
         """Everything asked for has run."""
@@ -175,4 +176,6 @@ class Display:
 
             emit(pd.DataFrame(self._finished), Format.csv)
         else:
-            say("next: hpsearch narrow --top 5    hpsearch dashboard")
+            search = None if self._study is None else self._stage.search
+            narrow = command_line("narrow", search, self._storage, "--top", "5")
+            say(f"next: {narrow}    {command_line('dashboard', None, self._storage)}")

@@ -26,13 +26,12 @@ class State(StrEnum):
 
 
 @contextmanager
-def _opened(storage: str | None) -> Iterator[tuple[Store, str]]:
+def _opened(storage: str | None) -> Iterator[Store]:
     from hpsearch.store import open_store
 
-    where = storage_url(storage)
-    store = open_store(where)
+    store = open_store(storage_url(storage))
     try:
-        yield store, where
+        yield store
     finally:
         store.close()
 
@@ -43,10 +42,10 @@ def status(search: Search = None, storage: Storage = None, output: FormatOption 
     from hpsearch.reports.tables import ranges_table, status_table
     from hpsearch.search.stage import stages_of
 
-    with _opened(storage) as (store, where):
-        stages = stages_of(store, search, where=where) if search else store.stages()
+    with _opened(storage) as store:
+        stages = stages_of(store, search) if search else store.stages()
         if not stages:
-            stages_of(store, search, where=where)
+            stages_of(store, search)
         rows = []
         for stage in stages:
             top = store.trials(stage, top=1)
@@ -60,7 +59,7 @@ def status(search: Search = None, storage: Storage = None, output: FormatOption 
 def trials(
     search: Search = None,
     stage: StageNumber = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Only the best ones, best first.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, max=10**9, help="Only the best ones, best first.")] = None,
     state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
     storage: Storage = None,
     output: FormatOption = Format.table,
@@ -73,8 +72,8 @@ def trials(
 
     if top is not None and state not in (None, State.complete):
         raise BadInput(f"--top with --state {state}: only complete trials have a score; leave one out")
-    with _opened(storage) as (store, where):
-        stages = stages_of(store, search, where=where)
+    with _opened(storage) as store:
+        stages = stages_of(store, search)
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
         states = None if state is None else (state.value.upper(),)
         frame = store.trials(chosen, states=states, top=top)
@@ -86,7 +85,7 @@ def trials(
 
 def best(
     search: Search = None,
-    stage: StageNumber = None,
+    stage: Annotated[int | None, typer.Option(help="Of this stage only. [default: all]", show_default=False)] = None,
     storage: Storage = None,
     output: FormatOption = Format.table,
 ) -> None:
@@ -96,11 +95,12 @@ def best(
     from hpsearch.reports.tables import metric_of, standard_error, trials_table
     from hpsearch.search.stage import best_of, pick, stages_of
 
-    with _opened(storage) as (store, where):
-        stages = stages_of(store, search, where=where)
+    with _opened(storage) as store:
+        stages = stages_of(store, search)
         found = best_of(store, stages if stage is None else [pick(stages, stage)])
         if found is None:
-            raise NotEnoughTrials(f"{stages[0].search} has no finished trial yet; run `hpsearch start` first")
+            what = stages[0].search if stage is None else pick(stages, stage).name
+            raise NotEnoughTrials(f"{what} has no trial with a score yet; run `hpsearch start` first")
     chosen, frame = found
     row = frame.iloc[0]
     score, error = float(row["score"]), standard_error(chosen, float(row["score"]))

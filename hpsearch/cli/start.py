@@ -22,7 +22,10 @@ def start(
         int | None,
         typer.Option(help="Run the whole workflow up to this many stages, narrowing in between."),
     ] = None,
-    top: Annotated[int, typer.Option(help="With --stages: best trials that narrowing uses.")] = 5,
+    top: Annotated[
+        int | None,
+        typer.Option(help="With --stages: best trials that narrowing uses. [default: 5]", show_default=False),
+    ] = None,
     expand: Annotated[
         bool, typer.Option("--expand", help="With --stages: widen where the score rises to an edge.")
     ] = False,
@@ -31,6 +34,7 @@ def start(
         typer.Option(help="Seed of a new search. [default: the study file's]", show_default=False),
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes. [default: one a core]", show_default=False)] = None,
+    engine: Annotated[str, typer.Option(help="pool: processes; inline: this process, to debug.")] = "pool",
     lanes: Annotated[
         int | None,
         typer.Option(help="Trials trained together. [default: what suits the network]", show_default=False),
@@ -53,10 +57,11 @@ def start(
         top=top,
         expand=expand,
         seed=seed,
+        engine=engine,
         jobs=jobs,
         lanes=lanes,
         data_dir=data_dir,
     )
-    with Display(output) as display:
+    with Display(output, study=study, storage=storage) as display:
         run(job, display)
         display.done()

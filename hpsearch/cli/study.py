@@ -32,10 +32,11 @@ def check(
     """Validate a study file and say what a stage of it would do and cost; nothing is stored."""
     from hpsearch.cli.output import say
     from hpsearch.search.estimate import estimate
-    from hpsearch.search.setup import cores, load_split
+    from hpsearch.search.setup import check_counts, cores, load_split
     from hpsearch.space import describe
     from hpsearch.study_lookup import find
 
+    check_counts(trials=trials, jobs=jobs)
     file = find(study)
     split = load_split(file, data_dir=data_dir)
     jobs = jobs or cores()

@@ -113,7 +113,7 @@ def load(
     if name is None:
         raise BadData(f"no data set is given; give a path, or a name: {', '.join(sorted(KNOWN))}")
     if name not in KNOWN:
-        raise BadData(f"no data set {name!r}{nearest(name, KNOWN)}; a file is given with path")
+        raise BadData(f"no data set {name!r}{nearest(name, KNOWN)}; a file of your own goes under path")
     if label is not None:
         raise BadData(f"label = {label!r} names a column of a file, and {name} has none; leave label out")
     match name:

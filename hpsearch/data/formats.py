@@ -225,7 +225,7 @@ def _label_column(path: Path, columns: list[str], label: str | None) -> str:
     if len(alike) == 1:
         return alike[0]
     shown = ", ".join(columns[:20]) + (f", ... ({len(columns)} in all)" if len(columns) > 20 else "")
-    how = "the column of the labels is said with label" if label is None else "give one of them"
+    how = "say which with label (--label)" if label is None else "give one of them"
     found = f"has {len(alike)} columns" if alike else "has no column"
     raise BadData(f"{path} {found} {wanted!r}; columns: {' '.join(shown.split())}; {how}")
 

@@ -21,20 +21,12 @@ VARIABLES = (
     "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-_pinned = False
 
 
 def pin() -> None:
     """Give this process one BLAS thread, whatever the environment says. Call it before NumPy is imported."""
-    global _pinned
     if "numpy" not in sys.modules:
         os.environ.update(dict.fromkeys(VARIABLES, "1"))
-        _pinned = True
-
-
-def is_pinned() -> bool:
-    """Whether `pin` came in time."""
-    return _pinned
 
 
 @contextlib.contextmanager

@@ -11,10 +11,11 @@ import contextlib
 import importlib
 import multiprocessing
 import signal
-import threading
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, final
 
+from hpsearch.errors import EvaluationFailure
 from hpsearch.executors.base import Batch, Evaluates, Event, Lost, Progress, drive
 from hpsearch.executors.blas import pinned_children
 
@@ -51,16 +52,14 @@ class _Worker:
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    # Ctrl-C goes to the whole process group. A worker that is born ignoring it stays silent, from its first
-    # instruction on, while the runner winds up.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C goes to the whole process group. A worker that is born with it blocked stays silent, from its first
+    # instruction on, while the runner winds up; the runner itself hears it a moment later.
+    resource_tracker.ensure_running()  # starting it would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(connection: Connection[Any, Any], preload: str | None) -> None:
@@ -86,13 +85,22 @@ class PoolExecutor:
     Args:
         jobs: How many processes.
         preload: A module that workers import while they wait for their objective.
+
+    Raises:
+        EvaluationFailure: The machine does not allow so many processes.
     """
 
     def __init__(self, jobs: int, *, preload: str | None = None) -> None:
         self.slots = jobs
         self._preload = preload
         self._objective: Evaluates | None = None
-        self._workers = [_Worker(preload) for _ in range(jobs)]
+        self._workers: list[_Worker] = []
+        try:
+            for _ in range(jobs):
+                self._workers.append(_Worker(preload))
+        except OSError as error:
+            self.close(kill=True)
+            raise EvaluationFailure(f"cannot start {jobs} processes ({error.strerror}); try fewer --jobs") from error
 
     @property
     def free(self) -> int:

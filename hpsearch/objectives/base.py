@@ -13,10 +13,6 @@ if TYPE_CHECKING:
 class Objective(Protocol):
     """Turns trials into outcomes. It is sent to worker processes, so it can be pickled and loads quickly."""
 
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of the data that it scores on."""
-
     def lanes(self, trial: Trial | None = None) -> int:
         """How many trials of this one's structure are best evaluated together (of the space's largest: None)."""
 

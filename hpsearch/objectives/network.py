@@ -127,10 +127,18 @@ class NetworkObjective:
 
     def largest(self) -> Structure:
         """The structure of the space with the most parameters."""
+        return self.structure(self.largest_values())
+
+    def largest_values(self) -> dict[str, Any]:
+        """Values of the drawn structural hyperparameters that make the largest network."""
         corner: dict[str, Any] = {}
         for name, parameter in self.space.items():
+            if name in _PER_LANE:
+                continue
             if not isinstance(parameter, Categorical):
                 corner[name] = parameter.high
+            elif all(isinstance(choice, int | float) for choice in parameter.choices) and name != "hidden":
+                corner[name] = max(parameter.choices)
             elif name == "hidden":
                 corner[name] = max(
                     parameter.choices,
@@ -138,7 +146,7 @@ class NetworkObjective:
                 )
             else:
                 corner[name] = parameter.choices[0]
-        return self.structure(corner)
+        return corner
 
     def lanes(self, trial: Trial | None = None) -> int:
         """How many trials of this structure fit the cache together."""

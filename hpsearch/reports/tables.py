@@ -25,10 +25,10 @@ def metric_of(stage: Stage) -> str:
 def standard_error(stage: Stage, score: float) -> float | None:
     """One standard error of an accuracy on this stage's validation images, sqrt(p (1 - p) / n).
 
-    None where the score is no accuracy, or the study file gives the number of images as a fraction.
+    None where the score is no accuracy.
     """
-    images = stage.study_file.get("data", {}).get("validation")
-    if metric_of(stage) != "validation_accuracy" or not isinstance(images, int):
+    images = stage.sizes.get("validation")
+    if metric_of(stage) != "validation_accuracy" or not images:
         return None
     return math.sqrt(max(score * (1 - score), 0.0) / images)
 

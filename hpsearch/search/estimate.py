@@ -13,8 +13,6 @@ from hpsearch.records import Trial
 from hpsearch.search.setup import network_objective
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hpsearch.data import Split
     from hpsearch.objectives import NetworkObjective
     from hpsearch.study_file import StudyFile
@@ -70,20 +68,12 @@ def estimate(study: StudyFile, split: Split, *, trials: int, jobs: int) -> Estim
 def _time_a_trial(objective: NetworkObjective, study: StudyFile, lanes: int) -> float:
     epochs = min(_PROBE_EPOCHS, study.training.epochs)
     probe = replace(objective, settings={**objective.settings, "epochs": epochs})
-    structure = objective.largest()
-    drawn = (Trial(n, n, sampling.values(study.parameters, seed=study.trials.seed, number=n)) for n in _numbers())
-    # Trials of one structure only: the first one's, if none of those looked at is of the largest.
-    some = [trial for trial, _ in zip(drawn, range(64 * lanes), strict=False)]
-    wanted = [t for t in some if objective.structure(t.params) == structure] or [some[0]]
+    largest = objective.largest_values()
+    trials = [
+        Trial(number, number, sampling.values(study.parameters, seed=study.trials.seed, number=number) | largest)
+        for number in range(lanes)
+    ]
     began = time.perf_counter()
-    for _ in probe.evaluate(wanted[:lanes]):
+    for _ in probe.evaluate(trials):
         pass
-    took = time.perf_counter() - began
-    return took / min(lanes, len(wanted)) * study.training.epochs / epochs
-
-
-def _numbers() -> Iterator[int]:
-    number = 0
-    while True:
-        yield number
-        number += 1
+    return (time.perf_counter() - began) / lanes * study.training.epochs / epochs

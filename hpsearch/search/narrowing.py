@@ -185,7 +185,7 @@ def _how_many(finished: int, top: int | None, quantile: float | None) -> int:
         k, asked = max(2, math.ceil(quantile * finished - 1e-9)), f"a quantile of {quantile}"
     if k > finished:
         remedy = "run more trials" + (f" or ask for top {finished}" if top and finished >= 2 else "")
-        raise NotEnoughTrials(f"{asked} needs {k} finished trials and there are {finished}; {remedy}")
+        raise NotEnoughTrials(f"{asked} needs {k} trials that finished with a score and there are {finished}; {remedy}")
     return k
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from hpsearch.executors import Batch, Done, Executor, Lost, Progress
+from hpsearch.errors import EvaluationFailure
+from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
 from hpsearch.records import Failed, Outcome, Stage, Trial
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 _POLL_S = 0.25
 """How long one wait for events lasts; Ctrl-C is heard at least this often."""
 _ATTEMPTS = 2
-"""How often a trial may take its worker down, alone, before it is recorded as failed."""
+"""How often a trial may take its worker down, alone, before it is given up."""
+_SUSPICIOUS = 3
+"""So many trials given up and none finished: the fault is the machine's, not the trials'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Summary:
         released: How many trials of dead runners it gave back first.
         given_back: How many trials it had begun and gave back because it was stopped.
         seconds: How long it ran.
+        store_seconds: How much of that the runner spent in the store; workers were busy meanwhile.
         stopped: Whether it was asked to stop before the stage was complete.
     """
 
@@ -60,6 +64,7 @@ class Summary:
     released: int
     given_back: int
     seconds: float
+    store_seconds: float
     stopped: bool
 
 
@@ -102,6 +107,7 @@ class Runner:
         self._ids: dict[int, int] = {}
         self._next_key = 0
         self._recorded = 0
+        self._broken: list[Failed] = []
         self._counts = Counts()
 
     def run(self) -> Summary:
@@ -109,8 +115,9 @@ class Runner:
 
         Raises:
             StorageFailure: The database stopped working. What was recorded stays; the rest can be run again.
+            EvaluationFailure: No trial at all can be evaluated here.
         """
-        began = time.monotonic()
+        began, store_began = time.monotonic(), self._store.seconds
         self._executor.load(self._objective)
         released = self._store.release_dead(self._stage, me=self._owner)
         self._counts = self._store.counts(self._stage)
@@ -129,6 +136,7 @@ class Runner:
             released=released,
             given_back=given_back,
             seconds=time.monotonic() - began,
+            store_seconds=self._store.seconds - store_began,
             stopped=stopped,
         )
 
@@ -136,28 +144,37 @@ class Runner:
         last_beat = time.monotonic()
         while not self._stopping():
             self._refill()
+            if self._broken:
+                self._settle_broken()
             if not self._ids:
                 if self._counts.finished >= self._until:
                     return False
                 self._await_others()
                 continue
             for event in self._executor.wait(_POLL_S):
-                match event:
-                    case Progress(reports):
-                        self._store.report(self._stage, reports, self._ids, owner=self._owner)
-                    case Done(_, outcomes):
-                        # The next batch first: recording costs milliseconds in which a worker would idle.
-                        self._refill()
-                        self._record(outcomes)
-                    case Lost(batch, reason):
-                        self._retry(batch, reason)
+                self._handle(event)
             if time.monotonic() - last_beat > BEAT_EVERY_S:
                 self._store.beat(self._stage, self._ids.values(), owner=self._owner)
                 last_beat = time.monotonic()
+        # What has come back by now is finished, and finished trials are recorded.
+        while events := self._executor.wait(0):
+            for event in events:
+                self._handle(event)
         return self._counts.finished < self._until
 
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Progress(reports):
+                self._store.report(self._stage, reports, self._ids, owner=self._owner)
+            case Done(_, outcomes):
+                # The next batch first: recording costs milliseconds in which a worker would idle.
+                self._refill()
+                self._record(outcomes)
+            case Lost(batch, reason):
+                self._retry(batch, reason)
+
     def _refill(self) -> None:
-        while self._executor.free > 0:
+        while self._executor.free > 0 and not self._stopping():
             if not self._ready and not self._claim():
                 return
             self._executor.submit(self._ready.popleft())
@@ -174,12 +191,15 @@ class Runner:
             owner=self._owner,
         )
         self._counts = claimed.counts
-        self._ids |= {trial.number: trial.trial_id for trial in claimed.trials}
-        for group in self._objective.group(claimed.trials):
+        # A runner that slept past its lease may be given its own trials again, if nobody took them. Their batch is
+        # still under way and its outcome counts, as the owner is the same.
+        fresh = [trial for trial in claimed.trials if trial.number not in self._ids]
+        self._ids |= {trial.number: trial.trial_id for trial in fresh}
+        for group in self._objective.group(fresh):
             most = min(size, self._lanes or self._objective.lanes(group[0]))
             for start in range(0, len(group), most):
                 self._add_batch(tuple(group[start : start + most]))
-        return bool(claimed.trials)
+        return bool(self._ready)
 
     def _batch_size(self, left: int) -> int:
         if self._lanes is not None:
@@ -209,7 +229,19 @@ class Runner:
         elif batch.attempt < _ATTEMPTS:
             self._add_batch(batch.trials, attempt=batch.attempt + 1)
         else:
-            self._record((Failed(batch.trials[0].number, reason),))
+            self._broken.append(Failed(batch.trials[0].number, reason))
+
+    def _settle_broken(self) -> None:
+        """Decide whether trials that cannot be evaluated are at fault, or everything here is."""
+        idle = self._executor.free == self._executor.slots and not self._ready
+        if self._recorded or self._counts.complete:
+            broken, self._broken = self._broken, []
+            self._record(tuple(broken))
+        elif idle or len(self._broken) >= _SUSPICIOUS:
+            raise EvaluationFailure(
+                f"no trial of {self._stage.name} can be evaluated here: {self._broken[0].reason}; "
+                "nothing was recorded. Mend that and start again"
+            )
 
     def _await_others(self) -> None:
         self._on_tick(Tick(self._counts, waiting_for_others=True))

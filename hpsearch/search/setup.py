@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch import data
+from hpsearch.errors import BadInput, nearest
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
-from hpsearch.executors.blas import is_pinned
 from hpsearch.nn import TrainingData
 from hpsearch.objectives import NetworkObjective
 from hpsearch.objectives.network import Score
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from hpsearch.space import Space
     from hpsearch.study_file import StudyFile
+
+
+_MOST = {"jobs": 1024, "stages": 1000}
 
 
 def load_split(study: StudyFile, *, data_dir: Path | None = None) -> data.Split:
@@ -73,12 +76,32 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def executor_for(jobs: int) -> Executor:
-    """This process for one job, a pool of processes for more.
+def check_counts(**asked: int | None) -> None:
+    """Check options that count something.
 
-    One job gets a process of its own too where this one's BLAS already has several threads: results are the
-    same to the bit whatever the number of jobs, and a GEMM on several threads may round differently.
+    Raises:
+        BadInput: One is below 1, or beyond all use.
     """
-    if jobs == 1 and is_pinned():
+    for name, value in asked.items():
+        most = _MOST.get(name, 10**9)
+        if value is not None and not 1 <= value <= most:
+            raise BadInput(f"--{name} {value}: give a number from 1 to {most:,}")
+
+
+def executor_for(engine: str, jobs: int) -> Executor:
+    """Where batches are evaluated.
+
+    Args:
+        engine: ``pool`` for processes, or ``inline`` for this process: easy to debug, but Ctrl-C is heard at the
+            ends of epochs only. Its BLAS must have one thread (`hpsearch.executors.blas.pin`), or results differ
+            in their last bits.
+        jobs: Processes of the pool.
+
+    Raises:
+        BadInput: There is no such engine.
+    """
+    if engine == "inline":
         return InlineExecutor()
+    if engine != "pool":
+        raise BadInput(f"no engine {engine!r}{nearest(engine, ('inline', 'pool'))}")
     return PoolExecutor(jobs, preload="hpsearch.objectives.network")

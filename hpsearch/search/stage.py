@@ -15,6 +15,8 @@ from hpsearch.space import Space, contains
 from hpsearch.store import NewStage, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from hpsearch.records import Stage
@@ -32,13 +34,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def stages_of(store: Store, search: str | None, *, where: str) -> list[Stage]:
+def stages_of(store: Store, search: str | None) -> list[Stage]:
     """The stages of the search that is meant; without a name, of the only one there is.
 
     Args:
         store: The study database.
         search: Its name, or None.
-        where: The database for people, for messages.
 
     Raises:
         UnknownSearch: No such search, or none named where there are several.
@@ -47,12 +48,12 @@ def stages_of(store: Store, search: str | None, *, where: str) -> list[Stage]:
     known = sorted({stage.search for stage in every})
     if search is None:
         if not known:
-            raise UnknownSearch(f"no search in {where} yet; `hpsearch start` begins one")
+            raise UnknownSearch(f"no search in {store.where} yet; `hpsearch start` begins one")
         if len(known) > 1:
-            raise UnknownSearch(f"{where} holds several searches; name one of: {', '.join(known)}")
+            raise UnknownSearch(f"{store.where} holds several searches; name one of: {', '.join(known)}")
         search = known[0]
     if search not in known:
-        raise UnknownSearch(f"no search {search!r} in {where}{nearest(search, known)}")
+        raise UnknownSearch(f"no search {search!r} in {store.where}{nearest(search, known)}")
     return [stage for stage in every if stage.search == search]
 
 
@@ -72,7 +73,13 @@ def pick(stages: list[Stage], number: int | None) -> Stage:
 
 
 def begin(
-    store: Store, study: StudyFile, *, fingerprint: str, number: int | None = None, seed: int | None = None
+    store: Store,
+    study: StudyFile,
+    *,
+    fingerprint: str,
+    sizes: Mapping[str, int] | None = None,
+    number: int | None = None,
+    seed: int | None = None,
 ) -> tuple[Stage, bool]:
     """The stage to run: the search's latest (or the one asked for), or a new stage 1.
 
@@ -80,6 +87,7 @@ def begin(
         store: The study database.
         study: The study file.
         fingerprint: sha256 of the training and validation arrays; a new stage keeps it.
+        sizes: How many examples are for ``train`` and for ``validation``; likewise.
         number: A stage's number, or None for the latest.
         seed: The seed asked for on the command line, or None for the study file's.
 
@@ -93,11 +101,8 @@ def begin(
     stages = store.stages(study.name)
     if stages:
         stage = pick(stages, number)
-        if seed is not None and stages[0].seed != seed:
-            raise StageConflict(
-                f"{stages[0].name} was begun with seed {stages[0].seed}, not {seed}; "
-                "give the search another name or another --storage"
-            )
+        if seed is not None:
+            _check_seed(stages[0], seed)
         return stage, False
     if number not in (None, 1):
         raise UnknownSearch(f"{study.name} has no stage {number}: it has not been started")
@@ -109,9 +114,22 @@ def begin(
         space=study.parameters,
         study_file=study.to_dict(),
         fingerprint=fingerprint,
+        sizes=sizes or {},
         versions=versions(),
     )
-    return store.create_stage(new), True
+    stage = store.create_stage(new)
+    # Another start may have been first; then the stage is its.
+    if seed is not None:
+        _check_seed(stage, seed)
+    return stage, (stage.seed, stage.study_file) == (new.seed, new.study_file)
+
+
+def _check_seed(stage: Stage, seed: int) -> None:
+    if stage.seed != seed:
+        raise StageConflict(
+            f"{stage.name} was begun with seed {stage.seed}, not {seed}; "
+            "give the search another name or another --storage"
+        )
 
 
 def check_fingerprint(stage: Stage, fingerprint: str) -> None:
@@ -215,7 +233,7 @@ def narrow_stage(
     next_number = latest.number if latest_rows == 0 and latest.number != parent.number else latest.number + 1
     # The narrowing that an empty last stage came from may be made again without saying --branch again.
     again = next_number == latest.number and latest.parent == parent.number
-    if not branch and not again:
+    if not branch and not again and not dry_run:
         for later in reversed(stages):
             rows = store.counts(later).rows if later.number > parent.number else 0
             if rows:
@@ -227,7 +245,7 @@ def narrow_stage(
     frame = store.trials(parent, states=("COMPLETE",))
     scored = scored_trials(parent.space, frame)
     if not scored:
-        raise NotEnoughTrials(f"{parent.name} has no finished trial yet; run `hpsearch start` first")
+        raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
     narrowing = narrow(
         parent.space,
         scored,
@@ -260,6 +278,7 @@ def _next_stage(
         rule=rule,
         trials_used=narrowing.used,
         fingerprint=parent.fingerprint,
+        sizes=parent.sizes,
         versions=versions(),
     )
     return store.create_stage(new, replace=replace)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hpsearch.data import Split
-from hpsearch.errors import BadInput, BadStudyFile, Interrupted
+from hpsearch.errors import BadInput, BadStorage, BadStudyFile, Interrupted
 from hpsearch.executors import Executor
 from hpsearch.records import Stage
 from hpsearch.search import setup
@@ -18,6 +18,9 @@ from hpsearch.store import Store, open_store
 from hpsearch.store.database import parse_url, sqlite_file
 from hpsearch.study_file import Data, StudyFile, differences, parse
 from hpsearch.study_lookup import STUDIES_FOLDER, find
+
+_TOP = 5
+"""Best trials that narrowing uses unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,10 @@ class Job:
         trials: Finished trials that each stage is to have; None for the study file's count.
         stage: Number of the stage to run; None for the latest.
         stages: How many stages the search is to have in the end; None to run one stage only.
-        top: Best trials that narrowing between stages uses.
+        top: Best trials that narrowing between stages uses; None for 5.
         expand: Whether narrowing between stages may widen towards a bound.
         seed: Seed for a new search; None for the study file's.
+        engine: ``pool`` (processes) or ``inline`` (this process, for debugging).
         jobs: Processes; None for one a core.
         lanes: Trials to a batch; None for what suits the network's size.
         data_dir: Where data sets are looked for first.
@@ -45,9 +49,10 @@ class Job:
     trials: int | None = None
     stage: int | None = None
     stages: int | None = None
-    top: int = 5
+    top: int | None = None
     expand: bool = False
     seed: int | None = None
+    engine: str = "pool"
     jobs: int | None = None
     lanes: int | None = None
     data_dir: Path | None = None
@@ -82,10 +87,14 @@ def run(job: Job, listener: Listener) -> None:
     """
     _check(job)
     with stopping() as stop:
-        jobs = job.jobs or setup.cores()
         study = _find(job)
+        jobs = job.jobs or setup.cores()
+        if study is not None:
+            until = job.trials or study.trials.count
+            _check_top(job, until)
+            jobs = min(jobs, until)
         # Workers get ready while this process reads the data and opens the database.
-        executor = setup.executor_for(jobs)
+        executor = setup.executor_for(job.engine, jobs)
         clean = False
         try:
             data = _Splits(job.data_dir)
@@ -93,7 +102,7 @@ def run(job: Job, listener: Listener) -> None:
                 # Before the database is touched: a study file that cannot run leaves nothing behind.
                 setup.network_objective(study, data.of(study), seed=0, space=study.parameters)
             if job.make_folder:
-                Path(job.storage).parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(Path(job.storage).parent)
             store = open_store(job.storage, create=study is not None, write=True)
             try:
                 _run_stages(job, study or _kept(job, store), data, store, executor, stop, listener)
@@ -102,6 +111,13 @@ def run(job: Job, listener: Listener) -> None:
             clean = True
         finally:
             executor.close(kill=not clean)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadStorage(f"cannot make the folder {folder} for the database: {error.strerror}") from error
 
 
 class _Splits:
@@ -127,7 +143,8 @@ def _run_stages(
     listener: Listener,
 ) -> None:
     until = job.trials or study.trials.count
-    stage = _begin(job, study, data.of(study).fingerprint, store, listener)
+    _check_top(job, until)
+    stage = _begin(job, study, data.of(study), store, listener)
     while True:
         study = parse(stage.study_file, source=f"the study file kept in {stage.name}")
         split = data.of(study)
@@ -155,14 +172,24 @@ def _run_stages(
 
 
 def _check(job: Job) -> None:
-    counts = {"trials": job.trials, "stages": job.stages, "jobs": job.jobs, "lanes": job.lanes}
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise BadInput(f"--{name} {value}: give 1 or more")
+    setup.check_counts(trials=job.trials, stages=job.stages, jobs=job.jobs, lanes=job.lanes)
     if job.seed is not None and not 0 <= job.seed < 2**63:
         raise BadInput(f"--seed {job.seed}: give a whole number from 0")
-    if job.stages is not None and job.stages > 1 and job.top < 2:
+    if job.stages is None and (job.top is not None or job.expand):
+        said = "--expand" if job.expand else f"--top {job.top}"
+        raise BadInput(f"{said} without --stages: one stage is run and none narrowed; add --stages N, or leave it out")
+    if job.top is not None and job.top < 2:
         raise BadInput(f"--top {job.top}: narrowing needs the spread of at least 2 trials")
+
+
+def _check_top(job: Job, until: int) -> None:
+    # Before anything is trained, not after the first stage.
+    if job.stages is not None and job.stages > 1 and _top(job) > until:
+        raise BadInput(f"--top {_top(job)} of {until} trials a stage; give more --trials or a smaller --top")
+
+
+def _top(job: Job) -> int:
+    return _TOP if job.top is None else job.top
 
 
 def _find(job: Job) -> StudyFile | None:
@@ -186,8 +213,15 @@ def _kept(job: Job, store: Store) -> StudyFile:
     return parse(kept[0].study_file, source=f"the study file kept in {kept[0].name}")
 
 
-def _begin(job: Job, study: StudyFile, fingerprint: str, store: Store, listener: Listener) -> Stage:
-    stage, new = begin(store, study, fingerprint=fingerprint, number=job.stage, seed=job.seed)
+def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Listener) -> Stage:
+    stage, new = begin(
+        store,
+        study,
+        fingerprint=split.fingerprint,
+        sizes={"train": len(split.x_train), "validation": len(split.x_validation)},
+        number=job.stage,
+        seed=job.seed,
+    )
     if not new:
         changed = list(differences(stage.study_file, study.to_dict()))
         if changed:
@@ -203,7 +237,7 @@ def _next(job: Job, store: Store, stage: Stage, listener: Listener) -> Stage:
     later = [other for other in stages if other.parent == stage.number]
     if later:  # narrowed already, by hand or by an earlier run
         return later[-1]
-    narrowed = narrow_stage(store, stages, number=stage.number, top=job.top, expand=job.expand)
+    narrowed = narrow_stage(store, stages, number=stage.number, top=_top(job), expand=job.expand)
     listener.narrowed(narrowed)
     assert narrowed.stage is not None
     return narrowed.stage

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
-DEFAULT_PORT = 8080
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -39,21 +38,24 @@ class ReadOnly:
 
 
 class SameSite:
-    """Refuses requests that name another host than this server.
+    """Refuses requests that name another host than this server, or come from another site's page.
 
-    Any page open in the user's browser could otherwise reach the port under a name of its own (DNS rebinding).
+    Any page open in the user's browser could otherwise reach the port: under a name of its own (DNS rebinding), or
+    by a form that posts here.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        host = environ.get("HTTP_HOST", HOST).rsplit(":", 1)[0]
-        if host in (HOST, "localhost"):
+        address = environ.get("HTTP_HOST", HOST)
+        same_host = address.rsplit(":", 1)[0] in (HOST, "localhost")
+        same_origin = environ.get("HTTP_ORIGIN", f"http://{address}") == f"http://{address}"
+        if same_host and same_origin:
             # The dashboard's static files answer 500 to a client that does not say which encodings it takes.
             environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")
             return self._application(environ, start_response)
-        body = b"unknown host"
+        body = b"unknown host or origin"
         start_response("403 Forbidden", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
         return [body]
 
@@ -88,7 +90,7 @@ class _Quiet(WSGIRequestHandler):
         """The dashboard polls every few seconds; its requests are nobody's news."""
 
 
-def serve(url: str, *, port: int = DEFAULT_PORT, writable: bool = False, on_ready: Callable[[str], None]) -> None:
+def serve(url: str, *, port: int, writable: bool = False, on_ready: Callable[[str], None]) -> None:
     """Serve the dashboard on 127.0.0.1 until Ctrl-C.
 
     Args:

@@ -34,6 +34,7 @@ class NewStage:
     rule: Mapping[str, Any] = field(default_factory=dict)
     trials_used: tuple[int, ...] = ()
     fingerprint: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,6 +76,10 @@ class Store(Protocol):
     @property
     def url(self) -> str:
         """The SQLAlchemy URL, as Optuna takes it."""
+
+    @property
+    def where(self) -> str:
+        """The database for people: the file, or the URL without its password."""
 
     @property
     def seconds(self) -> float:

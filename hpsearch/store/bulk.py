@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import HpsearchError, StageConflict
-from hpsearch.store import queries, tables, writer
+from hpsearch.store import claims, queries, tables, writer
 from hpsearch.store.base import Claimed, Counts, NewStage
-from hpsearch.store.leases import Owner, utc_now
+from hpsearch.store.database import Database, show
+from hpsearch.store.leases import Owner
 from hpsearch.store.stages import in_order, new_stage_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
+    from sqlalchemy.engine import Connection
 
     from hpsearch.records import Outcome, Report, Stage
-    from hpsearch.store.database import Database
 
 
 class BulkStore:
@@ -28,6 +30,7 @@ class BulkStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.url = database.url.render_as_string(hide_password=False)
+        self.where = show(database.url)
 
     @property
     def seconds(self) -> float:
@@ -44,8 +47,9 @@ class BulkStore:
         name = new_stage_name(new)
         try:
             with self.database.write() as connection:
+                # Locked, so that nobody claims a trial of it between the look and the removal.
                 found = connection.execute(
-                    select(tables.studies.c.study_id).where(tables.studies.c.study_name == name)
+                    select(tables.studies.c.study_id).where(tables.studies.c.study_name == name).with_for_update()
                 ).scalar()
                 if found is not None and replace:
                     if queries.has_trials(connection, found):
@@ -69,23 +73,30 @@ class BulkStore:
             f"the database has a study {name} that hpsearch did not make; rename the search or that study"
         )
 
+    @contextlib.contextmanager
+    def _holding(self, stage: Stage) -> Iterator[Connection]:
+        """A write transaction that holds the stage."""
+        with self.database.write() as connection:
+            claims.lock_stage(connection, stage)
+            yield connection
+
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take trials to evaluate."""
-        with self.database.write() as connection:
-            trials, counts = writer.claim(connection, stage, until=until, most=most, owner=owner)
+        with self._holding(stage) as connection:
+            trials, counts = claims.claim(connection, stage, until=until, most=most, owner=owner)
         return Claimed(tuple(trials), counts)
 
     def report(self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner) -> None:
         """Write points of running trials' curves."""
-        with self.database.write() as connection:
-            held = writer.held(connection, {ids[report.number] for report in reports}, owner)
+        with self._holding(stage) as connection:
+            held = claims.held(connection, {ids[report.number] for report in reports}, owner)
             mine = [report for report in reports if ids[report.number] in held]
             writer.write_points(connection, [(ids[r.number], r.step, r.value) for r in mine])
 
     def record(self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner) -> set[int]:
         """Finish trials that ``owner`` still holds."""
-        with self.database.write() as connection:
-            held = writer.held(connection, [ids[outcome.number] for outcome in outcomes], owner)
+        with self._holding(stage) as connection:
+            held = claims.held(connection, [ids[outcome.number] for outcome in outcomes], owner)
             mine = [(ids[o.number], o) for o in outcomes if ids[o.number] in held]
             if mine:
                 writer.record(connection, mine)
@@ -93,14 +104,14 @@ class BulkStore:
 
     def release(self, stage: Stage, *, owner: Owner) -> int:
         """Give back every trial that ``owner`` holds."""
-        with self.database.write() as connection:
+        with self._holding(stage) as connection:
             running = connection.execute(
                 select(tables.trials.c.trial_id).where(
                     tables.trials.c.study_id == stage.study_id, tables.trials.c.state == "RUNNING"
                 )
             ).scalars()
-            held = writer.held(connection, list(running), owner)
-            writer.release(connection, held)
+            held = claims.held(connection, list(running), owner)
+            claims.release(connection, held)
         return len(held)
 
     def release_dead(self, stage: Stage, *, me: Owner) -> int:
@@ -108,21 +119,21 @@ class BulkStore:
         with self.database.read() as connection:
             if not queries.dead_trials(connection, stage.study_id, me):
                 return 0
-        with self.database.write() as connection:
-            # Asked again under the write lock: another runner may have released and claimed them meanwhile.
+        with self._holding(stage) as connection:
+            # Asked again while the stage is held: another runner may have released and claimed them meanwhile.
             dead = queries.dead_trials(connection, stage.study_id, me)
-            writer.release(connection, dead)
+            claims.release(connection, dead)
         return len(dead)
 
     def beat(self, stage: Stage, trial_ids: Collection[int], *, owner: Owner) -> None:
         """Renew the lease on running trials."""
-        with self.database.write() as connection:
-            writer.beat(connection, writer.held(connection, trial_ids, owner), utc_now())
+        with self._holding(stage) as connection:
+            claims.beat(connection, claims.held(connection, trial_ids, owner))
 
     def counts(self, stage: Stage) -> Counts:
         """How many trials are in which state."""
         with self.database.read() as connection:
-            return writer.count(connection, stage.study_id)
+            return claims.count(connection, stage.study_id)
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import sqlalchemy
 from sqlalchemy import event
@@ -77,8 +78,9 @@ def sqlite_file(url: URL) -> Path | None:
 
 def show(url: URL) -> str:
     """A storage for people: the file, or the URL without its password."""
-    file = sqlite_file(url)
-    return str(file) if file is not None else url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite" and url.database is not None:
+        return unquote(url.database.removeprefix("file:"))
+    return url.render_as_string(hide_password=True)
 
 
 class Database:
@@ -92,6 +94,8 @@ class Database:
         self.url = url
         self.seconds = 0.0
         self._at_door = True
+        self._file = sqlite_file(url)
+        self._inode = os.stat(self._file).st_ino if self._file is not None and self._file.exists() else None
         self._depth = 0
         settings: dict[str, Any] = {}
         if url.get_backend_name() == "sqlite":
@@ -115,7 +119,7 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that reads one consistent state."""
+        """A transaction that reads. On SQLite it sees one state; a server may show later statements newer rows."""
         with self.timed(), self.engine.begin() as connection:
             yield connection
 
@@ -131,12 +135,26 @@ class Database:
         began = time.perf_counter()
         self._depth += 1
         try:
+            self._check_there()
             with translated(self.url, door=self._at_door):
                 yield
         finally:
             self._depth -= 1
             if self._depth == 0:
                 self.seconds += time.perf_counter() - began
+
+    def _check_there(self) -> None:
+        # A SQLite file that was deleted stays open and takes every write, for nobody.
+        if self._file is None:
+            return
+        try:
+            there = os.stat(self._file).st_ino
+        except OSError:
+            there = None
+        if there != self._inode:
+            raise StorageFailure(
+                f"the database {self._file} was deleted or replaced while in use; what was not saved elsewhere is lost"
+            )
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -15,17 +15,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Completed, Direction, Outcome, Report, Stage, Trial
-from hpsearch.space import to_distribution
+from hpsearch.space import space_to_dict, to_distribution
 from hpsearch.store.base import OWNER, Claimed, Counts, NewStage
-from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive
+from hpsearch.store.claims import FIXED_PARAMS, NOBODY, replaced, trial_values
+from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.stages import (
+    RANGES,
     in_order,
     new_stage_name,
     stage_attributes,
     stage_from_attributes,
 )
-from hpsearch.store.writer import FIXED_PARAMS, NOBODY, outcome_attributes, trial_values
+from hpsearch.store.writer import outcome_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -47,6 +49,7 @@ class FallbackStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.url = database.url.render_as_string(hide_password=False)
+        self.where = show(database.url)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         timeout = {"connect_args": {"timeout": BUSY_TIMEOUT_S}} if database.dialect == "sqlite" else {}
         self.storage = optuna.storages.RDBStorage(
@@ -101,6 +104,7 @@ class FallbackStore:
         distributions = {name: to_distribution(parameter) for name, parameter in stage.space.items()}
         claimed = []
         with self.database.timed(), exclusive(self.database):
+            self._check_unchanged(stage)
             # Any sampler that looks at nothing: the values are written below, as Optuna's would be.
             sampler = optuna.samplers.RandomSampler()
             study = optuna.load_study(study_name=stage.name, storage=self.storage, sampler=sampler)
@@ -117,6 +121,11 @@ class FallbackStore:
                         self.storage.set_trial_param(trial._trial_id, name, internal, distribution)
                 claimed.append(Trial(trial._trial_id, trial.number, params))
             return Claimed(tuple(claimed), self.counts(stage))
+
+    def _check_unchanged(self, stage: Stage) -> None:
+        attributes = {study._study_id: study.user_attrs for study in self.storage.get_all_studies()}
+        if attributes.get(stage.study_id, {}).get(RANGES) != space_to_dict(stage.space):
+            raise replaced(stage)
 
     def _beat(self, trial_id: int) -> None:
         self.storage.set_trial_system_attr(trial_id, _BEAT, utc_now().isoformat())

@@ -44,7 +44,8 @@ def _here() -> str:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
         namespace = ""
-    boot = _read("/proc/sys/kernel/random/boot_id")
+    # Without /proc the machine's hardware address still tells two machines of one name apart.
+    boot = _read("/proc/sys/kernel/random/boot_id") or f"{uuid.getnode():x}"
     return f"{boot}{namespace}"
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import tempfile
+import warnings
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ from hpsearch.store.database import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hpsearch.store.base import Store
@@ -45,12 +47,19 @@ def open_store(storage: str, *, create: bool = False, write: bool = False) -> St
         BadStorage: It cannot be opened, is not Optuna's, or has a schema that this Optuna does not know.
         MissingExtra: The database's driver is not installed.
     """
+    try:
+        storage.encode()
+    except UnicodeEncodeError as error:
+        raise BadStorage(f"{storage!r} is not a storage: its name is not text in UTF-8") from error
     url = parse_url(storage)
     file = sqlite_file(url)
+    if url.get_backend_name() == "sqlite" and url.query:
+        with _strict_options(url):  # on a database of no importance, before a file is made
+            sqlalchemy.create_engine(url.set(database=":memory:")).connect().close()
     if file is not None:
         _check_sqlite_file(file, create=create)
         url = _as_permitted(file, url, write=write)
-    with translated(url, door=True):
+    with _strict_options(url), translated(url, door=True):
         database = Database(url)
         try:
             revision = _revision(database, create=create)
@@ -63,6 +72,17 @@ def open_store(storage: str, *, create: bool = False, write: bool = False) -> St
             raise
     database.opened()
     return store
+
+
+@contextlib.contextmanager
+def _strict_options(url: URL) -> Iterator[None]:
+    """Refuse what SQLAlchemy or a driver only warns of, or cannot read, among a URL's options."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", sqlalchemy.exc.SAWarning)
+            yield
+    except (sqlalchemy.exc.SAWarning, ValueError, TypeError) as error:
+        raise BadStorage(f"the options of the storage {show(url)} cannot be used: {error}") from error
 
 
 def _as_permitted(file: Path, url: URL, *, write: bool) -> URL:

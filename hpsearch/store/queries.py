@@ -14,9 +14,9 @@ from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage
 from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store import tables as t
 from hpsearch.store.base import OWNER
-from hpsearch.store.leases import Owner, utc_now
+from hpsearch.store.claims import chunks, database_now
+from hpsearch.store.leases import Owner
 from hpsearch.store.stages import stage_from_attributes
-from hpsearch.store.writer import chunks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -64,7 +64,7 @@ def dead_trials(connection: Connection, study_id: int, me: Owner) -> list[int]:
             t.trial_system_attributes.c.key == OWNER,
         )
     )
-    now = utc_now()
+    now = database_now(connection)
     dead = []
     for trial_id, text, beat in rows:
         owner = Owner.from_json(text)

@@ -11,6 +11,8 @@ from hpsearch.store.base import ATTRIBUTE_PREFIX, NewStage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+RANGES = f"{ATTRIBUTE_PREFIX}ranges"
+"""The study attribute with a stage's ranges."""
 _FIELDS = (
     "search",
     "number",
@@ -21,6 +23,7 @@ _FIELDS = (
     "rule",
     "trials_used",
     "data_fingerprint",
+    "data_sizes",
     "versions",
 )
 
@@ -42,6 +45,7 @@ def stage_attributes(new: NewStage) -> dict[str, Any]:
         "rule": dict(new.rule),
         "trials_used": list(new.trials_used),
         "data_fingerprint": new.fingerprint,
+        "data_sizes": dict(new.sizes),
         "versions": dict(new.versions),
     }
     return {f"{ATTRIBUTE_PREFIX}{field}": plain[field] for field in _FIELDS}
@@ -64,6 +68,7 @@ def stage_from_attributes(study_id: int, direction: Direction, attributes: Mappi
         rule=plain["rule"] or {},
         trials_used=tuple(plain["trials_used"] or ()),
         fingerprint=plain["data_fingerprint"] or "",
+        sizes=plain["data_sizes"] or {},
         versions=plain["versions"] or {},
     )
 

@@ -8,7 +8,6 @@ import pytest
 from commands import Cli, Ran
 
 from hpsearch.__main__ import main
-from hpsearch.executors import blas
 
 TINY = """\
 name = "tiny"
@@ -31,11 +30,10 @@ count = 8
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Runs ``hpsearch ARGUMENTS`` in an empty folder. One job stays in this process, which starts faster."""
+    """Runs ``hpsearch ARGUMENTS`` in an empty folder. `--engine inline` spares it the start of processes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HPSEARCH_STORAGE", raising=False)
     monkeypatch.delenv("HPSEARCH_DATA", raising=False)
-    monkeypatch.setattr(blas, "_pinned", True)
 
     def run(*arguments: str) -> Ran:
         capfd.readouterr()
@@ -57,5 +55,5 @@ def tiny(tmp_path: Path) -> Path:
 @pytest.fixture
 def searched(cli: Cli, tiny: Path) -> Cli:
     """The command line in a folder where a stage of eight trials has run."""
-    assert cli("start", str(tiny), "--jobs", "1").code == 0
+    assert cli("start", str(tiny), "--engine", "inline").code == 0
     return cli

@@ -102,10 +102,25 @@ STUDY = [
     Case("name with a newline", "start bad.toml", "is not a name for a search", edited('"tiny"', '"ti\\nny"')),
     Case("name of 600 characters", "start bad.toml", "600 characters", edited('"tiny"', f'"{"x" * 600}"')),
     Case("init with a path", "init ../mine", "is not a name for a search"),
-    Case("trials = 0", "start tiny.toml --trials 0", "--trials 0: give 1 or more"),
-    Case("trials < 0", "start tiny.toml --trials=-3", "--trials -3: give 1 or more"),
+    Case("trials = 0", "start tiny.toml --trials 0", "--trials 0: give a number from 1"),
+    Case("trials < 0", "start tiny.toml --trials=-3", "--trials -3: give a number from 1"),
     Case("trials = 0 in the file", "start bad.toml", "trials.count", edited("count = 8", "count = 0")),
-    Case("jobs = 0", "start tiny.toml --jobs 0", "--jobs 0: give 1 or more"),
+    Case("jobs = 0", "start tiny.toml --jobs 0", "--jobs 0: give a number from 1"),
+    Case("more jobs than there can be", "start tiny.toml --jobs 99999", "from 1 to 1,024"),
+    Case("unknown engine", "start tiny.toml --engine dusk", "no engine 'dusk'"),
+    Case("top without stages", "start tiny.toml --top 3", "--top 3 without --stages"),
+    Case("expand without stages", "start tiny.toml --expand", "--expand without --stages"),
+    Case("top > trials of each stage", "start tiny.toml --stages 2 --top 9", "--top 9 of 8 trials a stage"),
+    Case("data for a study file", "start my.csv", "my.csv is no study file"),
+    Case("a folder for a study file", "start .", "is no study file"),
+    Case("check of no trials", "check tiny.toml --trials=-5", "--trials -5"),
+    Case("check of no jobs", "check tiny.toml --jobs=-1", "--jobs -1"),
+    Case(
+        "a number without end",
+        "start bad.toml",
+        "not TOML that can be read",
+        edited("epochs = 3", f"epochs = {'9' * 5000}"),
+    ),
     Case("negative seed", "start tiny.toml --seed=-1", "--seed -1"),
 ]
 DATA = [
@@ -144,6 +159,11 @@ STORAGE = [
     ),
     Case("missing folder", "start tiny.toml --storage gone/my.db", "the folder gone"),
     Case("a folder", "start tiny.toml --storage .", "is a folder"),
+    Case(
+        "a file for the folder", "start tiny.toml", "cannot make the folder", lambda f: (f / "studies").write_text("")
+    ),
+    Case("an option with a wrong value", "start tiny.toml --storage sqlite:///a.db?timeout=abc", "cannot be used"),
+    Case("an unknown option of a driver", "start tiny.toml --storage sqlite:///a.db?foo=bar", "cannot be used"),
     Case("in memory", "start tiny.toml --storage sqlite://", "in memory"),
     Case("no database yet", "status", "no database studies/hpsearch.db; `hpsearch start` makes one"),
     Case("no database to narrow", "narrow", "no database studies/hpsearch.db"),
@@ -158,7 +178,7 @@ USAGE = [
 AFTER = [
     Case("unknown search in the database", "narrow tniy", "did you mean 'tiny'"),
     Case("unknown stage", "trials --stage 7", "tiny has no stage 7; known: 1"),
-    Case("top > finished trials", "narrow --top 9", "the top 9 needs 9 finished trials and there are 8"),
+    Case("top > finished trials", "narrow --top 9", "the top 9 needs 9 trials that finished with a score"),
     Case("top = 1", "narrow --top 1", "give at least 2"),
     Case("quantile out of range", "narrow --quantile 1.5", "quantile = 1.5"),
     Case("top and quantile", "narrow --top 3 --quantile 0.5", "give one of them"),
@@ -204,7 +224,7 @@ def test_one_line_over_a_database_that_has_trials(searched: Cli, tmp_path: Path,
 
 def test_narrowing_a_stage_without_finished_trials(cli: Cli, tiny: Path) -> None:
     tiny.write_text(tiny.read_text().replace("low = 1e-3, high = 1.0", "low = 1e30, high = 1e32"))
-    assert cli("start", "tiny.toml", "--jobs", "1").code == 0
+    assert cli("start", "tiny.toml", "--engine", "inline").code == 0
     ran = cli("narrow")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "no finished trial" in ran.err

@@ -39,7 +39,7 @@ def test_version(cli: Cli) -> None:
 
 
 def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> None:
-    ran = cli("start", "tiny.toml", "--jobs", "1")
+    ran = cli("start", "tiny.toml", "--engine", "inline")
     assert ran.code == 0
     assert "tiny/stage-01 has 8 finished trials; 8 of them now" in ran.out
     assert "one standard error" in ran.out
@@ -50,16 +50,16 @@ def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> No
 
 def test_start_again_does_only_what_is_missing(searched: Cli) -> None:
     before = searched("trials", "--format", "json").out
-    assert "nothing was left to do" in searched("start", "tiny.toml", "--jobs", "1").out
+    assert "nothing was left to do" in searched("start", "tiny.toml", "--engine", "inline").out
     assert searched("trials", "--format", "json").out == before
-    assert "2 of them now" in searched("start", "tiny.toml", "--trials", "10", "--jobs", "1").out
+    assert "2 of them now" in searched("start", "tiny.toml", "--trials", "10", "--engine", "inline").out
     after = rows(searched("trials", "--format", "json").out)
     assert after[:8] == rows(before)
     assert [row["trial"] for row in after] == list(range(10))
 
 
 def test_start_as_json_is_for_programs(cli: Cli, tiny: Path) -> None:
-    ran = cli("start", "tiny.toml", "--jobs", "1", "--format", "json")
+    ran = cli("start", "tiny.toml", "--engine", "inline", "--format", "json")
     (stage,) = json.loads(ran.out)["stages"]
     assert stage["stage"] == "tiny/stage-01"
     assert (stage["finished"], stage["failed"], stage["run_now"]) == (8, 0, 8)
@@ -68,14 +68,14 @@ def test_start_as_json_is_for_programs(cli: Cli, tiny: Path) -> None:
 
 def test_a_search_goes_on_without_its_file(searched: Cli, tiny: Path) -> None:
     tiny.unlink()
-    ran = searched("start", "tiny", "--trials", "9", "--jobs", "1")
+    ran = searched("start", "tiny", "--trials", "9", "--engine", "inline")
     assert ran.code == 0
     assert "1 of them now" in ran.out
 
 
 def test_an_edited_study_file_is_noticed(searched: Cli, tiny: Path) -> None:
     tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 7"))
-    ran = searched("start", "tiny.toml", "--trials", "9", "--jobs", "1")
+    ran = searched("start", "tiny.toml", "--trials", "9", "--engine", "inline")
     assert ran.code == 0
     assert "training.epochs: 3 -> 7" in ran.err
     trial = optuna.load_study(study_name="tiny/stage-01", storage="sqlite:///studies/hpsearch.db").trials[8]
@@ -83,7 +83,7 @@ def test_an_edited_study_file_is_noticed(searched: Cli, tiny: Path) -> None:
 
 
 def test_the_whole_workflow_unattended(cli: Cli, tiny: Path) -> None:
-    command = ("start", "tiny.toml", "--jobs", "1", "--stages", "3", "--top", "3")
+    command = ("start", "tiny.toml", "--engine", "inline", "--stages", "3", "--top", "3")
     ran = cli(*command)
     assert ran.code == 0
     status = rows(cli("status", "--format", "json").out)
@@ -111,7 +111,7 @@ def test_narrow_shows_ranges_evidence_and_the_next_command(searched: Cli) -> Non
 
 def test_narrowing_again_is_refused_once_the_next_stage_has_trials(searched: Cli) -> None:
     assert searched("narrow", "--top", "3").code == 0
-    assert searched("start", "tiny.toml", "--trials", "2", "--jobs", "1").code == 0
+    assert searched("start", "tiny.toml", "--trials", "2", "--engine", "inline").code == 0
     ran = searched("narrow", "--top", "3", "--stage", "1")
     assert ran.code == 2
     assert "--branch" in ran.err
@@ -138,7 +138,7 @@ def test_formats_agree(searched: Cli) -> None:
 
 def test_failures_say_why(cli: Cli, tiny: Path) -> None:
     tiny.write_text(tiny.read_text().replace("low = 1e-3, high = 1.0", "low = 1e30, high = 1e32"))
-    ran = cli("start", "tiny.toml", "--jobs", "1")
+    ran = cli("start", "tiny.toml", "--engine", "inline")
     assert ran.code == 0
     assert "(8 failed)" in ran.out
     failed = rows(cli("trials", "--state", "fail", "--format", "json").out)
@@ -166,14 +166,14 @@ def test_check_says_what_a_stage_amounts_to(cli: Cli) -> None:
 
 def test_storage_comes_from_the_environment_too(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPSEARCH_STORAGE", "elsewhere.db")
-    assert cli("start", "tiny.toml", "--jobs", "1").code == 0
+    assert cli("start", "tiny.toml", "--engine", "inline").code == 0
     assert (tiny.parent / "elsewhere.db").is_file()
     assert not (tiny.parent / "studies").exists()
 
 
 def test_several_searches_in_one_database_are_told_apart(searched: Cli, tiny: Path) -> None:
     tiny.write_text(tiny.read_text().replace('"tiny"', '"other"'))
-    assert searched("start", "tiny.toml", "--jobs", "1").code == 0
+    assert searched("start", "tiny.toml", "--engine", "inline").code == 0
     ran = searched("best")
     assert ran.code == 2
     assert "other, tiny" in ran.err

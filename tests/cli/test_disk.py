@@ -36,7 +36,7 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
 def test_a_full_disk_at_the_door(cli: Cli, tiny: Path, mount: Mount) -> None:
     disk = mount("size=16k")
-    ran = cli("start", str(tiny), "--storage", "disk/my.db", "--jobs", "1")
+    ran = cli("start", str(tiny), "--storage", "disk/my.db", "--engine", "inline")
     assert (ran.code, ran.err.count("\n")) == (2, 1), ran
     assert "full" in ran.err
     assert list(disk.iterdir()) == []
@@ -45,7 +45,7 @@ def test_a_full_disk_at_the_door(cli: Cli, tiny: Path, mount: Mount) -> None:
 def test_a_disk_that_fills_up_in_the_middle_of_a_run(cli: Cli, tiny: Path, mount: Mount) -> None:
     disk = mount("size=600k")
     tiny.write_text(tiny.read_text().replace("epochs = 3", "epochs = 60"))
-    command = ("start", str(tiny), "--storage", "disk/my.db", "--jobs", "1", "--lanes", "4", "--trials", "60")
+    command = ("start", str(tiny), "--storage", "disk/my.db", "--engine", "inline", "--lanes", "4", "--trials", "60")
     ran = cli(*command)
     assert (ran.code, ran.err.splitlines()[-1].startswith("hpsearch: ")) == (1, True), ran
     assert "the disk of disk/my.db is full" in ran.err

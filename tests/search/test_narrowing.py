@@ -217,10 +217,22 @@ def test_a_quantile_rounds_up_and_takes_at_least_two(quantile: float, n: int, k:
             5,
             None,
             NotEnoughTrials,
-            "the top 5 needs 5 finished trials and there are 3; run more trials or ask for top 3",
+            "the top 5 needs 5 trials that finished with a score and there are 3; run more trials or ask for top 3",
         ),
-        (1, 5, None, NotEnoughTrials, "the top 5 needs 5 finished trials and there are 1; run more trials"),
-        (1, None, 0.5, NotEnoughTrials, "a quantile of 0.5 needs 2 finished trials and there are 1; run more trials"),
+        (
+            1,
+            5,
+            None,
+            NotEnoughTrials,
+            "the top 5 needs 5 trials that finished with a score and there are 1; run more trials",
+        ),
+        (
+            1,
+            None,
+            0.5,
+            NotEnoughTrials,
+            "a quantile of 0.5 needs 2 trials that finished with a score and there are 1; run more trials",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(

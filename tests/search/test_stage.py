@@ -69,16 +69,16 @@ def test_another_seed_or_stage_than_there_is_is_refused(store: Store) -> None:
 
 
 def test_stages_are_found_by_name_or_because_there_is_one_search(store: Store) -> None:
-    with pytest.raises(UnknownSearch, match=r"no search in x\.db yet"):
-        stages_of(store, None, where="x.db")
+    with pytest.raises(UnknownSearch, match=r"no search in .* yet"):
+        stages_of(store, None)
     stage = started(store)
-    assert stages_of(store, None, where="x.db") == stages_of(store, "tiny", where="x.db") == [stage]
-    with pytest.raises(UnknownSearch, match=r"no search 'tinny' in x\.db; did you mean 'tiny'"):
-        stages_of(store, "tinny", where="x.db")
+    assert stages_of(store, None) == stages_of(store, "tiny") == [stage]
+    with pytest.raises(UnknownSearch, match=r"no search 'tinny' in .*; did you mean 'tiny'"):
+        stages_of(store, "tinny")
     begin(store, tiny.study("other"), fingerprint=DATA)
     with pytest.raises(UnknownSearch, match="name one of: other, tiny"):
-        stages_of(store, None, where="x.db")
-    assert stages_of(store, "tiny", where="x.db") == [stage]
+        stages_of(store, None)
+    assert stages_of(store, "tiny") == [stage]
 
 
 def test_the_data_of_a_stage_stay_the_same(store: Store) -> None:
@@ -165,7 +165,9 @@ def test_a_dry_run_writes_nothing(store: Store) -> None:
 
 def test_narrowing_needs_the_trials_it_is_asked_to_use(store: Store) -> None:
     stage = started(store)
-    with pytest.raises(NotEnoughTrials, match="tiny/stage-01 has no finished trial yet; run `hpsearch start`"):
+    with pytest.raises(
+        NotEnoughTrials, match="tiny/stage-01 has no finished trial with a score yet; run `hpsearch start`"
+    ):
         narrow_stage(store, store.stages(), top=4)
     finish(store, stage, 5, failed=2)
     with pytest.raises(NotEnoughTrials, match="3"):

@@ -14,7 +14,6 @@ import pytest
 import tiny
 
 from hpsearch.errors import BadInput, BadStudyFile, Interrupted, StageConflict
-from hpsearch.executors import blas
 from hpsearch.records import Stage
 from hpsearch.search.runner import Summary, Tick
 from hpsearch.search.stage import Narrowed
@@ -51,10 +50,9 @@ class Heard:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in; one job stays in this process."""
+    """An empty folder to work in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HPSEARCH_DATA", raising=False)
-    monkeypatch.setattr(blas, "_pinned", True)
     (tmp_path / "studies").mkdir()
     tiny.write(tmp_path / "studies")
     return tmp_path
@@ -62,7 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def start(**options: Any) -> Heard:
     heard = Heard()
-    run(Job(**{"storage": "studies.db", "study": "tiny", "jobs": 1, **options}), heard)
+    run(Job(**{"storage": "studies.db", "study": "tiny", "engine": "inline", **options}), heard)
     return heard
 
 
@@ -186,7 +184,7 @@ def test_another_seed_is_refused_and_the_same_one_is_not() -> None:
 
 @pytest.mark.parametrize("option", ["trials", "stages", "jobs", "lanes"])
 def test_counts_begin_at_one(option: str, folder: Path) -> None:
-    with pytest.raises(BadInput, match=f"--{option} 0: give 1 or more"):
+    with pytest.raises(BadInput, match=f"--{option} 0: give a number from 1"):
         start(**{option: 0})
     assert not (folder / "studies.db").exists()
 
@@ -198,7 +196,7 @@ def test_a_stopped_run_says_how_far_it_came(reopened: Callable[[], Store]) -> No
                 signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(Interrupted, match="tiny/stage-01 has 2 of 6 trials, all recorded; 2 that had begun were given"):
-        run(Job(storage="studies.db", study="tiny", jobs=1, lanes=2), Stops())
+        run(Job(storage="studies.db", study="tiny", engine="inline", lanes=2), Stops())
     store = reopened()
     counts = store.counts(store.stages()[0])
     assert (counts.complete, counts.running, counts.waiting) == (2, 0, 2)

@@ -143,6 +143,14 @@ def test_only_this_machine_s_names_are_answered(serving: Callable[..., Ask], wri
     assert ask("/api/studies", host="localhost:8080").status == 200
 
 
+def test_pages_of_other_sites_are_refused(serving: Callable[..., Ask]) -> None:
+    ask = serving(writable=True)
+    host = "127.0.0.1:8080"
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:9999", "https://127.0.0.1:8080"):
+        assert ask("/api/studies", "POST", host=host, body={}, Origin=origin).status == 403
+    assert ask("/api/studies", host=host, Origin=f"http://{host}").status == 200
+
+
 def test_the_page_and_its_script_come_without_accept_encoding(ask: Ask) -> None:
     assert ask("/").status == 302
     page = ask("/dashboard")

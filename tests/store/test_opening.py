@@ -14,12 +14,13 @@ from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy.engine import make_url
 
 from hpsearch.errors import BadStorage, HpsearchError, MissingExtra
 from hpsearch.records import Stage
 from hpsearch.store import NewStage, Owner, Store, open_store
 from hpsearch.store.bulk import BulkStore
-from hpsearch.store.database import folder_lock
+from hpsearch.store.database import folder_lock, show
 from hpsearch.store.fallback import FallbackStore
 
 Opener = Callable[..., Store]
@@ -274,3 +275,9 @@ def test_a_folder_that_may_not_be_looked_into(unwritable: object) -> None:
     finally:
         closed.chmod(0o700)
         closed.rmdir()
+
+
+def test_a_password_is_not_shown() -> None:
+    shown = show(make_url("postgresql+psycopg://me:SECRET@localhost/studies"))
+    assert "SECRET" not in shown
+    assert "localhost/studies" in shown

@@ -119,7 +119,7 @@ def test_the_same_rows(both: tuple[Store, Store]) -> None:
         "alembic_version": 1,
         "studies": 2,
         "study_directions": 2,
-        "study_user_attributes": 20,
+        "study_user_attributes": 22,
         "trials": 9,
         "trial_params": 24,
         "trial_values": 3,
