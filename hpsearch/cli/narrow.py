@@ -11,7 +11,7 @@ from hpsearch.cli.options import Format, FormatOption, Search, StageNumber, Stor
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpsearch.search.stage import Narrowed
+    from hpsearch.search.next_stage import Narrowed
 
 
 def narrow(
@@ -32,7 +32,8 @@ def narrow(
     """Compute the next stage's ranges from the best trials, with the evidence for each."""
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.search.narrowing import narrowing_to_dict
-    from hpsearch.search.stage import narrow_stage, stages_of
+    from hpsearch.search.next_stage import narrow_stage
+    from hpsearch.search.stage import stages_of
     from hpsearch.store import open_store
 
     store = open_store(storage_url(storage), write=not dry_run)

@@ -13,8 +13,8 @@ from hpsearch.records import Completed, Stage
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from hpsearch.search.next_stage import Narrowed
     from hpsearch.search.runner import Summary, Tick
-    from hpsearch.search.stage import Narrowed
     from hpsearch.store import Store
 
 _TOP = 5

@@ -1,17 +1,13 @@
-"""Stages and their lineage: finding them, beginning the first, making the next by narrowing."""
+"""Stages and their lineage: finding them, and beginning the first."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch, nearest
-from hpsearch.hyperparameters import HYPERPARAMETERS
+from hpsearch.errors import StageConflict, UnknownSearch, nearest
 from hpsearch.sampling import stage_seed
-from hpsearch.search.narrowing import Narrowing, Scored, narrow, narrowing_to_dict
-from hpsearch.space import Space, contains
 from hpsearch.store import NewStage, Store
 
 if TYPE_CHECKING:
@@ -143,145 +139,6 @@ def check_fingerprint(stage: Stage, fingerprint: str) -> None:
             f"the data of {stage.name} have changed (sha256 {stage.fingerprint[:12]}, now {fingerprint[:12]}); "
             "bring the old data back, or give the search another name"
         )
-
-
-def scored_trials(space: Space, frame: pd.DataFrame) -> list[Scored]:
-    """Completed trials as narrowing takes them.
-
-    A trial that somebody ran in the stage's study by other means may have values outside the ranges, or a score
-    that is not finite. It says nothing about the stage's draws and is left out.
-
-    Args:
-        space: The stage's ranges.
-        frame: Rows of `hpsearch.store.Store.trials`.
-    """
-    names = [column.removeprefix("param:") for column in frame.columns if column.startswith("param:")]
-    columns = [
-        frame["number"],
-        frame["score"],
-        frame["validation_loss"],
-        *(frame[f"param:{n}"] for n in names),
-    ]
-    found = [
-        Scored(
-            number=int(number),
-            score=float(score),
-            validation_loss=None if loss is None or math.isnan(loss) else float(loss),
-            params=dict(zip(names, params, strict=True)),
-        )
-        for number, score, loss, *params in zip(*(column.tolist() for column in columns), strict=True)
-    ]
-    return [
-        trial
-        for trial in found
-        if math.isfinite(trial.score)
-        and all(contains(parameter, trial.params.get(name)) for name, parameter in space.items())
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Narrowed:
-    """What `narrow_stage` found and did.
-
-    Args:
-        parent: The stage that was narrowed.
-        finished: How many finished, scored trials it has.
-        narrowing: The new ranges with their evidence.
-        stage: The next stage, or None on a dry run.
-        replaced: Whether it took the place of an earlier narrowing.
-    """
-
-    parent: Stage
-    finished: int
-    narrowing: Narrowing
-    stage: Stage | None
-    replaced: bool
-
-
-def narrow_stage(
-    store: Store,
-    stages: list[Stage],
-    *,
-    number: int | None = None,
-    top: int | None = None,
-    quantile: float | None = None,
-    expand: bool = False,
-    branch: bool = False,
-    dry_run: bool = False,
-) -> Narrowed:
-    """Compute the next stage's ranges from a stage's best trials, and make that stage.
-
-    Args:
-        store: The study database.
-        stages: The search's stages.
-        number: The stage to narrow; by default the latest that has trials.
-        top: How many of the best trials to use.
-        quantile: Or which fraction of them.
-        expand: Move a bound outwards where the score still rises towards it.
-        branch: Narrow an earlier stage although a later one has trials.
-        dry_run: Only say what would happen.
-
-    Raises:
-        NotEnoughTrials: Fewer finished trials than ``top``, or none.
-        StageConflict: A later stage has trials already.
-    """
-    latest = stages[-1]
-    latest_rows = store.counts(latest).rows
-    if number is None and latest_rows == 0 and latest.parent is not None:
-        number = latest.parent
-    parent = pick(stages, number)
-    next_number = latest.number if latest_rows == 0 and latest.number != parent.number else latest.number + 1
-    # The narrowing that an empty last stage came from may be made again without saying --branch again.
-    again = next_number == latest.number and latest.parent == parent.number
-    if not branch and not again and not dry_run:
-        for later in reversed(stages):
-            rows = store.counts(later).rows if later.number > parent.number else 0
-            if rows:
-                raise StageConflict(
-                    f"{later.name} has {rows} trials already, so narrowing stage {parent.number} again would not "
-                    f"replace it; narrow stage {later.number} instead, or add --branch to make stage "
-                    f"{next_number} from stage {parent.number}"
-                )
-    frame = store.trials(parent, states=("COMPLETE",))
-    scored = scored_trials(parent.space, frame)
-    if not scored:
-        raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
-    narrowing = narrow(
-        parent.space,
-        scored,
-        top=top,
-        quantile=quantile,
-        direction=parent.direction,
-        first_space=stages[0].space,
-        expand=expand,
-        natural={name: (kind.low, kind.high) for name, kind in HYPERPARAMETERS.items()},
-    )
-    replaced = next_number == latest.number
-    stage = None
-    if not dry_run:
-        stage = _next_stage(store, stages[0], parent, next_number, narrowing, replace=replaced)
-    return Narrowed(parent, len(scored), narrowing, stage, replaced)
-
-
-def _next_stage(
-    store: Store, first: Stage, parent: Stage, number: int, narrowing: Narrowing, *, replace: bool
-) -> Stage:
-    rule: dict[str, Any] = narrowing_to_dict(narrowing)
-    new = NewStage(
-        search=parent.search,
-        number=number,
-        direction=parent.direction,
-        seed=stage_seed(first.seed, number),
-        space=narrowing.space,
-        study_file=parent.study_file,
-        parent=parent.number,
-        rule=rule,
-        trials_used=narrowing.used,
-        fingerprint=parent.fingerprint,
-        sizes=parent.sizes,
-        versions=versions(),
-    )
-    return store.create_stage(new, replace=replace)
 
 
 def latest_with_trials(store: Store, stages: list[Stage]) -> Stage:

@@ -12,8 +12,9 @@ from hpsearch.executors import Executor
 from hpsearch.records import Stage
 from hpsearch.search import setup
 from hpsearch.search.interrupt import Stopping, stopping
+from hpsearch.search.next_stage import Narrowed, narrow_stage
 from hpsearch.search.runner import Runner, Summary, Tick
-from hpsearch.search.stage import Narrowed, begin, check_fingerprint, narrow_stage
+from hpsearch.search.stage import begin, check_fingerprint
 from hpsearch.store import Store, open_store
 from hpsearch.store.database import parse_url, sqlite_file
 from hpsearch.study_file import Data, StudyFile, differences, parse

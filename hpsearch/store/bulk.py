@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import HpsearchError, StageConflict
-from hpsearch.store import claims, queries, tables, writer
+from hpsearch.store import claims, locking, queries, tables, writer
 from hpsearch.store.base import Claimed, Counts, NewStage
 from hpsearch.store.database import Database, show
 from hpsearch.store.leases import Owner
@@ -77,7 +77,7 @@ class BulkStore:
     def _holding(self, stage: Stage) -> Iterator[Connection]:
         """A write transaction that holds the stage."""
         with self.database.write() as connection:
-            claims.lock_stage(connection, stage)
+            locking.lock_stage(connection, stage)
             yield connection
 
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:

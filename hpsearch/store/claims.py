@@ -1,6 +1,7 @@
 """Claims in bulk: who gets which trial, with which values, and for how long.
 
-Each function runs inside one write transaction that its caller opens and in which it holds the stage (`lock_stage`).
+Each function runs inside one write transaction that its caller opens and in which it holds the stage
+(`hpsearch.store.locking.lock_stage`).
 """
 
 from __future__ import annotations
@@ -10,16 +11,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, update
 
 from hpsearch import sampling
-from hpsearch.errors import StageConflict
 from hpsearch.records import Stage, Trial
-from hpsearch.space import Value, space_to_dict, to_distribution
+from hpsearch.space import Value, to_distribution
 from hpsearch.store import tables as t
 from hpsearch.store.base import OWNER, Counts
 from hpsearch.store.leases import Owner, utc_now
-from hpsearch.store.stages import RANGES
+from hpsearch.store.locking import check_unchanged, database_now
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,12 +33,6 @@ NOBODY = "null"
 """The owner of a released trial, as JSON."""
 _CHUNK = 500
 """Ids in one IN list: databases bound the number of variables in a statement."""
-_UTC_NOW = {
-    "postgresql": "SELECT timezone('utc', clock_timestamp())",
-    "mysql": "SELECT utc_timestamp(6)",
-    "mariadb": "SELECT utc_timestamp(6)",
-}
-
 T = TypeVar("T")
 
 
@@ -47,48 +41,6 @@ def chunks(items: Collection[T]) -> Iterator[list[T]]:
     listed = list(items)
     for start in range(0, len(listed), _CHUNK):
         yield listed[start : start + _CHUNK]
-
-
-def lock_stage(connection: Connection, stage: Stage) -> None:
-    """Hold a stage until the transaction ends: whoever writes to its trials does so one after the other.
-
-    SQLite's one writer holds everything already. Optuna locks the same row when it numbers a trial.
-    """
-    if connection.dialect.name != "sqlite":
-        connection.execute(select(t.studies.c.study_id).where(t.studies.c.study_id == stage.study_id).with_for_update())
-
-
-def database_now(connection: Connection) -> datetime:
-    """The time that leases are measured by, UTC: a server's own clock, which all its clients share."""
-    query = _UTC_NOW.get(connection.dialect.name)
-    if query is None:
-        return utc_now()
-    now: datetime = connection.execute(text(query)).scalar_one()
-    return now
-
-
-def check_unchanged(connection: Connection, stage: Stage) -> None:
-    """Make sure that the study is still the stage that the caller knows: narrowing again replaces an empty one.
-
-    Raises:
-        StageConflict: It is gone, or has other ranges.
-    """
-    ranges = connection.execute(
-        select(t.study_user_attributes.c.value_json)
-        .join(t.studies)
-        .where(
-            t.studies.c.study_id == stage.study_id,
-            t.studies.c.study_name == stage.name,
-            t.study_user_attributes.c.key == RANGES,
-        )
-    ).scalar()
-    if ranges is None or json.loads(ranges) != space_to_dict(stage.space):
-        raise replaced(stage)
-
-
-def replaced(stage: Stage) -> StageConflict:
-    """What to say when a stage is no longer what it was when the caller read it."""
-    return StageConflict(f"{stage.name} was narrowed anew meanwhile; start again to run it with its new ranges")
 
 
 def count(connection: Connection, study_id: int) -> Counts:

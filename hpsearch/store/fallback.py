@@ -17,9 +17,10 @@ from hpsearch.errors import StageConflict
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Completed, Direction, Outcome, Report, Stage, Trial
 from hpsearch.space import space_to_dict, to_distribution
 from hpsearch.store.base import OWNER, Claimed, Counts, NewStage
-from hpsearch.store.claims import FIXED_PARAMS, NOBODY, replaced, trial_values
+from hpsearch.store.claims import FIXED_PARAMS, NOBODY, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
 from hpsearch.store.leases import Owner, utc_now
+from hpsearch.store.locking import replaced
 from hpsearch.store.stages import (
     RANGES,
     in_order,

@@ -14,8 +14,9 @@ from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage
 from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store import tables as t
 from hpsearch.store.base import OWNER
-from hpsearch.store.claims import chunks, database_now
+from hpsearch.store.claims import chunks
 from hpsearch.store.leases import Owner
+from hpsearch.store.locking import database_now
 from hpsearch.store.stages import stage_from_attributes
 
 if TYPE_CHECKING:

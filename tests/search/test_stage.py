@@ -13,7 +13,8 @@ from optuna.distributions import BaseDistribution
 from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Stage
 from hpsearch.sampling import stage_seed
-from hpsearch.search.stage import begin, best_of, check_fingerprint, narrow_stage, pick, stages_of
+from hpsearch.search.next_stage import narrow_stage
+from hpsearch.search.stage import begin, best_of, check_fingerprint, pick, stages_of
 from hpsearch.store import Owner, Store
 
 SEED = 3

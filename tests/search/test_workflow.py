@@ -15,8 +15,8 @@ import tiny
 
 from hpsearch.errors import BadInput, BadStudyFile, Interrupted, StageConflict
 from hpsearch.records import Stage
+from hpsearch.search.next_stage import Narrowed
 from hpsearch.search.runner import Summary, Tick
-from hpsearch.search.stage import Narrowed
 from hpsearch.search.workflow import Job, run
 from hpsearch.store import Store, open_store
 

@@ -277,7 +277,7 @@ def test_a_folder_that_may_not_be_looked_into(unwritable: object) -> None:
         closed.rmdir()
 
 
-def test_a_password_is_not_shown() -> None:
+def test_the_name_for_people_has_no_password() -> None:
     shown = show(make_url("postgresql+psycopg://me:SECRET@localhost/studies"))
     assert "SECRET" not in shown
     assert "localhost/studies" in shown
