@@ -16,6 +16,7 @@ def dashboard(
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Serve the Optuna dashboard on this machine, read-only unless --writable; Ctrl-C ends it."""
+    import signal
     import webbrowser
 
     from hpsearch.cli.output import say
@@ -30,4 +31,6 @@ def dashboard(
         if open_browser:
             webbrowser.open(address)
 
+    # Whoever stops a server politely means the same as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     serve(store.url, port=port, writable=writable, on_ready=ready)

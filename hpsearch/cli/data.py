@@ -63,8 +63,9 @@ def fetch_data_set(
 
     bars: dict[str, TaskID] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    # On stderr, so that stdout holds the folder and nothing else.
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    # On stderr, so that stdout holds the folder and nothing else; and for people only.
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
 
         def advance(file: str, here: int, size: int | None) -> None:
             if file not in bars:

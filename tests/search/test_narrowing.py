@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
+import narrowings
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,42 +16,7 @@ from hypothesis import strategies as st
 
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.search.narrowing import Narrowing, Scored, narrow, narrowing_to_dict
-from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, to_scale
-
-
-def _trials(columns: Mapping[str, Sequence[Value]], scores: Sequence[float]) -> list[Scored]:
-    return [
-        Scored(number, float(score), None, {name: column[number] for name, column in columns.items()})
-        for number, score in enumerate(scores)
-    ]
-
-
-def _one(
-    parameter: Parameter,
-    values: Sequence[Value],
-    *,
-    top: int = 5,
-    first: Parameter | None = None,
-    expand: bool = False,
-    natural: tuple[float | None, float | None] = (None, None),
-    scores: Sequence[float] | None = None,
-) -> Narrowing:
-    """Narrow a single parameter x; without scores, the earlier values are the better ones."""
-    return narrow(
-        {"x": parameter},
-        _trials({"x": values}, [-float(i) for i in range(len(values))] if scores is None else scores),
-        top=top,
-        direction="maximize",
-        first_space={"x": first or parameter},
-        expand=expand,
-        natural={"x": natural},
-    )
-
-
-def _numeric(narrowing: Narrowing) -> Float | Int:
-    new = narrowing.space["x"]
-    assert not isinstance(new, Categorical)
-    return new
+from hpsearch.space import Categorical, Float, Int, Space, Value, to_scale
 
 
 @st.composite
@@ -77,11 +43,11 @@ def test_a_new_range_lies_within_the_old_one_and_holds_the_best(
 ) -> None:
     old, values = case
     top = min(top, len(values))
-    trials = _trials({"x": values}, [-float(i // 2) for i in range(len(values))])
+    trials = narrowings.trials({"x": values}, [-float(i // 2) for i in range(len(values))])
     shuffled = list(trials)
     random.shuffle(shuffled)
     result = narrow({"x": old}, shuffled, top=top, direction="maximize", first_space={"x": old})
-    new = _numeric(result)
+    new = narrowings.numeric(result)
     assert old.low <= new.low < new.high <= old.high
     best = [trials[number].params["x"] for number in result.used]
     assert all(new.low <= float(value) <= new.high for value in best)
@@ -102,7 +68,7 @@ def test_only_the_order_of_the_scores_matters(case: tuple[Float | Int, list[Valu
     top = min(5, len(values))
 
     def result(transformed: Sequence[float], direction: str = "maximize") -> Narrowing:
-        trials = _trials({"x": values}, transformed)
+        trials = narrowings.trials({"x": values}, transformed)
         sense = "minimize" if direction == "minimize" else "maximize"
         return narrow({"x": old}, trials, top=top, direction=sense, first_space={"x": old})  # type: ignore[arg-type]
 
@@ -116,9 +82,9 @@ def test_only_the_order_of_the_scores_matters(case: tuple[Float | Int, list[Valu
 def test_a_log_range_narrows_like_a_linear_range_of_the_exponents(units: list[float]) -> None:
     exponents = [-6.0 + 4 * u for u in units]
     values = [min(max(10**e, 1e-6), 1e-2) for e in exponents]
-    linear, log = _one(Float(-6, -2), exponents), _one(Float(1e-6, 1e-2, log=True), values)
-    assert math.log10(_numeric(log).low) == pytest.approx(_numeric(linear).low, abs=1e-9)
-    assert math.log10(_numeric(log).high) == pytest.approx(_numeric(linear).high, abs=1e-9)
+    linear, log = narrowings.one(Float(-6, -2), exponents), narrowings.one(Float(1e-6, 1e-2, log=True), values)
+    assert math.log10(narrowings.numeric(log).low) == pytest.approx(narrowings.numeric(linear).low, abs=1e-9)
+    assert math.log10(narrowings.numeric(log).high) == pytest.approx(narrowings.numeric(linear).high, abs=1e-9)
     assert log.ranges["x"].evidence == pytest.approx(linear.ranges["x"].evidence, abs=1e-9)
     assert log.ranges["x"].kept == pytest.approx(linear.ranges["x"].kept, abs=1e-9)
 
@@ -127,7 +93,7 @@ def test_a_log_range_narrows_like_a_linear_range_of_the_exponents(units: list[fl
 def test_the_new_ends_are_unbiased(k: int) -> None:
     draws = np.random.default_rng([1, k]).uniform(4.0, 6.0, (4000, k)).tolist()
     old, floorless = Float(-100, 100), Float(0, 1e-6)
-    new = [_numeric(_one(old, row, top=k, first=floorless)) for row in draws]
+    new = [narrowings.numeric(narrowings.one(old, row, top=k, first=floorless)) for row in draws]
     ends = np.array([[r.low, r.high] for r in new])
     error = 4 * ends.std(axis=0) / math.sqrt(len(ends))
     assert abs(ends[:, 0].mean() - 4.0) < error[0]
@@ -135,8 +101,8 @@ def test_the_new_ends_are_unbiased(k: int) -> None:
 
 
 def test_the_estimate_by_hand() -> None:
-    result = _one(Float(0, 1), [0.5, 0.3, 0.4, 0.45, 0.35, 0.9, 0.1])
-    new = _numeric(result)
+    result = narrowings.one(Float(0, 1), [0.5, 0.3, 0.4, 0.45, 0.35, 0.9, 0.1])
+    new = narrowings.numeric(result)
     assert [new.low, new.high] == pytest.approx([0.25, 0.55])
     r = result.ranges["x"]
     assert [r.lowest, r.highest, r.kept] == pytest.approx([0.3, 0.5, 0.3])
@@ -145,41 +111,41 @@ def test_the_estimate_by_hand() -> None:
 
 def test_the_floor_is_two_percent_of_the_first_stage_shifted_inside() -> None:
     first = Float(0, 10)
-    inner = _numeric(_one(Float(2, 4), [3.0] * 5, first=first))
+    inner = narrowings.numeric(narrowings.one(Float(2, 4), [3.0] * 5, first=first))
     assert [inner.low, inner.high] == pytest.approx([2.9, 3.1])
-    at_bound = _numeric(_one(Float(2, 4), [4.0] * 5, first=first))
+    at_bound = narrowings.numeric(narrowings.one(Float(2, 4), [4.0] * 5, first=first))
     assert [at_bound.low, at_bound.high] == pytest.approx([3.8, 4.0])
-    assert _numeric(_one(Float(2, 2.1), [2.0] * 5, first=first)) == Float(2, 2.1)
+    assert narrowings.numeric(narrowings.one(Float(2, 2.1), [2.0] * 5, first=first)) == Float(2, 2.1)
 
 
 def test_ints_round_outwards_along_their_steps() -> None:
     # a = 16, b = 24, w = 2: 14 .. 26, in steps of 4 from 0 that is 12 .. 28.
-    assert _one(Int(0, 40, step=4), [16, 24, 20, 20, 16]).space["x"] == Int(12, 28, step=4)
-    assert _one(Int(10, 20), [15] * 5).space["x"] == Int(14, 16)
-    assert _one(Int(1, 2), [2] * 5).space["x"] == Int(1, 2)
+    assert narrowings.one(Int(0, 40, step=4), [16, 24, 20, 20, 16]).space["x"] == Int(12, 28, step=4)
+    assert narrowings.one(Int(10, 20), [15] * 5).space["x"] == Int(14, 16)
+    assert narrowings.one(Int(1, 2), [2] * 5).space["x"] == Int(1, 2)
     # Exactly on a value, up to rounding: nothing further out.
-    assert _one(Int(1, 10_000, log=True), [1000, 10, 100], top=3).space["x"] == Int(1, 10_000, log=True)
-    assert _one(Int(1, 10**6, log=True), [1000, 100], top=2).space["x"] == Int(10, 10_000, log=True)
+    assert narrowings.one(Int(1, 10_000, log=True), [1000, 10, 100], top=3).space["x"] == Int(1, 10_000, log=True)
+    assert narrowings.one(Int(1, 10**6, log=True), [1000, 100], top=2).space["x"] == Int(10, 10_000, log=True)
 
 
 def test_ends_that_are_values_up_to_rounding_are_those_values() -> None:
     for base in range(3, 30):
-        result = _one(Int(1, 10**6, log=True), [base**3, base**2], top=2)
+        result = narrowings.one(Int(1, 10**6, log=True), [base**3, base**2], top=2)
         assert result.space["x"] == Int(base, base**4, log=True)
 
 
 def test_a_range_that_stays_keeps_its_bounds_to_the_bit() -> None:
     for low in np.random.default_rng(4).uniform(1e-6, 1e-5, 50).tolist():
         old = Float(low, low * 777, log=True)
-        assert _one(old, [old.low * 2, old.high / 2], top=2).space["x"] == old  # clipped at both ends
+        assert narrowings.one(old, [old.low * 2, old.high / 2], top=2).space["x"] == old  # clipped at both ends
 
 
 def test_choices_keep_their_old_order() -> None:
     old = Categorical(("relu", "tanh", "sigmoid", "elu"))
-    result = _one(old, ["sigmoid", "relu", "sigmoid", "relu", "relu", "tanh"])
+    result = narrowings.one(old, ["sigmoid", "relu", "sigmoid", "relu", "relu", "tanh"])
     assert result.space["x"] == Categorical(("relu", "sigmoid"))
     assert result.ranges["x"].kept == 0.5
-    only = _one(Categorical(("relu",)), ["relu"] * 5)
+    only = narrowings.one(Categorical(("relu",)), ["relu"] * 5)
     assert only.space["x"] == Categorical(("relu",))
     assert only.ranges["x"].sentences() == ("no evidence: there was only one choice",)
 
@@ -198,7 +164,7 @@ def test_ties_go_to_the_lower_loss_then_to_the_lower_number() -> None:
 @pytest.mark.parametrize(("quantile", "n", "k"), [(0.07, 100, 7), (0.1, 101, 11), (0.01, 50, 2), (1.0, 9, 9)])
 def test_a_quantile_rounds_up_and_takes_at_least_two(quantile: float, n: int, k: int) -> None:
     space: Space = {"x": Float(0, 1)}
-    trials = _trials({"x": [0.5] * n}, range(n))
+    trials = narrowings.trials({"x": [0.5] * n}, range(n))
     result = narrow(space, trials, quantile=quantile, direction="maximize", first_space=space)
     assert len(result.used) == k
     assert result.rule["quantile"] == quantile
@@ -239,7 +205,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     n: int, top: int | None, quantile: float | None, error: type[Exception], message: str
 ) -> None:
     space: Space = {"x": Float(0, 1)}
-    trials = _trials({"x": [0.5] * n}, range(n))
+    trials = narrowings.trials({"x": [0.5] * n}, range(n))
     with pytest.raises(error) as caught:
         narrow(space, trials, top=top, quantile=quantile, direction="maximize", first_space=space)
     assert str(caught.value) == message
@@ -248,104 +214,28 @@ def test_what_cannot_be_done_is_said_in_one_line(
 
 def test_trials_of_another_stage_are_refused() -> None:
     with pytest.raises(BadInput, match=r"trial 1 has x = 2.0, which is not within \[0, 1\]"):
-        _one(Float(0, 1), [0.5, 2.0, 0.4], top=2)
+        narrowings.one(Float(0, 1), [0.5, 2.0, 0.4], top=2)
     with pytest.raises(BadInput, match="trial 0 has x = 'elu', which is not one of relu, tanh"):
-        _one(Categorical(("relu", "tanh")), ["elu", "relu"], top=2)
+        narrowings.one(Categorical(("relu", "tanh")), ["elu", "relu"], top=2)
     with pytest.raises(BadInput, match="trial 1 has no value of 'y'"):
-        narrow({"y": Float(0, 1)}, _trials({"x": [0.1, 0.2]}, [1, 2]), top=2, direction="maximize", first_space={})
-
-
-def _rising(old: Float | Int, *, towards: str = "high", **options: object) -> Narrowing:
-    """Sixty values over the range whose score rises up to one bound."""
-    a, b = to_scale(old, old.low), to_scale(old, old.high)
-    values: list[Value] = []
-    for place in np.linspace(a, b, 60):
-        value = 10**place if old.log else place
-        value = round((value - old.low) / old.step) * old.step + old.low if isinstance(old, Int) else value
-        values.append(min(max(value if isinstance(old, Int) else float(value), old.low), old.high))
-    scores = [float(v) if towards == "high" else -float(v) for v in values]
-    return _one(old, values, scores=scores, **options)  # type: ignore[arg-type]
-
-
-def test_without_expand_an_edge_is_only_pointed_out() -> None:
-    result = _rising(Float(1e-6, 1e-2, log=True))
-    r = result.ranges["x"]
-    assert _numeric(result).high == 1e-2
-    assert [edge.side for edge in r.edges] == ["high"]
-    assert not r.expanded
-    assert r.sentences()[1] == "the score still rises towards the upper bound 0.01: widen with --expand"
-
-
-def test_expand_moves_the_bound_by_a_quarter_of_the_old_width_or_more() -> None:
-    up = _rising(Float(1e-6, 1e-2, log=True), expand=True)
-    assert _numeric(up).high == pytest.approx(0.1)
-    assert _numeric(up).low > 1e-3
-    assert up.ranges["x"].expanded
-    assert up.ranges["x"].sentences()[1] == "the score still rises towards the upper bound 0.01: widened to 0.1"
-    down = _rising(Float(1e-6, 1e-2, log=True), towards="low", expand=True)
-    assert _numeric(down).low == pytest.approx(1e-7)
-    assert "the score still rises towards the lower bound 1e-06: widened to 1e-07" in down.ranges["x"].sentences()
-    below_zero = _numeric(_rising(Float(0, 1), towards="low", expand=True))
-    assert below_zero.low == pytest.approx(-0.25)
-
-
-def test_expand_reaches_as_far_out_as_the_narrowed_range_reaches_in() -> None:
-    # The ten best fill the last third, so that a third is what it moves by: more than a quarter.
-    x = [0.66, 1.0, *np.linspace(0.7, 0.99, 8).tolist(), *np.linspace(0, 0.6, 90).tolist()]
-    scores = [0.9 + 0.1 * v for v in x[:10]] + [0.5 + 0.1 * v for v in x[10:]]
-    result = _one(Float(0, 1), x, scores=scores, top=10, expand=True)
-    new = _numeric(result)
-    assert new.high - 1 == pytest.approx(1 - new.low)
-    assert new.high - 1 > 0.25
-
-
-@pytest.mark.parametrize("by", ["limit", "natural"])
-def test_a_limit_ends_or_forbids_the_move(by: str) -> None:
-    def result(high: float) -> Narrowing:
-        old = Float(0, 1, limit=(0, high)) if by == "limit" else Float(0, 1)
-        return _rising(old, expand=True, natural=(None, None) if by == "limit" else (0, high))
-
-    some = result(1.1)
-    assert _numeric(some).high == 1.1
-    assert some.ranges["x"].sentences()[1] == (
-        "the score still rises towards the upper bound 1: widened to 1.1, where the limit 1.1 stopped it"
-    )
-    if by == "natural":  # a range beyond what is possible is left alone, not drawn in
-        assert _numeric(result(0.9)).high == 1.0
-    none = result(1.0)
-    assert _numeric(none).high == 1.0
-    assert not none.ranges["x"].expanded
-    assert none.ranges["x"].stopped == {"high": 1.0}
-    assert none.ranges["x"].sentences()[1] == (
-        "the score still rises towards the upper bound 1, but the limit 1 allows no wider range"
-    )
-
-
-def test_ints_expand_along_their_steps_and_stop_at_limits() -> None:
-    assert _numeric(_rising(Int(0, 40, step=4), expand=True)).high == 52  # 40 + at least 10, to the next step
-    assert _numeric(_rising(Int(0, 40, step=4, limit=(0, 51)), expand=True)).high == 48
-    down = _numeric(_rising(Int(8, 48, step=4), towards="low", expand=True, natural=(1, None)))
-    assert down.low == 4  # -2 and lower, but for the natural limit; 0 is not allowed, and 1 is off the steps
-    log = _numeric(_rising(Int(2, 512, log=True), towards="low", expand=True))
-    assert log.low == 1
-
-
-def test_a_score_to_minimize_falls_towards_its_bound() -> None:
-    x = np.linspace(0, 1, 60).tolist()
-    space: Space = {"x": Float(0, 1)}
-    result = narrow(space, _trials({"x": x}, [-v for v in x]), top=5, direction="minimize", first_space=space)
-    assert result.ranges["x"].sentences()[1].startswith("the score still falls towards the upper bound 1")
+        narrow(
+            {"y": Float(0, 1)},
+            narrowings.trials({"x": [0.1, 0.2]}, [1, 2]),
+            top=2,
+            direction="maximize",
+            first_space={},
+        )
 
 
 def test_the_evidence_in_words() -> None:
-    r = _one(Float(0, 1), [0.5, 0.52, 0.48, 0.51, 0.49, 0.1]).ranges["x"]
+    r = narrowings.one(Float(0, 1), [0.5, 0.52, 0.48, 0.51, 0.49, 0.1]).ranges["x"]
     for p, words in (
         (0.0002, "evidence 0.0002: the top 5 lie far closer together than chance would put them"),
         (0.03, "some evidence (0.03): the top 5 lie closer together than chance would put them"),
         (0.43, "no evidence (0.43): the top 5 are spread as if x did not matter"),
     ):
         assert replace(r, evidence=p).sentences() == (words,)
-    choice = _one(Categorical(("a", "b", "c", "d")), ["a"] * 5).ranges["x"]
+    choice = narrowings.one(Categorical(("a", "b", "c", "d")), ["a"] * 5).ranges["x"]
     assert choice.sentences() == ("evidence 0.004: the top 5 agree far more than chance would",)
 
 
@@ -357,7 +247,7 @@ def test_a_narrowing_is_plain_data() -> None:
         "activation": Categorical(("relu", "tanh")),
     }
     lr = (10 ** rng.uniform(-6, -2, 100)).tolist()
-    trials = _trials(
+    trials = narrowings.trials(
         {"lr": lr, "units": (10 * rng.integers(1, 11, 100)).tolist(), "activation": ["relu", "tanh"] * 50}, lr
     )
     result = narrow(space, trials, top=5, direction="maximize", first_space=space, expand=True)

@@ -57,7 +57,7 @@ def test_the_page_lists_the_stages(url: str, tmp_path: Path) -> None:
                 check=True,
             ).stdout
         finally:
-            server.send_signal(signal.SIGINT)
+            server.send_signal(signal.SIGTERM)
     assert "tiny/stage-01" in page
     assert "tiny/stage-02" in page
     assert server.returncode == 0
