@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0, or 2 for bad input, 1 for a failure, 130 after Ctrl-C.
     """
+    _open_streams()
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     try:
@@ -71,6 +72,13 @@ def _explain(error: Exception) -> int:
         return _complain(f"the system refused: {error}", 1)
     what = f"{type(error).__name__}: {error}"
     return _complain(f"unexpected {what} (this is a defect of hpsearch; --debug shows where)", 1)
+
+
+def _open_streams() -> None:
+    # A shell may close them (`>&-`); then Python has None for a stream, which nobody downstream expects.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 def _drop_output() -> None:

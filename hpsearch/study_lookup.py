@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -61,7 +62,7 @@ def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
     """
     wanted = DEFAULT_STUDY if study is None else study
     is_path = "/" in wanted or wanted in (".", "..")
-    if wanted.endswith(_DATA) or (is_path and Path(wanted).is_dir()):
+    if wanted.endswith(_DATA) or (is_path and os.path.isdir(wanted)):
         raise _no_study(wanted)
     if is_path or wanted.endswith(".toml"):
         return read(Path(wanted))
@@ -70,7 +71,7 @@ def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
     if local.is_file():
         return read(local)
     text = shipped_text(wanted)
-    if text is None and Path(wanted).is_dir():
+    if text is None and os.path.isdir(wanted):
         raise _no_study(wanted)
     if text is None:
         known = {path.stem for path in folder.glob("*.toml")} | {DEFAULT_STUDY}

@@ -120,6 +120,7 @@ class Display:
         from hpsearch.reports.tables import metric_of, standard_error, trials_table
 
         self._end_bar()
+        self._several = len({other.search for other in store.stages()}) > 1
         best = store.trials(stage, top=_TOP)
         self._finished.append(
             {
@@ -176,6 +177,6 @@ class Display:
 
             emit(pd.DataFrame(self._finished), Format.csv)
         else:
-            search = None if self._study is None else self._stage.search
+            search = self._stage.search if self._study is not None or self._several else None
             narrow = command_line("narrow", search, self._storage, "--top", "5")
             say(f"next: {narrow}    {command_line('dashboard', None, self._storage)}")

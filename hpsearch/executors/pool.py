@@ -97,10 +97,18 @@ class PoolExecutor:
         self._workers: list[_Worker] = []
         try:
             for _ in range(jobs):
-                self._workers.append(_Worker(preload))
-        except OSError as error:
+                self._workers.append(self._start())
+        except EvaluationFailure:
             self.close(kill=True)
-            raise EvaluationFailure(f"cannot start {jobs} processes ({error.strerror}); try fewer --jobs") from error
+            raise
+
+    def _start(self) -> _Worker:
+        try:
+            return _Worker(self._preload)
+        except OSError as error:
+            raise EvaluationFailure(
+                f"cannot start {self.slots} processes ({error.strerror}); try fewer --jobs"
+            ) from error
 
     @property
     def free(self) -> int:
@@ -146,9 +154,9 @@ class PoolExecutor:
         code = worker.process.exitcode or 0
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         worker.end(kill=True)
-        fresh = _Worker(self._preload)
-        self._send(fresh, self._objective)
-        self._workers[self._workers.index(worker)] = fresh
+        self._workers.remove(worker)
+        self._workers.append(self._start())
+        self._send(self._workers[-1], self._objective)
         return Lost(batch, f"the worker process died ({how})")
 
     def close(self, *, kill: bool = False) -> None:

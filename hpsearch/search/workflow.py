@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -92,8 +93,10 @@ def run(job: Job, listener: Listener) -> None:
         jobs = job.jobs or setup.cores()
         if study is not None:
             until = job.trials or study.trials.count
-            _check_top(job, until)
             jobs = min(jobs, until)
+            file = sqlite_file(parse_url(job.storage))
+            if file is not None and not os.path.exists(file):
+                _check_top(job, until, [], None)
         # Workers get ready while this process reads the data and opens the database.
         executor = setup.executor_for(job.engine, jobs)
         clean = False
@@ -144,7 +147,7 @@ def _run_stages(
     listener: Listener,
 ) -> None:
     until = job.trials or study.trials.count
-    _check_top(job, until)
+    _check_top(job, until, store.stages(study.name), store)
     stage = _begin(job, study, data.of(study), store, listener)
     while True:
         study = parse(stage.study_file, source=f"the study file kept in {stage.name}")
@@ -183,9 +186,11 @@ def _check(job: Job) -> None:
         raise BadInput(f"--top {job.top}: narrowing needs the spread of at least 2 trials")
 
 
-def _check_top(job: Job, until: int) -> None:
-    # Before anything is trained, not after the first stage.
-    if job.stages is not None and job.stages > 1 and _top(job) > until:
+def _check_top(job: Job, until: int, stages: list[Stage], store: Store | None) -> None:
+    # Before anything is trained, not after the first stage; only where there will be narrowing.
+    latest = stages[-1].number if stages else 1
+    finished = store.counts(stages[-1]).finished if stages and store is not None else 0
+    if job.stages is not None and job.stages > latest and _top(job) > max(until, finished):
         raise BadInput(f"--top {_top(job)} of {until} trials a stage; give more --trials or a smaller --top")
 
 
@@ -199,9 +204,9 @@ def _find(job: Job) -> StudyFile | None:
         return find(job.study)
     except BadStudyFile:
         file = sqlite_file(parse_url(job.storage))
-        if job.study is None or job.study.endswith(".toml") or (file is not None and not file.exists()):
+        if job.study is None or job.study.endswith(".toml") or (file is not None and not os.path.exists(file)):
             raise
-        if (STUDIES_FOLDER / f"{job.study}.toml").exists():  # and cannot be used; going on would hide that
+        if os.path.exists(STUDIES_FOLDER / f"{job.study}.toml"):  # and cannot be used; going on would hide that
             raise
         return None
 

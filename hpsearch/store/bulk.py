@@ -47,10 +47,10 @@ class BulkStore:
         name = new_stage_name(new)
         try:
             with self.database.write() as connection:
-                # Locked, so that nobody claims a trial of it between the look and the removal.
-                found = connection.execute(
-                    select(tables.studies.c.study_id).where(tables.studies.c.study_name == name).with_for_update()
-                ).scalar()
+                at_hand = select(tables.studies.c.study_id).where(tables.studies.c.study_name == name)
+                if replace:  # locked, so that nobody claims a trial of it between the look and the removal
+                    at_hand = at_hand.with_for_update()
+                found = connection.execute(at_hand).scalar()
                 if found is not None and replace:
                     if queries.has_trials(connection, found):
                         raise StageConflict(f"{name} has trials already")

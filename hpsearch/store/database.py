@@ -79,7 +79,8 @@ def sqlite_file(url: URL) -> Path | None:
 def show(url: URL) -> str:
     """A storage for people: the file, or the URL without its password."""
     if url.get_backend_name() == "sqlite" and url.database is not None:
-        return unquote(url.database.removeprefix("file:"))
+        name = url.database
+        return unquote(name.removeprefix("file:")) if name.startswith("file:") else name
     return url.render_as_string(hide_password=True)
 
 

@@ -111,6 +111,8 @@ STUDY = [
     Case("top without stages", "start tiny.toml --top 3", "--top 3 without --stages"),
     Case("expand without stages", "start tiny.toml --expand", "--expand without --stages"),
     Case("top > trials of each stage", "start tiny.toml --stages 2 --top 9", "--top 9 of 8 trials a stage"),
+    Case("a path beyond all length", f"start ./{'a' * 300}", "cannot read the study file"),
+    Case("a name beyond all length", f"start {'a' * 300}", "300 characters"),
     Case("data for a study file", "start my.csv", "my.csv is no study file"),
     Case("a folder for a study file", "start .", "is no study file"),
     Case("check of no trials", "check tiny.toml --trials=-5", "--trials -5"),
