@@ -28,11 +28,10 @@ def stage_name(search: str, number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """One round of the workflow in fixed ranges: one Optuna study.
+class NewStage:
+    """One round of the workflow in fixed ranges: one Optuna study, which may be still to be made.
 
     Args:
-        study_id: The study's key in the database.
         search: Name of the search, as in the study file.
         number: 1 for the first stage.
         direction: Whether a higher or a lower score is better.
@@ -47,7 +46,6 @@ class Stage:
         versions: Versions of hpsearch, NumPy and Optuna that made the stage.
     """
 
-    study_id: int
     search: str
     number: int
     direction: Direction
@@ -65,6 +63,17 @@ class Stage:
     def name(self) -> str:
         """The name of the stage's Optuna study."""
         return stage_name(self.search, self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(NewStage):
+    """A stage that is in the database.
+
+    Args:
+        study_id: The study's key there.
+    """
+
+    study_id: int = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import one_line
 
-from hpsearch.errors import BadStudyFile
 from hpsearch.search.template import write_study
 from hpsearch.space import Categorical, Float, Int
 from hpsearch.study_file import check_name, differences, parse
@@ -19,17 +19,6 @@ SPACE = {"lr": {"low": 1e-3, "high": 1.0, "log": True}}
 
 def plain(**sections: Any) -> dict[str, Any]:
     return {"name": "mine", "space": SPACE, **sections}
-
-
-def one_line(call: Any, *arguments: Any, **options: Any) -> str:
-    """The message with which something is refused."""
-    with pytest.raises(BadStudyFile) as caught:
-        call(*arguments, **options)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    assert len(message) < 500
-    assert caught.value.exit_code == 2
-    return message
 
 
 def test_the_default_is_the_books_experiment(tmp_path: Path) -> None:

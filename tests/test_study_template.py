@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+from refusals import one_line
 
-from hpsearch.errors import BadStudyFile
 from hpsearch.hyperparameters import HYPERPARAMETERS
 from hpsearch.search.template import write_study
 from hpsearch.study_file import StudyFile
 from hpsearch.study_lookup import read
-
-
-def one_line(call: Any, *arguments: Any, **options: Any) -> str:
-    """The message with which something is refused."""
-    with pytest.raises(BadStudyFile) as caught:
-        call(*arguments, **options)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    assert len(message) < 500
-    assert caught.value.exit_code == 2
-    return message
 
 
 def test_the_template_is_a_study_file(tmp_path: Path) -> None:

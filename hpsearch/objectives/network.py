@@ -86,7 +86,6 @@ class NetworkObjective:
     Args:
         data: Training and validation arrays. The test part is not here.
         classes: How many classes there are.
-        fingerprint: sha256 of the arrays.
         seed: The stage's; with a trial's number it gives weights and mini-batch order.
         settings: Values of the hyperparameters that are not drawn: those of ``[network]`` and ``[training]``.
         space: The ranges of those that are.
@@ -99,7 +98,6 @@ class NetworkObjective:
 
     data: TrainingData
     classes: int
-    fingerprint: str
     seed: int
     settings: Mapping[str, Any]
     space: Space

@@ -62,7 +62,6 @@ def network_objective(study: StudyFile, split: data.Split, *, seed: int, space: 
     return NetworkObjective(
         data=TrainingData(split.x_train, split.y_train, split.x_validation, split.y_validation),
         classes=split.classes,
-        fingerprint=split.fingerprint,
         seed=seed,
         # What is drawn must not stand beside a fixed value of another form (hidden beside hidden_units).
         settings={name: value for name, value in settings.items() if name not in space},

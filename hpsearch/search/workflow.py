@@ -94,8 +94,7 @@ def run(job: Job, listener: Listener) -> None:
         if study is not None:
             until = job.trials or study.trials.count
             jobs = min(jobs, until)
-            file = sqlite_file(parse_url(job.storage))
-            if file is not None and not os.path.exists(file):
+            if _no_database_yet(job):
                 _check_top(job, until, [], None)
         # Workers get ready while this process reads the data and opens the database.
         executor = setup.executor_for(job.engine, jobs)
@@ -203,12 +202,16 @@ def _find(job: Job) -> StudyFile | None:
     try:
         return find(job.study)
     except BadStudyFile:
-        file = sqlite_file(parse_url(job.storage))
-        if job.study is None or job.study.endswith(".toml") or (file is not None and not os.path.exists(file)):
+        if job.study is None or job.study.endswith(".toml") or _no_database_yet(job):
             raise
         if os.path.exists(STUDIES_FOLDER / f"{job.study}.toml"):  # and cannot be used; going on would hide that
             raise
         return None
+
+
+def _no_database_yet(job: Job) -> bool:
+    file = sqlite_file(parse_url(job.storage))
+    return file is not None and not os.path.exists(file)
 
 
 def _kept(job: Job, store: Store) -> StudyFile:

@@ -4,7 +4,8 @@
 goes through Optuna's public API otherwise, slower and right.
 """
 
-from hpsearch.store.base import Claimed, Counts, NewStage, Store
+from hpsearch.records import NewStage
+from hpsearch.store.base import Claimed, Counts, Store
 from hpsearch.store.leases import Owner
 from hpsearch.store.opening import open_store
 

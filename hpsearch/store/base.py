@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
 
-    from hpsearch.records import Direction, Outcome, Report, Stage, Trial
-    from hpsearch.space import Space
+    from hpsearch.records import NewStage, Outcome, Report, Stage, Trial
     from hpsearch.store.leases import Owner
 
 ATTRIBUTE_PREFIX = "hpsearch:"
 """Study and trial attributes of ours begin with this, so that they never meet a user's."""
 OWNER = f"{ATTRIBUTE_PREFIX}owner"
 """The trial system attribute that says which runner claimed the trial."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewStage:
-    """A stage that is to be made; the fields are those of `hpsearch.records.Stage`."""
-
-    search: str
-    number: int
-    direction: Direction
-    seed: int
-    space: Space
-    study_file: Mapping[str, Any]
-    parent: int | None = None
-    rule: Mapping[str, Any] = field(default_factory=dict)
-    trials_used: tuple[int, ...] = ()
-    fingerprint: str = ""
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import HpsearchError, StageConflict
 from hpsearch.store import claims, locking, queries, tables, writer
-from hpsearch.store.base import Claimed, Counts, NewStage
+from hpsearch.store.base import Claimed, Counts
 from hpsearch.store.database import Database, show
 from hpsearch.store.leases import Owner
-from hpsearch.store.stages import in_order, new_stage_name
+from hpsearch.store.stages import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy.engine import Connection
 
-    from hpsearch.records import Outcome, Report, Stage
+    from hpsearch.records import NewStage, Outcome, Report, Stage
 
 
 class BulkStore:
@@ -44,7 +44,7 @@ class BulkStore:
 
     def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
         """Make a stage, or return the one that is there."""
-        name = new_stage_name(new)
+        name = new.name
         try:
             with self.database.write() as connection:
                 at_hand = select(tables.studies.c.study_id).where(tables.studies.c.study_name == name)

@@ -28,6 +28,12 @@ _DRIVERS = {
     "postgresql": ("postgresql+psycopg://USER@HOST/DATABASE", "psycopg[binary]"),
     "mysql": ("mysql+pymysql://USER@HOST/DATABASE", "pymysql"),
 }
+_MYSQL_LOCK = ("SELECT GET_LOCK('hpsearch', 60)", "SELECT RELEASE_LOCK('hpsearch')")
+_LOCKS = {
+    "postgresql": ("SELECT pg_advisory_lock(7740317)", "SELECT pg_advisory_unlock(7740317)"),
+    "mysql": _MYSQL_LOCK,
+    "mariadb": _MYSQL_LOCK,
+}
 _ALLOWED = "a file such as studies/hpsearch.db, sqlite:///FILE, " + " or ".join(
     example for example, _ in _DRIVERS.values()
 )
@@ -226,20 +232,14 @@ def exclusive(database: Database) -> Iterator[None]:
     if file is not None:
         with folder_lock(file):
             yield
-    elif database.dialect == "postgresql":
+    elif database.dialect in _LOCKS:
+        lock, unlock = _LOCKS[database.dialect]
         with database.engine.connect() as connection:
-            connection.exec_driver_sql("SELECT pg_advisory_lock(7740317)")
+            connection.exec_driver_sql(lock)
             try:
                 yield
             finally:
-                connection.exec_driver_sql("SELECT pg_advisory_unlock(7740317)")
-    elif database.dialect in ("mysql", "mariadb"):
-        with database.engine.connect() as connection:
-            connection.exec_driver_sql("SELECT GET_LOCK('hpsearch', 60)")
-            try:
-                yield
-            finally:
-                connection.exec_driver_sql("SELECT RELEASE_LOCK('hpsearch')")
+                connection.exec_driver_sql(unlock)
     else:
         yield
 

@@ -14,9 +14,20 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Completed, Direction, Outcome, Report, Stage, Trial
+from hpsearch.records import (
+    REASON,
+    SECONDS,
+    VALIDATION_LOSS,
+    Completed,
+    Direction,
+    NewStage,
+    Outcome,
+    Report,
+    Stage,
+    Trial,
+)
 from hpsearch.space import space_to_dict, to_distribution
-from hpsearch.store.base import OWNER, Claimed, Counts, NewStage
+from hpsearch.store.base import OWNER, Claimed, Counts
 from hpsearch.store.claims import FIXED_PARAMS, NOBODY, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
 from hpsearch.store.leases import Owner, utc_now
@@ -24,7 +35,6 @@ from hpsearch.store.locking import replaced
 from hpsearch.store.stages import (
     RANGES,
     in_order,
-    new_stage_name,
     stage_attributes,
     stage_from_attributes,
 )
@@ -81,7 +91,7 @@ class FallbackStore:
 
     def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
         """Make a stage, or return the one that is there."""
-        name = new_stage_name(new)
+        name = new.name
         with self.database.timed(), exclusive(self.database):
             ids = {study.study_name: study._study_id for study in self.storage.get_all_studies()}
             if name in ids and replace:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.records import Direction, Stage, stage_name
+from hpsearch.records import Direction, NewStage, Stage
 from hpsearch.space import space_from_dict, space_to_dict
-from hpsearch.store.base import ATTRIBUTE_PREFIX, NewStage
+from hpsearch.store.base import ATTRIBUTE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +26,6 @@ _FIELDS = (
     "data_sizes",
     "versions",
 )
-
-
-def new_stage_name(new: NewStage) -> str:
-    """The name of the Optuna study that a new stage will be."""
-    return stage_name(new.search, new.number)
 
 
 def stage_attributes(new: NewStage) -> dict[str, Any]:

@@ -15,12 +15,11 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import bindparam, delete, insert, update
 
-from hpsearch.records import REASON, Completed, Failed, Outcome
+from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome
 from hpsearch.store import tables as t
-from hpsearch.store.base import NewStage
 from hpsearch.store.claims import chunks
 from hpsearch.store.leases import utc_now
-from hpsearch.store.stages import new_stage_name, stage_attributes
+from hpsearch.store.stages import stage_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 def insert_stage(connection: Connection, new: NewStage) -> int:
     """Write a stage's study, direction and attributes; returns the study's id."""
-    made = connection.execute(insert(t.studies).values(study_name=new_stage_name(new))).inserted_primary_key
+    made = connection.execute(insert(t.studies).values(study_name=new.name)).inserted_primary_key
     assert made is not None
     study_id: int = made[0]
     direction = StudyDirection.MAXIMIZE if new.direction == "maximize" else StudyDirection.MINIMIZE

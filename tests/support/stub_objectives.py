@@ -46,10 +46,6 @@ class Stub:
     bonus: float = 0.0
     kinds: int = 1
 
-    @property
-    def fingerprint(self) -> str:
-        return "stub"
-
     def lanes(self, trial: Trial | None = None) -> int:
         return 4
 
