@@ -15,6 +15,7 @@
     |-- StorageFailure            the database stopped working in the middle of a run
     |-- EvaluationFailure         no trial can be evaluated on this machine
     |-- DownloadFailure           a download that did not arrive whole
+    |-- OutputFailure             a file or figure that could not be made
     `-- Interrupted               exit code 130: Ctrl-C, after everything finished was recorded
 
 The command line prints the message on one line and exits with ``exit_code``. A message says what was
@@ -84,6 +85,10 @@ class EvaluationFailure(HpsearchError):
 
 class DownloadFailure(HpsearchError):
     """A download did not arrive whole, or not at all."""
+
+
+class OutputFailure(HpsearchError):
+    """A file or a figure could not be made: the disk is full, or no browser draws it."""
 
 
 class Interrupted(HpsearchError):

@@ -3,40 +3,144 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+
+class UsedBy(NamedTuple):
+    """Where a hyperparameter does anything: where another one, ``name``, has one of these ``values``."""
+
+    name: str
+    values: tuple[str, ...]
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Whether that is so in a trial with these values; where the other one is not among them, too."""
+        return self.name not in values or values[self.name] in self.values
 
 
 class Hyperparameter(NamedTuple):
-    """What a hyperparameter's values are by nature: their type and inclusive bounds (None: unbounded)."""
+    """What a hyperparameter's values are by nature.
 
-    type: Literal["float", "int", "categorical"]
+    Args:
+        type: Of its values; those of ``categorical`` are names, but for ``hidden``.
+        low: Their lower bound; None: unbounded.
+        high: Their upper bound; None: unbounded.
+        open_low: Whether ``low`` itself is left out.
+        open_high: Whether ``high`` itself is left out.
+        structural: Whether trials that differ in it cannot train in one batch.
+        used_by: Where it does anything; None: in every trial.
+    """
+
+    type: Literal["float", "int", "bool", "categorical"]
     low: float | None = None
     high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+    structural: bool = False
+    used_by: UsedBy | None = None
 
+    def misfit(self, value: float) -> str | None:
+        """What is wrong with a number as a value: ``-1 lies below 0, the least that it can be``; None: nothing."""
+        low, high = self.low, self.high
+        if low is not None and self.open_low and value <= low:
+            return f"{value!r} is not above {low:g}"
+        if low is not None and value < low:
+            return f"{value!r} lies below {low:g}, the least that it can be"
+        if high is not None and self.open_high and value >= high:
+            return f"{value!r} is not below {high:g}"
+        if high is not None and value > high:
+            return f"{value!r} lies above {high:g}, the most that it can be"
+        return None
+
+
+def _share(used_by: UsedBy | None = None) -> Hyperparameter:
+    return Hyperparameter("float", 0.0, 1.0, open_high=True, used_by=used_by)
+
+
+_WITH_EPS = UsedBy("optimizer", ("adagrad", "rmsprop", "adam", "adamw"))
+_DECAYING = UsedBy("lr_schedule", ("step", "exponential", "inverse_time"))
 
 HYPERPARAMETERS: Mapping[str, Hyperparameter] = {
-    "lr": Hyperparameter("float", 0.0, None),
-    "weight_decay": Hyperparameter("float", 0.0, None),
-    "batch_size": Hyperparameter("int", 1, None),
-    "hidden_units": Hyperparameter("int", 1, None),
-    "hidden_layers": Hyperparameter("int", 0, None),
-    "hidden": Hyperparameter("categorical"),
-    "activation": Hyperparameter("categorical"),
+    "lr": Hyperparameter("float", 0.0),
+    "weight_decay": Hyperparameter("float", 0.0),
+    "momentum": _share(UsedBy("optimizer", ("momentum", "nesterov"))),
+    "rho": _share(UsedBy("optimizer", ("rmsprop",))),
+    "beta1": _share(UsedBy("optimizer", ("adam", "adamw"))),
+    "beta2": _share(UsedBy("optimizer", ("adam", "adamw"))),
+    "eps": Hyperparameter("float", 0.0, open_low=True, used_by=_WITH_EPS),
+    "dropout": _share(),
+    "init_std": Hyperparameter("float", 0.0, open_low=True, used_by=UsedBy("initializer", ("normal",))),
+    "init_value": Hyperparameter("float", used_by=UsedBy("initializer", ("constant",))),
+    "lr_decay": Hyperparameter("float", 0.0, 1.0, open_low=True, used_by=_DECAYING),
+    "lr_decay_epochs": Hyperparameter("float", 0.0, open_low=True, used_by=_DECAYING),
+    "warmup_epochs": Hyperparameter("float", 0.0),
     "initializer": Hyperparameter("categorical"),
-    "optimizer": Hyperparameter("categorical"),
+    "lr_schedule": Hyperparameter("categorical"),
+    "batch_size": Hyperparameter("int", 1, structural=True),
+    "hidden_units": Hyperparameter("int", 1, structural=True),
+    "hidden_layers": Hyperparameter("int", 0, structural=True),
+    "hidden": Hyperparameter("categorical", structural=True),
+    "activation": Hyperparameter("categorical", structural=True),
+    "optimizer": Hyperparameter("categorical", structural=True),
+    "batch_norm": Hyperparameter("bool", structural=True),
 }
 """The names that may stand in ``[space]``."""
+LR_SCHEDULES = ("constant", "step", "exponential", "cosine", "inverse_time")
+"""The names that ``lr_schedule`` may have: those of `hpsearch.nn.SCHEDULES`."""
 ALSO_CALLED: Mapping[str, str] = {
+    "activation_function": "activation",
+    "alpha": "rho",
+    "b1": "beta1",
+    "b2": "beta2",
     "batch": "batch_size",
+    "batch_normalization": "batch_norm",
+    "batchnorm": "batch_norm",
+    "beta_1": "beta1",
+    "beta_2": "beta2",
+    "bn": "batch_norm",
+    "decay_epochs": "lr_decay_epochs",
+    "decay_rate": "rho",
+    "drop_rate": "dropout",
+    "dropout_rate": "dropout",
+    "dropout_ratio": "dropout",
+    "epsilon": "eps",
     "eta": "lr",
+    "gamma": "lr_decay",
+    "init": "initializer",
     "l2": "weight_decay",
     "learning_rate": "lr",
+    "learning_rate_decay": "lr_decay",
+    "learning_rate_schedule": "lr_schedule",
+    "lr_scheduler": "lr_schedule",
+    "mini_batch_size": "batch_size",
+    "optim": "optimizer",
+    "schedule": "lr_schedule",
+    "scheduler": "lr_schedule",
+    "std": "init_std",
+    "step_size": "lr_decay_epochs",
+    "use_batchnorm": "batch_norm",
+    "warm_up": "warmup_epochs",
+    "warmup": "warmup_epochs",
     "wd": "weight_decay",
+    "weight_decay_lambda": "weight_decay",
+    "weight_init": "initializer",
+    "weight_init_std": "init_std",
 }
 """Names that people use for them elsewhere, for messages that say which is meant."""
+
+
+def uses(name: str, values: Mapping[str, Any]) -> bool:
+    """Whether a trial with these values, drawn and fixed, uses a hyperparameter: not ``momentum`` under ``adam``."""
+    used_by = HYPERPARAMETERS[name].used_by if name in HYPERPARAMETERS else None
+    return used_by is None or used_by.holds(values)
+
+
+def either(values: Sequence[object]) -> str:
+    """Values in words: ``rmsprop``, ``adam or adamw``."""
+    *first, last = map(str, values)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def hidden_sizes(text: str) -> tuple[int, ...]:

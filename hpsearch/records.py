@@ -64,6 +64,11 @@ class NewStage:
         """The name of the stage's Optuna study."""
         return stage_name(self.search, self.number)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The study file's ``[network]`` and ``[training]``: the values of hyperparameters that are not drawn."""
+        return {**self.study_file.get("network", {}), **self.study_file.get("training", {})}
+
 
 @dataclass(frozen=True, slots=True)
 class Stage(NewStage):

@@ -249,11 +249,18 @@ def to_distribution(parameter: Parameter) -> BaseDistribution:
             return CategoricalDistribution(choices)
 
 
+def shown(value: Value) -> str:
+    """A value for people, as a study file would have it: six digits of a number, ``true`` and ``false``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def describe(parameter: Parameter) -> str:
     """A range for people: ``0.002 .. 0.01 (log)`` or ``{relu, tanh}``."""
     match parameter:
         case Categorical(choices):
-            return "{" + ", ".join(map(str, choices)) + "}"
+            return "{" + ", ".join(map(shown, choices)) + "}"
         case Float(low, high, log):
             return f"{low:.4g} .. {high:.4g}{' (log)' if log else ''}"
         case Int(low, high, log, step):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from hpsearch.errors import BadStudyFile, nearest
@@ -42,12 +43,26 @@ def _from_text(text: str, *, source: str) -> StudyFile:
 
 def shipped_text(name: str = DEFAULT_STUDY) -> str | None:
     """The text of a study file that ships in the package, or None where there is no such file."""
-    shipped = resources.files("hpsearch") / "studies" / f"{name}.toml"
-    if shipped.is_file():
-        return shipped.read_text(encoding="utf-8")
+    for folder in _shipped():
+        if (folder / f"{name}.toml").is_file():
+            return (folder / f"{name}.toml").read_text(encoding="utf-8")
+    return None
+
+
+def shipped_names() -> set[str]:
+    """The names of the study files that ship in the package."""
+    return {
+        file.name.removesuffix(".toml")
+        for folder in _shipped()
+        if folder.is_dir()
+        for file in folder.iterdir()
+        if file.name.endswith(".toml")
+    }
+
+
+def _shipped() -> tuple[Traversable, ...]:
     # A checkout installed in place keeps its study files beside the package.
-    beside = Path(__file__).resolve().parent.parent / "studies" / f"{name}.toml"
-    return beside.read_text(encoding="utf-8") if beside.is_file() else None
+    return resources.files("hpsearch") / "studies", Path(__file__).resolve().parent.parent / "studies"
 
 
 def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
@@ -74,7 +89,7 @@ def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
     if text is None and os.path.isdir(wanted):
         raise _no_study(wanted)
     if text is None:
-        known = {path.stem for path in folder.glob("*.toml")} | {DEFAULT_STUDY}
+        known = {path.stem for path in folder.glob("*.toml")} | shipped_names()
         raise BadStudyFile(f"no study file {local}{nearest(wanted, known)}; `hpsearch init {wanted}` writes one")
     return _from_text(text, source=f"the shipped {wanted}.toml")
 

@@ -213,7 +213,7 @@ def test_what_is_close_and_allowed() -> None:
         (Int(1, 100, log=True), "1 .. 100 (log)"),
         (Int(1, 100), "1 .. 100"),
         (Categorical(("relu", "tanh")), "{relu, tanh}"),
-        (Categorical((True, 2, 0.5)), "{True, 2, 0.5}"),
+        (Categorical((True, 2, 0.5)), "{true, 2, 0.5}"),
     ],
 )
 def test_described(parameter: Parameter, text: str) -> None:

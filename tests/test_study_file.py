@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import one_line
 
+from hpsearch.hyperparameters import LR_SCHEDULES
 from hpsearch.search.template import write_study
 from hpsearch.space import Categorical, Float, Int
 from hpsearch.study_file import check_name, differences, parse
-from hpsearch.study_lookup import find, read
+from hpsearch.study_lookup import find
 
 SPACE = {"lr": {"low": 1e-3, "high": 1.0, "log": True}}
 
@@ -41,8 +41,28 @@ def test_the_default_is_the_books_experiment(tmp_path: Path) -> None:
             "hidden_units": None,
             "activation": "relu",
             "initializer": "he",
+            "init_std": 0.01,
+            "init_value": 0.1,
+            "batch_norm": False,
+            "dropout": 0.0,
         },
-        "training": {"optimizer": "sgd", "lr": 0.01, "weight_decay": 0.0, "batch_size": 100, "epochs": 50},
+        "training": {
+            "optimizer": "sgd",
+            "lr": 0.01,
+            "weight_decay": 0.0,
+            "momentum": 0.9,
+            "rho": 0.99,
+            "beta1": 0.9,
+            "beta2": 0.999,
+            "eps": None,
+            "lr_schedule": "constant",
+            "lr_decay": 0.5,
+            "lr_decay_epochs": 10.0,
+            "warmup_epochs": 0.0,
+            "batch_size": 100,
+            "epochs": 50,
+            "evaluate_train": False,
+        },
         "space": {
             "lr": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
             "weight_decay": {"type": "float", "low": 1e-8, "high": 1e-4, "log": True},
@@ -63,6 +83,9 @@ files = st.fixed_dictionaries(
                 "batch_size": st.sampled_from([{"low": 1, "high": 9, "step": 2}, {"choices": [10, 20]}]),
                 "activation": st.just({"choices": ["relu", "tanh"]}),
                 "weight_decay": st.just({"low": 0, "high": 0.5, "limit": [0, 1]}),
+                "dropout": st.sampled_from([{"low": 0, "high": 0.5}, {"choices": [0, 0.25]}]),
+                "batch_norm": st.sampled_from([{"choices": [False]}, {"type": "categorical", "choices": [False]}]),
+                "initializer": st.just({"choices": ["he", "normal"]}),
             },
         ),
     },
@@ -85,10 +108,14 @@ files = st.fixed_dictionaries(
                 {"hidden": [5]},
                 {"hidden": []},
                 {"hidden_layers": 0, "hidden_units": 7, "activation": "tanh"},
+                {"init_std": 1, "init_value": -2, "dropout": 0},
             ]
         ),
         "training": st.fixed_dictionaries(
-            {}, optional={"lr": st.floats(1e-9, 10), "weight_decay": st.integers(0, 3), "epochs": st.integers(1, 99)}
+            {},
+            optional={"lr": st.floats(1e-9, 10), "weight_decay": st.integers(0, 3), "epochs": st.integers(1, 99)}
+            | {"momentum": st.floats(0, 0.999), "eps": st.integers(1, 3), "evaluate_train": st.booleans()}
+            | {"lr_schedule": st.sampled_from(LR_SCHEDULES), "lr_decay": st.just(1), "warmup_epochs": st.just(0)},
         ),
         "trials": st.fixed_dictionaries({}, optional={"count": st.integers(1), "seed": st.integers(0, 2**63 - 1)}),
         "objective": st.sampled_from([{}, {"at": "best"}, {"metric": "validation_loss"}]),
@@ -135,6 +162,8 @@ def test_types_come_from_the_hyperparameter() -> None:
         ({"network": {"hiden": [4]}}, "'hiden' is not a key of [network]; did you mean 'hidden'?"),
         ({"training": {"epoch": 4}}, "'epoch' is not a key of [training]; did you mean 'epochs'?"),
         ({"training": {"learning_rate": 4}}, "'learning_rate' is not a key of [training]; did you mean 'lr'?"),
+        ({"training": {"dropout_rate": 0.5}}, "'dropout_rate' is not a key of [training]; dropout stands in [network]"),
+        ({"network": {"lr": 0.5}}, "'lr' is not a key of [network]; lr stands in [training]"),
         ({"trials": {"number": 4}}, "'number' is not a key of [trials]; known: count, seed"),
         ({"objective": {"metrik": "x"}}, "'metrik' is not a key of [objective]; did you mean 'metric'?"),
         ({"space": {"learningrate": {}}}, "[space] 'learningrate' is not a hyperparameter"),
@@ -231,47 +260,6 @@ def test_names(name: str) -> None:
     assert check_name(name) == name
 
 
-def test_reading(tmp_path: Path) -> None:
-    file = tmp_path / "my.toml"
-    assert f"cannot read the study file {file}: No such file" in one_line(read, file)
-    assert f"cannot read the study file {tmp_path}: Is a directory" in one_line(read, tmp_path)
-    file.write_bytes(b'name = "\xff\xfe"\n')
-    assert one_line(read, file) == f"{file} is not a text file in UTF-8"
-    file.write_text('name = "a"\n[space\nlr = 3\n')
-    message = one_line(read, file)
-    assert message.startswith(f"{file} is not valid TOML: ")
-    assert re.search(r"at line 2, column \d+", message)
-    file.write_text('name = "a"\nname = "b"\n')
-    assert "is not valid TOML" in one_line(read, file)
-    file.write_text("")
-    assert f"{file}: name is missing" in one_line(read, file)
-    file.write_text('name = "a"\n[space]\nlr = { low = 0.1, high = 1979-05-27 }\n')
-    assert "is not a finite number" in one_line(read, file)
-
-
-def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "studies"
-    folder.mkdir()
-    text = 'name = "{}"\n[space]\nlr = {{ low = 0.1, high = 1.0 }}\n'
-    (folder / "mine.toml").write_text(text.format("by-name"))
-    (tmp_path / "other.toml").write_text(text.format("by-path"))
-    monkeypatch.chdir(tmp_path)
-    assert find("mine", folder=folder).name == "by-name"
-    assert find("mine").name == "by-name"  # studies/ is where names are looked up
-    assert find("other.toml", folder=folder).name == find("./other.toml").name == "by-path"
-    assert find("mnist", folder=folder) == find(None, folder=tmp_path / "no folder")
-    message = one_line(find, "mnie", folder=folder)
-    assert f"no study file {folder / 'mnie.toml'}; did you mean 'mine'? known: mine, mnist" in message
-    assert "`hpsearch init mnie`" in message
-    assert "No such file" in one_line(find, "no.toml")
-    assert "is no study file" in one_line(find, "studies/")
-    assert "is not a name" in one_line(find, "")
-    (folder / "mnist.toml").write_text(text.format("my-own"))  # before the shipped one
-    assert find(None, folder=folder).name == "my-own"
-    (folder / "bad.toml").write_text("?")
-    assert str(folder / "bad.toml") in one_line(find, "bad", folder=folder)
-
-
 def test_differences() -> None:
     old = parse(plain(), source="").to_dict()
     changed = plain(
@@ -285,5 +273,10 @@ def test_differences() -> None:
         f"space.batch_size: None -> {new['space']['batch_size']!r}",
     }
     assert list(differences(old, parse(plain(trials={"count": 7}), source="").to_dict())) == []
+    # Resolved before there were such keys: they had their defaults, whatever has been written since.
+    older = {**old, "training": {"epochs": 50, "lr": 0.01}, "network": {"activation": "relu"}}
+    assert list(differences(older, old)) == []
+    newer = parse(plain(training={"momentum": 0.5}, network={"batch_norm": True}), source="").to_dict()
+    assert set(differences(older, newer)) == {"training.momentum: 0.9 -> 0.5", "network.batch_norm: False -> True"}
     assert list(differences(old, {**old, "name": "other"})) == ["name: 'mine' -> 'other'"]
     assert list(differences({key: old[key] for key in ("name",)}, {"name": "mine", "data": {}})) == ["data: None -> {}"]

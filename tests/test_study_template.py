@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from refusals import one_line
 
-from hpsearch.hyperparameters import HYPERPARAMETERS
 from hpsearch.search.template import write_study
 from hpsearch.study_file import StudyFile
 from hpsearch.study_lookup import read
@@ -21,12 +20,37 @@ def test_the_template_is_a_study_file(tmp_path: Path) -> None:
     study = read(path)
     assert isinstance(study, StudyFile)
     assert study.name == "mine"
-    # What it shows commented out works too.
-    text = path.read_text().replace('name = "mnist-10k"', "#").replace("hidden = [100, 100]", "#")
-    text = re.sub(r"^# (?=(path|label|hidden_layers|hidden_units|lr|weight_decay|batch_size) = )", "", text, flags=re.M)
-    path.write_text(text)
-    assert set(read(path).parameters) <= set(HYPERPARAMETERS)
-    assert read(path).network.hidden_units == 100
+    # What it shows commented out works too, in place of what is set.
+    path.write_text(_uncommented(path.read_text()))
+    shown = read(path)
+    assert set(shown.parameters) == {
+        "lr",
+        "weight_decay",
+        "batch_size",
+        "optimizer",
+        "momentum",
+        "dropout",
+        "batch_norm",
+    }
+    assert shown.network.hidden_units == 100
+    assert shown.training.lr_schedule == "step"
+    for section in (shown.network, shown.training):
+        assert set(type(section).model_fields) <= section.model_fields_set | {"hidden"}
+
+
+def _uncommented(text: str) -> str:
+    """The last of each key's lines in a section, comments included, but for keys that exclude another one."""
+    lines: dict[tuple[str, str], str] = {}
+    section = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line
+            lines[section, ""] = line
+        elif match := re.match(r"(?:# )?(\w+) = ", line):
+            lines[section, match[1]] = line.removeprefix("# ")
+    for instead in (("[data]", "name"), ("[network]", "hidden"), ("[space]", "hidden")):
+        del lines[instead]
+    return "\n".join(lines.values())
 
 
 def test_init_overwrites_only_when_told_and_then_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

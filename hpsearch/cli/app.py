@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli import dashboard, data, narrow, show, start, study
+from hpsearch.cli import dashboard, data, narrow, show, start, study, train
 
 app = typer.Typer(
     name="hpsearch",
@@ -22,6 +22,7 @@ for command in (
     study.init,
     study.check,
     start.start,
+    train.train,
     narrow.narrow,
     show.status,
     show.trials,

@@ -31,7 +31,7 @@ def narrow(
 ) -> None:
     """Compute the next stage's ranges from the best trials, with the evidence for each."""
     from hpsearch.cli.output import emit, emit_object
-    from hpsearch.search.narrowing import narrowing_to_dict
+    from hpsearch.search.narrowed import narrowing_to_dict
     from hpsearch.search.next_stage import narrow_stage
     from hpsearch.search.stage import stages_of
     from hpsearch.store import open_store

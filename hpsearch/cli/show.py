@@ -92,8 +92,10 @@ def best(
     """Show the best trial of a search, over all its stages or of one."""
     from hpsearch.cli.output import emit, emit_object, say
     from hpsearch.errors import NotEnoughTrials
+    from hpsearch.hyperparameters import uses
     from hpsearch.reports.tables import metric_of, standard_error, trials_table
     from hpsearch.search.stage import best_of, pick, stages_of
+    from hpsearch.space import shown
 
     with _opened(storage) as store:
         stages = stages_of(store, search)
@@ -121,5 +123,8 @@ def best(
         case Format.table:
             spread = "" if error is None else f" +- {error:.2f} (one standard error)"
             say(f"{chosen.name} trial {row['number']}: {metric_of(chosen)} {score:.4g}{spread}")
-            for name, value in params.items():
-                say(f"  {name} = {value:.6g}" if isinstance(value, float) else f"  {name} = {value}")
+            used = [name for name in params if uses(name, {**chosen.settings, **params})]
+            for name in used:
+                say(f"  {name} = {shown(params[name])}")
+            if len(used) < len(params):
+                say(f"drawn, but without effect in this trial: {', '.join(n for n in params if n not in used)}")

@@ -31,6 +31,7 @@ def check(
 ) -> None:
     """Validate a study file and say what a stage of it would do and cost; nothing is stored."""
     from hpsearch.cli.output import say
+    from hpsearch.reports.settings import network_words, only_where, training_words
     from hpsearch.search.estimate import estimate
     from hpsearch.search.setup import check_counts, cores, load_split
     from hpsearch.space import describe
@@ -46,9 +47,9 @@ def check(
         "search": file.name,
         "data": f"{file.data.name or file.data.path or 'mnist-10k'}: {len(split.x_train)} train, "
         f"{len(split.x_validation)} validation, {split.x_train.shape[1]} inputs, {split.classes} classes",
-        "network": f"{'-'.join(map(str, cost.sizes))}, {cost.parameters:,} parameters",
-        "training": f"{file.training.optimizer}, {file.training.epochs} epochs",
-        **{f"  {name}": describe(parameter) for name, parameter in file.parameters.items()},
+        "network": f"{'-'.join(map(str, cost.sizes))}, {cost.parameters:,} parameters; {network_words(file)}",
+        "training": training_words(file),
+        **{f"  {name}": f"{describe(drawn)}{only_where(file, name)}" for name, drawn in file.parameters.items()},
         "objective": f"{file.objective.direction} {file.objective.metric} at the {file.objective.at} epoch",
         "a trial": f"{cost.flops / 1e9:.3g} GFLOP, about {cost.seconds_per_trial:.2g} s in one process",
         "a stage": f"{trials} trials, {jobs} processes, {cost.lanes} lanes: about {cost.seconds:.2g} s",

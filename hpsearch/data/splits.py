@@ -29,6 +29,7 @@ class Split:
         y_validation: (m,) classes.
         classes: How many classes the data set has, seen in these examples or not.
         fingerprint: sha256 over type, shape and bytes of the four arrays, in hexadecimal.
+        class_names: The label values as they were given, by class.
     """
 
     x_train: Floats
@@ -37,6 +38,7 @@ class Split:
     y_validation: Labels
     classes: int
     fingerprint: str
+    class_names: tuple[str, ...]
 
 
 def split(
@@ -75,6 +77,7 @@ def split(
         y_validation,
         dataset.classes,
         _fingerprint(x_train, y_train, x_validation, y_validation),
+        dataset.class_names,
     )
 
 

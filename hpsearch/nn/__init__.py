@@ -1,35 +1,68 @@
 """The network core: many small networks of one structure, trained side by side as lanes (NumPy only)."""
 
+from hpsearch.nn.activations import ACTIVATIONS, ReLU, Sigmoid, Tanh
+from hpsearch.nn.adaptive import OPTIMIZERS, AdaGrad, Adam, AdamW, RMSProp
+from hpsearch.nn.batch_norm import BatchNorm
 from hpsearch.nn.cost import flops_per_trial, lanes_for, parameter_count
-from hpsearch.nn.initializers import INITIALIZERS, Initializer, he
-from hpsearch.nn.lanes import Purpose, lane_rng
-from hpsearch.nn.layers import ACTIVATIONS, Affine, Layer, ReLU
+from hpsearch.nn.dropout import Dropout
+from hpsearch.nn.history import CURVE_NAMES, Ended, Epoch, History
+from hpsearch.nn.initializers import INITIALIZERS, Constant, Initializer, Normal, glorot, he, initializer, xavier
+from hpsearch.nn.lanes import Purpose, lane_rng, lane_rngs
+from hpsearch.nn.layers import Affine, Layer
 from hpsearch.nn.losses import SoftmaxCrossEntropy
 from hpsearch.nn.network import Network
-from hpsearch.nn.optimizers import OPTIMIZERS, SGD, Optimizer
-from hpsearch.nn.training import Ended, Epoch, TrainingData, evaluate, train
+from hpsearch.nn.optimizers import SGD, Momentum, Nesterov, Optimizer
+from hpsearch.nn.saving import load, save
+from hpsearch.nn.schedules import SCHEDULES, Schedule
+from hpsearch.nn.scoring import evaluate
+from hpsearch.nn.training import record, train, train_epochs
+from hpsearch.nn.training_data import TrainingData
 
 __all__ = [
     "ACTIVATIONS",
+    "CURVE_NAMES",
     "INITIALIZERS",
     "OPTIMIZERS",
+    "SCHEDULES",
     "SGD",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
     "Affine",
+    "BatchNorm",
+    "Constant",
+    "Dropout",
     "Ended",
     "Epoch",
+    "History",
     "Initializer",
     "Layer",
+    "Momentum",
+    "Nesterov",
     "Network",
+    "Normal",
     "Optimizer",
     "Purpose",
+    "RMSProp",
     "ReLU",
+    "Schedule",
+    "Sigmoid",
     "SoftmaxCrossEntropy",
+    "Tanh",
     "TrainingData",
     "evaluate",
     "flops_per_trial",
+    "glorot",
     "he",
+    "initializer",
     "lane_rng",
+    "lane_rngs",
     "lanes_for",
+    "load",
     "parameter_count",
+    "record",
+    "save",
     "train",
+    "train_epochs",
+    "xavier",
 ]

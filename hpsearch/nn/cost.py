@@ -14,13 +14,15 @@ MOST_LANES = 32
 """Beyond this, NumPy's cost a call is already shared among enough lanes."""
 
 
-def parameter_count(sizes: Sequence[int]) -> int:
-    """The number of weights and biases of one lane's network.
+def parameter_count(sizes: Sequence[int], *, batch_norm: bool = False) -> int:
+    """The number of parameters of one lane's network: weights, biases, and gammas and betas.
 
     Args:
         sizes: Units by layer, from inputs to classes.
+        batch_norm: Whether hidden layers have a gamma and a beta a unit.
     """
-    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
+    normalised = 2 * sum(sizes[1:-1]) if batch_norm else 0
+    return normalised + sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
 
 
 def flops_per_trial(sizes: Sequence[int], *, train: int, validation: int, epochs: int) -> int:

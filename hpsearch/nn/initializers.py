@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import numpy as np
 
-    import numpy as np
+from hpsearch.errors import BadInput
+from hpsearch.nn.lanes import look_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
+
+STD = 0.01
+"""Standard deviation of ``normal`` unless another is given."""
+CONSTANT = 0.1
+"""Weight of ``constant`` unless another is given."""
 
 
 class Initializer(Protocol):
@@ -18,6 +28,12 @@ class Initializer(Protocol):
     def __call__(self, shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
         """Weights of shape (D, H) = (fan-in, fan-out)."""
         ...
+
+
+def _normal(shape: tuple[int, int], std: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    weights = rng.standard_normal(shape)
+    weights *= std
+    return weights
 
 
 def he(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -29,11 +45,95 @@ def he(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float6
 
     Source: He, Zhang, Ren and Sun 2015, "Delving Deep into Rectifiers", eq. 10.
     """
-    fan_in, _ = shape
-    weights = rng.standard_normal(shape)
-    weights *= math.sqrt(2.0 / fan_in)
-    return weights
+    return _normal(shape, math.sqrt(2.0 / shape[0]), rng)
 
 
-INITIALIZERS: Mapping[str, Initializer] = {"he": he}
-"""Initialisers by their name in a study file."""
+def xavier(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Normal weights of standard deviation sqrt(1 / fan-in): the simplified form, as in Caffe and the chapter.
+
+    Args:
+        shape: (D, H) = (fan-in, fan-out).
+        rng: The lane's generator of weights.
+    """
+    return _normal(shape, math.sqrt(1.0 / shape[0]), rng)
+
+
+def glorot(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Normal weights of standard deviation sqrt(2 / (fan-in + fan-out)), for forward and backward spread alike.
+
+    Args:
+        shape: (D, H) = (fan-in, fan-out).
+        rng: The lane's generator of weights.
+
+    Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", eq. 12.
+    """
+    return _normal(shape, math.sqrt(2.0 / sum(shape)), rng)
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Normal weights of one standard deviation for all layers.
+
+    Args:
+        std: Above 0.
+
+    Raises:
+        BadInput: It is not a finite number above 0.
+    """
+
+    std: float = STD
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.std) and self.std > 0):
+            raise BadInput(f"init_std = {self.std}; give a finite number above 0")
+
+    def __call__(self, shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Weights of shape (D, H) = (fan-in, fan-out)."""
+        return _normal(shape, self.std, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Equal weights. All units of a layer then get the same gradient and stay the same: they cannot learn apart.
+
+    Args:
+        value: Of every weight; 0 included.
+
+    Raises:
+        BadInput: It is not a finite number.
+    """
+
+    value: float = CONSTANT
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise BadInput(f"init_value = {self.value}; give a finite number")
+
+    def __call__(self, shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Weights of shape (D, H) = (fan-in, fan-out); nothing is drawn."""
+        return np.full(shape, self.value)
+
+
+INITIALIZERS: Mapping[str, Callable[[float, float], Initializer]] = {
+    "he": lambda std, value: he,
+    "xavier": lambda std, value: xavier,
+    "glorot": lambda std, value: glorot,
+    "normal": lambda std, value: Normal(std),
+    "zeros": lambda std, value: Constant(0.0),
+    "constant": lambda std, value: Constant(value),
+}
+"""Initialisers by their name in a study file; each is made with ``init_std`` and ``init_value``."""
+
+
+def initializer(name: str, *, std: float = STD, value: float = CONSTANT) -> Initializer:
+    """The initialiser of that name.
+
+    Args:
+        name: A name in `INITIALIZERS`.
+        std: Standard deviation, for ``normal``.
+        value: The weight, for ``constant``.
+
+    Raises:
+        BadInput: No such name, or a value that it cannot take.
+    """
+    return look_up(INITIALIZERS, name, "initializer")(std, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from typing import Any, TypeAlias, TypeVar
 
@@ -42,6 +42,11 @@ def lane_rng(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
     if seed < 0 or number < 0:
         raise BadInput(f"seed = {seed}, trial number = {number}; both must be 0 or above")
     return np.random.default_rng([seed, number, int(purpose)])
+
+
+def lane_rngs(seed: int, numbers: Iterable[int], purpose: Purpose) -> list[np.random.Generator]:
+    """The generators of several trials for one purpose, as `lane_rng` makes them."""
+    return [lane_rng(seed, number, purpose) for number in numbers]
 
 
 def padded(count: int, dtype: np.dtype[Any]) -> int:

@@ -5,29 +5,33 @@ K lanes, B mini-batch, D inputs, H outputs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from hpsearch.nn.lanes import Floats, lane_array
+from hpsearch.nn.lanes import Floats, Indices, lane_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 
 class Layer(Protocol):
     """One step of a network.
 
-    ``weights`` and ``others`` name its parameters and give the shape of each in one lane; weight decay
-    applies to ``weights`` alone. A network calls `bind` with the arrays to use, then `reserve`, then
-    `select`, and only then passes data through.
+    ``weights``, ``others`` and ``statistics`` name its arrays and give the shape of each in one lane. Weight
+    decay applies to ``weights`` alone, training fits ``weights`` and ``others``, and ``statistics`` are what the
+    layer itself keeps from one mini-batch to the next. All start at 0 but the weights, which an initialiser draws,
+    and those in ``ones``. A network calls `bind` with the arrays to use, then `reserve`, then `select`, and only
+    then passes data through.
     """
 
     weights: Mapping[str, tuple[int, int]]
     others: Mapping[str, tuple[int, int]]
+    statistics: Mapping[str, tuple[int, int]]
+    ones: frozenset[str]
 
     def bind(self, values: Mapping[str, Floats], gradients: Mapping[str, Floats]) -> None:
-        """Take parameters, each (K, *shape), and where one lane's gradient of each goes, (*shape)."""
+        """Take the arrays, each (K, *shape), and where one lane's gradient of each parameter goes, (*shape)."""
         ...
 
     def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
@@ -46,13 +50,42 @@ class Layer(Protocol):
         """(K, B, H) -> (K, B, D), the loss's gradient by the layer's output to that by its input."""
         ...
 
-    def receive(self, gradient: Floats) -> None:
-        """Take the output's gradient as `backward` does, where nobody needs the input's."""
+    def parameter_gradients(self, lane: int) -> None:
+        """Write one lane's parameter gradients where `bind` said, after `backward`."""
         ...
 
-    def parameter_gradients(self, lane: int) -> None:
-        """Write one lane's parameter gradients where `bind` said, after `backward` or `receive`."""
+
+@runtime_checkable
+class Inferring(Protocol):
+    """A layer that does something else once training is over."""
+
+    def infer(self, x: Floats) -> Floats:
+        """(K, B, D) -> (K, B, H), as in evaluation: nothing random, nothing kept."""
         ...
+
+
+@runtime_checkable
+class PerLane(Protocol):
+    """A layer that holds something of each lane besides its arrays."""
+
+    def keep(self, lanes: Indices) -> None:
+        """Go on with these lanes alone, given in ascending order."""
+        ...
+
+
+class Parameterless:
+    """What layers without parameters have in common."""
+
+    weights: Mapping[str, tuple[int, int]] = {}
+    others: Mapping[str, tuple[int, int]] = {}
+    statistics: Mapping[str, tuple[int, int]] = {}
+    ones: frozenset[str] = frozenset()
+
+    def bind(self, values: Mapping[str, Floats], gradients: Mapping[str, Floats]) -> None:
+        """Nothing to take."""
+
+    def parameter_gradients(self, lane: int) -> None:
+        """Nothing to write."""
 
 
 class Affine:
@@ -62,6 +95,9 @@ class Affine:
         fan_in: D.
         fan_out: H.
     """
+
+    statistics: Mapping[str, tuple[int, int]] = {}
+    ones: frozenset[str] = frozenset()
 
     def __init__(self, fan_in: int, fan_out: int) -> None:
         self.weights: Mapping[str, tuple[int, int]] = {"weight": (fan_in, fan_out)}
@@ -100,7 +136,7 @@ class Affine:
         return np.matmul(gradient, self._weight_t, out=self._back)  # (K, B, H) @ (K, H, D) -> (K, B, D)
 
     def receive(self, gradient: Floats) -> None:
-        """Keep the output's gradient, (K, B, H), and spare the GEMM for the input's."""
+        """Keep the output's gradient, (K, B, H), and spare the GEMM for the input's: for a first layer."""
         self._gradient = gradient
 
     def parameter_gradients(self, lane: int) -> None:
@@ -109,52 +145,3 @@ class Affine:
         np.matmul(x.T, gradient, out=self._weight_gradient)  # (D, B) @ (B, H) -> (D, H)
         # The sum over the mini-batch as a product: a third of the time of np.add.reduce.
         np.matmul(self._ones, gradient, out=self._bias_gradient)  # (1, B) @ (B, H) -> (1, H)
-
-
-class ReLU:
-    """``max(x, 0)``, in place both ways; its derivative at 0 is 0.
-
-    Args:
-        units: H, as many outputs as inputs.
-    """
-
-    weights: Mapping[str, tuple[int, int]] = {}
-    others: Mapping[str, tuple[int, int]] = {}
-
-    def __init__(self, units: int) -> None:
-        self._units = units
-
-    def bind(self, values: Mapping[str, Floats], gradients: Mapping[str, Floats]) -> None:
-        """Nothing to take: there are no parameters."""
-
-    def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
-        """Allocate buffers for up to ``lanes`` lanes of ``rows`` samples."""
-        self._all_positive = lane_array(lanes, (rows, self._units), np.dtype(np.bool_))
-        # As large as a lane, since np.maximum with a scalar takes three times as long.
-        self._all_zeros: Floats = lane_array(1, (rows, self._units), dtype)
-
-    def select(self, lanes: int, rows: int) -> None:
-        """Work on the first ``lanes`` lanes and ``rows`` samples of the buffers from now on."""
-        self._positive = self._all_positive[:lanes, :rows]
-        self._zeros = self._all_zeros[:, :rows]
-
-    def forward(self, x: Floats) -> Floats:
-        """(K, B, H) -> (K, B, H). A NaN stays one, so that divergence is seen in the loss."""
-        self._out: Floats = np.maximum(x, self._zeros, out=x)  # (K, B, H), (1, B, H) -> (K, B, H)
-        return self._out
-
-    def backward(self, gradient: Floats) -> Floats:
-        """(K, B, H) -> (K, B, H)."""
-        np.greater(self._out, 0, out=self._positive)
-        np.multiply(gradient, self._positive, out=gradient)
-        return gradient
-
-    def receive(self, gradient: Floats) -> None:
-        """Nothing to keep: there are no parameters."""
-
-    def parameter_gradients(self, lane: int) -> None:
-        """Nothing to write: there are no parameters."""
-
-
-ACTIVATIONS: Mapping[str, Callable[[int], Layer]] = {"relu": ReLU}
-"""Activations by their name in a study file; each is made with its number of units."""

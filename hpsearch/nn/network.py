@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
@@ -9,35 +10,41 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.errors import BadInput
-from hpsearch.nn.initializers import INITIALIZERS
+from hpsearch.nn.activations import ACTIVATIONS
+from hpsearch.nn.batch_norm import BatchNorm
+from hpsearch.nn.dropout import Dropout
+from hpsearch.nn.initializers import Initializer, initializer
 from hpsearch.nn.lanes import Floats, lane_array, look_up, padded
-from hpsearch.nn.layers import ACTIVATIONS, Affine, Layer
+from hpsearch.nn.layers import Affine, Inferring, Layer, PerLane
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, DTypeLike
 
-_Place = tuple[Layer, str, int, tuple[int, int]]  # layer, parameter's name, offset in the lane, shape
+_Place = tuple[int, str, int, tuple[int, int]]  # index of the layer, array's name, offset in the lane, shape
 
 
 class Network:
     """Fully connected layers with an activation between them, in K lanes.
 
-    A lane's parameters are one vector of length P, all weights before all other parameters, so that an
-    optimizer updates a lane in one go and weight decay is one slice. Every parameter begins on a cache line;
-    the few elements between them stay 0.
+    A hidden layer is affine, then batch normalisation if asked for, then the activation, then dropout if asked for.
+    A lane's arrays are one vector: all weights, then all other parameters, then running statistics. So an optimizer
+    updates a lane in one go, weight decay is one slice, and a lane is moved or saved as one row. Every array begins on
+    a cache line; the few elements between them stay 0.
 
     Args:
         sizes: Units by layer, from inputs to classes: ``[784, 100, 10]``.
         rngs: K generators, each lane's own for weights (`Purpose.WEIGHTS`).
         activation: A name in `ACTIVATIONS`.
-        initializer: A name in `INITIALIZERS`. Weights are drawn in float64 and rounded to ``dtype``; biases
-            start at 0.
+        initializers: A name in `INITIALIZERS` or an initialiser for all lanes, or K of them. Weights are drawn in
+            float64 and rounded to ``dtype``; biases start at 0.
+        batch_norm: Whether hidden layers normalise over the mini-batch.
+        dropout: Probability that a hidden unit is dropped in training: (K,) or one for all; None for no dropout.
+        dropout_rngs: K generators for the masks (`Purpose.DROPOUT`), with ``dropout``.
         dtype: float32, or float64 to check gradients.
 
     Raises:
-        BadInput: An unknown name, a size below 1, fewer than two sizes, no lane or another dtype.
+        BadInput: An unknown name, a size below 1, fewer than two sizes, no lane, another dtype, a rate out of [0, 1),
+            or not one of something a lane.
     """
 
     def __init__(
@@ -46,7 +53,10 @@ class Network:
         *,
         rngs: Sequence[np.random.Generator],
         activation: str = "relu",
-        initializer: str = "he",
+        initializers: str | Initializer | Sequence[str | Initializer] = "he",
+        batch_norm: bool = False,
+        dropout: ArrayLike | None = None,
+        dropout_rngs: Sequence[np.random.Generator] = (),
         dtype: DTypeLike = np.float32,
     ) -> None:
         if len(sizes) < 2 or min(sizes) < 1:
@@ -57,60 +67,140 @@ class Network:
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise BadInput(f"dtype = {self.dtype}; give float32 or float64")
-        between = look_up(ACTIVATIONS, activation, "activation")
-        draw = look_up(INITIALIZERS, initializer, "initializer")
-
+        self.activation, self.batch_norm = activation, batch_norm
+        if dropout is not None and len(dropout_rngs) != len(rngs):
+            raise BadInput(f"dropout with {len(dropout_rngs)} generators of masks for {len(rngs)} lanes; give one each")
+        rates = None if dropout is None else np.asarray(dropout, dtype=np.float64)
+        if rates is not None and rates.ndim == 0:
+            rates = np.full(len(rngs), rates)
         self.layers: list[Layer] = []
-        for fan_in, fan_out in pairwise(self.sizes):
-            self.layers += [Affine(fan_in, fan_out), between(fan_out)]
-        self.layers.pop()  # the logits are the last affine layer's output
+        for fan_in, fan_out in pairwise(self.sizes[:-1]):
+            self.layers += self._hidden(fan_in, fan_out, rates, dropout_rngs)
+        self.layers.append(Affine(self.sizes[-2], self.sizes[-1]))
+        assert isinstance(self.layers[0], Affine)
+        self._first = self.layers[0]
+        self._choose_passes()
         self._lay_out(len(rngs))
-        for layer, name, offset, shape in self._places:
+        self._draw(initializers, rngs)
+
+    def _hidden(
+        self, fan_in: int, fan_out: int, rates: ArrayLike | None, rngs: Sequence[np.random.Generator]
+    ) -> list[Layer]:
+        layers: list[Layer] = [Affine(fan_in, fan_out)]
+        if self.batch_norm:
+            layers.append(BatchNorm(fan_out))
+        layers.append(look_up(ACTIVATIONS, self.activation, "activation")(fan_out))
+        if rates is not None:
+            layers.append(Dropout(fan_out, rates, rngs=rngs))
+        return layers
+
+    def _choose_passes(self) -> None:
+        """Which method of each layer a pass calls, chosen once: passes are many and short."""
+        look_up(ACTIVATIONS, self.activation, "activation")  # where no hidden layer has looked it up
+        self._forward: list[Callable[[Floats], Floats]] = [layer.forward for layer in self.layers]
+        self._infer: list[Callable[[Floats], Floats]] = [
+            layer.infer if isinstance(layer, Inferring) else layer.forward
+            for layer in self.layers
+            if not isinstance(layer, Dropout)
+        ]
+        self._backward: list[Callable[[Floats], Floats]] = [layer.backward for layer in reversed(self.layers[1:])]
+
+    def _draw(
+        self, initializers: str | Initializer | Sequence[str | Initializer], rngs: Sequence[np.random.Generator]
+    ) -> None:
+        if isinstance(initializers, str) or not isinstance(initializers, Sequence):
+            each: list[str | Initializer] = [initializers] * len(rngs)
+        else:
+            each = list(initializers)
+        if len(each) != len(rngs):
+            raise BadInput(f"{len(each)} initialisers for {len(rngs)} lanes; give one, or one each")
+        draws = [initializer(own) if isinstance(own, str) else own for own in each]
+        for i, name, offset, shape in self._places:
+            part = slice(offset, offset + prod(shape))
+            layer = self.layers[i]
             if name in layer.weights:
-                for lane, rng in enumerate(rngs):
-                    self.values[lane, offset : offset + prod(shape)] = draw(shape, rng=rng).ravel()
+                for lane, (draw, rng) in enumerate(zip(draws, rngs, strict=True)):
+                    self._lanes[lane, part] = draw(shape, rng=rng).ravel()
+            elif name in layer.ones:
+                self._lanes[:, part] = 1
 
     def _lay_out(self, lanes: int) -> None:
         self._places: list[_Place] = []
+        ends: dict[str, int] = {}
         size = 0
-        for kind in ("weights", "others"):
-            for layer in self.layers:
+        for kind in ("weights", "others", "statistics"):
+            for i, layer in enumerate(self.layers):
                 for name, shape in getattr(layer, kind).items():
-                    self._places.append((layer, name, size, shape))
+                    self._places.append((i, name, size, shape))
                     size += padded(prod(shape), self.dtype)
-            if kind == "weights":
-                self.weights = size
-        self._gradient: Floats = lane_array(1, (size,), self.dtype)[0]
+            ends[kind] = size
+        self.weights, self._parameters = ends["weights"], ends["others"]
+        self._gradient: Floats = lane_array(1, (self._parameters,), self.dtype)[0]
+        self.gradients: list[dict[str, Floats]] = self._views(self._gradient)
         self._reserved = 0
         self._use(lane_array(lanes, (size,), self.dtype))
 
-    def _use(self, values: Floats) -> None:
-        """Make (K, P) parameters the network's own."""
-        self.values = values
-        self.parameters: list[dict[str, Floats]] = [{} for _ in self.layers]
-        gradients: list[dict[str, Floats]] = [{} for _ in self.layers]
-        position = {id(layer): i for i, layer in enumerate(self.layers)}
-        for layer, name, offset, shape in self._places:
-            part = slice(offset, offset + prod(shape))
-            i = position[id(layer)]
-            self.parameters[i][name] = values[:, part].reshape(-1, *shape)  # (K, P) -> (K, D, H), a view
-            gradients[i][name] = self._gradient[part].reshape(shape)
-        for layer, own, own_gradients in zip(self.layers, self.parameters, gradients, strict=True):
-            layer.bind(own, own_gradients)
+    def _views(self, vectors: Floats) -> list[dict[str, Floats]]:
+        """By layer and name, the arrays that lie in vectors (..., size): (..., *shape) each."""
+        views: list[dict[str, Floats]] = [{} for _ in self.layers]
+        for i, name, offset, shape in self._places:
+            if offset + prod(shape) <= vectors.shape[-1]:  # statistics have no gradient
+                part = vectors[..., offset : offset + prod(shape)]
+                views[i][name] = part.reshape(*vectors.shape[:-1], *shape)
+        return views
+
+    def _use(self, lanes: Floats) -> None:
+        """Make these lanes' arrays, (K, size), the network's own."""
+        self._lanes = lanes
+        self.values = lanes[:, : self._parameters]
+        self.parameters: list[dict[str, Floats]] = self._views(lanes)
+        for layer, own, gradients in zip(self.layers, self.parameters, self.gradients, strict=True):
+            layer.bind(own, gradients)
         self._selected = 0
 
     @property
     def lanes(self) -> int:
         """K."""
-        return len(self.values)
+        return len(self._lanes)
 
     def forward(self, x: Floats) -> Floats:
-        """Logits, (K, B, C), in a buffer that the next pass writes over.
+        """Logits of a training pass, (K, B, C), in a buffer that the next pass writes over.
 
         Args:
             x: (K, B, D), or (1, B, D) shared by all lanes where no backward pass follows.
         """
-        rows = x.shape[1]
+        self._make_room(x.shape[1])
+        for forward in self._forward:
+            x = forward(x)
+        return x
+
+    def infer(self, x: Floats) -> Floats:
+        """Logits as in evaluation, (K, B, C): no dropout, batch normalisation by its running statistics.
+
+        Args:
+            x: (K, B, D), or (1, B, D) shared by all lanes.
+        """
+        self._make_room(x.shape[1])
+        for infer in self._infer:
+            x = infer(x)
+        return x
+
+    def activations(self, x: Floats) -> list[Floats]:
+        """The outputs of the hidden layers' activations in evaluation, a copy each: (K, B, H) by layer.
+
+        Args:
+            x: (K, B, D), or (1, B, D) shared by all lanes.
+        """
+        self._make_room(x.shape[1])
+        wanted = tuple(ACTIVATIONS.values())
+        found = []
+        for infer in self._infer:
+            x = infer(x)
+            if isinstance(getattr(infer, "__self__", None), wanted):  # type: ignore[arg-type]
+                found.append(x.copy())
+        return found
+
+    def _make_room(self, rows: int) -> None:
         if rows > self._reserved:
             for layer in self.layers:
                 layer.reserve(self.lanes, rows, self.dtype)
@@ -119,9 +209,6 @@ class Network:
             for layer in self.layers:
                 layer.select(self.lanes, rows)
             self._selected = rows
-        for layer in self.layers:
-            x = layer.forward(x)
-        return x
 
     def backward(self, gradient: Floats) -> None:
         """Pass the loss's gradient by the logits, (K, B, C), back through all layers.
@@ -129,12 +216,15 @@ class Network:
         Parameter gradients are left to `gradient`, lane by lane: kept for all lanes at once they would
         leave the cache before the optimizer reads them.
         """
-        for layer in reversed(self.layers[1:]):
-            gradient = layer.backward(gradient)
-        self.layers[0].receive(gradient)
+        for backward in self._backward:
+            gradient = backward(gradient)
+        self._first.receive(gradient)
 
     def gradient(self, lane: int) -> Floats:
-        """One lane's parameter gradients after `backward`, (P,), in a buffer that the next lane reuses."""
+        """One lane's parameter gradients after `backward`, (P,), in a buffer that the next lane reuses.
+
+        `gradients` has the same numbers by layer and name.
+        """
         for layer in self.layers:
             layer.parameter_gradients(lane)
         return self._gradient
@@ -149,5 +239,8 @@ class Network:
         if not len(kept) or np.any(np.diff(kept) <= 0):
             raise BadInput(f"lanes = {kept.tolist()}; give one or more positions in ascending order")
         for to, lane in enumerate(kept):  # ascending, so no lane is written over before it has moved
-            self.values[to] = self.values[lane]
-        self._use(self.values[: len(kept)])
+            self._lanes[to] = self._lanes[lane]
+        for layer in self.layers:
+            if isinstance(layer, PerLane):
+                layer.keep(kept)
+        self._use(self._lanes[: len(kept)])

@@ -1,38 +1,33 @@
-"""Optimizers: how one lane's parameters answer to their gradient."""
+"""Optimizers: how one lane's parameters answer to their gradient.
+
+An optimizer works on one lane at a time, block by block, while parameters, gradient and state are in cache. Below, g is
+the gradient of loss and L2 term together: weight decay adds ``weight_decay * W`` to the gradient of weights, and of
+nothing else.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from hpsearch.errors import BadInput
+from hpsearch.nn.lanes import Floats, lane_array
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from hpsearch.nn.lanes import Floats, Indices
+    from hpsearch.nn.lanes import Indices
 
-
-def per_lane(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """A hyperparameter's values, one a lane, as float64 of shape (K,).
-
-    Raises:
-        BadInput: Not one-dimensional, or a value that is not finite or is below 0.
-    """
-    array = np.array(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise BadInput(f"{name} has shape {array.shape}; give one value a lane, shape (K,)")
-    for lane, value in enumerate(array):
-        if not (np.isfinite(value) and value >= 0):
-            raise BadInput(f"{name} = {value!r} in lane {lane}; give a finite number, 0 or above")
-    return array
+_BLOCK = 16384  # elements: five arrays of 64 KiB each, which a second-level cache holds
 
 
 class Optimizer(Protocol):
-    """Updates the parameters of one lane at a time, while they and their gradient are in cache."""
+    """Updates the parameters of one lane at a time."""
+
+    hyperparameters: ClassVar[tuple[str, ...]]
 
     @property
     def lanes(self) -> int:
@@ -42,6 +37,10 @@ class Optimizer(Protocol):
     @property
     def gradient_scale(self) -> NDArray[np.float64]:
         """(K,): what the loss's gradient is to be multiplied by before it is passed back."""
+        ...
+
+    def scale_lr(self, factors: Sequence[float]) -> None:
+        """Multiply the learning rates given at the start by these, one a lane, from the next update on."""
         ...
 
     def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
@@ -60,50 +59,189 @@ class Optimizer(Protocol):
         ...
 
 
-class SGD:
-    """``W <- W - lr (g + weight_decay W)`` for weights, ``b <- b - lr g`` for the others.
+def blocks(size: int) -> Iterator[slice]:
+    """Slices that cover ``size`` elements, each small enough for the cache."""
+    for start in range(0, size, _BLOCK):
+        yield slice(start, min(start + _BLOCK, size))
 
-    The loss's gradient arrives multiplied by lr, which costs (K, B, C) products instead of (K, P), and
-    weights shrink by ``1 - lr * weight_decay``. Where that factor rounds to 1 (in float32, lr * weight_decay
-    below 3e-8: a decay that takes 30 million steps to show) the product is left out, as it changes nothing.
+
+class LaneOptimizer:
+    """What all optimizers have in common: hyperparameters and state by lane, and weight decay.
 
     Args:
-        lr: (K,), learning rates.
-        weight_decay: (K,), lambda of the L2 term lambda/2 * sum W^2.
+        values: Hyperparameters by name: (K,) each, or one number for all K lanes. ``lr`` gives K.
 
     Raises:
-        BadInput: Arrays that are not (K,), or a value that is not finite or is below 0.
+        BadInput: Another shape, or a value that is not finite, is below 0 or (where only that has a meaning) is not
+            below 1.
     """
 
-    def __init__(self, lr: ArrayLike, weight_decay: ArrayLike) -> None:
-        self.lr = per_lane("lr", lr)
-        self.weight_decay = per_lane("weight_decay", weight_decay)
-        if len(self.lr) != len(self.weight_decay):
-            raise BadInput(
-                f"{len(self.lr)} values of lr, {len(self.weight_decay)} of weight_decay; give one each a lane"
-            )
+    hyperparameters: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
+    slots: ClassVar[int] = 0
+    """How many numbers of state a parameter has."""
+    _below_one: ClassVar[frozenset[str]] = frozenset({"momentum", "rho", "beta1", "beta2"})
+
+    def __init__(self, **values: ArrayLike) -> None:
+        lanes = np.size(values["lr"])
+        self._given: dict[str, NDArray[np.float64]] = {
+            name: self._per_lane(name, value, lanes) for name, value in values.items()
+        }
+        self._factors = np.ones(lanes)
+        self._state: list[Floats] = []
+
+    @classmethod
+    def _per_lane(cls, name: str, values: ArrayLike, lanes: int) -> NDArray[np.float64]:
+        array = np.array(values, dtype=np.float64)
+        if array.ndim > 1 or (array.ndim == 1 and len(array) != lanes):
+            raise BadInput(f"{name} has shape {array.shape}; give one value, or {lanes} as lr, one a lane")
+        array = np.broadcast_to(array, (lanes,)).copy()
+        most = 1.0 if name in cls._below_one else np.inf
+        for lane, value in enumerate(array.tolist()):
+            if not 0 <= value < most:
+                allowed = "a number from 0 to below 1" if most == 1 else "a finite number, 0 or above"
+                raise BadInput(f"{name} = {value!r} in lane {lane}; give {allowed}")
+        return array
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """A hyperparameter's values, (K,), as given."""
+        return self._given[name]
 
     @property
     def lanes(self) -> int:
         """K."""
-        return len(self.lr)
+        return len(self._given["lr"])
 
     @property
     def gradient_scale(self) -> NDArray[np.float64]:
-        """(K,): lr."""
-        return self.lr
+        """(K,): 1."""
+        return np.ones(self.lanes)
+
+    def scale_lr(self, factors: Sequence[float]) -> None:
+        """Multiply the learning rates given at the start by these, one a lane, from the next update on."""
+        self._factors = np.array(factors, dtype=np.float64)
+
+    def _lr(self, lane: int) -> float:
+        return float(self._given["lr"][lane] * self._factors[lane])
+
+    def _decay(self, lane: int) -> float:
+        """What ``W`` is multiplied by in the L2 term of the scaled gradient."""
+        return float(self._given["weight_decay"][lane])
+
+    def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
+        """Make one step, in place; see `Optimizer.update`."""
+        if not self._state:
+            self._state = [lane_array(self.lanes, values.shape, values.dtype) for _ in range(self.slots)]
+            self._scratch: Floats = lane_array(1, (_BLOCK,), values.dtype)[0]
+        decay = self._decay(lane)
+        step = self._step(lane)
+        for part in blocks(len(values)):
+            value, slope = values[part], gradient[part]
+            scratch = self._scratch[: len(value)]
+            decaying = min(max(weights - part.start, 0), len(value)) if decay else 0
+            if decaying:
+                np.multiply(value[:decaying], decay, out=scratch[:decaying])
+                np.add(slope[:decaying], scratch[:decaying], out=slope[:decaying])
+            step(value, slope, scratch, *(state[lane, part] for state in self._state))
+
+    def _step(self, lane: int) -> Any:
+        """The update of one block: ``step(values, gradient, scratch, *state)``, all of one length, in place."""
+        raise NotImplementedError
+
+    def keep(self, lanes: Indices) -> None:
+        """Go on with these lanes alone, given in ascending order."""
+        for state in self._state:
+            for to, lane in enumerate(lanes):  # ascending, so no lane is written over before it has moved
+                state[to] = state[lane]
+        self._state = [state[: len(lanes)] for state in self._state]
+        self._given = {name: values[lanes] for name, values in self._given.items()}
+        self._factors = self._factors[lanes]
+
+
+class _Linear(LaneOptimizer):
+    """An update that is linear in the gradient, which then arrives multiplied by lr: (K, B, C) products, not (K, P)."""
+
+    @property
+    def gradient_scale(self) -> NDArray[np.float64]:
+        """(K,): the learning rate."""
+        return self._given["lr"] * self._factors
+
+    def _decay(self, lane: int) -> float:
+        return self._lr(lane) * super()._decay(lane)
+
+
+class SGD(_Linear):
+    """``W <- W - lr g``.
+
+    Weights shrink by ``1 - lr * weight_decay``. Where that factor rounds to 1 (in float32, lr * weight_decay
+    below 3e-8: a decay that takes 30 million steps to show) the product is left out, as it changes nothing.
+
+    Args:
+        lr: (K,), learning rates.
+        weight_decay: lambda of the L2 term lambda/2 * sum W^2; (K,) or one for all, as all that follow.
+    """
+
+    def __init__(self, lr: ArrayLike, weight_decay: ArrayLike = 0.0) -> None:
+        super().__init__(lr=lr, weight_decay=weight_decay)
 
     def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
         """Make one step, in place; ``gradient`` is already multiplied by lr."""
-        shrink: np.floating[Any] = values.dtype.type(1.0 - self.lr[lane] * self.weight_decay[lane])
+        shrink: np.floating[Any] = values.dtype.type(1.0 - self._decay(lane))
         if shrink != 1:
             np.multiply(values[:weights], shrink, out=values[:weights])
         np.subtract(values, gradient, out=values)
 
-    def keep(self, lanes: Indices) -> None:
-        """Go on with these lanes alone, given in ascending order."""
-        self.lr, self.weight_decay = self.lr[lanes], self.weight_decay[lanes]
+
+class Momentum(_Linear):
+    """``v <- m v - lr g; W <- W + v``.
+
+    Args:
+        lr: (K,), learning rates.
+        weight_decay: lambda of the L2 term.
+        momentum: m, from 0 to below 1.
+
+    Source: Polyak 1964, in the form of Sutskever et al. 2013, eq. 1 and 2.
+    """
+
+    hyperparameters = (*LaneOptimizer.hyperparameters, "momentum")
+    slots = 1
+
+    def __init__(self, lr: ArrayLike, weight_decay: ArrayLike = 0.0, momentum: ArrayLike = 0.9) -> None:
+        super().__init__(lr=lr, weight_decay=weight_decay, momentum=momentum)
+
+    def _step(self, lane: int) -> Any:
+        momentum = float(self._given["momentum"][lane])
+
+        def step(values: Floats, gradient: Floats, scratch: Floats, v: Floats) -> None:
+            np.multiply(v, momentum, out=v)
+            np.subtract(v, gradient, out=v)
+            np.add(values, v, out=values)
+
+        return step
 
 
-OPTIMIZERS: Mapping[str, type[SGD]] = {"sgd": SGD}
-"""Optimizers by their name in a study file."""
+class Nesterov(Momentum):
+    """Momentum whose gradient is taken one step ahead: ``v <- m v - lr g(W + m v); W <- W + v``.
+
+    The parameters that are kept are the ones looked ahead at, ``Theta = W + m v``, so that every forward pass is made
+    where the gradient is wanted: ``v <- m v - lr g(Theta); Theta <- Theta + m v - lr g``, with the new v.
+
+    Args:
+        lr: (K,), learning rates.
+        weight_decay: lambda of the L2 term.
+        momentum: m, from 0 to below 1.
+
+    Source: Sutskever, Martens, Dahl and Hinton 2013, "On the importance of initialization and momentum in deep
+    learning", eq. 3 and 4; in Theta as Bengio et al. 2013, "Advances in optimizing recurrent networks", eq. 7.
+    """
+
+    def _step(self, lane: int) -> Any:
+        momentum = float(self._given["momentum"][lane])
+
+        def step(values: Floats, gradient: Floats, scratch: Floats, v: Floats) -> None:
+            np.multiply(v, momentum, out=v)
+            np.subtract(v, gradient, out=v)
+            np.subtract(values, gradient, out=values)
+            np.multiply(v, momentum, out=scratch)
+            np.add(values, scratch, out=values)
+
+        return step

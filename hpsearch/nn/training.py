@@ -2,184 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.errors import BadData, BadInput
+from hpsearch.errors import BadInput
+from hpsearch.nn.history import Ended, Epoch, History
 from hpsearch.nn.lanes import Floats, Indices, lane_array
-from hpsearch.nn.losses import SoftmaxCrossEntropy
+from hpsearch.nn.schedules import Schedule
+from hpsearch.nn.scoring import Evaluation, Scores, check_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator, Sequence
 
     from hpsearch.nn.network import Network
     from hpsearch.nn.optimizers import Optimizer
-
-EVALUATION_ROWS = 256
-"""Samples of one forward pass of an evaluation. Fixed, as a GEMM's rounding may depend on its height."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """What fits the weights, and what scores the hyperparameters.
-
-    Args:
-        images: (N, D), training inputs.
-        labels: (N,), whole numbers from 0.
-        validation_images: (V, D).
-        validation_labels: (V,).
-
-    Raises:
-        BadData: Shapes that do not belong together, no samples, labels that are not whole numbers from 0,
-            or inputs that are not finite.
-    """
-
-    images: Floats
-    labels: NDArray[np.integer]
-    validation_images: Floats
-    validation_labels: NDArray[np.integer]
-
-    def __post_init__(self) -> None:
-        pairs = (
-            ("training", self.images, self.labels),
-            ("validation", self.validation_images, self.validation_labels),
-        )
-        for part, images, labels in pairs:
-            if images.ndim != 2 or labels.shape != images.shape[:1]:
-                raise BadData(f"{part} images {images.shape} and labels {labels.shape}; give (N, D) and (N,)")
-            if not len(images):
-                raise BadData(f"no {part} images; give at least one")
-            if labels.dtype.kind not in "iu" or labels.min() < 0:
-                raise BadData(f"{part} labels are not whole numbers from 0")
-            if not np.isfinite(images).all():
-                raise BadData(f"{part} images hold values that are not finite")
-        if self.images.shape[1] != self.validation_images.shape[1]:
-            raise BadData(
-                f"training images have {self.images.shape[1]} inputs, "
-                f"validation images {self.validation_images.shape[1]}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A lane that diverged and trains no more.
-
-    Args:
-        lane: Its index from the start of training.
-        reason: Why, in words for people.
-    """
-
-    lane: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one epoch came to, for the A lanes that are still alive after it.
-
-    Losses are means over samples of the data loss, without the L2 term. Training loss and accuracy are those
-    of the mini-batches' own forward passes, while the weights moved; validation's are of the weights after
-    the epoch.
-
-    Args:
-        epoch: From 1.
-        lanes: (A,), the lanes' indices from the start of training, ascending.
-        train_loss: (A,).
-        train_accuracy: (A,), from 0 to 1.
-        validation_loss: (A,).
-        validation_accuracy: (A,), from 0 to 1.
-        ended: Lanes that diverged in this epoch.
-    """
-
-    epoch: int
-    lanes: Indices
-    train_loss: NDArray[np.float64]
-    train_accuracy: NDArray[np.float64]
-    validation_loss: NDArray[np.float64]
-    validation_accuracy: NDArray[np.float64]
-    ended: tuple[Ended, ...] = ()
-
-
-class _Scores:
-    """Every sample's loss and whether it was classified right, by lane: (K, N) each.
-
-    Sums are taken at the end of a pass, lane by lane in float64, so that no order of summation depends on K.
-    """
-
-    def __init__(self, lanes: int, rows: int, samples: int, network: Network) -> None:
-        self.losses: Floats = lane_array(lanes, (samples,), network.dtype)
-        self.correct: NDArray[np.bool_] = lane_array(lanes, (samples,), np.dtype(np.bool_))
-        self.loss = SoftmaxCrossEntropy(lanes, rows, network.sizes[-1], network.dtype)
-
-    def score(self, logits: Floats, labels: Indices, start: int) -> None:
-        """Score a mini-batch: logits (K, B, C), labels (K, B) or (1, B), samples from ``start`` on."""
-        lanes, rows, _ = logits.shape
-        part = slice(start, start + rows)
-        self.loss.select(lanes, rows)
-        self.loss.forward(logits, labels, losses=self.losses[:lanes, part], correct=self.correct[:lanes, part])
-
-    def means(self, lanes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Loss and accuracy of each lane, (K,) and (K,)."""
-        losses = [float(np.mean(one, dtype=np.float64)) for one in self.losses[:lanes]]
-        correct = [np.count_nonzero(one) / len(one) for one in self.correct[:lanes]]
-        return np.array(losses), np.array(correct)
-
-    def first_not_finite(self, lane: int) -> float | None:
-        """The first loss of a lane that is nan or infinite."""
-        broken = self.losses[lane][~np.isfinite(self.losses[lane])]
-        return float(broken[0]) if len(broken) else None
-
-
-class _Evaluation:
-    """Full forward passes over one labelled set, shared by all lanes."""
-
-    def __init__(self, network: Network, images: Floats, labels: NDArray[np.integer]) -> None:
-        samples = len(images)
-        # A copy of our own, for the alignment; (1, V, D) for one GEMM a lane without K copies.
-        self._images: Floats = lane_array(1, images.shape, network.dtype)
-        self._images[0] = images
-        self._labels = labels.astype(np.intp)[None, :]  # (1, V)
-        self.scores = _Scores(network.lanes, min(samples, EVALUATION_ROWS), samples, network)
-
-    def run(self, network: Network) -> None:
-        for start in range(0, self._labels.shape[1], EVALUATION_ROWS):
-            part = slice(start, start + EVALUATION_ROWS)
-            self.scores.score(network.forward(self._images[:, part]), self._labels[:, part], start)
-
-
-def _check_fit(network: Network, images: Floats, labels: NDArray[np.integer]) -> None:
-    if images.shape[1] != network.sizes[0] or labels.max() >= network.sizes[-1]:
-        raise BadInput(
-            f"the network has {network.sizes[0]} inputs and {network.sizes[-1]} classes; the data have "
-            f"{images.shape[1]} inputs and labels up to {labels.max()}"
-        )
-
-
-def evaluate(
-    network: Network, images: Floats, labels: NDArray[np.integer]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each lane's mean data loss and accuracy on a labelled set.
-
-    Args:
-        network: K lanes.
-        images: (V, D).
-        labels: (V,), whole numbers from 0.
-
-    Returns:
-        Loss and accuracy, (K,) and (K,); a loss may be nan or infinite.
-
-    Raises:
-        BadInput: Data of other sizes than the network's.
-    """
-    _check_fit(network, images, labels)
-    evaluation = _Evaluation(network, images, labels)
-    with np.errstate(all="ignore"):
-        evaluation.run(network)
-        return evaluation.scores.means(network.lanes)
+    from hpsearch.nn.training_data import TrainingData
 
 
 def train(
@@ -190,6 +28,64 @@ def train(
     batch_size: int,
     epochs: int,
     rngs: Sequence[np.random.Generator],
+    schedules: Sequence[Schedule] | None = None,
+    evaluate_train: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> list[History]:
+    """Train all lanes to the end; `train_epochs` step by step.
+
+    Args:
+        network: K lanes; trained in place.
+        optimizer: See `train_epochs`, as for all that follow.
+        data: The training and validation sets.
+        batch_size: Samples of a mini-batch.
+        epochs: At least 1.
+        rngs: K generators for the order of samples.
+        schedules: K learning-rate schedules, or None.
+        evaluate_train: Score the whole training set after each epoch.
+        on_epoch: Called after every epoch.
+
+    Returns:
+        The history of each of the K lanes.
+
+    Raises:
+        BadInput: Lanes that do not match, sizes below 1 or data of other sizes than the network's.
+    """
+    histories = [History() for _ in range(network.lanes)]
+    for epoch in train_epochs(
+        network,
+        optimizer,
+        data,
+        batch_size=batch_size,
+        epochs=epochs,
+        rngs=rngs,
+        schedules=schedules,
+        evaluate_train=evaluate_train,
+    ):
+        record(epoch, histories)
+        if on_epoch is not None:
+            on_epoch(epoch)
+    return histories
+
+
+def record(epoch: Epoch, histories: Sequence[History]) -> None:
+    """Add an epoch to the histories of its lanes, which stand at the lanes' indices from the start of training."""
+    for position, lane in enumerate(epoch.lanes):
+        histories[lane].add(epoch, position)
+    for ended in epoch.ended:
+        histories[ended.lane].ended = ended.reason
+
+
+def train_epochs(
+    network: Network,
+    optimizer: Optimizer,
+    data: TrainingData,
+    *,
+    batch_size: int,
+    epochs: int,
+    rngs: Sequence[np.random.Generator],
+    schedules: Sequence[Schedule] | None = None,
+    evaluate_train: bool = False,
 ) -> Iterator[Epoch]:
     """Train all lanes, and report after every epoch.
 
@@ -204,20 +100,39 @@ def train(
         batch_size: Samples of a mini-batch; an epoch's last one may be smaller.
         epochs: At least 1.
         rngs: K generators, each lane's own for the order of samples (`Purpose.ORDER`).
+        schedules: K learning-rate schedules, or None where no lane's rate changes.
+        evaluate_train: Score the whole training set after each epoch, as the validation set is scored; otherwise
+            training loss and accuracy are those of the mini-batches' own passes, which cost nothing.
 
     Raises:
         BadInput: Lanes that do not match, sizes below 1 or data of other sizes than the network's.
     """
-    if not network.lanes == optimizer.lanes == len(rngs):
+    given = len(rngs) if schedules is None else len(schedules)
+    if not network.lanes == optimizer.lanes == len(rngs) == given:
         raise BadInput(
             f"the network has {network.lanes} lanes, the optimizer {optimizer.lanes}, "
-            f"and there are {len(rngs)} generators; all must be the same"
+            f"and there are {len(rngs)} generators and {given} schedules; all must be the same"
         )
     if batch_size < 1 or epochs < 1:
         raise BadInput(f"batch_size = {batch_size}, epochs = {epochs}; both must be at least 1")
-    _check_fit(network, data.images, data.labels)
-    _check_fit(network, data.validation_images, data.validation_labels)
-    return _train(network, optimizer, data, min(batch_size, len(data.images)), epochs, list(rngs))
+    check_fit(network, data.images, data.labels)
+    check_fit(network, data.validation_images, data.validation_labels)
+    lanes = _Lanes(list(rngs), None if schedules is None else list(schedules))
+    return _train(network, optimizer, data, min(batch_size, len(data.images)), epochs, lanes, evaluate_train)
+
+
+class _Lanes:
+    """What training holds of each lane that is still alive."""
+
+    def __init__(self, rngs: list[np.random.Generator], schedules: list[Schedule] | None) -> None:
+        self.rngs = rngs
+        changing = schedules is not None and any(schedule.changes for schedule in schedules)
+        self.schedules = schedules if changing else None
+
+    def keep(self, lanes: Indices) -> None:
+        self.rngs = [self.rngs[lane] for lane in lanes]
+        if self.schedules is not None:
+            self.schedules = [self.schedules[lane] for lane in lanes]
 
 
 def _train(
@@ -226,21 +141,28 @@ def _train(
     data: TrainingData,
     batch_size: int,
     epochs: int,
-    rngs: list[np.random.Generator],
+    lanes: _Lanes,
+    evaluate_train: bool,
 ) -> Iterator[Epoch]:
-    passes = _Passes(network, optimizer, data, batch_size)
-    validation = _Evaluation(network, data.validation_images, data.validation_labels)
+    passes = _Passes(network, optimizer, data, batch_size, epochs)
+    training = Evaluation(network, data.images, data.labels) if evaluate_train else None
+    validation = Evaluation(network, data.validation_images, data.validation_labels)
     alive = np.arange(network.lanes)
     for epoch in range(1, epochs + 1):
         # Never around the yield: the caller's own error state is not ours to change.
         with np.errstate(all="ignore"):
-            passes.run(rngs)
+            passes.run(lanes, epoch)
+            scored = {"training": passes.scores}
+            if training is not None:
+                training.run(network)
+                scored["training"] = training.scores
             validation.run(network)
-            train_loss, train_accuracy = passes.scores.means(len(alive))
-            validation_loss, validation_accuracy = validation.scores.means(len(alive))
+            scored["validation"] = validation.scores
+            train_loss, train_accuracy = scored["training"].means(len(alive))
+            validation_loss, validation_accuracy = scored["validation"].means(len(alive))
         ended: dict[int, str] = {}
         for position in range(len(alive)):
-            for what, scores in (("training", passes.scores), ("validation", validation.scores)):
+            for what, scores in scored.items():
                 value = scores.first_not_finite(position)
                 if value is not None:
                     ended.setdefault(position, f"{what} loss became {value} in epoch {epoch}")
@@ -257,7 +179,7 @@ def _train(
         if ended and len(kept):
             network.keep(kept)
             optimizer.keep(kept)
-            rngs = [rngs[position] for position in kept]
+            lanes.keep(kept)
         alive = alive[kept]
         yield report
         if not len(alive):
@@ -267,22 +189,27 @@ def _train(
 class _Passes:
     """An epoch's passes over the training set, with the buffers for them."""
 
-    def __init__(self, network: Network, optimizer: Optimizer, data: TrainingData, batch_size: int) -> None:
+    def __init__(
+        self, network: Network, optimizer: Optimizer, data: TrainingData, batch_size: int, epochs: int
+    ) -> None:
         self._network, self._optimizer = network, optimizer
-        self._batch_size = batch_size
+        self._batch_size, self._epochs = batch_size, epochs
         samples, inputs = data.images.shape
         self._images = np.ascontiguousarray(data.images, network.dtype)
         self._labels = data.labels.astype(np.intp)
         self._order: Indices = lane_array(network.lanes, (samples,), np.dtype(np.intp))
         self._batch: Floats = lane_array(network.lanes, (batch_size, inputs), network.dtype)
-        self.scores = _Scores(network.lanes, batch_size, samples, network)
+        self.scores = Scores(network.lanes, batch_size, samples, network)
 
-    def run(self, rngs: Sequence[np.random.Generator]) -> None:
+    def run(self, alive: _Lanes, epoch: int) -> None:
         network, optimizer, scores = self._network, self._optimizer, self.scores
-        lanes, samples = len(rngs), len(self._labels)
-        for lane, rng in enumerate(rngs):
+        lanes, samples = len(alive.rngs), len(self._labels)
+        steps = -(-samples // self._batch_size)
+        for lane, rng in enumerate(alive.rngs):
             self._order[lane] = rng.permutation(samples)
-        for start in range(0, samples, self._batch_size):
+        for step, start in enumerate(range(0, samples, self._batch_size), start=(epoch - 1) * steps):
+            if alive.schedules is not None:
+                optimizer.scale_lr([s.factor(step, steps=steps, epochs=self._epochs) for s in alive.schedules])
             order = self._order[:lanes, start : start + self._batch_size]  # (K, B)
             batch = self._batch[:lanes, : order.shape[1]]  # (K, B, D)
             for lane in range(lanes):

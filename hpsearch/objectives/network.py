@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from hpsearch.errors import BadInput, nearest
-from hpsearch.hyperparameters import hidden_sizes
-from hpsearch.nn import (
-    ACTIVATIONS,
-    INITIALIZERS,
-    OPTIMIZERS,
-    Epoch,
-    Network,
-    Purpose,
-    TrainingData,
-    flops_per_trial,
-    lane_rng,
-    lanes_for,
-    parameter_count,
-    train,
-)
+from hpsearch.nn import CURVE_NAMES, Epoch, History, TrainingData, flops_per_trial, lanes_for, record, train_epochs
+from hpsearch.objectives.build import build, check_names
+from hpsearch.objectives.structure import Structure, largest_values, structure_of, structures
 from hpsearch.records import (
     CURVES,
     SECONDS,
@@ -34,29 +19,11 @@ from hpsearch.records import (
     Report,
     Trial,
 )
-from hpsearch.space import Categorical, Space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_PER_LANE = ("lr", "weight_decay")
-"""Hyperparameters that may differ between lanes; all others are part of the structure."""
-_REGISTRIES: Mapping[str, Mapping[str, Any]] = {
-    "activation": ACTIVATIONS,
-    "initializer": INITIALIZERS,
-    "optimizer": OPTIMIZERS,
-}
-_CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-
-
-class Structure(NamedTuple):
-    """What all lanes of a batch have in common."""
-
-    sizes: tuple[int, ...]
-    activation: str
-    initializer: str
-    optimizer: str
-    batch_size: int
+    from hpsearch.space import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +60,7 @@ class NetworkObjective:
         dtype: ``float32``, or ``float64`` for tests.
 
     Raises:
-        BadInput: An activation, initialiser or optimizer that is not known.
+        BadInput: An activation, initialiser, optimizer or schedule that is not known.
     """
 
     data: TrainingData
@@ -105,63 +72,28 @@ class NetworkObjective:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name, registry in _REGISTRIES.items():
-            parameter = self.space.get(name)
-            asked = parameter.choices if isinstance(parameter, Categorical) else (self.settings[name],)
-            for value in asked:
-                if value not in registry:
-                    raise BadInput(f"no {name} {value!r}{nearest(str(value), registry)}")
+        check_names(self.settings, self.space)
 
     def structure(self, params: Mapping[str, Any]) -> Structure:
         """The structure of a trial with these drawn values."""
-        value = {**self.settings, **params}
-        return Structure(
-            sizes=(self.data.images.shape[1], *_hidden(value), self.classes),
-            activation=value["activation"],
-            initializer=value["initializer"],
-            optimizer=value["optimizer"],
-            batch_size=value["batch_size"],
-        )
+        return structure_of({**self.settings, **params}, inputs=self.data.images.shape[1], classes=self.classes)
 
     def largest(self) -> Structure:
         """The structure of the space with the most parameters."""
         return self.structure(self.largest_values())
 
     def largest_values(self) -> dict[str, Any]:
-        """Values of the drawn structural hyperparameters that make the largest network."""
-        corner: dict[str, Any] = {}
-        for name, parameter in self.space.items():
-            if name in _PER_LANE:
-                continue
-            if not isinstance(parameter, Categorical):
-                corner[name] = parameter.high
-            elif all(isinstance(choice, int | float) for choice in parameter.choices) and name != "hidden":
-                corner[name] = max(parameter.choices)
-            elif name == "hidden":
-                corner[name] = max(
-                    parameter.choices,
-                    key=lambda choice: parameter_count([1, *_hidden({"hidden": choice}), 1]),
-                )
-            else:
-                corner[name] = parameter.choices[0]
-        return corner
+        """Values of the drawn hyperparameters that make the largest network."""
+        return largest_values(self.space)
 
     def lanes(self, trial: Trial | None = None) -> int:
         """How many trials of this structure fit the cache together."""
         structure = self.largest() if trial is None else self.structure(trial.params)
-        return lanes_for(parameter_count(structure.sizes))
+        return lanes_for(structure.parameters)
 
     def structures(self) -> int:
         """How many structures the space holds; 8 stands for many."""
-        count = 1
-        for name, parameter in self.space.items():
-            if name in _PER_LANE:
-                continue
-            if isinstance(parameter, Categorical):
-                count *= len(parameter.choices)
-            else:
-                count *= int(parameter.high - parameter.low) + 1
-        return min(count, 8)
+        return structures(self.space)
 
     def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
         """The trials by structure."""
@@ -184,61 +116,35 @@ class NetworkObjective:
         began = time.perf_counter()
         structure = self.structure(trials[0].params)
         values = [{**self.settings, **trial.params} for trial in trials]
-        network = Network(
-            structure.sizes,
-            rngs=[lane_rng(self.seed, trial.number, Purpose.WEIGHTS) for trial in trials],
-            activation=structure.activation,
-            initializer=structure.initializer,
-            dtype=np.dtype(self.dtype),
-        )
-        optimizer = OPTIMIZERS[structure.optimizer](
-            **{name: [float(value[name]) for value in values] for name in _PER_LANE}
-        )
-        curves: list[dict[str, list[float]]] = [{name: [] for name in _CURVES} for _ in trials]
-        reasons: dict[int, str] = {}
-        for epoch in train(
-            network,
-            optimizer,
+        numbers = [trial.number for trial in trials]
+        lanes = build(structure, values, numbers, seed=self.seed, dtype=self.dtype)
+        histories = [History() for _ in trials]
+        for epoch in train_epochs(
+            lanes.network,
+            lanes.optimizer,
             self.data,
             batch_size=structure.batch_size,
             epochs=self.settings["epochs"],
-            rngs=[lane_rng(self.seed, trial.number, Purpose.ORDER) for trial in trials],
+            rngs=lanes.rngs,
+            schedules=lanes.schedules,
+            evaluate_train=self.settings["evaluate_train"],
         ):
-            yield self._add(epoch, trials, curves)
-            reasons |= {ended.lane: ended.reason for ended in epoch.ended}
+            record(epoch, histories)
+            yield self._reports(epoch, numbers)
         seconds = round((time.perf_counter() - began) / len(trials), 6)
-        yield [
-            self._outcome(trial.number, curves[lane], reasons.get(lane), seconds) for lane, trial in enumerate(trials)
-        ]
+        yield [self._outcome(number, history, seconds) for number, history in zip(numbers, histories, strict=True)]
 
-    def _add(self, epoch: Epoch, trials: Sequence[Trial], curves: Sequence[dict[str, list[float]]]) -> list[Report]:
-        reports = []
-        for position, lane in enumerate(epoch.lanes):
-            for name in _CURVES:
-                curves[lane][name].append(float(getattr(epoch, name)[position]))
-            reports.append(Report(trials[lane].number, epoch.epoch, curves[lane][self.score.metric][-1]))
-        return reports
+    def _reports(self, epoch: Epoch, numbers: Sequence[int]) -> list[Report]:
+        scores = getattr(epoch, self.score.metric).tolist()
+        return [Report(numbers[lane], epoch.epoch, score) for lane, score in zip(epoch.lanes, scores, strict=True)]
 
-    def _outcome(self, number: int, curves: Mapping[str, list[float]], reason: str | None, seconds: float) -> Outcome:
+    def _outcome(self, number: int, history: History, seconds: float) -> Outcome:
+        curves = history.curves()
         scored = curves[self.score.metric]
-        others = {name: curve for name, curve in curves.items() if name != self.score.metric}
+        others = {name: curves[name] for name in CURVE_NAMES if name != self.score.metric}
         attributes: dict[str, Any] = {CURVES: others, SECONDS: seconds}
-        if reason is not None:
-            return Failed(number, reason, tuple(scored), attributes)
+        if history.ended is not None:
+            return Failed(number, history.ended, tuple(scored), attributes)
         at = self.score.epoch(scored)
         attributes[VALIDATION_LOSS] = curves["validation_loss"][at]
         return Completed(number, scored[at], tuple(scored), attributes)
-
-
-def _hidden(value: Mapping[str, Any]) -> tuple[int, ...]:
-    """Sizes of the hidden layers: drawn or given, as a list, in short form, or as depth and width."""
-    hidden = value.get("hidden")
-    if isinstance(hidden, str | int):  # a choice such as 50 stands for one layer, as "50" does
-        return hidden_sizes(str(hidden))
-    if hidden is not None:
-        return tuple(hidden)
-    if value.get("hidden_units") is None:
-        return ()
-    units: int = value["hidden_units"]
-    layers: int = value["hidden_layers"]
-    return (units,) * layers

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.space import describe, space_to_dict
+from hpsearch.hyperparameters import uses
+from hpsearch.space import Categorical, describe, shown, space_to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpsearch.records import Stage
+    from hpsearch.space import Parameter
     from hpsearch.store import Counts
 
 
@@ -30,7 +32,12 @@ def standard_error(stage: Stage, score: float) -> float | None:
     images = stage.sizes.get("validation")
     if metric_of(stage) != "validation_accuracy" or not images:
         return None
-    return math.sqrt(max(score * (1 - score), 0.0) / images)
+    return accuracy_error(score, images)
+
+
+def accuracy_error(accuracy: float, images: int) -> float:
+    """One standard error of an accuracy on so many images."""
+    return math.sqrt(max(accuracy * (1 - accuracy), 0.0) / images)
 
 
 def trials_table(stage: Stage, frame: pd.DataFrame, *, full: bool = False) -> pd.DataFrame:
@@ -39,7 +46,8 @@ def trials_table(stage: Stage, frame: pd.DataFrame, *, full: bool = False) -> pd
     Args:
         stage: Whose trials they are.
         frame: Rows of `hpsearch.store.Store.trials`.
-        full: With every column under its full name; for programs.
+        full: With every column under its full name and every value that was drawn; for programs. People see none
+            of a hyperparameter that the trial does not use.
 
     Returns:
         Columns trial, state (where they differ), the score under its metric's name, the validation loss, the
@@ -48,6 +56,7 @@ def trials_table(stage: Stage, frame: pd.DataFrame, *, full: bool = False) -> pd
     table = _all_columns(stage, frame)
     if full:
         return table
+    table = _for_people(stage, table)
     drop = ["started", "finished"]
     if frame["state"].nunique() < 2 and not frame["reason"].notna().any():
         drop.append("state")
@@ -69,6 +78,25 @@ def _all_columns(stage: Stage, frame: pd.DataFrame) -> pd.DataFrame:
     columns |= {name: frame[f"param:{name}"] for name in stage.space}
     columns |= {name: frame[name] for name in ("seconds", "reason", "started", "finished")}
     return pd.DataFrame(columns)
+
+
+def _for_people(stage: Stage, table: pd.DataFrame) -> pd.DataFrame:
+    """Without the values that a trial does not use; a yes or no as study files have it."""
+    import pandas as pd
+
+    drawn = [{**stage.settings, **row} for row in table[list(stage.space)].to_dict("records")]
+    used = {name: pd.Series([uses(name, values) for values in drawn], table.index, bool) for name in stage.space}
+    columns = {name: table[name].where(where) for name, where in used.items() if not where.all()}
+    columns |= {name: table[name].map(_flag) for name, drawn in stage.space.items() if _is_flag(drawn)}
+    return table.assign(**columns)
+
+
+def _is_flag(drawn: Parameter) -> bool:
+    return isinstance(drawn, Categorical) and all(isinstance(choice, bool) for choice in drawn.choices)
+
+
+def _flag(value: object) -> object:
+    return shown(value) if isinstance(value, bool) else value
 
 
 def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bool = False) -> pd.DataFrame:

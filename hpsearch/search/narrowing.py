@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.search.evidence import Edge, Side, find_edges, rank, spread_p, uniform_ends
 from hpsearch.search.evidence import Scored as Scored  # callers find it beside narrow()
+from hpsearch.search.narrowed import NarrowedRange, Narrowing
 from hpsearch.space import (
     Categorical,
     Float,
@@ -22,97 +23,15 @@ from hpsearch.space import (
     Space,
     Value,
     from_scale,
-    parameter_to_dict,
-    space_to_dict,
     to_scale,
 )
 
 if TYPE_CHECKING:
+    from hpsearch.hyperparameters import UsedBy
     from hpsearch.records import Direction
 
 FLOOR = 0.02  # no range gets narrower than this share of its stage-1 width
-CLEAR, WEAK = 0.01, 0.05  # evidence at or below these p-values is called clear, or some
 _EXPONENTS = 300.0  # 10**x stays a finite number above 0
-
-
-@dataclass(frozen=True, slots=True)
-class NarrowedRange:
-    """What narrowing made of one parameter, and why.
-
-    Args:
-        name: The parameter's name.
-        before: The range that the trials were drawn from.
-        after: The new range.
-        top: Number of trials it rests on.
-        evidence: Probability that ``top`` trials lie this close together if the parameter does not matter.
-        lowest: Smallest value among them; None for a categorical parameter.
-        highest: Largest value among them; None for a categorical parameter.
-        kept: New width as a share of the old one, on the own scale (of choices: their number).
-        edges: The bounds towards which the score still rises.
-        expanded: Whether a bound moved outwards.
-        stopped: The limits that ended or forbade such a move, by side.
-        expanding: Whether bounds were allowed to move outwards.
-        direction: Whether a higher or a lower score is better.
-    """
-
-    name: str
-    before: Parameter
-    after: Parameter
-    top: int
-    evidence: float
-    lowest: float | None
-    highest: float | None
-    kept: float
-    edges: tuple[Edge, ...] = ()
-    expanded: bool = False
-    stopped: Mapping[str, float] | None = None
-    expanding: bool = False
-    direction: Direction = "maximize"
-
-    def sentences(self) -> tuple[str, ...]:
-        """The evidence and the edges in plain words, a sentence each."""
-        if isinstance(self.before, Categorical) and len(self.before.choices) == 1:
-            return ("no evidence: there was only one choice",)
-        p = f"{self.evidence:.1g}" if self.evidence < CLEAR else f"{self.evidence:.2f}"
-        many = isinstance(self.before, Categorical)
-        close = "agree far more than chance would" if many else "lie far closer together than chance would put them"
-        if self.evidence <= CLEAR:
-            words = f"evidence {p}: the top {self.top} {close}"
-        elif self.evidence <= WEAK:
-            words = f"some evidence ({p}): the top {self.top} {close.replace('far ', '')}"
-        else:
-            words = f"no evidence ({p}): the top {self.top} are spread as if {self.name} did not matter"
-        return (words, *map(self._edge_sentence, self.edges))
-
-    def _edge_sentence(self, edge: Edge) -> str:
-        bound = f"{'upper' if edge.side == 'high' else 'lower'} bound {edge.bound:.4g}"
-        start = f"the score still {'rises' if self.direction == 'maximize' else 'falls'} towards the {bound}"
-        if not self.expanding or isinstance(self.after, Categorical):
-            return f"{start}: widen with --expand"
-        moved = self.after.high if edge.side == "high" else self.after.low
-        limit = (self.stopped or {}).get(edge.side)
-        if limit is None:
-            return f"{start}: widened to {moved:.4g}"
-        if moved == edge.bound:
-            return f"{start}, but the limit {limit:.4g} allows no wider range"
-        return f"{start}: widened to {moved:.4g}, where the limit {limit:.4g} stopped it"
-
-
-@dataclass(frozen=True, slots=True)
-class Narrowing:
-    """The next stage's ranges and where they come from.
-
-    Args:
-        space: The new ranges, in the old order.
-        ranges: What was made of each parameter, in the same order.
-        used: Numbers of the trials that it rests on, best first.
-        rule: The options it was made with, JSON-able.
-    """
-
-    space: Space
-    ranges: Mapping[str, NarrowedRange]
-    used: tuple[int, ...]
-    rule: dict[str, Any]
 
 
 def narrow(
@@ -125,6 +44,8 @@ def narrow(
     first_space: Space,
     expand: bool = False,
     natural: Mapping[str, tuple[float | None, float | None]] | None = None,
+    used_by: Mapping[str, UsedBy] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Narrowing:
     """Narrow each range to where the best trials are.
 
@@ -141,6 +62,10 @@ def narrow(
         expand: Move a bound outwards where the score still rises towards it.
         natural: The lowest and highest values that a hyperparameter can have at all (None: no bound), by name;
             bounds an expansion as ``limit`` does.
+        used_by: Which trials use a hyperparameter, by name (not there: all). The others' values of it had no
+            effect, so only the trials among the k best that use it are the k of the above; of fewer than two its
+            range is kept.
+        settings: Values of the hyperparameters that are not drawn.
 
     Raises:
         BadInput: Both or neither of ``top`` and ``quantile``, one out of its range, or a trial that does not
@@ -151,17 +76,23 @@ def narrow(
     ranked = rank(trials, direction)
     sign = 1.0 if direction == "maximize" else -1.0
     goodness = [sign * trial.score for trial in ranked]
+    every = [{**(settings or {}), **trial.params} for trial in ranked]
     ranges: dict[str, NarrowedRange] = {}
     for name, old in space.items():
         values = [_value(trial, name, old) for trial in ranked]
-        if isinstance(old, Categorical):
-            ranges[name] = _narrow_choices(name, old, values[:k])
-            continue
-        numbers = [float(value) for value in values]
-        edges = find_edges(old, numbers, goodness, k)
-        outer = (natural or {}).get(name, (None, None))
-        narrowed = _narrow_range(name, old, numbers[:k], first_space.get(name, old), edges, expand, outer)
-        ranges[name] = replace(narrowed, direction=direction)
+        condition = (used_by or {}).get(name)
+        users = [i for i in range(len(ranked)) if condition is None or condition.holds(every[i])]
+        best = sum(i < k for i in users)
+        first, outer = first_space.get(name, old), (natural or {}).get(name, (None, None))
+        if best < 2:
+            made = NarrowedRange(name, old, old, best, None, None, None, 1.0)
+        elif isinstance(old, Categorical):
+            made = _narrow_choices(name, old, [values[i] for i in users[:best]])
+        else:
+            numbers = [float(values[i]) for i in users]
+            edges = find_edges(old, numbers, [goodness[i] for i in users], best)
+            made = _narrow_range(name, old, numbers[:best], first, edges, expand, outer)
+        ranges[name] = replace(made, direction=direction, best=None if condition is None else k, used_by=condition)
     rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials), "expand": expand}
     space = {name: r.after for name, r in ranges.items()}
     used = tuple(int(trial.number) for trial in ranked[:k])
@@ -277,23 +208,3 @@ def _limit(old: Float | Int, natural: tuple[float | None, float | None], side: S
         return min((b for b in (own[1], natural[1]) if b is not None), default=None)
     least = 1 if old.log and isinstance(old, Int) else None
     return max((b for b in (own[0], natural[0], least) if b is not None), default=None)
-
-
-def narrowing_to_dict(narrowing: Narrowing) -> dict[str, Any]:
-    """A narrowing as JSON-able data, as it is stored with the stage."""
-    return {
-        "space": space_to_dict(narrowing.space),
-        "ranges": {
-            name: {
-                "before": parameter_to_dict(r.before),
-                "after": parameter_to_dict(r.after),
-                **{key: getattr(r, key) for key in ("evidence", "lowest", "highest", "kept", "expanded")},
-                "edges": [asdict(edge) for edge in r.edges],
-                "stopped": dict(r.stopped or {}),
-                "sentences": list(r.sentences()),
-            }
-            for name, r in narrowing.ranges.items()
-        },
-        "used": list(narrowing.used),
-        "rule": dict(narrowing.rule),
-    }

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import NotEnoughTrials, StageConflict
-from hpsearch.hyperparameters import HYPERPARAMETERS
+from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter
 from hpsearch.sampling import stage_seed
-from hpsearch.search.narrowing import Narrowing, Scored, narrow, narrowing_to_dict
+from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
+from hpsearch.search.narrowing import Scored, narrow
 from hpsearch.search.stage import pick, versions
-from hpsearch.space import Space, contains
+from hpsearch.space import Categorical, Parameter, Space, contains
 from hpsearch.store import NewStage, Store
 
 if TYPE_CHECKING:
@@ -52,6 +53,21 @@ def scored_trials(space: Space, frame: pd.DataFrame) -> list[Scored]:
         if math.isfinite(trial.score)
         and all(contains(parameter, trial.params.get(name)) for name, parameter in space.items())
     ]
+
+
+def reachable(kind: Hyperparameter, old: Parameter) -> tuple[float | None, float | None]:
+    """The bounds that an expansion may reach: half-way to a bound that the values leave out.
+
+    On a log scale a bound of 0 is out of reach anyway.
+    """
+    if isinstance(old, Categorical):
+        return None, None
+    low, high = kind.low, kind.high
+    if low is not None and kind.open_low:
+        low = None if old.log else (old.low + low) / 2
+    if high is not None and kind.open_high:
+        high = (old.high + high) / 2
+    return low, high
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +137,7 @@ def narrow_stage(
     scored = scored_trials(parent.space, frame)
     if not scored:
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
+    kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
     narrowing = narrow(
         parent.space,
         scored,
@@ -129,7 +146,9 @@ def narrow_stage(
         direction=parent.direction,
         first_space=stages[0].space,
         expand=expand,
-        natural={name: (kind.low, kind.high) for name, kind in HYPERPARAMETERS.items()},
+        natural={name: reachable(kind, parent.space[name]) for name, kind in kinds.items()},
+        used_by={name: kind.used_by for name, kind in kinds.items() if kind.used_by is not None},
+        settings=parent.settings,
     )
     replaced = next_number == latest.number
     stage = None

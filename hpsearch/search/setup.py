@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpsearch import data
 from hpsearch.errors import BadInput, nearest
@@ -14,8 +14,6 @@ from hpsearch.objectives import NetworkObjective
 from hpsearch.objectives.network import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hpsearch.space import Space
     from hpsearch.study_file import StudyFile
 
@@ -58,13 +56,12 @@ def network_objective(study: StudyFile, split: data.Split, *, seed: int, space: 
     Raises:
         BadInput: An activation, initialiser or optimizer that is not known.
     """
-    settings: Mapping[str, Any] = study.network.model_dump() | study.training.model_dump()
     return NetworkObjective(
         data=TrainingData(split.x_train, split.y_train, split.x_validation, split.y_validation),
         classes=split.classes,
         seed=seed,
         # What is drawn must not stand beside a fixed value of another form (hidden beside hidden_units).
-        settings={name: value for name, value in settings.items() if name not in space},
+        settings={name: value for name, value in study.settings.items() if name not in space},
         space=space,
         score=Score(study.objective.metric, study.objective.at),
     )

@@ -33,14 +33,31 @@ hidden = [100, 100]     # units by hidden layer; "100x6" is six layers of 100
 # hidden_layers = 2     # instead of hidden: depth and width, each of which may be searched
 # hidden_units = 100
 activation = "relu"
+# activation = "tanh"   # or "sigmoid"
 initializer = "he"
+# initializer = "xavier"  # or "glorot", "zeros"; "normal" takes init_std, "constant" takes init_value
+# init_std = 0.01
+# init_value = 0.1
+batch_norm = false      # true: batch normalisation before every activation
+dropout = 0.0           # the share of hidden units that is dropped
 
 [training]
 optimizer = "sgd"
+# optimizer = "adam"    # or "momentum", "nesterov", "adagrad", "rmsprop", "adamw"
 batch_size = 100
 epochs = 20
 # lr = 0.01             # values here hold for every trial; those under [space] are drawn instead
 # weight_decay = 0.0
+# momentum = 0.9        # of momentum and nesterov
+# rho = 0.99            # of rmsprop
+# beta1 = 0.9           # of adam and adamw, like beta2
+# beta2 = 0.999
+# eps = 1e-8            # of adagrad, rmsprop, adam and adamw, each of which has its own unless it is given here
+# lr_schedule = "step"  # or "exponential", "inverse_time": lr * lr_decay after lr_decay_epochs epochs; or "cosine"
+# lr_decay = 0.5
+# lr_decay_epochs = 10
+# warmup_epochs = 0     # the rate rises linearly over the first ones
+# evaluate_train = true # score the whole training set after each epoch, not the mini-batches as they pass
 
 [space]
 # A range: low, high; log = true draws on a log scale. limit = [lowest, highest] bounds `narrow --expand`.
@@ -48,6 +65,10 @@ lr = {{ low = 1e-4, high = 1.0, log = true }}
 weight_decay = {{ low = 1e-8, high = 1e-2, log = true }}
 # batch_size = {{ low = 20, high = 200, step = 20 }}
 # hidden = {{ choices = ["50", "100", "100x2"] }}
+# optimizer = {{ choices = ["sgd", "momentum", "adam"] }}
+# momentum = {{ low = 0.5, high = 0.99 }}   # of the trials that use it
+# dropout = {{ low = 0.0, high = 0.5 }}
+# batch_norm = {{ choices = [true, false] }}
 
 [trials]
 count = 100             # of a stage, unless --trials says otherwise

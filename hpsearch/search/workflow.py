@@ -18,8 +18,9 @@ from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.search.stage import begin, check_fingerprint
 from hpsearch.store import Store, open_store
 from hpsearch.store.database import parse_url, sqlite_file
-from hpsearch.study_file import Data, StudyFile, differences, parse
+from hpsearch.study_file import StudyFile, differences, parse
 from hpsearch.study_lookup import STUDIES_FOLDER, find
+from hpsearch.study_sections import Data
 
 _TOP = 5
 """Best trials that narrowing uses unless told otherwise."""

@@ -1,15 +1,33 @@
-"""Gradients against central differences, in float64."""
+"""Gradients of every layer, the loss and whole networks against central differences, in float64."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hpsearch.nn import Affine, Layer, Network, Purpose, ReLU, SoftmaxCrossEntropy, lane_rng
+from hpsearch.nn import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    SGD,
+    Affine,
+    BatchNorm,
+    Dropout,
+    Layer,
+    Network,
+    Purpose,
+    ReLU,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    Tanh,
+    lane_rngs,
+)
 
 F64 = np.dtype(np.float64)
 Floats = NDArray[np.floating[Any]]
@@ -30,7 +48,7 @@ def central_differences(f: Callable[[], float], x: Floats, step: float = 1e-5) -
 
 def relative_error(a: Floats, b: Floats) -> float:
     size = float(np.linalg.norm(a)) + float(np.linalg.norm(b))
-    return float(np.linalg.norm(a - b)) / max(size, 1e-12)
+    return float(np.linalg.norm(a - b)) / max(size, 1e-6)
 
 
 def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
@@ -39,42 +57,86 @@ def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     return x + 0.1 * np.sign(x)
 
 
-@pytest.mark.parametrize(("lanes", "rows"), [(1, 1), (3, 4), (2, 5)])
-@pytest.mark.parametrize("make", [lambda: Affine(3, 4), lambda: ReLU(3)], ids=["affine", "relu"])
-def test_layer(make: Callable[[], Layer], lanes: int, rows: int) -> None:
+def with_the_same_masks(rngs: Sequence[np.random.Generator]) -> Callable[[], None]:
+    """A function that sets generators back to where they are now."""
+    states = [rng.bit_generator.state for rng in rngs]
+
+    def rewind() -> None:
+        for rng, state in zip(rngs, states, strict=True):
+            rng.bit_generator.state = state
+
+    return rewind
+
+
+LAYERS: dict[str, Callable[[list[np.random.Generator]], Layer]] = {
+    "affine": lambda rngs: Affine(3, 4),
+    "relu": lambda rngs: ReLU(3),
+    "sigmoid": lambda rngs: Sigmoid(3),
+    "tanh": lambda rngs: Tanh(3),
+    "batch_norm": lambda rngs: BatchNorm(3),
+    "dropout": lambda rngs: Dropout(3, np.linspace(0.2, 0.6, len(rngs)), rngs=rngs),
+}
+
+
+@pytest.mark.parametrize(("lanes", "rows"), [(1, 1), (1, 2), (3, 4), (2, 5)])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer(name: str, lanes: int, rows: int) -> None:
     rng = np.random.default_rng(lanes)
-    layer = make()
+    rngs = lane_rngs(0, range(lanes), Purpose.DROPOUT)
+    rewind = with_the_same_masks(rngs)
+    layer = LAYERS[name](rngs)
     shapes = {**layer.weights, **layer.others}
     values: dict[str, Floats] = {n: rng.standard_normal((lanes, *s)) for n, s in shapes.items()}
-    gradients: dict[str, Floats] = {n: np.zeros(s) for n, s in shapes.items()}
-    layer.bind(values, gradients)
+    gradients: dict[str, Floats] = {n: np.full(s, np.nan) for n, s in shapes.items()}
+    statistics = {n: np.ones((lanes, *s)) for n, s in layer.statistics.items()}
+    layer.bind({**values, **statistics}, gradients)
     layer.reserve(lanes, rows + 2, F64)  # more than in use, as for a partial mini-batch
     layer.select(lanes, rows)
     x = away_from_zero(rng, (lanes, rows, 3))
     out = rng.standard_normal(layer.forward(x.copy()).shape)  # f = sum(forward(x) * out)
 
     def f() -> float:
+        rewind()
         return float(np.sum(layer.forward(x.copy()) * out))
 
-    layer.forward(x.copy())
+    f()
     by_input = layer.backward(out.copy()).copy()
     by_parameter = []
     for lane in range(lanes):
         layer.parameter_gradients(lane)
         by_parameter.append({name: gradient.copy() for name, gradient in gradients.items()})
     assert relative_error(by_input, central_differences(f, x)) < 1e-6
-    for name, value in values.items():
+    for parameter, value in values.items():
         numeric = central_differences(f, value)
-        assert relative_error(np.stack([own[name] for own in by_parameter]), numeric) < 1e-6
+        assert relative_error(np.stack([own[parameter] for own in by_parameter]), numeric) < 1e-6
 
 
-@pytest.mark.parametrize(("lanes", "rows", "classes"), [(1, 1, 2), (3, 5, 4)])
+def test_activations_at_their_extremes() -> None:
+    """Saturated, the slope is 0 and not nan; at 0, ReLU's is 0."""
+    for layer, expected in (
+        (ReLU(3), [[0, 0, 1], [0, 0, 1]]),
+        (Sigmoid(3), [[0, 0, 1], [0, 0.25, 0]]),
+        (Tanh(3), [[-1, 0, 1], [0, 1, 0]]),
+    ):
+        layer.reserve(1, 1, F64)
+        layer.select(1, 1)
+        with np.errstate(over="ignore"):  # as in training
+            out = layer.forward(np.array([[[-1e3, 0.0, 1e3]]])).copy()
+        if not isinstance(layer, Tanh):
+            out[0, 0] -= 0.5 * (out[0, 0] == 0.5)
+        if isinstance(layer, ReLU):
+            out /= 1e3
+        assert out[0, 0].tolist() == expected[0]
+        assert layer.backward(np.ones((1, 1, 3)))[0, 0].tolist() == expected[1]
+
+
+@pytest.mark.parametrize(("lanes", "rows", "classes"), [(1, 1, 2), (3, 5, 4), (2, 3, 1)])
 def test_softmax_cross_entropy(lanes: int, rows: int, classes: int) -> None:
     rng = np.random.default_rng(1)
     logits: Floats = rng.standard_normal((lanes, rows, classes))
     labels = rng.integers(classes, size=(lanes, rows))
     scale = rng.uniform(0.5, 2.0, lanes)
-    loss = SoftmaxCrossEntropy(lanes, rows, classes, F64)
+    loss = SoftmaxCrossEntropy(lanes, rows + 1, classes, F64)
     loss.select(lanes, rows)
     losses, correct = np.zeros((lanes, rows)), np.zeros((lanes, rows), np.bool_)
 
@@ -87,23 +149,134 @@ def test_softmax_cross_entropy(lanes: int, rows: int, classes: int) -> None:
     assert relative_error(gradient, central_differences(f, logits)) < 1e-6
 
 
-@pytest.mark.parametrize("sizes", [(4, 3), (5, 6, 3), (3, 7, 6, 5, 2)])
-def test_whole_network(sizes: tuple[int, ...]) -> None:
-    lanes, rows = 3, 6
-    rng = np.random.default_rng(2)
-    network = Network(sizes, rngs=[lane_rng(0, n, Purpose.WEIGHTS) for n in range(lanes)], dtype=F64)
-    network.values[:] += 0.05 * rng.standard_normal(network.values.shape)  # biases too
-    x: Floats = rng.standard_normal((lanes, rows, sizes[0]))
-    labels = rng.integers(sizes[-1], size=(lanes, rows))
-    loss = SoftmaxCrossEntropy(lanes, rows, sizes[-1], F64)
-    loss.select(lanes, rows)
-    losses, correct = np.zeros((lanes, rows)), np.zeros((lanes, rows), np.bool_)
+class Setup:
+    """A network with a loss, some data and masks that are the same at every evaluation."""
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        rows: int,
+        *,
+        lanes: int,
+        activation: str,
+        batch_norm: bool,
+        dropout: bool,
+        initializers: list[str],
+        seed: int = 2,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        masks = lane_rngs(seed, range(lanes), Purpose.DROPOUT)
+        self.network = Network(
+            sizes,
+            rngs=lane_rngs(seed, range(lanes), Purpose.WEIGHTS),
+            activation=activation,
+            batch_norm=batch_norm,
+            dropout=np.linspace(0.1, 0.5, lanes) if dropout else None,
+            dropout_rngs=masks if dropout else (),
+            initializers=initializers,
+            dtype=F64,
+        )
+        self.rewind = with_the_same_masks(masks)
+        # Biases, gammas and betas too, and weights that are equal no longer.
+        self.network.values[:] += 0.1 * rng.standard_normal(self.network.values.shape)
+        self.x: Floats = rng.standard_normal((lanes, rows, sizes[0]))
+        self.network.forward(np.repeat(self.x, 2, axis=1))  # the mini-batch is a partial one
+        self.labels = rng.integers(sizes[-1], size=(lanes, rows))
+        self.loss = SoftmaxCrossEntropy(lanes, rows, sizes[-1], F64)
+        self.loss.select(lanes, rows)
+        self.losses, self.correct = np.zeros((lanes, rows)), np.zeros((lanes, rows), np.bool_)
+
+    def f(self) -> float:
+        """The mean losses of all lanes together: what is one lane's has no part in another's gradient."""
+        self.rewind()
+        logits = self.network.forward(self.x)
+        self.loss.forward(logits, self.labels, losses=self.losses, correct=self.correct)
+        return float(self.losses.mean(axis=1).sum())
+
+    def gradients(self) -> Floats:
+        self.f()
+        self.network.backward(self.loss.backward(np.ones(self.network.lanes)))
+        return np.stack([self.network.gradient(lane).copy() for lane in range(self.network.lanes)])
+
+    def check(self) -> None:
+        found = self.gradients()
+        # Where a unit is all but at ReLU's kink a smaller step tells the kink from a wrong gradient.
+        for step in (1e-5, 1e-6, 1e-7):
+            error = relative_error(found, central_differences(self.f, self.network.values, step))
+            if error < 1e-6:
+                return
+        pytest.fail(f"relative error {error} at a step of {step}")
+
+
+COMBINATIONS = list(product(sorted(ACTIVATIONS), (False, True), (False, True), sorted(INITIALIZERS)))
+
+
+@pytest.mark.parametrize(("activation", "batch_norm", "dropout", "kind"), COMBINATIONS)
+def test_whole_network(activation: str, batch_norm: bool, dropout: bool, kind: str) -> None:
+    setup = Setup(
+        (3, 5, 4, 3),
+        5,
+        lanes=2,
+        activation=activation,
+        batch_norm=batch_norm,
+        dropout=dropout,
+        initializers=[kind, "he"],
+    )
+    setup.check()
+
+
+@settings(max_examples=40)
+@given(
+    sizes=st.lists(st.integers(1, 5), min_size=2, max_size=4),
+    # Two or three samples all but equal, normalised twice, have differences that no step gets right.
+    rows=st.integers(4, 7),
+    lanes=st.integers(1, 3),
+    activation=st.sampled_from(sorted(ACTIVATIONS)),
+    batch_norm=st.booleans(),
+    dropout=st.booleans(),
+    kinds=st.lists(st.sampled_from(sorted(INITIALIZERS)), min_size=3, max_size=3),
+    seed=st.integers(0, 1000),
+)
+def test_small_architectures(
+    sizes: list[int],
+    rows: int,
+    lanes: int,
+    activation: str,
+    batch_norm: bool,
+    dropout: bool,
+    kinds: list[str],
+    seed: int,
+) -> None:
+    setup = Setup(
+        sizes,
+        rows,
+        lanes=lanes,
+        activation=activation,
+        batch_norm=batch_norm,
+        dropout=dropout,
+        initializers=kinds[:lanes],
+        seed=seed,
+    )
+    setup.check()
+
+
+def test_weight_decay_is_the_gradient_of_the_l2_term_over_weights_alone() -> None:
+    """What SGD of lr 1 takes away is the gradient of loss + lambda / 2 sum W^2; biases, gammas, betas don't decay."""
+    decays = np.array([0.3, 0.7])
+    setup = Setup(
+        (3, 4, 2), 5, lanes=2, activation="tanh", batch_norm=True, dropout=False, initializers=["he", "xavier"]
+    )
+    network = setup.network
+    weights = [network.parameters[layer]["weight"] for layer in (0, 3)]
 
     def f() -> float:
-        loss.forward(network.forward(x), labels, losses=losses, correct=correct)
-        return float(losses.mean(axis=1).sum())
+        squares = sum((weight**2).sum(axis=(1, 2)) for weight in weights)
+        return setup.f() + float(decays @ squares / 2)
 
-    f()
-    network.backward(loss.backward(np.ones(lanes)))
-    gradients = np.stack([network.gradient(lane).copy() for lane in range(lanes)])
-    assert relative_error(gradients, central_differences(f, network.values)) < 1e-6
+    by_difference = central_differences(f, network.values)
+    optimizer, before = SGD(np.ones(2), decays), network.values.copy()
+    for lane, gradient in enumerate(setup.gradients()):
+        optimizer.update(lane, network.values[lane], gradient, weights=network.weights)
+    # Between the arrays of a lane lie elements that no layer sees; Setup has put numbers there.
+    seen = by_difference != 0
+    assert relative_error((before - network.values)[seen], by_difference[seen]) < 1e-6

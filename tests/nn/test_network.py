@@ -1,20 +1,31 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hpsearch.errors import BadInput
-from hpsearch.nn import Network, Purpose, flops_per_trial, he, lane_rng, lanes_for, parameter_count
+from hpsearch.nn import (
+    ACTIVATIONS,
+    Affine,
+    Network,
+    Purpose,
+    flops_per_trial,
+    he,
+    lane_rng,
+    lane_rngs,
+    lanes_for,
+    parameter_count,
+)
+
+Floats = NDArray[np.floating[Any]]
 
 
 def weight_rngs(lanes: int) -> list[np.random.Generator]:
     return [lane_rng(3, number, Purpose.WEIGHTS) for number in range(lanes)]
-
-
-def test_he_has_a_standard_deviation_of_sqrt_of_two_over_fan_in() -> None:
-    weights = he((200, 5000), rng=np.random.default_rng(0))
-    assert weights.std() == pytest.approx(np.sqrt(2 / 200), rel=0.005)
-    assert weights.mean() == pytest.approx(0, abs=0.001)
 
 
 def test_both_modes_start_from_the_same_weights_and_zero_biases() -> None:
@@ -78,7 +89,8 @@ def test_weights_come_before_all_other_parameters() -> None:
     ("asked", "message"),
     [
         ({"activation": "rellu"}, "no activation 'rellu'; did you mean 'relu'"),
-        ({"initializer": "hee"}, "no initializer 'hee'; did you mean 'he'"),
+        ({"activation": "rellu", "sizes": [3, 4, 2]}, "no activation 'rellu'; did you mean 'relu'"),
+        ({"initializers": "hee"}, "no initializer 'hee'; did you mean 'he'"),
         ({"sizes": [3]}, "two or more layers"),
         ({"sizes": [3, 0]}, "at least one unit"),
         ({"rngs": []}, "at least one lane"),
@@ -94,6 +106,10 @@ def test_what_is_no_network_is_refused(asked: dict[str, object], message: str) -
 def test_costs_by_hand() -> None:
     # 3-4-2: forward 2 (12 + 8) = 40 FLOPs a sample; backward 2 * 40 less the first layer's input, 24: 56.
     assert parameter_count([3, 4, 2]) == 3 * 4 + 4 + 4 * 2 + 2
+    for batch_norm in (False, True):
+        network = Network([3, 4, 5, 2], rngs=weight_rngs(1), batch_norm=batch_norm)
+        counted = sum(gradient.size for gradients in network.gradients for gradient in gradients.values())
+        assert parameter_count([3, 4, 5, 2], batch_norm=batch_norm) == counted
     assert flops_per_trial([3, 4, 2], train=10, validation=5, epochs=2) == 2 * (10 * 96 + 5 * 40)
 
 
@@ -103,3 +119,74 @@ def test_larger_networks_get_fewer_lanes_and_never_none() -> None:
     assert counts[-1] >= 1
     assert lanes_for(parameter_count([784, *[100] * 6, 10])) == 2
     assert lanes_for(parameter_count([784, 50, 10])) == 6
+
+
+ACTIVATED: dict[str, Callable[[Floats], Floats]] = {
+    "relu": lambda x: np.maximum(x, 0),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+}
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_activations_are_those_of_an_evaluation(activation: str, batch_norm: bool) -> None:
+    network = Network(
+        [5, 4, 6, 3],
+        rngs=weight_rngs(2),
+        activation=activation,
+        batch_norm=batch_norm,
+        dropout=0.5,
+        dropout_rngs=lane_rngs(0, [0, 1], Purpose.DROPOUT),
+        dtype=np.float64,
+    )
+    rng = np.random.default_rng(0)
+    network.forward(rng.normal(2, 1, (2, 20, 5)))  # running statistics of their own
+    x = rng.standard_normal((1, 7, 5))
+    found = network.activations(x)
+    logits = network.infer(x)
+    assert [values.shape for values in found] == [(2, 7, 4), (2, 7, 6)]
+    inputs = np.repeat(x, 2, axis=0)
+    for i, layer in enumerate(layer for layer in network.layers if isinstance(layer, Affine)):
+        outputs = inputs @ layer.weight + layer.bias
+        if i == 2:
+            np.testing.assert_allclose(logits, outputs, rtol=1e-12)
+            break
+        if batch_norm:
+            own = network.parameters[4 * i + 1]
+            outputs = (outputs - own["mean"]) / np.sqrt(own["variance"] + 1e-5) * own["gamma"] + own["beta"]
+        inputs = ACTIVATED[activation](outputs)
+        np.testing.assert_allclose(found[i], inputs, rtol=1e-11, atol=1e-15)
+
+
+def test_gradients_by_layer_and_name_are_those_of_the_vector() -> None:
+    network = Network([5, 4, 3], rngs=weight_rngs(2), batch_norm=True, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    network.forward(rng.standard_normal((2, 6, 5)))
+    network.backward(rng.standard_normal((2, 6, 3)))
+    for lane in (1, 0):
+        vector = network.gradient(lane)
+        before = network.values[lane].copy()
+        network.values[lane] = vector  # the same places as the parameters'
+        for own, gradients in zip(network.parameters, network.gradients, strict=True):
+            for name, gradient in gradients.items():
+                assert gradient.any()
+                assert np.array_equal(own[name][lane], gradient)
+        network.values[lane] = before
+
+
+def test_a_mini_batch_leaves_nothing_behind_for_the_next() -> None:
+    """A larger or smaller one in between changes no result."""
+    network = Network([5, 4, 3], rngs=weight_rngs(2), activation="tanh")
+    rng = np.random.default_rng(0)
+    x, slopes = rng.standard_normal((2, 6, 5)).astype(np.float32), rng.standard_normal((2, 6, 3)).astype(np.float32)
+
+    def pass_both_ways() -> list[bytes]:
+        logits = network.forward(x).tobytes()
+        network.backward(slopes.copy())
+        return [logits, network.gradient(0).tobytes(), network.gradient(1).tobytes()]
+
+    first = pass_both_ways()
+    for rows in (2, 300, 1):
+        network.infer(rng.standard_normal((1, rows, 5)).astype(np.float32))
+        assert pass_both_ways() == first

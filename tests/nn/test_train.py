@@ -1,13 +1,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from hpsearch.errors import BadData, BadInput
-from hpsearch.nn import SGD, Epoch, Network, Purpose, TrainingData, evaluate, lane_rng, train
+from hpsearch.errors import BadInput
+from hpsearch.nn import (
+    CURVE_NAMES,
+    SGD,
+    Ended,
+    Epoch,
+    History,
+    Network,
+    Purpose,
+    Schedule,
+    TrainingData,
+    evaluate,
+    lane_rng,
+    lane_rngs,
+    record,
+    train,
+    train_epochs,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -32,9 +48,9 @@ def run(
 ) -> tuple[list[Epoch], Network]:
     lanes = len(lr)
     network = Network([3, 8, 3], rngs=[lane_rng(0, n, Purpose.WEIGHTS) for n in range(lanes)], dtype=dtype)
-    epochs_seen = train(
+    epochs_seen = train_epochs(
         network,
-        SGD(lr, [weight_decay] * lanes),
+        SGD(lr, weight_decay),
         data or clusters(),
         batch_size=batch_size,
         epochs=epochs,
@@ -104,7 +120,7 @@ def test_every_epoch_has_an_order_of_its_own() -> None:
     rng, same = lane_rng(0, 0, Purpose.ORDER), lane_rng(0, 0, Purpose.ORDER)
     run_rngs = [rng]
     network = Network([3, 8, 3], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)])
-    for _ in train(network, SGD([0.1], [0.0]), clusters(), batch_size=16, epochs=3, rngs=run_rngs):
+    for _ in train_epochs(network, SGD([0.1], [0.0]), clusters(), batch_size=16, epochs=3, rngs=run_rngs):
         same.permutation(60)
     assert rng.random() == same.random()
 
@@ -144,7 +160,7 @@ def test_the_caller_s_error_state_is_left_alone() -> None:
     network = Network([3, 8, 3], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)])
     rngs = [lane_rng(0, 0, Purpose.ORDER)]
     before = np.geterr()
-    for _ in train(network, SGD([1e30], [0.0]), clusters(), batch_size=16, epochs=3, rngs=rngs):
+    for _ in train_epochs(network, SGD([1e30], [0.0]), clusters(), batch_size=16, epochs=3, rngs=rngs):
         assert np.geterr() == before
 
 
@@ -152,29 +168,96 @@ def test_what_does_not_fit_is_refused_before_the_first_epoch() -> None:
     network = Network([3, 2], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)])
     rngs = [lane_rng(0, 0, Purpose.ORDER)]
     with pytest.raises(BadInput, match="labels up to 2"):
-        train(network, SGD([0.1], [0.0]), clusters(), batch_size=8, epochs=1, rngs=rngs)
+        train_epochs(network, SGD([0.1], [0.0]), clusters(), batch_size=8, epochs=1, rngs=rngs)
     with pytest.raises(BadInput, match="1 lanes, the optimizer 2"):
-        train(network, SGD([0.1] * 2, [0.0] * 2), clusters(), batch_size=8, epochs=1, rngs=rngs)
-    with pytest.raises(BadInput, match="batch_size = 0"):
-        train(network, SGD([0.1], [0.0]), clusters(), batch_size=0, epochs=1, rngs=rngs)
+        train_epochs(network, SGD([0.1] * 2, [0.0] * 2), clusters(), batch_size=8, epochs=1, rngs=rngs)
+    for batch_size, epochs in ((0, 1), (1, 0)):
+        with pytest.raises(BadInput, match=f"batch_size = {batch_size}, epochs = {epochs}; both"):
+            train_epochs(network, SGD([0.1]), clusters(), batch_size=batch_size, epochs=epochs, rngs=rngs)
+    with pytest.raises(BadInput, match="1 generators and 2 schedules"):
+        train_epochs(
+            network, SGD([0.1]), clusters(), batch_size=8, epochs=1, rngs=rngs, schedules=[Schedule(), Schedule()]
+        )
+    with pytest.raises(BadInput, match="3 inputs and 2 classes; the data have 4 inputs"):
+        evaluate(network, np.zeros((1, 4)), np.zeros(1, np.int64))
 
 
-@pytest.mark.parametrize(
-    ("images", "labels", "message"),
-    [
-        (np.zeros((2, 3)), np.zeros(3, np.int64), r"\(2, 3\) and labels \(3,\)"),
-        (np.zeros((0, 3)), np.zeros(0, np.int64), "at least one"),
-        (np.zeros((2, 3)), np.zeros(2), "whole numbers"),
-        (np.zeros((2, 3)), np.array([0, -1]), "whole numbers"),
-        (np.full((2, 3), np.nan), np.zeros(2, np.int64), "not finite"),
-        (np.zeros((2, 4)), np.zeros(2, np.int64), "4 inputs"),
-    ],
-)
-def test_damaged_data_are_refused(
-    images: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-    message: str,
-) -> None:
-    good = np.zeros((2, 3)), np.zeros(2, np.int64)
-    with pytest.raises(BadData, match=message):
-        TrainingData(images, labels, *good)
+def make(lanes: int, **options: Any) -> Network:
+    return Network([3, 8, 3], rngs=lane_rngs(0, range(lanes), Purpose.WEIGHTS), **options)
+
+
+def test_train_returns_the_history_of_every_lane() -> None:
+    seen: list[Epoch] = []
+    options: dict[str, Any] = {"batch_size": 16, "epochs": 4}
+    rngs = lane_rngs(0, range(3), Purpose.ORDER)
+    histories = train(make(3), SGD([0.1, 1e30, 0.2]), clusters(), rngs=rngs, on_epoch=seen.append, **options)
+    expected, _ = run([0.1, 1e30, 0.2], epochs=4)
+    (ended,) = [(epoch.epoch, ended.reason) for epoch in expected for ended in epoch.ended]
+    assert [epoch.epoch for epoch in seen] == [1, 2, 3, 4]
+    assert [len(history) for history in histories] == [4, ended[0] - 1, 4]
+    assert [history.ended for history in histories] == [None, ended[1], None]
+    for lane in (0, 2):
+        assert list(histories[lane].curves()) == list(CURVE_NAMES)
+        for name, curve in histories[lane].curves().items():
+            at = [epoch.lanes.tolist().index(lane) for epoch in expected]
+            assert curve == [getattr(e, name)[position] for e, position in zip(expected, at, strict=True)]
+            assert {type(value) for value in curve} == {float}
+
+
+def test_record_adds_an_epoch_to_the_lanes_that_it_is_of() -> None:
+    histories = [History() for _ in range(3)]
+    curves = {name: np.array([number, 0.2 + number]) for number, name in enumerate(CURVE_NAMES)}
+    record(Epoch(1, np.array([0, 2]), **curves, ended=(Ended(1, "why"),)), histories)
+    assert [len(history) for history in histories] == [1, 0, 1]
+    assert histories[2].curves() == {name: [0.2 + number] for number, name in enumerate(CURVE_NAMES)}
+    assert [history.ended for history in histories] == [None, "why", None]
+
+
+FEATURES: list[dict[str, Any]] = [{}, {"batch_norm": True}, {"dropout": 0.5}, {"batch_norm": True, "dropout": 0.3}]
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_with_evaluate_train_the_whole_training_set_is_scored_as_in_evaluation(features: dict[str, Any]) -> None:
+    data = clusters(samples=300)  # more than one chunk
+    trained = []
+    for scored in (False, True):
+        masks = {"dropout_rngs": lane_rngs(0, range(2), Purpose.DROPOUT)} if "dropout" in features else {}
+        network = make(2, **features, **masks)
+        for epoch in train_epochs(
+            network,
+            SGD([0.1, 0.01]),
+            data,
+            batch_size=16,
+            epochs=2,
+            rngs=lane_rngs(0, range(2), Purpose.ORDER),
+            evaluate_train=scored,
+        ):
+            for part in ("train", "validation") if scored else ("validation",):
+                images, labels = (
+                    (data.images, data.labels) if part == "train" else (data.validation_images, data.validation_labels)
+                )
+                loss, accuracy = evaluate(network, images, labels)
+                assert getattr(epoch, f"{part}_loss").tolist() == loss.tolist()
+                assert getattr(epoch, f"{part}_accuracy").tolist() == accuracy.tolist()
+        trained.append((network.values.tobytes(), epoch.validation_loss.tobytes(), epoch.train_loss.tobytes()))
+    assert trained[0][:2] == trained[1][:2]  # scoring changes no training
+    assert trained[0][2] != trained[1][2]
+
+
+def test_training_loss_and_accuracy_are_of_the_mini_batches_own_passes() -> None:
+    """One mini-batch an epoch: what is reported is of the weights before the step."""
+    data, network = clusters(), make(1)
+    loss, accuracy = evaluate(network, data.images, data.labels)
+    history = train(network, SGD([0.5]), data, batch_size=100, epochs=1, rngs=lane_rngs(0, [0], Purpose.ORDER))[0]
+    assert history.train_loss == pytest.approx(loss, rel=1e-5)
+    assert history.train_accuracy == accuracy.tolist()
+    assert evaluate(network, data.validation_images, data.validation_labels)[0].tolist() == history.validation_loss
+
+
+def test_a_network_whose_evaluation_alone_overflows_ends_too() -> None:
+    data, network = clusters(), make(2, dtype=np.float64)
+    network.parameters[2]["bias"][1, 0, 0] = np.inf
+    rngs = lane_rngs(0, range(2), Purpose.ORDER)
+    histories = train(network, SGD([0.1, 0.1]), data, batch_size=100, epochs=1, rngs=rngs, evaluate_train=True)
+    assert histories[0].ended is None
+    assert histories[1].ended == "training loss became nan in epoch 1"

@@ -14,7 +14,7 @@ import tiny
 
 from hpsearch import data
 from hpsearch.errors import BadInput
-from hpsearch.nn import SGD, Network, Purpose, lane_rng, train
+from hpsearch.nn import SGD, Network, Purpose, lane_rng, train_epochs
 from hpsearch.objectives import NetworkObjective
 from hpsearch.records import CURVES, SECONDS, VALIDATION_LOSS, Completed, Failed, Trial
 
@@ -68,7 +68,7 @@ def test_weights_and_order_of_samples_come_from_seed_and_number() -> None:
     for number, rate in enumerate(RATES, start=3):
         network = Network((784, 8, 10), rngs=[lane_rng(5, number, Purpose.WEIGHTS)])
         order = [lane_rng(5, number, Purpose.ORDER)]
-        epochs = list(train(network, SGD([rate], [1e-6]), objective.data, batch_size=20, epochs=3, rngs=order))
+        epochs = list(train_epochs(network, SGD([rate], [1e-6]), objective.data, batch_size=20, epochs=3, rngs=order))
         assert outcomes[number].intermediate == tuple(epoch.validation_accuracy[0] for epoch in epochs)
         assert outcomes[number].attributes[CURVES]["train_loss"] == [epoch.train_loss[0] for epoch in epochs]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hpsearch.search.narrowing import Narrowing, Scored, narrow
+from hpsearch.search.narrowed import Narrowing
+from hpsearch.search.narrowing import Scored, narrow
 from hpsearch.space import Categorical, Float, Int, Parameter, Value
 
 

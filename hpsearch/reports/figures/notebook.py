@@ -1,0 +1,44 @@
+"""Figures in a notebook, as images: what shows a stored notebook on the web runs no script."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import MissingExtra
+from hpsearch.reports.figures.saving import WIDTH, render
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+SCALE = 1.5
+"""Pixels of the image for each px: sharp on a fine screen, and a figure of one panel stays below 100 kB."""
+
+
+def show(figure: go.Figure) -> None:
+    """Show a figure below the cell, as a PNG that is stored with the notebook.
+
+    Args:
+        figure: What to show; its title, or else the name of its y axis, becomes the text for who cannot see it.
+
+    Raises:
+        MissingExtra: IPython or kaleido is not installed.
+        OutputFailure: No browser was found, it did not start, or it did not draw.
+    """
+    try:
+        from IPython.display import display  # type: ignore[import-not-found, unused-ignore]
+    except ImportError as error:
+        raise MissingExtra("showing a figure in a notebook needs IPython; pip install 'hpsearch[notebooks]'") from error
+    image, alt = base64.b64encode(render(figure, scale=SCALE)).decode(), _words(figure)
+    width = figure.layout.width or WIDTH
+    display(  # type: ignore[no-untyped-call, unused-ignore]
+        {"image/png": image, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt, "width": width}}
+    )
+
+
+def _words(figure: go.Figure) -> str:
+    """What the figure is, without its markup."""
+    text = figure.layout.title.text or figure.layout.yaxis.title.text or "figure"
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())

@@ -1,0 +1,124 @@
+"""Figures as files: interactive pages, and images drawn by a browser."""
+
+from __future__ import annotations
+
+import html
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import BadInput, MissingExtra, OutputFailure
+from hpsearch.whole_files import replacing
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+IMAGES = ("png", "svg", "pdf")
+ENDINGS = ("html", *IMAGES)
+WIDTH, HEIGHT = 900, 500
+"""The size in px of a figure that does not say its own."""
+
+
+def save(
+    figure: go.Figure, path: str | Path, *, width: int | None = None, height: int | None = None, scale: float = 1.0
+) -> None:
+    """Write a figure to a file; an existing file is replaced, and never by half of one.
+
+    Args:
+        figure: What to write.
+        path: Its ending says how: ``.html``, a page that needs no network, or ``.png``, ``.svg`` and ``.pdf``.
+        width: Of an image, in px; by default the figure's own, or 900.
+        height: Of an image, in px; by default the figure's own, or 500.
+        scale: Of an image: pixels of the file for each px.
+
+    Raises:
+        BadInput: Another ending, a size that is none, or a path that cannot be written.
+        MissingExtra: An image without kaleido installed.
+        OutputFailure: No browser to draw the image with, or one that does not draw.
+    """
+    path = Path(path).expanduser()
+    ending = check_path(path)
+    if ending == "html":
+        content = page(figure).encode()
+    else:
+        content = render(figure, ending, width=width, height=height, scale=scale)
+    with replacing(path) as whole:
+        whole.write_bytes(content)
+
+
+def check_path(path: Path) -> str:
+    """The ending of a path that a figure can be saved to, without its dot.
+
+    Raises:
+        BadInput: Another ending, or no such folder.
+    """
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in ENDINGS:
+        raise BadInput(f"cannot save a figure as {path.name!r}; the name must end with .{', .'.join(ENDINGS)}")
+    if not path.absolute().parent.is_dir():
+        raise BadInput(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    return ending
+
+
+def page(figure: go.Figure) -> str:
+    """A figure as one page of HTML with plotly.js in it, some 5 MB, which loads nothing from elsewhere."""
+    body = figure.to_html(
+        full_html=False,
+        include_plotlyjs=True,
+        include_mathjax=False,
+        # Without Plotly 7's button that uploads the figure to a cloud.
+        config={"displaylogo": False, "responsive": True, "showSendToCloud": False},
+        default_height="100vh",
+    )
+    title = html.escape(figure.layout.title.text or "hpsearch")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{title}</title>\n<style>body {{ margin: 0; }}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def render(
+    figure: go.Figure,
+    format: str = "png",
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    scale: float = 1.0,
+) -> bytes:
+    """A figure as an image. The browser that draws it stays open for the next one, until the program ends.
+
+    Args:
+        figure: What to draw.
+        format: ``png``, ``svg`` or ``pdf``.
+        width: In px; by default the figure's own, or 900.
+        height: In px; by default the figure's own, or 500.
+        scale: Pixels of the image for each px.
+
+    Raises:
+        BadInput: Another format, or a size that is none.
+        MissingExtra: kaleido is not installed.
+        OutputFailure: No browser was found, it did not start, or it did not draw.
+    """
+    if format not in IMAGES:
+        raise BadInput(f"no image format {format!r}; known: {', '.join(IMAGES)}")
+    width, height = width or figure.layout.width or WIDTH, height or figure.layout.height or HEIGHT
+    if not (0 < width <= 10_000 and 0 < height <= 10_000 and 0 < scale <= 10):
+        raise BadInput(f"{width} x {height} px at scale {scale}; give up to 10000 x 10000 px and a scale up to 10")
+    try:
+        import kaleido  # noqa: F401
+        from choreographer.errors import ChromeNotFoundError
+    except ImportError as error:
+        raise MissingExtra(f"drawing a .{format} needs kaleido; pip install 'hpsearch[images]'") from error
+    from hpsearch.reports.figures.browser import draw
+
+    advice = "install Chromium or Chrome (Debian: apt install chromium), or save .html instead"
+    try:
+        return draw(figure, {"format": format, "width": width, "height": height, "scale": scale})
+    except ChromeNotFoundError as error:
+        named = os.environ.get("BROWSER_PATH")
+        found = f"none is at BROWSER_PATH={named}" if named else "none was found"
+        raise OutputFailure(f"drawing a .{format} needs a browser and {found}; {advice}") from error
+    except Exception as error:
+        lines = str(error.args[0] if error.args else "").strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0][:120]}" if lines else type(error).__name__
+        raise OutputFailure(f"the browser did not draw the .{format} ({reason}); {advice}") from error

@@ -1,0 +1,215 @@
+"""The house style: one Plotly template, and the empty figures and panels that every figure here starts from."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+import plotly.io as pio
+from plotly.subplots import make_subplots
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TEMPLATE = "hpsearch"
+"""The name under which the template is registered with Plotly."""
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#595959", "#8C510A")
+"""Okabe and Ito's colours, told apart by the colour-blind; without their yellow, which white swallows."""
+INK = "#262626"
+MUTED = "#6E6E6E"
+GRID = "#E6E6E6"
+FONT = "Inter, Helvetica, Arial, 'DejaVu Sans', sans-serif"
+SCORES = "Cividis"
+"""The colour scale of scores, even in lightness: it survives colour-blindness and grey print."""
+TRAIN, VALIDATION = "dash", "solid"
+"""How the curves of the two parts are drawn, everywhere."""
+KEY = "solid: validation, dashed: train"
+PANEL_FONT = 12
+"""Of small panels' titles and ticks, in px."""
+
+_AXIS = {
+    "showgrid": True,
+    "gridcolor": GRID,
+    "gridwidth": 1,
+    "zeroline": False,
+    "showline": True,
+    "linecolor": "#8C8C8C",
+    "ticks": "outside",
+    "ticklen": 4,
+    "tickcolor": "#8C8C8C",
+    "automargin": True,
+    "title": {"standoff": 8, "font": {"size": 14}},
+    "exponentformat": "power",
+}
+
+pio.templates[TEMPLATE] = go.layout.Template(
+    layout={
+        "font": {"family": FONT, "size": 14, "color": INK},
+        "title": {"font": {"size": 17}, "x": 0, "xref": "paper", "xanchor": "left"},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "colorway": PALETTE,
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "hovermode": "closest",
+        "hoverlabel": {"font": {"family": FONT, "size": 13}},
+        # Above the data, never over it.
+        "legend": {
+            "orientation": "h",
+            "x": 1,
+            "xanchor": "right",
+            "y": 1.01,
+            "yanchor": "bottom",
+            "font": {"size": 13},
+            "bgcolor": "rgba(0,0,0,0)",
+        },
+        "annotationdefaults": {"showarrow": False},
+    }
+)
+
+
+def colour(place: int) -> str:
+    """The colour of the name at a place, counted from 0."""
+    return PALETTE[place % len(PALETTE)]
+
+
+def words(name: str) -> str:
+    """A column's or quantity's name for people: ``validation accuracy``."""
+    return name.replace("_", " ")
+
+
+def empty_figure(*, title: str | None = None, key: str | None = None, legend: bool = False) -> go.Figure:
+    """A figure with one pair of axes and nothing on it.
+
+    Args:
+        title: Above the data, or none.
+        key: What the line styles mean, in a line above the data.
+        legend: Leave room for a legend above the data.
+    """
+    figure = go.Figure()
+    _dress(figure, title=title, key=key, above=24 if legend else 0)
+    return figure
+
+
+def panels(
+    titles: Sequence[str],
+    *,
+    columns: int,
+    panel_height: int,
+    title: str | None = None,
+    key: str | None = None,
+    x_title: str | None = None,
+    y_title: str | None = None,
+    shared: bool = True,
+    gaps: tuple[float, float] = (14.0, 34.0),
+) -> go.Figure:
+    """A figure of small panels, filled row by row.
+
+    Args:
+        titles: One of each panel.
+        columns: Panels side by side.
+        panel_height: Of one panel, in px.
+        title: Of the whole figure.
+        key: What the line styles mean, in a line above the panels.
+        x_title: Once, for all panels.
+        y_title: Once, for all panels.
+        shared: All panels have the same two axes, and ticks stand at the outer ones only.
+        gaps: Between panels, horizontally and vertically, in px of a figure 900 px wide.
+    """
+    columns = min(columns, len(titles))
+    rows = math.ceil(len(titles) / columns)
+    height = rows * (panel_height + gaps[1])
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        subplot_titles=list(titles),
+        shared_xaxes="all" if shared else False,
+        shared_yaxes="all" if shared else False,
+        horizontal_spacing=gaps[0] / 820 if columns > 1 else 0,
+        vertical_spacing=gaps[1] / height if rows > 1 else 0,
+        x_title=x_title,
+        y_title=y_title,
+    )
+    figure.update_annotations(font={"size": 13, "color": INK})
+    # The titles of all panels together come last, and are axes' titles.
+    for annotation in figure.layout.annotations[len(titles) :]:
+        annotation.font.size = 14
+    figure.update_xaxes(tickfont_size=PANEL_FONT)
+    figure.update_yaxes(tickfont_size=PANEL_FONT)
+    if shared:
+        # A last row that is not full leaves panels above it without ticks of their own.
+        for place in range(len(titles) - columns, len(titles)):
+            figure.update_xaxes(showticklabels=True, row=place // columns + 1, col=place % columns + 1)
+    for place in range(len(titles), rows * columns):
+        figure.update_xaxes(visible=False, row=place // columns + 1, col=place % columns + 1)
+        figure.update_yaxes(visible=False, row=place // columns + 1, col=place % columns + 1)
+    above = _dress(figure, title=title, key=key, above=20)
+    below = 58 if x_title else 40
+    figure.update_layout(height=above + height + below, margin={"l": 76 if y_title else 56, "b": below})
+    return figure
+
+
+def _dress(figure: go.Figure, *, title: str | None, key: str | None, above: int) -> int:
+    """Title and key in a margin that has room for them; returns that margin in px."""
+    margin = 16 + above + (20 if key else 0) + (26 if title else 0)
+    figure.update_layout(template=TEMPLATE, margin={"l": 72, "r": 28, "t": margin, "b": 58})
+    if title:
+        figure.update_layout(title={"text": title, "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}})
+    if key:
+        figure.add_annotation(
+            text=key,
+            xref="paper",
+            yref="paper",
+            x=0,
+            y=1,
+            xanchor="left",
+            yanchor="bottom",
+            yshift=above,
+            font={"size": 13, "color": MUTED},
+        )
+    return margin
+
+
+def say(figure: go.Figure, text: str) -> go.Figure:
+    """Write in the middle of a figure why it is empty; returns the figure."""
+    bare = not figure.data
+    if bare:
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
+    figure.add_annotation(
+        text=text,
+        xref="paper",
+        yref="paper",
+        x=0.5,
+        y=0.5,
+        xanchor="center",
+        yanchor="middle",
+        font={"size": 16, "color": MUTED},
+        bgcolor="white",
+    )
+    return figure
+
+
+def nothing(text: str, *, title: str | None = None) -> go.Figure:
+    """A figure that only says, in words, why there is nothing to draw."""
+    return say(empty_figure(title=title), text)
+
+
+def log_axis(low: float, high: float) -> dict[str, Any]:
+    """A log axis with ticks that can be read: powers of ten, or plain numbers where it is short.
+
+    Args:
+        low: Its lower end, above 0.
+        high: Its upper end.
+
+    Returns:
+        Properties of a Plotly axis, without its range.
+    """
+    decades = math.log10(high / low)
+    axis: dict[str, Any] = {"type": "log", "minor": {"ticks": "outside", "ticklen": 2, "tickcolor": "#8C8C8C"}}
+    # Plotly puts ticks at powers of ten where they may be that few, and at 1, 2 and 5 where there may be some more;
+    # left alone it would write every digit. It prints powers a quarter larger than asked.
+    if decades > 2.4:
+        return axis | {"nticks": min(math.ceil(decades), 10), "tickfont": {"size": 12}}
+    return axis | {"nticks": max(3, int(decades / 0.31)), "tickformat": "~g"}

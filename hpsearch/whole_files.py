@@ -1,0 +1,51 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import BadInput, OutputFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write, which takes its place when the block ends well.
+
+    Neither a full disk nor a Ctrl-C leaves half a file, or takes away one that was there.
+
+    Args:
+        path: Where the whole file is to stand; its folder must exist.
+
+    Yields:
+        A path with the same ending in the same folder.
+
+    Raises:
+        BadInput: The file cannot be written there.
+        OutputFailure: The disk is full, or broken.
+    """
+    neighbour = None
+    try:
+        if path.is_dir():
+            raise BadInput(f"cannot write {path}: it is a folder; give a file")
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        os.close(descriptor)
+        neighbour = Path(name)
+        yield neighbour
+        neighbour.chmod(0o644)
+        neighbour.replace(path)
+    except OSError as error:
+        kind = OutputFailure if error.errno in _FULL else BadInput
+        raise kind(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if neighbour is not None:
+            neighbour.unlink(missing_ok=True)

@@ -1,0 +1,97 @@
+"""Hyperparameters that not every trial uses, on the command line: people see no value without effect."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Cli
+
+SPACE = """\
+optimizer = { choices = ["sgd", "momentum", "adam"] }
+momentum = { low = 0.5, high = 0.9 }
+beta1 = { low = 0.8, high = 0.9 }
+batch_norm = { choices = [true, false] }
+"""
+
+
+@pytest.fixture
+def mixed(cli: Cli, tiny: Path) -> Cli:
+    """The command line in a folder where a stage of twelve trials has run, some of them with momentum."""
+    tiny.write_text(tiny.read_text().replace("weight_decay = { low = 1e-8, high = 1e-4, log = true }\n", SPACE))
+    assert cli("start", str(tiny), "--trials", "12", "--engine", "inline").code == 0
+    return cli
+
+
+def trials(cli: Cli) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(cli("trials", "--format", "json").out)
+    return rows
+
+
+def test_a_table_is_empty_where_a_value_had_no_effect(mixed: Cli) -> None:
+    table = [line.split() for line in mixed("trials").out.splitlines()[1:]]
+    shown = {row[0]: dict(zip([h for h in table[0] if h != "val."], row, strict=True)) for row in table[1:]}
+    rows = trials(mixed)
+    assert {row["optimizer"] for row in rows} == {"sgd", "momentum", "adam"}
+    for row in rows:
+        cell = shown[str(row["trial"])]["momentum"]
+        assert cell == (f"{row['momentum']:.4g}" if row["optimizer"] == "momentum" else "-")
+        assert shown[str(row["trial"])]["batch_norm"] == str(row["batch_norm"]).lower()
+
+
+def test_programs_get_every_value_that_was_drawn(mixed: Cli) -> None:
+    rows = trials(mixed)
+    assert all(0.5 <= row["momentum"] <= 0.9 for row in rows)
+    as_csv = list(csv.DictReader(io.StringIO(mixed("trials", "--format", "csv").out)))
+    assert [float(row["momentum"]) for row in as_csv] == pytest.approx([row["momentum"] for row in rows], rel=1e-12)
+
+
+def test_best_leaves_out_what_had_no_effect(mixed: Cli, tiny: Path) -> None:
+    best = json.loads(mixed("best", "--format", "json").out)["params"]
+    assert set(best) == {"lr", "optimizer", "momentum", "beta1", "batch_norm"}
+    said = mixed("best").out
+    assert f"  batch_norm = {str(best['batch_norm']).lower()}\n" in said
+    assert (f"  momentum = {best['momentum']:.6g}\n" in said) == (best["optimizer"] == "momentum")
+    unused = {"sgd": "momentum, beta1", "momentum": "beta1", "adam": "momentum"}[best["optimizer"]]
+    assert said.endswith(f"\ndrawn, but without effect in this trial: {unused}\n")
+
+
+def test_narrow_rests_on_the_trials_that_use_it(mixed: Cli) -> None:
+    ranked = json.loads(mixed("trials", "--top", "12", "--format", "json").out)
+    seen = set()
+    for top in range(2, 7):
+        found = json.loads(mixed("narrow", "--top", str(top), "--dry-run", "--format", "json").out)["ranges"]
+        lines = mixed("narrow", "--top", str(top), "--dry-run").out.splitlines()
+        for name, optimizer in (("momentum", "momentum"), ("beta1", "adam")):
+            users = sum(row["optimizer"] == optimizer for row in ranked[:top])
+            assert found[name]["top"] == users
+            assert (found[name]["evidence"] is None) == (users < 2)
+            assert any(line.startswith(f"{name} ") and line.endswith(" -") for line in lines) == (users < 2)
+            if users < top:
+                words = f"of the best {top} the {users} that use it" if users > 1 else f"of the best {top} trials used"
+                assert any(line.startswith(f"  {name}: ") and words in line for line in lines)
+            seen.add(min(users, 2))
+    assert seen == {1, 2}
+
+
+def test_check_says_what_is_fixed_and_where_a_range_holds(cli: Cli, tiny: Path) -> None:
+    settings = 'epochs = 3\nlr_schedule = "cosine"\nlr_decay = 0.1\nevaluate_train = true'
+    text = tiny.read_text().replace("weight_decay = { low = 1e-8, high = 1e-4, log = true }\n", SPACE)
+    tiny.write_text(text.replace("epochs = 3", settings).replace("[training]", "dropout = 0.2\n[training]"))
+    said = cli("check", str(tiny), "--jobs", "1", "--trials", "2").out
+    assert "; relu, he, dropout 0.2\n" in said
+    assert "  beta2 0.999, lr_schedule cosine, batch_size 20, 3 epochs, whole training set scored\n" in said
+    assert "  momentum      0.5 .. 0.9, only where optimizer is momentum or nesterov\n" in said
+    assert "  batch_norm    {true, false}\n" in said
+
+
+def test_a_setting_is_said_where_it_matters(cli: Cli, tiny: Path) -> None:
+    text = tiny.read_text().replace("[training]", 'initializer = "normal"\n[training]\noptimizer = "adam"\neps = 1e-5')
+    tiny.write_text(text)
+    said = cli("check", str(tiny), "--jobs", "1", "--trials", "2").out
+    assert "; relu, normal, init_std 0.01\n" in said
+    assert "adam, beta1 0.9, beta2 0.999, eps 1e-05, batch_size 20, 3 epochs\n" in said

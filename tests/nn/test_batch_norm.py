@@ -1,0 +1,130 @@
+"""Batch normalisation: what it makes of a mini-batch, and the running statistics that evaluation uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import DTypeLike, NDArray
+
+from hpsearch.nn import BatchNorm, Network, Purpose, lane_rngs
+
+Floats = NDArray[np.floating[Any]]
+EPS, MOMENTUM = 1e-5, 0.1  # PyTorch's and the paper's eps; PyTorch's momentum
+
+
+def bound(lanes: int, units: int, rows: int, dtype: DTypeLike = np.float64) -> tuple[BatchNorm, dict[str, Floats]]:
+    """A layer with gammas and betas of its own in each lane, and the statistics that it starts with."""
+    rng = np.random.default_rng(7)
+    layer = BatchNorm(units)
+    values: dict[str, Floats] = {name: np.zeros((lanes, 1, units), dtype) for name in ("gamma", "beta", "mean")}
+    values["variance"] = np.ones((lanes, 1, units), dtype)
+    values["gamma"][:], values["beta"][:] = rng.uniform(0.5, 2, (2, lanes, 1, units))
+    layer.bind(values, {"gamma": np.zeros((1, units), dtype), "beta": np.zeros((1, units), dtype)})
+    layer.reserve(lanes, rows, np.dtype(dtype))
+    layer.select(lanes, rows)
+    return layer, values
+
+
+def test_a_network_s_layer_starts_as_the_identity_on_normalised_inputs() -> None:
+    network = Network([4, 3, 2], rngs=lane_rngs(0, range(2), Purpose.WEIGHTS), batch_norm=True)
+    own = network.parameters[1]
+    starts = {name: set(values.ravel().tolist()) for name, values in own.items()}
+    assert starts == {"gamma": {1.0}, "beta": {0.0}, "mean": {0.0}, "variance": {1.0}}
+    assert [sorted(gradients) for gradients in network.gradients][1] == ["beta", "gamma"]
+
+
+@pytest.mark.parametrize("rows", [2, 5, 64])
+def test_the_output_has_mean_beta_and_standard_deviation_gamma(rows: int) -> None:
+    layer, values = bound(3, 4, rows)
+    x = np.random.default_rng(0).normal(5, 3, (3, rows, 4))
+    out = layer.forward(x.copy())
+    np.testing.assert_allclose(out.mean(axis=1), values["beta"][:, 0], rtol=1e-10)
+    # Divided by B, and a little less than gamma for eps.
+    variance = x.var(axis=1)
+    np.testing.assert_allclose(
+        out.std(axis=1), values["gamma"][:, 0] * np.sqrt(variance / (variance + EPS)), rtol=1e-10
+    )
+    expected = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + EPS)
+    np.testing.assert_allclose(out, expected * values["gamma"] + values["beta"], rtol=1e-9, atol=1e-12)
+
+
+def test_running_statistics_follow_every_mini_batch_and_evaluation_uses_them() -> None:
+    layer, values = bound(2, 3, 8)
+    rng = np.random.default_rng(1)
+    mean, variance = np.zeros((2, 1, 3)), np.ones((2, 1, 3))
+    for rows in (8, 8, 3, 8, 2):  # partial mini-batches count as much
+        layer.select(2, rows)
+        x = rng.normal(2, 3, (2, rows, 3))
+        layer.forward(x.copy())
+        mean = (1 - MOMENTUM) * mean + MOMENTUM * x.mean(axis=1, keepdims=True)
+        variance = (1 - MOMENTUM) * variance + MOMENTUM * x.var(axis=1, ddof=1, keepdims=True)
+        np.testing.assert_allclose(values["mean"], mean, rtol=1e-12)
+        np.testing.assert_allclose(values["variance"], variance, rtol=1e-12)
+    layer.select(2, 5)
+    x = rng.normal(2, 3, (2, 5, 3))
+    expected = (x - mean) / np.sqrt(variance + EPS) * values["gamma"] + values["beta"]
+    np.testing.assert_allclose(layer.infer(x.copy()), expected, rtol=1e-12)
+    np.testing.assert_allclose(values["mean"], mean, rtol=1e-12)  # and evaluation moves nothing
+    np.testing.assert_allclose(values["variance"], variance, rtol=1e-12)
+
+
+def test_running_statistics_tend_to_those_of_the_data() -> None:
+    layer, values = bound(1, 2, 50)
+    rng = np.random.default_rng(2)
+    for _ in range(400):
+        layer.forward(rng.normal([3, -1], [2, 0.5], (1, 50, 2)))
+    # A geometric mean over about 19 mini-batches, 950 samples: four standard errors each.
+    np.testing.assert_allclose(values["mean"].ravel(), [3, -1], atol=4 * 2 / np.sqrt(950))
+    np.testing.assert_allclose(np.sqrt(values["variance"].ravel()), [2, 0.5], rtol=4 / np.sqrt(2 * 950))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_mini_batch_of_one_gives_beta_and_no_statistics(dtype: DTypeLike) -> None:
+    layer, values = bound(2, 3, 4, dtype)
+    values["mean"][:], values["variance"][:] = 0.3, 1.7
+    layer.select(2, 1)
+    before = {name: array.tobytes() for name, array in values.items()}
+    out = layer.forward(np.full((2, 1, 3), 1e3, dtype))
+    np.testing.assert_array_equal(out, values["beta"])
+    assert {name: array.tobytes() for name, array in values.items()} == before
+    np.testing.assert_array_equal(layer.backward(np.ones((2, 1, 3), dtype)), 0)
+    layer.parameter_gradients(1)
+
+
+def test_equal_samples_have_no_spread_and_stay_finite() -> None:
+    layer, values = bound(1, 3, 4)
+    out = layer.forward(np.full((1, 4, 3), 7.0))
+    np.testing.assert_allclose(out, np.broadcast_to(values["beta"], out.shape), rtol=1e-12)
+    assert np.isfinite(layer.backward(np.random.default_rng(0).standard_normal((1, 4, 3)))).all()
+
+
+def test_a_shift_and_a_scale_of_the_inputs_change_nothing() -> None:
+    layer, _ = bound(1, 3, 6)
+    x = 10 * np.random.default_rng(0).standard_normal((1, 6, 3))
+    expected = layer.forward(x.copy()).copy()
+    np.testing.assert_allclose(layer.forward(100 + 20 * x), expected, rtol=1e-5)
+
+
+def test_statistics_move_with_keep() -> None:
+    rng = np.random.default_rng(3)
+    network = Network([4, 5, 3], rngs=lane_rngs(0, range(4), Purpose.WEIGHTS), batch_norm=True)
+    for _ in range(3):
+        network.forward(rng.normal(1, 2, (4, 6, 4)).astype(np.float32))
+    statistics = {name: network.parameters[1][name].copy() for name in ("mean", "variance")}
+    x = rng.standard_normal((1, 6, 4)).astype(np.float32)
+    before = network.infer(x).copy()
+    assert len(np.unique(statistics["variance"], axis=0)) == 4
+    network.keep([0, 2, 3])
+    for name, values in statistics.items():
+        assert np.array_equal(network.parameters[1][name], values[[0, 2, 3]])
+    assert np.array_equal(network.infer(x), before[[0, 2, 3]])
+
+
+def test_an_optimizer_sees_no_statistics() -> None:
+    """They are no parameters: nothing steps or decays them."""
+    network = Network([4, 5, 3], rngs=lane_rngs(0, [0], Purpose.WEIGHTS), batch_norm=True)
+    network.values[:] = 9
+    assert not (network.parameters[1]["mean"] == 9).any()
+    assert not (network.parameters[1]["variance"] == 9).any()

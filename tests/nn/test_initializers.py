@@ -1,0 +1,134 @@
+"""Initial weights: the spread of each scheme, and what equal weights cannot do."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from hpsearch.errors import BadInput
+from hpsearch.nn import (
+    INITIALIZERS,
+    SGD,
+    Constant,
+    Initializer,
+    Network,
+    Normal,
+    Purpose,
+    TrainingData,
+    glorot,
+    he,
+    initializer,
+    lane_rng,
+    lane_rngs,
+    train,
+    xavier,
+)
+
+FAN_IN, FAN_OUT = 200, 800
+SPREADS = [
+    (he, math.sqrt(2 / FAN_IN)),
+    (xavier, math.sqrt(1 / FAN_IN)),
+    (glorot, math.sqrt(2 / (FAN_IN + FAN_OUT))),
+    (Normal(), 0.01),
+    (Normal(1.0), 1.0),
+]
+
+
+@pytest.mark.parametrize(("draw", "std"), SPREADS, ids=["he", "xavier", "glorot", "normal", "normal-1"])
+def test_the_spread_of_each_scheme(draw: Initializer, std: float) -> None:
+    weights = draw((FAN_IN, FAN_OUT), rng=np.random.default_rng(0)) / std
+    n = weights.size
+    assert weights.shape == (FAN_IN, FAN_OUT)
+    assert weights.dtype == np.float64
+    # Six standard errors of the mean and of the standard deviation of n normal numbers: one seed in 10^8.
+    assert abs(weights.mean()) < 6 / math.sqrt(n)
+    assert abs(weights.std() - 1) < 6 / math.sqrt(2 * n)
+    # And the shape is a normal one: the shares within 1, 2 and 3 standard deviations.
+    for size, share in ((1, 0.682689), (2, 0.954500), (3, 0.997300)):
+        assert abs(np.mean(np.abs(weights) < size) - share) < 6 * math.sqrt(share * (1 - share) / n)
+
+
+def test_a_registered_name_is_the_scheme_itself() -> None:
+    shape = (5, 3)
+    schemes: dict[str, Initializer] = {
+        "he": he,
+        "xavier": xavier,
+        "glorot": glorot,
+        "normal": Normal(0.3),
+        "zeros": Constant(0.0),
+        "constant": Constant(0.7),
+    }
+    assert set(schemes) == set(INITIALIZERS)
+    for name, scheme in schemes.items():
+        made = initializer(name, std=0.3, value=0.7)(shape, rng=np.random.default_rng(4))
+        assert np.array_equal(made, scheme(shape, rng=np.random.default_rng(4)))
+    assert initializer("normal") == Normal(0.01)
+    assert initializer("constant") == Constant(0.1)
+
+
+def test_schemes_differ_by_a_factor_alone() -> None:
+    draws = [draw((4, 12), rng=np.random.default_rng(1)) for draw in (he, xavier, glorot, Normal(1.0))]
+    for draw, std in zip(draws, (math.sqrt(2 / 4), math.sqrt(1 / 4), math.sqrt(2 / 16), 1), strict=True):
+        np.testing.assert_allclose(draw / std, draws[-1], rtol=1e-14)
+    first, second = (draw((4, 4), rng=np.random.default_rng(1)) for draw in (xavier, glorot))
+    np.testing.assert_allclose(first, second, rtol=1e-14)
+    assert not np.allclose(draws[1], draws[2])
+
+
+@pytest.mark.parametrize("scheme", ["zeros", "constant", Constant(-0.5)])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_equal_weights_cannot_learn_apart(scheme: str | Initializer, activation: str, batch_norm: bool) -> None:
+    """All units of a hidden layer get the same gradient: after training each layer still has one unit's worth."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=30)
+    images = np.eye(3)[labels] + 0.1 * rng.standard_normal((30, 3))
+    data = TrainingData(images, labels, images, labels)
+    network = Network(
+        [3, 8, 8, 3],
+        rngs=lane_rngs(0, [0, 1], Purpose.WEIGHTS),
+        activation=activation,
+        batch_norm=batch_norm,
+        initializers=[scheme, "he"],
+        dtype=np.float64,
+    )
+    before = network.values.copy()
+    train(network, SGD([0.2, 0.2]), data, batch_size=10, epochs=5, rngs=lane_rngs(0, [0, 1], Purpose.ORDER))
+    assert (network.values != before).any(axis=1).all()
+    spreads = [np.ptp(hidden, axis=2) for hidden in network.activations(images[None])]
+    for spread in spreads:
+        assert spread[0].max() < 1e-12
+        assert spread[1].max() > 1e-3
+
+
+def test_lanes_may_have_different_initialisers_and_each_draws_as_alone() -> None:
+    schemes: list[str | Initializer] = ["he", Normal(0.3), "zeros", "glorot", Constant(2.0)]
+    network = Network([5, 4, 3], rngs=lane_rngs(3, range(5), Purpose.WEIGHTS), initializers=schemes)
+    for number, scheme in enumerate(schemes):
+        alone = Network([5, 4, 3], rngs=lane_rngs(3, [number], Purpose.WEIGHTS), initializers=scheme)
+        assert network.values[number].tobytes() == alone.values[0].tobytes()
+        rng = lane_rng(3, number, Purpose.WEIGHTS)
+        draw = initializer(scheme) if isinstance(scheme, str) else scheme
+        for layer, shape in zip((0, 2), pairwise([5, 4, 3]), strict=True):
+            expected = draw(shape, rng=rng).astype(np.float32)
+            assert np.array_equal(network.parameters[layer]["weight"][number], expected)
+            assert not network.parameters[layer]["bias"][number].any()
+
+
+def test_what_is_no_initialiser_is_refused() -> None:
+    rngs = lane_rngs(0, range(2), Purpose.WEIGHTS)
+    with pytest.raises(BadInput, match="no initializer 'hee'; did you mean 'he'"):
+        initializer("hee")
+    with pytest.raises(BadInput, match="no initializer 'hee'; did you mean 'he'"):
+        Network([3, 2], rngs=rngs, initializers=["he", "hee"])
+    with pytest.raises(BadInput, match="3 initialisers for 2 lanes"):
+        Network([3, 2], rngs=rngs, initializers=["he"] * 3)
+    for std in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(BadInput, match=f"init_std = {std}; give a finite number above 0"):
+            initializer("normal", std=std)
+    for value in (math.inf, math.nan):
+        with pytest.raises(BadInput, match=f"init_value = {value}; give a finite number"):
+            initializer("constant", value=value)
