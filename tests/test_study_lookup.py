@@ -41,7 +41,10 @@ def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find("other.toml", folder=folder).name == find("./other.toml").name == "by-path"
     assert find("mnist", folder=folder) == find(None, folder=tmp_path / "no folder")
     message = one_line(find, "mnie", folder=folder)
-    assert f"no study file {folder / 'mnie.toml'}; did you mean 'mine'? known: batch-norm, initialisation, mine, mnist, " in message
+    assert (
+        f"no study file {folder / 'mnie.toml'}; did you mean 'mine'? known: batch-norm, initialisation, mine, mnist, "
+        in message
+    )
     assert "`hpsearch init mnie`" in message
     assert "No such file" in one_line(find, "no.toml")
     assert "is no study file" in one_line(find, "studies/")

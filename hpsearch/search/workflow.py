@@ -80,8 +80,31 @@ class Listener(Protocol):
         """The next stage's ranges are made."""
 
 
-def run(job: Job, listener: Listener) -> None:
+class Quiet:
+    """A `Listener` that says nothing, for programs and notebooks."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
+        """Nothing."""
+
+    def tick(self, tick: Tick) -> None:
+        """Nothing."""
+
+    def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
+        """Nothing."""
+
+    def narrowed(self, narrowed: Narrowed) -> None:
+        """Nothing."""
+
+
+def run(job: Job, listener: Listener | None = None) -> None:
     """Run a stage, or a whole search of several stages, up to the trials asked for.
+
+    Args:
+        job: What to do.
+        listener: Told what happens; None: nobody.
 
     Raises:
         BadInput: Something in the job cannot be done as asked.
@@ -89,6 +112,7 @@ def run(job: Job, listener: Listener) -> None:
         StorageFailure: The database stopped working; what was recorded stays.
     """
     _check(job)
+    listener = Quiet() if listener is None else listener
     with stopping() as stop:
         study = _find(job)
         jobs = job.jobs or setup.cores()

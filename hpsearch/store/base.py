@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -123,6 +123,9 @@ class Store(Protocol):
 
     def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
         """The scores after each epoch, as rows with columns number, step, value."""
+
+    def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
+        """A user attribute of the trials that have it, by number; `hpsearch.records.CURVES`, say."""
 
     def close(self) -> None:
         """Let go of every connection."""

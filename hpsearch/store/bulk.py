@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -144,6 +144,11 @@ class BulkStore:
         """The scores after each epoch."""
         with self.database.read() as connection:
             return queries.curves(connection, stage, numbers)
+
+    def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
+        """A user attribute by trial number."""
+        with self.database.read() as connection:
+            return queries.attribute(connection, stage, numbers, key)
 
     def close(self) -> None:
         """Let go of every connection."""

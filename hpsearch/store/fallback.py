@@ -256,6 +256,15 @@ class FallbackStore:
         ]
         return pd.DataFrame(rows, columns=["number", "step", "value"])
 
+    def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
+        """A user attribute by trial number."""
+        with self.database.timed():
+            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+        wanted = set(numbers)
+        return {
+            trial.number: trial.user_attrs[key] for trial in found if trial.number in wanted and key in trial.user_attrs
+        }
+
     def close(self) -> None:
         """Let go of every connection."""
         self._close_storage()

@@ -214,6 +214,20 @@ def curves(connection: Connection, stage: Stage, numbers: Collection[int]) -> pd
     return pd.DataFrame(curves, columns=["number", "step", "value"])
 
 
+def attribute(connection: Connection, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
+    """A user attribute by trial number; see `hpsearch.store.base.Store.attribute`."""
+    of_trial = t.trial_user_attributes
+    rows: list[Any] = []
+    for some in chunks(numbers):
+        rows += connection.execute(
+            select(t.trials.c.number, of_trial.c.value_json)
+            .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
+            .where(t.trials.c.study_id == stage.study_id, t.trials.c.number.in_(some), of_trial.c.key == key)
+            .order_by(t.trials.c.number)
+        ).all()
+    return {number: json.loads(text) for number, text in rows}
+
+
 def has_trials(connection: Connection, study_id: int) -> bool:
     """Whether a study has any trial, in whatever state."""
     return bool(

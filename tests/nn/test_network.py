@@ -146,7 +146,7 @@ def test_activations_are_those_of_an_evaluation(activation: str, batch_norm: boo
     found = network.activations(x)
     logits = network.infer(x)
     assert [values.shape for values in found] == [(2, 7, 4), (2, 7, 6)]
-    inputs = np.repeat(x, 2, axis=0)
+    inputs: Floats = np.repeat(x, 2, axis=0)
     for i, layer in enumerate(layer for layer in network.layers if isinstance(layer, Affine)):
         outputs = inputs @ layer.weight + layer.bias
         if i == 2:

@@ -15,7 +15,8 @@ from hpsearch.records import Completed, Failed, Outcome, Stage
 from hpsearch.sampling import stage_seed
 from hpsearch.search.next_stage import narrow_stage
 from hpsearch.search.stage import begin, best_of, check_fingerprint, pick, stages_of
-from hpsearch.store import Owner, Store
+from hpsearch.space import Float
+from hpsearch.store import NewStage, Owner, Store
 
 SEED = 3
 DATA = "a" * 64
@@ -106,6 +107,16 @@ def test_narrowing_makes_the_next_stage_with_its_lineage(store: Store) -> None:
     lr, before = second.space["lr"], first.space["lr"]
     assert before.low <= lr.low < lr.high <= before.high  # type: ignore[union-attr]
     assert lr != before
+
+
+@pytest.mark.parametrize(("optimizer", "users"), [("momentum", 4), ("adam", 0)])
+def test_who_uses_a_hyperparameter_is_in_the_stages_study_file(store: Store, optimizer: str, users: int) -> None:
+    file = {"training": {"optimizer": optimizer}}
+    stage = store.create_stage(NewStage("tiny", 1, "maximize", SEED, {"momentum": Float(0.5, 0.9)}, file))
+    finish(store, stage, 12)
+    made = narrow_stage(store, store.stages(), top=4, dry_run=True).narrowing.ranges["momentum"]
+    assert made.top == users
+    assert (made.evidence is None) == (users == 0)
 
 
 def test_narrowing_again_replaces_a_stage_without_trials(store: Store) -> None:

@@ -122,6 +122,18 @@ def test_curves_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -
     assert store.curves(stage, []).empty
 
 
+def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
+    fill(
+        store,
+        stage,
+        [Completed(n, 0.5, (), {"curves": {"train_loss": [n / 8]}} if n < 3 else {}) for n in range(4)],
+        me,
+    )
+    curves = store.attribute(stage, [3, 2, 0, 77], "curves")
+    assert curves == {0: {"train_loss": [0.0]}, 2: {"train_loss": [0.25]}}
+    assert store.attribute(stage, [0], "other") == store.attribute(stage, [], "curves") == {}
+
+
 def test_both_stores_read_the_same(file: Path, open_kind: Opener, new_stage: NewStage, me: Owner) -> None:
     bulk, fallback = open_kind(file), open_kind(file, "fallback")
     stage = bulk.create_stage(new_stage)
