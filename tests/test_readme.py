@@ -118,8 +118,8 @@ def test_every_command_runs_and_prints_what_is_shown(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     for block in blocks(README.read_text(encoding="utf-8")):
         for command, shown in block.commands:
-            if block.marker == "tests":
-                continue  # this very run
+            if block.marker in ("tests", "notebooks"):
+                continue  # this very run, and what .ci/run does
             printed = shell.serve(command) if block.note == "serves" else shell.run(runnable(command))
             assert words(printed) == words(shown), f"{command}\n{printed}"
         if block.kind == "toml":
@@ -132,7 +132,7 @@ def test_every_command_runs_and_prints_what_is_shown(tmp_path: Path) -> None:
 
 def test_the_two_commands_are_one_line_each() -> None:
     marked = {block.marker: block for block in blocks(README.read_text(encoding="utf-8")) if block.marker}
-    assert marked.keys() == {"main-job", "tests"}
+    assert marked.keys() == {"main-job", "tests", "notebooks"}
     for block in marked.values():
         assert len(block.commands) == 1
         assert block.commands[0][0].startswith("python3 -m venv ")
@@ -155,13 +155,24 @@ def test_links_lead_somewhere() -> None:
             assert (ROOT / target).exists(), target
 
 
+def test_each_correction_of_the_chapter_is_in_the_code_and_has_its_test() -> None:
+    text = README.read_text(encoding="utf-8")
+    table = text[text.index("## The chapter's corrections") : text.index("## Commands")]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 8
+    for _, _, where, shown in rows:
+        for cell in (where, shown):
+            path, code = re.findall(r"`([^`]+)`", cell)
+            assert code in (ROOT / path).read_text(encoding="utf-8"), cell
+
+
 def _update() -> None:
     text = README.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         shell = Shell(Path(folder))
         pieces, at = [], 0
         for block in blocks(text):
-            if block.kind != "console" or block.marker == "tests":
+            if block.kind != "console" or block.marker in ("tests", "notebooks"):
                 continue
             body = ""
             for command, _ in block.commands:
