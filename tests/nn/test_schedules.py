@@ -92,17 +92,17 @@ def test_warm_up_is_linear_from_the_first_mini_batch_on_top_of_the_schedule(name
 
 
 def test_training_gives_every_lane_its_own_factors() -> None:
-    """One sample and no hidden layer: the bias's path can be followed from rate to rate."""
+    """Equal samples and no hidden layer: the bias can be followed from rate to rate, through a partial mini-batch too."""
     data = TrainingData(np.ones((3, 1)), np.zeros(3, np.int64), np.ones((1, 1)), np.zeros(1, np.int64))
     schedules = [Schedule(), Schedule("exponential", 0.1, 1), Schedule("cosine", warmup_epochs=0.5)]
     network = Network([1, 2], rngs=lane_rngs(0, range(3), Purpose.WEIGHTS), initializers="zeros", dtype=np.float64)
     rngs = lane_rngs(0, range(3), Purpose.ORDER)
-    train(network, SGD([0.1, 0.2, 0.3]), data, batch_size=1, epochs=2, rngs=rngs, schedules=schedules)
+    train(network, SGD([0.1, 0.2, 0.3]), data, batch_size=2, epochs=3, rngs=rngs, schedules=schedules)
     for lane, schedule in enumerate(schedules):
         bias = 0.0  # of class 0; the weight's path is the same, and class 1's their mirror
         for done in range(6):
             probability = 1 / (1 + math.exp(-4 * bias))
-            bias += (0.1, 0.2, 0.3)[lane] * schedule.factor(done, steps=3, epochs=2) * (1 - probability)
+            bias += (0.1, 0.2, 0.3)[lane] * schedule.factor(done, steps=2, epochs=3) * (1 - probability)
         assert network.parameters[0]["bias"][lane].ravel() == pytest.approx([bias, -bias], rel=1e-12)
 
 
