@@ -92,7 +92,7 @@ def test_warm_up_is_linear_from_the_first_mini_batch_on_top_of_the_schedule(name
 
 
 def test_training_gives_every_lane_its_own_factors() -> None:
-    """Equal samples and no hidden layer: the bias can be followed from rate to rate, through a partial mini-batch too."""
+    """Equal samples and no hidden layer: the bias can be followed from rate to rate, a short mini-batch included."""
     data = TrainingData(np.ones((3, 1)), np.zeros(3, np.int64), np.ones((1, 1)), np.zeros(1, np.int64))
     schedules = [Schedule(), Schedule("exponential", 0.1, 1), Schedule("cosine", warmup_epochs=0.5)]
     network = Network([1, 2], rngs=lane_rngs(0, range(3), Purpose.WEIGHTS), initializers="zeros", dtype=np.float64)
