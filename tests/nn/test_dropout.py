@@ -134,6 +134,11 @@ def test_p_of_0_trains_as_no_dropout_does() -> None:
     assert trained[0][1] != trained[2][1]
 
 
+def test_one_rate_is_for_all_lanes() -> None:
+    x = np.repeat(data().images[None].astype(np.float32), 2, axis=0)
+    assert network(0.3).forward(x).tobytes() == network([0.3, 0.3]).forward(x).tobytes()
+
+
 def test_layers_of_a_network_have_masks_of_their_own() -> None:
     made = Network(
         [3, 50, 50, 2],

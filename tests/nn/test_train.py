@@ -159,9 +159,10 @@ def test_training_stops_when_no_lane_is_left() -> None:
 def test_the_caller_s_error_state_is_left_alone() -> None:
     network = Network([3, 8, 3], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)])
     rngs = [lane_rng(0, 0, Purpose.ORDER)]
-    before = np.geterr()
-    for _ in train_epochs(network, SGD([1e30], [0.0]), clusters(), batch_size=16, epochs=3, rngs=rngs):
-        assert np.geterr() == before
+    with np.errstate(all="print"):
+        before = np.geterr()
+        for _ in train_epochs(network, SGD([1e30], [0.0]), clusters(), batch_size=16, epochs=3, rngs=rngs):
+            assert np.geterr() == before
 
 
 def test_what_does_not_fit_is_refused_before_the_first_epoch() -> None:
@@ -261,3 +262,14 @@ def test_a_network_whose_evaluation_alone_overflows_ends_too() -> None:
     histories = train(network, SGD([0.1, 0.1]), data, batch_size=100, epochs=1, rngs=rngs, evaluate_train=True)
     assert histories[0].ended is None
     assert histories[1].ended == "training loss became nan in epoch 1"
+
+
+@pytest.mark.parametrize("samples", [1, 255, 256, 257, 700])
+def test_evaluate_is_the_mean_over_all_samples(samples: int) -> None:
+    rng, network = np.random.default_rng(0), make(2, dtype=np.float64)
+    images, labels = rng.standard_normal((samples, 3)), rng.integers(3, size=samples)
+    logits = network.forward(np.repeat(images[None], 2, axis=0)).copy()
+    losses = np.log(np.exp(logits).sum(axis=2)) - logits[:, np.arange(samples), labels]
+    loss, accuracy = evaluate(network, images, labels)
+    np.testing.assert_allclose(loss, losses.mean(axis=1), rtol=1e-12)
+    assert accuracy.tolist() == (logits.argmax(axis=2) == labels).mean(axis=1).tolist()
