@@ -75,6 +75,8 @@ def _check_paths(plot: Path | None, save: Path | None) -> None:
     for option, path in (("--plot", plot), ("--save", save)):
         if path is not None and not path.absolute().parent.is_dir():
             raise BadInput(f"{option} {path}: there is no folder {path.parent}; make it first")
+        if path is not None and path.is_dir():
+            raise BadInput(f"{option} {path}: it is a folder; give a file")
 
 
 def _watch(file: StudyFile, split: Any, seed: int) -> Trained:

@@ -78,7 +78,9 @@ def with_settings(study: StudyFile, assignments: Sequence[str]) -> StudyFile:
         if not equals:
             raise BadInput(f"--set {assignment}: write KEY=VALUE, such as training.lr=0.01")
         section, name = _place(plain, key.strip())
-        plain[section] = plain[section] | {name: _value(text.strip())}
+        other = {"name": "path", "path": "name"}.get(name) if section == "data" else None
+        # Data by name or by path: the one that is asked for takes the other's place.
+        plain[section] = plain[section] | ({other: None} if other else {}) | {name: _value(text.strip())}
     return parse(plain, source="--set")
 
 

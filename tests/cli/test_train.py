@@ -64,6 +64,7 @@ def test_the_curves_are_plotted(cli: Cli, tiny: Path) -> None:
         (["--seed", "-1"], 2, "--seed -1: give a whole number from 0"),
         (["--save", "net.pkl"], 2, "saved as .npz"),
         (["--save", "no/net.npz"], 2, "there is no folder no; make it first"),
+        (["--save", "folder.npz"], 2, "--save folder.npz: it is a folder; give a file"),
         (["--plot", "curves.gif"], 2, "curves.gif"),
         (["--plot", "no/curves.html"], 2, "no folder no; make it first"),
         (["--set", "optimizer=adm"], 2, "did you mean 'adam'?"),
@@ -72,6 +73,7 @@ def test_the_curves_are_plotted(cli: Cli, tiny: Path) -> None:
 def test_what_cannot_be_done_is_said_in_one_line(
     cli: Cli, tiny: Path, arguments: list[str], code: int, message: str
 ) -> None:
+    Path("folder.npz").mkdir()
     ran = cli("train", "tiny.toml", *arguments, *(["--plot", "a.html"] if code == 1 else []))
     assert ran.code == code
     assert ran.out == ""

@@ -55,6 +55,12 @@ def test_values_are_toml_or_plain_words(assignment: str, section: str, key: str,
     assert getattr(getattr(with_settings(tiny.study(), [assignment]), section), key) == value
 
 
+def test_data_by_path_takes_the_place_of_data_by_name() -> None:
+    by_path = with_settings(tiny.study(), ["data.path=my.npz"])
+    assert (by_path.data.name, by_path.data.path) == (None, "my.npz")
+    assert with_settings(by_path, ["data.name=digits"]).data.path is None
+
+
 def test_the_last_assignment_holds_and_the_space_is_of_no_account() -> None:
     momentum = {"momentum": {"low": 0.1, "high": 0.9}}
     study = tiny.study(training={"optimizer": "momentum"}, space=momentum)
