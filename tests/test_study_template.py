@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from refusals import one_line
 
+from hpsearch.errors import OutputFailure
 from hpsearch.search.template import write_study
 from hpsearch.study_file import StudyFile
 from hpsearch.study_lookup import read
@@ -64,8 +65,8 @@ def test_init_overwrites_only_when_told_and_then_whole(tmp_path: Path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", full)
-        message = one_line(write_study, "mine", folder=tmp_path, force=True)
-    assert message == f"cannot write {path}: No space left on device"
+        with pytest.raises(OutputFailure, match="cannot write .*: No space left on device"):
+            write_study("mine", folder=tmp_path, force=True)
     assert path.read_text() == "my own work"
     assert list(tmp_path.iterdir()) == [path]
     assert write_study("mine", folder=tmp_path, force=True) == path

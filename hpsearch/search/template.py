@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadStudyFile
 from hpsearch.study_file import check_name
 from hpsearch.study_lookup import STUDIES_FOLDER
+from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,6 +88,7 @@ def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False
 
     Raises:
         BadStudyFile: The name is not one, the file is there already, or it cannot be written.
+        OutputFailure: The disk is full, and the old file stays.
     """
     path = folder / f"{check_name(name)}.toml"
     try:
@@ -97,7 +96,8 @@ def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False
             raise BadStudyFile(f"cannot write {path}: {folder} is not a folder; move that file away")
         folder.mkdir(exist_ok=True)
         if force:
-            _replace(path, _TEMPLATE.format(name=name))
+            with replacing(path) as neighbour:
+                neighbour.write_text(_TEMPLATE.format(name=name), encoding="utf-8")
         else:
             with path.open("x", encoding="utf-8") as stream:
                 stream.write(_TEMPLATE.format(name=name))
@@ -106,17 +106,3 @@ def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False
     except OSError as error:
         raise BadStudyFile(f"cannot write {path}: {error.strerror}") from error
     return path
-
-
-def _replace(path: Path, text: str) -> None:
-    # Through a neighbour, so that a full disk never leaves half a file in place of a whole one.
-    descriptor, neighbour = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(neighbour, 0o644)
-        os.replace(neighbour, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(neighbour)
-        raise
