@@ -65,7 +65,7 @@ def test_init_overwrites_only_when_told_and_then_whole(tmp_path: Path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", full)
-        with pytest.raises(OutputFailure, match="cannot write .*: No space left on device"):
+        with pytest.raises(OutputFailure, match=r"cannot write .*: No space left on device"):
             write_study("mine", folder=tmp_path, force=True)
     assert path.read_text() == "my own work"
     assert list(tmp_path.iterdir()) == [path]
