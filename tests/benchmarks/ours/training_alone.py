@@ -1,0 +1,70 @@
+"""Training alone: `nn.train` of all of a workload's trials on all cores, without a runner and without a store."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import partial
+
+from assignment import Assignment, answer
+from at_once import Start, at_once
+
+from hpsearch import sampling
+from hpsearch.nn import TrainingData, train
+from hpsearch.objectives.build import build
+from hpsearch.search.setup import network_objective, load_split
+from hpsearch.study_file import parse
+
+
+def batch_size(trials: int, lanes: int, processes: int) -> int:
+    """Lanes of a batch, as the runner chooses them: as many rounds as full batches need, all of the same size."""
+    rounds = math.ceil(trials / (processes * lanes))
+    return math.ceil(trials / (processes * rounds))
+
+
+def work(assignment: Assignment, index: int, start: Start) -> tuple[list[float], float, float]:
+    """Train this process's share: validation accuracies, seconds in `nn.train`, seconds with making ready."""
+    import tomllib
+
+    study = parse(tomllib.loads(assignment.workload.study_file()), source=assignment.workload.name)
+    space, seed = study.parameters, assignment.seed
+    objective = network_objective(study, load_split(study), seed=seed, space=space)
+    assert isinstance(objective.data, TrainingData)
+    size = batch_size(assignment.workload.trials, objective.lanes(), assignment.cores)
+    begins = range(index * size, assignment.workload.trials, assignment.cores * size)
+    accuracies: list[float] = []
+    training = 0.0
+    start()
+    began = time.perf_counter()
+    for begin in begins:
+        numbers = list(range(begin, min(begin + size, assignment.workload.trials)))
+        values = [{**objective.settings, **sampling.values(space, seed=seed, number=n)} for n in numbers]
+        structure = objective.largest()
+        lanes = build(structure, values, numbers, seed=seed, dtype=objective.dtype)
+        training -= time.perf_counter()
+        histories = train(
+            lanes.network,
+            lanes.optimizer,
+            objective.data,
+            batch_size=structure.batch_size,
+            epochs=assignment.workload.epochs,
+            rngs=lanes.rngs,
+            schedules=lanes.schedules,
+        )
+        training += time.perf_counter()
+        accuracies += [history.validation_accuracy[-1] for history in histories]
+    return accuracies, training, time.perf_counter() - began
+
+
+def main() -> None:
+    assignment = Assignment.given()
+    found = at_once(partial(work, assignment), processes=assignment.cores)
+    answer(
+        [accuracy for accuracies, _, _ in found for accuracy in accuracies],
+        max(training for _, training, _ in found),
+        with_building=max(whole for _, _, whole in found),
+    )
+
+
+if __name__ == "__main__":
+    main()
