@@ -50,7 +50,7 @@ class Assignment:
         """The inverse of `to_json`."""
         plain = json.loads(text)
         lists = ("hidden", "lr", "weight_decay")
-        workload = {name: tuple(v) if name in lists else v for name, v in plain["workload"].items()}
+        workload: dict[str, Any] = {name: tuple(v) if name in lists else v for name, v in plain["workload"].items()}
         return cls(**{**plain, "workload": Workload(**workload)})
 
     @classmethod

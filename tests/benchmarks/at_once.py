@@ -46,9 +46,7 @@ def at_once(work: Callable[[int, Start], T], *, processes: int) -> list[T]:
     return found
 
 
-def _work(
-    work: Callable[[int, Start], Any], index: int, core: int, barrier: Any, answer: Connection[Any, Any]
-) -> None:
+def _work(work: Callable[[int, Start], Any], index: int, core: int, barrier: Any, answer: Connection[Any, Any]) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     try:

@@ -56,9 +56,7 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join((str(HERE), str(HERE.parents[1])))}
 
 
-def run(
-    command: Sequence[str], *, folder: Path, watch: bool = False, extra: Mapping[str, str] | None = None
-) -> Ran:
+def run(command: Sequence[str], *, folder: Path, watch: bool = False, extra: Mapping[str, str] | None = None) -> Ran:
     """Run a command to its end.
 
     Args:
@@ -74,7 +72,12 @@ def run(
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         began = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=folder, env={**environment(), **(extra or {})}, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            command,
+            cwd=folder,
+            env={**environment(), **(extra or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
         )
         watching = Watch(process.pid) if watch else None
         try:

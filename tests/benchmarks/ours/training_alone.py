@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+import tomllib
 from functools import partial
 
 from assignment import Assignment, answer
 from at_once import Start, at_once
 
 from hpsearch import sampling
-from hpsearch.nn import TrainingData, train
+from hpsearch.nn import train
 from hpsearch.objectives.build import build
-from hpsearch.search.setup import network_objective, load_split
+from hpsearch.search.setup import load_split, network_objective
 from hpsearch.study_file import parse
 
 
@@ -24,14 +25,12 @@ def batch_size(trials: int, lanes: int, processes: int) -> int:
 
 def work(assignment: Assignment, index: int, start: Start) -> tuple[list[float], float, float]:
     """Train this process's share: validation accuracies, seconds in `nn.train`, seconds with making ready."""
-    import tomllib
-
     study = parse(tomllib.loads(assignment.workload.study_file()), source=assignment.workload.name)
     space, seed = study.parameters, assignment.seed
     objective = network_objective(study, load_split(study), seed=seed, space=space)
-    assert isinstance(objective.data, TrainingData)
     size = batch_size(assignment.workload.trials, objective.lanes(), assignment.cores)
     begins = range(index * size, assignment.workload.trials, assignment.cores * size)
+    structure = objective.largest()  # the only one: nothing structural is drawn
     accuracies: list[float] = []
     training = 0.0
     start()
@@ -39,7 +38,6 @@ def work(assignment: Assignment, index: int, start: Start) -> tuple[list[float],
     for begin in begins:
         numbers = list(range(begin, min(begin + size, assignment.workload.trials)))
         values = [{**objective.settings, **sampling.values(space, seed=seed, number=n)} for n in numbers]
-        structure = objective.largest()
         lanes = build(structure, values, numbers, seed=seed, dtype=objective.dtype)
         training -= time.perf_counter()
         histories = train(

@@ -22,13 +22,13 @@ Labels: TypeAlias = NDArray[np.integer[Any]]
 class DictNetwork:
     """Dense layers with ReLU between them and a softmax at the end; ``W1``, ``b1``, ``W2`` ... in a dict."""
 
-    def __init__(self, sizes: tuple[int, ...], weight_decay: float) -> None:
+    def __init__(self, sizes: tuple[int, ...], weight_decay: float, *, rng: np.random.Generator) -> None:
         self.depth = len(sizes) - 1
         self.weight_decay = weight_decay
         self.params: dict[str, Floats] = {}
         for i in range(1, self.depth + 1):
             scale = np.sqrt(2.0 / sizes[i - 1])
-            self.params[f"W{i}"] = scale * np.random.randn(sizes[i - 1], sizes[i])
+            self.params[f"W{i}"] = scale * rng.standard_normal((sizes[i - 1], sizes[i]))
             self.params[f"b{i}"] = np.zeros(sizes[i])
 
     def predict(self, x: Floats) -> list[Floats]:
@@ -66,15 +66,15 @@ class DictNetwork:
         return float(loss), grads
 
 
-def run_trial(workload: Workload, images: Images, lr: float, weight_decay: float) -> float:
+def run_trial(workload: Workload, images: Images, lr: float, weight_decay: float, *, rng: np.random.Generator) -> float:
     """Train one network with SGD; its validation accuracy after the last epoch."""
     x_train, x_validation = images.x_train.astype(float), images.x_validation.astype(float)
-    network = DictNetwork(workload.sizes, weight_decay)
+    network = DictNetwork(workload.sizes, weight_decay, rng=rng)
     losses, train_curve, validation_curve = [], [], []
     steps = -(-len(x_train) // workload.batch_size)
     for _ in range(workload.epochs):
         for _ in range(steps):
-            chosen = np.random.choice(len(x_train), workload.batch_size)
+            chosen = rng.choice(len(x_train), workload.batch_size)
             loss, grads = network.gradient(x_train[chosen], images.y_train[chosen])
             for name in network.params:
                 network.params[name] -= lr * grads[name]
@@ -87,11 +87,11 @@ def run_trial(workload: Workload, images: Images, lr: float, weight_decay: float
 def main() -> None:
     assignment = Assignment.given()
     workload, images = assignment.workload, assignment.images()
-    np.random.seed(assignment.seed)  # noqa: NPY002 - the book's way
+    rng = np.random.default_rng(assignment.seed)
     ends = np.log10([workload.lr, workload.weight_decay])
     began = time.perf_counter()
     accuracies = [
-        run_trial(workload, images, *(10.0 ** np.random.uniform(low, high) for low, high in ends))
+        run_trial(workload, images, *(10.0 ** rng.uniform(low, high) for low, high in ends), rng=rng)
         for _ in range(workload.trials)
     ]
     answer(accuracies, time.perf_counter() - began)

@@ -23,8 +23,9 @@ from typing import Any, TypeAlias
 import optuna
 import torch
 from assignment import Assignment, answer
-from peers import wal_storage
 from workloads import Workload
+
+from peers import wal_storage
 
 NAME = "search"
 Objective: TypeAlias = Callable[[optuna.Trial], float]
@@ -138,7 +139,11 @@ def main() -> None:
     seconds = time.perf_counter() - began
     trials = optuna.load_study(study_name=NAME, storage=f"sqlite:///{path}").get_trials(deepcopy=False)
     # Reading is the check's, not the search's.
-    answer([trial.value for trial in trials if trial.value is not None], seconds, not_counted=time.perf_counter() - began - seconds)
+    answer(
+        [trial.value for trial in trials if trial.value is not None],
+        seconds,
+        not_counted=time.perf_counter() - began - seconds,
+    )
 
 
 if __name__ == "__main__":
