@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+FEWEST = 20
+"""With fewer trials the draws decide who is best, and not the learning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Learned:
@@ -19,7 +22,7 @@ class Learned:
         best: The best validation accuracy.
         top: The median validation accuracy of the best twentieth (five of a hundred).
         noise: Two standard errors of our `top`, for the number of validation images.
-        alike: Whether best and top are ours within that noise; None for ourselves.
+        alike: Whether best and top are ours within that noise; None for ourselves, and of too few trials to tell.
     """
 
     workload: str
@@ -58,5 +61,6 @@ def compare(workload: str, images: int, accuracies: Mapping[str, Sequence[float]
         theirs = best_twentieth(found)
         # Accuracies are fractions of `images`: one at the very edge of the noise is within it.
         alike = max(abs(max(found) - best), abs(theirs - top)) <= allowed + 1e-9
-        rows.append(Learned(workload, who, len(found), max(found), theirs, allowed, None if who == ours else alike))
+        told = who != ours and len(found) >= FEWEST
+        rows.append(Learned(workload, who, len(found), max(found), theirs, allowed, alike if told else None))
     return rows
