@@ -13,14 +13,12 @@ import run
 from assignment import Assignment
 from figures import Figure, Spread, flop_share, for_all_trials, ratio, spread
 from interleaving import Sample, interleave, turn
-from ours.filling import outcomes
 from ours.training_alone import batch_size
 from parts.searches import PEERS
 from peers.book_loop import DictNetwork
 from table import figures_table, learning_table
 from workloads import BOOK, LARGE, SMALL, WORKLOADS, Workload
 
-from hpsearch.records import Trial
 from hpsearch.space import Float
 from hpsearch.study_file import StudyFile, differences, parse
 from hpsearch.study_lookup import shipped_text
@@ -37,10 +35,8 @@ def test_a_workload_s_study_file_says_the_same_as_its_numbers(workload: Workload
     assert (read.network.hidden, read.training.optimizer) == (workload.hidden, workload.optimizer)
     assert (read.training.batch_size, read.training.epochs) == (workload.batch_size, workload.epochs)
     assert read.trials.count == workload.trials
-    assert read.parameters == {
-        "lr": Float(*workload.lr, log=True),
-        "weight_decay": Float(*workload.weight_decay, log=True),
-    }
+    ranges = {"lr": workload.lr, "weight_decay": workload.weight_decay}
+    assert read.parameters == {name: Float(low, high, log=True) for name, (low, high) in ranges.items()}
 
 
 def test_the_book_s_workload_is_the_study_file_that_ships() -> None:
@@ -162,14 +158,6 @@ def test_the_book_s_loop_has_the_gradient_of_its_loss() -> None:
             losses.append(network.gradient(images, labels)[0])
         values[at] = kept
         assert grads[name][at] == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-5, abs=1e-8)
-
-
-def test_outcomes_made_up_for_the_store_are_scores_with_curves() -> None:
-    trials = [Trial(number + 1, number, {"lr": 10.0 ** -(2 + number), "weight_decay": 1e-6}) for number in range(4)]
-    found = outcomes(trials, 50, seed=0)
-    assert [outcome.number for outcome in found] == [0, 1, 2, 3]
-    assert all(len(outcome.intermediate) == 50 and outcome.score == outcome.intermediate[-1] for outcome in found)
-    assert found[0].score > found[3].score
 
 
 def test_what_is_asked_of_a_peer_is_asked_of_workloads_that_there_are() -> None:

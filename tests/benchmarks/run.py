@@ -79,34 +79,46 @@ def check_peers(parts: list[str]) -> None:
         sys.exit(f"the benchmark needs {', '.join(sorted(missing))}: pip install '.[benchmark]', or leave parts out")
 
 
-def results(found: list[Part], described: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+def results(
+    found: list[Part], broken: dict[str, str], described: dict[str, Any], options: argparse.Namespace
+) -> dict[str, Any]:
     """Everything as plain data."""
     return {
         "machine": described,
         "options": {"rounds": options.rounds, "quick": options.quick, "slow": options.slow},
         "parts": {part.name: asdict(part) for part in found},
+        "broken": broken,
     }
 
 
-def main() -> None:
+def main() -> int:
+    """Measure, print and write; 1 where a part could not be measured, whose reason is on standard error."""
     options = parse()
     check_peers(options.only)
     described = machine.describe() | {"load before": round(machine.load(), 2)}
     began = time.monotonic()
-    found = []
+    found: list[Part] = []
+    broken: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="hpsearch-benchmark-") as folder:
         for name in options.only:
             with tempfile.TemporaryDirectory(dir=folder) as own:
                 setting = Setting(Path(own), options.rounds, len(cores()), quick=options.quick, slow=options.slow)
-                found.append(PARTS[name](setting))
+                try:
+                    found.append(PARTS[name](setting))
+                except (RuntimeError, EOFError) as error:  # the other parts' minutes are not to be lost
+                    broken[name] = str(error) or type(error).__name__
+                    print(f"{name} could not be measured: {broken[name]}", file=sys.stderr, flush=True)
     described |= {"load after": round(machine.load(), 2), "minutes": round((time.monotonic() - began) / 60, 1)}
     print(figures_table(figure for part in found for figure in part.figures))
     if learned := [one for part in found for one in part.learned]:
         print(learning_table(learned))
     print(machine_table(described))
     if options.json is not None:
-        options.json.write_text(json.dumps(results(found, described, options), indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(
+            json.dumps(results(found, broken, described, options), indent=1) + "\n", encoding="utf-8"
+        )
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,17 +7,17 @@ import sys
 import time
 
 import pandas  # noqa: F401 - loaded before the clock starts, as is the store below
+from big_stage import fill, new_stage
 
 import hpsearch.store.bulk  # noqa: F401
 from hpsearch.store import open_store
-from ours.filling import fill, new_stage
 
 
 def write(path: str, trials: int, values: int, batch: int) -> float:
-    """Claim, record and count in batches of a runner's size; the schema and the stage are there before."""
+    """Claim and record in batches; the schema and the stage are there before, and outcomes are made up apart."""
     store = open_store(path, create=True, write=True)
-    stage = new_stage(store)
-    seconds = fill(store, stage, trials=trials, values=values, batch=batch)
+    stage = store.create_stage(new_stage())
+    seconds = sum(fill(store, stage, trials, values, curves=False, batch=batch).values())
     store.close()
     return seconds
 
@@ -30,8 +30,7 @@ def read(path: str) -> float:
     trials = store.trials(stage)
     curves = store.curves(stage, trials["number"].tolist())
     seconds = time.perf_counter() - began
-    assert len(trials)
-    assert not len(curves) % len(trials)
+    assert len(curves) > len(trials) > 0
     store.close()
     return seconds
 

@@ -1,35 +1,53 @@
-"""Successive halving, measured by ``tests/benchmarks/halving.py``.
-
-That module gives ``seconds(folder, number, *, quick) -> tuple[float, float]``: what a search takes that trains all
-trials to the end, and what it takes with halving, in the round of that number, each a whole command in seconds.
-"""
+"""Successive halving, as ``tests/benchmarks/halving.py`` measures it: how much sooner a stage comes to a good trial."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-from typing import Any
+from itertools import chain
 
-from figures import Figure, ratio, seconds
-from interleaving import Sample, interleave, seconds_of
+import cold
+from figures import Figure, ratio, seconds, spread
+from interleaving import Sample, details_of, interleave
 from setting import Part, Setting
+from workloads import BOOK
 
 ASKED = 3.0
-WHAT = "halving: whole command, against training every trial to the end"
+SEEDS = 3
+"""Searches a round, each of another seed: what a search finds early is luck."""
+WHAT = "halving: time to a trial within 0.02 of the full stage's best, against training every trial to the end"
 
 
 def measure(setting: Setting) -> Part:
     """Measure it, where it is there."""
     if importlib.util.find_spec("halving") is None:
         return Part("halving", [Figure(WHAT, None, asked=ASKED, note="tests/benchmarks/halving.py is not there yet")])
-    halving: Any = importlib.import_module("halving")
+    study = setting.folder / "book.toml"
+    study.write_text((BOOK.of(8) if setting.quick else BOOK).study_file())
+    each = 1 if setting.quick else SEEDS
 
-    def both(number: int) -> Sample:
-        every, halved = halving.seconds(setting.fresh_folder(), number, quick=setting.quick)
-        return Sample(halved, {"every": every})
+    def pairs(number: int) -> Sample:
+        seeds = ",".join(str(seed) for seed in range(number * each, (number + 1) * each))
+        ran = cold.run(cold.module("ours.halved", seeds, str(study)), folder=setting.folder)
+        return Sample(ran.seconds, {"pairs": ran.json()})
 
-    samples = interleave("halving", {"halving": both}, rounds=setting.rounds)
-    ours = seconds_of(samples["halving"])
-    theirs = [float(sample.details["every"]) for sample in samples["halving"]]
-    figure = Figure(WHAT, ratio(theirs, ours), asked=ASKED, ours=seconds(ours), theirs=seconds(theirs))
-    return Part("halving", [figure], samples)
+    samples = interleave("halving", {"halving": pairs}, rounds=setting.rounds)
+    found = list(chain.from_iterable(details_of(samples["halving"], "pairs")))
+    reached = [pair for pair in found if pair["pruned"] is not None]
+    stages = [[float(pair[name]) for pair in found] for name in ("full_stage", "pruned_stage")]
+    figures = [
+        Figure(
+            WHAT,
+            spread([pair["speedup"] for pair in found]),
+            asked=ASKED,
+            ours=seconds([pair["pruned"] for pair in reached]) if reached else "",
+            theirs=seconds([pair["full"] for pair in found]),
+            note=f"median of {len(found)} seeds; {len(reached)} of them came to it (0 where not)",
+        ),
+        Figure(
+            "halving: the stage, against training every trial to the end",
+            ratio(*stages),
+            ours=seconds(stages[1]),
+            theirs=seconds(stages[0]),
+        ),
+    ]
+    return Part("halving", figures, samples)

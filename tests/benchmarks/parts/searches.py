@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import cold
 import learning
 from assignment import Assignment, Images, save_images
 from figures import Figure, flop_share, for_all_trials, ratio, seconds, spread
-from interleaving import Sample, details_of, interleave, seconds_of
+from interleaving import Measure, Sample, details_of, interleave, seconds_of
 from setting import Part, Setting
 from sgemm import rate
 from workloads import Workload
@@ -76,7 +75,7 @@ def measure(workload: Workload, setting: Setting) -> Part:
     """Measure a workload; for the book's also one process against all, the memory and the share of the FLOP limit."""
     search = Search(workload.of(4) if setting.quick else workload, setting)
     peers = {peer.name: peer for peer in PEERS if workload.name in peer.asked}
-    contenders: dict[str, Callable[[int], Sample]] = {OURS: search.ours}
+    contenders: dict[str, Measure] = {OURS: search.ours}
     contenders |= {name: partial(search.theirs, peer) for name, peer in peers.items()}
     contenders |= {ALONE: search.alone, SGEMM: search.sgemm}
     book = workload.name == "book"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from statistics import median
 
 import cold
 from figures import Figure, ratio, seconds, spread
-from interleaving import Sample, details_of, interleave, seconds_of
+from interleaving import Measure, Sample, details_of, interleave, seconds_of
 from setting import Part, Setting
 from workloads import BOOK
 
@@ -28,7 +27,7 @@ def measure(setting: Setting) -> Part:
         took = [cold.run(command, folder=setting.folder).seconds for _ in range(repeats)]
         return Sample(median(took), {"all": took})
 
-    contenders: dict[str, Callable[[int], Sample]] = {
+    contenders: dict[str, Measure] = {
         HELP: partial(often, (*cold.HPSEARCH, "--help")),
         NUMPY: partial(often, (*cold.PYTHON, "-c", "import numpy")),
         FIRST: lambda _: _first_step(setting),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import cold
 from big_stage import make_stage
 from figures import Figure, ratio, seconds, spread
-from interleaving import Sample, interleave, seconds_of
+from interleaving import Measure, Sample, interleave, seconds_of
 from setting import Part, Setting
 from workloads import BOOK, SMALL
+
+from hpsearch.store import open_store
 
 VALUES = 50
 ASKED_WRITING, ASKED_RUSTUNA_WRITING, ASKED_RUSTUNA_READING = 100.0, 20.0, 0.5
@@ -41,11 +42,11 @@ def _printed(setting: Setting, module: str, *words: str) -> Sample:
 def _writing(setting: Setting) -> Part:
     many, some = (20, 10) if setting.quick else (1000, 100)
 
-    def write(module: str, *numbers: int) -> Callable[[int], Sample]:
+    def write(module: str, *numbers: int) -> Measure:
         return lambda _: _printed(setting, module, "write", str(setting.fresh_folder() / "x.db"), *map(str, numbers))
 
     # As a runner meets them: so many trials to a batch as train together, and all at once.
-    contenders = {
+    contenders: dict[str, Measure] = {
         "Optuna": write("peers.optuna_store", some, VALUES),
         "ours, by lanes": write("ours.bulk_store", some, VALUES, BOOK.lanes),
         "ours, in one batch": write("ours.bulk_store", some, VALUES, some),
@@ -81,40 +82,54 @@ def _reading(setting: Setting) -> Part:
     for trials in (100, 1000) if setting.quick else (1000, 10_000, 100_000):
         path = setting.fresh_folder() / "big.db"
         make_stage(path, trials, VALUES)
-        found = interleave(f"store, {trials:,} trials", _readers(setting, path, trials), rounds=setting.rounds)
+        compared = trials == (1000 if setting.quick else OPTUNA_READS)
+        readers: dict[str, Measure] = {
+            name: partial(_command, setting, path, words) for name, words in COMMANDS.items()
+        }
+        if compared or (setting.slow and trials > OPTUNA_READS):
+            readers["Optuna"] = partial(_optuna, setting, path)
+        found = interleave(f"store, {trials:,} trials", readers, rounds=setting.rounds)
         figures += _commands(found, trials)
-        if "rustuna" in found:
-            theirs, ours = seconds_of(found["rustuna"]), seconds_of(found["ours"])
-            figures.append(
-                Figure(
-                    f"store: all of {trials:,} trials x {VALUES} read, against rustuna's study.trials",
-                    ratio(theirs, ours),
-                    asked=ASKED_RUSTUNA_READING,
-                    ours=seconds(ours),
-                    theirs=seconds(theirs),
-                    note="ours: every trial and every value as DataFrames; starting excluded on both sides",
-                )
-            )
         samples |= {f"{trials} trials: {name}": one for name, one in found.items()}
         path.unlink()
+        if compared:
+            every = _read_all(setting, trials)
+            figures += every.figures
+            samples |= every.samples
     return Part("reading", figures, samples)
 
 
-def _readers(setting: Setting, path: Path, trials: int) -> dict[str, Callable[[int], Sample]]:
-    def command(words: tuple[str, ...], _: int) -> Sample:
-        return Sample(cold.run((*cold.HPSEARCH, *words, "--storage", str(path)), folder=setting.folder).seconds)
+def _command(setting: Setting, path: Path, words: tuple[str, ...], _: int) -> Sample:
+    return Sample(cold.run((*cold.HPSEARCH, *words, "--storage", str(path)), folder=setting.folder).seconds)
 
-    def optuna(_: int) -> Sample:
-        ran = cold.run(cold.module("peers.optuna_store", "read", str(path)), folder=setting.folder)
-        return Sample(ran.seconds, ran.json())
 
-    readers: dict[str, Callable[[int], Sample]] = {name: partial(command, words) for name, words in COMMANDS.items()}
-    if trials == OPTUNA_READS or (setting.quick and trials == 1000) or (setting.slow and trials > OPTUNA_READS):
-        readers["Optuna"] = optuna
-    if trials == OPTUNA_READS or (setting.quick and trials == 1000):
-        readers["rustuna"] = lambda _: _printed(setting, "peers.rustuna_store", "read", str(path), "book/stage-01")
-        readers["ours"] = lambda _: _printed(setting, "ours.bulk_store", "read", str(path))
-    return readers
+def _optuna(setting: Setting, path: Path, _: int) -> Sample:
+    ran = cold.run(cold.module("peers.optuna_store", "read", str(path)), folder=setting.folder)
+    return Sample(ran.seconds, ran.json())
+
+
+def _read_all(setting: Setting, trials: int) -> Part:
+    """Trials and values alone: without the attributes that rustuna would read and we would not."""
+    path = setting.fresh_folder() / "plain.db"
+    make_stage(path, trials, VALUES, curves=False)
+    store = open_store(str(path))
+    name = store.stages()[0].name
+    store.close()
+    readers: dict[str, Measure] = {
+        "rustuna": lambda _: _printed(setting, "peers.rustuna_store", "read", str(path), name),
+        "ours": lambda _: _printed(setting, "ours.bulk_store", "read", str(path)),
+    }
+    found = interleave(f"store, all of {trials:,} trials", readers, rounds=setting.rounds)
+    theirs, ours = seconds_of(found["rustuna"]), seconds_of(found["ours"])
+    figure = Figure(
+        f"store: all of {trials:,} trials x {VALUES} read, against rustuna's study.trials",
+        ratio(theirs, ours),
+        asked=ASKED_RUSTUNA_READING,
+        ours=seconds(ours),
+        theirs=seconds(theirs),
+        note="ours: every trial and every value as DataFrames; starting excluded on both sides",
+    )
+    return Part("reading all", [figure], {f"read: {name}": some for name, some in found.items()})
 
 
 def _commands(found: dict[str, list[Sample]], trials: int) -> list[Figure]:
