@@ -6,7 +6,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpsearch.nn import CURVE_NAMES, Epoch, History, TrainingData, flops_per_trial, lanes_for, record, train_epochs
+from hpsearch.nn import (
+    CURVE_NAMES,
+    Epoch,
+    History,
+    Inputs,
+    TrainingData,
+    flops_per_trial,
+    lanes_for,
+    record,
+    train_epochs,
+)
 from hpsearch.objectives.build import build, check_names
 from hpsearch.objectives.structure import Structure, largest_values, structure_of, structures
 from hpsearch.records import (
@@ -57,6 +67,7 @@ class NetworkObjective:
         settings: Values of the hyperparameters that are not drawn: those of ``[network]`` and ``[training]``.
         space: The ranges of those that are.
         score: How a learning curve becomes a score.
+        inputs: Which inputs the data have, where some were left out (`hpsearch.nn.live_inputs`).
         dtype: ``float32``, or ``float64`` for tests.
 
     Raises:
@@ -69,6 +80,7 @@ class NetworkObjective:
     settings: Mapping[str, Any]
     space: Space
     score: Score = field(default_factory=Score)
+    inputs: Inputs | None = None
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -76,7 +88,8 @@ class NetworkObjective:
 
     def structure(self, params: Mapping[str, Any]) -> Structure:
         """The structure of a trial with these drawn values."""
-        return structure_of({**self.settings, **params}, inputs=self.data.images.shape[1], classes=self.classes)
+        inputs = self.data.images.shape[1] if self.inputs is None else self.inputs.total
+        return structure_of({**self.settings, **params}, inputs=inputs, classes=self.classes)
 
     def largest(self) -> Structure:
         """The structure of the space with the most parameters."""
@@ -117,7 +130,7 @@ class NetworkObjective:
         structure = self.structure(trials[0].params)
         values = [{**self.settings, **trial.params} for trial in trials]
         numbers = [trial.number for trial in trials]
-        lanes = build(structure, values, numbers, seed=self.seed, dtype=self.dtype)
+        lanes = build(structure, values, numbers, seed=self.seed, inputs=self.inputs, dtype=self.dtype)
         histories = [History() for _ in trials]
         for epoch in train_epochs(
             lanes.network,

@@ -62,12 +62,15 @@ def test_seed_and_number_make_the_trial() -> None:
     assert one[4] != other_seed[4] != other_number[4] != one[4]
 
 
-def test_weights_and_order_of_samples_come_from_seed_and_number() -> None:
+def test_weights_come_from_seed_and_number_and_the_order_of_samples_from_the_seed() -> None:
     objective = tiny.objective(seed=5)
+    assert objective.inputs is not None
+    live = len(objective.inputs.kept)
     outcomes, _ = tiny.evaluated(objective, trials(*RATES, first=3))
     for number, rate in enumerate(RATES, start=3):
-        network = Network((784, 8, 10), rngs=[lane_rng(5, number, Purpose.WEIGHTS)])
-        order = [lane_rng(5, number, Purpose.ORDER)]
+        weights = [lane_rng(5, number, Purpose.WEIGHTS)]
+        network = Network((live, 8, 10), rngs=weights, inputs=objective.inputs)
+        order = [lane_rng(5, 0, Purpose.ORDER)]
         epochs = list(train_epochs(network, SGD([rate], [1e-6]), objective.data, batch_size=20, epochs=3, rngs=order))
         assert outcomes[number].intermediate == tuple(epoch.validation_accuracy[0] for epoch in epochs)
         assert outcomes[number].attributes[CURVES]["train_loss"] == [epoch.train_loss[0] for epoch in epochs]
@@ -199,9 +202,12 @@ def test_test_images_never_reach_a_worker() -> None:
     assert section.name is not None
     sizes = {"train": section.train, "validation": section.validation, "test": section.test}
     images, _ = data.test_part(data.load(section.name), **sizes, seed=section.seed)  # type: ignore[arg-type]
-    sent = pickle.dumps(tiny.objective())
+    objective = tiny.objective()
+    assert objective.inputs is not None
+    kept = objective.inputs.kept
+    sent = pickle.dumps(objective)
     split = tiny.split()
-    assert split.x_train[0].tobytes() in sent
-    assert split.x_validation[-1].tobytes() in sent
+    assert split.x_train[0, kept].tobytes() in sent
+    assert split.x_validation[-1, kept].tobytes() in sent
     assert len(images) == 10
-    assert not any(image.tobytes() in sent for image in images)
+    assert not any(image.tobytes() in sent or image[kept].tobytes() in sent for image in images)
