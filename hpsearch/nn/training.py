@@ -144,7 +144,7 @@ def _train(
     lanes: _Lanes,
     evaluate_train: bool,
 ) -> Iterator[Epoch]:
-    passes = _Passes(network, optimizer, data, batch_size, epochs)
+    passes = _Passes(network, optimizer, data, batch_size, epochs, lanes.rngs)
     training = Evaluation(network, data.images, data.labels) if evaluate_train else None
     validation = Evaluation(network, data.validation_images, data.validation_labels)
     alive = np.arange(network.lanes)
@@ -190,32 +190,43 @@ class _Passes:
     """An epoch's passes over the training set, with the buffers for them."""
 
     def __init__(
-        self, network: Network, optimizer: Optimizer, data: TrainingData, batch_size: int, epochs: int
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        data: TrainingData,
+        batch_size: int,
+        epochs: int,
+        rngs: Sequence[np.random.Generator],
     ) -> None:
         self._network, self._optimizer = network, optimizer
         self._batch_size, self._epochs = batch_size, epochs
         samples, inputs = data.images.shape
         self._images = np.ascontiguousarray(data.images, network.dtype)
         self._labels = data.labels.astype(np.intp)
-        self._order: Indices = lane_array(network.lanes, (samples,), np.dtype(np.intp))
-        self._batch: Floats = lane_array(network.lanes, (batch_size, inputs), network.dtype)
+        # Lanes with one generator between them see the same mini-batches, which are then gathered once for all.
+        self._shared = all(rng is rngs[0] for rng in rngs)
+        orders = 1 if self._shared else network.lanes
+        self._order: Indices = lane_array(orders, (samples,), np.dtype(np.intp))
+        self._batch: Floats = lane_array(orders, (batch_size, inputs), network.dtype)
         self.scores = Scores(network.lanes, batch_size, samples, network)
 
     def run(self, alive: _Lanes, epoch: int) -> None:
         network, optimizer, scores = self._network, self._optimizer, self.scores
         lanes, samples = len(alive.rngs), len(self._labels)
+        orders = 1 if self._shared else lanes
         steps = -(-samples // self._batch_size)
-        for lane, rng in enumerate(alive.rngs):
+        for lane, rng in enumerate(alive.rngs[:orders]):
             self._order[lane] = rng.permutation(samples)
         for step, start in enumerate(range(0, samples, self._batch_size), start=(epoch - 1) * steps):
             if alive.schedules is not None:
                 optimizer.scale_lr([s.factor(step, steps=steps, epochs=self._epochs) for s in alive.schedules])
-            order = self._order[:lanes, start : start + self._batch_size]  # (K, B)
-            batch = self._batch[:lanes, : order.shape[1]]  # (K, B, D)
-            for lane in range(lanes):
+            order = self._order[:orders, start : start + self._batch_size]  # (K, B) or (1, B)
+            batch = self._batch[:orders, : order.shape[1]]  # (K, B, D) or (1, B, D)
+            for lane in range(orders):
                 # mode="clip" as "raise" would go through a buffer; the indices are a permutation.
                 np.take(self._images, order[lane], axis=0, out=batch[lane], mode="clip")
             scores.score(network.forward(batch), self._labels[order], start)
             network.backward(scores.loss.backward(optimizer.gradient_scale))
-            for lane in range(lanes):
+            # Backwards, as the forward pass comes next: the lane that is in cache then is the one that it begins with.
+            for lane in reversed(range(lanes)):
                 optimizer.update(lane, network.values[lane], network.gradient(lane), weights=network.weights)
