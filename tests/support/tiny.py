@@ -24,6 +24,7 @@ PLAIN: Mapping[str, Mapping[str, Any]] = {
     },
     "trials": {"count": 6},
     "objective": {},
+    "pruning": {},
 }
 
 
