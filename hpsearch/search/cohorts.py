@@ -56,6 +56,8 @@ class Cohorts:
     def __init__(self, store: Store, stage: Stage, plan: Plan | None, owner: Owner) -> None:
         self._store, self._stage, self._plan, self._owner = store, stage, plan, owner
         self._rungs: dict[tuple[int, int], _Rung] = {}
+        self._known: dict[int, tuple[float, ...]] = {}  # the curve of each unfinished trial as far as its last rung
+        self._unwritten: set[int] = set()  # those of them that other runners do not know yet
         self._heading: dict[int, int] = {}  # the rung that each trial under way is trained up to, by number
         self._median: Median | None = None
         self._told = 0  # the trials below this number are finished, and the median rule knows of them
@@ -69,6 +71,11 @@ class Cohorts:
     def crowded(self) -> bool:
         """Whether so many wait that no new ones should begin: each keeps its state in memory meanwhile."""
         return self._plan is not None and self.waiting >= 2 * self._plan.cohort
+
+    @property
+    def first_legs(self) -> int:
+        """How many trials are trained to their first rung in the time of one that is trained to the end."""
+        return 1 if self._plan is None else self._plan.epochs // self._plan.rungs[0]
 
     def by_first_rung(self, trials: Iterable[Trial]) -> dict[int | None, list[Trial]]:
         """Trials that begin, by the first rung of each; None: it runs to the end."""
@@ -87,14 +94,14 @@ class Cohorts:
     def forget(self, number: int) -> None:
         """Note that a trial is finished."""
         self._heading.pop(number, None)
+        self._known.pop(number, None)
 
-    def arrive(self, trials: Sequence[Trial], paused: Sequence[Paused], ids: Mapping[int, int]) -> None:
-        """Take trials that have come to a rung, and write their values there.
+    def arrive(self, trials: Sequence[Trial], paused: Sequence[Paused]) -> None:
+        """Take trials that have come to a rung; `write` is to follow.
 
         Args:
             trials: The batch that they were in.
             paused: Where those stand that were not finished before.
-            ids: Trial ids by number.
         """
         of_number = {trial.number: trial for trial in trials}
         for one in paused:
@@ -103,12 +110,24 @@ class Cohorts:
             members = self._plan.cohort_of(one.number)
             rung = self._rungs.setdefault((members.start, one.epoch), _Rung(members, one.epoch))
             rung.waiting[one.number] = of_number[one.number], one
-        self._report(paused, ids)
+            self._known[one.number] = one.intermediate
+            self._unwritten.add(one.number)
 
-    def _report(self, paused: Iterable[Paused], ids: Mapping[int, int]) -> None:
-        reports = [Report(one.number, one.epoch, one.intermediate[-1]) for one in paused]
+    def write(self, ids: Mapping[int, int]) -> None:
+        """Write the values of those that have arrived, for other runners to decide by; ``ids`` by number."""
+        rungs = () if self._plan is None else self._plan.rungs
+        curves = {number: self._known[number] for number in sorted(self._unwritten & self._known.keys())}
+        # At all rungs so far: a runner that slept past its lease may have lost its trials and got them again, without
+        # their points.
+        reports = [
+            Report(number, rung, curve[rung - 1])
+            for number, curve in curves.items()
+            for rung in rungs
+            if rung <= len(curve)
+        ]
         if reports:
             self._store.report(self._stage, reports, ids, owner=self._owner)
+        self._unwritten = set()
 
     def decide(self, ids: Mapping[int, int], *, until: int) -> list[Decided]:
         """Decide every rung that can be decided by now.
@@ -134,16 +153,11 @@ class Cohorts:
         rung = self._rungs[key]
         if plan.rule == "median" and not self._tell(plan, rung.members.start):
             return None
-        standings = self._store.standings(self._stage, rung.members, rung.epoch)
-        if counts.rows < until and not (standings and standings[-1].number == rung.members[-1]):
-            return None  # the cohort has members that nobody has begun yet
-        self._report_again(rung, standings, ids)
-        own = {number: one.intermediate[-1] for number, (_, one) in rung.waiting.items()}
-        values = {one.number: one.value for one in standings if one.value is not None} | own
-        if any(not one.finished and one.number not in values and _ours(one) for one in standings):
+        survivors = self._halve(plan, rung, counts, ids, until) if plan.rule == "halving" else self._better(rung)
+        if survivors is None:
             return None
         del self._rungs[key]
-        survivors = self._survivors(plan, rung, values)
+        own = {number: one.intermediate[-1] for number, (_, one) in rung.waiting.items()}
         sign = -1.0 if self._stage.direction == "maximize" else 1.0
         order = sorted(own, key=lambda number: (sign * own[number], number))
         return Decided(
@@ -152,14 +166,26 @@ class Cohorts:
             beaten=tuple(rung.waiting[number][1].pruned() for number in sorted(own) if number not in survivors),
         )
 
-    def _report_again(self, rung: _Rung, standings: Sequence[Standing], ids: Mapping[int, int]) -> None:
-        # A runner that slept past its lease may have lost its trials and got them again, without their points.
-        lost = [one.number for one in standings if one.value is None and one.number in rung.waiting]
-        self._report((rung.waiting[number][1] for number in lost), ids)
+    def _halve(self, plan: Plan, rung: _Rung, counts: Counts, ids: Mapping[int, int], until: int) -> set[int] | None:
+        """The survivors among a whole cohort; None while the value of one that comes to this rung is not known."""
+        standings = self._store.standings(self._stage, rung.members, rung.epoch)
+        if counts.rows < until and not (standings and standings[-1].number == rung.members[-1]):
+            return None  # the cohort has members that nobody has begun yet
+        own = {
+            number: curve[rung.epoch - 1]
+            for number, curve in self._known.items()
+            if number in rung.members and len(curve) >= rung.epoch
+        }
+        if lost := {one.number for one in standings if one.value is None} & own.keys() - self._unwritten:
+            self._unwritten |= lost
+            self.write(ids)
+        values = {one.number: one.value for one in standings if one.value is not None} | own
+        if any(not one.finished and one.number not in values and _ours(one) for one in standings):
+            return None
+        return halving_survivors(values, plan.factor, self._stage.direction)
 
-    def _survivors(self, plan: Plan, rung: _Rung, values: Mapping[int, float]) -> set[int]:
-        if plan.rule == "halving":
-            return halving_survivors(values, plan.factor, self._stage.direction)
+    def _better(self, rung: _Rung) -> set[int]:
+        """The survivors of this runner's trials by the median of earlier cohorts, whoever else is in theirs."""
         assert self._median is not None
         return {number for number, (_, one) in rung.waiting.items() if not self._median.stops(one.intermediate)}
 

@@ -182,6 +182,7 @@ class Runner:
                 finished = self._set_paused_aside(batch, outcomes)
                 # The next batch first: recording costs milliseconds in which a worker would idle.
                 self._refill()
+                self._cohorts.write(self._ids)
                 if finished:
                     self._record(finished)
             case Lost(batch, reason):
@@ -195,16 +196,19 @@ class Runner:
 
     def _set_paused_aside(self, batch: Batch, outcomes: tuple[Outcome | Paused, ...]) -> tuple[Outcome, ...]:
         """Have the paused ones wait for what is decided at their rung; returns the others, which are finished."""
-        self._cohorts.arrive(batch.trials, [one for one in outcomes if isinstance(one, Paused)], self._ids)
+        self._cohorts.arrive(batch.trials, [one for one in outcomes if isinstance(one, Paused)])
         return tuple(outcome for outcome in outcomes if not isinstance(outcome, Paused))
 
     def _decide(self) -> bool:
-        """Put the survivors of rungs together again into full batches; the others are recorded in a moment."""
+        """Put survivors of rungs together again into full batches; the others are recorded in a moment."""
         for decided in self._cohorts.decide(self._ids, until=self._until):
             self._beaten += decided.beaten
             if trials := [trial for trial, _ in decided.survivors]:
                 paused = {one.number: one for _, one in decided.survivors}
-                self._add_batches(trials, self._batch_size(len(trials)), until=decided.until, paused=paused)
+                # On the way to the end in smaller batches: the best ones come first, and back sooner.
+                size = self._batch_size(len(trials))
+                last_leg = decided.until is None and self._lanes is None
+                self._add_batches(trials, math.ceil(size / 2) if last_leg else size, until=decided.until, paused=paused)
         return bool(self._ready)
 
     def _record_beaten(self) -> None:
@@ -220,7 +224,7 @@ class Runner:
         claimed = self._store.claim(
             self._stage,
             until=self._until,
-            most=size * self._executor.free * self._objective.structures(),
+            most=size * self._executor.free * self._objective.structures() * self._cohorts.first_legs,
             owner=self._owner,
         )
         self._counts = claimed.counts

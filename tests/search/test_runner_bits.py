@@ -60,6 +60,7 @@ def run(
     lanes: int | None,
     interrupted: bool = False,
     plan: Plan | None = None,
+    until: int = UNTIL,
 ) -> dict[str, list[Any]]:
     store = open_store(str(folder / f"{len(list(folder.iterdir()))}.db"), create=True, write=True)
     stage = begin(store)
@@ -72,7 +73,7 @@ def run(
         used = executor()
         try:
             summary = Runner(
-                store, stage, objective, used, until=UNTIL, lanes=lanes, stopping=stopping, plan=plan
+                store, stage, objective, used, until=until, lanes=lanes, stopping=stopping, plan=plan
             ).run()
         finally:
             used.close(kill=True)
@@ -93,17 +94,18 @@ def test_executors_lanes_and_a_resume_make_no_difference(tmp_path: Path) -> None
     assert run(tmp_path, lambda: PoolExecutor(2), lanes=None) == expected
 
 
-@pytest.mark.parametrize(
-    "plan", [Plan("halving", 2, (1,), UNTIL, 5, 3), Plan("median", 2, (1, 2), 6, 1, 3)], ids=lambda plan: plan.rule
-)
+@pytest.mark.parametrize("plan", [Plan("halving", 2, (1,), 16, 5, 3), Plan("median", 2, (1,), 8, 2, 3)])
 def test_nor_do_they_where_trials_stop_early(tmp_path: Path, plan: Plan) -> None:
-    expected = run(tmp_path, InlineExecutor, lanes=1, plan=plan)
-    assert {state for _, state in expected["trials"]} > {"PRUNED"}
-    assert run(tmp_path, InlineExecutor, lanes=10, plan=plan) == expected
-    assert run(tmp_path, InlineExecutor, lanes=2, interrupted=True, plan=plan) == expected
-    assert run(tmp_path, lambda: PoolExecutor(2), lanes=3, plan=plan) == expected
+    def pruned(executor: Callable[[], Executor], lanes: int, **options: Any) -> dict[str, list[Any]]:
+        return run(tmp_path, executor, lanes=lanes, until=24, plan=plan, **options)
+
+    expected = pruned(InlineExecutor, 1)
+    assert {state for _, state in expected["trials"]} == {"COMPLETE", "FAIL", "PRUNED"}
+    assert pruned(InlineExecutor, 10) == expected
+    assert pruned(InlineExecutor, 2, interrupted=True) == expected
+    assert pruned(lambda: PoolExecutor(2), 3) == expected
     # Whoever ran to the end did so as if nobody had been stopped.
-    whole = run(tmp_path, InlineExecutor, lanes=3)
+    whole = run(tmp_path, InlineExecutor, lanes=3, until=24)
     ends = {number for number, state in expected["trials"] if state != "PRUNED"}
     for table, rows in expected.items():
         kept = [row for row in rows if row[0] in ends]
