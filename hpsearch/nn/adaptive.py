@@ -10,7 +10,7 @@ import numpy as np
 from hpsearch.nn.optimizers import SGD, LaneOptimizer, Momentum, Nesterov
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -136,6 +136,15 @@ class Adam(LaneOptimizer):
             _descend(values, m, scratch, v, rate, eps / spread)
 
         return step
+
+    def lane_state(self, lane: int) -> tuple[list[Floats], int]:
+        """Both moments of one lane, and how many steps made them."""
+        return super().lane_state(lane)[0], int(self._steps[lane])
+
+    def resume(self, lane: int, slots: Sequence[Floats], steps: int) -> None:
+        """Go on in one lane from what `lane_state` gave."""
+        super().resume(lane, slots, steps)
+        self._steps[lane] = steps
 
     def keep(self, lanes: Indices) -> None:
         """Go on with these lanes alone, given in ascending order."""

@@ -175,6 +175,15 @@ class Network:
         """K."""
         return len(self._lanes)
 
+    def lane_vector(self, lane: int) -> Floats:
+        """All arrays of one lane as a view, (size,): parameters, then running statistics. May be written to."""
+        vector: Floats = self._lanes[lane]
+        return vector
+
+    def dropout_rngs(self) -> list[np.random.Generator]:
+        """The K generators of dropout masks, which all dropout layers share; none without dropout."""
+        return next((layer.rngs for layer in self.layers if isinstance(layer, Dropout)), [])
+
     def forward(self, x: Floats) -> Floats:
         """Logits of a training pass, (K, B, C), in a buffer that the next pass writes over.
 

@@ -86,12 +86,16 @@ def train_epochs(
     rngs: Sequence[np.random.Generator],
     schedules: Sequence[Schedule] | None = None,
     evaluate_train: bool = False,
+    start: int = 1,
+    stop: int | None = None,
 ) -> Iterator[Epoch]:
     """Train all lanes, and report after every epoch.
 
     A lane whose loss is not finite ends with that epoch: network and optimizer go on with the others alone,
     whose results it does not touch. Nothing that is reported of a lane depends on its neighbours. Iteration
-    stops after ``epochs`` epochs or when no lane is left (the network then keeps the last ones' remains).
+    stops after ``epochs`` epochs or when no lane is left (the network then keeps the last ones' remains). A part of
+    the epochs is trained with ``start`` and ``stop``; what goes on from one part to the next, `hpsearch.nn.snapshots`
+    knows.
 
     Args:
         network: K lanes; trained in place.
@@ -103,6 +107,8 @@ def train_epochs(
         schedules: K learning-rate schedules, or None where no lane's rate changes.
         evaluate_train: Score the whole training set after each epoch, as the validation set is scored; otherwise
             training loss and accuracy are those of the mini-batches' own passes, which cost nothing.
+        start: The first epoch to train; those before it are behind the lanes.
+        stop: The last epoch to train; None for ``epochs``, which schedules go by in any case.
 
     Raises:
         BadInput: Lanes that do not match, sizes below 1 or data of other sizes than the network's.
@@ -115,10 +121,14 @@ def train_epochs(
         )
     if batch_size < 1 or epochs < 1:
         raise BadInput(f"batch_size = {batch_size}, epochs = {epochs}; both must be at least 1")
+    stop = epochs if stop is None else stop
+    if not 1 <= start <= stop <= epochs:
+        raise BadInput(f"epochs {start} to {stop} of {epochs}; give a part of them")
     check_fit(network, data.images, data.labels)
     check_fit(network, data.validation_images, data.validation_labels)
     lanes = _Lanes(list(rngs), None if schedules is None else list(schedules))
-    return _train(network, optimizer, data, min(batch_size, len(data.images)), epochs, lanes, evaluate_train)
+    passes = _Passes(network, optimizer, data, min(batch_size, len(data.images)), epochs, lanes.rngs)
+    return _train(network, optimizer, data, passes, range(start, stop + 1), lanes, evaluate_train)
 
 
 class _Lanes:
@@ -139,16 +149,15 @@ def _train(
     network: Network,
     optimizer: Optimizer,
     data: TrainingData,
-    batch_size: int,
-    epochs: int,
+    passes: _Passes,
+    epochs: range,
     lanes: _Lanes,
     evaluate_train: bool,
 ) -> Iterator[Epoch]:
-    passes = _Passes(network, optimizer, data, batch_size, epochs, lanes.rngs)
     training = Evaluation(network, data.images, data.labels) if evaluate_train else None
     validation = Evaluation(network, data.validation_images, data.validation_labels)
     alive = np.arange(network.lanes)
-    for epoch in range(1, epochs + 1):
+    for epoch in epochs:
         # Never around the yield: the caller's own error state is not ours to change.
         with np.errstate(all="ignore"):
             passes.run(lanes, epoch)

@@ -16,7 +16,7 @@ from hpsearch import data
 from hpsearch.errors import BadInput
 from hpsearch.nn import SGD, Network, Purpose, lane_rng, train_epochs
 from hpsearch.objectives import NetworkObjective
-from hpsearch.records import CURVES, SECONDS, VALIDATION_LOSS, Completed, Failed, Trial
+from hpsearch.records import CURVES, SECONDS, VALIDATION_LOSS, Completed, Failed, Paused, Pruned, Report, Trial
 
 RATES = (0.001, 0.03, 0.3, 1.0, 0.1)
 SPACE = tiny.PLAIN["space"]
@@ -211,3 +211,48 @@ def test_test_images_never_reach_a_worker() -> None:
     assert split.x_validation[-1, kept].tobytes() in sent
     assert len(images) == 10
     assert not any(image.tobytes() in sent or image[kept].tobytes() in sent for image in images)
+
+
+@pytest.mark.parametrize("at", ["last", "best"])
+@pytest.mark.parametrize("metric", ["validation_accuracy", "validation_loss"])
+def test_trials_that_pause_come_to_what_they_come_to_without(metric: str, at: str) -> None:
+    sections: dict[str, Any] = {
+        "training": {"epochs": 6, "optimizer": "adam", "lr_schedule": "cosine"},
+        "network": {"dropout": 0.2, "batch_norm": True},
+        "objective": {"metric": metric, "at": at},
+    }
+    objective = tiny.objective(seed=5, **sections)
+    some = trials(0.001, 0.03, 1e30, 0.3)
+    whole = lasting(objective, some)
+    points: list[Report] = []
+    paused: dict[int, Paused] = {}
+    ended: dict[int, Any] = {}
+    for until, batches in ((2, [some[:3], some[3:]]), (3, [some[::-1]]), (None, [some[1:2], some[::3]])):
+        for batch in batches:
+            batch = [trial for trial in batch if trial.number not in ended]
+            given = [paused[trial.number] for trial in batch if trial.number in paused]
+            for items in objective.evaluate(batch, until=until, paused=pickle.loads(pickle.dumps(given))):
+                for item in items:
+                    if isinstance(item, Report):
+                        points.append(item)
+                    elif isinstance(item, Paused):
+                        assert item.epoch == len(item.intermediate) == until
+                        assert item.attributes[VALIDATION_LOSS] == whole_loss(item, metric)
+                        paused[item.number] = item
+                    else:
+                        ended[item.number] = item
+    assert {number: tiny.lasting(outcome) for number, outcome in ended.items()} == whole
+    assert isinstance(ended[2], Failed)
+    assert sorted((p.number, p.step) for p in points if p.number != 2) == [
+        (n, s) for n in (0, 1, 3) for s in range(1, 7)
+    ]
+    assert all(ended[number].attributes[SECONDS] >= paused[number].attributes[SECONDS] > 0 for number in paused)
+    pruned = paused[0].pruned()
+    assert pruned == Pruned(0, 3, paused[0].intermediate, paused[0].attributes)
+    assert pruned.intermediate == ended[0].intermediate[:3]
+
+
+def whole_loss(paused: Paused, metric: str) -> float:
+    """The validation loss at the epoch of a pause, whatever epoch a finished trial would be scored at."""
+    loss = paused.intermediate if metric == "validation_loss" else paused.attributes[CURVES]["validation_loss"]
+    return float(loss[-1])
