@@ -145,4 +145,70 @@ class Failed:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-Outcome: TypeAlias = Completed | Failed
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A trial that was stopped early, because others were better by then.
+
+    Args:
+        number: The trial's number.
+        epoch: The last one that it was trained for.
+        intermediate: The score after each epoch, from epoch 1 to that one. The last stands for the trial's score.
+        attributes: What else is worth keeping, as JSON-able data.
+    """
+
+    number: int
+    epoch: int
+    intermediate: tuple[float, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+Outcome: TypeAlias = Completed | Failed | Pruned
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A trial that was trained as far as asked, and may go on or be stopped there.
+
+    Args:
+        number: The trial's number.
+        intermediate: The score after each epoch so far, from epoch 1; at least one.
+        attributes: What is worth keeping if it is stopped here, as JSON-able data.
+        state: What the objective needs to go on from here; it may be pickled, and only the objective looks inside.
+            None where the objective cannot: then the trial is evaluated from the start again.
+    """
+
+    number: int
+    intermediate: tuple[float, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    state: object | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that it was trained for."""
+        return len(self.intermediate)
+
+    def pruned(self) -> Pruned:
+        """What becomes of it if it is stopped here."""
+        return Pruned(self.number, self.epoch, self.intermediate, self.attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a trial in the database stands at an epoch.
+
+    Args:
+        number: The trial's number.
+        state: Optuna's name of its state.
+        held: Whether it is running and a runner of hpsearch's holds it.
+        value: Its score after that epoch; None where that is not known, or not yet.
+    """
+
+    number: int
+    state: str
+    held: bool
+    value: float | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it will not be run again."""
+        return self.state in ("COMPLETE", "PRUNED", "FAIL")

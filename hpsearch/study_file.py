@@ -1,7 +1,8 @@
 """The study file: what a search is, as TOML checked by pydantic.
 
-Sections: ``name``, ``[data]``, ``[network]``, ``[training]``, ``[space]``, ``[trials]``, ``[objective]``. A
-hyperparameter that stands in ``[space]`` is drawn; otherwise its value in ``[network]`` or ``[training]`` holds.
+Sections: ``name``, ``[data]``, ``[network]``, ``[training]``, ``[space]``, ``[trials]``, ``[objective]``,
+``[pruning]``. A hyperparameter that stands in ``[space]`` is drawn; otherwise its value in ``[network]`` or
+``[training]`` holds.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from pydantic_core import ErrorDetails
 from hpsearch.errors import BadStudyFile, nearest
 from hpsearch.hyperparameters import ALSO_CALLED
 from hpsearch.space import Parameter, space_to_dict
-from hpsearch.study_sections import Data, Network, Objective, Section, Training, Trials
+from hpsearch.study_sections import Data, Network, Objective, Pruning, Section, Training, Trials
 from hpsearch.study_space import check_batch_norm, check_effects, parse_parameter
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAY_CHANGE = {("trials", "count"), ("pruning", "rule")}
 _SECTIONS: Mapping[str, type[Section]] = {
     "data": Data,
     "network": Network,
     "training": Training,
     "trials": Trials,
     "objective": Objective,
+    "pruning": Pruning,
 }
 
 
@@ -58,6 +61,7 @@ class StudyFile(Section):
     space: dict[str, Any]
     trials: Trials = Trials()
     objective: Objective = Objective()
+    pruning: Pruning = Pruning()
 
     @field_validator("name")
     @classmethod
@@ -89,7 +93,22 @@ class StudyFile(Section):
     def _makes_sense(self) -> StudyFile:
         check_effects(self.space, self.settings)
         check_batch_norm(self.space, self.settings)
+        first, epochs = self.pruning.min_epochs, self.training.epochs
+        if self.pruning.rule != "none" and first is not None and 2 * first > epochs:
+            raise BadStudyFile(
+                f"pruning.min_epochs = {first} is more than half of the {epochs} epochs, so that no trial could stop "
+                f"early; give at most {epochs // 2}, or leave it out"
+            )
         return self
+
+    def with_pruning(self, rule: str) -> StudyFile:
+        """The same study file with another rule of pruning.
+
+        Raises:
+            BadStudyFile: No such rule, or none that the section's other values allow.
+        """
+        plain = self.to_dict()
+        return parse(plain | {"pruning": plain["pruning"] | {"rule": rule}}, source="--pruner")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -152,12 +171,14 @@ def _explain(details: ErrorDetails) -> str:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Say where two resolved study files differ: ``training.epochs: 50 -> 10``.
 
-    ``trials.count`` does not count: how many trials a stage has may change while it runs. A key that one of them
-    lacks has its default there: it was resolved before there was such a key.
+    ``trials.count`` does not count: how many trials a stage has may change while it runs. Nor does ``pruning.rule``,
+    which ``--pruner`` may have set. A key or section that one of them lacks has its default there: it was resolved
+    before there was such a key.
     """
     defaults = {name: section().model_dump(mode="json") for name, section in _SECTIONS.items()}
     for section in dict.fromkeys((*old, *new)):
-        before, after = old.get(section), new.get(section)
+        default = defaults.get(section)
+        before, after = old.get(section, default), new.get(section, default)
         if not isinstance(before, Mapping) or not isinstance(after, Mapping):
             if before != after:
                 yield f"{section}: {before!r} -> {after!r}"
@@ -165,5 +186,5 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
         keys = dict.fromkeys((*before, *after))
         before, after = ({**defaults.get(section, {}), **side} for side in (before, after))
         for key in keys:
-            if (section, key) != ("trials", "count") and before.get(key) != after.get(key):
+            if (section, key) not in _MAY_CHANGE and before.get(key) != after.get(key):
                 yield f"{section}.{key}: {before.get(key)!r} -> {after.get(key)!r}"

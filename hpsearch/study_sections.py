@@ -125,6 +125,21 @@ class Trials(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
+class Pruning(Section):
+    """Whether hopeless trials stop early; see `hpsearch.search.pruning`.
+
+    Trials are compared within a ``cohort`` of consecutive ones, after ``min_epochs`` epochs and whenever
+    ``reduction_factor`` times as many are over. What is None here depends on the rule and on the epochs.
+    ``startup_trials`` is the median rule's: so many must have run to the end before any is stopped.
+    """
+
+    rule: Literal["none", "halving", "median"] = "none"
+    reduction_factor: Annotated[int, Field(ge=2)] | None = None
+    min_epochs: Count | None = None
+    cohort: Annotated[int, Field(ge=2)] | None = None
+    startup_trials: Count = 5
+
+
 class Objective(Section):
     """What a trial's score is: a validation metric, at the last epoch or at its best one."""
 

@@ -69,6 +69,13 @@ def test_the_default_is_the_books_experiment(tmp_path: Path) -> None:
         },
         "trials": {"count": 100, "seed": 0},
         "objective": {"metric": "validation_accuracy", "at": "last"},
+        "pruning": {
+            "rule": "none",
+            "reduction_factor": None,
+            "min_epochs": None,
+            "cohort": None,
+            "startup_trials": 5,
+        },
     }
     assert study.objective.direction == "maximize"
 
@@ -119,6 +126,7 @@ files = st.fixed_dictionaries(
         ),
         "trials": st.fixed_dictionaries({}, optional={"count": st.integers(1), "seed": st.integers(0, 2**63 - 1)}),
         "objective": st.sampled_from([{}, {"at": "best"}, {"metric": "validation_loss"}]),
+        "pruning": st.sampled_from([{}, {"rule": "median", "cohort": 2}, {"min_epochs": 99, "reduction_factor": 3}]),
     },
 )
 
@@ -157,6 +165,19 @@ def test_types_come_from_the_hyperparameter() -> None:
 @pytest.mark.parametrize(
     ("sections", "says"),
     [
+        ({"pruning": {"rule": "hyperband"}}, "pruning.rule: input should be 'none', 'halving' or 'median'"),
+        ({"pruning": {"facter": 3}}, "'facter' is not a key of [pruning]"),
+        ({"pruning": {"epochs": 3}}, "'epochs' is not a key of [pruning]; epochs stands in [training]"),
+        ({"pruning": {"reduction_factor": 1}}, "pruning.reduction_factor: input should be greater than or equal to 2"),
+        ({"pruning": {"min_epochs": 0}}, "pruning.min_epochs: input should be greater than or equal to 1"),
+        ({"pruning": {"cohort": 1}}, "pruning.cohort: input should be greater than or equal to 2"),
+        ({"pruning": {"startup_trials": 0}}, "pruning.startup_trials: input should be greater than or equal to 1"),
+        ({"pruning": {"cohort": 2.5}}, "pruning.cohort: input should be a valid integer"),
+        (
+            {"pruning": {"rule": "halving", "min_epochs": 26}},
+            "pruning.min_epochs = 26 is more than half of the 50 epochs, so that no trial could stop early; give at "
+            "most 25, or leave it out",
+        ),
         ({"netwrok": {}}, "'netwrok' is not a key of the file; did you mean 'network'?"),
         ({"data": {"trian": 4}}, "'trian' is not a key of [data]; did you mean 'train'?"),
         ({"network": {"hiden": [4]}}, "'hiden' is not a key of [network]; did you mean 'hidden'?"),
@@ -260,6 +281,17 @@ def test_names(name: str) -> None:
     assert check_name(name) == name
 
 
+def test_another_rule_of_pruning() -> None:
+    study = parse(plain(pruning={"cohort": 7, "min_epochs": 30}), source="")
+    assert study.with_pruning("none") == study
+    assert "--pruner: pruning.min_epochs = 30 is more than half" in one_line(study.with_pruning, "median")
+    median = parse(plain(pruning={"cohort": 7}), source="").with_pruning("median")
+    assert (median.pruning.rule, median.pruning.cohort) == ("median", 7)
+    # A stage may have been begun with --pruner, which is no change of its file.
+    assert list(differences(median.to_dict(), median.with_pruning("halving").to_dict())) == []
+    assert list(differences(study.to_dict(), median.to_dict())) == ["pruning.min_epochs: 30 -> None"]
+
+
 def test_differences() -> None:
     old = parse(plain(), source="").to_dict()
     changed = plain(
@@ -279,4 +311,4 @@ def test_differences() -> None:
     newer = parse(plain(training={"momentum": 0.5}, network={"batch_norm": True}), source="").to_dict()
     assert set(differences(older, newer)) == {"training.momentum: 0.9 -> 0.5", "network.batch_norm: False -> True"}
     assert list(differences(old, {**old, "name": "other"})) == ["name: 'mine' -> 'other'"]
-    assert list(differences({key: old[key] for key in ("name",)}, {"name": "mine", "data": {}})) == ["data: None -> {}"]
+    assert list(differences({"name": "mine"}, {"name": "mine", "data": {}, "pruning": {}})) == []

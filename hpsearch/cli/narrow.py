@@ -77,10 +77,10 @@ def show(narrowed: Narrowed) -> None:
     """Print what a narrowing found: the ranges, and the evidence in words."""
     from hpsearch.cli.output import emit, say
 
-    used = ", ".join(str(number) for number in narrowed.narrowing.used)
+    used, pruned = ", ".join(str(number) for number in narrowed.narrowing.used), narrowed.pruned
     say(
         f"{narrowed.parent.name}: ranges of the best {len(narrowed.narrowing.used)} "
-        f"of {narrowed.finished} trials ({used})"
+        f"of {narrowed.finished} trials ({used})" + (f"; {pruned} were stopped early" if pruned else "")
     )
     say()
     emit(_table(narrowed), Format.table)

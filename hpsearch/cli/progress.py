@@ -84,7 +84,7 @@ class Display:
                 self._best is None or (outcome.score > self._best) is self._maximize
             ):
                 self._best, self._best_trial = outcome.score, outcome.number
-        words = self._words(finished)
+        words = self._words(finished, tick.counts.pruned)
         if tick.waiting_for_others:
             words = f"waiting for {tick.counts.running} trials of another run"
         if self._bar is not None:
@@ -97,12 +97,14 @@ class Display:
             self._line_at = finished / self._until + _LINE_EVERY
             self._console.print(f"{finished}/{self._until} trials, {words}", markup=False)
 
-    def _words(self, finished: int) -> str:
+    def _words(self, finished: int, pruned: int) -> str:
         done = finished - (self._before or 0)
         seconds = time.monotonic() - self._began
         parts = []
         if self._best is not None:
             parts.append(f"best {self._best:.4g} (trial {self._best_trial})")
+        if pruned:
+            parts.append(f"{pruned} stopped early")
         if done:
             rate = done / seconds
             parts.append(f"{rate:.1f} trials/s" if rate >= 1 else f"{1 / rate:.1f} s a trial")
@@ -127,6 +129,7 @@ class Display:
                 "stage": stage.name,
                 "finished": summary.counts.finished,
                 "failed": summary.counts.failed,
+                "pruned": summary.counts.pruned,
                 "run_now": summary.recorded,
                 "seconds": round(summary.seconds, 3),
                 "store_seconds": round(summary.store_seconds, 3),
@@ -140,12 +143,14 @@ class Display:
         if self._output is not Format.table:
             return
         counts = summary.counts
-        failed = f" ({counts.failed} failed)" if counts.failed else ""
+        stopped = f"{counts.pruned} stopped early" if counts.pruned else ""
+        failed = f"{counts.failed} failed" if counts.failed else ""
+        which = f" ({', '.join(filter(None, (stopped, failed)))})" if stopped or failed else ""
         if summary.recorded:
             took = f"; {summary.recorded} of them now, in {summary.seconds:.1f} s"
         else:
             took = "; nothing was left to do"
-        say(f"{stage.name} has {counts.finished} finished trials{failed}{took}")
+        say(f"{stage.name} has {counts.finished} finished trials{which}{took}")
         if best.empty:
             say("no trial came to a score; `hpsearch trials` gives the reasons")
             return

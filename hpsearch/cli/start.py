@@ -39,6 +39,13 @@ def start(
         int | None,
         typer.Option(help="Trials trained together. [default: what suits the network]", show_default=False),
     ] = None,
+    pruner: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop hopeless trials of a stage that begins: halving, median or none. [default: the study file's]",
+            show_default=False,
+        ),
+    ] = None,
     storage: Storage = None,
     data_dir: DataDir = None,
     output: FormatOption = Format.table,
@@ -60,6 +67,7 @@ def start(
         engine=engine,
         jobs=jobs,
         lanes=lanes,
+        pruner=pruner,
         data_dir=data_dir,
     )
     with Display(output, study=study, storage=storage) as display:

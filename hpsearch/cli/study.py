@@ -33,6 +33,7 @@ def check(
     from hpsearch.cli.output import say
     from hpsearch.reports.settings import network_words, only_where, training_words
     from hpsearch.search.estimate import estimate
+    from hpsearch.search.pruning import plan_of, pruning_words
     from hpsearch.search.setup import check_counts, cores, load_split
     from hpsearch.space import describe
     from hpsearch.study_lookup import find
@@ -51,6 +52,7 @@ def check(
         "training": training_words(file),
         **{f"  {name}": f"{describe(drawn)}{only_where(file, name)}" for name, drawn in file.parameters.items()},
         "objective": f"{file.objective.direction} {file.objective.metric} at the {file.objective.at} epoch",
+        "pruning": pruning_words(plan_of(file), trials),
         "a trial": f"{cost.flops / 1e9:.3g} GFLOP, about {cost.seconds_per_trial:.2g} s in one process",
         "a stage": f"{trials} trials, {jobs} processes, {cost.lanes} lanes: about {cost.seconds:.2g} s",
     }

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from hpsearch.records import Failed, Outcome, Report, Trial
+from hpsearch.records import Completed, Failed, Outcome, Paused, Report, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,8 +20,10 @@ FLUSH_S = 1.0
 class Evaluates(Protocol):
     """What an executor is given to call; see `hpsearch.objectives.base.Objective`."""
 
-    def evaluate(self, trials: Sequence[Trial]) -> Iterator[Sequence[Report | Outcome]]:
-        """Evaluate trials together: points of curves as they come, and exactly one outcome for each trial."""
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        """Evaluate trials together: points of curves as they come, and exactly one outcome or pause for each trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,15 @@ class Batch:
         key: Tells batches apart.
         trials: The trials.
         attempt: 1 for the first time.
+        until: The epoch to pause at; None: evaluate to the end.
+        paused: Where the trials stand, one each in their order; empty: at the start.
     """
 
     key: int
     trials: tuple[Trial, ...]
     attempt: int = 1
+    until: int | None = None
+    paused: tuple[Paused, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class Done:
     """A batch came back."""
 
     batch: Batch
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[Outcome | Paused, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,9 @@ class Executor(Protocol):
         """End the workers. With ``kill``, batches in flight are dropped at once."""
 
 
-def _finite(outcome: Outcome) -> Outcome:
+def _finite(outcome: Outcome | Paused) -> Outcome | Paused:
     # One NaN among a study's scores makes every later read of it raise in Optuna.
-    if isinstance(outcome, Failed) or math.isfinite(outcome.score):
+    if not isinstance(outcome, Completed) or math.isfinite(outcome.score):
         return outcome
     return Failed(outcome.number, f"the score is {outcome.score}", outcome.intermediate, outcome.attributes)
 
@@ -100,11 +106,11 @@ def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost
 
     Yields None in between, at every point where the caller may do something else.
     """
-    outcomes: list[Outcome] = []
+    outcomes: list[Outcome | Paused] = []
     reports: list[Report] = []
     flushed = time.monotonic()
     try:
-        for items in objective.evaluate(batch.trials):
+        for items in objective.evaluate(batch.trials, until=batch.until, paused=batch.paused):
             reports += [item for item in items if isinstance(item, Report)]
             outcomes += [_finite(item) for item in items if not isinstance(item, Report)]
             if reports and time.monotonic() - flushed >= FLUSH_S:

@@ -7,6 +7,7 @@ from hpsearch.nn.cost import flops_per_trial, lanes_for, parameter_count
 from hpsearch.nn.dropout import Dropout
 from hpsearch.nn.history import CURVE_NAMES, Ended, Epoch, History
 from hpsearch.nn.initializers import INITIALIZERS, Constant, Initializer, Normal, glorot, he, initializer, xavier
+from hpsearch.nn.inputs import Inputs, live_inputs
 from hpsearch.nn.lanes import Purpose, lane_rng, lane_rngs
 from hpsearch.nn.layers import Affine, Layer
 from hpsearch.nn.losses import SoftmaxCrossEntropy
@@ -36,6 +37,7 @@ __all__ = [
     "Epoch",
     "History",
     "Initializer",
+    "Inputs",
     "Layer",
     "Momentum",
     "Nesterov",
@@ -58,6 +60,7 @@ __all__ = [
     "lane_rng",
     "lane_rngs",
     "lanes_for",
+    "live_inputs",
     "load",
     "parameter_count",
     "record",

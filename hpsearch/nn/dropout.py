@@ -36,10 +36,10 @@ class Dropout(Parameterless):
     def __init__(self, units: int, rates: ArrayLike, *, rngs: Sequence[np.random.Generator]) -> None:
         self._units = units
         self._rates = np.atleast_1d(np.asarray(rates, dtype=np.float64))
-        self._rngs = list(rngs)
-        if self._rates.shape != (len(self._rngs),):
+        self.rngs = list(rngs)
+        if self._rates.shape != (len(self.rngs),):
             raise BadInput(
-                f"dropout has {self._rates.size} rates for {len(self._rngs)} generators; give one each a lane"
+                f"dropout has {self._rates.size} rates for {len(self.rngs)} generators; give one each a lane"
             )
         for lane, rate in enumerate(self._rates):
             if not 0 <= rate < 1:
@@ -58,7 +58,7 @@ class Dropout(Parameterless):
     def forward(self, x: Floats) -> Floats:
         """(K, B, H) -> (K, B, H), in a buffer of its own: the activation's backward pass needs ``x``."""
         count = self._mask[0].size
-        for mask, rate, rng in zip(self._mask, self._rates.tolist(), self._rngs, strict=True):
+        for mask, rate, rng in zip(self._mask, self._rates.tolist(), self.rngs, strict=True):
             # 32 random bits a unit straight from the generator: a fifth of the time of rng.random().
             bits = rng.bit_generator.random_raw(-(-count // 2)).view(np.uint32)[:count].reshape(mask.shape)
             np.multiply(bits >= np.uint32(rate * 2**32), 1 / (1 - rate), out=mask, casting="same_kind")
@@ -71,4 +71,4 @@ class Dropout(Parameterless):
     def keep(self, lanes: Indices) -> None:
         """Go on with these lanes alone, given in ascending order."""
         self._rates = self._rates[lanes]
-        self._rngs = [self._rngs[lane] for lane in lanes]
+        self.rngs = [self.rngs[lane] for lane in lanes]

@@ -14,6 +14,7 @@ from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.batch_norm import BatchNorm
 from hpsearch.nn.dropout import Dropout
 from hpsearch.nn.initializers import Initializer, initializer
+from hpsearch.nn.inputs import Inputs
 from hpsearch.nn.lanes import Floats, lane_array, look_up, padded
 from hpsearch.nn.layers import Affine, Inferring, Layer, PerLane
 
@@ -40,6 +41,7 @@ class Network:
         batch_norm: Whether hidden layers normalise over the mini-batch.
         dropout: Probability that a hidden unit is dropped in training: (K,) or one for all; None for no dropout.
         dropout_rngs: K generators for the masks (`Purpose.DROPOUT`), with ``dropout``.
+        inputs: Which of more inputs the first layer has (`hpsearch.nn.inputs.live_inputs`); None for all there are.
         dtype: float32, or float64 to check gradients.
 
     Raises:
@@ -57,6 +59,7 @@ class Network:
         batch_norm: bool = False,
         dropout: ArrayLike | None = None,
         dropout_rngs: Sequence[np.random.Generator] = (),
+        inputs: Inputs | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
         if len(sizes) < 2 or min(sizes) < 1:
@@ -68,6 +71,8 @@ class Network:
         if self.dtype not in (np.float32, np.float64):
             raise BadInput(f"dtype = {self.dtype}; give float32 or float64")
         self.activation, self.batch_norm = activation, batch_norm
+        if inputs is not None and len(inputs.kept) != sizes[0]:
+            raise BadInput(f"sizes[0] = {sizes[0]} of a network with {len(inputs.kept)} inputs left; make them equal")
         if dropout is not None and len(dropout_rngs) != len(rngs):
             raise BadInput(f"dropout with {len(dropout_rngs)} generators of masks for {len(rngs)} lanes; give one each")
         rates = None if dropout is None else np.asarray(dropout, dtype=np.float64)
@@ -81,7 +86,7 @@ class Network:
         self._first = self.layers[0]
         self._choose_passes()
         self._lay_out(len(rngs))
-        self._draw(initializers, rngs)
+        self._draw(initializers, rngs, inputs)
 
     def _hidden(
         self, fan_in: int, fan_out: int, rates: ArrayLike | None, rngs: Sequence[np.random.Generator]
@@ -106,7 +111,10 @@ class Network:
         self._backward: list[Callable[[Floats], Floats]] = [layer.backward for layer in reversed(self.layers[1:])]
 
     def _draw(
-        self, initializers: str | Initializer | Sequence[str | Initializer], rngs: Sequence[np.random.Generator]
+        self,
+        initializers: str | Initializer | Sequence[str | Initializer],
+        rngs: Sequence[np.random.Generator],
+        inputs: Inputs | None,
     ) -> None:
         if isinstance(initializers, str) or not isinstance(initializers, Sequence):
             each: list[str | Initializer] = [initializers] * len(rngs)
@@ -119,8 +127,12 @@ class Network:
             part = slice(offset, offset + prod(shape))
             layer = self.layers[i]
             if name in layer.weights:
+                fewer = inputs if i == 0 else None
                 for lane, (draw, rng) in enumerate(zip(draws, rngs, strict=True)):
-                    self._lanes[lane, part] = draw(shape, rng=rng).ravel()
+                    drawn = (
+                        draw(shape, rng=rng) if fewer is None else draw((fewer.total, shape[1]), rng=rng)[fewer.kept]
+                    )
+                    self._lanes[lane, part] = drawn.ravel()
             elif name in layer.ones:
                 self._lanes[:, part] = 1
 
@@ -162,6 +174,15 @@ class Network:
     def lanes(self) -> int:
         """K."""
         return len(self._lanes)
+
+    def lane_vector(self, lane: int) -> Floats:
+        """All arrays of one lane as a view, (size,): parameters, then running statistics. May be written to."""
+        vector: Floats = self._lanes[lane]
+        return vector
+
+    def dropout_rngs(self) -> list[np.random.Generator]:
+        """The K generators of dropout masks, which all dropout layers share; none without dropout."""
+        return next((layer.rngs for layer in self.layers if isinstance(layer, Dropout)), [])
 
     def forward(self, x: Floats) -> Floats:
         """Logits of a training pass, (K, B, C), in a buffer that the next pass writes over.
@@ -228,6 +249,27 @@ class Network:
         for layer in self.layers:
             layer.parameter_gradients(lane)
         return self._gradient
+
+    def widened(self, inputs: Inputs) -> Network:
+        """The same networks over all inputs: those that were left out in training weigh 0.
+
+        Args:
+            inputs: Which of them this network has.
+        """
+        none = [np.random.default_rng(0)] * self.lanes
+        wide = Network(
+            [inputs.total, *self.sizes[1:]],
+            rngs=none,
+            activation=self.activation,
+            initializers="zeros",
+            batch_norm=self.batch_norm,
+            dtype=self.dtype,
+        )
+        mine = [layer for layer in zip(self.layers, self.parameters, strict=True) if not isinstance(layer[0], Dropout)]
+        for i, ((_, own), theirs) in enumerate(zip(mine, wide.parameters, strict=True)):
+            for name, array in own.items():
+                theirs[name][:, inputs.kept if (i, name) == (0, "weight") else slice(None)] = array
+        return wide
 
     def keep(self, lanes: ArrayLike) -> None:
         """Go on with some lanes alone, and move them together.

@@ -54,6 +54,14 @@ class Optimizer(Protocol):
         """
         ...
 
+    def lane_state(self, lane: int) -> tuple[list[Floats], int]:
+        """What updates leave of one lane: a view of each slot, (P,), and the steps so far where they count."""
+        ...
+
+    def resume(self, lane: int, slots: Sequence[Floats], steps: int) -> None:
+        """Go on in one lane from what `lane_state` gave there or in another optimizer of the kind."""
+        ...
+
     def keep(self, lanes: Indices) -> None:
         """Go on with these lanes alone, given in ascending order."""
         ...
@@ -130,8 +138,7 @@ class LaneOptimizer:
     def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
         """Make one step, in place; see `Optimizer.update`."""
         if not self._state:
-            self._state = [lane_array(self.lanes, values.shape, values.dtype) for _ in range(self.slots)]
-            self._scratch: Floats = lane_array(1, (_BLOCK,), values.dtype)[0]
+            self._begin(values)
         decay = self._decay(lane)
         step = self._step(lane)
         for part in blocks(len(values)):
@@ -142,6 +149,22 @@ class LaneOptimizer:
                 np.multiply(value[:decaying], decay, out=scratch[:decaying])
                 np.add(slope[:decaying], scratch[:decaying], out=slope[:decaying])
             step(value, slope, scratch, *(state[lane, part] for state in self._state))
+
+    def _begin(self, values: Floats) -> None:
+        """Make the state of all lanes, with zeros, for parameters like one lane's."""
+        self._state = [lane_array(self.lanes, values.shape, values.dtype) for _ in range(self.slots)]
+        self._scratch: Floats = lane_array(1, (_BLOCK,), values.dtype)[0]
+
+    def lane_state(self, lane: int) -> tuple[list[Floats], int]:
+        """What updates leave of one lane: a view of each slot, (P,), and the steps so far where they count."""
+        return [state[lane] for state in self._state], 0
+
+    def resume(self, lane: int, slots: Sequence[Floats], steps: int) -> None:
+        """Go on in one lane from what `lane_state` gave there or in another optimizer of the kind."""
+        if slots and not self._state:
+            self._begin(slots[0])
+        for state, slot in zip(self._state, slots, strict=True):
+            state[lane] = slot
 
     def _step(self, lane: int) -> Any:
         """The update of one block: ``step(values, gradient, scratch, *state)``, all of one length, in place."""

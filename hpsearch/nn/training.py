@@ -86,12 +86,16 @@ def train_epochs(
     rngs: Sequence[np.random.Generator],
     schedules: Sequence[Schedule] | None = None,
     evaluate_train: bool = False,
+    start: int = 1,
+    stop: int | None = None,
 ) -> Iterator[Epoch]:
     """Train all lanes, and report after every epoch.
 
     A lane whose loss is not finite ends with that epoch: network and optimizer go on with the others alone,
     whose results it does not touch. Nothing that is reported of a lane depends on its neighbours. Iteration
-    stops after ``epochs`` epochs or when no lane is left (the network then keeps the last ones' remains).
+    stops after ``epochs`` epochs or when no lane is left (the network then keeps the last ones' remains). A part of
+    the epochs is trained with ``start`` and ``stop``; what goes on from one part to the next, `hpsearch.nn.snapshots`
+    knows.
 
     Args:
         network: K lanes; trained in place.
@@ -103,6 +107,8 @@ def train_epochs(
         schedules: K learning-rate schedules, or None where no lane's rate changes.
         evaluate_train: Score the whole training set after each epoch, as the validation set is scored; otherwise
             training loss and accuracy are those of the mini-batches' own passes, which cost nothing.
+        start: The first epoch to train; those before it are behind the lanes.
+        stop: The last epoch to train; None for ``epochs``, which schedules go by in any case.
 
     Raises:
         BadInput: Lanes that do not match, sizes below 1 or data of other sizes than the network's.
@@ -115,10 +121,14 @@ def train_epochs(
         )
     if batch_size < 1 or epochs < 1:
         raise BadInput(f"batch_size = {batch_size}, epochs = {epochs}; both must be at least 1")
+    stop = epochs if stop is None else stop
+    if not 1 <= start <= stop <= epochs:
+        raise BadInput(f"epochs {start} to {stop} of {epochs}; give a part of them")
     check_fit(network, data.images, data.labels)
     check_fit(network, data.validation_images, data.validation_labels)
     lanes = _Lanes(list(rngs), None if schedules is None else list(schedules))
-    return _train(network, optimizer, data, min(batch_size, len(data.images)), epochs, lanes, evaluate_train)
+    passes = _Passes(network, optimizer, data, min(batch_size, len(data.images)), epochs, lanes.rngs)
+    return _train(network, optimizer, data, passes, range(start, stop + 1), lanes, evaluate_train)
 
 
 class _Lanes:
@@ -139,16 +149,15 @@ def _train(
     network: Network,
     optimizer: Optimizer,
     data: TrainingData,
-    batch_size: int,
-    epochs: int,
+    passes: _Passes,
+    epochs: range,
     lanes: _Lanes,
     evaluate_train: bool,
 ) -> Iterator[Epoch]:
-    passes = _Passes(network, optimizer, data, batch_size, epochs)
     training = Evaluation(network, data.images, data.labels) if evaluate_train else None
     validation = Evaluation(network, data.validation_images, data.validation_labels)
     alive = np.arange(network.lanes)
-    for epoch in range(1, epochs + 1):
+    for epoch in epochs:
         # Never around the yield: the caller's own error state is not ours to change.
         with np.errstate(all="ignore"):
             passes.run(lanes, epoch)
@@ -190,32 +199,43 @@ class _Passes:
     """An epoch's passes over the training set, with the buffers for them."""
 
     def __init__(
-        self, network: Network, optimizer: Optimizer, data: TrainingData, batch_size: int, epochs: int
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        data: TrainingData,
+        batch_size: int,
+        epochs: int,
+        rngs: Sequence[np.random.Generator],
     ) -> None:
         self._network, self._optimizer = network, optimizer
         self._batch_size, self._epochs = batch_size, epochs
         samples, inputs = data.images.shape
         self._images = np.ascontiguousarray(data.images, network.dtype)
         self._labels = data.labels.astype(np.intp)
-        self._order: Indices = lane_array(network.lanes, (samples,), np.dtype(np.intp))
-        self._batch: Floats = lane_array(network.lanes, (batch_size, inputs), network.dtype)
+        # Lanes with one generator between them see the same mini-batches, which are then gathered once for all.
+        self._shared = all(rng is rngs[0] for rng in rngs)
+        orders = 1 if self._shared else network.lanes
+        self._order: Indices = lane_array(orders, (samples,), np.dtype(np.intp))
+        self._batch: Floats = lane_array(orders, (batch_size, inputs), network.dtype)
         self.scores = Scores(network.lanes, batch_size, samples, network)
 
     def run(self, alive: _Lanes, epoch: int) -> None:
         network, optimizer, scores = self._network, self._optimizer, self.scores
         lanes, samples = len(alive.rngs), len(self._labels)
+        orders = 1 if self._shared else lanes
         steps = -(-samples // self._batch_size)
-        for lane, rng in enumerate(alive.rngs):
+        for lane, rng in enumerate(alive.rngs[:orders]):
             self._order[lane] = rng.permutation(samples)
         for step, start in enumerate(range(0, samples, self._batch_size), start=(epoch - 1) * steps):
             if alive.schedules is not None:
                 optimizer.scale_lr([s.factor(step, steps=steps, epochs=self._epochs) for s in alive.schedules])
-            order = self._order[:lanes, start : start + self._batch_size]  # (K, B)
-            batch = self._batch[:lanes, : order.shape[1]]  # (K, B, D)
-            for lane in range(lanes):
+            order = self._order[:orders, start : start + self._batch_size]  # (K, B) or (1, B)
+            batch = self._batch[:orders, : order.shape[1]]  # (K, B, D) or (1, B, D)
+            for lane in range(orders):
                 # mode="clip" as "raise" would go through a buffer; the indices are a permutation.
                 np.take(self._images, order[lane], axis=0, out=batch[lane], mode="clip")
             scores.score(network.forward(batch), self._labels[order], start)
             network.backward(scores.loss.backward(optimizer.gradient_scale))
-            for lane in range(lanes):
+            # Backwards, as the forward pass comes next: the lane that is in cache then is the one that it begins with.
+            for lane in reversed(range(lanes)):
                 optimizer.update(lane, network.values[lane], network.gradient(lane), weights=network.weights)

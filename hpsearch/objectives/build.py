@@ -12,11 +12,13 @@ from hpsearch.nn import (
     INITIALIZERS,
     OPTIMIZERS,
     SCHEDULES,
+    Inputs,
     Network,
     Optimizer,
     Purpose,
     Schedule,
     initializer,
+    lane_rng,
     lane_rngs,
 )
 from hpsearch.space import Categorical, Space
@@ -58,23 +60,32 @@ def check_names(settings: Mapping[str, Any], space: Space) -> None:
 
 
 def build(
-    structure: Structure, values: Sequence[Mapping[str, Any]], numbers: Sequence[int], *, seed: int, dtype: str
+    structure: Structure,
+    values: Sequence[Mapping[str, Any]],
+    numbers: Sequence[int],
+    *,
+    seed: int,
+    inputs: Inputs | None = None,
+    dtype: str,
 ) -> Lanes:
     """Make ready the lanes of trials of one structure.
 
     Args:
         structure: Of all of them.
         values: All hyperparameters of each trial, by name.
-        numbers: The trials' numbers, which with ``seed`` give weights, order of samples and dropout masks.
-        seed: The stage's.
+        numbers: The trials' numbers, which with ``seed`` give weights and dropout masks.
+        seed: The stage's, which alone gives the order of samples: trials are compared on the same mini-batches, which
+            are gathered once for all lanes.
+        inputs: Which of the structure's inputs the data have; None for all.
         dtype: ``float32``, or ``float64`` for tests.
 
     Raises:
         BadInput: A name that is not known, or a value that makes no sense.
     """
     dropout = [float(value["dropout"]) for value in values] if structure.dropout else None
+    sizes = structure.sizes if inputs is None else (len(inputs.kept), *structure.sizes[1:])
     network = Network(
-        structure.sizes,
+        sizes,
         rngs=lane_rngs(seed, numbers, Purpose.WEIGHTS),
         activation=structure.activation,
         initializers=[
@@ -83,6 +94,7 @@ def build(
         batch_norm=structure.batch_norm,
         dropout=dropout,
         dropout_rngs=() if dropout is None else lane_rngs(seed, numbers, Purpose.DROPOUT),
+        inputs=inputs,
         dtype=np.dtype(dtype),
     )
     kind = OPTIMIZERS[structure.optimizer]
@@ -93,4 +105,4 @@ def build(
         Schedule(value["lr_schedule"], value["lr_decay"], value["lr_decay_epochs"], value["warmup_epochs"])
         for value in values
     ]
-    return Lanes(network, optimizer, schedules, lane_rngs(seed, numbers, Purpose.ORDER))
+    return Lanes(network, optimizer, schedules, [lane_rng(seed, 0, Purpose.ORDER)] * len(numbers))

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from hpsearch.nn import CURVE_NAMES, Epoch, History, TrainingData, flops_per_trial, lanes_for, record, train_epochs
-from hpsearch.objectives.build import build, check_names
+from hpsearch.nn import (
+    CURVE_NAMES,
+    Epoch,
+    History,
+    Inputs,
+    TrainingData,
+    flops_per_trial,
+    lanes_for,
+    record,
+    snapshots,
+    train_epochs,
+)
+from hpsearch.objectives.build import Lanes, build, check_names
 from hpsearch.objectives.structure import Structure, largest_values, structure_of, structures
 from hpsearch.records import (
     CURVES,
@@ -16,6 +27,7 @@ from hpsearch.records import (
     Completed,
     Failed,
     Outcome,
+    Paused,
     Report,
     Trial,
 )
@@ -57,6 +69,7 @@ class NetworkObjective:
         settings: Values of the hyperparameters that are not drawn: those of ``[network]`` and ``[training]``.
         space: The ranges of those that are.
         score: How a learning curve becomes a score.
+        inputs: Which inputs the data have, where some were left out (`hpsearch.nn.live_inputs`).
         dtype: ``float32``, or ``float64`` for tests.
 
     Raises:
@@ -69,6 +82,7 @@ class NetworkObjective:
     settings: Mapping[str, Any]
     space: Space
     score: Score = field(default_factory=Score)
+    inputs: Inputs | None = None
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -76,7 +90,8 @@ class NetworkObjective:
 
     def structure(self, params: Mapping[str, Any]) -> Structure:
         """The structure of a trial with these drawn values."""
-        return structure_of({**self.settings, **params}, inputs=self.data.images.shape[1], classes=self.classes)
+        inputs = self.data.images.shape[1] if self.inputs is None else self.inputs.total
+        return structure_of({**self.settings, **params}, inputs=inputs, classes=self.classes)
 
     def largest(self) -> Structure:
         """The structure of the space with the most parameters."""
@@ -111,14 +126,21 @@ class NetworkObjective:
             epochs=self.settings["epochs"],
         )
 
-    def evaluate(self, trials: Sequence[Trial]) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
         """Train the trials as lanes; see `hpsearch.objectives.base.Objective`."""
         began = time.perf_counter()
         structure = self.structure(trials[0].params)
         values = [{**self.settings, **trial.params} for trial in trials]
         numbers = [trial.number for trial in trials]
-        lanes = build(structure, values, numbers, seed=self.seed, dtype=self.dtype)
-        histories = [History() for _ in trials]
+        lanes = build(structure, values, numbers, seed=self.seed, inputs=self.inputs, dtype=self.dtype)
+        histories, start = [History() for _ in trials], 1
+        if paused:
+            histories = [self._history(one) for one in paused]
+            states = [cast(snapshots.Snapshot, one.state) for one in paused]
+            start = snapshots.resume(lanes.network, lanes.optimizer, lanes.rngs, states)
+        alive: Sequence[int] = range(len(trials))
         for epoch in train_epochs(
             lanes.network,
             lanes.optimizer,
@@ -128,23 +150,51 @@ class NetworkObjective:
             rngs=lanes.rngs,
             schedules=lanes.schedules,
             evaluate_train=self.settings["evaluate_train"],
+            start=start,
+            stop=until,
         ):
             record(epoch, histories)
+            alive = epoch.lanes.tolist()
             yield self._reports(epoch, numbers)
-        seconds = round((time.perf_counter() - began) / len(trials), 6)
-        yield [self._outcome(number, history, seconds) for number, history in zip(numbers, histories, strict=True)]
+        state_of = {} if until is None else _snapshots(lanes, alive, until)
+        seconds = (time.perf_counter() - began) / len(trials)
+        before = [one.attributes[SECONDS] for one in paused] or [0.0] * len(trials)
+        yield [
+            self._outcome(number, history, round(before[lane] + seconds, 6), state_of.get(lane))
+            for lane, (number, history) in enumerate(zip(numbers, histories, strict=True))
+        ]
+
+    def _history(self, paused: Paused) -> History:
+        curves = {**paused.attributes[CURVES], self.score.metric: paused.intermediate}
+        history = History()
+        for name in CURVE_NAMES:
+            getattr(history, name).extend(curves[name])
+        return history
 
     def _reports(self, epoch: Epoch, numbers: Sequence[int]) -> list[Report]:
         scores = getattr(epoch, self.score.metric).tolist()
         return [Report(numbers[lane], epoch.epoch, score) for lane, score in zip(epoch.lanes, scores, strict=True)]
 
-    def _outcome(self, number: int, history: History, seconds: float) -> Outcome:
+    def _outcome(
+        self, number: int, history: History, seconds: float, state: snapshots.Snapshot | None
+    ) -> Outcome | Paused:
         curves = history.curves()
         scored = curves[self.score.metric]
         others = {name: curves[name] for name in CURVE_NAMES if name != self.score.metric}
         attributes: dict[str, Any] = {CURVES: others, SECONDS: seconds}
         if history.ended is not None:
             return Failed(number, history.ended, tuple(scored), attributes)
-        at = self.score.epoch(scored)
+        at = self.score.epoch(scored) if state is None else len(scored) - 1
         attributes[VALIDATION_LOSS] = curves["validation_loss"][at]
+        if state is not None:
+            return Paused(number, tuple(scored), attributes, state)
         return Completed(number, scored[at], tuple(scored), attributes)
+
+
+def _snapshots(lanes: Lanes, alive: Sequence[int], epoch: int) -> dict[int, snapshots.Snapshot]:
+    """Snapshots of the lanes that are alive, by their indices from the start of training."""
+    rngs = [lanes.rngs[lane] for lane in alive]
+    return {
+        lane: snapshots.take(lanes.network, lanes.optimizer, rngs, lane=position, epoch=epoch)
+        for position, lane in enumerate(alive)
+    }

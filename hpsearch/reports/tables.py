@@ -100,7 +100,7 @@ def _flag(value: object) -> object:
 
 
 def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bool = False) -> pd.DataFrame:
-    """One row a stage: its trials by state and its best score.
+    """One row a stage: its trials by state and its best score. ``pruned`` is there for people only if any is.
 
     Args:
         rows: Stages with their counts and best scores.
@@ -115,6 +115,7 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
             "from": None if stage.parent is None else f"stage-{stage.parent:02d}",
             "finished": counts.finished,
             "failed": counts.failed,
+            "pruned": counts.pruned,
             "running": counts.running,
             "waiting": counts.waiting,
             "best": best,
@@ -129,7 +130,8 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
             }
         table.append(row)
     # Not by pandas' own guess: best is None before the first trial, and would be an object column.
-    return pd.DataFrame(table).astype({"best": float})
+    frame = pd.DataFrame(table).astype({"best": float})
+    return frame if full or frame["pruned"].any() else frame.drop(columns="pruned")
 
 
 def ranges_table(stages: Sequence[Stage]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hpsearch import sampling
 from hpsearch.nn import parameter_count
 from hpsearch.records import Trial
+from hpsearch.search.pruning import epochs_spent, plan_of
 from hpsearch.search.setup import network_objective
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Estimate:
         parameters: Its weights and biases.
         flops: Floating-point operations of the matrix products of one trial of it.
         lanes: How many of it train together.
-        seconds_per_trial: Measured here just now on a few epochs, in one process.
+        seconds_per_trial: Measured here just now on a few epochs, in one process; of one that is not stopped early.
         seconds: Of the whole stage, with all jobs.
     """
 
@@ -55,13 +56,15 @@ def estimate(study: StudyFile, split: Split, *, trials: int, jobs: int) -> Estim
     structure = objective.largest()
     lanes = min(objective.lanes(), math.ceil(trials / jobs))
     per_trial = _time_a_trial(objective, study, lanes)
+    plan = plan_of(study)
+    share = 1.0 if plan is None else epochs_spent(plan, trials) / (trials * plan.epochs)
     return Estimate(
         sizes=structure.sizes,
         parameters=parameter_count(structure.sizes),
         flops=objective.flops(structure),
         lanes=lanes,
         seconds_per_trial=per_trial,
-        seconds=per_trial * math.ceil(trials / jobs),
+        seconds=per_trial * math.ceil(trials / jobs) * share,
     )
 
 

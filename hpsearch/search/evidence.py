@@ -1,8 +1,9 @@
 """What a stage's trials say about one parameter: does it matter, and does the score still rise at a bound?
 
 Everything is measured against one hypothesis: *the parameter does not matter*. Then the best k trials are
-k draws like any others, so whatever their values show has a known distribution. Failed trials are not seen
-here; a stretch in which every trial failed shows as one without trials.
+k draws like any others, so whatever their values show has a known distribution. That holds too where others were
+stopped early: these are beaten by the ones that are seen. Failed trials are not seen here; a stretch in which every
+trial failed shows as one without trials.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ PRESS_LEVEL = 0.02  # on its own this keeps false alarms of a parameter without 
 RISE_LEVEL = 0.02  # the response is steep where an edge matters; a plateau's slight slope stays above this
 FALL_LEVEL = 0.01  # two unlucky trials at the bound must not hide an edge; a cliff's three or four do
 EMPTY_LEVEL = 0.001  # so long a stretch without a finished trial does not happen unless trials fail there
+
+LEAST_FOR_EDGES = 10  # fewer pairs of parameter and score show little
 
 _PRESSING = 10  # of many best trials the first ten: one stray twentieth must not hide an edge
 _MANY_CELLS = 100_000  # above this an int range is continuous for every practical purpose
@@ -269,7 +272,7 @@ def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k
     """
     x, score = np.asarray(values, dtype=float), np.asarray(goodness, dtype=float)
     n, k = len(x), min(k, _PRESSING)
-    better = min(n, max(10, math.ceil(n / 4)))
+    better = min(n, max(LEAST_FOR_EDGES, math.ceil(n / 4)))
     found: list[Edge] = []
     side: Side
     for side in ("low", "high"):

@@ -37,6 +37,7 @@ class NarrowedRange:
         direction: Whether a higher or a lower score is better.
         best: Number of best trials, of which ``top`` use the parameter; None where all trials use it.
         used_by: Which trials use it; None: all.
+        few: How many trials ran to the end, where pruning left too few to look for edges; otherwise None.
     """
 
     name: str
@@ -54,6 +55,7 @@ class NarrowedRange:
     direction: Direction = "maximize"
     best: int | None = None
     used_by: UsedBy | None = None
+    few: int | None = None
 
     def sentences(self) -> tuple[str, ...]:
         """The evidence and the edges in plain words, a sentence each."""
@@ -73,6 +75,8 @@ class NarrowedRange:
             words = f"some evidence ({p}): {who} {close.replace('far ', '')}"
         else:
             words = f"no evidence ({p}): {who} are spread as if {self.name} did not matter"
+        if self.few is not None:
+            return words, f"{self.few} trials that ran to the end are too few to say whether a bound was cut too low"
         return (words, *map(self._edge_sentence, self.edges))
 
     def _unused_sentence(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.search.evidence import Edge, Side, find_edges, rank, spread_p, uniform_ends
+from hpsearch.search.evidence import LEAST_FOR_EDGES, Edge, Side, find_edges, rank, spread_p, uniform_ends
 from hpsearch.search.evidence import Scored as Scored  # callers find it beside narrow()
 from hpsearch.search.narrowed import NarrowedRange, Narrowing
 from hpsearch.space import (
@@ -46,6 +46,7 @@ def narrow(
     natural: Mapping[str, tuple[float | None, float | None]] | None = None,
     used_by: Mapping[str, UsedBy] | None = None,
     settings: Mapping[str, Any] | None = None,
+    pruned: int = 0,
 ) -> Narrowing:
     """Narrow each range to where the best trials are.
 
@@ -56,7 +57,7 @@ def narrow(
         space: The ranges that the trials were drawn from.
         trials: The finished, successful trials, in any order.
         top: Use this many of the best; at least 2.
-        quantile: Or this share of all of them, in (0, 1].
+        quantile: Or this share of all of them and of the pruned ones, in (0, 1].
         direction: Whether a higher or a lower score is better.
         first_space: The search's stage-1 ranges: none gets narrower than 2 % of those.
         expand: Move a bound outwards where the score still rises towards it.
@@ -66,13 +67,16 @@ def narrow(
             effect, so only the trials among the k best that use it are the k of the above; of fewer than two its
             range is kept.
         settings: Values of the hyperparameters that are not drawn.
+        pruned: How many further trials were stopped early. They are beaten by all of ``trials``, and nothing more is
+            known of them: that the best k are k uniform draws if a parameter does not matter holds with them and
+            without, but whether the score still rises at a bound is asked of the others alone, if they are not few.
 
     Raises:
         BadInput: Both or neither of ``top`` and ``quantile``, one out of its range, or a trial that does not
             fit the space.
         NotEnoughTrials: Fewer finished trials than asked for.
     """
-    k = _how_many(len(trials), top, quantile)
+    k = _how_many(len(trials), pruned, top, quantile)
     ranked = rank(trials, direction)
     sign = 1.0 if direction == "maximize" else -1.0
     goodness = [sign * trial.score for trial in ranked]
@@ -90,16 +94,19 @@ def narrow(
             made = _narrow_choices(name, old, [values[i] for i in users[:best]])
         else:
             numbers = [float(values[i]) for i in users]
-            edges = find_edges(old, numbers, [goodness[i] for i in users], best)
+            few = bool(pruned) and len(users) < LEAST_FOR_EDGES
+            edges = () if few else find_edges(old, numbers, [goodness[i] for i in users], best)
             made = _narrow_range(name, old, numbers[:best], first, edges, expand, outer)
+            made = replace(made, few=len(users) if few else None)
         ranges[name] = replace(made, direction=direction, best=None if condition is None else k, used_by=condition)
-    rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials), "expand": expand}
+    rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials) + pruned, "expand": expand}
+    rule |= {"pruned": pruned} if pruned else {}
     space = {name: r.after for name, r in ranges.items()}
     used = tuple(int(trial.number) for trial in ranked[:k])
     return Narrowing(space, ranges, used, {**rule, "direction": direction})
 
 
-def _how_many(finished: int, top: int | None, quantile: float | None) -> int:
+def _how_many(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
     if top is not None and quantile is not None:
         raise BadInput(f"top = {top} and quantile = {quantile} were both given; give one of them")
     if top is None and quantile is None:
@@ -113,10 +120,13 @@ def _how_many(finished: int, top: int | None, quantile: float | None) -> int:
         if not 0 < quantile <= 1:
             raise BadInput(f"quantile = {quantile}; give a share above 0 and at most 1, such as 0.1")
         # 0.07 * 100 is 7.000000000000001 in floating point, and means 7.
-        k, asked = max(2, math.ceil(quantile * finished - 1e-9)), f"a quantile of {quantile}"
-    if k > finished:
-        remedy = "run more trials" + (f" or ask for top {finished}" if top and finished >= 2 else "")
-        raise NotEnoughTrials(f"{asked} needs {k} trials that finished with a score and there are {finished}; {remedy}")
+        k, asked = max(2, math.ceil(quantile * (complete + pruned) - 1e-9)), f"a quantile of {quantile}"
+    if k > complete:
+        remedy = "run more trials" + (f" or ask for top {complete}" if top and complete >= 2 else "")
+        stopped = f" ({pruned} more were stopped early)" if pruned else ""
+        raise NotEnoughTrials(
+            f"{asked} needs {k} trials that finished with a score and there are {complete}{stopped}; {remedy}"
+        )
     return k
 
 

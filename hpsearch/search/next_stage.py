@@ -6,14 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import NotEnoughTrials, StageConflict
+from hpsearch.errors import BadInput, NotEnoughTrials, StageConflict
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter
 from hpsearch.sampling import stage_seed
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
 from hpsearch.search.narrowing import Scored, narrow
+from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.stage import pick, versions
 from hpsearch.space import Categorical, Parameter, Space, contains
-from hpsearch.store import NewStage, Store
+from hpsearch.store import Counts, NewStage, Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,13 +71,35 @@ def reachable(kind: Hyperparameter, old: Parameter) -> tuple[float | None, float
     return low, high
 
 
+def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
+    """Check, before a stage is run, that it comes to have as many trials as its narrowing asks for.
+
+    Args:
+        top: How many of the best trials narrowing is to use.
+        until: How many finished trials the stage is to have.
+        plan: How hopeless ones stop early; None: none does.
+        counts: What the stage has already.
+
+    Raises:
+        BadInput: It does not.
+    """
+    if top > max(until, counts.finished):
+        raise BadInput(f"--top {top} of {until} trials a stage; give more --trials or a smaller --top")
+    if plan is not None and top > max(least := least_survivors(plan, until), counts.complete):
+        raise BadInput(
+            f"--top {top} of {until} trials a stage, of which pruning by {plan.rule} may leave {least} that run to the "
+            "end; give more --trials, a smaller --top or --pruner none"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Narrowed:
     """What `narrow_stage` found and did.
 
     Args:
         parent: The stage that was narrowed.
-        finished: How many finished, scored trials it has.
+        finished: How many finished, scored trials it has; those that were stopped early count, as beaten.
+        pruned: How many of them were stopped early.
         narrowing: The new ranges with their evidence.
         stage: The next stage, or None on a dry run.
         replaced: Whether it took the place of an earlier narrowing.
@@ -84,6 +107,7 @@ class Narrowed:
 
     parent: Stage
     finished: int
+    pruned: int
     narrowing: Narrowing
     stage: Stage | None
     replaced: bool
@@ -137,6 +161,7 @@ def narrow_stage(
     scored = scored_trials(parent.space, frame)
     if not scored:
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
+    pruned = store.counts(parent).pruned
     kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
     narrowing = narrow(
         parent.space,
@@ -149,12 +174,13 @@ def narrow_stage(
         natural={name: reachable(kind, parent.space[name]) for name, kind in kinds.items()},
         used_by={name: kind.used_by for name, kind in kinds.items() if kind.used_by is not None},
         settings=parent.settings,
+        pruned=pruned,
     )
     replaced = next_number == latest.number
     stage = None
     if not dry_run:
         stage = _next_stage(store, stages[0], parent, next_number, narrowing, replace=replaced)
-    return Narrowed(parent, len(scored), narrowing, stage, replaced)
+    return Narrowed(parent, len(scored) + pruned, pruned, narrowing, stage, replaced)
 
 
 def _next_stage(

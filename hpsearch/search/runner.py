@@ -7,17 +7,21 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
-from hpsearch.records import Failed, Outcome, Stage, Trial
+from hpsearch.records import Failed, Outcome, Paused, Stage, Trial
+from hpsearch.search.cohorts import Cohorts
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from hpsearch.objectives.base import Objective
+    from hpsearch.search.pruning import Plan
 
 _POLL_S = 0.25
 """How long one wait for events lasts; Ctrl-C is heard at least this often."""
@@ -78,6 +82,7 @@ class Runner:
         executor: Where batches are evaluated. After a run that stopped early it may still be at work: close it.
         until: How many finished trials the stage is to have.
         lanes: How many trials to a batch; by default what the objective and the trials left make best.
+        plan: When trials are compared, and how, to stop hopeless ones early; None: none is stopped.
         on_tick: Called whenever something has changed.
         stopping: Asked often; True ends the run after what is finished has been recorded.
     """
@@ -91,6 +96,7 @@ class Runner:
         *,
         until: int,
         lanes: int | None = None,
+        plan: Plan | None = None,
         on_tick: OnTick = lambda tick: None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -103,6 +109,8 @@ class Runner:
         self._on_tick = on_tick
         self._stopping = stopping
         self._owner = Owner.current()
+        self._cohorts = Cohorts(store, stage, plan, self._owner)
+        self._beaten: list[Outcome] = []
         self._ready: deque[Batch] = deque()
         self._ids: dict[int, int] = {}
         self._next_key = 0
@@ -146,48 +154,77 @@ class Runner:
             self._refill()
             if self._broken:
                 self._settle_broken()
-            if not self._ids:
-                if self._counts.finished >= self._until:
-                    return False
-                self._await_others()
+            if self._beaten:
+                self._record_beaten()
                 continue
-            for event in self._executor.wait(_POLL_S):
-                self._handle(event)
-            if time.monotonic() - last_beat > BEAT_EVERY_S:
+            if not self._ids and self._counts.finished >= self._until:
+                return False
+            if self._executor.free == self._executor.slots and not self._broken:
+                self._await_others()
+            else:
+                for event in self._executor.wait(_POLL_S):
+                    self._handle(event)
+            if self._ids and time.monotonic() - last_beat > BEAT_EVERY_S:
                 self._store.beat(self._stage, self._ids.values(), owner=self._owner)
                 last_beat = time.monotonic()
         # What has come back by now is finished, and finished trials are recorded.
         while events := self._executor.wait(0):
             for event in events:
                 self._handle(event)
+        self._record_beaten()
         return self._counts.finished < self._until
 
     def _handle(self, event: Event) -> None:
         match event:
             case Progress(reports):
                 self._store.report(self._stage, reports, self._ids, owner=self._owner)
-            case Done(_, outcomes):
+            case Done(batch, outcomes):
+                finished = self._set_paused_aside(batch, outcomes)
                 # The next batch first: recording costs milliseconds in which a worker would idle.
                 self._refill()
-                self._record(outcomes)
+                self._cohorts.write(self._ids)
+                if finished:
+                    self._record(finished)
             case Lost(batch, reason):
                 self._retry(batch, reason)
 
     def _refill(self) -> None:
         while self._executor.free > 0 and not self._stopping():
-            if not self._ready and not self._claim():
+            if not self._ready and not self._decide() and not self._claim():
                 return
             self._executor.submit(self._ready.popleft())
 
+    def _set_paused_aside(self, batch: Batch, outcomes: tuple[Outcome | Paused, ...]) -> tuple[Outcome, ...]:
+        """Have the paused ones wait for what is decided at their rung; returns the others, which are finished."""
+        self._cohorts.arrive(batch.trials, [one for one in outcomes if isinstance(one, Paused)])
+        return tuple(outcome for outcome in outcomes if not isinstance(outcome, Paused))
+
+    def _decide(self) -> bool:
+        """Put survivors of rungs together again into full batches; the others are recorded in a moment."""
+        for decided in self._cohorts.decide(self._ids, until=self._until):
+            self._beaten += decided.beaten
+            if trials := [trial for trial, _ in decided.survivors]:
+                paused = {one.number: one for _, one in decided.survivors}
+                # On the way to the end in smaller batches: the best ones come first, and back sooner.
+                size = self._batch_size(len(trials))
+                last_leg = decided.until is None and self._lanes is None
+                self._add_batches(trials, math.ceil(size / 2) if last_leg else size, until=decided.until, paused=paused)
+        return bool(self._ready)
+
+    def _record_beaten(self) -> None:
+        beaten, self._beaten = self._beaten, []
+        if beaten:
+            self._record(tuple(beaten))
+
     def _claim(self) -> bool:
         left = self._until - self._counts.finished - self._counts.running
-        if left <= 0:
+        if left <= 0 or (self._cohorts.crowded and not self._counts.waiting):
             return False
         size = self._batch_size(left)
         claimed = self._store.claim(
             self._stage,
             until=self._until,
-            most=size * self._executor.free * self._objective.structures(),
+            most=size * self._executor.free * self._objective.structures() * self._cohorts.first_legs,
             owner=self._owner,
         )
         self._counts = claimed.counts
@@ -195,11 +232,18 @@ class Runner:
         # still under way and its outcome counts, as the owner is the same.
         fresh = [trial for trial in claimed.trials if trial.number not in self._ids]
         self._ids |= {trial.number: trial.trial_id for trial in fresh}
-        for group in self._objective.group(fresh):
+        for rung, trials in self._cohorts.by_first_rung(fresh).items():
+            self._add_batches(trials, size, until=rung)
+        return bool(self._ready)
+
+    def _add_batches(
+        self, trials: Sequence[Trial], size: int, *, until: int | None, paused: Mapping[int, Paused] | None = None
+    ) -> None:
+        for group in self._objective.group(trials):
             most = min(size, self._lanes or self._objective.lanes(group[0]))
             for start in range(0, len(group), most):
-                self._add_batch(tuple(group[start : start + most]))
-        return bool(self._ready)
+                some = tuple(group[start : start + most])
+                self._add_batch(some, until=until, paused=tuple(paused[t.number] for t in some) if paused else ())
 
     def _batch_size(self, left: int) -> int:
         if self._lanes is not None:
@@ -209,14 +253,18 @@ class Runner:
         rounds = math.ceil(left / (slots * self._objective.lanes()))
         return math.ceil(left / (slots * rounds))
 
-    def _add_batch(self, trials: tuple[Trial, ...], *, attempt: int = 1) -> None:
-        self._ready.append(Batch(self._next_key, trials, attempt))
+    def _add_batch(
+        self, trials: tuple[Trial, ...], *, attempt: int = 1, until: int | None, paused: tuple[Paused, ...] = ()
+    ) -> None:
+        self._ready.append(Batch(self._next_key, trials, attempt, until, paused))
         self._next_key += 1
+        self._cohorts.send(trials, until)
 
     def _record(self, outcomes: tuple[Outcome, ...]) -> None:
         recorded = self._store.record(self._stage, outcomes, self._ids, owner=self._owner)
         for outcome in outcomes:
             del self._ids[outcome.number]
+            self._cohorts.forget(outcome.number)
         self._recorded += len(recorded)
         self._counts = self._store.counts(self._stage)
         self._on_tick(Tick(self._counts, tuple(o for o in outcomes if o.number in recorded)))
@@ -224,17 +272,19 @@ class Runner:
     def _retry(self, batch: Batch, reason: str) -> None:
         # Split, so that a trial that takes its worker down is soon alone with it.
         if len(batch.trials) > 1:
-            for trial in batch.trials:
-                self._add_batch((trial,))
+            for position, trial in enumerate(batch.trials):
+                self._add_batch((trial,), until=batch.until, paused=batch.paused[position : position + 1])
         elif batch.attempt < _ATTEMPTS:
-            self._add_batch(batch.trials, attempt=batch.attempt + 1)
+            self._add_batch(batch.trials, attempt=batch.attempt + 1, until=batch.until, paused=batch.paused)
         else:
-            self._broken.append(Failed(batch.trials[0].number, reason))
+            # What it showed at earlier rungs stays: others were compared with it there.
+            curve = batch.paused[0].intermediate if batch.paused else ()
+            self._broken.append(Failed(batch.trials[0].number, reason, curve))
 
     def _settle_broken(self) -> None:
         """Decide whether trials that cannot be evaluated are at fault, or everything here is."""
         idle = self._executor.free == self._executor.slots and not self._ready
-        if self._recorded or self._counts.complete:
+        if self._recorded or self._counts.complete or self._cohorts.waiting:
             broken, self._broken = self._broken, []
             self._record(tuple(broken))
         elif idle or len(self._broken) >= _SUSPICIOUS:
@@ -244,7 +294,8 @@ class Runner:
             )
 
     def _await_others(self) -> None:
-        self._on_tick(Tick(self._counts, waiting_for_others=True))
+        others = replace(self._counts, running=self._counts.running - len(self._ids))
+        self._on_tick(Tick(others, waiting_for_others=True))
         time.sleep(_POLL_S)
         self._store.release_dead(self._stage, me=self._owner)
         self._counts = self._store.counts(self._stage)

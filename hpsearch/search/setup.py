@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hpsearch import data
 from hpsearch.errors import BadInput, nearest
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
-from hpsearch.nn import TrainingData
+from hpsearch.nn import TrainingData, live_inputs
 from hpsearch.objectives import NetworkObjective
 from hpsearch.objectives.network import Score
 
@@ -56,8 +56,10 @@ def network_objective(study: StudyFile, split: data.Split, *, seed: int, space: 
     Raises:
         BadInput: An activation, initialiser or optimizer that is not known.
     """
+    training, inputs = live_inputs(TrainingData(split.x_train, split.y_train, split.x_validation, split.y_validation))
     return NetworkObjective(
-        data=TrainingData(split.x_train, split.y_train, split.x_validation, split.y_validation),
+        data=training,
+        inputs=inputs,
         classes=split.classes,
         seed=seed,
         # What is drawn must not stand beside a fixed value of another form (hidden beside hidden_units).

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import StageConflict, UnknownSearch, nearest
 from hpsearch.sampling import stage_seed
 from hpsearch.store import NewStage, Store
+from hpsearch.study_file import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +78,7 @@ def begin(
     sizes: Mapping[str, int] | None = None,
     number: int | None = None,
     seed: int | None = None,
+    pruner: str | None = None,
 ) -> tuple[Stage, bool]:
     """The stage to run: the search's latest (or the one asked for), or a new stage 1.
 
@@ -86,20 +89,21 @@ def begin(
         sizes: How many examples are for ``train`` and for ``validation``; likewise.
         number: A stage's number, or None for the latest.
         seed: The seed asked for on the command line, or None for the study file's.
+        pruner: The rule of pruning asked for there, or None likewise.
 
     Returns:
         The stage, and whether it was made just now.
 
     Raises:
         UnknownSearch: There is no stage of that number.
-        StageConflict: The stage was begun with another seed.
+        StageConflict: The stage was begun with another seed or rule of pruning.
     """
     stages = store.stages(study.name)
     if stages:
         stage = pick(stages, number)
         if seed is not None:
             _check_seed(stages[0], seed)
-        return stage, False
+        return (stage if pruner is None else _with_pruner(store, stage, pruner)), False
     if number not in (None, 1):
         raise UnknownSearch(f"{study.name} has no stage {number}: it has not been started")
     new = NewStage(
@@ -108,7 +112,7 @@ def begin(
         direction=study.objective.direction,
         seed=stage_seed(study.trials.seed if seed is None else seed, 1),
         space=study.parameters,
-        study_file=study.to_dict(),
+        study_file=(study if pruner is None else study.with_pruning(pruner)).to_dict(),
         fingerprint=fingerprint,
         sizes=sizes or {},
         versions=versions(),
@@ -117,6 +121,8 @@ def begin(
     # Another start may have been first; then the stage is its.
     if seed is not None:
         _check_seed(stage, seed)
+    if pruner is not None:
+        stage = _with_pruner(store, stage, pruner)
     return stage, (stage.seed, stage.study_file) == (new.seed, new.study_file)
 
 
@@ -126,6 +132,26 @@ def _check_seed(stage: Stage, seed: int) -> None:
             f"{stage.name} was begun with seed {stage.seed}, not {seed}; "
             "give the search another name or another --storage"
         )
+
+
+def rule_of(stage: Stage) -> str:
+    """The rule by which a stage's hopeless trials stop early, or ``none``."""
+    section: Mapping[str, Any] = stage.study_file.get("pruning", {})
+    return str(section.get("rule", "none"))
+
+
+def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:
+    """The stage, with that rule of pruning: its own, or a new one as long as it has no trials."""
+    rule = rule_of(stage)
+    if pruner == rule:
+        return stage
+    if store.counts(stage).rows:
+        raise StageConflict(
+            f"{stage.name} was begun with --pruner {rule}, not {pruner}, and trials under two rules cannot be "
+            "compared; leave --pruner out, or give the search another name or another --storage"
+        )
+    study = parse(stage.study_file, source=f"the study file kept in {stage.name}").with_pruning(pruner)
+    return store.create_stage(replace(stage, study_file=study.to_dict()), replace=True)
 
 
 def check_fingerprint(stage: Stage, fingerprint: str) -> None:

@@ -75,6 +75,14 @@ seed = 0                # every draw derives from it
 [objective]
 metric = "validation_accuracy"   # or "validation_loss"
 at = "last"             # the score is the last epoch's; or "best"
+
+[pruning]
+rule = "none"           # hopeless trials run to the end like the others
+# rule = "halving"      # only the best 1 in reduction_factor goes on; or "median": only what is as good as the median
+# reduction_factor = 4  # they are compared after min_epochs epochs, and each time that factor times as many are over
+# min_epochs = 2
+# cohort = 100          # so many consecutive trials are compared with each other
+# startup_trials = 5    # of "median": so many must have run to the end before it stops any
 """
 
 

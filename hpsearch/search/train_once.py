@@ -120,7 +120,7 @@ def train_once(
     objective = network_objective(study, split, seed=seed, space={})
     settings = objective.settings
     structure = objective.structure({})
-    lanes = build(structure, [settings], [0], seed=seed, dtype=objective.dtype)
+    lanes = build(structure, [settings], [0], seed=seed, inputs=objective.inputs, dtype=objective.dtype)
     began = time.perf_counter()
     (history,) = train(
         lanes.network,
@@ -133,4 +133,5 @@ def train_once(
         evaluate_train=study.training.evaluate_train,
         on_epoch=on_epoch,
     )
-    return Trained(lanes.network, history, settings, time.perf_counter() - began, seed)
+    network = lanes.network if objective.inputs is None else lanes.network.widened(objective.inputs)
+    return Trained(network, history, settings, time.perf_counter() - began, seed)

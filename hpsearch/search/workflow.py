@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 from hpsearch.data import Split
-from hpsearch.errors import BadInput, BadStorage, BadStudyFile, Interrupted
+from hpsearch.errors import BadInput, BadStorage, BadStudyFile, Interrupted, nearest
 from hpsearch.executors import Executor
 from hpsearch.records import Stage
 from hpsearch.search import setup
 from hpsearch.search.interrupt import Stopping, stopping
-from hpsearch.search.next_stage import Narrowed, narrow_stage
+from hpsearch.search.next_stage import Narrowed, check_top, narrow_stage
+from hpsearch.search.pruning import plan_of
 from hpsearch.search.runner import Runner, Summary, Tick
-from hpsearch.search.stage import begin, check_fingerprint
-from hpsearch.store import Store, open_store
+from hpsearch.search.stage import begin, check_fingerprint, rule_of
+from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.database import parse_url, sqlite_file
 from hpsearch.study_file import StudyFile, differences, parse
 from hpsearch.study_lookup import STUDIES_FOLDER, find
-from hpsearch.study_sections import Data
+from hpsearch.study_sections import Data, Pruning
 
 _TOP = 5
 """Best trials that narrowing uses unless told otherwise."""
@@ -43,6 +44,7 @@ class Job:
         engine: ``pool`` (processes) or ``inline`` (this process, for debugging).
         jobs: Processes; None for one a core.
         lanes: Trials to a batch; None for what suits the network's size.
+        pruner: Rule by which hopeless trials of a stage that begins stop early; None for the study file's.
         data_dir: Where data sets are looked for first.
     """
 
@@ -58,6 +60,7 @@ class Job:
     engine: str = "pool"
     jobs: int | None = None
     lanes: int | None = None
+    pruner: str | None = None
     data_dir: Path | None = None
 
 
@@ -120,7 +123,7 @@ def run(job: Job, listener: Listener | None = None) -> None:
             until = job.trials or study.trials.count
             jobs = min(jobs, until)
             if _no_database_yet(job):
-                _check_top(job, until, [], None)
+                _check_top(job, study, until, [], None)
         # Workers get ready while this process reads the data and opens the database.
         executor = setup.executor_for(job.engine, jobs)
         clean = False
@@ -171,7 +174,7 @@ def _run_stages(
     listener: Listener,
 ) -> None:
     until = job.trials or study.trials.count
-    _check_top(job, until, store.stages(study.name), store)
+    _check_top(job, study, until, store.stages(study.name), store)
     stage = _begin(job, study, data.of(study), store, listener)
     while True:
         study = parse(stage.study_file, source=f"the study file kept in {stage.name}")
@@ -188,6 +191,7 @@ def _run_stages(
             executor,
             until=until,
             lanes=job.lanes,
+            plan=plan_of(study),
             on_tick=listener.tick,
             stopping=stop,
         ).run()
@@ -201,6 +205,9 @@ def _run_stages(
 
 def _check(job: Job) -> None:
     setup.check_counts(trials=job.trials, stages=job.stages, jobs=job.jobs, lanes=job.lanes)
+    rules = get_args(Pruning.model_fields["rule"].annotation)
+    if job.pruner is not None and job.pruner not in rules:
+        raise BadInput(f"--pruner {job.pruner}: no such rule{nearest(job.pruner, rules)}")
     if job.seed is not None and not 0 <= job.seed < 2**63:
         raise BadInput(f"--seed {job.seed}: give a whole number from 0")
     if job.stages is None and (job.top is not None or job.expand):
@@ -210,12 +217,14 @@ def _check(job: Job) -> None:
         raise BadInput(f"--top {job.top}: narrowing needs the spread of at least 2 trials")
 
 
-def _check_top(job: Job, until: int, stages: list[Stage], store: Store | None) -> None:
+def _check_top(job: Job, study: StudyFile, until: int, stages: list[Stage], store: Store | None) -> None:
     # Before anything is trained, not after the first stage; only where there will be narrowing.
     latest = stages[-1].number if stages else 1
-    finished = store.counts(stages[-1]).finished if stages and store is not None else 0
-    if job.stages is not None and job.stages > latest and _top(job) > max(until, finished):
-        raise BadInput(f"--top {_top(job)} of {until} trials a stage; give more --trials or a smaller --top")
+    if job.stages is None or job.stages <= latest:
+        return
+    counts = store.counts(stages[-1]) if stages and store is not None else Counts()
+    rule = job.pruner or (rule_of(stages[-1]) if stages else study.pruning.rule)
+    check_top(_top(job), until, plan_of(study.with_pruning(rule)), counts)
 
 
 def _top(job: Job) -> int:
@@ -255,8 +264,14 @@ def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Lis
         sizes={"train": len(split.x_train), "validation": len(split.x_validation)},
         number=job.stage,
         seed=job.seed,
+        pruner=job.pruner,
     )
     if not new:
+        if job.pruner is None and rule_of(stage) != study.pruning.rule:
+            listener.note(
+                f"{stage.name} goes on with pruning by {rule_of(stage)}, as it was begun; the study file says "
+                f"{study.pruning.rule}"
+            )
         changed = list(differences(stage.study_file, study.to_dict()))
         if changed:
             listener.note(

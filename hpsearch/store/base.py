@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from hpsearch.records import NewStage, Outcome, Report, Stage, Trial
+    from hpsearch.records import NewStage, Outcome, Report, Stage, Standing, Trial
     from hpsearch.store.leases import Owner
 
 ATTRIBUTE_PREFIX = "hpsearch:"
@@ -123,6 +123,9 @@ class Store(Protocol):
 
     def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
         """The scores after each epoch, as rows with columns number, step, value."""
+
+    def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
+        """Where the trials there are among these numbers stand at an epoch, by number."""
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """A user attribute of the trials that have it, by number; `hpsearch.records.CURVES`, say."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy.engine import Connection
 
-    from hpsearch.records import NewStage, Outcome, Report, Stage
+    from hpsearch.records import NewStage, Outcome, Report, Stage, Standing
 
 
 class BulkStore:
@@ -144,6 +144,11 @@ class BulkStore:
         """The scores after each epoch."""
         with self.database.read() as connection:
             return queries.curves(connection, stage, numbers)
+
+    def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
+        """Where trials stand at an epoch."""
+        with self.database.read() as connection:
+            return queries.standings(connection, stage, numbers, step)
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """A user attribute by trial number."""

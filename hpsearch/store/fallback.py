@@ -18,12 +18,12 @@ from hpsearch.records import (
     REASON,
     SECONDS,
     VALIDATION_LOSS,
-    Completed,
     Direction,
     NewStage,
     Outcome,
     Report,
     Stage,
+    Standing,
     Trial,
 )
 from hpsearch.space import space_to_dict, to_distribution
@@ -38,7 +38,7 @@ from hpsearch.store.stages import (
     stage_attributes,
     stage_from_attributes,
 )
-from hpsearch.store.writer import outcome_attributes
+from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -170,10 +170,9 @@ class FallbackStore:
                     self.storage.set_trial_intermediate_value(trial_id, step, value)
                 for key, attribute in outcome_attributes(outcome).items():
                     self.storage.set_trial_user_attr(trial_id, key, attribute)
-                if isinstance(outcome, Completed):
-                    self.storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [outcome.score])
-                else:
-                    self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+                score = outcome_value(outcome)
+                values = None if score is None else [score]
+                self.storage.set_trial_state_values(trial_id, outcome_state(outcome), values)
                 recorded.add(outcome.number)
         return recorded
 
@@ -255,6 +254,17 @@ class FallbackStore:
             for step, value in sorted(trial.intermediate_values.items())
         ]
         return pd.DataFrame(rows, columns=["number", "step", "value"])
+
+    def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
+        """Where trials stand at an epoch."""
+        with self.database.timed():
+            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+            held = {trial.number for trial, _ in self._running(stage)}
+        return [
+            Standing(trial.number, trial.state.name, trial.number in held, trial.intermediate_values.get(step))
+            for trial in sorted(found, key=lambda trial: trial.number)
+            if trial.number in numbers
+        ]
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """A user attribute by trial number."""

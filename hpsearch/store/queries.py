@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import Float, Select, case, cast, func, select
+from sqlalchemy import Float, Select, and_, case, cast, func, select
 
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing
 from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store import tables as t
 from hpsearch.store.base import OWNER
-from hpsearch.store.claims import chunks
+from hpsearch.store.claims import NOBODY, chunks
 from hpsearch.store.leases import Owner
 from hpsearch.store.locking import database_now
 from hpsearch.store.stages import stage_from_attributes
@@ -212,6 +212,40 @@ def curves(connection: Connection, stage: Stage, numbers: Collection[int]) -> pd
         ).all()
     curves = [(number, step, _number_of(stored, kind)) for number, step, stored, kind in rows]
     return pd.DataFrame(curves, columns=["number", "step", "value"])
+
+
+def standings(connection: Connection, stage: Stage, numbers: range, step: int) -> list[Standing]:
+    """Where trials stand at an epoch; see `hpsearch.store.base.Store.standings`."""
+    points, owners = t.trial_intermediate_values, t.trial_system_attributes
+    rows = connection.execute(
+        select(
+            t.trials.c.number,
+            t.trials.c.state,
+            owners.c.value_json,
+            points.c.intermediate_value,
+            points.c.intermediate_value_type,
+        )
+        .select_from(
+            t.trials.outerjoin(owners, and_(owners.c.trial_id == t.trials.c.trial_id, owners.c.key == OWNER)).outerjoin(
+                points, and_(points.c.trial_id == t.trials.c.trial_id, points.c.step == step)
+            )
+        )
+        .where(
+            t.trials.c.study_id == stage.study_id,
+            t.trials.c.number >= numbers.start,
+            t.trials.c.number < numbers.stop,
+        )
+        .order_by(t.trials.c.number)
+    )
+    return [
+        Standing(
+            number,
+            state.name,
+            held=state == TrialState.RUNNING and owner not in (None, NOBODY),
+            value=_number_of(stored, kind),
+        )
+        for number, state, owner, stored, kind in rows
+    ]
 
 
 def attribute(connection: Connection, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:

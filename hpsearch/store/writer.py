@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import bindparam, delete, insert, update
 
-from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome
+from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned
 from hpsearch.store import tables as t
 from hpsearch.store.claims import chunks
 from hpsearch.store.leases import utc_now
@@ -99,15 +99,16 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
         [
             {
                 "of_trial": trial_id,
-                "new_state": TrialState.COMPLETE if isinstance(outcome, Completed) else TrialState.FAIL,
+                "new_state": outcome_state(outcome),
             }
             for trial_id, outcome in outcomes
         ],
     )
     values: list[dict[str, Any]] = []
     for trial_id, outcome in outcomes:
-        if isinstance(outcome, Completed):
-            value, kind = _typed(outcome.score)
+        score = outcome_value(outcome)
+        if score is not None:
+            value, kind = _typed(score)
             values.append({"trial_id": trial_id, "objective": 0, "value": value, "value_type": kind})
     if values:
         connection.execute(insert(t.trial_values), values)
@@ -129,6 +130,31 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
         for some in chunks(ids):  # other keys are somebody's own
             connection.execute(delete(table).where(table.c.trial_id.in_(some), table.c.key.in_(keys)))
         connection.execute(insert(table), attributes)
+
+
+def outcome_state(outcome: Outcome) -> TrialState:
+    """The state that an outcome leaves its trial in."""
+    match outcome:
+        case Completed():
+            return TrialState.COMPLETE
+        case Pruned():
+            return TrialState.PRUNED
+        case Failed():
+            return TrialState.FAIL
+
+
+def outcome_value(outcome: Outcome) -> float | None:
+    """The value of a trial: its score, or the last point of its curve where it was stopped, as Optuna's ``tell`` does.
+
+    A point that is NaN is no value: one of those among a study's makes every later read of it raise in Optuna.
+    """
+    match outcome:
+        case Completed(score=score):
+            return score
+        case Pruned(intermediate=(*_, last)) if not math.isnan(last):
+            return last
+        case _:
+            return None
 
 
 def outcome_attributes(outcome: Outcome) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Work:
     dropout: bool = False
     schedules: bool = False
     evaluate_train: bool = False
+    shared_order: bool = False
 
     def data(self) -> TrainingData:
         rng = np.random.default_rng(self.train)
@@ -92,6 +93,8 @@ class Training:
         self.work, self.lanes, self.data = work, list(lanes), work.data()
         self.network, self.optimizer = work.network(lanes), work.make_optimizer(lanes)
         self.rngs = lane_rngs(SEED, [lane.number for lane in lanes], Purpose.ORDER)
+        if work.shared_order:
+            self.rngs = lane_rngs(SEED, [0], Purpose.ORDER) * len(lanes)
         self.found: dict[int, list[Any]] = {lane.number: [] for lane in lanes}
 
     def run(self) -> None:
@@ -164,6 +167,7 @@ works = st.builds(
     dropout=st.booleans(),
     schedules=st.booleans(),
     evaluate_train=st.booleans(),
+    shared_order=st.booleans(),
 )
 
 
@@ -235,6 +239,7 @@ def test_the_book_s_sizes_and_a_validation_set_of_several_chunks(
         dropout=dropout,
         schedules=True,
         evaluate_train=True,
+        shared_order=not dropout,
     )
     lanes = [Lane(9, 0.01, 1e-4, 0.2), replace(FOUR[1], lr=1e20), replace(FOUR[2], lr=0.002), FOUR[3]]
     check(work, lanes, [3, 2, 1, 0])

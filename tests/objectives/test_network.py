@@ -16,7 +16,7 @@ from hpsearch import data
 from hpsearch.errors import BadInput
 from hpsearch.nn import SGD, Network, Purpose, lane_rng, train_epochs
 from hpsearch.objectives import NetworkObjective
-from hpsearch.records import CURVES, SECONDS, VALIDATION_LOSS, Completed, Failed, Trial
+from hpsearch.records import CURVES, SECONDS, VALIDATION_LOSS, Completed, Failed, Paused, Pruned, Report, Trial
 
 RATES = (0.001, 0.03, 0.3, 1.0, 0.1)
 SPACE = tiny.PLAIN["space"]
@@ -62,12 +62,15 @@ def test_seed_and_number_make_the_trial() -> None:
     assert one[4] != other_seed[4] != other_number[4] != one[4]
 
 
-def test_weights_and_order_of_samples_come_from_seed_and_number() -> None:
+def test_weights_come_from_seed_and_number_and_the_order_of_samples_from_the_seed() -> None:
     objective = tiny.objective(seed=5)
+    assert objective.inputs is not None
+    live = len(objective.inputs.kept)
     outcomes, _ = tiny.evaluated(objective, trials(*RATES, first=3))
     for number, rate in enumerate(RATES, start=3):
-        network = Network((784, 8, 10), rngs=[lane_rng(5, number, Purpose.WEIGHTS)])
-        order = [lane_rng(5, number, Purpose.ORDER)]
+        weights = [lane_rng(5, number, Purpose.WEIGHTS)]
+        network = Network((live, 8, 10), rngs=weights, inputs=objective.inputs)
+        order = [lane_rng(5, 0, Purpose.ORDER)]
         epochs = list(train_epochs(network, SGD([rate], [1e-6]), objective.data, batch_size=20, epochs=3, rngs=order))
         assert outcomes[number].intermediate == tuple(epoch.validation_accuracy[0] for epoch in epochs)
         assert outcomes[number].attributes[CURVES]["train_loss"] == [epoch.train_loss[0] for epoch in epochs]
@@ -199,9 +202,57 @@ def test_test_images_never_reach_a_worker() -> None:
     assert section.name is not None
     sizes = {"train": section.train, "validation": section.validation, "test": section.test}
     images, _ = data.test_part(data.load(section.name), **sizes, seed=section.seed)  # type: ignore[arg-type]
-    sent = pickle.dumps(tiny.objective())
+    objective = tiny.objective()
+    assert objective.inputs is not None
+    kept = objective.inputs.kept
+    sent = pickle.dumps(objective)
     split = tiny.split()
-    assert split.x_train[0].tobytes() in sent
-    assert split.x_validation[-1].tobytes() in sent
+    assert split.x_train[0, kept].tobytes() in sent
+    assert split.x_validation[-1, kept].tobytes() in sent
     assert len(images) == 10
-    assert not any(image.tobytes() in sent for image in images)
+    assert not any(image.tobytes() in sent or image[kept].tobytes() in sent for image in images)
+
+
+@pytest.mark.parametrize("at", ["last", "best"])
+@pytest.mark.parametrize("metric", ["validation_accuracy", "validation_loss"])
+def test_trials_that_pause_come_to_what_they_come_to_without(metric: str, at: str) -> None:
+    sections: dict[str, Any] = {
+        "training": {"epochs": 6, "optimizer": "adam", "lr_schedule": "cosine"},
+        "network": {"dropout": 0.2, "batch_norm": True},
+        "objective": {"metric": metric, "at": at},
+    }
+    objective = tiny.objective(seed=5, **sections)
+    some = trials(0.001, 0.03, 1e30, 0.3)
+    whole = lasting(objective, some)
+    points: list[Report] = []
+    paused: dict[int, Paused] = {}
+    ended: dict[int, Any] = {}
+    for until, batches in ((2, [some[:3], some[3:]]), (3, [some[::-1]]), (None, [some[1:2], some[::3]])):
+        for batch in batches:
+            batch = [trial for trial in batch if trial.number not in ended]
+            given = [paused[trial.number] for trial in batch if trial.number in paused]
+            for items in objective.evaluate(batch, until=until, paused=pickle.loads(pickle.dumps(given))):
+                for item in items:
+                    if isinstance(item, Report):
+                        points.append(item)
+                    elif isinstance(item, Paused):
+                        assert item.epoch == len(item.intermediate) == until
+                        assert item.attributes[VALIDATION_LOSS] == whole_loss(item, metric)
+                        paused[item.number] = item
+                    else:
+                        ended[item.number] = item
+    assert {number: tiny.lasting(outcome) for number, outcome in ended.items()} == whole
+    assert isinstance(ended[2], Failed)
+    assert sorted((p.number, p.step) for p in points if p.number != 2) == [
+        (n, s) for n in (0, 1, 3) for s in range(1, 7)
+    ]
+    assert all(ended[number].attributes[SECONDS] >= paused[number].attributes[SECONDS] > 0 for number in paused)
+    pruned = paused[0].pruned()
+    assert pruned == Pruned(0, 3, paused[0].intermediate, paused[0].attributes)
+    assert pruned.intermediate == ended[0].intermediate[:3]
+
+
+def whole_loss(paused: Paused, metric: str) -> float:
+    """The validation loss at the epoch of a pause, whatever epoch a finished trial would be scored at."""
+    loss = paused.intermediate if metric == "validation_loss" else paused.attributes[CURVES]["validation_loss"]
+    return float(loss[-1])

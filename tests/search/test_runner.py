@@ -17,7 +17,7 @@ from hpsearch import sampling
 from hpsearch.errors import StorageFailure
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
 from hpsearch.objectives import Objective
-from hpsearch.records import Completed, Outcome, Report, Stage, Trial
+from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.store import Counts, Owner, Store, open_store
 
@@ -157,7 +157,9 @@ class Together(Stub):
 
     barrier: threading.Barrier | None = None
 
-    def evaluate(self, trials: Sequence[Trial]) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome]]:
         if self.barrier is not None and trials[0].number < 2:
             self.barrier.wait(timeout=60)
         yield from super().evaluate(trials)

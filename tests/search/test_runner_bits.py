@@ -18,6 +18,7 @@ from bounded import LIMIT_S, until
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
 from hpsearch.records import Stage
 from hpsearch.sampling import stage_seed
+from hpsearch.search.pruning import Plan
 from hpsearch.search.runner import Runner
 from hpsearch.store import NewStage, Store, open_store
 
@@ -53,7 +54,13 @@ def values(url: str) -> dict[str, list[Any]]:
 
 
 def run(
-    folder: Path, executor: Callable[[], Executor], *, lanes: int | None, interrupted: bool = False
+    folder: Path,
+    executor: Callable[[], Executor],
+    *,
+    lanes: int | None,
+    interrupted: bool = False,
+    plan: Plan | None = None,
+    until: int = UNTIL,
 ) -> dict[str, list[Any]]:
     store = open_store(str(folder / f"{len(list(folder.iterdir()))}.db"), create=True, write=True)
     stage = begin(store)
@@ -65,7 +72,9 @@ def run(
     for stopping in [stop_early, lambda: False] if interrupted else [lambda: False]:
         used = executor()
         try:
-            summary = Runner(store, stage, objective, used, until=UNTIL, lanes=lanes, stopping=stopping).run()
+            summary = Runner(
+                store, stage, objective, used, until=until, lanes=lanes, stopping=stopping, plan=plan
+            ).run()
         finally:
             used.close(kill=True)
         assert summary.stopped is (stopping is stop_early)
@@ -83,6 +92,24 @@ def test_executors_lanes_and_a_resume_make_no_difference(tmp_path: Path) -> None
     assert run(tmp_path, InlineExecutor, lanes=2, interrupted=True) == expected
     assert run(tmp_path, lambda: PoolExecutor(2), lanes=3) == expected
     assert run(tmp_path, lambda: PoolExecutor(2), lanes=None) == expected
+
+
+@pytest.mark.parametrize("plan", [Plan("halving", 2, (1,), 16, 5, 3), Plan("median", 2, (1,), 8, 2, 3)])
+def test_nor_do_they_where_trials_stop_early(tmp_path: Path, plan: Plan) -> None:
+    def pruned(executor: Callable[[], Executor], lanes: int, **options: Any) -> dict[str, list[Any]]:
+        return run(tmp_path, executor, lanes=lanes, until=24, plan=plan, **options)
+
+    expected = pruned(InlineExecutor, 1)
+    assert {state for _, state in expected["trials"]} == {"COMPLETE", "FAIL", "PRUNED"}
+    assert pruned(InlineExecutor, 10) == expected
+    assert pruned(InlineExecutor, 2, interrupted=True) == expected
+    assert pruned(lambda: PoolExecutor(2), 3) == expected
+    # Whoever ran to the end did so as if nobody had been stopped.
+    whole = run(tmp_path, InlineExecutor, lanes=3, until=24)
+    ends = {number for number, state in expected["trials"] if state != "PRUNED"}
+    for table, rows in expected.items():
+        kept = [row for row in rows if row[0] in ends]
+        assert kept == [row for row in whole[table] if row[0] in ends], table
 
 
 TRIALS = 12
@@ -144,6 +171,28 @@ def test_a_killed_run_goes_on_to_the_same_results(start: Callable[..., subproces
     assert (again.returncode, undisturbed.returncode) == (0, 0), said
     assert "trials of a run that had died were run again" in said[1]
     assert states(database) == ["COMPLETE"] * TRIALS
+    assert values(str(database)) == values(str(tmp_path / "undisturbed.db"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pruner", ["halving", "median"])
+def test_a_killed_run_that_prunes_goes_on_to_the_same_results(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, pruner: str
+) -> None:
+    database, options = tmp_path / "studies.db", ("--pruner", pruner)
+    tiny.write(tmp_path, training={"epochs": 250, "batch_size": 4}, pruning={"cohort": 6, "startup_trials": 2})
+    killed = start("studies.db", *options)
+    until(
+        lambda: {"PRUNED", "COMPLETE"} & set(states(database)) != set() or killed.poll() is not None, what="an outcome"
+    )
+    killed.kill()
+    killed.communicate(timeout=LIMIT_S)
+    assert "RUNNING" in states(database)
+    again, undisturbed = start("studies.db", *options), start("undisturbed.db", *options)
+    said = again.communicate(timeout=LIMIT_S)
+    undisturbed.communicate(timeout=LIMIT_S)
+    assert (again.returncode, undisturbed.returncode) == (0, 0), said
+    assert set(states(database)) == {"COMPLETE", "PRUNED"}
     assert values(str(database)) == values(str(tmp_path / "undisturbed.db"))
 
 

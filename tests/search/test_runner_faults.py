@@ -12,7 +12,7 @@ from stub_objectives import Stub
 from hpsearch.errors import EvaluationFailure, StageConflict, StorageFailure
 from hpsearch.executors import Batch, Done, Event, InlineExecutor
 from hpsearch.executors.base import Evaluates
-from hpsearch.records import Completed, Outcome, Report, Stage, Trial
+from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.runner import Runner
 from hpsearch.space import Float
 from hpsearch.store import Counts, NewStage, Owner, Store
@@ -85,7 +85,9 @@ def test_a_runner_that_slept_past_its_lease_counts_its_trials_once(store: Store,
 class Hopeless(Stub):
     """Cannot evaluate anything here."""
 
-    def evaluate(self, trials: Sequence[Trial]) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome]]:
         raise MemoryError("no memory for this network")
         yield []
 

@@ -15,7 +15,7 @@ import tiny
 
 from hpsearch.errors import BadInput, BadStudyFile, Interrupted, StageConflict
 from hpsearch.records import Stage
-from hpsearch.search.next_stage import Narrowed
+from hpsearch.search.next_stage import Narrowed, narrow_stage
 from hpsearch.search.runner import Summary, Tick
 from hpsearch.search.workflow import Job, run
 from hpsearch.store import Store, open_store
@@ -200,3 +200,64 @@ def test_a_stopped_run_says_how_far_it_came(reopened: Callable[[], Store]) -> No
     store = reopened()
     counts = store.counts(store.stages()[0])
     assert (counts.complete, counts.running, counts.waiting) == (2, 0, 2)
+
+
+PRUNED: dict[str, Any] = {"training": {"epochs": 8}, "pruning": {"cohort": 6, "reduction_factor": 2}}
+
+
+def test_pruning_is_said_when_a_stage_begins_and_goes_on_in_the_next(
+    folder: Path, reopened: Callable[[], Store]
+) -> None:
+    tiny.write(folder / "studies", **PRUNED)
+    heard = start(stages=2, top=2, trials=12, pruner="halving")
+    assert heard.recorded == [12, 12]
+    store = reopened()
+    stages = store.stages()
+    assert [stage.study_file["pruning"]["rule"] for stage in stages] == ["halving", "halving"]
+    for stage in stages:
+        counts = store.counts(stage)
+        assert counts.finished == 12
+        assert counts.pruned >= 6
+    (narrowed,) = heard.narrowings
+    assert (narrowed.finished, narrowed.pruned) == (12, store.counts(stages[0]).pruned)
+    # Said again, or not said, it goes on; the file's own rule is another, and that is told.
+    assert start(trials=12, pruner="halving").notes == []
+    (note,) = start(trials=12).notes
+    assert note == "tiny/stage-02 goes on with pruning by halving, as it was begun; the study file says none"
+
+
+def test_another_rule_is_refused_once_a_stage_has_trials(folder: Path, reopened: Callable[[], Store]) -> None:
+    tiny.write(folder / "studies", **PRUNED)
+    start()
+    with pytest.raises(StageConflict, match="tiny/stage-01 was begun with --pruner none, not median, and trials under"):
+        start(pruner="median")
+    start(stages=2, top=2, trials=6, stage=1)  # narrowed and run
+    with pytest.raises(StageConflict, match="tiny/stage-02 was begun with --pruner none, not halving"):
+        start(pruner="halving", trials=9)
+    assert {stage.study_file["pruning"]["rule"] for stage in reopened().stages()} == {"none"}
+
+
+def test_a_narrowed_stage_without_trials_may_begin_with_another_rule(
+    folder: Path, reopened: Callable[[], Store]
+) -> None:
+    tiny.write(folder / "studies", **PRUNED)
+    start(pruner="halving", trials=12)
+    store = open_store("studies.db", write=True)
+    narrow_stage(store, store.stages(), top=2)
+    store.close()
+    start(pruner="none")
+    store = reopened()
+    assert [store.counts(stage).pruned > 0 for stage in store.stages()] == [True, False]
+
+
+def test_a_rule_that_there_is_not(folder: Path) -> None:
+    with pytest.raises(BadInput, match="--pruner halvin: no such rule; did you mean 'halving'"):
+        start(pruner="halvin")
+    assert not (folder / "studies.db").exists()
+
+
+def test_more_best_trials_than_pruning_leaves_are_refused_before_anything_is_trained(folder: Path) -> None:
+    tiny.write(folder / "studies", **PRUNED)
+    with pytest.raises(BadInput, match="--top 3 of 12 trials a stage, of which pruning by halving may leave 2"):
+        start(stages=2, top=3, trials=12, pruner="halving")
+    assert not (folder / "studies.db").exists()

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.records import Completed, Failed, Outcome, Report, Stage
+from hpsearch.records import Completed, Failed, Outcome, Pruned, Report, Stage, Standing
 from hpsearch.store import Owner, Store
 
 Ids = dict[int, int]
@@ -43,7 +43,53 @@ def test_a_failed_trial(store: Store, stage: Stage, study: optuna.Study, me: Own
     assert math.isnan(seen.intermediate_values[2])
 
 
-@pytest.mark.parametrize("first", [Completed(0, 0.5, (0.5,), {"a": 1}), Failed(0, "lost")])
+@pytest.mark.parametrize("points", [(0.25, 0.5), (0.5, math.inf), (0.5, math.nan), (-math.inf,)])
+def test_a_pruned_trial_is_what_optuna_s_tell_makes_of_it(
+    store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids, points: tuple[float, ...]
+) -> None:
+    told = study.ask()
+    for step, value in enumerate(points, start=1):
+        told.report(value, step)
+    study.tell(told, state=TrialState.PRUNED)
+    outcome = Pruned(1, len(points), points, {"curves": {"train_loss": [2.0]}, "seconds": 0.5, "validation_loss": 0.75})
+    assert store.record(stage, [outcome], ids, owner=me) == {1}
+    seen, wanted = study.trials[1], study.trials[told.number]
+    assert (seen.state, seen.values) == (TrialState.PRUNED, wanted.values)
+    assert repr(seen.intermediate_values) == repr(wanted.intermediate_values)
+    assert seen.user_attrs == outcome.attributes
+    assert seen.duration is not None
+    assert (store.counts(stage).pruned, store.counts(stage).finished) == (2, 2)
+    frame = store.trials(stage, states=["PRUNED"])
+    assert frame["number"].tolist() == [1, told.number]
+    assert frame["validation_loss"].tolist()[0] == 0.75
+    assert store.trials(stage, top=5).empty  # only complete trials are ranked
+
+
+def test_standings(store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids) -> None:
+    study.ask()
+    store.claim(stage, until=6, most=2, owner=Owner.current())
+    store.record(stage, [Completed(0, 0.5, (0.25, 0.5)), Failed(1, "diverged", (0.1,))], ids, owner=me)
+    store.report(stage, [Report(2, 2, math.inf)], ids, owner=me)
+    assert store.standings(stage, range(9), 2) == [
+        Standing(0, "COMPLETE", False, 0.5),
+        Standing(1, "FAIL", False, None),
+        Standing(2, "RUNNING", True, math.inf),
+        Standing(3, "RUNNING", False, None),  # somebody's own
+        Standing(4, "RUNNING", True, None),
+        Standing(5, "RUNNING", True, None),
+    ]
+    store.release(stage, owner=me)
+    assert store.standings(stage, range(1, 3), 1) == [
+        Standing(1, "FAIL", False, 0.1),
+        Standing(2, "WAITING", False, None),
+    ]
+    assert [one.finished for one in store.standings(stage, range(4), 1)] == [True, True, False, False]
+    assert store.standings(stage, range(20, 30), 1) == []
+
+
+@pytest.mark.parametrize(
+    "first", [Completed(0, 0.5, (0.5,), {"a": 1}), Failed(0, "lost"), Pruned(0, 1, (0.5,), {"a": 1})]
+)
 def test_recording_twice_changes_nothing(
     store: Store, stage: Stage, me: Owner, ids: Ids, first: Outcome, rows: Callable[[str], list[dict[str, Any]]]
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy
 from optuna.trial import FrozenTrial, create_trial
 
-from hpsearch.records import Completed, Failed, Report, Stage
+from hpsearch.records import Completed, Failed, Pruned, Report, Stage
 from hpsearch.store import NewStage, Owner, Store, tables
 from hpsearch.store.leases import LEASE
 
@@ -53,6 +53,8 @@ def work(store: Store, new_stage: NewStage, gone: Owner) -> Stage:
     study.add_trial(create_trial(state=optuna.trial.TrialState.WAITING, **_again(study.trials[1])))
     ids |= {trial.number: trial.trial_id for trial in store.claim(stage, until=8, most=5, owner=me).trials}
     store.record(stage, [Completed(5, 0.5)], ids, owner=me)
+    store.record(stage, [Pruned(6, 2, (0.25, 0.5), {"validation_loss": 0.75})], ids, owner=me)
+    store.record(stage, [Pruned(7, 1, (math.nan,))], ids, owner=me)
     return stage
 
 
@@ -122,9 +124,9 @@ def test_the_same_rows(both: tuple[Store, Store]) -> None:
         "study_user_attributes": 22,
         "trials": 9,
         "trial_params": 24,
-        "trial_values": 3,
-        "trial_intermediate_values": 8,
-        "trial_user_attributes": 6,
+        "trial_values": 4,
+        "trial_intermediate_values": 11,
+        "trial_user_attributes": 7,
         "trial_system_attributes": 11,
     }
     for name in bulk:
@@ -157,9 +159,9 @@ def test_what_the_rows_say(both: tuple[Store, Store]) -> None:
         (stage, _) = store.stages()
         assert (stage.seed, stage.fingerprint) == (5, "cd34")
         trials = optuna.load_study(study_name=stage.name, storage=store.url).trials
-        states = ["RUNNING", "COMPLETE", "FAIL", "COMPLETE", "RUNNING", "COMPLETE", *["RUNNING"] * 3]
+        states = ["RUNNING", "COMPLETE", "FAIL", "COMPLETE", "RUNNING", "COMPLETE", "PRUNED", "PRUNED", "RUNNING"]
         assert [trial.state.name for trial in trials] == states
         assert trials[1].values == [0.125]
         assert trials[2].params["activation"] == "sigmoid"
         assert trials[8].params == trials[1].params
-        assert (store.counts(stage).finished, store.counts(stage).running) == (4, 4)
+        assert (store.counts(stage).finished, store.counts(stage).running) == (6, 2)

@@ -12,7 +12,7 @@ from pathlib import Path
 from bounded import LIMIT_S
 
 from hpsearch.executors.blas import VARIABLES
-from hpsearch.records import Completed, Outcome, Report, Trial
+from hpsearch.records import Completed, Outcome, Paused, Report, Trial
 
 STEPS = 3
 
@@ -56,7 +56,9 @@ class Stub:
         groups = ([t for t in trials if t.number % self.kinds == kind] for kind in range(self.kinds))
         return [group for group in groups if group]
 
-    def evaluate(self, trials: Sequence[Trial]) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome]]:
         numbers = [trial.number for trial in trials]
         for number in numbers:
             self._sign(f"began-{number}", str(os.getpid()))
@@ -91,7 +93,9 @@ class Stub:
 class Surroundings:
     """Says what a worker's process looks like after its first matrix product."""
 
-    def evaluate(self, trials: Sequence[Trial]) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome]]:
         import numpy as np
 
         square = np.ones((300, 300), dtype=np.float32)

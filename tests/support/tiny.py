@@ -10,7 +10,7 @@ from typing import Any
 
 from hpsearch import data
 from hpsearch.objectives import NetworkObjective
-from hpsearch.records import SECONDS, Outcome, Report, Trial
+from hpsearch.records import SECONDS, Outcome, Paused, Report, Trial
 from hpsearch.search.setup import load_split, network_objective
 from hpsearch.study_file import StudyFile, parse
 
@@ -24,6 +24,7 @@ PLAIN: Mapping[str, Mapping[str, Any]] = {
     },
     "trials": {"count": 6},
     "objective": {},
+    "pruning": {},
 }
 
 
@@ -67,7 +68,7 @@ def objective(*, seed: int = 0, **sections: Mapping[str, Any]) -> NetworkObjecti
 def evaluated(objective: NetworkObjective, trials: Iterable[Trial]) -> tuple[dict[int, Outcome], list[Report]]:
     """The outcomes by number and the points, of trials evaluated together."""
     items = [item for some in objective.evaluate(list(trials)) for item in some]
-    outcomes = [item for item in items if not isinstance(item, Report)]
+    outcomes = [item for item in items if not isinstance(item, Report | Paused)]
     assert len({outcome.number for outcome in outcomes}) == len(outcomes)
     return {outcome.number: outcome for outcome in outcomes}, [item for item in items if isinstance(item, Report)]
 

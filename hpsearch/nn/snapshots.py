@@ -1,0 +1,99 @@
+"""A lane between two epochs as plain data: taken from one batch, it goes on in another, to the same bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+
+    from hpsearch.nn.lanes import Floats
+    from hpsearch.nn.network import Network
+    from hpsearch.nn.optimizers import Optimizer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All that one lane's next epoch depends on, besides its hyperparameters. It may be pickled.
+
+    Args:
+        epoch: The last one that was trained; a learning-rate schedule goes on after it.
+        arrays: (size,), parameters and running statistics (`Network.lane_vector`).
+        slots: (P,) each, what the optimizer keeps of every parameter.
+        steps: Its updates so far, where it counts them.
+        order: State of the generator of the samples' order.
+        masks: State of the generator of dropout masks; None without dropout.
+    """
+
+    epoch: int
+    arrays: Floats
+    slots: tuple[Floats, ...]
+    steps: int
+    order: Mapping[str, Any]
+    masks: Mapping[str, Any] | None
+
+
+def take(
+    network: Network, optimizer: Optimizer, rngs: Sequence[np.random.Generator], *, lane: int, epoch: int
+) -> Snapshot:
+    """A snapshot of one lane, in memory of its own.
+
+    Args:
+        network: K lanes.
+        optimizer: Of the same lanes.
+        rngs: Their K generators for the order of samples.
+        lane: Which one.
+        epoch: The epoch that has just ended.
+    """
+    slots, steps = optimizer.lane_state(lane)
+    masks = network.dropout_rngs()
+    return Snapshot(
+        epoch,
+        network.lane_vector(lane).copy(),
+        tuple(slot.copy() for slot in slots),
+        steps,
+        rngs[lane].bit_generator.state,
+        masks[lane].bit_generator.state if masks else None,
+    )
+
+
+def resume(
+    network: Network,
+    optimizer: Optimizer,
+    rngs: Sequence[np.random.Generator],
+    snapshots: Sequence[Snapshot],
+) -> int:
+    """Put snapshots into the K lanes of a network and an optimizer that were made with the lanes' hyperparameters.
+
+    Args:
+        network: K lanes; written to.
+        optimizer: Of the same lanes; likewise.
+        rngs: Their generators for the order of samples; likewise.
+        snapshots: K, all of the same epoch.
+
+    Returns:
+        The epoch to go on with.
+
+    Raises:
+        BadInput: Snapshots of different epochs, not one a lane, or of a network of another kind.
+    """
+    epochs = {snapshot.epoch for snapshot in snapshots}
+    if len(epochs) != 1 or len(snapshots) != network.lanes:
+        raise BadInput(
+            f"{len(snapshots)} snapshots of epochs {sorted(epochs)} for {network.lanes} lanes; give one each"
+        )
+    masks = network.dropout_rngs()
+    for lane, snapshot in enumerate(snapshots):
+        if (snapshot.masks is not None) is not bool(masks):
+            raise BadInput("snapshots with dropout go on in a network with dropout, others in one without")
+        network.lane_vector(lane)[...] = snapshot.arrays
+        optimizer.resume(lane, snapshot.slots, snapshot.steps)
+        rngs[lane].bit_generator.state = snapshot.order
+        if snapshot.masks is not None:
+            masks[lane].bit_generator.state = snapshot.masks
+    return epochs.pop() + 1

@@ -1,0 +1,211 @@
+"""Which trials of a runner wait at which rung, and what becomes of them there.
+
+Several runners may share a cohort. They meet in the database: each writes its trials' values at a rung, and decides
+about its own trials once every member has finished, or has a value there. As `hpsearch.search.pruning` decides by
+those values alone, all decide alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hpsearch.records import Paused, Pruned, Report, Stage, Standing, Trial
+from hpsearch.search.pruning import Median, Plan, halving_survivors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from hpsearch.store import Counts, Owner, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was decided at a rung about a runner's own trials.
+
+    Args:
+        survivors: Those that go on, best first.
+        until: The epoch up to which; None: to the end.
+        beaten: Those that are stopped.
+    """
+
+    survivors: tuple[tuple[Trial, Paused], ...]
+    until: int | None
+    beaten: tuple[Pruned, ...]
+
+
+@dataclass(slots=True)
+class _Rung:
+    """Of one cohort, this runner's trials at one rung."""
+
+    members: range
+    epoch: int
+    waiting: dict[int, tuple[Trial, Paused]] = field(default_factory=dict)
+
+
+class Cohorts:
+    """The rungs of one runner's trials.
+
+    Args:
+        store: The study database.
+        stage: The stage.
+        plan: When trials are compared, and how; None: never.
+        owner: The runner.
+    """
+
+    def __init__(self, store: Store, stage: Stage, plan: Plan | None, owner: Owner) -> None:
+        self._store, self._stage, self._plan, self._owner = store, stage, plan, owner
+        self._rungs: dict[tuple[int, int], _Rung] = {}
+        self._known: dict[int, tuple[float, ...]] = {}  # the curve of each unfinished trial as far as its last rung
+        self._unwritten: set[int] = set()  # those of them that other runners do not know yet
+        self._heading: dict[int, int] = {}  # the rung that each trial under way is trained up to, by number
+        self._median: Median | None = None
+        self._told = 0  # the trials below this number are finished, and the median rule knows of them
+
+    @property
+    def waiting(self) -> int:
+        """How many trials wait at a rung."""
+        return sum(len(rung.waiting) for rung in self._rungs.values())
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait that no new ones should begin: each keeps its state in memory meanwhile."""
+        return self._plan is not None and self.waiting >= 2 * self._plan.cohort
+
+    @property
+    def first_legs(self) -> int:
+        """How many trials are trained to their first rung in the time of one that is trained to the end."""
+        return 1 if self._plan is None else self._plan.epochs // self._plan.rungs[0]
+
+    def by_first_rung(self, trials: Iterable[Trial]) -> dict[int | None, list[Trial]]:
+        """Trials that begin, by the first rung of each; None: it runs to the end."""
+        found: dict[int | None, list[Trial]] = {}
+        for trial in trials:
+            rung = None if self._plan is None else self._plan.next_rung(trial.number)
+            found.setdefault(rung, []).append(trial)
+        return found
+
+    def send(self, trials: Iterable[Trial], until: int | None) -> None:
+        """Note that trials go on to a rung; None: to the end."""
+        for trial in trials:
+            if until is not None:
+                self._heading[trial.number] = until
+
+    def forget(self, number: int) -> None:
+        """Note that a trial is finished."""
+        self._heading.pop(number, None)
+        self._known.pop(number, None)
+
+    def arrive(self, trials: Sequence[Trial], paused: Sequence[Paused]) -> None:
+        """Take trials that have come to a rung; `write` is to follow.
+
+        Args:
+            trials: The batch that they were in.
+            paused: Where those stand that were not finished before.
+        """
+        of_number = {trial.number: trial for trial in trials}
+        for one in paused:
+            assert self._plan is not None  # nobody asked for a pause
+            self._heading.pop(one.number, None)
+            members = self._plan.cohort_of(one.number)
+            rung = self._rungs.setdefault((members.start, one.epoch), _Rung(members, one.epoch))
+            rung.waiting[one.number] = of_number[one.number], one
+            self._known[one.number] = one.intermediate
+            self._unwritten.add(one.number)
+
+    def write(self, ids: Mapping[int, int]) -> None:
+        """Write the values of those that have arrived, for other runners to decide by; ``ids`` by number."""
+        rungs = () if self._plan is None else self._plan.rungs
+        curves = {number: self._known[number] for number in sorted(self._unwritten & self._known.keys())}
+        # At all rungs so far: a runner that slept past its lease may have lost its trials and got them again, without
+        # their points.
+        reports = [
+            Report(number, rung, curve[rung - 1])
+            for number, curve in curves.items()
+            for rung in rungs
+            if rung <= len(curve)
+        ]
+        if reports:
+            self._store.report(self._stage, reports, ids, owner=self._owner)
+        self._unwritten = set()
+
+    def decide(self, ids: Mapping[int, int], *, until: int) -> list[Decided]:
+        """Decide every rung that can be decided by now.
+
+        Args:
+            ids: Trial ids by number.
+            until: How many finished trials the stage is to have.
+        """
+        ready = [key for key, rung in sorted(self._rungs.items()) if not self._coming(rung)]
+        if not ready or self._plan is None:
+            return []
+        counts = self._store.counts(self._stage)
+        found = [self._decide(self._plan, key, counts, ids, until) for key in ready]
+        return [decided for decided in found if decided is not None]
+
+    def _coming(self, rung: _Rung) -> bool:
+        """Whether trials of this runner are still on their way to a rung."""
+        return any(number in rung.members and to <= rung.epoch for number, to in self._heading.items())
+
+    def _decide(
+        self, plan: Plan, key: tuple[int, int], counts: Counts, ids: Mapping[int, int], until: int
+    ) -> Decided | None:
+        rung = self._rungs[key]
+        if plan.rule == "median" and not self._tell(plan, rung.members.start):
+            return None
+        survivors = self._halve(plan, rung, counts, ids, until) if plan.rule == "halving" else self._better(rung)
+        if survivors is None:
+            return None
+        del self._rungs[key]
+        own = {number: one.intermediate[-1] for number, (_, one) in rung.waiting.items()}
+        sign = -1.0 if self._stage.direction == "maximize" else 1.0
+        order = sorted(own, key=lambda number: (sign * own[number], number))
+        return Decided(
+            survivors=tuple(rung.waiting[number] for number in order if number in survivors),
+            until=plan.next_rung(rung.members.start, rung.epoch),
+            beaten=tuple(rung.waiting[number][1].pruned() for number in sorted(own) if number not in survivors),
+        )
+
+    def _halve(self, plan: Plan, rung: _Rung, counts: Counts, ids: Mapping[int, int], until: int) -> set[int] | None:
+        """The survivors among a whole cohort; None while the value of one that comes to this rung is not known."""
+        standings = self._store.standings(self._stage, rung.members, rung.epoch)
+        if counts.rows < until and not (standings and standings[-1].number == rung.members[-1]):
+            return None  # the cohort has members that nobody has begun yet
+        own = {
+            number: curve[rung.epoch - 1]
+            for number, curve in self._known.items()
+            if number in rung.members and len(curve) >= rung.epoch
+        }
+        if lost := {one.number for one in standings if one.value is None} & own.keys() - self._unwritten:
+            self._unwritten |= lost
+            self.write(ids)
+        values = {one.number: one.value for one in standings if one.value is not None} | own
+        if any(not one.finished and one.number not in values and _ours(one) for one in standings):
+            return None
+        return halving_survivors(values, plan.factor, self._stage.direction)
+
+    def _better(self, rung: _Rung) -> set[int]:
+        """The survivors of this runner's trials by the median of earlier cohorts, whoever else is in theirs."""
+        assert self._median is not None
+        return {number for number, (_, one) in rung.waiting.items() if not self._median.stops(one.intermediate)}
+
+    def _tell(self, plan: Plan, upto: int) -> bool:
+        """Tell the median rule of all trials below a number; False while one of them is not finished."""
+        if self._median is None:
+            self._median = Median(plan.startup, self._stage.direction)
+        while self._told < upto:
+            members = plan.cohort_of(self._told)
+            standings = self._store.standings(self._stage, members, plan.epochs)
+            if any(not one.finished and _ours(one) for one in standings):
+                return False
+            done = [one.number for one in standings if one.state == "COMPLETE"]
+            curves = self._store.curves(self._stage, done)
+            for _, curve in curves.groupby("number"):
+                self._median.tell(dict(zip(curve["step"].tolist(), curve["value"].tolist(), strict=True)))
+            self._told = members.stop
+        return True
+
+
+def _ours(standing: Standing) -> bool:
+    """Whether a runner has it or will have it: trials that others run with Optuna alone are waited for by nobody."""
+    return standing.held or standing.state == "WAITING"

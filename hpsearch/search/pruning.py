@@ -1,0 +1,172 @@
+"""Which trials stop early: decisions as pure functions of the trials' curves.
+
+Trials are compared within a cohort, a block of consecutive numbers, and only at rungs, the epochs that all of its
+members reach unless they stop before. A rung is decided once the value there of every member that comes so far is
+known. So what is decided depends on the curves alone, never on who was first: on jobs, lanes, other runners or a
+resume.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hpsearch.records import Direction
+    from hpsearch.study_file import StudyFile
+
+Rule: TypeAlias = Literal["halving", "median"]
+
+_FACTORS: Mapping[Rule, int] = {"halving": 4, "median": 2}
+_COHORTS: Mapping[Rule, int] = {"halving": 100, "median": 20}
+_SHARE = 16
+"""The first rung is at this share of all epochs: 3 of 50."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When a stage's trials are compared, and how.
+
+    Args:
+        rule: ``halving`` keeps the best 1 in ``factor`` at each rung; ``median`` those not below the median of trials
+            that ran to the end.
+        factor: Also how much later each rung is than the one before.
+        rungs: The epochs at which trials are compared, ascending.
+        cohort: How many trials are compared with each other.
+        startup: How many trials must have run to the end before the median rule stops any.
+        epochs: Of a trial that is not stopped.
+    """
+
+    rule: Rule
+    factor: int
+    rungs: tuple[int, ...]
+    cohort: int
+    startup: int
+    epochs: int
+
+    def cohort_of(self, number: int) -> range:
+        """The numbers of the cohort that a trial is in."""
+        first = number // self.cohort * self.cohort
+        return range(first, first + self.cohort)
+
+    def next_rung(self, number: int, epoch: int = 0) -> int | None:
+        """The next rung after an epoch at which a trial is compared; None: it runs to the end."""
+        if self.rule == "median" and number < self.cohort:
+            return None  # nobody has run to the end before the first cohort
+        return next((rung for rung in self.rungs if rung > epoch), None)
+
+
+def plan_of(study: StudyFile) -> Plan | None:
+    """What a study file's ``[pruning]`` comes to; None where no trial stops early.
+
+    Rungs lie at ``min_epochs * factor**k``, as long as at least half of the epochs is still to come: stopping later
+    saves next to nothing.
+    """
+    section, epochs = study.pruning, study.training.epochs
+    if section.rule == "none":
+        return None
+    factor = section.reduction_factor or _FACTORS[section.rule]
+    rung = section.min_epochs or max(1, epochs // _SHARE)
+    rungs = []
+    while 2 * rung <= epochs:
+        rungs.append(rung)
+        rung *= factor
+    cohort = section.cohort or _COHORTS[section.rule]
+    return Plan(section.rule, factor, tuple(rungs), cohort, section.startup_trials, epochs) if rungs else None
+
+
+def least_survivors(plan: Plan, trials: int) -> int:
+    """How many of a stage's trials run to the end for certain, unless they diverge."""
+    if plan.rule == "median":
+        return min(trials, plan.cohort)
+    full, rest = divmod(trials, plan.cohort)
+    return full * _sizes(plan, plan.cohort)[-1] + (_sizes(plan, rest)[-1] if rest else 0)
+
+
+def epochs_spent(plan: Plan, trials: int) -> int:
+    """About how many epochs a stage trains in all: as if nothing tied, and half were below the median each time."""
+    spent, ends = 0, (*plan.rungs, plan.epochs)
+    for first in range(0, trials, plan.cohort):
+        sizes = _sizes(plan, min(plan.cohort, trials - first), pruned=plan.next_rung(first) is not None)
+        spent += sum(size * (end - start) for size, start, end in zip(sizes, (0, *ends), ends, strict=False))
+    return spent
+
+
+def pruning_words(plan: Plan | None, trials: int) -> str:
+    """What pruning does to a stage, in words for people."""
+    if plan is None:
+        return "none: every trial runs to the end"
+    rungs, full = ", ".join(map(str, plan.rungs)), trials * plan.epochs
+    of = f"each cohort of {plan.cohort}"
+    what = f"the best 1 in {plan.factor} of {of} goes on"
+    if plan.rule == "median":
+        what = f"{of} against the median of the trials before it, from {plan.startup} complete ones on"
+    spent = epochs_spent(plan, trials)
+    return f"{plan.rule} after epochs {rungs}: {what}; about {spent:,} of {full:,} epochs ({spent / full:.0%})"
+
+
+def _sizes(plan: Plan, trials: int, *, pruned: bool = True) -> list[int]:
+    """How many trials of a cohort go on from the start and from each rung."""
+    sizes = [trials]
+    for _ in plan.rungs:
+        factor = (plan.factor if plan.rule == "halving" else 2) if pruned else 1
+        sizes.append(max(1, sizes[-1] // factor))
+    return sizes
+
+
+def halving_survivors(values: Mapping[int, float], factor: int, direction: Direction) -> set[int]:
+    """The trials that go on from a rung: the best ``n // factor``, at least one, and what ties with the last of them.
+
+    Ties are never cut: at 100 validation images they are common, and the trial's number is no reason. Optuna's
+    `SuccessiveHalvingPruner` has the same threshold, but takes it among the trials that happen to have come to the
+    rung before, so that its answers depend on the order in which trials report and with it on jobs and machines
+    (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", is about just that). Asked when all
+    values are there it agrees with this (``tests/search/test_pruning.py``).
+
+    Args:
+        values: The score at the rung of every trial that came to it, by number; NaN is worse than any other.
+        factor: The reduction factor.
+        direction: Whether a higher or a lower score is better.
+
+    Source: Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization".
+    """
+    sign = 1.0 if direction == "maximize" else -1.0
+    goodness = {number: -math.inf if math.isnan(value) else sign * value for number, value in values.items()}
+    if not goodness:
+        return set()
+    threshold = sorted(goodness.values(), reverse=True)[max(1, len(goodness) // factor) - 1]
+    return {number for number, good in goodness.items() if good >= threshold}
+
+
+class Median:
+    """Optuna's `MedianPruner` over an in-memory mirror of the trials that ran to the end.
+
+    Only trials of earlier cohorts are told, all of which are finished before one of a later cohort is asked about.
+
+    Args:
+        startup: How many must have run to the end before any is stopped.
+        direction: Whether a higher or a lower score is better.
+    """
+
+    def __init__(self, startup: int, direction: Direction) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._pruner = optuna.pruners.MedianPruner(n_startup_trials=startup)
+        self._study = optuna.create_study(direction=direction)
+
+    def tell(self, curve: Mapping[int, float]) -> None:
+        """Add a trial that ran to the end: the score after each epoch, which is all that the rule looks at."""
+        from optuna.trial import create_trial
+
+        self._study.add_trial(create_trial(value=0.0, intermediate_values=dict(curve)))
+
+    def stops(self, curve: Sequence[float]) -> bool:
+        """Whether a trial that has this curve so far stops here."""
+        from optuna.trial import TrialState, create_trial
+
+        asked = create_trial(state=TrialState.RUNNING, intermediate_values=dict(enumerate(curve, start=1)))
+        return self._pruner.prune(self._study, asked)
