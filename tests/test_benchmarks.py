@@ -53,8 +53,10 @@ def test_a_workload_s_flops_by_hand() -> None:
     first, second, last = 2 * 784 * 256, 2 * 256 * 128, 2 * 128 * 10
     forward = first + second + last
     an_epoch = 8000 * (forward + first + 2 * (second + last)) + 1000 * forward
-    assert LARGE.flops == 20 * 5 * an_epoch
-    assert LARGE.of(3).flops == 3 * LARGE.flops // 20
+    assert LARGE.flops() == 20 * 5 * an_epoch
+    assert LARGE.of(3).flops() == 3 * LARGE.flops() // 20
+    # An input less spares its products forward, and in the gradient of its weights.
+    assert LARGE.flops() - LARGE.flops(inputs=783) == 20 * 5 * 2 * 256 * (2 * 8000 + 1000)
 
 
 def test_an_assignment_survives_the_command_line() -> None:

@@ -48,11 +48,14 @@ class Workload:
         """How many trials train together where enough are left."""
         return lanes_for(parameter_count(self.sizes))
 
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the matrix products of all trials."""
-        one = flops_per_trial(self.sizes, train=self.train, validation=self.validation, epochs=self.epochs)
-        return self.trials * one
+    def flops(self, inputs: int = INPUTS) -> int:
+        """Floating-point operations of the matrix products of all trials.
+
+        Args:
+            inputs: Of the first layer; fewer than all where those that are 0 in every image are left out.
+        """
+        sizes = (inputs, *self.sizes[1:])
+        return self.trials * flops_per_trial(sizes, train=self.train, validation=self.validation, epochs=self.epochs)
 
     def of(self, trials: int) -> Self:
         """The same with another number of trials."""

@@ -38,7 +38,7 @@ def work(assignment: Assignment, index: int, start: Start) -> tuple[list[float],
     for begin in begins:
         numbers = list(range(begin, min(begin + size, assignment.workload.trials)))
         values = [{**objective.settings, **sampling.values(space, seed=seed, number=n)} for n in numbers]
-        lanes = build(structure, values, numbers, seed=seed, dtype=objective.dtype)
+        lanes = build(structure, values, numbers, seed=seed, inputs=objective.inputs, dtype=objective.dtype)
         training -= time.perf_counter()
         histories = train(
             lanes.network,

@@ -18,7 +18,7 @@ from setting import Part, Setting
 from sgemm import rate
 from workloads import Workload
 
-from hpsearch.search.setup import load_split
+from hpsearch.search.setup import load_split, network_objective
 from hpsearch.store import open_store
 from hpsearch.study_file import parse
 
@@ -91,7 +91,7 @@ def measure(workload: Workload, setting: Setting) -> Part:
         for name in (OURS, *peers)
     }
     learned = learning.compare(workload.name, workload.validation, trained, ours=OURS)
-    return Part(workload.name, figures, samples, learned, {"flops": search.workload.flops})
+    return Part(workload.name, figures, samples, learned, search.facts())
 
 
 class Search:
@@ -107,7 +107,10 @@ class Search:
         self._study = setting.folder / f"{workload.name}.toml"
         self._study.write_text(workload.study_file())
         self._data = setting.folder / f"{workload.name}.npz"
-        split = load_split(parse(tomllib.loads(workload.study_file()), source=workload.name))
+        study = parse(tomllib.loads(workload.study_file()), source=workload.name)
+        split = load_split(study)
+        objective = network_objective(study, split, seed=0, space=study.parameters)
+        self.live_inputs = objective.data.images.shape[1]
         save_images(self._data, Images(split.x_train, split.y_train, split.x_validation, split.y_validation))
 
     def ours(self, number: int, *, jobs: int | None = None, watch: bool = False) -> Sample:
@@ -158,11 +161,16 @@ class Search:
     def sgemm(self, number: int) -> Sample:
         """The machine's rate in this round; its seconds are the FLOP limit's."""
         one = rate(self.setting.cores)
-        return Sample(self.workload.flops / (self.setting.cores * one), {"flops_per_core": one, "one_core": rate(1)})
+        return Sample(self.workload.flops() / (self.setting.cores * one), {"flops_per_core": one, "one_core": rate(1)})
 
     def _assignment(self, trials: int, number: int) -> Assignment:
         folder = str(self.setting.fresh_folder())
         return Assignment(self.workload.of(trials), number, self.setting.cores, str(self._data), folder)
+
+    def facts(self) -> dict[str, int]:
+        """The work: as asked, and without the inputs that are 0 in every image, which we leave out."""
+        flops = self.workload.flops
+        return {"flops": flops(), "live_inputs": self.live_inputs, "flops_made": flops(self.live_inputs)}
 
     def figure(self, peer: Peer, samples: dict[str, list[Sample]]) -> Figure:
         """Our whole command beside a peer's."""
@@ -183,16 +191,19 @@ class Search:
     def flop_shares(self, samples: dict[str, list[Sample]], *, asked: dict[str, float]) -> list[Figure]:
         """How near training, the stage and the whole command come to the machine's limit."""
         rates = details_of(samples[SGEMM], "flops_per_core")
+        made = self.workload.flops(self.live_inputs) / self.workload.flops()
         figures = []
+        sgemm = f"sgemm: {spread(rates).value / 1e9:.0f} GFLOP/s a core, {self.setting.cores} at once"
         for what, name, took in (
             ("training alone", ALONE, seconds_of(samples[ALONE])),
             ("the stage", "stage", details_of(samples[OURS], "stage_seconds")),
             ("the whole command", OURS, seconds_of(samples[OURS])),
         ):
             shares = [
-                flop_share(self.workload.flops, one, cores=self.setting.cores, rate=flops)
+                flop_share(self.workload.flops(), one, cores=self.setting.cores, rate=flops)
                 for one, flops in zip(took, rates, strict=True)
             ]
+            less = made * spread(shares).value
             figures.append(
                 Figure(
                     f"{self.workload.name}: share of the FLOP limit, {what}",
@@ -201,7 +212,7 @@ class Search:
                     asked=asked.get(name),
                     ours=seconds(took),
                     theirs=seconds(seconds_of(samples[SGEMM])),
-                    note=f"sgemm: {spread(rates).value / 1e9:.0f} GFLOP/s a core, {self.setting.cores} at once",
+                    note=f"{sgemm}; without inputs that are 0 in all images ({self.live_inputs} are left): {less:.2f}",
                 )
             )
         return figures
