@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import NotEnoughTrials, StageConflict
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter
-from hpsearch.sampling import stage_seed
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
 from hpsearch.search.narrowing import Scored, narrow
 from hpsearch.search.stage import pick, versions
+from hpsearch.seeds import stage_seed
 from hpsearch.space import Categorical, Parameter, Space, contains
 from hpsearch.store import NewStage, Store
 

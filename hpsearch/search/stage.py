@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import StageConflict, UnknownSearch, nearest
-from hpsearch.sampling import stage_seed
+from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
 from sqlalchemy import Float, Select, case, cast, func, select
 
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage
@@ -18,6 +16,7 @@ from hpsearch.store.claims import chunks
 from hpsearch.store.leases import Owner
 from hpsearch.store.locking import database_now
 from hpsearch.store.stages import stage_from_attributes
+from hpsearch.store.tables import StudyDirection, TrialState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
