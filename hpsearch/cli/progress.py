@@ -121,7 +121,8 @@ class Display:
 
         self._end_bar()
         self._several = len({other.search for other in store.stages()}) > 1
-        best = store.trials(stage, top=_TOP)
+        best = store.columns(stage, top=_TOP)
+        score = best["score"][0] if best["score"] else None
         self._finished.append(
             {
                 "stage": stage.name,
@@ -130,7 +131,7 @@ class Display:
                 "run_now": summary.recorded,
                 "seconds": round(summary.seconds, 3),
                 "store_seconds": round(summary.store_seconds, 3),
-                "best": None if best.empty else float(best["score"].iloc[0]),
+                "best": score,
             }
         )
         if summary.stopped:
@@ -146,13 +147,14 @@ class Display:
         else:
             took = "; nothing was left to do"
         say(f"{stage.name} has {counts.finished} finished trials{failed}{took}")
-        if best.empty:
+        if score is None:
             say("no trial came to a score; `hpsearch trials` gives the reasons")
             return
-        score = float(best["score"].iloc[0])
         error = standard_error(stage, score)
         say()
-        emit(trials_table(stage, best).drop(columns=["seconds"]), Format.table)
+        table = trials_table(stage, best)
+        del table["seconds"]
+        emit(table, Format.table)
         if error is not None:
             say()
             say(
@@ -173,9 +175,9 @@ class Display:
         if self._output is Format.json:
             emit_object({"stages": self._finished})
         elif self._output is Format.csv:
-            import pandas as pd
+            from hpsearch.reports.tables import by_column
 
-            emit(pd.DataFrame(self._finished), Format.csv)
+            emit(by_column(self._finished), Format.csv)
         else:
             search = self._stage.search if self._study is not None or self._several else None
             narrow = command_line("narrow", search, self._storage, "--top", "5")

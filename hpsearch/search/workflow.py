@@ -178,8 +178,8 @@ def _run_stages(
         split = data.of(study)
         objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
         check_fingerprint(stage, split.fingerprint)
-        top = store.trials(stage, top=1)
-        best = None if top.empty else (int(top["number"].iloc[0]), float(top["score"].iloc[0]))
+        top = store.columns(stage, top=1)
+        best = (top["number"][0], top["score"][0]) if top["number"] else None
         listener.began(stage, until=until, jobs=executor.slots, best=best)
         summary = Runner(
             store,

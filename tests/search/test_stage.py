@@ -197,7 +197,7 @@ def test_the_best_trial_of_all_stages(store: Store) -> None:
     assert found is not None
     # Both stages' trial 0 have the same score and loss: the earlier stage's stands.
     assert found[0] == store.stages()[0]
-    assert found[1]["number"].tolist() == [0]
+    assert found[1]["number"] == [0]
 
 
 def test_trials_that_somebody_ran_otherwise_do_not_count_in_narrowing(store: Store) -> None:
