@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +12,7 @@ from hpsearch.cli.output import command_line, console, emit, emit_object, note, 
 from hpsearch.records import Completed, Stage
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
     from hpsearch.search.next_stage import Narrowed
@@ -28,11 +30,15 @@ class Display:
     def __init__(self, output: Format, *, study: str | None = None, storage: str | None = None) -> None:
         self._output = output
         self._study, self._storage = study, storage
-        self._console = console(stderr=True)
         self._bar: Progress | None = None
         self._task: Any = None
         self._finished: list[dict[str, Any]] = []
         self._said_waiting = False
+
+    @cached_property
+    def _console(self) -> Console:
+        # Not before a stage begins: loading Rich would keep the workers from starting.
+        return console(stderr=True)
 
     def __enter__(self) -> Self:
         return self
