@@ -7,11 +7,11 @@ number, parameter name): the same whoever draws them, in whatever order.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, cast
 
 from optuna.samplers import BaseSampler, RandomSampler
 
+from hpsearch.seeds import draw_seed
 from hpsearch.space import Space, Value, to_distribution
 
 if TYPE_CHECKING:
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
-
-
-def stage_seed(search_seed: int, number: int) -> int:
-    """The seed of a search's stage: the search's own for stage 1, another one for each later stage.
-
-    Were it the same, trial N of every stage would lie at the same place of its range and start from the same
-    weights, and the stages would not be independent looks.
-    """
-    return search_seed if number == 1 else _key(search_seed, number, "stage")
 
 
 def draw(distribution: BaseDistribution, *, seed: int, number: int, name: str) -> Any:
@@ -40,7 +31,7 @@ def draw(distribution: BaseDistribution, *, seed: int, number: int, name: str) -
         number: The trial's number in the stage.
         name: The parameter's name.
     """
-    sampler = RandomSampler(seed=_key(seed, number, name))
+    sampler = RandomSampler(seed=draw_seed(seed, number, name))
     # Optuna's random sampler reads neither the study nor the trial; bulk claims have no such objects yet.
     nothing = cast("Any", None)
     return sampler.sample_independent(nothing, nothing, name, distribution)
@@ -57,12 +48,6 @@ def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
     return {
         name: draw(to_distribution(parameter), seed=seed, number=number, name=name) for name, parameter in space.items()
     }
-
-
-def _key(seed: int, number: int, name: str) -> int:
-    # 32 bits, as NumPy's RandomState takes no more. Hashing keeps neighbouring trials' streams unrelated.
-    digest = hashlib.sha256(f"{seed}/{number}/{name}".encode()).digest()
-    return int.from_bytes(digest[:4], "big")
 
 
 class KeyedRandomSampler(BaseSampler):

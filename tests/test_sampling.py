@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.sampling import KeyedRandomSampler, draw, stage_seed, values
+from hpsearch.sampling import KeyedRandomSampler, draw, values
+from hpsearch.seeds import stage_seed
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution
 
 SPACE: Space = {

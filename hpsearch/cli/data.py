@@ -115,9 +115,10 @@ def _class_rows(dataset: Dataset) -> list[dict[str, object]]:
 
 
 def _print_rows(rows: Sequence[dict[str, object]], output: Format) -> None:
-    import pandas as pd
-
     from hpsearch.cli.output import emit
+    from hpsearch.reports.tables import by_column
 
-    frame = pd.DataFrame(rows)
-    emit(frame.rename(columns=lambda name: name.replace("_", " ")) if output is Format.table else frame, output)
+    columns = by_column(rows)
+    if output is Format.table:
+        columns = {name.replace("_", " "): cells for name, cells in columns.items()}
+    emit(columns, output)

@@ -9,9 +9,8 @@ import typer
 from hpsearch.cli.options import Format, FormatOption, Search, StageNumber, Storage, storage_url
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hpsearch.search.next_stage import Narrowed
+    from hpsearch.store.frames import Columns
 
 
 def narrow(
@@ -91,12 +90,11 @@ def show(narrowed: Narrowed) -> None:
     say()
 
 
-def _table(narrowed: Narrowed) -> pd.DataFrame:
-    import pandas as pd
-
+def _table(narrowed: Narrowed) -> Columns:
+    from hpsearch.reports.tables import by_column
     from hpsearch.space import describe
 
-    return pd.DataFrame(
+    return by_column(
         [
             {
                 "parameter": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shlex
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.cli.options import Format
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
+
+    from hpsearch.store.frames import Columns
 
 _PLAIN_WIDTH = 200
 """Columns where standard output is not a terminal: nothing is cut off there."""
@@ -57,25 +59,27 @@ def note(text: str) -> None:
     screen.print(f"note: {text}", markup=False, soft_wrap=not screen.is_terminal)
 
 
-def emit(frame: pd.DataFrame, form: Format, *, title: str | None = None) -> None:
+def emit(columns: Columns, form: Format, *, title: str | None = None) -> None:
     """Print rows.
 
     Args:
-        frame: The rows; column names are the headings.
+        columns: The rows by column; names are the headings.
         form: Table, CSV or JSON. The last two keep full precision.
         title: Printed above a table.
     """
+    rows = zip(*columns.values(), strict=True)
     match form:
         case Format.csv:
-            sys.stdout.write(frame.to_csv(index=False))
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(["" if _is_missing(value) else value for value in row] for row in rows)
         case Format.json:
-            # Not DataFrame.to_json: it rounds floats, to 15 digits at best.
-            rows = [{name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
-            sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+            plain = [{name: _plain(value) for name, value in zip(columns, row, strict=True)} for row in rows]
+            sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
         case Format.table:
             if title:
                 say(title)
-            _table(frame)
+            _table(columns)
 
 
 def emit_object(plain: dict[str, Any]) -> None:
@@ -83,27 +87,34 @@ def emit_object(plain: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
 
+def _is_missing(value: object) -> bool:
+    return value is None or value != value
+
+
 def _plain(value: Any) -> Any:
     """A cell as JSON has it: missing values are null, times are ISO 8601."""
-    if value is None or value != value:
+    if _is_missing(value):
         return None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return value.item() if hasattr(value, "item") else value
+    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
-def _table(frame: pd.DataFrame) -> None:
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _table(columns: Columns) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     screen = console()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in frame.columns:
-        number = frame[name].dtype.kind in "if"
+    for name, cells in columns.items():
+        there = [value for value in cells if not _is_missing(value)]
+        number = bool(there) and all(map(_is_number, there))
         # In a narrow terminal a heading wraps between its words.
-        heading = str(name).replace("_", " ") if screen.is_terminal else str(name)
+        heading = name.replace("_", " ") if screen.is_terminal else name
         table.add_column(escape(heading), justify="right" if number else "left", overflow="fold")
-    for row in frame.itertuples(index=False):
+    for row in zip(*columns.values(), strict=True):
         table.add_row(*(escape(_cell(value)) for value in row))
     if screen.is_terminal:
         screen.print(table)
@@ -116,7 +127,7 @@ def _table(frame: pd.DataFrame) -> None:
 
 
 def _cell(value: object) -> str:
-    if value is None or value != value:
+    if _is_missing(value):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

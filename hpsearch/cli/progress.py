@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +12,7 @@ from hpsearch.cli.output import command_line, console, emit, emit_object, note, 
 from hpsearch.records import Completed, Stage
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
     from hpsearch.search.next_stage import Narrowed
@@ -28,11 +30,15 @@ class Display:
     def __init__(self, output: Format, *, study: str | None = None, storage: str | None = None) -> None:
         self._output = output
         self._study, self._storage = study, storage
-        self._console = console(stderr=True)
         self._bar: Progress | None = None
         self._task: Any = None
         self._finished: list[dict[str, Any]] = []
         self._said_waiting = False
+
+    @cached_property
+    def _console(self) -> Console:
+        # Not before a stage begins: loading Rich would keep the workers from starting.
+        return console(stderr=True)
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +129,8 @@ class Display:
 
         self._end_bar()
         self._several = len({other.search for other in store.stages()}) > 1
-        best = store.trials(stage, top=_TOP)
+        best = store.columns(stage, top=_TOP)
+        score = best["score"][0] if best["score"] else None
         self._finished.append(
             {
                 "stage": stage.name,
@@ -133,7 +140,7 @@ class Display:
                 "run_now": summary.recorded,
                 "seconds": round(summary.seconds, 3),
                 "store_seconds": round(summary.store_seconds, 3),
-                "best": None if best.empty else float(best["score"].iloc[0]),
+                "best": score,
             }
         )
         if summary.stopped:
@@ -151,13 +158,14 @@ class Display:
         else:
             took = "; nothing was left to do"
         say(f"{stage.name} has {counts.finished} finished trials{which}{took}")
-        if best.empty:
+        if score is None:
             say("no trial came to a score; `hpsearch trials` gives the reasons")
             return
-        score = float(best["score"].iloc[0])
         error = standard_error(stage, score)
         say()
-        emit(trials_table(stage, best).drop(columns=["seconds"]), Format.table)
+        table = trials_table(stage, best)
+        del table["seconds"]
+        emit(table, Format.table)
         if error is not None:
             say()
             say(
@@ -178,9 +186,9 @@ class Display:
         if self._output is Format.json:
             emit_object({"stages": self._finished})
         elif self._output is Format.csv:
-            import pandas as pd
+            from hpsearch.reports.tables import by_column
 
-            emit(pd.DataFrame(self._finished), Format.csv)
+            emit(by_column(self._finished), Format.csv)
         else:
             search = self._stage.search if self._study is not None or self._several else None
             narrow = command_line("narrow", search, self._storage, "--top", "5")

@@ -48,8 +48,8 @@ def status(search: Search = None, storage: Storage = None, output: FormatOption 
             stages_of(store, search)
         rows = []
         for stage in stages:
-            top = store.trials(stage, top=1)
-            rows.append((stage, store.counts(stage), float(top["score"].iloc[0]) if len(top) else None))
+            top = store.columns(stage, top=1)["score"]
+            rows.append((stage, store.counts(stage), top[0] if top else None))
     emit(status_table(rows, full=output is not Format.table), output)
     if output is Format.table:
         say()
@@ -76,11 +76,11 @@ def trials(
         stages = stages_of(store, search)
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
         states = None if state is None else (state.value.upper(),)
-        frame = store.trials(chosen, states=states, top=top)
-    if output is Format.table and frame.empty:
+        found = store.columns(chosen, states=states, top=top)
+    if output is Format.table and not found["number"]:
         say(f"{chosen.name} has no trial{' like that' if state or top else ' yet'}")
         return
-    emit(trials_table(chosen, frame, full=output is not Format.table), output, title=chosen.name)
+    emit(trials_table(chosen, found, full=output is not Format.table), output, title=chosen.name)
 
 
 def best(
@@ -103,26 +103,26 @@ def best(
         if found is None:
             what = stages[0].search if stage is None else pick(stages, stage).name
             raise NotEnoughTrials(f"{what} has no trial with a score yet; run `hpsearch start` first")
-    chosen, frame = found
-    row = frame.iloc[0]
-    score, error = float(row["score"]), standard_error(chosen, float(row["score"]))
-    params = {name: frame[f"param:{name}"].tolist()[0] for name in chosen.space}
+    chosen, columns = found
+    number, score = columns["number"][0], columns["score"][0]
+    error = standard_error(chosen, score)
+    params = {name: columns[f"param:{name}"][0] for name in chosen.space}
     match output:
         case Format.json:
             emit_object(
                 {
                     "stage": chosen.name,
-                    "trial": int(row["number"]),
+                    "trial": number,
                     metric_of(chosen): score,
                     "standard_error": error,
                     "params": params,
                 }
             )
         case Format.csv:
-            emit(trials_table(chosen, frame, full=True), output)
+            emit(trials_table(chosen, columns, full=True), output)
         case Format.table:
             spread = "" if error is None else f" +- {error:.2f} (one standard error)"
-            say(f"{chosen.name} trial {row['number']}: {metric_of(chosen)} {score:.4g}{spread}")
+            say(f"{chosen.name} trial {number}: {metric_of(chosen)} {score:.4g}{spread}")
             used = [name for name in params if uses(name, {**chosen.settings, **params})]
             for name in used:
                 say(f"  {name} = {shown(params[name])}")

@@ -10,10 +10,9 @@ import typer
 from hpsearch.cli.options import DataDir, Format, FormatOption
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hpsearch.nn import Epoch, History
     from hpsearch.search.train_once import Trained
+    from hpsearch.store.frames import Columns
     from hpsearch.study_file import StudyFile
 
 _ROWS = 10
@@ -127,10 +126,8 @@ def _plain(trained: Trained) -> dict[str, Any]:
     }
 
 
-def _table(history: History) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame({"epoch": range(1, len(history) + 1), **history.curves()})
+def _table(history: History) -> Columns:
+    return {"epoch": list(range(1, len(history) + 1)), **history.curves()}
 
 
 def _show(file: StudyFile, trained: Trained, images: int) -> None:
@@ -145,11 +142,11 @@ def _show(file: StudyFile, trained: Trained, images: int) -> None:
     )
     say(f"{file.name}: {'-'.join(map(str, network.sizes))}, {_how(file)}, seed {trained.seed}")
     say()
-    table = _table(history)
-    emit(
-        table[table["epoch"].isin(shown)].rename(columns=lambda name: name.replace("validation_", "val. ")),
-        Format.table,
-    )
+    table = {
+        name.replace("validation_", "val. "): [cells[epoch - 1] for epoch in sorted(shown)]
+        for name, cells in _table(history).items()
+    }
+    emit(table, Format.table)
     say()
     for line in chart({".": history.train_accuracy, "o": history.validation_accuracy}):
         say(line)

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import multiprocessing
 import signal
+import time
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, final
@@ -20,7 +21,7 @@ from hpsearch.executors.base import Batch, Evaluates, Event, Lost, Progress, dri
 from hpsearch.executors.blas import pinned_children
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _JOIN_S = 5.0
 
@@ -36,18 +37,29 @@ class _Worker:
             self.process.start()
         theirs.close()
 
-    def end(self, *, kill: bool) -> None:
+    def ask_to_end(self, *, kill: bool) -> None:
         with contextlib.suppress(OSError):
             if kill:
                 self.process.kill()
             else:
                 self.connection.send(None)
-        self.process.join(_JOIN_S)
+
+    def await_end(self, until: float) -> None:
+        self.process.join(max(until - time.monotonic(), 0.0))
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
         self.connection.close()
         self.process.close()
+
+
+def _end(workers: Sequence[_Worker], *, kill: bool) -> None:
+    # All are asked before any is waited for: an interpreter takes a while to end, and they do so side by side.
+    for worker in workers:
+        worker.ask_to_end(kill=kill)
+    until = time.monotonic() + _JOIN_S
+    for worker in workers:
+        worker.await_end(until)
 
 
 @contextlib.contextmanager
@@ -153,7 +165,7 @@ class PoolExecutor:
         worker.process.join()
         code = worker.process.exitcode or 0
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        worker.end(kill=True)
+        _end([worker], kill=True)
         self._workers.remove(worker)
         self._workers.append(self._start())
         self._send(self._workers[-1], self._objective)
@@ -161,6 +173,5 @@ class PoolExecutor:
 
     def close(self, *, kill: bool = False) -> None:
         """End the workers; see `hpsearch.executors.base.Executor.close`."""
-        for worker in self._workers:
-            worker.end(kill=kill)
+        _end(self._workers, kill=kill)
         self._workers = []

@@ -1,4 +1,4 @@
-"""Tables for people: rows in, DataFrames with readable columns out."""
+"""Tables for people: records in, readable columns out. Commands show a few rows, and pandas takes 0.3 s to load."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.hyperparameters import uses
-from hpsearch.space import Categorical, describe, shown, space_to_dict
+from hpsearch.space import describe, shown, space_to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
-
     from hpsearch.records import Stage
-    from hpsearch.space import Parameter
     from hpsearch.store import Counts
+    from hpsearch.store.frames import Columns
 
 
 def metric_of(stage: Stage) -> str:
@@ -40,12 +38,12 @@ def accuracy_error(accuracy: float, images: int) -> float:
     return math.sqrt(max(accuracy * (1 - accuracy), 0.0) / images)
 
 
-def trials_table(stage: Stage, frame: pd.DataFrame, *, full: bool = False) -> pd.DataFrame:
+def trials_table(stage: Stage, columns: Columns, *, full: bool = False) -> Columns:
     """Trials as people read them, in 80 columns, or as programs do.
 
     Args:
         stage: Whose trials they are.
-        frame: Rows of `hpsearch.store.Store.trials`.
+        columns: What `hpsearch.store.Store.columns` gives.
         full: With every column under its full name and every value that was drawn; for programs. People see none
             of a hyperparameter that the trial does not use.
 
@@ -53,61 +51,52 @@ def trials_table(stage: Stage, frame: pd.DataFrame, *, full: bool = False) -> pd
         Columns trial, state (where they differ), the score under its metric's name, the validation loss, the
         parameters, seconds, and reason if any trial failed; all of them and the times with ``full``.
     """
-    table = _all_columns(stage, frame)
+    table = _all_columns(stage, columns)
     if full:
         return table
-    table = _for_people(stage, table)
-    drop = ["started", "finished"]
-    if frame["state"].nunique() < 2 and not frame["reason"].notna().any():
-        drop.append("state")
-    if not frame["reason"].notna().any():
-        drop.append("reason")
-    table = table.drop(columns=drop)
-    if "state" in table:
-        table["state"] = table["state"].str.lower()
-    return table.rename(columns=lambda name: name.replace("validation_", "val. "))
+    table |= _as_people_read(stage, table)
+    drop = {"started", "finished"}
+    if not any(table["reason"]):
+        drop.add("reason")
+        if len(set(table["state"])) < 2:
+            drop.add("state")
+    table["state"] = [state.lower() for state in table["state"]]
+    return {name.replace("validation_", "val. "): cells for name, cells in table.items() if name not in drop}
 
 
-def _all_columns(stage: Stage, frame: pd.DataFrame) -> pd.DataFrame:
-    import pandas as pd
-
+def _all_columns(stage: Stage, columns: Columns) -> Columns:
     metric = metric_of(stage)
-    columns: dict[str, Any] = {"trial": frame["number"], "state": frame["state"], metric: frame["score"]}
+    table = {"trial": columns["number"], "state": columns["state"], metric: columns["score"]}
     if metric != "validation_loss":
-        columns["validation_loss"] = frame["validation_loss"]
-    columns |= {name: frame[f"param:{name}"] for name in stage.space}
-    columns |= {name: frame[name] for name in ("seconds", "reason", "started", "finished")}
-    return pd.DataFrame(columns)
+        table["validation_loss"] = columns["validation_loss"]
+    table |= {name: columns[f"param:{name}"] for name in stage.space}
+    return table | {name: columns[name] for name in ("seconds", "reason", "started", "finished")}
 
 
-def _for_people(stage: Stage, table: pd.DataFrame) -> pd.DataFrame:
-    """Without the values that a trial does not use; a yes or no as study files have it."""
-    import pandas as pd
-
-    drawn = [{**stage.settings, **row} for row in table[list(stage.space)].to_dict("records")]
-    used = {name: pd.Series([uses(name, values) for values in drawn], table.index, bool) for name in stage.space}
-    columns = {name: table[name].where(where) for name, where in used.items() if not where.all()}
-    columns |= {name: table[name].map(_flag) for name, drawn in stage.space.items() if _is_flag(drawn)}
-    return table.assign(**columns)
-
-
-def _is_flag(drawn: Parameter) -> bool:
-    return isinstance(drawn, Categorical) and all(isinstance(choice, bool) for choice in drawn.choices)
+def _as_people_read(stage: Stage, table: Columns) -> Columns:
+    """The parameters without the values that a trial does not use; a yes or no as study files have it."""
+    trials = [
+        dict(zip(stage.space, values, strict=True))
+        for values in zip(*(table[name] for name in stage.space), strict=True)
+    ]
+    used = [{name for name in stage.space if uses(name, {**stage.settings, **trial})} for trial in trials]
+    return {
+        name: [_flag(trial[name]) if name in of_trial else None for trial, of_trial in zip(trials, used, strict=True)]
+        for name in stage.space
+    }
 
 
 def _flag(value: object) -> object:
     return shown(value) if isinstance(value, bool) else value
 
 
-def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bool = False) -> pd.DataFrame:
+def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bool = False) -> Columns:
     """One row a stage: its trials by state and its best score. ``pruned`` is there for people only if any is.
 
     Args:
         rows: Stages with their counts and best scores.
         full: With ranges, seed, fingerprint and trials used; for programs.
     """
-    import pandas as pd
-
     table = []
     for stage, counts, best in rows:
         row: dict[str, Any] = {
@@ -129,20 +118,25 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
                 "versions": dict(stage.versions),
             }
         table.append(row)
-    # Not by pandas' own guess: best is None before the first trial, and would be an object column.
-    frame = pd.DataFrame(table).astype({"best": float})
-    return frame if full or frame["pruned"].any() else frame.drop(columns="pruned")
+    columns = by_column(table)
+    if not full and not any(columns["pruned"]):
+        del columns["pruned"]
+    return columns
 
 
-def ranges_table(stages: Sequence[Stage]) -> pd.DataFrame:
+def ranges_table(stages: Sequence[Stage]) -> Columns:
     """One row a stage and parameter: the range. Ranges of a parameter stand below each other, stage by stage."""
-    import pandas as pd
-
     names = dict.fromkeys(name for stage in stages for name in stage.space)
-    rows = [
-        {"parameter": name, "stage": stage.name, "range": describe(stage.space[name])}
-        for name in names
-        for stage in stages
-        if name in stage.space
-    ]
-    return pd.DataFrame(rows)
+    return by_column(
+        [
+            {"parameter": name, "stage": stage.name, "range": describe(stage.space[name])}
+            for name in names
+            for stage in stages
+            if name in stage.space
+        ]
+    )
+
+
+def by_column(rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """Rows of the same keys, at least one, as columns."""
+    return {name: [row[name] for row in rows] for name in rows[0]}

@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, NotEnoughTrials, StageConflict
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter
-from hpsearch.sampling import stage_seed
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
 from hpsearch.search.narrowing import Scored, narrow
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.stage import pick, versions
+from hpsearch.seeds import stage_seed
 from hpsearch.space import Categorical, Parameter, Space, contains
 from hpsearch.store import Counts, NewStage, Store
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hpsearch.records import Stage
+    from hpsearch.store.frames import Columns
 
 
-def scored_trials(space: Space, frame: pd.DataFrame) -> list[Scored]:
+def scored_trials(space: Space, columns: Columns) -> list[Scored]:
     """Completed trials as narrowing takes them.
 
     A trial that somebody ran in the stage's study by other means may have values outside the ranges, or a score
@@ -30,23 +29,17 @@ def scored_trials(space: Space, frame: pd.DataFrame) -> list[Scored]:
 
     Args:
         space: The stage's ranges.
-        frame: Rows of `hpsearch.store.Store.trials`.
+        columns: What `hpsearch.store.Store.columns` gives of completed trials.
     """
-    names = [column.removeprefix("param:") for column in frame.columns if column.startswith("param:")]
-    columns = [
-        frame["number"],
-        frame["score"],
-        frame["validation_loss"],
-        *(frame[f"param:{n}"] for n in names),
-    ]
+    fixed = (columns["number"], columns["score"], columns["validation_loss"])
     found = [
         Scored(
-            number=int(number),
-            score=float(score),
-            validation_loss=None if loss is None or math.isnan(loss) else float(loss),
-            params=dict(zip(names, params, strict=True)),
+            number=number,
+            score=math.nan if score is None else score,
+            validation_loss=loss,
+            params=dict(zip(space, params, strict=True)),
         )
-        for number, score, loss, *params in zip(*(column.tolist() for column in columns), strict=True)
+        for number, score, loss, *params in zip(*fixed, *(columns[f"param:{name}"] for name in space), strict=True)
     ]
     return [
         trial
@@ -157,8 +150,7 @@ def narrow_stage(
                     f"replace it; narrow stage {later.number} instead, or add --branch to make stage "
                     f"{next_number} from stage {parent.number}"
                 )
-    frame = store.trials(parent, states=("COMPLETE",))
-    scored = scored_trials(parent.space, frame)
+    scored = scored_trials(parent.space, store.columns(parent, states=("COMPLETE",)))
     if not scored:
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
     pruned = store.counts(parent).pruned

@@ -1,4 +1,7 @@
-"""From a study file to what runs it: the data, the objective, the executor."""
+"""From a study file to what runs it: the data, the objective, the executor.
+
+The executor comes first and NumPy, which the others need, is loaded while its workers start.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch import data
 from hpsearch.errors import BadInput, nearest
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
-from hpsearch.nn import TrainingData, live_inputs
-from hpsearch.objectives import NetworkObjective
-from hpsearch.objectives.network import Score
 
 if TYPE_CHECKING:
+    from hpsearch.data import Split
+    from hpsearch.objectives import NetworkObjective
     from hpsearch.space import Space
     from hpsearch.study_file import StudyFile
 
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 _MOST = {"jobs": 1024, "stages": 1000}
 
 
-def load_split(study: StudyFile, *, data_dir: Path | None = None) -> data.Split:
+def load_split(study: StudyFile, *, data_dir: Path | None = None) -> Split:
     """The training and validation data of a study file.
 
     Raises:
         BadData: The data set is unknown, damaged or too small.
     """
+    from hpsearch import data
+
     section = study.data
     dataset = data.load(
         section.name,
@@ -44,7 +47,7 @@ def load_split(study: StudyFile, *, data_dir: Path | None = None) -> data.Split:
     )
 
 
-def network_objective(study: StudyFile, split: data.Split, *, seed: int, space: Space) -> NetworkObjective:
+def network_objective(study: StudyFile, split: Split, *, seed: int, space: Space) -> NetworkObjective:
     """The objective of a study file.
 
     Args:
@@ -56,6 +59,10 @@ def network_objective(study: StudyFile, split: data.Split, *, seed: int, space: 
     Raises:
         BadInput: An activation, initialiser or optimizer that is not known.
     """
+    from hpsearch.nn import TrainingData, live_inputs
+    from hpsearch.objectives import NetworkObjective
+    from hpsearch.objectives.network import Score
+
     training, inputs = live_inputs(TrainingData(split.x_train, split.y_train, split.x_validation, split.y_validation))
     return NetworkObjective(
         data=training,

@@ -8,16 +8,15 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import StageConflict, UnknownSearch, nearest
-from hpsearch.sampling import stage_seed
+from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store
 from hpsearch.study_file import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
-
     from hpsearch.records import Stage
+    from hpsearch.store.frames import Columns
     from hpsearch.study_file import StudyFile
 
 
@@ -175,17 +174,17 @@ def latest_with_trials(store: Store, stages: list[Stage]) -> Stage:
     return stages[0]
 
 
-def best_of(store: Store, stages: list[Stage]) -> tuple[Stage, pd.DataFrame] | None:
-    """The stage with the best trial of all these, and that trial's row; None before any has finished.
+def best_of(store: Store, stages: list[Stage]) -> tuple[Stage, Columns] | None:
+    """The stage with the best trial of all these, and that trial's columns; None before any has finished.
 
     Ties between stages go to the lower validation loss, then to the earlier stage.
     """
-    found = [(stage, store.trials(stage, top=1)) for stage in stages]
-    scored = [(stage, frame) for stage, frame in found if len(frame)]
+    found = [(stage, store.columns(stage, top=1)) for stage in stages]
+    scored = [(stage, columns) for stage, columns in found if columns["number"]]
 
-    def rank(item: tuple[Stage, pd.DataFrame]) -> tuple[float, float]:
-        stage, frame = item
-        score, loss = float(frame["score"].iloc[0]), float(frame["validation_loss"].iloc[0])
-        return (-score if stage.direction == "maximize" else score, math.inf if math.isnan(loss) else loss)
+    def rank(item: tuple[Stage, Columns]) -> tuple[float, float]:
+        stage, columns = item
+        score, loss = columns["score"][0], columns["validation_loss"][0]
+        return (-score if stage.direction == "maximize" else score, math.inf if loss is None else loss)
 
     return min(scored, key=rank, default=None)

@@ -1,30 +1,23 @@
-"""The staged workflow, unattended: run a stage, narrow, run the next."""
+"""The door of the staged workflow: what may be asked, and workers started before anything slow is loaded."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, get_args
+from typing import TYPE_CHECKING, Protocol, get_args
 
-from hpsearch.data import Split
-from hpsearch.errors import BadInput, BadStorage, BadStudyFile, Interrupted, nearest
-from hpsearch.executors import Executor
-from hpsearch.records import Stage
+from hpsearch.errors import BadInput, BadStudyFile, nearest
 from hpsearch.search import setup
-from hpsearch.search.interrupt import Stopping, stopping
-from hpsearch.search.next_stage import Narrowed, check_top, narrow_stage
-from hpsearch.search.pruning import plan_of
-from hpsearch.search.runner import Runner, Summary, Tick
-from hpsearch.search.stage import begin, check_fingerprint, rule_of
-from hpsearch.store import Counts, Store, open_store
-from hpsearch.store.database import parse_url, sqlite_file
-from hpsearch.study_file import StudyFile, differences, parse
-from hpsearch.study_lookup import STUDIES_FOLDER, find
-from hpsearch.study_sections import Data, Pruning
+from hpsearch.search.interrupt import stopping
 
-_TOP = 5
-"""Best trials that narrowing uses unless told otherwise."""
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hpsearch.records import Stage
+    from hpsearch.search.next_stage import Narrowed
+    from hpsearch.search.runner import Summary, Tick
+    from hpsearch.store import Store
+    from hpsearch.study_file import StudyFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,99 +108,31 @@ def run(job: Job, listener: Listener | None = None) -> None:
         StorageFailure: The database stopped working; what was recorded stays.
     """
     _check(job)
-    listener = Quiet() if listener is None else listener
     with stopping() as stop:
         study = _find(job)
         jobs = job.jobs or setup.cores()
         if study is not None:
-            until = job.trials or study.trials.count
-            jobs = min(jobs, until)
-            if _no_database_yet(job):
-                _check_top(job, study, until, [], None)
-        # Workers get ready while this process reads the data and opens the database.
+            jobs = min(jobs, job.trials or study.trials.count)
+        # Workers get ready while this process loads its libraries, reads the data and opens the database.
         executor = setup.executor_for(job.engine, jobs)
         clean = False
         try:
-            data = _Splits(job.data_dir)
-            if study is not None:
-                # Before the database is touched: a study file that cannot run leaves nothing behind.
-                setup.network_objective(study, data.of(study), seed=0, space=study.parameters)
-            if job.make_folder:
-                _make_folder(Path(job.storage).parent)
-            store = open_store(job.storage, create=study is not None, write=True)
-            try:
-                _run_stages(job, study or _kept(job, store), data, store, executor, stop, listener)
-            finally:
-                store.close()
+            from hpsearch.search.stages import run_stages
+
+            run_stages(job, study, executor, Quiet() if listener is None else listener, stop)
             clean = True
         finally:
             executor.close(kill=not clean)
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadStorage(f"cannot make the folder {folder} for the database: {error.strerror}") from error
-
-
-class _Splits:
-    """The data of study files, read once for all stages of a search."""
-
-    def __init__(self, data_dir: Path | None) -> None:
-        self._data_dir = data_dir
-        self._last: tuple[Data, Split] | None = None
-
-    def of(self, study: StudyFile) -> Split:
-        if self._last is None or self._last[0] != study.data:
-            self._last = study.data, setup.load_split(study, data_dir=self._data_dir)
-        return self._last[1]
-
-
-def _run_stages(
-    job: Job,
-    study: StudyFile,
-    data: _Splits,
-    store: Store,
-    executor: Executor,
-    stop: Stopping,
-    listener: Listener,
-) -> None:
-    until = job.trials or study.trials.count
-    _check_top(job, study, until, store.stages(study.name), store)
-    stage = _begin(job, study, data.of(study), store, listener)
-    while True:
-        study = parse(stage.study_file, source=f"the study file kept in {stage.name}")
-        split = data.of(study)
-        objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
-        check_fingerprint(stage, split.fingerprint)
-        top = store.trials(stage, top=1)
-        best = None if top.empty else (int(top["number"].iloc[0]), float(top["score"].iloc[0]))
-        listener.began(stage, until=until, jobs=executor.slots, best=best)
-        summary = Runner(
-            store,
-            stage,
-            objective,
-            executor,
-            until=until,
-            lanes=job.lanes,
-            plan=plan_of(study),
-            on_tick=listener.tick,
-            stopping=stop,
-        ).run()
-        listener.ended(stage, summary, store)
-        if summary.stopped:
-            raise _interrupted(stage, summary, until)
-        if job.stages is None or stage.number >= job.stages:
-            return
-        stage = _next(job, store, stage, listener)
-
-
 def _check(job: Job) -> None:
     setup.check_counts(trials=job.trials, stages=job.stages, jobs=job.jobs, lanes=job.lanes)
-    rules = get_args(Pruning.model_fields["rule"].annotation)
-    if job.pruner is not None and job.pruner not in rules:
-        raise BadInput(f"--pruner {job.pruner}: no such rule{nearest(job.pruner, rules)}")
+    if job.pruner is not None:
+        from hpsearch.study_sections import Pruning
+
+        rules = get_args(Pruning.model_fields["rule"].annotation)
+        if job.pruner not in rules:
+            raise BadInput(f"--pruner {job.pruner}: no such rule{nearest(job.pruner, rules)}")
     if job.seed is not None and not 0 <= job.seed < 2**63:
         raise BadInput(f"--seed {job.seed}: give a whole number from 0")
     if job.stages is None and (job.top is not None or job.expand):
@@ -217,83 +142,17 @@ def _check(job: Job) -> None:
         raise BadInput(f"--top {job.top}: narrowing needs the spread of at least 2 trials")
 
 
-def _check_top(job: Job, study: StudyFile, until: int, stages: list[Stage], store: Store | None) -> None:
-    # Before anything is trained, not after the first stage; only where there will be narrowing.
-    latest = stages[-1].number if stages else 1
-    if job.stages is None or job.stages <= latest:
-        return
-    counts = store.counts(stages[-1]) if stages and store is not None else Counts()
-    rule = job.pruner or (rule_of(stages[-1]) if stages else study.pruning.rule)
-    check_top(_top(job), until, plan_of(study.with_pruning(rule)), counts)
-
-
-def _top(job: Job) -> int:
-    return _TOP if job.top is None else job.top
-
-
 def _find(job: Job) -> StudyFile | None:
     """The study file, or None where there is none but the database may hold one under that name."""
+    from hpsearch.study_lookup import STUDIES_FOLDER, find
+
     try:
         return find(job.study)
     except BadStudyFile:
-        if job.study is None or job.study.endswith(".toml") or _no_database_yet(job):
+        from hpsearch.store.database import no_database_yet
+
+        if job.study is None or job.study.endswith(".toml") or no_database_yet(job.storage):
             raise
         if os.path.exists(STUDIES_FOLDER / f"{job.study}.toml"):  # and cannot be used; going on would hide that
             raise
         return None
-
-
-def _no_database_yet(job: Job) -> bool:
-    file = sqlite_file(parse_url(job.storage))
-    return file is not None and not os.path.exists(file)
-
-
-def _kept(job: Job, store: Store) -> StudyFile:
-    """The study file that the database keeps of a search: it goes on without the file."""
-    kept = store.stages(job.study)
-    if not kept:
-        return find(job.study)  # which says what is wrong
-    return parse(kept[0].study_file, source=f"the study file kept in {kept[0].name}")
-
-
-def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Listener) -> Stage:
-    stage, new = begin(
-        store,
-        study,
-        fingerprint=split.fingerprint,
-        sizes={"train": len(split.x_train), "validation": len(split.x_validation)},
-        number=job.stage,
-        seed=job.seed,
-        pruner=job.pruner,
-    )
-    if not new:
-        if job.pruner is None and rule_of(stage) != study.pruning.rule:
-            listener.note(
-                f"{stage.name} goes on with pruning by {rule_of(stage)}, as it was begun; the study file says "
-                f"{study.pruning.rule}"
-            )
-        changed = list(differences(stage.study_file, study.to_dict()))
-        if changed:
-            listener.note(
-                f"the study file has changed since {stage.name} was begun ({'; '.join(changed)}); "
-                "the stage goes on as it was begun. To search with the new file, give it another name"
-            )
-    return stage
-
-
-def _next(job: Job, store: Store, stage: Stage, listener: Listener) -> Stage:
-    stages = store.stages(stage.search)
-    later = [other for other in stages if other.parent == stage.number]
-    if later:  # narrowed already, by hand or by an earlier run
-        return later[-1]
-    narrowed = narrow_stage(store, stages, number=stage.number, top=_top(job), expand=job.expand)
-    listener.narrowed(narrowed)
-    assert narrowed.stage is not None
-    return narrowed.stage
-
-
-def _interrupted(stage: Stage, summary: Summary, until: int) -> Interrupted:
-    return Interrupted(
-        f"stopped: {stage.name} has {summary.counts.finished} of {until} trials, all recorded; "
-        f"{summary.given_back} that had begun were given back. The same command goes on from here"
-    )

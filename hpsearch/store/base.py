@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpsearch.records import NewStage, Outcome, Report, Stage, Standing, Trial
+    from hpsearch.store.frames import Columns
     from hpsearch.store.leases import Owner
 
 ATTRIBUTE_PREFIX = "hpsearch:"
@@ -113,13 +114,16 @@ class Store(Protocol):
     def counts(self, stage: Stage) -> Counts:
         """How many trials are in which state."""
 
-    def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
-        """Trials as rows.
+    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+        """Trials by column.
 
         Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one
-        column per parameter, ``param:NAME``. With ``top``, the best completed ones, best first: by score, then
-        validation loss, then number. Otherwise by number.
+        column per parameter, ``param:NAME``; None where a trial has no value. With ``top``, the best completed
+        ones, best first: by score, then validation loss, then number. Otherwise by number.
         """
+
+    def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
+        """The same as a DataFrame of one row a trial."""
 
     def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
         """The scores after each epoch, as rows with columns number, step, value."""

@@ -12,6 +12,7 @@ from hpsearch.errors import HpsearchError, StageConflict
 from hpsearch.store import claims, locking, queries, tables, writer
 from hpsearch.store.base import Claimed, Counts
 from hpsearch.store.database import Database, show
+from hpsearch.store.frames import Columns, to_frame
 from hpsearch.store.leases import Owner
 from hpsearch.store.stages import in_order
 
@@ -135,10 +136,14 @@ class BulkStore:
         with self.database.read() as connection:
             return claims.count(connection, stage.study_id)
 
+    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+        """Trials by column."""
+        with self.database.read() as connection:
+            return queries.columns(connection, stage, states=states, top=top)
+
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""
-        with self.database.read() as connection:
-            return queries.trials(connection, stage, states=states, top=top)
+        return to_frame(self.columns(stage, states=states, top=top))
 
     def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
         """The scores after each epoch."""

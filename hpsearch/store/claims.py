@@ -1,5 +1,7 @@
 """Claims in bulk: who gets which trial, with which values, and for how long.
 
+Optuna, slow to import, draws and writes down the values: it is loaded by the functions that do so.
+
 Each function runs inside one write transaction that its caller opens and in which it holds the stage
 (`hpsearch.store.locking.lock_stage`).
 """
@@ -9,17 +11,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, TypeVar
 
-from optuna.distributions import distribution_to_json
-from optuna.trial import TrialState
 from sqlalchemy import delete, func, insert, select, update
 
-from hpsearch import sampling
 from hpsearch.records import Stage, Trial
 from hpsearch.space import Value, to_distribution
 from hpsearch.store import tables as t
 from hpsearch.store.base import OWNER, Counts
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import check_unchanged, database_now
+from hpsearch.store.tables import TrialState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -108,6 +108,8 @@ def claim(connection: Connection, stage: Stage, *, until: int, most: int, owner:
 def _take_new(connection: Connection, stage: Stage, take: int, now: datetime) -> list[Trial]:
     if take <= 0:
         return []
+    from hpsearch import sampling
+
     highest = connection.execute(
         select(func.max(t.trials.c.number)).where(t.trials.c.study_id == stage.study_id)
     ).scalar()
@@ -190,6 +192,8 @@ def trial_values(
         fixed: The values that ``study.enqueue_trial`` was given.
         stored: The values that the trial has already.
     """
+    from hpsearch import sampling
+
     found = sampling.values(stage.space, seed=stage.seed, number=number)
     for name, parameter in stage.space.items():
         if name in stored:
@@ -206,6 +210,8 @@ def trial_values(
 
 
 def _insert_params(connection: Connection, stage: Stage, params: Sequence[tuple[int, Mapping[str, Value]]]) -> None:
+    from optuna.distributions import distribution_to_json
+
     distributions = {name: to_distribution(parameter) for name, parameter in stage.space.items()}
     texts = {name: distribution_to_json(distribution) for name, distribution in distributions.items()}
     rows = [

@@ -82,6 +82,12 @@ def sqlite_file(url: URL) -> Path | None:
     return Path(url.database)
 
 
+def no_database_yet(storage: str) -> bool:
+    """Whether a storage is a SQLite file that is still to be made."""
+    file = sqlite_file(parse_url(storage))
+    return file is not None and not os.path.exists(file)
+
+
 def show(url: URL) -> str:
     """A storage for people: the file, or the URL without its password."""
     if url.get_backend_name() == "sqlite" and url.database is not None:

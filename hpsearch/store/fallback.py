@@ -30,6 +30,7 @@ from hpsearch.space import space_to_dict, to_distribution
 from hpsearch.store.base import OWNER, Claimed, Counts
 from hpsearch.store.claims import FIXED_PARAMS, NOBODY, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
+from hpsearch.store.frames import FIXED, Columns, to_frame
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced
 from hpsearch.store.stages import (
@@ -172,7 +173,7 @@ class FallbackStore:
                     self.storage.set_trial_user_attr(trial_id, key, attribute)
                 score = outcome_value(outcome)
                 values = None if score is None else [score]
-                self.storage.set_trial_state_values(trial_id, outcome_state(outcome), values)
+                self.storage.set_trial_state_values(trial_id, TrialState[outcome_state(outcome).name], values)
                 recorded.add(outcome.number)
         return recorded
 
@@ -219,10 +220,8 @@ class FallbackStore:
                 waiting=states.count(TrialState.WAITING),
             )
 
-    def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
-        """Trials as rows."""
-        import pandas as pd
-
+    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+        """Trials by column."""
         wanted = ("COMPLETE",) if top is not None else states
         with self.database.timed():
             found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
@@ -232,14 +231,13 @@ class FallbackStore:
         else:
             scored = [trial for trial in kept if trial.value is not None and math.isfinite(trial.value)]
             kept = sorted(scored, key=lambda trial: _rank(stage, trial))[:top]
-        frame = pd.DataFrame([_row(trial) for trial in kept], columns=_COLUMNS)
-        for column in ("score", "validation_loss", "seconds"):
-            frame[column] = frame[column].astype(float)
-        for column in ("started", "finished"):
-            frame[column] = pd.to_datetime(frame[column])
-        for name in stage.space:
-            frame[f"param:{name}"] = [trial.params.get(name) for trial in kept]
-        return frame
+        rows = [_row(trial) for trial in kept]
+        columns: Columns = {name: [row[at] for row in rows] for at, name in enumerate(FIXED)}
+        return columns | {f"param:{name}": [trial.params.get(name) for trial in kept] for name in stage.space}
+
+    def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
+        """Trials as rows."""
+        return to_frame(self.columns(stage, states=states, top=top))
 
     def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
         """The scores after each epoch."""
@@ -285,10 +283,8 @@ class FallbackStore:
         self.storage.engine.dispose()
 
 
-_COLUMNS = ["number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished"]
-
-
 def _row(trial: FrozenTrial) -> tuple[Any, ...]:
+    """A trial's values of the columns `FIXED`."""
     return (
         trial.number,
         trial.state.name,

@@ -1,4 +1,4 @@
-"""Reads: SQL into DataFrames and records, never trials as Optuna objects."""
+"""Reads: SQL into columns, DataFrames and records, never trials as Optuna objects."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
 from sqlalchemy import Float, Select, and_, case, cast, func, select
 
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing
@@ -15,12 +13,14 @@ from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store import tables as t
 from hpsearch.store.base import OWNER
 from hpsearch.store.claims import NOBODY, chunks
+from hpsearch.store.frames import Columns
 from hpsearch.store.leases import Owner
 from hpsearch.store.locking import database_now
 from hpsearch.store.stages import stage_from_attributes
+from hpsearch.store.tables import StudyDirection, TrialState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import pandas as pd
     from sqlalchemy.engine import Connection
@@ -114,10 +114,8 @@ def _select_trials(stage: Stage) -> Select[Any]:
     )
 
 
-def trials(connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None) -> pd.DataFrame:
-    """Trials as rows; see `hpsearch.store.base.Store.trials`."""
-    import pandas as pd
-
+def columns(connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None) -> Columns:
+    """Trials by column; see `hpsearch.store.base.Store.columns`."""
     query = _select_trials(stage)
     if top is not None:
         score = t.trial_values.c.value
@@ -136,56 +134,37 @@ def trials(connection: Connection, stage: Stage, *, states: Collection[str] | No
         if states is not None:
             query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
         query = query.order_by(t.trials.c.number)
-    # States by name and reasons as text from the start: pandas would make numbers of Optuna's integer enum
-    # and NaN of what is None.
-    rows = [
-        (
-            *row[:2],
-            row.state.name,
-            _number_of(row.score, row.score_type),
-            *row[4:6],
-            row.reason and json.loads(row.reason),
-            *row[7:9],
-        )
-        for row in connection.execute(query)
-    ]
-    frame = pd.DataFrame(rows, columns=_COLUMNS)
-    for column in ("score", "validation_loss", "seconds"):
-        frame[column] = frame[column].astype(float)
-    for column in ("started", "finished"):
-        frame[column] = pd.to_datetime(frame[column])
-    _add_params(connection, stage, frame, all_trials=top is None and states is None)
-    return frame.drop(columns="trial_id")
+    rows = connection.execute(query).all()
+    found: Columns = {
+        "number": [row.number for row in rows],
+        "state": [row.state.name for row in rows],
+        "score": [_number_of(row.score, row.score_type) for row in rows],
+        "validation_loss": [row.validation_loss for row in rows],
+        "seconds": [row.seconds for row in rows],
+        "reason": [row.reason and json.loads(row.reason) for row in rows],
+        "started": [row.started for row in rows],
+        "finished": [row.finished for row in rows],
+    }
+    ids = [row.trial_id for row in rows]
+    return found | _params(connection, stage, ids, all_trials=top is None and states is None)
 
 
-_COLUMNS = [
-    "trial_id",
-    "number",
-    "state",
-    "score",
-    "validation_loss",
-    "seconds",
-    "reason",
-    "started",
-    "finished",
-]
-
-
-def _add_params(connection: Connection, stage: Stage, frame: pd.DataFrame, *, all_trials: bool) -> None:
+def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_trials: bool) -> Columns:
     query = select(t.trial_params.c.trial_id, t.trial_params.c.param_name, t.trial_params.c.param_value)
     values: dict[str, dict[int, float]] = {name: {} for name in stage.space}
     if all_trials:
         # One join over the study beats an IN list of every trial.
         queries = [query.join(t.trials).where(t.trials.c.study_id == stage.study_id)]
     else:
-        queries = [query.where(t.trial_params.c.trial_id.in_(some)) for some in chunks(list(frame["trial_id"]))]
+        queries = [query.where(t.trial_params.c.trial_id.in_(some)) for some in chunks(ids)]
     for part in queries:
         for trial_id, name, value in connection.execute(part):
             if name in values:
                 values[name][trial_id] = value
-    for name, parameter in stage.space.items():
-        of_parameter = values[name]
-        frame[f"param:{name}"] = [external(parameter, of_parameter.get(trial_id)) for trial_id in frame["trial_id"]]
+    return {
+        f"param:{name}": [external(parameter, values[name].get(trial_id)) for trial_id in ids]
+        for name, parameter in stage.space.items()
+    }
 
 
 def external(parameter: Parameter, stored: float | None) -> Any:

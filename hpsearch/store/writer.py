@@ -11,8 +11,6 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
 from sqlalchemy import bindparam, delete, insert, update
 
 from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned
@@ -20,6 +18,7 @@ from hpsearch.store import tables as t
 from hpsearch.store.claims import chunks
 from hpsearch.store.leases import utc_now
 from hpsearch.store.stages import stage_attributes
+from hpsearch.store.tables import StudyDirection, TrialState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -92,17 +92,44 @@ def test_workers_are_born_deaf_to_ctrl_c() -> None:
         pool.close(kill=True)
 
 
-def test_workers_have_one_blas_thread_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+BLAS = [
+    dict.fromkeys(VARIABLES[1:], "7"),
+    {"OPENBLAS_NUM_THREADS": "2"},
+    {"GOTO_NUM_THREADS": "4"},
+    {"OPENBLAS_DEFAULT_NUM_THREADS": "4"},
+    {"OMP_NUM_THREADS": "8", "OMP_DYNAMIC": "FALSE"},
+    {"MKL_NUM_THREADS": "4", "MKL_DYNAMIC": "FALSE"},
+]
+
+
+@pytest.mark.parametrize("environment", BLAS, ids=lambda environment: "+".join(environment))
+def test_workers_have_one_blas_thread_whatever_the_environment_says(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy is loaded in this process already, with as many threads as it liked: children are pinned all the same."""
     for name in VARIABLES:
-        monkeypatch.setenv(name, "7")
-    monkeypatch.delenv(VARIABLES[0])
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     before = dict(os.environ)
     pool = PoolExecutor(1)
     try:
         assert dict(os.environ) == before
         pool.load(Surroundings())
         seen = done(drain(pool, [batch(0)])).outcomes[0].attributes
-        assert seen == {"variables": dict.fromkeys(VARIABLES, "1"), "threads": 1}
+        assert seen["variables"] == dict.fromkeys(VARIABLES, "1")
+        assert seen["threads"] == 1
+    finally:
+        pool.close(kill=True)
+
+
+def test_a_worker_loads_no_library_that_it_does_not_need() -> None:
+    pool = PoolExecutor(1, preload="hpsearch.objectives.network")
+    try:
+        pool.load(Surroundings())
+        modules = done(drain(pool, [batch(0)])).outcomes[0].attributes["modules"]
+        assert "numpy" in modules
+        assert not {"optuna", "sqlalchemy", "pandas", "plotly", "pydantic", "typer", "rich"} & set(modules)
     finally:
         pool.close(kill=True)
 

@@ -17,9 +17,9 @@ from bounded import LIMIT_S, until
 
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
 from hpsearch.records import Stage
-from hpsearch.sampling import stage_seed
 from hpsearch.search.pruning import Plan
 from hpsearch.search.runner import Runner
+from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store, open_store
 
 UNTIL = 10

@@ -12,9 +12,9 @@ from optuna.distributions import BaseDistribution
 
 from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Stage
-from hpsearch.sampling import stage_seed
 from hpsearch.search.next_stage import narrow_stage
 from hpsearch.search.stage import begin, best_of, check_fingerprint, pick, stages_of
+from hpsearch.seeds import stage_seed
 from hpsearch.space import Float
 from hpsearch.store import NewStage, Owner, Store
 
@@ -197,7 +197,7 @@ def test_the_best_trial_of_all_stages(store: Store) -> None:
     assert found is not None
     # Both stages' trial 0 have the same score and loss: the earlier stage's stands.
     assert found[0] == store.stages()[0]
-    assert found[1]["number"].tolist() == [0]
+    assert found[1]["number"] == [0]
 
 
 def test_trials_that_somebody_ran_otherwise_do_not_count_in_narrowing(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -104,5 +105,6 @@ class Surroundings:
         seen = {
             "variables": {name: os.environ.get(name) for name in VARIABLES},
             "threads": len(list(tasks.iterdir())) if tasks.is_dir() else 1,
+            "modules": sorted({name.partition(".")[0] for name in sys.modules}),
         }
         yield [Completed(trial.number, 0.0, (), seen) for trial in trials]
