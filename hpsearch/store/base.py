@@ -17,6 +17,8 @@ ATTRIBUTE_PREFIX = "hpsearch:"
 """Study and trial attributes of ours begin with this, so that they never meet a user's."""
 OWNER = f"{ATTRIBUTE_PREFIX}owner"
 """The trial system attribute that says which runner claimed the trial."""
+NOBODY = "null"
+"""The owner of a released trial, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class BulkStore:
         self.database = database
         self.url = database.url.render_as_string(hide_password=False)
         self.where = show(database.url)
+        self._kept: dict[int, claims.Kept] = {}
 
     @property
     def seconds(self) -> float:
@@ -73,6 +74,13 @@ class BulkStore:
             f"the database has a study {name} that hpsearch did not make; rename the search or that study"
         )
 
+    def _keep(self, stage: Stage) -> claims.Kept:
+        """What is kept of a stage between calls."""
+        kept = self._kept.get(stage.study_id)
+        if kept is None or (kept.stage is not stage and kept.stage != stage):
+            kept = self._kept[stage.study_id] = claims.Kept(stage)
+        return kept
+
     @contextlib.contextmanager
     def _holding(self, stage: Stage) -> Iterator[Connection]:
         """A write transaction that holds the stage."""
@@ -83,7 +91,7 @@ class BulkStore:
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take trials to evaluate."""
         with self._holding(stage) as connection:
-            trials, counts = claims.claim(connection, stage, until=until, most=most, owner=owner)
+            trials, counts = claims.claim(connection, self._keep(stage), until=until, most=most, owner=owner)
         return Claimed(tuple(trials), counts)
 
     def report(self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner) -> None:
@@ -105,12 +113,7 @@ class BulkStore:
     def release(self, stage: Stage, *, owner: Owner) -> int:
         """Give back every trial that ``owner`` holds."""
         with self._holding(stage) as connection:
-            running = connection.execute(
-                select(tables.trials.c.trial_id).where(
-                    tables.trials.c.study_id == stage.study_id, tables.trials.c.state == "RUNNING"
-                )
-            ).scalars()
-            held = claims.held(connection, list(running), owner)
+            held = claims.held(connection, self._keep(stage).count(connection).unfinished, owner)
             claims.release(connection, held)
         return len(held)
 
@@ -133,7 +136,7 @@ class BulkStore:
     def counts(self, stage: Stage) -> Counts:
         """How many trials are in which state."""
         with self.database.read() as connection:
-            return claims.count(connection, stage.study_id)
+            return self._keep(stage).count(connection).counts
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""

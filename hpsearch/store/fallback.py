@@ -27,8 +27,8 @@ from hpsearch.records import (
     Trial,
 )
 from hpsearch.space import space_to_dict, to_distribution
-from hpsearch.store.base import OWNER, Claimed, Counts
-from hpsearch.store.claims import FIXED_PARAMS, NOBODY, trial_values
+from hpsearch.store.base import NOBODY, OWNER, Claimed, Counts
+from hpsearch.store.claims import FIXED_PARAMS, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced

@@ -14,10 +14,10 @@ from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage
 from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store import tables as t
 from hpsearch.store.base import OWNER
-from hpsearch.store.claims import chunks
 from hpsearch.store.leases import Owner
 from hpsearch.store.locking import database_now
 from hpsearch.store.stages import stage_from_attributes
+from hpsearch.store.statements import chunks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -203,7 +203,7 @@ def curves(connection: Connection, stage: Stage, numbers: Collection[int]) -> pd
 
     points = t.trial_intermediate_values
     rows: list[Any] = []
-    for some in chunks(numbers):
+    for some in chunks(list(numbers)):
         rows += connection.execute(
             select(t.trials.c.number, points.c.step, points.c.intermediate_value, points.c.intermediate_value_type)
             .join(points, points.c.trial_id == t.trials.c.trial_id)
@@ -218,7 +218,7 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
     """A user attribute by trial number; see `hpsearch.store.base.Store.attribute`."""
     of_trial = t.trial_user_attributes
     rows: list[Any] = []
-    for some in chunks(numbers):
+    for some in chunks(list(numbers)):
         rows += connection.execute(
             select(t.trials.c.number, of_trial.c.value_json)
             .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
