@@ -123,8 +123,14 @@ class Store(Protocol):
         validation loss, then number. Otherwise by number.
         """
 
-    def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
-        """The scores after each epoch, as rows with columns number, step, value."""
+    def scores(self, stage: Stage) -> pd.DataFrame:
+        """The completed trials with a finite score: number, score, validation_loss and ``param:NAME``, by number.
+
+        What narrowing looks at, and no more: it reads all trials of a stage, however many there are.
+        """
+
+    def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
+        """The scores after each epoch, as rows with columns number, step, value; of all trials without ``numbers``."""
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """A user attribute of the trials that have it, by number; `hpsearch.records.CURVES`, say."""

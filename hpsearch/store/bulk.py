@@ -143,7 +143,12 @@ class BulkStore:
         with self.database.read() as connection:
             return queries.trials(connection, stage, states=states, top=top)
 
-    def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
+    def scores(self, stage: Stage) -> pd.DataFrame:
+        """The completed trials that have a score, as narrowing needs them."""
+        with self.database.read() as connection:
+            return queries.scores(connection, stage)
+
+    def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """The scores after each epoch."""
         with self.database.read() as connection:
             return queries.curves(connection, stage, numbers)

@@ -242,16 +242,23 @@ class FallbackStore:
             frame[f"param:{name}"] = [trial.params.get(name) for trial in kept]
         return frame
 
-    def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
+    def scores(self, stage: Stage) -> pd.DataFrame:
+        """The completed trials that have a score, as narrowing needs them."""
+        frame = self.trials(stage, states=("COMPLETE",))
+        frame = frame[frame["score"].map(math.isfinite).astype(bool)].reset_index(drop=True)
+        return frame[["number", "score", "validation_loss", *(f"param:{name}" for name in stage.space)]]
+
+    def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """The scores after each epoch."""
         import pandas as pd
 
         with self.database.timed():
             found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+        wanted = None if numbers is None else set(numbers)
         rows = [
             (trial.number, step, value)
             for trial in found
-            if trial.number in set(numbers)
+            if wanted is None or trial.number in wanted
             for step, value in sorted(trial.intermediate_values.items())
         ]
         return pd.DataFrame(rows, columns=["number", "step", "value"])

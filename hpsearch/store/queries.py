@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import math
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import Float, Select, case, cast, func, select
+from sqlalchemy import Select, String, bindparam, select, type_coerce
 
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage
 from hpsearch.space import Categorical, Int, Parameter
@@ -17,13 +20,14 @@ from hpsearch.store.base import OWNER
 from hpsearch.store.leases import Owner
 from hpsearch.store.locking import database_now
 from hpsearch.store.stages import stage_from_attributes
-from hpsearch.store.statements import chunks
+from hpsearch.store.statements import CHUNK, Statement, chunks, constant
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     import pandas as pd
-    from sqlalchemy.engine import Connection
+    from numpy.typing import NDArray
+    from sqlalchemy.engine import Connection, Row
 
 
 def stages(connection: Connection) -> list[Stage]:
@@ -84,10 +88,10 @@ def _attribute(key: str) -> Any:
     )
 
 
-def _number(key: str) -> Any:
-    """A user attribute's number; null for what JSON has no number for (SQLite would make 0 of it)."""
-    text = _attribute(key)
-    return cast(case((text.in_(["NaN", "Infinity", "-Infinity"]), None), else_=text), Float)
+def _number(text: str | None) -> float | None:
+    """The number in a user attribute's JSON, if it is finite; read here, as SQLite rounds what it reads."""
+    value = None if text is None else json.loads(text)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _number_of(stored: float | None, kind: str | None) -> float | None:
@@ -102,8 +106,8 @@ def _select_trials(stage: Stage) -> Select[Any]:
             t.trials.c.number,
             t.trials.c.state,
             t.trial_values.c.value.label("score"),
-            _number(VALIDATION_LOSS).label("validation_loss"),
-            _number(SECONDS).label("seconds"),
+            _attribute(VALIDATION_LOSS).label("validation_loss"),
+            _attribute(SECONDS).label("seconds"),
             _attribute(REASON).label("reason"),
             t.trials.c.datetime_start.label("started"),
             t.trials.c.datetime_complete.label("finished"),
@@ -119,23 +123,16 @@ def trials(connection: Connection, stage: Stage, *, states: Collection[str] | No
     import pandas as pd
 
     query = _select_trials(stage)
+    found: list[Row[Any]]
     if top is not None:
-        score = t.trial_values.c.value
-        loss = _number(VALIDATION_LOSS)
-        query = (
-            query.where(t.trials.c.state == TrialState.COMPLETE, score.is_not(None))
-            .order_by(
-                score.desc() if stage.direction == "maximize" else score.asc(),
-                loss.is_(None),
-                loss,
-                t.trials.c.number,
-            )
-            .limit(top)
-        )
+        best = _best(connection, stage, top)
+        place = {trial_id: i for i, trial_id in enumerate(best)}
+        found = [row for some in chunks(best) for row in connection.execute(query.where(t.trials.c.trial_id.in_(some)))]
+        found.sort(key=lambda row: place[row.trial_id])
     else:
         if states is not None:
             query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
-        query = query.order_by(t.trials.c.number)
+        found = list(connection.execute(query.order_by(t.trials.c.number)))
     # States by name and reasons as text from the start: pandas would make numbers of Optuna's integer enum
     # and NaN of what is None.
     rows = [
@@ -143,11 +140,11 @@ def trials(connection: Connection, stage: Stage, *, states: Collection[str] | No
             *row[:2],
             row.state.name,
             _number_of(row.score, row.score_type),
-            *row[4:6],
+            *map(_number, row[4:6]),
             row.reason and json.loads(row.reason),
             *row[7:9],
         )
-        for row in connection.execute(query)
+        for row in found
     ]
     frame = pd.DataFrame(rows, columns=_COLUMNS)
     for column in ("score", "validation_loss", "seconds"):
@@ -156,6 +153,36 @@ def trials(connection: Connection, stage: Stage, *, states: Collection[str] | No
         frame[column] = pd.to_datetime(frame[column])
     _add_params(connection, stage, frame, all_trials=top is None and states is None)
     return frame.drop(columns="trial_id")
+
+
+def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
+    """Ids of the best completed trials, best first: by score, then validation loss (none last), then number.
+
+    Only of those that are at least as good as the last of them is more than the score looked at.
+    """
+    score = t.trial_values.c.value
+    sign = -1.0 if stage.direction == "maximize" else 1.0
+    scored = (
+        select()
+        .select_from(t.trials.join(t.trial_values))
+        .where(
+            t.trials.c.study_id == stage.study_id,
+            t.trials.c.state == TrialState.COMPLETE,
+            t.trial_values.c.value_type == "FINITE",
+        )
+    )
+    if top == 0:
+        return []
+    best_first = score.desc() if sign < 0 else score.asc()
+    last = connection.execute(scored.add_columns(score).order_by(best_first).limit(1).offset(top - 1)).scalar()
+    asked = scored.add_columns(t.trials.c.trial_id, t.trials.c.number, score, _attribute(VALIDATION_LOSS))
+    if last is not None:  # as many as were asked for
+        asked = asked.where(score >= last if sign < 0 else score <= last)
+    ranked = []
+    for trial_id, number, value, text in connection.execute(asked):
+        loss = _number(text)
+        ranked.append((sign * value, loss is None, loss or 0.0, number, trial_id))
+    return [row[-1] for row in heapq.nsmallest(top, ranked)]
 
 
 _COLUMNS = [
@@ -197,21 +224,110 @@ def external(parameter: Parameter, stored: float | None) -> Any:
     return int(stored) if isinstance(parameter, Int) else stored
 
 
-def curves(connection: Connection, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
+def scores(connection: Connection, stage: Stage) -> pd.DataFrame:
+    """What narrowing needs of the completed trials; see `hpsearch.store.base.Store.scores`."""
+    import pandas as pd
+
+    of_stage = stage.study_id
+    ids, numbers, score = _SCORES.columns(connection, (int, int, float), of_stage)
+    columns = {"number": numbers, "score": score}
+    with_loss, texts = _LOSSES.columns(connection, (int, object), of_stage)
+    # JSON's numbers are Python's, and so are its names of those that are none.
+    losses = _at(ids, with_loss, np.array([_number(text) for text in texts], dtype=float))
+    columns["validation_loss"] = losses
+    for name, parameter in stage.space.items():
+        drawn, stored = _PARAMETER.columns(connection, (int, float), of_stage, name)
+        columns[f"param:{name}"] = _external(parameter, _at(ids, drawn, stored))
+    frame = pd.DataFrame(columns)
+    return frame if np.all(numbers[1:] >= numbers[:-1]) else frame.sort_values("number", ignore_index=True)
+
+
+def _at(ids: NDArray[Any], of: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+    """The values that belong to ids, NaN where there is none; ``ids`` and ``of`` grow."""
+    found = np.full(len(ids), np.nan)
+    places = np.searchsorted(ids, of)
+    there = places < len(ids)
+    there[there] = ids[places[there]] == of[there]
+    found[places[there]] = values[there]
+    return found
+
+
+def _external(parameter: Parameter, stored: NDArray[Any]) -> Any:
+    """`external` of many."""
+    missing = np.isnan(stored)
+    if isinstance(parameter, Categorical):
+        choices = np.array([*parameter.choices, None], dtype=object)
+        return choices[np.where(missing, len(parameter.choices), stored).astype(int)]
+    return stored.astype(int) if isinstance(parameter, Int) and not missing.any() else stored
+
+
+_of_stage = t.trials.c.study_id == bindparam("study_id")
+_scored = (_of_stage, t.trials.c.state == constant("COMPLETE"), t.trial_values.c.value_type == constant("FINITE"))
+_SCORES = Statement(
+    select(t.trials.c.trial_id, t.trials.c.number, t.trial_values.c.value)
+    .select_from(t.trials.join(t.trial_values))
+    .where(*_scored)
+    .order_by(t.trials.c.trial_id),
+    "study_id",
+)
+_LOSSES = Statement(
+    select(t.trials.c.trial_id, t.trial_user_attributes.c.value_json)
+    .select_from(t.trials.join(t.trial_user_attributes))
+    .where(_of_stage, t.trial_user_attributes.c.key == constant(VALIDATION_LOSS))
+    .order_by(t.trials.c.trial_id),
+    "study_id",
+)
+_PARAMETER = Statement(
+    select(t.trials.c.trial_id, t.trial_params.c.param_value)
+    .select_from(t.trials.join(t.trial_params))
+    .where(_of_stage, t.trial_params.c.param_name == bindparam("name"))
+    .order_by(t.trials.c.trial_id),
+    "study_id",
+    "name",
+)
+
+
+_points = t.trial_intermediate_values
+_all_points = select(t.trials.c.number, _points.c.step).select_from(t.trials.join(_points)).where(_of_stage)
+_CURVES = Statement(
+    # In the order of the index on which they are found: nothing is sorted.
+    _all_points.add_columns(_points.c.intermediate_value).order_by(t.trials.c.trial_id, _points.c.step),
+    "study_id",
+)
+_kind = type_coerce(_points.c.intermediate_value_type, String)
+_SOME_CURVES = Statement(
+    _all_points.add_columns(_points.c.intermediate_value, _kind).where(
+        t.trials.c.number.in_(bindparam("ids", expanding=True))
+    ),
+    "study_id",
+    "ids",
+)
+_INFINITE = Statement(
+    _all_points.add_columns(_kind).where(_kind.in_([constant("INF_POS"), constant("INF_NEG")])), "study_id"
+)
+
+
+def curves(connection: Connection, stage: Stage, numbers: Collection[int] | None) -> pd.DataFrame:
     """Scores after each epoch as rows; see `hpsearch.store.base.Store.curves`."""
     import pandas as pd
 
-    points = t.trial_intermediate_values
-    rows: list[Any] = []
-    for some in chunks(list(numbers)):
-        rows += connection.execute(
-            select(t.trials.c.number, points.c.step, points.c.intermediate_value, points.c.intermediate_value_type)
-            .join(points, points.c.trial_id == t.trials.c.trial_id)
-            .where(t.trials.c.study_id == stage.study_id, t.trials.c.number.in_(some))
-            .order_by(t.trials.c.number, points.c.step)
-        ).all()
-    curves = [(number, step, _number_of(stored, kind)) for number, step, stored, kind in rows]
-    return pd.DataFrame(curves, columns=["number", "step", "value"])
+    if numbers is None or len(numbers) > CHUNK:
+        number, step, value = _CURVES.columns(connection, (int, int, float), stage.study_id)
+        if np.isnan(value).any():
+            at = {(n, s): _number_of(None, kind) for n, s, kind in _INFINITE.rows(connection, stage.study_id)}
+            for i in np.flatnonzero(np.isnan(value)):
+                value[i] = at.get((number[i], step[i]), math.nan)
+        if numbers is not None:
+            wanted = np.isin(number, list(numbers))
+            number, step, value = number[wanted], step[wanted], value[wanted]
+        frame = pd.DataFrame({"number": number, "step": step, "value": value})
+        if np.all(number[1:] >= number[:-1]):
+            return frame
+        return frame.sort_values(["number", "step"], ignore_index=True)
+    rows = _SOME_CURVES.rows(connection, stage.study_id, sorted(set(numbers)))
+    rows.sort(key=itemgetter(0, 1))
+    some = [(number, step, _number_of(stored, kind)) for number, step, stored, kind in rows]
+    return pd.DataFrame(some, columns=["number", "step", "value"])
 
 
 def attribute(connection: Connection, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
@@ -230,8 +346,7 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
 
 def has_trials(connection: Connection, study_id: int) -> bool:
     """Whether a study has any trial, in whatever state."""
-    return bool(
-        connection.execute(
-            select(func.count()).select_from(t.trials).where(t.trials.c.study_id == study_id).limit(1)
-        ).scalar()
+    return (
+        connection.execute(select(t.trials.c.trial_id).where(t.trials.c.study_id == study_id).limit(1)).first()
+        is not None
     )

@@ -11,22 +11,27 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy import DateTime, insert, literal_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
     from sqlalchemy import ColumnElement, Executable, Table
     from sqlalchemy.engine import Connection, Dialect
 
-_CHUNK = 500
+CHUNK = 500
 """Ids in one IN list: databases bound the number of variables in a statement."""
+
+_PIECE = 2000
+"""Rows that are fetched before they become arrays: few enough to stay in the processor's cache."""
 
 
 def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """The items in runs short enough for one statement."""
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
 
 
 def constant(label: str) -> ColumnElement[str]:
@@ -88,6 +93,28 @@ class Statement:
             row = (*row[:at], *row[at], *row[at + 1 :])
         found: list[tuple[Any, ...]] = _driver(connection).execute(text, row).fetchall()
         return found
+
+    def columns(self, connection: Connection, types: Sequence[type], *values: Any) -> list[NDArray[Any]]:
+        """What it selects, as an array for each column; a null among floats is NaN.
+
+        For many rows: there are never many of them, as they become arrays piece by piece.
+
+        Args:
+            connection: The transaction.
+            types: Of the columns: ``int``, ``float`` or ``object``.
+            values: One for each name, and no list of ids.
+        """
+        cursor: Any
+        if _is_plain_sqlite(connection.dialect):
+            text = self._text(connection.dialect)
+            cursor = _driver(connection).execute(text, *self._bound([values]))
+        else:
+            cursor = connection.execute(self._core, dict(zip(self._names, values, strict=True)))
+        pieces: list[list[NDArray[Any]]] = [[np.empty(0, kind)] for kind in types]
+        while rows := cursor.fetchmany(_PIECE):
+            for piece, column, kind in zip(pieces, zip(*rows, strict=True), types, strict=True):
+                piece.append(np.array(column, dtype=kind))
+        return [np.concatenate(piece) for piece in pieces]
 
     def _text(self, dialect: Dialect) -> str:
         if self._driver_text is None:
