@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import NotEnoughTrials, StageConflict
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter
 from hpsearch.sampling import stage_seed
+from hpsearch.search.finished import Finished
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
-from hpsearch.search.narrowing import Scored, narrow
+from hpsearch.search.narrowing import narrow
 from hpsearch.search.stage import pick, versions
-from hpsearch.space import Categorical, Parameter, Space, contains
+from hpsearch.space import Categorical, Parameter
 from hpsearch.store import NewStage, Store
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hpsearch.records import Stage
-
-
-def scored_trials(space: Space, frame: pd.DataFrame) -> list[Scored]:
-    """Completed trials as narrowing takes them.
-
-    A trial that somebody ran in the stage's study by other means may have values outside the ranges, or a score
-    that is not finite. It says nothing about the stage's draws and is left out.
-
-    Args:
-        space: The stage's ranges.
-        frame: Rows of `hpsearch.store.Store.trials`.
-    """
-    names = [column.removeprefix("param:") for column in frame.columns if column.startswith("param:")]
-    columns = [
-        frame["number"],
-        frame["score"],
-        frame["validation_loss"],
-        *(frame[f"param:{n}"] for n in names),
-    ]
-    found = [
-        Scored(
-            number=int(number),
-            score=float(score),
-            validation_loss=None if loss is None or math.isnan(loss) else float(loss),
-            params=dict(zip(names, params, strict=True)),
-        )
-        for number, score, loss, *params in zip(*(column.tolist() for column in columns), strict=True)
-    ]
-    return [
-        trial
-        for trial in found
-        if math.isfinite(trial.score)
-        and all(contains(parameter, trial.params.get(name)) for name, parameter in space.items())
-    ]
 
 
 def reachable(kind: Hyperparameter, old: Parameter) -> tuple[float | None, float | None]:
@@ -133,9 +97,8 @@ def narrow_stage(
                     f"replace it; narrow stage {later.number} instead, or add --branch to make stage "
                     f"{next_number} from stage {parent.number}"
                 )
-    frame = store.trials(parent, states=("COMPLETE",))
-    scored = scored_trials(parent.space, frame)
-    if not scored:
+    scored = Finished.from_frame(parent.space, store.scores(parent))
+    if not len(scored):
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
     kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
     narrowing = narrow(

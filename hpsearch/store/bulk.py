@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import HpsearchError, StageConflict
-from hpsearch.store import claims, locking, queries, tables, writer
+from hpsearch.store import arrays, claims, locking, queries, tables, writer
 from hpsearch.store.base import Claimed, Counts
 from hpsearch.store.database import Database, show
 from hpsearch.store.leases import Owner
@@ -146,12 +146,12 @@ class BulkStore:
     def scores(self, stage: Stage) -> pd.DataFrame:
         """The completed trials that have a score, as narrowing needs them."""
         with self.database.read() as connection:
-            return queries.scores(connection, stage)
+            return arrays.scores(connection, stage)
 
     def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """The scores after each epoch."""
         with self.database.read() as connection:
-            return queries.curves(connection, stage, numbers)
+            return arrays.curves(connection, stage, numbers)
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """A user attribute by trial number."""

@@ -222,8 +222,6 @@ class FallbackStore:
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""
-        import pandas as pd
-
         wanted = ("COMPLETE",) if top is not None else states
         with self.database.timed():
             found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
@@ -233,19 +231,14 @@ class FallbackStore:
         else:
             scored = [trial for trial in kept if trial.value is not None and math.isfinite(trial.value)]
             kept = sorted(scored, key=lambda trial: _rank(stage, trial))[:top]
-        frame = pd.DataFrame([_row(trial) for trial in kept], columns=_COLUMNS)
-        for column in ("score", "validation_loss", "seconds"):
-            frame[column] = frame[column].astype(float)
-        for column in ("started", "finished"):
-            frame[column] = pd.to_datetime(frame[column])
-        for name in stage.space:
-            frame[f"param:{name}"] = [trial.params.get(name) for trial in kept]
-        return frame
+        return _frame(stage, kept)
 
     def scores(self, stage: Stage) -> pd.DataFrame:
         """The completed trials that have a score, as narrowing needs them."""
-        frame = self.trials(stage, states=("COMPLETE",))
-        frame = frame[frame["score"].map(math.isfinite).astype(bool)].reset_index(drop=True)
+        with self.database.timed():
+            found = self.storage.get_all_trials(stage.study_id, deepcopy=False, states=(TrialState.COMPLETE,))
+        found.sort(key=lambda trial: trial.number)
+        frame = _frame(stage, [trial for trial in found if trial.value is not None and math.isfinite(trial.value)])
         return frame[["number", "score", "validation_loss", *(f"param:{name}" for name in stage.space)]]
 
     def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
@@ -283,6 +276,19 @@ class FallbackStore:
 
 
 _COLUMNS = ["number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished"]
+
+
+def _frame(stage: Stage, trials: Sequence[FrozenTrial]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame([_row(trial) for trial in trials], columns=_COLUMNS)
+    for column in ("score", "validation_loss", "seconds"):
+        frame[column] = frame[column].astype(float)
+    for column in ("started", "finished"):
+        frame[column] = pd.to_datetime(frame[column])
+    for name in stage.space:
+        frame[f"param:{name}"] = [trial.params.get(name) for trial in trials]
+    return frame
 
 
 def _row(trial: FrozenTrial) -> tuple[Any, ...]:

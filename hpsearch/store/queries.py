@@ -5,13 +5,11 @@ from __future__ import annotations
 import heapq
 import json
 import math
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import Select, String, bindparam, select, type_coerce
+from sqlalchemy import Select, select
 
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage
 from hpsearch.space import Categorical, Int, Parameter
@@ -20,13 +18,12 @@ from hpsearch.store.base import OWNER
 from hpsearch.store.leases import Owner
 from hpsearch.store.locking import database_now
 from hpsearch.store.stages import stage_from_attributes
-from hpsearch.store.statements import CHUNK, Statement, chunks, constant
+from hpsearch.store.statements import chunks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     import pandas as pd
-    from numpy.typing import NDArray
     from sqlalchemy.engine import Connection, Row
 
 
@@ -90,11 +87,14 @@ def _attribute(key: str) -> Any:
 
 def _number(text: str | None) -> float | None:
     """The number in a user attribute's JSON, if it is finite; read here, as SQLite rounds what it reads."""
-    value = None if text is None else json.loads(text)
+    return None if text is None else finite(json.loads(text))
+
+
+def finite(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _number_of(stored: float | None, kind: str | None) -> float | None:
+def number_of(stored: float | None, kind: str | None) -> float | None:
     """A number from what Optuna stores for it: null and a type for NaN and the infinities."""
     return {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}.get(kind or "", stored)
 
@@ -139,7 +139,7 @@ def trials(connection: Connection, stage: Stage, *, states: Collection[str] | No
         (
             *row[:2],
             row.state.name,
-            _number_of(row.score, row.score_type),
+            number_of(row.score, row.score_type),
             *map(_number, row[4:6]),
             row.reason and json.loads(row.reason),
             *row[7:9],
@@ -222,112 +222,6 @@ def external(parameter: Parameter, stored: float | None) -> Any:
     if isinstance(parameter, Categorical):
         return parameter.choices[int(stored)]
     return int(stored) if isinstance(parameter, Int) else stored
-
-
-def scores(connection: Connection, stage: Stage) -> pd.DataFrame:
-    """What narrowing needs of the completed trials; see `hpsearch.store.base.Store.scores`."""
-    import pandas as pd
-
-    of_stage = stage.study_id
-    ids, numbers, score = _SCORES.columns(connection, (int, int, float), of_stage)
-    columns = {"number": numbers, "score": score}
-    with_loss, texts = _LOSSES.columns(connection, (int, object), of_stage)
-    # JSON's numbers are Python's, and so are its names of those that are none.
-    losses = _at(ids, with_loss, np.array([_number(text) for text in texts], dtype=float))
-    columns["validation_loss"] = losses
-    for name, parameter in stage.space.items():
-        drawn, stored = _PARAMETER.columns(connection, (int, float), of_stage, name)
-        columns[f"param:{name}"] = _external(parameter, _at(ids, drawn, stored))
-    frame = pd.DataFrame(columns)
-    return frame if np.all(numbers[1:] >= numbers[:-1]) else frame.sort_values("number", ignore_index=True)
-
-
-def _at(ids: NDArray[Any], of: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
-    """The values that belong to ids, NaN where there is none; ``ids`` and ``of`` grow."""
-    found = np.full(len(ids), np.nan)
-    places = np.searchsorted(ids, of)
-    there = places < len(ids)
-    there[there] = ids[places[there]] == of[there]
-    found[places[there]] = values[there]
-    return found
-
-
-def _external(parameter: Parameter, stored: NDArray[Any]) -> Any:
-    """`external` of many."""
-    missing = np.isnan(stored)
-    if isinstance(parameter, Categorical):
-        choices = np.array([*parameter.choices, None], dtype=object)
-        return choices[np.where(missing, len(parameter.choices), stored).astype(int)]
-    return stored.astype(int) if isinstance(parameter, Int) and not missing.any() else stored
-
-
-_of_stage = t.trials.c.study_id == bindparam("study_id")
-_scored = (_of_stage, t.trials.c.state == constant("COMPLETE"), t.trial_values.c.value_type == constant("FINITE"))
-_SCORES = Statement(
-    select(t.trials.c.trial_id, t.trials.c.number, t.trial_values.c.value)
-    .select_from(t.trials.join(t.trial_values))
-    .where(*_scored)
-    .order_by(t.trials.c.trial_id),
-    "study_id",
-)
-_LOSSES = Statement(
-    select(t.trials.c.trial_id, t.trial_user_attributes.c.value_json)
-    .select_from(t.trials.join(t.trial_user_attributes))
-    .where(_of_stage, t.trial_user_attributes.c.key == constant(VALIDATION_LOSS))
-    .order_by(t.trials.c.trial_id),
-    "study_id",
-)
-_PARAMETER = Statement(
-    select(t.trials.c.trial_id, t.trial_params.c.param_value)
-    .select_from(t.trials.join(t.trial_params))
-    .where(_of_stage, t.trial_params.c.param_name == bindparam("name"))
-    .order_by(t.trials.c.trial_id),
-    "study_id",
-    "name",
-)
-
-
-_points = t.trial_intermediate_values
-_all_points = select(t.trials.c.number, _points.c.step).select_from(t.trials.join(_points)).where(_of_stage)
-_CURVES = Statement(
-    # In the order of the index on which they are found: nothing is sorted.
-    _all_points.add_columns(_points.c.intermediate_value).order_by(t.trials.c.trial_id, _points.c.step),
-    "study_id",
-)
-_kind = type_coerce(_points.c.intermediate_value_type, String)
-_SOME_CURVES = Statement(
-    _all_points.add_columns(_points.c.intermediate_value, _kind).where(
-        t.trials.c.number.in_(bindparam("ids", expanding=True))
-    ),
-    "study_id",
-    "ids",
-)
-_INFINITE = Statement(
-    _all_points.add_columns(_kind).where(_kind.in_([constant("INF_POS"), constant("INF_NEG")])), "study_id"
-)
-
-
-def curves(connection: Connection, stage: Stage, numbers: Collection[int] | None) -> pd.DataFrame:
-    """Scores after each epoch as rows; see `hpsearch.store.base.Store.curves`."""
-    import pandas as pd
-
-    if numbers is None or len(numbers) > CHUNK:
-        number, step, value = _CURVES.columns(connection, (int, int, float), stage.study_id)
-        if np.isnan(value).any():
-            at = {(n, s): _number_of(None, kind) for n, s, kind in _INFINITE.rows(connection, stage.study_id)}
-            for i in np.flatnonzero(np.isnan(value)):
-                value[i] = at.get((number[i], step[i]), math.nan)
-        if numbers is not None:
-            wanted = np.isin(number, list(numbers))
-            number, step, value = number[wanted], step[wanted], value[wanted]
-        frame = pd.DataFrame({"number": number, "step": step, "value": value})
-        if np.all(number[1:] >= number[:-1]):
-            return frame
-        return frame.sort_values(["number", "step"], ignore_index=True)
-    rows = _SOME_CURVES.rows(connection, stage.study_id, sorted(set(numbers)))
-    rows.sort(key=itemgetter(0, 1))
-    some = [(number, step, _number_of(stored, kind)) for number, step, stored, kind in rows]
-    return pd.DataFrame(some, columns=["number", "step", "value"])
 
 
 def attribute(connection: Connection, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
