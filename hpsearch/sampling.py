@@ -7,15 +7,17 @@ number, parameter name): the same whoever draws them, in whatever order.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler
 
 from hpsearch.seeds import draw_seed
-from hpsearch.space import Space, Value, to_distribution
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
@@ -45,9 +47,59 @@ def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
         seed: The stage's seed.
         number: The trial's number in the stage.
     """
-    return {
-        name: draw(to_distribution(parameter), seed=seed, number=number, name=name) for name, parameter in space.items()
-    }
+    return Draws(space, seed=seed).values(number)
+
+
+class Draws:
+    """The hyperparameters of a stage's trials, many at little cost: what `draw` gives for each, to the bit.
+
+    Optuna's sampler makes a generator from the system's entropy, a transformation and arrays for every value. Here
+    one generator is seeded anew for each. Not for several threads at once.
+
+    Args:
+        space: The stage's ranges.
+        seed: The stage's seed.
+    """
+
+    def __init__(self, space: Space, *, seed: int) -> None:
+        self._seed = seed
+        self._rng = np.random.RandomState(0)
+        self._draws = {name: _draw_from(parameter) for name, parameter in space.items()}
+
+    def values(self, number: int) -> dict[str, Value]:
+        """The hyperparameters of one trial, by its number in the stage."""
+        found = {}
+        for name, draw_one in self._draws.items():
+            self._rng.seed(draw_seed(self._seed, number, name))
+            found[name] = draw_one(self._rng)
+        return found
+
+
+def _draw_from(parameter: Parameter) -> Callable[[np.random.RandomState], Value]:
+    """Optuna's random draw of one parameter, as a function of a generator.
+
+    The steps of `optuna.samplers.RandomSampler.sample_independent`, each with the same operations on the same
+    numbers; ``tests/test_sampling.py`` holds the two against each other.
+    """
+    match parameter:
+        case Categorical(choices):
+            return lambda rng: choices[int(rng.random_sample(len(choices)).argmax())]
+        case Float(low, high, log):
+            # The upper bound is left out.
+            top = float(np.nextafter(float(high), float(high) - 1))
+            if log:
+                low_log, high_log = math.log(low), math.log(high)
+                return lambda rng: float(min(max(math.exp(rng.uniform(low_log, high_log)), low), top))
+            return lambda rng: min(rng.uniform(low, high), top)
+        case Int(low, high, log, step):
+            # Half a step more at either end, so that the outermost values are as likely as the others.
+            if log:
+                low_log, high_log = math.log(low - 0.5), math.log(high + 0.5)
+                return lambda rng: min(max(round(math.exp(rng.uniform(low_log, high_log))), low), high)
+            left, right = low - 0.5 * step, high + 0.5 * step
+            return lambda rng: min(
+                max(math.floor((rng.uniform(left, right) - low) / step + 0.5) * step + low, low), high
+            )
 
 
 class KeyedRandomSampler(BaseSampler):

@@ -3,14 +3,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpsearch.sampling import KeyedRandomSampler, draw, values
+from hpsearch.sampling import Draws, KeyedRandomSampler, draw, values
 from hpsearch.seeds import stage_seed
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution
 
@@ -34,6 +35,50 @@ def test_a_value_depends_on_seed_number_and_name_alone(seed: int, number: int, o
     assert some == {name: whole[name] for name in order[:keep]}
     for name in order:
         assert draw(to_distribution(SPACE[name]), seed=seed, number=number, name=name) == whole[name]
+
+
+def pairs(bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, Any]]:
+    """Two different bounds, the lower first."""
+    return st.tuples(bounds, bounds).map(sorted).map(tuple).filter(lambda pair: pair[0] < pair[1])
+
+
+@st.composite
+def stepped(draw_from: st.DrawFn) -> Int:
+    """A range of whole numbers with a step, near 0 or far from it."""
+    step, steps = draw_from(st.integers(1, 10**6)), draw_from(st.integers(1, 10**6))
+    low = draw_from(st.integers(-(10**15), 10**15))
+    return Int(low, low + step * steps, step=step)
+
+
+# A few floating-point numbers wide, or as wide as they reach: there a bound is drawn, or missed by rounding.
+floats = st.floats(-1e307, 1e307, allow_subnormal=False) | st.integers(-3, 3).map(float)
+positive = st.floats(1e-300, 1e300, allow_subnormal=False)
+next_to = positive.map(lambda low: (low, math.nextafter(low, math.inf)))
+parameters = st.one_of(
+    pairs(floats).map(lambda pair: Float(*pair)),
+    pairs(positive).map(lambda pair: Float(*pair, log=True)),
+    next_to.map(lambda pair: Float(*pair)),
+    next_to.map(lambda pair: Float(*pair, log=True)),
+    pairs(st.integers(1, 10**9)).map(lambda pair: Int(*pair, log=True)),
+    stepped(),
+    st.lists(st.text() | st.booleans() | st.integers(), min_size=1, max_size=12, unique_by=lambda choice: choice).map(
+        lambda choices: Categorical(tuple(choices))
+    ),
+)
+
+
+@settings(max_examples=500)
+@given(space=st.dictionaries(st.text(), parameters, min_size=1, max_size=3), seed=seeds, first=numbers)
+def test_many_draws_are_optunas_to_the_bit(space: Space, seed: int, first: int) -> None:
+    many = Draws(space, seed=seed)
+    for number in (first, first + 1, first):
+        found = many.values(number)
+        assert list(found) == list(space)
+        for name, parameter in space.items():
+            optunas = draw(to_distribution(parameter), seed=seed, number=number, name=name)
+            # Optuna gives a NumPy scalar where rounding has met the upper bound; it is the same number.
+            optunas = float(optunas) if isinstance(optunas, float) else optunas
+            assert (type(found[name]), repr(found[name])) == (type(optunas), repr(optunas))
 
 
 @given(seed=seeds, number=numbers)

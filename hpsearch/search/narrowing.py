@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.search.evidence import LEAST_FOR_EDGES, Edge, Side, find_edges, rank, spread_p, uniform_ends
 from hpsearch.search.evidence import Scored as Scored  # callers find it beside narrow()
+from hpsearch.search.finished import Finished, inside
 from hpsearch.search.narrowed import NarrowedRange, Narrowing
 from hpsearch.space import (
     Categorical,
@@ -36,7 +39,7 @@ _EXPONENTS = 300.0  # 10**x stays a finite number above 0
 
 def narrow(
     space: Space,
-    trials: Sequence[Scored],
+    trials: Sequence[Scored] | Finished,
     *,
     top: int | None = None,
     quantile: float | None = None,
@@ -77,32 +80,31 @@ def narrow(
         NotEnoughTrials: Fewer finished trials than asked for.
     """
     k = _how_many(len(trials), pruned, top, quantile)
-    ranked = rank(trials, direction)
-    sign = 1.0 if direction == "maximize" else -1.0
-    goodness = [sign * trial.score for trial in ranked]
-    every = [{**(settings or {}), **trial.params} for trial in ranked]
+    columns = trials if isinstance(trials, Finished) else Finished.of(rank(trials, direction), space)
+    ranked = columns.best_first(direction)
+    goodness = ranked.score if direction == "maximize" else -ranked.score
     ranges: dict[str, NarrowedRange] = {}
     for name, old in space.items():
-        values = [_value(trial, name, old) for trial in ranked]
+        _check_values(ranked, name, old)
         condition = (used_by or {}).get(name)
-        users = [i for i in range(len(ranked)) if condition is None or condition.holds(every[i])]
-        best = sum(i < k for i in users)
+        users = ranked.users(condition, settings or {})
+        values, best = ranked.params[name][users], int(np.sum(users < k))
         first, outer = first_space.get(name, old), (natural or {}).get(name, (None, None))
         if best < 2:
             made = NarrowedRange(name, old, old, best, None, None, None, 1.0)
         elif isinstance(old, Categorical):
-            made = _narrow_choices(name, old, [values[i] for i in users[:best]])
+            made = _narrow_choices(name, old, values[:best].tolist())
         else:
-            numbers = [float(values[i]) for i in users]
+            numbers = values.astype(float)
             few = bool(pruned) and len(users) < LEAST_FOR_EDGES
-            edges = () if few else find_edges(old, numbers, [goodness[i] for i in users], best)
-            made = _narrow_range(name, old, numbers[:best], first, edges, expand, outer)
+            edges = () if few else find_edges(old, numbers, goodness[users], best)
+            made = _narrow_range(name, old, numbers[:best].tolist(), first, edges, expand, outer)
             made = replace(made, few=len(users) if few else None)
         ranges[name] = replace(made, direction=direction, best=None if condition is None else k, used_by=condition)
     rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials) + pruned, "expand": expand}
     rule |= {"pruned": pruned} if pruned else {}
     space = {name: r.after for name, r in ranges.items()}
-    used = tuple(int(trial.number) for trial in ranked[:k])
+    used = tuple(ranked.number[:k].tolist())
     return Narrowing(space, ranges, used, {**rule, "direction": direction})
 
 
@@ -130,20 +132,16 @@ def _how_many(complete: int, pruned: int, top: int | None, quantile: float | Non
     return k
 
 
-def _value(trial: Scored, name: str, parameter: Parameter) -> Value:
-    if name not in trial.params:
-        raise BadInput(f"trial {trial.number} has no value of {name!r}; use trials of this stage only")
-    value = trial.params[name]
+def _check_values(trials: Finished, name: str, parameter: Parameter) -> None:
+    outside = np.flatnonzero(~inside(parameter, trials.params[name]))
+    if not len(outside):
+        return
+    number, value = trials.number[outside[0]], trials.params[name][outside[:1]].tolist()[0]
     if isinstance(parameter, Categorical):
-        inside = value in parameter.choices
         allowed = f"one of {', '.join(map(str, parameter.choices))}"
     else:
-        # NaN is outside too: every comparison with it is false.
-        inside = not isinstance(value, str) and parameter.low <= value <= parameter.high
         allowed = f"within [{parameter.low:.6g}, {parameter.high:.6g}]"
-    if not inside:
-        raise BadInput(f"trial {trial.number} has {name} = {value!r}, which is not {allowed}; use this stage's")
-    return value
+    raise BadInput(f"trial {number} has {name} = {value!r}, which is not {allowed}; use this stage's")
 
 
 def _narrow_choices(name: str, old: Categorical, best: Sequence[Value]) -> NarrowedRange:

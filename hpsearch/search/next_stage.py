@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, NotEnoughTrials, StageConflict
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter
+from hpsearch.search.finished import Finished
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
-from hpsearch.search.narrowing import Scored, narrow
+from hpsearch.search.narrowing import narrow
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.stage import pick, versions
 from hpsearch.seeds import stage_seed
-from hpsearch.space import Categorical, Parameter, Space, contains
+from hpsearch.space import Categorical, Parameter
 from hpsearch.store import Counts, NewStage, Store
 
 if TYPE_CHECKING:
     from hpsearch.records import Stage
-    from hpsearch.store.frames import Columns
-
-
-def scored_trials(space: Space, columns: Columns) -> list[Scored]:
-    """Completed trials as narrowing takes them.
-
-    A trial that somebody ran in the stage's study by other means may have values outside the ranges, or a score
-    that is not finite. It says nothing about the stage's draws and is left out.
-
-    Args:
-        space: The stage's ranges.
-        columns: What `hpsearch.store.Store.columns` gives of completed trials.
-    """
-    fixed = (columns["number"], columns["score"], columns["validation_loss"])
-    found = [
-        Scored(
-            number=number,
-            score=math.nan if score is None else score,
-            validation_loss=loss,
-            params=dict(zip(space, params, strict=True)),
-        )
-        for number, score, loss, *params in zip(*fixed, *(columns[f"param:{name}"] for name in space), strict=True)
-    ]
-    return [
-        trial
-        for trial in found
-        if math.isfinite(trial.score)
-        and all(contains(parameter, trial.params.get(name)) for name, parameter in space.items())
-    ]
 
 
 def reachable(kind: Hyperparameter, old: Parameter) -> tuple[float | None, float | None]:
@@ -150,8 +121,8 @@ def narrow_stage(
                     f"replace it; narrow stage {later.number} instead, or add --branch to make stage "
                     f"{next_number} from stage {parent.number}"
                 )
-    scored = scored_trials(parent.space, store.columns(parent, states=("COMPLETE",)))
-    if not scored:
+    scored = Finished.from_columns(parent.space, store.scores(parent))
+    if not len(scored):
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
     pruned = store.counts(parent).pruned
     kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpsearch.records import NewStage, Outcome, Report, Stage, Standing, Trial
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.frames import Arrays, Columns
     from hpsearch.store.leases import Owner
 
 ATTRIBUTE_PREFIX = "hpsearch:"
 """Study and trial attributes of ours begin with this, so that they never meet a user's."""
 OWNER = f"{ATTRIBUTE_PREFIX}owner"
 """The trial system attribute that says which runner claimed the trial."""
+NOBODY = "null"
+"""The owner of a released trial, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,15 @@ class Store(Protocol):
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """The same as a DataFrame of one row a trial."""
 
-    def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
-        """The scores after each epoch, as rows with columns number, step, value."""
+    def scores(self, stage: Stage) -> Arrays:
+        """The completed trials with a finite score: number, score, validation_loss and ``param:NAME``, by number.
+
+        What narrowing looks at, and no more: it reads all trials of a stage, however many there are. A loss or a
+        number that is missing is NaN, a choice None.
+        """
+
+    def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
+        """The scores after each epoch, as rows with columns number, step, value; of all trials without ``numbers``."""
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where the trials there are among these numbers stand at an epoch, by number."""

@@ -12,7 +12,7 @@ from hpsearch.errors import HpsearchError, StageConflict
 from hpsearch.store import claims, locking, queries, tables, writer
 from hpsearch.store.base import Claimed, Counts
 from hpsearch.store.database import Database, show
-from hpsearch.store.frames import Columns, to_frame
+from hpsearch.store.frames import Arrays, Columns, to_frame
 from hpsearch.store.leases import Owner
 from hpsearch.store.stages import in_order
 
@@ -32,6 +32,7 @@ class BulkStore:
         self.database = database
         self.url = database.url.render_as_string(hide_password=False)
         self.where = show(database.url)
+        self._kept: dict[int, claims.Kept] = {}
 
     @property
     def seconds(self) -> float:
@@ -74,6 +75,13 @@ class BulkStore:
             f"the database has a study {name} that hpsearch did not make; rename the search or that study"
         )
 
+    def _keep(self, stage: Stage) -> claims.Kept:
+        """What is kept of a stage between calls."""
+        kept = self._kept.get(stage.study_id)
+        if kept is None or (kept.stage is not stage and kept.stage != stage):
+            kept = self._kept[stage.study_id] = claims.Kept(stage)
+        return kept
+
     @contextlib.contextmanager
     def _holding(self, stage: Stage) -> Iterator[Connection]:
         """A write transaction that holds the stage."""
@@ -84,7 +92,7 @@ class BulkStore:
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take trials to evaluate."""
         with self._holding(stage) as connection:
-            trials, counts = claims.claim(connection, stage, until=until, most=most, owner=owner)
+            trials, counts = claims.claim(connection, self._keep(stage), until=until, most=most, owner=owner)
         return Claimed(tuple(trials), counts)
 
     def report(self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner) -> None:
@@ -106,12 +114,7 @@ class BulkStore:
     def release(self, stage: Stage, *, owner: Owner) -> int:
         """Give back every trial that ``owner`` holds."""
         with self._holding(stage) as connection:
-            running = connection.execute(
-                select(tables.trials.c.trial_id).where(
-                    tables.trials.c.study_id == stage.study_id, tables.trials.c.state == "RUNNING"
-                )
-            ).scalars()
-            held = claims.held(connection, list(running), owner)
+            held = claims.held(connection, self._keep(stage).count(connection).unfinished, owner)
             claims.release(connection, held)
         return len(held)
 
@@ -134,7 +137,7 @@ class BulkStore:
     def counts(self, stage: Stage) -> Counts:
         """How many trials are in which state."""
         with self.database.read() as connection:
-            return claims.count(connection, stage.study_id)
+            return self._keep(stage).count(connection).counts
 
     def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
         """Trials by column."""
@@ -145,10 +148,19 @@ class BulkStore:
         """Trials as rows."""
         return to_frame(self.columns(stage, states=states, top=top))
 
-    def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
-        """The scores after each epoch."""
+    def scores(self, stage: Stage) -> Arrays:
+        """The completed trials that have a score, as narrowing needs them."""
+        from hpsearch.store import arrays  # and with it NumPy, which commands that show a few rows do without
+
         with self.database.read() as connection:
-            return queries.curves(connection, stage, numbers)
+            return arrays.scores(connection, stage)
+
+    def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
+        """The scores after each epoch."""
+        from hpsearch.store import arrays  # and with it NumPy, which commands that show a few rows do without
+
+        with self.database.read() as connection:
+            return arrays.curves(connection, stage, numbers)
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where trials stand at an epoch."""

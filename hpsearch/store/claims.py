@@ -9,172 +9,187 @@ Each function runs inside one write transaction that its caller opens and in whi
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import BindParameter, bindparam, delete, null, select, update
 
 from hpsearch.records import Stage, Trial
 from hpsearch.space import Value, to_distribution
+from hpsearch.store import census
 from hpsearch.store import tables as t
-from hpsearch.store.base import OWNER, Counts
+from hpsearch.store.base import NOBODY, OWNER, Counts
 from hpsearch.store.leases import Owner, utc_now
-from hpsearch.store.locking import check_unchanged, database_now
-from hpsearch.store.tables import TrialState
+from hpsearch.store.locking import UnchangedStage, database_now
+from hpsearch.store.statements import Statement, constant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from optuna.distributions import BaseDistribution
     from sqlalchemy.engine import Connection
+
+    from hpsearch.sampling import Draws
+    from hpsearch.store.census import Census
 
 FIXED_PARAMS = "fixed_params"
 """Optuna's system attribute with the values of an enqueued trial."""
-NOBODY = "null"
-"""The owner of a released trial, as JSON."""
-_CHUNK = 500
-"""Ids in one IN list: databases bound the number of variables in a statement."""
-T = TypeVar("T")
+
+_owners = t.trial_system_attributes
+_is_owner = _owners.c.key == constant(OWNER)
+_of_trial: BindParameter[int] = bindparam("of_trial")
+_ids: BindParameter[int] = bindparam("ids", expanding=True)
+_NEW_TRIALS = Statement.insert(t.trials, "number", "study_id", "state", "datetime_start")
+_NEWER = Statement(
+    select(t.trials.c.number, t.trials.c.trial_id).where(
+        t.trials.c.study_id == bindparam("study_id"), t.trials.c.trial_id > bindparam("last")
+    ),
+    "study_id",
+    "last",
+)
+_START = Statement(
+    update(t.trials)
+    .where(t.trials.c.trial_id == _of_trial)
+    .values(state=constant("RUNNING"), datetime_start=bindparam("start")),
+    "start",
+    "of_trial",
+)
+_STOP = Statement(
+    update(t.trials)
+    .where(t.trials.c.trial_id == _of_trial, t.trials.c.state == constant("RUNNING"))
+    .values(state=constant("WAITING"), datetime_start=null()),
+    "of_trial",
+)
+_OWN = Statement.insert(_owners, "trial_id", "key", "value_json")
+_DISOWN = Statement(delete(_owners).where(_owners.c.trial_id == _of_trial, _is_owner), "of_trial")
+_LEAVE = Statement(
+    update(_owners).where(_owners.c.trial_id == _of_trial, _is_owner).values(value_json=constant(NOBODY)), "of_trial"
+)
+_HELD = Statement(
+    select(t.trials.c.trial_id)
+    .join(_owners)
+    .where(
+        t.trials.c.state == constant("RUNNING"),
+        _is_owner,
+        _owners.c.value_json == bindparam("owner"),
+        t.trials.c.trial_id.in_(_ids),
+    ),
+    "owner",
+    "ids",
+)
+_FIXED = Statement(
+    select(_owners.c.trial_id, _owners.c.value_json).where(
+        _owners.c.key == constant(FIXED_PARAMS), _owners.c.trial_id.in_(_ids)
+    ),
+    "ids",
+)
+_PARAMS = Statement.insert(t.trial_params, "trial_id", "param_name", "param_value", "distribution_json")
+_PARAMS_OF = Statement(
+    select(t.trial_params.c.trial_id, t.trial_params.c.param_name, t.trial_params.c.param_value).where(
+        t.trial_params.c.trial_id.in_(_ids)
+    ),
+    "ids",
+)
+_BEATS = Statement.insert(t.trial_heartbeats, "trial_id", "heartbeat")
+FORGET_BEATS = Statement(delete(t.trial_heartbeats).where(t.trial_heartbeats.c.trial_id == _of_trial), "of_trial")
+_points = t.trial_intermediate_values
+FORGET_POINTS = Statement(delete(_points).where(_points.c.trial_id == _of_trial), "of_trial")
 
 
-def chunks(items: Collection[T]) -> Iterator[list[T]]:
-    """The items in lists short enough for one statement."""
-    listed = list(items)
-    for start in range(0, len(listed), _CHUNK):
-        yield listed[start : start + _CHUNK]
+class Kept:
+    """What a store keeps of a stage between its calls.
+
+    Args:
+        stage: The stage.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.census: Census | None = None
+        self.unchanged = UnchangedStage(stage)
+
+    @cached_property
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        """Optuna's distributions by parameter name."""
+        return {name: to_distribution(parameter) for name, parameter in self.stage.space.items()}
+
+    @cached_property
+    def texts(self) -> Mapping[str, str]:
+        """The distributions as the database keeps them."""
+        from optuna.distributions import distribution_to_json
+
+        return {name: distribution_to_json(drawn) for name, drawn in self.distributions.items()}
+
+    @cached_property
+    def draws(self) -> Draws:
+        """Where trials' values come from."""
+        from hpsearch.sampling import Draws
+
+        return Draws(self.stage.space, seed=self.stage.seed)
+
+    def count(self, connection: Connection) -> Census:
+        """How many trials are in which state; at the beginning of a transaction."""
+        self.census = census.take(connection, self.stage.study_id, self.census)
+        return self.census
 
 
-def count(connection: Connection, study_id: int) -> Counts:
-    """How many trials are in which state; running ones count if an owner of ours holds them."""
-    states = connection.execute(
-        select(t.trials.c.state, func.count()).where(t.trials.c.study_id == study_id).group_by(t.trials.c.state)
-    )
-    by_state: dict[TrialState, int] = dict(map(tuple, states))
-    ours = 0
-    if by_state.get(TrialState.RUNNING):
-        ours = connection.execute(
-            select(func.count())
-            .select_from(t.trials.join(t.trial_system_attributes))
-            .where(
-                t.trials.c.study_id == study_id,
-                t.trials.c.state == TrialState.RUNNING,
-                t.trial_system_attributes.c.key == OWNER,
-                t.trial_system_attributes.c.value_json != NOBODY,
-            )
-        ).scalar_one()
-    return Counts(
-        complete=by_state.get(TrialState.COMPLETE, 0),
-        pruned=by_state.get(TrialState.PRUNED, 0),
-        failed=by_state.get(TrialState.FAIL, 0),
-        running=ours,
-        waiting=by_state.get(TrialState.WAITING, 0),
-    )
-
-
-def claim(connection: Connection, stage: Stage, *, until: int, most: int, owner: Owner) -> tuple[list[Trial], Counts]:
+def claim(connection: Connection, kept: Kept, *, until: int, most: int, owner: Owner) -> tuple[list[Trial], Counts]:
     """Take trials: released ones first, then new numbers. See `hpsearch.store.base.Store.claim`."""
-    check_unchanged(connection, stage)
-    counts = count(connection, stage.study_id)
+    kept.unchanged.check(connection)
+    before = kept.count(connection)
+    counts = before.counts
     take = min(most, until - counts.finished - counts.running)
     if take <= 0:
         return [], counts
     now = utc_now()
-    trials = _take_waiting(connection, stage, take, now)
-    waited = len(trials)
-    trials += _take_new(connection, stage, take - waited, now)
+    trials = _take_waiting(connection, kept, dict(before.waiting[:take]), now)
+    waited = [trial.trial_id for trial in trials]
+    trials += _take_new(connection, kept, before, take - len(waited), now)
     # A trial that was waiting has an owner already: nobody.
-    ids = [trial.trial_id for trial in trials]
-    for some in chunks(ids):
-        connection.execute(
-            delete(t.trial_system_attributes).where(
-                t.trial_system_attributes.c.trial_id.in_(some), t.trial_system_attributes.c.key == OWNER
-            )
-        )
+    _DISOWN.run(connection, [(trial_id,) for trial_id in waited])
     me = owner.to_json()
-    connection.execute(
-        insert(t.trial_system_attributes),
-        [{"trial_id": trial_id, "key": OWNER, "value_json": me} for trial_id in ids],
-    )
-    beat(connection, ids)
-    after = Counts(
-        complete=counts.complete,
-        pruned=counts.pruned,
-        failed=counts.failed,
-        running=counts.running + len(trials),
-        waiting=counts.waiting - waited,
-    )
+    _OWN.run(connection, [(trial.trial_id, OWNER, me) for trial in trials])
+    beat(connection, waited)
+    _start_beating(connection, [trial.trial_id for trial in trials[len(waited) :]])
+    after = replace(counts, running=counts.running + len(trials), waiting=counts.waiting - len(waited))
     return trials, after
 
 
-def _take_new(connection: Connection, stage: Stage, take: int, now: datetime) -> list[Trial]:
+def _take_new(connection: Connection, kept: Kept, before: Census, take: int, now: datetime) -> list[Trial]:
     if take <= 0:
         return []
-    from hpsearch import sampling
-
-    highest = connection.execute(
-        select(func.max(t.trials.c.number)).where(t.trials.c.study_id == stage.study_id)
-    ).scalar()
-    first = 0 if highest is None else highest + 1
-    numbers = range(first, first + take)
-    connection.execute(
-        insert(t.trials),
-        [
-            {"number": n, "study_id": stage.study_id, "state": TrialState.RUNNING, "datetime_start": now}
-            for n in numbers
-        ],
-    )
-    ids = connection.execute(
-        select(t.trials.c.number, t.trials.c.trial_id).where(
-            t.trials.c.study_id == stage.study_id, t.trials.c.number >= first
-        )
-    )
-    id_of: dict[int, int] = dict(map(tuple, ids))
-    trials = [Trial(id_of[n], n, sampling.values(stage.space, seed=stage.seed, number=n)) for n in numbers]
-    _insert_params(connection, stage, [(trial.trial_id, trial.params) for trial in trials])
+    study_id = kept.stage.study_id
+    numbers = range(before.highest + 1, before.highest + 1 + take)
+    _NEW_TRIALS.run(connection, [(n, study_id, "RUNNING", now) for n in numbers])
+    id_of = dict(_NEWER.rows(connection, study_id, before.last))
+    trials = [Trial(id_of[n], n, kept.draws.values(n)) for n in numbers]
+    _insert_params(connection, kept, [(trial.trial_id, trial.params) for trial in trials])
     return trials
 
 
-def _take_waiting(connection: Connection, stage: Stage, take: int, now: datetime) -> list[Trial]:
-    found = connection.execute(
-        select(t.trials.c.trial_id, t.trials.c.number)
-        .where(t.trials.c.study_id == stage.study_id, t.trials.c.state == TrialState.WAITING)
-        .order_by(t.trials.c.number)
-        .limit(take)
-    ).all()
-    number_of: dict[int, int] = dict(map(tuple, found))
-    if not number_of:
+def _take_waiting(connection: Connection, kept: Kept, id_of: Mapping[int, int], now: datetime) -> list[Trial]:
+    if not id_of:
         return []
-    given: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in number_of}
-    stored: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in number_of}
-    distributions = {name: to_distribution(parameter) for name, parameter in stage.space.items()}
-    for some in chunks(number_of):
-        connection.execute(
-            update(t.trials).where(t.trials.c.trial_id.in_(some)).values(state=TrialState.RUNNING, datetime_start=now)
-        )
-        # Somebody may have enqueued values of his own with study.enqueue_trial, or added a trial to be run again.
-        enqueued = connection.execute(
-            select(t.trial_system_attributes.c.trial_id, t.trial_system_attributes.c.value_json).where(
-                t.trial_system_attributes.c.trial_id.in_(some),
-                t.trial_system_attributes.c.key == FIXED_PARAMS,
-            )
-        )
-        for trial_id, values in enqueued:
-            given[trial_id] = json.loads(values)
-        rows = connection.execute(
-            select(t.trial_params.c.trial_id, t.trial_params.c.param_name, t.trial_params.c.param_value).where(
-                t.trial_params.c.trial_id.in_(some)
-            )
-        )
-        for trial_id, name, value in rows:
-            if name in distributions:
-                stored[trial_id][name] = distributions[name].to_external_repr(value)
+    ids = list(id_of.values())
+    given: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in ids}
+    stored: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in ids}
+    _START.run(connection, [(now, trial_id) for trial_id in ids])
+    # Somebody may have enqueued values of his own with study.enqueue_trial, or added a trial to be run again.
+    for trial_id, values in _FIXED.rows(connection, ids):
+        given[trial_id] = json.loads(values)
+    for trial_id, name, value in _PARAMS_OF.rows(connection, ids):
+        if name in kept.distributions:
+            stored[trial_id][name] = kept.distributions[name].to_external_repr(value)
     trials = [
-        Trial(trial_id, number, trial_values(stage, number, fixed=given[trial_id], stored=stored[trial_id]))
-        for trial_id, number in number_of.items()
+        Trial(trial_id, number, trial_values(kept.stage, number, fixed=given[trial_id], stored=stored[trial_id]))
+        for number, trial_id in id_of.items()
     ]
     missing = [
         (trial.trial_id, {k: v for k, v in trial.params.items() if k not in stored[trial.trial_id]}) for trial in trials
     ]
-    _insert_params(connection, stage, missing)
+    _insert_params(connection, kept, missing)
     return trials
 
 
@@ -209,63 +224,37 @@ def trial_values(
     return found
 
 
-def _insert_params(connection: Connection, stage: Stage, params: Sequence[tuple[int, Mapping[str, Value]]]) -> None:
-    from optuna.distributions import distribution_to_json
-
-    distributions = {name: to_distribution(parameter) for name, parameter in stage.space.items()}
-    texts = {name: distribution_to_json(distribution) for name, distribution in distributions.items()}
+def _insert_params(connection: Connection, kept: Kept, params: Sequence[tuple[int, Mapping[str, Value]]]) -> None:
     rows = [
-        {
-            "trial_id": trial_id,
-            "param_name": name,
-            "param_value": distributions[name].to_internal_repr(value),
-            "distribution_json": texts[name],
-        }
+        (trial_id, name, kept.distributions[name].to_internal_repr(value), kept.texts[name])
         for trial_id, values in params
         for name, value in values.items()
     ]
-    if rows:
-        connection.execute(insert(t.trial_params), rows)
+    _PARAMS.run(connection, rows)
 
 
 def beat(connection: Connection, trial_ids: Collection[int]) -> None:
     """Renew the leases of trials, whether or not they have one yet."""
-    now = database_now(connection)
-    for some in chunks(trial_ids):
-        connection.execute(delete(t.trial_heartbeats).where(t.trial_heartbeats.c.trial_id.in_(some)))
-        connection.execute(insert(t.trial_heartbeats), [{"trial_id": trial_id, "heartbeat": now} for trial_id in some])
+    FORGET_BEATS.run(connection, [(trial_id,) for trial_id in trial_ids])
+    _start_beating(connection, trial_ids)
+
+
+def _start_beating(connection: Connection, trial_ids: Collection[int]) -> None:
+    if trial_ids:
+        now = database_now(connection)
+        _BEATS.run(connection, [(trial_id, now) for trial_id in trial_ids])
 
 
 def held(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
     """Those of the trials that are running and belong to ``owner``."""
-    found: set[int] = set()
-    for some in chunks(trial_ids):
-        rows = connection.execute(
-            select(t.trials.c.trial_id)
-            .join(t.trial_system_attributes)
-            .where(
-                t.trials.c.trial_id.in_(some),
-                t.trials.c.state == TrialState.RUNNING,
-                t.trial_system_attributes.c.key == OWNER,
-                t.trial_system_attributes.c.value_json == owner.to_json(),
-            )
-        )
-        found.update(rows.scalars())
-    return found
+    return {row[0] for row in _HELD.rows(connection, owner.to_json(), list(trial_ids))}
 
 
 def release(connection: Connection, trial_ids: Collection[int]) -> None:
     """Make running trials waiting again, without their half curves, and nobody's."""
-    for some in chunks(trial_ids):
-        connection.execute(
-            update(t.trials)
-            .where(t.trials.c.trial_id.in_(some), t.trials.c.state == TrialState.RUNNING)
-            .values(state=TrialState.WAITING, datetime_start=None)
-        )
-        # Whoever takes it next need not be one of ours: Optuna's own `ask` takes waiting trials too.
-        owners = t.trial_system_attributes
-        connection.execute(
-            update(owners).where(owners.c.trial_id.in_(some), owners.c.key == OWNER).values(value_json=NOBODY)
-        )
-        for table in (t.trial_intermediate_values, t.trial_heartbeats):
-            connection.execute(delete(table).where(table.c.trial_id.in_(some)))
+    rows = [(trial_id,) for trial_id in trial_ids]
+    _STOP.run(connection, rows)
+    # Whoever takes it next need not be one of ours: Optuna's own `ask` takes waiting trials too.
+    _LEAVE.run(connection, rows)
+    FORGET_POINTS.run(connection, rows)
+    FORGET_BEATS.run(connection, rows)

@@ -27,10 +27,10 @@ from hpsearch.records import (
     Trial,
 )
 from hpsearch.space import space_to_dict, to_distribution
-from hpsearch.store.base import OWNER, Claimed, Counts
-from hpsearch.store.claims import FIXED_PARAMS, NOBODY, trial_values
+from hpsearch.store.base import NOBODY, OWNER, Claimed, Counts
+from hpsearch.store.claims import FIXED_PARAMS, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
-from hpsearch.store.frames import FIXED, Columns, to_frame
+from hpsearch.store.frames import FIXED, Arrays, Columns, to_arrays, to_frame
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced
 from hpsearch.store.stages import (
@@ -231,24 +231,31 @@ class FallbackStore:
         else:
             scored = [trial for trial in kept if trial.value is not None and math.isfinite(trial.value)]
             kept = sorted(scored, key=lambda trial: _rank(stage, trial))[:top]
-        rows = [_row(trial) for trial in kept]
-        columns: Columns = {name: [row[at] for row in rows] for at, name in enumerate(FIXED)}
-        return columns | {f"param:{name}": [trial.params.get(name) for trial in kept] for name in stage.space}
+        return _columns(stage, kept)
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""
         return to_frame(self.columns(stage, states=states, top=top))
 
-    def curves(self, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
+    def scores(self, stage: Stage) -> Arrays:
+        """The completed trials that have a score, as narrowing needs them."""
+        with self.database.timed():
+            found = self.storage.get_all_trials(stage.study_id, deepcopy=False, states=(TrialState.COMPLETE,))
+        found.sort(key=lambda trial: trial.number)
+        scored = [trial for trial in found if trial.value is not None and math.isfinite(trial.value)]
+        return to_arrays(_columns(stage, scored), stage.space)
+
+    def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """The scores after each epoch."""
         import pandas as pd
 
         with self.database.timed():
             found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+        wanted = None if numbers is None else set(numbers)
         rows = [
             (trial.number, step, value)
             for trial in found
-            if trial.number in set(numbers)
+            if wanted is None or trial.number in wanted
             for step, value in sorted(trial.intermediate_values.items())
         ]
         return pd.DataFrame(rows, columns=["number", "step", "value"])
@@ -281,6 +288,12 @@ class FallbackStore:
     def _close_storage(self) -> None:
         self.storage.remove_session()
         self.storage.engine.dispose()
+
+
+def _columns(stage: Stage, trials: Sequence[FrozenTrial]) -> Columns:
+    rows = [_row(trial) for trial in trials]
+    columns: Columns = {name: [row[at] for row in rows] for at, name in enumerate(FIXED)}
+    return columns | {f"param:{name}": [trial.params.get(name) for trial in trials] for name in stage.space}
 
 
 def _row(trial: FrozenTrial) -> tuple[Any, ...]:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hpsearch.space import Categorical, Int
+
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
+
+    from hpsearch.space import Parameter, Space
 
 Columns: TypeAlias = dict[str, list[Any]]
 """Rows by column: lists of one length."""
+
+Arrays: TypeAlias = "dict[str, NDArray[Any]]"
+"""Rows by column, as arrays of one length: where there are too many for lists."""
 
 FIXED = ("number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished")
 """The columns before those of the parameters."""
@@ -24,3 +32,26 @@ def to_frame(columns: Columns) -> pd.DataFrame:
     for column in ("started", "finished"):
         frame[column] = pd.to_datetime(frame[column])
     return frame
+
+
+def to_arrays(columns: Columns, space: Space) -> Arrays:
+    """What `hpsearch.store.Store.scores` gives, from trials' columns."""
+    import numpy as np
+
+    arrays: Arrays = {"number": np.array(columns["number"], dtype=np.int64)}
+    for name in ("score", "validation_loss"):
+        arrays[name] = np.array(columns[name], dtype=float)  # None becomes NaN
+    for name, parameter in space.items():
+        arrays[f"param:{name}"] = _values(parameter, columns[f"param:{name}"])
+    return arrays
+
+
+def _values(parameter: Parameter, values: list[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    if isinstance(parameter, Categorical):
+        found = np.empty(len(values), dtype=object)
+        found[:] = values
+        return found
+    whole = isinstance(parameter, Int) and None not in values
+    return np.array(values, dtype=np.int64 if whole else float)

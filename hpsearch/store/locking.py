@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text
 
 from hpsearch.errors import StageConflict
 from hpsearch.space import space_to_dict
 from hpsearch.store import tables as t
 from hpsearch.store.leases import utc_now
 from hpsearch.store.stages import RANGES
+from hpsearch.store.statements import Statement, constant
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,6 +26,19 @@ _UTC_NOW = {
     "mysql": "SELECT utc_timestamp(6)",
     "mariadb": "SELECT utc_timestamp(6)",
 }
+
+
+_RANGES = Statement(
+    select(t.study_user_attributes.c.value_json)
+    .join(t.studies)
+    .where(
+        t.studies.c.study_id == bindparam("study_id"),
+        t.studies.c.study_name == bindparam("name"),
+        t.study_user_attributes.c.key == constant(RANGES),
+    ),
+    "study_id",
+    "name",
+)
 
 
 def lock_stage(connection: Connection, stage: Stage) -> None:
@@ -45,23 +59,31 @@ def database_now(connection: Connection) -> datetime:
     return now
 
 
-def check_unchanged(connection: Connection, stage: Stage) -> None:
-    """Make sure that the study is still the stage that the caller knows: narrowing again replaces an empty one.
+class UnchangedStage:
+    """Makes sure that a study is still the stage that the caller knows: narrowing again replaces an empty one.
 
-    Raises:
-        StageConflict: It is gone, or has other ranges.
+    Args:
+        stage: The stage as the caller knows it.
     """
-    ranges = connection.execute(
-        select(t.study_user_attributes.c.value_json)
-        .join(t.studies)
-        .where(
-            t.studies.c.study_id == stage.study_id,
-            t.studies.c.study_name == stage.name,
-            t.study_user_attributes.c.key == RANGES,
-        )
-    ).scalar()
-    if ranges is None or json.loads(ranges) != space_to_dict(stage.space):
-        raise replaced(stage)
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._known: str | None = None
+        """The ranges as they stood in the database when they were found to be the stage's."""
+
+    def check(self, connection: Connection) -> None:
+        """Look.
+
+        Raises:
+            StageConflict: The study is gone, or has other ranges.
+        """
+        found = _RANGES.rows(connection, self._stage.study_id, self._stage.name)
+        ranges = found[0][0] if found else None
+        if ranges is not None and ranges == self._known:
+            return
+        if ranges is None or json.loads(ranges) != space_to_dict(self._stage.space):
+            raise replaced(self._stage)
+        self._known = ranges
 
 
 def replaced(stage: Stage) -> StageConflict:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Float, Select, and_, case, cast, func, select
+from sqlalchemy import Select, and_, select
 
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing
 from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store import tables as t
-from hpsearch.store.base import OWNER
-from hpsearch.store.claims import NOBODY, chunks
+from hpsearch.store.base import NOBODY, OWNER
 from hpsearch.store.frames import Columns
 from hpsearch.store.leases import Owner
 from hpsearch.store.locking import database_now
 from hpsearch.store.stages import stage_from_attributes
+from hpsearch.store.statements import chunks
 from hpsearch.store.tables import StudyDirection, TrialState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    import pandas as pd
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Row
 
 
 def stages(connection: Connection) -> list[Stage]:
@@ -84,13 +84,16 @@ def _attribute(key: str) -> Any:
     )
 
 
-def _number(key: str) -> Any:
-    """A user attribute's number; null for what JSON has no number for (SQLite would make 0 of it)."""
-    text = _attribute(key)
-    return cast(case((text.in_(["NaN", "Infinity", "-Infinity"]), None), else_=text), Float)
+def _number(text: str | None) -> float | None:
+    """The number in a user attribute's JSON, if it is finite; read here, as SQLite rounds what it reads."""
+    return None if text is None else finite(json.loads(text))
 
 
-def _number_of(stored: float | None, kind: str | None) -> float | None:
+def finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def number_of(stored: float | None, kind: str | None) -> float | None:
     """A number from what Optuna stores for it: null and a type for NaN and the infinities."""
     return {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}.get(kind or "", stored)
 
@@ -102,8 +105,8 @@ def _select_trials(stage: Stage) -> Select[Any]:
             t.trials.c.number,
             t.trials.c.state,
             t.trial_values.c.value.label("score"),
-            _number(VALIDATION_LOSS).label("validation_loss"),
-            _number(SECONDS).label("seconds"),
+            _attribute(VALIDATION_LOSS).label("validation_loss"),
+            _attribute(SECONDS).label("seconds"),
             _attribute(REASON).label("reason"),
             t.trials.c.datetime_start.label("started"),
             t.trials.c.datetime_complete.label("finished"),
@@ -117,36 +120,58 @@ def _select_trials(stage: Stage) -> Select[Any]:
 def columns(connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None) -> Columns:
     """Trials by column; see `hpsearch.store.base.Store.columns`."""
     query = _select_trials(stage)
+    found: list[Row[Any]]
     if top is not None:
-        score = t.trial_values.c.value
-        loss = _number(VALIDATION_LOSS)
-        query = (
-            query.where(t.trials.c.state == TrialState.COMPLETE, score.is_not(None))
-            .order_by(
-                score.desc() if stage.direction == "maximize" else score.asc(),
-                loss.is_(None),
-                loss,
-                t.trials.c.number,
-            )
-            .limit(top)
-        )
+        best = _best(connection, stage, top)
+        place = {trial_id: i for i, trial_id in enumerate(best)}
+        found = [row for some in chunks(best) for row in connection.execute(query.where(t.trials.c.trial_id.in_(some)))]
+        found.sort(key=lambda row: place[row.trial_id])
     else:
         if states is not None:
             query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
-        query = query.order_by(t.trials.c.number)
-    rows = connection.execute(query).all()
-    found: Columns = {
-        "number": [row.number for row in rows],
-        "state": [row.state.name for row in rows],
-        "score": [_number_of(row.score, row.score_type) for row in rows],
-        "validation_loss": [row.validation_loss for row in rows],
-        "seconds": [row.seconds for row in rows],
-        "reason": [row.reason and json.loads(row.reason) for row in rows],
-        "started": [row.started for row in rows],
-        "finished": [row.finished for row in rows],
+        found = list(connection.execute(query.order_by(t.trials.c.number)))
+    columns: Columns = {
+        "number": [row.number for row in found],
+        "state": [row.state.name for row in found],
+        "score": [number_of(row.score, row.score_type) for row in found],
+        "validation_loss": [_number(row.validation_loss) for row in found],
+        "seconds": [_number(row.seconds) for row in found],
+        "reason": [row.reason and json.loads(row.reason) for row in found],
+        "started": [row.started for row in found],
+        "finished": [row.finished for row in found],
     }
-    ids = [row.trial_id for row in rows]
-    return found | _params(connection, stage, ids, all_trials=top is None and states is None)
+    ids = [row.trial_id for row in found]
+    return columns | _params(connection, stage, ids, all_trials=top is None and states is None)
+
+
+def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
+    """Ids of the best completed trials, best first: by score, then validation loss (none last), then number.
+
+    Only of those that are at least as good as the last of them is more than the score looked at.
+    """
+    score = t.trial_values.c.value
+    sign = -1.0 if stage.direction == "maximize" else 1.0
+    scored = (
+        select()
+        .select_from(t.trials.join(t.trial_values))
+        .where(
+            t.trials.c.study_id == stage.study_id,
+            t.trials.c.state == TrialState.COMPLETE,
+            t.trial_values.c.value_type == "FINITE",
+        )
+    )
+    if top == 0:
+        return []
+    best_first = score.desc() if sign < 0 else score.asc()
+    last = connection.execute(scored.add_columns(score).order_by(best_first).limit(1).offset(top - 1)).scalar()
+    asked = scored.add_columns(t.trials.c.trial_id, t.trials.c.number, score, _attribute(VALIDATION_LOSS))
+    if last is not None:  # as many as were asked for
+        asked = asked.where(score >= last if sign < 0 else score <= last)
+    ranked = []
+    for trial_id, number, value, text in connection.execute(asked):
+        loss = _number(text)
+        ranked.append((sign * value, loss is None, loss or 0.0, number, trial_id))
+    return [row[-1] for row in heapq.nsmallest(top, ranked)]
 
 
 def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_trials: bool) -> Columns:
@@ -174,23 +199,6 @@ def external(parameter: Parameter, stored: float | None) -> Any:
     if isinstance(parameter, Categorical):
         return parameter.choices[int(stored)]
     return int(stored) if isinstance(parameter, Int) else stored
-
-
-def curves(connection: Connection, stage: Stage, numbers: Collection[int]) -> pd.DataFrame:
-    """Scores after each epoch as rows; see `hpsearch.store.base.Store.curves`."""
-    import pandas as pd
-
-    points = t.trial_intermediate_values
-    rows: list[Any] = []
-    for some in chunks(numbers):
-        rows += connection.execute(
-            select(t.trials.c.number, points.c.step, points.c.intermediate_value, points.c.intermediate_value_type)
-            .join(points, points.c.trial_id == t.trials.c.trial_id)
-            .where(t.trials.c.study_id == stage.study_id, t.trials.c.number.in_(some))
-            .order_by(t.trials.c.number, points.c.step)
-        ).all()
-    curves = [(number, step, _number_of(stored, kind)) for number, step, stored, kind in rows]
-    return pd.DataFrame(curves, columns=["number", "step", "value"])
 
 
 def standings(connection: Connection, stage: Stage, numbers: range, step: int) -> list[Standing]:
@@ -221,7 +229,7 @@ def standings(connection: Connection, stage: Stage, numbers: range, step: int) -
             number,
             state.name,
             held=state == TrialState.RUNNING and owner not in (None, NOBODY),
-            value=_number_of(stored, kind),
+            value=number_of(stored, kind),
         )
         for number, state, owner, stored, kind in rows
     ]
@@ -231,7 +239,7 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
     """A user attribute by trial number; see `hpsearch.store.base.Store.attribute`."""
     of_trial = t.trial_user_attributes
     rows: list[Any] = []
-    for some in chunks(numbers):
+    for some in chunks(list(numbers)):
         rows += connection.execute(
             select(t.trials.c.number, of_trial.c.value_json)
             .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
@@ -243,8 +251,7 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
 
 def has_trials(connection: Connection, study_id: int) -> bool:
     """Whether a study has any trial, in whatever state."""
-    return bool(
-        connection.execute(
-            select(func.count()).select_from(t.trials).where(t.trials.c.study_id == study_id).limit(1)
-        ).scalar()
+    return (
+        connection.execute(select(t.trials.c.trial_id).where(t.trials.c.study_id == study_id).limit(1)).first()
+        is not None
     )

@@ -9,21 +9,49 @@ from __future__ import annotations
 
 import json
 import math
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, update
 
 from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned
 from hpsearch.store import tables as t
-from hpsearch.store.claims import chunks
+from hpsearch.store.claims import FORGET_BEATS, FORGET_POINTS
 from hpsearch.store.leases import utc_now
 from hpsearch.store.stages import stage_attributes
+from hpsearch.store.statements import Statement
 from hpsearch.store.tables import StudyDirection, TrialState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.engine import Connection
+
+
+_points, _attributes = t.trial_intermediate_values, t.trial_user_attributes
+_POINTS = Statement.insert(_points, "trial_id", "step", "intermediate_value", "intermediate_value_type")
+_FORGET_POINT = Statement(
+    delete(_points).where(_points.c.trial_id == bindparam("of_trial"), _points.c.step == bindparam("at_step")),
+    "of_trial",
+    "at_step",
+)
+_FINISH = Statement(
+    update(t.trials)
+    .where(t.trials.c.trial_id == bindparam("of_trial"))
+    .values(state=bindparam("new_state"), datetime_complete=bindparam("now")),
+    "new_state",
+    "now",
+    "of_trial",
+)
+_VALUES = Statement.insert(t.trial_values, "trial_id", "objective", "value", "value_type")
+_ATTRIBUTES = Statement.insert(_attributes, "trial_id", "key", "value_json")
+_FORGET_ATTRIBUTE = Statement(
+    delete(_attributes).where(
+        _attributes.c.trial_id == bindparam("of_trial"), _attributes.c.key == bindparam("of_key")
+    ),
+    "of_trial",
+    "of_key",
+)
 
 
 def insert_stage(connection: Connection, new: NewStage) -> int:
@@ -58,59 +86,27 @@ def _typed(value: float) -> tuple[float | None, str]:
 
 def write_points(connection: Connection, points: Sequence[tuple[int, int, float]]) -> None:
     """Write points of curves, (trial id, step, value), in place of those that are there."""
-    table = t.trial_intermediate_values
-    if not points:
-        return
-    connection.execute(
-        delete(table).where(table.c.trial_id == bindparam("of_trial"), table.c.step == bindparam("at_step")),
-        [{"of_trial": trial_id, "at_step": step} for trial_id, step, _ in points],
-    )
+    _FORGET_POINT.run(connection, [(trial_id, step) for trial_id, step, _ in points])
     _insert_points(connection, points)
 
 
 def _insert_points(connection: Connection, points: Sequence[tuple[int, int, float]]) -> None:
-    rows = []
-    for trial_id, step, value in points:
-        stored, kind = _typed(value)
-        rows.append(
-            {
-                "trial_id": trial_id,
-                "step": step,
-                "intermediate_value": stored,
-                "intermediate_value_type": kind,
-            }
-        )
-    if rows:
-        connection.execute(insert(t.trial_intermediate_values), rows)
+    rows = [
+        (trial_id, step, value, "FINITE") if isfinite(value) else (trial_id, step, *_typed(value))
+        for trial_id, step, value in points
+    ]
+    _POINTS.run(connection, rows)
 
 
 def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> None:
     """Finish trials that `held` has found to be the caller's; (trial id, outcome)."""
-    ids = [trial_id for trial_id, _ in outcomes]
+    ids = [(trial_id,) for trial_id, _ in outcomes]
     now = utc_now()
-    for some in chunks(ids):
-        for table in (t.trial_intermediate_values, t.trial_heartbeats):
-            connection.execute(delete(table).where(table.c.trial_id.in_(some)))
-    connection.execute(
-        update(t.trials)
-        .where(t.trials.c.trial_id == bindparam("of_trial"))
-        .values(state=bindparam("new_state"), datetime_complete=now),
-        [
-            {
-                "of_trial": trial_id,
-                "new_state": outcome_state(outcome),
-            }
-            for trial_id, outcome in outcomes
-        ],
-    )
-    values: list[dict[str, Any]] = []
-    for trial_id, outcome in outcomes:
-        score = outcome_value(outcome)
-        if score is not None:
-            value, kind = _typed(score)
-            values.append({"trial_id": trial_id, "objective": 0, "value": value, "value_type": kind})
-    if values:
-        connection.execute(insert(t.trial_values), values)
+    FORGET_POINTS.run(connection, ids)
+    FORGET_BEATS.run(connection, ids)
+    _FINISH.run(connection, [(outcome_state(outcome).name, now, trial_id) for trial_id, outcome in outcomes])
+    values = [(trial_id, outcome_value(outcome)) for trial_id, outcome in outcomes]
+    _VALUES.run(connection, [(trial_id, 0, *_typed(value)) for trial_id, value in values if value is not None])
     _insert_points(
         connection,
         [
@@ -120,15 +116,13 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
         ],
     )
     attributes = [
-        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        (trial_id, key, json.dumps(value))
         for trial_id, outcome in outcomes
         for key, value in outcome_attributes(outcome).items()
     ]
-    if attributes:
-        table, keys = t.trial_user_attributes, {row["key"] for row in attributes}
-        for some in chunks(ids):  # other keys are somebody's own
-            connection.execute(delete(table).where(table.c.trial_id.in_(some), table.c.key.in_(keys)))
-        connection.execute(insert(table), attributes)
+    # Other keys are somebody's own.
+    _FORGET_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id, key, _ in attributes])
+    _ATTRIBUTES.run(connection, attributes)
 
 
 def outcome_state(outcome: Outcome) -> TrialState:

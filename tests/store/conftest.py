@@ -15,12 +15,12 @@ from sqlalchemy import select
 
 from hpsearch.records import Stage
 from hpsearch.space import Categorical, Float, Int, Space
-from hpsearch.store import NewStage, Owner, Store, open_store, tables
+from hpsearch.store import NewStage, Owner, Store, open_store, statements, tables
 from hpsearch.store.bulk import BulkStore
 from hpsearch.store.fallback import FallbackStore
 from hpsearch.store.leases import utc_now
 
-Kind: TypeAlias = Literal["bulk", "fallback"]
+Kind: TypeAlias = Literal["bulk", "server", "fallback"]
 Opener: TypeAlias = Callable[..., Store]
 
 _SPACE: Space = {
@@ -48,15 +48,20 @@ def file(tmp_path: Path, empty_database: bytes) -> Path:
 
 @pytest.fixture
 def open_kind(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
-    """Opens a database with the store of a kind, and closes it after the test."""
+    """Opens a database with the store of a kind, and closes it after the test.
+
+    ``server`` is the bulk store with its statements run as on a server, by SQLAlchemy.
+    """
     opened: list[Store] = []
 
     def opener(file: Path, kind: Kind = "bulk") -> Store:
+        if kind == "server":
+            monkeypatch.setattr(statements, "_is_plain_sqlite", lambda dialect: False)
         with monkeypatch.context() as patch:
             if kind == "fallback":
                 patch.setattr(tables, "REVISION", "one that the bulk store knows and this database has not")
             store = open_store(str(file), write=True)
-        assert isinstance(store, BulkStore if kind == "bulk" else FallbackStore)
+        assert isinstance(store, FallbackStore if kind == "fallback" else BulkStore)
         opened.append(store)
         return store
 
@@ -65,7 +70,7 @@ def open_kind(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
         store.close()
 
 
-@pytest.fixture(params=["bulk", "fallback"])
+@pytest.fixture(params=["bulk", "server", "fallback"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     """Which store the contract is held against."""
     found: Kind = request.param

@@ -11,10 +11,13 @@ from typing import Any
 import optuna
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from hpsearch.records import Completed, Direction, Failed, Outcome, Stage
-from hpsearch.store import NewStage, Owner, Store
+from hpsearch.search.evidence import Scored, rank
+from hpsearch.store import NewStage, Owner, Store, arrays
 
 Opener = Callable[..., Store]
 
@@ -134,6 +137,93 @@ def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Ow
     assert store.attribute(stage, [0], "other") == store.attribute(stage, [], "curves") == {}
 
 
+LOSSES = st.sampled_from([None, math.nan, math.inf, 0.0, 1e-9, 9.0, 10.0]) | st.floats(0, 20)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    direction=st.sampled_from(["maximize", "minimize"]),
+    results=st.lists(st.tuples(st.sampled_from([-0.5, 0.0, 0.25, 1.0]), LOSSES), min_size=1, max_size=9),
+    top=st.integers(0, 10),
+)
+def test_the_best_are_those_of_a_ranking_of_all(
+    tmp_path: Path,
+    empty_database: bytes,
+    open_kind: Opener,
+    kind: str,
+    new_stage: NewStage,
+    direction: Direction,
+    results: list[tuple[float, float | None]],
+    top: int,
+) -> None:
+    file = tmp_path / "best.db"
+    for old in tmp_path.glob("best.db*"):
+        old.unlink()
+    file.write_bytes(empty_database)
+    store = open_kind(file, kind)
+    stage = store.create_stage(replace(new_stage, direction=direction))
+    fill(store, stage, [scored(n, score, loss) for n, (score, loss) in enumerate(results)], Owner.current())
+    known = [None if loss is None or not math.isfinite(loss) else loss for _, loss in results]
+    ranked = rank([Scored(n, results[n][0], known[n], {}) for n in range(len(results))], direction)
+    assert store.trials(stage, top=top)["number"].tolist() == [trial.number for trial in ranked][:top]
+    store.close()
+
+
+def test_scores_are_the_completed_trials_that_have_one(
+    store: Store, stage: Stage, study: optuna.Study, me: Owner
+) -> None:
+    study.tell(study.ask(), math.inf)
+    study.tell(study.ask(), 0.125)  # somebody's own, with none of our parameters
+    many: list[Outcome] = [scored(2, 0.5, 0.1), scored(3, 0.5, None), Failed(4, "no", (), {"validation_loss": 0.5})]
+    fill(store, stage, [*many, scored(5, 0.25, math.nan)], me)
+    store.claim(stage, until=7, most=1, owner=me)
+    frame = pd.DataFrame(store.scores(stage))
+    assert frame["number"].tolist() == [1, 2, 3, 5]
+    assert frame["validation_loss"].isna().tolist() == [True, False, True, True]
+    of_trials = store.trials(stage, states=("COMPLETE",)).drop(index=0).reset_index(drop=True)
+    of_trials = of_trials.drop(columns=["state", "seconds", "reason", "started", "finished"])
+    pd.testing.assert_frame_equal(frame, of_trials, check_exact=True)
+
+
+def test_whole_stages_and_some_trials_have_the_same_curves(
+    store: Store, stage: Stage, me: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = (0.1, math.nan, math.inf, -math.inf, 5e-324, 0.3)
+    fill(store, stage, [Completed(n, 0.5, tuple(value * (n + 1) for value in odd[n:])) for n in range(5)], me)
+    some, whole = store.curves(stage, range(5)), store.curves(stage)
+    monkeypatch.setattr(arrays, "CHUNK", 1)
+    pd.testing.assert_frame_equal(some, whole, check_exact=True)
+    pd.testing.assert_frame_equal(
+        store.curves(stage, [3, 1, 77]), whole[whole["number"].isin([1, 3])].reset_index(drop=True)
+    )
+    study = optuna.load_study(study_name=stage.name, storage=store.url)
+    for trial in study.trials:
+        assert repr(list(trial.intermediate_values.values())) == repr(
+            whole["value"][whole["number"] == trial.number].tolist()
+        )
+
+
+@given(numbers=st.lists(st.floats(0, 1e9, allow_subnormal=True), min_size=3, max_size=3))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_numbers_come_back_to_the_bit(
+    tmp_path: Path, empty_database: bytes, open_kind: Opener, new_stage: NewStage, numbers: list[float]
+) -> None:
+    """SQLite's own reading of decimal digits may be off by a bit."""
+    file = tmp_path / "bits.db"
+    for old in tmp_path.glob("bits.db*"):
+        old.unlink()
+    file.write_bytes(empty_database)
+    store = open_kind(file)
+    stage = store.create_stage(new_stage)
+    seconds, loss, score = numbers
+    fill(store, stage, [Completed(0, score, (score,), {"seconds": seconds, "validation_loss": loss})], Owner.current())
+    for frame in (store.trials(stage), store.trials(stage, top=1)):
+        assert frame[["seconds", "validation_loss", "score"]].iloc[0].tolist() == numbers
+    assert pd.DataFrame(store.scores(stage))[["validation_loss", "score"]].iloc[0].tolist() == [loss, score]
+    assert store.curves(stage)["value"].tolist() == [score]
+    store.close()
+
+
 def test_both_stores_read_the_same(file: Path, open_kind: Opener, new_stage: NewStage, me: Owner) -> None:
     bulk, fallback = open_kind(file), open_kind(file, "fallback")
     stage = bulk.create_stage(new_stage)
@@ -154,5 +244,6 @@ def test_both_stores_read_the_same(file: Path, open_kind: Opener, new_stage: New
         same(**ask)
     assert bulk.stages() == fallback.stages() == [stage]
     assert bulk.counts(stage) == fallback.counts(stage)
-    for numbers in ([], [0], range(9)):
+    pd.testing.assert_frame_equal(pd.DataFrame(bulk.scores(stage)), pd.DataFrame(fallback.scores(stage)))
+    for numbers in ([], [0], range(9), None):
         pd.testing.assert_frame_equal(bulk.curves(stage, numbers), fallback.curves(stage, numbers))

@@ -1,0 +1,118 @@
+"""A stage's finished trials column by column: narrowing looks at all of them, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.errors import BadInput
+from hpsearch.space import Categorical, Space, contains
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from hpsearch.hyperparameters import UsedBy
+    from hpsearch.records import Direction
+    from hpsearch.search.evidence import Scored
+    from hpsearch.space import Parameter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """Finished, successful trials, N of them.
+
+    Args:
+        number: Their numbers, shape (N,).
+        score: Their objective values, shape (N,).
+        loss: Their validation losses, NaN for none, shape (N,).
+        params: The drawn values by parameter name, each of shape (N,).
+    """
+
+    number: NDArray[np.int64]
+    score: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    params: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    @classmethod
+    def of(cls, trials: Sequence[Scored], space: Space) -> Finished:
+        """Records as columns.
+
+        Raises:
+            BadInput: A trial lacks a parameter of the space.
+        """
+        for trial in trials:
+            for name in space:
+                if name not in trial.params:
+                    raise BadInput(f"trial {trial.number} has no value of {name!r}; use trials of this stage only")
+        names = [name for name in (trials[0].params if trials else space) if all(name in t.params for t in trials)]
+        return cls(
+            np.array([trial.number for trial in trials], dtype=np.int64),
+            np.array([trial.score for trial in trials], dtype=float),
+            np.array([trial.validation_loss for trial in trials], dtype=float),  # None becomes NaN
+            {name: _objects(trial.params[name] for trial in trials) for name in names},
+        )
+
+    @classmethod
+    def from_columns(cls, space: Space, columns: Mapping[str, NDArray[Any]]) -> Finished:
+        """Completed trials in the database as narrowing takes them.
+
+        A trial that somebody ran in the stage's study by other means may have values outside the ranges, or a score
+        that is not finite. It says nothing about the stage's draws and is left out.
+
+        Args:
+            space: The stage's ranges.
+            columns: What `hpsearch.store.Store.scores` gives.
+        """
+        params = {name: columns[f"param:{name}"] for name in space}
+        score = columns["score"]
+        kept = np.isfinite(score)
+        for name, parameter in space.items():
+            kept &= inside(parameter, params[name])
+        return cls(columns["number"], score, columns["validation_loss"], params)._take(kept)
+
+    def best_first(self, direction: Direction) -> Finished:
+        """The trials as `hpsearch.search.evidence.rank` has them: by score, lower loss (none last), lower number."""
+        sign = -1.0 if direction == "maximize" else 1.0
+        loss = np.where(np.isnan(self.loss), np.inf, self.loss)
+        return self._take(np.lexsort((self.number, loss, sign * self.score)))
+
+    def users(self, condition: UsedBy | None, settings: Mapping[str, Any]) -> NDArray[np.intp]:
+        """The places of the trials for which a condition holds; of all for None.
+
+        Args:
+            condition: Which trials use a hyperparameter.
+            settings: Values of the hyperparameters that are not drawn.
+        """
+        if condition is None:
+            return np.arange(len(self))
+        name, allowed = condition
+        if name in self.params:
+            return np.flatnonzero([value in allowed for value in self.params[name].tolist()])
+        return np.arange(len(self) if condition.holds(settings) else 0)
+
+    def _take(self, which: NDArray[Any]) -> Finished:
+        params = {name: column[which] for name, column in self.params.items()}
+        return Finished(self.number[which], self.score[which], self.loss[which], params)
+
+
+def inside(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which values are ones that the parameter may have; `hpsearch.space.contains` of each."""
+    if isinstance(parameter, Categorical) or values.dtype.kind not in "ifb":
+        return np.fromiter((contains(parameter, value) for value in values.tolist()), bool, len(values))
+    return np.asarray((parameter.low <= values) & (values <= parameter.high))
+
+
+def _objects(values: Iterable[Any]) -> NDArray[Any]:
+    """Values in an array that keeps each one's type."""
+    listed = list(values)
+    found = np.empty(len(listed), dtype=object)
+    found[:] = listed
+    return found

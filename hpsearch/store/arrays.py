@@ -1,0 +1,135 @@
+"""Whole stages as arrays: all scores and values for narrowing, all curves.
+
+A stage may have 100,000 trials and millions of points, so nothing here is done for each of them in Python, but for
+what is rare.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import String, bindparam, select, type_coerce
+
+from hpsearch.records import VALIDATION_LOSS, Stage
+from hpsearch.space import Categorical, Int, Parameter
+from hpsearch.store import tables as t
+from hpsearch.store.queries import finite, number_of
+from hpsearch.store.statements import CHUNK, Statement, constant
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import pandas as pd
+    from numpy.typing import NDArray
+    from sqlalchemy.engine import Connection
+
+    from hpsearch.store.frames import Arrays
+
+_of_stage = t.trials.c.study_id == bindparam("study_id")
+_scored = (_of_stage, t.trials.c.state == constant("COMPLETE"), t.trial_values.c.value_type == constant("FINITE"))
+_SCORES = Statement(
+    select(t.trials.c.trial_id, t.trials.c.number, t.trial_values.c.value)
+    .select_from(t.trials.join(t.trial_values))
+    .where(*_scored)
+    .order_by(t.trials.c.trial_id),
+    "study_id",
+)
+_LOSSES = Statement(
+    select(t.trials.c.trial_id, t.trial_user_attributes.c.value_json)
+    .select_from(t.trials.join(t.trial_user_attributes))
+    .where(_of_stage, t.trial_user_attributes.c.key == constant(VALIDATION_LOSS))
+    .order_by(t.trials.c.trial_id),
+    "study_id",
+)
+_PARAMETER = Statement(
+    select(t.trials.c.trial_id, t.trial_params.c.param_value)
+    .select_from(t.trials.join(t.trial_params))
+    .where(_of_stage, t.trial_params.c.param_name == bindparam("name"))
+    .order_by(t.trials.c.trial_id),
+    "study_id",
+    "name",
+)
+
+
+_points = t.trial_intermediate_values
+_all_points = select(t.trials.c.number, _points.c.step).select_from(t.trials.join(_points)).where(_of_stage)
+_CURVES = Statement(
+    # In the order of the index on which they are found: nothing is sorted.
+    _all_points.add_columns(_points.c.intermediate_value).order_by(t.trials.c.trial_id, _points.c.step),
+    "study_id",
+)
+_kind = type_coerce(_points.c.intermediate_value_type, String)
+_SOME_CURVES = Statement(
+    _all_points.add_columns(_points.c.intermediate_value, _kind).where(
+        t.trials.c.number.in_(bindparam("ids", expanding=True))
+    ),
+    "study_id",
+    "ids",
+)
+_INFINITE = Statement(
+    _all_points.add_columns(_kind).where(_kind.in_([constant("INF_POS"), constant("INF_NEG")])), "study_id"
+)
+
+
+def scores(connection: Connection, stage: Stage) -> Arrays:
+    """What narrowing needs of the completed trials; see `hpsearch.store.base.Store.scores`."""
+    of_stage = stage.study_id
+    ids, numbers, score = _SCORES.columns(connection, (int, int, float), of_stage)
+    columns: Arrays = {"number": numbers, "score": score}
+    with_loss, texts = _LOSSES.columns(connection, (int, object), of_stage)
+    losses = np.array([finite(value) for value in json.loads(f"[{','.join(texts)}]")], dtype=float)
+    columns["validation_loss"] = _at(ids, with_loss, losses)
+    for name, parameter in stage.space.items():
+        drawn, stored = _PARAMETER.columns(connection, (int, float), of_stage, name)
+        columns[f"param:{name}"] = _external(parameter, _at(ids, drawn, stored))
+    if np.all(numbers[1:] >= numbers[:-1]):
+        return columns
+    order = np.argsort(numbers, kind="stable")
+    return {name: column[order] for name, column in columns.items()}
+
+
+def _at(ids: NDArray[Any], of: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+    """The values that belong to ids, NaN where there is none; ``ids`` and ``of`` grow."""
+    found = np.full(len(ids), np.nan)
+    places = np.searchsorted(ids, of)
+    there = places < len(ids)
+    there[there] = ids[places[there]] == of[there]
+    found[places[there]] = values[there]
+    return found
+
+
+def _external(parameter: Parameter, stored: NDArray[Any]) -> NDArray[Any]:
+    """`hpsearch.store.queries.external` of many."""
+    missing = np.isnan(stored)
+    if isinstance(parameter, Categorical):
+        choices = np.array([*parameter.choices, None], dtype=object)
+        found: NDArray[Any] = choices[np.where(missing, len(parameter.choices), stored).astype(int)]
+        return found
+    return stored.astype(int) if isinstance(parameter, Int) and not missing.any() else stored
+
+
+def curves(connection: Connection, stage: Stage, numbers: Collection[int] | None) -> pd.DataFrame:
+    """Scores after each epoch as rows; see `hpsearch.store.base.Store.curves`."""
+    import pandas as pd
+
+    if numbers is None or len(numbers) > CHUNK:
+        number, step, value = _CURVES.columns(connection, (int, int, float), stage.study_id)
+        if np.isnan(value).any():
+            at = {(n, s): number_of(None, kind) for n, s, kind in _INFINITE.rows(connection, stage.study_id)}
+            for i in np.flatnonzero(np.isnan(value)):
+                value[i] = at.get((number[i], step[i]), math.nan)
+        if numbers is not None:
+            wanted = np.isin(number, list(numbers))
+            number, step, value = number[wanted], step[wanted], value[wanted]
+        frame = pd.DataFrame({"number": number, "step": step, "value": value})
+        if np.all(number[1:] >= number[:-1]):
+            return frame
+        return frame.sort_values(["number", "step"], ignore_index=True)
+    rows = _SOME_CURVES.rows(connection, stage.study_id, sorted(set(numbers)))
+    rows.sort(key=itemgetter(0, 1))
+    some = [(number, step, number_of(stored, kind)) for number, step, stored, kind in rows]
+    return pd.DataFrame(some, columns=["number", "step", "value"])
