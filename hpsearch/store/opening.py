@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import tempfile
 import warnings
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from hpsearch.store.database import (
     sqlite_file,
     translated,
 )
+from hpsearch.store.schema import create_sqlite, let_optuna_create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,11 +141,7 @@ def _create_sqlite(file: Path) -> None:
             descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
             os.close(descriptor)
             try:
-                _let_optuna_create(URL.create("sqlite", database=name))
-                connection = sqlite3.connect(name)
-                # WAL lets the dashboard read while a stage writes; the mode stays with the file.
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.close()
+                create_sqlite(name)
                 os.chmod(name, 0o666 & ~_umask())
                 os.replace(name, file)
             finally:
@@ -162,21 +158,13 @@ def _umask() -> int:
     return mask
 
 
-def _let_optuna_create(url: URL) -> None:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(url.render_as_string(hide_password=False))
-    storage.engine.dispose()
-
-
 def _revision(database: Database, *, create: bool) -> str:
     found = _read_revision(database)
     if found is None and create:
         with exclusive(database):
             found = _read_revision(database)
             if found is None:
-                _let_optuna_create(database.url)
+                let_optuna_create(database.url)
                 found = _read_revision(database)
     if found is None:
         raise BadStorage(f"the database {show(database.url)} holds no studies; `hpsearch start` makes some")

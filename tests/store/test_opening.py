@@ -164,7 +164,7 @@ def test_a_failed_creation_leaves_nothing_behind(strange: Path, monkeypatch: pyt
         raise sqlite3.OperationalError("database or disk is full")
 
     before = contents(strange)
-    monkeypatch.setattr("hpsearch.store.opening._let_optuna_create", full)
+    monkeypatch.setattr("hpsearch.store.opening.create_sqlite", full)
     for name in ("new.db", "empty.db"):
         assert "is full" in refused(strange / name, create=True)
     assert contents(strange) == before

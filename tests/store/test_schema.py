@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy import Enum, inspect
 
-from hpsearch.store import tables
+from hpsearch.store import schema, tables
 
 
 @pytest.fixture
@@ -69,3 +71,22 @@ def test_no_table_is_left_out(engine: sqlalchemy.Engine) -> None:
     """A table that Optuna adds to a trial or a study would need rows from the bulk store too."""
     found = set(inspect(engine).get_table_names()) - {"version_info"}
     assert found == set(tables.metadata.tables)
+
+
+@pytest.mark.parametrize("version", [schema.KEPT_VERSION, "99.0.0"])
+def test_a_new_file_is_what_optuna_makes(tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Table for table and row for row, from the copy that is kept and, with another version, by Optuna itself."""
+    ours, optunas = tmp_path / "ours.db", tmp_path / "optunas.db"
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    schema.create_sqlite(str(ours))
+    schema.let_optuna_create(sqlalchemy.URL.create("sqlite", database=str(optunas)))
+    if optuna.__version__ == schema.KEPT_VERSION or version != schema.KEPT_VERSION:
+        assert dump(ours) == dump(optunas)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{ours}")
+    assert storage.get_head_version() == storage.get_current_version()
+    storage.engine.dispose()
+
+
+def dump(file: Path) -> list[str]:
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        return list(connection.iterdump())
