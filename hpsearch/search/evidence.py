@@ -280,6 +280,8 @@ def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k
         nearness = sign * x  # grows towards the bound
         first, last = float(nearness[:k].min()), float(nearness[:k].max())
         press = _at_least(parameter, side, sign * first) ** k
+        if press > PRESS_LEVEL:  # as most are; the rest ranks all trials
+            continue
         # The complement is taken by asking the other side, so that an int's own cell counts as filled.
         other: Side = "low" if side == "high" else "high"
         empty = _at_least(parameter, other, sign * float(nearness.max())) ** n
@@ -287,7 +289,7 @@ def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k
         rise = rise_p(correlation, better)
         near = nearness >= first
         fall = rise_p(-spearman(nearness[near] > last, score[near]), int(near.sum()))
-        if press <= PRESS_LEVEL and rise <= RISE_LEVEL and fall > FALL_LEVEL and empty > EMPTY_LEVEL:
+        if rise <= RISE_LEVEL and fall > FALL_LEVEL and empty > EMPTY_LEVEL:
             bound = parameter.high if side == "high" else parameter.low
             found.append(Edge(side, bound, press, correlation, rise))
     return tuple(found)

@@ -81,8 +81,7 @@ def scores(connection: Connection, stage: Stage) -> Arrays:
     ids, numbers, score = _SCORES.columns(connection, (int, int, float), of_stage)
     columns: Arrays = {"number": numbers, "score": score}
     with_loss, texts = _LOSSES.columns(connection, (int, object), of_stage)
-    losses = np.array([finite(value) for value in json.loads(f"[{','.join(texts)}]")], dtype=float)
-    columns["validation_loss"] = _at(ids, with_loss, losses)
+    columns["validation_loss"] = _at(ids, with_loss, _numbers(json.loads(f"[{','.join(texts)}]")))
     for name, parameter in stage.space.items():
         drawn, stored = _PARAMETER.columns(connection, (int, float), of_stage, name)
         columns[f"param:{name}"] = _external(parameter, _at(ids, drawn, stored))
@@ -90,6 +89,14 @@ def scores(connection: Connection, stage: Stage) -> Arrays:
         return columns
     order = np.argsort(numbers, kind="stable")
     return {name: column[order] for name, column in columns.items()}
+
+
+def _numbers(values: list[Any]) -> NDArray[Any]:
+    """Floats, NaN for what is not a finite number."""
+    if set(map(type, values)) <= {int, float}:
+        numbers = np.array(values, dtype=float)
+        return np.where(np.isfinite(numbers), numbers, np.nan)
+    return np.array([finite(value) for value in values], dtype=float)
 
 
 def _at(ids: NDArray[Any], of: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:

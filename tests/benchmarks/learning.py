@@ -22,7 +22,8 @@ class Learned:
         best: The best validation accuracy.
         top: The median validation accuracy of the best twentieth (five of a hundred).
         noise: Two standard errors of our `top`, for the number of validation images.
-        alike: Whether best and top are ours within that noise; None for ourselves, and of too few trials to tell.
+        alike: Whether top, and of as many trials the best, are ours within that noise; None for ourselves, and of too
+            few trials to tell.
     """
 
     workload: str
@@ -59,8 +60,10 @@ def compare(workload: str, images: int, accuracies: Mapping[str, Sequence[float]
     rows = []
     for who, found in accuracies.items():
         theirs = best_twentieth(found)
+        # The best of more trials is better: the two are compared only where there are as many.
+        apart = [abs(theirs - top), *([abs(max(found) - best)] if len(found) == len(accuracies[ours]) else [])]
         # Accuracies are fractions of `images`: one at the very edge of the noise is within it.
-        alike = max(abs(max(found) - best), abs(theirs - top)) <= allowed + 1e-9
+        alike = max(apart) <= allowed + 1e-9
         told = who != ours and len(found) >= FEWEST
         rows.append(Learned(workload, who, len(found), max(found), theirs, allowed, alike if told else None))
     return rows
