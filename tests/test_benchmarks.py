@@ -125,7 +125,7 @@ def test_every_contender_comes_first_in_its_turn_and_is_measured_once_a_round() 
 def test_who_learns_as_well_is_told_from_who_does_not() -> None:
     ours = [0.1] * 95 + [0.80, 0.79, 0.78, 0.77, 0.76]
     peers = {"a third of the trials": ours[::3], "worse": [0.1] * 95 + [0.68] * 5, "better": [0.9] * 100}
-    peers["fewer, with less luck"] = [0.1] * 30 + [0.70]
+    peers["fewer, with less luck"] = [0.1] * 19 + [0.70]
     rows = learning.compare("book", 100, {"us": ours, **peers}, ours="us")
     assert [row.alike for row in rows] == [None, True, False, False, True]
     assert rows[0].top == 0.78
