@@ -6,9 +6,13 @@ import json
 import sys
 import time
 
-import pandas  # noqa: F401 - loaded before the clock starts, as is the store below
+# Loaded before the clock starts, as the peers' libraries are.
+import optuna.distributions  # noqa: F401
+import pandas  # noqa: F401
 from big_stage import fill, new_stage
 
+import hpsearch.sampling
+import hpsearch.store.arrays
 import hpsearch.store.bulk  # noqa: F401
 from hpsearch.store import open_store
 
