@@ -3,4 +3,4 @@
 Importing the package loads nothing heavy; each room loads what it needs when it is used.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

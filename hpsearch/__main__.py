@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     _open_streams()
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
+    thresholds = gc.get_threshold()
     try:
         return _run([argument for argument in given if argument != "--debug"])
     except KeyboardInterrupt:
@@ -36,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         return _explain(error)
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def _run(arguments: list[str]) -> int:

@@ -35,7 +35,7 @@ def test_the_template_is_a_study_file(tmp_path: Path) -> None:
     }
     assert shown.network.hidden_units == 100
     assert shown.training.lr_schedule == "step"
-    assert shown.pruning.rule == "halving"
+    assert shown.pruning.rule == "none"
     for section in (shown.network, shown.training, shown.pruning):
         assert set(type(section).model_fields) <= section.model_fields_set | {"hidden"}
 

@@ -33,6 +33,7 @@ class Display:
         self._bar: Progress | None = None
         self._task: Any = None
         self._finished: list[dict[str, Any]] = []
+        self._complete = 0  # trials with a score, of the stage that ended last
         self._said_waiting = False
 
     @cached_property
@@ -131,6 +132,7 @@ class Display:
         self._several = len({other.search for other in store.stages()}) > 1
         best = store.columns(stage, top=_TOP)
         score = best["score"][0] if best["score"] else None
+        self._complete = summary.counts.complete
         self._finished.append(
             {
                 "stage": stage.name,
@@ -191,5 +193,7 @@ class Display:
             emit(by_column(self._finished), Format.csv)
         else:
             search = self._stage.search if self._study is not None or self._several else None
-            narrow = command_line("narrow", search, self._storage, "--top", "5")
-            say(f"next: {narrow}    {command_line('dashboard', None, self._storage)}")
+            following = [command_line("dashboard", None, self._storage)]
+            if self._complete >= 2:  # narrowing needs the spread of two, and pruning may leave few
+                following.insert(0, command_line("narrow", search, self._storage, "--top", str(min(5, self._complete))))
+            say(f"next: {'    '.join(following)}")

@@ -188,7 +188,7 @@ class Network:
         """Logits of a training pass, (K, B, C), in a buffer that the next pass writes over.
 
         Args:
-            x: (K, B, D), or (1, B, D) shared by all lanes where no backward pass follows.
+            x: (K, B, D), or (1, B, D) shared by all lanes.
         """
         self._make_room(x.shape[1])
         for forward in self._forward:

@@ -28,6 +28,8 @@ class Optimizer(Protocol):
     """Updates the parameters of one lane at a time."""
 
     hyperparameters: ClassVar[tuple[str, ...]]
+    slots: ClassVar[int]
+    """How many numbers of state a parameter has."""
 
     @property
     def lanes(self) -> int:

@@ -88,6 +88,7 @@ def resume(
             f"{len(snapshots)} snapshots of epochs {sorted(epochs)} for {network.lanes} lanes; give one each"
         )
     masks = network.dropout_rngs()
+    _check_kind(network, optimizer, rngs, snapshots)
     for lane, snapshot in enumerate(snapshots):
         if (snapshot.masks is not None) is not bool(masks):
             raise BadInput("snapshots with dropout go on in a network with dropout, others in one without")
@@ -97,3 +98,17 @@ def resume(
         if snapshot.masks is not None:
             masks[lane].bit_generator.state = snapshot.masks
     return epochs.pop() + 1
+
+
+def _check_kind(
+    network: Network, optimizer: Optimizer, rngs: Sequence[np.random.Generator], snapshots: Sequence[Snapshot]
+) -> None:
+    size = len(network.lane_vector(0))
+    for snapshot in snapshots:
+        if len(snapshot.arrays) != size or len(snapshot.slots) != optimizer.slots:
+            raise BadInput(
+                f"a snapshot of {len(snapshot.arrays)} numbers and {len(snapshot.slots)} slots of an optimizer for a "
+                f"network of {size} and an optimizer of {optimizer.slots}; they go on in a network of their own kind"
+            )
+    if len(set(map(id, rngs))) < len(rngs) and any(s.order != snapshots[0].order for s in snapshots):
+        raise BadInput("snapshots with orders of samples of their own go on with a generator each")

@@ -103,7 +103,7 @@ def train_epochs(
         data: The training and validation sets.
         batch_size: Samples of a mini-batch; an epoch's last one may be smaller.
         epochs: At least 1.
-        rngs: K generators, each lane's own for the order of samples (`Purpose.ORDER`).
+        rngs: K generators for the order of samples (`Purpose.ORDER`), each lane's own or one between all.
         schedules: K learning-rate schedules, or None where no lane's rate changes.
         evaluate_train: Score the whole training set after each epoch, as the validation set is scored; otherwise
             training loss and accuracy are those of the mini-batches' own passes, which cost nothing.

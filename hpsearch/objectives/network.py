@@ -65,7 +65,7 @@ class NetworkObjective:
     Args:
         data: Training and validation arrays. The test part is not here.
         classes: How many classes there are.
-        seed: The stage's; with a trial's number it gives weights and mini-batch order.
+        seed: The stage's; with a trial's number it gives weights and dropout masks, and alone the order of samples.
         settings: Values of the hyperparameters that are not drawn: those of ``[network]`` and ``[training]``.
         space: The ranges of those that are.
         score: How a learning curve becomes a score.

@@ -151,7 +151,7 @@ class Cohorts:
         self, plan: Plan, key: tuple[int, int], counts: Counts, ids: Mapping[int, int], until: int
     ) -> Decided | None:
         rung = self._rungs[key]
-        if plan.rule == "median" and not self._tell(plan, rung.members.start):
+        if plan.rule == "median" and not self._tell(plan, rung.members.start, counts, until):
             return None
         survivors = self._halve(plan, rung, counts, ids, until) if plan.rule == "halving" else self._better(rung)
         if survivors is None:
@@ -180,7 +180,7 @@ class Cohorts:
             self._unwritten |= lost
             self.write(ids)
         values = {one.number: one.value for one in standings if one.value is not None} | own
-        if any(not one.finished and one.number not in values and _ours(one) for one in standings):
+        if self._awaits((one for one in standings if one.number not in values), counts, until):
             return None
         return halving_survivors(values, plan.factor, self._stage.direction)
 
@@ -189,14 +189,14 @@ class Cohorts:
         assert self._median is not None
         return {number for number, (_, one) in rung.waiting.items() if not self._median.stops(one.intermediate)}
 
-    def _tell(self, plan: Plan, upto: int) -> bool:
+    def _tell(self, plan: Plan, upto: int, counts: Counts, until: int) -> bool:
         """Tell the median rule of all trials below a number; False while one of them is not finished."""
         if self._median is None:
             self._median = Median(plan.startup, self._stage.direction)
         while self._told < upto:
             members = plan.cohort_of(self._told)
             standings = self._store.standings(self._stage, members, plan.epochs)
-            if any(not one.finished and _ours(one) for one in standings):
+            if self._awaits(standings, counts, until):
                 return False
             done = [one.number for one in standings if one.state == "COMPLETE"]
             curves = self._store.curves(self._stage, done)
@@ -205,7 +205,21 @@ class Cohorts:
             self._told = members.stop
         return True
 
+    def _awaits(self, standings: Iterable[Standing], counts: Counts, until: int) -> bool:
+        """Whether one of these trials is unfinished and will go on: a runner has it, or will be given it.
 
-def _ours(standing: Standing) -> bool:
-    """Whether a runner has it or will have it: trials that others run with Optuna alone are waited for by nobody."""
-    return standing.held or standing.state == "WAITING"
+        Trials that others run with Optuna alone are waited for by nobody, and of those that were given back only as
+        many are as the stage still lacks: no more will be claimed.
+
+        Args:
+            standings: Where the trials stand.
+            counts: The stage's, from before the standings were read.
+            until: How many finished trials the stage is to have.
+        """
+        unfinished = [one for one in standings if not one.finished]
+        if any(one.held for one in unfinished):
+            return True
+        if not any(one.state == "WAITING" for one in unfinished):
+            return False
+        # One that was given back between the two reads is counted as running still: look again in a moment.
+        return counts.finished + counts.running < until or counts != self._store.counts(self._stage)

@@ -49,7 +49,7 @@ def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
     """
     if top > max(until, counts.finished):
         raise BadInput(f"--top {top} of {until} trials a stage; give more --trials or a smaller --top")
-    if plan is not None and top > max(least := least_survivors(plan, until), counts.complete):
+    if plan is not None and top > max(least := least_survivors(plan, until, counts), counts.complete):
         raise BadInput(
             f"--top {top} of {until} trials a stage, of which pruning by {plan.rule} may leave {least} that run to the "
             "end; give more --trials, a smaller --top or --pruner none"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hpsearch.records import Direction
+    from hpsearch.store import Counts
     from hpsearch.study_file import StudyFile
 
 Rule: TypeAlias = Literal["halving", "median"]
@@ -78,16 +79,28 @@ def plan_of(study: StudyFile) -> Plan | None:
     return Plan(section.rule, factor, tuple(rungs), cohort, section.startup_trials, epochs) if rungs else None
 
 
-def least_survivors(plan: Plan, trials: int) -> int:
-    """How many of a stage's trials run to the end for certain, unless they diverge."""
+def least_survivors(plan: Plan, trials: int, counts: Counts) -> int:
+    """How many of a stage's trials run to the end for certain, unless they diverge.
+
+    Args:
+        plan: How hopeless ones stop early.
+        trials: How many finished trials the stage is to have.
+        counts: What it has. Of a cohort that has begun only those count that have run to the end already: what was
+            decided in it without its other members may leave none of those.
+    """
     if plan.rule == "median":
         return min(trials, plan.cohort)
-    full, rest = divmod(trials, plan.cohort)
-    return full * _sizes(plan, plan.cohort)[-1] + (_sizes(plan, rest)[-1] if rest else 0)
+    begun = -(-counts.rows // plan.cohort) * plan.cohort
+    full, rest = divmod(max(trials - begun, 0), plan.cohort)
+    return counts.complete + full * _sizes(plan, plan.cohort)[-1] + (_sizes(plan, rest)[-1] if rest else 0)
 
 
 def epochs_spent(plan: Plan, trials: int) -> int:
-    """About how many epochs a stage trains in all: as if nothing tied, and half were below the median each time."""
+    """How many epochs a stage trains in all, at least: nothing ties, and half lie below the median at every rung.
+
+    A median of trials that ran to the end is one of good trials only for late cohorts, so that more than half of the
+    others stay above it early on: the median rule spends a good part more.
+    """
     spent, ends = 0, (*plan.rungs, plan.epochs)
     for first in range(0, trials, plan.cohort):
         sizes = _sizes(plan, min(plan.cohort, trials - first), pruned=plan.next_rung(first) is not None)
@@ -101,11 +114,11 @@ def pruning_words(plan: Plan | None, trials: int) -> str:
         return "none: every trial runs to the end"
     rungs, full = ", ".join(map(str, plan.rungs)), trials * plan.epochs
     of = f"each cohort of {plan.cohort}"
-    what = f"the best 1 in {plan.factor} of {of} goes on"
+    what = f"the best 1 in {plan.factor} of {of} goes on, and what ties with it"
     if plan.rule == "median":
         what = f"{of} against the median of the trials before it, from {plan.startup} complete ones on"
     spent = epochs_spent(plan, trials)
-    return f"{plan.rule} after epochs {rungs}: {what}; about {spent:,} of {full:,} epochs ({spent / full:.0%})"
+    return f"{plan.rule} after epochs {rungs}: {what}; at least {spent:,} of {full:,} epochs ({spent / full:.0%})"
 
 
 def _sizes(plan: Plan, trials: int, *, pruned: bool = True) -> list[int]:

@@ -27,6 +27,8 @@ _POLL_S = 0.25
 """How long one wait for events lasts; Ctrl-C is heard at least this often."""
 _ATTEMPTS = 2
 """How often a trial may take its worker down, alone, before it is given up."""
+_MOST_LEGS = 4
+"""So many batches a worker are claimed at a time where each is trained to its first rung only; others want some too."""
 _SUSPICIOUS = 3
 """So many trials given up and none finished: the fault is the machine's, not the trials'."""
 
@@ -224,7 +226,7 @@ class Runner:
         claimed = self._store.claim(
             self._stage,
             until=self._until,
-            most=size * self._executor.free * self._objective.structures() * self._cohorts.first_legs,
+            most=size * self._executor.free * self._objective.structures() * min(self._cohorts.first_legs, _MOST_LEGS),
             owner=self._owner,
         )
         self._counts = claimed.counts

@@ -10,7 +10,7 @@ from hpsearch.search import setup
 from hpsearch.search.next_stage import check_top, narrow_stage
 from hpsearch.search.pruning import plan_of
 from hpsearch.search.runner import Runner, Summary
-from hpsearch.search.stage import begin, check_fingerprint, rule_of
+from hpsearch.search.stage import begin, check_fingerprint, rule_of, versions
 from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.database import no_database_yet
 from hpsearch.study_file import StudyFile, differences, parse
@@ -118,8 +118,9 @@ def _check_top(job: Job, study: StudyFile, until: int, stages: list[Stage], stor
     if job.stages is None or job.stages <= latest:
         return
     counts = store.counts(stages[-1]) if stages and store is not None else Counts()
-    rule = job.pruner or (rule_of(stages[-1]) if stages else study.pruning.rule)
-    check_top(_top(job), until, plan_of(study.with_pruning(rule)), counts)
+    # A stage that has begun goes by the study file that it keeps.
+    ruling = parse(stages[-1].study_file, source=f"the study file kept in {stages[-1].name}") if stages else study
+    check_top(_top(job), until, plan_of(ruling.with_pruning(job.pruner) if job.pruner else ruling), counts)
 
 
 def _top(job: Job) -> int:
@@ -145,6 +146,12 @@ def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Lis
         pruner=job.pruner,
     )
     if not new:
+        now, then = versions()["hpsearch"], stage.versions.get("hpsearch")
+        if then not in (None, now) and store.counts(stage).rows:
+            listener.note(
+                f"{stage.name} was begun with hpsearch {then}, and this is {now}: its new trials may come out "
+                "otherwise than that version's. To compare like with like, begin another search or stage"
+            )
         if job.pruner is None and rule_of(stage) != study.pruning.rule:
             listener.note(
                 f"{stage.name} goes on with pruning by {rule_of(stage)}, as it was begun; the study file says "

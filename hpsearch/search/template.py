@@ -77,11 +77,11 @@ metric = "validation_accuracy"   # or "validation_loss"
 at = "last"             # the score is the last epoch's; or "best"
 
 [pruning]
-rule = "none"           # hopeless trials run to the end like the others
-# rule = "halving"      # only the best 1 in reduction_factor goes on; or "median": only what is as good as the median
-# reduction_factor = 4  # they are compared after min_epochs epochs, and each time that factor times as many are over
-# min_epochs = 2
-# cohort = 100          # so many consecutive trials are compared with each other
+rule = "none"           # "halving": only the best 1 in reduction_factor goes on, and what ties with it;
+                        # "median": only what is as good as the median of the trials before it
+# reduction_factor = 4  # of "median" 2. Trials are compared after min_epochs epochs, and each time that factor times as
+# min_epochs = 2        # many are over; by default a sixteenth of all epochs
+# cohort = 100          # so many consecutive trials are compared with each other; of "median" 20
 # startup_trials = 5    # of "median": so many must have run to the end before it stops any
 """
 

@@ -115,11 +115,12 @@ def table(pairs: list[Pair]) -> str:
             f" {full.best:12.2f} {pruned.best:7.2f} {near or 0:28.2f} {soon or float('nan'):7.2f} {pair.speedup:6.2f}"
         )
     reached = [pair for pair in pairs if pair.speedup]
-    sums = [sum(found or 0.0 for found in side) for side in zip(*(_reached(pair) for pair in reached), strict=True)]
+    sums = [sum(_reached(pair)[side] or 0.0 for pair in reached) for side in (0, 1)]
+    in_sum = f"{sums[0] / sums[1]:.2f}" if reached else "-"
     stages = [sum(side) for side in zip(*((pair.full.seconds, pair.pruned.seconds) for pair in pairs), strict=True)]
     median = statistics.median(pair.speedup for pair in pairs)
     lines.append(
-        f"stage: {stages[0] / stages[1]:.2f} times as fast in sum; to a good trial: {sums[0] / sums[1]:.2f} in sum, "
+        f"stage: {stages[0] / stages[1]:.2f} times as fast in sum; to a good trial: {in_sum} in sum, "
         f"{median:.2f} in the median; {len(reached)} of {len(pairs)} came to it"
     )
     return "\n".join(lines)

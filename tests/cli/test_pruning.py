@@ -17,6 +17,8 @@ def searched(cli: Cli, tmp_path: Path) -> Cli:
     ran = cli("start", str(file), "--trials", "12", "--pruner", "halving", "--engine", "inline")
     assert ran.code == 0, ran.err
     assert "early" in ran.out
+    complete = 12 - int(ran.out.split(" stopped early")[0].rpartition("(")[2])
+    assert f"next: hpsearch narrow tiny --top {min(5, complete)} " in ran.out
     return cli
 
 
@@ -37,6 +39,23 @@ def test_status_trials_and_narrow_count_them(searched: Cli) -> None:
     assert f"there are {complete} ({stopped} more were stopped early)" in refused.err
 
 
+def test_narrowing_later_goes_by_the_plan_that_the_stage_keeps(searched: Cli, tmp_path: Path) -> None:
+    """Whatever the study file has come to say: the trials would be trained, and then there would be too few."""
+    file = tiny.write(tmp_path, training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 2, "min_epochs": 4})
+    ran = searched("start", str(file), "--trials", "24", "--stages", "2", "--top", "12", "--engine", "inline")
+    assert ran.code == 2
+    assert "pruning by halving may leave 11 that run to the end" in ran.err
+
+
+def test_a_stage_of_another_version_is_noticed(searched: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = ("start", str(tmp_path / "tiny.toml"), "--trials", "12", "--engine", "inline")
+    assert "was begun with hpsearch" not in searched(*again).err
+    monkeypatch.setattr("hpsearch.search.stage.version", lambda package: "99")
+    ran = searched(*again)
+    assert ran.code == 0
+    assert "tiny/stage-01 was begun with hpsearch" in ran.err
+
+
 def test_another_rule_is_refused_in_one_line(searched: Cli, tmp_path: Path) -> None:
     ran = searched("start", str(tmp_path / "tiny.toml"), "--pruner", "median")
     assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
@@ -49,7 +68,8 @@ def test_another_rule_is_refused_in_one_line(searched: Cli, tmp_path: Path) -> N
         ("none", "none: every trial runs to the end"),
         (
             "halving",
-            "halving after epochs 1, 4: the best 1 in 4 of each cohort of 100 goes on; about 47 of 320 epochs (15%)",
+            "halving after epochs 1, 4: the best 1 in 4 of each cohort of 100 goes on, and what ties with it; "
+            "at least 47 of 320 epochs (15%)",
         ),
         ("median", "median after epochs 1, 2, 4, 8: each cohort of 20 against the median of the trials before it"),
     ],

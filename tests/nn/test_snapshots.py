@@ -158,6 +158,18 @@ def test_what_does_not_fit_together_is_refused() -> None:
     wet = Batch(Work("adam", dropout=True), [0])
     with pytest.raises(BadInput, match="dropout"):
         resume(wet.network, wet.optimizer, wet.rngs, both[:1])
+    for other in ("sgd", "momentum"):
+        dry = Batch(Work(other), [0])
+        with pytest.raises(BadInput, match="2 slots of an optimizer for a network of"):
+            resume(dry.network, dry.optimizer, dry.rngs, both[:1])
+    wide = Batch(Work("adam", batch_norm=True), [0])
+    with pytest.raises(BadInput, match="they go on in a network of their own kind"):
+        resume(wide.network, wide.optimizer, wide.rngs, both[:1])
+    again = Batch(work, [1])
+    again.run(1, 1)
+    apart = [early.snapshots(1)[0], again.snapshots(1)[1]]
+    with pytest.raises(BadInput, match="with a generator each"):
+        resume(fresh.network, fresh.optimizer, fresh.rngs[:1] * 2, apart)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 3), (4, 3), (1, EPOCHS + 1)])

@@ -247,6 +247,25 @@ def test_what_ran_with_optuna_alone_is_waited_for_by_nobody(store: Store, stage:
     assert found(store, stage)[0][0] == "RUNNING"
 
 
+@pytest.mark.parametrize("plan", PLANS)
+def test_trials_given_back_beyond_those_asked_for_are_waited_for_by_nobody(
+    store: Store, stage: Stage, plan: Plan
+) -> None:
+    """As after Ctrl-C in a larger run: a smaller one that goes on has no use for the rest of its trials."""
+    owner = Owner.current()
+    store.claim(stage, until=30, most=30, owner=owner)
+    store.release(stage, owner=owner)
+    waits: list[Tick] = []
+
+    def watch(tick: Tick) -> None:
+        waits.extend([tick] * tick.waiting_for_others)
+
+    summary = run(store, stage, plan, until=20, on_tick=watch, stopping=lambda: len(waits) > 3)
+    assert summary.counts.finished == 20
+    assert summary.counts.waiting == 10
+    assert not waits
+
+
 def test_a_trial_that_breaks_after_a_rung_keeps_its_curve(store: Store, stage: Stage) -> None:
     best = next(number for number, (state, _) in expected(HALVING).items() if state == "COMPLETE")
     run(store, stage, HALVING, Pausing(breaks=(best,)))

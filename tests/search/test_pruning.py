@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from hpsearch.records import Direction
 from hpsearch.search.pruning import Median, Plan, epochs_spent, halving_survivors, least_survivors, plan_of
+from hpsearch.store import Counts
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 VALUES = st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.5]) | st.floats(-9, 9), min_size=1, max_size=30)
@@ -46,10 +47,13 @@ def test_what_a_stage_will_spend() -> None:
     halving = Plan("halving", 4, (3, 12), 100, 5, 50)
     assert epochs_spent(halving, 100) == 100 * 3 + 25 * 9 + 6 * 38
     assert epochs_spent(halving, 102) == epochs_spent(halving, 100) + 2 * 3 + 1 * 9 + 1 * 38
-    assert [least_survivors(halving, trials) for trials in (1, 8, 100, 102, 200)] == [1, 1, 6, 7, 12]
+    assert [least_survivors(halving, trials, Counts()) for trials in (1, 8, 100, 102, 200)] == [1, 1, 6, 7, 12]
+    # Of the cohort that has begun no more may come: its first half was decided without the second.
+    begun = Counts(complete=3, pruned=47)
+    assert [least_survivors(halving, trials, begun) for trials in (50, 100, 104, 200)] == [3, 3, 4, 9]
     median = Plan("median", 2, (3, 6), 10, 5, 50)
     assert epochs_spent(median, 20) == 10 * 50 + 10 * 3 + 5 * 3 + 2 * 44
-    assert least_survivors(median, 20) == 10
+    assert least_survivors(median, 20, Counts()) == 10
 
 
 @given(values=VALUES, factor=st.integers(2, 6), direction=st.sampled_from(DIRECTIONS))

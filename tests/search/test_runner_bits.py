@@ -118,7 +118,7 @@ TRIALS = 12
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Begins ``hpsearch start`` on a study of twelve slower trials, as a process group of its own."""
-    tiny.write(tmp_path, training={"epochs": 250, "batch_size": 4})
+    tiny.write(tmp_path, training={"epochs": 600, "batch_size": 4})
 
     def begin_process(storage: str = "studies.db", *options: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "hpsearch", "start", "tiny.toml", "--trials", str(TRIALS), "--lanes", "1"]
@@ -180,7 +180,7 @@ def test_a_killed_run_that_prunes_goes_on_to_the_same_results(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path, pruner: str
 ) -> None:
     database, options = tmp_path / "studies.db", ("--pruner", pruner)
-    tiny.write(tmp_path, training={"epochs": 250, "batch_size": 4}, pruning={"cohort": 6, "startup_trials": 2})
+    tiny.write(tmp_path, training={"epochs": 600, "batch_size": 4}, pruning={"cohort": 6, "startup_trials": 2})
     killed = start("studies.db", *options)
     until(
         lambda: {"PRUNED", "COMPLETE"} & set(states(database)) != set() or killed.poll() is not None, what="an outcome"
