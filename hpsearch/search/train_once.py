@@ -7,7 +7,6 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch import __version__
 from hpsearch.errors import BadInput, nearest
 from hpsearch.hyperparameters import ALSO_CALLED
 from hpsearch.nn import Epoch, History, Network, train
@@ -51,12 +50,10 @@ class Trained:
             "settings": {name: value for name, value in self.settings.items() if value is not None},
             "data": study.data.model_dump(mode="json"),
             "data_fingerprint": split.fingerprint,
-            "class_names": list(split.class_names),
             "seed": self.seed,
             "epochs": len(self.history),
             "validation_accuracy": self.history.validation_accuracy[-1],
             "validation_loss": self.history.validation_loss[-1],
-            "hpsearch": __version__,
         }
 
 

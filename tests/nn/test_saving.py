@@ -44,7 +44,7 @@ def test_the_file_holds_arrays_and_text_and_no_pickle(tmp_path: Path) -> None:
     save(network(), tmp_path / "n.npz")
     with np.load(tmp_path / "n.npz", allow_pickle=False) as archive:
         kinds = {name: archive[name].dtype.kind for name in archive.files}
-    assert {name for name, kind in kinds.items() if kind == "U"} == {"about", "architecture"}
+    assert {name for name, kind in kinds.items() if kind == "U"} == {"about", "architecture", "preprocessing"}
     assert set(kinds.values()) == {"U", "f"}
     assert [path.name for path in tmp_path.iterdir()] == ["n.npz"]
 
@@ -79,9 +79,9 @@ def test_a_newer_format_is_named(tmp_path: Path) -> None:
     save(network(), path)
     with np.load(path) as archive:
         arrays = dict(archive)
-    arrays["architecture"] = np.array(str(arrays["architecture"]).replace('"format": 1', '"format": 2'))
+    arrays["architecture"] = np.array(str(arrays["architecture"]).replace('"format": 2', '"format": 3'))
     np.savez(path, **arrays)
-    with pytest.raises(BadInput, match="format 2, this hpsearch reads 1; update hpsearch"):
+    with pytest.raises(BadInput, match="format 3, this hpsearch reads 2; update hpsearch"):
         load(path)
 
 
