@@ -166,6 +166,7 @@ def _json(texts: Mapping[str, NDArray[Any]], name: str) -> dict[str, Any]:
         raise Damaged(f"it has no {name}")
     try:
         found = json.loads(archive.text(texts[name]), parse_constant=_finite, parse_float=_finite)
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair, which JSON allows, is no text
     except (ValueError, RecursionError) as error:
         raise Damaged(f"its {name} is no JSON") from error
     if not isinstance(found, dict):
