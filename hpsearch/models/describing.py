@@ -44,7 +44,9 @@ def headline(model: Model) -> str:
 def facts(model: Model) -> dict[str, str]:
     """What a person asks: what goes in, what comes out, and where the network comes from, by name."""
     found = {"inputs": _inputs(model), "classes": printable(", ".join(model.class_names))}
-    for name, value in _flattened(model.about):
+    # Scores and names first, then sections such as the settings.
+    about = dict(sorted(model.about.items(), key=lambda item: isinstance(item[1], dict)))
+    for name, value in _flattened(about):
         found[printable(name)] = printable(value)
     if model.versions:
         found["written by"] = printable(", ".join(f"{name} {version}" for name, version in model.versions.items()))

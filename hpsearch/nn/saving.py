@@ -228,7 +228,7 @@ def _network(architecture: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
     # Before anything of that size is made: the file must hold what its architecture asks for.
     there = sum(array.size for array in arrays.values())
     if len(sizes) > len(arrays) + 1 or parameter_count(sizes, batch_norm=batch_norm) > there:
-        raise Damaged(f"layers of {_shown(sizes)} need more than the {there} numbers that are there")
+        raise Damaged(f"layers of {_shown(sizes)} units need more than the {there} numbers that are there")
     network = Network(
         sizes,
         rngs=[np.random.default_rng(0)],
@@ -242,7 +242,9 @@ def _network(architecture: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 
 
 def _shown(sizes: Sequence[int]) -> str:
-    return f"{sizes[0]} to {sizes[-1]} units" if len(sizes) > 10 else "-".join(map(str, sizes))
+    if len(sizes) > 10 or max(sizes) > 10**15:
+        return f"{len(sizes)} sizes"
+    return "-".join(map(str, sizes))
 
 
 def _named(network: Network) -> dict[str, Floats]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, nearest
-from hpsearch.hyperparameters import ALSO_CALLED
+from hpsearch.hyperparameters import ALSO_CALLED, uses
 from hpsearch.nn import Epoch, History, Network, train
 from hpsearch.objectives.build import build
 from hpsearch.search.setup import network_objective
@@ -47,7 +47,9 @@ class Trained:
         """Where the network comes from, as JSON-able data to be saved with it."""
         return {
             "study": study.name,
-            "settings": {name: value for name, value in self.settings.items() if value is not None},
+            "settings": {
+                name: value for name, value in self.settings.items() if value is not None and uses(name, self.settings)
+            },
             "data": study.data.model_dump(mode="json"),
             "data_fingerprint": split.fingerprint,
             "seed": self.seed,
