@@ -40,6 +40,9 @@ class Model:
     def probabilities(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """How likely each class is by this network, (N, C); each row sums to 1.
 
+        Every pass has as many rows, filled up with zeros: products of another height round differently, and what is
+        said of an example should not hang on its company.
+
         Args:
             raw: (N, ...) examples as they were before training: grey levels 0..255 where it was trained on those.
 
@@ -52,12 +55,13 @@ class Model:
             raise BadInput(f"examples of shape {raw.shape[1:]}; the network takes {self.preprocessing.shape}")
         found = np.empty((len(raw), self.network.sizes[-1]))
         rows = min(EVALUATION_ROWS, max(1, _MOST_UNITS_A_PASS // max(self.network.sizes)))
+        inputs = np.zeros((1, rows, self.network.sizes[0]), dtype=self.network.dtype)
         for start in range(0, len(raw), rows):
-            part = slice(start, start + rows)
-            inputs = self.preprocessing.apply(raw[part]).astype(self.network.dtype, copy=False)
+            some = raw[start : start + rows]
+            inputs[0, : len(some)] = self.preprocessing.apply(some)
             with np.errstate(all="ignore"):
-                logits = self.network.infer(inputs[None])[0]  # (1, B, D) -> (1, B, C)
-                found[part] = _softmax(logits)
+                logits = self.network.infer(inputs)[0, : len(some)]  # (1, B, D) -> (1, B, C)
+                found[start : start + rows] = _softmax(logits)
         if not np.isfinite(found).all():
             raise BadInput("the network gives no finite probabilities for these examples")
         return found

@@ -60,6 +60,16 @@ def test_probabilities_are_the_softmax_of_the_logits_of_scaled_pixels() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("sizes", [(784, 100, 10), (784, 33, 7), (784, 10)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_said_of_an_example_does_not_hang_on_its_company(sizes: tuple[int, ...], dtype: str) -> None:
+    model = Model(models.network(sizes=sizes, dtype=dtype, batch_norm=False), Preprocessing((28, 28)), ())
+    raw = np.random.default_rng(3).integers(0, 256, (261, 28, 28)).astype(np.uint8)
+    together = model.probabilities(raw)
+    for i in (0, 1, 100, 255, 256, 260):
+        assert model.probabilities(raw[i : i + 1])[0].tobytes() == together[i].tobytes()
+
+
 def test_inputs_that_were_left_out_come_back_in_the_file(tmp_path: Path) -> None:
     inputs = Inputs(6, np.array([1, 2, 5]))
     narrow = Network([3, 4, 3], rngs=lane_rngs(0, range(2), Purpose.WEIGHTS), inputs=inputs)
