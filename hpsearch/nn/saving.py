@@ -140,6 +140,7 @@ def _model(arrays: dict[str, NDArray[Any]]) -> Model:
         case 1:
             about = _json(texts, "about")
             preprocessing, names = _formerly(about), about.get("class_names", [])
+            arrays.pop("allow_pickle", None)  # NumPy before 2.1 took savez's option for an array
         case 2:
             about, section = _json(texts, "about"), _json(texts, "preprocessing")
             preprocessing, names = _preprocessing(section.get("values")), section.get("class_names")

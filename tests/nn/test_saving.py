@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import models
@@ -95,20 +96,28 @@ def test_the_file_holds_arrays_and_text_and_no_pickle(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["n.npz"]
 
 
-def former(path: Path, about: dict[str, object], *, sizes: tuple[int, ...] = (784, 4, 10)) -> Network:
+def former(
+    path: Path, about: dict[str, object], *, sizes: tuple[int, ...] = (784, 4, 10), by_old_numpy: bool = False
+) -> Network:
     """A file as hpsearch 0.2.0 wrote it, in format 1."""
     trained = Network(sizes, rngs=lane_rngs(0, [0], Purpose.WEIGHTS))
     architecture = {"format": 1, "sizes": sizes, "activation": "relu", "batch_norm": False, "dtype": "float32"}
     arrays = {f"{i}.{n}": a[0] for i, p in enumerate(filter(None, trained.parameters)) for n, a in p.items()}
     texts = {"architecture": np.array(json.dumps(architecture)), "about": np.array(json.dumps(about))}
-    np.savez(path, allow_pickle=False, **texts, **arrays)
+    # NumPy before 2.1 took savez's option allow_pickle=False for an array.
+    others = {"allow_pickle": np.array(False)} if by_old_numpy else {}
+    np.savez(path, **texts, **arrays, **others)  # type: ignore[arg-type]
     return trained
 
 
 @pytest.mark.parametrize("data", [{"name": "mnist"}, {"name": None, "path": None}, {"name": "fashion-mnist"}])
-def test_a_file_of_format_1_over_named_images_predicts(tmp_path: Path, data: dict[str, object]) -> None:
+@pytest.mark.parametrize("by_old_numpy", [False, True])
+def test_a_file_of_format_1_over_named_images_predicts(
+    tmp_path: Path, data: dict[str, object], by_old_numpy: bool
+) -> None:
     names = list("zyxwvutsrq")
-    trained = former(tmp_path / "n.npz", {"study": "mnist", "data": data, "class_names": names})
+    about = {"study": "mnist", "data": data, "class_names": names}
+    trained = former(tmp_path / "n.npz", about, by_old_numpy=by_old_numpy)
     loaded = load_model(tmp_path / "n.npz")
     assert (loaded.preprocessing, loaded.class_names) == (Preprocessing((28, 28)), tuple(names))
     raw = np.random.default_rng(3).integers(0, 256, (5, 28, 28)).astype(np.uint8)
