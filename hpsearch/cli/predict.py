@@ -17,10 +17,16 @@ _ROWS = 20
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A network that --save wrote: .npz.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A network that --save wrote: .npz.", show_default=False)
+    ],
     examples: Annotated[
         list[Path],
-        typer.Argument(help="Pictures (.png, .jpg), folders of them, .npz, .csv or .parquet.", show_default=False),
+        typer.Argument(
+            metavar="FILES...",
+            help="Pictures (.png, .jpg), folders of them, .npz, .csv or .parquet.",
+            show_default=False,
+        ),
     ],
     label: Annotated[
         str | None, typer.Option(help="The column of the labels in a table. [default: label]", show_default=False)

@@ -97,7 +97,7 @@ def test_the_file_holds_arrays_and_text_and_no_pickle(tmp_path: Path) -> None:
 
 
 def former(
-    path: Path, about: dict[str, object], *, sizes: tuple[int, ...] = (784, 4, 10), by_old_numpy: bool = False
+    path: Path, about: Mapping[str, object], *, sizes: tuple[int, ...] = (784, 4, 10), by_old_numpy: bool = False
 ) -> Network:
     """A file as hpsearch 0.2.0 wrote it, in format 1."""
     trained = Network(sizes, rngs=lane_rngs(0, [0], Purpose.WEIGHTS))
