@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli.options import DataDir
+from hpsearch.cli.options import DataDir, Pruner
 
 
 def init(
@@ -27,6 +27,7 @@ def check(
     study: Annotated[str | None, typer.Argument(help="Study file, or its name. [default: mnist]")] = None,
     trials: Annotated[int | None, typer.Option(help="Trials a stage. [default: the study file's]")] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes. [default: one a core]")] = None,
+    pruner: Pruner = None,
     data_dir: DataDir = None,
 ) -> None:
     """Validate a study file and say what a stage of it would do and cost; nothing is stored."""
@@ -34,12 +35,15 @@ def check(
     from hpsearch.reports.settings import network_words, only_where, training_words
     from hpsearch.search.estimate import estimate
     from hpsearch.search.pruning import plan_of, pruning_words
-    from hpsearch.search.setup import check_counts, cores, load_split
+    from hpsearch.search.setup import check_counts, check_pruner, cores, load_split
     from hpsearch.space import describe
     from hpsearch.study_lookup import find
 
     check_counts(trials=trials, jobs=jobs)
+    check_pruner(pruner)
     file = find(study)
+    if pruner is not None:
+        file = file.with_pruning(pruner)
     split = load_split(file, data_dir=data_dir)
     jobs = jobs or cores()
     trials = trials or file.trials.count

@@ -79,3 +79,14 @@ def test_check_says_what_it_will_do(cli: Cli, tmp_path: Path, rule: str, says: s
     ran = cli("check", str(file), "--trials", "20")
     assert ran.code == 0
     assert says in ran.out
+    # As `start` takes it, whatever the file says.
+    file = tiny.write(tmp_path, training={"epochs": 16}, pruning={"rule": "median" if rule == "none" else "none"})
+    assert cli("check", str(file), "--trials", "20", "--pruner", rule).out.count(says) == 1
+
+
+def test_check_refuses_what_start_refuses(cli: Cli, tmp_path: Path) -> None:
+    file = tiny.write(tmp_path, training={"epochs": 16}, pruning={"min_epochs": 9})
+    for rule, says in (("halfing", "--pruner halfing: no such rule; did you mean 'halving'?"), ("halving", "at most 8")):
+        refusals = [cli(command, str(file), "--pruner", rule) for command in ("check", "start")]
+        assert {(ran.code, ran.out, len(ran.err.splitlines())) for ran in refusals} == {(2, "", 1)}
+        assert all(says in ran.err for ran in refusals)
