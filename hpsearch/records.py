@@ -69,6 +69,12 @@ class NewStage:
         """The study file's ``[network]`` and ``[training]``: the values of hyperparameters that are not drawn."""
         return {**self.study_file.get("network", {}), **self.study_file.get("training", {})}
 
+    @property
+    def pruning_rule(self) -> str:
+        """The rule by which hopeless trials stop early, or ``none``; a stage from before there was one has none."""
+        section: Mapping[str, Any] = self.study_file.get("pruning", {})
+        return str(section.get("rule", "none"))
+
 
 @dataclass(frozen=True, slots=True)
 class Stage(NewStage):

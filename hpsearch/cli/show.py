@@ -39,7 +39,7 @@ def _opened(storage: str | None) -> Iterator[Store]:
 def status(search: Search = None, storage: Storage = None, output: FormatOption = Format.table) -> None:
     """Show every stage: its trials by state, its best score, its ranges."""
     from hpsearch.cli.output import emit, say
-    from hpsearch.reports.tables import ranges_table, status_table
+    from hpsearch.reports.tables import pruning_lines, ranges_table, status_table
     from hpsearch.search.stage import stages_of
 
     with _opened(storage) as store:
@@ -52,6 +52,8 @@ def status(search: Search = None, storage: Storage = None, output: FormatOption 
             rows.append((stage, store.counts(stage), top[0] if top else None))
     emit(status_table(rows, full=output is not Format.table), output)
     if output is Format.table:
+        for line in pruning_lines(stages):
+            say(line)
         say()
         emit(ranges_table(stages), output)
 

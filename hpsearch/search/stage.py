@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import StageConflict, UnknownSearch, nearest
 from hpsearch.seeds import stage_seed
@@ -133,15 +133,9 @@ def _check_seed(stage: Stage, seed: int) -> None:
         )
 
 
-def rule_of(stage: Stage) -> str:
-    """The rule by which a stage's hopeless trials stop early, or ``none``."""
-    section: Mapping[str, Any] = stage.study_file.get("pruning", {})
-    return str(section.get("rule", "none"))
-
-
 def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:
     """The stage, with that rule of pruning: its own, or a new one as long as it has no trials."""
-    rule = rule_of(stage)
+    rule = stage.pruning_rule
     if pruner == rule:
         return stage
     if store.counts(stage).rows:
