@@ -165,7 +165,9 @@ def test_types_come_from_the_hyperparameter() -> None:
 @pytest.mark.parametrize(
     ("sections", "says"),
     [
-        ({"pruning": {"rule": "hyperband"}}, "pruning.rule: input should be 'none', 'halving' or 'median'"),
+        ({"pruning": {"rule": "hyperband"}}, "pruning.rule = 'hyperband'; known: halving, median, none"),
+        ({"pruning": {"rule": "halfing"}}, "pruning.rule = 'halfing'; did you mean 'halving'? known:"),
+        ({"pruning": {"rule": 3}}, "pruning.rule = 3; known: halving, median, none"),
         ({"pruning": {"facter": 3}}, "'facter' is not a key of [pruning]"),
         ({"pruning": {"epochs": 3}}, "'epochs' is not a key of [pruning]; epochs stands in [training]"),
         ({"pruning": {"reduction_factor": 1}}, "pruning.reduction_factor: input should be greater than or equal to 2"),
@@ -230,7 +232,10 @@ def test_types_come_from_the_hyperparameter() -> None:
         ({"trials": {"count": 0}}, "trials.count"),
         ({"trials": {"seed": True}}, "trials.seed"),
         ({"trials": {"seed": 2**63}}, "trials.seed"),
-        ({"objective": {"metric": "accuracy"}}, "objective.metric"),
+        (
+            {"objective": {"metric": "validation_acc"}},
+            "objective.metric = 'validation_acc'; did you mean 'validation_accu",
+        ),
         ({"objective": {"at": "x" * 900}}, "objective.at"),
         ({"name": 3}, "name: input should be a valid string"),
     ],
