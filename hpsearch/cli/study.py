@@ -31,10 +31,10 @@ def check(
     data_dir: DataDir = None,
 ) -> None:
     """Validate a study file and say what a stage of it would do and cost; nothing is stored."""
-    from hpsearch.cli.output import say
+    from hpsearch.cli.output import note, say
     from hpsearch.reports.settings import network_words, only_where, training_words
     from hpsearch.search.estimate import estimate
-    from hpsearch.search.pruning import plan_of, pruning_words
+    from hpsearch.search.pruning import plan_of, pruning_words, unused_words
     from hpsearch.search.setup import check_counts, check_pruner, cores, load_split
     from hpsearch.space import describe
     from hpsearch.study_lookup import find
@@ -62,3 +62,5 @@ def check(
     }
     for title, text in lines.items():
         say(f"{title:<16}{text}")
+    if (unused := unused_words(file)) is not None:
+        note(unused)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import BadStorage, Interrupted
 from hpsearch.search import setup
 from hpsearch.search.next_stage import check_top, narrow_stage
-from hpsearch.search.pruning import plan_of
+from hpsearch.search.pruning import plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary
 from hpsearch.search.stage import begin, check_fingerprint, versions
 from hpsearch.store import Counts, Store, open_store
@@ -145,7 +145,11 @@ def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Lis
         seed=job.seed,
         pruner=job.pruner,
     )
-    if not new:
+    if new:
+        unused = unused_words(study if job.pruner is None else study.with_pruning(job.pruner))
+        if unused is not None:
+            listener.note(unused)
+    else:
         now, then = versions()["hpsearch"], stage.versions.get("hpsearch")
         if then not in (None, now) and store.counts(stage).rows:
             listener.note(
