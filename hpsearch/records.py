@@ -151,6 +151,11 @@ class Failed:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
+def stopped_after(epoch: int) -> str:
+    """Why a pruned trial has no score, in words for people, as `Failed.reason` says it of a failed one."""
+    return f"stopped after epoch {epoch}"
+
+
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """A trial that was stopped early, because others were better by then.

@@ -49,7 +49,8 @@ def trials_table(stage: Stage, columns: Columns, *, full: bool = False) -> Colum
 
     Returns:
         Columns trial, state (where they differ), the score under its metric's name, the validation loss, the
-        parameters, seconds, and reason if any trial failed; all of them and the times with ``full``.
+        parameters, seconds, and reason if any trial failed or was stopped early; all of them and the times with
+        ``full``.
     """
     table = _all_columns(stage, columns)
     if full:

@@ -120,7 +120,8 @@ class Store(Protocol):
         """Trials by column.
 
         Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one
-        column per parameter, ``param:NAME``; None where a trial has no value. With ``top``, the best completed
+        column per parameter, ``param:NAME``; None where a trial has no value. The reason is why a trial failed, or
+        when it was stopped early. With ``top``, the best completed
         ones, best first: by score, then validation loss, then number. Otherwise by number.
         """
 

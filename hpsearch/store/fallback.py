@@ -25,6 +25,7 @@ from hpsearch.records import (
     Stage,
     Standing,
     Trial,
+    stopped_after,
 )
 from hpsearch.space import space_to_dict, to_distribution
 from hpsearch.store.base import NOBODY, OWNER, Claimed, Counts
@@ -304,10 +305,17 @@ def _row(trial: FrozenTrial) -> tuple[Any, ...]:
         trial.value,
         _number(trial, VALIDATION_LOSS),
         _number(trial, SECONDS),
-        trial.user_attrs.get(REASON),
+        _reason(trial),
         trial.datetime_start,
         trial.datetime_complete,
     )
+
+
+def _reason(trial: FrozenTrial) -> str | None:
+    said: str | None = trial.user_attrs.get(REASON)
+    if said is None and trial.state == TrialState.PRUNED and trial.last_step is not None:
+        return stopped_after(trial.last_step)
+    return said
 
 
 def _number(trial: FrozenTrial, key: str) -> float | None:

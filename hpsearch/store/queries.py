@@ -7,9 +7,9 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, and_, case, func, select
 
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing, stopped_after
 from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER
@@ -84,6 +84,19 @@ def _attribute(key: str) -> Any:
     )
 
 
+def _last_epoch() -> Any:
+    """The last point of the trial at hand's curve, if it was stopped early; of others it is not looked for."""
+    points = t.trial_intermediate_values.c
+    last = select(func.max(points.step)).where(points.trial_id == t.trials.c.trial_id).scalar_subquery()
+    return case((t.trials.c.state == TrialState.PRUNED, last))
+
+
+def _reason(row: Row[Any]) -> str | None:
+    if row.reason is None and row.last_epoch is not None:
+        return stopped_after(row.last_epoch)
+    return row.reason and json.loads(row.reason)
+
+
 def _number(text: str | None) -> float | None:
     """The number in a user attribute's JSON, if it is finite; read here, as SQLite rounds what it reads."""
     return None if text is None else finite(json.loads(text))
@@ -108,6 +121,7 @@ def _select_trials(stage: Stage) -> Select[Any]:
             _attribute(VALIDATION_LOSS).label("validation_loss"),
             _attribute(SECONDS).label("seconds"),
             _attribute(REASON).label("reason"),
+            _last_epoch().label("last_epoch"),
             t.trials.c.datetime_start.label("started"),
             t.trials.c.datetime_complete.label("finished"),
             t.trial_values.c.value_type.label("score_type"),
@@ -136,7 +150,7 @@ def columns(connection: Connection, stage: Stage, *, states: Collection[str] | N
         "score": [number_of(row.score, row.score_type) for row in found],
         "validation_loss": [_number(row.validation_loss) for row in found],
         "seconds": [_number(row.seconds) for row in found],
-        "reason": [row.reason and json.loads(row.reason) for row in found],
+        "reason": [_reason(row) for row in found],
         "started": [row.started for row in found],
         "finished": [row.finished for row in found],
     }

@@ -32,6 +32,8 @@ def test_status_trials_and_narrow_count_them(searched: Cli) -> None:
     trials = json.loads(searched("trials", "--state", "pruned", "--format", "json").out)
     assert len(trials) == stopped
     assert {row["state"] for row in trials} == {"PRUNED"}
+    assert {row["reason"] for row in trials} == {"stopped after epoch 2"}
+    assert searched("trials").out.count("  stopped after epoch 2\n") == stopped
     assert len(json.loads(searched("trials", "--top", "12", "--format", "json").out)) == complete
     narrowed = searched("narrow", "--top", "2", "--dry-run")
     assert "of 12 trials (" in narrowed.out

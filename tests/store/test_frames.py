@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from hpsearch.records import Completed, Direction, Failed, Outcome, Stage
+from hpsearch.records import Completed, Direction, Failed, Outcome, Pruned, Stage
 from hpsearch.search.evidence import Scored, rank
 from hpsearch.store import NewStage, Owner, Store, arrays
 
@@ -114,6 +114,20 @@ def test_states(store: Store, stage: Stage, study: optuna.Study, me: Owner, stat
     assert frame["number"].tolist() == numbers
     if states == ("WAITING",):
         assert frame["param:lr"].isna().all()  # enqueued, not drawn yet
+
+
+def test_a_pruned_trial_says_when_it_was_stopped(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
+    outcomes = [
+        Completed(0, 0.5, (0.1, 0.5)),
+        Pruned(1, 3, (0.1, 0.2, 0.3)),
+        Failed(2, "no", (0.1,)),
+        Pruned(3, 12, ()),
+    ]
+    fill(store, stage, outcomes, me)
+    theirs = study.ask()
+    theirs.report(0.5, 7)
+    study.tell(theirs, state=TrialState.PRUNED)
+    assert store.columns(stage)["reason"] == [None, "stopped after epoch 3", "no", None, "stopped after epoch 7"]
 
 
 def test_curves_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
