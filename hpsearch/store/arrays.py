@@ -136,7 +136,8 @@ def curves(connection: Connection, stage: Stage, numbers: Collection[int] | None
         if np.all(number[1:] >= number[:-1]):
             return frame
         return frame.sort_values(["number", "step"], ignore_index=True)
-    rows = _SOME_CURVES.rows(connection, stage.study_id, sorted(set(numbers)))
+    asked = sorted({int(number) for number in numbers})  # SQLite finds no NumPy integer
+    rows = _SOME_CURVES.rows(connection, stage.study_id, asked)
     rows.sort(key=itemgetter(0, 1))
     some = [(number, step, number_of(stored, kind)) for number, step, stored, kind in rows]
     return pd.DataFrame(some, columns=["number", "step", "value"])

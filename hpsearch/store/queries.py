@@ -253,7 +253,7 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
     """A user attribute by trial number; see `hpsearch.store.base.Store.attribute`."""
     of_trial = t.trial_user_attributes
     rows: list[Any] = []
-    for some in chunks(list(numbers)):
+    for some in chunks([int(number) for number in numbers]):  # SQLite finds no NumPy integer
         rows += connection.execute(
             select(t.trials.c.number, of_trial.c.value_json)
             .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
@@ -137,6 +138,7 @@ def test_curves_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -
     assert frame["value"].tolist() == [1.0, 1.125, 1.25, 3.0, 3.125, 3.25]
     assert list(store.curves(stage, []).columns) == ["number", "step", "value"]
     assert store.curves(stage, []).empty
+    pd.testing.assert_frame_equal(store.curves(stage, list(np.array([3, 1, 77]))), frame)
 
 
 def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
@@ -148,6 +150,7 @@ def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Ow
     )
     curves = store.attribute(stage, [3, 2, 0, 77], "curves")
     assert curves == {0: {"train_loss": [0.0]}, 2: {"train_loss": [0.25]}}
+    assert store.attribute(stage, list(np.array([3, 2, 0, 77])), "curves") == curves
     assert store.attribute(stage, [0], "other") == store.attribute(stage, [], "curves") == {}
 
 
