@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -25,6 +26,18 @@ SECONDS = "seconds"
 def stage_name(search: str, number: int) -> str:
     """The name of a stage's Optuna study: ``mnist/stage-01``."""
     return f"{search}/stage-{number:02d}"
+
+
+def rank_key(direction: Direction, score: float, loss: float | None, number: int) -> tuple[float, float, int]:
+    """What trials are sorted by, best first: by score, then lower validation loss (none last), then lower number.
+
+    `hpsearch.search.finished.Finished.best_first` is the same over arrays.
+    """
+    return (
+        -score if direction == "maximize" else score,
+        math.inf if loss is None or math.isnan(loss) else loss,
+        number,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.search.evidence import LEAST_FOR_EDGES, Edge, Side, find_edges, rank, spread_p, uniform_ends
+from hpsearch.search.evidence import LEAST_FOR_EDGES, Edge, Side, find_edges, spread_p, uniform_ends
 from hpsearch.search.evidence import Scored as Scored  # callers find it beside narrow()
 from hpsearch.search.finished import Finished, inside
 from hpsearch.search.narrowed import NarrowedRange, Narrowing
@@ -80,7 +80,7 @@ def narrow(
         NotEnoughTrials: Fewer finished trials than asked for.
     """
     k = _how_many(len(trials), pruned, top, quantile)
-    columns = trials if isinstance(trials, Finished) else Finished.of(rank(trials, direction), space)
+    columns = trials if isinstance(trials, Finished) else Finished.of(trials, space)
     ranked = columns.best_first(direction)
     goodness = ranked.score if direction == "maximize" else -ranked.score
     ranges: dict[str, NarrowedRange] = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import StageConflict, UnknownSearch, nearest
+from hpsearch.records import rank_key
 from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store
 from hpsearch.study_file import parse
@@ -176,9 +176,8 @@ def best_of(store: Store, stages: list[Stage]) -> tuple[Stage, Columns] | None:
     found = [(stage, store.columns(stage, top=1)) for stage in stages]
     scored = [(stage, columns) for stage, columns in found if columns["number"]]
 
-    def rank(item: tuple[Stage, Columns]) -> tuple[float, float]:
+    def key(item: tuple[Stage, Columns]) -> tuple[float, float, int]:
         stage, columns = item
-        score, loss = columns["score"][0], columns["validation_loss"][0]
-        return (-score if stage.direction == "maximize" else score, math.inf if loss is None else loss)
+        return rank_key(stage.direction, columns["score"][0], columns["validation_loss"][0], stage.number)
 
-    return min(scored, key=rank, default=None)
+    return min(scored, key=key, default=None)

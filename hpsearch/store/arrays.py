@@ -110,7 +110,7 @@ def _at(ids: NDArray[Any], of: NDArray[Any], values: NDArray[Any]) -> NDArray[An
 
 
 def _external(parameter: Parameter, stored: NDArray[Any]) -> NDArray[Any]:
-    """`hpsearch.store.queries.external` of many."""
+    """`hpsearch.space.external` of many; NaN stands for none."""
     missing = np.isnan(stored)
     if isinstance(parameter, Categorical):
         choices = np.array([*parameter.choices, None], dtype=object)

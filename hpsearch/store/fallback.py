@@ -6,7 +6,6 @@ Every trial costs Optuna's own price here. What it writes is what the bulk store
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -14,24 +13,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import (
-    REASON,
-    SECONDS,
-    VALIDATION_LOSS,
-    Direction,
-    NewStage,
-    Outcome,
-    Report,
-    Stage,
-    Standing,
-    Trial,
-    stopped_after,
-)
+from hpsearch.records import Direction, NewStage, Outcome, Report, Stage, Standing, Trial
 from hpsearch.space import space_to_dict, to_distribution
+from hpsearch.store import frozen
 from hpsearch.store.base import NOBODY, OWNER, Claimed, Counts
 from hpsearch.store.claims import FIXED_PARAMS, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
-from hpsearch.store.frames import FIXED, Arrays, Columns, to_arrays, to_frame
+from hpsearch.store.frames import Arrays, Columns, to_arrays, to_frame
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced
 from hpsearch.store.stages import (
@@ -230,9 +218,8 @@ class FallbackStore:
         if top is None:
             kept.sort(key=lambda trial: trial.number)
         else:
-            scored = [trial for trial in kept if trial.value is not None and math.isfinite(trial.value)]
-            kept = sorted(scored, key=lambda trial: _rank(stage, trial))[:top]
-        return _columns(stage, kept)
+            kept = frozen.best_first(stage, kept)[:top]
+        return frozen.columns(stage, kept)
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""
@@ -243,8 +230,7 @@ class FallbackStore:
         with self.database.timed():
             found = self.storage.get_all_trials(stage.study_id, deepcopy=False, states=(TrialState.COMPLETE,))
         found.sort(key=lambda trial: trial.number)
-        scored = [trial for trial in found if trial.value is not None and math.isfinite(trial.value)]
-        return to_arrays(_columns(stage, scored), stage.space)
+        return to_arrays(frozen.columns(stage, frozen.scored(found)), stage.space)
 
     def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """The scores after each epoch."""
@@ -289,41 +275,3 @@ class FallbackStore:
     def _close_storage(self) -> None:
         self.storage.remove_session()
         self.storage.engine.dispose()
-
-
-def _columns(stage: Stage, trials: Sequence[FrozenTrial]) -> Columns:
-    rows = [_row(trial) for trial in trials]
-    columns: Columns = {name: [row[at] for row in rows] for at, name in enumerate(FIXED)}
-    return columns | {f"param:{name}": [trial.params.get(name) for trial in trials] for name in stage.space}
-
-
-def _row(trial: FrozenTrial) -> tuple[Any, ...]:
-    """A trial's values of the columns `FIXED`."""
-    return (
-        trial.number,
-        trial.state.name,
-        trial.value,
-        _number(trial, VALIDATION_LOSS),
-        _number(trial, SECONDS),
-        _reason(trial),
-        trial.datetime_start,
-        trial.datetime_complete,
-    )
-
-
-def _reason(trial: FrozenTrial) -> str | None:
-    said: str | None = trial.user_attrs.get(REASON)
-    if said is None and trial.state == TrialState.PRUNED and trial.last_step is not None:
-        return stopped_after(trial.last_step)
-    return said
-
-
-def _number(trial: FrozenTrial, key: str) -> float | None:
-    """A user attribute's number; None where it has none that is finite."""
-    value = trial.user_attrs.get(key)
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
-def _rank(stage: Stage, trial: FrozenTrial) -> tuple[float, bool, float, int]:
-    score, loss = trial.value or 0.0, _number(trial, VALIDATION_LOSS)
-    return (-score if stage.direction == "maximize" else score, loss is None, loss or 0.0, trial.number)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, and_, case, func, select
 
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing, stopped_after
-from hpsearch.space import Categorical, Int, Parameter
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing, rank_key, stopped_after
+from hpsearch.space import Value, external
 from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER
 from hpsearch.store.frames import Columns
@@ -92,9 +92,10 @@ def _last_epoch() -> Any:
 
 
 def _reason(row: Row[Any]) -> str | None:
-    if row.reason is None and row.last_epoch is not None:
-        return stopped_after(row.last_epoch)
-    return row.reason and json.loads(row.reason)
+    if row.reason is None:
+        return None if row.last_epoch is None else stopped_after(row.last_epoch)
+    said: str | None = json.loads(row.reason)
+    return said
 
 
 def _number(text: str | None) -> float | None:
@@ -159,12 +160,12 @@ def columns(connection: Connection, stage: Stage, *, states: Collection[str] | N
 
 
 def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
-    """Ids of the best completed trials, best first: by score, then validation loss (none last), then number.
+    """Ids of the best completed trials, best first, as `hpsearch.records.rank_key` sorts them.
 
     Only of those that are at least as good as the last of them is more than the score looked at.
     """
     score = t.trial_values.c.value
-    sign = -1.0 if stage.direction == "maximize" else 1.0
+    maximize = stage.direction == "maximize"
     scored = (
         select()
         .select_from(t.trials.join(t.trial_values))
@@ -176,21 +177,20 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
     )
     if top == 0:
         return []
-    best_first = score.desc() if sign < 0 else score.asc()
+    best_first = score.desc() if maximize else score.asc()
     last = connection.execute(scored.add_columns(score).order_by(best_first).limit(1).offset(top - 1)).scalar()
     asked = scored.add_columns(t.trials.c.trial_id, t.trials.c.number, score, _attribute(VALIDATION_LOSS))
     if last is not None:  # as many as were asked for
-        asked = asked.where(score >= last if sign < 0 else score <= last)
+        asked = asked.where(score >= last if maximize else score <= last)
     ranked = []
     for trial_id, number, value, text in connection.execute(asked):
-        loss = _number(text)
-        ranked.append((sign * value, loss is None, loss or 0.0, number, trial_id))
+        ranked.append((*rank_key(stage.direction, value, _number(text), number), trial_id))
     return [row[-1] for row in heapq.nsmallest(top, ranked)]
 
 
 def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_trials: bool) -> Columns:
     query = select(t.trial_params.c.trial_id, t.trial_params.c.param_name, t.trial_params.c.param_value)
-    values: dict[str, dict[int, float]] = {name: {} for name in stage.space}
+    values: dict[str, dict[int, Value]] = {name: {} for name in stage.space}
     if all_trials:
         # One join over the study beats an IN list of every trial.
         queries = [query.join(t.trials).where(t.trials.c.study_id == stage.study_id)]
@@ -199,20 +199,8 @@ def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_tri
     for part in queries:
         for trial_id, name, value in connection.execute(part):
             if name in values:
-                values[name][trial_id] = value
-    return {
-        f"param:{name}": [external(parameter, values[name].get(trial_id)) for trial_id in ids]
-        for name, parameter in stage.space.items()
-    }
-
-
-def external(parameter: Parameter, stored: float | None) -> Any:
-    """A parameter's value from the number that Optuna stores for it."""
-    if stored is None:
-        return None
-    if isinstance(parameter, Categorical):
-        return parameter.choices[int(stored)]
-    return int(stored) if isinstance(parameter, Int) else stored
+                values[name][trial_id] = external(stage.space[name], value)
+    return {f"param:{name}": [of_name.get(trial_id) for trial_id in ids] for name, of_name in values.items()}
 
 
 def standings(connection: Connection, stage: Stage, numbers: range, step: int) -> list[Standing]:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from hpsearch.records import Completed, Direction, Failed, Outcome, Pruned, Stage
-from hpsearch.search.evidence import Scored, rank
+from hpsearch.search.evidence import Scored
+from hpsearch.search.finished import Finished
 from hpsearch.store import NewStage, Owner, Store, arrays
 
 Opener = Callable[..., Store]
@@ -181,8 +182,8 @@ def test_the_best_are_those_of_a_ranking_of_all(
     stage = store.create_stage(replace(new_stage, direction=direction))
     fill(store, stage, [scored(n, score, loss) for n, (score, loss) in enumerate(results)], Owner.current())
     known = [None if loss is None or not math.isfinite(loss) else loss for _, loss in results]
-    ranked = rank([Scored(n, results[n][0], known[n], {}) for n in range(len(results))], direction)
-    assert store.trials(stage, top=top)["number"].tolist() == [trial.number for trial in ranked][:top]
+    every = Finished.of([Scored(n, results[n][0], known[n], {}) for n in range(len(results))], {})
+    assert store.trials(stage, top=top)["number"].tolist() == every.best_first(direction).number.tolist()[:top]
     store.close()
 
 
