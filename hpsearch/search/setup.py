@@ -76,6 +76,17 @@ def network_objective(study: StudyFile, split: Split, *, seed: int, space: Space
     )
 
 
+def check_names(study: StudyFile) -> None:
+    """Check that a study file's activations, initialisers, optimizers and schedules exist, without their network.
+
+    Raises:
+        BadInput: One that is not known.
+    """
+    from hpsearch.objectives.build import check_names as check
+
+    check(study.settings, study.parameters)
+
+
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

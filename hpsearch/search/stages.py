@@ -43,7 +43,8 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
         # Before the database is touched: what cannot run leaves nothing behind.
         if no_database_yet(job.storage):
             _check_top(job, study, job.trials or study.trials.count, [], None)
-        setup.network_objective(study, data.of(study), seed=0, space=study.parameters)
+        data.of(study)
+        setup.check_names(study)
     if job.make_folder:
         _make_folder(Path(job.storage).parent)
     store = open_store(job.storage, create=study is not None, write=True)

@@ -15,6 +15,7 @@ import tiny
 
 from hpsearch.errors import BadInput, BadStudyFile, Interrupted, StageConflict
 from hpsearch.records import Stage
+from hpsearch.search import setup
 from hpsearch.search.next_stage import Narrowed, narrow_stage
 from hpsearch.search.runner import Summary, Tick
 from hpsearch.search.workflow import Job, run
@@ -86,6 +87,19 @@ def test_a_job_brings_the_stage_to_the_study_s_count_once(reopened: Callable[[],
     (stage,) = store.stages()
     assert store.counts(stage).complete == 8
     assert stage.fingerprint == tiny.split().fingerprint
+
+
+def test_the_data_are_made_ready_once_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    make = setup.network_objective
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        made.append(options["space"])
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(setup, "network_objective", counted)
+    start(stages=2, top=3)
+    assert len(made) == 2
 
 
 def test_three_stages_and_nothing_more_the_second_time(reopened: Callable[[], Store]) -> None:

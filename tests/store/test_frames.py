@@ -119,7 +119,7 @@ def test_states(store: Store, stage: Stage, study: optuna.Study, me: Owner, stat
 
 
 def test_a_pruned_trial_says_when_it_was_stopped(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
-    outcomes = [
+    outcomes: list[Outcome] = [
         Completed(0, 0.5, (0.1, 0.5)),
         Pruned(1, 3, (0.1, 0.2, 0.3)),
         Failed(2, "no", (0.1,)),
