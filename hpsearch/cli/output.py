@@ -13,6 +13,7 @@ from hpsearch.cli.options import Format
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from hpsearch.store.frames import Columns
 
@@ -102,26 +103,37 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _table(columns: Columns) -> None:
+def table(columns: Columns, screen: Console) -> Table:
+    """Rows for people, to be printed on a console.
+
+    Args:
+        columns: The rows by column; names are the headings.
+        screen: The console.
+    """
     from rich.markup import escape
     from rich.table import Table
 
-    screen = console()
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name, cells in columns.items():
         there = [value for value in cells if not _is_missing(value)]
         number = bool(there) and all(map(_is_number, there))
         # In a narrow terminal a heading wraps between its words.
         heading = name.replace("_", " ") if screen.is_terminal else name
-        table.add_column(escape(heading), justify="right" if number else "left", overflow="fold")
+        made.add_column(escape(heading), justify="right" if number else "left", overflow="fold")
     for row in zip(*columns.values(), strict=True):
-        table.add_row(*(escape(_cell(value)) for value in row))
+        made.add_row(*(escape(_cell(value)) for value in row))
+    return made
+
+
+def _table(columns: Columns) -> None:
+    screen = console()
+    made = table(columns, screen)
     if screen.is_terminal:
-        screen.print(table)
+        screen.print(made)
         return
     # Cells are padded to their column's width; blanks at the end of a line are nobody's data.
     with screen.capture() as capture:
-        screen.print(table)
+        screen.print(made)
     for line in capture.get().splitlines():
         sys.stdout.write(line.rstrip() + "\n")
 

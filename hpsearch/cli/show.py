@@ -36,8 +36,35 @@ def _opened(storage: str | None) -> Iterator[Store]:
         store.close()
 
 
-def status(search: Search = None, storage: Storage = None, output: FormatOption = Format.table) -> None:
-    """Show every stage: its trials by state, its best score, its ranges."""
+def status(
+    search: Search = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it live while others run it; Ctrl-C ends the watching.")
+    ] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(help="With --watch: seconds between looks. [default: 1]", show_default=False),
+    ] = None,
+    until_done: Annotated[
+        bool, typer.Option("--until-done", help="With --watch: end when the stage has its trials and nobody runs it.")
+    ] = False,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            help="With --watch: finished trials that the stage is to have. [default: the study file's]",
+            show_default=False,
+        ),
+    ] = None,
+    storage: Storage = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Show every stage: its trials by state, its best score, its ranges; live with --watch."""
+    from hpsearch.cli import watch as watching
+
+    if watch:
+        watching.watch(search, storage, output, every=every, trials=trials, until_done=until_done)
+        return
+    watching.check_unused(every=every, trials=trials, until_done=until_done)
     from hpsearch.cli.output import emit, say
     from hpsearch.reports.tables import pruning_lines, ranges_table, status_table
     from hpsearch.search.stage import stages_of

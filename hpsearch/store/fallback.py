@@ -6,6 +6,7 @@ Every trial costs Optuna's own price here. What it writes is what the bulk store
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -19,7 +20,7 @@ from hpsearch.store import frozen
 from hpsearch.store.base import NOBODY, OWNER, Claimed, Counts
 from hpsearch.store.claims import FIXED_PARAMS, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
-from hpsearch.store.frames import Arrays, Columns, to_arrays, to_frame
+from hpsearch.store.frames import Arrays, Columns, by_number, to_arrays, to_frame
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced
 from hpsearch.store.stages import (
@@ -246,6 +247,21 @@ class FallbackStore:
             for step, value in sorted(trial.intermediate_values.items())
         ]
         return pd.DataFrame(rows, columns=["number", "step", "value"])
+
+    def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
+        """The scores after each epoch of some trials."""
+        return by_number(self.curves(stage, numbers).itertuples(index=False, name=None))
+
+    def latest(self, stage: Stage, many: int) -> Columns:
+        """The trials that finished last."""
+        with self.database.timed():
+            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+        return frozen.columns(stage, frozen.newest(found)[:many])
+
+    def runners(self, stage: Stage) -> dict[Owner, int]:
+        """Who holds how many running trials."""
+        with self.database.timed():
+            return dict(Counter(owner for _, owner in self._running(stage)).most_common())
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where trials stand at an epoch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
@@ -28,6 +29,13 @@ def best_first(stage: Stage, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]
         return rank_key(stage.direction, trial.value or 0.0, _number(trial, VALIDATION_LOSS), trial.number)
 
     return sorted(scored(trials), key=key)
+
+
+def newest(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that have finished, the last one first."""
+    finished = [(trial.datetime_complete, trial.number, trial) for trial in trials]
+    there = [(when, number, trial) for when, number, trial in finished if when is not None]
+    return [trial for _, _, trial in sorted(there, key=itemgetter(0, 1), reverse=True)]
 
 
 def columns(stage: Stage, trials: Sequence[FrozenTrial]) -> Columns:

@@ -134,17 +134,25 @@ def _select_trials(stage: Stage) -> Select[Any]:
 
 def columns(connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None) -> Columns:
     """Trials by column; see `hpsearch.store.base.Store.columns`."""
-    query = _select_trials(stage)
-    found: list[Row[Any]]
     if top is not None:
-        best = _best(connection, stage, top)
-        place = {trial_id: i for i, trial_id in enumerate(best)}
-        found = [row for some in chunks(best) for row in connection.execute(query.where(t.trials.c.trial_id.in_(some)))]
-        found.sort(key=lambda row: place[row.trial_id])
-    else:
-        if states is not None:
-            query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
-        found = list(connection.execute(query.order_by(t.trials.c.number)))
+        return columns_of(connection, stage, _best(connection, stage, top))
+    query = _select_trials(stage)
+    if states is not None:
+        query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
+    found = list(connection.execute(query.order_by(t.trials.c.number)))
+    return _by_column(connection, stage, found, all_trials=states is None)
+
+
+def columns_of(connection: Connection, stage: Stage, ids: Sequence[int]) -> Columns:
+    """Some trials by column, in the order of their ids here."""
+    query = _select_trials(stage)
+    place = {trial_id: i for i, trial_id in enumerate(ids)}
+    found = [row for some in chunks(ids) for row in connection.execute(query.where(t.trials.c.trial_id.in_(some)))]
+    found.sort(key=lambda row: place[row.trial_id])
+    return _by_column(connection, stage, found, all_trials=False)
+
+
+def _by_column(connection: Connection, stage: Stage, found: Sequence[Row[Any]], *, all_trials: bool) -> Columns:
     columns: Columns = {
         "number": [row.number for row in found],
         "state": [row.state.name for row in found],
@@ -156,7 +164,7 @@ def columns(connection: Connection, stage: Stage, *, states: Collection[str] | N
         "finished": [row.finished for row in found],
     }
     ids = [row.trial_id for row in found]
-    return columns | _params(connection, stage, ids, all_trials=top is None and states is None)
+    return columns | _params(connection, stage, ids, all_trials=all_trials)
 
 
 def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
