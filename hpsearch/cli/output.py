@@ -125,6 +125,15 @@ def table(columns: Columns, screen: Console) -> Table:
     return made
 
 
+def least_width(columns: Columns) -> int:
+    """How many characters a row takes, of which headings alone may be broken, between their words."""
+    widths = [
+        max(*(len(word) for word in name.replace("_", " ").split()), *(len(_cell(value)) for value in cells), 0)
+        for name, cells in columns.items()
+    ]
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
 def _table(columns: Columns) -> None:
     screen = console()
     made = table(columns, screen)

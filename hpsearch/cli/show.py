@@ -90,10 +90,19 @@ def trials(
     stage: StageNumber = None,
     top: Annotated[int | None, typer.Option(min=1, max=10**9, help="Only the best ones, best first.")] = None,
     state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    curves: Annotated[
+        bool | None,
+        typer.Option(
+            "--curves/--no-curves",
+            help="The score by epoch, as characters on one scale. [default: in a terminal that has the room]",
+            show_default=False,
+        ),
+    ] = None,
     storage: Storage = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Show the trials of a stage, by default the latest that has any: values, score, and why one failed."""
+    from hpsearch.cli.curves import wanted, with_curves
     from hpsearch.cli.output import emit, say
     from hpsearch.errors import BadInput
     from hpsearch.reports.tables import trials_table
@@ -106,10 +115,15 @@ def trials(
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
         states = None if state is None else (state.value.upper(),)
         found = store.columns(chosen, states=states, top=top)
+        numbers = found["number"]
+        points = store.points(chosen, numbers) if wanted(curves, output, len(numbers)) else None
     if output is Format.table and not found["number"]:
         say(f"{chosen.name} has no trial{' like that' if state or top else ' yet'}")
         return
-    emit(trials_table(chosen, found, full=output is not Format.table), output, title=chosen.name)
+    table = trials_table(chosen, found, full=output is not Format.table)
+    if points is not None:
+        table = with_curves(table, chosen, points, output, asked=curves)
+    emit(table, output, title=chosen.name)
 
 
 def best(

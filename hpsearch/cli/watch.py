@@ -137,7 +137,7 @@ def line(view: View) -> str:
     several = {"failed": counts.failed, "pruned": counts.pruned, "running": counts.running, "waiting": counts.waiting}
     parts += [f"{many} {state}" for state, many in several.items() if many]
     best = _best(view)
-    parts += ([f"best {best}"] if best else []) + _speed(view)
+    parts += ([f"best {best}"] if best else []) + _speed(view) + (["done"] if view.done else [])
     return f"{view.shown.stage.name}: {', '.join(parts)}"
 
 
@@ -202,7 +202,9 @@ def _frame(view: View, screen: Console) -> RenderableType:
 
     stage, counts = view.shown.stage, view.shown.counts
     rows = [(one.stage, one.counts, one.best and one.best[1]) for one in view.stages[-_STAGES:]]
-    parts: list[RenderableType] = [table(status_table(rows), screen), Text()]
+    # The search's name stands below; here it would only make the table wide.
+    short = {"stage": [f"stage-{one.stage.number:02d}" for one in view.stages[-_STAGES:]]}
+    parts: list[RenderableType] = [table(status_table(rows) | short, screen), Text()]
     done = ", ".join([f"{counts.finished} of {view.until} trials", *_speed(view)])
     bar = ProgressBar(total=view.until, completed=min(counts.finished, view.until), width=min(30, screen.width // 3))
     parts += [Text(stage.name), Columns([bar, Text(done)])]

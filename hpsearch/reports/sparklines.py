@@ -50,8 +50,10 @@ class Scale:
 
     @property
     def words(self) -> str:
-        """The scale for a heading: ``0.09 to 0.79``."""
-        return f"{self.low:.2g} to {self.high:.2g}"
+        """The scale for a heading: ``0.09 to 0.79``, or with digits ``0 = 0.09, 9 = 0.79``."""
+        if self.blocks:
+            return f"{self.low:.2g} to {self.high:.2g}"
+        return f"{DIGITS[0]} = {self.low:.2g}, {DIGITS[-1]} = {self.high:.2g}"
 
     def draw(self, curve: Sequence[float]) -> str:
         """A curve in characters, each the mean of the epochs at its place.
