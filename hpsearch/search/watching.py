@@ -97,7 +97,7 @@ class Watcher:
         self._changed: deque[tuple[float, int]] = deque()  # when so many were finished, of the stage shown
         self._shown: int | None = None
         self._ran = False
-        self._idle = 0  # looks in a row at which nothing was left to wait for
+        self._idle: Counts | None = None  # at the last look, if nothing was left to wait for then
 
     def look(self) -> View:
         """What there is to see now."""
@@ -164,5 +164,6 @@ class Watcher:
         """
         self._ran |= counts.running > 0
         over = counts.finished >= until or (self._ran and not counts.waiting)
-        self._idle = self._idle + 1 if over and not counts.running else 0
-        return self._idle >= 2
+        idle = counts if over and not counts.running else None
+        twice, self._idle = idle is not None and idle == self._idle, idle
+        return twice
