@@ -45,7 +45,8 @@ def work(searched: Cli) -> Iterator[dict[str, Callable[[], object]]]:
     """What another process does to the search: two trials more, one of which fails."""
     store = open_store("studies/hpsearch.db", write=True)
     (stage,) = store.stages()
-    owner, ids = Owner.current(), {}
+    owner = Owner.current()
+    ids: dict[int, int] = {}
 
     def claim() -> None:
         ids.update((t.number, t.trial_id) for t in store.claim(stage, until=10, most=2, owner=owner).trials)
