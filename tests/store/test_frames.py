@@ -203,6 +203,14 @@ def test_scores_are_the_completed_trials_that_have_one(
     pd.testing.assert_frame_equal(frame, of_trials, check_exact=True)
 
 
+def test_a_failed_trial_s_loss_is_nobody_else_s(store: Store, stage: Stage, me: Owner) -> None:
+    """That of a trial without a score is read too, and must not become its neighbour's, who has none."""
+    failed = Failed(1, "no", (), {"validation_loss": 0.5})
+    fill(store, stage, [scored(0, 0.5, 0.25), failed, scored(2, 0.5, None), scored(3, 0.5, None)], me)
+    losses = pd.DataFrame(store.scores(stage))["validation_loss"]
+    assert losses.isna().tolist() == [False, True, True]
+
+
 def test_whole_stages_and_some_trials_have_the_same_curves(
     store: Store, stage: Stage, me: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
