@@ -97,10 +97,13 @@ def _usage(message: str) -> str:
     from hpsearch.cli.app import COMMANDS
     from hpsearch.errors import nearest
 
-    unknown = re.match(r"No such command '(.*?)'\.", message)
-    if unknown is None:
-        return message.rstrip(".")
-    return f"no command {unknown[1]!r}{nearest(unknown[1], COMMANDS)}"
+    if unknown := re.match(r"No such command '(.*?)'\.", message):
+        return f"no command {unknown[1]!r}{nearest(unknown[1], COMMANDS)}"
+    if misspelt := re.match(r"Invalid value for '(--.*?)'.*'([^']*)' is not one of (.*)", message):
+        option, given, listed = misspelt.groups()
+        known = re.findall("'(.*?)'", listed)
+        return f"{option} {given!r}{nearest(given, known)}"
+    return message.rstrip(".")
 
 
 def _complain(message: str, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -27,6 +28,18 @@ SECONDS = "seconds"
 def stage_name(search: str, number: int) -> str:
     """The name of a stage's Optuna study: ``mnist/stage-01``."""
     return f"{search}/stage-{number:02d}"
+
+
+def rank_key(direction: Direction, score: float, loss: float | None, number: int) -> tuple[float, float, int]:
+    """What trials are sorted by, best first: by score, then lower validation loss (none last), then lower number.
+
+    `hpsearch.search.finished.Finished.best_first` is the same over arrays.
+    """
+    return (
+        -score if direction == "maximize" else score,
+        math.inf if loss is None or math.isnan(loss) else loss,
+        number,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,12 @@ class NewStage:
     def settings(self) -> dict[str, Any]:
         """The study file's ``[network]`` and ``[training]``: the values of hyperparameters that are not drawn."""
         return {**self.study_file.get("network", {}), **self.study_file.get("training", {})}
+
+    @property
+    def pruning_rule(self) -> str:
+        """The rule by which hopeless trials stop early, or ``none``; a stage from before there was one has none."""
+        section: Mapping[str, Any] = self.study_file.get("pruning", {})
+        return str(section.get("rule", "none"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +164,11 @@ class Failed:
     reason: str
     intermediate: tuple[float, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stopped_after(epoch: int) -> str:
+    """Why a pruned trial has no score, in words for people, as `Failed.reason` says it of a failed one."""
+    return f"stopped after epoch {epoch}"
 
 
 @dataclass(frozen=True, slots=True)

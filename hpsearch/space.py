@@ -156,6 +156,13 @@ def from_scale(parameter: Float | Int, position: float) -> float:
     return float(10.0**position) if parameter.log else position
 
 
+def external(parameter: Parameter, stored: float) -> Value:
+    """A value from the number that Optuna stores for it: of a choice that is its place."""
+    if isinstance(parameter, Categorical):
+        return parameter.choices[int(stored)]
+    return int(stored) if isinstance(parameter, Int) else stored
+
+
 def contains(parameter: Parameter, value: object) -> bool:
     """Whether a value is one that the parameter may have."""
     if isinstance(parameter, Categorical):

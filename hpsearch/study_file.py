@@ -162,10 +162,14 @@ def _explain(details: ErrorDetails) -> str:
         return f"{key!r} is not a key of {section}{nearest(meant, model.model_fields)}"
     if details["type"] == "missing":
         return f"{where} is missing"
+    given = repr(details["input"])
+    given = given if len(given) <= 60 else given[:57] + "..."
+    if details["type"] == "literal_error":
+        allowed = re.findall(r"'(.*?)'", details["ctx"]["expected"])
+        return f"{where} = {given}{nearest(str(details['input']), allowed)}"
     message = details["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    given = repr(details["input"])
-    return f"{where}: {message} (given: {given if len(given) <= 60 else given[:57] + '...'})"
+    return f"{where}: {message} (given: {given})"
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

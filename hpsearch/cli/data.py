@@ -54,11 +54,13 @@ def fetch_data_set(
         Path | None, typer.Option("--data-dir", help="Put it into the subfolder NAME of this folder.")
     ] = None,
     base_url: Annotated[str | None, typer.Option("--base-url", hidden=True, help="Download from a mirror.")] = None,
+    output: FormatOption = Format.table,
 ) -> None:
     """Download a data set; a download that broke off is continued."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
+    from hpsearch.cli.output import emit_record
     from hpsearch.data import fetch
 
     bars: dict[str, TaskID] = {}
@@ -73,6 +75,9 @@ def fetch_data_set(
             progress.update(bars[file], completed=here, total=size)
 
         folder = fetch(name, data_dir=data_dir, base_url=base_url, progress=advance)
+    if output is not Format.table:
+        emit_record({"name": name, "folder": str(folder)}, output)
+        return
     typer.echo(f"{name} is in {folder}")
 
 

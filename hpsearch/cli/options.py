@@ -36,6 +36,14 @@ Search = Annotated[
     str | None,
     typer.Argument(help="Name of the search. [default: the only one in the database]", show_default=False),
 ]
+Pruner = Annotated[
+    str | None,
+    typer.Option(
+        "--pruner",
+        help="Stop hopeless trials of a stage that begins: halving, median or none. [default: the study file's]",
+        show_default=False,
+    ),
+]
 StageNumber = Annotated[
     int | None, typer.Option("--stage", help="Stage number. [default: the latest]", show_default=False)
 ]

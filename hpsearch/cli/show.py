@@ -36,10 +36,37 @@ def _opened(storage: str | None) -> Iterator[Store]:
         store.close()
 
 
-def status(search: Search = None, storage: Storage = None, output: FormatOption = Format.table) -> None:
-    """Show every stage: its trials by state, its best score, its ranges."""
+def status(
+    search: Search = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it live while others run it; Ctrl-C ends the watching.")
+    ] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(help="With --watch: seconds between looks. [default: 1]", show_default=False),
+    ] = None,
+    until_done: Annotated[
+        bool, typer.Option("--until-done", help="With --watch: end when the stage has its trials and nobody runs it.")
+    ] = False,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            help="With --watch: finished trials that the stage is to have. [default: the study file's]",
+            show_default=False,
+        ),
+    ] = None,
+    storage: Storage = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Show every stage: its trials by state, its best score, its ranges; live with --watch."""
+    from hpsearch.cli import watch as watching
+
+    if watch:
+        watching.watch(search, storage, output, every=every, trials=trials, until_done=until_done)
+        return
+    watching.check_unused(every=every, trials=trials, until_done=until_done)
     from hpsearch.cli.output import emit, say
-    from hpsearch.reports.tables import ranges_table, status_table
+    from hpsearch.reports.tables import pruning_lines, ranges_table, status_table
     from hpsearch.search.stage import stages_of
 
     with _opened(storage) as store:
@@ -52,6 +79,8 @@ def status(search: Search = None, storage: Storage = None, output: FormatOption 
             rows.append((stage, store.counts(stage), top[0] if top else None))
     emit(status_table(rows, full=output is not Format.table), output)
     if output is Format.table:
+        for line in pruning_lines(stages):
+            say(line)
         say()
         emit(ranges_table(stages), output)
 
@@ -61,10 +90,19 @@ def trials(
     stage: StageNumber = None,
     top: Annotated[int | None, typer.Option(min=1, max=10**9, help="Only the best ones, best first.")] = None,
     state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    curves: Annotated[
+        bool | None,
+        typer.Option(
+            "--curves/--no-curves",
+            help="The score by epoch, as characters on one scale. [default: in a terminal that has the room]",
+            show_default=False,
+        ),
+    ] = None,
     storage: Storage = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Show the trials of a stage, by default the latest that has any: values, score, and why one failed."""
+    from hpsearch.cli.curves import wanted, with_curves
     from hpsearch.cli.output import emit, say
     from hpsearch.errors import BadInput
     from hpsearch.reports.tables import trials_table
@@ -77,10 +115,15 @@ def trials(
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
         states = None if state is None else (state.value.upper(),)
         found = store.columns(chosen, states=states, top=top)
+        numbers = found["number"]
+        points = store.points(chosen, numbers) if wanted(curves, output, len(numbers)) else None
     if output is Format.table and not found["number"]:
         say(f"{chosen.name} has no trial{' like that' if state or top else ' yet'}")
         return
-    emit(trials_table(chosen, found, full=output is not Format.table), output, title=chosen.name)
+    table = trials_table(chosen, found, full=output is not Format.table)
+    if points is not None:
+        table = with_curves(table, chosen, points, output, asked=curves)
+    emit(table, output, title=chosen.name)
 
 
 def best(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli.options import DataDir, Format, FormatOption, StageNumber, Storage, storage_url
+from hpsearch.cli.options import DataDir, Format, FormatOption, Pruner, StageNumber, Storage, storage_url
 
 
 def start(
@@ -39,13 +39,7 @@ def start(
         int | None,
         typer.Option(help="Trials trained together. [default: what suits the network]", show_default=False),
     ] = None,
-    pruner: Annotated[
-        str | None,
-        typer.Option(
-            help="Stop hopeless trials of a stage that begins: halving, median or none. [default: the study file's]",
-            show_default=False,
-        ),
-    ] = None,
+    pruner: Pruner = None,
     storage: Storage = None,
     data_dir: DataDir = None,
     output: FormatOption = Format.table,

@@ -49,7 +49,8 @@ def trials_table(stage: Stage, columns: Columns, *, full: bool = False) -> Colum
 
     Returns:
         Columns trial, state (where they differ), the score under its metric's name, the validation loss, the
-        parameters, seconds, and reason if any trial failed; all of them and the times with ``full``.
+        parameters, seconds, and reason if any trial failed or was stopped early; all of them and the times with
+        ``full``.
     """
     table = _all_columns(stage, columns)
     if full:
@@ -95,7 +96,7 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
 
     Args:
         rows: Stages with their counts and best scores.
-        full: With ranges, seed, fingerprint and trials used; for programs.
+        full: With the rule of pruning, ranges, seed, fingerprint and trials used; for programs.
     """
     table = []
     for stage, counts, best in rows:
@@ -111,6 +112,7 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
         }
         if full:
             row |= {
+                "pruning": stage.pruning_rule,
                 "ranges": space_to_dict(stage.space),
                 "seed": stage.seed,
                 "trials_used": list(stage.trials_used),
@@ -122,6 +124,14 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
     if not full and not any(columns["pruned"]):
         del columns["pruned"]
     return columns
+
+
+def pruning_lines(stages: Sequence[Stage]) -> list[str]:
+    """Which stages stop hopeless trials early, a line for each rule: a column of its own would pass 80 characters."""
+    by_rule: dict[str, list[str]] = {}
+    for stage in stages:
+        by_rule.setdefault(stage.pruning_rule, []).append(stage.name)
+    return [f"pruned by {rule}: {', '.join(names)}" for rule, names in by_rule.items() if rule != "none"]
 
 
 def ranges_table(stages: Sequence[Stage]) -> Columns:

@@ -18,9 +18,6 @@ import numpy as np
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_scale
 
 if TYPE_CHECKING:
-    from hpsearch.records import Direction
-
-if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
@@ -73,17 +70,6 @@ class Scored:
     score: float
     validation_loss: float | None
     params: Mapping[str, Value]
-
-
-def rank(trials: Sequence[Scored], direction: Direction) -> list[Scored]:
-    """The trials best first: by score, then lower validation loss (none last), then lower number."""
-    sign = -1.0 if direction == "maximize" else 1.0
-
-    def key(trial: Scored) -> tuple[float, float, int]:
-        loss = trial.validation_loss
-        return sign * trial.score, math.inf if loss is None or math.isnan(loss) else loss, trial.number
-
-    return sorted(trials, key=key)
 
 
 def uniform_spread_p(ratio: float, k: int) -> float:

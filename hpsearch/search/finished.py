@@ -79,7 +79,7 @@ class Finished:
         return cls(columns["number"], score, columns["validation_loss"], params)._take(kept)
 
     def best_first(self, direction: Direction) -> Finished:
-        """The trials as `hpsearch.search.evidence.rank` has them: by score, lower loss (none last), lower number."""
+        """The trials as `hpsearch.records.rank_key` sorts them: by score, lower loss (none last), lower number."""
         sign = -1.0 if direction == "maximize" else 1.0
         loss = np.where(np.isnan(self.loss), np.inf, self.loss)
         return self._take(np.lexsort((self.number, loss, sign * self.score)))

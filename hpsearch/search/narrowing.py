@@ -20,7 +20,6 @@ from hpsearch.search.evidence import (
     Side,
     better_trials,
     find_edges,
-    rank,
     spread_p,
     uniform_ends,
 )
@@ -89,7 +88,7 @@ def narrow(
         NotEnoughTrials: Fewer finished trials than asked for.
     """
     k = _how_many(len(trials), pruned, top, quantile)
-    columns = trials if isinstance(trials, Finished) else Finished.of(rank(trials, direction), space)
+    columns = trials if isinstance(trials, Finished) else Finished.of(trials, space)
     ranked = columns.best_first(direction)
     goodness = ranked.score if direction == "maximize" else -ranked.score
     ranges: dict[str, NarrowedRange] = {}

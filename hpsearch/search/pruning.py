@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from hpsearch.hyperparameters import either
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -25,6 +27,13 @@ _FACTORS: Mapping[Rule, int] = {"halving": 4, "median": 2}
 _COHORTS: Mapping[Rule, int] = {"halving": 100, "median": 20}
 _SHARE = 16
 """The first rung is at this share of all epochs: 3 of 50."""
+_USED_BY: Mapping[str, tuple[str, ...]] = {
+    "reduction_factor": ("halving", "median"),
+    "min_epochs": ("halving", "median"),
+    "cohort": ("halving", "median"),
+    "startup_trials": ("median",),
+}
+"""The rules that each other key of ``[pruning]`` says anything to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,23 @@ def plan_of(study: StudyFile) -> Plan | None:
         rung *= factor
     cohort = section.cohort or _COHORTS[section.rule]
     return Plan(section.rule, factor, tuple(rungs), cohort, section.startup_trials, epochs) if rungs else None
+
+
+def unused_words(study: StudyFile) -> str | None:
+    """What a study file says under ``[pruning]`` that its rule does not use, in words for people; None for nothing.
+
+    It is noticed and not refused: with ``--pruner`` the same file runs under another rule. A key that has its default
+    value was not said, as far as anybody can tell from a resolved file.
+    """
+    section = study.pruning
+    defaults = type(section)()
+    given = [name for name in _USED_BY if getattr(section, name) != getattr(defaults, name)]
+    unused = [name for name in given if section.rule not in _USED_BY[name]]
+    if not unused:
+        return None
+    rules = dict.fromkeys(rule for name in unused for rule in _USED_BY[name])
+    have = "has no effect: only rule" if len(unused) == 1 else "have no effect: only rule"
+    return f"[pruning] {', '.join(unused)} {have} = {either(list(rules))} uses that, and the rule is {section.rule}"
 
 
 def least_survivors(plan: Plan, trials: int, counts: Counts) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
 from hpsearch.records import Failed, Outcome, Paused, Stage, Trial
+from hpsearch.search.batches import Batches
 from hpsearch.search.cohorts import Cohorts
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.25
 """How long one wait for events lasts; Ctrl-C is heard at least this often."""
-_ATTEMPTS = 2
-"""How often a trial may take its worker down, alone, before it is given up."""
 _MOST_LEGS = 4
 """So many batches a worker are claimed at a time where each is trained to its first rung only; others want some too."""
 _SUSPICIOUS = 3
@@ -113,9 +111,8 @@ class Runner:
         self._owner = Owner.current()
         self._cohorts = Cohorts(store, stage, plan, self._owner)
         self._beaten: list[Outcome] = []
-        self._ready: deque[Batch] = deque()
+        self._batches = Batches(objective, slots=executor.slots, lanes=lanes)
         self._ids: dict[int, int] = {}
-        self._next_key = 0
         self._recorded = 0
         self._broken: list[Failed] = []
         self._counts = Counts()
@@ -192,9 +189,9 @@ class Runner:
 
     def _refill(self) -> None:
         while self._executor.free > 0 and not self._stopping():
-            if not self._ready and not self._decide() and not self._claim():
+            if not self._batches and not self._decide() and not self._claim():
                 return
-            self._executor.submit(self._ready.popleft())
+            self._executor.submit(self._batches.pop())
 
     def _set_paused_aside(self, batch: Batch, outcomes: tuple[Outcome | Paused, ...]) -> tuple[Outcome, ...]:
         """Have the paused ones wait for what is decided at their rung; returns the others, which are finished."""
@@ -208,10 +205,16 @@ class Runner:
             if trials := [trial for trial, _ in decided.survivors]:
                 paused = {one.number: one for _, one in decided.survivors}
                 # On the way to the end in smaller batches: the best ones come first, and back sooner.
-                size = self._batch_size(len(trials))
+                size = self._batches.size(len(trials))
                 last_leg = decided.until is None and self._lanes is None
-                self._add_batches(trials, math.ceil(size / 2) if last_leg else size, until=decided.until, paused=paused)
-        return bool(self._ready)
+                self._add(trials, math.ceil(size / 2) if last_leg else size, until=decided.until, paused=paused)
+        return bool(self._batches)
+
+    def _add(
+        self, trials: Sequence[Trial], size: int, *, until: int | None, paused: Mapping[int, Paused] | None = None
+    ) -> None:
+        self._batches.add(trials, size, until=until, paused=paused)
+        self._cohorts.send(trials, until)
 
     def _record_beaten(self) -> None:
         beaten, self._beaten = self._beaten, []
@@ -222,7 +225,7 @@ class Runner:
         left = self._until - self._counts.finished - self._counts.running
         if left <= 0 or (self._cohorts.crowded and not self._counts.waiting):
             return False
-        size = self._batch_size(left)
+        size = self._batches.size(left)
         claimed = self._store.claim(
             self._stage,
             until=self._until,
@@ -235,32 +238,8 @@ class Runner:
         fresh = [trial for trial in claimed.trials if trial.number not in self._ids]
         self._ids |= {trial.number: trial.trial_id for trial in fresh}
         for rung, trials in self._cohorts.by_first_rung(fresh).items():
-            self._add_batches(trials, size, until=rung)
-        return bool(self._ready)
-
-    def _add_batches(
-        self, trials: Sequence[Trial], size: int, *, until: int | None, paused: Mapping[int, Paused] | None = None
-    ) -> None:
-        for group in self._objective.group(trials):
-            most = min(size, self._lanes or self._objective.lanes(group[0]))
-            for start in range(0, len(group), most):
-                some = tuple(group[start : start + most])
-                self._add_batch(some, until=until, paused=tuple(paused[t.number] for t in some) if paused else ())
-
-    def _batch_size(self, left: int) -> int:
-        if self._lanes is not None:
-            return self._lanes
-        # As many rounds as full batches need, all of the same size: no worker ends long after the others.
-        slots = self._executor.slots
-        rounds = math.ceil(left / (slots * self._objective.lanes()))
-        return math.ceil(left / (slots * rounds))
-
-    def _add_batch(
-        self, trials: tuple[Trial, ...], *, attempt: int = 1, until: int | None, paused: tuple[Paused, ...] = ()
-    ) -> None:
-        self._ready.append(Batch(self._next_key, trials, attempt, until, paused))
-        self._next_key += 1
-        self._cohorts.send(trials, until)
+            self._add(trials, size, until=rung)
+        return bool(self._batches)
 
     def _record(self, outcomes: tuple[Outcome, ...]) -> None:
         recorded = self._store.record(self._stage, outcomes, self._ids, owner=self._owner)
@@ -272,20 +251,14 @@ class Runner:
         self._on_tick(Tick(self._counts, tuple(o for o in outcomes if o.number in recorded)))
 
     def _retry(self, batch: Batch, reason: str) -> None:
-        # Split, so that a trial that takes its worker down is soon alone with it.
-        if len(batch.trials) > 1:
-            for position, trial in enumerate(batch.trials):
-                self._add_batch((trial,), until=batch.until, paused=batch.paused[position : position + 1])
-        elif batch.attempt < _ATTEMPTS:
-            self._add_batch(batch.trials, attempt=batch.attempt + 1, until=batch.until, paused=batch.paused)
-        else:
+        if not self._batches.again(batch):
             # What it showed at earlier rungs stays: others were compared with it there.
             curve = batch.paused[0].intermediate if batch.paused else ()
             self._broken.append(Failed(batch.trials[0].number, reason, curve))
 
     def _settle_broken(self) -> None:
         """Decide whether trials that cannot be evaluated are at fault, or everything here is."""
-        idle = self._executor.free == self._executor.slots and not self._ready
+        idle = self._executor.free == self._executor.slots and not self._batches
         if self._recorded or self._counts.complete or self._cohorts.waiting:
             broken, self._broken = self._broken, []
             self._record(tuple(broken))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from hpsearch.errors import BadInput, nearest
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
@@ -76,6 +76,17 @@ def network_objective(study: StudyFile, split: Split, *, seed: int, space: Space
     )
 
 
+def check_names(study: StudyFile) -> None:
+    """Check that a study file's activations, initialisers, optimizers and schedules exist, without their network.
+
+    Raises:
+        BadInput: One that is not known.
+    """
+    from hpsearch.objectives.build import check_names as check
+
+    check(study.settings, study.parameters)
+
+
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -91,6 +102,21 @@ def check_counts(**asked: int | None) -> None:
         most = _MOST.get(name, 10**9)
         if value is not None and not 1 <= value <= most:
             raise BadInput(f"--{name} {value}: give a number from 1 to {most:,}")
+
+
+def check_pruner(rule: str | None) -> None:
+    """Check a rule of pruning that was asked for; None: none was.
+
+    Raises:
+        BadInput: There is no such rule.
+    """
+    if rule is None:
+        return
+    from hpsearch.study_sections import Pruning
+
+    rules = get_args(Pruning.model_fields["rule"].annotation)
+    if rule not in rules:
+        raise BadInput(f"--pruner {rule}: no such rule{nearest(rule, rules)}")
 
 
 def executor_for(engine: str, jobs: int) -> Executor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import StageConflict, UnknownSearch, nearest
+from hpsearch.records import rank_key
 from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store
 from hpsearch.study_file import parse
@@ -133,15 +133,9 @@ def _check_seed(stage: Stage, seed: int) -> None:
         )
 
 
-def rule_of(stage: Stage) -> str:
-    """The rule by which a stage's hopeless trials stop early, or ``none``."""
-    section: Mapping[str, Any] = stage.study_file.get("pruning", {})
-    return str(section.get("rule", "none"))
-
-
 def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:
     """The stage, with that rule of pruning: its own, or a new one as long as it has no trials."""
-    rule = rule_of(stage)
+    rule = stage.pruning_rule
     if pruner == rule:
         return stage
     if store.counts(stage).rows:
@@ -182,9 +176,8 @@ def best_of(store: Store, stages: list[Stage]) -> tuple[Stage, Columns] | None:
     found = [(stage, store.columns(stage, top=1)) for stage in stages]
     scored = [(stage, columns) for stage, columns in found if columns["number"]]
 
-    def rank(item: tuple[Stage, Columns]) -> tuple[float, float]:
+    def key(item: tuple[Stage, Columns]) -> tuple[float, float, int]:
         stage, columns = item
-        score, loss = columns["score"][0], columns["validation_loss"][0]
-        return (-score if stage.direction == "maximize" else score, math.inf if loss is None else loss)
+        return rank_key(stage.direction, columns["score"][0], columns["validation_loss"][0], stage.number)
 
-    return min(scored, key=rank, default=None)
+    return min(scored, key=key, default=None)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import BadStorage, Interrupted
 from hpsearch.search import setup
 from hpsearch.search.next_stage import check_top, narrow_stage
-from hpsearch.search.pruning import plan_of
+from hpsearch.search.pruning import plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary
-from hpsearch.search.stage import begin, check_fingerprint, rule_of, versions
+from hpsearch.search.stage import begin, check_fingerprint, versions
 from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.database import no_database_yet
 from hpsearch.study_file import StudyFile, differences, parse
@@ -43,7 +43,8 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
         # Before the database is touched: what cannot run leaves nothing behind.
         if no_database_yet(job.storage):
             _check_top(job, study, job.trials or study.trials.count, [], None)
-        setup.network_objective(study, data.of(study), seed=0, space=study.parameters)
+        data.of(study)
+        setup.check_names(study)
     if job.make_folder:
         _make_folder(Path(job.storage).parent)
     store = open_store(job.storage, create=study is not None, write=True)
@@ -145,16 +146,20 @@ def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Lis
         seed=job.seed,
         pruner=job.pruner,
     )
-    if not new:
+    if new:
+        unused = unused_words(study if job.pruner is None else study.with_pruning(job.pruner))
+        if unused is not None:
+            listener.note(unused)
+    else:
         now, then = versions()["hpsearch"], stage.versions.get("hpsearch")
         if then not in (None, now) and store.counts(stage).rows:
             listener.note(
                 f"{stage.name} was begun with hpsearch {then}, and this is {now}: its new trials may come out "
                 "otherwise than that version's. To compare like with like, begin another search or stage"
             )
-        if job.pruner is None and rule_of(stage) != study.pruning.rule:
+        if job.pruner is None and stage.pruning_rule != study.pruning.rule:
             listener.note(
-                f"{stage.name} goes on with pruning by {rule_of(stage)}, as it was begun; the study file says "
+                f"{stage.name} goes on with pruning by {stage.pruning_rule}, as it was begun; the study file says "
                 f"{study.pruning.rule}"
             )
         changed = list(differences(stage.study_file, study.to_dict()))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, get_args
+from typing import TYPE_CHECKING, Protocol
 
-from hpsearch.errors import BadInput, BadStudyFile, nearest
+from hpsearch.errors import BadInput, BadStudyFile
 from hpsearch.search import setup
 from hpsearch.search.interrupt import stopping
 
@@ -127,12 +127,7 @@ def run(job: Job, listener: Listener | None = None) -> None:
 
 def _check(job: Job) -> None:
     setup.check_counts(trials=job.trials, stages=job.stages, jobs=job.jobs, lanes=job.lanes)
-    if job.pruner is not None:
-        from hpsearch.study_sections import Pruning
-
-        rules = get_args(Pruning.model_fields["rule"].annotation)
-        if job.pruner not in rules:
-            raise BadInput(f"--pruner {job.pruner}: no such rule{nearest(job.pruner, rules)}")
+    setup.check_pruner(job.pruner)
     if job.seed is not None and not 0 <= job.seed < 2**63:
         raise BadInput(f"--seed {job.seed}: give a whole number from 0")
     if job.stages is None and (job.top is not None or job.expand):

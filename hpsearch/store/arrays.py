@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from functools import cache
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from sqlalchemy import String, bindparam, select, type_coerce
 from hpsearch.records import VALIDATION_LOSS, Stage
 from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store import tables as t
+from hpsearch.store.glances import points
 from hpsearch.store.queries import finite, number_of
 from hpsearch.store.statements import CHUNK, Statement, constant
 
@@ -56,13 +56,6 @@ _CURVES = Statement(
     "study_id",
 )
 _kind = type_coerce(_points.c.intermediate_value_type, String)
-_SOME_CURVES = Statement(
-    _all_points.add_columns(_points.c.intermediate_value, _kind).where(
-        t.trials.c.number.in_(bindparam("ids", expanding=True))
-    ),
-    "study_id",
-    "ids",
-)
 _INFINITE = Statement(
     _all_points.add_columns(_kind).where(_kind.in_([constant("INF_POS"), constant("INF_NEG")])), "study_id"
 )
@@ -139,7 +132,7 @@ def _at(ids: NDArray[Any], of: NDArray[Any], values: NDArray[Any]) -> NDArray[An
 
 
 def _external(parameter: Parameter, stored: NDArray[Any]) -> NDArray[Any]:
-    """`hpsearch.store.queries.external` of many."""
+    """`hpsearch.space.external` of many; NaN stands for none."""
     missing = np.isnan(stored)
     if isinstance(parameter, Categorical):
         choices = np.array([*parameter.choices, None], dtype=object)
@@ -165,7 +158,4 @@ def curves(connection: Connection, stage: Stage, numbers: Collection[int] | None
         if np.all(number[1:] >= number[:-1]):
             return frame
         return frame.sort_values(["number", "step"], ignore_index=True)
-    rows = _SOME_CURVES.rows(connection, stage.study_id, sorted(set(numbers)))
-    rows.sort(key=itemgetter(0, 1))
-    some = [(number, step, number_of(stored, kind)) for number, step, stored, kind in rows]
-    return pd.DataFrame(some, columns=["number", "step", "value"])
+    return pd.DataFrame(points(connection, stage, numbers), columns=["number", "step", "value"])

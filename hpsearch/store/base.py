@@ -126,7 +126,8 @@ class Store(Protocol):
         """Trials by column.
 
         Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one
-        column per parameter, ``param:NAME``; None where a trial has no value. With ``top``, the best completed
+        column per parameter, ``param:NAME``; None where a trial has no value. The reason is why a trial failed, or
+        when it was stopped early. With ``top``, the best completed
         ones, best first: by score, then validation loss, then number. Otherwise by number.
         """
 
@@ -147,6 +148,18 @@ class Store(Protocol):
 
     def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """The scores after each epoch, as rows with columns number, step, value; of all trials without ``numbers``."""
+
+    def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
+        """The scores after each epoch of some trials by number; none of a trial without any. Quick for a few."""
+
+    def latest(self, stage: Stage, many: int) -> Columns:
+        """The trials that finished last, newest first, as `columns` has them.
+
+        For people who watch: they are looked for among the last few hundred that began.
+        """
+
+    def runners(self, stage: Stage) -> dict[Owner, int]:
+        """Who holds how many of the stage's running trials; the one with the most first."""
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where the trials there are among these numbers stand at an epoch, by number."""

@@ -9,10 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import HpsearchError, StageConflict
-from hpsearch.store import claims, locking, queries, tables, writer
+from hpsearch.store import claims, glances, locking, queries, tables, writer
 from hpsearch.store.base import Claimed, Counts
 from hpsearch.store.database import Database, show
-from hpsearch.store.frames import Arrays, Columns, to_frame
+from hpsearch.store.frames import Arrays, Columns, by_number, to_frame
 from hpsearch.store.leases import Owner
 from hpsearch.store.stages import in_order
 
@@ -166,6 +166,21 @@ class BulkStore:
 
         with self.database.read() as connection:
             return arrays.curves(connection, stage, numbers)
+
+    def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
+        """The scores after each epoch of some trials."""
+        with self.database.read() as connection:
+            return by_number(glances.points(connection, stage, numbers))
+
+    def latest(self, stage: Stage, many: int) -> Columns:
+        """The trials that finished last."""
+        with self.database.read() as connection:
+            return queries.columns_of(connection, stage, glances.latest(connection, stage, many))
+
+    def runners(self, stage: Stage) -> dict[Owner, int]:
+        """Who holds how many running trials."""
+        with self.database.read() as connection:
+            return glances.runners(connection, self._keep(stage).count(connection).unfinished)
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where trials stand at an epoch."""

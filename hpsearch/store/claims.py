@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import BindParameter, bindparam, delete, null, select, update
 
 from hpsearch.records import Stage, Trial
-from hpsearch.space import Value, to_distribution
+from hpsearch.space import Value, external, to_distribution
 from hpsearch.store import census
 from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER, Counts
@@ -180,8 +180,8 @@ def _take_waiting(connection: Connection, kept: Kept, id_of: Mapping[int, int], 
     for trial_id, values in _FIXED.rows(connection, ids):
         given[trial_id] = json.loads(values)
     for trial_id, name, value in _PARAMS_OF.rows(connection, ids):
-        if name in kept.distributions:
-            stored[trial_id][name] = kept.distributions[name].to_external_repr(value)
+        if name in kept.stage.space:
+            stored[trial_id][name] = external(kept.stage.space[name], value)
     trials = [
         Trial(trial_id, number, trial_values(kept.stage, number, fixed=given[trial_id], stored=stored[trial_id]))
         for number, trial_id in id_of.items()
@@ -220,7 +220,7 @@ def trial_values(
             except ValueError:
                 continue
             if distribution._contains(internal):
-                found[name] = distribution.to_external_repr(internal)
+                found[name] = external(parameter, internal)
     return found
 
 

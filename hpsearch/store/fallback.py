@@ -6,7 +6,7 @@ Every trial costs Optuna's own price here. What it writes is what the bulk store
 from __future__ import annotations
 
 import json
-import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -14,23 +14,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import (
-    REASON,
-    SECONDS,
-    VALIDATION_LOSS,
-    Direction,
-    NewStage,
-    Outcome,
-    Report,
-    Stage,
-    Standing,
-    Trial,
-)
+from hpsearch.records import Direction, NewStage, Outcome, Report, Stage, Standing, Trial
 from hpsearch.space import space_to_dict, to_distribution
+from hpsearch.store import frozen
 from hpsearch.store.base import NOBODY, OWNER, Claimed, Counts
 from hpsearch.store.claims import FIXED_PARAMS, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
-from hpsearch.store.frames import FIXED, Arrays, Columns, to_arrays, to_frame
+from hpsearch.store.frames import Arrays, Columns, by_number, to_arrays, to_frame
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced
 from hpsearch.store.stages import (
@@ -234,9 +224,8 @@ class FallbackStore:
         if top is None:
             kept.sort(key=lambda trial: trial.number)
         else:
-            scored = [trial for trial in kept if trial.value is not None and math.isfinite(trial.value)]
-            kept = sorted(scored, key=lambda trial: _rank(stage, trial))[:top]
-        return _columns(stage, kept)
+            kept = frozen.best_first(stage, kept)[:top]
+        return frozen.columns(stage, kept)
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""
@@ -247,8 +236,7 @@ class FallbackStore:
         with self.database.timed():
             found = self.storage.get_all_trials(stage.study_id, deepcopy=False, states=(TrialState.COMPLETE,))
         found.sort(key=lambda trial: trial.number)
-        scored = [trial for trial in found if trial.value is not None and math.isfinite(trial.value)]
-        return to_arrays(_columns(stage, scored), stage.space)
+        return to_arrays(frozen.columns(stage, frozen.scored(found)), stage.space)
 
     def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """The scores after each epoch."""
@@ -264,6 +252,21 @@ class FallbackStore:
             for step, value in sorted(trial.intermediate_values.items())
         ]
         return pd.DataFrame(rows, columns=["number", "step", "value"])
+
+    def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
+        """The scores after each epoch of some trials."""
+        return by_number(self.curves(stage, numbers).itertuples(index=False, name=None))
+
+    def latest(self, stage: Stage, many: int) -> Columns:
+        """The trials that finished last."""
+        with self.database.timed():
+            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+        return frozen.columns(stage, frozen.newest(found)[:many])
+
+    def runners(self, stage: Stage) -> dict[Owner, int]:
+        """Who holds how many running trials."""
+        with self.database.timed():
+            return dict(Counter(owner for _, owner in self._running(stage)).most_common())
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where trials stand at an epoch."""
@@ -293,34 +296,3 @@ class FallbackStore:
     def _close_storage(self) -> None:
         self.storage.remove_session()
         self.storage.engine.dispose()
-
-
-def _columns(stage: Stage, trials: Sequence[FrozenTrial]) -> Columns:
-    rows = [_row(trial) for trial in trials]
-    columns: Columns = {name: [row[at] for row in rows] for at, name in enumerate(FIXED)}
-    return columns | {f"param:{name}": [trial.params.get(name) for trial in trials] for name in stage.space}
-
-
-def _row(trial: FrozenTrial) -> tuple[Any, ...]:
-    """A trial's values of the columns `FIXED`."""
-    return (
-        trial.number,
-        trial.state.name,
-        trial.value,
-        _number(trial, VALIDATION_LOSS),
-        _number(trial, SECONDS),
-        trial.user_attrs.get(REASON),
-        trial.datetime_start,
-        trial.datetime_complete,
-    )
-
-
-def _number(trial: FrozenTrial, key: str) -> float | None:
-    """A user attribute's number; None where it has none that is finite."""
-    value = trial.user_attrs.get(key)
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
-def _rank(stage: Stage, trial: FrozenTrial) -> tuple[float, bool, float, int]:
-    score, loss = trial.value or 0.0, _number(trial, VALIDATION_LOSS)
-    return (-score if stage.direction == "maximize" else score, loss is None, loss or 0.0, trial.number)

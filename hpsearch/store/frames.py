@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.space import Categorical, Int
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -20,6 +23,14 @@ Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 
 FIXED = ("number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished")
 """The columns before those of the parameters."""
+
+
+def by_number(points: Iterable[tuple[int, int, float | None]]) -> dict[int, tuple[float, ...]]:
+    """Points of curves, (number, step, value) by number and step, as a curve for each number."""
+    curves: dict[int, list[float]] = {}
+    for number, _, value in points:
+        curves.setdefault(number, []).append(math.nan if value is None else value)
+    return {number: tuple(curve) for number, curve in curves.items()}
 
 
 def to_frame(columns: Columns) -> pd.DataFrame:

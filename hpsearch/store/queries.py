@@ -7,10 +7,10 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, and_, case, func, select
 
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing
-from hpsearch.space import Categorical, Int, Parameter
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing, rank_key, stopped_after
+from hpsearch.space import Value, external
 from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER
 from hpsearch.store.frames import Columns
@@ -84,6 +84,20 @@ def _attribute(key: str) -> Any:
     )
 
 
+def _last_epoch() -> Any:
+    """The last point of the trial at hand's curve, if it was stopped early; of others it is not looked for."""
+    points = t.trial_intermediate_values.c
+    last = select(func.max(points.step)).where(points.trial_id == t.trials.c.trial_id).scalar_subquery()
+    return case((t.trials.c.state == TrialState.PRUNED, last))
+
+
+def _reason(row: Row[Any]) -> str | None:
+    if row.reason is None:
+        return None if row.last_epoch is None else stopped_after(row.last_epoch)
+    said: str | None = json.loads(row.reason)
+    return said
+
+
 def _number(text: str | None) -> float | None:
     """The number in a user attribute's JSON, if it is finite; read here, as SQLite rounds what it reads."""
     return None if text is None else finite(json.loads(text))
@@ -108,6 +122,7 @@ def _select_trials(stage: Stage) -> Select[Any]:
             _attribute(VALIDATION_LOSS).label("validation_loss"),
             _attribute(SECONDS).label("seconds"),
             _attribute(REASON).label("reason"),
+            _last_epoch().label("last_epoch"),
             t.trials.c.datetime_start.label("started"),
             t.trials.c.datetime_complete.label("finished"),
             t.trial_values.c.value_type.label("score_type"),
@@ -119,29 +134,37 @@ def _select_trials(stage: Stage) -> Select[Any]:
 
 def columns(connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None) -> Columns:
     """Trials by column; see `hpsearch.store.base.Store.columns`."""
-    query = _select_trials(stage)
-    found: list[Row[Any]]
     if top is not None:
-        best = _best(connection, stage, top)
-        place = {trial_id: i for i, trial_id in enumerate(best)}
-        found = [row for some in chunks(best) for row in connection.execute(query.where(t.trials.c.trial_id.in_(some)))]
-        found.sort(key=lambda row: place[row.trial_id])
-    else:
-        if states is not None:
-            query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
-        found = list(connection.execute(query.order_by(t.trials.c.number)))
+        return columns_of(connection, stage, _best(connection, stage, top))
+    query = _select_trials(stage)
+    if states is not None:
+        query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
+    found = list(connection.execute(query.order_by(t.trials.c.number)))
+    return _by_column(connection, stage, found, all_trials=states is None)
+
+
+def columns_of(connection: Connection, stage: Stage, ids: Sequence[int]) -> Columns:
+    """Some trials by column, in the order of their ids here."""
+    query = _select_trials(stage)
+    place = {trial_id: i for i, trial_id in enumerate(ids)}
+    found = [row for some in chunks(ids) for row in connection.execute(query.where(t.trials.c.trial_id.in_(some)))]
+    found.sort(key=lambda row: place[row.trial_id])
+    return _by_column(connection, stage, found, all_trials=False)
+
+
+def _by_column(connection: Connection, stage: Stage, found: Sequence[Row[Any]], *, all_trials: bool) -> Columns:
     columns: Columns = {
         "number": [row.number for row in found],
         "state": [row.state.name for row in found],
         "score": [number_of(row.score, row.score_type) for row in found],
         "validation_loss": [_number(row.validation_loss) for row in found],
         "seconds": [_number(row.seconds) for row in found],
-        "reason": [row.reason and json.loads(row.reason) for row in found],
+        "reason": [_reason(row) for row in found],
         "started": [row.started for row in found],
         "finished": [row.finished for row in found],
     }
     ids = [row.trial_id for row in found]
-    return columns | _params(connection, stage, ids, all_trials=top is None and states is None)
+    return columns | _params(connection, stage, ids, all_trials=all_trials)
 
 
 _BEYOND = 1000
@@ -149,12 +172,12 @@ _BEYOND = 1000
 
 
 def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
-    """Ids of the best completed trials, best first: by score, then validation loss (none last), then number.
+    """Ids of the best completed trials, best first, as `hpsearch.records.rank_key` sorts them.
 
     Only of those that are at least as good as the last of them is more than the score looked at.
     """
     score = t.trial_values.c.value
-    sign = -1.0 if stage.direction == "maximize" else 1.0
+    maximize = stage.direction == "maximize"
     scored = (
         select(t.trials.c.trial_id, t.trials.c.number, score)
         .select_from(t.trials.join(t.trial_values))
@@ -166,13 +189,13 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
     )
     if top == 0:
         return []
-    best_first = score.desc() if sign < 0 else score.asc()
+    best_first = score.desc() if maximize else score.asc()
     found = list(connection.execute(scored.order_by(best_first).limit(top + _BEYOND)))
     if len(found) > top:
         last = found[top - 1].value
         if found[-1].value == last and len(found) == top + _BEYOND:  # there may be more such ties
-            found = list(connection.execute(scored.where(score >= last if sign < 0 else score <= last)))
-        found = [row for row in found if sign * row.value <= sign * last]
+            found = list(connection.execute(scored.where(score >= last if maximize else score <= last)))
+        found = [row for row in found if (row.value >= last if maximize else row.value <= last)]
     of_trial = t.trial_user_attributes.c
     losses: dict[int, float | None] = {}
     for some in chunks([row.trial_id for row in found]):
@@ -180,16 +203,15 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
             of_trial.trial_id.in_(some), of_trial.key == VALIDATION_LOSS
         )
         losses |= {trial_id: _number(text) for trial_id, text in connection.execute(texts)}
-    ranked = []
-    for trial_id, number, value in found:
-        loss = losses.get(trial_id)
-        ranked.append((sign * value, loss is None, loss or 0.0, number, trial_id))
+    ranked = [
+        (*rank_key(stage.direction, value, losses.get(trial_id), number), trial_id) for trial_id, number, value in found
+    ]
     return [row[-1] for row in heapq.nsmallest(top, ranked)]
 
 
 def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_trials: bool) -> Columns:
     query = select(t.trial_params.c.trial_id, t.trial_params.c.param_name, t.trial_params.c.param_value)
-    values: dict[str, dict[int, float]] = {name: {} for name in stage.space}
+    values: dict[str, dict[int, Value]] = {name: {} for name in stage.space}
     if all_trials:
         # One join over the study beats an IN list of every trial.
         queries = [query.join(t.trials).where(t.trials.c.study_id == stage.study_id)]
@@ -198,20 +220,8 @@ def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_tri
     for part in queries:
         for trial_id, name, value in connection.execute(part):
             if name in values:
-                values[name][trial_id] = value
-    return {
-        f"param:{name}": [external(parameter, values[name].get(trial_id)) for trial_id in ids]
-        for name, parameter in stage.space.items()
-    }
-
-
-def external(parameter: Parameter, stored: float | None) -> Any:
-    """A parameter's value from the number that Optuna stores for it."""
-    if stored is None:
-        return None
-    if isinstance(parameter, Categorical):
-        return parameter.choices[int(stored)]
-    return int(stored) if isinstance(parameter, Int) else stored
+                values[name][trial_id] = external(stage.space[name], value)
+    return {f"param:{name}": [of_name.get(trial_id) for trial_id in ids] for name, of_name in values.items()}
 
 
 def standings(connection: Connection, stage: Stage, numbers: range, step: int) -> list[Standing]:
@@ -252,7 +262,7 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
     """A user attribute by trial number; see `hpsearch.store.base.Store.attribute`."""
     of_trial = t.trial_user_attributes
     rows: list[Any] = []
-    for some in chunks(list(numbers)):
+    for some in chunks([int(number) for number in numbers]):  # SQLite finds no NumPy integer
         rows += connection.execute(
             select(t.trials.c.number, of_trial.c.value_json)
             .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)

@@ -175,7 +175,10 @@ USAGE = [
     Case("unknown command", "strat", "did you mean 'start'"),
     Case("unknown option", "start --trails 3", "--trails"),
     Case("not a number", "start --trials many", "--trials"),
-    Case("unknown format", "status --format xml", "xml"),
+    Case("unknown format", "status --format xml", "--format 'xml'; known: csv, json, table"),
+    Case(
+        "misspelt state", "trials --state complet", "--state 'complet'; did you mean 'complete'? known: complete, fail"
+    ),
 ]
 AFTER = [
     Case("unknown search in the database", "narrow tniy", "did you mean 'tiny'"),

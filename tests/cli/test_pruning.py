@@ -26,10 +26,14 @@ def test_status_trials_and_narrow_count_them(searched: Cli) -> None:
     (status,) = json.loads(searched("status", "--format", "json").out)
     stopped, complete = status["pruned"], status["finished"] - status["pruned"]
     assert stopped > 0
+    assert status["pruning"] == "halving"
     assert "pruned" in searched("status").out.splitlines()[0]
+    assert searched("status").out.splitlines()[2] == "pruned by halving: tiny/stage-01"
     trials = json.loads(searched("trials", "--state", "pruned", "--format", "json").out)
     assert len(trials) == stopped
     assert {row["state"] for row in trials} == {"PRUNED"}
+    assert {row["reason"] for row in trials} == {"stopped after epoch 2"}
+    assert searched("trials").out.count("  stopped after epoch 2\n") == stopped
     assert len(json.loads(searched("trials", "--top", "12", "--format", "json").out)) == complete
     narrowed = searched("narrow", "--top", "2", "--dry-run")
     assert "of 12 trials (" in narrowed.out
@@ -37,6 +41,13 @@ def test_status_trials_and_narrow_count_them(searched: Cli) -> None:
     refused = searched("narrow", "--top", "12")
     assert refused.code == 2
     assert f"there are {complete} ({stopped} more were stopped early)" in refused.err
+
+
+def test_status_says_nothing_of_pruning_where_nothing_is_pruned(cli: Cli, tmp_path: Path) -> None:
+    file = tiny.write(tmp_path)
+    assert cli("start", str(file), "--trials", "2", "--engine", "inline").code == 0
+    assert json.loads(cli("status", "--format", "json").out)[0]["pruning"] == "none"
+    assert "prun" not in cli("status").out
 
 
 def test_narrowing_later_goes_by_the_plan_that_the_stage_keeps(searched: Cli, tmp_path: Path) -> None:
@@ -79,3 +90,17 @@ def test_check_says_what_it_will_do(cli: Cli, tmp_path: Path, rule: str, says: s
     ran = cli("check", str(file), "--trials", "20")
     assert ran.code == 0
     assert says in ran.out
+    # As `start` takes it, whatever the file says.
+    file = tiny.write(tmp_path, training={"epochs": 16}, pruning={"rule": "median" if rule == "none" else "none"})
+    assert cli("check", str(file), "--trials", "20", "--pruner", rule).out.count(says) == 1
+
+
+def test_check_refuses_what_start_refuses(cli: Cli, tmp_path: Path) -> None:
+    file = tiny.write(tmp_path, training={"epochs": 16}, pruning={"min_epochs": 9})
+    for rule, says in (
+        ("halfing", "--pruner halfing: no such rule; did you mean 'halving'?"),
+        ("halving", "at most 8"),
+    ):
+        refusals = [cli(command, str(file), "--pruner", rule) for command in ("check", "start")]
+        assert {(ran.code, ran.out, len(ran.err.splitlines())) for ran in refusals} == {(2, "", 1)}
+        assert all(says in ran.err for ran in refusals)

@@ -89,6 +89,30 @@ def test_check_says_what_is_fixed_and_where_a_range_holds(cli: Cli, tiny: Path) 
     assert "  batch_norm    {true, false}\n" in said
 
 
+@pytest.mark.parametrize(
+    ("section", "pruner", "says"),
+    [
+        (
+            "startup_trials = 9",
+            "halving",
+            "startup_trials has no effect: only rule = median uses that, and the rule is",
+        ),
+        ("cohort = 9\nmin_epochs = 1", "none", "min_epochs, cohort have no effect: only rule = halving or median uses"),
+        ("cohort = 9\nstartup_trials = 9", "median", ""),
+        ("startup_trials = 5", "halving", ""),  # as if nothing had been said
+    ],
+)
+def test_a_key_that_the_rule_of_pruning_does_not_use_is_noticed(
+    cli: Cli, tiny: Path, section: str, pruner: str, says: str
+) -> None:
+    tiny.write_text(f"{tiny.read_text()}[pruning]\n{section}\n")
+    command = (str(tiny), "--trials", "2", "--pruner", pruner)
+    noted = [cli(*words).err for words in (("check", *command), ("start", *command, "--engine", "inline"))]
+    assert [("[pruning]" in err, says in err) for err in noted] == [(bool(says), True)] * 2
+    # Said when the stage begins, and not again.
+    assert "[pruning]" not in cli("start", *command, "--engine", "inline").err
+
+
 def test_a_setting_is_said_where_it_matters(cli: Cli, tiny: Path) -> None:
     text = tiny.read_text().replace("[training]", 'initializer = "normal"\n[training]\noptimizer = "adam"\neps = 1e-5')
     tiny.write_text(text)

@@ -266,3 +266,11 @@ def whole_loss(paused: Paused, metric: str) -> float:
     """The validation loss at the epoch of a pause, whatever epoch a finished trial would be scored at."""
     loss = paused.intermediate if metric == "validation_loss" else paused.attributes[CURVES]["validation_loss"]
     return float(loss[-1])
+
+
+def test_the_time_before_a_pause_counts() -> None:
+    objective, some = tiny.objective(), trials(0.1, 0.3)
+    *_, items = objective.evaluate(some, until=1)
+    paused = [replace(item, attributes={**item.attributes, SECONDS: 1000.0}) for item in items if type(item) is Paused]
+    outcomes = [item for items in objective.evaluate(some, paused=paused) for item in items if type(item) is Completed]
+    assert [1000 < outcome.attributes[SECONDS] < 2000 for outcome in outcomes] == [True, True]

@@ -218,7 +218,7 @@ def test_trials_of_another_stage_are_refused() -> None:
         narrowings.one(Float(0, 1), [0.5, 2.0, 0.4], top=2)
     with pytest.raises(BadInput, match="trial 0 has x = 'elu', which is not one of relu, tanh"):
         narrowings.one(Categorical(("relu", "tanh")), ["elu", "relu"], top=2)
-    with pytest.raises(BadInput, match="trial 1 has no value of 'y'"):
+    with pytest.raises(BadInput, match="trial 0 has no value of 'y'"):
         narrow(
             {"y": Float(0, 1)},
             narrowings.trials({"x": [0.1, 0.2]}, [1, 2]),

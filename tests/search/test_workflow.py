@@ -14,7 +14,9 @@ import pytest
 import tiny
 
 from hpsearch.errors import BadInput, BadStudyFile, Interrupted, StageConflict
+from hpsearch.executors import InlineExecutor
 from hpsearch.records import Stage
+from hpsearch.search import setup
 from hpsearch.search.next_stage import Narrowed, narrow_stage
 from hpsearch.search.runner import Summary, Tick
 from hpsearch.search.workflow import Job, run
@@ -86,6 +88,37 @@ def test_a_job_brings_the_stage_to_the_study_s_count_once(reopened: Callable[[],
     (stage,) = store.stages()
     assert store.counts(stage).complete == 8
     assert stage.fingerprint == tiny.split().fingerprint
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_workers_are_let_go_whatever_happens(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    closed: list[bool] = []
+
+    class Closed(InlineExecutor):  # type: ignore[misc]  # final, but for this
+        def close(self, *, kill: bool = False) -> None:
+            closed.append(kill)
+            super().close(kill=kill)
+
+    monkeypatch.setattr(setup, "executor_for", lambda engine, jobs: Closed())
+    if fails:
+        with pytest.raises(BadInput):
+            start(stage=7)
+    else:
+        start()
+    assert closed == [fails]  # after a failure batches may be under way, and nobody waits for them
+
+
+def test_the_data_are_made_ready_once_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    make = setup.network_objective
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        made.append(options["space"])
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(setup, "network_objective", counted)
+    start(stages=2, top=3)
+    assert len(made) == 2
 
 
 def test_three_stages_and_nothing_more_the_second_time(reopened: Callable[[], Store]) -> None:

@@ -110,6 +110,20 @@ def test_a_study_that_took_anothers_place_is_counted_anew(store: Store, new_stag
     assert store.counts(again) == Counts(running=2)
 
 
+def test_trials_that_somebody_deleted_are_counted_no_more(store: Store, stage: Stage, file: Path, me: Owner) -> None:
+    """By hand, in the database: with one of those that run go the finished ones."""
+    ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=5, most=5, owner=me).trials}
+    store.record(stage, [Completed(0, 0.5), Completed(1, 0.5)], ids, owner=me)
+    assert store.counts(stage) == Counts(complete=2, running=3)
+    engine = sqlalchemy.create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        for number in (0, 2):
+            for table in ("trial_params", "trial_system_attributes", "trial_heartbeats", "trial_values", "trials"):
+                connection.exec_driver_sql(f"DELETE FROM {table} WHERE trial_id = {ids[number]}")
+    engine.dispose()
+    assert store.counts(stage) == Counts(complete=1, running=2)
+
+
 def test_a_trial_that_somebody_took_up_is_not_ours(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
     """Optuna's own `ask` takes released trials too."""
     store.claim(stage, until=2, most=2, owner=me)

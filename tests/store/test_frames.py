@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from hpsearch.records import Completed, Direction, Failed, Outcome, Stage
-from hpsearch.search.evidence import Scored, rank
+from hpsearch.records import Completed, Direction, Failed, Outcome, Pruned, Stage
+from hpsearch.search.evidence import Scored
+from hpsearch.search.finished import Finished
 from hpsearch.space import Float
 from hpsearch.store import NewStage, Owner, Store, arrays
 
@@ -118,6 +119,20 @@ def test_states(store: Store, stage: Stage, study: optuna.Study, me: Owner, stat
         assert frame["param:lr"].isna().all()  # enqueued, not drawn yet
 
 
+def test_a_pruned_trial_says_when_it_was_stopped(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
+    outcomes: list[Outcome] = [
+        Completed(0, 0.5, (0.1, 0.5)),
+        Pruned(1, 3, (0.1, 0.2, 0.3)),
+        Failed(2, "no", (0.1,)),
+        Pruned(3, 12, ()),
+    ]
+    fill(store, stage, outcomes, me)
+    theirs = study.ask()
+    theirs.report(0.5, 7)
+    study.tell(theirs, state=TrialState.PRUNED)
+    assert store.columns(stage)["reason"] == [None, "stopped after epoch 3", "no", None, "stopped after epoch 7"]
+
+
 def test_curves_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
     fill(store, stage, [Completed(n, 0.5, tuple(n + step / 8 for step in range(3))) for n in range(4)], me)
     frame = store.curves(stage, [3, 1, 77])
@@ -125,6 +140,7 @@ def test_curves_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -
     assert frame["value"].tolist() == [1.0, 1.125, 1.25, 3.0, 3.125, 3.25]
     assert list(store.curves(stage, []).columns) == ["number", "step", "value"]
     assert store.curves(stage, []).empty
+    pd.testing.assert_frame_equal(store.curves(stage, list(np.array([3, 1, 77]))), frame)
 
 
 def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
@@ -136,6 +152,7 @@ def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Ow
     )
     curves = store.attribute(stage, [3, 2, 0, 77], "curves")
     assert curves == {0: {"train_loss": [0.0]}, 2: {"train_loss": [0.25]}}
+    assert store.attribute(stage, list(np.array([3, 2, 0, 77])), "curves") == curves
     assert store.attribute(stage, [0], "other") == store.attribute(stage, [], "curves") == {}
 
 
@@ -166,8 +183,8 @@ def test_the_best_are_those_of_a_ranking_of_all(
     stage = store.create_stage(replace(new_stage, direction=direction))
     fill(store, stage, [scored(n, score, loss) for n, (score, loss) in enumerate(results)], Owner.current())
     known = [None if loss is None or not math.isfinite(loss) else loss for _, loss in results]
-    ranked = rank([Scored(n, results[n][0], known[n], {}) for n in range(len(results))], direction)
-    assert store.trials(stage, top=top)["number"].tolist() == [trial.number for trial in ranked][:top]
+    every = Finished.of([Scored(n, results[n][0], known[n], {}) for n in range(len(results))], {})
+    assert store.trials(stage, top=top)["number"].tolist() == every.best_first(direction).number.tolist()[:top]
     store.close()
 
 
@@ -213,6 +230,14 @@ def test_a_space_of_many_parameters_is_read_whole(store: Store, new_stage: NewSt
     assert len(frame) == 4
     for name in space:
         assert frame[f"param:{name}"].tolist() == of_trials[f"param:{name}"].tolist()
+
+
+def test_a_failed_trial_s_loss_is_nobody_else_s(store: Store, stage: Stage, me: Owner) -> None:
+    """That of a trial without a score is read too, and must not become its neighbour's, who has none."""
+    failed = Failed(1, "no", (), {"validation_loss": 0.5})
+    fill(store, stage, [scored(0, 0.5, 0.25), failed, scored(2, 0.5, None), scored(3, 0.5, None)], me)
+    losses = pd.DataFrame(store.scores(stage))["validation_loss"]
+    assert losses.isna().tolist() == [False, True, True]
 
 
 def test_whole_stages_and_some_trials_have_the_same_curves(

@@ -1,0 +1,169 @@
+"""Watching a search that others run: what is there to see now, for the price of a few small reads."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpsearch.search.stage import stages_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hpsearch.records import Stage
+    from hpsearch.store import Counts, Owner, Store
+    from hpsearch.store.frames import Columns
+
+_LATEST = 5
+"""So many of the trials that finished last are seen."""
+_RATE_OVER_S = 60.0
+_RATE_OVER_CHANGES = 4
+"""The speed is that of the last minute, or of so many changes where these took longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """A stage as it stands.
+
+    Args:
+        stage: The stage.
+        counts: Its trials by state.
+        best: Number and score of its best trial; None before there is one.
+    """
+
+    stage: Stage
+    counts: Counts
+    best: tuple[int, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is to see of a search at a moment.
+
+    Args:
+        stages: All stages, by number.
+        shown: The one that is looked at closely: the last that has a trial.
+        until: How many finished trials it is to have, as far as can be known.
+        rate: Trials that finish in a second, measured while watching; None before two have been counted.
+        curve: The scores after each epoch of its best trial.
+        latest: Its trials that finished last, newest first, as `hpsearch.store.Store.columns` has them.
+        runners: Who holds how many of its running trials.
+        done: Whether nothing is left to wait for.
+    """
+
+    stages: tuple[StageView, ...]
+    shown: StageView
+    until: int
+    rate: float | None
+    curve: tuple[float, ...]
+    latest: Columns
+    runners: tuple[tuple[Owner, int], ...]
+    done: bool
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the stage has its trials, at this rate; None where that is not known."""
+        left = self.until - self.shown.counts.finished
+        return left / self.rate if self.rate and left > 0 else None
+
+    @property
+    def changes(self) -> tuple[object, ...]:
+        """What is worth a new line where it differs from the last one's: not the time, nor the speed."""
+        return (self.stages, self.until, self.runners, self.done)
+
+
+class Watcher:
+    """Looks at a search again and again.
+
+    Args:
+        store: The study database.
+        search: Name of the search; None for the only one there is.
+        until: How many finished trials the stage is to have; None for the study file's count, or as many as there are
+            where these are more.
+        clock: Seconds that pass.
+
+    Raises:
+        UnknownSearch: From `look`: no such search, or none named where there are several.
+    """
+
+    def __init__(
+        self, store: Store, search: str | None, *, until: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store, self._search, self._until, self._clock = store, search, until, clock
+        self._seen: dict[int, StageView] = {}
+        self._details: tuple[Columns, tuple[float, ...]] = ({}, ())
+        self._changed: deque[tuple[float, int]] = deque()  # when so many were finished, of the stage shown
+        self._shown: int | None = None
+        self._ran = False
+        self._idle: Counts | None = None  # at the last look, if nothing was left to wait for then
+
+    def look(self) -> View:
+        """What there is to see now."""
+        stages = tuple(map(self._stage, stages_of(self._store, self._search)))
+        self._search = stages[0].stage.search
+        shown = next((one for one in reversed(stages) if one.counts.rows), stages[0])
+        stage = shown.stage
+        if stage.study_id != self._shown:
+            self._shown, self._ran = stage.study_id, False
+            self._changed.clear()
+            self._details = ({}, ())
+        if not self._details[0] or shown is not self._seen.get(stage.study_id):
+            self._details = self._store.latest(stage, _LATEST), self._curve(shown)
+        self._seen = {one.stage.study_id: one for one in stages}
+        runners = tuple(self._store.runners(stage).items()) if shown.counts.running else ()
+        until = self._goal(shown)
+        return View(
+            stages=stages,
+            shown=shown,
+            until=until,
+            rate=self._rate(shown.counts.finished),
+            latest=self._details[0],
+            curve=self._details[1],
+            runners=runners,
+            done=self._is_done(shown.counts, until),
+        )
+
+    def _stage(self, stage: Stage) -> StageView:
+        """A stage's view; the one from before where nothing has finished since."""
+        counts, before = self._store.counts(stage), self._seen.get(stage.study_id)
+        if before is not None and before.counts == counts and before.stage == stage:
+            return before
+        if before is not None and before.counts.complete == counts.complete and before.stage == stage:
+            return StageView(stage, counts, before.best)
+        top = self._store.columns(stage, top=1)
+        best = (top["number"][0], top["score"][0]) if top["number"] else None
+        return StageView(stage, counts, best)
+
+    def _curve(self, shown: StageView) -> tuple[float, ...]:
+        if shown.best is None:
+            return ()
+        return self._store.points(shown.stage, [shown.best[0]]).get(shown.best[0], ())
+
+    def _goal(self, shown: StageView) -> int:
+        if self._until is not None:
+            return self._until
+        section = shown.stage.study_file.get("trials", {})
+        return max(int(section.get("count", 0)), shown.counts.rows)
+
+    def _rate(self, finished: int) -> float | None:
+        now, changed = self._clock(), self._changed
+        if not changed or changed[-1][1] != finished:
+            changed.append((now, finished))
+        while len(changed) > _RATE_OVER_CHANGES and now - changed[1][0] > _RATE_OVER_S:
+            changed.popleft()
+        began, before = changed[0]
+        # Up to now, not to the last change: a search that stands still gets slower.
+        return (finished - before) / (now - began) if finished > before and now > began else None
+
+    def _is_done(self, counts: Counts, until: int) -> bool:
+        """Whether a stage has its trials, or was run while it was watched and is left with nothing to do.
+
+        Twice in a row: between two stages of a workflow there is a moment in which nobody runs anything.
+        """
+        self._ran |= counts.running > 0
+        over = counts.finished >= until or (self._ran and not counts.waiting)
+        idle = counts if over and not counts.running else None
+        twice, self._idle = idle is not None and idle == self._idle, idle
+        return twice

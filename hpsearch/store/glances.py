@@ -1,0 +1,76 @@
+"""Small reads for whoever watches a stage: each costs what it shows, however many trials there are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from sqlalchemy import String, bindparam, select, type_coerce
+
+from hpsearch.store import tables as t
+from hpsearch.store.base import OWNER
+from hpsearch.store.leases import Owner
+from hpsearch.store.queries import number_of
+from hpsearch.store.statements import Statement, constant
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy.engine import Connection
+
+    from hpsearch.records import Stage
+
+LATEST_AMONG = 500
+"""The trials that finished last are looked for among so many that began last."""
+
+_points = t.trial_intermediate_values
+_POINTS = Statement(
+    select(
+        t.trials.c.number,
+        _points.c.step,
+        _points.c.intermediate_value,
+        type_coerce(_points.c.intermediate_value_type, String),
+    )
+    .select_from(t.trials.join(_points))
+    .where(t.trials.c.study_id == bindparam("study_id"), t.trials.c.number.in_(bindparam("ids", expanding=True))),
+    "study_id",
+    "ids",
+)
+_OWNERS = Statement(
+    select(t.trial_system_attributes.c.value_json)
+    .select_from(t.trials.join(t.trial_system_attributes))
+    .where(
+        t.trials.c.state == constant("RUNNING"),
+        t.trial_system_attributes.c.key == constant(OWNER),
+        t.trials.c.trial_id.in_(bindparam("ids", expanding=True)),
+    ),
+    "ids",
+)
+
+
+def points(connection: Connection, stage: Stage, numbers: Collection[int]) -> list[tuple[int, int, float | None]]:
+    """Points of the curves of some trials, (number, step, value), by number and step."""
+    asked = sorted({int(number) for number in numbers})  # SQLite finds no NumPy integer
+    rows = _POINTS.rows(connection, stage.study_id, asked)
+    rows.sort(key=itemgetter(0, 1))
+    return [(number, step, number_of(stored, kind)) for number, step, stored, kind in rows]
+
+
+def latest(connection: Connection, stage: Stage, many: int) -> list[int]:
+    """Ids of the trials that finished last, newest first; see `hpsearch.store.base.Store.latest`."""
+    # From the end of the index of a stage's trials: nothing is sorted, and the others are not looked at.
+    last = (
+        select(t.trials.c.trial_id, t.trials.c.number, t.trials.c.datetime_complete)
+        .where(t.trials.c.study_id == stage.study_id)
+        .order_by(t.trials.c.trial_id.desc())
+        .limit(LATEST_AMONG)
+    )
+    finished = [(when, number, trial_id) for trial_id, number, when in connection.execute(last) if when is not None]
+    return [trial_id for _, _, trial_id in sorted(finished, reverse=True)[:many]]
+
+
+def runners(connection: Connection, unfinished: Collection[int]) -> dict[Owner, int]:
+    """Who holds how many of these trials; the one with the most first."""
+    owners = (Owner.from_json(text) for (text,) in _OWNERS.rows(connection, sorted(unfinished)))
+    return dict(Counter(owner for owner in owners if owner is not None).most_common())

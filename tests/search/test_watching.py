@@ -1,0 +1,200 @@
+"""What a watcher sees of a search that others run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpsearch.errors import StorageFailure, UnknownSearch
+from hpsearch.records import Completed, Failed, Outcome, Stage
+from hpsearch.search.watching import Watcher
+from hpsearch.store import Counts, Owner, Store, open_store
+
+
+class Clock:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Work:
+    """Another process that runs trials of a stage."""
+
+    def __init__(self, store: Store, stage: Stage) -> None:
+        self.store, self.stage, self.owner = store, stage, Owner.current()
+        self.ids: dict[int, int] = {}
+
+    def claim(self, most: int, until: int = 100) -> None:
+        trials = self.store.claim(self.stage, until=until, most=most, owner=self.owner).trials
+        self.ids |= {trial.number: trial.trial_id for trial in trials}
+
+    def record(self, *outcomes: Outcome) -> None:
+        self.store.record(self.stage, outcomes, self.ids, owner=self.owner)
+
+
+@pytest.fixture
+def reader(store: Store) -> Iterator[Store]:
+    """The watcher's own view of the database."""
+    opened = open_store(store.url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def work(store: Store, stage: Stage) -> Work:
+    """A runner of the stage."""
+    return Work(store, stage)
+
+
+def completed(number: int, score: float) -> Completed:
+    return Completed(number, score, (0.1, score))
+
+
+def test_a_search_as_it_runs(reader: Store, stage: Stage, work: Work) -> None:
+    watcher = Watcher(reader, None, until=4)
+    empty = watcher.look()
+    assert (empty.shown.stage, empty.shown.counts, empty.shown.best) == (stage, Counts(), None)
+    assert (empty.runners, empty.curve, empty.latest["number"], empty.done) == ((), (), [], False)
+    work.claim(3)
+    begun = watcher.look()
+    assert begun.runners == ((work.owner, 3),)
+    assert begun.changes != empty.changes
+    assert watcher.look().changes == begun.changes
+    work.record(completed(0, 0.5))
+    work.record(completed(1, 0.75), Failed(2, "diverged"))
+    view = watcher.look()
+    assert view.shown.counts == Counts(complete=2, failed=1)
+    assert view.shown.best == (1, 0.75)
+    assert view.curve == (0.1, 0.75)
+    assert view.latest["number"] == [2, 1, 0]
+    assert view.runners == ()
+    work.claim(1)
+    work.record(completed(3, 0.25))
+    assert [watcher.look().done for _ in range(3)] == [False, True, True]
+    assert watcher.look().shown.best == (1, 0.75)
+
+
+def test_the_goal_is_what_is_said_or_the_study_file_s(store: Store, reader: Store, stage: Stage) -> None:
+    file = {**stage.study_file, "trials": {"count": 7}}
+    stage = store.create_stage(replace(stage, search="other", study_file=file))
+    assert Watcher(reader, "other").look().until == 7
+    assert Watcher(reader, "other", until=3).look().until == 3
+    Work(store, stage).claim(9)
+    assert Watcher(reader, "other").look().until == 9
+
+
+def test_the_speed_is_measured_while_watching(reader: Store, work: Work) -> None:
+    clock = Clock()
+    work.claim(20, until=20)
+    work.record(completed(0, 0.5))
+    watcher = Watcher(reader, None, until=20, clock=clock)
+    assert watcher.look().rate is None  # what was finished before says nothing
+    clock.now = 2.0
+    work.record(*(completed(number, 0.5) for number in range(1, 9)))
+    view = watcher.look()
+    assert view.rate == pytest.approx(4.0)
+    assert view.seconds_left == pytest.approx(11 / 4)
+    clock.now = 8.0  # nothing more has come
+    assert watcher.look().rate == pytest.approx(1.0)
+    for number, clock.now in enumerate((100.0, 120.0, 140.0, 160.0, 180.0), start=9):
+        work.record(completed(number, 0.5))
+        view = watcher.look()
+    assert view.rate == pytest.approx(1 / 20)  # of the last changes, not of what was long ago
+    work.record(*(completed(number, 0.5) for number in range(14, 20)))
+    assert watcher.look().seconds_left is None
+
+
+def test_the_last_stage_with_trials_is_looked_at(store: Store, reader: Store, stage: Stage, work: Work) -> None:
+    clock = Clock()
+    watcher = Watcher(reader, None, until=2, clock=clock)
+    work.claim(2)
+    work.record(completed(0, 0.5), completed(1, 0.25))
+    watcher.look()
+    second = store.create_stage(replace(stage, number=2, parent=1))
+    assert watcher.look().shown.stage == stage
+    other = Work(store, second)
+    other.claim(2)
+    clock.now = 5.0
+    view = watcher.look()
+    assert (view.shown.stage, view.rate, view.latest["number"], view.curve) == (second, None, [], ())
+    assert not view.done
+    assert [one.stage.number for one in view.stages] == [1, 2]
+    assert view.stages[0].best == (0, 0.5)
+
+
+def test_a_run_that_ended_below_the_goal_is_done_and_one_that_was_stopped_is_not(reader: Store, work: Work) -> None:
+    watcher = Watcher(reader, None, until=100)
+    work.claim(4)
+    assert not watcher.look().done
+    work.record(completed(0, 0.5), completed(1, 0.5))
+    work.store.release(work.stage, owner=work.owner)
+    assert [watcher.look().done for _ in range(3)] == [False] * 3
+    work.claim(2)
+    work.record(completed(2, 0.5), completed(3, 0.5))
+    assert [watcher.look().done for _ in range(2)] == [False, True]
+    # Who comes later has seen nobody run it: it may begin any moment.
+    assert [Watcher(reader, None, until=100).look().done for _ in range(3)] == [False] * 3
+
+
+def test_a_look_costs_what_has_changed(reader: Store, work: Work) -> None:
+    asked: list[str] = []
+
+    class Counted:
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(reader, name)
+
+            def call(*arguments: Any, **options: Any) -> Any:
+                asked.append(name)
+                return method(*arguments, **options)
+
+            return call
+
+    work.claim(3)
+    work.record(completed(0, 0.5))
+    counted: Any = Counted()
+    watcher = Watcher(counted, None)
+    watcher.look()
+    asked.clear()
+    watcher.look()
+    assert asked == ["stages", "counts", "runners"]
+    work.record(Failed(1, "diverged"))
+    asked.clear()
+    watcher.look()
+    assert asked == ["stages", "counts", "latest", "points", "runners"]
+
+
+def test_no_search_and_no_database(store: Store, reader: Store, stage: Stage, tmp_path: Path) -> None:
+    with pytest.raises(UnknownSearch, match="no search 'stubb' in"):
+        Watcher(reader, "stubb").look()
+    watcher = Watcher(reader, None)
+    watcher.look()
+    (tmp_path / "studies.db").unlink()
+    with pytest.raises(StorageFailure, match="was deleted or replaced while in use"):
+        watcher.look()
+
+
+def test_a_watcher_locks_nobody_out(reader: Store, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runner may write between any two reads of a look."""
+    work.claim(6)
+    left = iter(range(6))
+
+    def interrupted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            found = method(*arguments, **options)
+            work.record(completed(next(left), 0.5))
+            return found
+
+        return call
+
+    for name in ("counts", "latest", "points", "runners"):
+        monkeypatch.setattr(reader, name, interrupted(getattr(reader, name)))
+    Watcher(reader, None).look()
+    assert work.store.counts(work.stage).complete >= 3
