@@ -226,7 +226,7 @@ def score_by_parameters(
         key=drawn.note,
         y_title=words(metric),
         shared=False,
-        gaps=(34.0, 66.0),
+        gaps=(44.0, 66.0),
     )
     known: set[str] = set()
     for place, (name, parameter) in enumerate(space.items()):

@@ -42,9 +42,6 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
                     orientation="h",
                     width=0.6,
                     marker={"color": colour(0) if group else "#A6A6A6"},
-                    text=[f"{found.shares[place]:.0%}" for place in shown],
-                    textposition="outside",
-                    cliponaxis=False,
                     hovertemplate="%{y}: %{x:.1%}<extra></extra>",
                 )
             )
@@ -52,10 +49,23 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
         go.Scatter(
             x=[min(found.chance[name], 1.0) for name in names],
             y=[words(name) for name in names],
-            name="what chance alone reaches in 1 of 20 searches",
+            name="chance: any reaches its mark in 1 of 20 searches",
             mode="markers",
             marker={"symbol": "line-ns", "size": 22, "line": {"width": 2.5, "color": colour(1)}},
-            hovertemplate="%{y}: chance reaches %{x:.1%} in 1 of 20 searches<extra></extra>",
+            hovertemplate="%{y}: by chance any reaches its mark in 1 of 20 searches<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[max(found.shares[name], min(found.chance[name], 1.0)) for name in names],
+            y=[words(name) for name in names],
+            name="share",
+            mode="text",
+            text=[f"\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}{found.shares[name]:.0%}" for name in names],
+            textposition="middle right",
+            cliponaxis=False,
+            hoverinfo="skip",
+            showlegend=False,
         )
     )
     longest = max(*shares, *(min(found.chance[name], 1.0) for name in names))

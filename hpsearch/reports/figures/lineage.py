@@ -55,7 +55,7 @@ def lineage(
         title=title,
         key=f"bars: ranges, diamonds: the best trial; last panel: the best {words(metric)}",
         shared=False,
-        gaps=(30.0, 66.0),
+        gaps=(44.0, 66.0),
     )
     for index, name in enumerate(names):
         row, column = index // columns + 1, index % columns + 1

@@ -24,7 +24,7 @@ from hpsearch.reports.figures.frames import (
     thinned,
     thinned_note,
 )
-from hpsearch.reports.figures.parameters import ParameterAxis, cut
+from hpsearch.reports.figures.parameters import ParameterAxis
 from hpsearch.reports.figures.reading import tell
 from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCORES, empty_figure, nothing, say, words
 from hpsearch.space import Float
@@ -158,7 +158,7 @@ def _draw_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
         figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": LINE, "width": 1.2})
         for height, text in axis.ticks(4 if crowded else 6):
             figure.add_annotation(
-                text=cut(text, 12),
+                text=text,
                 x=place,
                 y=height,
                 xanchor="right" if place else "left",
@@ -179,5 +179,7 @@ def _draw_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
             textangle=-30 if crowded else 0,
             font={"size": 11 if crowded else 13, "color": INK},
         )
-    figure.update_xaxes(visible=False, range=[-0.25, len(axes) - 1 + 0.15])
+    figure.update_xaxes(
+        visible=False, range=[-0.04 * len(axes), len(axes) - 1 + (0.09 if len(axes) > 2 else 0.06) * len(axes)]
+    )
     figure.update_yaxes(visible=False, range=[-0.12 if not crowded else -0.2, 1.03])
