@@ -108,12 +108,12 @@ def importance(
         )
     order = sorted(names, key=lambda name: (-raw[name], names.index(name)))
     shares = {name: raw[name] / whole for name in order}
-    chance = {name: mark / whole for name, mark in _marks(shuffled, order).items()}
+    chance = {name: mark / whole for name, mark in _marks(raw, shuffled, order).items()}
     found = Importance(shares, chance, len(rows), best, left_out)
     return Importance(shares, chance, len(rows), best, left_out, _note(found, len(frame)))
 
 
-def _marks(shuffled: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
+def _marks(raw: Mapping[str, float], shuffled: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
     """What chance reaches: a multiple of each one's mean, the same of all.
 
     In one of twenty shuffles, as in a permutation test, some share passes its mark: the more hyperparameters there
@@ -121,9 +121,10 @@ def _marks(shuffled: Sequence[Mapping[str, float]], names: Sequence[str]) -> dic
     """
     import numpy as np
 
-    found = np.array([[one[name] for name in names] for one in shuffled])  # (shuffles, names)
+    # What was found is one of the shuffles that might have been; only with it in the mean is the test exact.
+    found = np.array([[one[name] for name in names] for one in (raw, *shuffled)])  # (1 + shuffles, names)
     mean = found.mean(axis=0)
-    ratios = np.divide(found, mean, out=np.zeros_like(found), where=mean > 0).max(axis=1)
+    ratios = np.divide(found, mean, out=np.zeros_like(found), where=mean > 0).max(axis=1)[1:]
     passed = (len(shuffled) + 1) // 20
     return dict(zip(names, (mean * np.sort(ratios)[-passed]).tolist(), strict=True))
 
@@ -132,6 +133,8 @@ def _note(found: Importance, of: int) -> str:
     parts = []
     if found.trials < FEW:
         parts.append(f"only {found.trials} trials: shares move a lot from one search to the next")
+    if len(found.shares) == 1:
+        parts.append("the only hyperparameter: its share is the whole")
     if not found.above_chance:
         parts.append("no hyperparameter mattered more than chance would have it")
     return "; ".join(parts)
@@ -178,11 +181,11 @@ def _trials(
         used = {name: value for name, value in params.items() if uses(name, {**settings, **params})}
         for name in used:
             counts[name] += 1
-        trials.append(
-            optuna.trial.create_trial(
-                params=used, distributions={name: distributions[name] for name in used}, value=rank
-            )
-        )
+        kinds = {name: distributions[name] for name in used}
+        try:
+            trials.append(optuna.trial.create_trial(params=used, distributions=kinds, value=rank))
+        except ValueError as error:
+            raise BadInput(f"trials of other ranges than those given: {error}") from error
     return trials, counts
 
 

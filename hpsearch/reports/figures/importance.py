@@ -30,6 +30,7 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
     if len(notes) > 1:
         figure.update_layout(margin={"t": figure.layout.margin.t + 18})
     shares = [found.shares[name] for name in names]
+    longest = max(*shares, *(min(found.chance[name], 1.0) for name in names))
     clear = set(found.above_chance)
     for name, group in (("more than chance", True), ("may be chance", False)):
         shown = [place for place in names if (place in clear) is group]
@@ -57,7 +58,7 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
     )
     figure.add_trace(
         go.Scatter(
-            x=[max(found.shares[name], min(found.chance[name], 1.0)) for name in names],
+            x=[_beside(found.shares[name], found.chance[name], room=0.09 * longest) for name in names],
             y=[words(name) for name in names],
             name="share",
             mode="text",
@@ -68,7 +69,6 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
             showlegend=False,
         )
     )
-    longest = max(*shares, *(min(found.chance[name], 1.0) for name in names))
     figure.update_xaxes(
         title_text=f"share of the importance for being among the best {found.best} of {found.trials:,} trials",
         tickformat=".0%",
@@ -81,3 +81,8 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
     return tell(
         figure, f"Importance of the hyperparameters: {first}. More than chance would give: {more}. {found.note}".strip()
     )
+
+
+def _beside(share: float, mark: float, *, room: float) -> float:
+    """Where a share's figures begin: at the end of its bar, or behind its mark where they would meet."""
+    return mark if share <= mark <= share + room else share

@@ -75,8 +75,9 @@ def parallel(
     pruned_drawn = thinned(pruned, max(1, round(share * len(pruned))))
     lost_drawn = thinned(lost, MOST_LINES)
     drawn, everything = len(top) + len(rest) + len(pruned_drawn), len(order) + len(pruned)
-    note = thinned_note(drawn, everything, kept=f"the best {len(top)}")
-    figure = empty_figure(title=title, key=note, legend=True)
+    left_out = thinned_note(drawn, everything, kept=f"the best {len(top)}")
+    key = "; ".join(part for part in ("yellow: better, blue: worse", left_out) if part)
+    figure = empty_figure(title=title, key=key, legend=True)
     scores = np.concatenate([order["score"].to_numpy(float), pruned["score"].to_numpy(float)])
     last = _score_axis(metric, scores)
 
@@ -161,8 +162,8 @@ def _draw_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
                 text=text,
                 x=place,
                 y=height,
-                xanchor="right" if place else "left",
-                xshift=-5 if place else 5,
+                xanchor="right",
+                xshift=-5,
                 yanchor="middle",
                 font={"size": 10 if crowded else 12, "color": INK},
                 bgcolor=PAPER,

@@ -93,7 +93,7 @@ def empty_figure(*, title: str | None = None, key: str | None = None, legend: bo
         legend: Leave room for a legend above the data.
     """
     figure = go.Figure()
-    _dress(figure, title=title, key=key, above=24 if legend else 0)
+    _dress(figure, title=title, key=key, above=30 if legend else 0)
     return figure
 
 

@@ -1,0 +1,280 @@
+"""The figures that ``hpsearch plot`` draws: of a search in the database, by kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import BadInput, nearest
+from hpsearch.reports.tables import metric_of
+from hpsearch.space import Categorical, Float
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from hpsearch.records import Direction, Stage
+    from hpsearch.space import Space
+    from hpsearch.store import Store
+
+
+class Kind(StrEnum):
+    """What may be drawn."""
+
+    curves = "curves"
+    parameters = "parameters"
+    pair = "pair"
+    parallel = "parallel"
+    history = "history"
+    importance = "importance"
+    lineage = "lineage"
+    stages = "stages"
+
+
+WORDS: Mapping[Kind, str] = {
+    Kind.curves: "learning curves of the best trials of a stage, a panel each",
+    Kind.parameters: "score against every hyperparameter of a stage, or against one",
+    Kind.pair: "two hyperparameters, coloured by score, with the ranges of all stages",
+    Kind.parallel: "a line for each trial of a stage, across all hyperparameters",
+    Kind.history: "every score in the order of the trials, and the best so far",
+    Kind.importance: "which hyperparameters mattered in a stage, beside chance",
+    Kind.lineage: "which stage came from which, how ranges narrowed, the best scores",
+    Kind.stages: "the distribution of the scores, stage by stage",
+}
+"""What each kind shows, for people."""
+OF_ONE_STAGE = frozenset({Kind.curves, Kind.parameters, Kind.parallel, Kind.importance})
+"""Kinds that look at one stage; the others look at all, or at one where it is named."""
+OF_ALL_STAGES = frozenset({Kind.lineage, Kind.stages})
+"""Kinds to which one stage makes no sense."""
+MOST_CURVES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be drawn. None: what suits the kind.
+
+    Args:
+        kind: What.
+        parameters: Hyperparameters: one of ``parameters`` and ``curves``, two of ``pair``.
+        top: How many of the best trials are drawn (``curves``) or highlighted (``parameters``, ``parallel``).
+        quantity: ``accuracy`` or ``loss``, of ``curves``.
+
+    Raises:
+        BadInput: Something that the kind has no use for, or too many of it.
+    """
+
+    kind: Kind
+    parameters: tuple[str, ...] = ()
+    top: int | None = None
+    quantity: str | None = None
+
+    def __post_init__(self) -> None:
+        takers: Mapping[str, tuple[object, tuple[Kind, ...]]] = {
+            "--parameter": (self.parameters or None, (Kind.curves, Kind.parameters, Kind.pair)),
+            "--top": (self.top, (Kind.curves, Kind.parameters, Kind.parallel)),
+            "--quantity": (self.quantity, (Kind.curves,)),
+        }
+        for option, (value, kinds) in takers.items():
+            if value is not None and self.kind not in kinds:
+                raise BadInput(f"{option} is of no use to {self.kind}, only to {', '.join(kinds)}; leave it out")
+        wanted = (2,) if self.kind is Kind.pair else (1,)
+        if self.parameters and len(self.parameters) not in wanted:
+            many = "two" if wanted == (2,) else "one"
+            raise BadInput(f"--parameter is given {len(self.parameters)} times; {self.kind} takes {many}")
+        if len(set(self.parameters)) < len(self.parameters):
+            raise BadInput(f"--parameter {self.parameters[0]} is given twice; give two different ones")
+        if self.top is not None and self.top < 1:
+            raise BadInput(f"--top {self.top}; give at least 1")
+        if self.kind is Kind.curves and self.top is not None and self.top > MOST_CURVES:
+            raise BadInput(f"--top {self.top}; more than {MOST_CURVES} panels cannot be read, give up to {MOST_CURVES}")
+
+
+def plot(store: Store, stages: Sequence[Stage], plan: Plan, *, stage: Stage, alone: bool = False) -> go.Figure:
+    """A figure of a search.
+
+    Args:
+        store: The study database.
+        stages: All stages of the search.
+        plan: What is to be drawn.
+        stage: The stage that kinds of one stage look at.
+        alone: Whether the other kinds look at that stage only.
+
+    Raises:
+        BadInput: A hyperparameter that the stage does not have, or too few of them for the kind.
+    """
+    return _DRAWN[plan.kind](_Search(store, tuple(stages), stage, alone), plan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    store: Store
+    stages: tuple[Stage, ...]
+    stage: Stage
+    alone: bool
+
+    @property
+    def metric(self) -> str:
+        return metric_of(self.stage)
+
+    @property
+    def direction(self) -> Direction:
+        return self.stage.direction
+
+    @property
+    def looked_at(self) -> tuple[Stage, ...]:
+        return (self.stage,) if self.alone else self.stages
+
+    def frames(self) -> dict[int, pd.DataFrame]:
+        return {stage.number: self.store.trials(stage) for stage in self.looked_at}
+
+    @property
+    def narrowed(self) -> Space | None:
+        """The ranges of the stage that was narrowed from this one, the latest."""
+        later = [stage for stage in self.stages if stage.parent == self.stage.number]
+        return later[-1].space if later else None
+
+    def check(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in self.stage.space:
+                raise BadInput(f"{self.stage.name} has no hyperparameter {name!r}{nearest(name, self.stage.space)}")
+
+
+def _label(stage: Stage) -> str:
+    return f"stage {stage.number}"
+
+
+def _curves(search: _Search, plan: Plan) -> go.Figure:
+    from hpsearch.reports import figures
+    from hpsearch.reports.rows import curve_rows
+
+    search.check(plan.parameters)
+    rows = curve_rows(search.store, search.stage, top=plan.top or MOST_CURVES)
+    ranges = [name for name, parameter in search.stage.space.items() if isinstance(parameter, Float)]
+    shown = [*plan.parameters, *(name for name in ("lr", *ranges) if name in search.stage.space), None]
+    many = f"best {len(rows)} trials" if len(rows) > 1 else "best trial"
+    return figures.curve_grid(
+        rows,
+        quantity="loss" if plan.quantity == "loss" else "accuracy",
+        parameter=shown[0],
+        title=f"{search.stage.name}: learning curves of the {many}",
+    )
+
+
+def _parameters(search: _Search, plan: Plan) -> go.Figure:
+    from hpsearch.reports import figures
+
+    search.check(plan.parameters)
+    stage, narrowed, frame = search.stage, search.narrowed, search.store.trials(search.stage)
+    common: dict[str, Any] = {"best": plan.top or 5, "metric": search.metric, "direction": search.direction}
+    if plan.parameters:
+        (name,) = plan.parameters
+        after = None if narrowed is None else narrowed[name]
+        return figures.score_by_parameter(
+            frame, name, stage.space[name], narrowed=after, title=f"{stage.name}: score by {name}", **common
+        )
+    return figures.score_by_parameters(
+        frame, stage.space, narrowed=narrowed, title=f"{stage.name}: score by hyperparameter", **common
+    )
+
+
+def _pair(search: _Search, plan: Plan) -> go.Figure:
+    import pandas as pd
+
+    from hpsearch.reports import figures
+
+    search.check(plan.parameters)
+    # Ranges tell more than lists, and the first in the study file are the first in people's minds.
+    space = search.stages[0].space
+    names = sorted(space, key=lambda name: isinstance(space[name], Categorical))
+    x, y = plan.parameters or (names[:2] if len(names) > 1 else (None, None))
+    if x is None or y is None:
+        raise BadInput(f"pair needs two hyperparameters and {search.stage.search} has {len(names)}; draw parameters")
+    frames = [frame for frame in search.frames().values() if len(frame)]
+    columns = ["number", "state", "score", "validation_loss", f"param:{x}", f"param:{y}"]
+    rows = (
+        pd.concat([frame[columns] for frame in frames], ignore_index=True) if frames else pd.DataFrame(columns=columns)
+    )
+    ranges = {_label(stage): {name: stage.space[name] for name in (x, y)} for stage in search.stages}
+    whose = search.stage.name if search.alone else search.stage.search
+    return figures.pair(
+        rows,
+        x,
+        y,
+        space=space,
+        rectangles=ranges,
+        metric=search.metric,
+        direction=search.direction,
+        title=f"{whose}: {x} and {y}",
+    )
+
+
+def _parallel(search: _Search, plan: Plan) -> go.Figure:
+    from hpsearch.reports import figures
+
+    return figures.parallel(
+        search.store.trials(search.stage),
+        search.stage.space,
+        best=plan.top or 5,
+        metric=search.metric,
+        direction=search.direction,
+        title=f"{search.stage.name}: every trial across its hyperparameters",
+    )
+
+
+def _history(search: _Search, plan: Plan) -> go.Figure:
+    from hpsearch.reports import figures
+
+    frames = search.frames()
+    return figures.search_history(
+        {_label(stage): frames[stage.number] for stage in search.looked_at},
+        metric=search.metric,
+        direction=search.direction,
+        title=f"{search.stage.name if search.alone else search.stage.search}: trial by trial",
+    )
+
+
+def _importance(search: _Search, plan: Plan) -> go.Figure:
+    from hpsearch.reports import figures
+    from hpsearch.reports.importance import importance
+
+    stage = search.stage
+    found = importance(search.store.trials(stage), stage.space, direction=stage.direction, settings=stage.settings)
+    return figures.importances(found, title=f"{stage.name}: which hyperparameters mattered")
+
+
+def _lineage(search: _Search, plan: Plan) -> go.Figure:
+    from hpsearch.reports import figures
+
+    return figures.lineage(
+        search.stages,
+        search.frames(),
+        metric=search.metric,
+        title=f"{search.stage.search}: the stages and their ranges",
+    )
+
+
+def _stages(search: _Search, plan: Plan) -> go.Figure:
+    from hpsearch.reports import figures
+
+    frames = search.frames()
+    return figures.scores_by_stage(
+        {_label(stage): frames[stage.number] for stage in search.stages},
+        metric=search.metric,
+        direction=search.direction,
+        title=f"{search.stage.search}: scores by stage",
+    )
+
+
+_DRAWN: Mapping[Kind, Callable[[_Search, Plan], go.Figure]] = {
+    Kind.curves: _curves,
+    Kind.parameters: _parameters,
+    Kind.pair: _pair,
+    Kind.parallel: _parallel,
+    Kind.history: _history,
+    Kind.importance: _importance,
+    Kind.lineage: _lineage,
+    Kind.stages: _stages,
+}
