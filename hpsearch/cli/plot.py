@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hpsearch.cli.options import Search, StageNumber, Storage, storage_url
-from hpsearch.reports.plots import OF_ALL_STAGES, OF_ONE_STAGE, WORDS, Kind, Plan
+from hpsearch.reports.kinds import OF_ALL_STAGES, OF_ONE_STAGE, WORDS, Kind, Plan
 
 _STDOUT = "-"
 

@@ -46,7 +46,7 @@ class Importance:
         trials: How many trials it rests on.
         best: How many of them are called the best.
         left_out: Hyperparameters that cannot be judged, with the reason.
-        note: What a reader must know, in a sentence; empty: nothing.
+        notes: What a reader must know, a sentence each.
     """
 
     shares: Mapping[str, float]
@@ -54,7 +54,7 @@ class Importance:
     trials: int
     best: int
     left_out: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def above_chance(self) -> tuple[str, ...]:
@@ -90,27 +90,27 @@ def importance(
     left_out = {name: "only one value" for name, parameter in space.items() if _constant(parameter)}
     if len(rows) < LEAST or complete < 2:
         few = f"{len(rows)} finished trial{'' if len(rows) == 1 else 's'}, {complete} of them complete"
-        return Importance({}, {}, len(rows), 0, left_out, f"{few}: too few to say which hyperparameter mattered")
+        return Importance({}, {}, len(rows), 0, left_out, (f"{few}: too few to say which hyperparameter mattered",))
     trials, drawn = _trials(rows, space, settings or {})
     left_out |= {name: "no trial uses it" for name in space if name not in left_out and not drawn.get(name)}
     names = [name for name in space if name not in left_out]
     quantile = min(0.5, max(0.1, 5 / len(rows)))
     best = max(1, round(quantile * len(rows)))
     if not names:
-        return Importance({}, {}, len(rows), best, left_out, "there was only one value of everything")
+        return Importance({}, {}, len(rows), best, left_out, ("there was only one value of everything",))
     if len({trial.value for trial in trials}) == 1:
-        return Importance({}, {}, len(rows), best, left_out, "all trials have the same score")
+        return Importance({}, {}, len(rows), best, left_out, ("all trials have the same score",))
     raw, shuffled = _evaluated(trials, names, quantile)
     whole = sum(raw.values())
     if not whole:
         return Importance(
-            dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0), len(rows), best, left_out, "nothing mattered"
+            dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0), len(rows), best, left_out, ("nothing mattered",)
         )
     order = sorted(names, key=lambda name: (-raw[name], names.index(name)))
     shares = {name: raw[name] / whole for name in order}
     chance = {name: mark / whole for name, mark in _marks(raw, shuffled, order).items()}
     found = Importance(shares, chance, len(rows), best, left_out)
-    return Importance(shares, chance, len(rows), best, left_out, _note(found, len(frame)))
+    return Importance(shares, chance, len(rows), best, left_out, _notes(found))
 
 
 def _marks(raw: Mapping[str, float], shuffled: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
@@ -129,15 +129,15 @@ def _marks(raw: Mapping[str, float], shuffled: Sequence[Mapping[str, float]], na
     return dict(zip(names, (mean * np.sort(ratios)[-passed]).tolist(), strict=True))
 
 
-def _note(found: Importance, of: int) -> str:
-    parts = []
+def _notes(found: Importance) -> tuple[str, ...]:
+    notes = []
     if found.trials < FEW:
-        parts.append(f"only {found.trials} trials: shares move a lot from one search to the next")
+        notes.append(f"only {found.trials} trials: shares move a lot from one search to the next")
     if len(found.shares) == 1:
-        parts.append("the only hyperparameter: its share is the whole")
+        notes.append("the only hyperparameter: its share is the whole")
     if not found.above_chance:
-        parts.append("no hyperparameter mattered more than chance would have it")
-    return "; ".join(parts)
+        notes.append("no hyperparameter mattered more than chance would have it")
+    return tuple(notes)
 
 
 def _constant(parameter: Parameter) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, nearest
+from hpsearch.reports.kinds import MOST_CURVES, Kind, Plan
 from hpsearch.reports.tables import metric_of
 from hpsearch.space import Categorical, Float
 
@@ -19,77 +19,6 @@ if TYPE_CHECKING:
     from hpsearch.records import Direction, Stage
     from hpsearch.space import Space
     from hpsearch.store import Store
-
-
-class Kind(StrEnum):
-    """What may be drawn."""
-
-    curves = "curves"
-    parameters = "parameters"
-    pair = "pair"
-    parallel = "parallel"
-    history = "history"
-    importance = "importance"
-    lineage = "lineage"
-    stages = "stages"
-
-
-WORDS: Mapping[Kind, str] = {
-    Kind.curves: "learning curves of the best trials of a stage, a panel each",
-    Kind.parameters: "score against every hyperparameter of a stage, or against one",
-    Kind.pair: "two hyperparameters, coloured by score, with the ranges of all stages",
-    Kind.parallel: "a line for each trial of a stage, across all hyperparameters",
-    Kind.history: "every score in the order of the trials, and the best so far",
-    Kind.importance: "which hyperparameters mattered in a stage, beside chance",
-    Kind.lineage: "which stage came from which, how ranges narrowed, the best scores",
-    Kind.stages: "the distribution of the scores, stage by stage",
-}
-"""What each kind shows, for people."""
-OF_ONE_STAGE = frozenset({Kind.curves, Kind.parameters, Kind.parallel, Kind.importance})
-"""Kinds that look at one stage; the others look at all, or at one where it is named."""
-OF_ALL_STAGES = frozenset({Kind.lineage, Kind.stages})
-"""Kinds to which one stage makes no sense."""
-MOST_CURVES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be drawn. None: what suits the kind.
-
-    Args:
-        kind: What.
-        parameters: Hyperparameters: one of ``parameters`` and ``curves``, two of ``pair``.
-        top: How many of the best trials are drawn (``curves``) or highlighted (``parameters``, ``parallel``).
-        quantity: ``accuracy`` or ``loss``, of ``curves``.
-
-    Raises:
-        BadInput: Something that the kind has no use for, or too many of it.
-    """
-
-    kind: Kind
-    parameters: tuple[str, ...] = ()
-    top: int | None = None
-    quantity: str | None = None
-
-    def __post_init__(self) -> None:
-        takers: Mapping[str, tuple[object, tuple[Kind, ...]]] = {
-            "--parameter": (self.parameters or None, (Kind.curves, Kind.parameters, Kind.pair)),
-            "--top": (self.top, (Kind.curves, Kind.parameters, Kind.parallel)),
-            "--quantity": (self.quantity, (Kind.curves,)),
-        }
-        for option, (value, kinds) in takers.items():
-            if value is not None and self.kind not in kinds:
-                raise BadInput(f"{option} is of no use to {self.kind}, only to {', '.join(kinds)}; leave it out")
-        wanted = (2,) if self.kind is Kind.pair else (1,)
-        if self.parameters and len(self.parameters) not in wanted:
-            many = "two" if wanted == (2,) else "one"
-            raise BadInput(f"--parameter is given {len(self.parameters)} times; {self.kind} takes {many}")
-        if len(set(self.parameters)) < len(self.parameters):
-            raise BadInput(f"--parameter {self.parameters[0]} is given twice; give two different ones")
-        if self.top is not None and self.top < 1:
-            raise BadInput(f"--top {self.top}; give at least 1")
-        if self.kind is Kind.curves and self.top is not None and self.top > MOST_CURVES:
-            raise BadInput(f"--top {self.top}; more than {MOST_CURVES} panels cannot be read, give up to {MOST_CURVES}")
 
 
 def plot(store: Store, stages: Sequence[Stage], plan: Plan, *, stage: Stage, alone: bool = False) -> go.Figure:
@@ -127,8 +56,17 @@ class _Search:
     def looked_at(self) -> tuple[Stage, ...]:
         return (self.stage,) if self.alone else self.stages
 
+    def trials(self) -> pd.DataFrame:
+        """The stage's trials, without the values that had no effect."""
+        from hpsearch.reports.rows import used_only
+
+        return used_only(self.store.trials(self.stage), self.stage)
+
     def frames(self) -> dict[int, pd.DataFrame]:
-        return {stage.number: self.store.trials(stage) for stage in self.looked_at}
+        """The trials of all stages that are looked at, likewise."""
+        from hpsearch.reports.rows import used_only
+
+        return {stage.number: used_only(self.store.trials(stage), stage) for stage in self.looked_at}
 
     @property
     def narrowed(self) -> Space | None:
@@ -165,9 +103,10 @@ def _curves(search: _Search, plan: Plan) -> go.Figure:
 
 def _parameters(search: _Search, plan: Plan) -> go.Figure:
     from hpsearch.reports import figures
+    from hpsearch.reports.rows import varied
 
     search.check(plan.parameters)
-    stage, narrowed, frame = search.stage, search.narrowed, search.store.trials(search.stage)
+    stage, narrowed, frame = search.stage, search.narrowed, search.trials()
     common: dict[str, Any] = {"best": plan.top or 5, "metric": search.metric, "direction": search.direction}
     if plan.parameters:
         (name,) = plan.parameters
@@ -175,8 +114,10 @@ def _parameters(search: _Search, plan: Plan) -> go.Figure:
         return figures.score_by_parameter(
             frame, name, stage.space[name], narrowed=after, title=f"{stage.name}: score by {name}", **common
         )
+    space = varied(frame, stage.space)
+    after_all = None if narrowed is None else {name: narrowed[name] for name in space}
     return figures.score_by_parameters(
-        frame, stage.space, narrowed=narrowed, title=f"{stage.name}: score by hyperparameter", **common
+        frame, space, narrowed=after_all, title=f"{stage.name}: score by hyperparameter", **common
     )
 
 
@@ -213,10 +154,12 @@ def _pair(search: _Search, plan: Plan) -> go.Figure:
 
 def _parallel(search: _Search, plan: Plan) -> go.Figure:
     from hpsearch.reports import figures
+    from hpsearch.reports.rows import varied
 
+    frame = search.trials()
     return figures.parallel(
-        search.store.trials(search.stage),
-        search.stage.space,
+        frame,
+        varied(frame, search.stage.space),
         best=plan.top or 5,
         metric=search.metric,
         direction=search.direction,
@@ -232,8 +175,21 @@ def _history(search: _Search, plan: Plan) -> go.Figure:
         {_label(stage): frames[stage.number] for stage in search.looked_at},
         metric=search.metric,
         direction=search.direction,
+        interval=_interval(search, list(frames.values())),
         title=f"{search.stage.name if search.alone else search.stage.search}: trial by trial",
     )
+
+
+def _interval(search: _Search, frames: Sequence[pd.DataFrame]) -> tuple[float, float] | None:
+    """Where the best accuracy would lie with other images, 19 times of 20; None where the score is none."""
+    from hpsearch.statistics import wilson
+
+    images = search.stage.sizes.get("validation")
+    scores = [score for frame in frames for score in frame.loc[frame["state"] == "COMPLETE", "score"].dropna()]
+    if search.metric != "validation_accuracy" or not images or not scores:
+        return None
+    best = wilson(round(max(scores) * images), images)
+    return best.low, best.high
 
 
 def _importance(search: _Search, plan: Plan) -> go.Figure:

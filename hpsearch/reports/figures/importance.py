@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -12,6 +13,9 @@ from hpsearch.reports.figures.style import colour, empty_figure, nothing, words
 if TYPE_CHECKING:
     from hpsearch.reports.importance import Importance
 
+_LINE = 100
+"""Characters of a line above the data."""
+
 
 def importances(found: Importance, *, title: str | None = None) -> go.Figure:
     """Each hyperparameter's share of the importance as a bar, with a mark at what chance alone would give.
@@ -21,14 +25,13 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
         title: Above the data.
     """
     if not found.shares:
-        text = found.note or "there is nothing to compare"
+        text = "; ".join(found.notes) or "there is nothing to compare"
         return tell(nothing(text, title=title), f"Importance of the hyperparameters: {text}.")
     names = list(found.shares)[::-1]
-    left = [f"{words(name)}: {reason}" for name, reason in found.left_out.items()]
-    notes = [note for note in (found.note, f"not judged: {'; '.join(left)}" if left else "") if note]
-    figure = empty_figure(title=title, key="<br>".join(notes) or None, legend=True)
-    if len(notes) > 1:
-        figure.update_layout(margin={"t": figure.layout.margin.t + 18})
+    left = "; ".join(f"{words(name)}: {reason}" for name, reason in found.left_out.items())
+    notes = [*found.notes, *([f"not judged: {left}"] if left else [])]
+    lines = [line for note in notes for line in wrap(note, _LINE)]
+    figure = empty_figure(title=title, key="<br>".join(lines) or None, legend=True)
     shares = [found.shares[name] for name in names]
     longest = max(*shares, *(min(found.chance[name], 1.0) for name in names))
     clear = set(found.above_chance)
@@ -78,9 +81,8 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
     figure.update_layout(height=figure.layout.margin.t + figure.layout.margin.b + max(120, 44 * len(names)))
     first = ", ".join(f"{words(name)} {share:.0%}" for name, share in found.shares.items())
     more = ", ".join(words(name) for name in found.above_chance) or "none"
-    return tell(
-        figure, f"Importance of the hyperparameters: {first}. More than chance would give: {more}. {found.note}".strip()
-    )
+    rest = "".join(f" {note[:1].upper()}{note[1:]}." for note in notes)
+    return tell(figure, f"Importance of the hyperparameters: {first}. More than chance would give: {more}.{rest}")
 
 
 def _beside(share: float, mark: float, *, room: float) -> float:

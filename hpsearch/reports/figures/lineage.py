@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from hpsearch.reports.figures.frames import check, failed, ranked, stopped
 from hpsearch.reports.figures.parameters import ParameterAxis
-from hpsearch.reports.figures.reading import tell
+from hpsearch.reports.figures.reading import needs, tell
 from hpsearch.reports.figures.style import LINE, MUTED, colour, nothing, panels, words
 from hpsearch.space import describe as range_words
 
@@ -57,6 +57,7 @@ def lineage(
         shared=False,
         gaps=(44.0, 66.0),
     )
+    needs(figure, 76 + 190 * columns)
     for index, name in enumerate(names):
         row, column = index // columns + 1, index % columns + 1
         x = ParameterAxis(name, [stage.space[name] for stage in stages if name in stage.space])

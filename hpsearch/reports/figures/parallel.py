@@ -25,7 +25,7 @@ from hpsearch.reports.figures.frames import (
     thinned_note,
 )
 from hpsearch.reports.figures.parameters import ParameterAxis
-from hpsearch.reports.figures.reading import tell
+from hpsearch.reports.figures.reading import needs, tell
 from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCORES, empty_figure, nothing, say, words
 from hpsearch.space import Float
 
@@ -125,6 +125,7 @@ def parallel(
             )
         )
     _draw_axes(figure, [*axes, last])
+    needs(figure, 100 + 90 * len(axes))
     tell(
         figure,
         f"A line for each trial across {', '.join(space)} to its {words(metric)}. {counted(frame)}; "

@@ -116,7 +116,8 @@ class ParameterAxis:
             texts = [cut(choice, longest) for choice in self._choices]
             return axis | {"tickvals": list(range(len(texts))), "ticktext": texts, "showgrid": False}
         if self.log:
-            return axis | log_axis(self.at(0), self.at(1))
+            found = log_axis(self.at(0), self.at(1))
+            return axis | found | ({"nticks": min(found["nticks"], 5)} if short else {})
         whole = isinstance(self._scale, Int) and self._high - self._low <= 8
         return axis | ({"tick0": self._low, "dtick": 1} if whole else {"nticks": 5} if short else {})
 
