@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.colors import sample_colorscale
 
 from hpsearch.reports.figures.frames import (
     FAILED_MARKER,
@@ -26,7 +25,7 @@ from hpsearch.reports.figures.frames import (
 )
 from hpsearch.reports.figures.parameters import ParameterAxis
 from hpsearch.reports.figures.reading import needs, tell
-from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCORES, empty_figure, nothing, say, words
+from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCALE, empty_figure, nothing, say, words
 from hpsearch.space import Float
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from hpsearch.space import Space
 
 MOST_LINES = 300
-_CLASSES = 8
+_CLASSES = len(SCALE)
 """Lines of so many colours: a trace each, so that a page of hundreds of trials stays quick."""
 
 
@@ -108,8 +107,7 @@ def parallel(
 
     line(pruned_drawn, STOPPED, ink=MUTED, width=1, dash="dot", opacity=0.6)
     places = _classes(rest["score"].to_numpy(float), scores, minimize=direction == "minimize")
-    inks = sample_colorscale(SCORES, [place / (_CLASSES - 1) for place in range(_CLASSES)])
-    for place, ink in enumerate(inks):
+    for place, ink in enumerate(SCALE):
         line(rest[places == place], "trials", ink=ink, width=1.3, opacity=0.35 + 0.4 * place / (_CLASSES - 1))
     line(top.iloc[::-1], f"best {len(top)}", ink="#D55E00", width=2.6, opacity=0.95)
     if not lost_drawn.empty:

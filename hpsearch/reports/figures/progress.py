@@ -24,7 +24,7 @@ from hpsearch.reports.figures.frames import (
     thinned,
     thinned_note,
 )
-from hpsearch.reports.figures.reading import tell
+from hpsearch.reports.figures.reading import needs, tell
 from hpsearch.reports.figures.style import LINE, MUTED, colour, empty_figure, nothing, say, words
 
 if TYPE_CHECKING:
@@ -96,11 +96,12 @@ def search_history(
     if not order.empty:
         _best_so_far(figure, order, last=across[1], direction=direction)
     _stage_lines(figure, frames, ends)
-    figure.update_xaxes(title_text="trials, in the order of their numbers", range=across)
+    figure.update_xaxes(title_text="trials, in the order of their numbers", range=across, tickformat=",d")
     figure.update_yaxes(title_text=words(metric), range=ends)
     # Few trials are counted, not measured.
     if len(rows) <= 10:
         figure.update_xaxes(dtick=1)
+    needs(figure, 520)
     over = f" over {len(frames)} stages" if len(frames) > 1 else ""
     between = "" if interval is None else f", and probably between {interval[0]:.3g} and {interval[1]:.3g}"
     tell(figure, f"{counted(rows)}{over}; {best_words(rows, direction, metric)}{between}.")

@@ -9,7 +9,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.style import FAINT, GRID, INK, LINE, MUTED, PALETTE, PAPER
+from hpsearch.reports.figures.style import FAINT, GRID, INK, LINE, MUTED, PALETTE, PAPER, SCALE
+
+
+def _lifted(colour: str, share: float) -> str:
+    """A colour part of the way to white: the scale's dark end would be lost on a dark page."""
+    parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)
+
 
 DARK: Mapping[str, str] = {
     PAPER: "#16191d",
@@ -25,6 +32,7 @@ DARK: Mapping[str, str] = {
             strict=True,
         )
     ),
+    **{colour: _lifted(colour, 0.42 * (1 - place / (len(SCALE) - 1))) for place, colour in enumerate(SCALE)},
 }
 """The colour on a dark page of each that would be lost on one; the others stay. A page's script may use it too."""
 
