@@ -80,7 +80,16 @@ def parallel(
     scores = np.concatenate([order["score"].to_numpy(float), pruned["score"].to_numpy(float)])
     last = _score_axis(metric, scores)
 
-    def line(part: pd.DataFrame, name: str, *, ink: str, width: float, dash: str = "solid", opacity: float) -> None:
+    def line(
+        part: pd.DataFrame,
+        name: str,
+        *,
+        ink: str,
+        width: float,
+        dash: str = "solid",
+        opacity: float,
+        legend: bool = True,
+    ) -> None:
         if part.empty:
             return
         heights = [_heights(axis, part[f"param:{axis.name}"]) for axis in axes]
@@ -101,14 +110,17 @@ def parallel(
                 text=np.repeat(texts, len(axes) + 2),
                 hovertemplate="%{text}<extra></extra>",
                 legendgroup=name,
-                showlegend=not any(trace.name == name for trace in figure.data),
+                showlegend=legend,
             )
         )
 
     line(pruned_drawn, STOPPED, ink=MUTED, width=1, dash="dot", opacity=0.6)
     places = _classes(rest["score"].to_numpy(float), scores, minimize=direction == "minimize")
     for place, ink in enumerate(SCALE):
-        line(rest[places == place], "trials", ink=ink, width=1.3, opacity=0.35 + 0.4 * place / (_CLASSES - 1))
+        opacity = 0.35 + 0.4 * place / (_CLASSES - 1)
+        # The best class, which is the easiest to see, stands for all in the legend.
+        legend = bool(place == places.max(initial=-1))
+        line(rest[places == place], "trials", ink=ink, width=1.3, opacity=opacity, legend=legend)
     line(top.iloc[::-1], f"best {len(top)}", ink="#D55E00", width=2.6, opacity=0.95)
     if not lost_drawn.empty:
         figure.add_trace(

@@ -55,7 +55,10 @@ def describe(figure: go.Figure) -> str:
     meta = figure.layout.meta
     if isinstance(meta, dict) and meta.get("description"):
         return str(meta["description"])
-    return plain(figure.layout.title.text or figure.layout.yaxis.title.text or "figure")
+    # One with nothing on it says why in its only text.
+    why = () if figure.data else tuple(note.text for note in figure.layout.annotations)
+    parts = (figure.layout.title.text or figure.layout.yaxis.title.text, *why)
+    return plain(": ".join(part for part in parts if part) or "figure")
 
 
 def least_width(figure: go.Figure) -> int:
@@ -77,7 +80,9 @@ def plain(text: str) -> str:
 
 def dark(figure: go.Figure) -> go.Figure:
     """The same figure for a dark page: a copy, with the colours of `DARK` in it and in its template."""
-    return go.Figure(_recoloured(figure.to_dict()), skip_invalid=True)
+    return go.Figure(
+        [_recoloured(trace.to_plotly_json()) for trace in figure.data], _recoloured(figure.layout.to_plotly_json())
+    )
 
 
 def _recoloured(part: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
-from hpsearch.reports.figures.reading import describe, least_width, plain
+from hpsearch.reports.figures.reading import describe, least_width
 from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def page(figure: go.Figure) -> str:
         config={"displaylogo": False, "responsive": True, "showSendToCloud": False},
         default_height="100vh",
     )
-    title = html.escape(plain(figure.layout.title.text or "hpsearch"))
+    title = html.escape(figure.layout.title.text or "hpsearch")
     ground = figure.layout.template.layout.paper_bgcolor or "white"
     words = html.escape(describe(figure))
     return (
