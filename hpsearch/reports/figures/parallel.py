@@ -164,34 +164,41 @@ def _classes(scores: NDArray[np.float64], every: NDArray[np.float64], *, minimiz
 
 
 def _draw_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
-    """The axes as lines with ticks and names; of a trace, so that it is in the data's units everywhere."""
+    """The axes as lines with ticks and names. All notes at once: Plotly looks through all for each that is added."""
     crowded = len(axes) > 8
+    notes: list[dict[str, Any]] = []
+    shapes = []
     for place, axis in enumerate(axes):
-        figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": LINE, "width": 1.2})
-        for height, text in axis.ticks(4 if crowded else 6):
-            figure.add_annotation(
-                text=text,
-                x=place,
-                y=height,
-                xanchor="right",
-                xshift=-5,
-                yanchor="middle",
-                font={"size": 10 if crowded else 12, "color": INK},
-                bgcolor=PAPER,
-                opacity=0.85,
-                borderpad=1,
-            )
-        name = words(axis.name) + (" (log)" if axis.log else "")
-        figure.add_annotation(
-            text=f"<b>{name}</b>",
-            x=place,
-            y=-0.02,
-            yanchor="top",
-            xanchor="center",
-            textangle=-30 if crowded else 0,
-            font={"size": 11 if crowded else 13, "color": INK},
+        shapes.append(
+            {"type": "line", "x0": place, "x1": place, "y0": 0, "y1": 1, "line": {"color": LINE, "width": 1.2}}
         )
-    figure.update_xaxes(
-        visible=False, range=[-0.04 * len(axes), len(axes) - 1 + (0.09 if len(axes) > 2 else 0.06) * len(axes)]
-    )
-    figure.update_yaxes(visible=False, range=[-0.12 if not crowded else -0.2, 1.03])
+        notes += [
+            {
+                "text": text,
+                "x": place,
+                "y": height,
+                "xanchor": "right",
+                "xshift": -5,
+                "yanchor": "middle",
+                "font": {"size": 10 if crowded else 12, "color": INK},
+                "bgcolor": PAPER,
+                "opacity": 0.85,
+                "borderpad": 1,
+            }
+            for height, text in axis.ticks(4 if crowded else 6)
+        ]
+        notes.append(
+            {
+                "text": f"<b>{words(axis.name)}{' (log)' if axis.log else ''}</b>",
+                "x": place,
+                "y": -0.02,
+                "yanchor": "top",
+                "xanchor": "center",
+                "textangle": -30 if crowded else 0,
+                "font": {"size": 11 if crowded else 13, "color": INK},
+            }
+        )
+    figure.update_layout(annotations=[*figure.layout.annotations, *notes], shapes=shapes)
+    air = (0.09 if len(axes) > 2 else 0.06) * len(axes)
+    figure.update_xaxes(visible=False, range=[-0.04 * len(axes), len(axes) - 1 + air])
+    figure.update_yaxes(visible=False, range=[-0.2 if crowded else -0.12, 1.03])
