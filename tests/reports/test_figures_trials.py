@@ -167,7 +167,7 @@ def test_scores_by_stage_has_every_score_and_names_the_best() -> None:
         assert sorted(named(figure, name).y) == pytest.approx(sorted(scores))
         assert f"best {scores.max():.4g}" in texts(figure)
     assert list(figure.layout.xaxis.ticktext) == [
-        "stage-01<br>27 complete, 3 failed",
+        "stage-01<br>27 complete<br>3 failed",
         "stage-02<br>20 complete",
         "stage-03<br>0 complete",
     ]

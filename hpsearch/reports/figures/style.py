@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import plotly.colors
 import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.subplots import make_subplots
@@ -19,9 +20,16 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 INK = "#262626"
 MUTED = "#6E6E6E"
 GRID = "#E6E6E6"
+LINE = "#8C8C8C"
+"""Of axes and of failed trials."""
+FAINT = "#BDBDBD"
+"""Of lines that only part what stands on both sides."""
+PAPER = "white"
 FONT = "Inter, Helvetica, Arial, 'DejaVu Sans', sans-serif"
 SCORES = "Cividis"
 """The colour scale of scores, even in lightness: it survives colour-blindness and grey print."""
+SCALE: tuple[str, ...] = tuple(plotly.colors.sequential.Cividis)
+"""Its colours, the worst score's first."""
 TRAIN, VALIDATION = "dash", "solid"
 """How the curves of the two parts are drawn, everywhere."""
 KEY = "solid: validation, dashed: train"
@@ -34,10 +42,10 @@ _AXIS = {
     "gridwidth": 1,
     "zeroline": False,
     "showline": True,
-    "linecolor": "#8C8C8C",
+    "linecolor": LINE,
     "ticks": "outside",
     "ticklen": 4,
-    "tickcolor": "#8C8C8C",
+    "tickcolor": LINE,
     "automargin": True,
     "title": {"standoff": 8, "font": {"size": 14}},
     "exponentformat": "power",
@@ -47,8 +55,8 @@ pio.templates[TEMPLATE] = go.layout.Template(
     layout={
         "font": {"family": FONT, "size": 14, "color": INK},
         "title": {"font": {"size": 17}, "x": 0, "xref": "paper", "xanchor": "left"},
-        "paper_bgcolor": "white",
-        "plot_bgcolor": "white",
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
         "colorway": PALETTE,
         "xaxis": _AXIS,
         "yaxis": _AXIS,
@@ -88,7 +96,7 @@ def empty_figure(*, title: str | None = None, key: str | None = None, legend: bo
         legend: Leave room for a legend above the data.
     """
     figure = go.Figure()
-    _dress(figure, title=title, key=key, above=24 if legend else 0)
+    _dress(figure, title=title, key=key, above=30 if legend else 0)
     return figure
 
 
@@ -102,6 +110,7 @@ def panels(
     x_title: str | None = None,
     y_title: str | None = None,
     shared: bool = True,
+    legend: bool = False,
     gaps: tuple[float, float] = (14.0, 34.0),
 ) -> go.Figure:
     """A figure of small panels, filled row by row.
@@ -115,6 +124,7 @@ def panels(
         x_title: Once, for all panels.
         y_title: Once, for all panels.
         shared: All panels have the same two axes, and ticks stand at the outer ones only.
+        legend: Leave room for a legend above the panels, which have no titles then.
         gaps: Between panels, horizontally and vertically, in px of a figure 900 px wide.
     """
     columns = min(columns, len(titles))
@@ -133,7 +143,8 @@ def panels(
     )
     figure.update_annotations(font={"size": 13, "color": INK})
     # The titles of all panels together come last, and are axes' titles.
-    for annotation in figure.layout.annotations[len(titles) :]:
+    # An empty title is no annotation.
+    for annotation in figure.layout.annotations[sum(map(bool, titles)) :]:
         annotation.font.size = 14
     figure.update_xaxes(tickfont_size=PANEL_FONT)
     figure.update_yaxes(tickfont_size=PANEL_FONT)
@@ -144,7 +155,7 @@ def panels(
     for place in range(len(titles), rows * columns):
         figure.update_xaxes(visible=False, row=place // columns + 1, col=place % columns + 1)
         figure.update_yaxes(visible=False, row=place // columns + 1, col=place % columns + 1)
-    above = _dress(figure, title=title, key=key, above=20)
+    above = _dress(figure, title=title, key=key, above=30 if legend else 20)
     below = 58 if x_title else 40
     figure.update_layout(height=above + height + below, margin={"l": 76 if y_title else 56, "b": below})
     return figure
@@ -152,7 +163,7 @@ def panels(
 
 def _dress(figure: go.Figure, *, title: str | None, key: str | None, above: int) -> int:
     """Title and key in a margin that has room for them; returns that margin in px."""
-    margin = 16 + above + (20 if key else 0) + (26 if title else 0)
+    margin = 16 + above + (20 + 18 * key.count("<br>") if key else 0) + (26 if title else 0)
     figure.update_layout(template=TEMPLATE, margin={"l": 72, "r": 28, "t": margin, "b": 58})
     if title:
         figure.update_layout(title={"text": title, "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}})
@@ -166,6 +177,7 @@ def _dress(figure: go.Figure, *, title: str | None, key: str | None, above: int)
             xanchor="left",
             yanchor="bottom",
             yshift=above,
+            align="left",
             font={"size": 13, "color": MUTED},
         )
     return margin
@@ -186,7 +198,7 @@ def say(figure: go.Figure, text: str) -> go.Figure:
         xanchor="center",
         yanchor="middle",
         font={"size": 16, "color": MUTED},
-        bgcolor="white",
+        bgcolor=PAPER,
     )
     return figure
 
@@ -207,7 +219,7 @@ def log_axis(low: float, high: float) -> dict[str, Any]:
         Properties of a Plotly axis, without its range.
     """
     decades = math.log10(high / low)
-    axis: dict[str, Any] = {"type": "log", "minor": {"ticks": "outside", "ticklen": 2, "tickcolor": "#8C8C8C"}}
+    axis: dict[str, Any] = {"type": "log", "minor": {"ticks": "outside", "ticklen": 2, "tickcolor": LINE}}
     # Plotly puts ticks at powers of ten where they may be that few, and at 1, 2 and 5 where there may be some more;
     # left alone it would write every digit. It prints powers a quarter larger than asked.
     if decades > 2.4:
