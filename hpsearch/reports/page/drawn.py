@@ -1,0 +1,104 @@
+"""A figure as the data that a page carries: short numbers, no markup but the figures' own, colours for the dark."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.reports.figures.style import GRID, INK, MUTED, PALETTE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import plotly.graph_objects as go
+
+DIGITS = 5
+"""Significant digits of a drawn number: more than any screen can show."""
+
+DARK = {
+    INK: "#e8e8e8",
+    MUTED: "#adb3b9",
+    GRID: "#30363d",
+    "#8C8C8C": "#7d858d",
+    "#BDBDBD": "#4a525a",
+    "white": "#16191d",
+    **dict(
+        zip(
+            PALETTE,
+            ("#4ba9e6", "#ff8c42", "#2fc49a", "#e394c3", "#f0b83e", "#8bcdf5", "#b0b0b0", "#cf955a"),
+            strict=True,
+        )
+    ),
+}
+"""What stands for a colour of the house style on a dark page."""
+
+_MARKUP = re.compile(r"<(?!/?(?:b|i|br|sub|sup|extra)>)")
+
+
+def plain_figure(figure: go.Figure) -> dict[str, Any]:
+    """A figure's ``data`` and ``layout`` as JSON-able data.
+
+    Plotly takes some HTML in any text for markup, links included: what is not markup of our own figures, such as that
+    of a parameter's or a choice's name, becomes text.
+
+    Args:
+        figure: It stays as it is.
+    """
+    found: dict[str, Any] = _plain(figure.to_plotly_json())
+    layout = found["layout"]
+    # The page has a ground of its own.
+    for ground in (layout, layout.get("template", {}).get("layout", {})):
+        ground.update(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
+    # No trace has a template of its own.
+    layout.get("template", {}).pop("data", None)
+    return {"data": found["data"], "layout": layout}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case str():
+            return _MARKUP.sub("&lt;", value)
+        case bool() | int() | None:
+            return value
+        case float():
+            return _short(value)
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case np.ndarray() | np.generic():
+            return _plain(value.tolist())
+        case _:
+            return [_plain(item) for item in value]
+
+
+def _short(value: float) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 1e15 else short
+
+
+def script_json(value: Mapping[str, Any]) -> str:
+    """Data as JSON that may stand in a ``<script>`` element: nothing in it ends the element or begins another."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def dark_colours() -> dict[str, str]:
+    """`DARK` and the scale of scores, whose dark end would be lost on a dark page: lifted, and even in lightness still."""
+    import plotly.colors
+
+    found = dict(DARK)
+    scale = plotly.colors.sequential.Cividis
+    for place, colour in enumerate(scale):
+        share = 0.42 * (1 - place / (len(scale) - 1))
+        found[colour] = _towards_white(colour, share)
+    return found
+
+
+def _towards_white(colour: str, share: float) -> str:
+    parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)

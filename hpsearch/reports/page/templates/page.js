@@ -1,0 +1,59 @@
+// Draws the page's figures, and draws them again in other colours or for another width when the reader's screen changes.
+"use strict";
+(() => {
+  const { colours, narrowest, height } = JSON.parse(document.getElementById("settings").textContent);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const narrow = matchMedia(`(max-width: ${narrowest}px)`);
+  const PRINTED_WIDTH = 660;
+  let printing = false;
+
+  const figures = [...document.querySelectorAll("figure")].map((figure) => ({
+    place: figure.querySelector(".plot"),
+    ...JSON.parse(figure.querySelector("script").textContent),
+  }));
+
+  // Plotly writes into what it is given: every drawing starts from a copy.
+  const copied = (value, paint) => {
+    if (typeof value === "string") return paint && colours[value] || value;
+    if (Array.isArray(value)) return value.map((item) => copied(item, paint));
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copied(item, paint)]));
+  };
+  const merged = (base, change) => {
+    for (const [key, value] of Object.entries(change)) {
+      const both = value && typeof value === "object" && !Array.isArray(value) && base[key];
+      base[key] = both ? merged(base[key], value) : value;
+    }
+    return base;
+  };
+
+  const layoutOf = (figure) => {
+    const layout = copied(figure.layout, dark.matches && !printing);
+    if (narrow.matches && !printing) merged(layout, copied(figure.narrow || {}, dark.matches));
+    return { ...layout, width: printing ? PRINTED_WIDTH : undefined, height: layout.height || height };
+  };
+  const draw = (figure) => {
+    const layout = layoutOf(figure);
+    figure.place.style.height = `${layout.height}px`;
+    Plotly.react(figure.place, copied(figure.data, dark.matches && !printing), layout, {
+      responsive: true,
+      displaylogo: false,
+      displayModeBar: narrow.matches ? false : "hover",
+      modeBarButtons: [["toImage", "resetScale2d"]],
+    });
+  };
+  const drawAll = () => figures.forEach(draw);
+  // One after the other, so that the page can be read and moved meanwhile.
+  const drawFrom = (index) => {
+    if (index === figures.length) return document.documentElement.setAttribute("data-drawn", String(index));
+    draw(figures[index]);
+    setTimeout(drawFrom, 0, index + 1);
+  };
+
+  figures.forEach((figure) => { figure.place.style.height = `${layoutOf(figure).height}px`; });
+  drawFrom(0);
+  dark.addEventListener("change", drawAll);
+  narrow.addEventListener("change", drawAll);
+  addEventListener("beforeprint", () => { printing = true; drawAll(); });
+  addEventListener("afterprint", () => { printing = false; drawAll(); });
+})();
