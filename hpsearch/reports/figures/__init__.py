@@ -4,15 +4,22 @@ What there is nothing of yet is answered by a figure that says so in words; what
 """
 
 from hpsearch.reports.figures.activations import activation_histograms
+from hpsearch.reports.figures.by_parameter import score_by_parameter, score_by_parameters
 from hpsearch.reports.figures.curves import curve_grid, curves_by_scale, history, learning_curves
+from hpsearch.reports.figures.importance import importances
+from hpsearch.reports.figures.lineage import lineage
 from hpsearch.reports.figures.lines import by_layer, lines
 from hpsearch.reports.figures.notebook import show
 from hpsearch.reports.figures.optimizers import bowl, optimizer_paths
 from hpsearch.reports.figures.pairs import pair
+from hpsearch.reports.figures.parallel import parallel
+from hpsearch.reports.figures.progress import search_history
+from hpsearch.reports.figures.reading import DARK, dark, describe
 from hpsearch.reports.figures.saving import ENDINGS, check_path, render, save
-from hpsearch.reports.figures.trials import score_by_parameter, scores_by_stage
+from hpsearch.reports.figures.stages import scores_by_stage
 
 __all__ = [
+    "DARK",
     "ENDINGS",
     "activation_histograms",
     "bowl",
@@ -20,14 +27,21 @@ __all__ = [
     "check_path",
     "curve_grid",
     "curves_by_scale",
+    "dark",
+    "describe",
     "history",
+    "importances",
     "learning_curves",
+    "lineage",
     "lines",
     "optimizer_paths",
     "pair",
+    "parallel",
     "render",
     "save",
     "score_by_parameter",
+    "score_by_parameters",
     "scores_by_stage",
+    "search_history",
     "show",
 ]

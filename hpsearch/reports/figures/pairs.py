@@ -10,15 +10,34 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from hpsearch.errors import BadInput, nearest
-from hpsearch.reports.figures.frames import FAILED_INK, check, failed, hover_lines, none_complete, ranked
+from hpsearch.reports.figures.frames import (
+    FAILED_MARKER,
+    MOST_POINTS,
+    STOPPED,
+    STOPPED_MARKER,
+    best_words,
+    check,
+    counted,
+    failed,
+    hover_lines,
+    none_complete,
+    ranked,
+    stopped,
+    thinned,
+    thinned_note,
+)
 from hpsearch.reports.figures.parameters import ParameterAxis
-from hpsearch.reports.figures.style import SCORES, colour, empty_figure, say, words
+from hpsearch.reports.figures.reading import tell
+from hpsearch.reports.figures.style import PAPER, SCORES, colour, empty_figure, say, words
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hpsearch.records import Direction
     from hpsearch.space import Parameter, Space
+
+_OTHER = 0.754878
+"""How choices are spread along the other axis: not in step with the first, which would make lines of them."""
 
 
 def pair(
@@ -55,36 +74,41 @@ def pair(
                 raise BadInput(f"no parameter {name!r} in the ranges{nearest(name, ranges)}")
     across = ParameterAxis(x, [space[x], *(ranges[x] for ranges in rectangles.values())])
     upwards = ParameterAxis(y, [space[y], *(ranges[y] for ranges in rectangles.values())])
-    figure = empty_figure(title=title, legend=True)
-    lost = failed(frame)
-    if not lost.empty:
+    order, pruned, lost = ranked(frame, direction), stopped(frame), failed(frame)
+    everything = len(order) + len(pruned) + len(lost)
+    share = min(1.0, MOST_POINTS / max(everything, 1))
+    order, pruned, lost = (thinned(part, max(1, round(share * len(part)))) for part in (order, pruned, lost))
+    figure = empty_figure(title=title, key=thinned_note(len(order) + len(pruned) + len(lost), everything), legend=True)
+    for group, part, marker in (("failed", lost, FAILED_MARKER), (STOPPED, pruned, STOPPED_MARKER)):
+        if part.empty:
+            continue
         figure.add_trace(
             go.Scatter(
-                x=across.positions(lost[f"param:{x}"]),
-                y=upwards.positions(lost[f"param:{y}"]),
-                name="failed",
+                x=across.positions(part[f"param:{x}"]),
+                y=upwards.positions(part[f"param:{y}"], step=_OTHER),
+                name=group,
                 mode="markers",
-                marker={"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": FAILED_INK}},
-                text=hover_lines(lost, [x, y]),
-                hovertemplate="%{text}<br>failed<extra></extra>",
+                marker=marker,
+                text=hover_lines(part, [x, y]),
+                hovertemplate=f"%{{text}}<br>{group}<extra></extra>",
                 showlegend=True,
             )
         )
     # The best are drawn last, over the others.
-    order = ranked(frame, direction).iloc[::-1]
+    order = order.iloc[::-1]
     if not order.empty:
         figure.add_trace(
             go.Scatter(
                 x=across.positions(order[f"param:{x}"]),
-                y=upwards.positions(order[f"param:{y}"]),
+                y=upwards.positions(order[f"param:{y}"], step=_OTHER),
                 name="trials",
                 mode="markers",
                 marker={
                     "color": order["score"].astype(float),
                     "colorscale": SCORES,
                     "reversescale": direction == "minimize",
-                    "size": 9,
-                    "line": {"color": "white", "width": 0.5},
+                    "size": 9 if len(order) <= 300 else 6,
+                    "line": {"color": PAPER, "width": 0.5},
                     "colorbar": {
                         "title": {"text": words(metric), "side": "right", "font": {"size": 14}},
                         "thickness": 14,
@@ -99,6 +123,12 @@ def pair(
     _rectangles(figure, across, upwards, {label: (ranges[x], ranges[y]) for label, ranges in rectangles.items()})
     figure.update_xaxes(across.layout())
     figure.update_yaxes(upwards.layout())
+    nested = f" The ranges of {', '.join(rectangles)} are rectangles." if rectangles else ""
+    tell(
+        figure,
+        f"{x} against {y}, coloured by {words(metric)}. {counted(frame)}; "
+        f"{best_words(frame, direction, metric)}.{nested}",
+    )
     return say(figure, none_complete(frame)) if order.empty else figure
 
 

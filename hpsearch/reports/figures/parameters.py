@@ -7,9 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hpsearch.errors import BadInput
-from hpsearch.reports.figures.style import log_axis
+from hpsearch.reports.figures.frames import value_words
+from hpsearch.reports.figures.style import log_axis, words
 from hpsearch.space import Categorical, Float, Int, Parameter, from_scale, to_scale
 
+_IN_WORDS = {"lr": "learning rate (lr)", "hidden": "hidden layers"}
+"""Parameters whose names are no words."""
 _HALF = 0.42
 """How far a choice's stretch of the axis reaches to each side of it; choices stand 1 apart."""
 
@@ -42,15 +45,26 @@ class ParameterAxis:
         if self.log and self._low <= 0:
             raise BadInput(f"{name} is on a log scale in one stage and reaches {self._low!r} in another")
 
-    def positions(self, values: Iterable[Any]) -> list[float]:
-        """Where values stand; NaN for one that is missing or no choice."""
+    def positions(self, values: Iterable[Any], *, step: float = 0.618034) -> list[float]:
+        """Where values stand; NaN for one that is missing or no choice.
+
+        Args:
+            values: Of the parameter.
+            step: How far along its choice's stretch each trial stands from the one before, wrapping around.
+        """
         if self._scale is not None:
             return [math.nan if value is None else float(value) for value in values]
-        # Multiples of the golden section spread evenly, whatever their number.
+        # Multiples of the golden section, or the like, spread evenly, whatever their number.
         return [
-            self._choices.index(value) + 0.6 * ((place * 0.618034) % 1 - 0.5) if value in self._choices else math.nan
+            self._choices.index(value) + 0.6 * ((place * step) % 1 - 0.5) if value in self._choices else math.nan
             for place, value in enumerate(values)
         ]
+
+    def standing(self, values: Iterable[Any]) -> list[float]:
+        """The same, with every trial of a choice right at it."""
+        if self._scale is not None:
+            return self.positions(values)
+        return [float(self._choices.index(value)) if value in self._choices else math.nan for value in values]
 
     def spans(self, parameter: Parameter) -> list[tuple[float, float]]:
         """The stretches of the axis that a range covers: one, or one for each run of neighbouring choices."""
@@ -85,10 +99,57 @@ class ParameterAxis:
         air = 0.03 * (high - low)
         return low - air, high + air
 
-    def layout(self) -> dict[str, Any]:
-        """The axis as Plotly's properties."""
-        axis: dict[str, Any] = {"title": {"text": self.name}, "range": list(self.range)}
+    @property
+    def title(self) -> str:
+        """The parameter in words, with its scale: ``learning rate (lr), log scale``."""
+        return f"{_IN_WORDS.get(self.name, words(self.name))}{', log scale' if self.log else ''}"
+
+    def layout(self, *, short: bool = False) -> dict[str, Any]:
+        """The axis as Plotly's properties.
+
+        Args:
+            short: For a small panel: few ticks, and long choices are cut.
+        """
+        axis: dict[str, Any] = {"title": {"text": self.title}, "range": list(self.range)}
         if self._scale is None:
-            places = list(range(len(self._choices)))
-            return axis | {"tickvals": places, "ticktext": [str(choice) for choice in self._choices], "showgrid": False}
-        return axis | (log_axis(self.at(0), self.at(1)) if self.log else {})
+            longest = max(4, (28 if short else 80) // len(self._choices))
+            texts = [cut(value_words(choice), longest) for choice in self._choices]
+            return axis | {"tickvals": list(range(len(texts))), "ticktext": texts, "showgrid": False}
+        if self.log:
+            return axis | log_axis(self.at(0), self.at(1))
+        whole = isinstance(self._scale, Int) and self._high - self._low <= 8
+        return axis | ({"tick0": self._low, "dtick": 1} if whole else {"nticks": 5} if short else {})
+
+    def ticks(self, most: int = 6) -> list[tuple[float, str]]:
+        """Some round values on the axis, or all its choices, as fractions of it with their texts.
+
+        Args:
+            most: How many values; of choices all are there.
+        """
+        if self._scale is None:
+            return [(self.fraction(place), value_words(choice)) for place, choice in enumerate(self._choices)]
+        values = _decades(self._low, self._high, most) if self.log else []
+        if len(values) < 2:
+            values = _round_values(self._low, self._high, most, whole=isinstance(self._scale, Int))
+        return [(self.fraction(value), f"{value:.4g}") for value in values]
+
+
+def cut(text: str, longest: int) -> str:
+    """A text, or its beginning where it is longer than there is room for."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _decades(low: float, high: float, most: int) -> list[float]:
+    """Powers of ten from low to high, every so many of them."""
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    return [10.0**power for power in range(first, last + 1, max(1, math.ceil((last - first + 1) / most)))]
+
+
+def _round_values(low: float, high: float, most: int, *, whole: bool) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten from low to high."""
+    if high <= low:
+        return [low]
+    step = 10.0 ** math.floor(math.log10((high - low) / most))
+    step *= next(factor for factor in (1, 2, 5, 10, 20) if (high - low) / (step * factor) <= most)
+    step = max(step, 1.0) if whole else step
+    return [step * place for place in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]

@@ -19,6 +19,9 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 INK = "#262626"
 MUTED = "#6E6E6E"
 GRID = "#E6E6E6"
+LINE = "#8C8C8C"
+"""Of axes and of failed trials."""
+PAPER = "white"
 FONT = "Inter, Helvetica, Arial, 'DejaVu Sans', sans-serif"
 SCORES = "Cividis"
 """The colour scale of scores, even in lightness: it survives colour-blindness and grey print."""
@@ -34,10 +37,10 @@ _AXIS = {
     "gridwidth": 1,
     "zeroline": False,
     "showline": True,
-    "linecolor": "#8C8C8C",
+    "linecolor": LINE,
     "ticks": "outside",
     "ticklen": 4,
-    "tickcolor": "#8C8C8C",
+    "tickcolor": LINE,
     "automargin": True,
     "title": {"standoff": 8, "font": {"size": 14}},
     "exponentformat": "power",
@@ -47,8 +50,8 @@ pio.templates[TEMPLATE] = go.layout.Template(
     layout={
         "font": {"family": FONT, "size": 14, "color": INK},
         "title": {"font": {"size": 17}, "x": 0, "xref": "paper", "xanchor": "left"},
-        "paper_bgcolor": "white",
-        "plot_bgcolor": "white",
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
         "colorway": PALETTE,
         "xaxis": _AXIS,
         "yaxis": _AXIS,
@@ -133,7 +136,8 @@ def panels(
     )
     figure.update_annotations(font={"size": 13, "color": INK})
     # The titles of all panels together come last, and are axes' titles.
-    for annotation in figure.layout.annotations[len(titles) :]:
+    # An empty title is no annotation.
+    for annotation in figure.layout.annotations[sum(map(bool, titles)) :]:
         annotation.font.size = 14
     figure.update_xaxes(tickfont_size=PANEL_FONT)
     figure.update_yaxes(tickfont_size=PANEL_FONT)
@@ -186,7 +190,7 @@ def say(figure: go.Figure, text: str) -> go.Figure:
         xanchor="center",
         yanchor="middle",
         font={"size": 16, "color": MUTED},
-        bgcolor="white",
+        bgcolor=PAPER,
     )
     return figure
 
@@ -207,7 +211,7 @@ def log_axis(low: float, high: float) -> dict[str, Any]:
         Properties of a Plotly axis, without its range.
     """
     decades = math.log10(high / low)
-    axis: dict[str, Any] = {"type": "log", "minor": {"ticks": "outside", "ticklen": 2, "tickcolor": "#8C8C8C"}}
+    axis: dict[str, Any] = {"type": "log", "minor": {"ticks": "outside", "ticklen": 2, "tickcolor": LINE}}
     # Plotly puts ticks at powers of ten where they may be that few, and at 1, 2 and 5 where there may be some more;
     # left alone it would write every digit. It prints powers a quarter larger than asked.
     if decades > 2.4:

@@ -1,0 +1,183 @@
+"""Parallel coordinates: a line a trial, through its values to its score."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.colors import sample_colorscale
+
+from hpsearch.reports.figures.frames import (
+    FAILED_MARKER,
+    STOPPED,
+    best_words,
+    check,
+    counted,
+    failed,
+    hover_lines,
+    none_complete,
+    ranked,
+    stopped,
+    thinned,
+    thinned_note,
+)
+from hpsearch.reports.figures.parameters import ParameterAxis, cut
+from hpsearch.reports.figures.reading import tell
+from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCORES, empty_figure, nothing, say, words
+from hpsearch.space import Float
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpsearch.records import Direction
+    from hpsearch.space import Space
+
+MOST_LINES = 300
+_CLASSES = 8
+"""Lines of so many colours: a trace each, so that a page of hundreds of trials stays quick."""
+
+
+def parallel(
+    frame: pd.DataFrame,
+    space: Space,
+    *,
+    best: int = 5,
+    metric: str = "score",
+    direction: Direction = "maximize",
+    title: str | None = None,
+) -> go.Figure:
+    """A line for each trial, across an axis for each parameter, to its score at the right; the best are on top.
+
+    Lines are coloured by score, those of the best are thick; dotted ones were stopped early. Crosses on the axes are
+    the values of failed trials.
+
+    Args:
+        frame: Rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter.
+        space: The stage's ranges, each axis being as long as its range.
+        best: How many of the best trials are highlighted.
+        metric: What the score is.
+        direction: ``maximize`` or ``minimize``.
+        title: Above the data.
+
+    Raises:
+        BadInput: A column is missing.
+    """
+    check(frame, *space)
+    if not space:
+        return nothing("there is no parameter to draw", title=title)
+    axes = [ParameterAxis(name, [parameter]) for name, parameter in space.items()]
+    order, pruned, lost = ranked(frame, direction), stopped(frame), failed(frame)
+    share = min(1.0, MOST_LINES / max(len(order) + len(pruned), 1))
+    top, rest = order.iloc[:best], thinned(order.iloc[best:], max(1, round(share * len(order.iloc[best:]))))
+    pruned_drawn = thinned(pruned, max(1, round(share * len(pruned))))
+    lost_drawn = thinned(lost, MOST_LINES)
+    drawn, everything = len(top) + len(rest) + len(pruned_drawn), len(order) + len(pruned)
+    note = thinned_note(drawn, everything, kept=f"the best {len(top)}")
+    figure = empty_figure(title=title, key=note, legend=True)
+    scores = np.concatenate([order["score"].to_numpy(float), pruned["score"].to_numpy(float)])
+    last = _score_axis(metric, scores)
+
+    def line(part: pd.DataFrame, name: str, *, ink: str, width: float, dash: str = "solid", opacity: float) -> None:
+        if part.empty:
+            return
+        heights = [_heights(axis, part[f"param:{axis.name}"]) for axis in axes]
+        heights.append([last.fraction(score) for score in part["score"].astype(float)])
+        y = np.column_stack([*heights, [math.nan] * len(part)])
+        texts = [
+            f"{text}<br>{words(metric)} {score:.4g}"
+            for text, score in zip(hover_lines(part, list(space)), part["score"].astype(float), strict=True)
+        ]
+        figure.add_trace(
+            go.Scatter(
+                x=np.tile([*range(len(axes) + 1), math.nan], len(part)),
+                y=y.ravel(),
+                name=name,
+                mode="lines",
+                line={"color": ink, "width": width, "dash": dash},
+                opacity=opacity,
+                text=np.repeat(texts, len(axes) + 2),
+                hovertemplate="%{text}<extra></extra>",
+                legendgroup=name,
+                showlegend=not any(trace.name == name for trace in figure.data),
+            )
+        )
+
+    line(pruned_drawn, STOPPED, ink=MUTED, width=1, dash="dot", opacity=0.6)
+    places = _classes(rest["score"].to_numpy(float), scores, minimize=direction == "minimize")
+    inks = sample_colorscale(SCORES, [place / (_CLASSES - 1) for place in range(_CLASSES)])
+    for place, ink in enumerate(inks):
+        line(rest[places == place], "trials", ink=ink, width=1.3, opacity=0.35 + 0.4 * place / (_CLASSES - 1))
+    line(top.iloc[::-1], f"best {len(top)}", ink="#D55E00", width=2.6, opacity=0.95)
+    if not lost_drawn.empty:
+        figure.add_trace(
+            go.Scatter(
+                x=np.repeat(range(len(axes)), len(lost_drawn)),
+                y=np.concatenate([_heights(axis, lost_drawn[f"param:{axis.name}"]) for axis in axes]),
+                name="failed",
+                mode="markers",
+                marker=FAILED_MARKER,
+                text=hover_lines(lost_drawn, list(space)) * len(axes),
+                hovertemplate="%{text}<br>failed<extra></extra>",
+            )
+        )
+    _draw_axes(figure, [*axes, last])
+    tell(
+        figure,
+        f"A line for each trial across {', '.join(space)} to its {words(metric)}. {counted(frame)}; "
+        f"{best_words(frame, direction, metric)}.",
+    )
+    return say(figure, none_complete(frame)) if order.empty else figure
+
+
+def _heights(axis: ParameterAxis, values: pd.Series[Any]) -> list[float]:
+    return [axis.fraction(place) if math.isfinite(place) else math.nan for place in axis.positions(values)]
+
+
+def _score_axis(metric: str, scores: NDArray[np.float64]) -> ParameterAxis:
+    low, high = (float(scores.min()), float(scores.max())) if len(scores) else (0.0, 1.0)
+    air = 0.1 * abs(low) or 0.1
+    return ParameterAxis(metric, [Float(low, high) if low < high else Float(low - air, high + air)])
+
+
+def _classes(scores: NDArray[np.float64], every: NDArray[np.float64], *, minimize: bool) -> NDArray[np.int64]:
+    """The colour's place of each score, from 0 for the worst."""
+    if not len(scores) or every.max() == every.min():
+        return np.full(len(scores), _CLASSES - 1)
+    share = (scores - every.min()) / (every.max() - every.min())
+    places = (_CLASSES * (1 - share if minimize else share)).astype(np.int64)
+    return np.minimum(places, _CLASSES - 1)
+
+
+def _draw_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
+    """The axes as lines with ticks and names; of a trace, so that it is in the data's units everywhere."""
+    crowded = len(axes) > 8
+    for place, axis in enumerate(axes):
+        figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": LINE, "width": 1.2})
+        for height, text in axis.ticks(4 if crowded else 6):
+            figure.add_annotation(
+                text=cut(text, 12),
+                x=place,
+                y=height,
+                xanchor="right" if place else "left",
+                xshift=-5 if place else 5,
+                yanchor="middle",
+                font={"size": 10 if crowded else 12, "color": INK},
+                bgcolor=PAPER,
+                opacity=0.85,
+                borderpad=1,
+            )
+        name = words(axis.name) + (" (log)" if axis.log else "")
+        figure.add_annotation(
+            text=f"<b>{name}</b>",
+            x=place,
+            y=-0.02,
+            yanchor="top",
+            xanchor="center",
+            textangle=-30 if crowded else 0,
+            font={"size": 11 if crowded else 13, "color": INK},
+        )
+    figure.update_xaxes(visible=False, range=[-0.25, len(axes) - 1 + 0.15])
+    figure.update_yaxes(visible=False, range=[-0.12 if not crowded else -0.2, 1.03])

@@ -1,0 +1,66 @@
+"""What a figure says to who cannot see it, and how it looks on a dark page."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from hpsearch.reports.figures.style import GRID, INK, LINE, MUTED, PAPER
+
+DARK: Mapping[str, str] = {
+    PAPER: "#15181D",
+    INK: "#E8E8E8",
+    MUTED: "#A6A6A6",
+    GRID: "#343942",
+    LINE: "#7C828C",
+    "#0072B2": "#4FA3DE",
+    "#595959": "#BDBDBD",
+    "#8C510A": "#C98B4B",
+}
+"""The colour on a dark page of each that would be lost on one; the others stay. A page's script may use it too."""
+
+
+def tell(figure: go.Figure, text: str) -> go.Figure:
+    """Keep with a figure what it shows, in a sentence or two, for who cannot see it; returns the figure."""
+    meta = figure.layout.meta if isinstance(figure.layout.meta, dict) else {}
+    return figure.update_layout(meta={**meta, "description": text})
+
+
+def describe(figure: go.Figure) -> str:
+    """What a figure shows, in plain words: its alternative text.
+
+    Args:
+        figure: Any figure; one that was told nothing is described by its title, or by its y axis.
+    """
+    meta = figure.layout.meta
+    if isinstance(meta, dict) and meta.get("description"):
+        return str(meta["description"])
+    return plain(figure.layout.title.text or figure.layout.yaxis.title.text or "figure")
+
+
+def plain(text: str) -> str:
+    """A text of a figure without its markup."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+
+
+def dark(figure: go.Figure) -> go.Figure:
+    """The same figure for a dark page: a copy, with the colours of `DARK` in it and in its template."""
+    return go.Figure(_recoloured(figure.to_dict()), skip_invalid=True)
+
+
+def _recoloured(part: Any) -> Any:
+    match part:
+        case str():
+            # A rim is a list of shadows, each with its colour.
+            found = DARK.get(part)
+            return found or (re.sub(rf"\b{PAPER}\b", DARK[PAPER], part) if "px " in part else part)
+        case Mapping():
+            return {name: _recoloured(value) for name, value in part.items()}
+        case Sequence() if not isinstance(part, bytes):
+            return [_recoloured(value) for value in part]
+        case _:
+            return part
