@@ -35,7 +35,9 @@ class Drawing:
         caption: What there is to see, in a sentence.
         alt: The same for who cannot see it: what is drawn, and what it comes to.
         figure: Plotly's ``data`` and ``layout``, as plain data.
-        narrow: What of the layout is otherwise on a screen as narrow as a phone's, or None.
+        narrow: The layout for a screen as narrow as a phone's, where it is another one.
+        width: How many px it needs at least; on a narrower screen it is scrolled.
+        half: Whether two may stand side by side on a wide screen.
         table: The drawn data, where it is small.
     """
 
@@ -45,6 +47,8 @@ class Drawing:
     alt: str
     figure: Mapping[str, Any]
     narrow: Mapping[str, Any] | None = None
+    width: int = 0
+    half: bool = False
     table: Table | None = None
 
 

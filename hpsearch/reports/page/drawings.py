@@ -3,95 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput
 from hpsearch.reports import figures
+from hpsearch.reports.figures.curves import MOST_PANELS
 from hpsearch.reports.figures.frames import ranked
+from hpsearch.reports.importance import importance
 from hpsearch.reports.page.contents import Drawing, Section, Table
 from hpsearch.reports.page.drawn import plain_figure
-from hpsearch.reports.page.thinning import MOST, said, thinned
 from hpsearch.reports.tables import by_column
 from hpsearch.space import Categorical, shown
 
 if TYPE_CHECKING:
+    import pandas as pd
     import plotly.graph_objects as go
 
     from hpsearch.reports.page.material import Material, StageTrials
 
 PARAMETERS = 8
 """Parameters that are drawn each for itself, those that matter most first."""
+_HALF_HEIGHT = 340
+_NARROW_COLUMNS = 2
+
+Make = Callable[["Material"], Drawing | None]
 
 
 def drawn_sections(material: Material) -> Iterator[Section]:
-    """The parts of the report that are figures; a part whose figures cannot be drawn says why."""
-    for key, heading, make in (
-        ("scores", "How the scores went", _scores),
-        ("parameters", "Where the good values lie", _parameters),
-        ("curves", "How the best trials learned", _curves),
-    ):
+    """The parts of the report that are figures; a figure that cannot be drawn says why."""
+    parts: dict[tuple[str, str], list[Make]] = {
+        ("scores", "How the scores went"): [_history, _by_stage],
+        ("parameters", "Where the good values lie"): [*_against_each(material), _pair, _importance, _parallel],
+        ("narrowing", "How the ranges narrowed"): [_lineage],
+        ("curves", "How the best trials learned"): [_curves],
+    }
+    for (key, heading), makes in parts.items():
         drawings, refused = [], []
-        for one in make(material):
+        for make in makes:
             try:
-                drawings.append(one())
+                drawings.append(make(material))
             except BadInput as error:
                 refused.append(f"One figure could not be drawn: {error}.")
-        if drawings or refused:
-            yield Section(key, heading, sentences=tuple(refused), drawings=tuple(drawings))
+        there = tuple(drawing for drawing in drawings if drawing is not None)
+        if there or refused:
+            yield Section(key, heading, sentences=tuple(refused), drawings=there)
 
 
-Make = Callable[[], Drawing]
+def _drawing(key: str, title: str, caption: str, figure: go.Figure, **more: Any) -> Drawing:
+    return Drawing(
+        key, title, caption, figures.describe(figure), plain_figure(figure), width=figures.least_width(figure), **more
+    )
 
 
-def _scores(material: Material) -> Iterator[Make]:
-    def by_stage() -> Drawing:
-        share = MOST // len(material.stages)
-        frames = {one.label: thinned(one.trials, material.direction, most=share) for one in material.stages}
-        figure = figures.scores_by_stage(frames, metric=material.metric, direction=material.direction)
-        rows = [_summary(one, material) for one in material.stages]
-        shown_there = sum(map(len, frames.values())), material.total()
-        return Drawing(
-            "scores-by-stage",
-            "Scores by stage",
-            "Every trial with a score is a point; the box holds the middle half." + said(*shown_there),
-            f"Box plot of the {material.metric} of every trial, stage by stage. " + " ".join(map(_in_words, rows)),
-            plain_figure(figure),
-            table=Table(f"The {material.metric} in each stage.", by_column(rows)),
-        )
+def _history(material: Material) -> Drawing | None:
+    if not material.total():
+        return None
+    best = material.findings.best
+    interval = None if best is None or best.interval is None else (best.interval.low, best.interval.high)
+    figure = figures.search_history(
+        {one.label: one.trials for one in material.stages},
+        metric=material.metric,
+        direction=material.direction,
+        interval=interval,
+    )
+    band = " What lies in the band may be as good as the best." if interval else ""
+    return _drawing(
+        "history",
+        "Every trial, and the best so far",
+        f"Where the line stays flat, more of the same trials found nothing better.{band}",
+        figure,
+    )
 
-    if material.total("COMPLETE"):
-        yield by_stage
+
+def _by_stage(material: Material) -> Drawing | None:
+    if len(material.stages) < 2 or not material.total("COMPLETE"):
+        return None
+    figure = figures.scores_by_stage(
+        {one.label: one.trials for one in material.stages}, metric=material.metric, direction=material.direction
+    )
+    rows = [_summary(one, material) for one in material.stages]
+    return _drawing(
+        "scores-by-stage",
+        "Scores by stage",
+        "A box holds the middle half of a stage's scores, with the median across: narrowing works where it rises."
+        if material.direction == "maximize"
+        else "A box holds the middle half of a stage's scores, with the median across: narrowing works where it falls.",
+        figure,
+        table=Table(f"The {material.metric} in each stage.", by_column(rows)),
+    )
 
 
 def _summary(one: StageTrials, material: Material) -> dict[str, object]:
     scores = one.complete["score"].astype(float)
-    best = scores.max() if material.direction == "maximize" else scores.min()
+    low, middle, high = scores.quantile([0.25, 0.5, 0.75]).tolist()
     return {
         "stage": one.stage.number,
-        "trials with a score": len(scores),
-        "median": float(scores.median()),
-        "upper quartile": float(scores.quantile(0.75)),
-        "best": float(best),
+        "with a score": len(scores),
+        "lower quartile": low,
+        "median": middle,
+        "upper quartile": high,
+        "best": float(scores.max() if material.direction == "maximize" else scores.min()),
     }
 
 
-def _in_words(row: dict[str, object]) -> str:
-    if not row["trials with a score"]:
-        return f"Stage {row['stage']} has none."
-    return f"Stage {row['stage']}: median {row['median']:.3g}, best {row['best']:.3g}."
-
-
-def _parameters(material: Material) -> Iterator[Make]:
-    if not material.total("COMPLETE", "FAIL"):
-        return
-    one = next((s for s in material.stages if s.stage.name == material.findings.stage), material.latest)
-    for name in by_evidence(material, one)[:PARAMETERS]:
-        yield _against(material, one, name)
-    names = [name for name in by_evidence(material, one) if all(name in s.stage.space for s in material.stages)]
-    if len(names) > 1:
-        yield _pair(material, *names[:2])
+def judged(material: Material) -> StageTrials:
+    """The stage that the findings are about."""
+    return next((one for one in material.stages if one.stage.name == material.findings.stage), material.latest)
 
 
 def by_evidence(material: Material, one: StageTrials) -> list[str]:
@@ -105,12 +122,19 @@ def by_evidence(material: Material, one: StageTrials) -> list[str]:
     return sorted(one.stage.space, key=evidence)
 
 
-def _against(material: Material, one: StageTrials, name: str) -> Make:
-    def make() -> Drawing:
+def _against_each(material: Material) -> Iterator[Make]:
+    one = judged(material)
+    if not len(one.trials):
+        return
+    for place, name in enumerate(by_evidence(material, one)[:PARAMETERS]):
+        yield _against(one, name, place)
+
+
+def _against(one: StageTrials, name: str, place: int) -> Make:
+    def make(material: Material) -> Drawing:
         top, finding = material.findings.top, material.findings.ranges.get(name)
-        trials = thinned(one.trials, material.direction)
-        figure: go.Figure = figures.score_by_parameter(
-            trials,
+        figure = figures.score_by_parameter(
+            one.trials,
             name,
             one.stage.space[name],
             narrowed=finding.after if finding else None,
@@ -118,25 +142,18 @@ def _against(material: Material, one: StageTrials, name: str) -> Make:
             metric=material.metric,
             direction=material.direction,
         )
+        figure.update_layout(height=_HALF_HEIGHT)
         best = ranked(one.trials, material.direction).head(top)
-        where = _where(best, name, one)
-        band = " The band is the range that narrowing would take next." if finding else ""
-        return Drawing(
-            f"score-by-{len(name)}-{one.stage.number}-{list(one.stage.space).index(name)}",
-            f"{material.metric} by {name}",
-            f"Trials of {one.label}; {where}.{band}" + said(len(trials), len(one.trials)),
-            f"Scatter plot of the {material.metric} against {name} for the trials of {one.label}: {where}.",
-            plain_figure(figure),
-            table=Table(
-                f"The best {len(best)} trials of {one.label}.",
-                {
-                    "trial": best["number"].tolist(),
-                    material.metric: best["score"].astype(float).tolist(),
-                    name: best[f"param:{name}"].tolist(),
-                },
-            )
-            if len(best)
-            else None,
+        values = {"trial": best["number"].tolist(), material.metric: best["score"].astype(float).tolist()}
+        values[name] = best[f"param:{name}"].tolist()
+        return _drawing(
+            f"against-{place + 1}",
+            f"{material.metric.capitalize()} by {name}",
+            f"{one.label.capitalize()}: {_where(best, name, one)}."
+            + (" The band is what narrowing would take next." if finding else ""),
+            figure,
+            half=True,
+            table=Table(f"The best {len(best)} trials of {one.label}.", values) if len(best) else None,
         )
 
     return make
@@ -145,54 +162,109 @@ def _against(material: Material, one: StageTrials, name: str) -> Make:
 def _where(best: pd.DataFrame, name: str, one: StageTrials) -> str:
     values = best[f"param:{name}"].dropna().tolist()
     if not values:
-        return "none has a score"
+        return "no trial has a score"
     if isinstance(one.stage.space[name], Categorical):
         chosen = ", ".join(shown(value) for value in dict.fromkeys(values))
-        return f"the best {len(values)} have {chosen}"
+        return f"the best {len(values)} have {chosen}" if len(values) > 1 else f"the best has {chosen}"
     if len(values) == 1:
         return f"the best has {values[0]:.3g}"
     return f"the best {len(values)} lie from {min(values):.3g} to {max(values):.3g}"
 
 
-def _pair(material: Material, x: str, y: str) -> Make:
-    def make() -> Drawing:
-        share = MOST // len(material.stages)
-        every = [thinned(one.trials, material.direction, most=share) for one in material.stages]
-        there = [trials for trials in every if len(trials)]
-        figure = figures.pair(
-            pd.concat(there, ignore_index=True),
-            x,
-            y,
-            space=material.stages[0].stage.space,
-            rectangles={one.label: one.stage.space for one in material.stages},
-            metric=material.metric,
-            direction=material.direction,
-        )
-        boxes = "each stage's ranges are a rectangle" if len(material.stages) > 1 else "the rectangle is the ranges"
-        return Drawing(
-            "pair",
-            f"{x} and {y} together",
-            f"Every trial of every stage, the better the brighter; {boxes}." + said(sum(map(len, there)), material.total()),
-            f"Scatter plot of {y} against {x} for all trials, coloured by their {material.metric}; {boxes}.",
-            plain_figure(figure),
-        )
+def _pair(material: Material) -> Drawing | None:
+    import pandas as pd
 
-    return make
+    there = [one for one in material.stages if len(one.trials)]
+    names = [
+        name
+        for name in by_evidence(material, judged(material))
+        if all(name in one.stage.space for one in material.stages)
+    ]
+    if not there or len(names) < 2:
+        return None
+    x, y = names[:2]
+    figure = figures.pair(
+        # A stage without a score has a column of another type; what concatenation makes of it is the same.
+        pd.concat([one.trials.assign(score=one.trials["score"].astype(float)) for one in there], ignore_index=True),
+        x,
+        y,
+        space=material.stages[0].stage.space,
+        rectangles={one.label: one.stage.space for one in material.stages},
+        metric=material.metric,
+        direction=material.direction,
+    )
+    many = len(material.stages) > 1
+    boxes = "The rectangles are the ranges of the stages" if many else "The rectangle is the ranges of the stage"
+    return _drawing(
+        "pair",
+        f"{x} and {y} together",
+        f"{boxes}; trials of all stages, the better the brighter.",
+        figure,
+    )
 
 
-def _curves(material: Material) -> Iterator[Make]:
-    rows = material.curves
+def _importance(material: Material) -> Drawing | None:
+    one = next((one for one in material.stages if len(one.complete)), None)
+    if one is None or len(one.stage.space) < 2:
+        return None
+    found = importance(one.trials, one.stage.space, direction=material.direction, settings=one.stage.settings)
+    rows = [
+        {"parameter": name, "share": f"{share:.0%}", "chance reaches": f"{min(found.chance[name], 1):.0%}"}
+        for name, share in found.shares.items()
+    ]
+    wide = ", where the ranges were widest" if len(material.stages) > 1 else ""
+    return _drawing(
+        "importance",
+        "Which parameters mattered",
+        f"{one.label.capitalize()}{wide}; a bar that does not pass its mark may be chance.",
+        figures.importances(found),
+        table=Table("Shares of the importance.", by_column(rows)) if rows else None,
+    )
 
-    def grid() -> Drawing:
-        figure = figures.curve_grid(rows, parameter=by_evidence(material, material.latest)[0])
-        many = len(rows[: figures.curves.MOST_PANELS])
-        return Drawing(
-            "learning-curves",
-            f"Learning curves of the best {many} trials of {material.latest.label}",
-            "A curve that still rises at the end wants more epochs; a gap between the two is overfitting.",
-            f"Small panels, one for each of the best {many} trials: accuracy over epochs in training and in validation.",
-            plain_figure(figure),
-        )
 
-    if rows:
-        yield grid
+def _parallel(material: Material) -> Drawing | None:
+    one = judged(material)
+    if len(one.stage.space) < 3 or not len(one.complete):
+        return None
+    figure = figures.parallel(
+        one.trials, one.stage.space, best=material.findings.top, metric=material.metric, direction=material.direction
+    )
+    return _drawing(
+        "parallel",
+        "All parameters at once",
+        f"Each line is a trial of {one.label}; where the best run together, that value matters.",
+        figure,
+    )
+
+
+def _lineage(material: Material) -> Drawing | None:
+    if len(material.stages) < 2:
+        return None
+    figure = figures.lineage(
+        [one.stage for one in material.stages],
+        {one.stage.number: one.trials for one in material.stages if len(one.trials)},
+        metric=material.metric,
+    )
+    return _drawing(
+        "narrowed",
+        "Ranges and best values, stage by stage",
+        "Each bar is a range, the diamond in it the best trial's value.",
+        figure,
+    )
+
+
+def _curves(material: Material) -> Drawing | None:
+    rows = material.curves[:MOST_PANELS]
+    if not rows:
+        return None
+    parameter = by_evidence(material, material.latest)[0]
+    figure = figures.curve_grid(rows, parameter=parameter)
+    narrow = plain_figure(figures.curve_grid(rows, parameter=parameter, columns=_NARROW_COLUMNS))["layout"]
+    many = f"the best {len(rows)} trials" if len(rows) > 1 else "the best trial"
+    return _drawing(
+        "learning-curves",
+        f"Learning curves of {many} of {material.latest.label}",
+        "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
+        figure,
+        narrow=narrow,
+    )

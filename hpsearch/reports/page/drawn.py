@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.reports.figures.style import GRID, INK, MUTED, PALETTE
+from hpsearch.reports.figures.reading import DARK
+from hpsearch.reports.figures.style import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,22 +20,8 @@ if TYPE_CHECKING:
 DIGITS = 5
 """Significant digits of a drawn number: more than any screen can show."""
 
-DARK = {
-    INK: "#e8e8e8",
-    MUTED: "#adb3b9",
-    GRID: "#30363d",
-    "#8C8C8C": "#7d858d",
-    "#BDBDBD": "#4a525a",
-    "white": "#16191d",
-    **dict(
-        zip(
-            PALETTE,
-            ("#4ba9e6", "#ff8c42", "#2fc49a", "#e394c3", "#f0b83e", "#8bcdf5", "#b0b0b0", "#cf955a"),
-            strict=True,
-        )
-    ),
-}
-"""What stands for a colour of the house style on a dark page."""
+_LIFT = 0.42
+"""How far the darkest colour of the scale of scores goes towards white on a dark page."""
 
 _MARKUP = re.compile(r"<(?!/?(?:b|i|br|sub|sup|extra)>)")
 
@@ -88,17 +75,23 @@ def script_json(value: Mapping[str, Any]) -> str:
 
 
 def dark_colours() -> dict[str, str]:
-    """`DARK` and the scale of scores, whose dark end would be lost on a dark page: lifted, and even in lightness still."""
-    import plotly.colors
+    """What stands for each colour on a dark page: `DARK`, and the scale of scores.
 
+    The scale's dark end would be lost on a dark page: it is lifted, and rises evenly in lightness still.
+    """
+    from plotly.colors import sample_colorscale, sequential
+
+    scale = sequential.Cividis
     found = dict(DARK)
-    scale = plotly.colors.sequential.Cividis
-    for place, colour in enumerate(scale):
-        share = 0.42 * (1 - place / (len(scale) - 1))
-        found[colour] = _towards_white(colour, share)
+    for steps in (scale, *(sample_colorscale(SCORES, [place / (n - 1) for place in range(n)]) for n in (8,))):
+        for place, colour in enumerate(steps):
+            found[colour] = _towards_white(colour, _LIFT * (1 - place / (len(steps) - 1)))
     return found
 
 
 def _towards_white(colour: str, share: float) -> str:
-    parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    if colour.startswith("#"):
+        parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+    else:
+        parts = [round(float(part)) for part in re.findall(r"[\d.]+", colour)]
     return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)

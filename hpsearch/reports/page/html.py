@@ -65,7 +65,8 @@ def to_html(page: Page) -> str:
 
 
 def _drawn(drawing: Drawing) -> str:
-    return script_json({**drawing.figure, **({"narrow": drawing.narrow} if drawing.narrow else {})})
+    narrow = {} if drawing.narrow is None else {"narrow": drawing.narrow}
+    return script_json({**drawing.figure, **narrow, "width": drawing.width})
 
 
 def _policy(*scripts: str) -> str:

@@ -12,24 +12,19 @@
     ...JSON.parse(figure.querySelector("script").textContent),
   }));
 
+  // A text's rim is a list of shadows, each with its colour.
+  const painted = (text) =>
+    colours[text] || (text.includes("px white") ? text.replaceAll("px white", `px ${colours.white}`) : text);
   // Plotly writes into what it is given: every drawing starts from a copy.
   const copied = (value, paint) => {
-    if (typeof value === "string") return paint && colours[value] || value;
+    if (typeof value === "string") return paint ? painted(value) : value;
     if (Array.isArray(value)) return value.map((item) => copied(item, paint));
     if (value === null || typeof value !== "object") return value;
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copied(item, paint)]));
   };
-  const merged = (base, change) => {
-    for (const [key, value] of Object.entries(change)) {
-      const both = value && typeof value === "object" && !Array.isArray(value) && base[key];
-      base[key] = both ? merged(base[key], value) : value;
-    }
-    return base;
-  };
-
   const layoutOf = (figure) => {
-    const layout = copied(figure.layout, dark.matches && !printing);
-    if (narrow.matches && !printing) merged(layout, copied(figure.narrow || {}, dark.matches));
+    const chosen = narrow.matches && !printing && figure.narrow || figure.layout;
+    const layout = copied(chosen, dark.matches && !printing);
     return { ...layout, width: printing ? PRINTED_WIDTH : undefined, height: layout.height || height };
   };
   const draw = (figure) => {
@@ -50,7 +45,10 @@
     setTimeout(drawFrom, 0, index + 1);
   };
 
-  figures.forEach((figure) => { figure.place.style.height = `${layoutOf(figure).height}px`; });
+  figures.forEach((figure) => {
+    figure.place.style.height = `${layoutOf(figure).height}px`;
+    if (!figure.narrow) figure.place.style.minWidth = `${figure.width}px`;
+  });
   drawFrom(0);
   dark.addEventListener("change", drawAll);
   narrow.addEventListener("change", drawAll);
