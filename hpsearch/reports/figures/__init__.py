@@ -14,7 +14,7 @@ from hpsearch.reports.figures.optimizers import bowl, optimizer_paths
 from hpsearch.reports.figures.pairs import pair
 from hpsearch.reports.figures.parallel import parallel
 from hpsearch.reports.figures.progress import search_history
-from hpsearch.reports.figures.reading import DARK, dark, describe
+from hpsearch.reports.figures.reading import DARK, dark, describe, least_width
 from hpsearch.reports.figures.saving import ENDINGS, check_path, render, save
 from hpsearch.reports.figures.stages import scores_by_stage
 
@@ -32,6 +32,7 @@ __all__ = [
     "history",
     "importances",
     "learning_curves",
+    "least_width",
     "lineage",
     "lines",
     "optimizer_paths",

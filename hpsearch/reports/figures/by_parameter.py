@@ -26,7 +26,7 @@ from hpsearch.reports.figures.frames import (
 )
 from hpsearch.reports.figures.parameters import ParameterAxis
 from hpsearch.reports.figures.reading import tell
-from hpsearch.reports.figures.style import MUTED, colour, empty_figure, nothing, panels, say, words
+from hpsearch.reports.figures.style import FAINT, MUTED, colour, empty_figure, nothing, panels, say, words
 from hpsearch.space import describe as range_words
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def score_by_parameter(
     figure = empty_figure(title=title, key=drawn.note, legend=True)
     figure.add_traces([*_ranges(x, parameter, narrowed, low=drawn.low, high=drawn.high), *drawn.of(name, x, metric)])
     if drawn.line is not None:
-        figure.add_hline(y=drawn.line, line={"color": "#BDBDBD", "width": 1})
+        figure.add_hline(y=drawn.line, line={"color": FAINT, "width": 1})
     figure.update_xaxes(x.layout())
     figure.update_yaxes(title_text=words(metric), range=[drawn.low, drawn.high])
     after = "" if narrowed is None else f"; the next range is {range_words(narrowed)}"
@@ -239,7 +239,7 @@ def score_by_parameters(
             known.add(trace.name)
             figure.add_trace(trace, row=row, col=column)
         if drawn.line is not None:
-            figure.add_hline(y=drawn.line, line={"color": "#BDBDBD", "width": 1}, row=row, col=column)
+            figure.add_hline(y=drawn.line, line={"color": FAINT, "width": 1}, row=row, col=column)
         figure.update_xaxes(x.layout(short=True), row=row, col=column)
     figure.update_yaxes(range=[drawn.low, drawn.high], matches="y")
     for place in range(len(space)):

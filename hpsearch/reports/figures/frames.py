@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,7 +114,10 @@ def best_words(frame: pd.DataFrame, direction: Direction, metric: str) -> str:
 
 def value_words(value: object) -> str:
     """A hyperparameter's value, short."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    # Plotly takes tags in any text for markup.
+    return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value), quote=False)
 
 
 def hover_lines(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import html
-import re
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import MissingExtra
+from hpsearch.reports.figures.reading import describe
 from hpsearch.reports.figures.saving import WIDTH, render
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def show(figure: go.Figure) -> None:
     """Show a figure below the cell, as a PNG that is stored with the notebook.
 
     Args:
-        figure: What to show; its title, or else the name of its y axis, becomes the text for who cannot see it.
+        figure: What to show; what `describe` says becomes the text for who cannot see it.
 
     Raises:
         MissingExtra: IPython or kaleido is not installed.
@@ -31,14 +30,8 @@ def show(figure: go.Figure) -> None:
         from IPython.display import display  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
         raise MissingExtra("showing a figure in a notebook needs IPython; pip install 'hpsearch[notebooks]'") from error
-    image, alt = base64.b64encode(render(figure, scale=SCALE)).decode(), _words(figure)
+    image, alt = base64.b64encode(render(figure, scale=SCALE)).decode(), describe(figure)
     width = figure.layout.width or WIDTH
     display(  # type: ignore[no-untyped-call, unused-ignore]
         {"image/png": image, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt, "width": width}}
     )
-
-
-def _words(figure: go.Figure) -> str:
-    """What the figure is, without its markup."""
-    text = figure.layout.title.text or figure.layout.yaxis.title.text or "figure"
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())

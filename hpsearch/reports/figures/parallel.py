@@ -147,8 +147,8 @@ def _classes(scores: NDArray[np.float64], every: NDArray[np.float64], *, minimiz
     if not len(scores) or every.max() == every.min():
         return np.full(len(scores), _CLASSES - 1)
     share = (scores - every.min()) / (every.max() - every.min())
-    places = (_CLASSES * (1 - share if minimize else share)).astype(np.int64)
-    return np.minimum(places, _CLASSES - 1)
+    places: NDArray[np.int64] = (_CLASSES * (1 - share if minimize else share)).astype(np.int64)
+    return places.clip(max=_CLASSES - 1)
 
 
 def _draw_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:

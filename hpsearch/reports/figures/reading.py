@@ -9,19 +9,27 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.style import GRID, INK, LINE, MUTED, PAPER
+from hpsearch.reports.figures.style import FAINT, GRID, INK, LINE, MUTED, PALETTE, PAPER
 
 DARK: Mapping[str, str] = {
-    PAPER: "#15181D",
-    INK: "#E8E8E8",
-    MUTED: "#A6A6A6",
-    GRID: "#343942",
-    LINE: "#7C828C",
-    "#0072B2": "#4FA3DE",
-    "#595959": "#BDBDBD",
-    "#8C510A": "#C98B4B",
+    PAPER: "#16191d",
+    INK: "#e8e8e8",
+    MUTED: "#adb3b9",
+    GRID: "#30363d",
+    LINE: "#7d858d",
+    FAINT: "#4a525a",
+    **dict(
+        zip(
+            PALETTE,
+            ("#4ba9e6", "#ff8c42", "#2fc49a", "#e394c3", "#f0b83e", "#8bcdf5", "#b0b0b0", "#cf955a"),
+            strict=True,
+        )
+    ),
 }
 """The colour on a dark page of each that would be lost on one; the others stay. A page's script may use it too."""
+
+LEAST_WIDTH = 320
+"""What any phone has, in px."""
 
 
 def tell(figure: go.Figure, text: str) -> go.Figure:
@@ -40,6 +48,18 @@ def describe(figure: go.Figure) -> str:
     if isinstance(meta, dict) and meta.get("description"):
         return str(meta["description"])
     return plain(figure.layout.title.text or figure.layout.yaxis.title.text or "figure")
+
+
+def least_width(figure: go.Figure) -> int:
+    """How many px a figure needs to be read; on a narrower screen it is better scrolled than squeezed."""
+    meta = figure.layout.meta
+    return int(meta.get("least_width", LEAST_WIDTH)) if isinstance(meta, dict) else LEAST_WIDTH
+
+
+def needs(figure: go.Figure, width: int) -> go.Figure:
+    """Keep with a figure how many px it needs; returns the figure."""
+    meta = figure.layout.meta if isinstance(figure.layout.meta, dict) else {}
+    return figure.update_layout(meta={**meta, "least_width": width})
 
 
 def plain(text: str) -> str:

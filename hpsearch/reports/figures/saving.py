@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
+from hpsearch.reports.figures.reading import describe, least_width, plain
 from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
@@ -70,10 +71,15 @@ def page(figure: go.Figure) -> str:
         config={"displaylogo": False, "responsive": True, "showSendToCloud": False},
         default_height="100vh",
     )
-    title = html.escape(figure.layout.title.text or "hpsearch")
+    title = html.escape(plain(figure.layout.title.text or "hpsearch"))
+    ground = figure.layout.template.layout.paper_bgcolor or "white"
+    words = html.escape(describe(figure))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{title}</title>\n<style>body {{ margin: 0; }}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f'<title>{title}</title>\n<meta name="viewport" content="width=device-width">\n'
+        f"<style>body {{ margin: 0; background: {ground}; }}</style>\n</head>\n<body>\n"
+        f'<div role="img" aria-label="{words}" style="min-width: {least_width(figure)}px">\n{body}\n</div>\n'
+        "</body>\n</html>\n"
     )
 
 

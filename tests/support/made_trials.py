@@ -1,0 +1,61 @@
+"""Trials as `hpsearch.store.Store.trials` gives them, made up: the figures need no database."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from hpsearch.space import Categorical, Float, Int, Parameter, Space
+
+SPACE: dict[str, Parameter] = {
+    "lr": Float(1e-6, 1e-2, log=True),
+    "weight_decay": Float(1e-8, 1e-4, log=True),
+    "hidden": Categorical(("50", "100", "100x2")),
+    "batch_size": Int(10, 200),
+    "dropout": Float(0.0, 0.6),
+}
+
+
+def drawn(parameter: Parameter, count: int, rng: np.random.Generator) -> list[object]:
+    """So many values of a parameter, uniform on its scale."""
+    if isinstance(parameter, Categorical):
+        return [parameter.choices[place] for place in rng.integers(0, len(parameter.choices), count)]
+    if isinstance(parameter, Int) and not parameter.log:
+        return [int(value) for value in rng.integers(parameter.low, parameter.high + 1, count)]
+    low, high = (
+        (math.log10(parameter.low), math.log10(parameter.high)) if parameter.log else (parameter.low, parameter.high)
+    )
+    values = rng.uniform(low, high, count)
+    values = 10**values if parameter.log else values
+    kind = int if isinstance(parameter, Int) else float
+    return [min(max(kind(value), parameter.low), parameter.high) for value in values.tolist()]
+
+
+def made_trials(
+    count: int, space: Space = SPACE, *, pruned: int = 0, failed: int = 0, running: int = 0, seed: int = 0
+) -> pd.DataFrame:
+    """Trials whose score rises with the first parameter; the last ones were stopped early, failed or run."""
+    rng = np.random.default_rng(seed)
+    columns = {f"param:{name}": drawn(parameter, count, rng) for name, parameter in space.items()}
+    first = rng.uniform(0, 1, count)
+    for name, parameter in list(space.items())[:1]:
+        if not isinstance(parameter, Categorical):
+            low, high = (math.log(parameter.low), math.log(parameter.high)) if parameter.log else (parameter.low, parameter.high)
+            values = np.array(columns[f"param:{name}"], float)
+            first = ((np.log(values) if parameter.log else values) - low) / max(high - low, 1e-12)
+    score = np.round(np.clip(0.1 + 0.7 * first**2 + rng.normal(0, 0.06, count), 0, 1), 2)
+    states = ["COMPLETE"] * (count - pruned - failed - running)
+    states += ["PRUNED"] * pruned + ["FAIL"] * failed + ["RUNNING"] * running
+    score[count - pruned - failed - running : count - failed - running] *= 0.5
+    score[count - failed - running :] = math.nan
+    return pd.DataFrame(
+        {
+            "number": range(count),
+            "state": states,
+            "score": score,
+            "validation_loss": rng.uniform(0.5, 2, count),
+            **columns,
+        }
+    )
