@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from hpsearch import __version__
 from hpsearch.reports.page.cells import cell, is_number
+from hpsearch.reports.page.html import GENERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from hpsearch.reports.page.contents import Answer, Page, Section, Table
 
 _SPECIAL = re.compile(r"([\\`*\[\]<|&]|(?<!\w)_|_(?!\w)|~(?=~))")
-_BEGINS = re.compile(r"^(\d*)([-+>=#]|(?<=\d)[.)](?=\s))")
+_BEGINS = re.compile(r"^(\d*)([-+>=#](?<!\d.)|(?<=\d)[.)](?=\s))")
 
 
 def to_markdown(page: Page) -> str:
@@ -22,7 +24,7 @@ def to_markdown(page: Page) -> str:
     Args:
         page: What stands on it. The same page gives the same text; whatever stands in the database stays text.
     """
-    lines = [f"# {_text(page.title)}", "", _text(page.about), "", *_answer(page.answer)]
+    lines = [f"<!-- generator: {GENERATOR} {__version__} -->", "", f"# {_text(page.title)}", "", _text(page.about), "", *_answer(page.answer)]
     for section in page.sections:
         lines += _section(section)
     return "\n".join(lines).rstrip() + "\n"

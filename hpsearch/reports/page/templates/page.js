@@ -4,6 +4,7 @@
   const { colours, narrowest, height } = JSON.parse(document.getElementById("settings").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const narrow = matchMedia(`(max-width: ${narrowest}px)`);
+  const fingers = matchMedia("(pointer: coarse)");
   const PRINTED_WIDTH = 660;
   let printing = false;
 
@@ -25,6 +26,8 @@
   const layoutOf = (figure) => {
     const chosen = narrow.matches && !printing && figure.narrow || figure.layout;
     const layout = copied(chosen, dark.matches && !printing);
+    // A finger that moves over a figure moves the page.
+    if (fingers.matches) layout.dragmode = false;
     return { ...layout, width: printing ? PRINTED_WIDTH : undefined, height: layout.height || height };
   };
   const draw = (figure) => {
@@ -32,9 +35,8 @@
     figure.place.style.height = `${layout.height}px`;
     Plotly.react(figure.place, copied(figure.data, dark.matches && !printing), layout, {
       responsive: true,
-      displaylogo: false,
-      displayModeBar: narrow.matches ? false : "hover",
-      modeBarButtons: [["toImage", "resetScale2d"]],
+      // Its buttons would lie over the legend.
+      displayModeBar: false,
     });
   };
   const drawAll = () => figures.forEach(draw);

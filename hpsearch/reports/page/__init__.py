@@ -1,0 +1,12 @@
+"""The report of a search: plain data in, one page of HTML or Markdown out.
+
+`report` says what stands on the page, `to_html` and `to_markdown` how it looks.
+"""
+
+from hpsearch.reports.page.contents import Page
+from hpsearch.reports.page.html import to_html
+from hpsearch.reports.page.markdown import to_markdown
+from hpsearch.reports.page.material import Material, StageTrials
+from hpsearch.reports.page.report import report
+
+__all__ = ["Material", "Page", "StageTrials", "report", "to_html", "to_markdown"]
