@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpsearch.cli.options import Search, StageNumber, Storage, storage_url
+from hpsearch.cli.options import Search, Storage, storage_url
 
 if TYPE_CHECKING:
     from hpsearch.reports.page import Material

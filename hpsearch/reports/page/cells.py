@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 _LONG = 28
 """From so many characters on a text may be broken into lines."""
 
@@ -20,8 +25,18 @@ def cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def kind(value: object) -> str:
-    """How a cell is set: ``number``, ``short`` text that stays on a line, or ``long`` text."""
-    if is_number(value):
+def kinds(columns: Mapping[str, Sequence[object]]) -> list[str]:
+    """How each column is set: ``number``, ``short`` text that stays on a line, or ``long`` text."""
+    return [_kind(cells) for cells in columns.values()]
+
+
+def all_numbers(cells: Sequence[object]) -> bool:
+    """Whether a column is of numbers, as far as it has anything."""
+    there = [value for value in cells if value is not None]
+    return bool(there) and all(map(is_number, there))
+
+
+def _kind(cells: Sequence[object]) -> str:
+    if all_numbers(cells):
         return "number"
-    return "short" if len(cell(value)) < _LONG else "long"
+    return "short" if max((len(cell(value)) for value in cells), default=0) < _LONG else "long"

@@ -14,10 +14,12 @@ class Table:
     Args:
         caption: What its rows are, in a sentence.
         columns: Cells by heading, all of one length; numbers stay numbers, so that they stand at the right.
+        folded: The summary under which it is folded away, or nothing.
     """
 
     caption: str
     columns: Mapping[str, Sequence[object]]
+    folded: str = ""
 
     @property
     def rows(self) -> list[tuple[object, ...]]:
@@ -35,7 +37,7 @@ class Drawing:
         caption: What there is to see, in a sentence.
         alt: The same for who cannot see it: what is drawn, and what it comes to.
         figure: Plotly's ``data`` and ``layout``, as plain data.
-        narrow: The layout for a screen as narrow as a phone's, where it is another one.
+        narrow: The layout for a screen as narrow as a phone's.
         width: How many px it needs at least; on a narrower screen it is scrolled.
         half: Whether two may stand side by side on a wide screen.
         table: The drawn data, where it is small.
@@ -46,7 +48,7 @@ class Drawing:
     caption: str
     alt: str
     figure: Mapping[str, Any]
-    narrow: Mapping[str, Any] | None = None
+    narrow: Mapping[str, Any]
     width: int = 0
     half: bool = False
     table: Table | None = None
@@ -59,6 +61,7 @@ class Section:
     Args:
         key: A name for links, of letters and hyphens.
         heading: In a few words.
+        short: The same in a word, for the list of parts.
         sentences: Paragraphs, the most important first.
         points: Sentences of a list.
         tables: Tables, in order.
@@ -67,6 +70,7 @@ class Section:
 
     key: str
     heading: str
+    short: str
     sentences: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()

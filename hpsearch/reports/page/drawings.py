@@ -12,6 +12,7 @@ from hpsearch.reports.figures.frames import ranked
 from hpsearch.reports.importance import importance
 from hpsearch.reports.page.contents import Drawing, Section, Table
 from hpsearch.reports.page.drawn import plain_figure
+from hpsearch.reports.page.narrow import narrowed, stacked
 from hpsearch.reports.tables import by_column
 from hpsearch.space import Categorical, shown
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 PARAMETERS = 8
 """Parameters that are drawn each for itself, those that matter most first."""
+NUMBERS = "The numbers"
+"""Under which a figure's table is folded away."""
 _HALF_HEIGHT = 340
 _NARROW_COLUMNS = 2
 
@@ -31,13 +34,16 @@ Make = Callable[["Material"], Drawing | None]
 
 def drawn_sections(material: Material) -> Iterator[Section]:
     """The parts of the report that are figures; a figure that cannot be drawn says why."""
-    parts: dict[tuple[str, str], list[Make]] = {
-        ("scores", "How the scores went"): [_history, _by_stage],
-        ("parameters", "Where the good values lie"): [*_against_each(material), _pair, _importance, _parallel],
-        ("narrowing", "How the ranges narrowed"): [_lineage],
-        ("curves", "How the best trials learned"): [_curves],
+    parts: dict[tuple[str, str, str], list[Make]] = {
+        ("scores", "How the scores went", "scores"): [_history, _by_stage],
+        ("parameters", "Where the good values lie", "values"): [
+            *_against_each(material),
+            *(_pair, _importance, _parallel),
+        ],
+        ("narrowing", "How the ranges narrowed", "narrowing"): [_lineage],
+        ("curves", "How the best trials learned", "learning curves"): [_curves],
     }
-    for (key, heading), makes in parts.items():
+    for (key, heading, short), makes in parts.items():
         drawings, refused = [], []
         for make in makes:
             try:
@@ -46,13 +52,14 @@ def drawn_sections(material: Material) -> Iterator[Section]:
                 refused.append(f"One figure could not be drawn: {error}.")
         there = tuple(drawing for drawing in drawings if drawing is not None)
         if there or refused:
-            yield Section(key, heading, sentences=tuple(refused), drawings=there)
+            yield Section(key, heading, short, sentences=tuple(refused), drawings=there)
 
 
 def _drawing(key: str, title: str, caption: str, figure: go.Figure, **more: Any) -> Drawing:
-    return Drawing(
-        key, title, caption, figures.describe(figure), plain_figure(figure), width=figures.least_width(figure), **more
-    )
+    drawn = plain_figure(figure)
+    words = {"title": title, "caption": caption, "alt": figures.describe(figure)}
+    defaults = {"narrow": narrowed(drawn["layout"]), "width": figures.least_width(figure)}
+    return Drawing(key=key, **words, figure=drawn, **{**defaults, **more})
 
 
 def _history(material: Material) -> Drawing | None:
@@ -89,7 +96,7 @@ def _by_stage(material: Material) -> Drawing | None:
         if material.direction == "maximize"
         else "A box holds the middle half of a stage's scores, with the median across: narrowing works where it falls.",
         figure,
-        table=Table(f"The {material.metric} in each stage.", by_column(rows)),
+        table=Table(f"The {material.metric} in each stage.", by_column(rows), folded=NUMBERS),
     )
 
 
@@ -153,7 +160,7 @@ def _against(one: StageTrials, name: str, place: int) -> Make:
             + (" The band is what narrowing would take next." if finding else ""),
             figure,
             half=True,
-            table=Table(f"The best {len(best)} trials of {one.label}.", values) if len(best) else None,
+            table=Table(f"The best {len(best)} trials of {one.label}.", values, folded=NUMBERS) if len(best) else None,
         )
 
     return make
@@ -218,7 +225,7 @@ def _importance(material: Material) -> Drawing | None:
         "Which parameters mattered",
         f"{one.label.capitalize()}{wide}; a bar that does not pass its mark may be chance.",
         figures.importances(found),
-        table=Table("Shares of the importance.", by_column(rows)) if rows else None,
+        table=Table("Shares of the importance.", by_column(rows), folded=NUMBERS) if rows else None,
     )
 
 
@@ -250,6 +257,8 @@ def _lineage(material: Material) -> Drawing | None:
         "Ranges and best values, stage by stage",
         "Each bar is a range, the diamond in it the best trial's value.",
         figure,
+        narrow=stacked(plain_figure(figure)["layout"], panel=max(90, 34 * len(material.stages) + 20)),
+        width=0,
     )
 
 
@@ -266,5 +275,6 @@ def _curves(material: Material) -> Drawing | None:
         f"Learning curves of {many} of {material.latest.label}",
         "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
         figure,
-        narrow=narrow,
+        narrow=narrowed(narrow),
+        width=0,
     )

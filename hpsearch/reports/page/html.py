@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch import __version__
 from hpsearch.errors import MissingExtra
-from hpsearch.reports.page.cells import cell, is_number, kind
+from hpsearch.reports.page.cells import cell, kinds
 from hpsearch.reports.page.drawn import dark_colours, script_json
 
 if TYPE_CHECKING:
@@ -47,12 +47,15 @@ def to_html(page: Page) -> str:
     folder = files("hpsearch.reports.page") / "templates"
     plotly, script = get_plotlyjs(), (folder / "page.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"cell": cell, "kind": kind, "drawn": lambda drawing: Markup(_drawn(drawing))}
-    environment.tests["numbers"] = lambda cells: any(map(is_number, cells)) and not any(
-        isinstance(value, str) for value in cells
-    )
+    environment.filters |= {"cell": cell, "kinds": kinds, "drawn": lambda drawing: Markup(_drawn(drawing))}
     template = environment.from_string((folder / "page.html.jinja").read_text("utf-8"))
-    settings = {"colours": dark_colours(), "narrowest": NARROWEST, "height": HEIGHT}
+    templates = [drawing.figure["layout"].get("template") for section in page.sections for drawing in section.drawings]
+    settings = {
+        "colours": dark_colours(),
+        "narrowest": NARROWEST,
+        "height": HEIGHT,
+        "template": templates[0] if templates else None,
+    }
     return template.render(
         page=page,
         policy=_policy(plotly, script),
@@ -65,8 +68,10 @@ def to_html(page: Page) -> str:
 
 
 def _drawn(drawing: Drawing) -> str:
-    narrow = {} if drawing.narrow is None else {"narrow": drawing.narrow}
-    return script_json({**drawing.figure, **narrow, "width": drawing.width})
+    layouts = {"layout": drawing.figure["layout"], "narrow": drawing.narrow}
+    # They have the same template, the house's, which the page carries once.
+    bare = {name: {**layout, "template": None} for name, layout in layouts.items()}
+    return script_json({"data": drawing.figure["data"], **bare, "width": drawing.width})
 
 
 def _policy(*scripts: str) -> str:

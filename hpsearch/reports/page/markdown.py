@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hpsearch import __version__
-from hpsearch.reports.page.cells import cell, is_number
+from hpsearch.reports.page.cells import all_numbers, cell
 from hpsearch.reports.page.html import GENERATOR
 
 if TYPE_CHECKING:
@@ -24,7 +24,15 @@ def to_markdown(page: Page) -> str:
     Args:
         page: What stands on it. The same page gives the same text; whatever stands in the database stays text.
     """
-    lines = [f"<!-- generator: {GENERATOR} {__version__} -->", "", f"# {_text(page.title)}", "", _text(page.about), "", *_answer(page.answer)]
+    lines = [
+        f"<!-- generator: {GENERATOR} {__version__} -->",
+        "",
+        f"# {_text(page.title)}",
+        "",
+        _text(page.about),
+        "",
+        *_answer(page.answer),
+    ]
     for section in page.sections:
         lines += _section(section)
     return "\n".join(lines).rstrip() + "\n"
@@ -61,7 +69,7 @@ def _section(section: Section) -> Iterator[str]:
 def _table(table: Table) -> Iterator[str]:
     yield from (_text(table.caption), "")
     yield f"| {' | '.join(map(_text, table.columns))} |"
-    rules = ("---:" if any(map(is_number, cells)) else "---" for cells in table.columns.values())
+    rules = ("---:" if all_numbers(cells) else "---" for cells in table.columns.values())
     yield f"| {' | '.join(rules)} |"
     for row in table.rows:
         yield f"| {' | '.join(_text(cell(value)) for value in row)} |"

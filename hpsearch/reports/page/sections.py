@@ -32,33 +32,33 @@ _SOLID, _WEAK = 0.01, 0.05
 def ranges(material: Material) -> Section:
     """Every parameter's range, stage by stage, and what the last trials say about it."""
     found = material.findings.ranges
-    names = dict.fromkeys(name for one in material.stages for name in one.stage.space)
-    next_one = bool(found) and not any(
-        one.stage.parent is not None and _named(material, one.stage.parent) == material.findings.stage
-        for one in material.stages
-    )
-    rows = []
-    for name in names:
-        row: dict[str, Any] = {"parameter": name}
-        for one in material.stages:
-            row[one.label] = describe(one.stage.space[name]) if name in one.stage.space else None
-        if next_one:
-            row["narrowed next"] = describe(found[name].after) if name in found else None
-        rows.append(row)
     points = tuple(f"{name}: {_range_words(finding)}" for name, finding in found.items())
+    few = "There are too few trials with a score to say where the best values lie."
+    rows = [
+        row
+        for name in dict.fromkeys(n for one in material.stages for n in one.stage.space)
+        for row in _rows(material, name)
+    ]
+    caption = "The range that each parameter was drawn from in each stage."
     return Section(
         "ranges",
         "The ranges, stage by stage",
-        sentences=()
-        if points
-        else ("There are too few trials with a score to say where the best values lie.",),
+        "ranges",
+        sentences=() if points else (few,),
         points=points,
-        tables=(Table("The range that each parameter was drawn from.", by_column(rows)),) if rows else (),
+        tables=(Table(caption, by_column(rows)),) if rows else (),
     )
 
 
-def _named(material: Material, number: int) -> str | None:
-    return next((one.stage.name for one in material.stages if one.stage.number == number), None)
+def _rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
+    """A parameter's ranges: stage by stage, and what narrowing would make of the last that has not been narrowed."""
+    for one in material.stages:
+        if name in one.stage.space:
+            yield {"parameter": name, "stage": one.label, "range": describe(one.stage.space[name])}
+    finding, judged = material.findings.ranges.get(name), material.findings.stage
+    names = {one.stage.number: one.stage.name for one in material.stages}
+    if finding is not None and all(names.get(one.stage.parent or 0) != judged for one in material.stages):
+        yield {"parameter": name, "stage": "next", "range": describe(finding.after)}
 
 
 def _range_words(finding: RangeFinding) -> str:
@@ -103,7 +103,7 @@ def best_trials(material: Material) -> Section | None:
     caption = f"Of {counted(complete, 'trial')} with a score, the best first; ties by validation loss."
     if "95 % interval" in columns:
         caption += " Each interval is of its trial alone: where they overlap, the order says little."
-    return Section("best", heading, tables=(Table(caption, columns),))
+    return Section("best", heading, f"best {len(table)}", tables=(Table(caption, columns),))
 
 
 def _loss(row: dict[str, Any]) -> float:
@@ -137,18 +137,23 @@ def failures(material: Material) -> Section | None:
     total = material.total()
     sentences = []
     if failed:
-        sentences.append(f"{failed:,} of {counted(total, 'trial')} failed. A failed trial has no score and is not ranked.")
+        sentences.append(
+            f"{failed:,} of {counted(total, 'trial')} failed. A failed trial has no score and is not ranked."
+        )
     if pruned:
         sentences.append(
             f"{pruned:,} of {counted(total, 'trial')} were stopped early because others were better by then; "
             "they count as beaten and are not ranked."
         )
-    table = Table("Failed trials by their reason; numbers in a reason that differ are left out (…).", by_column(rows)) if (
-        rows := list(_reasons(material))
-    ) else None
+    table = (
+        Table("Failed trials by their reason; numbers in a reason that differ are left out (…).", by_column(rows))
+        if (rows := list(_reasons(material)))
+        else None
+    )
     return Section(
         "failures",
         "Trials that failed" if failed else "Trials that were stopped early",
+        "failures" if failed else "stopped",
         sentences=tuple(sentences),
         tables=(table,) if table else (),
     )
@@ -200,15 +205,16 @@ def lineage(material: Material) -> Section:
         for name in ("from", "by", "narrowed from trials"):
             del columns[name]
     caption = f"The stages and their trials; best and median are of the {material.metric}."
-    return Section("lineage", "How the stages came about", tables=(Table(caption, columns),))
+    return Section("lineage", "How the stages came about", "stages", tables=(Table(caption, columns),))
 
 
 def _rule(stage: Stage) -> str | None:
     if stage.parent is None:
         return None
-    top, quantile = stage.rule.get("top"), stage.rule.get("quantile")
+    rule = stage.rule.get("rule", stage.rule)
+    top, quantile = rule.get("top"), rule.get("quantile")
     chosen = f"best {top}" if top is not None else f"best {quantile:.0%}" if quantile is not None else "narrowing"
-    return f"{chosen}, ends may move out" if stage.rule.get("expand") else chosen
+    return f"{chosen}, ends may move out" if rule.get("expand") else chosen
 
 
 def provenance(material: Material) -> Section:
@@ -235,8 +241,9 @@ def provenance(material: Material) -> Section:
     tables = [Table("Where this report comes from.", {"what": list(known), "value": [str(v) for v in known.values()]})]
     settings = list(_settings(first))
     if settings:
-        tables.append(Table("The study file that the first stage was begun with.", by_column(settings)))
-    return Section("provenance", "Where it comes from", tables=tuple(tables))
+        caption = "What was not drawn in the first stage."
+        tables.append(Table(caption, by_column(settings), folded="The study file's settings"))
+    return Section("provenance", "Where it comes from", "provenance", tables=tuple(tables))
 
 
 def _last(material: Material) -> str | None:
@@ -250,4 +257,7 @@ def _settings(stage: Stage) -> Iterator[dict[str, Any]]:
         if isinstance(values, dict) and section != "space":
             for key, value in values.items():
                 if value is not None and key not in stage.space:
-                    yield {"setting": f"{section}.{key}", "value": _flag(value) if not isinstance(value, list) else str(value)}
+                    yield {
+                        "setting": f"{section}.{key}",
+                        "value": str(value) if isinstance(value, list) else shown(value),
+                    }

@@ -1,7 +1,7 @@
 // Draws the page's figures, and draws them again in other colours or for another width when the reader's screen changes.
 "use strict";
 (() => {
-  const { colours, narrowest, height } = JSON.parse(document.getElementById("settings").textContent);
+  const { colours, narrowest, height, template } = JSON.parse(document.getElementById("settings").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const narrow = matchMedia(`(max-width: ${narrowest}px)`);
   const fingers = matchMedia("(pointer: coarse)");
@@ -24,8 +24,8 @@
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copied(item, paint)]));
   };
   const layoutOf = (figure) => {
-    const chosen = narrow.matches && !printing && figure.narrow || figure.layout;
-    const layout = copied(chosen, dark.matches && !printing);
+    const chosen = narrow.matches && !printing ? figure.narrow : figure.layout;
+    const layout = copied({ ...chosen, template }, dark.matches && !printing);
     // A finger that moves over a figure moves the page.
     if (fingers.matches) layout.dragmode = false;
     return { ...layout, width: printing ? PRINTED_WIDTH : undefined, height: layout.height || height };
@@ -49,7 +49,7 @@
 
   figures.forEach((figure) => {
     figure.place.style.height = `${layoutOf(figure).height}px`;
-    if (!figure.narrow) figure.place.style.minWidth = `${figure.width}px`;
+    figure.place.style.minWidth = `${figure.width}px`;
   });
   drawFrom(0);
   dark.addEventListener("change", drawAll);
