@@ -42,6 +42,9 @@ def plain_figure(figure: go.Figure) -> dict[str, Any]:
         ground.update(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
     # No trace has a template of its own.
     layout.get("template", {}).pop("data", None)
+    for trace in found["data"]:
+        if isinstance(trace.get("text"), list):
+            trace["text"] = _packed(trace["text"])
     return {"data": found["data"], "layout": layout}
 
 
@@ -59,6 +62,18 @@ def _plain(value: Any) -> Any:
             return _plain(value.tolist())
         case _:
             return [_plain(item) for item in value]
+
+
+def _packed(texts: list[str]) -> list[str] | dict[str, Any]:
+    """Texts that come in runs of one length, as lines have them for each of their points, with each said once.
+
+    The page's script writes them out again.
+    """
+    run = next((place for place, text in enumerate(texts) if text != texts[0]), 0)
+    if run < 2 or len(texts) % run:
+        return texts
+    once = texts[::run]
+    return {"each": run, "of": once} if texts == [text for text in once for _ in range(run)] else texts
 
 
 def _short(value: float) -> float | int | None:
