@@ -130,9 +130,7 @@ def test_every_figure_is_drawn_under_the_page_s_own_policy(tmp_path: Path) -> No
 def test_nothing_in_the_database_becomes_part_of_the_page(tmp_path: Path) -> None:
     search = "<img src=x onerror=\"document.title='search'\">"
     reason = "<script>document.title='reason'</script>{}"
-    page = report(
-        material([(stage(space=HOSTILE, search=search), trials(40, space=HOSTILE, failed=5, reason=reason))])
-    )
+    page = report(material([(stage(space=HOSTILE, search=search), trials(40, space=HOSTILE, failed=5, reason=reason))]))
     document, said = opened(to_html(page), tmp_path)
     assert "data-drawn=" in document
     assert said == []

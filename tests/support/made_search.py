@@ -96,7 +96,9 @@ def _drawn(parameter: Parameter, count: int, rng: np.random.Generator) -> list[A
         case Categorical(choices):
             return [choices[place] for place in rng.integers(0, len(choices), count)]
         case Float(low, high, log):
-            return (10 ** rng.uniform(np.log10(low), np.log10(high), count) if log else rng.uniform(low, high, count)).tolist()
+            return (
+                10 ** rng.uniform(np.log10(low), np.log10(high), count) if log else rng.uniform(low, high, count)
+            ).tolist()
         case Int(low, high, _, step):
             return [int(low + step * place) for place in rng.integers(0, (high - low) // step + 1, count)]
 

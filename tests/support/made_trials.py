@@ -42,7 +42,11 @@ def made_trials(
     first = rng.uniform(0, 1, count)
     for name, parameter in list(space.items())[:1]:
         if not isinstance(parameter, Categorical):
-            low, high = (math.log(parameter.low), math.log(parameter.high)) if parameter.log else (parameter.low, parameter.high)
+            low, high = (
+                (math.log(parameter.low), math.log(parameter.high))
+                if parameter.log
+                else (parameter.low, parameter.high)
+            )
             values = np.array(columns[f"param:{name}"], float)
             first = ((np.log(values) if parameter.log else values) - low) / max(high - low, 1e-12)
     score = np.round(np.clip(0.1 + 0.7 * first**2 + rng.normal(0, 0.06, count), 0, 1), 2)

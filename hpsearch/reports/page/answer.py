@@ -29,12 +29,18 @@ def answer(material: Material) -> Answer:
     unused = [name for name in best.params if name not in values]
     note = f" (drawn, but without effect in it: {', '.join(unused)})" if unused else ""
     return Answer(
-        score=f"{words(best.metric).capitalize()} {best.score:.4g}",
+        score=_score(best),
         sure=tuple(_sure(material, best)),
         values={name: shown(value) for name, value in values.items()},
         values_of=f"Values of the best trial, number {best.trial} of stage {stage.number}{note}",
         next=material.findings.advice,
     )
+
+
+def _score(best: Best) -> str:
+    """The best score in a line, with its interval where there is one."""
+    interval = "" if best.interval is None else f" ({best.interval.low:.2f} to {best.interval.high:.2f})"
+    return f"{words(best.metric).capitalize()} {best.score:.4g}{interval}"
 
 
 def _no_score(material: Material) -> str:

@@ -29,7 +29,7 @@ NUMBERS = "The numbers"
 _HALF_HEIGHT = 340
 _NARROW_COLUMNS = 2
 
-Make = Callable[["Material"], Drawing | None]
+Make = Callable[["Material"], Drawing | str | None]
 
 
 def drawn_sections(material: Material) -> Iterator[Section]:
@@ -44,22 +44,29 @@ def drawn_sections(material: Material) -> Iterator[Section]:
         ("curves", "How the best trials learned", "learning curves"): [_curves],
     }
     for (key, heading, short), makes in parts.items():
-        drawings, refused = [], []
-        for make in makes:
-            try:
-                drawings.append(make(material))
-            except BadInput as error:
-                refused.append(f"One figure could not be drawn: {error}.")
-        there = tuple(drawing for drawing in drawings if drawing is not None)
-        if there or refused:
-            yield Section(key, heading, short, sentences=tuple(refused), drawings=there)
+        made = [_made(make, material) for make in makes]
+        drawings = tuple(one for one in made if isinstance(one, Drawing))
+        sentences = tuple(one for one in made if isinstance(one, str))
+        if drawings or sentences:
+            yield Section(key, heading, short, sentences=sentences, drawings=drawings)
+
+
+def _made(make: Make, material: Material) -> Drawing | str | None:
+    """A figure, or why there is none."""
+    try:
+        return make(material)
+    except BadInput as error:
+        return f"One figure could not be drawn: {error}."
 
 
 def _drawing(key: str, title: str, caption: str, figure: go.Figure, **more: Any) -> Drawing:
     drawn = plain_figure(figure)
-    words = {"title": title, "caption": caption, "alt": figures.describe(figure)}
-    defaults = {"narrow": narrowed(drawn["layout"]), "width": figures.least_width(figure)}
-    return Drawing(key=key, **words, figure=drawn, **{**defaults, **more})
+    defaults = {
+        "alt": figures.describe(figure),
+        "narrow": narrowed(drawn["layout"]),
+        "width": figures.least_width(figure),
+    }
+    return Drawing(key=key, title=title, caption=caption, figure=drawn, **{**defaults, **more})
 
 
 def _history(material: Material) -> Drawing | None:
@@ -160,7 +167,9 @@ def _against(one: StageTrials, name: str, place: int) -> Make:
             + (" The band is what narrowing would take next." if finding else ""),
             figure,
             half=True,
-            table=Table(f"The best {len(best)} trials of {one.label}.", values, folded=NUMBERS) if len(best) else None,
+            table=Table(f"The best {len(best)} trials of {one.label} and their {name}.", values, folded=NUMBERS)
+            if len(best)
+            else None,
         )
 
     return make
@@ -210,11 +219,13 @@ def _pair(material: Material) -> Drawing | None:
     )
 
 
-def _importance(material: Material) -> Drawing | None:
+def _importance(material: Material) -> Drawing | str | None:
     one = next((one for one in material.stages if len(one.complete)), None)
     if one is None or len(one.stage.space) < 2:
         return None
     found = importance(one.trials, one.stage.space, direction=material.direction, settings=one.stage.settings)
+    if not found.shares:
+        return f"Which parameters mattered cannot be said: {found.note}."
     rows = [
         {"parameter": name, "share": f"{share:.0%}", "chance reaches": f"{min(found.chance[name], 1):.0%}"}
         for name, share in found.shares.items()
@@ -225,7 +236,7 @@ def _importance(material: Material) -> Drawing | None:
         "Which parameters mattered",
         f"{one.label.capitalize()}{wide}; a bar that does not pass its mark may be chance.",
         figures.importances(found),
-        table=Table("Shares of the importance.", by_column(rows), folded=NUMBERS) if rows else None,
+        table=Table("Shares of the importance.", by_column(rows), folded=NUMBERS),
     )
 
 
@@ -263,18 +274,19 @@ def _lineage(material: Material) -> Drawing | None:
 
 
 def _curves(material: Material) -> Drawing | None:
-    rows = material.curves[:MOST_PANELS]
+    # The values stand in the table of the best; in a panel's title there is room for the trial's number.
+    rows = [{**row, "param:trial": row["number"]} for row in material.curves[:MOST_PANELS]]
     if not rows:
         return None
-    parameter = by_evidence(material, material.latest)[0]
-    figure = figures.curve_grid(rows, parameter=parameter)
-    narrow = plain_figure(figures.curve_grid(rows, parameter=parameter, columns=_NARROW_COLUMNS))["layout"]
+    figure = figures.curve_grid(rows, parameter="trial")
+    narrow = plain_figure(figures.curve_grid(rows, parameter="trial", columns=_NARROW_COLUMNS))["layout"]
     many = f"the best {len(rows)} trials" if len(rows) > 1 else "the best trial"
     return _drawing(
         "learning-curves",
         f"Learning curves of {many} of {material.latest.label}",
         "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
         figure,
+        alt=f"Accuracy over the epochs, in training and validation, of {many} of {material.latest.label}, a panel each.",
         narrow=narrowed(narrow),
         width=0,
     )
