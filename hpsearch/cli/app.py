@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli import dashboard, data, narrow, report, show, start, study, train
+from hpsearch.cli import dashboard, data, narrow, plot, report, show, start, study, train
 
 app = typer.Typer(
     name="hpsearch",
@@ -27,6 +27,7 @@ for command in (
     show.status,
     show.trials,
     show.best,
+    plot.plot,
     report.report,
     dashboard.dashboard,
 ):

@@ -30,8 +30,8 @@ LEAST = 10
 """Of fewer trials nothing is said."""
 FEW = 50
 """Of fewer trials less than five are among the best tenth, the least that the method is good for."""
-SHUFFLES = 40
-_MOST_ROWS = 2_000
+SHUFFLES = 59
+_MOST_ROWS = 1_000
 """Of more trials an even share by rank: more precision than this is of no use to anybody."""
 
 
@@ -42,11 +42,11 @@ class Importance:
     Args:
         shares: Of each hyperparameter its share of the whole importance, the largest first; they sum to 1, or are all
             0 where nothing mattered.
-        chance: What share it would reach in one of twenty searches in which nothing matters: a share below is noise.
+        chance: A mark for each: where nothing matters, any of the shares passes its mark in one of twenty searches.
         trials: How many trials it rests on.
         best: How many of them are called the best.
         left_out: Hyperparameters that cannot be judged, with the reason.
-        note: What a reader must know, in a sentence; empty: nothing.
+        notes: What a reader must know, a sentence each.
     """
 
     shares: Mapping[str, float]
@@ -54,7 +54,7 @@ class Importance:
     trials: int
     best: int
     left_out: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def above_chance(self) -> tuple[str, ...]:
@@ -90,38 +90,54 @@ def importance(
     left_out = {name: "only one value" for name, parameter in space.items() if _constant(parameter)}
     if len(rows) < LEAST or complete < 2:
         few = f"{len(rows)} finished trial{'' if len(rows) == 1 else 's'}, {complete} of them complete"
-        return Importance({}, {}, len(rows), 0, left_out, f"{few}: too few to say which hyperparameter mattered")
+        return Importance({}, {}, len(rows), 0, left_out, (f"{few}: too few to say which hyperparameter mattered",))
     trials, drawn = _trials(rows, space, settings or {})
     left_out |= {name: "no trial uses it" for name in space if name not in left_out and not drawn.get(name)}
     names = [name for name in space if name not in left_out]
     quantile = min(0.5, max(0.1, 5 / len(rows)))
     best = max(1, round(quantile * len(rows)))
     if not names:
-        return Importance({}, {}, len(rows), best, left_out, "there was only one value of everything")
+        return Importance({}, {}, len(rows), best, left_out, ("there was only one value of everything",))
     if len({trial.value for trial in trials}) == 1:
-        return Importance({}, {}, len(rows), best, left_out, "all trials have the same score")
+        return Importance({}, {}, len(rows), best, left_out, ("all trials have the same score",))
     raw, shuffled = _evaluated(trials, names, quantile)
     whole = sum(raw.values())
     if not whole:
         return Importance(
-            dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0), len(rows), best, left_out, "nothing mattered"
+            dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0), len(rows), best, left_out, ("nothing mattered",)
         )
-    import numpy as np
-
     order = sorted(names, key=lambda name: (-raw[name], names.index(name)))
     shares = {name: raw[name] / whole for name in order}
-    chance = {name: float(np.quantile([one[name] for one in shuffled], 0.95)) / whole for name in order}
+    chance = {name: mark / whole for name, mark in _marks(raw, shuffled, order).items()}
     found = Importance(shares, chance, len(rows), best, left_out)
-    return Importance(shares, chance, len(rows), best, left_out, _note(found, len(frame)))
+    return Importance(shares, chance, len(rows), best, left_out, _notes(found))
 
 
-def _note(found: Importance, of: int) -> str:
-    parts = []
+def _marks(raw: Mapping[str, float], shuffled: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
+    """What chance reaches: a multiple of each one's mean, the same of all.
+
+    In one of twenty shuffles, as in a permutation test, some share passes its mark: the more hyperparameters there
+    are, the higher the marks.
+    """
+    import numpy as np
+
+    # What was found is one of the shuffles that might have been; only with it in the mean is the test exact.
+    found = np.array([[one[name] for name in names] for one in (raw, *shuffled)])  # (1 + shuffles, names)
+    mean = found.mean(axis=0)
+    ratios = np.divide(found, mean, out=np.zeros_like(found), where=mean > 0).max(axis=1)[1:]
+    passed = (len(shuffled) + 1) // 20
+    return dict(zip(names, (mean * np.sort(ratios)[-passed]).tolist(), strict=True))
+
+
+def _notes(found: Importance) -> tuple[str, ...]:
+    notes = []
     if found.trials < FEW:
-        parts.append(f"only {found.trials} trials: shares move a lot from one search to the next")
+        notes.append(f"only {found.trials} trials: shares move a lot from one search to the next")
+    if len(found.shares) == 1:
+        notes.append("the only hyperparameter: its share is the whole")
     if not found.above_chance:
-        parts.append("no hyperparameter mattered more than chance would have it")
-    return "; ".join(parts)
+        notes.append("no hyperparameter mattered more than chance would have it")
+    return tuple(notes)
 
 
 def _constant(parameter: Parameter) -> bool:
@@ -165,11 +181,11 @@ def _trials(
         used = {name: value for name, value in params.items() if uses(name, {**settings, **params})}
         for name in used:
             counts[name] += 1
-        trials.append(
-            optuna.trial.create_trial(
-                params=used, distributions={name: distributions[name] for name in used}, value=rank
-            )
-        )
+        kinds = {name: distributions[name] for name in used}
+        try:
+            trials.append(optuna.trial.create_trial(params=used, distributions=kinds, value=rank))
+        except ValueError as error:
+            raise BadInput(f"trials of other ranges than those given: {error}") from error
     return trials, counts
 
 

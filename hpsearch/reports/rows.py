@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.hyperparameters import uses
 from hpsearch.records import CURVES
+from hpsearch.space import Categorical
 
 if TYPE_CHECKING:
-    from hpsearch.records import Stage
+    import pandas as pd
+
+    from hpsearch.records import NewStage, Stage
+    from hpsearch.space import Space
     from hpsearch.store import Store
 
 
@@ -32,3 +37,38 @@ def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:
         row = dict(zip(columns, values, strict=True))
         rows.append({**row, **others.get(row["number"], {}), metric: scores.get(row["number"], [])})
     return rows
+
+
+def used_only(frame: pd.DataFrame, stage: NewStage) -> pd.DataFrame:
+    """Trials without the values that had no effect in them, such as the momentum of a trial with Adam.
+
+    Args:
+        frame: Rows of `hpsearch.store.Store.trials`.
+        stage: Whose trials they are.
+    """
+    columns = {name: frame[f"param:{name}"].tolist() for name in stage.space}
+    trials = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    blanked: dict[str, Any] = {}
+    for name, values in columns.items():
+        used = [uses(name, {**stage.settings, **trial}) for trial in trials]
+        if not all(used):
+            blanked[f"param:{name}"] = [
+                value if of_trial else None for value, of_trial in zip(values, used, strict=True)
+            ]
+    return frame.assign(**blanked)
+
+
+def varied(frame: pd.DataFrame, space: Space) -> Space:
+    """The ranges of what differs between trials and has an effect in any; all of them where nothing is left.
+
+    Args:
+        frame: Trials as `used_only` gives them.
+        space: The stage's ranges.
+    """
+    found = {
+        name: parameter
+        for name, parameter in space.items()
+        if not (isinstance(parameter, Categorical) and len(parameter.choices) == 1)
+        and (frame.empty or frame[f"param:{name}"].notna().any())
+    }
+    return found or space

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 from html import unescape
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -282,7 +283,7 @@ def test_panels_are_stacked_without_overlap() -> None:
     domains = [found[f"yaxis{n}"]["domain"] for n in ("", 2, 3)]
     assert domains[0][1] == 1
     assert domains[-1][0] == pytest.approx(0)
-    assert all(upper[0] > lower[1] for upper, lower in zip(domains, domains[1:], strict=False))
+    assert all(upper[0] > lower[1] for upper, lower in pairwise(domains))
     assert found["height"] > 3 * 100
 
 

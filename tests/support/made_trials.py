@@ -23,7 +23,8 @@ def drawn(parameter: Parameter, count: int, rng: np.random.Generator) -> list[ob
     if isinstance(parameter, Categorical):
         return [parameter.choices[place] for place in rng.integers(0, len(parameter.choices), count)]
     if isinstance(parameter, Int) and not parameter.log:
-        return [int(value) for value in rng.integers(parameter.low, parameter.high + 1, count)]
+        steps = (parameter.high - parameter.low) // parameter.step
+        return [int(parameter.low + parameter.step * place) for place in rng.integers(0, steps + 1, count)]
     low, high = (
         (math.log10(parameter.low), math.log10(parameter.high)) if parameter.log else (parameter.low, parameter.high)
     )

@@ -15,7 +15,7 @@ from hpsearch.reports.figures.pairs import pair
 from hpsearch.reports.figures.parallel import parallel
 from hpsearch.reports.figures.progress import search_history
 from hpsearch.reports.figures.reading import DARK, dark, describe, least_width
-from hpsearch.reports.figures.saving import ENDINGS, check_path, render, save
+from hpsearch.reports.figures.saving import ENDINGS, check_path, page, render, save
 from hpsearch.reports.figures.stages import scores_by_stage
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "lineage",
     "lines",
     "optimizer_paths",
+    "page",
     "pair",
     "parallel",
     "render",

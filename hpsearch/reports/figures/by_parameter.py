@@ -25,7 +25,7 @@ from hpsearch.reports.figures.frames import (
     thinned_note,
 )
 from hpsearch.reports.figures.parameters import ParameterAxis
-from hpsearch.reports.figures.reading import tell
+from hpsearch.reports.figures.reading import needs, tell
 from hpsearch.reports.figures.style import FAINT, MUTED, colour, empty_figure, nothing, panels, say, words
 from hpsearch.space import describe as range_words
 
@@ -198,7 +198,7 @@ def score_by_parameters(
 
     Args:
         frame: Rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter.
-        space: The stage's ranges; one of a single choice is left out.
+        space: The ranges, a panel each.
         narrowed: Those of the next stage, as far as known.
         best: How many of the best trials are highlighted.
         metric: What the score is.
@@ -226,8 +226,9 @@ def score_by_parameters(
         key=drawn.note,
         y_title=words(metric),
         shared=False,
-        gaps=(34.0, 66.0),
+        gaps=(44.0, 66.0),
     )
+    needs(figure, 76 + 190 * columns)
     known: set[str] = set()
     for place, (name, parameter) in enumerate(space.items()):
         row, column = place // columns + 1, place % columns + 1

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from hpsearch.errors import BadInput, nearest
 from hpsearch.reports.figures.labels import MOST, label_ends
 from hpsearch.reports.figures.lines import axis, floats, padded
+from hpsearch.reports.figures.reading import needs, tell
 from hpsearch.reports.figures.style import (
     KEY,
     TRAIN,
@@ -177,7 +178,10 @@ def curve_grid(
         shown = f"{value:.2g}" if isinstance(value, float) else value
         titles.append(f"{rank}: {row['score']:.3g}" + (f", {parameter} {shown}" if value is not None else ""))
     parts = [_two(f"row {rank}", row, quantity) for rank, row in enumerate(rows, start=1)]
-    return _grid(titles, parts, columns=columns, quantity=quantity, title=title)
+    figure = needs(_grid(titles, parts, columns=columns, quantity=quantity, title=title), 144 * columns)
+    shown = "; ".join(titles[:5])
+    many = f"the best {len(rows)} trials" if len(rows) > 1 else "the best trial"
+    return tell(figure, f"{quantity.capitalize()} by epoch of {many}, by rank and score: {shown}." if rows else _NONE)
 
 
 def _grid(

@@ -114,6 +114,8 @@ def best_words(frame: pd.DataFrame, direction: Direction, metric: str) -> str:
 
 def value_words(value: object) -> str:
     """A hyperparameter's value, short."""
+    if value is None or value != value:
+        return "-"
     if isinstance(value, bool):
         return str(value).lower()
     # Plotly takes tags in any text for markup.

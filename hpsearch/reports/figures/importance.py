@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -12,6 +13,9 @@ from hpsearch.reports.figures.style import colour, empty_figure, nothing, words
 if TYPE_CHECKING:
     from hpsearch.reports.importance import Importance
 
+_LINE = 100
+"""Characters of a line above the data."""
+
 
 def importances(found: Importance, *, title: str | None = None) -> go.Figure:
     """Each hyperparameter's share of the importance as a bar, with a mark at what chance alone would give.
@@ -21,15 +25,15 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
         title: Above the data.
     """
     if not found.shares:
-        text = found.note or "there is nothing to compare"
+        text = "; ".join(found.notes) or "there is nothing to compare"
         return tell(nothing(text, title=title), f"Importance of the hyperparameters: {text}.")
     names = list(found.shares)[::-1]
-    left = [f"{words(name)}: {reason}" for name, reason in found.left_out.items()]
-    notes = [note for note in (found.note, f"not judged: {'; '.join(left)}" if left else "") if note]
-    figure = empty_figure(title=title, key="<br>".join(notes) or None, legend=True)
-    if len(notes) > 1:
-        figure.update_layout(margin={"t": figure.layout.margin.t + 18})
+    left = "; ".join(f"{words(name)}: {reason}" for name, reason in found.left_out.items())
+    notes = [*found.notes, *([f"not judged: {left}"] if left else [])]
+    lines = [line for note in notes for line in wrap(note, _LINE)]
+    figure = empty_figure(title=title, key="<br>".join(lines) or None, legend=True)
     shares = [found.shares[name] for name in names]
+    longest = max(*shares, *(min(found.chance[name], 1.0) for name in names))
     clear = set(found.above_chance)
     for name, group in (("more than chance", True), ("may be chance", False)):
         shown = [place for place in names if (place in clear) is group]
@@ -42,9 +46,6 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
                     orientation="h",
                     width=0.6,
                     marker={"color": colour(0) if group else "#A6A6A6"},
-                    text=[f"{found.shares[place]:.0%}" for place in shown],
-                    textposition="outside",
-                    cliponaxis=False,
                     hovertemplate="%{y}: %{x:.1%}<extra></extra>",
                 )
             )
@@ -52,13 +53,25 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
         go.Scatter(
             x=[min(found.chance[name], 1.0) for name in names],
             y=[words(name) for name in names],
-            name="what chance alone reaches in 1 of 20 searches",
+            name="chance: any reaches its mark in 1 of 20 searches",
             mode="markers",
             marker={"symbol": "line-ns", "size": 22, "line": {"width": 2.5, "color": colour(1)}},
-            hovertemplate="%{y}: chance reaches %{x:.1%} in 1 of 20 searches<extra></extra>",
+            hovertemplate="%{y}: by chance any reaches its mark in 1 of 20 searches<extra></extra>",
         )
     )
-    longest = max(*shares, *(min(found.chance[name], 1.0) for name in names))
+    figure.add_trace(
+        go.Scatter(
+            x=[_beside(found.shares[name], found.chance[name], room=0.09 * longest) for name in names],
+            y=[words(name) for name in names],
+            name="share",
+            mode="text",
+            text=[f"\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}{found.shares[name]:.0%}" for name in names],
+            textposition="middle right",
+            cliponaxis=False,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
     figure.update_xaxes(
         title_text=f"share of the importance for being among the best {found.best} of {found.trials:,} trials",
         tickformat=".0%",
@@ -68,6 +81,10 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
     figure.update_layout(height=figure.layout.margin.t + figure.layout.margin.b + max(120, 44 * len(names)))
     first = ", ".join(f"{words(name)} {share:.0%}" for name, share in found.shares.items())
     more = ", ".join(words(name) for name in found.above_chance) or "none"
-    return tell(
-        figure, f"Importance of the hyperparameters: {first}. More than chance would give: {more}. {found.note}".strip()
-    )
+    rest = "".join(f" {note[:1].upper()}{note[1:]}." for note in notes)
+    return tell(figure, f"Importance of the hyperparameters: {first}. More than chance would give: {more}.{rest}")
+
+
+def _beside(share: float, mark: float, *, room: float) -> float:
+    """Where a share's figures begin: at the end of its bar, or behind its mark where they would meet."""
+    return mark if share <= mark <= share + room else share

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from hpsearch.reports.figures.frames import check, failed, ranked, stopped
 from hpsearch.reports.figures.parameters import ParameterAxis
-from hpsearch.reports.figures.reading import tell
+from hpsearch.reports.figures.reading import needs, tell
 from hpsearch.reports.figures.style import LINE, MUTED, colour, nothing, panels, words
 from hpsearch.space import describe as range_words
 
@@ -55,8 +55,9 @@ def lineage(
         title=title,
         key=f"bars: ranges, diamonds: the best trial; last panel: the best {words(metric)}",
         shared=False,
-        gaps=(30.0, 66.0),
+        gaps=(44.0, 66.0),
     )
+    needs(figure, 76 + 190 * columns)
     for index, name in enumerate(names):
         row, column = index // columns + 1, index % columns + 1
         x = ParameterAxis(name, [stage.space[name] for stage in stages if name in stage.space])

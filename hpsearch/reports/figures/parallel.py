@@ -24,8 +24,8 @@ from hpsearch.reports.figures.frames import (
     thinned,
     thinned_note,
 )
-from hpsearch.reports.figures.parameters import ParameterAxis, cut
-from hpsearch.reports.figures.reading import tell
+from hpsearch.reports.figures.parameters import ParameterAxis
+from hpsearch.reports.figures.reading import needs, tell
 from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCORES, empty_figure, nothing, say, words
 from hpsearch.space import Float
 
@@ -75,8 +75,9 @@ def parallel(
     pruned_drawn = thinned(pruned, max(1, round(share * len(pruned))))
     lost_drawn = thinned(lost, MOST_LINES)
     drawn, everything = len(top) + len(rest) + len(pruned_drawn), len(order) + len(pruned)
-    note = thinned_note(drawn, everything, kept=f"the best {len(top)}")
-    figure = empty_figure(title=title, key=note, legend=True)
+    left_out = thinned_note(drawn, everything, kept=f"the best {len(top)}")
+    key = "; ".join(part for part in ("yellow: better, blue: worse", left_out) if part)
+    figure = empty_figure(title=title, key=key, legend=True)
     scores = np.concatenate([order["score"].to_numpy(float), pruned["score"].to_numpy(float)])
     last = _score_axis(metric, scores)
 
@@ -124,6 +125,7 @@ def parallel(
             )
         )
     _draw_axes(figure, [*axes, last])
+    needs(figure, 100 + 90 * len(axes))
     tell(
         figure,
         f"A line for each trial across {', '.join(space)} to its {words(metric)}. {counted(frame)}; "
@@ -158,11 +160,11 @@ def _draw_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
         figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": LINE, "width": 1.2})
         for height, text in axis.ticks(4 if crowded else 6):
             figure.add_annotation(
-                text=cut(text, 12),
+                text=text,
                 x=place,
                 y=height,
-                xanchor="right" if place else "left",
-                xshift=-5 if place else 5,
+                xanchor="right",
+                xshift=-5,
                 yanchor="middle",
                 font={"size": 10 if crowded else 12, "color": INK},
                 bgcolor=PAPER,
@@ -179,5 +181,7 @@ def _draw_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
             textangle=-30 if crowded else 0,
             font={"size": 11 if crowded else 13, "color": INK},
         )
-    figure.update_xaxes(visible=False, range=[-0.25, len(axes) - 1 + 0.15])
+    figure.update_xaxes(
+        visible=False, range=[-0.04 * len(axes), len(axes) - 1 + (0.09 if len(axes) > 2 else 0.06) * len(axes)]
+    )
     figure.update_yaxes(visible=False, range=[-0.12 if not crowded else -0.2, 1.03])

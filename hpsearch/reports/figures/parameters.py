@@ -113,10 +113,11 @@ class ParameterAxis:
         axis: dict[str, Any] = {"title": {"text": self.title}, "range": list(self.range)}
         if self._scale is None:
             longest = max(4, (28 if short else 80) // len(self._choices))
-            texts = [cut(value_words(choice), longest) for choice in self._choices]
+            texts = [cut(choice, longest) for choice in self._choices]
             return axis | {"tickvals": list(range(len(texts))), "ticktext": texts, "showgrid": False}
         if self.log:
-            return axis | log_axis(self.at(0), self.at(1))
+            found = log_axis(self.at(0), self.at(1))
+            return axis | found | ({"nticks": min(found["nticks"], 5)} if short else {})
         whole = isinstance(self._scale, Int) and self._high - self._low <= 8
         return axis | ({"tick0": self._low, "dtick": 1} if whole else {"nticks": 5} if short else {})
 
@@ -127,22 +128,24 @@ class ParameterAxis:
             most: How many values; of choices all are there.
         """
         if self._scale is None:
-            return [(self.fraction(place), value_words(choice)) for place, choice in enumerate(self._choices)]
-        values = _decades(self._low, self._high, most) if self.log else []
-        if len(values) < 2:
-            values = _round_values(self._low, self._high, most, whole=isinstance(self._scale, Int))
+            return [(self.fraction(place), cut(choice, 12)) for place, choice in enumerate(self._choices)]
+        powers = _decades(self._low, self._high, most) if self.log else []
+        if len(powers) > 1:
+            return [(self.fraction(10.0**power), f"10<sup>{power}</sup>") for power in powers]
+        values = _round_values(self._low, self._high, most, whole=isinstance(self._scale, Int))
         return [(self.fraction(value), f"{value:.4g}") for value in values]
 
 
-def cut(text: str, longest: int) -> str:
-    """A text, or its beginning where it is longer than there is room for."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+def cut(choice: object, longest: int) -> str:
+    """A choice in words, or its beginning where it is longer than there is room for."""
+    text = str(choice)
+    return value_words(choice if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}")
 
 
-def _decades(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten from low to high, every so many of them."""
+def _decades(low: float, high: float, most: int) -> list[int]:
+    """The exponents of the powers of ten from low to high, every so many of them."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
-    return [10.0**power for power in range(first, last + 1, max(1, math.ceil((last - first + 1) / most)))]
+    return list(range(first, last + 1, max(1, math.ceil((last - first + 1) / most))))
 
 
 def _round_values(low: float, high: float, most: int, *, whole: bool) -> list[float]:

@@ -75,8 +75,9 @@ def search_history(
     air = 0.06 * (highest - lowest) or 0.06 * abs(lowest) or 0.06
     bottom = lowest - 1.5 * air
     ends = ((lowest if lost.empty else bottom) - air, highest + 1.6 * air)
+    across = (0.5 - 0.01 * len(rows), len(rows) + 0.5 + 0.01 * len(rows))
     if interval is not None and not order.empty:
-        _band(figure, interval, (0, len(rows)))
+        _band(figure, interval, across)
     for group, part, marker in groups:
         if part.empty:
             continue
@@ -93,18 +94,16 @@ def search_history(
             )
         )
     if not order.empty:
-        _best_so_far(figure, order, last=len(rows), direction=direction)
+        _best_so_far(figure, order, last=across[1], direction=direction)
     _stage_lines(figure, frames, ends)
-    figure.update_xaxes(
-        title_text="trials, in the order of their numbers", range=[0, len(rows) + max(1, 0.01 * len(rows))]
-    )
+    figure.update_xaxes(title_text="trials, in the order of their numbers", range=across)
     figure.update_yaxes(title_text=words(metric), range=ends)
     # Few trials are counted, not measured.
     if len(rows) <= 10:
         figure.update_xaxes(dtick=1)
-    across = f" over {len(frames)} stages" if len(frames) > 1 else ""
+    over = f" over {len(frames)} stages" if len(frames) > 1 else ""
     between = "" if interval is None else f", and probably between {interval[0]:.3g} and {interval[1]:.3g}"
-    tell(figure, f"{counted(rows)}{across}; {best_words(rows, direction, metric)}{between}.")
+    tell(figure, f"{counted(rows)}{over}; {best_words(rows, direction, metric)}{between}.")
     if order.empty:
         figure.update_yaxes(showticklabels=False, ticks="", showgrid=False)
         return say(figure, none_complete(rows))
@@ -129,7 +128,7 @@ def _sample(part: pd.DataFrame, share: float) -> pd.DataFrame:
     return thinned(part, max(1, round(share * len(part))))
 
 
-def _best_so_far(figure: go.Figure, order: pd.DataFrame, *, last: int, direction: Direction) -> None:
+def _best_so_far(figure: go.Figure, order: pd.DataFrame, *, last: float, direction: Direction) -> None:
     """A stepped line through the trials that were better than all before, to the last trial."""
     values = order["score"].to_numpy(float)
     best = np.maximum.accumulate(values) if direction == "maximize" else np.minimum.accumulate(values)

@@ -13,6 +13,7 @@ from hpsearch.reports.figures.frames import (
     MOST_POINTS,
     check,
     complete,
+    counted,
     failed,
     hover_lines,
     none_complete,
@@ -21,7 +22,7 @@ from hpsearch.reports.figures.frames import (
     thinned,
     thinned_note,
 )
-from hpsearch.reports.figures.reading import plain, tell
+from hpsearch.reports.figures.reading import tell
 from hpsearch.reports.figures.style import INK, colour, empty_figure, nothing, words
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def scores_by_stage(
         for trace in _box(label, place, scores, drawn[label], metric):
             figure.add_trace(trace)
         top = float(scores[0])
-        told.append(f"{label}: best {top:.4g}, median {np.median(scores):.4g}, {plain(ticks[-1].split('<br>')[1])}")
+        told.append(f"{label}: best {top:.4g}, median {np.median(scores):.4g}, {counted(frames[label])}")
         figure.add_annotation(
             text=f"best {top:.4g}",
             x=place,
@@ -83,7 +84,7 @@ def scores_by_stage(
     every = np.concatenate([order["score"].to_numpy(float) for order in parts.values()])
     air = 0.1 * float(np.ptp(every)) or 0.1 * abs(float(every[0])) or 0.1
     figure.update_xaxes(
-        tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4], showgrid=False
+        tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4], showgrid=False, tickangle=0
     )
     figure.update_yaxes(title_text=words(metric), range=[float(every.min()) - air, float(every.max()) + air])
     return tell(figure, f"{words(metric).capitalize()} by stage. {'; '.join(told)}.")
@@ -94,7 +95,7 @@ def _counts(frame: pd.DataFrame, scored: int) -> str:
     for word, part in (("stopped early", stopped(frame)), ("failed", failed(frame))):
         if len(part):
             parts.append(f"{len(part):,} {word}")
-    return ", ".join(parts)
+    return "<br>".join(parts)
 
 
 def _box(

@@ -93,7 +93,7 @@ def empty_figure(*, title: str | None = None, key: str | None = None, legend: bo
         legend: Leave room for a legend above the data.
     """
     figure = go.Figure()
-    _dress(figure, title=title, key=key, above=24 if legend else 0)
+    _dress(figure, title=title, key=key, above=30 if legend else 0)
     return figure
 
 
@@ -158,7 +158,7 @@ def panels(
 
 def _dress(figure: go.Figure, *, title: str | None, key: str | None, above: int) -> int:
     """Title and key in a margin that has room for them; returns that margin in px."""
-    margin = 16 + above + (20 if key else 0) + (26 if title else 0)
+    margin = 16 + above + (20 + 18 * key.count("<br>") if key else 0) + (26 if title else 0)
     figure.update_layout(template=TEMPLATE, margin={"l": 72, "r": 28, "t": margin, "b": 58})
     if title:
         figure.update_layout(title={"text": title, "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}})
@@ -172,6 +172,7 @@ def _dress(figure: go.Figure, *, title: str | None, key: str | None, above: int)
             xanchor="left",
             yanchor="bottom",
             yshift=above,
+            align="left",
             font={"size": 13, "color": MUTED},
         )
     return margin

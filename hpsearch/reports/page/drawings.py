@@ -286,7 +286,6 @@ def _curves(material: Material) -> Drawing | None:
         f"Learning curves of {many} of {material.latest.label}",
         "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
         figure,
-        alt=f"Accuracy over the epochs, in training and validation, of {many} of {material.latest.label}, a panel each.",
         narrow=narrowed(narrow),
         width=0,
     )
