@@ -11,7 +11,10 @@ import typer
 from hpsearch.cli.options import Search, Storage, storage_url
 
 if TYPE_CHECKING:
-    from hpsearch.reports.page import Material
+    from hpsearch.reports.page import Material, Page
+
+
+_STDOUT = "-"
 
 
 class Form(StrEnum):
@@ -28,8 +31,8 @@ def report(
         typer.Option(help="Only this stage and those that it was narrowed from. [default: all]", show_default=False),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="File to write, or - for standard output. [default: SEARCH-report.html]", show_default=False),
+        str | None,
+        typer.Option(help="File, or - for standard output. [default: SEARCH-report.html here]", show_default=False),
     ] = None,
     form: Annotated[
         Form | None,
@@ -40,41 +43,55 @@ def report(
     storage: Storage = None,
 ) -> None:
     """Write one page about a search: the best values, how sure they are, what next, with figures and tables."""
-    import sys
-
-    from hpsearch.cli.output import note
-    from hpsearch.errors import BadInput
-    from hpsearch.reports.page.files import check, form_of, name_for, write
+    from hpsearch.cli.output import say
+    from hpsearch.reports.page.files import form_of, name_for, write
     from hpsearch.service.report import gather
     from hpsearch.store import open_store
 
-    to_stdout = out == Path("-")
-    if to_stdout and open_browser:
-        raise BadInput("--open with --out -: there is no file to open; leave one out")
-    chosen = form_of(None if to_stdout else out, None if form is None else form.value)
-    if out is not None and not to_stdout:
-        check(out, force=force)  # before anything is read
-    store = open_store(storage_url(storage))
+    path = None if out in (None, _STDOUT) else Path(str(out)).expanduser()
+    chosen = form_of(path, None if form is None else form.value)
+    _check(out, path, chosen, force=force, open_browser=open_browser)
+    store = open_store(storage_url(storage), write=False)
     try:
         material = gather(store, search, stage=stage)
     finally:
         store.close()
-    text = _text(material, chosen)
-    if to_stdout:
-        sys.stdout.write(text)
+    page, text = _made(material, chosen)
+    if out == _STDOUT:
+        typer.echo(text, nl=False)
         return
-    path = out if out is not None else Path(name_for(material.search, chosen))
+    path = path or Path(name_for(material.search, chosen))
     write(path, text, force=force)
-    note(f"the report is in {path} ({len(text.encode()) / 1e6:.1f} MB)")
+    say(f"wrote {path} ({len(text.encode()) / 1e6:.2g} MB): {page.answer.score}")
     if open_browser:
         import webbrowser
 
         webbrowser.open(path.absolute().as_uri())
 
 
-def _text(material: Material, form: str) -> str:
+def _check(out: str | None, path: Path | None, form: str, *, force: bool, open_browser: bool) -> None:
+    """Refuse what cannot be done before the database is read."""
+    import sys
+
+    from hpsearch.errors import BadInput
+    from hpsearch.reports.page.files import check
+    from hpsearch.reports.page.html import needed
+
+    if out == _STDOUT and open_browser:
+        raise BadInput("--open with --out -: there is no file to open; leave one out")
+    if out == _STDOUT and form == "html" and sys.stdout.isatty():
+        raise BadInput("--out - writes a page of 5 MB to the terminal; give a file, a pipe, or --format md")
+    if path is not None:
+        check(path, force=force)
+    if form == "html":
+        needed()
+
+
+def _made(material: Material, form: str) -> tuple[Page, str]:
     from hpsearch.reports import page
 
     if form == "md":
-        return page.to_markdown(page.report(material, figures=False))
-    return page.to_html(page.report(material))
+        made = page.report(material, figures=False)
+        return made, page.to_markdown(made)
+    made = page.report(material)
+    return made, page.to_html(made)

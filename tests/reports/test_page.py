@@ -171,7 +171,7 @@ def test_whatever_is_in_the_database_stays_text_in_html() -> None:
 
 
 def to_html_of_plotly(html: str) -> str:
-    return max(re.findall(r"<script>(.*?)</script>", html, re.DOTALL), key=len)
+    return max((str(script) for script in re.findall(r"<script>(.*?)</script>", html, re.DOTALL)), key=len)
 
 
 def test_no_figure_takes_markup_from_the_database() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from made_trials import drawn
 
 from hpsearch.records import Stage
 from hpsearch.reports.page import Material, StageTrials
@@ -88,19 +89,7 @@ def trials(
         "started": times,
         "finished": times.where([state != "RUNNING" for state in states]),
     }
-    return pd.DataFrame(columns | {f"param:{name}": _drawn(one, count, rng) for name, one in space.items()})
-
-
-def _drawn(parameter: Parameter, count: int, rng: np.random.Generator) -> list[Any]:
-    match parameter:
-        case Categorical(choices):
-            return [choices[place] for place in rng.integers(0, len(choices), count)]
-        case Float(low, high, log):
-            return (
-                10 ** rng.uniform(np.log10(low), np.log10(high), count) if log else rng.uniform(low, high, count)
-            ).tolist()
-        case Int(low, high, _, step):
-            return [int(low + step * place) for place in rng.integers(0, (high - low) // step + 1, count)]
+    return pd.DataFrame(columns | {f"param:{name}": drawn(one, count, rng) for name, one in space.items()})
 
 
 def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, **changes: Any) -> Material:
@@ -116,12 +105,16 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
     found: dict[str, Any] = {"best": None, "ranges": {}, "tied": (), "distinguishable": None}
     if scored:
         last = scored[-1]
-        row = last.complete.sort_values("score").iloc[-1]
+        row = last.complete.sort_values("score").iloc[-1].to_dict()
         params = {name: row[f"param:{name}"] for name in last.stage.space}
         score, images = float(row["score"]), last.stage.sizes.get("validation")
         interval = wilson(round(score * images), images) if images else None
-        corrected = (score - 0.02, Interval(score - 0.1, score + 0.05)) if images else (None, None)
-        found["best"] = Best(last.stage.name, int(row["number"]), score, interval, *corrected, params, images)
+        corrected: tuple[float | None, Interval | None] = (None, None)
+        if images:
+            corrected = (score - 0.02, Interval(score - 0.1, score + 0.05))
+        found["best"] = Best(
+            last.stage.name, int(row["number"]), score, interval, corrected[0], corrected[1], params, images
+        )
         if len(last.complete) >= 5:
             found |= {"tied": (1, 2), "distinguishable": False}
             found["ranges"] = {
@@ -145,5 +138,5 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
 def curve_row(place: int, one: StageTrials) -> dict[str, Any]:
     """A trial with its learning curves."""
     curve = (1 - np.exp(-np.arange(1, 51) / 10)) * (0.9 - 0.05 * place)
-    row = one.complete.iloc[place].to_dict()
+    row = {str(name): value for name, value in one.complete.iloc[place].to_dict().items()}
     return {**row, "train_accuracy": (curve + 0.05).tolist(), "validation_accuracy": curve.tolist()}

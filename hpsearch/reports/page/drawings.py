@@ -225,7 +225,7 @@ def _importance(material: Material) -> Drawing | str | None:
         return None
     found = importance(one.trials, one.stage.space, direction=material.direction, settings=one.stage.settings)
     if not found.shares:
-        return f"Which parameters mattered cannot be said: {found.note}."
+        return f"Which parameters mattered cannot be said: {'; '.join(found.notes)}."
     rows = [
         {"parameter": name, "share": f"{share:.0%}", "chance reaches": f"{min(found.chance[name], 1):.0%}"}
         for name, share in found.shares.items()

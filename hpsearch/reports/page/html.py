@@ -35,19 +35,17 @@ def to_html(page: Page) -> str:
     Raises:
         MissingExtra: Jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingExtra(
-            "a report as a page needs Jinja2; pip install 'hpsearch[report]', or take --format md"
-        ) from error
+    needed()
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
     folder = files("hpsearch.reports.page") / "templates"
     plotly, script = get_plotlyjs(), (folder / "page.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"cell": cell, "kinds": kinds, "drawn": lambda drawing: Markup(_drawn(drawing))}
+    environment.filters["cell"] = cell
+    environment.filters["kinds"] = kinds
+    environment.filters["drawn"] = lambda drawing: Markup(_drawn(drawing))
     template = environment.from_string((folder / "page.html.jinja").read_text("utf-8"))
     templates = [drawing.figure["layout"].get("template") for section in page.sections for drawing in section.drawings]
     settings = {
@@ -65,6 +63,20 @@ def to_html(page: Page) -> str:
         plotly=Markup(plotly),
         script=Markup(script),
     )
+
+
+def needed() -> None:
+    """Make sure that a page can be made here.
+
+    Raises:
+        MissingExtra: Jinja2 is not installed.
+    """
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(
+            "a report as a page needs Jinja2; pip install 'hpsearch[report]', or take --format md"
+        ) from error
 
 
 def _drawn(drawing: Drawing) -> str:

@@ -90,7 +90,8 @@ def best_trials(material: Material) -> Section | None:
     for one in material.stages:
         for place, row in enumerate(ranked(one.trials, material.direction).head(TOP).to_dict("records")):
             key = (sign * row["score"], place, one.stage.number, row["number"])
-            rows.append((key, _trial_row(material, one.stage, row, list(names))))
+            cells = {str(name): value for name, value in row.items()}
+            rows.append((key, _trial_row(material, one.stage, cells, list(names))))
     if not rows:
         return None
     rows.sort(key=lambda keyed: (keyed[0][0], _loss(keyed[1]), *keyed[0][2:]))
