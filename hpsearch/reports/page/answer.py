@@ -8,6 +8,8 @@ from hpsearch.hyperparameters import uses
 from hpsearch.reports.figures.frames import none_complete
 from hpsearch.reports.figures.style import words
 from hpsearch.reports.page.contents import Answer
+from hpsearch.reports.page.judgements import confirmed_words, looked_words
+from hpsearch.reports.page.words import between, counted
 from hpsearch.space import shown
 
 if TYPE_CHECKING:
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
     from hpsearch.reports.page.material import Material
     from hpsearch.statistics.findings import Best
-    from hpsearch.statistics.intervals import Interval
 
 
 def answer(material: Material) -> Answer:
@@ -67,19 +68,13 @@ def _sure(material: Material, best: Best) -> Iterator[str]:
             f"The best of {counted(many, 'trial')} is partly the luckiest: "
             f"on new images expect about {best.corrected:.2g}{held}."
         )
+    yield from filter(None, (confirmed_words(one, material.metric) for one in material.confirmations))
+    looked = looked_words(material.looks)
+    if looked is not None:
+        yield looked
     ties = len(material.findings.tied)
     if ties:
         others = "one other trial of its stage" if ties == 1 else f"{ties} other trials of its stage"
         yield f"{others[0].upper()}{others[1:]} cannot be told from it: what they agree on counts, not who is first."
     elif material.findings.distinguishable:
         yield "It can be told from each of the next best trials of its stage."
-
-
-def between(interval: Interval) -> str:
-    """An interval in words: ``95 % interval 0.82 to 0.94``."""
-    return f"{interval.level * 100:.4g} % interval {interval.low:.2f} to {interval.high:.2f}"
-
-
-def counted(number: int, what: str) -> str:
-    """A number of things: ``1 trial``, ``1,000 trials``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpsearch.records import Direction, Stage
+    from hpsearch.reports.page.judgements import Confirmation, Look
     from hpsearch.statistics.findings import Findings
 
 
@@ -55,12 +56,16 @@ class Material:
         curves: The best trials of the latest stage with any, best first, with their learning curves; see
             `hpsearch.reports.figures.curve_grid`.
         database: Where they are kept, for people.
+        confirmations: Of which stages the best values were trained again, and what came of it.
+        looks: What the test images said, from the first look on.
     """
 
     stages: Sequence[StageTrials]
     findings: Findings
     curves: Sequence[Mapping[str, Any]]
     database: str
+    confirmations: tuple[Confirmation, ...] = ()
+    looks: tuple[Look, ...] = ()
 
     @property
     def search(self) -> str:

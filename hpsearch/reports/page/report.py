@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch.reports.page.answer import answer, counted
+from hpsearch.reports.page.answer import answer
 from hpsearch.reports.page.contents import Page
 from hpsearch.reports.page.drawings import drawn_sections
+from hpsearch.reports.page.judgements import confirmations, evaluation
 from hpsearch.reports.page.sections import best_trials, failures, lineage, provenance, ranges
+from hpsearch.reports.page.words import counted
 
 if TYPE_CHECKING:
     from hpsearch.reports.page.material import Material
@@ -26,6 +28,8 @@ def report(material: Material, *, figures: bool = True) -> Page:
         best_trials(material),
         failures(material),
         lineage(material),
+        confirmations(material.confirmations, material.metric),
+        evaluation(material.looks),
         provenance(material),
     ]
     return Page(

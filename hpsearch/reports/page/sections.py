@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from hpsearch import __version__
-from hpsearch.hyperparameters import uses
 from hpsearch.reports.figures.frames import ranked
-from hpsearch.reports.page.answer import counted
 from hpsearch.reports.page.contents import Section, Table
+from hpsearch.reports.page.words import counted, drawn_values
 from hpsearch.reports.tables import by_column
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import wilson
@@ -121,13 +120,8 @@ def _trial_row(material: Material, stage: Stage, row: dict[str, Any], names: lis
     if material.metric != "validation loss":
         loss = row.get("validation_loss")
         cells["validation loss"] = None if loss is None or loss != loss else loss
-    drawn = {name: row[f"param:{name}"] for name in stage.space}
-    used = {name for name in drawn if uses(name, {**stage.settings, **drawn})}
-    return cells | {name: _flag(drawn[name]) if name in used else None for name in names}
-
-
-def _flag(value: Any) -> Any:
-    return shown(value) if isinstance(value, bool) else value
+    drawn = drawn_values(stage, {name: row[f"param:{name}"] for name in stage.space})
+    return cells | {name: drawn.get(name) for name in names}
 
 
 def failures(material: Material) -> Section | None:
