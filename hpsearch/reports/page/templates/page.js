@@ -34,7 +34,8 @@
   const draw = (figure) => {
     const layout = layoutOf(figure);
     figure.place.style.height = `${layout.height}px`;
-    Plotly.react(figure.place, copied(figure.data, dark.matches && !printing), layout, {
+    // Anew: what an earlier width made of the margins would stay otherwise.
+    Plotly.newPlot(figure.place, copied(figure.data, dark.matches && !printing), layout, {
       responsive: true,
       // Its buttons would lie over the legend.
       displayModeBar: false,
