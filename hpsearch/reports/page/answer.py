@@ -62,7 +62,7 @@ def _sure(material: Material, best: Best) -> Iterator[str]:
     else:
         images = f" on {best.images:,} validation images" if best.images else ""
         yield f"Measured{images}; {between(best.interval)}."
-    if best.corrected is not None:
+    if best.corrected is not None and many > 1:
         held = "" if best.corrected_interval is None else f" ({between(best.corrected_interval)})"
         yield (
             f"The best of {counted(many, 'trial')} is partly the luckiest: "

@@ -84,7 +84,9 @@ def _history(material: Material) -> Drawing | None:
     return _drawing(
         "history",
         "Every trial, and the best so far",
-        f"Where the line stays flat, more of the same trials found nothing better.{band}",
+        f"Where the line stays flat, more of the same trials found nothing better.{band}"
+        if material.total("COMPLETE")
+        else "No trial has a score; crosses are failed trials.",
         figure,
     )
 
@@ -214,7 +216,9 @@ def _pair(material: Material) -> Drawing | None:
     return _drawing(
         "pair",
         f"{x} and {y} together",
-        f"{boxes}; trials of all stages, the better the brighter.",
+        f"{boxes}; trials of all stages, the better the brighter."
+        if material.total("COMPLETE")
+        else f"{boxes}; crosses are failed trials.",
         figure,
     )
 

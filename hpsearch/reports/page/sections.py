@@ -103,7 +103,9 @@ def best_trials(material: Material) -> Section | None:
     caption = f"Of {counted(complete, 'trial')} with a score, the best first; ties by validation loss."
     if "95 % interval" in columns:
         caption += " Each interval is of its trial alone: where they overlap, the order says little."
-    return Section("best", heading, f"best {len(table)}", tables=(Table(caption, columns),))
+    return Section(
+        "best", heading, f"best {len(table)}" if len(table) > 1 else "best", tables=(Table(caption, columns),)
+    )
 
 
 def _loss(row: dict[str, Any]) -> float:
