@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli import dashboard, data, model, narrow, plot, predict, show, start, study, train
+from hpsearch.cli import dashboard, data, model, narrow, plot, predict, report, show, start, study, train
 
 app = typer.Typer(
     name="hpsearch",
@@ -28,6 +28,7 @@ for command in (
     show.trials,
     show.best,
     plot.plot,
+    report.report,
     predict.predict,
     dashboard.dashboard,
 ):

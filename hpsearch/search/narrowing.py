@@ -126,8 +126,12 @@ def told_apart(complete: int, pruned: int, top: int | None, quantile: float | No
         top: As `narrow` takes it.
         quantile: Likewise.
     """
-    used = (top or 0) if quantile is None else math.ceil(quantile * (complete + pruned))
-    return max(used, better_trials(complete))
+    return max(asked_for(complete, pruned, top, quantile), better_trials(complete))
+
+
+def asked_for(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
+    """How many of the best trials are asked for, before that is checked; arguments as those of `told_apart`."""
+    return (top or 0) if quantile is None else math.ceil(quantile * (complete + pruned))
 
 
 def _how_many(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:

@@ -4,7 +4,7 @@ Pure functions of numbers; NumPy and the standard library alone.
 """
 
 from hpsearch.statistics.findings import Best, Findings, RangeFinding
-from hpsearch.statistics.intervals import Interval, mean_interval, standard_error, wilson
+from hpsearch.statistics.intervals import Interval, mean_interval, wilson
 from hpsearch.statistics.paired import mcnemar
 from hpsearch.statistics.ranks import mann_whitney
 from hpsearch.statistics.selection import corrected_share
@@ -18,6 +18,5 @@ __all__ = [
     "mann_whitney",
     "mcnemar",
     "mean_interval",
-    "standard_error",
     "wilson",
 ]

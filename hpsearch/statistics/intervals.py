@@ -73,11 +73,6 @@ def wilson_of_share(share: float, images: int, *, level: float = 0.95) -> Interv
     return Interval(low, high, level)
 
 
-def standard_error(share: float, images: int) -> float:
-    """One standard error of a share of so many images: sqrt(p (1 - p) / n)."""
-    return math.sqrt(max(share * (1 - share), 0.0) / images)
-
-
 def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
     """Student's interval of a mean: mean +- t s/sqrt(n), with n - 1 degrees of freedom (Student 1908).
 

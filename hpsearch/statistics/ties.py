@@ -4,8 +4,8 @@ The set of those is made to hold the truly best trial in 95 of 100 searches. Tha
 the best score beats it by luck, and the trial with the best score may be any of the N - 1 others: so each comparison is
 made at 0.05/(N - 1) (Bonferroni; it holds however the trials' hits depend on each other, and no stepwise correction is
 sharper here, as only one hypothesis, that of the truly best trial, must not be rejected wrongly). N counts all trials
-that were drawn, also those too far behind to be looked at: leaving them out because they turned out bad would be
-choosing again.
+that were drawn, also those too far behind to be looked at: to leave them out because they turned out bad would be
+to choose again.
 """
 
 from __future__ import annotations

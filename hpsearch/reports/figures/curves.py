@@ -153,6 +153,7 @@ def curve_grid(
     *,
     quantity: Quantity = "accuracy",
     parameter: str | None = "lr",
+    columns: int = 5,
     title: str | None = None,
 ) -> go.Figure:
     """The learning curves of the best trials, up to 20, as small panels with the same axes.
@@ -162,6 +163,7 @@ def curve_grid(
             `hpsearch.store.Store.trials`), and the curves of the quantity (see `Curves`).
         quantity: ``accuracy``, from 0 to 1, or ``loss``.
         parameter: What stands in a panel's title beside rank and score, in trials that have it.
+        columns: Panels side by side.
         title: Above the panels.
 
     Raises:
@@ -176,7 +178,7 @@ def curve_grid(
         shown = f"{value:.2g}" if isinstance(value, float) else value
         titles.append(f"{rank}: {row['score']:.3g}" + (f", {parameter} {shown}" if value is not None else ""))
     parts = [_two(f"row {rank}", row, quantity) for rank, row in enumerate(rows, start=1)]
-    figure = needs(_grid(titles, parts, columns=5, quantity=quantity, title=title), 720)
+    figure = needs(_grid(titles, parts, columns=columns, quantity=quantity, title=title), 144 * columns)
     shown = "; ".join(titles[:5])
     many = f"the best {len(rows)} trials" if len(rows) > 1 else "the best trial"
     return tell(figure, f"{quantity.capitalize()} by epoch of {many}, by rank and score: {shown}." if rows else _NONE)

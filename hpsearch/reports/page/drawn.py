@@ -1,0 +1,116 @@
+"""A figure as the data that a page carries: short numbers, no markup but the figures' own, colours for the dark."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.reports.figures.reading import DARK
+from hpsearch.reports.figures.style import SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import plotly.graph_objects as go
+
+DIGITS = 5
+"""Significant digits of a drawn number: more than any screen can show."""
+
+_LIFT = 0.42
+"""How far the darkest colour of the scale of scores goes towards white on a dark page."""
+
+_MARKUP = re.compile(r"<(?!/?(?:b|i|br|sub|sup|extra)>)")
+
+
+def plain_figure(figure: go.Figure) -> dict[str, Any]:
+    """A figure's ``data`` and ``layout`` as JSON-able data.
+
+    Plotly takes some HTML in any text for markup, links included: what is not markup of our own figures, such as that
+    of a parameter's or a choice's name, becomes text.
+
+    Args:
+        figure: It stays as it is.
+    """
+    found: dict[str, Any] = _plain(figure.to_plotly_json())
+    layout = found["layout"]
+    # The page has a ground of its own.
+    for ground in (layout, layout.get("template", {}).get("layout", {})):
+        ground.update(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
+    # No trace has a template of its own.
+    layout.get("template", {}).pop("data", None)
+    for trace in found["data"]:
+        if isinstance(trace.get("text"), list):
+            trace["text"] = _packed(trace["text"])
+    return {"data": found["data"], "layout": layout}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case str():
+            return _MARKUP.sub("&lt;", value)
+        case bool() | int() | None:
+            return value
+        case float():
+            return _short(value)
+        # Plotly's own packing of an array: eight bytes a number, whatever its digits.
+        case {"dtype": kind, "bdata": packed}:
+            return _plain(np.frombuffer(base64.b64decode(packed), np.dtype(kind).newbyteorder("<")))
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case np.ndarray() | np.generic():
+            return _plain(value.tolist())
+        case _:
+            return [_plain(item) for item in value]
+
+
+def _packed(texts: list[str]) -> list[str] | dict[str, Any]:
+    """Texts that come in runs of one length, as lines have them for each of their points, with each said once.
+
+    The page's script writes them out again.
+    """
+    run = next((place for place, text in enumerate(texts) if text != texts[0]), 0)
+    if run < 2 or len(texts) % run:
+        return texts
+    once = texts[::run]
+    return {"each": run, "of": once} if texts == [text for text in once for _ in range(run)] else texts
+
+
+def _short(value: float) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 1e15 else short
+
+
+def script_json(value: Mapping[str, Any]) -> str:
+    """Data as JSON that may stand in a ``<script>`` element: nothing in it ends the element or begins another."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def dark_colours() -> dict[str, str]:
+    """What stands for each colour on a dark page: `DARK`, and the scale of scores.
+
+    The scale's dark end would be lost on a dark page: it is lifted, and rises evenly in lightness still.
+    """
+    from plotly.colors import sample_colorscale, sequential
+
+    scale = sequential.Cividis
+    found = dict(DARK)
+    for steps in (scale, *(sample_colorscale(SCORES, [place / (n - 1) for place in range(n)]) for n in (8,))):
+        for place, colour in enumerate(steps):
+            found[colour] = _towards_white(colour, _LIFT * (1 - place / (len(steps) - 1)))
+    return found
+
+
+def _towards_white(colour: str, share: float) -> str:
+    if colour.startswith("#"):
+        parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+    else:
+        parts = [round(float(part)) for part in re.findall(r"[\d.]+", colour)]
+    return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)

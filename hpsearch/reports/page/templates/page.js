@@ -1,0 +1,61 @@
+// Draws the page's figures, and draws them again in other colours or for another width when the reader's screen changes.
+"use strict";
+(() => {
+  const { colours, narrowest, height, template } = JSON.parse(document.getElementById("settings").textContent);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const narrow = matchMedia(`(max-width: ${narrowest}px)`);
+  const fingers = matchMedia("(pointer: coarse)");
+  const PRINTED_WIDTH = 660;
+  let printing = false;
+
+  const figures = [...document.querySelectorAll("figure")].map((figure) => ({
+    place: figure.querySelector(".plot"),
+    ...JSON.parse(figure.querySelector("script").textContent),
+  }));
+
+  // A text's rim is a list of shadows, each with its colour.
+  const painted = (text) =>
+    colours[text] || (text.includes("px white") ? text.replaceAll("px white", `px ${colours.white}`) : text);
+  // Plotly writes into what it is given: every drawing starts from a copy.
+  const copied = (value, paint) => {
+    if (typeof value === "string") return paint ? painted(value) : value;
+    if (Array.isArray(value)) return value.map((item) => copied(item, paint));
+    if (value === null || typeof value !== "object") return value;
+    if (value.each) return value.of.flatMap((text) => Array(value.each).fill(text));
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copied(item, paint)]));
+  };
+  const layoutOf = (figure) => {
+    const chosen = narrow.matches && !printing ? figure.narrow : figure.layout;
+    const layout = copied({ ...chosen, template }, dark.matches && !printing);
+    // A finger that moves over a figure moves the page.
+    if (fingers.matches) layout.dragmode = false;
+    return { ...layout, width: printing ? PRINTED_WIDTH : undefined, height: layout.height || height };
+  };
+  const draw = (figure) => {
+    const layout = layoutOf(figure);
+    figure.place.style.height = `${layout.height}px`;
+    // Anew: what an earlier width made of the margins would stay otherwise.
+    Plotly.newPlot(figure.place, copied(figure.data, dark.matches && !printing), layout, {
+      responsive: true,
+      // Its buttons would lie over the legend.
+      displayModeBar: false,
+    });
+  };
+  const drawAll = () => figures.forEach(draw);
+  // One after the other, so that the page can be read and moved meanwhile.
+  const drawFrom = (index) => {
+    if (index === figures.length) return document.documentElement.setAttribute("data-drawn", String(index));
+    draw(figures[index]);
+    setTimeout(drawFrom, 0, index + 1);
+  };
+
+  figures.forEach((figure) => {
+    figure.place.style.height = `${layoutOf(figure).height}px`;
+    figure.place.style.minWidth = `${figure.width}px`;
+  });
+  drawFrom(0);
+  dark.addEventListener("change", drawAll);
+  narrow.addEventListener("change", drawAll);
+  addEventListener("beforeprint", () => { printing = true; drawAll(); });
+  addEventListener("afterprint", () => { printing = false; drawAll(); });
+})();

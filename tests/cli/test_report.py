@@ -1,0 +1,144 @@
+"""``hpsearch report``: one file that says everything, written whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import webbrowser
+from pathlib import Path
+
+import pytest
+from commands import Cli
+
+MADE = Path("tiny-report.html")
+
+
+def test_a_report_is_one_file_that_says_the_best_score(searched: Cli) -> None:
+    ran = searched("report")
+    best = searched("best").out.split("validation_accuracy ")[1].split()[0]
+    assert ran.code == 0
+    assert f"wrote {MADE} (" in ran.out
+    assert f"Validation accuracy {best}" in ran.out
+    text = MADE.read_text("utf-8")
+    assert text.startswith("<!doctype html>")
+    assert f"Validation accuracy {best}" in text
+    assert len(list(Path.cwd().glob("*.html"))) == 1
+
+
+def test_the_same_database_gives_the_same_bytes(searched: Cli) -> None:
+    assert searched("report").code == 0
+    first = MADE.read_bytes()
+    assert searched("report").code == 0
+    assert MADE.read_bytes() == first
+
+
+def test_markdown_by_ending_by_format_and_to_standard_output(searched: Cli) -> None:
+    assert searched("report", "--out", "a.md").code == 0
+    assert searched("report", "--format", "md").code == 0
+    shown = searched("report", "--format", "md", "--out", "-")
+    assert shown.out == Path("a.md").read_text("utf-8") == Path("tiny-report.md").read_text("utf-8")
+    assert "# Hyperparameter search tiny" in shown.out
+
+
+def test_a_stage_is_reported_with_those_it_came_from(searched: Cli) -> None:
+    assert searched("narrow", "--top", "3").code == 0
+    assert searched("start", "tiny.toml", "--engine", "inline").code == 0
+    assert searched("narrow", "--top", "3", "--stage", "1", "--branch").code == 0
+    about = {}
+    for stage in ((), ("--stage", "1"), ("--stage", "2"), ("--stage", "3")):
+        lines = searched("report", "--format", "md", "--out", "-", *stage).out.splitlines()
+        about[stage[1:]] = next(line for line in lines if "trial" in line)
+    assert about[()].startswith("3 stages; 16 trials")
+    assert about[("1",)].startswith("1 stage; 8 trials")
+    assert about[("2",)].startswith("2 stages; 16 trials")
+    assert about[("3",)].startswith("2 stages; 8 trials")
+
+
+def test_only_a_report_is_written_over(searched: Cli) -> None:
+    mine = Path("mine.html")
+    mine.write_text("my own")
+    ran = searched("report", "--out", "mine.html")
+    assert ran.code == 2
+    assert "is no report of hpsearch" in ran.err
+    assert mine.read_text() == "my own"
+    assert searched("report", "--out", "mine.html", "--force").code == 0
+    assert searched("report", "--out", "mine.html").code == 0
+    assert searched("report", "--out", "a.md").code == 0
+    assert searched("report", "--out", "a.md").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--out", "a.txt"), "let it end with .html or .md"),
+        (("--out", "a.md", "--format", "html"), "--format html does not go with 'a.md'"),
+        (("--out", "nowhere/a.html"), "there is no folder nowhere"),
+        (("--out", "studies/", "--format", "html"), "it is a folder"),
+        (("--out", "-", "--open"), "there is no file to open"),
+        (("--stage", "9"), "tiny has no stage 9"),
+        (("nope",), "no search 'nope'"),
+        (("--format", "pdf"), "'pdf' is not one of"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(searched: Cli, arguments: tuple[str, ...], says: str) -> None:
+    ran = searched("report", *arguments)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert says in ran.err
+    assert not MADE.exists()
+
+
+def test_without_jinja2_it_says_what_to_install_and_markdown_works(
+    searched: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    ran = searched("report")
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert "pip install 'hpsearch[report]'" in ran.err
+    assert not MADE.exists()
+    assert searched("report", "--format", "md").code == 0
+
+
+def test_it_is_opened_when_asked(searched: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    assert searched("report", "--open", "--format", "md").code == 0
+    assert opened == [(Path.cwd() / "tiny-report.md").as_uri()]
+
+
+def test_a_full_disk_leaves_the_earlier_report(searched: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert searched("report", "--format", "md").code == 0
+    before = Path("tiny-report.md").read_bytes()
+
+    def full(self: Path, *arguments: object, **named: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        ran = searched("report", "--format", "md")
+    assert ran.code == 1
+    assert "No space left on device" in ran.err
+    assert Path("tiny-report.md").read_bytes() == before
+    assert list(Path.cwd().glob(".*")) == []
+
+
+def test_trials_that_kept_neither_curves_nor_hits_are_reported_too(searched: Cli) -> None:
+    """As of an older hpsearch, or of somebody else's study."""
+    with sqlite3.connect("studies/hpsearch.db") as connection:
+        connection.execute("DELETE FROM trial_user_attributes")
+        connection.execute("DELETE FROM trial_intermediate_values")
+        connection.execute(
+            "DELETE FROM study_user_attributes WHERE key IN ('hpsearch:data_sizes', 'hpsearch:study_file')"
+        )
+    connection.close()
+    ran = searched("report")
+    assert ran.code == 0, ran.err
+    assert "Score " in MADE.read_text("utf-8")
+
+
+def test_a_search_that_only_failed_has_a_report(cli: Cli, tiny: Path) -> None:
+    tiny.write_text(tiny.read_text().replace("low = 1e-3, high = 1.0", "low = 1e30, high = 1e32"))
+    assert cli("start", str(tiny), "--engine", "inline").code == 0
+    ran = cli("report", "--format", "md", "--out", "-")
+    assert ran.code == 0
+    assert "**All trials failed**" in ran.out
+    assert "loss became" in ran.out

@@ -1,0 +1,309 @@
+"""What stands on a report, whatever the search was like; that it is text, the same each time, and small enough."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Sequence
+from html import unescape
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from made_search import IMAGES, LR, MIXED, SPACE, STUDY_FILE, curve_row, material, stage, trials
+
+from hpsearch.errors import MissingExtra
+from hpsearch.reports.figures.style import FAINT, GRID, PAPER
+from hpsearch.reports.page import Page, report, to_html, to_markdown
+from hpsearch.reports.page.drawn import dark_colours, script_json
+from hpsearch.reports.page.narrow import narrowed, stacked
+from hpsearch.space import Categorical, Float, Parameter
+
+NARROWER: dict[str, Parameter] = {"lr": Float(1e-4, 1e-2, log=True), "weight_decay": SPACE["weight_decay"]}
+THREE = [
+    (stage(), trials(60)),
+    (stage(2, space=NARROWER), trials(60, space=NARROWER, seed=1)),
+    (stage(3, space=NARROWER), trials(40, space=NARROWER, seed=2, running=7)),
+]
+IMPORTED = stage(study_file={}, sizes={}, fingerprint="", versions={})
+LOSS = stage(direction="minimize", study_file={**STUDY_FILE, "objective": {"metric": "validation_loss"}})
+SEARCHES: dict[str, Sequence[Any]] = {
+    "no trial": [(stage(), trials(0))],
+    "one trial": [(stage(), trials(1))],
+    "only failures": [(stage(), trials(30, failed=30))],
+    "stopped early": [(stage(), trials(60, pruned=40, failed=5))],
+    "choices": [(stage(space=MIXED), trials(60, space=MIXED, failed=3))],
+    "one parameter": [(stage(space={"lr": LR}), trials(30, space={"lr": LR}))],
+    "three stages": THREE,
+    "imported": [(IMPORTED, trials(40))],
+    "a loss": [(LOSS, trials(40))],
+    "a stage without trials": [*THREE[:1], (stage(2, space=NARROWER), trials(0, space=NARROWER))],
+}
+
+
+@pytest.fixture(scope="module", params=SEARCHES)
+def page(request: pytest.FixtureRequest) -> Page:
+    """The report of a search of each kind."""
+    return report(material(SEARCHES[request.param], curves=0 if request.param == "imported" else 4))
+
+
+def keys(page: Page) -> list[str]:
+    return [section.key for section in page.sections]
+
+
+def section(page: Page, key: str) -> Any:
+    [found] = [section for section in page.sections if section.key == key]
+    return found
+
+
+def test_every_search_has_a_report(page: Page) -> None:
+    assert page.answer.score
+    assert page.answer.sure
+    assert {"lineage", "provenance"} <= set(keys(page))
+    assert not any("could not be drawn" in sentence for part in page.sections for sentence in part.sentences)
+    for part in page.sections:
+        for drawing in part.drawings:
+            assert drawing.caption.endswith(".")
+            assert len(drawing.alt) > 20
+            assert drawing.figure["data"]
+
+
+def test_names_for_links_are_of_one_thing_each(page: Page) -> None:
+    found = [*keys(page), *(drawing.key for part in page.sections for drawing in part.drawings), "answer", "settings"]
+    assert len(found) == len(set(found))
+    assert all(re.fullmatch(r"[a-z0-9-]+", key) for key in found)
+
+
+def test_the_answer_says_the_score_its_interval_what_it_is_worth_and_who_is_tied() -> None:
+    found = report(material(THREE), figures=False).answer
+    said = " ".join(found.sure)
+    assert found.score == "Validation accuracy 0.87 (0.79 to 0.92)"
+    assert f"{IMAGES} validation images" in said
+    assert "on new images expect about 0.85" in said
+    assert "2 other trials of its stage cannot be told from it" in said
+    assert set(found.values) == set(SPACE)
+    assert "stage 3" in found.values_of
+    assert found.next == ("Narrow again: hpsearch narrow --top 5.",)
+
+
+def test_a_search_that_only_failed_is_said_to_have() -> None:
+    page = report(material(SEARCHES["only failures"]))
+    assert page.answer.score == "All trials failed"
+    assert "30 failed" in " ".join(page.answer.sure)
+    [table] = section(page, "failures").tables
+    assert table.rows == [("training loss became nan in epoch …", 30, "1/0, 1/1, 1/2, 1/3, 1/4, 1/5, ...")]
+
+
+def test_values_without_effect_are_no_part_of_the_answer() -> None:
+    space = {name: MIXED[name] for name in ("lr", "optimizer", "momentum")} | {"optimizer": Categorical(("sgd",))}
+    page = report(material([(stage(space=space), trials(20, space=space))]), figures=False)
+    assert list(page.answer.values) == ["lr", "optimizer"]
+    assert "without effect in it: momentum" in page.answer.values_of
+    assert set(section(page, "best").tables[0].columns["momentum"]) == {None}
+
+
+@pytest.mark.parametrize("name", ["three stages", "a loss"])
+def test_the_best_are_ranked_over_all_stages(name: str) -> None:
+    stages = SEARCHES[name]
+    columns = section(report(material(stages), figures=False), "best").tables[0].columns
+    metric = "validation loss" if name == "a loss" else "validation accuracy"
+    scores = list(columns[metric])
+    every = sorted((s for _, f in stages for s in f["score"].dropna()), reverse=name != "a loss")
+    assert scores == every[:20]
+    assert columns["rank"] == list(range(1, 21))
+    assert ("95 % interval" in columns) is (name != "a loss")
+
+
+def test_where_it_comes_from() -> None:
+    columns = section(report(material(THREE), figures=False), "provenance").tables[0].columns
+    facts = dict(zip(columns["what"], columns["value"], strict=True))
+    assert facts["database"] == "studies/made.db"
+    assert facts["sha256 of the data"] == "ab" * 32
+    assert facts["seed of the study file"] == "7"
+    assert facts["made with"] == "hpsearch 1.0, numpy 2.0"
+    assert facts["last trial finished"] == "2026-01-02 03:05 UTC"
+
+
+def test_the_same_database_makes_the_same_bytes() -> None:
+    assert to_html(report(material(THREE))) == to_html(report(material(THREE)))
+
+
+def test_a_page_loads_nothing_and_runs_only_its_own_scripts(page: Page) -> None:
+    html = to_html(page)
+    policy = unescape(re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[0])
+    assert policy.startswith("default-src 'none';")
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert re.findall(r"'sha256-([^']+)'", policy) == hashes
+    assert len(hashes) == 2
+    without = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+    assert re.findall(r"""(?:src|srcset|action|data|poster)\s*=\s*["']?[^"'> ]*""", without) == []
+    assert all(link.startswith("#") for link in re.findall(r'href="([^"]*)"', without))
+    assert "url(" not in without
+    assert "@import" not in without
+
+
+HOSTILE: dict[str, Parameter] = {
+    "<script>alert(1)</script>": Float(0.0, 1.0),
+    'x" onmouseover="alert(2)': Categorical(("</script><script>alert(3)</script>", "<img src=x onerror=alert(4)>")),
+}
+
+
+def hostile() -> Page:
+    one = stage(space=HOSTILE, search="<b>&\"'", study_file={**STUDY_FILE, "data": {"path": "<i>.npz"}})
+    frame = trials(40, space=HOSTILE, failed=5, reason="<script>alert({})</script> | [x](javascript:alert(1)) `a` *b*")
+    return report(material([(one, frame)], advice=("<u>do</u> this",)))
+
+
+def test_whatever_is_in_the_database_stays_text_in_html() -> None:
+    html = to_html(hostile())
+    # Three blocks of the page's own and one of each figure.
+    figures = sum(len(part.drawings) for part in hostile().sections)
+    assert html.count("<script") - to_html_of_plotly(html).count("<script") == figures + 3
+    without = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+    assert not re.search(r"<(script|img|i|b|u)\b", without)
+    assert 'onmouseover="' not in without
+    assert "&lt;u&gt;do&lt;/u&gt; this" in without
+
+
+def to_html_of_plotly(html: str) -> str:
+    return max((str(script) for script in re.findall(r"<script>(.*?)</script>", html, re.DOTALL)), key=len)
+
+
+def test_no_figure_takes_markup_from_the_database() -> None:
+    texts: list[str] = []
+
+    def collect(value: Any) -> None:
+        match value:
+            case str():
+                texts.append(value)
+            case dict():
+                for item in value.values():
+                    collect(item)
+            case list():
+                for item in value:
+                    collect(item)
+
+    for part in hostile().sections:
+        for drawing in part.drawings:
+            collect(dict(drawing.figure))
+            collect(dict(drawing.narrow))
+    assert any("script" in text for text in texts)
+    assert {tag for text in texts for tag in re.findall(r"<[^>]*>", text)} <= {
+        "<br>",
+        "<b>",
+        "</b>",
+        "<extra>",
+        "</extra>",
+    }
+
+
+def test_whatever_is_in_the_database_stays_text_in_markdown() -> None:
+    text = to_markdown(hostile())
+    assert not re.search(r"(?<!\\)<(?!!-- generator)", text)
+    reason = next(line for line in text.splitlines() if "alert(" in line and "javascript" in line)
+    assert len(re.findall(r"(?<!\\)\|", reason)) == 4
+    assert not re.search(r"(?<!\\)[\[\]`*]", reason)
+
+
+def test_markdown_has_the_answer_and_the_tables() -> None:
+    found = material(THREE)
+    text = to_markdown(report(found, figures=False))
+    page = report(found)
+    for sentence in (*page.answer.sure, *page.answer.next):
+        assert sentence in text
+    tables = [table for part in page.sections for table in part.tables]
+    assert len(re.findall(r"^\|(?: -+:? \|)+$", text, re.MULTILINE)) == len(tables)
+    assert "](" not in text
+
+
+@pytest.mark.slow
+def test_a_report_of_1000_trials_is_below_6_mb() -> None:
+    found = material([(stage(space=MIXED), trials(1000, space=MIXED, failed=30, pruned=200))], curves=20)
+    assert len(to_html(report(found)).encode()) < 6e6
+
+
+@pytest.mark.slow
+def test_of_10000_trials_some_are_left_out_and_that_is_said() -> None:
+    frame = trials(10_000, failed=300)
+    page = report(material([(stage(), frame)], curves=20))
+    assert len(to_html(page).encode()) < 6.5e6
+    assert "10,000 trials" in page.about
+    for part in page.sections:
+        for drawing in part.drawings:
+            if drawing.key in ("history", "pair", "against-1"):
+                assert re.search(r"of (9,700|10,000) trials drawn", json.dumps(drawing.figure["layout"]))
+
+
+def contrast(colour: str, paper: str) -> float:
+    """The contrast of two colours, from 1 to 21 (WCAG 2.1)."""
+
+    def luminance(of: str) -> float:
+        parts = [int(of[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+    light, dark = sorted((luminance(colour), luminance(paper)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_every_colour_of_the_figures_can_be_seen_on_a_dark_page(page: Page) -> None:
+    dark = dark_colours()
+    faint = {dark[GRID], dark[FAINT], dark[PAPER]}  # lines and rims that are to be seen just so
+    for part in page.sections:
+        for drawing in part.drawings:
+            found = re.findall(r'"(#[0-9a-fA-F]{6}|rgb\([^)]*\))"', json.dumps(drawing.figure))
+            for colour in {dark.get(colour, colour) for colour in found} - faint:
+                assert contrast(colour, dark[PAPER]) >= 3, colour
+
+
+def test_narrow_layouts_break_what_is_long_and_leave_the_wide_one_alone() -> None:
+    layout = {
+        "height": 400,
+        "margin": {"t": 40, "l": 80},
+        "xaxis": {"title": {"text": "word " * 20}, "ticktext": ["a, b"]},
+    }
+    before = json.dumps(layout)
+    found = narrowed(layout)
+    assert json.dumps(layout) == before
+    assert "<br>" in found["xaxis"]["title"]["text"]
+    assert found["xaxis"]["ticktext"] == ["a<br>b"]
+    assert found["margin"]["l"] < 80
+
+
+def test_panels_are_stacked_without_overlap() -> None:
+    layout = {f"{axis}axis{n}": {"domain": [0, 1]} for n in ("", 2, 3) for axis in "xy"} | {
+        "margin": {"t": 40, "b": 50}
+    }
+    found = stacked(layout, panel=100)
+    domains = [found[f"yaxis{n}"]["domain"] for n in ("", 2, 3)]
+    assert domains[0][1] == 1
+    assert domains[-1][0] == pytest.approx(0)
+    assert all(upper[0] > lower[1] for upper, lower in pairwise(domains))
+    assert found["height"] > 3 * 100
+
+
+def test_data_in_a_script_cannot_end_it() -> None:
+    text = script_json({"a": "</script><!--\u2028"})
+    assert "<" not in text
+    assert json.loads(text) == {"a": "</script><!--\u2028"}
+
+
+def test_without_jinja2_there_is_one_line_and_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    page = report(material(THREE[:1]), figures=False)
+    with pytest.raises(MissingExtra, match=r"pip install 'hpsearch\[report\]'"):
+        to_html(page)
+    assert to_markdown(page)
+
+
+def test_learning_curves_are_those_given() -> None:
+    one = material([(stage(), trials(30))], curves=3)
+    [drawing] = section(report(one), "curves").drawings
+    assert "best 3 trials" in drawing.title
+    expected = curve_row(0, one.stages[0])["validation_accuracy"]
+    assert any(trace["y"] == pytest.approx(expected, rel=1e-4) for trace in drawing.figure["data"])

@@ -1,0 +1,144 @@
+"""The report as a browser shows it: drawn without a network or an error, and usable by who cannot see it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bounded import LIMIT_S
+from made_search import MIXED, SPACE, material, stage, trials
+
+from hpsearch.reports.page import Page, report, to_html
+from hpsearch.space import Categorical, Float, Parameter
+
+pytest.importorskip("axe_core_python")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the report in"),
+]
+# A browser that keeps to itself, and reaches nobody.
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--enable-logging=stderr",
+]
+DARK = "--blink-settings=preferredColorScheme=0"
+HOSTILE: dict[str, Parameter] = {
+    "<script>document.title='script'</script>": Float(0.0, 1.0),
+    "x": Categorical(("</script><script>document.title='choice'</script>", '<img src=x onerror="document.title=1">')),
+}
+
+
+def whole() -> Page:
+    """A report with everything in it."""
+    one = stage(space=MIXED), trials(60, space=MIXED, failed=4, pruned=6)
+    return report(material([one, (stage(2, space=MIXED), trials(50, space=MIXED, seed=1, running=3))]))
+
+
+def opened(page: str, folder: Path, *flags: str) -> tuple[str, list[str]]:
+    """The document as it stands after the page's scripts have run, and what the browser's console says."""
+    path = folder / "page.html"
+    path.write_text(page, encoding="utf-8")
+    done = subprocess.run(
+        [
+            str(BROWSER),
+            *FLAGS,
+            *flags,
+            f"--user-data-dir={folder / 'profile'}",
+            "--virtual-time-budget=30000",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=True,
+    )
+    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+
+
+def with_script(page: str, *scripts: str) -> str:
+    """A copy of the page in which further scripts run, which its policy allows by their hashes."""
+    for script in scripts:
+        found = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        page = page.replace("script-src ", f"script-src &#39;sha256-{found}&#39; ", 1)
+        page = page.replace("</body>", f"<script>{script}</script>\n</body>")
+    return page
+
+
+LOOK = """
+(async () => {
+  while (!document.documentElement.hasAttribute("data-drawn")) await new Promise((done) => setTimeout(done, 50));
+  document.querySelectorAll("details").forEach((part) => { part.open = true; });
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  const sideways = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+  const place = document.createElement("pre");
+  place.id = "found";
+  place.textContent = JSON.stringify({
+    sideways,
+    violations: found.violations.map((v) => [v.id, v.impact, v.nodes.map((node) => node.html.slice(0, 200))]),
+  });
+  document.body.append(place);
+})();
+"""
+
+
+def looked_at(page: str, folder: Path, *flags: str) -> dict[str, Any]:
+    """What axe-core finds in a page with all its tables unfolded, and whether the page can be moved sideways."""
+    axe = (files("axe_core_python") / "axe.min.js").read_text("utf-8")
+    document, _ = opened(with_script(page, axe, LOOK), folder, *flags)
+    found = re.search(r'<pre id="found">(.*?)</pre>', document, re.DOTALL)
+    assert found is not None, "the page did not come to its end"
+    plain: dict[str, Any] = json.loads(unescape(found[1]))
+    return plain
+
+
+@pytest.mark.parametrize("flags", [("--window-size=1280,900",), ("--window-size=500,900", DARK)], ids=["wide", "dark"])
+def test_nothing_serious_keeps_anybody_from_reading_it(flags: tuple[str, ...], tmp_path: Path) -> None:
+    found = looked_at(to_html(whole()), tmp_path, *flags)
+    assert [one for one in found["violations"] if one[1] in ("serious", "critical")] == []
+    assert not found["sideways"]
+
+
+def test_every_figure_is_drawn_under_the_page_s_own_policy(tmp_path: Path) -> None:
+    page = whole()
+    document, said = opened(to_html(page), tmp_path)
+    figures = sum(len(section.drawings) for section in page.sections)
+    assert figures > 8
+    assert f'data-drawn="{figures}"' in document
+    assert document.count('class="main-svg"') >= figures
+    assert said == []
+
+
+def test_nothing_in_the_database_becomes_part_of_the_page(tmp_path: Path) -> None:
+    search = "<img src=x onerror=\"document.title='search'\">"
+    reason = "<script>document.title='reason'</script>{}"
+    page = report(material([(stage(space=HOSTILE, search=search), trials(40, space=HOSTILE, failed=5, reason=reason))]))
+    document, said = opened(to_html(page), tmp_path)
+    assert "data-drawn=" in document
+    assert said == []
+    assert re.search(r"<title>Hyperparameter search &lt;img", document)
+    assert not re.search(r"<(img|a) [^>]*(onerror|src=x)", document)
+
+
+def test_the_smallest_report_is_drawn_too(tmp_path: Path) -> None:
+    document, said = opened(to_html(report(material([(stage(space=SPACE), trials(1))]))), tmp_path)
+    assert "data-drawn=" in document
+    assert said == []

@@ -1,0 +1,142 @@
+"""What a report is made of, made up: stages with as many trials of each kind as asked, and findings about them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from made_trials import drawn
+
+from hpsearch.records import Stage
+from hpsearch.reports.page import Material, StageTrials
+from hpsearch.space import Categorical, Float, Int, Parameter, Space
+from hpsearch.statistics import Best, Findings, Interval, RangeFinding, wilson
+
+LR = Float(1e-6, 1e-2, log=True)
+DECAY = Float(1e-8, 1e-4, log=True)
+SPACE: Mapping[str, Parameter] = {"lr": LR, "weight_decay": DECAY}
+MIXED: Mapping[str, Parameter] = {
+    **SPACE,
+    "optimizer": Categorical(("sgd", "momentum", "adam")),
+    "momentum": Float(0.5, 0.99),
+    "batch_size": Int(20, 100, step=20),
+    "batch_norm": Categorical((True, False)),
+}
+IMAGES = 100
+STUDY_FILE: Mapping[str, Any] = {
+    "name": "made",
+    "data": {"name": "mnist-10k", "train": 400, "validation": IMAGES, "seed": 0},
+    "network": {"hidden": [100, 100], "activation": "relu", "batch_norm": False},
+    "training": {"optimizer": "sgd", "epochs": 50},
+    "trials": {"count": 100, "seed": 7},
+    "objective": {"metric": "validation_accuracy", "at": "last"},
+}
+
+
+def stage(number: int = 1, *, space: Space = SPACE, search: str = "made", **fields: Any) -> Stage:
+    """A stage, narrowed from the one before."""
+    plain: dict[str, Any] = {
+        "direction": "maximize",
+        "seed": 7,
+        "study_file": STUDY_FILE,
+        "parent": number - 1 or None,
+        "rule": {"rule": {"top": 5, "expand": False}} if number > 1 else {},
+        "trials_used": (3, 1, 4, 0, 2) if number > 1 else (),
+        "fingerprint": "ab" * 32,
+        "sizes": {"train": 400, "validation": IMAGES},
+        "versions": {"hpsearch": "1.0", "numpy": "2.0"},
+    }
+    return Stage(search=search, number=number, space=space, study_id=number, **{**plain, **fields})
+
+
+def trials(
+    count: int,
+    *,
+    space: Space = SPACE,
+    failed: int = 0,
+    pruned: int = 0,
+    running: int = 0,
+    reason: str = "training loss became nan in epoch {}",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Rows as `hpsearch.store.Store.trials` gives them; the last ones failed, were stopped early or run.
+
+    Args:
+        count: How many in all.
+        space: What they are drawn from.
+        failed: How many failed.
+        pruned: How many were stopped early.
+        running: How many have not finished.
+        reason: Of the failed ones; ``{}`` becomes an epoch.
+        seed: Of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    complete = count - failed - pruned - running
+    score = np.round(rng.uniform(0.1, 0.9, count), 2)
+    score[complete + pruned :] = math.nan
+    states = ["COMPLETE"] * complete + ["PRUNED"] * pruned + ["FAIL"] * failed + ["RUNNING"] * running
+    times = pd.date_range("2026-01-02 03:04:05", periods=count, freq="s")
+    columns: dict[str, Any] = {
+        "number": range(count),
+        "state": states,
+        "score": score,
+        "validation_loss": np.where(np.isnan(score), np.nan, 2 - score),
+        "seconds": rng.uniform(0.1, 0.2, count),
+        "reason": [reason.format(place) if state == "FAIL" else None for place, state in enumerate(states)],
+        "started": times,
+        "finished": times.where([state != "RUNNING" for state in states]),
+    }
+    return pd.DataFrame(columns | {f"param:{name}": drawn(one, count, rng) for name, one in space.items()})
+
+
+def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, **changes: Any) -> Material:
+    """The material of these stages, with findings as the last one with a score would give them.
+
+    Args:
+        stages: Each with its trials.
+        curves: Of how many trials there are learning curves.
+        changes: Fields of the findings that are to be otherwise.
+    """
+    there = [StageTrials(one, frame) for one, frame in stages]
+    scored = [one for one in there if len(one.complete)]
+    found: dict[str, Any] = {"best": None, "ranges": {}, "tied": (), "distinguishable": None}
+    if scored:
+        last = scored[-1]
+        row = last.complete.sort_values("score").iloc[-1].to_dict()
+        params = {name: row[f"param:{name}"] for name in last.stage.space}
+        score, images = float(row["score"]), last.stage.sizes.get("validation")
+        interval = wilson(round(score * images), images) if images else None
+        corrected: tuple[float | None, Interval | None] = (None, None)
+        if images:
+            corrected = (score - 0.02, Interval(score - 0.1, score + 0.05))
+        found["best"] = Best(
+            last.stage.name, int(row["number"]), score, interval, corrected[0], corrected[1], params, images
+        )
+        if len(last.complete) >= 5:
+            found |= {"tied": (1, 2), "distinguishable": False}
+            found["ranges"] = {
+                name: RangeFinding(one, one, 0.001 * 10**place, None, 0.1, 0.2)
+                for place, (name, one) in enumerate(last.stage.space.items())
+                if place < 3
+            }
+    findings = Findings(
+        **{
+            "search": there[0].stage.search,
+            "stage": (scored or there)[-1].stage.name,
+            "advice": ("Narrow again: hpsearch narrow --top 5.",),
+            **found,
+            **changes,
+        }
+    )
+    rows = [] if not scored else [curve_row(n, scored[-1]) for n in range(min(curves, len(scored[-1].complete)))]
+    return Material(there, findings, rows, "studies/made.db")
+
+
+def curve_row(place: int, one: StageTrials) -> dict[str, Any]:
+    """A trial with its learning curves."""
+    curve = (1 - np.exp(-np.arange(1, 51) / 10)) * (0.9 - 0.05 * place)
+    row = {str(name): value for name, value in one.complete.iloc[place].to_dict().items()}
+    return {**row, "train_accuracy": (curve + 0.05).tolist(), "validation_accuracy": curve.tolist()}
