@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Roster:
         levels = sorted({many for many in has.values() if many < repeats} | {repeats})
         added = [
             Block(tuple(index for index, many in has.items() if many <= first), first, stop)
-            for first, stop in zip(levels, levels[1:], strict=False)
+            for first, stop in pairwise(levels)
         ]
         return Roster(every, (*self.blocks, *added))
 

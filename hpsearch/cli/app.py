@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli import dashboard, data, narrow, show, start, study, train
+from hpsearch.cli import confirm, dashboard, data, narrow, show, start, study, train
 
 app = typer.Typer(
     name="hpsearch",
@@ -24,6 +24,7 @@ for command in (
     start.start,
     train.train,
     narrow.narrow,
+    confirm.confirm,
     show.status,
     show.trials,
     show.best,
