@@ -60,7 +60,7 @@ def confirm(
         case Format.csv:
             from hpsearch.cli.output import emit
 
-            emit(_columns([_row(done, one) | one.setting.params for one in done.ranking]), output)
+            emit(_columns([{**_row(done, one), **one.setting.params} for one in done.ranking]), output)
         case Format.table:
             _show(done)
             _say_what_is_next(done, search, storage)
