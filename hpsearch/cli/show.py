@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpsearch.cli.options import Format, FormatOption, Search, StageNumber, Storage, storage_url
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.records import Stage
     from hpsearch.store import Store
 
 
@@ -37,9 +40,9 @@ def _opened(storage: str | None) -> Iterator[Store]:
 
 
 def status(search: Search = None, storage: Storage = None, output: FormatOption = Format.table) -> None:
-    """Show every stage: its trials by state, its best score, its ranges."""
+    """Show every stage: its trials by state, its best score, its ranges; and confirmations."""
     from hpsearch.cli.output import emit, say
-    from hpsearch.reports.tables import ranges_table, status_table
+    from hpsearch.reports.tables import confirmations_table, ranges_table, status_table
     from hpsearch.search.stage import stages_of
 
     with _opened(storage) as store:
@@ -50,10 +53,44 @@ def status(search: Search = None, storage: Storage = None, output: FormatOption 
         for stage in stages:
             top = store.columns(stage, top=1)["score"]
             rows.append((stage, store.counts(stage), top[0] if top else None))
-    emit(status_table(rows, full=output is not Format.table), output)
+        confirmed = _confirmations(store, stages)
+    table = status_table(rows, full=output is not Format.table)
+    if output is not Format.table:
+        table["confirmation"] = [confirmed.get(stage.name) for stage in stages]
+    emit(table, output)
     if output is Format.table:
+        if confirmed:
+            say()
+            emit(confirmations_table(list(confirmed.values())), output)
         say()
         emit(ranges_table(stages), output)
+
+
+def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, dict[str, Any]]:
+    """Where the stages' confirmations stand, by the stages' names."""
+    from hpsearch.search.tally import overview
+
+    names = {(stage.search, stage.number): stage.name for stage in stages}
+    found = {}
+    for confirmation in store.confirmations():
+        name = names.get((confirmation.search, confirmation.number))
+        if name is None:
+            continue
+        seen = overview(store, confirmation)
+        first = seen.order[0] if seen.order else None
+        found[name] = {
+            "confirmation": confirmation.name,
+            "stage": name,
+            "settings": len(confirmation.roster.settings) if confirmation.roster else 0,
+            "finished": seen.finished,
+            "failed": seen.failed,
+            "places": seen.places,
+            "first": None if first is None else first.setting.trial,
+            "mean": None if first is None else first.mean,
+            "repeats": None if first is None else len(first.scores),
+            "params": None if first is None else dict(first.setting.params),
+        }
+    return found
 
 
 def trials(
@@ -103,7 +140,8 @@ def best(
         if found is None:
             what = stages[0].search if stage is None else pick(stages, stage).name
             raise NotEnoughTrials(f"{what} has no trial with a score yet; run `hpsearch start` first")
-    chosen, columns = found
+        chosen, columns = found
+        confirmed = _confirmations(store, [chosen]).get(chosen.name)
     number, score = columns["number"][0], columns["score"][0]
     error = standard_error(chosen, score)
     params = {name: columns[f"param:{name}"][0] for name in chosen.space}
@@ -116,6 +154,7 @@ def best(
                     metric_of(chosen): score,
                     "standard_error": error,
                     "params": params,
+                    "confirmation": confirmed,
                 }
             )
         case Format.csv:
@@ -128,3 +167,9 @@ def best(
                 say(f"  {name} = {shown(params[name])}")
             if len(used) < len(params):
                 say(f"drawn, but without effect in this trial: {', '.join(n for n in params if n not in used)}")
+            if confirmed and confirmed["first"] is not None:
+                other = "" if confirmed["first"] == number else ", not this one"
+                say(
+                    f"{confirmed['confirmation']} puts trial {confirmed['first']} first{other}: mean "
+                    f"{confirmed['mean']:.4g} over {confirmed['repeats']} repeats"
+                )

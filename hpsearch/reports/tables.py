@@ -134,6 +134,27 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
     return columns
 
 
+def confirmations_table(rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """One row a confirmation, for people: of which stage, how far it is, and whose values lead.
+
+    Args:
+        rows: With ``confirmation``, ``stage``, ``settings``, ``finished``, ``places``, ``first`` and ``mean``.
+    """
+    return by_column(
+        [
+            {
+                "confirmation": row["confirmation"],
+                "from": row["stage"].rpartition("/")[2],
+                "settings": row["settings"],
+                "finished": f"{row['finished']} of {row['places']}",
+                "first trial": row["first"],
+                "mean": row["mean"],
+            }
+            for row in rows
+        ]
+    )
+
+
 def ranges_table(stages: Sequence[Stage]) -> Columns:
     """One row a stage and parameter: the range. Ranges of a parameter stand below each other, stage by stage."""
     names = dict.fromkeys(name for stage in stages for name in stage.space)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import Interrupted, NotEnoughTrials, UnknownSearch
+from hpsearch.errors import Interrupted, NotEnoughTrials
 from hpsearch.hits import unpack
 from hpsearch.records import HITS, NewStage, Stage
 from hpsearch.roster import Roster, Setting
@@ -127,18 +127,6 @@ def grown(store: Store, parent: Stage, settings: list[Setting], repeats: int) ->
     return replace(made, roster=Roster.from_dict(store.change_study_attribute(made, ROSTER, grow)))
 
 
-def confirmation_of(store: Store, stage: Stage) -> Stage:
-    """The confirmation of a stage.
-
-    Raises:
-        UnknownSearch: There is none.
-    """
-    for found in store.confirmations(stage.search):
-        if found.number == stage.number:
-            return found
-    raise UnknownSearch(f"{stage.name} has not been confirmed; `hpsearch confirm --stage {stage.number}` does it")
-
-
 def ranking(store: Store, confirmation: Stage) -> tuple[Confirmed, ...]:
     """The settings of a confirmation that have a score, best first, and how sure that is.
 
@@ -164,9 +152,3 @@ def ranking(store: Store, confirmation: Stage) -> tuple[Confirmed, ...]:
         images=images,
         hits=hits,
     )
-
-
-def unfinished(store: Store, confirmation: Stage) -> int:
-    """How many trials of a confirmation that have a place have not finished."""
-    assert confirmation.roster is not None
-    return max(confirmation.roster.size - store.counts(confirmation).finished, 0)

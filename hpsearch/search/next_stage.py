@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, NotEnoughTrials, StageConflict
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter
+from hpsearch.records import confirmation_name
 from hpsearch.search.finished import Finished
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
 from hpsearch.search.narrowing import narrow
 from hpsearch.search.pruning import Plan, least_survivors
-from hpsearch.search.stage import pick, versions
+from hpsearch.search.stage import confirmation_of, pick, versions
+from hpsearch.search.tally import Repeats, in_order, tally
 from hpsearch.seeds import stage_seed
 from hpsearch.space import Categorical, Parameter
 from hpsearch.store import Counts, NewStage, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hpsearch.records import Stage
+
+DEFAULT_TOP = 5
+"""How many of the best trials narrowing uses, unless told otherwise."""
 
 
 def reachable(kind: Hyperparameter, old: Parameter) -> tuple[float | None, float | None]:
@@ -67,6 +74,7 @@ class Narrowed:
         narrowing: The new ranges with their evidence.
         stage: The next stage, or None on a dry run.
         replaced: Whether it took the place of an earlier narrowing.
+        confirmed: Of how many confirmed trials the best were taken; None: of all.
     """
 
     parent: Stage
@@ -75,6 +83,7 @@ class Narrowed:
     narrowing: Narrowing
     stage: Stage | None
     replaced: bool
+    confirmed: int | None = None
 
 
 def narrow_stage(
@@ -87,6 +96,7 @@ def narrow_stage(
     expand: bool = False,
     branch: bool = False,
     dry_run: bool = False,
+    confirmed: bool = False,
 ) -> Narrowed:
     """Compute the next stage's ranges from a stage's best trials, and make that stage.
 
@@ -99,9 +109,11 @@ def narrow_stage(
         expand: Move a bound outwards where the score still rises towards it.
         branch: Narrow an earlier stage although a later one has trials.
         dry_run: Only say what would happen.
+        confirmed: Take for the best trials those of the stage's confirmation, by their mean scores.
 
     Raises:
         NotEnoughTrials: Fewer finished trials than ``top``, or none.
+        UnknownSearch: With ``confirmed``: the stage has no confirmation.
         StageConflict: A later stage has trials already.
     """
     latest = stages[-1]
@@ -125,6 +137,9 @@ def narrow_stage(
     if not len(scored):
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
     pruned = store.counts(parent).pruned
+    leaders = _leaders(store, parent, top, quantile) if confirmed else None
+    if leaders is not None and top is None:
+        top = min(DEFAULT_TOP, len(leaders))
     kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
     narrowing = narrow(
         parent.space,
@@ -138,12 +153,40 @@ def narrow_stage(
         used_by={name: kind.used_by for name, kind in kinds.items() if kind.used_by is not None},
         settings=parent.settings,
         pruned=pruned,
+        leaders=None if leaders is None else [one.setting.trial for one in leaders],
     )
+    if leaders is not None:
+        narrowing = replace(narrowing, rule={**narrowing.rule, **_confirmed_rule(parent, leaders)})
     replaced = next_number == latest.number
     stage = None
     if not dry_run:
         stage = _next_stage(store, stages[0], parent, next_number, narrowing, replace=replaced)
-    return Narrowed(parent, len(scored) + pruned, pruned, narrowing, stage, replaced)
+    many = None if leaders is None else len(leaders)
+    return Narrowed(parent, len(scored) + pruned, pruned, narrowing, stage, replaced, many)
+
+
+def _leaders(store: Store, parent: Stage, top: int | None, quantile: float | None) -> Sequence[Repeats]:
+    """The settings of the stage's confirmation, best first."""
+    if quantile is not None:
+        raise BadInput(f"--quantile {quantile} with --from confirm: few are confirmed; give --top")
+    confirmation = confirmation_of(store, parent)
+    found = in_order(tally(confirmation, store.columns(confirmation)), parent.direction)
+    asked = max(2, top or 0)
+    if len(found) < asked:
+        raise NotEnoughTrials(
+            f"--top {asked} of {len(found)} confirmed trials; give a smaller --top, or first "
+            f"`hpsearch confirm --stage {parent.number} --top {asked}`"
+        )
+    return found
+
+
+def _confirmed_rule(parent: Stage, leaders: Sequence[Repeats]) -> dict[str, Any]:
+    """What a narrowing by a confirmation keeps of it."""
+    means = [
+        {"trial": one.setting.trial, "mean": one.mean, "repeats": len(one.scores), "failed": one.failed}
+        for one in leaders
+    ]
+    return {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
 
 
 def _next_stage(

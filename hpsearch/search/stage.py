@@ -82,6 +82,18 @@ def pick(stages: list[Stage], number: int | None) -> Stage:
     raise UnknownSearch(f"{stages[0].search} has no stage {number}; known: {known}")
 
 
+def confirmation_of(store: Store, stage: Stage) -> Stage:
+    """The confirmation of a stage.
+
+    Raises:
+        UnknownSearch: There is none.
+    """
+    for found in store.confirmations(stage.search):
+        if found.number == stage.number:
+            return found
+    raise UnknownSearch(f"{stage.name} has not been confirmed; `hpsearch confirm --stage {stage.number}` does it")
+
+
 def begin(
     store: Store,
     study: StudyFile,

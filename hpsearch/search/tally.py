@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from hpsearch.records import Direction, Stage
     from hpsearch.roster import Setting
+    from hpsearch.store import Store
     from hpsearch.store.frames import Columns
 
 
@@ -25,10 +26,10 @@ class Repeats:
 
     Args:
         setting: The setting.
-        numbers: The confirmation's trials with a score, by repeat.
-        scores: Their scores, by repeat.
-        losses: Their validation losses, by repeat, where there are any.
+        scores: Of the trials that have one, by repeat.
         failed: How many further repeats ended without a score.
+        losses: Their validation losses, by repeat, where there are any.
+        numbers: Their numbers, by repeat.
     """
 
     setting: Setting
@@ -88,3 +89,39 @@ def in_order(repeats: Sequence[Repeats], direction: Direction) -> list[Repeats]:
     return sorted(
         (one for one in repeats if one.scores), key=lambda one: (one.failed > 0, sign * one.mean, one.mean_loss)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Where a confirmation stands.
+
+    Args:
+        confirmation: The confirmation.
+        finished: How many of its trials have finished.
+        failed: How many of those without a score.
+        order: Its settings that have a score, best first.
+    """
+
+    confirmation: Stage
+    finished: int
+    failed: int
+    order: tuple[Repeats, ...]
+
+    @property
+    def places(self) -> int:
+        """How many trials it is to have."""
+        return self.confirmation.roster.size if self.confirmation.roster else 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked for has finished, and some of it with a score."""
+        return self.finished >= self.places and bool(self.order)
+
+
+def overview(store: Store, confirmation: Stage) -> Overview:
+    """Where a confirmation stands, from its trials in the database."""
+    columns = store.columns(confirmation)
+    states = columns["state"]
+    finished = sum(state in ("COMPLETE", "FAIL", "PRUNED") for state in states)
+    order = in_order(tally(confirmation, columns), confirmation.direction)
+    return Overview(confirmation, finished, states.count("FAIL"), tuple(order))

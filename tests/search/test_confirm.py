@@ -19,10 +19,12 @@ from hpsearch.hits import unpack
 from hpsearch.nn import Purpose, lane_rng
 from hpsearch.objectives.network import NetworkObjective
 from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, Stage, Trial
+from hpsearch.search import setup
 from hpsearch.search.confirm import ConfirmJob, confirm
-from hpsearch.search.confirming import Confirmation, confirmation_of
+from hpsearch.search.confirming import Confirmation
 from hpsearch.search.runner import Tick
 from hpsearch.search.setup import network_objective
+from hpsearch.search.stage import confirmation_of
 from hpsearch.search.workflow import Job, run
 from hpsearch.store import Store, open_store
 from hpsearch.study_file import parse
@@ -254,10 +256,8 @@ def test_what_cannot_be_is_refused_and_nothing_is_made(
 def test_other_data_than_the_stage_s_are_refused(copy: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
     storage = copy()
     other = tiny.study(data={"seed": 1})
-    from hpsearch.search import confirming, setup
-
     elsewhere = setup.load_split(other)
-    monkeypatch.setattr(confirming.setup, "load_split", lambda study, data_dir: elsewhere)
+    monkeypatch.setattr(setup, "load_split", lambda study, data_dir: elsewhere)
     with pytest.raises(StageConflict, match="the data of tiny/stage-01 have changed"):
         confirm(job(storage))
 
