@@ -178,7 +178,13 @@ def _write(file: StudyFile, split: Any, trained: Trained, plot: Path | None, sav
     if save is not None:
         from hpsearch.nn import save as save_network
 
-        save_network(trained.network, save, about=trained.about(file, split))
+        save_network(
+            trained.network,
+            save,
+            about=trained.about(file, split),
+            preprocessing=split.preprocessing,
+            class_names=split.class_names,
+        )
         note(f"the network is in {save}")
     if plot is not None:
         from hpsearch.reports import figures

@@ -7,9 +7,8 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch import __version__
 from hpsearch.errors import BadInput, nearest
-from hpsearch.hyperparameters import ALSO_CALLED
+from hpsearch.hyperparameters import ALSO_CALLED, uses
 from hpsearch.nn import Epoch, History, Network, train
 from hpsearch.objectives.build import build
 from hpsearch.search.setup import network_objective
@@ -48,15 +47,15 @@ class Trained:
         """Where the network comes from, as JSON-able data to be saved with it."""
         return {
             "study": study.name,
-            "settings": {name: value for name, value in self.settings.items() if value is not None},
+            "settings": {
+                name: value for name, value in self.settings.items() if value is not None and uses(name, self.settings)
+            },
             "data": study.data.model_dump(mode="json"),
             "data_fingerprint": split.fingerprint,
-            "class_names": list(split.class_names),
             "seed": self.seed,
             "epochs": len(self.history),
             "validation_accuracy": self.history.validation_accuracy[-1],
             "validation_loss": self.history.validation_loss[-1],
-            "hpsearch": __version__,
         }
 
 
