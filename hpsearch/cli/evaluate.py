@@ -147,20 +147,19 @@ def _headlines(prepared: Prepared, trained: Trained, found: Evaluated) -> list[s
     used = ", ".join(f"{name} = {shown(value)}" for name, value in choice.params.items() if uses(name, values))
     train, validation = prepared.parts
     metric = metric_of(choice.stage).replace("_", " ")
-    of_score = f"a mean {metric} of {choice.score:.4g} over {choice.repeats} repeats"
-    if choice.by != "confirmed":
-        of_score = f"a {metric} of {choice.score:.4g}" + (", for which it was picked" if choice.by == "best" else "")
+    how = {"confirmed": f"the mean of {choice.repeats} repeats", "best": "for which it was picked"}.get(choice.by)
     lines = [
         f"{choice.stage.name} trial {choice.trial}: {used}",
-        f"chosen: {choice.why}; it had {of_score}",
-        f"trained on {train + validation:,} images ({train:,} train, {validation:,} validation), "
-        f"{len(trained.history)} epochs, seed {prepared.seed}, in {trained.seconds:.1f} s",
+        f"chosen: {choice.why}",
+        f"{metric} {choice.score:.4g}" + (f", {how}" if how else ""),
+        f"trained on {train + validation:,} images ({train:,} train, {validation:,} validation) for "
+        f"{len(trained.history)} epochs, in {trained.seconds:.1f} s",
         "",
         f"test accuracy {found.accuracy:.4g}, 95 % interval {interval.low:.3f} .. {interval.high:.3f} "
         f"({found.hits:,} of {found.images:,} images)",
     ]
     if prepared.study.objective.at == "best":
-        lines.insert(3, "the last epoch's network: without validation images none can be called the best one")
+        lines.insert(4, "the last epoch's network: without validation images none can be called the best one")
     if found.look > 1:
         lines.append(f"the {_ordinal(found.look)} look at the test images: no longer an unbiased estimate")
     return lines

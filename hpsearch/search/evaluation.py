@@ -290,18 +290,18 @@ def mistakes(labels: NDArray[np.integer], probabilities: NDArray[np.float64]) ->
 def _refuse(first: Stage, looks: Sequence[Mapping[str, Any]]) -> None:
     if not looks:
         return
-    last = looks[-1]
-    times = "" if len(looks) == 1 else f" (the last of {len(looks)} looks)"
-    when = f"{first.search} was evaluated on {last['when'][:16].replace('T', ' ')} UTC{times}"
-    if "accuracy" in last:
-        low, high = last["interval"]
+    one = looks[0]  # the one whose result nothing was chosen by
+    times = "" if len(looks) == 1 else f" (the first of {len(looks)} looks)"
+    when = f"{first.search} was evaluated on {one['when'][:16].replace('T', ' ')} UTC{times}"
+    if "accuracy" in one:
+        low, high = one["interval"]
         result = (
-            f"test accuracy {last['accuracy']:.4g}, 95 % interval {low:.3f} .. {high:.3f} "
-            f"({last['stage']} trial {last['trial']})"
+            f"test accuracy {one['accuracy']:.4g}, 95 % interval {low:.3f} .. {high:.3f} "
+            f"({one['stage']} trial {one['trial']})"
         )
     else:
         result = "that look did not end, and the test images may have been seen"
     raise EvaluatedAlready(
-        f"{when}: {result}. A score of test images that are looked at again is no unbiased estimate any more; "
-        "--again looks all the same"
+        f"{when}: {result}. After another look at the same images no score is an unbiased estimate; --again looks all "
+        "the same"
     )
