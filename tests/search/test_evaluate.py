@@ -35,6 +35,7 @@ from hpsearch.search.train_once import Trained, train_once, with_values
 from hpsearch.search.workflow import Job, run
 from hpsearch.statistics import wilson
 from hpsearch.store import Owner, Store, open_store
+from hpsearch.study_file import StudyFile
 
 TEST = 50
 
@@ -138,10 +139,13 @@ def test_a_second_look_is_refused_before_anything_is_trained(store: Store) -> No
 
 def test_of_two_at_once_only_one_gets_in(store: Store, storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
-    monkeypatch.setattr(setup, "load_test", lambda *a, **k: reads.append(1) or load(*a, **k))
-    load = lambda study, data_dir: splits.test_part(  # noqa: E731
-        data.load("mnist-10k"), train=40, validation=20, test=TEST, seed=0
-    )
+    load = setup.load_test
+
+    def counted(study: StudyFile, *, data_dir: Path | None) -> tuple[Any, Any]:
+        reads.append(1)
+        return load(study, data_dir=data_dir)
+
+    monkeypatch.setattr(setup, "load_test", counted)
     prepared = prepare(store, store.stages())
     network = trained(prepared)
     together = threading.Barrier(2, timeout=60)
