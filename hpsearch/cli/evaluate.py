@@ -170,7 +170,7 @@ def _worst(found: Evaluated, names: tuple[str, ...]) -> list[str]:
         return ["no test image was classified wrong"]
     few = found.mistakes[:3]
     words = [f"{names[one.label]} taken for {names[one.prediction]} ({one.probability:.1%})" for one in few]
-    return [f"{len(found.mistakes):,} mistakes; the most confident ones: {', '.join(words)}"]
+    return [f"{len(found.mistakes):,} mistakes; the most confident ones:", f"  {', '.join(words)}"]
 
 
 def _ordinal(number: int) -> str:

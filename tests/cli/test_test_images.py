@@ -71,7 +71,7 @@ ORDER = ("init", "check", "start", "train", "confirm", "narrow", *CALLS)
 THE_ONE = ["evaluate", "--format", "json"]
 
 
-def idx(array: npt.NDArray[np.uint8]) -> bytes:
+def idx(array: npt.NDArray[Any]) -> bytes:
     return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,8 +73,8 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], *, title: s
             xgap=1,
             ygap=1,
             customdata=np.dstack((counts, 100 * share)),
-            text=[[names[row] for _ in places] for row in places],
-            hovertemplate="%{text} taken for %{x}: %{customdata[0]} (%{customdata[1]:.1f} %)<extra></extra>",
+            text=[[f"{_short(names[row])} taken for {_short(names[column])}" for column in places] for row in places],
+            hovertemplate="%{text}: %{customdata[0]} (%{customdata[1]:.1f} %)<extra></extra>",
             hoverongaps=True,
             colorbar={"title": {"text": "of the label's<br>images"}, "tickformat": ".0%", "thickness": 12, "len": 0.6},
         )
@@ -149,7 +150,10 @@ def mistakes(
         subplot_titles=[_caption(one, names) for one in pictures],
     )
     for place, one in enumerate(pictures):
-        hover = f"label {names[one.label]}<br>taken for {names[one.prediction]} ({one.probability:.1%})<extra></extra>"
+        hover = (
+            f"label {_short(names[one.label])}<br>taken for {_short(names[one.prediction])} "
+            f"({one.probability:.1%})<extra></extra>"
+        )
         figure.add_trace(
             go.Image(z=_grey(one.values, shape), hovertemplate=hover),
             row=place // columns + 1,
@@ -186,7 +190,8 @@ def _caption(one: Picture, names: Sequence[str]) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}…"
+    """A class's name as Plotly is to write it: not too long, and no markup."""
+    return html.escape(name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}…")
 
 
 def _grey(values: ArrayLike, shape: Sequence[int]) -> NDArray[np.uint8]:
