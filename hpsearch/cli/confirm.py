@@ -97,7 +97,11 @@ def _plain(done: Confirmation) -> dict[str, Any]:
         "failed": counts.failed,
         "run_now": summary.recorded,
         "seconds": round(summary.seconds, 3),
-        "settings": [{**_row(done, one), "params": dict(one.setting.params)} for one in done.ranking],
+        "settings": [
+            {**_row(done, one), "scores": {str(r): score for r, score in sorted(one.scores.items())}}
+            | {"params": dict(one.setting.params)}
+            for one in done.ranking
+        ],
     }
 
 

@@ -50,6 +50,9 @@ class ConfirmJob:
 class Watcher(Protocol):
     """Told what happens, for a display."""
 
+    def note(self, text: str) -> None:
+        """Something worth saying that is no error."""
+
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
         """The confirmation begins, or goes on."""
 
@@ -59,6 +62,9 @@ class Watcher(Protocol):
 
 class Unwatched:
     """A `Watcher` that says nothing, for programs and notebooks."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
 
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
         """Nothing."""

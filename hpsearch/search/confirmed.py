@@ -51,7 +51,7 @@ class Confirmed:
     Args:
         setting: Its values, and the trial and score that it was taken for.
         mean: Its mean score over the repeats.
-        repeats: How many of them have a score.
+        scores: Those of the repeats that have one, by repeat: settings are paired by it.
         failed: How many ended without one.
         interval: Of the score that the values come to, over all seeds and images; None with fewer than 2 repeats.
         covers: Whether the interval holds for other images too, or for other seeds on these images alone.
@@ -63,12 +63,17 @@ class Confirmed:
 
     setting: Setting
     mean: float
-    repeats: int
+    scores: Mapping[int, float]
     failed: int
     interval: Interval | None
     covers: Covers
     p: float | None
     mean_loss: float = math.inf
+
+    @property
+    def repeats(self) -> int:
+        """How many repeats have a score."""
+        return len(self.scores)
 
     @property
     def distinguishable(self) -> bool | None:
@@ -115,7 +120,7 @@ def rank_confirmed(
             Confirmed(
                 one.setting,
                 one.mean,
-                len(one.scores),
+                one.scores,
                 one.failed,
                 interval,
                 covers,

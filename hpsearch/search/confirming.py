@@ -1,4 +1,9 @@
-"""A stage's best trials, trained again: the confirmation in the database, its run, and what it says."""
+"""A stage's best trials, trained again: the confirmation in the database, its run, and what it says.
+
+What is drawn anew is what a trial's seed decides: initial weights, the order of samples, dropout masks. The split
+stays: then all settings are compared on the same images, and their means with the scores of the stage's trials. What
+other images would say is the business of the interval (`hpsearch.search.confirmed`), and at last of the test images.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,15 @@ from hpsearch.roster import Roster, Setting
 from hpsearch.search import setup
 from hpsearch.search.confirmed import Confirmed, rank_confirmed
 from hpsearch.search.runner import Runner, Summary
-from hpsearch.search.stage import check_fingerprint, latest_with_trials, pick, search_named, stages_of, versions
+from hpsearch.search.stage import (
+    check_fingerprint,
+    latest_with_trials,
+    other_version,
+    pick,
+    search_named,
+    stages_of,
+    versions,
+)
 from hpsearch.search.tally import tally
 from hpsearch.seeds import draw_seed
 from hpsearch.space import contains
@@ -54,6 +67,8 @@ def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop
         split = setup.load_split(study, data_dir=job.data_dir)
         check_fingerprint(parent, split.fingerprint)
         stage = grown(store, parent, settings, job.repeats)
+        if (text := other_version(store, stage)) is not None:
+            watcher.note(text)
         objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
         assert stage.roster is not None
         # All that has begun, too: a run that was to have more may have left unfinished what is asked for now.

@@ -112,6 +112,16 @@ class Evaluated:
         return self.hits / self.images
 
 
+def looks(store: Store, stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    """Every look at a search's test images, the first one first; one that broke off has no ``accuracy``.
+
+    Args:
+        store: The study database.
+        stages: The search's stages.
+    """
+    return list(store.study_attribute(stages[0], EVALUATIONS) or [])
+
+
 def prepare(
     store: Store,
     stages: Sequence[Stage],
@@ -145,7 +155,7 @@ def prepare(
     """
     first = stages[0]
     if not again:
-        _refuse(first, store.study_attribute(first, EVALUATIONS) or [])
+        _refuse(first, looks(store, stages))
     choice = choose(store, stages, number=number, trial=trial, by=by)
     kept = parse(choice.stage.study_file, source=f"the study file kept in {choice.stage.name}")
     split = setup.load_split(kept, data_dir=data_dir)
@@ -211,7 +221,7 @@ def look(
             _refuse(prepared.first, before or [])
         return [*(before or []), ours]
 
-    looks = store.change_study_attribute(prepared.first, EVALUATIONS, claim)
+    every = store.change_study_attribute(prepared.first, EVALUATIONS, claim)
     x, labels = setup.load_test(prepared.study, data_dir=prepared.data_dir)
     # What made these inputs from raw values has been applied to them already.
     ready = replace(prepared.split.preprocessing, dtype="float32", divisor=1.0)
@@ -233,7 +243,7 @@ def look(
     )
     return Evaluated(
         result,
-        len(looks),
+        len(every),
         len(labels),
         hits,
         interval,
@@ -287,11 +297,11 @@ def mistakes(labels: NDArray[np.integer], probabilities: NDArray[np.float64]) ->
     )
 
 
-def _refuse(first: Stage, looks: Sequence[Mapping[str, Any]]) -> None:
-    if not looks:
+def _refuse(first: Stage, before: Sequence[Mapping[str, Any]]) -> None:
+    if not before:
         return
-    one = looks[0]  # the one whose result nothing was chosen by
-    times = "" if len(looks) == 1 else f" (the first of {len(looks)} looks)"
+    one = before[0]  # the one whose result nothing was chosen by
+    times = "" if len(before) == 1 else f" (the first of {len(before)} looks)"
     when = f"{first.search} was evaluated on {one['when'][:16].replace('T', ' ')} UTC{times}"
     if "accuracy" in one:
         low, high = one["interval"]

@@ -191,6 +191,17 @@ def check_fingerprint(stage: Stage, fingerprint: str) -> None:
         )
 
 
+def other_version(store: Store, stage: Stage) -> str | None:
+    """What to say where a stage's trials were begun with another version of hpsearch; None where they were not."""
+    now, then = versions()["hpsearch"], stage.versions.get("hpsearch")
+    if then in (None, now) or not store.counts(stage).rows:
+        return None
+    return (
+        f"{stage.name} was begun with hpsearch {then}, and this is {now}: its new trials may come out otherwise than "
+        "that version's. To compare like with like, begin another search or stage"
+    )
+
+
 def latest_with_trials(store: Store, stages: list[Stage]) -> Stage:
     """The last stage that has any trial; the first one where none has."""
     for stage in reversed(stages):

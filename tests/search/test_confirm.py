@@ -95,6 +95,9 @@ class StopAfter:
     def __init__(self, trials: int) -> None:
         self._left = trials
 
+    def note(self, text: str) -> None:
+        raise AssertionError(text)
+
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
         self.until = until
 

@@ -22,11 +22,11 @@ from hpsearch.search.chosen import choose
 from hpsearch.search.confirm import ConfirmJob, confirm
 from hpsearch.search.confirming import best_settings, grown
 from hpsearch.search.evaluation import (
-    EVALUATIONS,
     Evaluated,
     Prepared,
     confusion,
     look,
+    looks,
     mistakes,
     prepare,
 )
@@ -72,11 +72,6 @@ def evaluated(store: Store, **options: Any) -> Evaluated:
     return look(store, prepared, trained(prepared))
 
 
-def looks(store: Store) -> list[dict[str, Any]]:
-    found = store.study_attribute(store.stages()[0], EVALUATIONS)
-    return [] if found is None else found
-
-
 def test_training_and_validation_images_train_and_the_test_images_score(store: Store) -> None:
     prepared = prepare(store, store.stages())
     plain = setup.load_split(prepared.study)
@@ -102,7 +97,7 @@ def test_training_and_validation_images_train_and_the_test_images_score(store: S
 
 def test_the_look_is_kept_with_all_that_it_rests_on(store: Store) -> None:
     found = evaluated(store)
-    (entry,) = looks(store)
+    (entry,) = looks(store, store.stages())
     assert entry == found.entry
     best = store.columns(store.stages()[0], top=1)
     assert entry["stage"] == "tiny/stage-01"
@@ -134,7 +129,7 @@ def test_a_second_look_is_refused_before_anything_is_trained(store: Store) -> No
     assert (found.look, again.look) == (1, 2)
     with pytest.raises(EvaluatedAlready, match=r"2026-03-04 05:06 UTC \(the first of 2 looks\): test accuracy"):
         prepare(store, store.stages())
-    assert len(looks(store)) == 2
+    assert len(looks(store, store.stages())) == 2
 
 
 def test_of_two_at_once_only_one_gets_in(store: Store, storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +158,7 @@ def test_of_two_at_once_only_one_gets_in(store: Store, storage: str, monkeypatch
     with ThreadPoolExecutor(2) as both:
         found = [future.result() for future in [both.submit(one), both.submit(one)]]
     assert sorted(type(result).__name__ for result in found) == ["Evaluated", "EvaluatedAlready"]
-    assert len(looks(store)) == 1
+    assert len(looks(store, store.stages())) == 1
     assert len(reads) == 1  # the other one never saw the test images
 
 
@@ -172,7 +167,7 @@ def test_a_look_that_breaks_off_counts(store: Store, monkeypatch: pytest.MonkeyP
     network = trained(prepared)
 
     def breaks(*_: object, **__: object) -> None:
-        assert len(looks(store)) == 1  # claimed before the images are read
+        assert len(looks(store, store.stages())) == 1  # claimed before the images are read
         raise KeyboardInterrupt
 
     monkeypatch.setattr(setup, "load_test", breaks)
