@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli import dashboard, data, model, narrow, plot, predict, report, show, start, study, train
+from hpsearch.cli import (
+    confirm,
+    dashboard,
+    data,
+    evaluate,
+    model,
+    narrow,
+    plot,
+    predict,
+    report,
+    show,
+    start,
+    study,
+    train,
+)
 
 app = typer.Typer(
     name="hpsearch",
@@ -24,11 +38,13 @@ for command in (
     start.start,
     train.train,
     narrow.narrow,
+    confirm.confirm,
     show.status,
     show.trials,
     show.best,
     plot.plot,
     report.report,
+    evaluate.evaluate,
     predict.predict,
     dashboard.dashboard,
 ):

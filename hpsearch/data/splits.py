@@ -32,6 +32,7 @@ class Split:
         fingerprint: sha256 over type, shape and bytes of the four arrays, in hexadecimal.
         class_names: The label values as they were given, by class.
         preprocessing: What made the features out of the data set's raw values.
+        test_examples: How many examples the test part has; what they are, only `test_part` says.
     """
 
     x_train: Floats
@@ -42,6 +43,7 @@ class Split:
     fingerprint: str
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
+    test_examples: int = 0
 
 
 def split(
@@ -70,7 +72,7 @@ def split(
     Raises:
         BadData: More examples asked than there are, none asked, or too few of a class to stratify.
     """
-    train_rows, validation_rows, _ = _rows(dataset, train, validation, test, seed, stratify)
+    train_rows, validation_rows, test_rows = _rows(dataset, train, validation, test, seed, stratify)
     preprocessing = Preprocessing.of(dataset.x[train_rows])
     x_train, y_train = preprocessing.apply(dataset.x[train_rows]), dataset.labels[train_rows]
     x_validation, y_validation = preprocessing.apply(dataset.x[validation_rows]), dataset.labels[validation_rows]
@@ -83,6 +85,7 @@ def split(
         _fingerprint(x_train, y_train, x_validation, y_validation),
         dataset.class_names,
         preprocessing,
+        len(test_rows),
     )
 
 

@@ -92,6 +92,19 @@ class Finished:
         last = np.partition(goodness, len(self) - many)[len(self) - many]
         return self._take(np.flatnonzero(goodness >= last)).best_first(direction)._take(np.arange(many))
 
+    def led_by(self, numbers: Sequence[int]) -> Finished:
+        """The trials with these ones first, in this order, and the others behind them as they were.
+
+        Raises:
+            BadInput: One of them is not among the trials.
+        """
+        place = {number: at for at, number in enumerate(self.number.tolist())}
+        for number in numbers:
+            if number not in place:
+                raise BadInput(f"trial {number} is not among the stage's finished trials with values in its ranges")
+        first = [place[number] for number in numbers]
+        return self._take(np.array([*first, *sorted(set(place.values()) - set(first))], dtype=np.intp))
+
     def users(self, condition: UsedBy | None, settings: Mapping[str, Any]) -> NDArray[np.intp]:
         """The places of the trials for which a condition holds; of all for None.
 

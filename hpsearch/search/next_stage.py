@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,24 +10,27 @@ import numpy as np
 from hpsearch.errors import BadInput, NotEnoughTrials, StageConflict
 from hpsearch.hits import unpack
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter, UsedBy
-from hpsearch.records import HITS
+from hpsearch.records import HITS, confirmation_name
 from hpsearch.search.finished import Finished
 from hpsearch.search.movement import Movement, movement, within_reach
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
 from hpsearch.search.narrowing import asked_for, narrow, told_apart
 from hpsearch.search.pruning import Plan, least_survivors
-from hpsearch.search.stage import pick, versions
+from hpsearch.search.stage import confirmation_of, pick, versions
+from hpsearch.search.tally import Repeats, in_order, tally
 from hpsearch.seeds import draw_seed, stage_seed
 from hpsearch.space import Categorical, Parameter, Space
 from hpsearch.store import Counts, NewStage, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from hpsearch.records import Stage
 
+DEFAULT_TOP = 5
+"""How many of the best trials narrowing uses, unless told otherwise."""
 _MOST_HITS = 1000
 """Of more trials than these, which a very large ``top`` brings, the images are not drawn again."""
 
@@ -130,6 +133,7 @@ def look(
     top: int | None = None,
     quantile: float | None = None,
     expand: bool = False,
+    leaders: Sequence[int] | None = None,
 ) -> Looked:
     """What a stage's trials say about the next ranges; writes nothing.
 
@@ -140,6 +144,7 @@ def look(
         top: How many of the best trials to use.
         quantile: Or which fraction of them.
         expand: Move a bound outwards where the score still rises towards it.
+        leaders: Numbers of the trials that come first, whatever their scores; None for none.
 
     Raises:
         NotEnoughTrials: Fewer finished trials than ``top``, or none.
@@ -157,7 +162,9 @@ def look(
         scored = Finished.from_columns(parent.space, store.scores(parent))
     if not len(scored):
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
-    narrowing = _narrowing(parent, stages[0].space, scored, pruned, top=top, quantile=quantile, expand=expand)
+    narrowing = _narrowing(
+        parent, stages[0].space, scored, pruned, top=top, quantile=quantile, expand=expand, leaders=leaders
+    )
     return Looked(parent, stages[0].space, scored, pruned, narrowing)
 
 
@@ -170,6 +177,7 @@ def _narrowing(
     top: int | None,
     quantile: float | None,
     expand: bool,
+    leaders: Sequence[int] | None = None,
 ) -> Narrowing:
     kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
     return narrow(
@@ -184,6 +192,7 @@ def _narrowing(
         used_by={name: kind.used_by for name, kind in kinds.items() if kind.used_by is not None},
         settings=parent.settings,
         pruned=pruned,
+        leaders=leaders,
     )
 
 
@@ -218,6 +227,7 @@ class Narrowed:
         movement: How far each range's ends would move with other trials and images, by name.
         stage: The next stage, or None on a dry run.
         replaced: Whether it took the place of an earlier narrowing.
+        confirmed: Of how many confirmed trials the best were taken; None: of all.
     """
 
     parent: Stage
@@ -227,6 +237,7 @@ class Narrowed:
     movement: Mapping[str, Movement]
     stage: Stage | None
     replaced: bool
+    confirmed: int | None = None
 
 
 def narrow_stage(
@@ -239,6 +250,7 @@ def narrow_stage(
     expand: bool = False,
     branch: bool = False,
     dry_run: bool = False,
+    confirmed: bool = False,
 ) -> Narrowed:
     """Compute the next stage's ranges from a stage's best trials, and make that stage.
 
@@ -251,9 +263,11 @@ def narrow_stage(
         expand: Move a bound outwards where the score still rises towards it.
         branch: Narrow an earlier stage although a later one has trials.
         dry_run: Only say what would happen.
+        confirmed: Take for the best trials those of the stage's confirmation, by their mean scores.
 
     Raises:
         NotEnoughTrials: Fewer finished trials than ``top``, or none.
+        UnknownSearch: With ``confirmed``: the stage has no confirmation.
         StageConflict: A later stage has trials already.
     """
     latest = stages[-1]
@@ -271,13 +285,47 @@ def narrow_stage(
                     f"replace it; narrow stage {later.number} instead, or add --branch to make stage "
                     f"{next_number} from stage {parent.number}"
                 )
-    ranges = look(store, stages, parent, top=top, quantile=quantile, expand=expand)
+    leaders = _leaders(store, parent, top, quantile) if confirmed else None
+    if leaders is not None and top is None:
+        top = min(DEFAULT_TOP, len(leaders))
+    first = None if leaders is None else [one.setting.trial for one in leaders]
+    ranges = look(store, stages, parent, top=top, quantile=quantile, expand=expand, leaders=first)
+    narrowing = ranges.narrowing
+    if leaders is not None:
+        narrowing = replace(narrowing, rule={**narrowing.rule, **_confirmed_rule(parent, leaders)})
     replaced = next_number == latest.number
     stage = None
     if not dry_run:
-        stage = _next_stage(store, stages[0], parent, next_number, ranges.narrowing, replace=replaced)
+        stage = _next_stage(store, stages[0], parent, next_number, narrowing, replace=replaced)
     finished = len(ranges.scored) + ranges.pruned
-    return Narrowed(parent, finished, ranges.pruned, ranges.narrowing, ranges.movement(store), stage, replaced)
+    # Trials and images drawn again say how far the ends of the raw ranking's ranges move, not those of a few means.
+    movement = ranges.movement(store) if leaders is None else {}
+    many = None if leaders is None else len(leaders)
+    return Narrowed(parent, finished, ranges.pruned, narrowing, movement, stage, replaced, many)
+
+
+def _leaders(store: Store, parent: Stage, top: int | None, quantile: float | None) -> Sequence[Repeats]:
+    """The settings of the stage's confirmation, best first."""
+    if quantile is not None:
+        raise BadInput(f"--quantile {quantile} with --from confirm: few are confirmed; give --top")
+    confirmation = confirmation_of(store, parent)
+    found = in_order(tally(confirmation, store.columns(confirmation)), parent.direction)
+    asked = max(2, top or 0)
+    if len(found) < asked:
+        raise NotEnoughTrials(
+            f"--top {asked} of {len(found)} confirmed trials; give a smaller --top, or first "
+            f"`hpsearch confirm --stage {parent.number} --top {asked}`"
+        )
+    return found
+
+
+def _confirmed_rule(parent: Stage, leaders: Sequence[Repeats]) -> dict[str, Any]:
+    """What a narrowing by a confirmation keeps of it."""
+    means = [
+        {"trial": one.setting.trial, "mean": one.mean, "repeats": len(one.scores), "failed": one.failed}
+        for one in leaders
+    ]
+    return {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
 
 
 def _next_stage(

@@ -279,6 +279,15 @@ def drawn(connection: Connection, stage: Stage) -> int:
     return 0 if number is None else int(number) + 1
 
 
+def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | None:
+    """A user attribute of a stage's study; see `hpsearch.store.base.Store.study_attribute`."""
+    of_study = t.study_user_attributes
+    text = connection.execute(
+        select(of_study.c.value_json).where(of_study.c.study_id == stage.study_id, of_study.c.key == key)
+    ).scalar()
+    return None if text is None else json.loads(text)
+
+
 def has_trials(connection: Connection, study_id: int) -> bool:
     """Whether a study has any trial, in whatever state."""
     return (
