@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from hpsearch.space import Space, Value
 
@@ -44,6 +48,7 @@ class NewStage:
         fingerprint: sha256 of the training and validation arrays, or empty before the first run.
         sizes: How many examples are for ``train`` and for ``validation``.
         versions: Versions of hpsearch, NumPy and Optuna that made the stage.
+        imported: Where a stage that was run elsewhere comes from; empty for one of this database.
     """
 
     search: str
@@ -58,6 +63,7 @@ class NewStage:
     fingerprint: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    imported: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -69,6 +75,11 @@ class NewStage:
         """The study file's ``[network]`` and ``[training]``: the values of hyperparameters that are not drawn."""
         return {**self.study_file.get("network", {}), **self.study_file.get("training", {})}
 
+    @property
+    def trainable(self) -> bool:
+        """Whether it has a study file to train by; a stage imported from elsewhere has at most its objective."""
+        return "space" in self.study_file
+
 
 @dataclass(frozen=True, slots=True)
 class Stage(NewStage):
@@ -79,6 +90,32 @@ class Stage(NewStage):
     """
 
     study_id: int = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PastTrials:
+    """Trials that were run elsewhere, N of them: the i-th of each list is trial number i.
+
+    Args:
+        states: Optuna's names of their states, shape (N,). One that was running is no longer: it is ``WAITING``.
+        scores: Their values, finite or infinite, None for none, shape (N,); every ``COMPLETE`` trial has one.
+        started: When they began, UTC, None for not yet, shape (N,).
+        finished: When they ended, UTC, likewise.
+        params: Their values by parameter name, None for none, each of shape (N,).
+        points: The learning curves: numbers, steps and scores, three arrays of shape (P,), by number and step.
+        attributes: (number, key, value) of what else is kept of them, in any order; read once.
+    """
+
+    states: Sequence[str]
+    scores: Sequence[float | None]
+    started: Sequence[datetime | None]
+    finished: Sequence[datetime | None]
+    params: Mapping[str, Sequence[Value | None]]
+    points: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+    attributes: Iterable[tuple[int, str, Any]] = ()
+
+    def __len__(self) -> int:
+        return len(self.states)
 
 
 @dataclass(frozen=True, slots=True)

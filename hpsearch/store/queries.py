@@ -21,7 +21,7 @@ from hpsearch.store.statements import chunks
 from hpsearch.store.tables import StudyDirection, TrialState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from sqlalchemy.engine import Connection, Row
 
@@ -247,6 +247,18 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
             .order_by(t.trials.c.number)
         ).all()
     return {number: json.loads(text) for number, text in rows}
+
+
+def attributes(connection: Connection, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
+    """A user attribute of every trial; see `hpsearch.store.base.Store.attributes`."""
+    of_trial = t.trial_user_attributes
+    found = connection.execution_options(yield_per=1000).execute(
+        select(t.trials.c.number, of_trial.c.value_json)
+        .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
+        .where(t.trials.c.study_id == stage.study_id, of_trial.c.key == key)
+    )
+    for number, text in found:
+        yield number, json.loads(text)
 
 
 def has_trials(connection: Connection, study_id: int) -> bool:

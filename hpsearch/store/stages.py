@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.errors import StageConflict
 from hpsearch.records import Direction, NewStage, Stage
 from hpsearch.space import space_from_dict, space_to_dict
 from hpsearch.store.base import ATTRIBUTE_PREFIX
@@ -26,6 +27,7 @@ _FIELDS = (
     "data_sizes",
     "versions",
 )
+_IMPORTED = f"{ATTRIBUTE_PREFIX}imported"
 
 
 def stage_attributes(new: NewStage) -> dict[str, Any]:
@@ -43,7 +45,8 @@ def stage_attributes(new: NewStage) -> dict[str, Any]:
         "data_sizes": dict(new.sizes),
         "versions": dict(new.versions),
     }
-    return {f"{ATTRIBUTE_PREFIX}{field}": plain[field] for field in _FIELDS}
+    attributes = {f"{ATTRIBUTE_PREFIX}{field}": plain[field] for field in _FIELDS}
+    return attributes | ({_IMPORTED: dict(new.imported)} if new.imported else {})
 
 
 def stage_from_attributes(study_id: int, direction: Direction, attributes: Mapping[str, Any]) -> Stage | None:
@@ -65,7 +68,13 @@ def stage_from_attributes(study_id: int, direction: Direction, attributes: Mappi
         fingerprint=plain["data_fingerprint"] or "",
         sizes=plain["data_sizes"] or {},
         versions=plain["versions"] or {},
+        imported=attributes.get(_IMPORTED) or {},
     )
+
+
+def taken(name: str, where: str) -> StageConflict:
+    """What to say when a stage is to be written and there is a study of that name."""
+    return StageConflict(f"{name} is in {where} already, and an import touches nothing that is there; give --name NEW")
 
 
 def in_order(stages: list[Stage], search: str | None) -> list[Stage]:
