@@ -22,6 +22,8 @@ REASON = "reason"
 """The trial attribute that says why a trial failed."""
 CURVES = "curves"
 """The trial attribute with the learning curves beyond the score's own (which are intermediate values)."""
+HITS = "hits"
+"""The trial attribute that says which validation images were classified right at the scored epoch (`hpsearch.hits`)."""
 SECONDS = "seconds"
 """The trial attribute with the trial's share of its batch's time, in seconds."""
 

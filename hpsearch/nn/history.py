@@ -43,6 +43,7 @@ class Epoch:
         train_accuracy: (A,), from 0 to 1.
         validation_loss: (A,).
         validation_accuracy: (A,), from 0 to 1.
+        validation_hits: (A, V), which of the validation samples were classified right.
         ended: Lanes that diverged in this epoch.
     """
 
@@ -52,6 +53,7 @@ class Epoch:
     train_accuracy: NDArray[np.float64]
     validation_loss: NDArray[np.float64]
     validation_accuracy: NDArray[np.float64]
+    validation_hits: NDArray[np.bool_]
     ended: tuple[Ended, ...] = ()
 
 

@@ -183,6 +183,7 @@ def _train(
             train_accuracy[kept],
             validation_loss[kept],
             validation_accuracy[kept],
+            validation.scores.correct[kept],
             tuple(Ended(int(alive[position]), reason) for position, reason in ended.items()),
         )
         if ended and len(kept):

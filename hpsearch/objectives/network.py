@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from hpsearch.hits import pack
 from hpsearch.nn import (
     CURVE_NAMES,
     Epoch,
@@ -22,6 +23,7 @@ from hpsearch.objectives.build import Lanes, build, check_names
 from hpsearch.objectives.structure import Structure, largest_values, structure_of, structures
 from hpsearch.records import (
     CURVES,
+    HITS,
     SECONDS,
     VALIDATION_LOSS,
     Completed,
@@ -34,6 +36,9 @@ from hpsearch.records import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from hpsearch.space import Space
 
@@ -135,11 +140,12 @@ class NetworkObjective:
         values = [{**self.settings, **trial.params} for trial in trials]
         numbers = [trial.number for trial in trials]
         lanes = build(structure, values, numbers, seed=self.seed, inputs=self.inputs, dtype=self.dtype)
-        histories, start = [History() for _ in trials], 1
+        courses, start = [_Course(History()) for _ in trials], 1
         if paused:
-            histories = [self._history(one) for one in paused]
-            states = [cast(snapshots.Snapshot, one.state) for one in paused]
-            start = snapshots.resume(lanes.network, lanes.optimizer, lanes.rngs, states)
+            states = [cast(_State, one.state) for one in paused]
+            courses = [_Course(self._history(one), state.hits) for one, state in zip(paused, states, strict=True)]
+            start = snapshots.resume(lanes.network, lanes.optimizer, lanes.rngs, [one.snapshot for one in states])
+        histories = [course.history for course in courses]
         alive: Sequence[int] = range(len(trials))
         for epoch in train_epochs(
             lanes.network,
@@ -155,14 +161,23 @@ class NetworkObjective:
         ):
             record(epoch, histories)
             alive = epoch.lanes.tolist()
+            for lane, hits in zip(alive, epoch.validation_hits, strict=True):
+                self._keep(courses[lane], hits)
             yield self._reports(epoch, numbers)
         state_of = {} if until is None else _snapshots(lanes, alive, until)
         seconds = (time.perf_counter() - began) / len(trials)
         before = [one.attributes[SECONDS] for one in paused] or [0.0] * len(trials)
         yield [
-            self._outcome(number, history, round(before[lane] + seconds, 6), state_of.get(lane))
-            for lane, (number, history) in enumerate(zip(numbers, histories, strict=True))
+            self._outcome(number, course, round(before[lane] + seconds, 6), state_of.get(lane))
+            for lane, (number, course) in enumerate(zip(numbers, courses, strict=True))
         ]
+
+    def _keep(self, course: _Course, hits: NDArray[np.bool_]) -> None:
+        """Keep an epoch's hits as the last ones, and as those of the scored epoch if that is it, so far."""
+        curve = getattr(course.history, self.score.metric)
+        course.last = hits
+        if self.score.epoch(curve) == len(curve) - 1:
+            course.scored = hits
 
     def _history(self, paused: Paused) -> History:
         curves = {**paused.attributes[CURVES], self.score.metric: paused.intermediate}
@@ -176,19 +191,40 @@ class NetworkObjective:
         return [Report(numbers[lane], epoch.epoch, score) for lane, score in zip(epoch.lanes, scores, strict=True)]
 
     def _outcome(
-        self, number: int, history: History, seconds: float, state: snapshots.Snapshot | None
+        self, number: int, course: _Course, seconds: float, snapshot: snapshots.Snapshot | None
     ) -> Outcome | Paused:
+        history = course.history
         curves = history.curves()
         scored = curves[self.score.metric]
         others = {name: curves[name] for name in CURVE_NAMES if name != self.score.metric}
         attributes: dict[str, Any] = {CURVES: others, SECONDS: seconds}
         if history.ended is not None:
             return Failed(number, history.ended, tuple(scored), attributes)
-        at = self.score.epoch(scored) if state is None else len(scored) - 1
+        at = self.score.epoch(scored) if snapshot is None else len(scored) - 1
         attributes[VALIDATION_LOSS] = curves["validation_loss"][at]
-        if state is not None:
-            return Paused(number, tuple(scored), attributes, state)
+        hits = course.scored if snapshot is None else course.last
+        assert hits is not None
+        attributes[HITS] = pack(hits)
+        if snapshot is not None:
+            return Paused(number, tuple(scored), attributes, _State(snapshot, course.scored))
         return Completed(number, scored[at], tuple(scored), attributes)
+
+
+@dataclass(slots=True)
+class _Course:
+    """A trial while it trains: its curves, and its hits at the scored epoch so far and at the last one, (V,)."""
+
+    history: History
+    scored: NDArray[np.bool_] | None = None
+    last: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """What a paused trial goes on from: its lane, and its hits at the scored epoch so far."""
+
+    snapshot: snapshots.Snapshot
+    hits: NDArray[np.bool_] | None
 
 
 def _snapshots(lanes: Lanes, alive: Sequence[int], epoch: int) -> dict[int, snapshots.Snapshot]:

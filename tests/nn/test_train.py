@@ -208,7 +208,8 @@ def test_train_returns_the_history_of_every_lane() -> None:
 def test_record_adds_an_epoch_to_the_lanes_that_it_is_of() -> None:
     histories = [History() for _ in range(3)]
     curves = {name: np.array([number, 0.2 + number]) for number, name in enumerate(CURVE_NAMES)}
-    record(Epoch(1, np.array([0, 2]), **curves, ended=(Ended(1, "why"),)), histories)
+    hits = np.zeros((2, 3), dtype=bool)
+    record(Epoch(1, np.array([0, 2]), **curves, validation_hits=hits, ended=(Ended(1, "why"),)), histories)
     assert [len(history) for history in histories] == [1, 0, 1]
     assert histories[2].curves() == {name: [0.2 + number] for number, name in enumerate(CURVE_NAMES)}
     assert [history.ended for history in histories] == [None, "why", None]

@@ -14,9 +14,10 @@ import tiny
 
 from hpsearch import data
 from hpsearch.errors import BadInput
+from hpsearch.hits import unpack
 from hpsearch.nn import SGD, Network, Purpose, lane_rng, train_epochs
 from hpsearch.objectives import NetworkObjective
-from hpsearch.records import CURVES, SECONDS, VALIDATION_LOSS, Completed, Failed, Paused, Pruned, Report, Trial
+from hpsearch.records import CURVES, HITS, SECONDS, VALIDATION_LOSS, Completed, Failed, Paused, Pruned, Report, Trial
 
 RATES = (0.001, 0.03, 0.3, 1.0, 0.1)
 SPACE = tiny.PLAIN["space"]
@@ -117,6 +118,8 @@ def test_the_score_and_its_loss_are_those_of_the_scored_epoch(metric: str, at: s
         assert outcome.score == curve[epoch]
         losses = curve if metric == "validation_loss" else others["validation_loss"]
         assert outcome.attributes[VALIDATION_LOSS] == losses[epoch]
+        accuracies = curve if metric == "validation_accuracy" else others["validation_accuracy"]
+        assert accuracy_of(objective, outcome) == accuracies[epoch]
         assert outcome.attributes[SECONDS] > 0
     assert (scored_early > 0) is (at == "best")
 
@@ -238,6 +241,8 @@ def test_trials_that_pause_come_to_what_they_come_to_without(metric: str, at: st
                     elif isinstance(item, Paused):
                         assert item.epoch == len(item.intermediate) == until
                         assert item.attributes[VALIDATION_LOSS] == whole_loss(item, metric)
+                        accuracies = {metric: item.intermediate, **item.attributes[CURVES]}["validation_accuracy"]
+                        assert accuracy_of(objective, item) == accuracies[-1]
                         paused[item.number] = item
                     else:
                         ended[item.number] = item
@@ -250,6 +255,11 @@ def test_trials_that_pause_come_to_what_they_come_to_without(metric: str, at: st
     pruned = paused[0].pruned()
     assert pruned == Pruned(0, 3, paused[0].intermediate, paused[0].attributes)
     assert pruned.intermediate == ended[0].intermediate[:3]
+
+
+def accuracy_of(objective: NetworkObjective, outcome: Completed | Paused) -> float:
+    """The share of the validation images that a trial got right, by the hits that it keeps."""
+    return float(np.mean(unpack(outcome.attributes[HITS], len(objective.data.validation_images))))
 
 
 def whole_loss(paused: Paused, metric: str) -> float:
