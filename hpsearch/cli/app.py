@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli import dashboard, data, narrow, show, start, study, train
+from hpsearch.cli import compare, dashboard, data, exchange, narrow, show, start, study, train
 
 app = typer.Typer(
     name="hpsearch",
@@ -27,11 +27,14 @@ for command in (
     show.status,
     show.trials,
     show.best,
+    compare.compare,
+    exchange.export,
+    exchange.import_,
     dashboard.dashboard,
 ):
-    app.command()(command)
+    app.command(command.__name__.removesuffix("_"))(command)
 app.add_typer(data.app, name="data")
-COMMANDS = (*(command.callback.__name__ for command in app.registered_commands if command.callback), "data")
+COMMANDS = (*(command.name for command in app.registered_commands if command.name), "data")
 
 
 def _version(asked: bool) -> None:

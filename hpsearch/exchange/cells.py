@@ -93,7 +93,7 @@ def read_column(column: Column, cells: Iterable[str], *, source: str) -> list[An
     found: list[Any] = []
     try:
         for cell in cells:
-            found.append(read(cell) if cell else None)  # noqa: PERF401 - the place of a bad cell is known
+            found.append(read(cell) if cell else None)
     except (ValueError, KeyError, OverflowError) as error:
         row = len(found)
         raise BadInput(

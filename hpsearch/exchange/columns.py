@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from hpsearch.errors import BadInput
-from hpsearch.records import CURVES as CURVES_ATTRIBUTE
 from hpsearch.records import HITS
 from hpsearch.space import Categorical, Float, Value
 
@@ -74,12 +73,10 @@ KINDS: Mapping[str, str] = {
     "int": "whole number",
     "float": "number",
     "time": "ISO 8601",
-    "choice": "one of a list",
+    "choice": "value",
 }
 SERIES = tuple(column.name for column in CURVES[4:])
 """The learning curves that a trial's attribute `hpsearch.records.CURVES` may hold."""
-
-assert CURVES_ATTRIBUTE not in (column.name for column in TRIALS)
 
 
 def trial_columns(stages: Sequence[NewStage]) -> tuple[Column, ...]:
@@ -104,6 +101,16 @@ def _parameter(name: str, stages: Sequence[NewStage]) -> Column:
     # By type too: 1 and True are one key for a dict.
     union = {(type(choice), choice): choice for parameter in lists for choice in parameter.choices}
     return Column(f"{PARAMS}{name}", "choice", meaning, tuple(union.values()))
+
+
+def all_columns() -> list[dict[str, str]]:
+    """The column dictionary: every table's columns, with what they hold and mean."""
+    parameter = Column(f"{PARAMS}NAME", "choice", "the hyperparameter NAME: a number, or one of its choices")
+    return [
+        {"table": table, "column": column.name, "holds": KINDS[column.kind], "meaning": column.meaning}
+        for table, columns in (("trials", (*TRIALS[:-1], parameter, TRIALS[-1])), ("curves", CURVES))
+        for column in columns
+    ]
 
 
 def dictionary(columns: Sequence[Column]) -> dict[str, str]:

@@ -88,7 +88,9 @@ def _whole_rows(path: Path, reader: Any, width: int) -> Iterator[list[str]]:
         if len(row) == width:
             yield row
         elif row:  # an empty line at the end is nobody's row
-            raise BadInput(f"{path} is damaged: line {reader.line_num} has {len(row)} cells, and there are {width} columns")
+            raise BadInput(
+                f"{path} is damaged: line {reader.line_num} has {len(row)} cells, and there are {width} columns"
+            )
 
 
 def read(path: Path, columns: Sequence[Column]) -> dict[str, list[Any]]:

@@ -79,15 +79,15 @@ def curves_of(store: Store, stage: Stage, metric: str, numbers: Sequence[int]) -
     beside = _Beside()
     for number, curves in store.attributes(stage, CURVES_ATTRIBUTE):
         beside.add(number, curves)
-    number, step = _union(points, beside.places())
-    known = np.isin(number, np.asarray(numbers, dtype=np.int64))
-    number, step = number[known], step[known]
-    columns: dict[str, Any] = {"score": _placed((number, step), points, frame["value"].to_numpy(float))}
+    at, step = _union(points, beside.places())
+    known = np.isin(at, np.asarray(numbers, dtype=np.int64))
+    at, step = at[known], step[known]
+    columns: dict[str, Any] = {"score": _placed((at, step), points, frame["value"].to_numpy(float))}
     for name in SERIES:
-        columns[name] = _placed((number, step), *beside.column(name))
+        columns[name] = _placed((at, step), *beside.column(name))
     if metric in SERIES and metric not in beside.names:
         columns[metric] = columns["score"]
-    rows = {"stage": [stage.name] * len(number), "trial": np.ma.array(number), "epoch": np.ma.array(step), **columns}
+    rows = {"stage": [stage.name] * len(at), "trial": np.ma.array(at), "epoch": np.ma.array(step), **columns}
     return StageCurves({column.name: rows[column.name] for column in CURVES}, tuple(beside.names))
 
 
@@ -142,7 +142,8 @@ def _union(first: _Places, second: _Places) -> _Places:
 
 def _placed(places: _Places, of: _Places, values: NDArray[np.float64]) -> np.ma.MaskedArray[Any, Any]:
     """Values at these places, masked where there is none."""
-    found = np.ma.masked_all(len(places[0]))
+    found: np.ma.MaskedArray[Any, Any]
+    found = np.ma.array(np.zeros(len(places[0])), mask=np.ones(len(places[0]), dtype=bool))
     if len(values) == len(found) and all(np.array_equal(a, b) for a, b in zip(places, of, strict=True)):
         return np.ma.array(values, mask=np.zeros(len(values), dtype=bool))
     low = min((part.min() for part in (places[1], of[1]) if len(part)), default=0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -25,13 +25,17 @@ _PIECE = 50_000
 _ODD = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def write(path: Path, header: Mapping[str, Any], tables: Mapping[str, tuple[Sequence[Column], Sequence[Piece]]]) -> None:
+Tables: TypeAlias = "Mapping[str, tuple[Sequence[Column], Sequence[Piece]]]"
+"""Columns and rows by the table's name."""
+
+
+def write(path: Path, header: Mapping[str, Any], tables: Tables) -> None:
     """Write a header and tables.
 
     Args:
         path: The file.
         header: JSON-able.
-        tables: Columns and rows by the table's name.
+        tables: What follows it.
     """
     with path.open("w", encoding="utf-8") as file:
         start = json.dumps(header, ensure_ascii=True, indent=1)
@@ -105,10 +109,12 @@ def table(path: Path, plain: Mapping[str, Any], name: str, columns: Sequence[Col
     found = plain.get(name)
     if found is None:
         return None
-    lists = {column.name: found.get(column.name) if isinstance(found, dict) else None for column in columns}
-    for heading, values in lists.items():
+    lists: dict[str, list[Any]] = {}
+    for column in columns:
+        values = found.get(column.name) if isinstance(found, dict) else None
         if not isinstance(values, list):
-            raise BadInput(f"{path} is damaged: {name} has no list {heading!r}")
+            raise BadInput(f"{path} is damaged: {name} has no list {column.name!r}")
+        lists[column.name] = values
     if len({len(values) for values in lists.values()}) > 1:
         raise BadInput(f"{path} is damaged: the columns of {name} differ in length")
     return {column.name: _read(path, name, column, lists[column.name]) for column in columns}

@@ -195,5 +195,3 @@ class Opened:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
-
-

@@ -45,7 +45,7 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
             _check_top(job, study, job.trials or study.trials.count, [], None)
         setup.network_objective(study, data.of(study), seed=0, space=study.parameters)
     if job.make_folder:
-        _make_folder(Path(job.storage).parent)
+        make_folder(Path(job.storage).parent)
     store = open_store(job.storage, create=study is not None, write=True)
     try:
         _run(job, study or _kept(job, store), data, store, executor, stop, listener)
@@ -53,7 +53,12 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
         store.close()
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make the folder of a database.
+
+    Raises:
+        BadStorage: It cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,0 +1,225 @@
+"""Foreign tables: a row a trial, a column a hyperparameter, and a score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import BadInput, HpsearchError, nearest
+from hpsearch.exchange import csv_files, parquet_files
+from hpsearch.exchange.columns import PARAMS, TRIALS
+from hpsearch.exchange.foreign import Foreign, likely_direction, metric_name, no_points
+from hpsearch.exchange.ranges import extent, parse_range
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction
+from hpsearch.space import Parameter, describe
+
+if TYPE_CHECKING:
+    from hpsearch.space import Value
+
+_SCORES = ("score", "value", "validation_accuracy", "validation_loss")
+"""Columns that are the score where --metric does not say: ours, Optuna's, and a study file's metrics."""
+_OTHER = {column.name for column in TRIALS} | {"", "number", "value", "datetime_start", "datetime_complete", "duration"}
+"""Columns that are no hyperparameters: ours, and those of Optuna's ``trials_dataframe``."""
+_OTHER_STARTS = ("user_attrs_", "system_attrs_", "values_", "Unnamed: ")
+_STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
+
+
+def read(path: Path) -> dict[str, list[Any]]:
+    """A table's columns, with numbers, booleans, texts and None.
+
+    Raises:
+        BadInput: It cannot be read, or has no row.
+        MissingExtra: Parquet without pyarrow.
+    """
+    if path.suffix.lower() == ".parquet":
+        with parquet_files.Opened(path) as file:
+            columns = file.plain()
+    else:
+        with csv_files.opened(path) as (headings, rows):
+            cells = list(zip(*rows, strict=True)) or [() for _ in headings]
+        columns = {name: _parsed(column) for name, column in zip(headings, cells, strict=True)}
+    if not any(columns.values()):
+        raise BadInput(f"{path} has no row")
+    return columns
+
+
+def _parsed(cells: Sequence[str]) -> list[Any]:
+    """The cells of a CSV column as what all of them are: whole numbers, numbers, booleans, or texts."""
+    there = [cell for cell in cells if cell.strip()]
+    for kind in (int, float, _boolean):
+        try:
+            values = {cell: kind(cell) for cell in dict.fromkeys(there)}
+        except (ValueError, OverflowError):
+            continue
+        return [values[cell] if cell.strip() else None for cell in cells]
+    return [cell if cell.strip() else None for cell in cells]
+
+
+def _boolean(cell: str) -> bool:
+    word = cell.strip().lower()
+    if word not in ("true", "false"):
+        raise ValueError(f"{cell!r} is neither true nor false")
+    return word == "true"
+
+
+def foreign(
+    path: Path,
+    columns: Mapping[str, list[Any]],
+    *,
+    metric: str | None = None,
+    direction: Direction | None = None,
+    parameters: Sequence[str] = (),
+    ranges: Sequence[str] = (),
+) -> Foreign:
+    """A table as trials of others.
+
+    Args:
+        path: Where it comes from.
+        columns: What `read` gave.
+        metric: The column of the score; by default one of a usual name.
+        direction: Whether a higher or a lower score is better; by default by the metric's name.
+        parameters: The columns of the hyperparameters; by default all that can be.
+        ranges: ``NAME=LOW:HIGH``, ``NAME=LOW:HIGH:log`` or ``NAME=one,other``; of the others as far as the data reach.
+
+    Raises:
+        BadInput: No such column, no score, or no range.
+    """
+    if len(set(columns.get("stage", []))) > 1:
+        raise BadInput(
+            f"{path} has trials of several stages and no {path.stem.removesuffix('.trials')}.stages.json beside it, so "
+            "their ranges are not known; bring that file, or keep the rows of one stage"
+        )
+    score = _score_column(path, columns, metric)
+    given = dict(_split(text) for text in ranges)
+    names = _parameters(path, columns, score, parameters, given)
+    notes: list[str] = []
+    called = metric_name(score, [name.removeprefix(PARAMS) for name in names])
+    better = direction or likely_direction(_measured(columns, score))
+    if direction is None:
+        how = "higher" if better == "maximize" else "lower"
+        notes.append(f"the score is {score}, and {how} is taken for better; --direction says otherwise")
+    drawn, by_data = _ranges(names, columns, given, notes)
+    if by_data:
+        extents = ", ".join(f"{name} {describe(drawn[name])}" for name in by_data)
+        notes.append(
+            f"the ranges are no more than what the data reach ({extents}): give those that the values were drawn from "
+            "with --range, or the edges and p-values of narrow mean little"
+        )
+    rows = len(columns[score])
+    scores = [_as_number(value) for value in columns[score]]
+    return Foreign(
+        source=path.name,
+        kind="table",
+        metric=called,
+        direction=better,
+        states=_states(path, columns, rows),
+        scores=scores,
+        params={name: [_finite(v) for v in columns[names[name]]] for name in drawn},
+        ranges=drawn,
+        points=no_points(),
+        attributes=_attributes(columns),
+        notes=notes,
+    )
+
+
+def _score_column(path: Path, columns: Mapping[str, list[Any]], metric: str | None) -> str:
+    if metric is None:
+        found = next((name for name in _SCORES if name in columns), None)
+        if found is None:
+            raise BadInput(f"{path}: which column is the score? Give --metric COLUMN; there are: {_few(columns)}")
+        return found
+    if metric not in columns:
+        raise BadInput(f"{path} has no column {metric!r}{nearest(metric, columns)}")
+    if not any(_as_number(value) is not None for value in columns[metric]):
+        raise BadInput(f"{path}: the column {metric} has no number, so it is no score; give another --metric")
+    return metric
+
+
+def _few(names: Mapping[str, Any]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:12]) + (f" and {len(listed) - 12} more" if len(listed) > 12 else "")
+
+
+def _measured(columns: Mapping[str, list[Any]], score: str) -> str:
+    """What a score measures: an export of ours says it in a column of its own."""
+    said = columns.get("metric") or [score]
+    return str(said[0]) if score == "score" and len(set(said)) == 1 else score
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, sign, form = text.partition("=")
+    if not sign or not name:
+        raise BadInput(f"--range {text}: give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other")
+    return name, form
+
+
+def _parameters(
+    path: Path, columns: Mapping[str, list[Any]], score: str, asked: Sequence[str], given: Mapping[str, str]
+) -> dict[str, str]:
+    """The columns of the hyperparameters by their names."""
+    by_name = {name.removeprefix(PARAMS): name for name in columns}
+    for name in (*asked, *given):
+        if name not in by_name:
+            raise BadInput(f"{path} has no column {name!r}{nearest(name, by_name)}")
+    if asked:
+        return {name: by_name[name] for name in (*asked, *given)}
+    if any(name.startswith(PARAMS) for name in columns):
+        return {name.removeprefix(PARAMS): name for name in columns if name.startswith(PARAMS)}
+    found = {
+        name: name
+        for name in columns
+        if name in given or not (name in _OTHER or name == score or name.startswith(_OTHER_STARTS))
+    }
+    if not found:
+        raise BadInput(f"{path} has no column of a hyperparameter; it has: {_few(columns)}")
+    return found
+
+
+def _ranges(
+    names: Mapping[str, str], columns: Mapping[str, list[Any]], given: Mapping[str, str], notes: list[str]
+) -> tuple[dict[str, Parameter], list[str]]:
+    drawn: dict[str, Parameter] = {}
+    by_data = []
+    for name, column in names.items():
+        values = [_finite(value) for value in columns[column]]
+        bad = next((v for v in values if v is not None and type(v) not in (int, float, bool, str)), None)
+        if bad is not None:
+            raise BadInput(f"the column {column} holds {type(bad).__name__}, not numbers, texts or booleans")
+        try:
+            found = parse_range(given[name], values) if name in given else extent(name, values)
+        except HpsearchError as error:
+            raise BadInput(f"{'--range ' if name in given else ''}{name}: {error}") from error
+        if found is None:
+            notes.append(f"{name} is left out: it has one value in all trials")
+            continue
+        drawn[name] = found
+        by_data += [] if name in given else [name]
+    return drawn, by_data
+
+
+def _states(path: Path, columns: Mapping[str, list[Any]], rows: int) -> list[str]:
+    said = columns.get("state")
+    if said is None or not set(said) <= set(_STATES):
+        return ["COMPLETE"] * rows
+    return [str(state) for state in said]
+
+
+def _attributes(columns: Mapping[str, list[Any]]) -> list[tuple[int, str, Any]]:
+    kept = [name for name in (VALIDATION_LOSS, SECONDS, REASON) if name in columns]
+    return [(row, name, value) for name in kept for row, value in enumerate(columns[name]) if value is not None]
+
+
+def _as_number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) <= 2.0**1023 else None
+
+
+def _finite(value: Any) -> Value | None:
+    """A hyperparameter's value; None for NaN and infinities, which none has."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    found: Value | None = value
+    return found
