@@ -79,7 +79,8 @@ def export(
     stages_said = done.stages[0] if len(done.stages) == 1 else f"{len(done.stages)} stages of {stages[0].search}"
     say(f"{' and '.join(rows)} of {stages_said} are in {', '.join(str(file) for file in done.files.values())}")
     if "stages" in done.files:
-XX
+        say(f"send {done.files['stages'].name} along: `hpsearch import` takes the ranges and the lineage from it")
+
 
 def _show_columns(form: Form | None) -> None:
     from hpsearch.cli.output import emit

@@ -123,7 +123,7 @@ def best(
         case Format.table:
             spread = "" if error is None else f" +- {error:.2f} (one standard error)"
             say(f"{chosen.name} trial {number}: {metric_of(chosen)} {score:.4g}{spread}")
-            used = [name for name in params if uses(name, {**chosen.settings, **params})]
+            used = [name for name in params if not chosen.trainable or uses(name, {**chosen.settings, **params})]
             for name in used:
                 say(f"  {name} = {shown(params[name])}")
             if len(used) < len(params):

@@ -79,7 +79,10 @@ def _as_people_read(stage: Stage, table: Columns) -> Columns:
         dict(zip(stage.space, values, strict=True))
         for values in zip(*(table[name] for name in stage.space), strict=True)
     ]
-    used = [{name for name in stage.space if uses(name, {**stage.settings, **trial})} for trial in trials]
+    used = [
+        {name for name in stage.space if not stage.trainable or uses(name, {**stage.settings, **trial})}
+        for trial in trials
+    ]
     return {
         name: [_flag(trial[name]) if name in of_trial else None for trial, of_trial in zip(trials, used, strict=True)]
         for name in stage.space

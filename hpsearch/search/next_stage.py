@@ -125,7 +125,8 @@ def narrow_stage(
     if not len(scored):
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
     pruned = store.counts(parent).pruned
-    kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
+    # A hyperparameter of trials that were run elsewhere need not be what it is here, though it has the name.
+    kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space and parent.trainable}
     narrowing = narrow(
         parent.space,
         scored,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadStorage, Interrupted
 from hpsearch.search import setup
+from hpsearch.search.adopting import adopt, no_study_file
 from hpsearch.search.next_stage import check_top, narrow_stage
 from hpsearch.search.pruning import plan_of
 from hpsearch.search.runner import Runner, Summary
@@ -124,7 +125,8 @@ def _check_top(job: Job, study: StudyFile, until: int, stages: list[Stage], stor
         return
     counts = store.counts(stages[-1]) if stages and store is not None else Counts()
     # A stage that has begun goes by the study file that it keeps.
-    ruling = parse(stages[-1].study_file, source=f"the study file kept in {stages[-1].name}") if stages else study
+    begun = stages and stages[-1].trainable
+    ruling = parse(stages[-1].study_file, source=f"the study file kept in {stages[-1].name}") if begun else study
     check_top(_top(job), until, plan_of(ruling.with_pruning(job.pruner) if job.pruner else ruling), counts)
 
 
@@ -137,7 +139,11 @@ def _kept(job: Job, store: Store) -> StudyFile:
     kept = store.stages(job.study)
     if not kept:
         return find(job.study)  # which says what is wrong
-    return parse(kept[0].study_file, source=f"the study file kept in {kept[0].name}")
+    # The first stage may have been run elsewhere, by no study file, and a later one here.
+    first = next((stage for stage in kept if stage.trainable), None)
+    if first is None:
+        raise no_study_file(kept[0])
+    return parse(first.study_file, source=f"the study file kept in {first.name}")
 
 
 def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Listener) -> Stage:
@@ -150,6 +156,8 @@ def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Lis
         seed=job.seed,
         pruner=job.pruner,
     )
+    if not stage.trainable:
+        return adopt(store, stage, study, split, pruner=job.pruner)
     if not new:
         now, then = versions()["hpsearch"], stage.versions.get("hpsearch")
         if then not in (None, now) and store.counts(stage).rows:
