@@ -78,6 +78,12 @@ class NewStage:
         return {**self.study_file.get("network", {}), **self.study_file.get("training", {})}
 
     @property
+    def metric(self) -> str:
+        """The name of what its trials are ranked by."""
+        objective: Mapping[str, Any] = self.study_file.get("objective", {})
+        return str(objective.get("metric", "score"))
+
+    @property
     def trainable(self) -> bool:
         """Whether it has a study file to train by; a stage imported from elsewhere has at most its objective."""
         return "space" in self.study_file

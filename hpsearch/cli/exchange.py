@@ -55,7 +55,6 @@ def export(
     from hpsearch.cli.output import say
     from hpsearch.errors import BadInput
     from hpsearch.exchange import exporting
-    from hpsearch.reports.tables import metric_of
     from hpsearch.search.stage import pick, stages_of
     from hpsearch.store import open_store
 
@@ -70,8 +69,7 @@ def export(
         stages = stages_of(store, search)
         if stage is not None:
             pick(stages, stage)
-        metrics = {one.number: metric_of(one) for one in stages}
-        done = exporting.export(store, stages, metrics, out, form=form, what=what, number=stage, force=force)
+        done = exporting.export(store, stages, out, form=form, what=what, number=stage, force=force)
     finally:
         store.close()
     rows = [] if what is What.curves else [f"{done.trials:,} trials"]

@@ -71,7 +71,6 @@ def files_of(out: Path, form: str, what: str) -> dict[str, Path]:
 def export(
     store: Store,
     stages: Sequence[Stage],
-    metrics: Mapping[int, str],
     out: Path,
     *,
     form: str | None = None,
@@ -84,7 +83,6 @@ def export(
     Args:
         store: The study database.
         stages: The search's stages.
-        metrics: What their scores measure, by stage number.
         out: The file; where two are made, their names are this one's with ``.trials`` and ``.curves`` in it.
         form: One of `FORMS`; by default what ``out`` ends in.
         what: One of `WHAT`.
@@ -106,10 +104,9 @@ def export(
     whole = [stage for stage in stages if number in (None, stage.number)]
     trials, curves, series = {}, {}, {}
     for stage in whole:
-        metric = metrics[stage.number]
-        rows = trials[stage.number] = trials_of(store, stage, metric)
+        rows = trials[stage.number] = trials_of(store, stage)
         if what != "trials":
-            found = curves_of(store, stage, metric, rows["trial"])  # type: ignore[arg-type]
+            found = curves_of(store, stage, rows["trial"])  # type: ignore[arg-type]
             curves[stage.number], series[stage.number] = found.rows, found.series
     counts = {of: len(rows["trial"]) for of, rows in trials.items()}
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)

@@ -36,7 +36,7 @@ def lineage(stages: Sequence[Stage], number: int | None) -> list[Stage]:
     return sorted(kept, key=lambda stage: stage.number)
 
 
-def trials_of(store: Store, stage: Stage, metric: str) -> Piece:
+def trials_of(store: Store, stage: Stage) -> Piece:
     """The rows of a stage's trials; every column of `hpsearch.exchange.columns.trial_columns`."""
     found = store.columns(stage)
     hits = dict(store.attributes(stage, HITS))
@@ -45,7 +45,7 @@ def trials_of(store: Store, stage: Stage, metric: str) -> Piece:
         "stage": [stage.name] * rows,
         "trial": found["number"],
         **{name: found[name] for name in ("state", "score")},
-        "metric": [metric] * rows,
+        "metric": [stage.metric] * rows,
         **{name: found[name] for name in ("validation_loss", "seconds", "reason", "started", "finished")},
         **{column_of(name): found[f"param:{name}"] for name in stage.space},
         HITS: [hits.get(number) for number in found["number"]],
@@ -65,13 +65,12 @@ class StageCurves:
     series: tuple[str, ...]
 
 
-def curves_of(store: Store, stage: Stage, metric: str, numbers: Sequence[int]) -> StageCurves:
+def curves_of(store: Store, stage: Stage, numbers: Sequence[int]) -> StageCurves:
     """The rows of a stage's learning curves.
 
     Args:
         store: The study database.
-        stage: The stage.
-        metric: What its score measures: that curve is the score's.
+        stage: The stage. The curve of what its score measures is the score's.
         numbers: The trials that are exported; others may have begun since those were read.
     """
     frame = store.curves(stage)
@@ -85,8 +84,8 @@ def curves_of(store: Store, stage: Stage, metric: str, numbers: Sequence[int]) -
     columns: dict[str, Any] = {"score": _placed((at, step), points, frame["value"].to_numpy(float))}
     for name in SERIES:
         columns[name] = _placed((at, step), *beside.column(name))
-    if metric in SERIES and metric not in beside.names:
-        columns[metric] = columns["score"]
+    if stage.metric in SERIES and stage.metric not in beside.names:
+        columns[stage.metric] = columns["score"]
     rows = {"stage": [stage.name] * len(at), "trial": np.ma.array(at), "epoch": np.ma.array(step), **columns}
     return StageCurves({column.name: rows[column.name] for column in CURVES}, tuple(beside.names))
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 def metric_of(stage: Stage) -> str:
     """The name of a stage's score."""
-    objective: Mapping[str, Any] = stage.study_file.get("objective", {})
-    return str(objective.get("metric", "score"))
+    return stage.metric
 
 
 def standard_error(stage: Stage, score: float) -> float | None:

@@ -115,7 +115,7 @@ def test_a_name_that_is_taken_is_refused_and_nothing_written(
     else:
         store.create_stage(new_stage)
     before = store.stages()
-    with pytest.raises(StageConflict, match="mnist/stage-01 is in .* already"):
+    with pytest.raises(StageConflict, match=r"mnist/stage-01 is in .* already"):
         store.import_stages([(replace(new_stage, number=2), past()), (new_stage, past())])
     assert store.stages() == before
     assert optuna.get_all_study_names(f"sqlite:///{file}") == [new_stage.name]
