@@ -89,11 +89,6 @@ def _table(found: Comparison) -> Columns:
         "epochs": [f"{side.epochs:,}" if side.epochs else None for side in sides],
         "seconds": [None if side.seconds is None else f"{side.seconds:.4g}" for side in sides],
     }
-    if found.a.direction == "minimize":
-        rows = {
-            {"upper quartile": "better quartile", "lower quartile": "worse quartile"}.get(k, k): v
-            for k, v in rows.items()
-        }
     headings = [f"A: {found.a.name}", f"B: {found.b.name}"]
     return {"": list(rows), **{heading: [row[i] for row in rows.values()] for i, heading in enumerate(headings)}}
 

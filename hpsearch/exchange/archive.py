@@ -43,13 +43,12 @@ def opened(path: Path) -> Iterator[Archive | None]:
     """An export of ours; None for a table of somebody else's.
 
     Args:
-        path: One of its files, or the file that ``export`` was told to write.
+        path: The file with its trials, as `trials_file` finds it.
 
     Raises:
         BadInput: It cannot be read, is damaged, or is not what was exported.
         MissingExtra: Parquet without pyarrow.
     """
-    path = _there(path)
     match path.suffix.lower():
         case ".json":
             yield _json(path)
@@ -62,7 +61,17 @@ def opened(path: Path) -> Iterator[Archive | None]:
             raise BadInput(f"{path} is no file that can be imported; give a .csv, .parquet or .json, or a database URL")
 
 
-def _there(path: Path) -> Path:
+def trials_file(path: Path) -> Path:
+    """The file with the trials of an export, or of a table.
+
+    Args:
+        path: It, the file that ``export`` was told to write, or the sidecar.
+
+    Raises:
+        BadInput: There is no such file.
+    """
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; give a file")
     trials = path.with_name(f"{path.stem}.trials{path.suffix}")
     if path.name.endswith(SIDECAR):
         stem = path.name.removesuffix(SIDECAR)
@@ -71,8 +80,6 @@ def _there(path: Path) -> Path:
                 return path.with_name(name)
     if not path.exists() and trials.exists():
         return trials
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder; give a file")
     if not path.exists():
         raise BadInput(f"there is no file {path}")
     return path

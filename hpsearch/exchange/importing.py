@@ -69,7 +69,7 @@ def read(asked: Asked) -> Read:
         study = optuna_study.read(asked.source, asked.study_name, metric=asked.metric)
         new, past, notes = to_stage(study, name=_name(asked, study.source.split(" in ")[0]), now=now)
         return Read([(new, past)], tuple(notes))
-    path = Path(asked.source)
+    path = archive.trials_file(Path(asked.source))
     with archive.opened(path) as found:
         if found is not None:
             options = {"direction": asked.direction, "metric": asked.metric, "range": asked.ranges}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
+    from sqlalchemy.engine import URL
 
 _MOST_STEP = 2**31 - 1
 
@@ -44,6 +45,7 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with translated(where, door=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        _check_tables(where)
         # Neither tables nor a schema are made, or brought up to date, in a database that is only read.
         storage = optuna.storages.RDBStorage(url, skip_table_creation=True, skip_compatibility_check=True)
         try:
@@ -55,11 +57,18 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
             storage.engine.dispose()
 
 
-def _check_schema(storage: Any, where: str) -> None:
+def _check_tables(url: URL) -> None:
     import sqlalchemy
 
-    if "studies" not in sqlalchemy.inspect(storage.engine).get_table_names():
-        raise BadStorage(f"{where} holds no studies of Optuna's")
+    engine = sqlalchemy.create_engine(url)
+    try:
+        if not {"studies", "trials", "version_info"} <= set(sqlalchemy.inspect(engine).get_table_names()):
+            raise BadStorage(f"{show(url)} holds no studies of Optuna's")
+    finally:
+        engine.dispose()
+
+
+def _check_schema(storage: Any, where: str) -> None:
     try:
         current, head = storage.get_current_version(), storage.get_head_version()
     except Exception as error:  # alembic's and Optuna's own, several kinds
@@ -74,7 +83,7 @@ def _check_schema(storage: Any, where: str) -> None:
 def _named(storage: Any, where: str, study_name: str | None) -> str:
     import optuna
 
-    known = optuna.study.get_all_study_names(storage)
+    known = sorted(optuna.study.get_all_study_names(storage))
     if study_name is None:
         if len(known) == 1:
             return str(known[0])

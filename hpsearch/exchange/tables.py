@@ -13,7 +13,7 @@ from hpsearch.exchange.columns import PARAMS, TRIALS
 from hpsearch.exchange.foreign import Foreign, likely_direction, metric_name, no_points
 from hpsearch.exchange.ranges import extent, parse_range
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction
-from hpsearch.space import Parameter, describe
+from hpsearch.space import Categorical, Parameter, describe
 
 if TYPE_CHECKING:
     from hpsearch.space import Value
@@ -194,6 +194,9 @@ def _ranges(
         if found is None:
             notes.append(f"{name} is left out: it has one value in all trials")
             continue
+        if isinstance(found, Categorical) and (other := set(values) - {None} - set(found.choices)):
+            some = ", ".join(sorted(map(str, other))[:3])
+            raise BadInput(f"--range {name}={given[name]}: the column has other values too ({some}); name them all")
         drawn[name] = found
         by_data += [] if name in given else [name]
     return drawn, by_data
