@@ -63,7 +63,7 @@ def export(
         return
     if out is None:
         raise BadInput("where to? Give --out FILE, such as --out results.csv, .parquet or .json")
-    exporting.form_of(out, form)
+    exporting.target(out, form)
     store = open_store(storage_url(storage))
     try:
         stages = stages_of(store, search)

@@ -85,12 +85,19 @@ def trials_file(path: Path) -> Path:
     return path
 
 
-def _beside(path: Path, table: str) -> Path | None:
-    """The file with another table of the same export, if it is there."""
+def _curves_beside(path: Path) -> Path | None:
+    """The file with the curves of the same export, if it is there."""
     if not path.stem.endswith(".trials"):
         return None
-    other = path.with_name(f"{path.stem.removesuffix('.trials')}.{table}{path.suffix}")
+    other = path.with_name(f"{path.stem.removesuffix('.trials')}.curves{path.suffix}")
     return other if other.exists() else None
+
+
+def _sidecar(path: Path) -> Path | None:
+    """The file with the header of a CSV file, if it is there: of a single table, or of two."""
+    stems = (path.stem, path.stem.removesuffix(".trials"), path.stem.removesuffix(".curves"))
+    found = (path.with_name(f"{stem}{SIDECAR}") for stem in stems)
+    return next((file for file in found if file.exists()), None)
 
 
 def _json(path: Path) -> Archive:
@@ -114,7 +121,7 @@ def _parquet(path: Path) -> Iterator[Archive | None]:
         header = parse_header(text, source=str(path))
         if "epoch" in file.headings:
             raise _curves_only(path)
-        other = _beside(path, "curves")
+        other = _curves_beside(path)
         curves: Iterator[Piece] = iter(())
         if other is not None:
             of_curves = stack.enter_context(parquet_files.Opened(other))
@@ -125,17 +132,17 @@ def _parquet(path: Path) -> Iterator[Archive | None]:
 
 
 def _csv(path: Path) -> Archive | None:
-    stem = path.stem.removesuffix(".trials").removesuffix(".curves")
-    sidecar = path.with_name(f"{stem}{SIDECAR}")
-    if not sidecar.exists():
+    sidecar = _sidecar(path)
+    if sidecar is None:
         return None
     if sidecar.stat().st_size > _MOST_HEADER:
         raise BadInput(f"{sidecar} is too large for the header of an export")
     header = parse_header(json_file.load(sidecar), source=str(sidecar))
-    if "trials" not in header.files or path.stem.endswith(".curves"):
+    single = sidecar.name == f"{path.stem}{SIDECAR}"
+    if "trials" not in header.files or (path.stem.endswith(".curves") and not single):
         raise _curves_only(path)
     _check_digest(path, header, "trials")
-    other = _beside(path, "curves")
+    other = None if single else _curves_beside(path)
     if other is not None:
         _check_digest(other, header, "curves")
     curves = iter(()) if other is None else csv_files.read_curves(other, CURVES)

@@ -46,16 +46,25 @@ class Exported:
     points: int
 
 
-def form_of(out: Path, form: str | None) -> str:
-    """The form that is meant, by name or by a file's ending.
+def target(out: Path, form: str | None) -> tuple[Path, str]:
+    """The file and the form that are meant; a file without an ending gets that of the form.
 
     Raises:
-        BadInput: It is none of `FORMS`.
+        BadInput: The form is none of `FORMS`, or the file ends in another one.
     """
-    found = out.suffix.removeprefix(".").lower() if form is None else form
+    if out.is_dir():
+        raise BadInput(f"{out} is a folder; give a file in it")
+    ending = out.suffix.removeprefix(".").lower()
+    found = ending if form is None else form
     if found not in FORMS:
         raise BadInput(f"{out}: no format {found!r}{nearest(found, FORMS)}; give --format, or a file that ends in one")
-    return found
+    if not ending:
+        return out.with_name(f"{out.name}.{found}"), found
+    if ending != found:
+        raise BadInput(
+            f"{out} does not end in .{found}, so that nobody would know what it is; call it {out.stem}.{found}"
+        )
+    return out, found
 
 
 def files_of(out: Path, form: str, what: str) -> dict[str, Path]:
@@ -63,8 +72,7 @@ def files_of(out: Path, form: str, what: str) -> dict[str, Path]:
     if form == "json":
         return {"all": out}
     tables = ("trials", "curves") if what == "all" else (what,)
-    suffix = out.suffix or f".{form}"
-    files = {table: out if len(tables) == 1 else out.with_name(f"{out.stem}.{table}{suffix}") for table in tables}
+    files = {table: out if len(tables) == 1 else out.with_name(f"{out.stem}.{table}{out.suffix}") for table in tables}
     return files | ({"stages": out.with_name(f"{out.stem}{SIDECAR}")} if form == "csv" else {})
 
 
@@ -94,7 +102,7 @@ def export(
         MissingExtra: Parquet without pyarrow.
         OutputFailure: The disk is full.
     """
-    form = form_of(out, form)
+    out, form = target(out, form)
     files = files_of(out, form, what)
     if form == "parquet":
         parquet_files.require(out)

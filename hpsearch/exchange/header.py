@@ -44,7 +44,7 @@ class StageHeader(_Model):
     rule: dict[str, Any] = {}
     trials_used: list[int] = []
     data_fingerprint: str = ""
-    data_sizes: dict[str, int] = {}
+    data_sizes: dict[str, Annotated[int, Field(ge=0)]] = {}
     versions: dict[str, str] = {}
     imported: dict[str, Any] = {}
     trials: Annotated[int, Field(ge=0)] | None = None
@@ -178,7 +178,10 @@ def _check_stages(header: Header) -> None:
         raise BadInput("its stages are not in order")
     if all(stage.trials is None for stage in header.stages):
         raise BadInput("it has trials of no stage")
-    header.new_stages()
+    for stage in header.new_stages():
+        for section in ("data", "network", "training", "objective", "pruning", "trials", "space"):
+            if not isinstance(stage.study_file.get(section, {}), Mapping):
+                raise BadInput(f"the section {section} of its study file is no table")
 
 
 def checked_space(space: dict[str, Parameter]) -> dict[str, Parameter]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpsearch.exchange.columns import Column, Piece
 
 _PIECE = 50_000
+_MOST_INT = 2**53
 _ODD = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -136,6 +137,8 @@ def _read(path: Path, name: str, column: Column, values: list[Any]) -> list[Any]
     for value in values:
         if value is not None and (type(value) not in allowed[column.kind]):
             raise bad(value)
+        if column.kind == "int" and value is not None and abs(value) > _MOST_INT:
+            raise bad("a number of more digits than any")
     try:
         if column.kind == "float":
             return [None if value is None else float(value) for value in values]

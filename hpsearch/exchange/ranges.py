@@ -60,11 +60,10 @@ def _whole(values: Sequence[Any]) -> bool:
     return all(value is None or type(value) is int for value in values)
 
 
-def extent(name: str, values: Sequence[Value | None]) -> Parameter | None:
+def extent(values: Sequence[Value | None]) -> Parameter | None:
     """How far a column's values reach: a range, logarithmic where it spans more than a decade above 0, or choices.
 
     Args:
-        name: Of the column, for messages.
         values: Its cells.
 
     Returns:
@@ -86,12 +85,9 @@ def extent(name: str, values: Sequence[Value | None]) -> Parameter | None:
         return Float(float(low), float(high), log)
     different = list(dict.fromkeys(there))
     if len(kinds) > 1:
-        raise BadInput(f"the column {name} has numbers and texts; give its choices with --range, or leave it out")
+        raise BadInput("it holds numbers and texts; give its choices with --range")
     if len(different) > _MOST_CHOICES:
-        raise BadInput(
-            f"the column {name} has {len(different)} different texts, too many for choices; name the hyperparameters "
-            "with --parameter"
-        )
+        raise BadInput(f"it holds {len(different)} different texts, too many for choices")
     return Categorical(tuple(sorted(different, key=str))) if len(different) > 1 else None
 
 

@@ -93,7 +93,7 @@ def _past(
     ended = [state in FINISHED for state in states]
     params: dict[str, list[Value | None]] = {}
     for name, parameter in new.space.items():
-        cells = archive.trials[column_of(name)]
+        cells = archive.trials.get(column_of(name), [])  # of an ancestor's own there is no column, and no trial
         params[name] = typed(parameter, [cells[row] for row in rows], source=f"{archive.source}: {name}")
     number, step, columns_of_curves = curves.of(new.number, np.array(ended, dtype=bool))
     score = columns_of_curves["score"]

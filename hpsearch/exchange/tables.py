@@ -50,11 +50,18 @@ def _parsed(cells: Sequence[str]) -> list[Any]:
     there = [cell for cell in cells if cell.strip()]
     for kind in (int, float, _boolean):
         try:
-            values = {cell: kind(cell) for cell in dict.fromkeys(there)}
+            values = {cell: kind(_number_text(cell)) for cell in dict.fromkeys(there)}
         except (ValueError, OverflowError):
             continue
         return [values[cell] if cell.strip() else None for cell in cells]
     return [cell if cell.strip() else None for cell in cells]
+
+
+def _number_text(cell: str) -> str:
+    """A cell that may be a number: Python would read 1_2 as one too."""
+    if "_" in cell:
+        raise ValueError(f"{cell!r} is no number")
+    return cell
 
 
 def _boolean(cell: str) -> bool:
@@ -100,7 +107,7 @@ def foreign(
     if direction is None:
         how = "higher" if better == "maximize" else "lower"
         notes.append(f"the score is {score}, and {how} is taken for better; --direction says otherwise")
-    drawn, by_data = _ranges(names, columns, given, notes)
+    drawn, by_data = _ranges(names, columns, given, [*parameters, *given], notes)
     if by_data:
         extents = ", ".join(f"{name} {describe(drawn[name])}" for name in by_data)
         notes.append(
@@ -178,18 +185,25 @@ def _parameters(
 
 
 def _ranges(
-    names: Mapping[str, str], columns: Mapping[str, list[Any]], given: Mapping[str, str], notes: list[str]
+    names: Mapping[str, str],
+    columns: Mapping[str, list[Any]],
+    given: Mapping[str, str],
+    asked: Sequence[str],
+    notes: list[str],
 ) -> tuple[dict[str, Parameter], list[str]]:
+    """The ranges by name, and which of them are the data's."""
     drawn: dict[str, Parameter] = {}
     by_data = []
     for name, column in names.items():
-        values = [_finite(value) for value in columns[column]]
-        bad = next((v for v in values if v is not None and type(v) not in (int, float, bool, str)), None)
-        if bad is not None:
-            raise BadInput(f"the column {column} holds {type(bad).__name__}, not numbers, texts or booleans")
         try:
-            found = parse_range(given[name], values) if name in given else extent(name, values)
+            values = _values(columns[column])
+            found = parse_range(given[name], values) if name in given else extent(values)
+            if name not in asked and values in (list(range(len(values))), list(range(1, len(values) + 1))):
+                raise BadInput("it numbers the rows")
         except HpsearchError as error:
+            if name not in asked:
+                notes.append(f"{name} is left out: {error}")
+                continue
             raise BadInput(f"{'--range ' if name in given else ''}{name}: {error}") from error
         if found is None:
             notes.append(f"{name} is left out: it has one value in all trials")
@@ -200,6 +214,18 @@ def _ranges(
         drawn[name] = found
         by_data += [] if name in given else [name]
     return drawn, by_data
+
+
+def _values(cells: Sequence[Any]) -> list[Value | None]:
+    """The cells of a hyperparameter's column.
+
+    Raises:
+        BadInput: They are no values that one may have.
+    """
+    for cell in cells:
+        if cell is not None and type(cell) not in (int, float, bool, str):
+            raise BadInput(f"it holds {type(cell).__name__}, and a hyperparameter numbers, texts or booleans")
+    return [_finite(cell) for cell in cells]
 
 
 def _states(path: Path, columns: Mapping[str, list[Any]], rows: int) -> list[str]:

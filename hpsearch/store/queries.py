@@ -252,12 +252,13 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
 def attributes(connection: Connection, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
     """A user attribute of every trial; see `hpsearch.store.base.Store.attributes`."""
     of_trial = t.trial_user_attributes
-    found = connection.execution_options(yield_per=1000).execute(
+    asked = (
         select(t.trials.c.number, of_trial.c.value_json)
         .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
         .where(t.trials.c.study_id == stage.study_id, of_trial.c.key == key)
+        .execution_options(yield_per=1000)
     )
-    for number, text in found:
+    for number, text in connection.execute(asked):
         yield number, json.loads(text)
 
 

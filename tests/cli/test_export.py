@@ -64,16 +64,17 @@ def test_what_is_exported_and_imported_is_the_same_and_narrows_the_same(cli_old:
     assert ran.code == 0, ran
     with opened() as old, opened("new.db") as new:
         stages, again = old.stages(), new.stages()
-        assert [stage.name for stage in again] == ["reise/stage-01", "reise/stage-02"]
+        assert [stage.name for stage in again] == [f"reise/stage-0{number}" for number in (1, 2, 3)]
         for before, after in zip(stages, again, strict=True):
             assert told(new, after) == told(old, before)
-            assert narrowed(new, again, after.number) == narrowed(old, stages, before.number)
+            if before.number < 3:
+                assert narrowed(new, again, after.number) == narrowed(old, stages, before.number)
             assert after.imported["stage"] == before.name
     # And once more: what came in goes out again.
     assert cli_old("export", "--out", f"again.{form}", "--storage", "new.db").code == 0
     assert cli_old("import", f"again.{form}", "--storage", "newest.db", "--name", "other").code == 0
     with opened() as old, opened("newest.db") as new:
-        first, _ = new.stages()
+        first = new.stages()[0]
         assert first.search == first.study_file["name"] == "other"
         assert told(new, first)[1:] == told(old, old.stages()[0])[1:]
         assert first.imported["before"]["from"].startswith("r.")
@@ -238,6 +239,8 @@ def test_without_pyarrow_there_is_one_line(cli_old: Cli, monkeypatch: pytest.Mon
         ("export --storage old.db", "Give --out FILE"),
         ("export --out r.xlsx --storage old.db", "no format 'xlsx'"),
         ("export --out r --storage old.db", "--format"),
+        ("export --out r.txt --format csv --storage old.db", "call it r.csv"),
+        ("export --out . --format csv --storage old.db", "folder"),
         ("export nope --out r.csv --storage old.db", "no search 'nope'"),
         ("export --stage 7 --out r.csv --storage old.db", "has no stage 7"),
         ("export --out gone/r.csv --storage old.db", "gone/r"),
@@ -317,3 +320,16 @@ def test_a_damaged_table_is_one_line_and_nothing_written(cli_old: Cli, name: str
     ran = cli_old("import", f"r.{form}", "--storage", "new.db")
     assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
     assert not os.path.exists("new.db")
+
+
+def test_a_file_may_be_called_as_one_likes(cli_old: Cli) -> None:
+    for number, out in enumerate(("r.trials.csv", "x.curves.csv", "no-ending", "UPPER.JSON", "a b.ü.csv")):
+        form = () if "." in out else ("--format", "csv")
+        assert cli_old("export", "--out", out, *form, "--what", "trials", "--storage", "old.db").code == 0
+        ran = cli_old("import", out if form == () else "no-ending.csv", "--storage", f"{number}.db")
+        assert ran.code == 0, ran
+
+
+def test_the_sidecar_stands_for_its_export(cli_old: Cli) -> None:
+    assert cli_old("export", "--out", "r.csv", "--storage", "old.db").code == 0
+    assert cli_old("import", "r.stages.json", "--storage", "new.db").code == 0

@@ -349,7 +349,8 @@ def refused(cli: Cli, arguments: str, says: str) -> None:
         ("lr,score\n1,2\n3,4\n", "--range wd=1:2", "no column 'wd'"),
         ("lr,score\n1,2\n3,4\n", "--parameter wd", "no column 'wd'"),
         ("lr,score\n1,2\n3,4\n", "--study-name x", "leave --study-name out"),
-        ("run,score\n" + "".join(f"r{n},{n}\n" for n in range(200)), "", "--parameter"),
+        ("run,score\n" + "".join(f"r{n},{n}\n" for n in range(200)), "", "200 different texts"),
+        ("run,score\n" + "".join(f"r{n},{n}\n" for n in range(200)), "--parameter run", "run: it holds 200"),
         (f"lr,score\n{'9' * 5000},1\n2,2\n", "", "no hyperparameter that can be narrowed"),
         ("l\x07r,score\n1,2\n3,4\n", "", "no name for a hyperparameter"),
     ],
@@ -386,6 +387,23 @@ def test_no_such_file(cli: Cli) -> None:
 def test_a_table_of_nested_columns_is_refused(cli: Cli) -> None:
     pd.DataFrame({"lr": [[1], [2]], "score": [1, 2]}).to_parquet("old.parquet")
     refused(cli, "old.parquet", "holds list")
+
+
+def test_columns_that_are_no_hyperparameters_are_left_out(cli: Cli) -> None:
+    """Unless they are named."""
+    frame = table()
+    frame["row"] = range(1, len(frame) + 1)
+    frame["id"] = [f"{n}_0" for n in range(len(frame))]
+    frame["when"] = pd.date_range("2026-01-01", periods=len(frame))
+    frame["few"] = frame["row"] % 4
+    frame.to_parquet("old.parquet", index=False)
+    ran = cli("import", "old.parquet", "--metric", "accuracy")
+    assert ran.code == 0, ran
+    assert list(read("old")[0].space) == ["lr", "units", "act", "nesterov", "dropout", "id", "few"]
+    for said in ("row is left out: it numbers the rows", "when is left out: it holds"):
+        assert said in ran.err
+    assert cli("import", "old.parquet", "--metric", "accuracy", "--parameter", "row", "--name", "mine").code == 0
+    assert read("mine")[0].space == {"row": Int(1, 30, log=True)}
 
 
 def test_a_csv_of_a_spreadsheet(cli: Cli) -> None:

@@ -93,8 +93,8 @@ def stage(number: int, **changes: object) -> NewStage:
 
 
 def fill(store: Store, count: int = 31) -> None:
-    """Two stages of the search, the second with one choice fewer."""
+    """Two stages of the search, the second with fewer choices, and a third without trials."""
     fewer = {**SPACE, "=aktivierung": Categorical(("=1+1", "größe")), "lr": Float(1e-3, 1e-2, log=True)}
-    store.import_stages(
-        [(stage(1), past(count, 1)), (stage(2, space=fewer, direction="minimize"), past(count, 2, fewer))]
-    )
+    second = stage(2, space=fewer, direction="minimize")
+    store.import_stages([(stage(1), past(count, 1)), (second, past(count, 2, fewer))])
+    store.create_stage(stage(3, space=fewer))
