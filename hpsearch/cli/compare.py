@@ -74,6 +74,7 @@ def _entrant(text: str, storage: str, opened: dict[str, Store]) -> Entrant:
 
 def _table(found: Comparison) -> Columns:
     sides = (found.a, found.b)
+    best = 4 if found.a.direction == "maximize" else 0
     rows: dict[str, list[str | None]] = {
         "metric": [side.metric for side in sides],
         "best": [f"{side.best:.4g}" for side in sides],
@@ -82,6 +83,7 @@ def _table(found: Comparison) -> Columns:
         **{
             name.replace("_", " "): [f"{side.quartiles[i]:.4g}" for side in sides]
             for i, name in reversed(list(enumerate(_QUARTILES)))
+            if i != best  # it stands above
         },
         "finished trials": [str(side.finished) for side in sides],
         "failed": [_share(side.failed, side) for side in sides],

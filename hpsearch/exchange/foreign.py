@@ -34,7 +34,8 @@ class Foreign:
     """Trials of others, N of them; the i-th becomes trial number i.
 
     Args:
-        source: The file or the study, for messages.
+        source: The file or the study, for messages and for the database; without folders or passwords.
+        name: What the search may be called.
         kind: What that is: ``table`` or ``optuna study``.
         metric: The name of the score.
         direction: Whether a higher or a lower one is better.
@@ -50,6 +51,7 @@ class Foreign:
     """
 
     source: str
+    name: str
     kind: str
     metric: str
     direction: Direction

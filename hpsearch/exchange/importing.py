@@ -67,7 +67,7 @@ def read(asked: Asked) -> Read:
     if "://" in asked.source:
         _refuse(asked, "an Optuna study", direction=asked.direction, parameter=asked.parameters, range=asked.ranges)
         study = optuna_study.read(asked.source, asked.study_name, metric=asked.metric)
-        new, past, notes = to_stage(study, name=_name(asked, study.source.split(" in ")[0]), now=now)
+        new, past, notes = to_stage(study, name=_name(asked, study.name), now=now)
         return Read([(new, past)], tuple(notes))
     path = archive.trials_file(Path(asked.source))
     with archive.opened(path) as found:
@@ -85,14 +85,14 @@ def read(asked: Asked) -> Read:
         parameters=asked.parameters,
         ranges=asked.ranges,
     )
-    new, past, notes = to_stage(table, name=_name(asked, path.stem.removesuffix(".trials")), now=now)
+    new, past, notes = to_stage(table, name=_name(asked, table.name), now=now)
     return Read([(new, past)], tuple(notes))
 
 
 def _refuse(asked: Asked, what: str, **options: object) -> None:
     for option, given in options.items():
         if given:
-            raise BadInput(f"{asked.source} is {what}; leave --{option.replace('_', '-')} out: it says that itself")
+            raise BadInput(f"--{option.replace('_', '-')} is not for {what}; leave it out")
 
 
 def _name(asked: Asked, suggested: str) -> str:

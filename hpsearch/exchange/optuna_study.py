@@ -14,6 +14,7 @@ from hpsearch.exchange.ranges import union
 from hpsearch.records import Direction
 from hpsearch.space import Categorical, Float, Int, Parameter
 from hpsearch.store.database import parse_url, show, sqlite_file, translated
+from hpsearch.store.stages import RANGES
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -51,7 +52,7 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
         try:
             _check_schema(storage, show(where))
             study = optuna.load_study(study_name=_named(storage, show(where), study_name), storage=storage)
-            return _foreign(study, show(where), metric)
+            return _foreign(study, show(where) if file is None else file.name, metric)
         finally:
             storage.remove_session()
             storage.engine.dispose()
@@ -100,6 +101,12 @@ def _foreign(study: Study, where: str, metric: str | None) -> Foreign:
     source = f"{study.study_name} in {where}"
     if len(study.directions) != 1:
         raise BadInput(f"{source} has {len(study.directions)} objectives, and hpsearch ranks trials by one")
+    if RANGES in study.user_attrs:
+        search = study.study_name.partition("/")[0]
+        raise BadInput(
+            f"{source} is a stage of hpsearch: bring its whole search with `hpsearch export {search} --storage ... "
+            f"--out {search}.parquet`, and import that file"
+        )
     trials = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
     direction: Direction = "maximize" if study.direction.name == "MAXIMIZE" else "minimize"
     notes: list[str] = []
@@ -108,6 +115,7 @@ def _foreign(study: Study, where: str, metric: str | None) -> Foreign:
     _check_steps(trials, source)
     return Foreign(
         source=source,
+        name=study.study_name,
         kind="optuna study",
         metric=metric_name(metric or metrics[0], list(ranges)),
         direction=direction,

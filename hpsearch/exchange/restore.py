@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from hpsearch.exchange.header import StageHeader
 
 FINISHED, UNFINISHED = ("COMPLETE", "PRUNED", "FAIL"), ("RUNNING", "WAITING")
-_OF_TRIAL = {VALIDATION_LOSS: VALIDATION_LOSS, SECONDS: SECONDS, REASON: REASON, HITS: HITS}
-"""The attributes that are columns."""
+_ATTRIBUTES = (VALIDATION_LOSS, SECONDS, REASON, HITS)
+"""The attributes of trials that have columns, under the same names."""
 _MOST_STEP = 2**31 - 1
 
 
@@ -101,8 +101,8 @@ def _past(
     points = number[pointed], step[pointed], np.asarray(score.data[pointed], dtype=float)
 
     def attributes() -> Iterator[tuple[int, str, Any]]:
-        for column, key in _OF_TRIAL.items():
-            for n, value in enumerate(columns[column]):
+        for key in _ATTRIBUTES:
+            for n, value in enumerate(columns[key]):
                 if value is not None and ended[n]:
                     yield n, key, value
         yield from _curve_attributes(number, columns_of_curves, header.series)

@@ -93,7 +93,7 @@ def foreign(
     Raises:
         BadInput: No such column, no score, or no range.
     """
-    if len(set(columns.get("stage", []))) > 1:
+    if "trial" in columns and len(set(columns.get("stage", []))) > 1:
         raise BadInput(
             f"{path} has trials of several stages and no {path.stem.removesuffix('.trials')}.stages.json beside it, so "
             "their ranges are not known; bring that file, or keep the rows of one stage"
@@ -118,6 +118,7 @@ def foreign(
     scores = [_as_number(value) for value in columns[score]]
     return Foreign(
         source=path.name,
+        name=path.stem.removesuffix(".trials"),
         kind="table",
         metric=called,
         direction=better,

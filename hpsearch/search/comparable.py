@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpsearch.study_file import differences
 
@@ -56,11 +56,7 @@ def _settings(a: Stage, b: Stage) -> Iterator[str]:
             yield f"only {side} searches {', '.join(names)}"
     if a.trainable and b.trainable:
         left_out = ("name", "space", "training.epochs", "trials")
-        found = [text for text in differences(_plain(a), _plain(b)) if not text.startswith(left_out)]
+        found = [text for text in differences(a.study_file, b.study_file) if not text.startswith(left_out)]
         if found:
             more = f" and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
             yield f"from A to B also: {'; '.join(found[:_MOST_DIFFERENCES])}{more}"
-
-
-def _plain(stage: Stage) -> dict[str, Any]:
-    return dict(stage.study_file)

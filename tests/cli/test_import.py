@@ -247,6 +247,7 @@ def test_an_optuna_study(cli: Cli) -> None:
         assert new.user_attrs["note"] == {"ü": [1]}
         assert "seconds" not in new.user_attrs
     assert columns["state"][-1] == "WAITING"
+    assert stage.imported["from"] == "theirs in theirs.db"
     assert cli("narrow", "theirs", "--top", "5", "--dry-run").code == 0
     assert cli("trials", "theirs", "--top", "3").code == 0
 
@@ -288,6 +289,11 @@ def odd_name() -> None:
     )
 
 
+def ours() -> None:
+    empty()
+    optuna.load_study(storage=STORAGE, study_name="theirs").set_user_attr("hpsearch:ranges", {})
+
+
 def old_schema() -> None:
     empty()
     connection = sqlite3.connect("theirs.db")
@@ -306,11 +312,12 @@ def old_schema() -> None:
         (two_studies, "--study-name thiers", "did you mean 'theirs'"),
         (two_studies, "--study-name another", "no trial with a score"),
         (odd_name, "", "--name"),
+        (ours, "", "hpsearch export theirs"),
         (old_schema, "", "optuna storage upgrade"),
         (lambda: None, "", "no database theirs.db"),
         (lambda: Path("theirs.db").write_text("no database at all, but text"), "", "is not a SQLite database"),
         (lambda: Path("theirs.db").write_bytes(b""), "", "no studies"),
-        (empty, "--range x=0:1", "leave --range out"),
+        (empty, "--range x=0:1", "--range is not for an Optuna study"),
         (empty, "--name ../x", "is not a name for a search"),
     ],
 )
@@ -348,7 +355,7 @@ def refused(cli: Cli, arguments: str, says: str) -> None:
         ("lr,score\n1,2\n3,4\n", "--range lr", "NAME=LOW:HIGH"),
         ("lr,score\n1,2\n3,4\n", "--range wd=1:2", "no column 'wd'"),
         ("lr,score\n1,2\n3,4\n", "--parameter wd", "no column 'wd'"),
-        ("lr,score\n1,2\n3,4\n", "--study-name x", "leave --study-name out"),
+        ("lr,score\n1,2\n3,4\n", "--study-name x", "--study-name is not for a table"),
         ("run,score\n" + "".join(f"r{n},{n}\n" for n in range(200)), "", "200 different texts"),
         ("run,score\n" + "".join(f"r{n},{n}\n" for n in range(200)), "--parameter run", "run: it holds 200"),
         (f"lr,score\n{'9' * 5000},1\n2,2\n", "", "no hyperparameter that can be narrowed"),
