@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import PastTrials
@@ -132,6 +133,20 @@ def test_what_breaks_in_the_middle_leaves_nothing(store: Store, new_stage: NewSt
     assert store.stages() == []
     assert optuna.get_all_study_names(f"sqlite:///{file}") == []
     assert len(store.import_stages([(new_stage, past())])) == 1
+
+
+def test_the_first_of_two_makers_wins(
+    file: Path, open_kind: Opener, new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a database has several writers, the loser's INSERT breaks the uniqueness of study names."""
+    store = open_kind(file)
+
+    def too_late(connection: object, new: NewStage, past: PastTrials) -> None:
+        raise IntegrityError("INSERT", {}, Exception("UNIQUE constraint failed: studies.study_name"))
+
+    monkeypatch.setattr("hpsearch.store.importing.insert", too_late)
+    with pytest.raises(StageConflict, match=r"mnist/stage-01 is in .* already"):
+        store.import_stages([(new_stage, past())])
 
 
 def test_where_it_comes_from_is_kept(store: Store, new_stage: NewStage) -> None:
