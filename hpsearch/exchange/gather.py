@@ -25,15 +25,12 @@ def lineage(stages: Sequence[Stage], number: int | None) -> list[Stage]:
     if number is None:
         return list(stages)
     of_number = {stage.number: stage for stage in stages}
-    kept: list[Stage] = []
+    kept: dict[int, Stage] = {}
     at: int | None = number
-    # The first stage too, whatever the lineage: the later ones' seeds and least widths go by it.
-    for start in (at, stages[0].number):
-        at = start
-        while at is not None and (stage := of_number.get(at)) is not None and stage not in kept:
-            kept.append(stage)
-            at = stage.parent
-    return sorted(kept, key=lambda stage: stage.number)
+    while at is not None and at in of_number and at not in kept:
+        kept[at] = of_number[at]
+        at = kept[at].parent
+    return sorted(kept.values(), key=lambda stage: stage.number)
 
 
 def trials_of(store: Store, stage: Stage) -> Piece:

@@ -135,6 +135,21 @@ def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Pat
     assert "1 of them now" in cli("start", "tiny", "--engine", "inline", "--trials", "9").out
 
 
+def test_a_hyperparameter_of_others_need_not_be_what_it_is_here(cli: Cli) -> None:
+    """Here only some optimizers use momentum; theirs have other names."""
+    frame = table()
+    frame["optimizer"] = ["SGD", "Adam"] * 15
+    frame["momentum"] = np.random.default_rng(1).random(30)
+    frame.to_csv("old.csv", index=False)
+    assert cli("import", "old.csv", "--metric", "accuracy").code == 0
+    ran = json.loads(cli("narrow", "--top", "5", "--dry-run", "--format", "json").out)
+    assert ran["ranges"]["momentum"]["top"] == 5
+    assert all(row["momentum"] != "-" for row in json.loads(cli("trials", "--format", "json").out))
+    for command in ("trials", "best"):
+        assert "momentum" in cli(command).out
+    assert "without effect" not in cli("best").out
+
+
 def test_ranges_of_the_data_say_whether_they_are_logarithmic(cli: Cli) -> None:
     rows = {"a": [0.1, 1.0], "b": [0.1, 1.1], "c": [0, 100], "d": [1, 11], "score": [1, 2]}
     pd.DataFrame(rows).to_csv("old.csv", index=False)

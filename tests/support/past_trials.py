@@ -57,7 +57,9 @@ def past(count: int, seed: int, space: Space = SPACE) -> PastTrials:
         loss = losses.get(n % 5, float(rng.random()))
         attributes += [] if loss is None else [(n, "validation_loss", loss)]
         attributes += [(n, "seconds", float(rng.random())), (n, "hits", pack(rng.random(30) < 0.5))]
-        attributes += [(n, "curves", {"train_loss": [0.5, math.nan, math.inf], "validation_loss": [1.0, 2.0, 0.3]})]
+        # Some have no curves beside their score's, some end sooner, and some go on without a score.
+        kept = {"train_loss": [0.5, math.nan, math.inf], "validation_loss": [1.0, 2.0, 0.3, 0.1][: 1 + n % 4]}
+        attributes += [] if n % 7 == 3 else [(n, "curves", kept)]
         attributes += [(n, "reason", "=cmd|' /C calc'!A0\nüber")] if state == "FAIL" else []
     scores = [round(float(score), 1) for score in rng.random(count)]
     return PastTrials(
