@@ -144,9 +144,8 @@ def test_a_hyperparameter_of_others_need_not_be_what_it_is_here(cli: Cli) -> Non
     assert cli("import", "old.csv", "--metric", "accuracy").code == 0
     ran = json.loads(cli("narrow", "--top", "5", "--dry-run", "--format", "json").out)
     assert ran["ranges"]["momentum"]["top"] == 5
-    assert all(row["momentum"] != "-" for row in json.loads(cli("trials", "--format", "json").out))
-    for command in ("trials", "best"):
-        assert "momentum" in cli(command).out
+    assert cli("trials").out.split().count("-") == 2 * 30  # the validation losses and the seconds, and nothing else
+    assert "momentum" in cli("best").out
     assert "without effect" not in cli("best").out
 
 
