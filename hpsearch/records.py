@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from hpsearch.roster import Roster
     from hpsearch.space import Space, Value
@@ -68,6 +72,7 @@ class NewStage:
         sizes: How many examples are for ``train`` and for ``validation``.
         versions: Versions of hpsearch, NumPy and Optuna that made the stage.
         roster: Which values a confirmation's trials have; None for a stage of the search, which draws them.
+        imported: Where a stage that was run elsewhere comes from; empty for one of this database.
     """
 
     search: str
@@ -83,6 +88,7 @@ class NewStage:
     sizes: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     roster: Roster | None = None
+    imported: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -102,13 +108,19 @@ class NewStage:
 
     @property
     def metric(self) -> str:
-        """The name of the score."""
-        return str(self.study_file.get("objective", {}).get("metric", "score"))
+        """The name of what its trials are ranked by."""
+        objective: Mapping[str, Any] = self.study_file.get("objective", {})
+        return str(objective.get("metric", "score"))
 
     @property
     def images(self) -> int | None:
         """How many validation images the score is a share of; None where it is no accuracy, or that is not known."""
         return (self.sizes.get("validation") or None) if self.metric == "validation_accuracy" else None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it has a study file to train by; a stage imported from elsewhere has at most its objective."""
+        return "space" in self.study_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +132,32 @@ class Stage(NewStage):
     """
 
     study_id: int = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PastTrials:
+    """Trials that were run elsewhere, N of them: the i-th of each list is trial number i.
+
+    Args:
+        states: Optuna's names of their states, shape (N,). One that was running is no longer: it is ``WAITING``.
+        scores: Their values, finite or infinite, None for none, shape (N,); every ``COMPLETE`` trial has one.
+        started: When they began, UTC, None for not yet, shape (N,).
+        finished: When they ended, UTC, likewise.
+        params: Their values by parameter name, None for none, each of shape (N,).
+        points: The learning curves: numbers, steps and scores, three arrays of shape (P,), by number and step.
+        attributes: (number, key, value) of what else is kept of them, in any order; read once.
+    """
+
+    states: Sequence[str]
+    scores: Sequence[float | None]
+    started: Sequence[datetime | None]
+    finished: Sequence[datetime | None]
+    params: Mapping[str, Sequence[Value | None]]
+    points: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+    attributes: Iterable[tuple[int, str, Any]] = ()
+
+    def __len__(self) -> int:
+        return len(self.states)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from hpsearch.cli import (
+    compare,
     confirm,
     dashboard,
     data,
     evaluate,
+    exchange,
     model,
     narrow,
     plot,
@@ -46,12 +48,15 @@ for command in (
     report.report,
     evaluate.evaluate,
     predict.predict,
+    compare.compare,
+    exchange.export,
+    exchange.import_,
     dashboard.dashboard,
 ):
-    app.command()(command)
+    app.command(command.__name__.removesuffix("_"))(command)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
-COMMANDS = (*(command.callback.__name__ for command in app.registered_commands if command.callback), "data", "model")
+COMMANDS = (*(command.name for command in app.registered_commands if command.name), "data", "model")
 
 
 def _version(asked: bool) -> None:

@@ -104,7 +104,10 @@ def drawn_values(stage: Stage, trials: Sequence[Mapping[str, Any]]) -> list[dict
         trials: The drawn values of each trial by name.
     """
     return [
-        {name: _flag(trial[name]) if uses(name, {**stage.settings, **trial}) else None for name in stage.space}
+        {
+            name: _flag(trial[name]) if not stage.trainable or uses(name, {**stage.settings, **trial}) else None
+            for name in stage.space
+        }
         for trial in trials
     ]
 

@@ -179,7 +179,8 @@ def _narrowing(
     expand: bool,
     leaders: Sequence[int] | None = None,
 ) -> Narrowing:
-    kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
+    # A hyperparameter of trials that were run elsewhere need not be what it is here, though it has the name.
+    kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space and parent.trainable}
     return narrow(
         parent.space,
         scored,
@@ -198,7 +199,7 @@ def _narrowing(
 
 def _conditions(stage: Stage) -> dict[str, UsedBy | None]:
     """Which trials use a parameter, for each of a stage's; None: all."""
-    kinds = ((name, HYPERPARAMETERS.get(name)) for name in stage.space)
+    kinds = ((name, HYPERPARAMETERS.get(name) if stage.trainable else None) for name in stage.space)
     return {name: None if kind is None else kind.used_by for name, kind in kinds}
 
 

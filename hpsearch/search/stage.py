@@ -161,7 +161,7 @@ def _check_seed(stage: Stage, seed: int) -> None:
 def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:
     """The stage, with that rule of pruning: its own, or a new one as long as it has no trials."""
     rule = stage.pruning_rule
-    if pruner == rule:
+    if pruner == rule or not stage.trainable:  # one that was run elsewhere is adopted, or refused, as a whole
         return stage
     if store.counts(stage).rows:
         raise StageConflict(

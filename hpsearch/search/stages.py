@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadStorage, Interrupted
 from hpsearch.search import setup
+from hpsearch.search.adopting import adopt, no_study_file
 from hpsearch.search.next_stage import check_top, narrow_stage
 from hpsearch.search.pruning import plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary
@@ -46,7 +47,7 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
         data.of(study)
         setup.check_names(study)
     if job.make_folder:
-        _make_folder(Path(job.storage).parent)
+        make_folder(Path(job.storage).parent)
     store = open_store(job.storage, create=study is not None, write=True)
     try:
         _run(job, study or _kept(job, store), data, store, executor, stop, listener)
@@ -54,7 +55,12 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
         store.close()
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make the folder of a database.
+
+    Raises:
+        BadStorage: It cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -120,7 +126,8 @@ def _check_top(job: Job, study: StudyFile, until: int, stages: list[Stage], stor
         return
     counts = store.counts(stages[-1]) if stages and store is not None else Counts()
     # A stage that has begun goes by the study file that it keeps.
-    ruling = parse(stages[-1].study_file, source=f"the study file kept in {stages[-1].name}") if stages else study
+    begun = stages and stages[-1].trainable
+    ruling = parse(stages[-1].study_file, source=f"the study file kept in {stages[-1].name}") if begun else study
     check_top(_top(job), until, plan_of(ruling.with_pruning(job.pruner) if job.pruner else ruling), counts)
 
 
@@ -133,7 +140,11 @@ def _kept(job: Job, store: Store) -> StudyFile:
     kept = store.stages(job.study)
     if not kept:
         return find(job.study)  # which says what is wrong
-    return parse(kept[0].study_file, source=f"the study file kept in {kept[0].name}")
+    # The first stage may have been run elsewhere, by no study file, and a later one here.
+    first = next((stage for stage in kept if stage.trainable), None)
+    if first is None:
+        raise no_study_file(kept[0])
+    return parse(first.study_file, source=f"the study file kept in {first.name}")
 
 
 def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Listener) -> Stage:
@@ -146,6 +157,8 @@ def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Lis
         seed=job.seed,
         pruner=job.pruner,
     )
+    if not stage.trainable:
+        return adopt(store, stage, study, split, pruner=job.pruner)
     if new:
         unused = unused_words(study if job.pruner is None else study.with_pruning(job.pruner))
         if unused is not None:

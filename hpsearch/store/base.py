@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
 
-    from hpsearch.records import NewStage, Outcome, Report, Stage, Standing, Trial
+    from hpsearch.records import NewStage, Outcome, PastTrials, Report, Stage, Standing, Trial
     from hpsearch.store.frames import Arrays, Columns
     from hpsearch.store.leases import Owner
 
@@ -100,6 +100,13 @@ class Store(Protocol):
             What is there now.
         """
 
+    def import_stages(self, stages: Sequence[tuple[NewStage, PastTrials]]) -> list[Stage]:
+        """Write stages that were run elsewhere, with their trials: all of them or none.
+
+        Raises:
+            StageConflict: One of these stages is there already, or a study of its name.
+        """
+
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take up to ``most`` trials to evaluate, such that the stage comes to have ``until`` finished ones.
 
@@ -185,6 +192,12 @@ class Store(Protocol):
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """A user attribute of the trials that have it, by number; `hpsearch.records.CURVES`, say."""
+
+    def attributes(self, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
+        """A user attribute of every trial that has it, as (number, value), one after the other, in any order.
+
+        For whole stages, whose attributes may be more than memory holds. Read it to its end, or close it.
+        """
 
     def close(self) -> None:
         """Let go of every connection."""

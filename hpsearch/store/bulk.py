@@ -14,7 +14,7 @@ from hpsearch.store.base import Claimed, Counts
 from hpsearch.store.database import Database, show
 from hpsearch.store.frames import Arrays, Columns, by_number, to_frame
 from hpsearch.store.leases import Owner
-from hpsearch.store.stages import in_order
+from hpsearch.store.stages import in_order, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy.engine import Connection
 
-    from hpsearch.records import NewStage, Outcome, Report, Stage, Standing
+    from hpsearch.records import NewStage, Outcome, PastTrials, Report, Stage, Standing
 
 
 class BulkStore:
@@ -70,6 +70,25 @@ class BulkStore:
             if not isinstance(error.__cause__, IntegrityError):
                 raise
         return self._stage(name)
+
+    def import_stages(self, stages: Sequence[tuple[NewStage, PastTrials]]) -> list[Stage]:
+        """Write stages that were run elsewhere, in one transaction."""
+        from hpsearch.store import importing  # and with it NumPy, which commands that show a few rows do without
+
+        names = [new.name for new, _ in stages]
+        try:
+            with self.database.write() as connection:
+                there = select(tables.studies.c.study_name).where(tables.studies.c.study_name.in_(names))
+                for name in connection.execute(there).scalars():
+                    raise taken(name, self.where)
+                for new, past in stages:
+                    importing.insert(connection, new, past)
+        except HpsearchError as error:
+            # Databases without SQLite's single writer let another maker in after the look.
+            if isinstance(error.__cause__, IntegrityError):
+                raise taken(names[0], self.where) from error
+            raise
+        return [self._stage(name) for name in names]
 
     def _stage(self, name: str) -> Stage:
         with self.database.read() as connection:
@@ -210,6 +229,11 @@ class BulkStore:
         """A user attribute by trial number."""
         with self.database.read() as connection:
             return queries.attribute(connection, stage, numbers, key)
+
+    def attributes(self, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
+        """A user attribute of every trial, one after the other."""
+        with self.database.read() as connection:
+            yield from queries.attributes(connection, stage, key)
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -88,7 +88,7 @@ _FIXED = Statement(
     ),
     "ids",
 )
-_PARAMS = Statement.insert(t.trial_params, "trial_id", "param_name", "param_value", "distribution_json")
+PARAMS = Statement.insert(t.trial_params, "trial_id", "param_name", "param_value", "distribution_json")
 _PARAMS_OF = Statement(
     select(t.trial_params.c.trial_id, t.trial_params.c.param_name, t.trial_params.c.param_value).where(
         t.trial_params.c.trial_id.in_(_ids)
@@ -263,7 +263,7 @@ def _insert_params(connection: Connection, kept: Kept, params: Sequence[tuple[in
         for trial_id, values in params
         for name, value in values.items()
     ]
-    _PARAMS.run(connection, rows)
+    PARAMS.run(connection, rows)
 
 
 def beat(connection: Connection, trial_ids: Collection[int]) -> None:

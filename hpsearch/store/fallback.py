@@ -21,6 +21,7 @@ from hpsearch.store import frozen
 from hpsearch.store.base import NOBODY, OWNER, Claimed, Counts
 from hpsearch.store.claims import FIXED_PARAMS, roster_trial, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
+from hpsearch.store.fallback_past import write_past
 from hpsearch.store.frames import Arrays, Columns, by_number, to_arrays, to_frame
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced
@@ -30,13 +31,16 @@ from hpsearch.store.stages import (
     in_order,
     stage_attributes,
     stage_from_attributes,
+    taken,
 )
 from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
+
+    from hpsearch.records import PastTrials
 
 _BEAT = "hpsearch:heartbeat"
 
@@ -123,6 +127,16 @@ class FallbackStore:
             if after != before:
                 self.storage.set_study_user_attr(stage.study_id, key, after)
         return after
+
+    def import_stages(self, stages: Sequence[tuple[NewStage, PastTrials]]) -> list[Stage]:
+        """Write stages that were run elsewhere; where that breaks, what was written is removed."""
+        names = [new.name for new, _ in stages]
+        with self.database.timed(), exclusive(self.database):
+            for study in self.storage.get_all_studies():
+                if study.study_name in names:
+                    raise taken(study.study_name, self.where)
+            write_past(self.storage, stages)
+        return [stage for stage in self.stages() if stage.name in names]
 
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take trials to evaluate."""
@@ -315,6 +329,12 @@ class FallbackStore:
         return {
             trial.number: trial.user_attrs[key] for trial in found if trial.number in wanted and key in trial.user_attrs
         }
+
+    def attributes(self, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
+        """A user attribute of every trial."""
+        with self.database.timed():
+            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+        yield from ((trial.number, trial.user_attrs[key]) for trial in found if key in trial.user_attrs)
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -21,7 +21,7 @@ from hpsearch.store.statements import chunks
 from hpsearch.store.tables import StudyDirection, TrialState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from sqlalchemy.engine import Connection, Row
 
@@ -286,6 +286,19 @@ def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | Non
         select(of_study.c.value_json).where(of_study.c.study_id == stage.study_id, of_study.c.key == key)
     ).scalar()
     return None if text is None else json.loads(text)
+
+
+def attributes(connection: Connection, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
+    """A user attribute of every trial; see `hpsearch.store.base.Store.attributes`."""
+    of_trial = t.trial_user_attributes
+    asked = (
+        select(t.trials.c.number, of_trial.c.value_json)
+        .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
+        .where(t.trials.c.study_id == stage.study_id, of_trial.c.key == key)
+        .execution_options(yield_per=1000)
+    )
+    for number, text in connection.execute(asked):
+        yield number, json.loads(text)
 
 
 def has_trials(connection: Connection, study_id: int) -> bool:

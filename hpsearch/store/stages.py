@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.errors import StageConflict
 from hpsearch.records import Direction, NewStage, Stage
 from hpsearch.roster import Roster
 from hpsearch.space import space_from_dict, space_to_dict
@@ -32,6 +33,7 @@ _FIELDS = (
     "data_sizes",
     "versions",
 )
+_IMPORTED = f"{ATTRIBUTE_PREFIX}imported"
 
 
 def stage_attributes(new: NewStage) -> dict[str, Any]:
@@ -50,6 +52,7 @@ def stage_attributes(new: NewStage) -> dict[str, Any]:
         "versions": dict(new.versions),
     }
     attributes = {f"{ATTRIBUTE_PREFIX}{field}": plain[field] for field in _FIELDS}
+    attributes |= {_IMPORTED: dict(new.imported)} if new.imported else {}
     if new.roster is None:
         return attributes
     # Without a number it is no stage to an hpsearch that knows of no confirmations.
@@ -80,7 +83,13 @@ def stage_from_attributes(study_id: int, direction: Direction, attributes: Mappi
         sizes=plain["data_sizes"] or {},
         versions=plain["versions"] or {},
         roster=None if roster is None else Roster.from_dict(roster),
+        imported=attributes.get(_IMPORTED) or {},
     )
+
+
+def taken(name: str, where: str) -> StageConflict:
+    """What to say when a stage is to be written and there is a study of that name."""
+    return StageConflict(f"{name} is in {where} already, and an import touches nothing that is there; give --name NEW")
 
 
 def in_order(stages: list[Stage], search: str | None, *, confirmations: bool = False) -> list[Stage]:

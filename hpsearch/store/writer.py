@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, delete, insert, update
 
 from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned, Stage
 from hpsearch.store import tables as t
-from hpsearch.store.claims import FORGET_BEATS, FORGET_POINTS
+from hpsearch.store.claims import FORGET_BEATS, FORGET_POINTS, PARAMS
 from hpsearch.store.leases import utc_now
 from hpsearch.store.stages import stage_attributes
 from hpsearch.store.statements import Statement
@@ -94,10 +94,11 @@ def _typed(value: float) -> tuple[float | None, str]:
 def write_points(connection: Connection, points: Sequence[tuple[int, int, float]]) -> None:
     """Write points of curves, (trial id, step, value), in place of those that are there."""
     _FORGET_POINT.run(connection, [(trial_id, step) for trial_id, step, _ in points])
-    _insert_points(connection, points)
+    insert_points(connection, points)
 
 
-def _insert_points(connection: Connection, points: Sequence[tuple[int, int, float]]) -> None:
+def insert_points(connection: Connection, points: Sequence[tuple[int, int, float]]) -> None:
+    """Write points of curves that are not there yet, (trial id, step, value)."""
     rows = [
         (trial_id, step, value, "FINITE") if isfinite(value) else (trial_id, step, *_typed(value))
         for trial_id, step, value in points
@@ -113,8 +114,8 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
     FORGET_BEATS.run(connection, ids)
     _FINISH.run(connection, [(outcome_state(outcome).name, now, trial_id) for trial_id, outcome in outcomes])
     values = [(trial_id, outcome_value(outcome)) for trial_id, outcome in outcomes]
-    _VALUES.run(connection, [(trial_id, 0, *_typed(value)) for trial_id, value in values if value is not None])
-    _insert_points(
+    insert_values(connection, [(trial_id, value) for trial_id, value in values if value is not None])
+    insert_points(
         connection,
         [
             (trial_id, step, value)
@@ -129,6 +130,21 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
     ]
     # Other keys are somebody's own.
     _FORGET_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id, key, _ in attributes])
+    insert_attributes(connection, attributes)
+
+
+def insert_values(connection: Connection, values: Sequence[tuple[int, float]]) -> None:
+    """Write trials' values, (trial id, value); no value is NaN."""
+    _VALUES.run(connection, [(trial_id, 0, *_typed(value)) for trial_id, value in values])
+
+
+def insert_params(connection: Connection, params: Sequence[tuple[int, str, float, str]]) -> None:
+    """Write trials' parameters: (trial id, name, the number that stands for the value, the distribution's JSON)."""
+    PARAMS.run(connection, params)
+
+
+def insert_attributes(connection: Connection, attributes: Sequence[tuple[int, str, str]]) -> None:
+    """Write trials' user attributes that are not there yet, (trial id, key, JSON)."""
     _ATTRIBUTES.run(connection, attributes)
 
 

@@ -1,0 +1,1 @@
+"""Searches that travel: export to CSV, parquet or JSON, and import of those, of foreign tables and Optuna studies."""

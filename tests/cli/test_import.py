@@ -1,0 +1,435 @@
+"""Trials of others: tables and Optuna studies, and what can be done with them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from commands import Cli
+
+from hpsearch.records import Stage
+from hpsearch.space import Categorical, Float, Int
+from hpsearch.store import open_store
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+DB = "studies/hpsearch.db"
+
+
+def read(search: str) -> tuple[Stage, dict[str, list[Any]]]:
+    """The only stage of a search, and its trials."""
+    store = open_store(DB)
+    (stage,) = store.stages(search)
+    columns = store.columns(stage)
+    store.close()
+    return stage, columns
+
+
+def table(rows: int = 30) -> pd.DataFrame:
+    """A table as somebody keeps one: learning rates around 0.01 are the best."""
+    rng = np.random.default_rng(0)
+    lr = 10 ** rng.uniform(-5, -1, rows)
+    return pd.DataFrame(
+        {
+            "lr": lr,
+            "units": np.r_[16, 512, rng.integers(16, 512, rows - 2)],
+            "act": rng.choice(["relu", "größe"], rows),
+            "nesterov": rng.choice([True, False], rows),
+            "dropout": rng.uniform(0.1, 0.5, rows),
+            "accuracy": np.round(0.9 - np.abs(np.log10(lr) + 2) / 5, 3),
+        }
+    )
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_with_ranges_from_its_data(cli: Cli, form: str) -> None:
+    frame = table()
+    frame.to_csv("old.csv", index=False) if form == "csv" else frame.to_parquet("old.parquet", index=False)
+    ran = cli("import", f"old.{form}", "--metric", "accuracy")
+    assert ran.code == 0, ran
+    assert "no more than what the data reach" in ran.err
+    assert "p-values take the trials for random draws" in ran.err
+    stage, columns = read("old")
+    assert stage.space == {
+        "lr": Float(frame["lr"].min(), frame["lr"].max(), log=True),
+        "units": Int(int(frame["units"].min()), int(frame["units"].max()), log=True),
+        "act": Categorical(("größe", "relu")),
+        "nesterov": Categorical((False, True)),
+        "dropout": Float(frame["dropout"].min(), frame["dropout"].max()),
+    }
+    assert (stage.direction, stage.metric, stage.trainable) == ("maximize", "accuracy", False)
+    assert stage.imported["from"] == f"old.{form}"
+    for name in stage.space:
+        assert columns[f"param:{name}"] == frame[name].tolist()
+    assert columns["score"] == frame["accuracy"].tolist()
+
+
+def test_a_table_with_ranges_that_are_given(cli: Cli) -> None:
+    table().to_csv("old.csv", index=False)
+    options = ("--range", "lr=1e-6:1:log", "--range", "units=16:512", "--range", "act=relu,größe,tanh")
+    ran = cli("import", "old.csv", "--metric", "accuracy", "--direction", "minimize", *options, "--name", "mine")
+    assert ran.code == 0, ran
+    stage, _ = read("mine")
+    assert stage.space["lr"] == Float(1e-6, 1.0, log=True)
+    assert stage.space["units"] == Int(16, 512)
+    assert stage.space["act"] == Categorical(("relu", "größe", "tanh"))
+    assert stage.direction == "minimize"
+    assert "dropout" in ran.err
+    assert "lr 1e-06" not in ran.err
+
+
+def test_only_the_columns_that_are_named(cli: Cli) -> None:
+    frame = table()
+    frame["run"] = [f"run {n}" for n in range(len(frame))]
+    frame.to_csv("old.csv", index=False)
+    assert cli("import", "old.csv", "--metric", "accuracy", "--parameter", "lr", "--parameter", "units").code == 0
+    assert list(read("old")[0].space) == ["lr", "units"]
+
+
+def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Path) -> None:
+    """What the import is for."""
+    table()[["lr", "accuracy"]].to_csv("tiny.csv", index=False)
+    assert cli("import", "tiny.csv", "--metric", "accuracy", "--range", "lr=1e-3:1:log").code == 0
+    for command in ("status", "trials", "best"):
+        ran = cli(command)
+        assert (ran.code, "tiny/stage-01" in ran.out) == (0, True), ran
+    assert "accuracy" in cli("best").out
+    # Its trials cannot be trained here, and neither can another kind be added to them.
+    Path("none.toml").write_text(tiny.read_text())
+    tiny.unlink()
+    ran = cli("start", "tiny", "--engine", "inline")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "imported from tiny.csv without a study file" in ran.err
+    study = Path("none.toml").read_text().replace("weight_decay =", "# weight_decay =")
+    tiny.write_text(study)
+    ran = cli("start", "tiny.toml", "--engine", "inline")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "the trials of tiny/stage-01 were run elsewhere (tiny.csv)" in ran.err
+    ran = cli("narrow", "--top", "5")
+    assert ran.code == 0, ran
+    assert "made tiny/stage-02" in ran.out
+    # The next stage is ours, if the study file fits.
+    tiny.write_text(Path("none.toml").read_text())
+    ran = cli("start", "tiny.toml", "--engine", "inline")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "must be the same hyperparameters" in ran.err
+    tiny.write_text(study + '[objective]\nmetric = "validation_loss"\n')
+    ran = cli("start", "tiny.toml", "--engine", "inline")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "maximize" in ran.err
+    tiny.write_text(study)
+    ran = cli("start", "tiny.toml", "--engine", "inline", "--pruner", "halving")
+    assert ran.code == 0, ran
+    status = json.loads(cli("status", "--format", "json").out)
+    assert [(row["stage"], row["from"], row["finished"]) for row in status][1] == ("tiny/stage-02", "stage-01", 8)
+    assert status[1]["ranges"]["lr"] != status[0]["ranges"]["lr"]
+    tiny.unlink()  # and from here on the database holds it
+    assert "1 of them now" in cli("start", "tiny", "--engine", "inline", "--trials", "9").out
+
+
+def test_a_hyperparameter_of_others_need_not_be_what_it_is_here(cli: Cli) -> None:
+    """Here only some optimizers use momentum; theirs have other names."""
+    frame = table()
+    frame["optimizer"] = ["SGD", "Adam"] * 15
+    frame["momentum"] = np.random.default_rng(1).random(30)
+    frame.to_csv("old.csv", index=False)
+    assert cli("import", "old.csv", "--metric", "accuracy").code == 0
+    ran = json.loads(cli("narrow", "--top", "5", "--dry-run", "--format", "json").out)
+    assert ran["ranges"]["momentum"]["top"] == 5
+    assert cli("trials").out.split().count("-") == 2 * 30  # the validation losses and the seconds, and nothing else
+    assert "momentum" in cli("best").out
+    assert "without effect" not in cli("best").out
+
+
+def test_ranges_of_the_data_say_whether_they_are_logarithmic(cli: Cli) -> None:
+    rows = {"a": [0.1, 1.0], "b": [0.1, 1.1], "c": [0, 100], "d": [1, 11], "score": [1, 2]}
+    pd.DataFrame(rows).to_csv("old.csv", index=False)
+    assert cli("import", "old.csv").code == 0
+    logs = {
+        name: parameter.log
+        for name, parameter in read("old")[0].space.items()
+        if not isinstance(parameter, Categorical)
+    }
+    assert logs == {"a": False, "b": True, "c": False, "d": True}
+
+
+def test_what_is_missing_in_a_table(cli: Cli) -> None:
+    text = "lr,momentum,fixed,score\n0.1,0.5,3,0.7\n0.2,,3,0.8\n0.3,0.6,3,nan\n0.4,0.5,3,\n0.5,0.5,3,inf\n\n"
+    Path("old.csv").write_text(text)
+    ran = cli("import", "old.csv")
+    assert ran.code == 0, ran
+    assert "momentum is left out: 1 of 2 scored trials have no value of it" in ran.err
+    assert "fixed is left out" in ran.err
+    stage, columns = read("old")
+    assert list(stage.space) == ["lr"]
+    assert columns["state"] == ["COMPLETE", "COMPLETE", "FAIL", "FAIL", "FAIL"]
+    assert columns["reason"][2:] == ["no score"] * 3
+
+
+def test_a_trials_dataframe_of_optuna(cli: Cli) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 5), n_trials=12)
+    study.trials_dataframe().to_csv("frame.csv")  # with its index
+    ran = cli("import", "frame.csv", "--direction", "minimize")
+    assert ran.code == 0, ran
+    stage, columns = read("frame")
+    assert list(stage.space) == ["n", "x"]
+    assert columns["score"] == [trial.value for trial in study.trials]
+
+
+def test_our_csv_without_its_sidecar(searched: Cli) -> None:
+    assert searched("export", "--out", "r.csv").code == 0
+    os.remove("r.stages.json")
+    ran = searched("import", "r.trials.csv")
+    assert ran.code == 0, ran
+    stage, columns = read("r")
+    assert set(stage.space) == {"lr", "weight_decay"}
+    assert columns["score"] == read("tiny")[1]["score"]
+    assert "no more than what the data reach" in ran.err
+    assert searched("narrow", "tiny", "--top", "3").code == 0
+    assert searched("start", "tiny.toml", "--engine", "inline").code == 0
+    assert searched("export", "tiny", "--out", "two.csv").code == 0
+    os.remove("two.stages.json")
+    ran = searched("import", "two.csv")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "two.stages.json" in ran.err
+
+
+STORAGE = "sqlite:///theirs.db"
+
+
+def theirs(**options: Any) -> optuna.Study:
+    """A study in another database."""
+    return optuna.create_study(
+        storage=STORAGE, study_name="theirs", sampler=optuna.samplers.RandomSampler(0), **options
+    )
+
+
+def objective(trial: optuna.Trial) -> float:
+    """With every distribution that there is, a curve, and a conditional value."""
+    lr = trial.suggest_float("lr", 1e-5, 1e-1, log=True)
+    kind = trial.suggest_categorical("kind", ["a", True, 3, 0.5])
+    trial.suggest_int("n", 2, 20, step=3)
+    trial.suggest_int("units", 1, 100, log=True)
+    trial.suggest_float("drop", 0, 1, step=0.25)
+    trial.suggest_float("fixed", 2, 2)
+    if kind == "a":
+        trial.suggest_float("only_a", 0, 1)
+    for step in range(3):
+        trial.report(step / (trial.number + 1), step)
+    trial.set_user_attr("note", {"ü": [1]})
+    trial.set_user_attr("seconds", "many")
+    if trial.number % 5 == 3:
+        raise optuna.TrialPruned
+    if trial.number % 5 == 4:
+        raise ValueError("broken")
+    return -abs(math.log10(lr) + 3)
+
+
+def test_an_optuna_study(cli: Cli) -> None:
+    study = theirs(direction="maximize")
+    study.optimize(objective, n_trials=20, catch=(ValueError,))
+    study.ask()
+    before = Path("theirs.db").read_bytes()
+    ran = cli("import", STORAGE)
+    assert ran.code == 0, ran
+    assert Path("theirs.db").read_bytes() == before
+    stage, columns = read("theirs")
+    assert stage.space == {
+        "lr": Float(1e-5, 1e-1, log=True),
+        "kind": Categorical(("a", True, 3, 0.5)),
+        "n": Int(2, 20, step=3),
+        "units": Int(1, 100, log=True),
+        "drop": Float(0.0, 1.0),
+        "fixed": Categorical((2.0,)),
+    }
+    assert "only_a is left out" in ran.err
+    assert "drop was drawn in steps of 0.25" in ran.err
+    again = optuna.load_study(study_name="theirs/stage-01", storage=f"sqlite:///{DB}")
+    for old, new in zip(study.trials[:-1], again.trials[:-1], strict=True):
+        assert (old.state, old.value, old.intermediate_values) == (new.state, new.value, new.intermediate_values)
+        assert {name: value for name, value in old.params.items() if name != "only_a"} == new.params
+        assert (old.datetime_start, old.datetime_complete) == (new.datetime_start, new.datetime_complete)
+        assert new.user_attrs["note"] == {"ü": [1]}
+        assert "seconds" not in new.user_attrs
+    assert columns["state"][-1] == "WAITING"
+    assert stage.imported["from"] == "theirs in theirs.db"
+    assert cli("narrow", "theirs", "--top", "5", "--dry-run").code == 0
+    assert cli("trials", "theirs", "--top", "3").code == 0
+
+
+def test_ranges_that_changed_are_taken_together(cli: Cli) -> None:
+    study = theirs()
+    for low, high in ((0.1, 1.0), (0.5, 2.0)):
+        study.optimize(lambda trial, low=low, high=high: trial.suggest_float("x", low, high), n_trials=3)  # type: ignore[misc]
+    ran = cli("import", STORAGE, "--study-name", "theirs", "--name", "mine")
+    assert ran.code == 0, ran
+    assert read("mine")[0].space == {"x": Float(0.1, 2.0)}
+    assert "2 different ranges" in ran.err
+
+
+def empty(direction: str = "minimize") -> None:
+    theirs(direction=direction).optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+
+
+def two_objectives() -> None:
+    theirs(directions=["minimize", "maximize"]).optimize(lambda t: (t.suggest_float("x", 0, 1), 0), n_trials=2)
+
+
+def choice_of_nothing() -> None:
+    theirs().optimize(lambda t: float(t.suggest_categorical("x", [None, "a"]) is None), n_trials=2)
+
+
+def our_own_name() -> None:
+    theirs().optimize(lambda t: t.suggest_float("score", 0, 1), n_trials=2)
+
+
+def two_studies() -> None:
+    empty()
+    optuna.create_study(storage=STORAGE, study_name="another")
+
+
+def odd_name() -> None:
+    optuna.create_study(storage=STORAGE, study_name="größe ü").optimize(
+        lambda t: t.suggest_float("x", 0, 1), n_trials=1
+    )
+
+
+def ours() -> None:
+    empty()
+    optuna.load_study(storage=STORAGE, study_name="theirs").set_user_attr("hpsearch:ranges", {})
+
+
+def old_schema() -> None:
+    empty()
+    connection = sqlite3.connect("theirs.db")
+    connection.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "options", "says"),
+    [
+        (two_objectives, "", "has 2 objectives"),
+        (choice_of_nothing, "", "the choice None"),
+        (our_own_name, "", "rename it"),
+        (two_studies, "", "name one with --study-name: another, theirs"),
+        (two_studies, "--study-name thiers", "did you mean 'theirs'"),
+        (two_studies, "--study-name another", "no trial with a score"),
+        (odd_name, "", "--name"),
+        (ours, "", "hpsearch export theirs"),
+        (old_schema, "", "optuna storage upgrade"),
+        (lambda: None, "", "no database theirs.db"),
+        (lambda: Path("theirs.db").write_text("no database at all, but text"), "", "is not a SQLite database"),
+        (lambda: Path("theirs.db").write_bytes(b""), "", "no studies"),
+        (empty, "--range x=0:1", "--range is not for an Optuna study"),
+        (empty, "--name ../x", "is not a name for a search"),
+    ],
+)
+def test_studies_that_are_refused(cli: Cli, prepare: Any, options: str, says: str) -> None:
+    prepare()
+    refused(cli, f"{STORAGE} {options}", says)
+
+
+def refused(cli: Cli, arguments: str, says: str) -> None:
+    ran = cli("import", *arguments.split())
+    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
+    assert says in ran.err, ran.err
+    assert not os.path.exists(DB)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        ("", "", "is empty"),
+        ("lr,score\n", "", "no row"),
+        ("lr,acc\n1,2\n", "", "Give --metric COLUMN; there are: lr, acc"),
+        ("lr,acc\n1,2\n", "--metric ac", "did you mean 'acc'"),
+        ("lr,score\n1,a\n", "--metric score", "has no number"),
+        ("lr,score\n1,nan\n2,\n", "", "no trial with a score"),
+        ("lr,score\n1,2,3\n", "", "line 2 has 3 cells"),
+        ("lr,lr,score\n1,2,3\n", "", "two columns named 'lr'"),
+        ('lr,score\n"1,2\n', "", "is no CSV"),
+        ("score\n1\n", "", "no column of a hyperparameter"),
+        ("lr,score\n1,2\n1,3\n", "", "no hyperparameter that can be narrowed"),
+        ("lr,score\n1,2\n3,4\n", "--range lr=9", "other values too (1, 3)"),
+        ("lr,score\n1,2\n3,4\n", "--range lr=5:1", "is not below"),
+        ("lr,score\n1,2\n3,4\n", "--range lr=0:9:log", "above 0"),
+        ("lr,score\n1,2\n3,4\n", "--range lr=a:b", "is no number"),
+        ("lr,score\n1,2\n3,4\n", "--range lr=1:2:lin", "NAME=LOW:HIGH"),
+        ("lr,score\n1,2\n3,4\n", "--range lr", "NAME=LOW:HIGH"),
+        ("lr,score\n1,2\n3,4\n", "--range wd=1:2", "no column 'wd'"),
+        ("lr,score\n1,2\n3,4\n", "--parameter wd", "no column 'wd'"),
+        ("lr,score\n1,2\n3,4\n", "--study-name x", "--study-name is not for a table"),
+        ("run,score\n" + "".join(f"r{n},{n}\n" for n in range(200)), "", "200 different texts"),
+        ("run,score\n" + "".join(f"r{n},{n}\n" for n in range(200)), "--parameter run", "run: it holds 200"),
+        (f"lr,score\n{'9' * 5000},1\n2,2\n", "", "no hyperparameter that can be narrowed"),
+        ("l\x07r,score\n1,2\n3,4\n", "", "no name for a hyperparameter"),
+    ],
+)
+def test_tables_that_are_refused(cli: Cli, text: str, options: str, says: str) -> None:
+    Path("old.csv").write_text(text)
+    refused(cli, f"old.csv {options}", says)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("old.csv", b"lr,score\n1,\xff\n", "no text in UTF-8"),
+        ("old.csv", b"a,score\n" + b"x" * 200_000 + b",1\n", "is no CSV"),
+        ("old.parquet", b"PAR1 is what it begins with", "no whole parquet file"),
+        ("old.xlsx", b"PK", "no file that can be imported"),
+        ("old.pkl", b"cos\nsystem\n(S'true'\ntR.", "no file that can be imported"),
+        ("a b.csv", b"lr,score\n1,2\n3,4\n", "--name"),
+    ],
+)
+def test_files_that_are_refused(cli: Cli, name: str, content: bytes, says: str) -> None:
+    Path(name).write_bytes(content)
+    ran = cli("import", name)
+    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
+    assert says in ran.err, ran.err
+    assert not os.path.exists(DB)
+
+
+def test_no_such_file(cli: Cli) -> None:
+    refused(cli, "gone.csv", "there is no file gone.csv")
+    refused(cli, ".", "is a folder")
+
+
+def test_a_table_of_nested_columns_is_refused(cli: Cli) -> None:
+    pd.DataFrame({"lr": [[1], [2]], "score": [1, 2]}).to_parquet("old.parquet")
+    refused(cli, "old.parquet", "holds list")
+
+
+def test_columns_that_are_no_hyperparameters_are_left_out(cli: Cli) -> None:
+    """Unless they are named."""
+    frame = table()
+    frame["row"] = range(1, len(frame) + 1)
+    frame["id"] = [f"{n}_0" for n in range(len(frame))]
+    frame["when"] = pd.date_range("2026-01-01", periods=len(frame))
+    frame["few"] = frame["row"] % 4
+    frame.to_parquet("old.parquet", index=False)
+    ran = cli("import", "old.parquet", "--metric", "accuracy")
+    assert ran.code == 0, ran
+    assert list(read("old")[0].space) == ["lr", "units", "act", "nesterov", "dropout", "id", "few"]
+    for said in ("row is left out: it numbers the rows", "when is left out: it holds"):
+        assert said in ran.err
+    assert cli("import", "old.parquet", "--metric", "accuracy", "--parameter", "row", "--name", "mine").code == 0
+    assert read("mine")[0].space == {"row": Int(1, 30, log=True)}
+
+
+def test_a_csv_of_a_spreadsheet(cli: Cli) -> None:
+    """With a byte order mark, CRLF and quotes."""
+    with open("old.csv", "w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["lr", "score"], [0.1, 1], [0.2, 2]])
+    assert cli("import", "old.csv").code == 0
+    assert read("old")[1]["param:lr"] == [0.1, 0.2]
