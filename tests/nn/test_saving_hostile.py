@@ -16,7 +16,7 @@ from typing import Any
 import models
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from hpsearch.errors import BadInput
@@ -130,6 +130,11 @@ def test_any_json_in_any_place_gives_a_network_or_a_refusal(
     if found is not None:
         assert found.network.sizes == (6, 2, 3)
         json.dumps(dict(found.about), allow_nan=False, ensure_ascii=False).encode()
+        try:
+            assert found.probabilities(RAW).shape == (2, 3)
+        except BadInput as error:
+            said = str(error)
+            event(said[:20])
 
 
 @pytest.mark.parametrize(
