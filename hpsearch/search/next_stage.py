@@ -9,7 +9,7 @@ from hpsearch.errors import BadInput, NotEnoughTrials, StageConflict
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter
 from hpsearch.search.finished import Finished
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
-from hpsearch.search.narrowing import narrow
+from hpsearch.search.narrowing import narrow, told_apart
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.stage import pick, versions
 from hpsearch.seeds import stage_seed
@@ -121,11 +121,19 @@ def narrow_stage(
                     f"replace it; narrow stage {later.number} instead, or add --branch to make stage "
                     f"{next_number} from stage {parent.number}"
                 )
-    scored = Finished.from_columns(parent.space, store.scores(parent))
+    kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
+    pruned = store.counts(parent).pruned
+    columns = store.scores(
+        parent,
+        ranked=None
+        if any(kind.used_by for kind in kinds.values())
+        else lambda complete: told_apart(complete, pruned, top, quantile),
+    )
+    scored = Finished.from_columns(parent.space, columns)
+    if len(scored) < len(columns["number"]):  # those that were left out may have been among the best
+        scored = Finished.from_columns(parent.space, store.scores(parent))
     if not len(scored):
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
-    pruned = store.counts(parent).pruned
-    kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
     narrowing = narrow(
         parent.space,
         scored,

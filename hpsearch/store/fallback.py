@@ -42,7 +42,7 @@ from hpsearch.store.stages import (
 from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pandas as pd
 
@@ -237,7 +237,7 @@ class FallbackStore:
         """Trials as rows."""
         return to_frame(self.columns(stage, states=states, top=top))
 
-    def scores(self, stage: Stage) -> Arrays:
+    def scores(self, stage: Stage, *, ranked: Callable[[int], int] | None = None) -> Arrays:
         """The completed trials that have a score, as narrowing needs them."""
         with self.database.timed():
             found = self.storage.get_all_trials(stage.study_id, deepcopy=False, states=(TrialState.COMPLETE,))
