@@ -46,8 +46,7 @@ def predict(
     from hpsearch.nn import load_model
 
     kept = load_model(model)
-    # An old file that does not say the shape is refused by what follows.
-    shape = (kept.network.sizes[0],) if kept.preprocessing is None else kept.preprocessing.shape
+    shape = kept.takes().shape
     adjustments = Adjustments(invert=invert, crop=crop, resize=resize)
     found = [some for path in examples for some in read_examples(path, shape, label=label, adjustments=adjustments)]
     predictions = models.predict(kept, found)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ENDINGS = (".png", ".jpg", ".jpeg")
 _MOST_PIXELS = 5 * 10**7
+_ENOUGH = 1000
+"""Pixels along a picture's longer side, to find what is drawn in it."""
 _FAINT = 16
 """Of 255 grey levels: what differs less from its ground is noise."""
 
@@ -73,6 +75,8 @@ def read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments = AS
     if adjustments.crop:
         if colours:
             raise BadData(f"{path}: --crop is for networks of grey levels, and this one takes colours; leave it out")
+        enough = max(_ENOUGH, height, width)
+        image.thumbnail((enough, enough))  # a photograph has more pixels than a digit needs, and noise in each
         return _placed(path, np.asarray(image, dtype=np.float64), height, width).reshape(1, *shape)
     if image.size != (width, height):
         if not adjustments.resize:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,16 @@ class Model:
     about: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    def takes(self) -> Preprocessing:
+        """What turns raw values into the network's inputs.
+
+        Raises:
+            BadInput: An old file does not say.
+        """
+        if self.preprocessing is None:
+            raise BadInput("the network's file does not say how raw values become its inputs; train and save it again")
+        return self.preprocessing
+
     def probabilities(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """How likely each class is by this network, (N, C); each row sums to 1.
 
@@ -49,16 +60,15 @@ class Model:
         Raises:
             BadInput: Examples of another size, an old file without preprocessing, or sums that overflow.
         """
-        if self.preprocessing is None:
-            raise BadInput("the network's file does not say how raw values become its inputs; train and save it again")
-        if raw.ndim < 2 or raw[0:1].size != self.preprocessing.inputs * len(raw[0:1]):
-            raise BadInput(f"examples of shape {raw.shape[1:]}; the network takes {self.preprocessing.shape}")
+        takes = self.takes()
+        if raw.ndim < 2 or math.prod(raw.shape[1:]) != takes.inputs:
+            raise BadInput(f"examples of shape {raw.shape[1:]}; the network takes {takes.shape}")
         found = np.empty((len(raw), self.network.sizes[-1]))
         rows = min(EVALUATION_ROWS, max(1, _MOST_UNITS_A_PASS // max(self.network.sizes)))
         inputs = np.zeros((1, rows, self.network.sizes[0]), dtype=self.network.dtype)
         for start in range(0, len(raw), rows):
             some = raw[start : start + rows]
-            inputs[0, : len(some)] = self.preprocessing.apply(some)
+            inputs[0, : len(some)] = takes.apply(some)
             with np.errstate(all="ignore"):
                 logits = self.network.infer(inputs)[0, : len(some)]  # (1, B, D) -> (1, B, C)
                 found[start : start + rows] = _softmax(logits)

@@ -187,6 +187,12 @@ def test_a_network_of_one_class_has_no_next_best(cli: Cli) -> None:
     assert ran.out.splitlines()[1].split() == ["x.npz", "1", "0", "1", "-", "-"]
 
 
+def bare() -> None:
+    """A file that does not say how raw values become inputs."""
+    save(models.network(), Path("bare.npz"))
+    np.savez("x.npz", x=RAW)
+
+
 Prepare = Callable[[], object]
 
 
@@ -216,6 +222,7 @@ def npz(x: object = RAW, **others: object) -> Prepare:
         ("net.npz x.png", "is no whole .png or .jpg picture", lambda: Path("x.png").write_bytes(b"GIF89a")),
         ("net.npz x.png --label y", "and x.png has none", lambda: Image.fromarray(RAW[0]).save("x.png")),
         ("net.npz x.csv", "is not a number", lambda: Path("x.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,x\n")),
+        ("bare.npz x.npz", "does not say how raw values become its inputs; train and save it again", bare),
         ("net.npz", "Missing argument", lambda: None),
     ],
 )  # fmt: skip

@@ -95,7 +95,7 @@ def test_another_size_is_refused_with_both_sizes_or_scaled_and_filled_up(tmp_pat
     np.testing.assert_array_equal(flat.reshape(20, 20), found)
 
 
-@pytest.mark.parametrize(("height", "width"), [(28, 28), (280, 280), (300, 200), (90, 400)])
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (280, 280), (300, 200), (90, 400), (2400, 1800)])
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_cropped_digit_stands_in_the_middle_at_the_size_of_mnist_s(
     tmp_path: Path, height: int, width: int, dark: bool
