@@ -86,7 +86,7 @@ def show(narrowed: Narrowed) -> None:
     say()
     for name, made in narrowed.narrowing.ranges.items():
         for sentence in made.sentences():
-            say(f"  {name}: {sentence}")
+            say(f"  {name}: {sentence}", hanging=4)
     say()
 
 
