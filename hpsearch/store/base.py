@@ -116,6 +116,12 @@ class Store(Protocol):
     def counts(self, stage: Stage) -> Counts:
         """How many trials are in which state."""
 
+    def drawn(self, stage: Stage) -> int:
+        """How many trials were drawn so far, whatever became of them: the newest one's number and 1.
+
+        Unlike `counts` it looks at one row of the stage.
+        """
+
     def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
         """Trials by column.
 

@@ -139,6 +139,11 @@ class BulkStore:
         with self.database.read() as connection:
             return self._keep(stage).count(connection).counts
 
+    def drawn(self, stage: Stage) -> int:
+        """How many trials were drawn so far."""
+        with self.database.read() as connection:
+            return queries.drawn(connection, stage)
+
     def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
         """Trials by column."""
         with self.database.read() as connection:

@@ -210,6 +210,11 @@ class FallbackStore:
                 waiting=states.count(TrialState.WAITING),
             )
 
+    def drawn(self, stage: Stage) -> int:
+        """How many trials were drawn so far."""
+        with self.database.timed():
+            return int(self.storage.get_n_trials(stage.study_id))
+
     def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
         """Trials by column."""
         wanted = ("COMPLETE",) if top is not None else states

@@ -167,6 +167,10 @@ def _by_column(connection: Connection, stage: Stage, found: Sequence[Row[Any]], 
     return columns | _params(connection, stage, ids, all_trials=all_trials)
 
 
+_BEYOND = 1000
+"""So many more trials than were asked for are looked at, so that ties with the last of them are seen at once."""
+
+
 def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
     """Ids of the best completed trials, best first, as `hpsearch.records.rank_key` sorts them.
 
@@ -175,7 +179,7 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
     score = t.trial_values.c.value
     maximize = stage.direction == "maximize"
     scored = (
-        select()
+        select(t.trials.c.trial_id, t.trials.c.number, score)
         .select_from(t.trials.join(t.trial_values))
         .where(
             t.trials.c.study_id == stage.study_id,
@@ -186,13 +190,22 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
     if top == 0:
         return []
     best_first = score.desc() if maximize else score.asc()
-    last = connection.execute(scored.add_columns(score).order_by(best_first).limit(1).offset(top - 1)).scalar()
-    asked = scored.add_columns(t.trials.c.trial_id, t.trials.c.number, score, _attribute(VALIDATION_LOSS))
-    if last is not None:  # as many as were asked for
-        asked = asked.where(score >= last if maximize else score <= last)
+    found = list(connection.execute(scored.order_by(best_first).limit(top + _BEYOND)))
+    if len(found) > top:
+        last = found[top - 1].value
+        if found[-1].value == last and len(found) == top + _BEYOND:  # there may be more such ties
+            found = list(connection.execute(scored.where(score >= last if maximize else score <= last)))
+        found = [row for row in found if (row.value >= last if maximize else row.value <= last)]
+    of_trial = t.trial_user_attributes.c
+    losses: dict[int, float | None] = {}
+    for some in chunks([row.trial_id for row in found]):
+        texts = select(of_trial.trial_id, of_trial.value_json).where(
+            of_trial.trial_id.in_(some), of_trial.key == VALIDATION_LOSS
+        )
+        losses |= {trial_id: _number(text) for trial_id, text in connection.execute(texts)}
     ranked = []
-    for trial_id, number, value, text in connection.execute(asked):
-        ranked.append((*rank_key(stage.direction, value, _number(text), number), trial_id))
+    for trial_id, number, value in found:
+        ranked.append((*rank_key(stage.direction, value, losses.get(trial_id), number), trial_id))
     return [row[-1] for row in heapq.nsmallest(top, ranked)]
 
 
@@ -257,6 +270,13 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
             .order_by(t.trials.c.number)
         ).all()
     return {number: json.loads(text) for number, text in rows}
+
+
+def drawn(connection: Connection, stage: Stage) -> int:
+    """How many trials were drawn so far; see `hpsearch.store.base.Store.drawn`."""
+    newest = select(t.trials.c.number).where(t.trials.c.study_id == stage.study_id)
+    number = connection.execute(newest.order_by(t.trials.c.trial_id.desc()).limit(1)).scalar()
+    return 0 if number is None else int(number) + 1
 
 
 def has_trials(connection: Connection, study_id: int) -> bool:

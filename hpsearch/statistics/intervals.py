@@ -1,0 +1,148 @@
+"""Intervals for a share of images and for a mean of a few runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist, fmean, stdev
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval.
+
+    Args:
+        low: Its lower end.
+        high: Its upper end.
+        level: How often such intervals hold the true value.
+    """
+
+    low: float
+    high: float
+    level: float = 0.95
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies inside, ends included."""
+        return self.low <= value <= self.high
+
+
+def wilson(hits: int, images: int, *, level: float = 0.95) -> Interval:
+    """The score interval of a share, which stays inside [0, 1] and has a width even at 0 and 1 (Wilson 1927).
+
+    Its centre is (h + z^2/2)/(n + z^2); its half-width z sqrt(h (n - h)/n + z^2/4)/(n + z^2).
+
+    Args:
+        hits: How many images were right.
+        images: How many there were, at least 1.
+        level: How often such intervals hold the true share.
+
+    Raises:
+        BadInput: No images, more hits than images, or a level outside (0, 1).
+    """
+    if hits != int(hits):
+        raise BadInput(f"{hits} hits; give a whole number")
+    return wilson_of_share(hits / max(images, 1), images, level=level)
+
+
+def wilson_of_share(share: float, images: int, *, level: float = 0.95) -> Interval:
+    """`wilson` about a share that is no whole number of hits, such as one from which a bias was taken.
+
+    Args:
+        share: In [0, 1].
+        images: How many images it rests on, at least 1.
+        level: How often such intervals hold the true share.
+
+    Raises:
+        BadInput: No images, a share outside [0, 1], or a level outside (0, 1).
+    """
+    _check_level(level)
+    if images < 1 or not 0 <= share <= 1:
+        raise BadInput(f"a share of {share:g} of {images} images; give at least 1 image, and from none to all of them")
+    z = _normal(level)
+    centre = (share * images + z * z / 2) / (images + z * z)
+    half = z * math.sqrt(images * share * (1 - share) + z * z / 4) / (images + z * z)
+    # At 0 and at 1 the end is exact; rounding would leave it beside.
+    low = 0.0 if share == 0 else max(centre - half, 0.0)
+    high = 1.0 if share == 1 else min(centre + half, 1.0)
+    return Interval(low, high, level)
+
+
+def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
+    """Student's interval of a mean: mean +- t s/sqrt(n), with n - 1 degrees of freedom (Student 1908).
+
+    Args:
+        values: Independent values of about a normal distribution, at least 2.
+        level: How often such intervals hold the true mean.
+
+    Raises:
+        BadInput: Fewer than two values, one that is not finite, or a level outside (0, 1).
+    """
+    _check_level(level)
+    if len(values) < 2:
+        raise BadInput(f"{len(values)} values; a mean's interval needs at least 2")
+    if not all(map(math.isfinite, values)):
+        raise BadInput("a value that is not finite; a mean's interval needs finite values")
+    mean = fmean(values)
+    half = student_quantile(0.5 + level / 2, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return Interval(mean - half, mean + half, level)
+
+
+def student_cdf(t: float, freedom: int) -> float:
+    """P(T <= t) of Student's t for whole degrees of freedom, as a finite sum (Abramowitz & Stegun 26.7.3 and .4).
+
+    Args:
+        t: Where.
+        freedom: Degrees of freedom, at least 1.
+    """
+    theta = math.atan2(t, math.sqrt(freedom))
+    sine, square = math.sin(theta), math.cos(theta) ** 2
+    term, total = 1.0, 0.0
+    if freedom % 2:
+        term = math.cos(theta)
+        for j in range(1, freedom // 2 + 1):
+            total += term
+            term *= square * 2 * j / (2 * j + 1)
+        inner = 2 / math.pi * (theta + sine * total)
+    else:
+        for j in range(1, freedom // 2 + 1):
+            total += term
+            term *= square * (2 * j - 1) / (2 * j)
+        inner = sine * total
+    return min(max(0.5 + inner / 2, 0.0), 1.0)
+
+
+def student_quantile(probability: float, freedom: int) -> float:
+    """The t with P(T <= t) = ``probability``, by bisection of `student_cdf`.
+
+    Args:
+        probability: In (0, 1).
+        freedom: Degrees of freedom, at least 1.
+    """
+    if probability < 0.5:
+        return -student_quantile(1 - probability, freedom)
+    low, high = 0.0, 1.0
+    while student_cdf(high, freedom) < probability:
+        low, high = high, 2 * high
+    for _ in range(80):
+        middle = (low + high) / 2
+        if student_cdf(middle, freedom) < probability:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _normal(level: float) -> float:
+    """The z that a normal value stays within with probability ``level``."""
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise BadInput(f"level = {level}; give a probability between 0 and 1, such as 0.95")
