@@ -26,8 +26,13 @@ _LINE_EVERY = 0.2
 """Without a terminal: a line of progress whenever this share of the trials has finished."""
 
 
-def _fitting(parts: dict[str, str], room: int) -> str:
-    """As much of what there is to say as fits: Rich would leave out the bar and the count, and cut off the rest."""
+def fitting(parts: dict[str, str], room: int) -> str:
+    """As much of what there is to say as fits: Rich would leave out the bar and the count, and cut off the rest.
+
+    Args:
+        parts: What there is to say, in order: the best trial, how many were pruned, the rate, the time left.
+        room: Characters.
+    """
     kept = dict(parts)
     for name in ("pruned", "rate", "best"):
         if len(", ".join(kept.values())) > room:
@@ -130,7 +135,7 @@ class Display:
             parts["left"] = f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
         if self._bar is None:
             return ", ".join(parts.values())
-        return _fitting(parts, self._console.width - _LEAST_BAR - len(f" {self._until}/{self._until} "))
+        return fitting(parts, self._console.width - _LEAST_BAR - len(f" {self._until}/{self._until} "))
 
     def _end_bar(self) -> None:
         if self._bar is not None:
