@@ -110,9 +110,9 @@ def show(narrowed: Narrowed) -> None:
     say()
     for name, made in narrowed.narrowing.ranges.items():
         for sentence in made.sentences():
-            say(f"  {name}: {sentence}")
+            say(f"  {name}: {sentence}", hanging=4)
         if name in narrowed.movement:
-            say(f"  {name}: {narrowed.movement[name].sentence(made.before)}")
+            say(f"  {name}: {narrowed.movement[name].sentence(made.before)}", hanging=4)
     say()
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.options import Format
@@ -35,10 +36,16 @@ def console(*, stderr: bool = False) -> Console:
     return Console(file=stream, highlight=False, color_system=None, width=_PLAIN_WIDTH)
 
 
-def say(text: str = "") -> None:
-    """A line of text to standard output."""
+def say(text: str = "", *, hanging: int = 0) -> None:
+    """A line of text to standard output.
+
+    Args:
+        text: Wrapped between words for people; never for programs, which want the line whole.
+        hanging: How far the lines after the first are set in where it is wrapped.
+    """
     screen = console()
-    # Wrapped between words for people; never for programs, which want the line whole.
+    if hanging and screen.is_terminal:
+        text = textwrap.fill(text, screen.width, subsequent_indent=" " * hanging, break_on_hyphens=False)
     screen.print(text, markup=False, soft_wrap=not screen.is_terminal)
 
 

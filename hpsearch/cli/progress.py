@@ -20,8 +20,24 @@ if TYPE_CHECKING:
     from hpsearch.store import Store
 
 _TOP = 5
+_LEAST_BAR = 8
+"""Characters of the bar in a narrow terminal."""
 _LINE_EVERY = 0.2
 """Without a terminal: a line of progress whenever this share of the trials has finished."""
+
+
+def fitting(parts: dict[str, str], room: int) -> str:
+    """As much of what there is to say as fits: Rich would leave out the bar and the count, and cut off the rest.
+
+    Args:
+        parts: What there is to say, in order: the best trial, how many were pruned, the rate, the time left.
+        room: Characters.
+    """
+    kept = dict(parts)
+    for name in ("pruned", "rate", "best"):
+        if len(", ".join(kept.values())) > room:
+            kept.pop(name, None)
+    return ", ".join(kept.values())
 
 
 class Display:
@@ -110,17 +126,19 @@ class Display:
     def _words(self, finished: int, pruned: int) -> str:
         done = finished - (self._before or 0)
         seconds = time.monotonic() - self._began
-        parts = []
+        parts = {}
         if self._best is not None and self._scores:
-            parts.append(f"best {self._best:.4g} (trial {self._best_trial})")
+            parts["best"] = f"best {self._best:.4g} (trial {self._best_trial})"
         if pruned:
-            parts.append(f"{pruned} stopped early")
+            parts["pruned"] = f"{pruned} stopped early"
         if done:
             rate = done / seconds
-            parts.append(f"{rate:.1f} trials/s" if rate >= 1 else f"{1 / rate:.1f} s a trial")
+            parts["rate"] = f"{rate:.1f} trials/s" if rate >= 1 else f"{1 / rate:.1f} s a trial"
             left = max(self._until - finished, 0) / rate
-            parts.append(f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left")
-        return ", ".join(parts)
+            parts["left"] = f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
+        if self._bar is None:
+            return ", ".join(parts.values())
+        return fitting(parts, self._console.width - _LEAST_BAR - len(f" {self._until}/{self._until} "))
 
     def _end_bar(self) -> None:
         if self._bar is not None:

@@ -63,11 +63,12 @@ def check(
     if output is not Format.table:
         emit_record(_plain(file, split, cost, trials=trials, jobs=jobs), output)
         return
+    words = network_words(file)
     lines = {
         "search": file.name,
         "data": f"{file.data.name or file.data.path or 'mnist-10k'}: {len(split.x_train)} train, "
         f"{len(split.x_validation)} validation, {split.x_train.shape[1]} inputs, {split.classes} classes",
-        "network": f"{'-'.join(map(str, cost.sizes))}, {cost.parameters:,} parameters; {network_words(file)}",
+        "network": f"{'-'.join(map(str, cost.sizes))}, {cost.parameters:,} parameters{words and f'; {words}'}",
         "training": training_words(file),
         **{f"  {name}": f"{describe(drawn)}{only_where(file, name)}" for name, drawn in file.parameters.items()},
         "objective": f"{file.objective.direction} {file.objective.metric} at the {file.objective.at} epoch",
@@ -76,7 +77,7 @@ def check(
         "a stage": f"{trials} trials, {jobs} processes, {cost.lanes} lanes: about {cost.seconds:.2g} s",
     }
     for title, text in lines.items():
-        say(f"{title:<16}{text}")
+        say(f"{title:<16}{text}", hanging=16)
 
 
 def _plain(file: StudyFile, split: Split, cost: Estimate, *, trials: int, jobs: int) -> dict[str, Any]:

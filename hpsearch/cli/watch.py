@@ -202,9 +202,10 @@ def _frame(view: View, screen: Console) -> RenderableType:
 
     stage, counts = view.shown.stage, view.shown.counts
     rows = [(one.stage, one.counts, one.best and one.best[1]) for one in view.stages[-_STAGES:]]
-    # The search's name stands below; here it would only make the table wide.
-    short = {"stage": [f"stage-{one.stage.number:02d}" for one in view.stages[-_STAGES:]]}
-    parts: list[RenderableType] = [table(status_table(rows) | short, screen), Text()]
+    # The search's name stands below; here it would only make the table wide, as would the stages' parents.
+    short = status_table(rows) | {"stage": [f"stage-{one.stage.number:02d}" for one in view.stages[-_STAGES:]]}
+    del short["from"]
+    parts: list[RenderableType] = [table(short, screen), Text()]
     done = ", ".join([f"{counts.finished} of {view.until} trials", *_speed(view)])
     bar = ProgressBar(total=view.until, completed=min(counts.finished, view.until), width=min(30, screen.width // 3))
     parts += [Text(stage.name), Columns([bar, Text(done)])]

@@ -137,8 +137,8 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
         }
         if full:
             row |= {
-                "pruning": stage.pruning_rule,
                 "standard_error": None if best is None else standard_error(stage, best),
+                "pruning": stage.pruning_rule,
                 "ranges": space_to_dict(stage.space),
                 "seed": stage.seed,
                 "trials_used": list(stage.trials_used),

@@ -176,6 +176,18 @@ def test_check_says_what_a_stage_amounts_to(cli: Cli) -> None:
         assert part in ran.out
 
 
+def test_check_and_init_for_programs(cli: Cli) -> None:
+    as_json = ("--format", "json")
+    assert json.loads(cli("init", "mine", *as_json).out) == {"search": "mine", "path": "studies/mine.toml"}
+    check = ("check", "mine", "--trials", "4", "--jobs", "2", "--pruner", "halving")
+    found = json.loads(cli(*check, *as_json).out)
+    assert (found["search"], found["sizes"], found["trials"], found["jobs"]) == ("mine", [784, 100, 100, 10], 4, 2)
+    assert found["parameters"] == 784 * 100 + 100 + 100 * 100 + 100 + 100 * 10 + 10
+    assert found["study_file"] == find("mine").with_pruning("halving").to_dict()
+    (row,) = csv.DictReader(io.StringIO(cli(*check, "--format", "csv").out))
+    assert (row["parameters"], json.loads(row["study_file"])) == (str(found["parameters"]), found["study_file"])
+
+
 def test_storage_comes_from_the_environment_too(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPSEARCH_STORAGE", "elsewhere.db")
     assert cli("start", "tiny.toml", "--engine", "inline").code == 0

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from hpsearch.cli.output import least_width, table
+from hpsearch.cli import output
+from hpsearch.cli.output import least_width, say, table
+from hpsearch.cli.progress import fitting
 
 
 def printed(columns: dict[str, list[Any]], width: int) -> list[str]:
@@ -83,3 +85,24 @@ def test_no_word_and_no_number_is_lost_at_any_width(columns: dict[str, list[Any]
 def test_a_word_that_is_too_long_is_folded(width: int) -> None:
     path = "/a" * 60
     assert "".join(line.split()[-1] for line in printed({"name": ["x"], "where": [path]}, width)[1:]) == path
+
+
+def test_the_line_beside_the_bar_says_what_fits() -> None:
+    parts = {"best": "best 0.75 (trial 17)", "pruned": "46 stopped early", "rate": "27.5 trials/s", "left": "9 s left"}
+    assert fitting(parts, 63) == "best 0.75 (trial 17), 46 stopped early, 27.5 trials/s, 9 s left"
+    assert fitting(parts, 62) == "best 0.75 (trial 17), 27.5 trials/s, 9 s left"
+    assert fitting(parts, 44) == "best 0.75 (trial 17), 9 s left"
+    assert fitting(parts, 10) == "9 s left"
+    assert fitting({"best": parts["best"]}, 10) == ""
+    assert len(parts) == 4
+
+
+@pytest.mark.parametrize(
+    ("terminal", "lines"), [(True, ["data   one", "       two-three", "       four"]), (False, None)]
+)
+def test_a_wrapped_line_hangs(monkeypatch: pytest.MonkeyPatch, terminal: bool, lines: list[str] | None) -> None:
+    stream = StringIO()
+    screen = Console(file=stream, force_terminal=terminal, color_system=None, width=19)
+    monkeypatch.setattr(output, "console", lambda: screen)
+    say("data   one two-three four", hanging=7)
+    assert stream.getvalue().splitlines() == (lines or ["data   one two-three four"])

@@ -121,11 +121,14 @@ def test_the_last_stage_with_trials_is_looked_at(store: Store, reader: Store, st
     second = store.create_stage(replace(stage, number=2, parent=1))
     assert watcher.look().shown.stage == stage
     other = Work(store, second)
-    other.claim(2)
+    other.claim(4)
     clock.now = 5.0
     view = watcher.look()
     assert (view.shown.stage, view.rate, view.latest["number"], view.curve) == (second, None, [], ())
     assert not view.done
+    other.record(*(completed(number, 0.75) for number in range(4)))
+    clock.now = 6.0
+    assert watcher.look().rate == pytest.approx(4.0)  # of this stage alone
     assert [one.stage.number for one in view.stages] == [1, 2]
     assert view.stages[0].best == (0, 0.5)
 
