@@ -83,7 +83,7 @@ def trials(
         stages = stages_of(store, search)
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
         states = None if state is None else (state.value.upper(),)
-        found = store.columns(chosen, states=states, top=top)
+        found = store.columns(chosen, states=states, top=top, hits=top is not None)
         tied = None if top is None else ties_of(store, chosen, found)
     if output is Format.table and not found["number"]:
         say(f"{chosen.name} has no trial{' like that' if state or top else ' yet'}")
