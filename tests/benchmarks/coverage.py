@@ -213,7 +213,7 @@ def ranges_table(count: int, seed: int) -> None:
             f"| {said[0]:.2f}, {said[1]:.2f} | {truly[0]:.2f}, {truly[1]:.2f} |"
         )
     print(
-        "\n| trials, images | beyond: warned | by 0.01 of accuracy: warned | just inside: warned | farther inside: warned |"
+        "\n| trials, images | warned beyond | beyond by 0.01 or more | less than half a decade inside | farther inside |"
     )
     print("|---|---|---|---|---|")
     for trials, images in ((20, 100), (100, 100), (100, 1000)):
