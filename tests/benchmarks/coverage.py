@@ -212,9 +212,7 @@ def ranges_table(count: int, seed: int) -> None:
             f"| {trials}, {images} | {share(r.kept for r in inside)} | {share(r.kept_good for r in inside)} "
             f"| {said[0]:.2f}, {said[1]:.2f} | {truly[0]:.2f}, {truly[1]:.2f} |"
         )
-    print(
-        "\n| trials, images | warned beyond | beyond by 0.01 or more | less than half a decade inside | farther inside |"
-    )
+    print("\n| trials, images | warned beyond | beyond by 0.01 or more | inside by under half a decade | farther in |")
     print("|---|---|---|---|---|")
     for trials, images in ((20, 100), (100, 100), (100, 1000)):
         found = [
