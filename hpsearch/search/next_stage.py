@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from hpsearch.hits import unpack
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter, UsedBy
 from hpsearch.records import HITS
 from hpsearch.search.finished import Finished
+from hpsearch.search.leaders import confirmed_rule, leaders_of
 from hpsearch.search.movement import Movement, movement, within_reach
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
 from hpsearch.search.narrowing import narrow
@@ -22,12 +23,14 @@ from hpsearch.space import Categorical, Parameter, Space
 from hpsearch.store import Counts, NewStage, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from hpsearch.records import Stage
 
+DEFAULT_TOP = 5
+"""How many of the best trials narrowing uses, unless told otherwise."""
 _MOST_HITS = 1000
 """Of more trials than these, which a very large ``top`` brings, the images are not drawn again."""
 
@@ -130,6 +133,7 @@ def look(
     top: int | None = None,
     quantile: float | None = None,
     expand: bool = False,
+    leaders: Sequence[int] | None = None,
 ) -> Looked:
     """What a stage's trials say about the next ranges; writes nothing.
 
@@ -140,6 +144,7 @@ def look(
         top: How many of the best trials to use.
         quantile: Or which fraction of them.
         expand: Move a bound outwards where the score still rises towards it.
+        leaders: Numbers of the trials that are the best, best first; None: those with the best scores.
 
     Raises:
         NotEnoughTrials: Fewer finished trials than ``top``, or none.
@@ -148,7 +153,9 @@ def look(
     if not len(scored):
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
     pruned = store.counts(parent).pruned
-    narrowing = _narrowing(parent, stages[0].space, scored, pruned, top=top, quantile=quantile, expand=expand)
+    narrowing = _narrowing(
+        parent, stages[0].space, scored, pruned, top=top, quantile=quantile, expand=expand, leaders=leaders
+    )
     return Looked(parent, stages[0].space, scored, pruned, narrowing)
 
 
@@ -161,6 +168,7 @@ def _narrowing(
     top: int | None,
     quantile: float | None,
     expand: bool,
+    leaders: Sequence[int] | None = None,
 ) -> Narrowing:
     kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
     return narrow(
@@ -175,6 +183,7 @@ def _narrowing(
         used_by={name: kind.used_by for name, kind in kinds.items() if kind.used_by is not None},
         settings=parent.settings,
         pruned=pruned,
+        leaders=leaders,
     )
 
 
@@ -209,6 +218,7 @@ class Narrowed:
         movement: How far each range's ends would move with other trials and images, by name.
         stage: The next stage, or None on a dry run.
         replaced: Whether it took the place of an earlier narrowing.
+        confirmed: Of how many confirmed trials the best were taken; None: of all.
     """
 
     parent: Stage
@@ -218,6 +228,7 @@ class Narrowed:
     movement: Mapping[str, Movement]
     stage: Stage | None
     replaced: bool
+    confirmed: int | None = None
 
 
 def narrow_stage(
@@ -230,6 +241,7 @@ def narrow_stage(
     expand: bool = False,
     branch: bool = False,
     dry_run: bool = False,
+    confirmed: bool = False,
 ) -> Narrowed:
     """Compute the next stage's ranges from a stage's best trials, and make that stage.
 
@@ -242,9 +254,11 @@ def narrow_stage(
         expand: Move a bound outwards where the score still rises towards it.
         branch: Narrow an earlier stage although a later one has trials.
         dry_run: Only say what would happen.
+        confirmed: Take for the best trials those of the stage's confirmation, by their mean scores.
 
     Raises:
         NotEnoughTrials: Fewer finished trials than ``top``, or none.
+        UnknownSearch: With ``confirmed``: the stage has no confirmation.
         StageConflict: A later stage has trials already.
     """
     latest = stages[-1]
@@ -262,13 +276,29 @@ def narrow_stage(
                     f"replace it; narrow stage {later.number} instead, or add --branch to make stage "
                     f"{next_number} from stage {parent.number}"
                 )
-    ranges = look(store, stages, parent, top=top, quantile=quantile, expand=expand)
+    leaders = leaders_of(store, parent, top=top, quantile=quantile) if confirmed else None
+    if leaders is not None and top is None:
+        top = min(DEFAULT_TOP, len(leaders))
+    order = None if leaders is None else [one.setting.trial for one in leaders]
+    ranges = look(store, stages, parent, top=top, quantile=quantile, expand=expand, leaders=order)
+    narrowing = ranges.narrowing
+    if leaders is not None:
+        narrowing = replace(narrowing, rule={**narrowing.rule, **confirmed_rule(parent, leaders)})
     replaced = next_number == latest.number
     stage = None
     if not dry_run:
-        stage = _next_stage(store, stages[0], parent, next_number, ranges.narrowing, replace=replaced)
-    finished = len(ranges.scored) + ranges.pruned
-    return Narrowed(parent, finished, ranges.pruned, ranges.narrowing, ranges.movement(store), stage, replaced)
+        stage = _next_stage(store, stages[0], parent, next_number, narrowing, replace=replaced)
+    return Narrowed(
+        parent=parent,
+        finished=len(ranges.scored) + ranges.pruned,
+        pruned=ranges.pruned,
+        narrowing=narrowing,
+        # That of the best by single scores, which were not asked.
+        movement=ranges.movement(store) if leaders is None else {},
+        stage=stage,
+        replaced=replaced,
+        confirmed=None if leaders is None else len(leaders),
+    )
 
 
 def _next_stage(

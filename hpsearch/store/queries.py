@@ -268,6 +268,15 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
     return {number: json.loads(text) for number, text in rows}
 
 
+def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | None:
+    """A user attribute of a stage's study; see `hpsearch.store.base.Store.study_attribute`."""
+    of_study = t.study_user_attributes
+    text = connection.execute(
+        select(of_study.c.value_json).where(of_study.c.study_id == stage.study_id, of_study.c.key == key)
+    ).scalar()
+    return None if text is None else json.loads(text)
+
+
 def drawn(connection: Connection, stage: Stage) -> int:
     """How many trials were drawn so far; see `hpsearch.store.base.Store.drawn`."""
     newest = select(t.trials.c.number).where(t.trials.c.study_id == stage.study_id)
