@@ -1,9 +1,9 @@
 """How far the ends of a narrowed range would move with other trials and other validation images.
 
 The whole narrowing is bootstrapped: trials are drawn again from those there are, each one's score is counted again on
-images drawn again, and the best of these make new ends. A trial that is drawn twice counts once, for
-the ends rest on how far apart k trials lie. tests/benchmarks/interval_coverage.py holds what comes of it against how far
-the ends of simulated searches really differ.
+images drawn again, and the best of these make new ends. A trial that is drawn twice counts once, for the ends rest on
+how far apart k trials lie. tests/benchmarks/interval_coverage.py holds what comes of it against how far the ends of
+simulated searches really differ.
 """
 
 from __future__ import annotations

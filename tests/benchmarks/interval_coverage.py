@@ -241,7 +241,7 @@ def simulated(count: int, seed: int) -> None:
 def real(file: str, search: str, count: int, seed: int) -> None:
     """Print the table of best scores over validation sets drawn from a real stage's images."""
     from hpsearch.search.finished import Finished
-    from hpsearch.search.next_stage import hits_of
+    from hpsearch.search.looked import hits_of
     from hpsearch.search.stage import stages_of
     from hpsearch.store import open_store
 
