@@ -151,7 +151,7 @@ def columns(
 
 
 _BEYOND = 1000
-"""So many more trials than were asked for are looked at, so that ties with the last of them are seen at once."""
+"""So many more trials than were asked for are looked at, at least 1, so that ties with the last are seen at once."""
 
 
 def _best(connection: Connection, stage: Stage, top: int) -> list[int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+import simulated_confirmation
 from numpy.typing import NDArray
 from simulated_search import SPACE, Simulated, response, simulate
 
@@ -236,6 +237,9 @@ def simulated(count: int, seed: int) -> None:
         found = [best_score(one.hits, one.accuracy, order_of(one), seed=i) for i, one in enumerate(of)]
         print(scores_row(f"{len(found)} of {trials} trials, {images} images", found), flush=True)
     ranges_table(count, seed)
+    print(f"\n{simulated_confirmation.HEAD}")
+    for repeats, images in ((5, 100), (10, 100), (5, 1000)):
+        print(simulated_confirmation.row(count, repeats, images, seed), flush=True)
 
 
 def real(file: str, search: str, count: int, seed: int) -> None:
