@@ -152,7 +152,7 @@ class Display:
 
         self._end_bar()
         self._several = len({other.search for other in store.stages()}) > 1
-        best = store.columns(stage, top=_TOP)
+        best = store.columns(stage, top=_TOP, hits=True)
         score = best["score"][0] if best["score"] else None
         self._complete = summary.counts.complete
         self._finished.append(

@@ -158,7 +158,7 @@ def trials(
         stages = stages_of(store, search)
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
         states = None if state is None else (state.value.upper(),)
-        found = store.columns(chosen, states=states, top=top)
+        found = store.columns(chosen, states=states, top=top, hits=top is not None)
         numbers = found["number"]
         points = store.points(chosen, numbers) if wanted(curves, output, len(numbers)) else None
         tied = None if top is None else ties_of(store, chosen, found)
@@ -178,7 +178,7 @@ def best(
     output: FormatOption = Format.table,
 ) -> None:
     """Show the best trial of a search, over all its stages or of one, and how sure it is the best."""
-    from hpsearch.cli.output import emit, emit_object, say
+    from hpsearch.cli.output import emit, emit_object
     from hpsearch.errors import NotEnoughTrials
     from hpsearch.reports.tables import standard_error, trials_table
     from hpsearch.search.contenders import contest
@@ -190,7 +190,7 @@ def best(
         if found is None:
             what = stages[0].search if stage is None else pick(stages, stage).name
             raise NotEnoughTrials(f"{what} has no trial with a score yet; run `hpsearch start` first")
-        confirmed = _confirmations(store, [found.stage]).get(found.stage.name)
+        confirmed = _confirmations(store, [found.stage]).get(found.best.stage)
     first = {name: cells[:1] for name, cells in found.columns.items()}
     match output:
         case Format.json:
@@ -225,16 +225,24 @@ def best(
             emit(trials_table(found.stage, first, full=True) | more, output)
         case Format.table:
             _say_best(found)
-            if confirmed and confirmed["first"] is not None:
-                other = "" if confirmed["first"] == found.best.trial else ", not this one"
-                say(
-                    f"{confirmed['confirmation']} puts trial {confirmed['first']} first{other}: mean "
-                    f"{confirmed['mean']:.4g} over {confirmed['repeats']} repeats"
-                )
+            _say_confirmation(confirmed, found.best.trial)
 
 
 def _plain(interval: Interval | None) -> dict[str, float] | None:
     return None if interval is None else {"low": interval.low, "high": interval.high, "level": interval.level}
+
+
+def _say_confirmation(confirmed: dict[str, Any] | None, trial: int) -> None:
+    """Whether the confirmation of the best trial's stage agrees that it is the best."""
+    from hpsearch.cli.output import say
+
+    if confirmed is None or confirmed["first"] is None:
+        return
+    other = "" if confirmed["first"] == trial else ", not this one"
+    say(
+        f"{confirmed['confirmation']} puts trial {confirmed['first']} first{other}: mean {confirmed['mean']:.4g} "
+        f"over {confirmed['repeats']} repeats"
+    )
 
 
 def _say_best(found: Contest) -> None:

@@ -84,14 +84,6 @@ class Finished:
         loss = np.where(np.isnan(self.loss), np.inf, self.loss)
         return self._take(np.lexsort((self.number, loss, sign * self.score)))
 
-    def best(self, many: int, direction: Direction) -> Finished:
-        """The first so many of `best_first`, without ranking the others."""
-        if many >= len(self):
-            return self.best_first(direction)
-        goodness = self.score if direction == "maximize" else -self.score
-        last = np.partition(goodness, len(self) - many)[len(self) - many]
-        return self._take(np.flatnonzero(goodness >= last)).best_first(direction)._take(np.arange(many))
-
     def led_by(self, numbers: Sequence[int]) -> Finished:
         """The trials with these ones first, in this order, and the others behind them as they were.
 
@@ -104,6 +96,14 @@ class Finished:
                 raise BadInput(f"trial {number} is not among the stage's finished trials with values in its ranges")
         first = [place[number] for number in numbers]
         return self._take(np.array([*first, *sorted(set(place.values()) - set(first))], dtype=np.intp))
+
+    def best(self, many: int, direction: Direction) -> Finished:
+        """The first so many of `best_first`, without ranking the others."""
+        if many >= len(self):
+            return self.best_first(direction)
+        goodness = self.score if direction == "maximize" else -self.score
+        last = np.partition(goodness, len(self) - many)[len(self) - many]
+        return self._take(np.flatnonzero(goodness >= last)).best_first(direction)._take(np.arange(many))
 
     def users(self, condition: UsedBy | None, settings: Mapping[str, Any]) -> NDArray[np.intp]:
         """The places of the trials for which a condition holds; of all for None.

@@ -148,13 +148,16 @@ class Store(Protocol):
         Unlike `counts` it looks at one row of the stage.
         """
 
-    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+    def columns(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+    ) -> Columns:
         """Trials by column.
 
         Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one
         column per parameter, ``param:NAME``; None where a trial has no value. The reason is why a trial failed, or
-        when it was stopped early. With ``top``, the best completed
-        ones, best first: by score, then validation loss, then number. Otherwise by number.
+        when it was stopped early. With ``top``, the best completed ones, best first: by score, then validation loss,
+        then number. Otherwise by number. With ``hits``, a column more, ``hits``: which validation images the trial
+        got right, as `hpsearch.hits` packs them.
         """
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:

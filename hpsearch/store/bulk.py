@@ -182,10 +182,12 @@ class BulkStore:
         with self.database.read() as connection:
             return queries.drawn(connection, stage)
 
-    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+    def columns(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+    ) -> Columns:
         """Trials by column."""
         with self.database.read() as connection:
-            return queries.columns(connection, stage, states=states, top=top)
+            return queries.columns(connection, stage, states=states, top=top, hits=hits)
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""

@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import Direction, NewStage, Outcome, Report, Stage, Standing, Trial
+from hpsearch.records import HITS, Direction, NewStage, Outcome, Report, Stage, Standing, Trial
 from hpsearch.roster import Roster
 from hpsearch.space import space_to_dict, to_distribution
 from hpsearch.store import frozen
@@ -257,7 +257,9 @@ class FallbackStore:
         with self.database.timed():
             return int(self.storage.get_n_trials(stage.study_id))
 
-    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+    def columns(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+    ) -> Columns:
         """Trials by column."""
         wanted = ("COMPLETE",) if top is not None else states
         with self.database.timed():
@@ -267,7 +269,8 @@ class FallbackStore:
             kept.sort(key=lambda trial: trial.number)
         else:
             kept = frozen.best_first(stage, kept)[:top]
-        return frozen.columns(stage, kept)
+        also: Columns = {HITS: [trial.user_attrs.get(HITS) for trial in kept]} if hits else {}
+        return frozen.columns(stage, kept) | also
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, and_, case, func, select
 
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing, rank_key, stopped_after
+from hpsearch.records import (
+    HITS,
+    REASON,
+    SECONDS,
+    VALIDATION_LOSS,
+    Direction,
+    Stage,
+    Standing,
+    rank_key,
+    stopped_after,
+)
 from hpsearch.space import Value, external
 from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER
@@ -112,8 +122,8 @@ def number_of(stored: float | None, kind: str | None) -> float | None:
     return {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}.get(kind or "", stored)
 
 
-def _select_trials(stage: Stage) -> Select[Any]:
-    return (
+def _select_trials(stage: Stage, *, hits: bool) -> Select[Any]:
+    query = (
         select(
             t.trials.c.trial_id,
             t.trials.c.number,
@@ -130,29 +140,34 @@ def _select_trials(stage: Stage) -> Select[Any]:
         .select_from(t.trials.outerjoin(t.trial_values))
         .where(t.trials.c.study_id == stage.study_id)
     )
+    return query.add_columns(_attribute(HITS).label(HITS)) if hits else query
 
 
-def columns(connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None) -> Columns:
+def columns(
+    connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None, hits: bool = False
+) -> Columns:
     """Trials by column; see `hpsearch.store.base.Store.columns`."""
     if top is not None:
-        return columns_of(connection, stage, _best(connection, stage, top))
-    query = _select_trials(stage)
+        return columns_of(connection, stage, _best(connection, stage, top), hits=hits)
+    query = _select_trials(stage, hits=hits)
     if states is not None:
         query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
     found = list(connection.execute(query.order_by(t.trials.c.number)))
-    return _by_column(connection, stage, found, all_trials=states is None)
+    return _by_column(connection, stage, found, all_trials=states is None, hits=hits)
 
 
-def columns_of(connection: Connection, stage: Stage, ids: Sequence[int]) -> Columns:
+def columns_of(connection: Connection, stage: Stage, ids: Sequence[int], *, hits: bool = False) -> Columns:
     """Some trials by column, in the order of their ids here."""
-    query = _select_trials(stage)
+    query = _select_trials(stage, hits=hits)
     place = {trial_id: i for i, trial_id in enumerate(ids)}
     found = [row for some in chunks(ids) for row in connection.execute(query.where(t.trials.c.trial_id.in_(some)))]
     found.sort(key=lambda row: place[row.trial_id])
-    return _by_column(connection, stage, found, all_trials=False)
+    return _by_column(connection, stage, found, all_trials=False, hits=hits)
 
 
-def _by_column(connection: Connection, stage: Stage, found: Sequence[Row[Any]], *, all_trials: bool) -> Columns:
+def _by_column(
+    connection: Connection, stage: Stage, found: Sequence[Row[Any]], *, all_trials: bool, hits: bool
+) -> Columns:
     columns: Columns = {
         "number": [row.number for row in found],
         "state": [row.state.name for row in found],
@@ -163,12 +178,14 @@ def _by_column(connection: Connection, stage: Stage, found: Sequence[Row[Any]], 
         "started": [row.started for row in found],
         "finished": [row.finished for row in found],
     }
+    if hits:
+        columns[HITS] = [getattr(row, HITS) and json.loads(getattr(row, HITS)) for row in found]
     ids = [row.trial_id for row in found]
     return columns | _params(connection, stage, ids, all_trials=all_trials)
 
 
 _BEYOND = 1000
-"""So many more trials than were asked for are looked at, so that ties with the last of them are seen at once."""
+"""So many more trials than were asked for are looked at, at least 1, so that ties with the last are seen at once."""
 
 
 def _best(connection: Connection, stage: Stage, top: int) -> list[int]:

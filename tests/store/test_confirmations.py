@@ -143,12 +143,11 @@ def test_what_a_change_raises_comes_out_and_nothing_is_written(store: Store, sta
 def test_changes_at_the_same_time_come_one_after_the_other(
     file: Path, kind: str, open_kind: Opener, store: Store, stage: Stage
 ) -> None:
-    def count() -> None:
-        mine = open_kind(file, kind)
+    def count(mine: Store) -> None:
         for _ in range(5):
             mine.change_study_attribute(stage, "hpsearch:x", lambda before: (before or 0) + 1)
 
-    threads = [threading.Thread(target=count) for _ in range(3)]
+    threads = [threading.Thread(target=count, args=(open_kind(file, kind),)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
