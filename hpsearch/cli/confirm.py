@@ -79,6 +79,7 @@ def _row(done: Confirmation, one: Confirmed) -> dict[str, Any]:
         "failed": one.failed,
         "original": one.setting.score,
         "p": one.p,
+        "compared": one.compared,
         "distinguishable": one.distinguishable,
         "mean_validation_loss": one.mean_loss if math.isfinite(one.mean_loss) else None,
     }
@@ -187,6 +188,8 @@ def _sentences(done: Confirmation) -> list[str]:
         found.append("too few repeats in common to tell them apart; --repeats 4 or more")
     if asked:
         found.append("p: how often equals differ this much from the first, all pairs counted")
+        if any(one.compared == "seeds" for one in asked):
+            found.append("p holds for these validation images alone")
     drop = sum(one.setting.score - one.mean for one in ranking) / len(ranking)
     if done.parent.direction == "minimize":
         drop = -drop
