@@ -195,7 +195,7 @@ def _sentences(done: Confirmation) -> list[str]:
         drop = -drop
     if drop > 0:
         better = "higher" if done.parent.direction == "maximize" else "lower"
-        found.append(f"the scores that they were picked for were {drop:.2g} {better} on average: their seeds' luck")
+        found.append(f"the scores they were picked for were {drop:.2g} {better} on average: seeds' luck")
     return found
 
 
