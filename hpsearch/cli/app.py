@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli import confirm, dashboard, data, evaluate, model, narrow, predict, show, start, study, train
+from hpsearch.cli import confirm, dashboard, data, evaluate, findings, model, narrow, predict, show, start, study, train
 
 app = typer.Typer(
     name="hpsearch",
@@ -28,6 +28,7 @@ for command in (
     show.status,
     show.trials,
     show.best,
+    findings.findings,
     evaluate.evaluate,
     predict.predict,
     dashboard.dashboard,
