@@ -249,6 +249,11 @@ def _at_least(parameter: Float | Int, side: Side, value: float) -> float:
     return 1.0 - below if side == "high" else upto
 
 
+def better_trials(n: int) -> int:
+    """How many of n trials are the better ones, among which a rise is looked for: a quarter, but not few."""
+    return min(n, max(LEAST_FOR_EDGES, math.ceil(n / 4)))
+
+
 def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k: int) -> tuple[Edge, ...]:
     """The bounds towards which the score still rises.
 
@@ -272,7 +277,7 @@ def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k
     """
     x, score = np.asarray(values, dtype=float), np.asarray(goodness, dtype=float)
     n, k = len(x), min(k, _PRESSING)
-    better = min(n, max(LEAST_FOR_EDGES, math.ceil(n / 4)))
+    better = better_trials(n)
     found: list[Edge] = []
     side: Side
     for side in ("low", "high"):

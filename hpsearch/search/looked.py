@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from hpsearch.records import HITS
 from hpsearch.search.finished import Finished
 from hpsearch.search.movement import Movement, movement, within_reach
 from hpsearch.search.narrowed import Narrowing
-from hpsearch.search.narrowing import narrow
+from hpsearch.search.narrowing import narrow, told_apart
 from hpsearch.search.stage import pick
 from hpsearch.seeds import draw_seed
 from hpsearch.space import Categorical, Parameter, Space
@@ -124,10 +125,20 @@ def look(
     Raises:
         NotEnoughTrials: Fewer finished trials than ``top``, or none.
     """
-    scored = Finished.from_columns(parent.space, store.scores(parent))
+    pruned = store.counts(parent).pruned
+
+    def told(complete: int) -> int:
+        """How many trials are told apart: by the narrowing, and by the look at how far it would move."""
+        k = (top or 0) if quantile is None else math.ceil(quantile * (complete + pruned))
+        return max(told_apart(complete, pruned, top, quantile), within_reach(k))
+
+    some_use = any(condition is not None for condition in _conditions(parent).values())
+    columns = store.scores(parent, ranked=None if some_use else told)
+    scored = Finished.from_columns(parent.space, columns)
+    if len(scored) < len(columns["number"]):  # those that were left out may have been among the best
+        scored = Finished.from_columns(parent.space, store.scores(parent))
     if not len(scored):
         raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
-    pruned = store.counts(parent).pruned
     narrowing = _narrowing(
         parent, stages[0].space, scored, pruned, top=top, quantile=quantile, expand=expand, leaders=leaders
     )

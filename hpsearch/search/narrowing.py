@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.search.evidence import LEAST_FOR_EDGES, Edge, Side, find_edges, rank, spread_p, uniform_ends
+from hpsearch.search.evidence import (
+    LEAST_FOR_EDGES,
+    Edge,
+    Side,
+    better_trials,
+    find_edges,
+    rank,
+    spread_p,
+    uniform_ends,
+)
 from hpsearch.search.evidence import Scored as Scored  # callers find it beside narrow()
 from hpsearch.search.finished import Finished, inside
 from hpsearch.search.narrowed import NarrowedRange, Narrowing
@@ -115,6 +124,20 @@ def narrow(
     space = {name: r.after for name, r in ranges.items()}
     used = tuple(ranked.number[:k].tolist())
     return Narrowing(space, ranges, used, {**rule, "direction": direction})
+
+
+def told_apart(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
+    """How many of the best trials `narrow` tells apart, where all trials use all parameters: nothing that it finds
+    depends on the order of the others.
+
+    Args:
+        complete: How many trials there are.
+        pruned: How many were stopped early.
+        top: As `narrow` takes it.
+        quantile: Likewise.
+    """
+    used = (top or 0) if quantile is None else math.ceil(quantile * (complete + pruned))
+    return max(used, better_trials(complete))
 
 
 def _how_many(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from hpsearch.store.queries import finite, number_of
 from hpsearch.store.statements import CHUNK, Statement, constant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -31,29 +32,21 @@ if TYPE_CHECKING:
 
 _of_stage = t.trials.c.study_id == bindparam("study_id")
 _scored = (_of_stage, t.trials.c.state == constant("COMPLETE"), t.trial_values.c.value_type == constant("FINITE"))
-_SCORES = Statement(
-    select(t.trials.c.trial_id, t.trials.c.number, t.trial_values.c.value)
-    .select_from(t.trials.join(t.trial_values))
-    .where(*_scored)
-    .order_by(t.trials.c.trial_id),
-    "study_id",
+_losses = select(t.trials.c.trial_id, t.trial_user_attributes.c.value_json).where(
+    _of_stage, t.trial_user_attributes.c.key == constant(VALIDATION_LOSS)
 )
 _LOSSES = Statement(
-    select(t.trials.c.trial_id, t.trial_user_attributes.c.value_json)
-    .select_from(t.trials.join(t.trial_user_attributes))
-    .where(_of_stage, t.trial_user_attributes.c.key == constant(VALIDATION_LOSS))
+    _losses.select_from(t.trials.join(t.trial_user_attributes)).order_by(t.trials.c.trial_id), "study_id"
+)
+_SOME_LOSSES = Statement(
+    _losses.select_from(t.trials.join(t.trial_user_attributes))
+    .where(t.trials.c.trial_id.in_(bindparam("ids", expanding=True)))
     .order_by(t.trials.c.trial_id),
     "study_id",
+    "ids",
 )
-_PARAMETER = Statement(
-    select(t.trials.c.trial_id, t.trial_params.c.param_value)
-    .select_from(t.trials.join(t.trial_params))
-    .where(_of_stage, t.trial_params.c.param_name == bindparam("name"))
-    .order_by(t.trials.c.trial_id),
-    "study_id",
-    "name",
-)
-
+_AT_ONCE = 16
+"""Parameters that are joined in one statement: SQLite joins 64 tables at most."""
 
 _points = t.trial_intermediate_values
 _all_points = select(t.trials.c.number, _points.c.step).select_from(t.trials.join(_points)).where(_of_stage)
@@ -75,20 +68,56 @@ _INFINITE = Statement(
 )
 
 
-def scores(connection: Connection, stage: Stage) -> Arrays:
+def scores(connection: Connection, stage: Stage, ranked: Callable[[int], int] | None) -> Arrays:
     """What narrowing needs of the completed trials; see `hpsearch.store.base.Store.scores`."""
-    of_stage = stage.study_id
-    ids, numbers, score = _SCORES.columns(connection, (int, int, float), of_stage)
-    columns: Arrays = {"number": numbers, "score": score}
-    with_loss, texts = _LOSSES.columns(connection, (int, object), of_stage)
+    columns: Arrays = {}
+    names = list(stage.space)
+    for first in range(0, max(len(names), 1), _AT_ONCE):
+        some = names[first : first + _AT_ONCE]
+        types = (int, int, float, *[float] * len(some))
+        # The same trials in the same order each time: it is one transaction.
+        ids, numbers, score, *stored = _with_parameters(len(some)).columns(connection, types, stage.study_id, *some)
+        columns |= {"number": numbers, "score": score, "validation_loss": np.empty(0)}
+        for name, values in zip(some, stored, strict=True):
+            columns[f"param:{name}"] = _external(stage.space[name], values)
+    wanted = len(ids) if ranked is None else ranked(len(ids))
+    if 2 * wanted > len(ids):
+        with_loss, texts = _LOSSES.columns(connection, (int, object), stage.study_id)
+    else:
+        best = ids[_among_best(score if stage.direction == "minimize" else -score, wanted)]
+        rows = _SOME_LOSSES.rows(connection, stage.study_id, best.tolist())
+        with_loss, texts = np.array([one for one, _ in rows], dtype=int), np.array([text for _, text in rows], object)
     columns["validation_loss"] = _at(ids, with_loss, _numbers(json.loads(f"[{','.join(texts)}]")))
-    for name, parameter in stage.space.items():
-        drawn, stored = _PARAMETER.columns(connection, (int, float), of_stage, name)
-        columns[f"param:{name}"] = _external(parameter, _at(ids, drawn, stored))
     if np.all(numbers[1:] >= numbers[:-1]):
         return columns
     order = np.argsort(numbers, kind="stable")
     return {name: column[order] for name, column in columns.items()}
+
+
+@cache
+def _with_parameters(count: int) -> Statement:
+    """The completed trials with a score, and so many parameters of each; null for one that it does not have."""
+    trials, columns = t.trials.join(t.trial_values), []
+    for place in range(count):
+        of = t.trial_params.alias(f"p{place}")
+        mine = (of.c.trial_id == t.trials.c.trial_id) & (of.c.param_name == bindparam(f"name{place}"))
+        trials = trials.outerjoin(of, mine)
+        columns.append(of.c.param_value)
+    return Statement(
+        select(t.trials.c.trial_id, t.trials.c.number, t.trial_values.c.value, *columns)
+        .select_from(trials)
+        .where(*_scored)
+        .order_by(t.trials.c.trial_id),
+        "study_id",
+        *(f"name{place}" for place in range(count)),
+    )
+
+
+def _among_best(score: NDArray[Any], wanted: int) -> NDArray[np.bool_]:
+    """Which are among so many of the lowest, or tie with the last of them."""
+    if wanted < 1:
+        return np.zeros(len(score), dtype=bool)
+    return np.asarray(score <= np.partition(score, wanted - 1)[wanted - 1])
 
 
 def _numbers(values: list[Any]) -> NDArray[Any]:

@@ -155,11 +155,16 @@ class Store(Protocol):
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """The same as a DataFrame of one row a trial."""
 
-    def scores(self, stage: Stage) -> Arrays:
+    def scores(self, stage: Stage, *, ranked: Callable[[int], int] | None = None) -> Arrays:
         """The completed trials with a finite score: number, score, validation_loss and ``param:NAME``, by number.
 
         What narrowing looks at, and no more: it reads all trials of a stage, however many there are. A loss or a
         number that is missing is NaN, a choice None.
+
+        Args:
+            stage: The stage.
+            ranked: Of n trials, how many of the best are to be told apart; None for all. The losses of the others,
+                which would only break ties among them, may be missing.
         """
 
     def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:

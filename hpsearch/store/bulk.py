@@ -174,12 +174,12 @@ class BulkStore:
         """Trials as rows."""
         return to_frame(self.columns(stage, states=states, top=top))
 
-    def scores(self, stage: Stage) -> Arrays:
+    def scores(self, stage: Stage, *, ranked: Callable[[int], int] | None = None) -> Arrays:
         """The completed trials that have a score, as narrowing needs them."""
         from hpsearch.store import arrays  # and with it NumPy, which commands that show a few rows do without
 
         with self.database.read() as connection:
-            return arrays.scores(connection, stage)
+            return arrays.scores(connection, stage, ranked)
 
     def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """The scores after each epoch."""

@@ -274,7 +274,7 @@ class FallbackStore:
         """Trials as rows."""
         return to_frame(self.columns(stage, states=states, top=top))
 
-    def scores(self, stage: Stage) -> Arrays:
+    def scores(self, stage: Stage, *, ranked: Callable[[int], int] | None = None) -> Arrays:
         """The completed trials that have a score, as narrowing needs them."""
         with self.database.timed():
             found = self.storage.get_all_trials(stage.study_id, deepcopy=False, states=(TrialState.COMPLETE,))

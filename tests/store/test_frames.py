@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from optuna.trial import TrialState
 
 from hpsearch.records import Completed, Direction, Failed, Outcome, Stage
 from hpsearch.search.evidence import Scored, rank
+from hpsearch.space import Float
 from hpsearch.store import NewStage, Owner, Store, arrays
 
 Opener = Callable[..., Store]
@@ -183,6 +185,34 @@ def test_scores_are_the_completed_trials_that_have_one(
     of_trials = store.trials(stage, states=("COMPLETE",)).drop(index=0).reset_index(drop=True)
     of_trials = of_trials.drop(columns=["state", "seconds", "reason", "started", "finished"])
     pd.testing.assert_frame_equal(frame, of_trials, check_exact=True)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("wanted", [0, 1, 3, 5, 12])
+def test_the_losses_of_the_best_are_read_whoever_else_is_asked_about(
+    store: Store, new_stage: NewStage, me: Owner, direction: Direction, wanted: int
+) -> None:
+    stage = store.create_stage(replace(new_stage, direction=direction))
+    scores = [0.1, 0.4, 0.2, 0.4, 0.9, 0.3, 0.4, 0.8, 0.5, 0.2, 0.7, 0.6]
+    fill(store, stage, [scored(n, score, n / 16) for n, score in enumerate(scores)], me)
+    every, some = pd.DataFrame(store.scores(stage)), pd.DataFrame(store.scores(stage, ranked=lambda n: wanted))
+    pd.testing.assert_frame_equal(every.drop(columns="validation_loss"), some.drop(columns="validation_loss"))
+    order = np.argsort([-score if direction == "maximize" else score for score in scores], kind="stable")
+    last = scores[order[wanted - 1]] if wanted else None
+    for number in order[:wanted].tolist() + [n for n, score in enumerate(scores) if score == last]:
+        assert some["validation_loss"][number] == every["validation_loss"][number] == number / 16
+
+
+def test_a_space_of_many_parameters_is_read_whole(store: Store, new_stage: NewStage, me: Owner) -> None:
+    """More than one statement joins, and more than SQLite joins at all."""
+    space = {f"p{n}": Float(0.0, 1.0) for n in range(70)}
+    stage = store.create_stage(replace(new_stage, space=space))
+    fill(store, stage, [scored(n, 0.5, 0.1) for n in range(4)], me)
+    frame = pd.DataFrame(store.scores(stage))
+    of_trials = store.trials(stage)
+    assert len(frame) == 4
+    for name in space:
+        assert frame[f"param:{name}"].tolist() == of_trials[f"param:{name}"].tolist()
 
 
 def test_whole_stages_and_some_trials_have_the_same_curves(
