@@ -14,6 +14,8 @@ from hpsearch.errors import BadInput
 GREY_LEVELS = 255.0
 """The brightest grey level of a byte."""
 _MOST_DIMENSIONS = 8
+_DIVISORS = 1e-30, 1e30
+"""What float32 holds with room to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,11 @@ class Preprocessing:
         if not 1 <= len(self.shape) <= _MOST_DIMENSIONS or min(self.shape) < 1:
             raise BadInput(f"examples of shape {self.shape}; give 1 to {_MOST_DIMENSIONS} sizes of at least 1")
         numbers = self.divisor, self.low, self.high
-        if not all(map(math.isfinite, numbers)) or self.divisor <= 0 or self.low > self.high:
+        least, most = _DIVISORS
+        if not all(map(math.isfinite, numbers)) or not least <= self.divisor <= most or self.low > self.high:
             raise BadInput(
-                f"examples of {self.low} .. {self.high}, divided by {self.divisor}; give a range and a number above 0"
+                f"examples of {self.low} .. {self.high}, divided by {self.divisor}; give a range and a number from "
+                f"{least:g} to {most:g}"
             )
 
     @classmethod

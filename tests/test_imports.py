@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 MNIST = Path(__file__).parents[1] / "studies" / "mnist.toml"
-HEAVY = {"optuna", "sqlalchemy", "pandas", "plotly", "pydantic", "sklearn", "optuna_dashboard", "pyarrow", "pooch"}
+HEAVY = {
+    *("optuna", "sqlalchemy", "pandas", "plotly", "pydantic", "sklearn", "optuna_dashboard", "pyarrow", "pooch"),
+    *("PIL", "onnx", "onnxruntime"),
+}
 
 
 def loaded(statement: str, *, folder: Path | None = None, environment: Mapping[str, str] | None = None) -> set[str]:
@@ -79,6 +82,22 @@ def test_commands_that_show_a_few_rows_load_little(searched: Path, arguments: li
     assert "sqlalchemy" in modules
     # Typer itself looks for pydantic.
     assert modules & (never - {"sqlalchemy", "pydantic"}) == set()
+
+
+def test_a_saved_network_is_used_without_the_slow_libraries(tmp_path: Path) -> None:
+    make = """
+import numpy as np
+from PIL import Image
+from pathlib import Path
+from hpsearch.nn import Network, save
+from hpsearch.preprocessing import Preprocessing
+save(Network([6, 3], rngs=[np.random.default_rng(0)]), Path("net.npz"), preprocessing=Preprocessing((2, 3)))
+Image.fromarray(np.zeros((2, 3), np.uint8)).save("x.png")
+"""
+    loaded(make, folder=tmp_path)
+    for arguments, needs in ((["predict", "net.npz", "x.png"], {"PIL"}), (["model", "show", "net.npz"], set())):
+        modules = loaded(f"from hpsearch.__main__ import main; assert main({arguments}) == 0", folder=tmp_path)
+        assert modules & (HEAVY - {"pydantic"}) == needs  # Typer itself looks for pydantic
 
 
 def test_workers_start_before_the_slow_libraries_are_loaded() -> None:

@@ -20,7 +20,9 @@ class Raw(StrEnum):
     float32 = "float32"
 
 
-ModelFile = Annotated[Path, typer.Argument(help="A network that --save wrote: .npz.", show_default=False)]
+ModelFile = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A network that --save wrote: .npz.", show_default=False)
+]
 
 
 @app.callback(invoke_without_command=True)

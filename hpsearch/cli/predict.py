@@ -17,15 +17,24 @@ _ROWS = 20
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A network that --save wrote: .npz.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A network that --save wrote: .npz.", show_default=False)
+    ],
     examples: Annotated[
         list[Path],
-        typer.Argument(help="Pictures (.png, .jpg), folders of them, .npz, .csv or .parquet.", show_default=False),
+        typer.Argument(
+            metavar="FILES...",
+            help="Pictures (.png, .jpg), folders of them, .npz, .csv or .parquet.",
+            show_default=False,
+        ),
     ],
     label: Annotated[
         str | None, typer.Option(help="The column of the labels in a table. [default: label]", show_default=False)
     ] = None,
     resize: Annotated[bool, typer.Option("--resize", help="Scale pictures of another size.")] = False,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Cut out what is drawn and centre it, as MNIST's digits are.")
+    ] = False,
     invert: Annotated[bool, typer.Option("--invert", help="For pictures of dark ink on white paper.")] = False,
     output: FormatOption = Format.table,
 ) -> None:
@@ -33,14 +42,13 @@ def predict(
     from hpsearch import models
     from hpsearch.cli.output import emit, emit_object, note, say
     from hpsearch.data.examples import read_examples
+    from hpsearch.data.pictures import Adjustments
     from hpsearch.nn import load_model
 
     kept = load_model(model)
-    # An old file that does not say the shape is refused by what follows.
-    shape = (kept.network.sizes[0],) if kept.preprocessing is None else kept.preprocessing.shape
-    found = [
-        some for path in examples for some in read_examples(path, shape, label=label, resize=resize, invert=invert)
-    ]
+    shape = kept.takes().shape
+    adjustments = Adjustments(invert=invert, crop=crop, resize=resize)
+    found = [some for path in examples for some in read_examples(path, shape, label=label, adjustments=adjustments)]
     predictions = models.predict(kept, found)
     for source in predictions.scaled:
         note(f"{source} lies within 0 .. 1: taken as grey levels that are divided by 255 already")

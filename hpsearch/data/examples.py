@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from hpsearch.data import checks, pictures
 from hpsearch.data.formats import read_npz_examples
+from hpsearch.data.pictures import AS_IT_IS, Adjustments
 from hpsearch.data.tables import read_table_examples
 from hpsearch.errors import BadData, BadInput
 
@@ -37,7 +39,11 @@ class Examples:
 
 
 def read_examples(
-    path: Path, shape: Sequence[int], *, label: str | None = None, resize: bool = False, invert: bool = False
+    path: Path,
+    shape: Sequence[int],
+    *,
+    label: str | None = None,
+    adjustments: Adjustments = AS_IT_IS,
 ) -> list[Examples]:
     """What a path holds, read by its ending.
 
@@ -45,8 +51,7 @@ def read_examples(
         path: A .npz, .csv, .parquet, .png or .jpg file, or a folder of pictures (itself only, by name).
         shape: Of an example that the network takes, for pictures.
         label: The column of the labels in a table; without it, the one called ``label`` where there is one.
-        resize: For pictures, as `hpsearch.data.pictures.read_picture` says.
-        invert: Likewise.
+        adjustments: What is done to pictures first.
 
     Raises:
         BadData: Not there, of another kind, damaged, or of another size.
@@ -57,12 +62,10 @@ def read_examples(
     if files[0].suffix.lower() in pictures.ENDINGS:
         if label is not None:
             raise BadInput(f"--label {label} names a column, and {path} has none; leave it out")
-        return [
-            Examples(str(file), pictures.read_picture(file, shape, resize=resize, invert=invert), picture=True)
-            for file in files
-        ]
-    if resize or invert:
-        raise BadInput(f"{'--resize' if resize else '--invert'} is for pictures, and {path} is none; leave it out")
+        return [Examples(str(file), pictures.read_picture(file, shape, adjustments), picture=True) for file in files]
+    for name, asked in dataclasses.asdict(adjustments).items():
+        if asked:
+            raise BadInput(f"--{name} is for pictures, and {path} is none; leave it out")
     if path.suffix.lower() == ".npz":
         if label is not None:
             raise BadInput(f"--label {label} names a column, and {path} has none; leave it out")

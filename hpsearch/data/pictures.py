@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +20,43 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ENDINGS = (".png", ".jpg", ".jpeg")
-_MOST_PIXELS = 10**8
+_MOST_PIXELS = 5 * 10**7
+_ENOUGH = 1000
+"""Pixels along a picture's longer side, to find what is drawn in it."""
+_FAINT = 16
+"""Of 255 grey levels: what differs less from its ground is noise."""
 
 
-def read_picture(
-    path: Path, shape: Sequence[int], *, resize: bool = False, invert: bool = False
-) -> npt.NDArray[np.uint8]:
+@dataclass(frozen=True, slots=True)
+class Adjustments:
+    """What is done to a picture before a network sees it, in this order.
+
+    Args:
+        invert: Make dark light and light dark: for dark ink on white paper.
+        crop: Cut out what stands out from its ground and place it as MNIST's digits are: the longer side fills 20 of 28
+            parts, and the centre of mass is in the middle. The ground becomes black and the brightest ink white.
+        resize: Scale a picture of another size, keeping its proportions, and fill up with black.
+    """
+
+    invert: bool = False
+    crop: bool = False
+    resize: bool = False
+
+
+AS_IT_IS = Adjustments()
+"""Nothing is done to a picture."""
+
+
+def read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments = AS_IT_IS) -> npt.NDArray[np.uint8]:
     """One picture as an example of the shape that a network takes.
 
-    What is transparent counts as black, as the digits' ground is; with ``invert`` as white paper.
+    What is transparent counts as black, as the digits' ground is; to be inverted it counts as white paper.
 
     Args:
         path: A .png or .jpg file.
         shape: Of an example: (H, W), (H, W, 3) for colours, either with further sizes of 1, or (D,), which any picture
             of D pixels fits.
-        resize: Scale a picture of another size, keeping its proportions, and fill up with black.
-        invert: Make dark light and light dark, before anything is filled up: for dark ink on white paper.
+        adjustments: What is done to it first.
 
     Returns:
         (1, ...) grey levels or colours, an example of this shape.
@@ -43,42 +65,75 @@ def read_picture(
         BadData: No picture, of another size, or a shape that no picture has.
         MissingExtra: Pillow is not installed.
     """
+    upright = _decoded(path)
+    height, width, colours = _wanted(path, upright, tuple(shape))
+    from PIL import ImageOps
+
+    image = _flat(upright, "RGB" if colours else "L", white=adjustments.invert)
+    if adjustments.invert:
+        image = ImageOps.invert(image)
+    if adjustments.crop:
+        if colours:
+            raise BadData(f"{path}: --crop is for networks of grey levels, and this one takes colours; leave it out")
+        enough = max(_ENOUGH, height, width)
+        image.thumbnail((enough, enough))  # a photograph has more pixels than a digit needs, and noise in each
+        return _placed(path, np.asarray(image, dtype=np.float64), height, width).reshape(1, *shape)
+    if image.size != (width, height):
+        if not adjustments.resize:
+            raise BadData(
+                f"{path} is {image.width}x{image.height} pixels, the network takes {width}x{height} (width x height); "
+                "scale it, or use --resize or --crop"
+            )
+        image = ImageOps.pad(image, (width, height), method=3, color=0)  # 3 is bicubic
+    pixels: npt.NDArray[np.uint8] = np.asarray(image, dtype=np.uint8)
+    return pixels.reshape(1, *shape)
+
+
+def _decoded(path: Path) -> Image:
+    """A picture's pixels, upright."""
     try:
-        from PIL import Image
+        from PIL import Image, ImageOps
     except ImportError as error:
         raise MissingExtra(f"reading {path} needs Pillow; pip install 'hpsearch[predict]'") from error
     refuse_empty(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("error")
             with Image.open(path, formats=("PNG", "JPEG")) as opened:
-                return _example(path, opened, tuple(shape), resize=resize, invert=invert)
-    except BadData:
-        raise
+                pixels = opened.width * opened.height
+                if pixels <= _MOST_PIXELS:  # known before any pixel is read
+                    return ImageOps.exif_transpose(opened)
     # A damaged picture raises some ten kinds of exception, of zlib and struct among others.
     except Exception as error:
         raise BadData(f"{path} is no whole .png or .jpg picture: {first_line(error)}") from error
+    raise BadData(f"{path} has {pixels:,} pixels; at most {_MOST_PIXELS:,} are read")
 
 
-def _example(path: Path, opened: Image, shape: tuple[int, ...], *, resize: bool, invert: bool) -> npt.NDArray[np.uint8]:
-    from PIL import ImageOps
+def _placed(path: Path, levels: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """What stands out from its ground, placed as MNIST's digits are (LeCun et al. 1998, section III.A)."""
+    from PIL import Image
 
-    if opened.width * opened.height > _MOST_PIXELS:  # known before any pixel is read
-        raise BadData(f"{path} is {opened.width}x{opened.height} pixels; at most {_MOST_PIXELS:,} are read")
-    upright = ImageOps.exif_transpose(opened)
-    height, width, colours = _wanted(path, upright, shape)
-    image = _flat(upright, "RGB" if colours else "L", white=invert)
-    if invert:
-        image = ImageOps.invert(image)
-    if image.size != (width, height):
-        if not resize:
-            raise BadData(
-                f"{path} is {image.width}x{image.height} pixels, the network takes {width}x{height} (width x height); "
-                "scale it, or use --resize"
-            )
-        image = ImageOps.pad(image, (width, height), method=3, color=0)  # 3 is bicubic
-    pixels: npt.NDArray[np.uint8] = np.asarray(image, dtype=np.uint8)
-    return pixels.reshape(1, *shape)
+    levels = levels - np.median(levels)  # the ground is most of a picture
+    if levels.max() < _FAINT:
+        raise BadData(f"{path}: nothing in it is lighter than its ground, so there is nothing to crop to; try --invert")
+    ink = np.clip(levels / levels.max(), 0, 1)
+    rows, columns = (np.flatnonzero((ink > 0.5).any(axis=axis)) for axis in (1, 0))
+    margin = max(len(levels) // 100, 1)  # strokes fade out beyond what is half as light as the lightest
+    top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
+    part = ink[top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin]
+    scale = min(height, width) * 20 / 28 / max(part.shape)
+    size = max(round(part.shape[1] * scale), 1), max(round(part.shape[0] * scale), 1)
+    small = Image.fromarray((part * 255).astype(np.uint8)).resize(size, resample=3)
+    digit = np.asarray(small)
+    mass = digit.sum(dtype=np.float64)
+    centre = [float((np.arange(n) + 0.5) @ digit.sum(axis=1 - axis) / mass) for axis, n in enumerate(digit.shape)]
+    corner = [
+        min(max(round(whole / 2 - at), 0), whole - n)
+        for whole, at, n in zip((height, width), centre, digit.shape, strict=True)
+    ]
+    placed = np.zeros((height, width), dtype=np.uint8)
+    placed[corner[0] : corner[0] + digit.shape[0], corner[1] : corner[1] + digit.shape[1]] = digit
+    return placed
 
 
 def _wanted(path: Path, image: Image, shape: tuple[int, ...]) -> tuple[int, int, bool]:

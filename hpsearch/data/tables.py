@@ -142,7 +142,8 @@ def _label_column(path: Path, columns: list[str], label: str | None) -> str | No
     repeated = [column for column, count in Counter(columns).items() if count > 1]
     if repeated:
         # pandas would rename the second one, and a copy of the labels would pass as a feature.
-        raise BadData(f"{path}: column {repeated[0]!r} stands twice; each column may stand once")
+        hint = "; is there a header?" if all(map(_is_number, columns)) else ""
+        raise BadData(f"{path}: column {repeated[0]!r} stands twice; each column may stand once{hint}")
     wanted = "label" if label is None else label
     if wanted in columns:
         return wanted
@@ -150,6 +151,14 @@ def _label_column(path: Path, columns: list[str], label: str | None) -> str | No
     if len(alike) > 1:
         raise BadData(_no_label(path, columns, label, alike=len(alike)))
     return alike[0] if alike else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _no_label(path: Path, columns: list[str], label: str | None, *, alike: int = 0) -> str:

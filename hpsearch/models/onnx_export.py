@@ -47,11 +47,10 @@ def export_onnx(model: Model, path: Path, *, raw: Literal["uint8", "float32"] | 
     """
     if path.suffix != ".onnx":
         raise BadInput(f"cannot export to {path}: give a file that ends in .onnx")
-    if model.preprocessing is None:
-        raise BadInput("the network's file does not say how raw values become its inputs; train and save it again")
-    grey = model.preprocessing.dtype == "uint8"
+    preprocessing = model.takes()
+    grey = preprocessing.dtype == "uint8"
     if raw == "uint8" and not grey:
-        raise BadInput(f"the network takes {model.preprocessing.dtype}, not grey levels; export it for float32")
+        raise BadInput(f"the network takes {preprocessing.dtype}, not grey levels; export it for float32")
     network = model.network
     if sum(values.nbytes for layer in network.parameters for values in layer.values()) > _MOST_BYTES:
         raise BadInput("the network has 2 GiB of weights or more, and an ONNX file holds less")
@@ -59,7 +58,7 @@ def export_onnx(model: Model, path: Path, *, raw: Literal["uint8", "float32"] | 
         import onnx
     except ImportError as error:
         raise MissingExtra("an ONNX file needs onnx; pip install 'hpsearch[onnx]'") from error
-    made = _made(model, model.preprocessing, raw or ("uint8" if grey else "float32"))
+    made = _made(model, preprocessing, raw or ("uint8" if grey else "float32"))
     try:
         onnx.checker.check_model(made, full_check=True)
     except Exception as error:  # its own exceptions derive from several built-in ones

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from hpsearch.data.examples import Examples
 from hpsearch.errors import BadData
-from hpsearch.preprocessing import GREY_LEVELS, Preprocessing
+from hpsearch.preprocessing import GREY_LEVELS
 from hpsearch.statistics import Interval, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpsearch.nn import Model
+    from hpsearch.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +99,7 @@ def predict(model: Model, examples: Sequence[Examples]) -> Predictions:
             know.
         BadInput: An old network whose file does not say how raw values become inputs, or sums that overflow.
     """
-    asked = model.preprocessing or Preprocessing((model.network.sizes[0],))
+    asked = model.takes()
     code = {name: i for i, name in enumerate(model.class_names)}
     labels: list[int | None] = []
     for some in examples:

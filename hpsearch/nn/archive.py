@@ -46,7 +46,7 @@ def write(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
 
 
 def read(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """All arrays of an uncompressed .npz by name: floating-point numbers, read-only, and texts of no dimension.
+    """All arrays of an uncompressed .npz by name: floats, read-only, and texts and yes-or-no of no dimension.
 
     Args:
         path: The file.
@@ -103,7 +103,7 @@ def _array(payload: bytes, name: str) -> npt.NDArray[Any]:
     if version not in _HEADERS:
         raise Damaged(f"{name!r} has version {version} of the .npy format")
     shape, by_column, dtype = _HEADERS[version](stream)
-    if dtype.kind not in "fU" or (dtype.kind == "U" and shape != ()):
+    if dtype.kind not in "bfU" or (dtype.kind in "bU" and shape != ()):
         raise Damaged(f"{name!r} holds {dtype} of shape {shape}; a saved network holds floats and texts")
     rest = memoryview(payload)[stream.tell() :]
     # Before anything of that size is made.

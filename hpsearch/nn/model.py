@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,8 +38,21 @@ class Model:
     about: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    def takes(self) -> Preprocessing:
+        """What turns raw values into the network's inputs.
+
+        Raises:
+            BadInput: An old file does not say.
+        """
+        if self.preprocessing is None:
+            raise BadInput("the network's file does not say how raw values become its inputs; train and save it again")
+        return self.preprocessing
+
     def probabilities(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """How likely each class is by this network, (N, C); each row sums to 1.
+
+        Every pass has as many rows, filled up with zeros: products of another height round differently, and what is
+        said of an example should not hang on its company.
 
         Args:
             raw: (N, ...) examples as they were before training: grey levels 0..255 where it was trained on those.
@@ -46,18 +60,18 @@ class Model:
         Raises:
             BadInput: Examples of another size, an old file without preprocessing, or sums that overflow.
         """
-        if self.preprocessing is None:
-            raise BadInput("the network's file does not say how raw values become its inputs; train and save it again")
-        if raw.ndim < 2 or raw[0:1].size != self.preprocessing.inputs * len(raw[0:1]):
-            raise BadInput(f"examples of shape {raw.shape[1:]}; the network takes {self.preprocessing.shape}")
+        takes = self.takes()
+        if raw.ndim < 2 or math.prod(raw.shape[1:]) != takes.inputs:
+            raise BadInput(f"examples of shape {raw.shape[1:]}; the network takes {takes.shape}")
         found = np.empty((len(raw), self.network.sizes[-1]))
         rows = min(EVALUATION_ROWS, max(1, _MOST_UNITS_A_PASS // max(self.network.sizes)))
+        inputs = np.zeros((1, rows, self.network.sizes[0]), dtype=self.network.dtype)
         for start in range(0, len(raw), rows):
-            part = slice(start, start + rows)
-            inputs = self.preprocessing.apply(raw[part]).astype(self.network.dtype, copy=False)
+            some = raw[start : start + rows]
+            inputs[0, : len(some)] = takes.apply(some)
             with np.errstate(all="ignore"):
-                logits = self.network.infer(inputs[None])[0]  # (1, B, D) -> (1, B, C)
-                found[part] = _softmax(logits)
+                logits = self.network.infer(inputs)[0, : len(some)]  # (1, B, D) -> (1, B, C)
+                found[start : start + rows] = _softmax(logits)
         if not np.isfinite(found).all():
             raise BadInput("the network gives no finite probabilities for these examples")
         return found

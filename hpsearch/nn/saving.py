@@ -140,6 +140,7 @@ def _model(arrays: dict[str, NDArray[Any]]) -> Model:
         case 1:
             about = _json(texts, "about")
             preprocessing, names = _formerly(about), about.get("class_names", [])
+            arrays.pop("allow_pickle", None)  # NumPy before 2.1 took savez's option for an array
         case 2:
             about, section = _json(texts, "about"), _json(texts, "preprocessing")
             preprocessing, names = _preprocessing(section.get("values")), section.get("class_names")
@@ -227,7 +228,7 @@ def _network(architecture: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
             raise Damaged("its architecture does not make sense")
     # Before anything of that size is made: the file must hold what its architecture asks for.
     there = sum(array.size for array in arrays.values())
-    if len(sizes) > len(arrays) + 1 or parameter_count(sizes, batch_norm=batch_norm) > there:
+    if parameter_count(sizes, batch_norm=batch_norm) > there:
         raise Damaged(f"layers of {_shown(sizes)} units need more than the {there} numbers that are there")
     network = Network(
         sizes,

@@ -146,6 +146,7 @@ def test_csv_with_a_named_label_and_a_byte_order_mark(tmp_path: Path) -> None:
         ("a,LABEL,Label\n1,2,3\n", ["has 2 columns 'label'"]),
         ("a,label,label\n1,2,3\n", ["'label' stands twice"]),
         ("a,a,label\n1,2,3\n", ["'a' stands twice"]),
+        ("0,0,5\n1,2,3\n", ["'0' stands twice", "is there a header?"]),
         ("a,b,label\n1,2,x\n3,oops,y\n", ["'oops' in row 2, column 'b'"]),
         ("a,b,label\n1,2,x\n3,,y\n", ["1 of 4 features are missing", "row 2, column 'b'"]),
         ("a,b,label\n1,2,x\n-inf,1e400,y\n", ["2 of 4 features", "infinite", "row 2, column 'a'"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import models
@@ -60,6 +61,16 @@ def test_probabilities_are_the_softmax_of_the_logits_of_scaled_pixels() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("sizes", [(784, 100, 10), (784, 33, 7), (784, 10)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_said_of_an_example_does_not_hang_on_its_company(sizes: tuple[int, ...], dtype: str) -> None:
+    model = Model(models.network(sizes=sizes, dtype=dtype, batch_norm=False), Preprocessing((28, 28)), ())
+    raw = np.random.default_rng(3).integers(0, 256, (261, 28, 28)).astype(np.uint8)
+    together = model.probabilities(raw)
+    for i in (0, 1, 100, 255, 256, 260):
+        assert model.probabilities(raw[i : i + 1])[0].tobytes() == together[i].tobytes()
+
+
 def test_inputs_that_were_left_out_come_back_in_the_file(tmp_path: Path) -> None:
     inputs = Inputs(6, np.array([1, 2, 5]))
     narrow = Network([3, 4, 3], rngs=lane_rngs(0, range(2), Purpose.WEIGHTS), inputs=inputs)
@@ -85,20 +96,28 @@ def test_the_file_holds_arrays_and_text_and_no_pickle(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["n.npz"]
 
 
-def former(path: Path, about: dict[str, object], *, sizes: tuple[int, ...] = (784, 4, 10)) -> Network:
+def former(
+    path: Path, about: Mapping[str, object], *, sizes: tuple[int, ...] = (784, 4, 10), by_old_numpy: bool = False
+) -> Network:
     """A file as hpsearch 0.2.0 wrote it, in format 1."""
     trained = Network(sizes, rngs=lane_rngs(0, [0], Purpose.WEIGHTS))
     architecture = {"format": 1, "sizes": sizes, "activation": "relu", "batch_norm": False, "dtype": "float32"}
     arrays = {f"{i}.{n}": a[0] for i, p in enumerate(filter(None, trained.parameters)) for n, a in p.items()}
     texts = {"architecture": np.array(json.dumps(architecture)), "about": np.array(json.dumps(about))}
-    np.savez(path, allow_pickle=False, **texts, **arrays)
+    # NumPy before 2.1 took savez's option allow_pickle=False for an array.
+    others = {"allow_pickle": np.array(False)} if by_old_numpy else {}
+    np.savez(path, **texts, **arrays, **others)  # type: ignore[arg-type]
     return trained
 
 
 @pytest.mark.parametrize("data", [{"name": "mnist"}, {"name": None, "path": None}, {"name": "fashion-mnist"}])
-def test_a_file_of_format_1_over_named_images_predicts(tmp_path: Path, data: dict[str, object]) -> None:
+@pytest.mark.parametrize("by_old_numpy", [False, True])
+def test_a_file_of_format_1_over_named_images_predicts(
+    tmp_path: Path, data: dict[str, object], by_old_numpy: bool
+) -> None:
     names = list("zyxwvutsrq")
-    trained = former(tmp_path / "n.npz", {"study": "mnist", "data": data, "class_names": names})
+    about = {"study": "mnist", "data": data, "class_names": names}
+    trained = former(tmp_path / "n.npz", about, by_old_numpy=by_old_numpy)
     loaded = load_model(tmp_path / "n.npz")
     assert (loaded.preprocessing, loaded.class_names) == (Preprocessing((28, 28)), tuple(names))
     raw = np.random.default_rng(3).integers(0, 256, (5, 28, 28)).astype(np.uint8)

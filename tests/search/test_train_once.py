@@ -33,7 +33,6 @@ def test_what_is_known_of_it_names_data_and_values() -> None:
     assert about["settings"]["lr"] == 0.3
     assert about["data"]["validation"] == 10
     assert about["data_fingerprint"] == tiny.split().fingerprint
-    assert about["class_names"] == [str(digit) for digit in range(10)]
     assert (about["seed"], about["epochs"]) == (4, 3)
 
 
