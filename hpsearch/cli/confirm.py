@@ -79,6 +79,7 @@ def _row(done: Confirmation, one: Confirmed) -> dict[str, Any]:
         "failed": one.failed,
         "original": one.setting.score,
         "p": one.p,
+        "compared": one.compared,
         "distinguishable": one.distinguishable,
         "mean_validation_loss": one.mean_loss if math.isfinite(one.mean_loss) else None,
     }
@@ -175,25 +176,26 @@ def _sentences(done: Confirmation) -> list[str]:
         found.append("the interval covers other seeds and other validation images")
     asked = [one for one in others if one.p is not None]
     told = [str(one.setting.trial) for one in asked if one.distinguishable]
+    one = f"trial {first.setting.trial}"
     if told and len(told) == len(others):
-        found.append(f"trial {first.setting.trial}'s values can be told from all the others'")
+        found.append(f"{one} can be told from all the others")
     elif told:
         which = f"trials {', '.join(told)}" if len(told) > 1 else f"trial {told[0]}"
-        found.append(
-            f"trial {first.setting.trial}'s values can be told from those of {which}; the rest are tied with them"
-        )
+        found.append(f"{one} can be told from {which}; the rest are tied with it")
     elif asked:
-        found.append(f"no other values can be told from trial {first.setting.trial}'s")
+        found.append(f"no other can be told from {one}")
     elif others:
-        found.append("too few repeats in common to tell the values apart; --repeats 4 or more")
+        found.append("too few repeats in common to tell them apart; --repeats 4 or more")
     if asked:
-        found.append("p: chance of such a difference to the first between equals, counted for all pairs")
+        found.append("p: how often equals differ this much from the first, all pairs counted")
+        if any(one.compared == "seeds" for one in asked):
+            found.append("p holds for these validation images alone")
     drop = sum(one.setting.score - one.mean for one in ranking) / len(ranking)
     if done.parent.direction == "minimize":
         drop = -drop
     if drop > 0:
         better = "higher" if done.parent.direction == "maximize" else "lower"
-        found.append(f"the scores that they were picked for were {drop:.2g} {better} on average: their seeds' luck")
+        found.append(f"the scores they were picked for were {drop:.2g} {better} on average: seeds' luck")
     return found
 
 

@@ -48,7 +48,7 @@ def confusion_table(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Co
 def _whole(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Columns:
     table: dict[str, list[Any]] = {"label": list(names)}
     for taken, name in enumerate(names):
-        # Nothing where nothing was mistaken: what was stands out.
-        table[name] = [str(row[taken]) if row[taken] else "." for row in matrix]
+        # No zeros: what was mistaken stands out.
+        table[name] = [row[taken] or None for row in matrix]
     table["right"] = [f"{row[at] / sum(row):.0%}" if sum(row) else None for at, row in enumerate(matrix)]
     return table

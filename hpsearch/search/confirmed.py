@@ -59,6 +59,7 @@ class Confirmed:
             multiplied by the number of pairs of settings, as the first was not chosen beforehand. None for the first
             itself, and with fewer than 4 repeats in common.
         mean_loss: Its mean validation loss; infinite where it is not known.
+        compared: What ``p`` holds for: without the hits on single images, for these images alone.
     """
 
     setting: Setting
@@ -69,6 +70,7 @@ class Confirmed:
     covers: Covers
     p: float | None
     mean_loss: float = math.inf
+    compared: Covers = "seeds and images"
 
     @property
     def repeats(self) -> int:
@@ -107,15 +109,15 @@ def rank_confirmed(
     """
     ranked = in_order(repeats, direction)
     pairs = len(ranked) * (len(ranked) - 1) // 2
-    known = hits or {}
+    known: Hits = hits if accuracy and hits is not None else {}  # they say nothing of losses
     found = []
     for place, one in enumerate(ranked):
         mine = known.get(one.setting.trial, {})
         interval, covers = _interval(one, mine, images if accuracy else None, level)
-        p = None
+        p, compared = None, covers
         if place:
             first = ranked[0]
-            p = _difference_p(first, one, known.get(first.setting.trial, {}), mine)
+            p, compared = _difference_p(first, one, known.get(first.setting.trial, {}), mine)
         found.append(
             Confirmed(
                 one.setting,
@@ -126,6 +128,7 @@ def rank_confirmed(
                 covers,
                 None if p is None else min(1.0, pairs * p),
                 one.mean_loss,
+                compared,
             )
         )
     return tuple(found)
@@ -194,12 +197,14 @@ def _interval(
 
 def _difference_p(
     first: Repeats, other: Repeats, first_hits: Mapping[int, NDArray[np.bool_]], hits: Mapping[int, NDArray[np.bool_]]
-) -> float | None:
-    """The two-sided p of the difference of two settings' means over the repeats that both have."""
+) -> tuple[float | None, Covers]:
+    """The two-sided p of the difference of two settings' means over the repeats that both have, and what it covers."""
     common = sorted(first.scores.keys() & other.scores.keys())
+    covers: Covers = "seeds"
     if len(common) < _LEAST_TO_COMPARE:
-        return None
+        return None, covers
     if set(common) <= first_hits.keys() & hits.keys() and len(hits[common[0]]) > 1:
+        covers = "seeds and images"
         values = _stack(first_hits, common) - _stack(hits, common)
         mean = float(values.mean())
         variance, freedom = crossed_variance(values)
@@ -208,8 +213,8 @@ def _difference_p(
         mean = float(np.mean(differences))
         variance, freedom = float(np.var(differences, ddof=1)) / len(common), len(common) - 1
     if variance == 0:
-        return 1.0 if mean == 0 else 0.0
-    return 2 * student_cdf(-abs(mean) / math.sqrt(variance), _whole(freedom))
+        return (1.0 if mean == 0 else 0.0), covers
+    return 2 * student_cdf(-abs(mean) / math.sqrt(variance), _whole(freedom)), covers
 
 
 def _stack(hits: Mapping[int, NDArray[np.bool_]], repeats: Mapping[int, float] | Sequence[int]) -> NDArray[np.float64]:

@@ -111,9 +111,9 @@ def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
                 raise NotEnoughTrials(
                     f"{stage.name} has no finished trial with a score yet; run `hpsearch start` first"
                 )
+            many = f"{len(found)} trial{'s' if len(found) > 1 else ''} with a score"
             raise NotEnoughTrials(
-                f"{stage.name} has {len(found)} trials with a score, and --top {top} asks for more; give a smaller "
-                "--top or more trials"
+                f"{stage.name} has {many}, and --top {top} asks for more; give a smaller --top or more trials"
             )
         asked *= 2
 

@@ -17,7 +17,7 @@ NAMES = ("a", "b", "c")
 def test_a_small_matrix_is_shown_whole() -> None:
     table = confusion_table(MATRIX, NAMES)
     assert list(table) == ["label", "a", "b", "c", "right"]
-    assert table["b"] == ["2", "5", "."]
+    assert table["b"] == [2, 5, None]
     assert table["right"] == ["80%", "50%", None]
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from bounded import LIMIT_S, until
 
 from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.hits import unpack
@@ -231,6 +235,34 @@ def test_several_runners_share_one(copy: Callable[[], str]) -> None:
         done = [runners.submit(confirm, job(storage, **options), Together(10**9)) for options in asked]
         assert sum(one.result().summary.recorded for one in done) == 12
     assert outcomes(storage) == outcomes(alone)
+
+
+@pytest.mark.slow
+def test_signals_to_its_processes_lose_nothing_that_was_recorded(tmp_path: Path) -> None:
+    study = tiny.write(tmp_path, training={"epochs": 120, "batch_size": 4}, trials={"count": 2})
+    storage, undisturbed = str(tmp_path / "studies.db"), str(tmp_path / "undisturbed.db")
+    run(Job(storage=storage, study=str(study), engine="inline"))
+    shutil.copy(storage, undisturbed)
+    command = [sys.executable, "-m", "hpsearch", "confirm", "--top", "2", "--repeats", "8", "--lanes", "1"]
+    command += ["--jobs", "2", "--storage", storage]
+    store = open_store(storage)
+
+    def complete() -> int:
+        return sum(store.counts(one).complete for one in store.confirmations())
+
+    for number, finished in ((signal.SIGINT, 1), (signal.SIGKILL, complete() + 3)):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        until(lambda: complete() >= finished or process.poll() is not None, what="a finished trial")  # noqa: B023
+        os.killpg(process.pid, number)
+        _, said = process.communicate(timeout=LIMIT_S)
+        if number == signal.SIGINT:
+            assert process.returncode == 130
+            assert said.splitlines()[-1].startswith("hpsearch: stopped: tiny/confirm-01 has ")
+        assert complete() < 16
+    store.close()
+    confirm(job(storage, top=2, repeats=8))
+    confirm(job(undisturbed, top=2, repeats=8))
+    assert outcomes(storage) == outcomes(undisturbed)
 
 
 @pytest.mark.parametrize(

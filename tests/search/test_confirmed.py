@@ -110,11 +110,31 @@ def test_without_hits_the_interval_is_no_narrower() -> None:
         assert one.covers == "seeds and images"
 
 
+def test_a_comparison_without_hits_says_that_it_is_of_these_images() -> None:
+    rng = np.random.default_rng(1)
+    given, hits = from_hits(drawn(rng, 2, 10, IMAGES, seeds=0.3, spread=1.5))
+    assert ranked(given, hits)[1].compared == "seeds and images"
+    assert ranked(given)[1].compared == "seeds"
+    # Hits of one repeat are missing: then none are used.
+    del hits[0][3]  # type: ignore[attr-defined]
+    assert ranked(given, hits)[1].compared == "seeds"
+
+
 def test_a_loss_s_interval_is_student_s_and_says_what_it_covers() -> None:
     scores = [0.5, 0.6, 0.4, 0.55]
     (one,) = rank_confirmed([repeats(0, scores)], direction="minimize", accuracy=False, images=IMAGES)
     assert one.interval == mean_interval(scores)
     assert one.covers == "seeds"
+
+
+def test_hits_say_nothing_of_losses() -> None:
+    """The one classifies far more images right; their losses are the same."""
+    rng = np.random.default_rng(6)
+    hits = {0: dict(enumerate(rng.random((5, IMAGES)) < 0.9)), 1: dict(enumerate(rng.random((5, IMAGES)) < 0.1))}
+    losses = [repeats(0, [0.5, 0.6, 0.4, 0.5, 0.5]), repeats(1, [0.6, 0.5, 0.5, 0.4, 0.51])]
+    second = rank_confirmed(losses, direction="minimize", accuracy=False, images=IMAGES, hits=hits)[1]
+    assert second.compared == "seeds"
+    assert not second.distinguishable
 
 
 def test_an_interval_stays_within_0_and_1_and_has_a_width() -> None:

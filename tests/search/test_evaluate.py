@@ -24,12 +24,11 @@ from hpsearch.search.confirming import best_settings, grown
 from hpsearch.search.evaluation import (
     Evaluated,
     Prepared,
-    confusion,
     look,
     looks,
-    mistakes,
     prepare,
 )
+from hpsearch.search.mistaken import confusion, mistakes
 from hpsearch.search.next_stage import narrow_stage
 from hpsearch.search.train_once import Trained, train_once, with_values
 from hpsearch.search.workflow import Job, run
