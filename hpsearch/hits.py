@@ -6,11 +6,10 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hpsearch.errors import BadInput
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -20,6 +19,8 @@ def pack(hits: NDArray[np.bool_]) -> str:
     Args:
         hits: (V,), True where an image was classified right, in the order of the validation set.
     """
+    import numpy as np
+
     return base64.b64encode(np.packbits(hits).tobytes()).decode("ascii")
 
 
@@ -33,10 +34,31 @@ def unpack(text: str, images: int) -> NDArray[np.bool_]:
     Raises:
         BadInput: It is no such text, or of another number of images.
     """
+    import numpy as np
+
+    return np.unpackbits(np.frombuffer(_bytes(text, images), dtype=np.uint8), count=images).astype(np.bool_)
+
+
+def as_number(text: str, images: int) -> int:
+    """What `pack` made text of as a whole number whose ones are the hits.
+
+    Comparing trials is then counting bits, for which commands that show a few rows need no NumPy.
+
+    Args:
+        text: From `pack`.
+        images: V, how many there are.
+
+    Raises:
+        BadInput: It is no such text, or of another number of images.
+    """
+    return int.from_bytes(_bytes(text, images), "big") >> -images % 8
+
+
+def _bytes(text: str, images: int) -> bytes:
     try:
-        packed = np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8)
+        packed = base64.b64decode(text, validate=True)
     except (binascii.Error, TypeError, ValueError) as error:
         raise BadInput(f"hits that are no base64 ({error})") from error
     if len(packed) != -(-images // 8):
         raise BadInput(f"hits of {8 * len(packed)} images at most, not of {images}")
-    return np.unpackbits(packed, count=images).astype(np.bool_)
+    return packed

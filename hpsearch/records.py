@@ -71,6 +71,16 @@ class NewStage:
         """The study file's ``[network]`` and ``[training]``: the values of hyperparameters that are not drawn."""
         return {**self.study_file.get("network", {}), **self.study_file.get("training", {})}
 
+    @property
+    def metric(self) -> str:
+        """The name of the score."""
+        return str(self.study_file.get("objective", {}).get("metric", "score"))
+
+    @property
+    def images(self) -> int | None:
+        """How many validation images the score is a share of; None where it is no accuracy, or that is not known."""
+        return (self.sizes.get("validation") or None) if self.metric == "validation_accuracy" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Stage(NewStage):

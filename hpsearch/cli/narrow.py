@@ -8,6 +8,13 @@ import typer
 
 from hpsearch.cli.options import Format, FormatOption, Search, StageNumber, Storage, storage_url
 
+_MOVES = {
+    "low": "low moves",
+    "high": "high moves",
+    "low_often": "low moves often",
+    "high_often": "high moves often",
+}
+
 if TYPE_CHECKING:
     from hpsearch.search.next_stage import Narrowed
     from hpsearch.store.frames import Columns
@@ -29,6 +36,8 @@ def narrow(
     output: FormatOption = Format.table,
 ) -> None:
     """Compute the next stage's ranges from the best trials, with the evidence for each."""
+    from dataclasses import asdict
+
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.search.narrowed import narrowing_to_dict
     from hpsearch.search.next_stage import narrow_stage
@@ -52,9 +61,11 @@ def narrow(
     match output:
         case Format.json:
             next_stage = None if narrowed.stage is None else narrowed.stage.name
-            emit_object({"parent": narrowed.parent.name, "stage": next_stage, **narrowing_to_dict(narrowed.narrowing)})
+            moves = {name: asdict(of) for name, of in narrowed.movement.items()}
+            found = {**narrowing_to_dict(narrowed.narrowing), "movement": moves}
+            emit_object({"parent": narrowed.parent.name, "stage": next_stage, **found})
         case Format.csv:
-            emit(_table(narrowed), output)
+            emit(_table(narrowed) | _movement(narrowed), output)
         case Format.table:
             show(narrowed)
             _say_what_is_next(narrowed, storage)
@@ -87,6 +98,8 @@ def show(narrowed: Narrowed) -> None:
     for name, made in narrowed.narrowing.ranges.items():
         for sentence in made.sentences():
             say(f"  {name}: {sentence}")
+        if name in narrowed.movement:
+            say(f"  {name}: {narrowed.movement[name].sentence(made.before)}")
     say()
 
 
@@ -106,3 +119,9 @@ def _table(narrowed: Narrowed) -> Columns:
             for name, made in narrowed.narrowing.ranges.items()
         ]
     )
+
+
+def _movement(narrowed: Narrowed) -> Columns:
+    """How far the ends would move, for programs: on the parameter's own scale, with the share of clear moves."""
+    found = [narrowed.movement.get(name) for name in narrowed.narrowing.ranges]
+    return {heading: [getattr(of, key, None) for of in found] for key, heading in _MOVES.items()}

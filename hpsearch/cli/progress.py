@@ -126,11 +126,12 @@ class Display:
 
     def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
         """A stage has all its trials, or the run was stopped."""
-        from hpsearch.reports.tables import metric_of, standard_error, trials_table
+        from hpsearch.reports.tables import metric_of, trials_table, with_error
+        from hpsearch.search.contenders import ties_of
 
         self._end_bar()
         self._several = len({other.search for other in store.stages()}) > 1
-        best = store.columns(stage, top=_TOP)
+        best = store.columns(stage, top=_TOP, hits=True)
         score = best["score"][0] if best["score"] else None
         self._complete = summary.counts.complete
         self._finished.append(
@@ -163,17 +164,13 @@ class Display:
         if score is None:
             say("no trial came to a score; `hpsearch trials` gives the reasons")
             return
-        error = standard_error(stage, score)
         say()
-        table = trials_table(stage, best)
+        table = trials_table(stage, best, tied=ties_of(store, stage, best))
         del table["seconds"]
         emit(table, Format.table)
-        if error is not None:
+        if stage.images is not None:
             say()
-            say(
-                f"best {metric_of(stage)} {score:.4g} +- {error:.2f} (one standard error): "
-                "trials closer than that are tied"
-            )
+            say(f"best {metric_of(stage)} {with_error(stage, score)} (one standard error)")
 
     def narrowed(self, narrowed: Narrowed) -> None:
         """The next stage's ranges are made."""

@@ -12,7 +12,10 @@ import typer
 from hpsearch.cli.options import Format, FormatOption, Search, StageNumber, Storage, storage_url
 
 if TYPE_CHECKING:
+    from hpsearch.search.contenders import Contest
+    from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store
+    from hpsearch.store.frames import Columns
 
 
 class State(StrEnum):
@@ -64,10 +67,14 @@ def trials(
     storage: Storage = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Show the trials of a stage, by default the latest that has any: values, score, and why one failed."""
+    """Show the trials of a stage, by default the latest that has any: values, score, and why one failed.
+
+    With --top it says which ones cannot be told from the best.
+    """
     from hpsearch.cli.output import emit, say
     from hpsearch.errors import BadInput
     from hpsearch.reports.tables import trials_table
+    from hpsearch.search.contenders import ties_of
     from hpsearch.search.stage import latest_with_trials, pick, stages_of
 
     if top is not None and state not in (None, State.complete):
@@ -76,11 +83,12 @@ def trials(
         stages = stages_of(store, search)
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
         states = None if state is None else (state.value.upper(),)
-        found = store.columns(chosen, states=states, top=top)
+        found = store.columns(chosen, states=states, top=top, hits=top is not None)
+        tied = None if top is None else ties_of(store, chosen, found)
     if output is Format.table and not found["number"]:
         say(f"{chosen.name} has no trial{' like that' if state or top else ' yet'}")
         return
-    emit(trials_table(chosen, found, full=output is not Format.table), output, title=chosen.name)
+    emit(trials_table(chosen, found, full=output is not Format.table, tied=tied), output, title=chosen.name)
 
 
 def best(
@@ -89,42 +97,78 @@ def best(
     storage: Storage = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Show the best trial of a search, over all its stages or of one."""
-    from hpsearch.cli.output import emit, emit_object, say
+    """Show the best trial of a search, over all its stages or of one, and how sure it is the best."""
+    from hpsearch.cli.output import emit, emit_object
     from hpsearch.errors import NotEnoughTrials
-    from hpsearch.hyperparameters import uses
-    from hpsearch.reports.tables import metric_of, standard_error, trials_table
-    from hpsearch.search.stage import best_of, pick, stages_of
-    from hpsearch.space import shown
+    from hpsearch.reports.tables import standard_error, trials_table
+    from hpsearch.search.contenders import contest
+    from hpsearch.search.stage import pick, stages_of
 
     with _opened(storage) as store:
         stages = stages_of(store, search)
-        found = best_of(store, stages if stage is None else [pick(stages, stage)])
+        found = contest(store, stages if stage is None else [pick(stages, stage)])
         if found is None:
             what = stages[0].search if stage is None else pick(stages, stage).name
             raise NotEnoughTrials(f"{what} has no trial with a score yet; run `hpsearch start` first")
-    chosen, columns = found
-    number, score = columns["number"][0], columns["score"][0]
-    error = standard_error(chosen, score)
-    params = {name: columns[f"param:{name}"][0] for name in chosen.space}
+    first = {name: cells[:1] for name, cells in found.columns.items()}
     match output:
         case Format.json:
             emit_object(
                 {
-                    "stage": chosen.name,
-                    "trial": number,
-                    metric_of(chosen): score,
-                    "standard_error": error,
-                    "params": params,
+                    "stage": found.best.stage,
+                    "trial": found.best.trial,
+                    found.best.metric: found.best.score,
+                    "standard_error": standard_error(found.stage, found.best.score),
+                    "interval": _plain(found.best.interval),
+                    "corrected": found.best.corrected,
+                    "corrected_interval": _plain(found.best.corrected_interval),
+                    "tied": list(found.tied_numbers) if found.known else None,
+                    "compared": len(found.tied),
+                    "paired": found.paired,
+                    "params": dict(found.best.params),
                 }
             )
         case Format.csv:
-            emit(trials_table(chosen, columns, full=True), output)
+            intervals = {"interval": found.best.interval, "corrected_interval": found.best.corrected_interval}
+            ends: Columns = {
+                f"{name}_{end}": [None if of is None else getattr(of, end)]
+                for name, of in intervals.items()
+                for end in ("low", "high")
+            }
+            more: Columns = {
+                "corrected": [found.best.corrected],
+                **ends,
+                "ties": [len(found.tied_numbers) if found.known else None],
+            }
+            emit(trials_table(found.stage, first, full=True) | more, output)
         case Format.table:
-            spread = "" if error is None else f" +- {error:.2f} (one standard error)"
-            say(f"{chosen.name} trial {number}: {metric_of(chosen)} {score:.4g}{spread}")
-            used = [name for name in params if uses(name, {**chosen.settings, **params})]
-            for name in used:
-                say(f"  {name} = {shown(params[name])}")
-            if len(used) < len(params):
-                say(f"drawn, but without effect in this trial: {', '.join(n for n in params if n not in used)}")
+            _say_best(found)
+
+
+def _plain(interval: Interval | None) -> dict[str, float] | None:
+    return None if interval is None else {"low": interval.low, "high": interval.high, "level": interval.level}
+
+
+def _say_best(found: Contest) -> None:
+    from hpsearch.cli.output import say
+    from hpsearch.hyperparameters import uses
+    from hpsearch.reports.tables import with_error
+    from hpsearch.space import shown
+
+    best = found.best
+    error = "" if best.interval is None else " (one standard error)"
+    say(f"{best.stage} trial {best.trial}: {best.metric} {with_error(found.stage, best.score)}{error}")
+    used = [name for name in best.params if uses(name, {**found.stage.settings, **best.params})]
+    for name in used:
+        say(f"  {name} = {shown(best.params[name])}")
+    if len(used) < len(best.params):
+        say(f"drawn, but without effect in this trial: {', '.join(n for n in best.params if n not in used)}")
+    if best.interval is not None:
+        say(f"95 % interval {best.interval.low:.2f} .. {best.interval.high:.2f}, had it not been chosen for its score")
+    if best.corrected is not None and best.corrected_interval is not None:
+        inside = best.corrected_interval
+        say(
+            f"without the luck of that choice {best.corrected:.2f}, 95 % interval {inside.low:.2f} .. {inside.high:.2f}"
+        )
+    if found.tied and found.known:
+        say(found.ties_sentence())

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 def metric_of(stage: Stage) -> str:
     """The name of a stage's score."""
-    objective: Mapping[str, Any] = stage.study_file.get("objective", {})
-    return str(objective.get("metric", "score"))
+    return stage.metric
 
 
 def standard_error(stage: Stage, score: float) -> float | None:
@@ -27,10 +26,7 @@ def standard_error(stage: Stage, score: float) -> float | None:
 
     None where the score is no accuracy.
     """
-    images = stage.sizes.get("validation")
-    if metric_of(stage) != "validation_accuracy" or not images:
-        return None
-    return accuracy_error(score, images)
+    return None if stage.images is None else accuracy_error(score, stage.images)
 
 
 def accuracy_error(accuracy: float, images: int) -> float:
@@ -38,7 +34,17 @@ def accuracy_error(accuracy: float, images: int) -> float:
     return math.sqrt(max(accuracy * (1 - accuracy), 0.0) / images)
 
 
-def trials_table(stage: Stage, columns: Columns, *, full: bool = False) -> Columns:
+def with_error(stage: Stage, score: float) -> str:
+    """A score as people read it: ``0.79 +- 0.04``, of an accuracy with one standard error."""
+    error = standard_error(stage, score)
+    if error is None:
+        return f"{score:.4g}"
+    return f"{score:.4g} +- {error:.2f}" if error >= 0.005 or not error else f"{score:.4g} +- {error:.1g}"
+
+
+def trials_table(
+    stage: Stage, columns: Columns, *, full: bool = False, tied: Sequence[bool | None] | None = None
+) -> Columns:
     """Trials as people read them, in 80 columns, or as programs do.
 
     Args:
@@ -46,12 +52,15 @@ def trials_table(stage: Stage, columns: Columns, *, full: bool = False) -> Colum
         columns: What `hpsearch.store.Store.columns` gives.
         full: With every column under its full name and every value that was drawn; for programs. People see none
             of a hyperparameter that the trial does not use.
+        tied: For each trial but the first, whether it ties with the first, which is the best; None for not known.
+            Leave it out where there is no best.
 
     Returns:
-        Columns trial, state (where they differ), the score under its metric's name, the validation loss, the
-        parameters, seconds, and reason if any trial failed; all of them and the times with ``full``.
+        Columns trial, state (where they differ), the score under its metric's name, whether the trial ties with the
+        best (where that was asked), the validation loss, the parameters, seconds, and reason if any trial failed; all
+        of them and the times with ``full``.
     """
-    table = _all_columns(stage, columns)
+    table = _all_columns(stage, columns, tied)
     if full:
         return table
     table |= _as_people_read(stage, table)
@@ -61,12 +70,16 @@ def trials_table(stage: Stage, columns: Columns, *, full: bool = False) -> Colum
         if len(set(table["state"])) < 2:
             drop.add("state")
     table["state"] = [state.lower() for state in table["state"]]
+    if tied is not None and table["trial"]:
+        table["tied"] = ["best", *table["tied"][1:]]
     return {name.replace("validation_", "val. "): cells for name, cells in table.items() if name not in drop}
 
 
-def _all_columns(stage: Stage, columns: Columns) -> Columns:
+def _all_columns(stage: Stage, columns: Columns, tied: Sequence[bool | None] | None) -> Columns:
     metric = metric_of(stage)
     table = {"trial": columns["number"], "state": columns["state"], metric: columns["score"]}
+    if tied is not None:  # the best ties with itself
+        table["tied"] = [True, *tied] if columns["number"] else []
     if metric != "validation_loss":
         table["validation_loss"] = columns["validation_loss"]
     table |= {name: columns[f"param:{name}"] for name in stage.space}
@@ -107,10 +120,11 @@ def status_table(rows: Sequence[tuple[Stage, Counts, float | None]], *, full: bo
             "pruned": counts.pruned,
             "running": counts.running,
             "waiting": counts.waiting,
-            "best": best,
+            "best": best if full or best is None else with_error(stage, best),
         }
         if full:
             row |= {
+                "standard_error": None if best is None else standard_error(stage, best),
                 "ranges": space_to_dict(stage.space),
                 "seed": stage.seed,
                 "trials_used": list(stage.trials_used),

@@ -13,7 +13,7 @@ from hpsearch.store import NewStage, Store
 from hpsearch.study_file import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hpsearch.records import Stage
     from hpsearch.store.frames import Columns
@@ -174,12 +174,25 @@ def latest_with_trials(store: Store, stages: list[Stage]) -> Stage:
     return stages[0]
 
 
-def best_of(store: Store, stages: list[Stage]) -> tuple[Stage, Columns] | None:
-    """The stage with the best trial of all these, and that trial's columns; None before any has finished.
+def best_of(store: Store, stages: list[Stage], *, top: int = 1) -> tuple[Stage, Columns] | None:
+    """The stage with the best trial of all these, and its best trials' columns; None before any has finished.
+
+    Args:
+        store: The study database.
+        stages: Stages of one search.
+        top: How many of its trials to give.
+    """
+    return best_among([(stage, store.columns(stage, top=top)) for stage in stages])
+
+
+def best_among(found: Sequence[tuple[Stage, Columns]]) -> tuple[Stage, Columns] | None:
+    """Of several stages' best trials, those of the stage with the best one; None where there is no trial.
 
     Ties between stages go to the lower validation loss, then to the earlier stage.
+
+    Args:
+        found: Stages with the columns of their best trials, best first.
     """
-    found = [(stage, store.columns(stage, top=1)) for stage in stages]
     scored = [(stage, columns) for stage, columns in found if columns["number"]]
 
     def rank(item: tuple[Stage, Columns]) -> tuple[float, float]:

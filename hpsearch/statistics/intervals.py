@@ -45,15 +45,31 @@ def wilson(hits: int, images: int, *, level: float = 0.95) -> Interval:
     Raises:
         BadInput: No images, more hits than images, or a level outside (0, 1).
     """
+    if hits != int(hits):
+        raise BadInput(f"{hits} hits; give a whole number")
+    return wilson_of_share(hits / max(images, 1), images, level=level)
+
+
+def wilson_of_share(share: float, images: int, *, level: float = 0.95) -> Interval:
+    """`wilson` about a share that is no whole number of hits, such as one from which a bias was taken.
+
+    Args:
+        share: In [0, 1].
+        images: How many images it rests on, at least 1.
+        level: How often such intervals hold the true share.
+
+    Raises:
+        BadInput: No images, a share outside [0, 1], or a level outside (0, 1).
+    """
     _check_level(level)
-    if images < 1 or not 0 <= hits <= images:
-        raise BadInput(f"{hits} hits of {images} images; give at least 1 image, and hits from 0 to that many")
+    if images < 1 or not 0 <= share <= 1:
+        raise BadInput(f"a share of {share:g} of {images} images; give at least 1 image, and from none to all of them")
     z = _normal(level)
-    centre = (hits + z * z / 2) / (images + z * z)
-    half = z * math.sqrt(hits * (images - hits) / images + z * z / 4) / (images + z * z)
+    centre = (share * images + z * z / 2) / (images + z * z)
+    half = z * math.sqrt(images * share * (1 - share) + z * z / 4) / (images + z * z)
     # At 0 and at 1 the end is exact; rounding would leave it beside.
-    low = 0.0 if hits == 0 else max(centre - half, 0.0)
-    high = 1.0 if hits == images else min(centre + half, 1.0)
+    low = 0.0 if share == 0 else max(centre - half, 0.0)
+    high = 1.0 if share == 1 else min(centre + half, 1.0)
     return Interval(low, high, level)
 
 

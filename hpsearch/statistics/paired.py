@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hpsearch.errors import BadInput
 
 if TYPE_CHECKING:
@@ -26,6 +24,8 @@ def mcnemar(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
         BadInput: They are not of the same images.
     """
+    import numpy as np
+
     one, other = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
     if one.shape != other.shape or one.ndim != 1:
         raise BadInput(f"hits of shapes {one.shape} and {other.shape}; a paired comparison needs the same images")
@@ -45,3 +45,13 @@ def lower_tail(hits: int, throws: int) -> float:
         total += term
         term = term * (throws - i) // (i + 1)
     return total / (1 << throws)
+
+
+def discordant(a: int, b: int) -> tuple[int, int]:
+    """How many images only the one trial gets right, and how many only the other.
+
+    Args:
+        a: The one's hits as the ones of a whole number (`hpsearch.hits.as_number`).
+        b: The other's, of the same images.
+    """
+    return (a & ~b).bit_count(), (b & ~a).bit_count()

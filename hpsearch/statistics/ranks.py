@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hpsearch.errors import BadInput
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
 _EXACT = 400
@@ -29,6 +28,8 @@ def mann_whitney(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
         BadInput: An empty group, or NaN.
     """
+    import numpy as np
+
     one, other = np.asarray(a, dtype=float).ravel(), np.asarray(b, dtype=float).ravel()
     if not len(one) or not len(other):
         raise BadInput(f"groups of {len(one)} and {len(other)} values; a comparison of ranks needs both")
@@ -48,6 +49,8 @@ def mann_whitney(a: ArrayLike, b: ArrayLike) -> float:
 
 def _doubled_ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Twice the ranks from 1, ties sharing their average: whole numbers."""
+    import numpy as np
+
     _, group, count = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((2 * np.cumsum(count) - count + 1)[group], dtype=np.int64)
 

@@ -116,12 +116,21 @@ class Store(Protocol):
     def counts(self, stage: Stage) -> Counts:
         """How many trials are in which state."""
 
-    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+    def drawn(self, stage: Stage) -> int:
+        """How many trials were drawn so far, whatever became of them: the newest one's number and 1.
+
+        Unlike `counts` it looks at one row of the stage.
+        """
+
+    def columns(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+    ) -> Columns:
         """Trials by column.
 
         Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one
         column per parameter, ``param:NAME``; None where a trial has no value. With ``top``, the best completed
-        ones, best first: by score, then validation loss, then number. Otherwise by number.
+        ones, best first: by score, then validation loss, then number. Otherwise by number. With ``hits``, a column
+        more, ``hits``: which validation images the trial got right, as `hpsearch.hits` packs them.
         """
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:

@@ -139,10 +139,17 @@ class BulkStore:
         with self.database.read() as connection:
             return self._keep(stage).count(connection).counts
 
-    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+    def drawn(self, stage: Stage) -> int:
+        """How many trials were drawn so far."""
+        with self.database.read() as connection:
+            return queries.drawn(connection, stage)
+
+    def columns(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+    ) -> Columns:
         """Trials by column."""
         with self.database.read() as connection:
-            return queries.columns(connection, stage, states=states, top=top)
+            return queries.columns(connection, stage, states=states, top=top, hits=hits)
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""

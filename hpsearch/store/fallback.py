@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import (
+    HITS,
     REASON,
     SECONDS,
     VALIDATION_LOSS,
@@ -220,7 +221,14 @@ class FallbackStore:
                 waiting=states.count(TrialState.WAITING),
             )
 
-    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+    def drawn(self, stage: Stage) -> int:
+        """How many trials were drawn so far."""
+        with self.database.timed():
+            return int(self.storage.get_n_trials(stage.study_id))
+
+    def columns(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+    ) -> Columns:
         """Trials by column."""
         wanted = ("COMPLETE",) if top is not None else states
         with self.database.timed():
@@ -231,7 +239,8 @@ class FallbackStore:
         else:
             scored = [trial for trial in kept if trial.value is not None and math.isfinite(trial.value)]
             kept = sorted(scored, key=lambda trial: _rank(stage, trial))[:top]
-        return _columns(stage, kept)
+        also: Columns = {HITS: [trial.user_attrs.get(HITS) for trial in kept]} if hits else {}
+        return _columns(stage, kept) | also
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""

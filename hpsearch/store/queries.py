@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, and_, select
 
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing
+from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing
 from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER
@@ -117,9 +117,13 @@ def _select_trials(stage: Stage) -> Select[Any]:
     )
 
 
-def columns(connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None) -> Columns:
+def columns(
+    connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None, hits: bool = False
+) -> Columns:
     """Trials by column; see `hpsearch.store.base.Store.columns`."""
     query = _select_trials(stage)
+    if hits:
+        query = query.add_columns(_attribute(HITS).label(HITS))
     found: list[Row[Any]]
     if top is not None:
         best = _best(connection, stage, top)
@@ -140,8 +144,14 @@ def columns(connection: Connection, stage: Stage, *, states: Collection[str] | N
         "started": [row.started for row in found],
         "finished": [row.finished for row in found],
     }
+    if hits:
+        columns[HITS] = [getattr(row, HITS) and json.loads(getattr(row, HITS)) for row in found]
     ids = [row.trial_id for row in found]
     return columns | _params(connection, stage, ids, all_trials=top is None and states is None)
+
+
+_BEYOND = 1000
+"""So many more trials than were asked for are looked at, so that ties with the last of them are seen at once."""
 
 
 def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
@@ -152,7 +162,7 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
     score = t.trial_values.c.value
     sign = -1.0 if stage.direction == "maximize" else 1.0
     scored = (
-        select()
+        select(t.trials.c.trial_id, t.trials.c.number, score)
         .select_from(t.trials.join(t.trial_values))
         .where(
             t.trials.c.study_id == stage.study_id,
@@ -163,13 +173,22 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
     if top == 0:
         return []
     best_first = score.desc() if sign < 0 else score.asc()
-    last = connection.execute(scored.add_columns(score).order_by(best_first).limit(1).offset(top - 1)).scalar()
-    asked = scored.add_columns(t.trials.c.trial_id, t.trials.c.number, score, _attribute(VALIDATION_LOSS))
-    if last is not None:  # as many as were asked for
-        asked = asked.where(score >= last if sign < 0 else score <= last)
+    found = list(connection.execute(scored.order_by(best_first).limit(top + _BEYOND)))
+    if len(found) > top:
+        last = found[top - 1].value
+        if found[-1].value == last and len(found) == top + _BEYOND:  # there may be more such ties
+            found = list(connection.execute(scored.where(score >= last if sign < 0 else score <= last)))
+        found = [row for row in found if sign * row.value <= sign * last]
+    of_trial = t.trial_user_attributes.c
+    losses: dict[int, float | None] = {}
+    for some in chunks([row.trial_id for row in found]):
+        texts = select(of_trial.trial_id, of_trial.value_json).where(
+            of_trial.trial_id.in_(some), of_trial.key == VALIDATION_LOSS
+        )
+        losses |= {trial_id: _number(text) for trial_id, text in connection.execute(texts)}
     ranked = []
-    for trial_id, number, value, text in connection.execute(asked):
-        loss = _number(text)
+    for trial_id, number, value in found:
+        loss = losses.get(trial_id)
         ranked.append((sign * value, loss is None, loss or 0.0, number, trial_id))
     return [row[-1] for row in heapq.nsmallest(top, ranked)]
 
@@ -247,6 +266,13 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
             .order_by(t.trials.c.number)
         ).all()
     return {number: json.loads(text) for number, text in rows}
+
+
+def drawn(connection: Connection, stage: Stage) -> int:
+    """How many trials were drawn so far; see `hpsearch.store.base.Store.drawn`."""
+    newest = select(t.trials.c.number).where(t.trials.c.study_id == stage.study_id)
+    number = connection.execute(newest.order_by(t.trials.c.trial_id.desc()).limit(1)).scalar()
+    return 0 if number is None else int(number) + 1
 
 
 def has_trials(connection: Connection, study_id: int) -> bool:
