@@ -119,9 +119,11 @@ def parallel(
     places = _classes(rest["score"].to_numpy(float), scores, minimize=direction == "minimize")
     for place, ink in enumerate(SCALE):
         opacity = 0.35 + 0.4 * place / (_CLASSES - 1)
-        # The best class, which is the easiest to see, stands for all in the legend.
-        legend = bool(place == places.max(initial=-1))
-        line(rest[places == place], "trials", ink=ink, width=1.3, opacity=opacity, legend=legend)
+        line(rest[places == place], "trials", ink=ink, width=1.3, opacity=opacity, legend=False)
+    if not rest.empty:
+        # The ends of the scale are faint, one on white and the other on black: its middle stands for all.
+        middle = {"color": SCALE[_CLASSES // 2], "width": 2}
+        figure.add_trace(go.Scatter(x=[None], y=[None], name="trials", mode="lines", line=middle, legendgroup="trials"))
     line(top.iloc[::-1], f"best {len(top)}", ink="#D55E00", width=2.6, opacity=0.95)
     if not lost_drawn.empty:
         figure.add_trace(
