@@ -102,7 +102,7 @@ def search_history(
     # Few trials are counted, not measured.
     if len(rows) <= 10:
         figure.update_xaxes(dtick=1)
-    needs(figure, 520)
+    needs(figure, 400)
     over = f" over {len(frames)} stages" if len(frames) > 1 else ""
     between = "" if interval is None else f", and probably between {interval[0]:.3g} and {interval[1]:.3g}"
     tell(figure, f"{counted(rows)}{over}; {best_words(rows, direction, metric)}{between}.")
