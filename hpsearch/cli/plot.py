@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -70,7 +71,7 @@ def plot(
     if dark:
         figure = figures.dark(figure)
     if out == _STDOUT:
-        typer.echo(figures.page(figure), nl=False)
+        sys.stdout.write(figures.page(figure))
         return
     of_one = stage is not None or kind in OF_ONE_STAGE
     whose = chosen.name.replace("/", "-") if of_one else chosen.search
@@ -81,8 +82,6 @@ def plot(
 
 def _check(out: str | None) -> None:
     """Refuse a file that cannot be written before the database is read."""
-    import sys
-
     from hpsearch.errors import BadInput
     from hpsearch.reports.figures.saving import check_path
 

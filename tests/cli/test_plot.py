@@ -121,6 +121,7 @@ def test_a_stage_without_trials_is_a_figure_that_says_so(staged: Cli, tmp_path: 
         (["curves", "--stage", "7"], "has no stage 7"),
         (["stages", "--stage", "1"], "stages draws all stages; leave it out"),
         (["curves", "--out", "a.jpeg"], "the name must end with .html, .png, .svg, .pdf"),
+        (["curves", "--out", "a.jpeg", "--storage", "nothing.db"], "the name must end with"),
         (["curves", "--out", "no/folder/a.html"], "make it first"),
         (["curves", "--top", "21"], "give up to 20"),
         (["parallel", "--top", "0"], "--top 0; give at least 1"),

@@ -40,6 +40,8 @@ def test_trials_that_failed_or_were_stopped_count_as_no_good() -> None:
     frame = frame.assign(score=rng.uniform(0, 1, 200).round(2), state=np.where(lost, "FAIL", "COMPLETE"))
     frame.loc[lost, "score"] = math.nan
     assert importance(frame, space).above_chance == ("dropout",)
+    worst = frame.assign(state="COMPLETE").fillna({"score": -1.0})
+    assert importance(worst, space) == importance(frame, space)
     stopped = frame.assign(state=np.where(lost, "PRUNED", "COMPLETE")).fillna({"score": 0.9})
     assert importance(stopped, space) == importance(frame, space)
 

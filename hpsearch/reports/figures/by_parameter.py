@@ -172,7 +172,7 @@ def score_by_parameter(
         figure.add_hline(y=drawn.line, line={"color": FAINT, "width": 1})
     figure.update_xaxes(x.layout())
     figure.update_yaxes(title_text=words(metric), range=[drawn.low, drawn.high])
-    needs(figure, 520)
+    needs(figure, 400)
     after = "" if narrowed is None else f"; the next range is {range_words(narrowed)}"
     tell(
         figure,

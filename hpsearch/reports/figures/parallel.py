@@ -69,11 +69,12 @@ def parallel(
         return nothing("there is no parameter to draw", title=title)
     axes = [ParameterAxis(name, [parameter]) for name, parameter in space.items()]
     order, pruned, lost = ranked(frame, direction), stopped(frame), failed(frame)
-    share = min(1.0, MOST_LINES / max(len(order) + len(pruned), 1))
+    everything = len(order) + len(pruned) + len(lost)
+    share = min(1.0, MOST_LINES / max(everything, 1))
     top, rest = order.iloc[:best], thinned(order.iloc[best:], max(1, round(share * len(order.iloc[best:]))))
     pruned_drawn = thinned(pruned, max(1, round(share * len(pruned))))
-    lost_drawn = thinned(lost, MOST_LINES)
-    drawn, everything = len(top) + len(rest) + len(pruned_drawn), len(order) + len(pruned)
+    lost_drawn = thinned(lost, max(1, round(share * len(lost))))
+    drawn = len(top) + len(rest) + len(pruned_drawn) + len(lost_drawn)
     left_out = thinned_note(drawn, everything, kept=f"the best {len(top)}")
     key = "; ".join(part for part in ("yellow: better, blue: worse", left_out) if part)
     figure = empty_figure(title=title, key=key, legend=True)
@@ -118,9 +119,11 @@ def parallel(
     places = _classes(rest["score"].to_numpy(float), scores, minimize=direction == "minimize")
     for place, ink in enumerate(SCALE):
         opacity = 0.35 + 0.4 * place / (_CLASSES - 1)
-        # The best class, which is the easiest to see, stands for all in the legend.
-        legend = bool(place == places.max(initial=-1))
-        line(rest[places == place], "trials", ink=ink, width=1.3, opacity=opacity, legend=legend)
+        line(rest[places == place], "trials", ink=ink, width=1.3, opacity=opacity, legend=False)
+    if not rest.empty:
+        # The ends of the scale are faint, one on white and the other on black: its middle stands for all.
+        middle = {"color": SCALE[_CLASSES // 2], "width": 2}
+        figure.add_trace(go.Scatter(x=[None], y=[None], name="trials", mode="lines", line=middle, legendgroup="trials"))
     line(top.iloc[::-1], f"best {len(top)}", ink="#D55E00", width=2.6, opacity=0.95)
     if not lost_drawn.empty:
         figure.add_trace(
