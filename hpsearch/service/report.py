@@ -27,13 +27,13 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
         UnknownSearch: No such search or stage.
     """
     from hpsearch.reports.page import Material, StageTrials
-    from hpsearch.reports.rows import curve_rows
+    from hpsearch.reports.rows import curve_rows, used_only
     from hpsearch.search.findings import findings
 
     stages = stages_of(store, search)
     if stage is not None:
         stages = ancestry(stages, pick(stages, stage))
-    there = [StageTrials(one, store.trials(one)) for one in stages]
+    there = [StageTrials(one, used_only(store.trials(one), one)) for one in stages]
     found = Material(there, findings(store, stages), (), store.where)
     return Material(there, found.findings, curve_rows(store, found.latest.stage, top=CURVES), store.where)
 

@@ -132,7 +132,7 @@ def test_trials_that_kept_neither_curves_nor_hits_are_reported_too(searched: Cli
     connection.close()
     ran = searched("report")
     assert ran.code == 0, ran.err
-    assert "Score " in MADE.read_text("utf-8")
+    assert "Score 0." in MADE.read_text("utf-8")
 
 
 def test_a_search_that_only_failed_has_a_report(cli: Cli, tiny: Path) -> None:

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 def answer(material: Material) -> Answer:
     """The report's answer, in sentences."""
+    advice = tuple(_sentence(words, material) for words in material.findings.advice)
     best = material.findings.best
     if best is None:
         why = none_complete(material.latest.trials)
-        return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=material.findings.advice)
+        return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=advice)
     stage = next(one.stage for one in material.stages if one.stage.name == best.stage)
     values = {name: value for name, value in best.params.items() if uses(name, {**stage.settings, **best.params})}
     unused = [name for name in best.params if name not in values]
@@ -34,14 +35,16 @@ def answer(material: Material) -> Answer:
         sure=tuple(_sure(material, best)),
         values={name: shown(value) for name, value in values.items()},
         values_of=f"Values of the best trial, number {best.trial} of stage {stage.number}{note}",
-        next=material.findings.advice,
+        next=advice,
     )
 
 
 def _score(best: Best) -> str:
-    """The best score in a line, with its interval where there is one."""
-    interval = "" if best.interval is None else f" ({best.interval.low:.2f} to {best.interval.high:.2f})"
-    return f"{words(best.metric).capitalize()} {best.score:.4g}{interval}"
+    """The best score in a line, and what it is worth: who is chosen for a score is partly lucky."""
+    measured = f"{words(best.metric).capitalize()} {best.score:.4g}"
+    if best.corrected is None:
+        return measured
+    return f"{measured}; on new images about {best.corrected:.2g}"
 
 
 def _no_score(material: Material) -> str:
@@ -53,28 +56,22 @@ def _no_score(material: Material) -> str:
 
 def _sure(material: Material, best: Best) -> Iterator[str]:
     many = material.total("COMPLETE")
+    who = f"The best of {counted(many, 'trial')}" if many > 1 else "The only trial"
     if best.interval is None:
-        yield (
-            f"It is the best of {counted(many, 'trial')} with a score; for this score no interval is known."
-            if many > 1
-            else "It is the only trial with a score: there is nothing to compare it with."
-        )
+        yield f"{who} with a score; no interval is known for it."
     else:
         images = f" on {best.images:,} validation images" if best.images else ""
-        yield f"Measured{images}; {between(best.interval)}."
-    if best.corrected is not None and many > 1:
-        held = "" if best.corrected_interval is None else f" ({between(best.corrected_interval)})"
-        yield (
-            f"The best of {counted(many, 'trial')} is partly the luckiest: "
-            f"on new images expect about {best.corrected:.2g}{held}."
-        )
+        expected = "" if best.corrected_interval is None else f"; on new images {between(best.corrected_interval)}"
+        yield f"{who} with a score, measured{images}: {between(best.interval)}{expected}."
     yield from filter(None, (confirmed_words(one, material.metric) for one in material.confirmations))
     looked = looked_words(material.looks)
     if looked is not None:
         yield looked
-    ties = len(material.findings.tied)
-    if ties:
-        others = "one other trial of its stage" if ties == 1 else f"{ties} other trials of its stage"
-        yield f"{others[0].upper()}{others[1:]} cannot be told from it: what they agree on counts, not who is first."
-    elif material.findings.distinguishable:
-        yield "It can be told from each of the next best trials of its stage."
+
+
+def _sentence(advice: str, material: Material) -> str:
+    """Advice as a sentence; a parameter's name is written as it is."""
+    first = advice.split(" ", 1)[0]
+    named = any(first in one.stage.space for one in material.stages)
+    begun = advice if named else advice[:1].upper() + advice[1:]
+    return begun if begun.endswith(".") else f"{begun}."

@@ -13,6 +13,7 @@ from hpsearch.reports.importance import importance
 from hpsearch.reports.page.contents import Drawing, Section, Table
 from hpsearch.reports.page.drawn import plain_figure
 from hpsearch.reports.page.narrow import narrowed, stacked
+from hpsearch.reports.rows import varied
 from hpsearch.reports.tables import by_column
 from hpsearch.space import Categorical, shown
 
@@ -26,6 +27,7 @@ PARAMETERS = 8
 """Parameters that are drawn each for itself, those that matter most first."""
 NUMBERS = "The numbers"
 """Under which a figure's table is folded away."""
+_ACCURACIES = ("train_accuracy", "validation_accuracy")
 _HALF_HEIGHT = 340
 _NARROW_COLUMNS = 2
 
@@ -128,14 +130,14 @@ def judged(material: Material) -> StageTrials:
 
 
 def by_evidence(material: Material, one: StageTrials) -> list[str]:
-    """A stage's parameters, those with the clearest effect first, otherwise in the study file's order."""
+    """A stage's parameters that vary, those with the clearest effect first, otherwise in the study file's order."""
     found = material.findings.ranges
 
     def evidence(name: str) -> float:
         p = found[name].p if name in found else None
         return 1.0 if p is None else p
 
-    return sorted(one.stage.space, key=evidence)
+    return sorted(varied(one.trials, one.stage.space), key=evidence)
 
 
 def _against_each(material: Material) -> Iterator[Make]:
@@ -246,10 +248,11 @@ def _importance(material: Material) -> Drawing | str | None:
 
 def _parallel(material: Material) -> Drawing | None:
     one = judged(material)
-    if len(one.stage.space) < 3 or not len(one.complete):
+    space = varied(one.trials, one.stage.space)
+    if len(space) < 3 or not len(one.complete):
         return None
     figure = figures.parallel(
-        one.trials, one.stage.space, best=material.findings.top, metric=material.metric, direction=material.direction
+        one.trials, space, best=material.findings.top, metric=material.metric, direction=material.direction
     )
     return _drawing(
         "parallel",
@@ -279,7 +282,8 @@ def _lineage(material: Material) -> Drawing | None:
 
 def _curves(material: Material) -> Drawing | None:
     # The values stand in the table of the best; in a panel's title there is room for the trial's number.
-    rows = [{**row, "param:trial": row["number"]} for row in material.curves[:MOST_PANELS]]
+    there = [row for row in material.curves[:MOST_PANELS] if any(len(row.get(name, ())) for name in _ACCURACIES)]
+    rows = [{**row, "param:trial": row["number"]} for row in there]
     if not rows:
         return None
     figure = figures.curve_grid(rows, parameter="trial")

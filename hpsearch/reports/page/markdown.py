@@ -47,7 +47,7 @@ def _answer(answer: Answer) -> Iterator[str]:
         yield from (f"- {_text(name)} = {_text(value)}" for name, value in answer.values.items())
         yield ""
     if answer.next:
-        yield from ("What to do next:", "")
+        yield from ("What to make of it, and what to do next:", "")
         yield from (f"- {_text(sentence)}" for sentence in answer.next)
         yield ""
 
