@@ -82,10 +82,11 @@ def test_the_answer_says_the_score_its_interval_and_what_it_is_worth() -> None:
     found = report(material(THREE), figures=False).answer
     said = " ".join(found.sure)
     assert found.score == "Validation accuracy 0.87; on new images about 0.85"
-    assert f"measured on {IMAGES} validation images: 95 % interval 0.79 to 0.92; on new images" in said
+    assert f"measured on {IMAGES} validation images: 95\N{NO-BREAK SPACE}% interval 0.79 to 0.92; on new images" in said
     assert set(found.values) == set(SPACE)
     assert "stage 3" in found.values_of
-    assert found.next == ("Narrow again: hpsearch narrow --top 5.",)
+    assert found.next == ("Next: hpsearch narrow --top 5.",)
+    assert found.notes == ("lr matters (p = 0.001).",)
 
 
 def test_a_search_that_only_failed_is_said_to_have() -> None:
@@ -214,7 +215,7 @@ def test_markdown_has_the_answer_and_the_tables() -> None:
     found = material(THREE)
     text = to_markdown(report(found, figures=False))
     page = report(found)
-    for sentence in (*page.answer.sure, *page.answer.next):
+    for sentence in (*page.answer.sure, *page.answer.next, *page.answer.notes):
         assert sentence in text
     tables = [table for part in page.sections for table in part.tables]
     assert len(re.findall(r"^\|(?: -+:? \|)+$", text, re.MULTILINE)) == len(tables)

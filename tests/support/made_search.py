@@ -128,7 +128,7 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         **{
             "search": there[0].stage.search,
             "stage": (scored or there)[-1].stage.name,
-            "advice": ("Narrow again: hpsearch narrow --top 5.",),
+            "advice": ("lr matters (p = 0.001)", "next: hpsearch narrow --top 5"),
             **found,
             **changes,
         }

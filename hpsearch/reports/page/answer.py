@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     from hpsearch.statistics.findings import Best
 
 
+_NEXT = "Next: "
+
+
 def answer(material: Material) -> Answer:
     """The report's answer, in sentences."""
-    advice = tuple(_sentence(words, material) for words in material.findings.advice)
+    said = [_sentence(words, material) for words in material.findings.advice]
+    following = tuple(sentence for sentence in said if sentence.startswith(_NEXT))
+    notes = tuple(sentence for sentence in said if not sentence.startswith(_NEXT))
     best = material.findings.best
     if best is None:
         why = none_complete(material.latest.trials)
-        return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=advice)
+        return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=following, notes=notes)
     stage = next(one.stage for one in material.stages if one.stage.name == best.stage)
     values = {name: value for name, value in best.params.items() if uses(name, {**stage.settings, **best.params})}
     unused = [name for name in best.params if name not in values]
@@ -35,7 +40,8 @@ def answer(material: Material) -> Answer:
         sure=tuple(_sure(material, best)),
         values={name: shown(value) for name, value in values.items()},
         values_of=f"Values of the best trial, number {best.trial} of stage {stage.number}{note}",
-        next=advice,
+        next=following,
+        notes=notes,
     )
 
 

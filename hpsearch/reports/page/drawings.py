@@ -9,6 +9,7 @@ from hpsearch.errors import BadInput
 from hpsearch.reports import figures
 from hpsearch.reports.figures.curves import MOST_PANELS
 from hpsearch.reports.figures.frames import ranked
+from hpsearch.reports.figures.parameters import cut
 from hpsearch.reports.importance import importance
 from hpsearch.reports.page.contents import Drawing, Section, Table
 from hpsearch.reports.page.drawn import plain_figure
@@ -29,6 +30,7 @@ NUMBERS = "The numbers"
 """Under which a figure's table is folded away."""
 _ACCURACIES = ("train_accuracy", "validation_accuracy")
 _HALF_HEIGHT = 340
+_LABEL = 16
 _NARROW_COLUMNS = 2
 
 Make = Callable[["Material"], Drawing | str | None]
@@ -161,6 +163,10 @@ def _against(one: StageTrials, name: str, place: int) -> Make:
             direction=material.direction,
         )
         figure.update_layout(height=_HALF_HEIGHT)
+        parameter = one.stage.space[name]
+        if isinstance(parameter, Categorical):
+            # Long labels, which Plotly turns, would leave no room for the data.
+            figure.update_xaxes(ticktext=[cut(choice, _LABEL) for choice in parameter.choices])
         best = ranked(one.trials, material.direction).head(top)
         values = {"trial": best["number"].tolist(), material.metric: best["score"].astype(float).tolist()}
         values[name] = best[f"param:{name}"].tolist()
