@@ -7,7 +7,8 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from html import unescape
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from made_search import IMAGES, LR, MIXED, SPACE, STUDY_FILE, curve_row, material, stage, trials
 
 from hpsearch.errors import MissingExtra
+from hpsearch.reports import importance
 from hpsearch.reports.figures.style import FAINT, GRID, PAPER
 from hpsearch.reports.page import Page, report, to_html, to_markdown
 from hpsearch.reports.page.drawn import dark_colours, script_json
@@ -45,10 +47,24 @@ SEARCHES: dict[str, Sequence[Any]] = {
 }
 
 
+@cache
+def made(name: str) -> Page:
+    """The report of a search of a kind, with its figures."""
+    return report(material(SEARCHES[name], curves=0 if name == "imported" else 4))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_shuffles() -> Iterator[None]:
+    """What importance is worth has its own tests; here it is enough that it is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importance, "SHUFFLES", 2)
+        yield
+
+
 @pytest.fixture(scope="module", params=SEARCHES)
 def page(request: pytest.FixtureRequest) -> Page:
     """The report of a search of each kind."""
-    return report(material(SEARCHES[request.param], curves=0 if request.param == "imported" else 4))
+    return made(request.param)
 
 
 def keys(page: Page) -> list[str]:
@@ -90,7 +106,7 @@ def test_the_answer_says_the_score_its_interval_and_what_it_is_worth() -> None:
 
 
 def test_a_search_that_only_failed_is_said_to_have() -> None:
-    page = report(material(SEARCHES["only failures"]))
+    page = made("only failures")
     assert page.answer.score == "All trials failed"
     assert "30 failed" in " ".join(page.answer.sure)
     [table] = section(page, "failures").tables
@@ -154,6 +170,7 @@ HOSTILE: dict[str, Parameter] = {
 }
 
 
+@cache
 def hostile() -> Page:
     one = stage(space=HOSTILE, search="<b>&\"'", study_file={**STUDY_FILE, "data": {"path": "<i>.npz"}})
     frame = trials(40, space=HOSTILE, failed=5, reason="<script>alert({})</script> | [x](javascript:alert(1)) `a` *b*")
@@ -212,9 +229,8 @@ def test_whatever_is_in_the_database_stays_text_in_markdown() -> None:
 
 
 def test_markdown_has_the_answer_and_the_tables() -> None:
-    found = material(THREE)
-    text = to_markdown(report(found, figures=False))
-    page = report(found)
+    text = to_markdown(report(material(THREE), figures=False))
+    page = made("three stages")
     for sentence in (*page.answer.sure, *page.answer.next, *page.answer.notes):
         assert sentence in text
     tables = [table for part in page.sections for table in part.tables]
