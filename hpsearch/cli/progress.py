@@ -27,8 +27,11 @@ _LINE_EVERY = 0.2
 class Display:
     """A `hpsearch.search.workflow.Listener` that prints: a bar in a terminal, a few plain lines elsewhere."""
 
-    def __init__(self, output: Format, *, study: str | None = None, storage: str | None = None) -> None:
+    def __init__(
+        self, output: Format, *, study: str | None = None, storage: str | None = None, scores: bool = True
+    ) -> None:
         self._output = output
+        self._scores = scores  # whether a single trial's score says anything
         self._study, self._storage = study, storage
         self._bar: Progress | None = None
         self._task: Any = None
@@ -108,7 +111,7 @@ class Display:
         done = finished - (self._before or 0)
         seconds = time.monotonic() - self._began
         parts = []
-        if self._best is not None:
+        if self._best is not None and self._scores:
             parts.append(f"best {self._best:.4g} (trial {self._best_trial})")
         if pruned:
             parts.append(f"{pruned} stopped early")
@@ -131,7 +134,7 @@ class Display:
 
         self._end_bar()
         self._several = len({other.search for other in store.stages()}) > 1
-        best = store.columns(stage, top=_TOP)
+        best = store.columns(stage, top=_TOP, hits=True)
         score = best["score"][0] if best["score"] else None
         self._complete = summary.counts.complete
         self._finished.append(

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import (
+    HITS,
     REASON,
     SECONDS,
     VALIDATION_LOSS,
@@ -26,15 +27,17 @@ from hpsearch.records import (
     Standing,
     Trial,
 )
+from hpsearch.roster import Roster
 from hpsearch.space import space_to_dict, to_distribution
 from hpsearch.store.base import NOBODY, OWNER, Claimed, Counts
-from hpsearch.store.claims import FIXED_PARAMS, trial_values
+from hpsearch.store.claims import FIXED_PARAMS, roster_trial, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
 from hpsearch.store.frames import FIXED, Arrays, Columns, to_arrays, to_frame
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced
 from hpsearch.store.stages import (
     RANGES,
+    ROSTER,
     in_order,
     stage_attributes,
     stage_from_attributes,
@@ -42,7 +45,7 @@ from hpsearch.store.stages import (
 from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pandas as pd
 
@@ -80,6 +83,13 @@ class FallbackStore:
 
     def stages(self, search: str | None = None) -> list[Stage]:
         """The stages of one search, or of all."""
+        return in_order(self._all_stages(), search)
+
+    def confirmations(self, search: str | None = None) -> list[Stage]:
+        """The confirmations of one search's stages, or of all."""
+        return in_order(self._all_stages(), search, confirmations=True)
+
+    def _all_stages(self) -> list[Stage]:
         found = []
         with self.database.timed():
             for study in self.storage.get_all_studies():
@@ -88,7 +98,7 @@ class FallbackStore:
                 stage = stage_from_attributes(study._study_id, direction, study.user_attrs)
                 if stage is not None:
                     found.append(stage)
-        return in_order(found, search)
+        return found
 
     def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
         """Make a stage, or return the one that is there."""
@@ -104,12 +114,26 @@ class FallbackStore:
                 study_id = self.storage.create_new_study([direction], name)
                 for key, value in stage_attributes(new).items():
                     self.storage.set_study_user_attr(study_id, key, value)
-        for stage in self.stages(new.search):
+        for stage in self._all_stages():
             if stage.name == name:
                 return stage
         raise StageConflict(
             f"the database has a study {name} that hpsearch did not make; rename the search or that study"
         )
+
+    def study_attribute(self, stage: Stage, key: str) -> Any | None:
+        """A user attribute of a stage's study."""
+        with self.database.timed():
+            return self.storage.get_study_user_attrs(stage.study_id).get(key)
+
+    def change_study_attribute(self, stage: Stage, key: str, change: Callable[[Any | None], Any]) -> Any:
+        """Read a user attribute of a stage's study and write another value."""
+        with self.database.timed(), exclusive(self.database):
+            before = self.study_attribute(stage, key)
+            after = change(before)
+            if after != before:
+                self.storage.set_study_user_attr(stage.study_id, key, after)
+        return after
 
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take trials to evaluate."""
@@ -117,6 +141,7 @@ class FallbackStore:
         claimed = []
         with self.database.timed(), exclusive(self.database):
             self._check_unchanged(stage)
+            roster = None if stage.roster is None else Roster.from_dict(self.study_attribute(stage, ROSTER) or {})
             # Any sampler that looks at nothing: the values are written below, as Optuna's would be.
             sampler = optuna.samplers.RandomSampler()
             study = optuna.load_study(study_name=stage.name, storage=self.storage, sampler=sampler)
@@ -126,12 +151,16 @@ class FallbackStore:
                 self.storage.set_trial_system_attr(trial._trial_id, OWNER, json.loads(owner.to_json()))
                 self._beat(trial._trial_id)
                 fixed = self.storage.get_trial(trial._trial_id).system_attrs.get(FIXED_PARAMS, {})
-                params = trial_values(stage, trial.number, fixed=fixed, stored=trial.params)
+                if roster is None:
+                    params = trial_values(stage, trial.number, fixed=fixed, stored=trial.params)
+                    taken = Trial(trial._trial_id, trial.number, params)
+                else:
+                    taken = roster_trial(stage, roster, trial._trial_id, trial.number)
                 for name, distribution in distributions.items():
                     if name not in trial.params:
-                        internal = distribution.to_internal_repr(params[name])
+                        internal = distribution.to_internal_repr(taken.params[name])
                         self.storage.set_trial_param(trial._trial_id, name, internal, distribution)
-                claimed.append(Trial(trial._trial_id, trial.number, params))
+                claimed.append(taken)
             return Claimed(tuple(claimed), self.counts(stage))
 
     def _check_unchanged(self, stage: Stage) -> None:
@@ -225,7 +254,9 @@ class FallbackStore:
         with self.database.timed():
             return int(self.storage.get_n_trials(stage.study_id))
 
-    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+    def columns(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+    ) -> Columns:
         """Trials by column."""
         wanted = ("COMPLETE",) if top is not None else states
         with self.database.timed():
@@ -236,7 +267,8 @@ class FallbackStore:
         else:
             scored = [trial for trial in kept if trial.value is not None and math.isfinite(trial.value)]
             kept = sorted(scored, key=lambda trial: _rank(stage, trial))[:top]
-        return _columns(stage, kept)
+        also: Columns = {HITS: [trial.user_attrs.get(HITS) for trial in kept]} if hits else {}
+        return _columns(stage, kept) | also
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""

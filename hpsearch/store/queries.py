@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, and_, select
 
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing
+from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing
 from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER
@@ -117,9 +117,13 @@ def _select_trials(stage: Stage) -> Select[Any]:
     )
 
 
-def columns(connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None) -> Columns:
+def columns(
+    connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None, hits: bool = False
+) -> Columns:
     """Trials by column; see `hpsearch.store.base.Store.columns`."""
     query = _select_trials(stage)
+    if hits:
+        query = query.add_columns(_attribute(HITS).label(HITS))
     found: list[Row[Any]]
     if top is not None:
         best = _best(connection, stage, top)
@@ -140,6 +144,8 @@ def columns(connection: Connection, stage: Stage, *, states: Collection[str] | N
         "started": [row.started for row in found],
         "finished": [row.finished for row in found],
     }
+    if hits:
+        columns[HITS] = [getattr(row, HITS) and json.loads(getattr(row, HITS)) for row in found]
     ids = [row.trial_id for row in found]
     return columns | _params(connection, stage, ids, all_trials=top is None and states is None)
 
@@ -260,6 +266,15 @@ def attribute(connection: Connection, stage: Stage, numbers: Collection[int], ke
             .order_by(t.trials.c.number)
         ).all()
     return {number: json.loads(text) for number, text in rows}
+
+
+def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | None:
+    """A user attribute of a stage's study; see `hpsearch.store.base.Store.study_attribute`."""
+    of_study = t.study_user_attributes
+    text = connection.execute(
+        select(of_study.c.value_json).where(of_study.c.study_id == stage.study_id, of_study.c.key == key)
+    ).scalar()
+    return None if text is None else json.loads(text)
 
 
 def drawn(connection: Connection, stage: Stage) -> int:

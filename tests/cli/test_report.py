@@ -54,6 +54,17 @@ def test_a_stage_is_reported_with_those_it_came_from(searched: Cli) -> None:
     assert about[("3",)].startswith("2 stages; 8 trials")
 
 
+def test_confirmed_and_evaluated_values_are_in_it(cli: Cli, tiny: Path) -> None:
+    tiny.write_text(tiny.read_text().replace("validation = 40", "validation = 40\ntest = 50"))
+    assert cli("start", str(tiny), "--engine", "inline").code == 0
+    assert cli("confirm", "--top", "2", "--repeats", "2", "--engine", "inline").code == 0
+    assert cli("evaluate", "--confirmed").code == 0
+    text = cli("report", "--format", "md", "--out", "-").out
+    assert "**Test accuracy 0." in text
+    assert "Trained again 2 times with other seeds" in text
+    assert "On 50 test images" in text
+
+
 def test_only_a_report_is_written_over(searched: Cli) -> None:
     mine = Path("mine.html")
     mine.write_text("my own")

@@ -6,6 +6,7 @@ What there is nothing of yet is answered by a figure that says so in words; what
 from hpsearch.reports.figures.activations import activation_histograms
 from hpsearch.reports.figures.by_parameter import score_by_parameter, score_by_parameters
 from hpsearch.reports.figures.curves import curve_grid, curves_by_scale, history, learning_curves
+from hpsearch.reports.figures.evaluation import Picture, confusion, mistakes
 from hpsearch.reports.figures.importance import importances
 from hpsearch.reports.figures.lineage import lineage
 from hpsearch.reports.figures.lines import by_layer, lines
@@ -21,10 +22,12 @@ from hpsearch.reports.figures.stages import scores_by_stage
 __all__ = [
     "DARK",
     "ENDINGS",
+    "Picture",
     "activation_histograms",
     "bowl",
     "by_layer",
     "check_path",
+    "confusion",
     "curve_grid",
     "curves_by_scale",
     "dark",
@@ -35,6 +38,7 @@ __all__ = [
     "least_width",
     "lineage",
     "lines",
+    "mistakes",
     "optimizer_paths",
     "page",
     "pair",

@@ -71,15 +71,19 @@ def _section(section: Section) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     yield from (_text(table.caption), "")
-    yield f"| {' | '.join(map(_text, table.columns))} |"
+    yield f"| {' | '.join(map(_inside, table.columns))} |"
     rules = ("---:" if all_numbers(cells) else "---" for cells in table.columns.values())
     yield f"| {' | '.join(rules)} |"
     for row in table.rows:
-        yield f"| {' | '.join(_text(cell(value)) for value in row)} |"
+        yield f"| {' | '.join(_inside(cell(value)) for value in row)} |"
     yield ""
 
 
 def _text(text: str) -> str:
     """Text that no reader of Markdown takes for markup."""
-    on_a_line = _SPACES.sub(" ", text).strip()
-    return _BEGINS.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", on_a_line))
+    return _BEGINS.sub(r"\1\\\2", _inside(text))
+
+
+def _inside(text: str) -> str:
+    """The same where it does not begin a line."""
+    return _SPECIAL.sub(r"\\\1", _SPACES.sub(" ", text).strip())
