@@ -31,6 +31,7 @@ LEAST = 10
 FEW = 50
 """Of fewer trials less than five are among the best tenth, the least that the method is good for."""
 SHUFFLES = 59
+_FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 _MOST_ROWS = 1_000
 """Of more trials an even share by rank: more precision than this is of no use to anybody."""
 
@@ -110,7 +111,8 @@ def importance(
     shares = {name: raw[name] / whole for name in order}
     chance = {name: mark / whole for name, mark in _marks(raw, shuffled, order).items()}
     found = Importance(shares, chance, len(rows), best, left_out)
-    return Importance(shares, chance, len(rows), best, left_out, _notes(found))
+    finished = int(frame["state"].isin(_FINISHED).sum())
+    return Importance(shares, chance, len(rows), best, left_out, _notes(found, finished))
 
 
 def _marks(raw: Mapping[str, float], shuffled: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
@@ -129,8 +131,10 @@ def _marks(raw: Mapping[str, float], shuffled: Sequence[Mapping[str, float]], na
     return dict(zip(names, (mean * np.sort(ratios)[-passed]).tolist(), strict=True))
 
 
-def _notes(found: Importance) -> tuple[str, ...]:
+def _notes(found: Importance, finished: int) -> tuple[str, ...]:
     notes = []
+    if found.trials < finished:
+        notes.append(f"of an even sample of {found.trials:,} of {finished:,} trials")
     if found.trials < FEW:
         notes.append(f"only {found.trials} trials: shares move a lot from one search to the next")
     if len(found.shares) == 1:
@@ -153,7 +157,7 @@ def _ranked(frame: pd.DataFrame, direction: Direction) -> pd.DataFrame:
     """
     import numpy as np
 
-    finished = frame[frame["state"].isin(["COMPLETE", "PRUNED", "FAIL"])].sort_values("number", kind="stable")
+    finished = frame[frame["state"].isin(_FINISHED)].sort_values("number", kind="stable")
     score = finished["score"].astype(float)
     ran = (finished["state"] == "COMPLETE") & np.isfinite(score)
     rank = score.where(ran).rank(ascending=direction == "minimize", method="min")

@@ -34,6 +34,8 @@ def test_help_names_every_command(cli: Cli) -> None:
         "status",
         "trials",
         "best",
+        "plot",
+        "report",
         "dashboard",
         "data",
     ):

@@ -164,10 +164,13 @@ def test_scores_by_stage_has_every_score_and_names_the_best() -> None:
     figure = scores_by_stage(frames, metric="validation_accuracy")
     for name in ("stage-01", "stage-02"):
         scores = frames[name]["score"].dropna()
+        box = named(figure, f"{name}, quartiles")
+        assert [box.q1[0], box.median[0], box.q3[0]] == pytest.approx(np.quantile(scores, [0.25, 0.5, 0.75]))
+        assert (box.lowerfence[0], box.upperfence[0]) == (scores.min(), scores.max())
         assert sorted(named(figure, name).y) == pytest.approx(sorted(scores))
         assert f"best {scores.max():.4g}" in texts(figure)
     assert list(figure.layout.xaxis.ticktext) == [
-        "stage-01<br>27 complete, 3 failed",
+        "stage-01<br>27 complete<br>3 failed",
         "stage-02<br>20 complete",
         "stage-03<br>0 complete",
     ]

@@ -172,6 +172,7 @@ def score_by_parameter(
         figure.add_hline(y=drawn.line, line={"color": FAINT, "width": 1})
     figure.update_xaxes(x.layout())
     figure.update_yaxes(title_text=words(metric), range=[drawn.low, drawn.high])
+    needs(figure, 520)
     after = "" if narrowed is None else f"; the next range is {range_words(narrowed)}"
     tell(
         figure,
@@ -226,6 +227,7 @@ def score_by_parameters(
         key=drawn.note,
         y_title=words(metric),
         shared=False,
+        legend=True,
         gaps=(44.0, 66.0),
     )
     needs(figure, 76 + 190 * columns)

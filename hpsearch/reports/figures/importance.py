@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.reading import tell
+from hpsearch.reports.figures.reading import needs, tell
 from hpsearch.reports.figures.style import colour, empty_figure, nothing, words
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def importances(found: Importance, *, title: str | None = None) -> go.Figure:
     figure = empty_figure(title=title, key="<br>".join(lines) or None, legend=True)
     shares = [found.shares[name] for name in names]
     longest = max(*shares, *(min(found.chance[name], 1.0) for name in names))
+    needs(figure, 600)
     clear = set(found.above_chance)
     for name, group in (("more than chance", True), ("may be chance", False)):
         shown = [place for place in names if (place in clear) is group]

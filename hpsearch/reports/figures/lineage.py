@@ -109,6 +109,7 @@ def _ranges(
                 go.Scatter(
                     x=[value for old, new in ends for value in (old, new, None)],
                     y=[above, place, None] * 2,
+                    name=f"stage {stage.number} from {stage.parent}",
                     mode="lines",
                     line={"color": LINE, "width": 1, "dash": "dot"},
                     hoverinfo="skip",

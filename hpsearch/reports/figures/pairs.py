@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hpsearch.records import Direction
     from hpsearch.space import Parameter, Space
 
+_MOST_NAMED = 8
 _OTHER = 0.754878
 """How choices are spread along the other axis: not in step with the first, which would make lines of them."""
 
@@ -156,7 +157,8 @@ def _rectangles(
                     showlegend=False,
                 )
             )
-            if place:
+            # Of many rectangles the first and the last have room for a name.
+            if place or (len(ranges) > _MOST_NAMED and 0 < stage < len(ranges) - 1):
                 continue
             corners = [
                 (across.fraction(left), upwards.fraction(top), "bottom right"),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.colors import sample_colorscale
 
 from hpsearch.reports.figures.frames import (
     FAILED_MARKER,
@@ -26,7 +25,7 @@ from hpsearch.reports.figures.frames import (
 )
 from hpsearch.reports.figures.parameters import ParameterAxis
 from hpsearch.reports.figures.reading import needs, tell
-from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCORES, empty_figure, nothing, say, words
+from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCALE, empty_figure, nothing, say, words
 from hpsearch.space import Float
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from hpsearch.space import Space
 
 MOST_LINES = 300
-_CLASSES = 8
+_CLASSES = len(SCALE)
 """Lines of so many colours: a trace each, so that a page of hundreds of trials stays quick."""
 
 
@@ -70,18 +69,28 @@ def parallel(
         return nothing("there is no parameter to draw", title=title)
     axes = [ParameterAxis(name, [parameter]) for name, parameter in space.items()]
     order, pruned, lost = ranked(frame, direction), stopped(frame), failed(frame)
-    share = min(1.0, MOST_LINES / max(len(order) + len(pruned), 1))
+    everything = len(order) + len(pruned) + len(lost)
+    share = min(1.0, MOST_LINES / max(everything, 1))
     top, rest = order.iloc[:best], thinned(order.iloc[best:], max(1, round(share * len(order.iloc[best:]))))
     pruned_drawn = thinned(pruned, max(1, round(share * len(pruned))))
-    lost_drawn = thinned(lost, MOST_LINES)
-    drawn, everything = len(top) + len(rest) + len(pruned_drawn), len(order) + len(pruned)
+    lost_drawn = thinned(lost, max(1, round(share * len(lost))))
+    drawn = len(top) + len(rest) + len(pruned_drawn) + len(lost_drawn)
     left_out = thinned_note(drawn, everything, kept=f"the best {len(top)}")
     key = "; ".join(part for part in ("yellow: better, blue: worse", left_out) if part)
     figure = empty_figure(title=title, key=key, legend=True)
     scores = np.concatenate([order["score"].to_numpy(float), pruned["score"].to_numpy(float)])
     last = _score_axis(metric, scores)
 
-    def line(part: pd.DataFrame, name: str, *, ink: str, width: float, dash: str = "solid", opacity: float) -> None:
+    def line(
+        part: pd.DataFrame,
+        name: str,
+        *,
+        ink: str,
+        width: float,
+        dash: str = "solid",
+        opacity: float,
+        legend: bool = True,
+    ) -> None:
         if part.empty:
             return
         heights = [_heights(axis, part[f"param:{axis.name}"]) for axis in axes]
@@ -102,15 +111,19 @@ def parallel(
                 text=np.repeat(texts, len(axes) + 2),
                 hovertemplate="%{text}<extra></extra>",
                 legendgroup=name,
-                showlegend=not any(trace.name == name for trace in figure.data),
+                showlegend=legend,
             )
         )
 
     line(pruned_drawn, STOPPED, ink=MUTED, width=1, dash="dot", opacity=0.6)
     places = _classes(rest["score"].to_numpy(float), scores, minimize=direction == "minimize")
-    inks = sample_colorscale(SCORES, [place / (_CLASSES - 1) for place in range(_CLASSES)])
-    for place, ink in enumerate(inks):
-        line(rest[places == place], "trials", ink=ink, width=1.3, opacity=0.35 + 0.4 * place / (_CLASSES - 1))
+    for place, ink in enumerate(SCALE):
+        opacity = 0.35 + 0.4 * place / (_CLASSES - 1)
+        line(rest[places == place], "trials", ink=ink, width=1.3, opacity=opacity, legend=False)
+    if not rest.empty:
+        # The ends of the scale are faint, one on white and the other on black: its middle stands for all.
+        middle = {"color": SCALE[_CLASSES // 2], "width": 2}
+        figure.add_trace(go.Scatter(x=[None], y=[None], name="trials", mode="lines", line=middle, legendgroup="trials"))
     line(top.iloc[::-1], f"best {len(top)}", ink="#D55E00", width=2.6, opacity=0.95)
     if not lost_drawn.empty:
         figure.add_trace(
@@ -154,34 +167,41 @@ def _classes(scores: NDArray[np.float64], every: NDArray[np.float64], *, minimiz
 
 
 def _draw_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
-    """The axes as lines with ticks and names; of a trace, so that it is in the data's units everywhere."""
+    """The axes as lines with ticks and names. All notes at once: Plotly looks through all for each that is added."""
     crowded = len(axes) > 8
+    notes: list[dict[str, Any]] = []
+    shapes = []
     for place, axis in enumerate(axes):
-        figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": LINE, "width": 1.2})
-        for height, text in axis.ticks(4 if crowded else 6):
-            figure.add_annotation(
-                text=text,
-                x=place,
-                y=height,
-                xanchor="right",
-                xshift=-5,
-                yanchor="middle",
-                font={"size": 10 if crowded else 12, "color": INK},
-                bgcolor=PAPER,
-                opacity=0.85,
-                borderpad=1,
-            )
-        name = words(axis.name) + (" (log)" if axis.log else "")
-        figure.add_annotation(
-            text=f"<b>{name}</b>",
-            x=place,
-            y=-0.02,
-            yanchor="top",
-            xanchor="center",
-            textangle=-30 if crowded else 0,
-            font={"size": 11 if crowded else 13, "color": INK},
+        shapes.append(
+            {"type": "line", "x0": place, "x1": place, "y0": 0, "y1": 1, "line": {"color": LINE, "width": 1.2}}
         )
-    figure.update_xaxes(
-        visible=False, range=[-0.04 * len(axes), len(axes) - 1 + (0.09 if len(axes) > 2 else 0.06) * len(axes)]
-    )
-    figure.update_yaxes(visible=False, range=[-0.12 if not crowded else -0.2, 1.03])
+        notes += [
+            {
+                "text": text,
+                "x": place,
+                "y": height,
+                "xanchor": "right",
+                "xshift": -5,
+                "yanchor": "middle",
+                "font": {"size": 10 if crowded else 12, "color": INK},
+                "bgcolor": PAPER,
+                "opacity": 0.85,
+                "borderpad": 1,
+            }
+            for height, text in axis.ticks(4 if crowded else 6)
+        ]
+        notes.append(
+            {
+                "text": f"<b>{words(axis.name)}{' (log)' if axis.log else ''}</b>",
+                "x": place,
+                "y": -0.02,
+                "yanchor": "top",
+                "xanchor": "center",
+                "textangle": -30 if crowded else 0,
+                "font": {"size": 11 if crowded else 13, "color": INK},
+            }
+        )
+    figure.update_layout(annotations=[*figure.layout.annotations, *notes], shapes=shapes)
+    air = (0.09 if len(axes) > 2 else 0.06) * len(axes)
+    figure.update_xaxes(visible=False, range=[-0.04 * len(axes), len(axes) - 1 + air])
+    figure.update_yaxes(visible=False, range=[-0.2 if crowded else -0.12, 1.03])

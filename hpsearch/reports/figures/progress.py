@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from hpsearch.reports.figures.frames import (
     thinned,
     thinned_note,
 )
-from hpsearch.reports.figures.reading import tell
+from hpsearch.reports.figures.reading import needs, tell
 from hpsearch.reports.figures.style import LINE, MUTED, colour, empty_figure, nothing, say, words
 
 if TYPE_CHECKING:
@@ -96,11 +97,12 @@ def search_history(
     if not order.empty:
         _best_so_far(figure, order, last=across[1], direction=direction)
     _stage_lines(figure, frames, ends)
-    figure.update_xaxes(title_text="trials, in the order of their numbers", range=across)
+    figure.update_xaxes(title_text="trials, in the order of their numbers", range=across, tickformat=",d")
     figure.update_yaxes(title_text=words(metric), range=ends)
     # Few trials are counted, not measured.
     if len(rows) <= 10:
         figure.update_xaxes(dtick=1)
+    needs(figure, 520)
     over = f" over {len(frames)} stages" if len(frames) > 1 else ""
     between = "" if interval is None else f", and probably between {interval[0]:.3g} and {interval[1]:.3g}"
     tell(figure, f"{counted(rows)}{over}; {best_words(rows, direction, metric)}{between}.")
@@ -169,12 +171,19 @@ def _stage_lines(figure: go.Figure, frames: Mapping[str, pd.DataFrame], ends: tu
     if len(frames) < 2:
         return
     begin: Any = 0.5
-    for label, frame in frames.items():
+    every = math.ceil(len(frames) / 12)
+    for place, (label, frame) in enumerate(frames.items()):
         if not len(frame):
             continue
         if begin > 1:
             figure.add_vline(x=begin, line={"color": LINE, "width": 1, "dash": "dot"})
         figure.add_annotation(
-            text=label, x=begin, y=ends[1], xanchor="left", yanchor="top", xshift=4, font={"size": 12, "color": MUTED}
+            text="" if place % every else label,
+            x=begin,
+            y=ends[1],
+            xanchor="left",
+            yanchor="top",
+            xshift=4,
+            font={"size": 12, "color": MUTED},
         )
         begin += len(frame)

@@ -9,7 +9,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.style import FAINT, GRID, INK, LINE, MUTED, PALETTE, PAPER
+from hpsearch.reports.figures.style import FAINT, GRID, INK, LINE, MUTED, PALETTE, PAPER, SCALE
+
+
+def _lifted(colour: str, share: float) -> str:
+    """A colour part of the way to white: the scale's dark end would be lost on a dark page."""
+    parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)
+
 
 DARK: Mapping[str, str] = {
     PAPER: "#16191d",
@@ -25,6 +32,7 @@ DARK: Mapping[str, str] = {
             strict=True,
         )
     ),
+    **{colour: _lifted(colour, 0.42 * (1 - place / (len(SCALE) - 1))) for place, colour in enumerate(SCALE)},
 }
 """The colour on a dark page of each that would be lost on one; the others stay. A page's script may use it too."""
 
@@ -47,7 +55,10 @@ def describe(figure: go.Figure) -> str:
     meta = figure.layout.meta
     if isinstance(meta, dict) and meta.get("description"):
         return str(meta["description"])
-    return plain(figure.layout.title.text or figure.layout.yaxis.title.text or "figure")
+    # One with nothing on it says why in its only text.
+    why = () if figure.data else tuple(note.text for note in figure.layout.annotations)
+    parts = (figure.layout.title.text or figure.layout.yaxis.title.text, *why)
+    return plain(": ".join(part for part in parts if part) or "figure")
 
 
 def least_width(figure: go.Figure) -> int:
@@ -69,7 +80,9 @@ def plain(text: str) -> str:
 
 def dark(figure: go.Figure) -> go.Figure:
     """The same figure for a dark page: a copy, with the colours of `DARK` in it and in its template."""
-    return go.Figure(_recoloured(figure.to_dict()), skip_invalid=True)
+    return go.Figure(
+        [_recoloured(trace.to_plotly_json()) for trace in figure.data], _recoloured(figure.layout.to_plotly_json())
+    )
 
 
 def _recoloured(part: Any) -> Any:

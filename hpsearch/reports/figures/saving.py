@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
-from hpsearch.reports.figures.reading import describe, least_width, plain
+from hpsearch.reports.figures.reading import describe, least_width
 from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 IMAGES = ("png", "svg", "pdf")
 ENDINGS = ("html", *IMAGES)
+LEAST_PAGE = 640
+"""What title, buttons and legend need side by side, in px; a narrower window scrolls."""
 WIDTH, HEIGHT = 900, 500
 """The size in px of a figure that does not say its own."""
 
@@ -71,15 +73,16 @@ def page(figure: go.Figure) -> str:
         config={"displaylogo": False, "responsive": True, "showSendToCloud": False},
         default_height="100vh",
     )
-    title = html.escape(plain(figure.layout.title.text or "hpsearch"))
+    title = html.escape(figure.layout.title.text or "hpsearch")
     ground = figure.layout.template.layout.paper_bgcolor or "white"
+    width = max(LEAST_PAGE, least_width(figure))
     words = html.escape(describe(figure))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<title>{title}</title>\n<meta name="viewport" content="width=device-width">\n'
-        f"<style>body {{ margin: 0; background: {ground}; }}</style>\n</head>\n<body>\n"
-        f'<div role="img" aria-label="{words}" style="min-width: {least_width(figure)}px">\n{body}\n</div>\n'
-        "</body>\n</html>\n"
+        f"<style>body, figure {{ margin: 0; background: {ground}; }}</style>\n</head>\n<body>\n"
+        f'<main>\n<figure aria-label="{words}" style="min-width: {width}px">\n{body}\n</figure>\n'
+        "</main>\n</body>\n</html>\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpsearch.records import Direction
+
+MOST_IN_WORDS = 6
+"""More stages than this have no room for words below them."""
+MOST_NAMED = 15
+"""Of more, every so many of them have a name."""
 
 
 def scores_by_stage(
@@ -63,9 +69,12 @@ def scores_by_stage(
     drawn = {label: thinned(order, max(1, round(share * len(order)))) for label, order in parts.items()}
     note = thinned_note(sum(map(len, drawn.values())), whole)
     figure = empty_figure(title=title, key=f"{note}; the boxes are of all" if note else None)
+    crowded = len(frames) > MOST_IN_WORDS
+    named = math.ceil(len(frames) / MOST_NAMED)
     ticks, told = [], []
     for place, (label, order) in enumerate(parts.items()):
-        ticks.append(f"{label}<br>{_counts(frames[label], len(order))}")
+        counts = f"{len(order)} of {len(frames[label])}" if crowded else _counts(frames[label], len(order))
+        ticks.append("" if place % named else f"{label}<br>{counts}")
         if order.empty:
             continue
         scores = order["score"].to_numpy(float)
@@ -74,18 +83,20 @@ def scores_by_stage(
         top = float(scores[0])
         told.append(f"{label}: best {top:.4g}, median {np.median(scores):.4g}, {counted(frames[label])}")
         figure.add_annotation(
-            text=f"best {top:.4g}",
+            text="" if place % named else f"{top:.3g}" if crowded else f"best {top:.4g}",
             x=place,
             y=top,
             yanchor="bottom" if direction == "maximize" else "top",
             yshift=6 if direction == "maximize" else -6,
-            font={"size": 13, "color": INK},
+            font={"size": 11 if crowded else 13, "color": INK},
         )
     every = np.concatenate([order["score"].to_numpy(float) for order in parts.values()])
     air = 0.1 * float(np.ptp(every)) or 0.1 * abs(float(every[0])) or 0.1
     figure.update_xaxes(
         tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4], showgrid=False, tickangle=0
     )
+    if crowded:
+        figure.update_xaxes(title_text="trials that are complete, of all; above: the best score", tickfont_size=10)
     figure.update_yaxes(title_text=words(metric), range=[float(every.min()) - air, float(every.max()) + air])
     return tell(figure, f"{words(metric).capitalize()} by stage. {'; '.join(told)}.")
 

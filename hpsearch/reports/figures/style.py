@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import plotly.colors
 import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.subplots import make_subplots
@@ -27,6 +28,8 @@ PAPER = "white"
 FONT = "Inter, Helvetica, Arial, 'DejaVu Sans', sans-serif"
 SCORES = "Cividis"
 """The colour scale of scores, even in lightness: it survives colour-blindness and grey print."""
+SCALE: tuple[str, ...] = tuple(plotly.colors.sequential.Cividis)
+"""Its colours, the worst score's first."""
 TRAIN, VALIDATION = "dash", "solid"
 """How the curves of the two parts are drawn, everywhere."""
 KEY = "solid: validation, dashed: train"
@@ -107,6 +110,7 @@ def panels(
     x_title: str | None = None,
     y_title: str | None = None,
     shared: bool = True,
+    legend: bool = False,
     gaps: tuple[float, float] = (14.0, 34.0),
 ) -> go.Figure:
     """A figure of small panels, filled row by row.
@@ -120,6 +124,7 @@ def panels(
         x_title: Once, for all panels.
         y_title: Once, for all panels.
         shared: All panels have the same two axes, and ticks stand at the outer ones only.
+        legend: Leave room for a legend above the panels, which have no titles then.
         gaps: Between panels, horizontally and vertically, in px of a figure 900 px wide.
     """
     columns = min(columns, len(titles))
@@ -150,7 +155,7 @@ def panels(
     for place in range(len(titles), rows * columns):
         figure.update_xaxes(visible=False, row=place // columns + 1, col=place % columns + 1)
         figure.update_yaxes(visible=False, row=place // columns + 1, col=place % columns + 1)
-    above = _dress(figure, title=title, key=key, above=20)
+    above = _dress(figure, title=title, key=key, above=30 if legend else 20)
     below = 58 if x_title else 40
     figure.update_layout(height=above + height + below, margin={"l": 76 if y_title else 56, "b": below})
     return figure

@@ -1,0 +1,115 @@
+"""Importance: a share of the whole, beside what chance gives, and honest about what cannot be judged."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from made_trials import SPACE, made_trials
+
+from hpsearch.errors import BadInput
+from hpsearch.reports.figures import describe, importances
+from hpsearch.reports.importance import LEAST, importance
+from hpsearch.space import Categorical, Float, Parameter
+
+
+def test_what_the_score_depends_on_comes_first_and_shares_are_of_one_whole() -> None:
+    found = importance(made_trials(120), SPACE)
+    assert next(iter(found.shares)) == "lr"
+    assert found.above_chance[0] == "lr"
+    assert sum(found.shares.values()) == pytest.approx(1)
+    assert list(found.shares.values()) == sorted(found.shares.values(), reverse=True)
+    assert set(found.shares) == set(found.chance) == set(SPACE)
+    assert (found.trials, found.best, found.notes) == (120, 12, ())
+
+
+def test_the_order_of_the_rows_does_not_matter_and_the_direction_does() -> None:
+    frame = made_trials(80, pruned=9, failed=5)
+    assert importance(frame.sample(frac=1, random_state=3), SPACE) == importance(frame, SPACE)
+    turned = frame.assign(score=-frame["score"])
+    assert importance(turned, SPACE, direction="minimize") == importance(frame, SPACE)
+
+
+def test_trials_that_failed_or_were_stopped_count_as_no_good() -> None:
+    # Everything above 0.3 fails: nothing else distinguishes the trials.
+    space: dict[str, Parameter] = {"dropout": Float(0.0, 1.0), "rho": Float(0.0, 1.0)}
+    frame = made_trials(200, space)
+    rng = np.random.default_rng(0)
+    lost = frame["param:dropout"] > 0.3
+    frame = frame.assign(score=rng.uniform(0, 1, 200).round(2), state=np.where(lost, "FAIL", "COMPLETE"))
+    frame.loc[lost, "score"] = math.nan
+    assert importance(frame, space).above_chance == ("dropout",)
+    worst = frame.assign(state="COMPLETE").fillna({"score": -1.0})
+    assert importance(worst, space) == importance(frame, space)
+    stopped = frame.assign(state=np.where(lost, "PRUNED", "COMPLETE")).fillna({"score": 0.9})
+    assert importance(stopped, space) == importance(frame, space)
+
+
+def test_where_nothing_matters_little_is_above_chance() -> None:
+    few = dict(list(SPACE.items())[1:4])
+    found = [importance(made_trials(40, seed=seed), few) for seed in range(6)]  # the score depends on lr alone
+    assert sum(bool(one.above_chance) for one in found) <= 1
+    assert any("no hyperparameter mattered" in note for note in found[0].notes)
+
+
+def test_what_cannot_be_judged_is_left_out_with_the_reason() -> None:
+    space: dict[str, Parameter] = {
+        **SPACE,
+        "optimizer": Categorical(("sgd",)),
+        "momentum": Float(0.0, 0.9),
+        "rho": Float(0.5, 0.5000001),
+    }
+    found = importance(made_trials(60, space), space, settings={"optimizer": "sgd"})
+    assert found.left_out == {"optimizer": "only one value", "momentum": "no trial uses it", "rho": "no trial uses it"}
+    assert set(found.shares) == set(SPACE)
+
+
+def test_a_conditional_parameter_is_judged_by_the_trials_that_use_it() -> None:
+    space: dict[str, Parameter] = {"optimizer": Categorical(("sgd", "momentum")), "momentum": Float(0.0, 0.9)}
+    frame = made_trials(200, space)
+    uses = frame["param:optimizer"] == "momentum"
+    frame["score"] = np.where(uses, frame["param:momentum"], 0.0)
+    assert importance(frame, space).shares["momentum"] > 0
+    # The values that do nothing make no difference.
+    changed = frame.assign(**{"param:momentum": np.where(uses, frame["param:momentum"], 0.123)})
+    assert importance(changed, space) == importance(frame, space)
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        (made_trials(0), "0 finished trials"),
+        (made_trials(1), "1 finished trial, 1 of them"),
+        (made_trials(LEAST - 1), "too few to say"),
+        (made_trials(40, failed=40), "0 of them complete: too few"),
+        (made_trials(40, running=40), "0 finished trials"),
+        (made_trials(40).assign(score=0.5), "all trials have the same score"),
+        (made_trials(20), "only 20 trials"),
+    ],
+)
+def test_few_trials_are_said(frame: object, says: str) -> None:
+    found = importance(frame, SPACE)  # type: ignore[arg-type]
+    assert any(says in note for note in found.notes), found.notes
+    figure = importances(found)
+    assert says in describe(figure).replace("Only", "only")
+
+
+def test_the_figure_shows_the_shares_and_the_marks() -> None:
+    found = importance(made_trials(120), SPACE)
+    figure = importances(found)
+    bars = {y: x for trace in figure.data if trace.type == "bar" for y, x in zip(trace.y, trace.x, strict=True)}
+    assert bars == {name.replace("_", " "): share for name, share in found.shares.items()}
+    [marks] = [trace for trace in figure.data if trace.type == "scatter" and trace.mode == "markers"]
+    assert dict(zip(marks.y, marks.x, strict=True)) == {
+        name.replace("_", " "): min(mark, 1.0) for name, mark in found.chance.items()
+    }
+    [certain] = [trace for trace in figure.data if trace.name == "more than chance"]
+    assert list(certain.y) == [name.replace("_", " ") for name in reversed(found.above_chance)]
+
+
+def test_rows_of_other_ranges_are_refused() -> None:
+    with pytest.raises(BadInput, match="other ranges"):
+        importance(made_trials(30), {**SPACE, "hidden": Categorical(("1000",))} | {"lr": Float(1.0, 2.0)})
+    with pytest.raises(BadInput, match="no column 'param:rho'"):
+        importance(made_trials(30), {**SPACE, "rho": Float(0, 1)})
