@@ -44,14 +44,16 @@ def test_a_stage_is_reported_with_those_it_came_from(searched: Cli) -> None:
     assert searched("narrow", "--top", "3").code == 0
     assert searched("start", "tiny.toml", "--engine", "inline").code == 0
     assert searched("narrow", "--top", "3", "--stage", "1", "--branch").code == 0
-    about = {}
+    about, drawn_in = {}, {}
     for stage in ((), ("--stage", "1"), ("--stage", "2"), ("--stage", "3")):
         lines = searched("report", "--format", "md", "--out", "-", *stage).out.splitlines()
         about[stage[1:]] = next(line for line in lines if "trial" in line)
+        drawn_in[stage[1:]] = [line.split(" | ")[1] for line in lines if line.startswith("| lr | stage")]
     assert about[()].startswith("3 stages; 16 trials")
     assert about[("1",)].startswith("1 stage; 8 trials")
     assert about[("2",)].startswith("2 stages; 16 trials")
     assert about[("3",)].startswith("2 stages; 8 trials")
+    assert drawn_in[("3",)] == ["stage 1", "stage 3"]
 
 
 def test_confirmed_and_evaluated_values_are_in_it(cli: Cli, tiny: Path) -> None:
