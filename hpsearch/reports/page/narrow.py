@@ -26,7 +26,9 @@ def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = copy.deepcopy(dict(layout))
     margin = found.setdefault("margin", {})
-    margin.update(l=min(margin.get("l", 60), 52), r=min(margin.get("r", 28), 14))
+    # A title of all panels together is no axis', and makes no room for itself.
+    turned = any(annotation.get("textangle") == -90 for annotation in found.get("annotations", ()))
+    margin.update(l=min(margin.get("l", 60), 66 if turned else 52), r=min(margin.get("r", 28), 14))
     for name in _axes(found):
         axis = found[name]
         axis.setdefault("tickfont", {})["size"] = _TICKS
