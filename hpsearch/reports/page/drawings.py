@@ -68,7 +68,6 @@ def _drawing(key: str, title: str, caption: str, figure: go.Figure, **more: Any)
     defaults = {
         "alt": figures.describe(figure),
         "narrow": narrowed(drawn["layout"]),
-        "width": figures.least_width(figure),
     }
     return Drawing(key=key, title=title, caption=caption, figure=drawn, **{**defaults, **more})
 
@@ -265,6 +264,7 @@ def _parallel(material: Material) -> Drawing | None:
         "All parameters at once",
         f"Each line is a trial of {one.label}; where the best run together, that value matters.",
         figure,
+        width=figures.least_width(figure),
     )
 
 
@@ -282,7 +282,6 @@ def _lineage(material: Material) -> Drawing | None:
         "Each bar is a range, the diamond in it the best trial's value.",
         figure,
         narrow=stacked(plain_figure(figure)["layout"], panel=max(90, 34 * len(material.stages) + 20)),
-        width=0,
     )
 
 
@@ -301,5 +300,4 @@ def _curves(material: Material) -> Drawing | None:
         "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
         figure,
         narrow=narrowed(narrow),
-        width=0,
     )
