@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput
 from hpsearch.reports import figures
@@ -12,6 +12,7 @@ from hpsearch.reports.figures.frames import ranked
 from hpsearch.reports.figures.parameters import cut
 from hpsearch.reports.importance import importance
 from hpsearch.reports.page.contents import Drawing, Section, Table
+from hpsearch.reports.page.drawing import NUMBERS, drawing
 from hpsearch.reports.page.drawn import plain_figure
 from hpsearch.reports.page.narrow import narrowed, stacked
 from hpsearch.reports.rows import varied
@@ -20,14 +21,11 @@ from hpsearch.space import Categorical, shown
 
 if TYPE_CHECKING:
     import pandas as pd
-    import plotly.graph_objects as go
 
     from hpsearch.reports.page.material import Material, StageTrials
 
 PARAMETERS = 8
 """Parameters that are drawn each for itself, those that matter most first."""
-NUMBERS = "The numbers"
-"""Under which a figure's table is folded away."""
 _ACCURACIES = ("train_accuracy", "validation_accuracy")
 _HALF_HEIGHT = 340
 _LABEL = 16
@@ -63,15 +61,6 @@ def _made(make: Make, material: Material) -> Drawing | str | None:
         return f"One figure could not be drawn: {error}."
 
 
-def _drawing(key: str, title: str, caption: str, figure: go.Figure, **more: Any) -> Drawing:
-    drawn = plain_figure(figure)
-    defaults = {
-        "alt": figures.describe(figure),
-        "narrow": narrowed(drawn["layout"]),
-    }
-    return Drawing(key=key, title=title, caption=caption, figure=drawn, **{**defaults, **more})
-
-
 def _history(material: Material) -> Drawing | None:
     if not material.total():
         return None
@@ -84,7 +73,7 @@ def _history(material: Material) -> Drawing | None:
         interval=interval,
     )
     band = " What lies in the band may be as good as the best." if interval else ""
-    return _drawing(
+    return drawing(
         "history",
         "Every trial, and the best so far",
         f"Where the line stays flat, more of the same trials found nothing better.{band}"
@@ -101,7 +90,7 @@ def _by_stage(material: Material) -> Drawing | None:
         {one.label: one.trials for one in material.stages}, metric=material.metric, direction=material.direction
     )
     rows = [_summary(one, material) for one in material.stages]
-    return _drawing(
+    return drawing(
         "scores-by-stage",
         "Scores by stage",
         "A box holds the middle half of a stage's scores, with the median across: narrowing works where it rises."
@@ -169,7 +158,7 @@ def _against(one: StageTrials, name: str, place: int) -> Make:
         best = ranked(one.trials, material.direction).head(top)
         values = {"trial": best["number"].tolist(), material.metric: best["score"].astype(float).tolist()}
         values[name] = best[f"param:{name}"].tolist()
-        return _drawing(
+        return drawing(
             f"against-{place + 1}",
             f"{material.metric.capitalize()} by {name}",
             f"{one.label.capitalize()}: {_where(best, name, one)}."
@@ -220,7 +209,7 @@ def _pair(material: Material) -> Drawing | None:
     )
     many = len(material.stages) > 1
     boxes = "The rectangles are the ranges of the stages" if many else "The rectangle is the ranges of the stage"
-    return _drawing(
+    return drawing(
         "pair",
         f"{x} and {y} together",
         f"{boxes}; trials of all stages, the better the brighter."
@@ -242,7 +231,7 @@ def _importance(material: Material) -> Drawing | str | None:
         for name, share in found.shares.items()
     ]
     wide = ", where the ranges were widest" if len(material.stages) > 1 else ""
-    return _drawing(
+    return drawing(
         "importance",
         "Which parameters mattered",
         f"{one.label.capitalize()}{wide}; a bar that does not pass its mark may be chance.",
@@ -259,7 +248,7 @@ def _parallel(material: Material) -> Drawing | None:
     figure = figures.parallel(
         one.trials, space, best=material.findings.top, metric=material.metric, direction=material.direction
     )
-    return _drawing(
+    return drawing(
         "parallel",
         "All parameters at once",
         f"Each line is a trial of {one.label}; where the best run together, that value matters.",
@@ -276,7 +265,7 @@ def _lineage(material: Material) -> Drawing | None:
         {one.stage.number: one.trials for one in material.stages if len(one.trials)},
         metric=material.metric,
     )
-    return _drawing(
+    return drawing(
         "narrowed",
         "Ranges and best values, stage by stage",
         "Each bar is a range, the diamond in it the best trial's value.",
@@ -294,7 +283,7 @@ def _curves(material: Material) -> Drawing | None:
     figure = figures.curve_grid(rows, parameter="trial")
     narrow = plain_figure(figures.curve_grid(rows, parameter="trial", columns=_NARROW_COLUMNS))["layout"]
     many = f"the best {len(rows)} trials" if len(rows) > 1 else "the best trial"
-    return _drawing(
+    return drawing(
         "learning-curves",
         f"Learning curves of {many} of {material.latest.label}",
         "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
