@@ -37,7 +37,9 @@ def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:
         row = dict(zip(columns, values, strict=True))
         # That of one epoch, where a curve of it is asked for.
         del row["validation_loss"]
-        rows.append({**row, **others.get(row["number"], {}), metric: scores.get(row["number"], [])})
+        # Of a study without a study file the metric is not known, and its curve is no accuracy or loss.
+        named = {} if metric == "score" else {metric: scores.get(row["number"], [])}
+        rows.append({**row, **others.get(row["number"], {}), **named})
     return rows
 
 

@@ -27,15 +27,22 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
         UnknownSearch: No such search or stage.
     """
     from hpsearch.reports.page import Material, StageTrials
-    from hpsearch.reports.rows import curve_rows
+    from hpsearch.reports.rows import curve_rows, used_only
     from hpsearch.search.findings import findings
+    from hpsearch.service.judged import confirmations, looks_at
 
-    stages = stages_of(store, search)
-    if stage is not None:
-        stages = ancestry(stages, pick(stages, stage))
-    there = [StageTrials(one, store.trials(one)) for one in stages]
-    found = Material(there, findings(store, stages), (), store.where)
-    return Material(there, found.findings, curve_rows(store, found.latest.stage, top=CURVES), store.where)
+    every = stages_of(store, search)
+    stages = every if stage is None else ancestry(every, pick(every, stage))
+    there = [StageTrials(one, used_only(store.trials(one), one)) for one in stages]
+    latest = next((one.stage for one in reversed(there) if len(one.trials)), stages[0])
+    return Material(
+        stages=there,
+        findings=findings(store, stages),
+        curves=curve_rows(store, latest, top=CURVES),
+        database=store.where,
+        confirmations=confirmations(store, stages),
+        looks=looks_at(store, every),
+    )
 
 
 def ancestry(stages: list[Stage], last: Stage) -> list[Stage]:

@@ -44,14 +44,27 @@ def test_a_stage_is_reported_with_those_it_came_from(searched: Cli) -> None:
     assert searched("narrow", "--top", "3").code == 0
     assert searched("start", "tiny.toml", "--engine", "inline").code == 0
     assert searched("narrow", "--top", "3", "--stage", "1", "--branch").code == 0
-    about = {}
+    about, drawn_in = {}, {}
     for stage in ((), ("--stage", "1"), ("--stage", "2"), ("--stage", "3")):
         lines = searched("report", "--format", "md", "--out", "-", *stage).out.splitlines()
         about[stage[1:]] = next(line for line in lines if "trial" in line)
+        drawn_in[stage[1:]] = [line.split(" | ")[1] for line in lines if line.startswith("| lr | stage")]
     assert about[()].startswith("3 stages; 16 trials")
     assert about[("1",)].startswith("1 stage; 8 trials")
     assert about[("2",)].startswith("2 stages; 16 trials")
     assert about[("3",)].startswith("2 stages; 8 trials")
+    assert drawn_in[("3",)] == ["stage 1", "stage 3"]
+
+
+def test_confirmed_and_evaluated_values_are_in_it(cli: Cli, tiny: Path) -> None:
+    tiny.write_text(tiny.read_text().replace("validation = 40", "validation = 40\ntest = 50"))
+    assert cli("start", str(tiny), "--engine", "inline").code == 0
+    assert cli("confirm", "--top", "2", "--repeats", "2", "--engine", "inline").code == 0
+    assert cli("evaluate", "--confirmed").code == 0
+    text = cli("report", "--format", "md", "--out", "-").out
+    assert "**Test accuracy 0." in text
+    assert "Trained again 2 times with other seeds" in text
+    assert "On 50 test images" in text
 
 
 def test_only_a_report_is_written_over(searched: Cli) -> None:
@@ -132,7 +145,7 @@ def test_trials_that_kept_neither_curves_nor_hits_are_reported_too(searched: Cli
     connection.close()
     ran = searched("report")
     assert ran.code == 0, ran.err
-    assert "Score " in MADE.read_text("utf-8")
+    assert "Score 0." in MADE.read_text("utf-8")
 
 
 def test_a_search_that_only_failed_has_a_report(cli: Cli, tiny: Path) -> None:

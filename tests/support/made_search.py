@@ -12,6 +12,7 @@ from made_trials import drawn
 
 from hpsearch.records import Stage
 from hpsearch.reports.page import Material, StageTrials
+from hpsearch.reports.rows import used_only
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 from hpsearch.statistics import Best, Findings, Interval, RangeFinding, wilson
 
@@ -100,12 +101,13 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         curves: Of how many trials there are learning curves.
         changes: Fields of the findings that are to be otherwise.
     """
-    there = [StageTrials(one, frame) for one, frame in stages]
+    there = [StageTrials(one, used_only(frame, one)) for one, frame in stages]
     scored = [one for one in there if len(one.complete)]
     found: dict[str, Any] = {"best": None, "ranges": {}, "tied": (), "distinguishable": None}
     if scored:
         last = scored[-1]
-        row = last.complete.sort_values("score").iloc[-1].to_dict()
+        minimize = last.stage.direction == "minimize"
+        row = last.complete.sort_values("score", ascending=minimize).iloc[0].to_dict()
         params = {name: row[f"param:{name}"] for name in last.stage.space}
         score, images = float(row["score"]), last.stage.sizes.get("validation")
         interval = wilson(round(score * images), images) if images else None
@@ -126,7 +128,7 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         **{
             "search": there[0].stage.search,
             "stage": (scored or there)[-1].stage.name,
-            "advice": ("Narrow again: hpsearch narrow --top 5.",),
+            "advice": ("lr matters (p = 0.001)", "next: hpsearch narrow --top 5"),
             **found,
             **changes,
         }

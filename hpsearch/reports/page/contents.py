@@ -86,7 +86,8 @@ class Answer:
         sure: How sure that is, a sentence each.
         values: The best trial's values by parameter, as a study file would have them.
         values_of: Whose values these are.
-        next: What to do next, the most important first.
+        next: What to do next.
+        notes: What to make of it, the most important first.
     """
 
     score: str
@@ -94,6 +95,7 @@ class Answer:
     values: Mapping[str, str] = field(default_factory=dict)
     values_of: str = ""
     next: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

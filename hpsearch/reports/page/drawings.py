@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput
 from hpsearch.reports import figures
 from hpsearch.reports.figures.curves import MOST_PANELS
 from hpsearch.reports.figures.frames import ranked
+from hpsearch.reports.figures.parameters import cut
 from hpsearch.reports.importance import importance
 from hpsearch.reports.page.contents import Drawing, Section, Table
+from hpsearch.reports.page.drawing import NUMBERS, drawing
 from hpsearch.reports.page.drawn import plain_figure
 from hpsearch.reports.page.narrow import narrowed, stacked
+from hpsearch.reports.rows import varied
 from hpsearch.reports.tables import by_column
 from hpsearch.space import Categorical, shown
 
 if TYPE_CHECKING:
     import pandas as pd
-    import plotly.graph_objects as go
 
     from hpsearch.reports.page.material import Material, StageTrials
 
 PARAMETERS = 8
 """Parameters that are drawn each for itself, those that matter most first."""
-NUMBERS = "The numbers"
-"""Under which a figure's table is folded away."""
+_ACCURACIES = ("train_accuracy", "validation_accuracy")
 _HALF_HEIGHT = 340
+_LABEL = 16
 _NARROW_COLUMNS = 2
 
 Make = Callable[["Material"], Drawing | str | None]
@@ -59,16 +61,6 @@ def _made(make: Make, material: Material) -> Drawing | str | None:
         return f"One figure could not be drawn: {error}."
 
 
-def _drawing(key: str, title: str, caption: str, figure: go.Figure, **more: Any) -> Drawing:
-    drawn = plain_figure(figure)
-    defaults = {
-        "alt": figures.describe(figure),
-        "narrow": narrowed(drawn["layout"]),
-        "width": figures.least_width(figure),
-    }
-    return Drawing(key=key, title=title, caption=caption, figure=drawn, **{**defaults, **more})
-
-
 def _history(material: Material) -> Drawing | None:
     if not material.total():
         return None
@@ -81,7 +73,7 @@ def _history(material: Material) -> Drawing | None:
         interval=interval,
     )
     band = " What lies in the band may be as good as the best." if interval else ""
-    return _drawing(
+    return drawing(
         "history",
         "Every trial, and the best so far",
         f"Where the line stays flat, more of the same trials found nothing better.{band}"
@@ -98,7 +90,7 @@ def _by_stage(material: Material) -> Drawing | None:
         {one.label: one.trials for one in material.stages}, metric=material.metric, direction=material.direction
     )
     rows = [_summary(one, material) for one in material.stages]
-    return _drawing(
+    return drawing(
         "scores-by-stage",
         "Scores by stage",
         "A box holds the middle half of a stage's scores, with the median across: narrowing works where it rises."
@@ -128,14 +120,14 @@ def judged(material: Material) -> StageTrials:
 
 
 def by_evidence(material: Material, one: StageTrials) -> list[str]:
-    """A stage's parameters, those with the clearest effect first, otherwise in the study file's order."""
+    """A stage's parameters that vary, those with the clearest effect first, otherwise in the study file's order."""
     found = material.findings.ranges
 
     def evidence(name: str) -> float:
         p = found[name].p if name in found else None
         return 1.0 if p is None else p
 
-    return sorted(one.stage.space, key=evidence)
+    return sorted(varied(one.trials, one.stage.space), key=evidence)
 
 
 def _against_each(material: Material) -> Iterator[Make]:
@@ -159,10 +151,14 @@ def _against(one: StageTrials, name: str, place: int) -> Make:
             direction=material.direction,
         )
         figure.update_layout(height=_HALF_HEIGHT)
+        parameter = one.stage.space[name]
+        if isinstance(parameter, Categorical):
+            # Long labels, which Plotly turns, would leave no room for the data.
+            figure.update_xaxes(ticktext=[cut(choice, _LABEL) for choice in parameter.choices])
         best = ranked(one.trials, material.direction).head(top)
         values = {"trial": best["number"].tolist(), material.metric: best["score"].astype(float).tolist()}
         values[name] = best[f"param:{name}"].tolist()
-        return _drawing(
+        return drawing(
             f"against-{place + 1}",
             f"{material.metric.capitalize()} by {name}",
             f"{one.label.capitalize()}: {_where(best, name, one)}."
@@ -213,7 +209,7 @@ def _pair(material: Material) -> Drawing | None:
     )
     many = len(material.stages) > 1
     boxes = "The rectangles are the ranges of the stages" if many else "The rectangle is the ranges of the stage"
-    return _drawing(
+    return drawing(
         "pair",
         f"{x} and {y} together",
         f"{boxes}; trials of all stages, the better the brighter."
@@ -235,7 +231,7 @@ def _importance(material: Material) -> Drawing | str | None:
         for name, share in found.shares.items()
     ]
     wide = ", where the ranges were widest" if len(material.stages) > 1 else ""
-    return _drawing(
+    return drawing(
         "importance",
         "Which parameters mattered",
         f"{one.label.capitalize()}{wide}; a bar that does not pass its mark may be chance.",
@@ -246,16 +242,18 @@ def _importance(material: Material) -> Drawing | str | None:
 
 def _parallel(material: Material) -> Drawing | None:
     one = judged(material)
-    if len(one.stage.space) < 3 or not len(one.complete):
+    space = varied(one.trials, one.stage.space)
+    if len(space) < 3 or not len(one.complete):
         return None
     figure = figures.parallel(
-        one.trials, one.stage.space, best=material.findings.top, metric=material.metric, direction=material.direction
+        one.trials, space, best=material.findings.top, metric=material.metric, direction=material.direction
     )
-    return _drawing(
+    return drawing(
         "parallel",
         "All parameters at once",
         f"Each line is a trial of {one.label}; where the best run together, that value matters.",
         figure,
+        width=figures.least_width(figure),
     )
 
 
@@ -267,29 +265,28 @@ def _lineage(material: Material) -> Drawing | None:
         {one.stage.number: one.trials for one in material.stages if len(one.trials)},
         metric=material.metric,
     )
-    return _drawing(
+    return drawing(
         "narrowed",
         "Ranges and best values, stage by stage",
         "Each bar is a range, the diamond in it the best trial's value.",
         figure,
         narrow=stacked(plain_figure(figure)["layout"], panel=max(90, 34 * len(material.stages) + 20)),
-        width=0,
     )
 
 
 def _curves(material: Material) -> Drawing | None:
     # The values stand in the table of the best; in a panel's title there is room for the trial's number.
-    rows = [{**row, "param:trial": row["number"]} for row in material.curves[:MOST_PANELS]]
+    there = [row for row in material.curves[:MOST_PANELS] if any(len(row.get(name, ())) for name in _ACCURACIES)]
+    rows = [{**row, "param:trial": row["number"]} for row in there]
     if not rows:
         return None
     figure = figures.curve_grid(rows, parameter="trial")
     narrow = plain_figure(figures.curve_grid(rows, parameter="trial", columns=_NARROW_COLUMNS))["layout"]
     many = f"the best {len(rows)} trials" if len(rows) > 1 else "the best trial"
-    return _drawing(
+    return drawing(
         "learning-curves",
         f"Learning curves of {many} of {material.latest.label}",
         "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
         figure,
         narrow=narrowed(narrow),
-        width=0,
     )

@@ -63,6 +63,7 @@ class Look:
     Args:
         stage: The name of the stage whose values were judged.
         trial: Whose values.
+        params: The values by name.
         when: When, as text.
         accuracy: The share of test images that were right; None for a look that ended before it was known.
         interval: Of that share.
@@ -74,6 +75,7 @@ class Look:
 
     stage: str
     trial: int
+    params: Mapping[str, Value]
     when: str
     accuracy: float | None
     interval: Interval | None
@@ -95,9 +97,14 @@ def confirmed_words(one: Confirmation, metric: str) -> str | None:
     )
 
 
+def first_result(looks: tuple[Look, ...]) -> Look | None:
+    """The first look that came to a result."""
+    return next((look for look in looks if look.accuracy is not None), None)
+
+
 def looked_words(looks: tuple[Look, ...]) -> str | None:
     """What the test images said when they were first looked at, in a sentence; None where they were not."""
-    first = next((look for look in looks if look.accuracy is not None), None)
+    first = first_result(looks)
     if first is None or first.accuracy is None:
         return None
     held = "" if first.interval is None else f" ({between(first.interval)})"

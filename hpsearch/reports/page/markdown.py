@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hpsearch.reports.page.contents import Answer, Page, Section, Table
 
 _SPECIAL = re.compile(r"([\\`*\[\]<|&]|(?<!\w)_|_(?!\w)|~(?=~))")
+_SPACES = re.compile(r"[ \t\r\n\f\v\u2028\u2029]+")  # a no-break space stays
 _BEGINS = re.compile(r"^(\d*)([-+>=#](?<!\d.)|(?<=\d)[.)](?=\s))")
 
 
@@ -46,9 +47,11 @@ def _answer(answer: Answer) -> Iterator[str]:
         yield from (f"{_text(answer.values_of)}:", "")
         yield from (f"- {_text(name)} = {_text(value)}" for name, value in answer.values.items())
         yield ""
-    if answer.next:
-        yield from ("What to do next:", "")
-        yield from (f"- {_text(sentence)}" for sentence in answer.next)
+    for sentence in answer.next:
+        yield from (f"**{_text(sentence)}**", "")
+    if answer.notes:
+        yield from ("What to make of it:", "")
+        yield from (f"- {_text(sentence)}" for sentence in answer.notes)
         yield ""
 
 
@@ -68,15 +71,19 @@ def _section(section: Section) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     yield from (_text(table.caption), "")
-    yield f"| {' | '.join(map(_text, table.columns))} |"
+    yield f"| {' | '.join(map(_inside, table.columns))} |"
     rules = ("---:" if all_numbers(cells) else "---" for cells in table.columns.values())
     yield f"| {' | '.join(rules)} |"
     for row in table.rows:
-        yield f"| {' | '.join(_text(cell(value)) for value in row)} |"
+        yield f"| {' | '.join(_inside(cell(value)) for value in row)} |"
     yield ""
 
 
 def _text(text: str) -> str:
     """Text that no reader of Markdown takes for markup."""
-    on_a_line = " ".join(text.split())
-    return _BEGINS.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", on_a_line))
+    return _BEGINS.sub(r"\1\\\2", _inside(text))
+
+
+def _inside(text: str) -> str:
+    """The same where it does not begin a line."""
+    return _SPECIAL.sub(r"\\\1", _SPACES.sub(" ", text).strip())

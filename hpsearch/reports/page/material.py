@@ -25,7 +25,8 @@ class StageTrials:
 
     Args:
         stage: The stage.
-        trials: Rows of `hpsearch.store.Store.trials`.
+        trials: Rows of `hpsearch.store.Store.trials`, without the values that had no effect
+            (`hpsearch.reports.rows.used_only`).
     """
 
     stage: Stage

@@ -26,16 +26,20 @@ def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = copy.deepcopy(dict(layout))
     margin = found.setdefault("margin", {})
-    margin.update(l=min(margin.get("l", 60), 52), r=min(margin.get("r", 28), 14))
+    # A title of all panels together is no axis', and makes no room for itself.
+    turned = any(annotation.get("textangle") == -90 for annotation in found.get("annotations", ()))
+    margin.update(l=min(margin.get("l", 60), 66 if turned else 52), r=min(margin.get("r", 28), 14))
     for name in _axes(found):
         axis = found[name]
         axis.setdefault("tickfont", {})["size"] = _TICKS
-        # Plotly would turn labels that do not fit, and cut them off at the edge.
-        axis["tickangle"] = 0
         if axis.get("ticktext") and name.startswith("x"):
             axis["ticktext"] = [text.replace(", ", "<br>") for text in axis["ticktext"]]
-            lines = max(text.count("<br>") for text in axis["ticktext"])
-            margin["b"] = max(margin.get("b", 58), 40 + _LINE_HEIGHT * lines)
+            lines = [text.split("<br>") for text in axis["ticktext"]]
+            margin["b"] = max(margin.get("b", 58), 40 + _LINE_HEIGHT * (max(map(len, lines)) - 1))
+            widest = max(len(line) for of_label in lines for line in of_label)
+            if widest * len(lines) > _LINE:
+                continue  # labels that do not fit side by side are turned
+        axis["tickangle"] = 0
         if axis.get("title", {}).get("text"):
             axis["title"] = {**axis["title"], "text": _broken(axis["title"]["text"]), "font": {"size": _TITLE}}
     taller = 0

@@ -103,6 +103,8 @@ def best_trials(material: Material) -> Section | None:
     caption = f"Of {counted(complete, 'trial')} with a score, the best first; ties by validation loss."
     if "95 % interval" in columns:
         caption += " Each interval is of its trial alone: where they overlap, the order says little."
+    if "tied" in columns:
+        caption += " Tied: of the best trial's stage, and not to be told from it on the same images."
     return Section(
         "best", heading, f"best {len(table)}" if len(table) > 1 else "best", tables=(Table(caption, columns),)
     )
@@ -115,6 +117,11 @@ def _loss(row: dict[str, Any]) -> float:
 
 def _trial_row(material: Material, stage: Stage, row: dict[str, Any], names: list[str]) -> dict[str, Any]:
     cells: dict[str, Any] = {"stage": stage.number, "trial": row["number"], material.metric: row["score"]}
+    best = material.findings.best
+    if material.findings.tied and best is not None:
+        of_stage = stage.name == best.stage
+        ties = "yes" if of_stage and row["number"] in material.findings.tied else None
+        cells["tied"] = "best" if of_stage and row["number"] == best.trial else ties
     images = material.images
     if images and 0 <= row["score"] <= 1:
         interval = wilson(round(row["score"] * images), images)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def between(interval: Interval) -> str:
     """An interval in words: ``95 % interval 0.82 to 0.94``."""
-    return f"{interval.level * 100:.4g} % interval {interval.low:.2f} to {interval.high:.2f}"
+    return f"{interval.level * 100:.4g}\N{NO-BREAK SPACE}% interval {interval.low:.2f} to {interval.high:.2f}"
 
 
 def counted(number: int, what: str) -> str:
