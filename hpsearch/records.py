@@ -120,7 +120,7 @@ class NewStage:
     @property
     def trainable(self) -> bool:
         """Whether it has a study file to train by; a stage imported from elsewhere has at most its objective."""
-        return "space" in self.study_file
+        return bool(self.settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from hpsearch.errors import BadInput
 from hpsearch.space import Value, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hpsearch.exchange.columns import Column
 
@@ -72,7 +72,7 @@ def from_iso(text: str) -> datetime:
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo is not None else time
 
 
-def read_column(column: Column, cells: Iterable[str], *, source: str) -> list[Any]:
+def read_column(column: Column, cells: Sequence[str], *, source: str) -> list[Any]:
     """Values from the cells of a column; an empty one is None.
 
     Raises:
@@ -90,16 +90,14 @@ def read_column(column: Column, cells: Iterable[str], *, source: str) -> list[An
             read = int
         case "float":
             read = float
-    found: list[Any] = []
-    try:
-        for cell in cells:
-            found.append(read(cell) if cell else None)
-    except (ValueError, KeyError, OverflowError) as error:
-        row = len(found)
-        raise BadInput(
-            f"{source} is damaged: row {row + 1} of {column.name} is {cell[:40]!r}, {_allowed(column)}"
-        ) from error
-    return found
+    known: dict[str, Any] = {}
+    for cell in dict.fromkeys(cells):  # stages, states, choices: few, and many times
+        try:
+            known[cell] = read(cell) if cell else None
+        except (ValueError, KeyError, OverflowError) as error:
+            where = f"row {cells.index(cell) + 1} of {column.name}"
+            raise BadInput(f"{source} is damaged: {where} is {cell[:40]!r}, {_allowed(column)}") from error
+    return [known[cell] for cell in cells]
 
 
 def _allowed(column: Column) -> str:

@@ -127,6 +127,8 @@ def _array(path: Path, column: Column, cells: Sequence[str]) -> Any:
     try:
         if "" not in cells:
             return np.ma.array(list(map(float, cells)), mask=False)
+        if not any(cells):
+            return np.ma.array(np.zeros(len(cells)), mask=True)
         missing = [not cell for cell in cells]
         return np.ma.array([float(cell or 0) for cell in cells], mask=missing)
     except ValueError as error:

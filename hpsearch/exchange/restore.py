@@ -181,9 +181,9 @@ class _Curves:
         self._known = {stage.number: stage.trials or 0 for stage in archive.header.stages}
         pieces: dict[str, list[Any]] = {name: [] for name in ("stage", "trial", "epoch", "score", *SERIES)}
         for piece in archive.curves:
-            stage = [names.get(name) for name in piece["stage"]]
-            if None in stage:
+            if not names.keys() >= set(piece["stage"]):
                 raise self._bad("a stage that it does not describe")
+            stage = [names[name] for name in piece["stage"]]
             pieces["stage"].append(np.array(stage, dtype=np.int64))
             for name in ("trial", "epoch"):
                 pieces[name].append(self._whole(piece[name], name))

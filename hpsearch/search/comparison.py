@@ -11,7 +11,7 @@ import numpy as np
 
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.hits import unpack
-from hpsearch.records import HITS
+from hpsearch.records import HITS, SECONDS
 from hpsearch.search.comparable import remarks
 from hpsearch.search.stage import best_of
 from hpsearch.statistics import Interval, mann_whitney, mcnemar, wilson
@@ -240,7 +240,8 @@ def _side(entrant: Entrant) -> Side:
         )
     stage, top = found
     counts = [store.counts(one) for one in stages]
-    seconds = [value for one in stages for value in store.columns(one)["seconds"] if value is not None]
+    kept = [value for one in stages for _, value in store.attributes(one, SECONDS)]
+    seconds = [float(value) for value in kept if type(value) in (int, float) and math.isfinite(value)]
     quartiles = np.quantile(_scores(entrant), (0, 0.25, 0.5, 0.75, 1)).tolist()
     return Side(
         name=entrant.name,
