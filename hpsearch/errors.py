@@ -10,6 +10,7 @@
     |   |-- BadStorage            a storage URL or database that cannot be opened
     |   |-- UnknownSearch         no such search or stage in the database
     |   |-- StageConflict         the stage exists and says otherwise
+    |   |-- EvaluatedAlready      the test images have been looked at
     |   `-- NotEnoughTrials       fewer finished trials than the command needs
     |-- MissingExtra              an optional dependency is not installed
     |-- StorageFailure            the database stopped working in the middle of a run
@@ -65,6 +66,10 @@ class UnknownSearch(BadInput):
 
 class StageConflict(BadInput):
     """The stage exists already and says otherwise."""
+
+
+class EvaluatedAlready(BadInput):
+    """The test images of this search have been looked at, and a second look was not asked for."""
 
 
 class NotEnoughTrials(BadInput):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hpsearch.roster import Roster
     from hpsearch.space import Space, Value
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
@@ -30,6 +31,11 @@ def stage_name(search: str, number: int) -> str:
     return f"{search}/stage-{number:02d}"
 
 
+def confirmation_name(search: str, number: int) -> str:
+    """The name of the Optuna study that confirms a stage: ``mnist/confirm-01``."""
+    return f"{search}/confirm-{number:02d}"
+
+
 def rank_key(direction: Direction, score: float, loss: float | None, number: int) -> tuple[float, float, int]:
     """What trials are sorted by, best first: by score, then lower validation loss (none last), then lower number.
 
@@ -46,9 +52,11 @@ def rank_key(direction: Direction, score: float, loss: float | None, number: int
 class NewStage:
     """One round of the workflow in fixed ranges: one Optuna study, which may be still to be made.
 
+    Or, with a roster, the confirmation of such a stage: its best trials' values, trained again.
+
     Args:
         search: Name of the search, as in the study file.
-        number: 1 for the first stage.
+        number: 1 for the first stage; of a confirmation that of the stage that it confirms, its parent.
         direction: Whether a higher or a lower score is better.
         seed: What every draw of the stage's trials derives from.
         space: The ranges.
@@ -59,6 +67,7 @@ class NewStage:
         fingerprint: sha256 of the training and validation arrays, or empty before the first run.
         sizes: How many examples are for ``train`` and for ``validation``.
         versions: Versions of hpsearch, NumPy and Optuna that made the stage.
+        roster: Which values a confirmation's trials have; None for a stage of the search, which draws them.
     """
 
     search: str
@@ -73,11 +82,12 @@ class NewStage:
     fingerprint: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    roster: Roster | None = None
 
     @property
     def name(self) -> str:
         """The name of the stage's Optuna study."""
-        return stage_name(self.search, self.number)
+        return (stage_name if self.roster is None else confirmation_name)(self.search, self.number)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -120,11 +130,14 @@ class Trial:
         trial_id: The trial's key in the database.
         number: 0 for the stage's first trial.
         params: The drawn values by parameter name.
+        repeat: In a confirmation, which repeat of its values it is: trials of one repeat have the same seeds. None:
+            its number gives its seeds.
     """
 
     trial_id: int
     number: int
     params: Mapping[str, Value]
+    repeat: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ def loaded(statement: str, *, folder: Path | None = None, environment: Mapping[s
         ("from hpsearch.__main__ import main; main(['--help'])", HEAVY | {"numpy"}),
         # Typer itself looks for pydantic when it shows a command's options.
         ("from hpsearch.__main__ import main; main(['start', '--help'])", (HEAVY | {"numpy"}) - {"pydantic"}),
+        ("from hpsearch.__main__ import main; main(['confirm', '--help'])", (HEAVY | {"numpy"}) - {"pydantic"}),
+        ("from hpsearch.__main__ import main; main(['evaluate', '--help'])", (HEAVY | {"numpy"}) - {"pydantic"}),
         ("import hpsearch.executors", HEAVY | {"numpy", "typer", "rich"}),
         ("import hpsearch.executors, hpsearch.objectives", HEAVY | {"typer", "rich"}),
     ],
@@ -65,6 +67,9 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     start = "from hpsearch.__main__ import main; main(['start', 'short.toml', '--trials', '3', '--engine', 'inline'])"
     # What a stage shows at its end is a few rows: no reason to load pandas.
     assert loaded(start, folder=folder) & {"pandas", "plotly"} == set()
+    # With a confirmation, which `status` and `best` show.
+    confirm = "from hpsearch.__main__ import main; assert main(['confirm', '--engine', 'inline', '--top', '2']) == 0"
+    assert loaded(confirm, folder=folder) & {"pandas", "plotly"} == set()
     return folder
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli import dashboard, data, narrow, show, start, study, train
+from hpsearch.cli import confirm, dashboard, data, evaluate, findings, model, narrow, predict, show, start, study, train
 
 app = typer.Typer(
     name="hpsearch",
@@ -24,14 +24,19 @@ for command in (
     start.start,
     train.train,
     narrow.narrow,
+    confirm.confirm,
     show.status,
     show.trials,
     show.best,
+    findings.findings,
+    evaluate.evaluate,
+    predict.predict,
     dashboard.dashboard,
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")
-COMMANDS = (*(command.callback.__name__ for command in app.registered_commands if command.callback), "data")
+app.add_typer(model.app, name="model")
+COMMANDS = (*(command.callback.__name__ for command in app.registered_commands if command.callback), "data", "model")
 
 
 def _version(asked: bool) -> None:

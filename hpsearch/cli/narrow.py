@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,12 +21,22 @@ if TYPE_CHECKING:
     from hpsearch.store.frames import Columns
 
 
+class Source(StrEnum):
+    """What says which trials are the best."""
+
+    trials = "trials"
+    confirm = "confirm"
+
+
 def narrow(
     search: Search = None,
     top: Annotated[
         int | None, typer.Option(help="How many of the best trials to use. [default: 5]", show_default=False)
     ] = None,
     quantile: Annotated[float | None, typer.Option(help="Or which fraction of them.")] = None,
+    source: Annotated[
+        Source, typer.Option("--from", help="The best by their scores, or by their means in the confirmation.")
+    ] = Source.trials,
     stage: StageNumber = None,
     expand: Annotated[bool, typer.Option("--expand", help="Widen where the score still rises to an edge.")] = False,
     branch: Annotated[
@@ -40,7 +51,7 @@ def narrow(
 
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.search.narrowed import narrowing_to_dict
-    from hpsearch.search.next_stage import narrow_stage
+    from hpsearch.search.next_stage import DEFAULT_TOP, narrow_stage
     from hpsearch.search.stage import stages_of
     from hpsearch.store import open_store
 
@@ -50,11 +61,12 @@ def narrow(
             store,
             stages_of(store, search),
             number=stage,
-            top=5 if top is None and quantile is None else top,
+            top=DEFAULT_TOP if top is None and quantile is None and source is Source.trials else top,
             quantile=quantile,
             expand=expand,
             branch=branch,
             dry_run=dry_run,
+            confirmed=source is Source.confirm,
         )
     finally:
         store.close()
@@ -88,9 +100,10 @@ def show(narrowed: Narrowed) -> None:
     from hpsearch.cli.output import emit, say
 
     used, pruned = ", ".join(str(number) for number in narrowed.narrowing.used), narrowed.pruned
+    of = f"{narrowed.finished} trials" if narrowed.confirmed is None else f"{narrowed.confirmed} confirmed trials"
     say(
         f"{narrowed.parent.name}: ranges of the best {len(narrowed.narrowing.used)} "
-        f"of {narrowed.finished} trials ({used})" + (f"; {pruned} were stopped early" if pruned else "")
+        f"of {of} ({used})" + (f"; {pruned} were stopped early" if pruned and narrowed.confirmed is None else "")
     )
     say()
     emit(_table(narrowed), Format.table)

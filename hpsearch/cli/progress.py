@@ -43,8 +43,11 @@ def fitting(parts: dict[str, str], room: int) -> str:
 class Display:
     """A `hpsearch.search.workflow.Listener` that prints: a bar in a terminal, a few plain lines elsewhere."""
 
-    def __init__(self, output: Format, *, study: str | None = None, storage: str | None = None) -> None:
+    def __init__(
+        self, output: Format, *, study: str | None = None, storage: str | None = None, scores: bool = True
+    ) -> None:
         self._output = output
+        self._scores = scores  # whether a single trial's score says anything
         self._study, self._storage = study, storage
         self._bar: Progress | None = None
         self._task: Any = None
@@ -124,7 +127,7 @@ class Display:
         done = finished - (self._before or 0)
         seconds = time.monotonic() - self._began
         parts = {}
-        if self._best is not None:
+        if self._best is not None and self._scores:
             parts["best"] = f"best {self._best:.4g} (trial {self._best_trial})"
         if pruned:
             parts["pruned"] = f"{pruned} stopped early"
@@ -149,7 +152,7 @@ class Display:
 
         self._end_bar()
         self._several = len({other.search for other in store.stages()}) > 1
-        best = store.columns(stage, top=_TOP)
+        best = store.columns(stage, top=_TOP, hits=True)
         score = best["score"][0] if best["score"] else None
         self._complete = summary.counts.complete
         self._finished.append(

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpsearch.cli.options import Format, FormatOption, Search, StageNumber, Storage, storage_url
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.records import Stage
     from hpsearch.search.contenders import Contest
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store
@@ -61,7 +64,7 @@ def status(
     storage: Storage = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Show every stage: its trials by state, its best score, its ranges; live with --watch."""
+    """Show every stage: its trials by state, its best score, its ranges; and confirmations. Live with --watch."""
     from hpsearch.cli import watch as watching
 
     if watch:
@@ -69,7 +72,7 @@ def status(
         return
     watching.check_unused(every=every, trials=trials, until_done=until_done)
     from hpsearch.cli.output import emit, say
-    from hpsearch.reports.tables import pruning_lines, ranges_table, status_table
+    from hpsearch.reports.tables import confirmations_table, pruning_lines, ranges_table, status_table
     from hpsearch.search.stage import stages_of
 
     with _opened(storage) as store:
@@ -80,12 +83,46 @@ def status(
         for stage in stages:
             top = store.columns(stage, top=1)["score"]
             rows.append((stage, store.counts(stage), top[0] if top else None))
-    emit(status_table(rows, full=output is not Format.table), output)
+        confirmed = _confirmations(store, stages)
+    table = status_table(rows, full=output is not Format.table)
+    if output is not Format.table:
+        table["confirmation"] = [confirmed.get(stage.name) for stage in stages]
+    emit(table, output)
     if output is Format.table:
         for line in pruning_lines(stages):
             say(line)
+        if confirmed:
+            say()
+            emit(confirmations_table(list(confirmed.values())), output)
         say()
         emit(ranges_table(stages), output)
+
+
+def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, dict[str, Any]]:
+    """Where the stages' confirmations stand, by the stages' names."""
+    from hpsearch.search.tally import overview
+
+    names = {(stage.search, stage.number): stage.name for stage in stages}
+    found = {}
+    for confirmation in store.confirmations():
+        name = names.get((confirmation.search, confirmation.number))
+        if name is None:
+            continue
+        seen = overview(store, confirmation)
+        first = seen.order[0] if seen.order else None
+        found[name] = {
+            "confirmation": confirmation.name,
+            "stage": name,
+            "settings": len(confirmation.roster.settings) if confirmation.roster else 0,
+            "finished": seen.finished,
+            "failed": seen.failed,
+            "places": seen.places,
+            "first": None if first is None else first.setting.trial,
+            "mean": None if first is None else first.mean,
+            "repeats": None if first is None else len(first.scores),
+            "params": None if first is None else dict(first.setting.params),
+        }
+    return found
 
 
 def trials(
@@ -121,7 +158,7 @@ def trials(
         stages = stages_of(store, search)
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
         states = None if state is None else (state.value.upper(),)
-        found = store.columns(chosen, states=states, top=top)
+        found = store.columns(chosen, states=states, top=top, hits=top is not None)
         numbers = found["number"]
         points = store.points(chosen, numbers) if wanted(curves, output, len(numbers)) else None
         tied = None if top is None else ties_of(store, chosen, found)
@@ -153,6 +190,7 @@ def best(
         if found is None:
             what = stages[0].search if stage is None else pick(stages, stage).name
             raise NotEnoughTrials(f"{what} has no trial with a score yet; run `hpsearch start` first")
+        confirmed = _confirmations(store, [found.stage]).get(found.best.stage)
     first = {name: cells[:1] for name, cells in found.columns.items()}
     match output:
         case Format.json:
@@ -169,6 +207,7 @@ def best(
                     "compared": len(found.tied),
                     "paired": found.paired,
                     "params": dict(found.best.params),
+                    "confirmation": confirmed,
                 }
             )
         case Format.csv:
@@ -186,10 +225,24 @@ def best(
             emit(trials_table(found.stage, first, full=True) | more, output)
         case Format.table:
             _say_best(found)
+            _say_confirmation(confirmed, found.best.trial)
 
 
 def _plain(interval: Interval | None) -> dict[str, float] | None:
     return None if interval is None else {"low": interval.low, "high": interval.high, "level": interval.level}
+
+
+def _say_confirmation(confirmed: dict[str, Any] | None, trial: int) -> None:
+    """Whether the confirmation of the best trial's stage agrees that it is the best."""
+    from hpsearch.cli.output import say
+
+    if confirmed is None or confirmed["first"] is None:
+        return
+    other = "" if confirmed["first"] == trial else ", not this one"
+    say(
+        f"{confirmed['confirmation']} puts trial {confirmed['first']} first{other}: mean {confirmed['mean']:.4g} "
+        f"over {confirmed['repeats']} repeats"
+    )
 
 
 def _say_best(found: Contest) -> None:

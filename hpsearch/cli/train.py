@@ -10,6 +10,8 @@ import typer
 from hpsearch.cli.options import DataDir, Format, FormatOption
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hpsearch.nn import Epoch, History
     from hpsearch.search.train_once import Trained
     from hpsearch.store.frames import Columns
@@ -48,9 +50,9 @@ def train(
     file = with_settings(find(study), assignments or [])
     if seed is not None and not 0 <= seed < 2**63:
         raise BadInput(f"--seed {seed}: give a whole number from 0")
-    _check_paths(plot, save)
+    check_outputs({"--plot": plot}, save)
     split = load_split(file, data_dir=data_dir)
-    trained = _watch(file, split, file.trials.seed if seed is None else seed)
+    trained = watch(file, split, file.trials.seed if seed is None else seed)
     match output:
         case Format.json:
             emit_object(_plain(trained))
@@ -61,25 +63,45 @@ def train(
     _write(file, split, trained, plot, save)
 
 
-def _check_paths(plot: Path | None, save: Path | None) -> None:
-    # Before anything is trained.
+def check_outputs(figures: Mapping[str, Path | None], save: Path | None) -> None:
+    """Check, before anything is trained, that files can be written.
+
+    Args:
+        figures: Of options that write figures: their paths, or None.
+        save: Of ``--save``.
+
+    Raises:
+        BadInput: An ending of another kind, or a path that cannot be written.
+    """
     from hpsearch.errors import BadInput
 
-    if plot is not None:
-        from hpsearch.reports.figures import check_path
+    for path in figures.values():
+        if path is not None:
+            from hpsearch.reports.figures import check_path
 
-        check_path(plot)
+            check_path(path)
     if save is not None and save.suffix != ".npz":
         raise BadInput(f"--save {save}: a network is saved as .npz")
-    for option, path in (("--plot", plot), ("--save", save)):
+    for option, path in (*figures.items(), ("--save", save)):
         if path is not None and not path.absolute().parent.is_dir():
             raise BadInput(f"{option} {path}: there is no folder {path.parent}; make it first")
         if path is not None and path.is_dir():
             raise BadInput(f"{option} {path}: it is a folder; give a file")
 
 
-def _watch(file: StudyFile, split: Any, seed: int) -> Trained:
-    """Train with a bar on standard error, where that is a terminal."""
+def watch(file: StudyFile, split: Any, seed: int, *, advice: str = "Try a smaller --set training.lr") -> Trained:
+    """Train with a bar on standard error, where that is a terminal.
+
+    Args:
+        file: The study file.
+        split: Its data.
+        seed: Of weights, order and masks.
+        advice: What to do if the loss diverges.
+
+    Raises:
+        Interrupted: Ctrl-C.
+        EvaluationFailure: The loss diverged.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from hpsearch.cli.output import console
@@ -110,9 +132,7 @@ def _watch(file: StudyFile, split: Any, seed: int) -> Trained:
     except KeyboardInterrupt:
         raise Interrupted(f"stopped after epoch {done} of {file.training.epochs}; nothing was written") from None
     if trained.history.ended is not None:
-        raise EvaluationFailure(
-            f"{trained.history.ended} (lr = {file.training.lr:g}); nothing was written. Try a smaller --set training.lr"
-        )
+        raise EvaluationFailure(f"{trained.history.ended} (lr = {file.training.lr:g}); nothing was written. {advice}")
     return trained
 
 
@@ -178,7 +198,13 @@ def _write(file: StudyFile, split: Any, trained: Trained, plot: Path | None, sav
     if save is not None:
         from hpsearch.nn import save as save_network
 
-        save_network(trained.network, save, about=trained.about(file, split))
+        save_network(
+            trained.network,
+            save,
+            about=trained.about(file, split),
+            preprocessing=split.preprocessing,
+            class_names=split.class_names,
+        )
         note(f"the network is in {save}")
     if plot is not None:
         from hpsearch.reports import figures

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch.errors import BadData
+from hpsearch.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from hpsearch.data.datasets import Dataset
@@ -30,6 +31,8 @@ class Split:
         classes: How many classes the data set has, seen in these examples or not.
         fingerprint: sha256 over type, shape and bytes of the four arrays, in hexadecimal.
         class_names: The label values as they were given, by class.
+        preprocessing: What made the features out of the data set's raw values.
+        test_examples: How many examples the test part has; what they are, only `test_part` says.
     """
 
     x_train: Floats
@@ -39,6 +42,8 @@ class Split:
     classes: int
     fingerprint: str
     class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    test_examples: int = 0
 
 
 def split(
@@ -67,9 +72,10 @@ def split(
     Raises:
         BadData: More examples asked than there are, none asked, or too few of a class to stratify.
     """
-    train_rows, validation_rows, _ = _rows(dataset, train, validation, test, seed, stratify)
-    x_train, y_train = _take(dataset.x, dataset.labels, train_rows)
-    x_validation, y_validation = _take(dataset.x, dataset.labels, validation_rows)
+    train_rows, validation_rows, test_rows = _rows(dataset, train, validation, test, seed, stratify)
+    preprocessing = Preprocessing.of(dataset.x[train_rows])
+    x_train, y_train = preprocessing.apply(dataset.x[train_rows]), dataset.labels[train_rows]
+    x_validation, y_validation = preprocessing.apply(dataset.x[validation_rows]), dataset.labels[validation_rows]
     return Split(
         x_train,
         y_train,
@@ -78,6 +84,8 @@ def split(
         dataset.classes,
         _fingerprint(x_train, y_train, x_validation, y_validation),
         dataset.class_names,
+        preprocessing,
+        len(test_rows),
     )
 
 
@@ -106,10 +114,11 @@ def test_part(
     Raises:
         BadData: As for `split`.
     """
-    *_, test_rows = _rows(dataset, train, validation, test, seed, stratify)
+    train_rows, _, test_rows = _rows(dataset, train, validation, test, seed, stratify)
+    x, labels = dataset.x, dataset.labels
     if dataset.x_test is not None and dataset.labels_test is not None:
-        return _take(dataset.x_test, dataset.labels_test, test_rows)
-    return _take(dataset.x, dataset.labels, test_rows)
+        x, labels = dataset.x_test, dataset.labels_test
+    return Preprocessing.of(dataset.x[train_rows]).apply(x[test_rows]), labels[test_rows]
 
 
 # pytest would collect a public function of this name from any test file that imports it.
@@ -216,15 +225,6 @@ def proportional(size: int, members: npt.NDArray[np.intp]) -> npt.NDArray[np.int
     more = np.argsort(-remainders, kind="stable")[: size - int(counts.sum())]
     counts[more] += 1
     return counts
-
-
-def _take(x: npt.NDArray[Any], labels: Labels, rows: npt.NDArray[np.intp]) -> tuple[Floats, Labels]:
-    """Features (n, D) as float32, grey levels scaled to 0..1, and classes (n,)."""
-    width = int(np.prod(x.shape[1:]))
-    taken = np.ascontiguousarray(x[rows].reshape(len(rows), width), dtype=np.float32)
-    if x.dtype == np.uint8:
-        taken /= np.float32(255)
-    return taken, labels[rows].astype(np.int64)
 
 
 def _fingerprint(*arrays: npt.NDArray[Any]) -> str:

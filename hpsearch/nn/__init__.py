@@ -11,9 +11,10 @@ from hpsearch.nn.inputs import Inputs, live_inputs
 from hpsearch.nn.lanes import Purpose, lane_rng, lane_rngs
 from hpsearch.nn.layers import Affine, Layer
 from hpsearch.nn.losses import SoftmaxCrossEntropy
+from hpsearch.nn.model import Model
 from hpsearch.nn.network import Network
 from hpsearch.nn.optimizers import SGD, Momentum, Nesterov, Optimizer
-from hpsearch.nn.saving import load, save
+from hpsearch.nn.saving import load, load_model, save
 from hpsearch.nn.schedules import SCHEDULES, Schedule
 from hpsearch.nn.scoring import evaluate
 from hpsearch.nn.training import record, train, train_epochs
@@ -39,6 +40,7 @@ __all__ = [
     "Initializer",
     "Inputs",
     "Layer",
+    "Model",
     "Momentum",
     "Nesterov",
     "Network",
@@ -62,6 +64,7 @@ __all__ = [
     "lanes_for",
     "live_inputs",
     "load",
+    "load_model",
     "parameter_count",
     "record",
     "save",

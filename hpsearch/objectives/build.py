@@ -65,6 +65,7 @@ def build(
     numbers: Sequence[int],
     *,
     seed: int,
+    orders: Sequence[int] | None = None,
     inputs: Inputs | None = None,
     dtype: str,
 ) -> Lanes:
@@ -76,6 +77,7 @@ def build(
         numbers: The trials' numbers, which with ``seed`` give weights and dropout masks.
         seed: The stage's, which alone gives the order of samples: trials are compared on the same mini-batches, which
             are gathered once for all lanes.
+        orders: Or a number for each trial, which with ``seed`` gives an order of its own.
         inputs: Which of the structure's inputs the data have; None for all.
         dtype: ``float32``, or ``float64`` for tests.
 
@@ -105,4 +107,7 @@ def build(
         Schedule(value["lr_schedule"], value["lr_decay"], value["lr_decay_epochs"], value["warmup_epochs"])
         for value in values
     ]
-    return Lanes(network, optimizer, schedules, [lane_rng(seed, 0, Purpose.ORDER)] * len(numbers))
+    rngs = [lane_rng(seed, 0, Purpose.ORDER)] * len(numbers)
+    if orders is not None:
+        rngs = lane_rngs(seed, orders, Purpose.ORDER)
+    return Lanes(network, optimizer, schedules, rngs)

@@ -71,6 +71,7 @@ class NetworkObjective:
         data: Training and validation arrays. The test part is not here.
         classes: How many classes there are.
         seed: The stage's; with a trial's number it gives weights and dropout masks, and alone the order of samples.
+            With the repeat of a trial that has one it gives all three, and the number nothing.
         settings: Values of the hyperparameters that are not drawn: those of ``[network]`` and ``[training]``.
         space: The ranges of those that are.
         score: How a learning curve becomes a score.
@@ -139,7 +140,16 @@ class NetworkObjective:
         structure = self.structure(trials[0].params)
         values = [{**self.settings, **trial.params} for trial in trials]
         numbers = [trial.number for trial in trials]
-        lanes = build(structure, values, numbers, seed=self.seed, inputs=self.inputs, dtype=self.dtype)
+        repeats = [trial.repeat for trial in trials if trial.repeat is not None]  # of all of them, or of none
+        lanes = build(
+            structure,
+            values,
+            repeats or numbers,
+            seed=self.seed,
+            orders=repeats or None,
+            inputs=self.inputs,
+            dtype=self.dtype,
+        )
         courses, start = [_Course(History()) for _ in trials], 1
         if paused:
             states = [cast(_State, one.state) for one in paused]

@@ -92,11 +92,21 @@ def _as_people_read(stage: Stage, table: Columns) -> Columns:
         dict(zip(stage.space, values, strict=True))
         for values in zip(*(table[name] for name in stage.space), strict=True)
     ]
-    used = [{name for name in stage.space if uses(name, {**stage.settings, **trial})} for trial in trials]
-    return {
-        name: [_flag(trial[name]) if name in of_trial else None for trial, of_trial in zip(trials, used, strict=True)]
-        for name in stage.space
-    }
+    shown_values = drawn_values(stage, trials)
+    return {name: [trial[name] for trial in shown_values] for name in stage.space}
+
+
+def drawn_values(stage: Stage, trials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Trials' values for people: None where a trial does not use one, a yes or no as study files have it.
+
+    Args:
+        stage: Whose values they are.
+        trials: The drawn values of each trial by name.
+    """
+    return [
+        {name: _flag(trial[name]) if uses(name, {**stage.settings, **trial}) else None for name in stage.space}
+        for trial in trials
+    ]
 
 
 def _flag(value: object) -> object:
@@ -145,6 +155,27 @@ def pruning_lines(stages: Sequence[Stage]) -> list[str]:
     for stage in stages:
         by_rule.setdefault(stage.pruning_rule, []).append(stage.name)
     return [f"pruned by {rule}: {', '.join(names)}" for rule, names in by_rule.items() if rule != "none"]
+
+
+def confirmations_table(rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """One row a confirmation, for people: of which stage, how far it is, and whose values lead.
+
+    Args:
+        rows: With ``confirmation``, ``stage``, ``settings``, ``finished``, ``places``, ``first`` and ``mean``.
+    """
+    return by_column(
+        [
+            {
+                "confirmation": row["confirmation"],
+                "from": row["stage"].rpartition("/")[2],
+                "settings": row["settings"],
+                "finished": f"{row['finished']} of {row['places']}",
+                "first trial": row["first"],
+                "mean": row["mean"],
+            }
+            for row in rows
+        ]
+    )
 
 
 def ranges_table(stages: Sequence[Stage]) -> Columns:

@@ -7,7 +7,7 @@ show a few rows stay fast.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput
 from hpsearch.hits import as_number
@@ -91,7 +91,7 @@ def contest(store: Store, stages: Sequence[Stage], *, most: int = MOST) -> Conte
         stages: Stages of one search.
         most: How many of the best trials of a stage to look at.
     """
-    found = [(stage, store.columns(stage, top=most)) for stage in stages]
+    found = [(stage, store.columns(stage, top=most, hits=True)) for stage in stages]
     best = best_among(found)
     if best is None:
         return None
@@ -105,7 +105,7 @@ def contest(store: Store, stages: Sequence[Stage], *, most: int = MOST) -> Conte
     if images is None or not 0 <= score <= 1:
         unknown = (None,) * (len(columns["number"]) - 1)
         return Contest(stage, columns, plain, unknown, False, trials)
-    hits = {rival.name: hits_of(store, rival, of_rival, images) for rival, of_rival in rivals}
+    hits = {rival.name: hits_of(of_rival, images) for rival, of_rival in rivals}
     tied, paired = ties(columns, hits[stage.name], images, trials)
     corrected = _corrected(stage, rivals, hits, images, most)
     measured = Best(
@@ -122,23 +122,22 @@ def contest(store: Store, stages: Sequence[Stage], *, most: int = MOST) -> Conte
     return Contest(stage, columns, measured, tied, paired, trials)
 
 
-def hits_of(store: Store, stage: Stage, columns: Columns, images: int) -> dict[int, int]:
+def hits_of(columns: Columns, images: int) -> dict[int, int]:
     """The stored hits of trials that fit their scores, as whole numbers, by trial number.
 
     A trial whose hits are missing, of other images or of another epoch than its score is left out.
+
+    Args:
+        columns: Trials with their ``hits``.
+        images: How many validation images there are.
     """
-    scores = dict(zip(columns["number"], columns["score"], strict=True))
-    return _fitting(store.attribute(stage, list(scores), HITS), scores, images)
-
-
-def _fitting(texts: Mapping[int, Any], scores: Mapping[int, float], images: int) -> dict[int, int]:
     found = {}
-    for number, text in texts.items():
+    for number, score, text in zip(columns["number"], columns["score"], columns[HITS], strict=True):
         try:
             hits = as_number(text, images)
         except BadInput:
             continue
-        if abs(hits.bit_count() - scores[number] * images) < 0.5:
+        if abs(hits.bit_count() - score * images) < 0.5:
             found[number] = hits
     return found
 
@@ -171,13 +170,13 @@ def ties_of(store: Store, stage: Stage, columns: Columns) -> tuple[bool | None, 
     Args:
         store: The study database.
         stage: Their stage.
-        columns: The trials, best first.
+        columns: The trials with their ``hits``, best first.
     """
     others = len(columns["number"]) - 1
     if stage.images is None or others < 1 or not 0 <= columns["score"][0] <= 1:
         return (None,) * others
-    near = {name: columns[name][:MOST] for name in ("number", "score")}
-    tied, _ = ties(near, hits_of(store, stage, near, stage.images), stage.images, store.drawn(stage))
+    near = {name: columns[name][:MOST] for name in ("number", "score", HITS)}
+    tied, _ = ties(near, hits_of(near, stage.images), stage.images, store.drawn(stage))
     return (*tied, *[None] * (others - len(tied)))
 
 

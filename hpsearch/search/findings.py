@@ -1,7 +1,7 @@
 """What a search has taught so far and what to do next: the best trial, its ties, the ranges, and advice in words.
 
 Nothing is decided here that another module decides: ranges and their evidence are narrowing's
-(`hpsearch.search.next_stage`), ties and the corrected score are those of `hpsearch.search.contenders`.
+(`hpsearch.search.looked`), ties and the corrected score are those of `hpsearch.search.contenders`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.search.advice import advice
 from hpsearch.search.contenders import contest
-from hpsearch.search.next_stage import look, to_narrow
+from hpsearch.search.looked import look, to_narrow
 from hpsearch.statistics.findings import Findings, RangeFinding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.search.next_stage import Looked
+    from hpsearch.search.looked import Looked
     from hpsearch.store import Store
 
 

@@ -84,6 +84,19 @@ class Finished:
         loss = np.where(np.isnan(self.loss), np.inf, self.loss)
         return self._take(np.lexsort((self.number, loss, sign * self.score)))
 
+    def led_by(self, numbers: Sequence[int]) -> Finished:
+        """The trials with these ones first, in this order, and the others behind them as they were.
+
+        Raises:
+            BadInput: One of them is not among the trials.
+        """
+        place = {number: at for at, number in enumerate(self.number.tolist())}
+        for number in numbers:
+            if number not in place:
+                raise BadInput(f"trial {number} is not among the stage's finished trials with values in its ranges")
+        first = [place[number] for number in numbers]
+        return self._take(np.array([*first, *sorted(set(place.values()) - set(first))], dtype=np.intp))
+
     def best(self, many: int, direction: Direction) -> Finished:
         """The first so many of `best_first`, without ranking the others."""
         if many >= len(self):

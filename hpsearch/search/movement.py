@@ -1,8 +1,9 @@
 """How far the ends of a narrowed range would move with other trials and other validation images.
 
 The whole narrowing is bootstrapped: trials are drawn again from those there are, each one's score is counted again on
-images drawn again, and the best of these make new ends. Random search draws trials independently, so that this is how
-a search with another seed would differ, but for the lanes that nobody drew.
+images drawn again, and the best of these make new ends. A trial that is drawn twice counts once, for the ends rest on
+how far apart k trials lie. tests/benchmarks/interval_coverage.py holds what comes of it against how far the ends of
+simulated searches really differ.
 """
 
 from __future__ import annotations
@@ -108,12 +109,10 @@ def movement(
     """
     k = len(narrowing.used)
     reach = len(ranked)
-    copies, order = _resamples(reach, total, hits, np.random.default_rng(seed))
-    # Of the copies in order of their scores the first k count; of one that straddles the end, as many as fit.
-    sorted_copies = np.take_along_axis(copies, order, axis=1)
-    before = np.cumsum(sorted_copies, axis=1) - sorted_copies
-    among_best = np.zeros_like(copies, dtype=bool)
-    np.put_along_axis(among_best, order, (sorted_copies > 0) & (before < k), axis=1)
+    drawn, order = _resamples(reach, total, hits, np.random.default_rng(seed))
+    in_order = np.take_along_axis(drawn, order, axis=1)
+    among_best = np.empty_like(drawn)
+    np.put_along_axis(among_best, order, in_order & (np.cumsum(in_order, axis=1) <= k), axis=1)
     found = {}
     for name, made in narrowing.ranges.items():
         if isinstance(made.before, Categorical) or made.evidence is None:
@@ -133,21 +132,21 @@ def movement(
 
 def _resamples(
     reach: int, total: int, hits: NDArray[np.bool_] | None, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """How many copies of each trial a resample has, and the trials best first there; both (resamples, reach)."""
+) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Which trials a resample has, and the trials best first there; both (resamples, reach)."""
     many = max(20, min(RESAMPLES, 100_000 // reach))
     if total == reach:
-        copies = rng.multinomial(total, np.full(total, 1 / total), size=many)
-    else:  # of a few among many: the counts are as good as independent
-        copies = rng.poisson(1.0, size=(many, reach))
+        drawn = rng.multinomial(total, np.full(total, 1 / total), size=many) > 0
+    else:  # of a few among many: they come independently of each other
+        drawn = rng.poisson(1.0, size=(many, reach)) > 0
     if hits is None:
-        return copies, np.broadcast_to(np.arange(reach), copies.shape)
+        return drawn, np.broadcast_to(np.arange(reach), drawn.shape)
     images = hits.shape[1]
     weights = rng.multinomial(images, np.full(images, 1 / images), size=many)
     # Whole numbers far below 2**24: float32 counts them exactly, by a fast matrix product.
     scores = weights.astype(np.float32) @ hits.T.astype(np.float32)  # (resamples, images) @ (images, reach)
     # Ties stay in the order that narrowing has them in.
-    return copies, np.argsort(-scores, axis=1, kind="stable")
+    return drawn, np.argsort(-scores, axis=1, kind="stable")
 
 
 def _ends(
@@ -155,7 +154,7 @@ def _ends(
 ) -> NDArray[np.float64]:
     """Ends by `uniform_ends` of the chosen trials of each resample, before ints are rounded; shape (resamples, 2).
 
-    Copies of one trial are one draw. Where fewer than two were chosen the old range stays, as in narrowing.
+    Where fewer than two were chosen the old range stays, as in narrowing.
     """
     low, high = to_scale(before, before.low), to_scale(before, before.high)
     full = high - low if isinstance(first, Categorical) else to_scale(before, first.high) - to_scale(before, first.low)

@@ -50,6 +50,7 @@ def narrow(
     used_by: Mapping[str, UsedBy] | None = None,
     settings: Mapping[str, Any] | None = None,
     pruned: int = 0,
+    leaders: Sequence[int] | None = None,
 ) -> Narrowing:
     """Narrow each range to where the best trials are.
 
@@ -74,6 +75,10 @@ def narrow(
             known of them: that the best k are k uniform draws if a parameter does not matter holds with them and
             without, but whether the score still rises at a bound is asked of the others alone, if they are not few.
 
+        leaders: Numbers of trials that were found best by other means than their scores, best first: the first of
+            these are the k best. Chosen by another look at the same values, they are k uniform draws all the same if
+            a parameter does not matter.
+
     Raises:
         BadInput: Both or neither of ``top`` and ``quantile``, one out of its range, or a trial that does not
             fit the space.
@@ -82,6 +87,10 @@ def narrow(
     k = _how_many(len(trials), pruned, top, quantile)
     columns = trials if isinstance(trials, Finished) else Finished.of(trials, space)
     ranked = columns.best_first(direction)
+    if leaders is not None:
+        if k > len(leaders):
+            raise NotEnoughTrials(f"the top {k} of {len(leaders)} trials; ask for fewer")
+        ranked = ranked.led_by(leaders)
     goodness = ranked.score if direction == "maximize" else -ranked.score
     ranges: dict[str, NarrowedRange] = {}
     for name, old in space.items():

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hpsearch.errors import BadInput, NotEnoughTrials, StageConflict
-from hpsearch.hits import unpack
-from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter, UsedBy
-from hpsearch.records import HITS
-from hpsearch.search.finished import Finished
-from hpsearch.search.movement import Movement, movement, within_reach
+from hpsearch.errors import BadInput, StageConflict
+from hpsearch.search.leaders import confirmed_rule, leaders_of
+from hpsearch.search.looked import look, to_narrow
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
-from hpsearch.search.narrowing import narrow
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.stage import pick, versions
-from hpsearch.seeds import draw_seed, stage_seed
-from hpsearch.space import Categorical, Parameter, Space
+from hpsearch.seeds import stage_seed
 from hpsearch.store import Counts, NewStage, Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from hpsearch.records import Stage
+    from hpsearch.search.movement import Movement
 
-_MOST_HITS = 1000
-"""Of more trials than these, which a very large ``top`` brings, the images are not drawn again."""
-
-
-def reachable(kind: Hyperparameter, old: Parameter) -> tuple[float | None, float | None]:
-    """The bounds that an expansion may reach: half-way to a bound that the values leave out.
-
-    On a log scale a bound of 0 is out of reach anyway.
-    """
-    if isinstance(old, Categorical):
-        return None, None
-    low, high = kind.low, kind.high
-    if low is not None and kind.open_low:
-        low = None if old.log else (old.low + low) / 2
-    if high is not None and kind.open_high:
-        high = (old.high + high) / 2
-    return low, high
+DEFAULT_TOP = 5
+"""How many of the best trials narrowing uses, unless told otherwise."""
 
 
 def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
@@ -69,135 +46,6 @@ def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What a stage's trials say about the next ranges.
-
-    Args:
-        parent: The stage.
-        first_space: The search's stage-1 ranges.
-        scored: Its finished, scored trials.
-        pruned: How many further ones were stopped early; they count, as beaten.
-        narrowing: The new ranges with their evidence.
-    """
-
-    parent: Stage
-    first_space: Space
-    scored: Finished
-    pruned: int
-    narrowing: Narrowing
-
-    def expanding(self) -> Narrowing:
-        """The same with the bounds moved outwards towards which the score still rises."""
-        rule = self.narrowing.rule
-        return _narrowing(
-            self.parent,
-            self.first_space,
-            self.scored,
-            self.pruned,
-            top=rule["top"],
-            quantile=rule["quantile"],
-            expand=True,
-        )
-
-    def movement(self, store: Store) -> dict[str, Movement]:
-        """How far each range's ends would move with other trials and images, by name."""
-        k = len(self.narrowing.used)
-        ranked = self.scored.best(within_reach(k), self.parent.direction)
-        images = self.parent.images
-        hits = None
-        if images is not None and len(ranked) <= _MOST_HITS:
-            hits = hits_of(store, self.parent, ranked, images)
-        users = {
-            name: ranked.users(condition, self.parent.settings) for name, condition in _conditions(self.parent).items()
-        }
-        seed = draw_seed(self.parent.seed, k, "movement")
-        return movement(self.narrowing, ranked, users, self.first_space, total=len(self.scored), hits=hits, seed=seed)
-
-
-def to_narrow(store: Store, stages: list[Stage]) -> Stage:
-    """The stage that narrowing is about unless another is asked for: the latest that has trials, or had to have."""
-    latest = stages[-1]
-    if latest.parent is not None and store.counts(latest).rows == 0:
-        return pick(stages, latest.parent)
-    return latest
-
-
-def look(
-    store: Store,
-    stages: list[Stage],
-    parent: Stage,
-    *,
-    top: int | None = None,
-    quantile: float | None = None,
-    expand: bool = False,
-) -> Looked:
-    """What a stage's trials say about the next ranges; writes nothing.
-
-    Args:
-        store: The study database.
-        stages: The search's stages.
-        parent: The one to look at.
-        top: How many of the best trials to use.
-        quantile: Or which fraction of them.
-        expand: Move a bound outwards where the score still rises towards it.
-
-    Raises:
-        NotEnoughTrials: Fewer finished trials than ``top``, or none.
-    """
-    scored = Finished.from_columns(parent.space, store.scores(parent))
-    if not len(scored):
-        raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
-    pruned = store.counts(parent).pruned
-    narrowing = _narrowing(parent, stages[0].space, scored, pruned, top=top, quantile=quantile, expand=expand)
-    return Looked(parent, stages[0].space, scored, pruned, narrowing)
-
-
-def _narrowing(
-    parent: Stage,
-    first_space: Space,
-    scored: Finished,
-    pruned: int,
-    *,
-    top: int | None,
-    quantile: float | None,
-    expand: bool,
-) -> Narrowing:
-    kinds = {name: kind for name, kind in HYPERPARAMETERS.items() if name in parent.space}
-    return narrow(
-        parent.space,
-        scored,
-        top=top,
-        quantile=quantile,
-        direction=parent.direction,
-        first_space=first_space,
-        expand=expand,
-        natural={name: reachable(kind, parent.space[name]) for name, kind in kinds.items()},
-        used_by={name: kind.used_by for name, kind in kinds.items() if kind.used_by is not None},
-        settings=parent.settings,
-        pruned=pruned,
-    )
-
-
-def _conditions(stage: Stage) -> dict[str, UsedBy | None]:
-    """Which trials use a parameter, for each of a stage's; None: all."""
-    kinds = ((name, HYPERPARAMETERS.get(name)) for name in stage.space)
-    return {name: None if kind is None else kind.used_by for name, kind in kinds}
-
-
-def hits_of(store: Store, stage: Stage, trials: Finished, images: int) -> NDArray[np.bool_] | None:
-    """Which images these trials got right, (len(trials), images); None where that is not stored of all of them."""
-    scores = dict(zip(trials.number.tolist(), trials.score.tolist(), strict=True))
-    texts = store.attribute(stage, list(scores), HITS)
-    if len(texts) < len(scores):
-        return None
-    try:
-        hits = np.array([unpack(texts[number], images) for number in scores])
-    except BadInput:
-        return None
-    return hits if np.all(np.abs(hits.sum(axis=1) - trials.score * images) < 0.5) else None
-
-
-@dataclass(frozen=True, slots=True)
 class Narrowed:
     """What `narrow_stage` found and did.
 
@@ -209,6 +57,7 @@ class Narrowed:
         movement: How far each range's ends would move with other trials and images, by name.
         stage: The next stage, or None on a dry run.
         replaced: Whether it took the place of an earlier narrowing.
+        confirmed: Of how many confirmed trials the best were taken; None: of all.
     """
 
     parent: Stage
@@ -218,6 +67,7 @@ class Narrowed:
     movement: Mapping[str, Movement]
     stage: Stage | None
     replaced: bool
+    confirmed: int | None = None
 
 
 def narrow_stage(
@@ -230,6 +80,7 @@ def narrow_stage(
     expand: bool = False,
     branch: bool = False,
     dry_run: bool = False,
+    confirmed: bool = False,
 ) -> Narrowed:
     """Compute the next stage's ranges from a stage's best trials, and make that stage.
 
@@ -242,9 +93,11 @@ def narrow_stage(
         expand: Move a bound outwards where the score still rises towards it.
         branch: Narrow an earlier stage although a later one has trials.
         dry_run: Only say what would happen.
+        confirmed: Take for the best trials those of the stage's confirmation, by their mean scores.
 
     Raises:
         NotEnoughTrials: Fewer finished trials than ``top``, or none.
+        UnknownSearch: With ``confirmed``: the stage has no confirmation.
         StageConflict: A later stage has trials already.
     """
     latest = stages[-1]
@@ -262,13 +115,29 @@ def narrow_stage(
                     f"replace it; narrow stage {later.number} instead, or add --branch to make stage "
                     f"{next_number} from stage {parent.number}"
                 )
-    ranges = look(store, stages, parent, top=top, quantile=quantile, expand=expand)
+    leaders = leaders_of(store, parent, top=top, quantile=quantile) if confirmed else None
+    if leaders is not None and top is None:
+        top = min(DEFAULT_TOP, len(leaders))
+    order = None if leaders is None else [one.setting.trial for one in leaders]
+    ranges = look(store, stages, parent, top=top, quantile=quantile, expand=expand, leaders=order)
+    narrowing = ranges.narrowing
+    if leaders is not None:
+        narrowing = replace(narrowing, rule={**narrowing.rule, **confirmed_rule(parent, leaders)})
     replaced = next_number == latest.number
     stage = None
     if not dry_run:
-        stage = _next_stage(store, stages[0], parent, next_number, ranges.narrowing, replace=replaced)
-    finished = len(ranges.scored) + ranges.pruned
-    return Narrowed(parent, finished, ranges.pruned, ranges.narrowing, ranges.movement(store), stage, replaced)
+        stage = _next_stage(store, stages[0], parent, next_number, narrowing, replace=replaced)
+    return Narrowed(
+        parent=parent,
+        finished=len(ranges.scored) + ranges.pruned,
+        pruned=ranges.pruned,
+        narrowing=narrowing,
+        # That of the best by single scores, which were not asked.
+        movement=ranges.movement(store) if leaders is None else {},
+        stage=stage,
+        replaced=replaced,
+        confirmed=None if leaders is None else len(leaders),
+    )
 
 
 def _next_stage(

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypedDict, get_args
 
 from hpsearch.errors import BadInput, nearest
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
 
 if TYPE_CHECKING:
-    from hpsearch.data import Split
+    from hpsearch.data import Dataset, Split
+    from hpsearch.data.splits import Floats, Labels
     from hpsearch.objectives import NetworkObjective
     from hpsearch.space import Space
     from hpsearch.study_file import StudyFile
+
+
+class _Parts(TypedDict):
+    """How a study file cuts its data set; what `hpsearch.data.split` takes."""
+
+    train: int | float
+    validation: int | float
+    test: int | float | None
+    seed: int
+    stratify: bool
 
 
 _MOST = {"jobs": 1024, "stages": 1000}
@@ -30,21 +41,40 @@ def load_split(study: StudyFile, *, data_dir: Path | None = None) -> Split:
     """
     from hpsearch import data
 
+    return data.split(_dataset(study, data_dir), **_parts(study))
+
+
+def load_test(study: StudyFile, *, data_dir: Path | None = None) -> tuple[Floats, Labels]:
+    """The test data of a study file. `hpsearch.search.evaluation` alone may call this.
+
+    Returns:
+        Features (T, D) and classes (T,).
+
+    Raises:
+        BadData: The data set is unknown, damaged or too small.
+    """
+    from hpsearch.data import splits
+
+    return splits.test_part(_dataset(study, data_dir), **_parts(study))
+
+
+def _dataset(study: StudyFile, data_dir: Path | None) -> Dataset:
+    from hpsearch import data
+
     section = study.data
-    dataset = data.load(
-        section.name,
-        path=None if section.path is None else Path(section.path),
-        label=section.label,
-        data_dir=data_dir,
-    )
-    return data.split(
-        dataset,
-        train=section.train,
-        validation=section.validation,
-        test=section.test,
-        seed=section.seed,
-        stratify=section.stratify,
-    )
+    path = None if section.path is None else Path(section.path)
+    return data.load(section.name, path=path, label=section.label, data_dir=data_dir)
+
+
+def _parts(study: StudyFile) -> _Parts:
+    section = study.data
+    return {
+        "train": section.train,
+        "validation": section.validation,
+        "test": section.test,
+        "seed": section.seed,
+        "stratify": section.stratify,
+    }
 
 
 def network_objective(study: StudyFile, split: Split, *, seed: int, space: Space) -> NetworkObjective:

@@ -54,6 +54,19 @@ def stages_of(store: Store, search: str | None) -> list[Stage]:
     return [stage for stage in every if stage.search == search]
 
 
+def search_named(given: str | None) -> str | None:
+    """The name of a search, where it was given, or the path of its study file.
+
+    Raises:
+        BadStudyFile: There is no such file, or it cannot be used.
+    """
+    if given is None or not given.endswith(".toml"):
+        return given
+    from hpsearch.study_lookup import find
+
+    return find(given).name
+
+
 def pick(stages: list[Stage], number: int | None) -> Stage:
     """One stage of a search, by number or the latest.
 
@@ -67,6 +80,18 @@ def pick(stages: list[Stage], number: int | None) -> Stage:
             return stage
     known = ", ".join(str(stage.number) for stage in stages)
     raise UnknownSearch(f"{stages[0].search} has no stage {number}; known: {known}")
+
+
+def confirmation_of(store: Store, stage: Stage) -> Stage:
+    """The confirmation of a stage.
+
+    Raises:
+        UnknownSearch: There is none.
+    """
+    for found in store.confirmations(stage.search):
+        if found.number == stage.number:
+            return found
+    raise UnknownSearch(f"{stage.name} has not been confirmed; `hpsearch confirm --stage {stage.number}` does it")
 
 
 def begin(
@@ -158,6 +183,17 @@ def check_fingerprint(stage: Stage, fingerprint: str) -> None:
             f"the data of {stage.name} have changed (sha256 {stage.fingerprint[:12]}, now {fingerprint[:12]}); "
             "bring the old data back, or give the search another name"
         )
+
+
+def other_version(store: Store, stage: Stage) -> str | None:
+    """What to say where a stage's trials were begun with another version of hpsearch; None where they were not."""
+    now, then = versions()["hpsearch"], stage.versions.get("hpsearch")
+    if then in (None, now) or not store.counts(stage).rows:
+        return None
+    return (
+        f"{stage.name} was begun with hpsearch {then}, and this is {now}: its new trials may come out otherwise than "
+        "that version's. To compare like with like, begin another search or stage"
+    )
 
 
 def latest_with_trials(store: Store, stages: list[Stage]) -> Stage:

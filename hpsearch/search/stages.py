@@ -10,7 +10,7 @@ from hpsearch.search import setup
 from hpsearch.search.next_stage import check_top, narrow_stage
 from hpsearch.search.pruning import plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary
-from hpsearch.search.stage import begin, check_fingerprint, versions
+from hpsearch.search.stage import begin, check_fingerprint, other_version
 from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.database import no_database_yet
 from hpsearch.study_file import StudyFile, differences, parse
@@ -151,12 +151,8 @@ def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Lis
         if unused is not None:
             listener.note(unused)
     else:
-        now, then = versions()["hpsearch"], stage.versions.get("hpsearch")
-        if then not in (None, now) and store.counts(stage).rows:
-            listener.note(
-                f"{stage.name} was begun with hpsearch {then}, and this is {now}: its new trials may come out "
-                "otherwise than that version's. To compare like with like, begin another search or stage"
-            )
+        if (text := other_version(store, stage)) is not None:
+            listener.note(text)
         if job.pruner is None and stage.pruning_rule != study.pruning.rule:
             listener.note(
                 f"{stage.name} goes on with pruning by {stage.pruning_rule}, as it was begun; the study file says "

@@ -7,9 +7,8 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch import __version__
 from hpsearch.errors import BadInput, nearest
-from hpsearch.hyperparameters import ALSO_CALLED
+from hpsearch.hyperparameters import ALSO_CALLED, uses
 from hpsearch.nn import Epoch, History, Network, train
 from hpsearch.objectives.build import build
 from hpsearch.search.setup import network_objective
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from hpsearch.data import Split
+    from hpsearch.space import Value
 
 _HYPERPARAMETERS = ("network", "training")
 _SECTIONS = ("data", *_HYPERPARAMETERS)
@@ -48,15 +48,15 @@ class Trained:
         """Where the network comes from, as JSON-able data to be saved with it."""
         return {
             "study": study.name,
-            "settings": {name: value for name, value in self.settings.items() if value is not None},
+            "settings": {
+                name: value for name, value in self.settings.items() if value is not None and uses(name, self.settings)
+            },
             "data": study.data.model_dump(mode="json"),
             "data_fingerprint": split.fingerprint,
-            "class_names": list(split.class_names),
             "seed": self.seed,
             "epochs": len(self.history),
             "validation_accuracy": self.history.validation_accuracy[-1],
             "validation_loss": self.history.validation_loss[-1],
-            "hpsearch": __version__,
         }
 
 
@@ -82,6 +82,27 @@ def with_settings(study: StudyFile, assignments: Sequence[str]) -> StudyFile:
         # Data by name or by path: the one that is asked for takes the other's place.
         plain[section] = plain[section] | ({other: None} if other else {}) | {name: _value(text.strip())}
     return parse(plain, source="--set")
+
+
+def with_values(study: StudyFile, params: Mapping[str, Value], *, epochs: int | None = None) -> StudyFile:
+    """The study file with a trial's values in the places of what was drawn.
+
+    Args:
+        study: The study file.
+        params: The values by hyperparameter.
+        epochs: To train for; None for the study file's.
+
+    Raises:
+        BadStudyFile: Values that do not go together.
+    """
+    plain = study.to_dict() | {"space": _NO_SEARCH, "pruning": {}}
+    for name, value in params.items():
+        section = next(section for section in _HYPERPARAMETERS if name in plain[section])
+        # A choice of layers such as 50 stands for one of that size, as "50" does.
+        plain[section] = plain[section] | {name: str(value) if name == "hidden" else value}
+    if epochs is not None:
+        plain["training"] = plain["training"] | {"epochs": epochs}
+    return parse(plain, source=f"the values of {study.name}")
 
 
 def _place(plain: Mapping[str, Any], key: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pandas as pd
 
@@ -70,7 +70,10 @@ class Store(Protocol):
         """Time spent in the store so far."""
 
     def stages(self, search: str | None = None) -> list[Stage]:
-        """The stages of one search, or of all, by search and number."""
+        """The stages of one search, or of all, by search and number; without confirmations."""
+
+    def confirmations(self, search: str | None = None) -> list[Stage]:
+        """The confirmations of one search's stages, or of all, by search and number."""
 
     def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
         """Make a stage, or return the one that another process made first under that name.
@@ -79,6 +82,22 @@ class Store(Protocol):
 
         Raises:
             StageConflict: With ``replace``: the stage of that name has trials.
+        """
+
+    def study_attribute(self, stage: Stage, key: str) -> Any | None:
+        """A user attribute of a stage's study; None where it has none of that key."""
+
+    def change_study_attribute(self, stage: Stage, key: str, change: Callable[[Any | None], Any]) -> Any:
+        """Read a user attribute of a stage's study and write another value, while nobody else can.
+
+        Args:
+            stage: The stage.
+            key: The attribute's key.
+            change: Given what there is, or None, it returns what is to be there, as JSON-able data. What it raises
+                comes out, and nothing is written.
+
+        Returns:
+            What is there now.
         """
 
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
@@ -122,13 +141,16 @@ class Store(Protocol):
         Unlike `counts` it looks at one row of the stage.
         """
 
-    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+    def columns(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+    ) -> Columns:
         """Trials by column.
 
         Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one
         column per parameter, ``param:NAME``; None where a trial has no value. The reason is why a trial failed, or
         when it was stopped early. With ``top``, the best completed
-        ones, best first: by score, then validation loss, then number. Otherwise by number.
+        ones, best first: by score, then validation loss, then number. Otherwise by number. With ``hits``, a column
+        more, ``hits``: which validation images the trial got right, as `hpsearch.hits` packs them.
         """
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:

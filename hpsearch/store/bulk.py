@@ -17,7 +17,7 @@ from hpsearch.store.leases import Owner
 from hpsearch.store.stages import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
     from sqlalchemy.engine import Connection
@@ -43,6 +43,11 @@ class BulkStore:
         """The stages of one search, or of all."""
         with self.database.read() as connection:
             return in_order(queries.stages(connection), search)
+
+    def confirmations(self, search: str | None = None) -> list[Stage]:
+        """The confirmations of one search's stages, or of all."""
+        with self.database.read() as connection:
+            return in_order(queries.stages(connection), search, confirmations=True)
 
     def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
         """Make a stage, or return the one that is there."""
@@ -74,6 +79,20 @@ class BulkStore:
         raise StageConflict(
             f"the database has a study {name} that hpsearch did not make; rename the search or that study"
         )
+
+    def study_attribute(self, stage: Stage, key: str) -> Any | None:
+        """A user attribute of a stage's study."""
+        with self.database.read() as connection:
+            return queries.study_attribute(connection, stage, key)
+
+    def change_study_attribute(self, stage: Stage, key: str, change: Callable[[Any | None], Any]) -> Any:
+        """Read a user attribute of a stage's study and write another value."""
+        with self._holding(stage) as connection:
+            before = queries.study_attribute(connection, stage, key)
+            after = change(before)
+            if after != before:
+                writer.write_study_attribute(connection, stage, key, after)
+        return after
 
     def _keep(self, stage: Stage) -> claims.Kept:
         """What is kept of a stage between calls."""
@@ -144,10 +163,12 @@ class BulkStore:
         with self.database.read() as connection:
             return queries.drawn(connection, stage)
 
-    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+    def columns(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+    ) -> Columns:
         """Trials by column."""
         with self.database.read() as connection:
-            return queries.columns(connection, stage, states=states, top=top)
+            return queries.columns(connection, stage, states=states, top=top, hits=hits)
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""
@@ -185,12 +206,12 @@ class BulkStore:
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where trials stand at an epoch."""
         with self.database.read() as connection:
-            return queries.standings(connection, stage, numbers, step)
+            return glances.standings(connection, stage, numbers, step)
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """A user attribute by trial number."""
         with self.database.read() as connection:
-            return queries.attribute(connection, stage, numbers, key)
+            return glances.attribute(connection, stage, numbers, key)
 
     def close(self) -> None:
         """Let go of every connection."""

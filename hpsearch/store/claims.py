@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BindParameter, bindparam, delete, null, select, update
 
+from hpsearch.errors import StageConflict
 from hpsearch.records import Stage, Trial
+from hpsearch.roster import Roster
 from hpsearch.space import Value, external, to_distribution
-from hpsearch.store import census
+from hpsearch.store import census, queries
 from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER, Counts
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import UnchangedStage, database_now
+from hpsearch.store.stages import ROSTER
 from hpsearch.store.statements import Statement, constant
 
 if TYPE_CHECKING:
@@ -107,6 +110,7 @@ class Kept:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self.roster = stage.roster
         self.census: Census | None = None
         self.unchanged = UnchangedStage(stage)
 
@@ -129,6 +133,18 @@ class Kept:
 
         return Draws(self.stage.space, seed=self.stage.seed)
 
+    def follow(self, connection: Connection) -> None:
+        """Read how far a confirmation has grown: another runner may have given its trials' numbers a meaning."""
+        if self.stage.roster is not None:
+            self.roster = Roster.from_dict(queries.study_attribute(connection, self.stage, ROSTER) or {})
+
+    def trial(self, trial_id: int, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]) -> Trial:
+        """A trial that is claimed, with its values; see `trial_values`."""
+        if self.roster is not None:
+            return roster_trial(self.stage, self.roster, trial_id, number)
+        params = trial_values(self.stage, number, fixed=fixed, stored=stored) if fixed or stored else None
+        return Trial(trial_id, number, self.draws.values(number) if params is None else params)
+
     def count(self, connection: Connection) -> Census:
         """How many trials are in which state; at the beginning of a transaction."""
         self.census = census.take(connection, self.stage.study_id, self.census)
@@ -138,6 +154,7 @@ class Kept:
 def claim(connection: Connection, kept: Kept, *, until: int, most: int, owner: Owner) -> tuple[list[Trial], Counts]:
     """Take trials: released ones first, then new numbers. See `hpsearch.store.base.Store.claim`."""
     kept.unchanged.check(connection)
+    kept.follow(connection)
     before = kept.count(connection)
     counts = before.counts
     take = min(most, until - counts.finished - counts.running)
@@ -164,7 +181,7 @@ def _take_new(connection: Connection, kept: Kept, before: Census, take: int, now
     numbers = range(before.highest + 1, before.highest + 1 + take)
     _NEW_TRIALS.run(connection, [(n, study_id, "RUNNING", now) for n in numbers])
     id_of = dict(_NEWER.rows(connection, study_id, before.last))
-    trials = [Trial(id_of[n], n, kept.draws.values(n)) for n in numbers]
+    trials = [kept.trial(id_of[n], n, fixed={}, stored={}) for n in numbers]
     _insert_params(connection, kept, [(trial.trial_id, trial.params) for trial in trials])
     return trials
 
@@ -183,7 +200,7 @@ def _take_waiting(connection: Connection, kept: Kept, id_of: Mapping[int, int], 
         if name in kept.stage.space:
             stored[trial_id][name] = external(kept.stage.space[name], value)
     trials = [
-        Trial(trial_id, number, trial_values(kept.stage, number, fixed=given[trial_id], stored=stored[trial_id]))
+        kept.trial(trial_id, number, fixed=given[trial_id], stored=stored[trial_id])
         for number, trial_id in id_of.items()
     ]
     missing = [
@@ -191,6 +208,22 @@ def _take_waiting(connection: Connection, kept: Kept, id_of: Mapping[int, int], 
     ]
     _insert_params(connection, kept, missing)
     return trials
+
+
+def roster_trial(stage: Stage, roster: Roster, trial_id: int, number: int) -> Trial:
+    """A confirmation's trial: the values and the repeat are those of its place.
+
+    Raises:
+        StageConflict: It has no place, as others began trials in this study.
+    """
+    try:
+        setting, repeat = roster.place(number)
+    except IndexError:
+        raise StageConflict(
+            f"{stage.name} has trials that hpsearch did not begin, and no values are left for trial {number}; delete "
+            f"that study (`optuna delete-study`) and confirm again"
+        ) from None
+    return Trial(trial_id, number, roster.settings[setting].params, repeat)
 
 
 def trial_values(

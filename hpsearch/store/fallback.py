@@ -14,17 +14,19 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import Direction, NewStage, Outcome, Report, Stage, Standing, Trial
+from hpsearch.records import HITS, Direction, NewStage, Outcome, Report, Stage, Standing, Trial
+from hpsearch.roster import Roster
 from hpsearch.space import space_to_dict, to_distribution
 from hpsearch.store import frozen
 from hpsearch.store.base import NOBODY, OWNER, Claimed, Counts
-from hpsearch.store.claims import FIXED_PARAMS, trial_values
+from hpsearch.store.claims import FIXED_PARAMS, roster_trial, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
 from hpsearch.store.frames import Arrays, Columns, by_number, to_arrays, to_frame
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced
 from hpsearch.store.stages import (
     RANGES,
+    ROSTER,
     in_order,
     stage_attributes,
     stage_from_attributes,
@@ -32,7 +34,7 @@ from hpsearch.store.stages import (
 from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pandas as pd
 
@@ -70,6 +72,13 @@ class FallbackStore:
 
     def stages(self, search: str | None = None) -> list[Stage]:
         """The stages of one search, or of all."""
+        return in_order(self._all_stages(), search)
+
+    def confirmations(self, search: str | None = None) -> list[Stage]:
+        """The confirmations of one search's stages, or of all."""
+        return in_order(self._all_stages(), search, confirmations=True)
+
+    def _all_stages(self) -> list[Stage]:
         found = []
         with self.database.timed():
             for study in self.storage.get_all_studies():
@@ -78,7 +87,7 @@ class FallbackStore:
                 stage = stage_from_attributes(study._study_id, direction, study.user_attrs)
                 if stage is not None:
                     found.append(stage)
-        return in_order(found, search)
+        return found
 
     def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
         """Make a stage, or return the one that is there."""
@@ -94,12 +103,26 @@ class FallbackStore:
                 study_id = self.storage.create_new_study([direction], name)
                 for key, value in stage_attributes(new).items():
                     self.storage.set_study_user_attr(study_id, key, value)
-        for stage in self.stages(new.search):
+        for stage in self._all_stages():
             if stage.name == name:
                 return stage
         raise StageConflict(
             f"the database has a study {name} that hpsearch did not make; rename the search or that study"
         )
+
+    def study_attribute(self, stage: Stage, key: str) -> Any | None:
+        """A user attribute of a stage's study."""
+        with self.database.timed():
+            return self.storage.get_study_user_attrs(stage.study_id).get(key)
+
+    def change_study_attribute(self, stage: Stage, key: str, change: Callable[[Any | None], Any]) -> Any:
+        """Read a user attribute of a stage's study and write another value."""
+        with self.database.timed(), exclusive(self.database):
+            before = self.study_attribute(stage, key)
+            after = change(before)
+            if after != before:
+                self.storage.set_study_user_attr(stage.study_id, key, after)
+        return after
 
     def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
         """Take trials to evaluate."""
@@ -107,6 +130,7 @@ class FallbackStore:
         claimed = []
         with self.database.timed(), exclusive(self.database):
             self._check_unchanged(stage)
+            roster = None if stage.roster is None else Roster.from_dict(self.study_attribute(stage, ROSTER) or {})
             # Any sampler that looks at nothing: the values are written below, as Optuna's would be.
             sampler = optuna.samplers.RandomSampler()
             study = optuna.load_study(study_name=stage.name, storage=self.storage, sampler=sampler)
@@ -116,12 +140,16 @@ class FallbackStore:
                 self.storage.set_trial_system_attr(trial._trial_id, OWNER, json.loads(owner.to_json()))
                 self._beat(trial._trial_id)
                 fixed = self.storage.get_trial(trial._trial_id).system_attrs.get(FIXED_PARAMS, {})
-                params = trial_values(stage, trial.number, fixed=fixed, stored=trial.params)
+                if roster is None:
+                    params = trial_values(stage, trial.number, fixed=fixed, stored=trial.params)
+                    taken = Trial(trial._trial_id, trial.number, params)
+                else:
+                    taken = roster_trial(stage, roster, trial._trial_id, trial.number)
                 for name, distribution in distributions.items():
                     if name not in trial.params:
-                        internal = distribution.to_internal_repr(params[name])
+                        internal = distribution.to_internal_repr(taken.params[name])
                         self.storage.set_trial_param(trial._trial_id, name, internal, distribution)
-                claimed.append(Trial(trial._trial_id, trial.number, params))
+                claimed.append(taken)
             return Claimed(tuple(claimed), self.counts(stage))
 
     def _check_unchanged(self, stage: Stage) -> None:
@@ -201,31 +229,28 @@ class FallbackStore:
     def counts(self, stage: Stage) -> Counts:
         """How many trials are in which state."""
         with self.database.timed():
-            states = [trial.state for trial in self.storage.get_all_trials(stage.study_id, deepcopy=False)]
-            return Counts(
-                complete=states.count(TrialState.COMPLETE),
-                pruned=states.count(TrialState.PRUNED),
-                failed=states.count(TrialState.FAIL),
-                running=len(self._running(stage)),
-                waiting=states.count(TrialState.WAITING),
-            )
+            return frozen.counts(self._found(stage), running=len(self._running(stage)))
 
     def drawn(self, stage: Stage) -> int:
         """How many trials were drawn so far."""
         with self.database.timed():
             return int(self.storage.get_n_trials(stage.study_id))
 
-    def columns(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> Columns:
+    def _found(self, stage: Stage) -> list[FrozenTrial]:
+        with self.database.timed():
+            trials = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+        return sorted(trials, key=lambda trial: trial.number)
+
+    def columns(
+        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+    ) -> Columns:
         """Trials by column."""
         wanted = ("COMPLETE",) if top is not None else states
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
-        kept = [trial for trial in found if wanted is None or trial.state.name in wanted]
-        if top is None:
-            kept.sort(key=lambda trial: trial.number)
-        else:
+        kept = [trial for trial in self._found(stage) if wanted is None or trial.state.name in wanted]
+        if top is not None:
             kept = frozen.best_first(stage, kept)[:top]
-        return frozen.columns(stage, kept)
+        also: Columns = {HITS: [trial.user_attrs.get(HITS) for trial in kept]} if hits else {}
+        return frozen.columns(stage, kept) | also
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""
@@ -233,35 +258,22 @@ class FallbackStore:
 
     def scores(self, stage: Stage) -> Arrays:
         """The completed trials that have a score, as narrowing needs them."""
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False, states=(TrialState.COMPLETE,))
-        found.sort(key=lambda trial: trial.number)
-        return to_arrays(frozen.columns(stage, frozen.scored(found)), stage.space)
+        complete = [trial for trial in self._found(stage) if trial.state == TrialState.COMPLETE]
+        return to_arrays(frozen.columns(stage, frozen.scored(complete)), stage.space)
 
     def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """The scores after each epoch."""
         import pandas as pd
 
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
-        wanted = None if numbers is None else set(numbers)
-        rows = [
-            (trial.number, step, value)
-            for trial in found
-            if wanted is None or trial.number in wanted
-            for step, value in sorted(trial.intermediate_values.items())
-        ]
-        return pd.DataFrame(rows, columns=["number", "step", "value"])
+        return pd.DataFrame(frozen.points(self._found(stage), numbers), columns=["number", "step", "value"])
 
     def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
         """The scores after each epoch of some trials."""
-        return by_number(self.curves(stage, numbers).itertuples(index=False, name=None))
+        return by_number(frozen.points(self._found(stage), numbers))
 
     def latest(self, stage: Stage, many: int) -> Columns:
         """The trials that finished last."""
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
-        return frozen.columns(stage, frozen.newest(found)[:many])
+        return frozen.columns(stage, frozen.newest(self._found(stage))[:many])
 
     def runners(self, stage: Stage) -> dict[Owner, int]:
         """Who holds how many running trials."""
@@ -270,23 +282,14 @@ class FallbackStore:
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where trials stand at an epoch."""
+        found = self._found(stage)
         with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
             held = {trial.number for trial, _ in self._running(stage)}
-        return [
-            Standing(trial.number, trial.state.name, trial.number in held, trial.intermediate_values.get(step))
-            for trial in sorted(found, key=lambda trial: trial.number)
-            if trial.number in numbers
-        ]
+        return frozen.standings((trial for trial in found if trial.number in numbers), held, step)
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """A user attribute by trial number."""
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
-        wanted = set(numbers)
-        return {
-            trial.number: trial.user_attrs[key] for trial in found if trial.number in wanted and key in trial.user_attrs
-        }
+        return frozen.attribute(self._found(stage), numbers, key)
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -7,12 +7,12 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy import Select, case, func, select
 
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing, rank_key, stopped_after
+from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, rank_key, stopped_after
 from hpsearch.space import Value, external
 from hpsearch.store import tables as t
-from hpsearch.store.base import NOBODY, OWNER
+from hpsearch.store.base import OWNER
 from hpsearch.store.frames import Columns
 from hpsearch.store.leases import Owner
 from hpsearch.store.locking import database_now
@@ -112,8 +112,8 @@ def number_of(stored: float | None, kind: str | None) -> float | None:
     return {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}.get(kind or "", stored)
 
 
-def _select_trials(stage: Stage) -> Select[Any]:
-    return (
+def _select_trials(stage: Stage, *, hits: bool) -> Select[Any]:
+    query = (
         select(
             t.trials.c.trial_id,
             t.trials.c.number,
@@ -130,29 +130,34 @@ def _select_trials(stage: Stage) -> Select[Any]:
         .select_from(t.trials.outerjoin(t.trial_values))
         .where(t.trials.c.study_id == stage.study_id)
     )
+    return query.add_columns(_attribute(HITS).label(HITS)) if hits else query
 
 
-def columns(connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None) -> Columns:
+def columns(
+    connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None, hits: bool = False
+) -> Columns:
     """Trials by column; see `hpsearch.store.base.Store.columns`."""
     if top is not None:
-        return columns_of(connection, stage, _best(connection, stage, top))
-    query = _select_trials(stage)
+        return columns_of(connection, stage, _best(connection, stage, top), hits=hits)
+    query = _select_trials(stage, hits=hits)
     if states is not None:
         query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
     found = list(connection.execute(query.order_by(t.trials.c.number)))
-    return _by_column(connection, stage, found, all_trials=states is None)
+    return _by_column(connection, stage, found, all_trials=states is None, hits=hits)
 
 
-def columns_of(connection: Connection, stage: Stage, ids: Sequence[int]) -> Columns:
+def columns_of(connection: Connection, stage: Stage, ids: Sequence[int], *, hits: bool = False) -> Columns:
     """Some trials by column, in the order of their ids here."""
-    query = _select_trials(stage)
+    query = _select_trials(stage, hits=hits)
     place = {trial_id: i for i, trial_id in enumerate(ids)}
     found = [row for some in chunks(ids) for row in connection.execute(query.where(t.trials.c.trial_id.in_(some)))]
     found.sort(key=lambda row: place[row.trial_id])
-    return _by_column(connection, stage, found, all_trials=False)
+    return _by_column(connection, stage, found, all_trials=False, hits=hits)
 
 
-def _by_column(connection: Connection, stage: Stage, found: Sequence[Row[Any]], *, all_trials: bool) -> Columns:
+def _by_column(
+    connection: Connection, stage: Stage, found: Sequence[Row[Any]], *, all_trials: bool, hits: bool
+) -> Columns:
     columns: Columns = {
         "number": [row.number for row in found],
         "state": [row.state.name for row in found],
@@ -163,6 +168,8 @@ def _by_column(connection: Connection, stage: Stage, found: Sequence[Row[Any]], 
         "started": [row.started for row in found],
         "finished": [row.finished for row in found],
     }
+    if hits:
+        columns[HITS] = [getattr(row, HITS) and json.loads(getattr(row, HITS)) for row in found]
     ids = [row.trial_id for row in found]
     return columns | _params(connection, stage, ids, all_trials=all_trials)
 
@@ -191,7 +198,7 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
         return []
     best_first = score.desc() if maximize else score.asc()
     found = list(connection.execute(scored.order_by(best_first).limit(top + _BEYOND)))
-    if len(found) > top:
+    if len(found) >= top:
         last = found[top - 1].value
         if found[-1].value == last and len(found) == top + _BEYOND:  # there may be more such ties
             found = list(connection.execute(scored.where(score >= last if maximize else score <= last)))
@@ -224,52 +231,13 @@ def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_tri
     return {f"param:{name}": [of_name.get(trial_id) for trial_id in ids] for name, of_name in values.items()}
 
 
-def standings(connection: Connection, stage: Stage, numbers: range, step: int) -> list[Standing]:
-    """Where trials stand at an epoch; see `hpsearch.store.base.Store.standings`."""
-    points, owners = t.trial_intermediate_values, t.trial_system_attributes
-    rows = connection.execute(
-        select(
-            t.trials.c.number,
-            t.trials.c.state,
-            owners.c.value_json,
-            points.c.intermediate_value,
-            points.c.intermediate_value_type,
-        )
-        .select_from(
-            t.trials.outerjoin(owners, and_(owners.c.trial_id == t.trials.c.trial_id, owners.c.key == OWNER)).outerjoin(
-                points, and_(points.c.trial_id == t.trials.c.trial_id, points.c.step == step)
-            )
-        )
-        .where(
-            t.trials.c.study_id == stage.study_id,
-            t.trials.c.number >= numbers.start,
-            t.trials.c.number < numbers.stop,
-        )
-        .order_by(t.trials.c.number)
-    )
-    return [
-        Standing(
-            number,
-            state.name,
-            held=state == TrialState.RUNNING and owner not in (None, NOBODY),
-            value=number_of(stored, kind),
-        )
-        for number, state, owner, stored, kind in rows
-    ]
-
-
-def attribute(connection: Connection, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
-    """A user attribute by trial number; see `hpsearch.store.base.Store.attribute`."""
-    of_trial = t.trial_user_attributes
-    rows: list[Any] = []
-    for some in chunks([int(number) for number in numbers]):  # SQLite finds no NumPy integer
-        rows += connection.execute(
-            select(t.trials.c.number, of_trial.c.value_json)
-            .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
-            .where(t.trials.c.study_id == stage.study_id, t.trials.c.number.in_(some), of_trial.c.key == key)
-            .order_by(t.trials.c.number)
-        ).all()
-    return {number: json.loads(text) for number, text in rows}
+def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | None:
+    """A user attribute of a stage's study; see `hpsearch.store.base.Store.study_attribute`."""
+    of_study = t.study_user_attributes
+    text = connection.execute(
+        select(of_study.c.value_json).where(of_study.c.study_id == stage.study_id, of_study.c.key == key)
+    ).scalar()
+    return None if text is None else json.loads(text)
 
 
 def drawn(connection: Connection, stage: Stage) -> int:

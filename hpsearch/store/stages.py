@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.records import Direction, NewStage, Stage
+from hpsearch.roster import Roster
 from hpsearch.space import space_from_dict, space_to_dict
 from hpsearch.store.base import ATTRIBUTE_PREFIX
 
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 
 RANGES = f"{ATTRIBUTE_PREFIX}ranges"
 """The study attribute with a stage's ranges."""
+ROSTER = f"{ATTRIBUTE_PREFIX}roster"
+"""The study attribute that says what each trial of a confirmation repeats."""
+KIND = f"{ATTRIBUTE_PREFIX}kind"
+CONFIRM = "confirm"
+"""The kind of study that is a confirmation. Stages of a search say no kind."""
 _FIELDS = (
     "search",
     "number",
@@ -43,12 +49,20 @@ def stage_attributes(new: NewStage) -> dict[str, Any]:
         "data_sizes": dict(new.sizes),
         "versions": dict(new.versions),
     }
-    return {f"{ATTRIBUTE_PREFIX}{field}": plain[field] for field in _FIELDS}
+    attributes = {f"{ATTRIBUTE_PREFIX}{field}": plain[field] for field in _FIELDS}
+    if new.roster is None:
+        return attributes
+    # Without a number it is no stage to an hpsearch that knows of no confirmations.
+    del attributes[f"{ATTRIBUTE_PREFIX}number"]
+    return attributes | {KIND: CONFIRM, ROSTER: new.roster.to_dict()}
 
 
 def stage_from_attributes(study_id: int, direction: Direction, attributes: Mapping[str, Any]) -> Stage | None:
     """The stage that a study's user attributes describe; None for a study that is not one of ours."""
     plain = {field: attributes.get(f"{ATTRIBUTE_PREFIX}{field}") for field in _FIELDS}
+    roster = attributes.get(ROSTER) if attributes.get(KIND) == CONFIRM else None
+    if roster is not None:
+        plain["number"] = plain["parent"]
     if plain["search"] is None or plain["number"] is None or plain["ranges"] is None:
         return None
     return Stage(
@@ -65,10 +79,15 @@ def stage_from_attributes(study_id: int, direction: Direction, attributes: Mappi
         fingerprint=plain["data_fingerprint"] or "",
         sizes=plain["data_sizes"] or {},
         versions=plain["versions"] or {},
+        roster=None if roster is None else Roster.from_dict(roster),
     )
 
 
-def in_order(stages: list[Stage], search: str | None) -> list[Stage]:
-    """The stages of one search, or of all, by search and number."""
-    wanted = [stage for stage in stages if search is None or stage.search == search]
+def in_order(stages: list[Stage], search: str | None, *, confirmations: bool = False) -> list[Stage]:
+    """The stages of one search, or of all, by search and number; or their confirmations instead."""
+    wanted = [
+        stage
+        for stage in stages
+        if (search is None or stage.search == search) and (stage.roster is not None) is confirmations
+    ]
     return sorted(wanted, key=lambda stage: (stage.search, stage.number))

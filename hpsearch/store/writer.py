@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, update
 
-from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned
+from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned, Stage
 from hpsearch.store import tables as t
 from hpsearch.store.claims import FORGET_BEATS, FORGET_POINTS
 from hpsearch.store.leases import utc_now
@@ -67,6 +67,13 @@ def insert_stage(connection: Connection, new: NewStage) -> int:
     ]
     connection.execute(insert(t.study_user_attributes), rows)
     return study_id
+
+
+def write_study_attribute(connection: Connection, stage: Stage, key: str, value: Any) -> None:
+    """Write a user attribute of a stage's study, in place of the one that is there."""
+    of_study = t.study_user_attributes
+    connection.execute(delete(of_study).where(of_study.c.study_id == stage.study_id, of_study.c.key == key))
+    connection.execute(insert(of_study).values(study_id=stage.study_id, key=key, value_json=json.dumps(value)))
 
 
 def delete_stage(connection: Connection, study_id: int) -> None:

@@ -24,7 +24,19 @@ def rows(text: str) -> list[dict[str, Any]]:
 def test_help_names_every_command(cli: Cli) -> None:
     ran = cli("--help")
     assert ran.code == 0
-    for command in ("init", "check", "start", "narrow", "status", "trials", "best", "dashboard", "data"):
+    for command in (
+        "init",
+        "check",
+        "start",
+        "narrow",
+        "confirm",
+        "evaluate",
+        "status",
+        "trials",
+        "best",
+        "dashboard",
+        "data",
+    ):
         assert f"  {command} " in ran.out
 
 

@@ -5,6 +5,7 @@ What there is nothing of yet is answered by a figure that says so in words; what
 
 from hpsearch.reports.figures.activations import activation_histograms
 from hpsearch.reports.figures.curves import curve_grid, curves_by_scale, history, learning_curves
+from hpsearch.reports.figures.evaluation import Picture, confusion, mistakes
 from hpsearch.reports.figures.lines import by_layer, lines
 from hpsearch.reports.figures.notebook import show
 from hpsearch.reports.figures.optimizers import bowl, optimizer_paths
@@ -14,15 +15,18 @@ from hpsearch.reports.figures.trials import score_by_parameter, scores_by_stage
 
 __all__ = [
     "ENDINGS",
+    "Picture",
     "activation_histograms",
     "bowl",
     "by_layer",
     "check_path",
+    "confusion",
     "curve_grid",
     "curves_by_scale",
     "history",
     "learning_curves",
     "lines",
+    "mistakes",
     "optimizer_paths",
     "pair",
     "render",

@@ -1,0 +1,207 @@
+"""``hpsearch confirm``: a stage's best trials again, with fresh seeds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hpsearch.cli.options import DataDir, Format, FormatOption, Search, Storage, storage_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.search.confirmed import Confirmed
+    from hpsearch.search.confirming import Confirmation
+
+
+def confirm(
+    search: Search = None,
+    stage: Annotated[
+        int | None,
+        typer.Option("--stage", help="Stage number. [default: the latest that has trials]", show_default=False),
+    ] = None,
+    top: Annotated[int, typer.Option(help="How many of the stage's best trials.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How often each is to have been trained again.")] = 10,
+    jobs: Annotated[int | None, typer.Option(help="Processes. [default: one a core]", show_default=False)] = None,
+    engine: Annotated[str, typer.Option(help="pool: processes; inline: this process, to debug.")] = "pool",
+    lanes: Annotated[
+        int | None,
+        typer.Option(help="Trials trained together. [default: what suits the network]", show_default=False),
+    ] = None,
+    storage: Storage = None,
+    data_dir: DataDir = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Train the best trials again with other seeds, and rank their values by the mean scores."""
+    from hpsearch.cli.progress import Display
+    from hpsearch.search.confirm import ConfirmJob
+    from hpsearch.search.confirm import confirm as run
+
+    job = ConfirmJob(
+        storage=storage_url(storage),
+        search=search,
+        stage=stage,
+        top=top,
+        repeats=repeats,
+        engine=engine,
+        jobs=jobs,
+        lanes=lanes,
+        data_dir=data_dir,
+    )
+    with Display(output, storage=storage, scores=False) as display:
+        done = run(job, display)
+    match output:
+        case Format.json:
+            from hpsearch.cli.output import emit_object
+
+            emit_object(_plain(done))
+        case Format.csv:
+            from hpsearch.cli.output import emit
+
+            emit(_columns([{**_row(done, one), **one.setting.params} for one in done.ranking]), output)
+        case Format.table:
+            _show(done)
+            _say_what_is_next(done, search, storage)
+
+
+def _row(done: Confirmation, one: Confirmed) -> dict[str, Any]:
+    """What is known of a setting, for programs, but for its values."""
+    return {
+        "stage": done.parent.name,
+        "trial": one.setting.trial,
+        "mean": one.mean,
+        "low": None if one.interval is None else one.interval.low,
+        "high": None if one.interval is None else one.interval.high,
+        "covers": one.covers,
+        "repeats": one.repeats,
+        "failed": one.failed,
+        "original": one.setting.score,
+        "p": one.p,
+        "distinguishable": one.distinguishable,
+        "mean_validation_loss": one.mean_loss if math.isfinite(one.mean_loss) else None,
+    }
+
+
+def _plain(done: Confirmation) -> dict[str, Any]:
+    from hpsearch.reports.tables import metric_of
+
+    counts, summary = done.summary.counts, done.summary
+    return {
+        "confirmation": done.stage.name,
+        "stage": done.parent.name,
+        "metric": metric_of(done.parent),
+        "level": next((one.interval.level for one in done.ranking if one.interval is not None), None),
+        "finished": counts.finished,
+        "failed": counts.failed,
+        "run_now": summary.recorded,
+        "seconds": round(summary.seconds, 3),
+        "settings": [
+            {**_row(done, one), "scores": {str(r): score for r, score in sorted(one.scores.items())}}
+            | {"params": dict(one.setting.params)}
+            for one in done.ranking
+        ],
+    }
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    from hpsearch.reports.tables import by_column
+
+    return by_column(rows) if rows else {}
+
+
+def _show(done: Confirmation) -> None:
+    from hpsearch.cli.output import emit, say
+
+    summary, ranking = done.summary, done.ranking
+    took = (
+        f"{summary.recorded} of them now, in {summary.seconds:.1f} s" if summary.recorded else "nothing was left to do"
+    )
+    failed = f" ({summary.counts.failed} failed)" if summary.counts.failed else ""
+    say(f"{done.stage.name} has {summary.counts.finished} finished trials{failed}; {took}")
+    if not ranking:
+        say("no trial came to a score; every repeat failed")
+        return
+    say(f"the best trials of {done.parent.name}, trained again with other seeds:")
+    say()
+    emit(_table(done), Format.table)
+    say()
+    for sentence in _sentences(done):
+        say(sentence)
+
+
+def _table(done: Confirmation) -> dict[str, list[Any]]:
+    from hpsearch.reports.tables import drawn_values
+
+    rows = []
+    for one, drawn in zip(
+        done.ranking, drawn_values(done.parent, [one.setting.params for one in done.ranking]), strict=True
+    ):
+        ends = one.interval
+        row = {
+            "trial": one.setting.trial,
+            "mean": one.mean,
+            "95 % interval": None if ends is None else f"{ends.low:.3f} .. {ends.high:.3f}",
+            "score before": one.setting.score,
+            "repeats": one.repeats,
+            "failed": one.failed,
+            "p": None if one.p is None else float(f"{one.p:.2g}"),
+        }
+        rows.append(row | drawn)
+    columns = _columns(rows)
+    if len(set(columns["repeats"])) == 1:
+        del columns["repeats"]
+    if not any(columns["failed"]):
+        del columns["failed"]
+    if not any(p is not None for p in columns["p"]):
+        del columns["p"]
+    return columns
+
+
+def _sentences(done: Confirmation) -> list[str]:
+    """How to read the table."""
+    from hpsearch.reports.tables import metric_of
+
+    ranking = done.ranking
+    first, others = ranking[0], ranking[1:]
+    images = done.stage.sizes.get("validation")
+    many = f"{first.repeats} repeats" if len({one.repeats for one in ranking}) == 1 else "its repeats"
+    of_images = f" on the same {images} validation images" if images else ""
+    found = [f"mean: {metric_of(done.parent)} over {many}{of_images}"]
+    if first.covers == "seeds":
+        found.append("the interval covers other seeds, not other validation images")
+    else:
+        found.append("the interval covers other seeds and other validation images")
+    asked = [one for one in others if one.p is not None]
+    told = [str(one.setting.trial) for one in asked if one.distinguishable]
+    if told and len(told) == len(others):
+        found.append(f"trial {first.setting.trial}'s values can be told from all the others'")
+    elif told:
+        which = f"trials {', '.join(told)}" if len(told) > 1 else f"trial {told[0]}"
+        found.append(
+            f"trial {first.setting.trial}'s values can be told from those of {which}; the rest are tied with them"
+        )
+    elif asked:
+        found.append(f"no other values can be told from trial {first.setting.trial}'s")
+    elif others:
+        found.append("too few repeats in common to tell the values apart; --repeats 4 or more")
+    if asked:
+        found.append("p: chance of such a difference to the first between equals, counted for all pairs")
+    drop = sum(one.setting.score - one.mean for one in ranking) / len(ranking)
+    if done.parent.direction == "minimize":
+        drop = -drop
+    if drop > 0:
+        better = "higher" if done.parent.direction == "maximize" else "lower"
+        found.append(f"the scores that they were picked for were {drop:.2g} {better} on average: their seeds' luck")
+    return found
+
+
+def _say_what_is_next(done: Confirmation, search: str | None, storage: str | None) -> None:
+    from hpsearch.cli.output import command_line, say
+
+    following = [command_line("evaluate", search, storage)]
+    if len(done.ranking) >= 2:
+        top = str(min(5, len(done.ranking)))
+        following.insert(0, command_line("narrow", search, storage, "--from", "confirm", "--top", top))
+    say(f"next: {'    '.join(following)}")

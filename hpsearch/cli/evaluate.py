@@ -1,0 +1,219 @@
+"""``hpsearch evaluate``: the chosen values, scored on the test images once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hpsearch.cli.options import DataDir, Format, FormatOption, Search, Storage, storage_url
+
+if TYPE_CHECKING:
+    from hpsearch.search.evaluation import Evaluated, Prepared
+    from hpsearch.search.train_once import Trained
+
+_MISTAKES = 24
+"""Pictures of mistakes in a figure."""
+
+
+def evaluate(
+    search: Search = None,
+    stage: Annotated[
+        int | None, typer.Option("--stage", help="Of this stage only. [default: all]", show_default=False)
+    ] = None,
+    trial: Annotated[
+        int | None, typer.Option("--trial", help="With --stage: this trial's values.", show_default=False)
+    ] = None,
+    confirmed: Annotated[bool, typer.Option("--confirmed", help="The values that a confirmation puts first.")] = False,
+    best: Annotated[bool, typer.Option("--best", help="The best trial's values, confirmed or not.")] = False,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs to train for. [default: the study file's]", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of weights, order and dropout. [default: the search's]", show_default=False)
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Look at the test images once more.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw the confusion matrix: .html, .png, .svg or .pdf.")] = None,
+    mistakes: Annotated[Path | None, typer.Option(help="Draw the most confident mistakes; likewise.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the trained network: .npz.")] = None,
+    storage: Storage = None,
+    data_dir: DataDir = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Train the chosen values on all but the test images, and score them on those, once."""
+    from hpsearch.cli.train import check_outputs, watch
+    from hpsearch.errors import BadInput
+    from hpsearch.search.evaluation import look, prepare
+    from hpsearch.search.setup import check_counts
+    from hpsearch.search.stage import search_named, stages_of
+    from hpsearch.store import open_store
+
+    _check_choice(confirmed, best, trial)
+    check_counts(epochs=epochs)
+    if seed is not None and not 0 <= seed < 2**63:
+        raise BadInput(f"--seed {seed}: give a whole number from 0")
+    check_outputs({"--plot": plot, "--mistakes": mistakes}, save)
+    store = open_store(storage_url(storage), write=True)
+    try:
+        prepared = prepare(
+            store,
+            stages_of(store, search_named(search)),
+            number=stage,
+            trial=trial,
+            by="confirmed" if confirmed else "best" if best else None,
+            epochs=epochs,
+            seed=seed,
+            again=again,
+            data_dir=data_dir,
+        )
+        _check_pictures(prepared, mistakes)
+        advice = "The test images were not looked at; choose other values, or another --seed"
+        trained = watch(prepared.study, prepared.split, prepared.seed, advice=advice)
+        found = look(store, prepared, trained)
+    finally:
+        store.close()
+    _show(prepared, trained, found, output)
+    _write(prepared, trained, found, plot, mistakes, save)
+
+
+def _check_choice(confirmed: bool, best: bool, trial: int | None) -> None:
+    from hpsearch.errors import BadInput
+
+    asked = [name for name, on in (("--confirmed", confirmed), ("--best", best), ("--trial", trial is not None)) if on]
+    if len(asked) > 1:
+        raise BadInput(f"{' and '.join(asked)} choose different values; give one of them")
+
+
+def _check_pictures(prepared: Prepared, mistakes: Path | None) -> None:
+    # Before anything is trained or looked at.
+    from hpsearch.errors import BadInput
+    from hpsearch.reports.figures.evaluation import is_picture
+
+    shape = prepared.split.preprocessing.shape
+    if mistakes is not None and not is_picture(shape):
+        raise BadInput(
+            f"--mistakes {mistakes}: examples of shape {'x'.join(map(str, shape))} are no pictures; leave it out"
+        )
+
+
+def _show(prepared: Prepared, trained: Trained, found: Evaluated, output: Format) -> None:
+    from hpsearch.cli.output import emit, emit_object, say
+    from hpsearch.reports.confusion import confusion_table
+
+    names = prepared.split.class_names
+    match output:
+        case Format.json:
+            emit_object(_plain(prepared, trained, found))
+        case Format.csv:
+            nested = {"params", "versions", "interval", "id"}
+            row = {name: [value] for name, value in found.entry.items() if name not in nested}
+            ends = {"low": [found.interval.low], "high": [found.interval.high]}
+            emit(row | ends | {"look": [found.look]} | {k: [v] for k, v in prepared.choice.params.items()}, output)
+        case Format.table:
+            for line in _headlines(prepared, trained, found):
+                say(line)
+            say()
+            emit(confusion_table(found.confusion.tolist(), names), output)
+            say()
+            for line in _worst(found, names):
+                say(line)
+
+
+def _plain(prepared: Prepared, trained: Trained, found: Evaluated) -> dict[str, Any]:
+    entry = {name: value for name, value in found.entry.items() if name != "id"}
+    return {
+        **entry,
+        "look": found.look,
+        "why": prepared.choice.why,
+        "validation_score": prepared.choice.score,
+        "seconds": round(trained.seconds, 3),
+        "class_names": list(prepared.split.class_names),
+        "confusion": found.confusion.tolist(),
+        "mistakes": [
+            {"index": one.index, "label": one.label, "prediction": one.prediction, "probability": one.probability}
+            for one in found.mistakes
+        ],
+    }
+
+
+def _headlines(prepared: Prepared, trained: Trained, found: Evaluated) -> list[str]:
+    from hpsearch.hyperparameters import uses
+    from hpsearch.reports.tables import metric_of
+    from hpsearch.space import shown
+
+    choice, interval = prepared.choice, found.interval
+    values = {**choice.stage.settings, **choice.params}
+    used = ", ".join(f"{name} = {shown(value)}" for name, value in choice.params.items() if uses(name, values))
+    train, validation = prepared.parts
+    metric = metric_of(choice.stage).replace("_", " ")
+    how = {"confirmed": f"the mean of {choice.repeats} repeats", "best": "for which it was picked"}.get(choice.by)
+    lines = [
+        f"{choice.stage.name} trial {choice.trial}: {used}",
+        f"chosen: {choice.why}",
+        f"{metric} {choice.score:.4g}" + (f", {how}" if how else ""),
+        f"trained on {train + validation:,} images ({train:,} train, {validation:,} validation) for "
+        f"{len(trained.history)} epochs, in {trained.seconds:.1f} s",
+        "",
+        f"test accuracy {found.accuracy:.4g}, 95 % interval {interval.low:.3f} .. {interval.high:.3f} "
+        f"({found.hits:,} of {found.images:,} images)",
+    ]
+    if prepared.study.objective.at == "best":
+        lines.insert(4, "the last epoch's network: without validation images none can be called the best one")
+    if found.look > 1:
+        lines.append(f"the {_ordinal(found.look)} look at the test images: no longer an unbiased estimate")
+    return lines
+
+
+def _worst(found: Evaluated, names: tuple[str, ...]) -> list[str]:
+    if not found.mistakes:
+        return ["no test image was classified wrong"]
+    few = found.mistakes[:3]
+    words = [f"{names[one.label]} taken for {names[one.prediction]} ({one.probability:.1%})" for one in few]
+    return [f"{len(found.mistakes):,} mistakes; the most confident ones:", f"  {', '.join(words)}"]
+
+
+def _ordinal(number: int) -> str:
+    """``2nd``, ``3rd``, ``11th``."""
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def _write(
+    prepared: Prepared,
+    trained: Trained,
+    found: Evaluated,
+    plot: Path | None,
+    mistakes: Path | None,
+    save: Path | None,
+) -> None:
+    from hpsearch.cli.output import note
+
+    split = prepared.split
+    if save is not None:
+        from hpsearch.nn import save as save_network
+        from hpsearch.search.evaluation import about
+
+        save_network(
+            trained.network,
+            save,
+            about=about(prepared, trained, found),
+            preprocessing=split.preprocessing,
+            class_names=split.class_names,
+        )
+        note(f"the network is in {save}")
+    if plot is None and mistakes is None:
+        return
+    from hpsearch.reports import figures
+
+    what = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {found.images:,} test images"
+    if plot is not None:
+        title = f"{what}: accuracy {found.accuracy:.3f}"
+        figures.save(figures.confusion(found.confusion.tolist(), split.class_names, title=title), plot)
+        note(f"the confusion matrix is in {plot}")
+    if mistakes is not None:
+        few = found.mistakes[:_MISTAKES]
+        pictures = [figures.Picture(found.inputs[one.index], one.label, one.prediction, one.probability) for one in few]
+        title = f"{what}: the most confident of {len(found.mistakes)} mistakes"
+        figures.save(figures.mistakes(pictures, split.preprocessing.shape, split.class_names, title=title), mistakes)
+        note(f"the mistakes are in {mistakes}")

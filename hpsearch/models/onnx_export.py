@@ -1,0 +1,146 @@
+"""Networks as ONNX files, which other programs run: raw values go in, probabilities come out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hpsearch import __version__
+from hpsearch.errors import BadInput, MissingExtra, OutputFailure
+from hpsearch.nn import Affine, BatchNorm, Dropout
+from hpsearch.nn.batch_norm import EPS
+from hpsearch.whole_files import replacing
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from hpsearch.nn import Model
+    from hpsearch.preprocessing import Preprocessing
+
+INPUT, OUTPUT = "pixels", "probabilities"
+"""The names of the graph's input, (N, ...) raw values, and of its output, (N, C)."""
+
+_OPSET = 17
+_IR_VERSION = 8
+"""Of 2022, as is the opset: runtimes refuse what is newer than they are."""
+_MOST_BYTES = 2**31 - 2**20
+"""A protocol buffer ends below 2 GiB."""
+_ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+
+
+def export_onnx(model: Model, path: Path, *, raw: Literal["uint8", "float32"] | None = None) -> None:
+    """Write a network as an ONNX file; preprocessing is part of the graph.
+
+    Args:
+        model: The network.
+        path: ``NAME.onnx``; written whole or not at all.
+        raw: The type of the raw values that go in; as trained, unless given: uint8 for grey levels, else float32.
+
+    Raises:
+        BadInput: Another ending, an old network whose file does not say how raw values become inputs, one of 2 GiB, or
+            raw bytes for a network that was not trained on grey levels.
+        MissingExtra: onnx is not installed.
+        OutputFailure: What was made is not valid.
+    """
+    if path.suffix != ".onnx":
+        raise BadInput(f"cannot export to {path}: give a file that ends in .onnx")
+    if model.preprocessing is None:
+        raise BadInput("the network's file does not say how raw values become its inputs; train and save it again")
+    grey = model.preprocessing.dtype == "uint8"
+    if raw == "uint8" and not grey:
+        raise BadInput(f"the network takes {model.preprocessing.dtype}, not grey levels; export it for float32")
+    network = model.network
+    if sum(values.nbytes for layer in network.parameters for values in layer.values()) > _MOST_BYTES:
+        raise BadInput("the network has 2 GiB of weights or more, and an ONNX file holds less")
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("an ONNX file needs onnx; pip install 'hpsearch[onnx]'") from error
+    made = _made(model, model.preprocessing, raw or ("uint8" if grey else "float32"))
+    try:
+        onnx.checker.check_model(made, full_check=True)
+    except Exception as error:  # its own exceptions derive from several built-in ones
+        raise OutputFailure(f"the ONNX file of {path} would not be valid: {' '.join(str(error).split())}") from error
+    with replacing(path) as neighbour:
+        neighbour.write_bytes(made.SerializeToString(deterministic=True))
+
+
+class _Graph:
+    """Nodes and constants in the order in which they are added."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def add(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        """Append a node; returns the name of its output."""
+        from onnx import helper
+
+        name = output or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        return name
+
+    def constant(self, name: str, values: npt.NDArray[Any]) -> str:
+        """Keep an array; returns its name."""
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+
+def _made(model: Model, preprocessing: Preprocessing, raw: str) -> Any:
+    from onnx import helper
+
+    network, graph = model.network, _Graph()
+    values = graph.add("Cast", INPUT, to=_type(np.float32))
+    values = graph.add("Flatten", values, axis=1)  # (N, ...) -> (N, D)
+    if preprocessing.divisor != 1:
+        divisor = np.array([preprocessing.divisor], dtype=np.float32)
+        values = graph.add("Div", values, graph.constant("divisor", divisor))
+    if network.dtype != np.float32:
+        values = graph.add("Cast", values, to=_type(network.dtype))
+    for i, layer in enumerate(network.layers):
+        match layer:
+            case Affine():  # (N, D) @ (D, H) + (1, H) -> (N, H)
+                arrays = [graph.constant(f"{i}.weight", layer.weight[0]), graph.constant(f"{i}.bias", layer.bias[0])]
+                values = graph.add("Gemm", values, *arrays)
+            case BatchNorm():
+                each = {"gamma": layer.gamma, "beta": layer.beta, "mean": layer.mean, "variance": layer.variance}
+                arrays = [graph.constant(f"{i}.{name}", array[0, 0]) for name, array in each.items()]  # (H,)
+                values = graph.add("BatchNormalization", values, *arrays, epsilon=EPS)
+            case Dropout():  # matters in training alone
+                continue
+            case _:
+                values = graph.add(_ACTIVATIONS[network.activation], values)
+    graph.add("Softmax", values, output=OUTPUT, axis=1)
+    made = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "hpsearch",
+            [helper.make_tensor_value_info(INPUT, _type(raw), ["N", *preprocessing.shape])],
+            [helper.make_tensor_value_info(OUTPUT, _type(network.dtype), ["N", network.sizes[-1]])],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR_VERSION,
+        producer_name="hpsearch",
+        producer_version=__version__,
+    )
+    about = {
+        "class_names": list(model.class_names),
+        "preprocessing": preprocessing.plain(),
+        "about": dict(model.about),
+        "versions": dict(model.versions),
+    }
+    helper.set_model_props(made, {name: json.dumps(content) for name, content in about.items()})
+    return made
+
+
+def _type(dtype: npt.DTypeLike) -> int:
+    """ONNX's number for a type."""
+    from onnx import helper
+
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -1,0 +1,87 @@
+"""How raw values become a network's inputs: a record that training, predicting and exporting share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsearch.errors import BadInput
+
+GREY_LEVELS = 255.0
+"""The brightest grey level of a byte."""
+_MOST_DIMENSIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """Raw examples of one shape, flattened and divided by one number.
+
+    Args:
+        shape: Of one raw example: ``(28, 28)`` for an image, ``(D,)`` for a row of a table.
+        dtype: NumPy's name for the type of the raw values that were trained on; ``uint8`` are grey levels.
+        divisor: What raw values are divided by: 255 for grey levels, 1 for all others.
+        low: The least raw value in training; 0 for grey levels.
+        high: The greatest; 255 for grey levels.
+
+    Raises:
+        BadInput: A shape without values, or a divisor or range that makes no sense.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "uint8"
+    divisor: float = GREY_LEVELS
+    low: float = 0.0
+    high: float = GREY_LEVELS
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.shape) <= _MOST_DIMENSIONS or min(self.shape) < 1:
+            raise BadInput(f"examples of shape {self.shape}; give 1 to {_MOST_DIMENSIONS} sizes of at least 1")
+        numbers = self.divisor, self.low, self.high
+        if not all(map(math.isfinite, numbers)) or self.divisor <= 0 or self.low > self.high:
+            raise BadInput(
+                f"examples of {self.low} .. {self.high}, divided by {self.divisor}; give a range and a number above 0"
+            )
+
+    @classmethod
+    def of(cls, x: npt.NDArray[Any]) -> Preprocessing:
+        """What these raw examples need: grey levels are divided by 255, other numbers are taken as they are.
+
+        Args:
+            x: (N, ...) raw training examples, at least one.
+        """
+        shape = tuple(x.shape[1:])
+        if x.dtype == np.uint8:
+            return cls(shape)
+        return cls(shape, x.dtype.name, 1.0, float(x.min()), float(x.max()))
+
+    @property
+    def inputs(self) -> int:
+        """D, how many inputs a network over such examples has."""
+        return math.prod(self.shape)
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as JSON-able data."""
+        return {
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "divisor": float(self.divisor),
+            "low": float(self.low),
+            "high": float(self.high),
+        }
+
+    def apply(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Inputs of a network, (N, D) float32.
+
+        Args:
+            raw: (N, ...) numbers, D an example.
+        """
+        rows = raw.reshape(len(raw), self.inputs)
+        if self.divisor == 1:
+            return np.ascontiguousarray(rows, dtype=np.float32)
+        inputs = rows.astype(np.float32)  # always a copy
+        inputs /= np.float32(self.divisor)
+        return inputs

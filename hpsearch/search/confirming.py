@@ -1,0 +1,169 @@
+"""A stage's best trials, trained again: the confirmation in the database, its run, and what it says.
+
+What is drawn anew is what a trial's seed decides: initial weights, the order of samples, dropout masks. The split
+stays: then all settings are compared on the same images, and their means with the scores of the stage's trials. What
+other images would say is the business of the interval (`hpsearch.search.confirmed`), and at last of the test images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import Interrupted, NotEnoughTrials
+from hpsearch.hits import unpack
+from hpsearch.records import HITS, NewStage, Stage
+from hpsearch.roster import Roster, Setting
+from hpsearch.search import setup
+from hpsearch.search.confirmed import Confirmed, rank_confirmed
+from hpsearch.search.runner import Runner, Summary
+from hpsearch.search.stage import (
+    check_fingerprint,
+    latest_with_trials,
+    other_version,
+    pick,
+    search_named,
+    stages_of,
+    versions,
+)
+from hpsearch.search.tally import tally
+from hpsearch.seeds import draw_seed
+from hpsearch.space import contains
+from hpsearch.store import Store, open_store
+from hpsearch.store.stages import ROSTER
+from hpsearch.study_file import parse
+
+if TYPE_CHECKING:
+    from hpsearch.executors import Executor
+    from hpsearch.search.confirm import ConfirmJob, Watcher
+    from hpsearch.search.interrupt import Stopping
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What `hpsearch confirm` came to.
+
+    Args:
+        parent: The stage whose trials were confirmed.
+        stage: The confirmation.
+        ranking: All its settings that have a score, best first: those asked for now and those of before.
+        summary: What the run did.
+    """
+
+    parent: Stage
+    stage: Stage
+    ranking: tuple[Confirmed, ...]
+    summary: Summary
+
+
+def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop: Stopping) -> Confirmation:
+    """Bring a confirmation to the settings and repeats asked for; see `hpsearch.search.confirm.confirm`."""
+    store = open_store(job.storage, write=True)
+    try:
+        stages = stages_of(store, search_named(job.search))
+        parent = latest_with_trials(store, stages) if job.stage is None else pick(stages, job.stage)
+        settings = best_settings(store, parent, job.top)
+        study = parse(parent.study_file, source=f"the study file kept in {parent.name}")
+        split = setup.load_split(study, data_dir=job.data_dir)
+        check_fingerprint(parent, split.fingerprint)
+        stage = grown(store, parent, settings, job.repeats)
+        if (text := other_version(store, stage)) is not None:
+            watcher.note(text)
+        objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
+        assert stage.roster is not None
+        # All that has begun, too: a run that was to have more may have left unfinished what is asked for now.
+        until = max(stage.roster.end([one.trial for one in settings], job.repeats), store.counts(stage).rows)
+        watcher.began(stage, until=until, jobs=executor.slots, best=None)
+        # No pruning: a mean over the repeats that did well early would be no mean of the setting's.
+        summary = Runner(
+            store, stage, objective, executor, until=until, lanes=job.lanes, on_tick=watcher.tick, stopping=stop
+        ).run()
+        if summary.stopped:
+            raise Interrupted(
+                f"stopped: {stage.name} has {summary.counts.finished} of {until} trials, all recorded; "
+                f"{summary.given_back} that had begun were given back. The same command goes on from here"
+            )
+        return Confirmation(parent, stage, ranking(store, stage), summary)
+    finally:
+        store.close()
+
+
+def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
+    """The values of a stage's best trials, best first.
+
+    Trials that somebody ran in the stage's study with values outside its ranges are passed over.
+
+    Raises:
+        NotEnoughTrials: The stage has fewer.
+    """
+    asked = top
+    while True:
+        columns = store.columns(stage, top=asked)
+        trials = [
+            Setting(number, {name: columns[f"param:{name}"][at] for name in stage.space}, columns["score"][at])
+            for at, number in enumerate(columns["number"])
+        ]
+        found = [one for one in trials if all(contains(stage.space[name], v) for name, v in one.params.items())]
+        if len(found) >= top:
+            return found[:top]
+        if len(trials) < asked:
+            if not found:
+                raise NotEnoughTrials(
+                    f"{stage.name} has no finished trial with a score yet; run `hpsearch start` first"
+                )
+            raise NotEnoughTrials(
+                f"{stage.name} has {len(found)} trials with a score, and --top {top} asks for more; give a smaller "
+                "--top or more trials"
+            )
+        asked *= 2
+
+
+def grown(store: Store, parent: Stage, settings: list[Setting], repeats: int) -> Stage:
+    """The confirmation of a stage, made where there is none, with places for these repeats of these settings."""
+    made = store.create_stage(
+        NewStage(
+            search=parent.search,
+            number=parent.number,
+            direction=parent.direction,
+            seed=draw_seed(parent.seed, parent.number, "confirm"),
+            space=parent.space,
+            study_file=parent.study_file,
+            parent=parent.number,
+            fingerprint=parent.fingerprint,
+            sizes=parent.sizes,
+            versions=versions(),
+            roster=Roster(),
+        )
+    )
+
+    def grow(plain: Any) -> Any:
+        return Roster.from_dict(plain or {}).grown(settings, repeats).to_dict()
+
+    return replace(made, roster=Roster.from_dict(store.change_study_attribute(made, ROSTER, grow)))
+
+
+def ranking(store: Store, confirmation: Stage) -> tuple[Confirmed, ...]:
+    """The settings of a confirmation that have a score, best first, and how sure that is.
+
+    Args:
+        store: The study database.
+        confirmation: One of `hpsearch.store.Store.confirmations`.
+    """
+    repeats = tally(confirmation, store.columns(confirmation))
+    images = confirmation.sizes.get("validation")
+    numbers = [number for one in repeats for number in one.numbers.values()]
+    texts = store.attribute(confirmation, numbers, HITS) if images else {}
+    hits = {
+        one.setting.trial: {
+            repeat: unpack(texts[number], images) for repeat, number in one.numbers.items() if number in texts
+        }
+        for one in repeats
+        if images
+    }
+    return rank_confirmed(
+        repeats,
+        direction=confirmation.direction,
+        accuracy=confirmation.direction == "maximize",
+        images=images,
+        hits=hits,
+    )

@@ -1,0 +1,53 @@
+"""Which trials a confirmation puts first, for narrowing in place of those with the best scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import BadInput, NotEnoughTrials
+from hpsearch.records import confirmation_name
+from hpsearch.search.stage import confirmation_of
+from hpsearch.search.tally import in_order, tally
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.records import Stage
+    from hpsearch.search.tally import Repeats
+    from hpsearch.store import Store
+
+
+def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float | None) -> Sequence[Repeats]:
+    """The settings of a stage's confirmation, best first.
+
+    Args:
+        store: The study database.
+        parent: The stage.
+        top: How many of them narrowing is to use; None for what there is.
+        quantile: Not to be given: it is a share of many trials.
+
+    Raises:
+        UnknownSearch: The stage has no confirmation.
+        NotEnoughTrials: It has fewer settings than asked for.
+        BadInput: A quantile.
+    """
+    if quantile is not None:
+        raise BadInput(f"--quantile {quantile} with --from confirm: few are confirmed; give --top")
+    confirmation = confirmation_of(store, parent)
+    found = in_order(tally(confirmation, store.columns(confirmation)), parent.direction)
+    asked = max(2, top or 0)
+    if len(found) < asked:
+        raise NotEnoughTrials(
+            f"--top {asked} of {len(found)} confirmed trials; give a smaller --top, or first "
+            f"`hpsearch confirm --stage {parent.number} --top {asked}`"
+        )
+    return found
+
+
+def confirmed_rule(parent: Stage, leaders: Sequence[Repeats]) -> dict[str, Any]:
+    """What a narrowing by a confirmation keeps of it, as JSON-able data."""
+    means = [
+        {"trial": one.setting.trial, "mean": one.mean, "repeats": len(one.scores), "failed": one.failed}
+        for one in leaders
+    ]
+    return {"from": confirmation_name(parent.search, parent.number), "confirmed": means}

@@ -1,0 +1,217 @@
+"""The test images are read by `hpsearch evaluate` alone: by looking at the source, by poison, and by other images.
+
+A command that is new here says in `CALLS` how it is run.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sqlite3
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from commands import Cli, Ran
+
+import hpsearch
+from hpsearch import data
+from hpsearch.cli.app import COMMANDS
+from hpsearch.data import splits
+from hpsearch.service import dashboard
+
+N, TRAIN, VALIDATION, TEST = 160, 40, 40, 30
+STUDY = """\
+name = "held"
+[data]
+path = "{path}"
+train = 40
+validation = 40
+test = 30
+[network]
+hidden = [6]
+[training]
+epochs = 2
+batch_size = 20
+[space]
+lr = {{ low = 1e-3, high = 1.0, log = true }}
+weight_decay = {{ low = 1e-8, high = 1e-4, log = true }}
+[trials]
+count = 6
+"""
+CALLS: Mapping[str, list[list[str]]] = {
+    "init": [["init", "mine"]],
+    "check": [["check", "held.toml"]],
+    "start": [
+        ["start", "held.toml", "--engine", "inline"],
+        ["start", "held.toml", "--engine", "inline", "--trials", "8", "--format", "json"],
+    ],
+    "train": [["train", "held.toml", "--save", "net.npz"], ["train", "held.toml", "--format", "json"]],
+    "confirm": [["confirm", "--engine", "inline", "--top", "2", "--repeats", "4", "--format", "json"]],
+    "narrow": [["narrow", "--top", "3", "--expand"], ["narrow", "--from", "confirm", "--stage", "1", "--top", "2"]],
+    "status": [["status"], ["status", "--format", "json"]],
+    "trials": [["trials", "--stage", "1", "--format", "json"]],
+    "best": [["best"], ["best", "--format", "json"]],
+    "predict": [["predict", "net.npz", "examples.npz", "--format", "json"]],
+    "model": [["model", "show", "net.npz"]],
+    "plot": [["plot", "parameters", "--out", "plot.html"]],
+    "report": [["report", "--out", "report.md"]],
+    "export": [["export", "--out", "export.csv"]],
+    "import": [["import", "export.csv", "--name", "other"]],
+    "compare": [["compare", "held", "held/stage-01"]],
+    "data": [["data", "list"], ["data", "show", "{path}"]],
+    "dashboard": [["dashboard", "--port", "0"]],
+}
+ORDER = ("init", "check", "start", "train", "confirm", "narrow", *CALLS)
+"""Commands whose results others need come first."""
+THE_ONE = ["evaluate", "--format", "json"]
+
+
+def idx(array: npt.NDArray[Any]) -> bytes:
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def write(folder: Path, kind: str, *, altered: bool) -> None:
+    """A data set, its study file and examples; with ``altered``, the test images and their labels are others."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (N, 4, 5), dtype=np.uint8)
+    y = np.arange(N, dtype=np.uint8) % 4
+    x += (20 * y[:, None, None]).astype(np.uint8) // 2  # something to learn
+    x[:, 0, 0] = np.arange(N)  # who is who
+    x_test, y_test = x[:TEST].copy() ^ 1, y[:TEST].copy()
+    if altered and kind == "file":
+        # The rows behind train and validation, found by asking for the test part.
+        dataset = data.Dataset("held", x, y.astype(np.int64), ("0", "1", "2", "3"), None, None, "made")
+        rows = splits.test_part(dataset, train=TRAIN, validation=VALIDATION, test=TEST, seed=0)[0][:, 0] * 255
+        rows = np.rint(rows).astype(int)
+        assert len(set(rows)) == TEST
+        x[rows], y[rows] = 255 - x[rows][:, ::-1], np.roll(y[rows], 1)
+    elif altered:
+        x_test, y_test = 255 - x_test[:, ::-1], np.roll(y_test, 1)
+    if kind == "file":
+        np.savez(folder / "held.npz", x=x, y=y)
+    else:
+        (folder / "held").mkdir()
+        parts = {"train-images-idx3": x, "train-labels-idx1": y, "t10k-images-idx3": x_test, "t10k-labels-idx1": y_test}
+        for name, array in parts.items():
+            (folder / "held" / f"{name}-ubyte").write_bytes(idx(array))
+    (folder / "held.toml").write_text(STUDY.format(path=PATHS[kind]))
+    np.savez(folder / "examples.npz", x=rng.integers(0, 256, (5, 4, 5), dtype=np.uint8), y=np.arange(5) % 4)
+
+
+PATHS = {"file": "held.npz", "own test part": "held"}
+
+
+@pytest.fixture(params=PATHS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Whether the test images are rows of the data set's one part, or a test part of its own."""
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def run_all(cli: Cli, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Ran]]:
+    """Runs every command there is but evaluate in a folder of its own."""
+    monkeypatch.setattr(dashboard, "serve", lambda *_, on_ready, **__: on_ready("http://nowhere"))
+
+    def run(name: str, *, altered: bool = False) -> dict[str, Ran]:
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        write(folder, kind, altered=altered)
+        there = set(COMMANDS) - {"evaluate"}
+        assert there <= CALLS.keys(), f"say in CALLS how these are run: {there - CALLS.keys()}"
+        calls = [call for command in dict.fromkeys(ORDER) if command in there for call in CALLS[command]]
+        found = {}
+        for call in calls:
+            ran = cli(*(word.format(path=PATHS[kind]) for word in call))
+            assert ran.code == 0, (call, ran.err)
+            found[" ".join(call)] = ran
+        return found
+
+    return run
+
+
+def same_for_all_times(text: str) -> str:
+    """A command's output without the times in it, which are never the same."""
+    text = re.sub(r'"(store_)?seconds": [\d.e-]+', '"seconds": T', text)
+    text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+\d\d:\d\d)?", "T", text)
+    return re.sub(r"[\d.]+ s\b", "T s", text)
+
+
+def lasting(folder: Path) -> list[Any]:
+    """All that lasts in a database: what is no time."""
+    with sqlite3.connect(folder / "studies" / "hpsearch.db") as connection:
+        rows: list[Any] = []
+        for query in (
+            "SELECT study_name, number, state FROM trials JOIN studies USING (study_id) ORDER BY 1, 2",
+            "SELECT study_id, number, param_name, param_value FROM trials JOIN trial_params USING (trial_id) "
+            "ORDER BY 1, 2, 3",
+            "SELECT trial_id, step, intermediate_value FROM trial_intermediate_values ORDER BY 1, 2",
+            "SELECT trial_id, value FROM trial_values ORDER BY 1",
+            "SELECT trial_id, key, value_json FROM trial_user_attributes WHERE key != 'seconds' ORDER BY 1, 2",
+            "SELECT study_id, key, value_json FROM study_user_attributes ORDER BY 1, 2",
+        ):
+            rows += connection.execute(query).fetchall()
+    return rows
+
+
+@pytest.mark.slow
+def test_no_command_but_evaluate_asks_for_the_test_part(
+    run_all: Callable[..., dict[str, Ran]], cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poisoned(*_: object, **__: object) -> None:
+        raise AssertionError("the test images were read")
+
+    for module in (splits, data):
+        monkeypatch.setattr(module, "test_part", poisoned)
+    run_all("poisoned")
+    ran = cli(*THE_ONE)
+    assert ran.code == 1
+    assert "the test images were read" in ran.err
+
+
+@pytest.mark.slow
+def test_no_output_but_evaluate_s_changes_with_the_test_images(
+    run_all: Callable[..., dict[str, Ran]], cli: Cli, tmp_path: Path
+) -> None:
+    plain, databases = run_all("plain"), [lasting(tmp_path / "plain")]
+    scored = cli(*THE_ONE)
+    altered = run_all("altered", altered=True)
+    databases.append(lasting(tmp_path / "altered"))
+    scored_altered = cli(*THE_ONE)
+    for call, ran in plain.items():
+        assert same_for_all_times(altered[call].out) == same_for_all_times(ran.out), call
+    # Everything that was trained came out the same, in the database and to the networks' last bits.
+    assert databases[0] == databases[1]
+    assert (tmp_path / "plain" / "net.npz").read_bytes() == (tmp_path / "altered" / "net.npz").read_bytes()
+    assert (scored.code, scored_altered.code) == (0, 0)
+    before, after = (re.search(r'"confusion": .*?"mistakes"', one.out, re.DOTALL) for one in (scored, scored_altered))
+    assert before is not None
+    assert after is not None
+    assert before[0] != after[0]
+
+
+def test_one_function_alone_hands_out_the_test_part() -> None:
+    """`data.splits.test_part` is called by `setup.load_test`, and that by `search.evaluation`, and by nothing else."""
+    package = Path(hpsearch.__file__).parent
+    callers: dict[str, set[str]] = {"test_part": set(), "load_test": set()}
+    own: dict[str, set[str]] = {"x_test": set(), "labels_test": set()}
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+            where = path.relative_to(package).as_posix()
+            if name in callers:
+                callers[name].add(where)
+            if name in own:
+                own[name].add(where)
+    # Where it is defined it is kept from pytest.
+    assert callers["test_part"] == {"data/splits.py", "search/setup.py"}
+    assert callers["load_test"] == {"search/evaluation.py"}
+    # A data set's own test part: read from files, cut by splits, and counted by `hpsearch data show`.
+    for readers in own.values():
+        assert readers <= {"data/datasets.py", "data/formats.py", "data/splits.py", "cli/data.py"}

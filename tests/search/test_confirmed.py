@@ -1,0 +1,195 @@
+"""The ranking of a confirmation, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist, fmean
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hpsearch.roster import Setting
+from hpsearch.search.confirmed import Confirmed, Hits, crossed_variance, rank_confirmed, share_interval
+from hpsearch.search.tally import Repeats
+from hpsearch.statistics import mean_interval, wilson
+
+IMAGES = 100
+
+
+def repeats(trial: int, scores: Sequence[float], *, failed: int = 0, losses: Sequence[float] = ()) -> Repeats:
+    return Repeats(
+        Setting(trial, {"lr": 0.1}, 0.9), dict(enumerate(scores)), failed=failed, losses=dict(enumerate(losses))
+    )
+
+
+def from_hits(of: Mapping[int, NDArray[np.bool_]]) -> tuple[list[Repeats], Hits]:
+    """Settings with these hits, (R, N) each."""
+    found = [repeats(trial, hits.mean(axis=1).tolist()) for trial, hits in of.items()]
+    return found, {trial: dict(enumerate(hits)) for trial, hits in of.items()}
+
+
+def ranked(given: Sequence[Repeats], hits: Hits | None = None, *, images: int | None = IMAGES) -> tuple[Confirmed, ...]:
+    return rank_confirmed(given, direction="maximize", accuracy=True, images=images, hits=hits)
+
+
+def drawn(
+    rng: np.random.Generator, settings: int, rounds: int, images: int, *, seeds: float, spread: float, low: float = 0.0
+) -> dict[int, NDArray[np.bool_]]:
+    """Hits of settings of the same worth but the last: logits of an image's ease and a repeat's luck."""
+    ease = 1.0 + spread * rng.standard_normal(images)
+    found = {}
+    for trial in range(settings):
+        luck = seeds * rng.standard_normal(rounds) - (low if trial == settings - 1 else 0.0)
+        found[trial] = rng.random((rounds, images)) < 1 / (1 + np.exp(-(luck[:, None] + ease)))
+    return found
+
+
+def test_settings_stand_by_their_means() -> None:
+    order = ranked([repeats(1, [0.7, 0.7]), repeats(2, [0.9, 0.7]), repeats(3, [0.8, 0.7])])
+    assert [one.setting.trial for one in order] == [2, 3, 1]
+    assert [one.mean for one in order] == pytest.approx([0.8, 0.75, 0.7])
+    small = rank_confirmed(
+        [repeats(1, [0.7, 0.7]), repeats(2, [0.9, 0.7])], direction="minimize", accuracy=False, images=IMAGES
+    )
+    assert [one.setting.trial for one in small] == [1, 2]
+
+
+def test_ties_go_to_the_lower_loss_and_failures_to_the_end() -> None:
+    order = ranked(
+        [
+            repeats(1, [0.9, 0.9], failed=1),
+            repeats(2, [0.7, 0.7], losses=[2.0, 2.0]),
+            repeats(3, [0.7, 0.7], losses=[1.0, 1.5]),
+            repeats(4, []),
+        ]
+    )
+    assert [one.setting.trial for one in order] == [3, 2, 1]
+    assert order[2].failed == 1
+
+
+def test_the_variance_is_that_of_the_two_way_layout() -> None:
+    """By hand: 2 x 3 values 1 0 1 / 1 1 1."""
+    variance, freedom = crossed_variance(np.array([[1.0, 0, 1], [1, 1, 1]]))
+    # Row means 2/3, 1; column means 1, 1/2, 1; MS 1/6, 1/6 and 1/6: what is left of seeds and images is none.
+    assert variance == pytest.approx(1 / 6 / 6)
+    assert freedom == pytest.approx((1 / 6) ** 2 / ((1 / 6) ** 2 * (1 / 1 + 1 / 2 + 1 / 2)))
+
+
+def test_images_that_all_repeats_agree_on_are_no_more_than_themselves() -> None:
+    """Ten repeats with the same hits say as much about other images as one does: the width of about Wilson's."""
+    hits = np.zeros((10, IMAGES), dtype=bool)
+    hits[:, :80] = True
+    (one,) = ranked(*from_hits({0: hits}))
+    assert one.interval is not None
+    plain = wilson(80, IMAGES)
+    assert one.interval.low == pytest.approx(plain.low, abs=0.003)
+    assert one.interval.high == pytest.approx(plain.high, abs=0.003)
+    assert one.covers == "seeds and images"
+
+
+def test_independent_hits_count_all() -> None:
+    rng = np.random.default_rng(0)
+    hits = rng.random((20, IMAGES)) < 0.8
+    (one,) = ranked(*from_hits({0: hits}))
+    plain = wilson(int(hits.sum()), hits.size)
+    assert one.interval is not None
+    assert one.interval.high - one.interval.low == pytest.approx(plain.high - plain.low, rel=0.5)
+
+
+def test_without_hits_the_interval_is_no_narrower() -> None:
+    rng = np.random.default_rng(1)
+    given, hits = from_hits(drawn(rng, 3, 10, IMAGES, seeds=0.3, spread=1.5))
+    with_hits = {one.setting.trial: one.interval for one in ranked(given, hits)}
+    for one in ranked(given):
+        known = with_hits[one.setting.trial]
+        assert one.interval is not None
+        assert known is not None
+        assert one.interval.high - one.interval.low >= known.high - known.low
+        assert one.covers == "seeds and images"
+
+
+def test_a_loss_s_interval_is_student_s_and_says_what_it_covers() -> None:
+    scores = [0.5, 0.6, 0.4, 0.55]
+    (one,) = rank_confirmed([repeats(0, scores)], direction="minimize", accuracy=False, images=IMAGES)
+    assert one.interval == mean_interval(scores)
+    assert one.covers == "seeds"
+
+
+def test_an_interval_stays_within_0_and_1_and_has_a_width() -> None:
+    for share in (0.0, 0.005, 0.995, 1.0):
+        found = share_interval(share, share * (1 - share) / 50, 9, IMAGES)
+        assert 0 <= found.low <= share <= found.high <= 1
+        assert found.high - found.low > 0.01
+
+
+def test_too_few_repeats_say_nothing() -> None:
+    first, second = ranked([repeats(1, [0.8]), repeats(2, [0.7])])
+    assert first.interval is None
+    assert second.p is None
+    assert second.distinguishable is None
+    assert first.p is None
+    assert ranked([repeats(1, [0.8] * 3), repeats(2, [0.7] * 3)])[1].p is None
+    assert ranked([repeats(1, [0.8] * 4), repeats(2, [0.7, 0.72, 0.71, 0.7])])[1].p is not None
+
+
+def test_nothing_to_rank() -> None:
+    assert ranked([]) == ()
+
+
+def test_what_seeds_and_images_do_to_both_drops_out() -> None:
+    """Two settings far less sure than their difference: one gets right what the other does, and five images more."""
+    rng = np.random.default_rng(2)
+    base = rng.random((10, IMAGES)) < np.linspace(0, 1, IMAGES)
+    better = base.copy()
+    better[:, :6] = True
+    first, second = ranked(*from_hits({0: base, 1: better}))
+    assert (first.setting.trial, second.setting.trial) == (1, 0)
+    assert first.interval is not None
+    assert first.interval.holds(second.mean)
+    assert second.distinguishable
+    # Out of step they are the same settings, and cannot be told apart.
+    given, _ = from_hits({0: base, 1: better})
+    hits = {0: dict(enumerate(base)), 1: dict(enumerate(rng.permutation(better, axis=1)))}
+    assert not ranked(given, hits)[1].distinguishable
+
+
+def test_p_counts_all_pairs() -> None:
+    rng = np.random.default_rng(3)
+    of = drawn(rng, 2, 10, IMAGES, seeds=0.1, spread=1.0, low=0.5)
+    pair = ranked(*from_hits(of))[1].p
+    more = {**of, 2: np.zeros((10, IMAGES), dtype=bool), 3: np.zeros((10, IMAGES), dtype=bool)}
+    six = next(one for one in ranked(*from_hits(more)) if one.setting.trial == 1).p
+    assert pair is not None
+    assert six == pytest.approx(min(1.0, 6 * pair))
+
+
+@pytest.mark.parametrize(
+    ("rounds", "images", "seeds", "spread"), [(10, 100, 0.1, 2.0), (10, 1000, 0.5, 2.0), (4, 100, 0.3, 1.0)]
+)
+def test_coverage_and_false_claims(rounds: int, images: int, seeds: float, spread: float) -> None:
+    """Of 200 confirmations of five equal settings: how many intervals hold the truth, how many claims are false."""
+    rng = np.random.default_rng(4)
+    sd = math.hypot(seeds, spread)
+    # The mean of logistic(normal), by quadrature.
+    truth = fmean(1 / (1 + math.exp(-(1.0 + sd * NormalDist().inv_cdf((i + 0.5) / 2000)))) for i in range(2000))
+    holds = false = 0
+    for _ in range(200):
+        order = ranked(*from_hits(drawn(rng, 5, rounds, images, seeds=seeds, spread=spread)), images=images)
+        one = next(one for one in order if one.setting.trial == 0)
+        assert one.interval is not None
+        holds += one.interval.holds(truth)
+        false += any(other.distinguishable for other in order)
+    # 95 % and 5 % within four standard deviations of 200 coin throws.
+    assert holds >= 200 * 0.95 - 4 * math.sqrt(200 * 0.95 * 0.05)
+    assert false <= 200 * 0.05 + 4 * math.sqrt(200 * 0.95 * 0.05)
+
+
+def test_a_difference_there_is_is_found() -> None:
+    rng = np.random.default_rng(5)
+    found = 0
+    for _ in range(50):
+        order = ranked(*from_hits(drawn(rng, 2, 10, 1000, seeds=0.1, spread=1.0, low=0.5)), images=1000)
+        found += order[0].setting.trial == 0 and bool(order[1].distinguishable)
+    assert found >= 45
