@@ -24,13 +24,7 @@ from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
 from hpsearch.store.frames import Arrays, Columns, by_number, to_arrays, to_frame
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced
-from hpsearch.store.stages import (
-    RANGES,
-    ROSTER,
-    in_order,
-    stage_attributes,
-    stage_from_attributes,
-)
+from hpsearch.store.stages import RANGES, ROSTER, in_order, stage_attributes, stage_from_attributes
 from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
 
 if TYPE_CHECKING:
