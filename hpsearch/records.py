@@ -35,6 +35,11 @@ def stage_name(search: str, number: int) -> str:
     return f"{search}/stage-{number:02d}"
 
 
+def confirmation_name(search: str, number: int) -> str:
+    """The name of the Optuna study that confirms a stage: ``mnist/confirm-01``."""
+    return f"{search}/confirm-{number:02d}"
+
+
 def rank_key(direction: Direction, score: float, loss: float | None, number: int) -> tuple[float, float, int]:
     """What trials are sorted by, best first: by score, then lower validation loss (none last), then lower number.
 
@@ -45,11 +50,6 @@ def rank_key(direction: Direction, score: float, loss: float | None, number: int
         math.inf if loss is None or math.isnan(loss) else loss,
         number,
     )
-
-
-def confirmation_name(search: str, number: int) -> str:
-    """The name of the Optuna study that confirms a stage: ``mnist/confirm-01``."""
-    return f"{search}/confirm-{number:02d}"
 
 
 @dataclass(frozen=True, slots=True)

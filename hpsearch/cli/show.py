@@ -64,7 +64,7 @@ def status(
     storage: Storage = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Show every stage: its trials by state, its best score, its ranges; and confirmations; live with --watch."""
+    """Show every stage: its trials by state, its best score, its ranges; and confirmations. Live with --watch."""
     from hpsearch.cli import watch as watching
 
     if watch:

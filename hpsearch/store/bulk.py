@@ -225,12 +225,12 @@ class BulkStore:
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where trials stand at an epoch."""
         with self.database.read() as connection:
-            return queries.standings(connection, stage, numbers, step)
+            return glances.standings(connection, stage, numbers, step)
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """A user attribute by trial number."""
         with self.database.read() as connection:
-            return queries.attribute(connection, stage, numbers, key)
+            return glances.attribute(connection, stage, numbers, key)
 
     def attributes(self, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
         """A user attribute of every trial, one after the other."""

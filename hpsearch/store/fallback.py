@@ -25,14 +25,7 @@ from hpsearch.store.fallback_past import write_past
 from hpsearch.store.frames import Arrays, Columns, by_number, to_arrays, to_frame
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.locking import replaced
-from hpsearch.store.stages import (
-    RANGES,
-    ROSTER,
-    in_order,
-    stage_attributes,
-    stage_from_attributes,
-    taken,
-)
+from hpsearch.store.stages import RANGES, ROSTER, in_order, stage_attributes, stage_from_attributes, taken
 from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
 
 if TYPE_CHECKING:
@@ -243,31 +236,25 @@ class FallbackStore:
     def counts(self, stage: Stage) -> Counts:
         """How many trials are in which state."""
         with self.database.timed():
-            states = [trial.state for trial in self.storage.get_all_trials(stage.study_id, deepcopy=False)]
-            return Counts(
-                complete=states.count(TrialState.COMPLETE),
-                pruned=states.count(TrialState.PRUNED),
-                failed=states.count(TrialState.FAIL),
-                running=len(self._running(stage)),
-                waiting=states.count(TrialState.WAITING),
-            )
+            return frozen.counts(self._found(stage), running=len(self._running(stage)))
 
     def drawn(self, stage: Stage) -> int:
         """How many trials were drawn so far."""
         with self.database.timed():
             return int(self.storage.get_n_trials(stage.study_id))
 
+    def _found(self, stage: Stage) -> list[FrozenTrial]:
+        with self.database.timed():
+            trials = self.storage.get_all_trials(stage.study_id, deepcopy=False)
+        return sorted(trials, key=lambda trial: trial.number)
+
     def columns(
         self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
     ) -> Columns:
         """Trials by column."""
         wanted = ("COMPLETE",) if top is not None else states
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
-        kept = [trial for trial in found if wanted is None or trial.state.name in wanted]
-        if top is None:
-            kept.sort(key=lambda trial: trial.number)
-        else:
+        kept = [trial for trial in self._found(stage) if wanted is None or trial.state.name in wanted]
+        if top is not None:
             kept = frozen.best_first(stage, kept)[:top]
         also: Columns = {HITS: [trial.user_attrs.get(HITS) for trial in kept]} if hits else {}
         return frozen.columns(stage, kept) | also
@@ -278,35 +265,22 @@ class FallbackStore:
 
     def scores(self, stage: Stage, *, ranked: Callable[[int], int] | None = None) -> Arrays:
         """The completed trials that have a score, as narrowing needs them."""
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False, states=(TrialState.COMPLETE,))
-        found.sort(key=lambda trial: trial.number)
-        return to_arrays(frozen.columns(stage, frozen.scored(found)), stage.space)
+        complete = [trial for trial in self._found(stage) if trial.state == TrialState.COMPLETE]
+        return to_arrays(frozen.columns(stage, frozen.scored(complete)), stage.space)
 
     def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """The scores after each epoch."""
         import pandas as pd
 
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
-        wanted = None if numbers is None else set(numbers)
-        rows = [
-            (trial.number, step, value)
-            for trial in found
-            if wanted is None or trial.number in wanted
-            for step, value in sorted(trial.intermediate_values.items())
-        ]
-        return pd.DataFrame(rows, columns=["number", "step", "value"])
+        return pd.DataFrame(frozen.points(self._found(stage), numbers), columns=["number", "step", "value"])
 
     def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
         """The scores after each epoch of some trials."""
-        return by_number(self.curves(stage, numbers).itertuples(index=False, name=None))
+        return by_number(frozen.points(self._found(stage), numbers))
 
     def latest(self, stage: Stage, many: int) -> Columns:
         """The trials that finished last."""
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
-        return frozen.columns(stage, frozen.newest(found)[:many])
+        return frozen.columns(stage, frozen.newest(self._found(stage))[:many])
 
     def runners(self, stage: Stage) -> dict[Owner, int]:
         """Who holds how many running trials."""
@@ -315,29 +289,18 @@ class FallbackStore:
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where trials stand at an epoch."""
+        found = self._found(stage)
         with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
             held = {trial.number for trial, _ in self._running(stage)}
-        return [
-            Standing(trial.number, trial.state.name, trial.number in held, trial.intermediate_values.get(step))
-            for trial in sorted(found, key=lambda trial: trial.number)
-            if trial.number in numbers
-        ]
+        return frozen.standings((trial for trial in found if trial.number in numbers), held, step)
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """A user attribute by trial number."""
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
-        wanted = set(numbers)
-        return {
-            trial.number: trial.user_attrs[key] for trial in found if trial.number in wanted and key in trial.user_attrs
-        }
+        return frozen.attribute(self._found(stage), numbers, key)
 
     def attributes(self, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
         """A user attribute of every trial."""
-        with self.database.timed():
-            found = self.storage.get_all_trials(stage.study_id, deepcopy=False)
-        yield from ((trial.number, trial.user_attrs[key]) for trial in found if key in trial.user_attrs)
+        yield from ((trial.number, trial.user_attrs[key]) for trial in self._found(stage) if key in trial.user_attrs)
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
 
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Stage, rank_key, stopped_after
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Stage, Standing, rank_key, stopped_after
+from hpsearch.store.base import Counts
 from hpsearch.store.frames import FIXED, Columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from optuna.trial import FrozenTrial
 
@@ -36,6 +37,45 @@ def newest(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     finished = [(trial.datetime_complete, trial.number, trial) for trial in trials]
     there = [(when, number, trial) for when, number, trial in finished if when is not None]
     return [trial for _, _, trial in sorted(there, key=itemgetter(0, 1), reverse=True)]
+
+
+def counts(trials: Iterable[FrozenTrial], *, running: int) -> Counts:
+    """How many are in which state; ``running`` are those that hpsearch's runners hold."""
+    states = [trial.state for trial in trials]
+    return Counts(
+        complete=states.count(TrialState.COMPLETE),
+        pruned=states.count(TrialState.PRUNED),
+        failed=states.count(TrialState.FAIL),
+        running=running,
+        waiting=states.count(TrialState.WAITING),
+    )
+
+
+def standings(trials: Iterable[FrozenTrial], held: Collection[int], step: int) -> list[Standing]:
+    """Where they stand at an epoch, in the trials' order; ``held`` are the numbers of those that a runner holds."""
+    return [
+        Standing(trial.number, trial.state.name, trial.number in held, trial.intermediate_values.get(step))
+        for trial in trials
+    ]
+
+
+def attribute(trials: Iterable[FrozenTrial], numbers: Collection[int], key: str) -> dict[int, Any]:
+    """A user attribute of those with these numbers that have it, by number."""
+    wanted = set(numbers)
+    return {
+        trial.number: trial.user_attrs[key] for trial in trials if trial.number in wanted and key in trial.user_attrs
+    }
+
+
+def points(trials: Iterable[FrozenTrial], numbers: Collection[int] | None) -> list[tuple[int, int, float]]:
+    """Points of the curves of those with these numbers, or of all: (number, step, value), in the trials' order."""
+    wanted = None if numbers is None else set(numbers)
+    return [
+        (trial.number, step, value)
+        for trial in trials
+        if wanted is None or trial.number in wanted
+        for step, value in sorted(trial.intermediate_values.items())
+    ]
 
 
 def columns(stage: Stage, trials: Sequence[FrozenTrial]) -> Columns:

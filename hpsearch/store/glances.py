@@ -1,18 +1,21 @@
-"""Small reads for whoever watches a stage: each costs what it shows, however many trials there are."""
+"""Small reads of some of a stage's trials: each costs what it gives, however many trials there are."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String, bindparam, select, type_coerce
+from sqlalchemy import String, and_, bindparam, select, type_coerce
 
+from hpsearch.records import Standing
 from hpsearch.store import tables as t
-from hpsearch.store.base import OWNER
+from hpsearch.store.base import NOBODY, OWNER
 from hpsearch.store.leases import Owner
 from hpsearch.store.queries import number_of
-from hpsearch.store.statements import Statement, constant
+from hpsearch.store.statements import Statement, chunks, constant
+from hpsearch.store.tables import TrialState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -74,3 +77,51 @@ def runners(connection: Connection, unfinished: Collection[int]) -> dict[Owner, 
     """Who holds how many of these trials; the one with the most first."""
     owners = (Owner.from_json(text) for (text,) in _OWNERS.rows(connection, sorted(unfinished)))
     return dict(Counter(owner for owner in owners if owner is not None).most_common())
+
+
+def standings(connection: Connection, stage: Stage, numbers: range, step: int) -> list[Standing]:
+    """Where trials stand at an epoch; see `hpsearch.store.base.Store.standings`."""
+    points, owners = t.trial_intermediate_values, t.trial_system_attributes
+    rows = connection.execute(
+        select(
+            t.trials.c.number,
+            t.trials.c.state,
+            owners.c.value_json,
+            points.c.intermediate_value,
+            points.c.intermediate_value_type,
+        )
+        .select_from(
+            t.trials.outerjoin(owners, and_(owners.c.trial_id == t.trials.c.trial_id, owners.c.key == OWNER)).outerjoin(
+                points, and_(points.c.trial_id == t.trials.c.trial_id, points.c.step == step)
+            )
+        )
+        .where(
+            t.trials.c.study_id == stage.study_id,
+            t.trials.c.number >= numbers.start,
+            t.trials.c.number < numbers.stop,
+        )
+        .order_by(t.trials.c.number)
+    )
+    return [
+        Standing(
+            number,
+            state.name,
+            held=state == TrialState.RUNNING and owner not in (None, NOBODY),
+            value=number_of(stored, kind),
+        )
+        for number, state, owner, stored, kind in rows
+    ]
+
+
+def attribute(connection: Connection, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
+    """A user attribute by trial number; see `hpsearch.store.base.Store.attribute`."""
+    of_trial = t.trial_user_attributes
+    rows: list[Any] = []
+    for some in chunks([int(number) for number in numbers]):  # SQLite finds no NumPy integer
+        rows += connection.execute(
+            select(t.trials.c.number, of_trial.c.value_json)
+            .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
+            .where(t.trials.c.study_id == stage.study_id, t.trials.c.number.in_(some), of_trial.c.key == key)
+            .order_by(t.trials.c.number)
+        ).all()
+    return {number: json.loads(text) for number, text in rows}

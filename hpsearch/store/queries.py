@@ -7,22 +7,12 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy import Select, case, func, select
 
-from hpsearch.records import (
-    HITS,
-    REASON,
-    SECONDS,
-    VALIDATION_LOSS,
-    Direction,
-    Stage,
-    Standing,
-    rank_key,
-    stopped_after,
-)
+from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, rank_key, stopped_after
 from hpsearch.space import Value, external
 from hpsearch.store import tables as t
-from hpsearch.store.base import NOBODY, OWNER
+from hpsearch.store.base import OWNER
 from hpsearch.store.frames import Columns
 from hpsearch.store.leases import Owner
 from hpsearch.store.locking import database_now
@@ -208,7 +198,7 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
         return []
     best_first = score.desc() if maximize else score.asc()
     found = list(connection.execute(scored.order_by(best_first).limit(top + _BEYOND)))
-    if len(found) > top:
+    if len(found) >= top:
         last = found[top - 1].value
         if found[-1].value == last and len(found) == top + _BEYOND:  # there may be more such ties
             found = list(connection.execute(scored.where(score >= last if maximize else score <= last)))
@@ -239,61 +229,6 @@ def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_tri
             if name in values:
                 values[name][trial_id] = external(stage.space[name], value)
     return {f"param:{name}": [of_name.get(trial_id) for trial_id in ids] for name, of_name in values.items()}
-
-
-def standings(connection: Connection, stage: Stage, numbers: range, step: int) -> list[Standing]:
-    """Where trials stand at an epoch; see `hpsearch.store.base.Store.standings`."""
-    points, owners = t.trial_intermediate_values, t.trial_system_attributes
-    rows = connection.execute(
-        select(
-            t.trials.c.number,
-            t.trials.c.state,
-            owners.c.value_json,
-            points.c.intermediate_value,
-            points.c.intermediate_value_type,
-        )
-        .select_from(
-            t.trials.outerjoin(owners, and_(owners.c.trial_id == t.trials.c.trial_id, owners.c.key == OWNER)).outerjoin(
-                points, and_(points.c.trial_id == t.trials.c.trial_id, points.c.step == step)
-            )
-        )
-        .where(
-            t.trials.c.study_id == stage.study_id,
-            t.trials.c.number >= numbers.start,
-            t.trials.c.number < numbers.stop,
-        )
-        .order_by(t.trials.c.number)
-    )
-    return [
-        Standing(
-            number,
-            state.name,
-            held=state == TrialState.RUNNING and owner not in (None, NOBODY),
-            value=number_of(stored, kind),
-        )
-        for number, state, owner, stored, kind in rows
-    ]
-
-
-def attribute(connection: Connection, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
-    """A user attribute by trial number; see `hpsearch.store.base.Store.attribute`."""
-    of_trial = t.trial_user_attributes
-    rows: list[Any] = []
-    for some in chunks([int(number) for number in numbers]):  # SQLite finds no NumPy integer
-        rows += connection.execute(
-            select(t.trials.c.number, of_trial.c.value_json)
-            .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
-            .where(t.trials.c.study_id == stage.study_id, t.trials.c.number.in_(some), of_trial.c.key == key)
-            .order_by(t.trials.c.number)
-        ).all()
-    return {number: json.loads(text) for number, text in rows}
-
-
-def drawn(connection: Connection, stage: Stage) -> int:
-    """How many trials were drawn so far; see `hpsearch.store.base.Store.drawn`."""
-    newest = select(t.trials.c.number).where(t.trials.c.study_id == stage.study_id)
-    number = connection.execute(newest.order_by(t.trials.c.trial_id.desc()).limit(1)).scalar()
-    return 0 if number is None else int(number) + 1
 
 
 def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | None:
