@@ -231,6 +231,13 @@ def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_tri
     return {f"param:{name}": [of_name.get(trial_id) for trial_id in ids] for name, of_name in values.items()}
 
 
+def drawn(connection: Connection, stage: Stage) -> int:
+    """How many trials were drawn so far; see `hpsearch.store.base.Store.drawn`."""
+    newest = select(t.trials.c.number).where(t.trials.c.study_id == stage.study_id)
+    number = connection.execute(newest.order_by(t.trials.c.trial_id.desc()).limit(1)).scalar()
+    return 0 if number is None else int(number) + 1
+
+
 def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | None:
     """A user attribute of a stage's study; see `hpsearch.store.base.Store.study_attribute`."""
     of_study = t.study_user_attributes
