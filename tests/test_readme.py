@@ -148,6 +148,14 @@ def test_every_command_has_a_section() -> None:
         assert f"`hpsearch {command}" in text
 
 
+def test_every_exported_column_is_explained() -> None:
+    from hpsearch.exchange.columns import all_columns
+
+    text = README.read_text(encoding="utf-8")
+    for row in all_columns():
+        assert "| {table} | `{column}` | {holds} | {meaning} |".format(**row) in text
+
+
 def test_links_lead_somewhere() -> None:
     text = README.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
@@ -172,6 +180,9 @@ def _update() -> None:
         shell = Shell(Path(folder))
         pieces, at = [], 0
         for block in blocks(text):
+            if block.kind == "python":  # it may make what later commands read
+                (shell.folder / "readme.py").write_text(block.body)
+                shell.run("python readme.py")
             if block.kind != "console" or block.marker in ("tests", "notebooks"):
                 continue
             body = ""
