@@ -6,12 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
+from hpsearch.hyperparameters import uses
 
-    import numpy as np
-    from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
     from hpsearch.roster import Roster
     from hpsearch.space import Space, Value
@@ -122,6 +120,13 @@ class NewStage:
         """Whether it has a study file to train by; a stage imported from elsewhere has at most its objective."""
         return bool(self.settings)
 
+    def used(self, params: Mapping[str, Any]) -> list[str]:
+        """Which of a trial's drawn values have an effect in it: not ``momentum`` under ``adam``.
+
+        Of trials that were run elsewhere all have: a name need not mean there what it means here.
+        """
+        return [name for name in params if not self.trainable or uses(name, {**self.settings, **params})]
+
 
 @dataclass(frozen=True, slots=True)
 class Stage(NewStage):
@@ -132,32 +137,6 @@ class Stage(NewStage):
     """
 
     study_id: int = field(kw_only=True)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PastTrials:
-    """Trials that were run elsewhere, N of them: the i-th of each list is trial number i.
-
-    Args:
-        states: Optuna's names of their states, shape (N,). One that was running is no longer: it is ``WAITING``.
-        scores: Their values, finite or infinite, None for none, shape (N,); every ``COMPLETE`` trial has one.
-        started: When they began, UTC, None for not yet, shape (N,).
-        finished: When they ended, UTC, likewise.
-        params: Their values by parameter name, None for none, each of shape (N,).
-        points: The learning curves: numbers, steps and scores, three arrays of shape (P,), by number and step.
-        attributes: (number, key, value) of what else is kept of them, in any order; read once.
-    """
-
-    states: Sequence[str]
-    scores: Sequence[float | None]
-    started: Sequence[datetime | None]
-    finished: Sequence[datetime | None]
-    params: Mapping[str, Sequence[Value | None]]
-    points: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
-    attributes: Iterable[tuple[int, str, Any]] = ()
-
-    def __len__(self) -> int:
-        return len(self.states)
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,14 +247,13 @@ def _say_confirmation(confirmed: dict[str, Any] | None, trial: int) -> None:
 
 def _say_best(found: Contest) -> None:
     from hpsearch.cli.output import say
-    from hpsearch.hyperparameters import uses
     from hpsearch.reports.tables import with_error
     from hpsearch.space import shown
 
     best = found.best
     error = "" if best.interval is None else " (one standard error)"
     say(f"{best.stage} trial {best.trial}: {best.metric} {with_error(found.stage, best.score)}{error}")
-    used = [name for name in best.params if uses(name, {**found.stage.settings, **best.params})]
+    used = found.stage.used(best.params)
     for name in used:
         say(f"  {name} = {shown(best.params[name])}")
     if len(used) < len(best.params):

@@ -49,7 +49,7 @@ TRIALS = (
     Column("metric", "text", "what the score measures"),
     Column("validation_loss", "float", "the validation loss at the scored epoch; it breaks ties of the score"),
     Column("seconds", "float", "the trial's share of the time of the batch that it was trained in"),
-    Column("reason", "text", "why a trial failed"),
+    Column("reason", "text", "why a trial failed, or when it was stopped early"),
     Column("started", "time", "when it began, UTC"),
     Column("finished", "time", "when it ended, UTC"),
     Column(HITS, "text", "which validation images it got right: packed bits as text, hpsearch.hits.unpack reads them"),

@@ -11,7 +11,8 @@ import numpy as np
 from hpsearch.errors import BadInput
 from hpsearch.exchange.columns import SERIES
 from hpsearch.exchange.header import column_of
-from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, NewStage, PastTrials, stage_name
+from hpsearch.past_trials import PastTrials
+from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, NewStage, stage_name
 from hpsearch.space import Float, Int, Parameter, Value
 from hpsearch.store.frames import FIXED
 
@@ -103,7 +104,8 @@ def _past(
     def attributes() -> Iterator[tuple[int, str, Any]]:
         for key in _ATTRIBUTES:
             for n, value in enumerate(columns[key]):
-                if value is not None and ended[n]:
+                # Why a trial was stopped early is read from its curve.
+                if value is not None and ended[n] and not (key == REASON and states[n] == "PRUNED"):
                     yield n, key, value
         yield from _curve_attributes(number, columns_of_curves, header.series)
 

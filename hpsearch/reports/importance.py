@@ -78,7 +78,8 @@ def importance(
         frame: Rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter.
         space: The stage's ranges.
         direction: ``maximize`` or ``minimize``.
-        settings: The values of hyperparameters that are not drawn; they decide which trials use a hyperparameter.
+        settings: The values of hyperparameters that are not drawn; they decide which trials use a hyperparameter. None:
+            all trials use all, as of trials that were run elsewhere.
 
     Raises:
         BadInput: A column is missing.
@@ -92,7 +93,7 @@ def importance(
     if len(rows) < LEAST or complete < 2:
         few = f"{len(rows)} finished trial{'' if len(rows) == 1 else 's'}, {complete} of them complete"
         return Importance({}, {}, len(rows), 0, left_out, (f"{few}: too few to say which hyperparameter mattered",))
-    trials, drawn = _trials(rows, space, settings or {})
+    trials, drawn = _trials(rows, space, settings)
     left_out |= {name: "no trial uses it" for name in space if name not in left_out and not drawn.get(name)}
     names = [name for name in space if name not in left_out]
     quantile = min(0.5, max(0.1, 5 / len(rows)))
@@ -169,7 +170,7 @@ def _ranked(frame: pd.DataFrame, direction: Direction) -> pd.DataFrame:
 
 
 def _trials(
-    rows: pd.DataFrame, space: Space, settings: Mapping[str, Any]
+    rows: pd.DataFrame, space: Space, settings: Mapping[str, Any] | None
 ) -> tuple[list[optuna.trial.FrozenTrial], dict[str, int]]:
     """Optuna's trials with the rank as their value and only the hyperparameters that each uses; how many use each."""
     import optuna
@@ -182,7 +183,7 @@ def _trials(
         params = {
             name: value for name, value in zip(space, values, strict=True) if value is not None and value == value
         }
-        used = {name: value for name, value in params.items() if uses(name, {**settings, **params})}
+        used = {name: value for name, value in params.items() if settings is None or uses(name, {**settings, **params})}
         for name in used:
             counts[name] += 1
         kinds = {name: distributions[name] for name in used}

@@ -197,7 +197,9 @@ def _importance(search: _Search, plan: Plan) -> go.Figure:
     from hpsearch.reports.importance import importance
 
     stage = search.stage
-    found = importance(search.store.trials(stage), stage.space, direction=stage.direction, settings=stage.settings)
+    found = importance(
+        search.store.trials(stage), stage.space, direction=stage.direction, settings=stage.settings or None
+    )
     return figures.importances(found, title=f"{stage.name}: which hyperparameters mattered")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.hyperparameters import uses
 from hpsearch.records import CURVES
 from hpsearch.space import Categorical
 
@@ -53,11 +52,11 @@ def used_only(frame: pd.DataFrame, stage: NewStage) -> pd.DataFrame:
     columns = {name: frame[f"param:{name}"].tolist() for name in stage.space}
     trials = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     blanked: dict[str, Any] = {}
+    used = [set(stage.used(trial)) for trial in trials]
     for name, values in columns.items():
-        used = [uses(name, {**stage.settings, **trial}) for trial in trials]
-        if not all(used):
+        if not all(name in of_trial for of_trial in used):
             blanked[f"param:{name}"] = [
-                value if of_trial else None for value, of_trial in zip(values, used, strict=True)
+                value if name in of_trial else None for value, of_trial in zip(values, used, strict=True)
             ]
     return frame.assign(**blanked)
 

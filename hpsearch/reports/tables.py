@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.hyperparameters import uses
 from hpsearch.space import describe, shown, space_to_dict
 
 if TYPE_CHECKING:
@@ -104,11 +103,8 @@ def drawn_values(stage: Stage, trials: Sequence[Mapping[str, Any]]) -> list[dict
         trials: The drawn values of each trial by name.
     """
     return [
-        {
-            name: _flag(trial[name]) if not stage.trainable or uses(name, {**stage.settings, **trial}) else None
-            for name in stage.space
-        }
-        for trial in trials
+        {name: _flag(trial[name]) if name in used else None for name in stage.space}
+        for trial, used in ((trial, set(stage.used(trial))) for trial in trials)
     ]
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy.engine import Connection
 
-    from hpsearch.records import NewStage, Outcome, PastTrials, Report, Stage, Standing
+    from hpsearch.past_trials import PastTrials
+    from hpsearch.records import NewStage, Outcome, Report, Stage, Standing
 
 
 class BulkStore:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from hpsearch.records import PastTrials
+    from hpsearch.past_trials import PastTrials
 
 _BEAT = "hpsearch:heartbeat"
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from optuna.storages import BaseStorage
 
-    from hpsearch.records import NewStage, PastTrials
+    from hpsearch.past_trials import PastTrials
+    from hpsearch.records import NewStage
 
 
 def write_past(storage: BaseStorage, stages: Sequence[tuple[NewStage, PastTrials]]) -> None:

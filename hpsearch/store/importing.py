@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from hpsearch.records import NewStage, PastTrials
+    from hpsearch.past_trials import PastTrials
+    from hpsearch.records import NewStage
 
 _PIECE = 50_000
 """Rows that exist as Python objects at one time."""

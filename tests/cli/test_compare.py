@@ -15,7 +15,8 @@ import pytest
 from commands import Cli
 
 from hpsearch.hits import pack
-from hpsearch.records import NewStage, PastTrials
+from hpsearch.past_trials import PastTrials
+from hpsearch.records import NewStage
 from hpsearch.space import Float
 from hpsearch.store import open_store
 

@@ -137,7 +137,7 @@ def test_without_onnx_what_to_install_is_said(cli: Cli, tmp_path: Path, monkeypa
         (["net.npz", "folder.onnx"], "it is a folder"),
         (["missing.npz", "net.onnx"], "cannot read missing.npz"),
         (["bare.npz", "net.onnx"], "does not say how raw values become its inputs"),
-        (["net.npz", "net.onnx", "--input", "int8"], "'int8' is not one of 'uint8', 'float32'"),
+        (["net.npz", "net.onnx", "--input", "int8"], "--input 'int8'; did you mean 'uint8'? known: float32, uint8"),
         (["net.npz"], "Missing argument"),
     ],
 )

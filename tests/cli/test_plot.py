@@ -127,7 +127,7 @@ def test_a_stage_without_trials_is_a_figure_that_says_so(staged: Cli, tmp_path: 
         (["parallel", "--top", "0"], "--top 0; give at least 1"),
         (["pair", "--top", "5"], "--top is of no use to pair"),
         (["pair", "--quantity", "loss"], "only to curves"),
-        (["curves", "--quantity", "error"], "'error' is not one of"),
+        (["curves", "--quantity", "error"], "--quantity 'error'; known: accuracy, loss"),
         (["parameters", "--parameter", "lrr"], "did you mean 'lr'?"),
         (["pair", "--parameter", "lr"], "pair takes two"),
         (["pair", "--parameter", "lr", "--parameter", "lr"], "given twice"),

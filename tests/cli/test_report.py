@@ -90,7 +90,7 @@ def test_only_a_report_is_written_over(searched: Cli) -> None:
         (("--out", "-", "--open"), "there is no file to open"),
         (("--stage", "9"), "tiny has no stage 9"),
         (("nope",), "no search 'nope'"),
-        (("--format", "pdf"), "'pdf' is not one of"),
+        (("--format", "pdf"), "--format 'pdf'; known: html, md"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(searched: Cli, arguments: tuple[str, ...], says: str) -> None:

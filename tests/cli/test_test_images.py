@@ -141,6 +141,7 @@ def same_for_all_times(text: str) -> str:
     """A command's output without the times in it, which are never the same."""
     text = re.sub(r'"(store_)?seconds": [\d.e-]+', '"seconds": T', text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+\d\d:\d\d)?", "T", text)
+    text = re.sub(r"^seconds .*", "seconds T", text, flags=re.M)
     return re.sub(r"[\d.]+ s\b", "T s", text)
 
 

@@ -70,10 +70,10 @@ def test_a_conditional_parameter_is_judged_by_the_trials_that_use_it() -> None:
     frame = made_trials(200, space)
     uses = frame["param:optimizer"] == "momentum"
     frame["score"] = np.where(uses, frame["param:momentum"], 0.0)
-    assert importance(frame, space).shares["momentum"] > 0
+    assert importance(frame, space, settings={}).shares["momentum"] > 0
     # The values that do nothing make no difference.
     changed = frame.assign(**{"param:momentum": np.where(uses, frame["param:momentum"], 0.123)})
-    assert importance(changed, space) == importance(frame, space)
+    assert importance(changed, space, settings={}) == importance(frame, space, settings={})
 
 
 @pytest.mark.parametrize(

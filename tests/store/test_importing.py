@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import PastTrials
+from hpsearch.past_trials import PastTrials
 from hpsearch.store import Counts, NewStage, Owner, Store
 
 Opener = Callable[..., Store]
@@ -60,7 +60,7 @@ def test_everything_is_there(store: Store, new_stage: NewStage) -> None:
     assert columns["state"] == wanted.states
     assert columns["score"] == wanted.scores
     assert columns["validation_loss"] == [0.1 + 0.2, None, None, None, None]
-    assert columns["reason"] == [None, "=diverged", None, None, None]
+    assert columns["reason"] == [None, "=diverged", "stopped after epoch 2", None, None]
     assert columns["started"] == wanted.started
     assert columns["finished"] == wanted.finished
     for name, values in wanted.params.items():

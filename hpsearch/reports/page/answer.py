@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpsearch.hyperparameters import uses
 from hpsearch.reports.figures.frames import none_complete
 from hpsearch.reports.figures.style import words
 from hpsearch.reports.page.contents import Answer
@@ -35,9 +34,7 @@ def answer(material: Material) -> Answer:
         why = none_complete(material.latest.trials)
         return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=following, notes=notes)
     picked = _picked(material, best)
-    values = {
-        name: value for name, value in picked.params.items() if uses(name, {**picked.stage.settings, **picked.params})
-    }
+    values = {name: picked.params[name] for name in picked.stage.used(picked.params)}
     unused = [name for name in picked.params if name not in values]
     note = f" (drawn, but without effect in it: {', '.join(unused)})" if unused else ""
     return Answer(

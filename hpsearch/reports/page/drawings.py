@@ -223,7 +223,7 @@ def _importance(material: Material) -> Drawing | str | None:
     one = next((one for one in material.stages if len(one.complete)), None)
     if one is None or len(one.stage.space) < 2:
         return None
-    found = importance(one.trials, one.stage.space, direction=material.direction, settings=one.stage.settings)
+    found = importance(one.trials, one.stage.space, direction=material.direction, settings=one.stage.settings or None)
     if not found.shares:
         return f"Which parameters mattered cannot be said: {'; '.join(found.notes)}."
     rows = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.hyperparameters import uses
 from hpsearch.space import shown
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def counted(number: int, what: str) -> str:
 
 def drawn_values(stage: Stage, drawn: Mapping[str, Any]) -> dict[str, Any]:
     """A trial's values for people: None where it does not use one, a yes or no as study files have it."""
-    used = {name for name in drawn if uses(name, {**stage.settings, **drawn})}
+    used = stage.used(drawn)
     return {
         name: (shown(value) if isinstance(value, bool) else value) if name in used else None
         for name, value in drawn.items()
