@@ -2,62 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput
 from hpsearch.search import setup
 from hpsearch.search.interrupt import stopping
+from hpsearch.search.jobs import ConfirmJob as ConfirmJob  # callers find it beside confirm()
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hpsearch.records import Stage
     from hpsearch.search.confirming import Confirmation
+    from hpsearch.search.jobs import Watcher
     from hpsearch.search.runner import Tick
 
 MOST = {"top": 200, "repeats": 1000}
 """The most settings and repeats of a confirmation: its roster is an attribute of one study."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmJob:
-    """What `hpsearch confirm` was asked to do.
-
-    Args:
-        storage: SQLAlchemy URL or SQLite file.
-        search: Name of the search, or its study file; None for the only one in the database.
-        stage: Number of the stage to confirm; None for the latest that has trials.
-        top: How many of its best trials.
-        repeats: How often each is to have been trained.
-        engine: ``pool`` (processes) or ``inline`` (this process, for debugging).
-        jobs: Processes; None for one a core.
-        lanes: Trials to a batch; None for what suits the network's size.
-        data_dir: Where data sets are looked for first.
-    """
-
-    storage: str
-    search: str | None = None
-    stage: int | None = None
-    top: int = 5
-    repeats: int = 10
-    engine: str = "pool"
-    jobs: int | None = None
-    lanes: int | None = None
-    data_dir: Path | None = None
-
-
-class Watcher(Protocol):
-    """Told what happens, for a display."""
-
-    def note(self, text: str) -> None:
-        """Something worth saying that is no error."""
-
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
-        """The confirmation begins, or goes on."""
-
-    def tick(self, tick: Tick) -> None:
-        """Trials have finished."""
 
 
 class Unwatched:

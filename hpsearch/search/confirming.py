@@ -35,8 +35,8 @@ from hpsearch.study_file import parse
 
 if TYPE_CHECKING:
     from hpsearch.executors import Executor
-    from hpsearch.search.confirm import ConfirmJob, Watcher
     from hpsearch.search.interrupt import Stopping
+    from hpsearch.search.jobs import ConfirmJob, Watcher
 
 
 @dataclass(frozen=True, slots=True)

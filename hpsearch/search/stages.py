@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import BadStorage, Interrupted
 from hpsearch.search import setup
 from hpsearch.search.adopting import adopt, no_study_file
-from hpsearch.search.next_stage import check_top, narrow_stage
+from hpsearch.search.next_stage import DEFAULT_TOP, check_top, narrow_stage
 from hpsearch.search.pruning import plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary
 from hpsearch.search.stage import begin, check_fingerprint, other_version
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from hpsearch.executors import Executor
     from hpsearch.records import Stage
     from hpsearch.search.interrupt import Stopping
-    from hpsearch.search.workflow import Job, Listener
+    from hpsearch.search.jobs import Job, Listener
     from hpsearch.study_sections import Data
-
-_TOP = 5
-"""Best trials that narrowing uses unless told otherwise."""
 
 
 def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: Listener, stop: Stopping) -> None:
@@ -132,7 +129,7 @@ def _check_top(job: Job, study: StudyFile, until: int, stages: list[Stage], stor
 
 
 def _top(job: Job) -> int:
-    return _TOP if job.top is None else job.top
+    return DEFAULT_TOP if job.top is None else job.top
 
 
 def _kept(job: Job, store: Store) -> StudyFile:

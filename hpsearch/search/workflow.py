@@ -3,77 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput, BadStudyFile
 from hpsearch.search import setup
 from hpsearch.search.interrupt import stopping
+from hpsearch.search.jobs import Job as Job  # callers find it beside run()
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hpsearch.records import Stage
+    from hpsearch.search.jobs import Listener
     from hpsearch.search.next_stage import Narrowed
     from hpsearch.search.runner import Summary, Tick
     from hpsearch.store import Store
     from hpsearch.study_file import StudyFile
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What `hpsearch start` was asked to do.
-
-    Args:
-        storage: SQLAlchemy URL or SQLite file.
-        make_folder: Whether to make the SQLite file's folder; for the default storage, which nobody chose.
-        study: Study file or name; None for the default.
-        trials: Finished trials that each stage is to have; None for the study file's count.
-        stage: Number of the stage to run; None for the latest.
-        stages: How many stages the search is to have in the end; None to run one stage only.
-        top: Best trials that narrowing between stages uses; None for 5.
-        expand: Whether narrowing between stages may widen towards a bound.
-        seed: Seed for a new search; None for the study file's.
-        engine: ``pool`` (processes) or ``inline`` (this process, for debugging).
-        jobs: Processes; None for one a core.
-        lanes: Trials to a batch; None for what suits the network's size.
-        pruner: Rule by which hopeless trials of a stage that begins stop early; None for the study file's.
-        data_dir: Where data sets are looked for first.
-    """
-
-    storage: str
-    make_folder: bool = False
-    study: str | None = None
-    trials: int | None = None
-    stage: int | None = None
-    stages: int | None = None
-    top: int | None = None
-    expand: bool = False
-    seed: int | None = None
-    engine: str = "pool"
-    jobs: int | None = None
-    lanes: int | None = None
-    pruner: str | None = None
-    data_dir: Path | None = None
-
-
-class Listener(Protocol):
-    """Told what happens, for a display."""
-
-    def note(self, text: str) -> None:
-        """Something worth saying that is no error."""
-
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
-        """A stage begins, or goes on; ``best`` is the number and score of its best trial so far."""
-
-    def tick(self, tick: Tick) -> None:
-        """Trials have finished."""
-
-    def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
-        """A stage has all its trials, or the run was stopped."""
-
-    def narrowed(self, narrowed: Narrowed) -> None:
-        """The next stage's ranges are made."""
 
 
 class Quiet:
