@@ -120,6 +120,11 @@ class NewStage:
         """Whether it has a study file to train by; a stage imported from elsewhere has at most its objective."""
         return bool(self.settings)
 
+    @property
+    def foreign(self) -> bool:
+        """Whether its trials were run elsewhere, by nothing that can be run here."""
+        return bool(self.imported) and not self.trainable
+
     def used(self, params: Mapping[str, Any]) -> list[str]:
         """Which of a trial's drawn values have an effect in it: not ``momentum`` under ``adam``.
 

@@ -73,8 +73,9 @@ def evaluate(
         found = look(store, prepared, trained)
     finally:
         store.close()
-    _show(prepared, trained, found, output)
+    # What is kept comes first: a terminal that is gone must not cost the network, as there is no second look.
     _write(prepared, trained, found, plot, mistakes, save)
+    _show(prepared, trained, found, output)
 
 
 def _check_choice(confirmed: bool, best: bool, trial: int | None) -> None:

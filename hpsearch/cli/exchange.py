@@ -52,9 +52,10 @@ def export(
     storage: Storage = None,
 ) -> None:
     """Write trials and learning curves to a file for pandas, R or a spreadsheet; `hpsearch import` reads it back."""
-    from hpsearch.cli.output import say
+    from hpsearch.cli.output import note, say
     from hpsearch.errors import BadInput
     from hpsearch.exchange import exporting
+    from hpsearch.search.evaluation import looks
     from hpsearch.search.stage import pick, stages_of
     from hpsearch.store import open_store
 
@@ -70,6 +71,9 @@ def export(
         if stage is not None:
             pick(stages, stage)
         done = exporting.export(store, stages, out, form=form, what=what, number=stage, force=force)
+        stays = [one.name for one in store.confirmations(stages[0].search)]
+        many = len(looks(store, stages))
+        stays += [f"{many} look{'s' if many > 1 else ''} at the test images"] if many else []
     finally:
         store.close()
     rows = [] if what is What.curves else [f"{done.trials:,} trials"]
@@ -78,6 +82,8 @@ def export(
     say(f"{' and '.join(rows)} of {stages_said} are in {', '.join(str(file) for file in done.files.values())}")
     if "stages" in done.files:
         say(f"send {done.files['stages'].name} along: `hpsearch import` takes the ranges and the lineage from it")
+    if stays:
+        note(f"not in the export: {', '.join(stays)}; whoever imports it does not know of them")
 
 
 def _show_columns(form: Form | None) -> None:

@@ -11,6 +11,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.options import Format
+from hpsearch.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -222,4 +223,4 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    return printable(str(value))

@@ -44,6 +44,7 @@ def predict(
     from hpsearch.data.examples import read_examples
     from hpsearch.data.pictures import Adjustments
     from hpsearch.nn import load_model
+    from hpsearch.printable import printable
 
     kept = load_model(model)
     shape = kept.takes().shape
@@ -53,7 +54,7 @@ def predict(
     for source in predictions.scaled:
         note(f"{source} lies within 0 .. 1: taken as grey levels that are divided by 255 already")
     columns = {
-        name: [models.printable(cell) if isinstance(cell, str) else cell for cell in cells]
+        name: [printable(cell) if isinstance(cell, str) else cell for cell in cells]
         for name, cells in predictions.columns().items()
     }
     match output:

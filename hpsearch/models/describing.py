@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.nn import parameter_count
+from hpsearch.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from hpsearch.nn import Model
-
-
-def printable(text: str) -> str:
-    """A text of a file from anybody, with what would steer a terminal made visible: ``\\x1b`` for an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def plain(model: Model) -> dict[str, Any]:

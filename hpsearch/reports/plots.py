@@ -181,12 +181,12 @@ def _history(search: _Search, plan: Plan) -> go.Figure:
 
 
 def _interval(search: _Search, frames: Sequence[pd.DataFrame]) -> tuple[float, float] | None:
-    """Where the best accuracy would lie with other images, 19 times of 20; None where the score is none."""
+    """Wilson's interval of the best accuracy, as if it had not been chosen for being the best; None for no accuracy."""
     from hpsearch.statistics import wilson
 
-    images = search.stage.sizes.get("validation")
+    images = search.stage.images
     scores = [score for frame in frames for score in frame.loc[frame["state"] == "COMPLETE", "score"].dropna()]
-    if search.metric != "validation_accuracy" or not images or not scores:
+    if not images or not scores or not 0 <= max(scores) <= 1:
         return None
     best = wilson(round(max(scores) * images), images)
     return best.low, best.high

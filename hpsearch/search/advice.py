@@ -13,13 +13,20 @@ if TYPE_CHECKING:
     from hpsearch.records import Stage
     from hpsearch.search.contenders import Contest
     from hpsearch.statistics.findings import RangeFinding
+    from hpsearch.store import Counts
 
 FEW = 20
 """With fewer trials an edge or a parameter without effect may be chance, and the advice says so."""
 
 
 def advice(
-    stage: Stage, contest: Contest | None, ranges: Mapping[str, RangeFinding], *, complete: int, top: int
+    stage: Stage,
+    contest: Contest | None,
+    ranges: Mapping[str, RangeFinding],
+    *,
+    counts: Counts,
+    top: int,
+    confirmed: bool = False,
 ) -> tuple[str, ...]:
     """What to make of the findings and what to do next, the most important first.
 
@@ -27,25 +34,27 @@ def advice(
         stage: The stage that narrowing would be about.
         contest: The search's best trial among its rivals; None before any trial has a score.
         ranges: What narrowing would make of each parameter; empty where there are too few trials.
-        complete: How many trials of that stage have a score.
+        counts: How many trials of that stage are in which state. Those that were stopped early count, as beaten.
         top: How many of the best trials are meant by the top.
+        confirmed: Whether the best trials of the contest's stage have been trained again to the end.
     """
     if contest is None:
         return ("no trial has a score yet: run them (hpsearch start)",)
     edges = [_edge(name, found) for name, found in ranges.items() if found.at_edge is not None]
-    sentences = [*_few(stage, complete, top), *edges, *_ties(contest, top), *_luck(contest)]
+    sentences = [*_few(stage, counts, top), *edges, *_ties(contest, top), *_luck(contest)]
     sentences += [words for name, found in ranges.items() if (words := _effect(name, found))]
     sentences += _unsure(ranges)
-    return (*sentences, _next(contest, ranges, complete, top))
+    return (*sentences, _next(stage, contest, ranges, counts, top, confirmed))
 
 
-def _few(stage: Stage, complete: int, top: int) -> list[str]:
+def _few(stage: Stage, counts: Counts, top: int) -> list[str]:
+    complete, pruned = counts.complete, counts.pruned
+    stopped = f" ({pruned} more were stopped early)" if pruned else ""
     if complete < top:
-        return [
-            f"{stage.name} has {complete} trials with a score, too few for a top {top}: nothing is said of its ranges"
-        ]
-    if complete < FEW:
-        return [f"{stage.name} has only {complete} trials with a score: most of what follows may be chance"]
+        many = f"{complete} trial{'' if complete == 1 else 's'} with a score{stopped}"
+        return [f"{stage.name} has {many}, too few for a top {top}: nothing is said of its ranges"]
+    if complete + pruned < FEW:
+        return [f"{stage.name} has only {complete} trials with a score{stopped}: most of what follows may be chance"]
     return []
 
 
@@ -83,7 +92,7 @@ def _luck(contest: Contest) -> list[str]:
         return []
     inside = best.corrected_interval
     words = (
-        f"expect about {best.corrected:.2g} of trial {best.trial} on new images ({inside.low:.2f} to {inside.high:.2f})"
+        f"expect about {best.corrected:.2f} of trial {best.trial} on new images ({inside.low:.2f} to {inside.high:.2f})"
     )
     if best.score - best.corrected < 0.5 / best.images:
         return [words]
@@ -116,14 +125,24 @@ def _unsure(ranges: Mapping[str, RangeFinding]) -> list[str]:
     return found
 
 
-def _next(contest: Contest, ranges: Mapping[str, RangeFinding], complete: int, top: int) -> str:
-    if complete < max(top, FEW):
-        return "next: run more trials (hpsearch start --trials 100)"
+def _next(
+    stage: Stage, contest: Contest, ranges: Mapping[str, RangeFinding], counts: Counts, top: int, confirmed: bool
+) -> str:
+    begin = "hpsearch start" if not stage.foreign else "start it with a study file of your own: these trials are others'"
+    if counts.complete < top or counts.complete + counts.pruned < FEW:
+        if stage.foreign:
+            return "next: these trials were run elsewhere and are few; no more can be added to them here"
+        return f"next: run more trials (hpsearch start --trials {max(100, 2 * counts.finished)})"
     if any(found.expanding not in (None, found.after) for found in ranges.values()):
-        return f"next: hpsearch narrow --top {top} --expand, then hpsearch start"
+        return f"next: hpsearch narrow --top {top} --expand, then {begin}"
     if any(found.p is not None and found.p <= WEAK for found in ranges.values()):
-        return f"next: hpsearch narrow --top {top}, then hpsearch start"
-    if any(contest.tied):
+        return f"next: hpsearch narrow --top {top}, then {begin}"
+    if confirmed:
+        return (
+            "next: no range is worth narrowing; the values that the confirmation puts first are the ones to pick "
+            "(hpsearch evaluate scores them on the test images, once)"
+        )
+    if any(contest.tied) and not contest.stage.foreign:
         return (
             "next: no range is worth narrowing; train the best trials again with other seeds to choose among them "
             "(hpsearch confirm), or score them on more validation images"

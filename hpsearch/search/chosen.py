@@ -117,6 +117,8 @@ def _confirmed(store: Store, among: Sequence[Stage]) -> Choice:
 
 def _first_of(stage: Stage, seen: Overview) -> Choice:
     name = seen.confirmation.name
+    if seen.finished >= seen.places and not seen.order:
+        raise BadInput(f"every repeat of {name} failed, so it chooses nothing; choose with --best")
     if not seen.complete:
         raise BadInput(
             f"{name} is not complete: {seen.finished} of {seen.places} trials have finished; run "

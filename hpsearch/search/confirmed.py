@@ -37,6 +37,8 @@ LEVEL = 0.95
 _MOST_FREEDOM = 1000
 """Student's t with more degrees of freedom differs from the normal distribution in the third digit."""
 
+_LEAST_P = 1e-15
+"""What is left of a smaller probability is rounding."""
 _LEAST_TO_COMPARE = 4
 """Repeats that two settings must have in common: the spread of fewer is known so badly that too many differences would
 be claimed (in simulations of five equal settings up to 9 % at 3 repeats, at most 5.5 % from 4 on)."""
@@ -214,7 +216,7 @@ def _difference_p(
         variance, freedom = float(np.var(differences, ddof=1)) / len(common), len(common) - 1
     if variance == 0:
         return (1.0 if mean == 0 else 0.0), covers
-    return 2 * student_cdf(-abs(mean) / math.sqrt(variance), _whole(freedom)), covers
+    return max(2 * student_cdf(-abs(mean) / math.sqrt(variance), _whole(freedom)), _LEAST_P), covers
 
 
 def _stack(hits: Mapping[int, NDArray[np.bool_]], repeats: Mapping[int, float] | Sequence[int]) -> NDArray[np.float64]:

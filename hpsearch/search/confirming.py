@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import Interrupted, NotEnoughTrials
+from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials
 from hpsearch.hits import unpack
 from hpsearch.records import HITS, NewStage, Stage
 from hpsearch.roster import Roster, Setting
 from hpsearch.search import setup
+from hpsearch.search.adopting import no_study_file
 from hpsearch.search.confirmed import Confirmed, rank_confirmed
 from hpsearch.search.runner import Runner, Summary
 from hpsearch.search.stage import (
@@ -26,7 +27,7 @@ from hpsearch.search.stage import (
     stages_of,
     versions,
 )
-from hpsearch.search.tally import tally
+from hpsearch.search.tally import Repeats, tally
 from hpsearch.seeds import draw_seed
 from hpsearch.space import contains
 from hpsearch.store import Store, open_store
@@ -34,6 +35,11 @@ from hpsearch.store.stages import ROSTER
 from hpsearch.study_file import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hpsearch.executors import Executor
     from hpsearch.search.interrupt import Stopping
     from hpsearch.search.jobs import ConfirmJob, Watcher
@@ -62,6 +68,8 @@ def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop
     try:
         stages = stages_of(store, search_named(job.search))
         parent = latest_with_trials(store, stages) if job.stage is None else pick(stages, job.stage)
+        if not parent.trainable:
+            raise no_study_file(parent)
         settings = best_settings(store, parent, job.top)
         study = parse(parent.study_file, source=f"the study file kept in {parent.name}")
         split = setup.load_split(study, data_dir=job.data_dir)
@@ -150,20 +158,27 @@ def ranking(store: Store, confirmation: Stage) -> tuple[Confirmed, ...]:
         confirmation: One of `hpsearch.store.Store.confirmations`.
     """
     repeats = tally(confirmation, store.columns(confirmation))
-    images = confirmation.sizes.get("validation")
+    images = confirmation.images
     numbers = [number for one in repeats for number in one.numbers.values()]
     texts = store.attribute(confirmation, numbers, HITS) if images else {}
-    hits = {
-        one.setting.trial: {
-            repeat: unpack(texts[number], images) for repeat, number in one.numbers.items() if number in texts
-        }
-        for one in repeats
-        if images
-    }
+    hits = {one.setting.trial: _hits(one, texts, images) for one in repeats if images}
     return rank_confirmed(
         repeats,
         direction=confirmation.direction,
-        accuracy=confirmation.direction == "maximize",
+        accuracy=confirmation.metric == "validation_accuracy",
         images=images,
         hits=hits,
     )
+
+
+def _hits(one: Repeats, texts: Mapping[int, str], images: int) -> dict[int, NDArray[np.bool_]]:
+    """A setting's stored hits by repeat; those that are missing, unreadable or of another score are left out."""
+    found = {}
+    for repeat, number in one.numbers.items():
+        try:
+            hits = unpack(texts[number], images)
+        except (BadInput, KeyError):
+            continue
+        if abs(float(hits.sum()) - one.scores[repeat] * images) < 0.5:
+            found[repeat] = hits
+    return found

@@ -16,6 +16,7 @@ import numpy as np
 from hpsearch.errors import BadData, EvaluatedAlready
 from hpsearch.nn import Model
 from hpsearch.search import setup
+from hpsearch.search.adopting import no_study_file
 from hpsearch.search.chosen import Choice, choose
 from hpsearch.search.mistaken import Mistake, confusion, mistakes
 from hpsearch.search.stage import check_fingerprint, versions
@@ -141,6 +142,8 @@ def prepare(
     if not again:
         _refuse(first, looks(store, stages))
     choice = choose(store, stages, number=number, trial=trial, by=by)
+    if not choice.stage.trainable:
+        raise no_study_file(choice.stage)
     kept = parse(choice.stage.study_file, source=f"the study file kept in {choice.stage.name}")
     split = setup.load_split(kept, data_dir=data_dir)
     check_fingerprint(choice.stage, split.fingerprint)

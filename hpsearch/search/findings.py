@@ -12,12 +12,14 @@ from hpsearch.errors import NotEnoughTrials
 from hpsearch.search.advice import advice
 from hpsearch.search.contenders import contest
 from hpsearch.search.looked import look, to_narrow
+from hpsearch.search.tally import overview
 from hpsearch.statistics.findings import Findings, RangeFinding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpsearch.records import Stage
+    from hpsearch.search.contenders import Contest
     from hpsearch.search.looked import Looked
     from hpsearch.store import Store
 
@@ -33,6 +35,9 @@ def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings
     of_search = list(stages)
     stage = to_narrow(store, of_search)
     found = contest(store, of_search)
+    counts = store.counts(stage)
+    if counts.pruned and 2 <= counts.complete < top:
+        top = counts.complete  # all that pruning left
     ranges: dict[str, RangeFinding] = {}
     looked: Looked | None = None
     try:
@@ -53,9 +58,17 @@ def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings
         tied=tied,
         distinguishable=distinguishable,
         ranges=ranges,
-        advice=advice(stage, found, ranges, complete=store.counts(stage).complete, top=top),
+        advice=advice(stage, found, ranges, counts=counts, top=top, confirmed=_is_confirmed(store, found)),
         top=top,
     )
+
+
+def _is_confirmed(store: Store, found: Contest | None) -> bool:
+    """Whether the best trials of the best trial's stage have been trained again, to the end."""
+    if found is None:
+        return False
+    there = [one for one in store.confirmations(found.stage.search) if one.number == found.stage.number]
+    return any(overview(store, one).complete for one in there)
 
 
 def _ranges(looked: Looked, store: Store) -> dict[str, RangeFinding]:

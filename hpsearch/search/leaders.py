@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.records import confirmation_name
 from hpsearch.search.stage import confirmation_of
-from hpsearch.search.tally import in_order, tally
+from hpsearch.search.tally import overview
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,13 @@ def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float 
     if quantile is not None:
         raise BadInput(f"--quantile {quantile} with --from confirm: few are confirmed; give --top")
     confirmation = confirmation_of(store, parent)
-    found = in_order(tally(confirmation, store.columns(confirmation)), parent.direction)
+    seen = overview(store, confirmation)
+    if seen.finished < seen.places:
+        raise NotEnoughTrials(
+            f"{confirmation.name} is not complete: {seen.finished} of {seen.places} trials have finished; run "
+            f"`hpsearch confirm --stage {parent.number}` to its end as it was begun"
+        )
+    found = seen.order
     asked = max(2, top or 0)
     if len(found) < asked:
         raise NotEnoughTrials(

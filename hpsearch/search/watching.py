@@ -144,6 +144,8 @@ class Watcher:
     def _goal(self, shown: StageView) -> int:
         if self._until is not None:
             return self._until
+        if shown.stage.foreign:  # nobody will run what others left
+            return shown.counts.finished
         section = shown.stage.study_file.get("trials", {})
         return max(int(section.get("count", 0)), shown.counts.rows)
 

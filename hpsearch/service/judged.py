@@ -41,6 +41,7 @@ def confirmations(store: Store, stages: Sequence[Stage]) -> tuple[Confirmation, 
                 )
                 for found in ranking(store, one)
             ),
+            left=max(one.roster.size - store.counts(one).finished, 0) if one.roster else 0,
         )
         for one in store.confirmations(stages[0].search)
         if one.number in by_number

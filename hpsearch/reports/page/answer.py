@@ -71,7 +71,7 @@ def _picked(material: Material, best: Best) -> _Picked:
         score = f"Test accuracy {look.accuracy:.3g}{ends}"
         return _Picked(score, "the judged trial", stages[look.stage], look.trial, look.params)
     for one in reversed(material.confirmations):
-        if one.settings and one.stage.name in current:
+        if one.settings and not one.left and one.stage.name in current:
             first = one.settings[0]
             ends = "" if first.interval is None else f" ({first.interval.low:.2f} to {first.interval.high:.2f})"
             score = f"Mean {material.metric} {first.mean:.3g}{ends}"
@@ -84,7 +84,7 @@ def _score(best: Best) -> str:
     measured = f"{words(best.metric).capitalize()} {best.score:.4g}"
     if best.corrected is None:
         return measured
-    return f"{measured}; on new images about {best.corrected:.2g}"
+    return f"{measured}; on new images about {best.corrected:.2f}"
 
 
 def _no_score(material: Material) -> str:
@@ -114,6 +114,6 @@ def _sure(material: Material, best: Best) -> Iterator[str]:
 def _sentence(advice: str, material: Material) -> str:
     """Advice as a sentence; a parameter's name is written as it is."""
     first = advice.split(" ", 1)[0]
-    named = any(first in one.stage.space for one in material.stages)
+    named = any(first in one.stage.space or first == one.stage.name for one in material.stages)
     begun = advice if named else advice[:1].upper() + advice[1:]
     return begun if begun.endswith(".") else f"{begun}."

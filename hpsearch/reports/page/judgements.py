@@ -50,10 +50,12 @@ class Confirmation:
     Args:
         stage: The stage.
         settings: Those that have a score, best first.
+        left: How many of its trials are still to be run.
     """
 
     stage: Stage
     settings: tuple[Repeated, ...]
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ def confirmed_words(one: Confirmation, metric: str) -> str | None:
     return (
         f"Trained again {counted(first.repeats, 'time')} with other seeds, the values of trial {first.trial} of "
         f"stage {one.stage.number} come first, with a mean {metric} of {first.mean:.3g}{held}."
+        + (f" It is not complete: {counted(one.left, 'trial')} are still to be run." if one.left else "")
     )
 
 
@@ -153,7 +156,8 @@ def _rows(one: Confirmation) -> Iterator[dict[str, Any]]:
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     columns = by_column(rows)
     for name in ("failed", "p"):
-        if not any(columns[name]):
+        says_nothing = None if name == "p" else 0
+        if all(value == says_nothing for value in columns[name]):
             del columns[name]
     return columns
 

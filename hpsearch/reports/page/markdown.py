@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hpsearch import __version__
+from hpsearch.printable import printable
 from hpsearch.reports.page.cells import all_numbers, cell
 from hpsearch.reports.page.html import GENERATOR
 
@@ -86,4 +87,4 @@ def _text(text: str) -> str:
 
 def _inside(text: str) -> str:
     """The same where it does not begin a line."""
-    return _SPECIAL.sub(r"\\\1", _SPACES.sub(" ", text).strip())
+    return _SPECIAL.sub(r"\\\1", printable(_SPACES.sub(" ", text).strip()))
