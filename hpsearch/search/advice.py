@@ -128,7 +128,7 @@ def _unsure(ranges: Mapping[str, RangeFinding]) -> list[str]:
 def _next(
     stage: Stage, contest: Contest, ranges: Mapping[str, RangeFinding], counts: Counts, top: int, confirmed: bool
 ) -> str:
-    begin = "hpsearch start" if not stage.foreign else "start it with a study file of your own: these trials are others'"
+    begin = "start it with a study file of your own: these trials are others'" if stage.foreign else "hpsearch start"
     if counts.complete < top or counts.complete + counts.pruned < FEW:
         if stage.foreign:
             return "next: these trials were run elsewhere and are few; no more can be added to them here"
