@@ -54,6 +54,11 @@ def as_number(text: str, images: int) -> int:
     return int.from_bytes(_bytes(text, images), "big") >> -images % 8
 
 
+def fit(right: int, score: float, images: int) -> bool:
+    """Whether so many hits make a score: those of another epoch, or of somebody else's making, do not."""
+    return abs(right - score * images) < 0.5
+
+
 def _bytes(text: str, images: int) -> bytes:
     try:
         packed = base64.b64decode(text, validate=True)

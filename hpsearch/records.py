@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from hpsearch.hyperparameters import uses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hpsearch.roster import Roster
     from hpsearch.space import Space, Value
@@ -142,6 +142,23 @@ class Stage(NewStage):
     """
 
     study_id: int = field(kw_only=True)
+
+
+def ancestry(stages: Sequence[Stage], last: Stage) -> list[Stage]:
+    """A stage and those that it was narrowed from, the first one first.
+
+    Args:
+        stages: The search's stages.
+        last: One of them.
+    """
+    of_number = {stage.number: stage for stage in stages}
+    line = [last]
+    while line[0].parent is not None:
+        parent = of_number.get(line[0].parent)
+        if parent is None or parent in line:
+            break  # the database was made by other means
+        line.insert(0, parent)
+    return line
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpsearch.cli.options import DataDir, Format, FormatOption, Search, Storage, storage_url
+from hpsearch.cli.options import DataDir, Engine, Format, FormatOption, Jobs, Lanes, Search, Storage, storage_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +24,9 @@ def confirm(
     ] = None,
     top: Annotated[int, typer.Option(help="How many of the stage's best trials.")] = 5,
     repeats: Annotated[int, typer.Option(help="How often each is to have been trained again.")] = 10,
-    jobs: Annotated[int | None, typer.Option(help="Processes. [default: one a core]", show_default=False)] = None,
-    engine: Annotated[str, typer.Option(help="pool: processes; inline: this process, to debug.")] = "pool",
-    lanes: Annotated[
-        int | None,
-        typer.Option(help="Trials trained together. [default: what suits the network]", show_default=False),
-    ] = None,
+    jobs: Jobs = None,
+    engine: Engine = "pool",
+    lanes: Lanes = None,
     storage: Storage = None,
     data_dir: DataDir = None,
     output: FormatOption = Format.table,
@@ -86,13 +83,12 @@ def _row(done: Confirmation, one: Confirmed) -> dict[str, Any]:
 
 
 def _plain(done: Confirmation) -> dict[str, Any]:
-    from hpsearch.reports.tables import metric_of
 
     counts, summary = done.summary.counts, done.summary
     return {
         "confirmation": done.stage.name,
         "stage": done.parent.name,
-        "metric": metric_of(done.parent),
+        "metric": done.parent.metric,
         "level": next((one.interval.level for one in done.ranking if one.interval is not None), None),
         "finished": counts.finished,
         "failed": counts.failed,
@@ -136,9 +132,7 @@ def _table(done: Confirmation) -> dict[str, list[Any]]:
     from hpsearch.reports.tables import drawn_values
 
     rows = []
-    for one, drawn in zip(
-        done.ranking, drawn_values(done.parent, [one.setting.params for one in done.ranking]), strict=True
-    ):
+    for one in done.ranking:
         ends = one.interval
         row = {
             "trial": one.setting.trial,
@@ -149,7 +143,7 @@ def _table(done: Confirmation) -> dict[str, list[Any]]:
             "failed": one.failed,
             "p": None if one.p is None else float(f"{one.p:.2g}"),
         }
-        rows.append(row | drawn)
+        rows.append(row | drawn_values(done.parent, one.setting.params))
     columns = _columns(rows)
     if len(set(columns["repeats"])) == 1:
         del columns["repeats"]
@@ -162,14 +156,13 @@ def _table(done: Confirmation) -> dict[str, list[Any]]:
 
 def _sentences(done: Confirmation) -> list[str]:
     """How to read the table."""
-    from hpsearch.reports.tables import metric_of
 
     ranking = done.ranking
     first, others = ranking[0], ranking[1:]
     images = done.stage.sizes.get("validation")
     many = f"{first.repeats} repeats" if len({one.repeats for one in ranking}) == 1 else "its repeats"
     of_images = f" on the same {images} validation images" if images else ""
-    found = [f"mean: {metric_of(done.parent)} over {many}{of_images}"]
+    found = [f"mean: {done.parent.metric} over {many}{of_images}"]
     if first.covers == "seeds":
         found.append("the interval covers other seeds, not other validation images")
     else:

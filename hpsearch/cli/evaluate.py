@@ -139,13 +139,12 @@ def _plain(prepared: Prepared, trained: Trained, found: Evaluated) -> dict[str, 
 
 
 def _headlines(prepared: Prepared, trained: Trained, found: Evaluated) -> list[str]:
-    from hpsearch.reports.tables import metric_of
     from hpsearch.space import shown
 
     choice, interval = prepared.choice, found.interval
     used = ", ".join(f"{name} = {shown(choice.params[name])}" for name in choice.stage.used(choice.params))
     train, validation = prepared.parts
-    metric = metric_of(choice.stage).replace("_", " ")
+    metric = choice.stage.metric.replace("_", " ")
     how = {"confirmed": f"the mean of {choice.repeats} repeats", "best": "for which it was picked"}.get(choice.by)
     lines = [
         f"{choice.stage.name} trial {choice.trial}: {used}",

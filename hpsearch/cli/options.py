@@ -44,6 +44,12 @@ Pruner = Annotated[
         show_default=False,
     ),
 ]
+Jobs = Annotated[int | None, typer.Option(help="Processes. [default: one a core]", show_default=False)]
+Engine = Annotated[str, typer.Option(help="pool: processes; inline: this process, to debug.")]
+Lanes = Annotated[
+    int | None,
+    typer.Option(help="Trials trained together. [default: what suits the network]", show_default=False),
+]
 StageNumber = Annotated[
     int | None, typer.Option("--stage", help="Stage number. [default: the latest]", show_default=False)
 ]

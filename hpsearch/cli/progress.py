@@ -147,7 +147,7 @@ class Display:
 
     def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
         """A stage has all its trials, or the run was stopped."""
-        from hpsearch.reports.tables import metric_of, trials_table, with_error
+        from hpsearch.reports.tables import trials_table, with_error
         from hpsearch.search.contenders import ties_of
 
         self._end_bar()
@@ -191,7 +191,7 @@ class Display:
         emit(table, Format.table)
         if stage.images is not None:
             say()
-            say(f"best {metric_of(stage)} {with_error(stage, score)} (one standard error)")
+            say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
 
     def narrowed(self, narrowed: Narrowed) -> None:
         """The next stage's ranges are made."""

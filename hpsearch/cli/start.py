@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli.options import DataDir, Format, FormatOption, Pruner, StageNumber, Storage, storage_url
+from hpsearch.cli.options import (
+    DataDir,
+    Engine,
+    Format,
+    FormatOption,
+    Jobs,
+    Lanes,
+    Pruner,
+    StageNumber,
+    Storage,
+    storage_url,
+)
 
 
 def start(
@@ -33,12 +44,9 @@ def start(
         int | None,
         typer.Option(help="Seed of a new search. [default: the study file's]", show_default=False),
     ] = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes. [default: one a core]", show_default=False)] = None,
-    engine: Annotated[str, typer.Option(help="pool: processes; inline: this process, to debug.")] = "pool",
-    lanes: Annotated[
-        int | None,
-        typer.Option(help="Trials trained together. [default: what suits the network]", show_default=False),
-    ] = None,
+    jobs: Jobs = None,
+    engine: Engine = "pool",
+    lanes: Lanes = None,
     pruner: Pruner = None,
     storage: Storage = None,
     data_dir: DataDir = None,

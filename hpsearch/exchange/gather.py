@@ -10,7 +10,7 @@ import numpy as np
 from hpsearch.exchange.columns import CURVES, SERIES, Piece
 from hpsearch.exchange.header import column_of
 from hpsearch.records import CURVES as CURVES_ATTRIBUTE
-from hpsearch.records import HITS, Stage
+from hpsearch.records import HITS, Stage, ancestry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +24,8 @@ def lineage(stages: Sequence[Stage], number: int | None) -> list[Stage]:
     """The stages that an export describes: all of a search, or one and its ancestors, by number."""
     if number is None:
         return list(stages)
-    of_number = {stage.number: stage for stage in stages}
-    kept: dict[int, Stage] = {}
-    at: int | None = number
-    while at is not None and at in of_number and at not in kept:
-        kept[at] = of_number[at]
-        at = kept[at].parent
-    return sorted(kept.values(), key=lambda stage: stage.number)
+    last = next(stage for stage in stages if stage.number == number)
+    return sorted(ancestry(stages, last), key=lambda stage: stage.number)
 
 
 def trials_of(store: Store, stage: Stage) -> Piece:

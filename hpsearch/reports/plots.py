@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, nearest
 from hpsearch.reports.kinds import MOST_CURVES, Kind, Plan
-from hpsearch.reports.tables import metric_of
 from hpsearch.space import Categorical, Float
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class _Search:
 
     @property
     def metric(self) -> str:
-        return metric_of(self.stage)
+        return self.stage.metric
 
     @property
     def direction(self) -> Direction:

@@ -27,7 +27,7 @@ def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:
     numbers = columns["number"]
     if not numbers:
         return []
-    metric = str(stage.study_file.get("objective", {}).get("metric", "score"))
+    metric = stage.metric
     others = store.attribute(stage, numbers, CURVES)
     points = store.curves(stage, numbers).sort_values("step")
     scores = points.groupby("number")["value"].agg(list)

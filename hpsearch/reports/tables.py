@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from hpsearch.store.frames import Columns
 
 
-def metric_of(stage: Stage) -> str:
-    """The name of a stage's score."""
-    return stage.metric
-
-
 def standard_error(stage: Stage, score: float) -> float | None:
     """One standard error of an accuracy on this stage's validation images, sqrt(p (1 - p) / n).
 
@@ -75,7 +70,7 @@ def trials_table(
 
 
 def _all_columns(stage: Stage, columns: Columns, tied: Sequence[bool | None] | None) -> Columns:
-    metric = metric_of(stage)
+    metric = stage.metric
     table = {"trial": columns["number"], "state": columns["state"], metric: columns["score"]}
     if tied is not None:  # the best ties with itself
         table["tied"] = [True, *tied] if columns["number"] else []
@@ -91,21 +86,19 @@ def _as_people_read(stage: Stage, table: Columns) -> Columns:
         dict(zip(stage.space, values, strict=True))
         for values in zip(*(table[name] for name in stage.space), strict=True)
     ]
-    shown_values = drawn_values(stage, trials)
+    shown_values = [drawn_values(stage, trial) for trial in trials]
     return {name: [trial[name] for trial in shown_values] for name in stage.space}
 
 
-def drawn_values(stage: Stage, trials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Trials' values for people: None where a trial does not use one, a yes or no as study files have it.
+def drawn_values(stage: Stage, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's values for people: None where it does not use one, a yes or no as study files have it.
 
     Args:
-        stage: Whose values they are.
-        trials: The drawn values of each trial by name.
+        stage: Whose trial it is.
+        drawn: Its drawn values by name.
     """
-    return [
-        {name: _flag(trial[name]) if name in used else None for name in stage.space}
-        for trial, used in ((trial, set(stage.used(trial))) for trial in trials)
-    ]
+    used = set(stage.used(drawn))
+    return {name: _flag(value) if name in used else None for name, value in drawn.items()}
 
 
 def _flag(value: object) -> object:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch.search.narrowed import CLEAR, WEAK
 from hpsearch.space import Categorical, describe
+from hpsearch.statistics.findings import CLEAR, WEAK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -167,9 +167,9 @@ def compare(a: Entrant, b: Entrant) -> Comparison:
     Raises:
         NotEnoughTrials: One of them has no trial with a score.
     """
-    sides = [_side(entrant) for entrant in (a, b)]
-    one, other = sides
     scores_a, scores_b = (_scores(entrant) for entrant in (a, b))
+    sides = [_side(a, scores_a), _side(b, scores_b)]
+    one, other = sides
     p = superiority = drawn = expected = paired = None
     if (one.metric, one.direction) == (other.metric, other.direction):
         sign = 1.0 if one.direction == "maximize" else -1.0
@@ -231,7 +231,7 @@ def _scores(entrant: Entrant) -> NDArray[np.float64]:
     return np.concatenate([entrant.store.scores(stage)["score"] for stage in entrant.stages])
 
 
-def _side(entrant: Entrant) -> Side:
+def _side(entrant: Entrant, scores: NDArray[np.float64]) -> Side:
     store, stages = entrant.store, list(entrant.stages)
     found = best_of(store, stages)
     if found is None:
@@ -242,7 +242,7 @@ def _side(entrant: Entrant) -> Side:
     counts = [store.counts(one) for one in stages]
     kept = [value for one in stages for _, value in store.attributes(one, SECONDS)]
     seconds = [float(value) for value in kept if type(value) in (int, float) and math.isfinite(value)]
-    quartiles = np.quantile(_scores(entrant), (0, 0.25, 0.5, 0.75, 1)).tolist()
+    quartiles = np.quantile(scores, (0, 0.25, 0.5, 0.75, 1)).tolist()
     return Side(
         name=entrant.name,
         where=store.where,
@@ -263,10 +263,9 @@ def _side(entrant: Entrant) -> Side:
 
 
 def _interval(stage: Stage, score: float) -> Interval | None:
-    images = stage.sizes.get("validation")
-    if stage.metric != "validation_accuracy" or not images or not 0 <= score <= 1:
+    if stage.images is None or not 0 <= score <= 1:
         return None
-    return wilson(round(score * images), images)
+    return wilson(round(score * stage.images), stage.images)
 
 
 def _paired(a: Entrant, b: Entrant, one: Side, other: Side) -> Paired | None:

@@ -8,28 +8,14 @@ from hpsearch.errors import BadInput
 from hpsearch.search import setup
 from hpsearch.search.interrupt import stopping
 from hpsearch.search.jobs import ConfirmJob as ConfirmJob  # callers find it beside confirm()
+from hpsearch.search.jobs import Quiet
 
 if TYPE_CHECKING:
-    from hpsearch.records import Stage
     from hpsearch.search.confirming import Confirmation
     from hpsearch.search.jobs import Watcher
-    from hpsearch.search.runner import Tick
 
 MOST = {"top": 200, "repeats": 1000}
 """The most settings and repeats of a confirmation: its roster is an attribute of one study."""
-
-
-class Unwatched:
-    """A `Watcher` that says nothing, for programs and notebooks."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
-        """Nothing."""
-
-    def tick(self, tick: Tick) -> None:
-        """Nothing."""
 
 
 def confirm(job: ConfirmJob, watcher: Watcher | None = None) -> Confirmation:
@@ -58,7 +44,7 @@ def confirm(job: ConfirmJob, watcher: Watcher | None = None) -> Confirmation:
         try:
             from hpsearch.search.confirming import run_confirmation
 
-            done = run_confirmation(job, executor, Unwatched() if watcher is None else watcher, stop)
+            done = run_confirmation(job, executor, Quiet() if watcher is None else watcher, stop)
             clean = True
         finally:
             executor.close(kill=not clean)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials
-from hpsearch.hits import unpack
+from hpsearch.hits import fit, unpack
 from hpsearch.records import HITS, NewStage, Stage
 from hpsearch.roster import Roster, Setting
 from hpsearch.search import setup
@@ -179,6 +179,6 @@ def _hits(one: Repeats, texts: Mapping[int, str], images: int) -> dict[int, NDAr
             hits = unpack(texts[number], images)
         except (BadInput, KeyError):
             continue
-        if abs(float(hits.sum()) - one.scores[repeat] * images) < 0.5:
+        if fit(int(hits.sum()), one.scores[repeat], images):
             found[repeat] = hits
     return found

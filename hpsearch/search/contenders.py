@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput
-from hpsearch.hits import as_number
+from hpsearch.hits import as_number, fit
 from hpsearch.records import HITS
 from hpsearch.search.stage import best_among
 from hpsearch.seeds import draw_seed
@@ -137,7 +137,7 @@ def hits_of(columns: Columns, images: int) -> dict[int, int]:
             hits = as_number(text, images)
         except BadInput:
             continue
-        if abs(hits.bit_count() - score * images) < 0.5:
+        if fit(hits.bit_count(), score, images):
             found[number] = hits
     return found
 

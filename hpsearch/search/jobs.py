@@ -51,25 +51,6 @@ class Job:
     data_dir: Path | None = None
 
 
-class Listener(Protocol):
-    """Told what happens, for a display."""
-
-    def note(self, text: str) -> None:
-        """Something worth saying that is no error."""
-
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
-        """A stage begins, or goes on; ``best`` is the number and score of its best trial so far."""
-
-    def tick(self, tick: Tick) -> None:
-        """Trials have finished."""
-
-    def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
-        """A stage has all its trials, or the run was stopped."""
-
-    def narrowed(self, narrowed: Narrowed) -> None:
-        """The next stage's ranges are made."""
-
-
 @dataclass(frozen=True, slots=True)
 class ConfirmJob:
     """What `hpsearch confirm` was asked to do.
@@ -104,7 +85,36 @@ class Watcher(Protocol):
         """Something worth saying that is no error."""
 
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
-        """The confirmation begins, or goes on."""
+        """A stage or confirmation begins, or goes on; ``best`` is its best trial so far, number and score."""
 
     def tick(self, tick: Tick) -> None:
         """Trials have finished."""
+
+
+class Listener(Watcher, Protocol):
+    """The same of a workflow of stages."""
+
+    def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
+        """A stage has all its trials, or the run was stopped."""
+
+    def narrowed(self, narrowed: Narrowed) -> None:
+        """The next stage's ranges are made."""
+
+
+class Quiet:
+    """A `Listener` that says nothing, for programs and notebooks."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
+        """Nothing."""
+
+    def tick(self, tick: Tick) -> None:
+        """Nothing."""
+
+    def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
+        """Nothing."""
+
+    def narrowed(self, narrowed: Narrowed) -> None:
+        """Nothing."""

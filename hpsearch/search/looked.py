@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.hits import unpack
+from hpsearch.hits import fit, unpack
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter, UsedBy
 from hpsearch.records import HITS
 from hpsearch.search.finished import Finished
@@ -188,4 +188,7 @@ def hits_of(store: Store, stage: Stage, trials: Finished, images: int) -> NDArra
         hits = np.array([unpack(texts[number], images) for number in scores])
     except BadInput:
         return None
-    return hits if np.all(np.abs(hits.sum(axis=1) - trials.score * images) < 0.5) else None
+    fitting = all(
+        fit(right, score, images) for right, score in zip(hits.sum(axis=1).tolist(), trials.score, strict=True)
+    )
+    return hits if fitting else None

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.search.evidence import Edge
 from hpsearch.space import Categorical, Parameter, Space, parameter_to_dict, space_to_dict
+from hpsearch.statistics.findings import CLEAR, WEAK
 
 if TYPE_CHECKING:
     from hpsearch.hyperparameters import UsedBy
     from hpsearch.records import Direction
-
-CLEAR, WEAK = 0.01, 0.05  # evidence at or below these p-values is called clear, or some
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,33 +9,11 @@ from hpsearch.errors import BadInput, BadStudyFile
 from hpsearch.search import setup
 from hpsearch.search.interrupt import stopping
 from hpsearch.search.jobs import Job as Job  # callers find it beside run()
+from hpsearch.search.jobs import Quiet
 
 if TYPE_CHECKING:
-    from hpsearch.records import Stage
     from hpsearch.search.jobs import Listener
-    from hpsearch.search.next_stage import Narrowed
-    from hpsearch.search.runner import Summary, Tick
-    from hpsearch.store import Store
     from hpsearch.study_file import StudyFile
-
-
-class Quiet:
-    """A `Listener` that says nothing, for programs and notebooks."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
-        """Nothing."""
-
-    def tick(self, tick: Tick) -> None:
-        """Nothing."""
-
-    def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
-        """Nothing."""
-
-    def narrowed(self, narrowed: Narrowed) -> None:
-        """Nothing."""
 
 
 def run(job: Job, listener: Listener | None = None) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpsearch.records import ancestry
 from hpsearch.search.stage import pick, stages_of
 
 if TYPE_CHECKING:
-    from hpsearch.records import Stage
     from hpsearch.reports.page import Material
     from hpsearch.store import Store
 
@@ -43,14 +43,3 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
         confirmations=confirmations(store, stages),
         looks=looks_at(store, every),
     )
-
-
-def ancestry(stages: list[Stage], last: Stage) -> list[Stage]:
-    """A stage and those that it was narrowed from, the first one first."""
-    line = [last]
-    while line[0].parent is not None:
-        parent = next((one for one in stages if one.number == line[0].parent), None)
-        if parent is None or parent in line:
-            break  # the database was made by other means
-        line.insert(0, parent)
-    return line

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from hpsearch.space import Parameter, Value
     from hpsearch.statistics.intervals import Interval
 
+CLEAR, WEAK = 0.01, 0.05
+"""Evidence at or below these p-values is called clear, or some."""
+
 
 @dataclass(frozen=True, slots=True)
 class Best:

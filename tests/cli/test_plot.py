@@ -7,29 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import Cli
+from commands import TINY, Cli
 
 from hpsearch.__main__ import main
 from hpsearch.errors import OutputFailure
 from hpsearch.reports.kinds import OF_ONE_STAGE, WORDS, Kind
-
-TINY = """\
-name = "tiny"
-[data]
-name = "mnist-10k"
-train = 60
-validation = 40
-[network]
-hidden = [8]
-[training]
-epochs = 3
-batch_size = 20
-[space]
-lr = { low = 1e-3, high = 1.0, log = true }
-weight_decay = { low = 1e-8, high = 1e-4, log = true }
-[trials]
-count = 8
-"""
 
 
 @pytest.fixture(scope="module")

@@ -39,9 +39,9 @@ def test_losses_of_trials_that_are_not_told_apart_make_no_difference(
 
     def narrowed(of: np.ndarray[Any, Any]) -> dict[str, Any] | str:
         found = Finished(np.arange(trials), score, of, params)
-        options = {"direction": direction, "first_space": SPACE, "expand": True, "pruned": pruned}
+        options: dict[str, Any] = {"direction": direction, "first_space": SPACE, "expand": True, "pruned": pruned}
         try:
-            return narrowing_to_dict(narrow(SPACE, found, **asked, **options))  # type: ignore[arg-type]
+            return narrowing_to_dict(narrow(SPACE, found, **asked, **options))
         except NotEnoughTrials as error:
             return str(error)
 

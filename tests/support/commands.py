@@ -1,4 +1,4 @@
-"""What running a command gives, as the ``cli`` fixture returns it."""
+"""What running a command gives, as the ``cli`` fixture returns it, and the study file that the tests run."""
 
 from __future__ import annotations
 
@@ -16,3 +16,21 @@ class Ran:
 
 
 Cli = Callable[..., Ran]
+
+TINY = """\
+name = "tiny"
+[data]
+name = "mnist-10k"
+train = 60
+validation = 40
+[network]
+hidden = [8]
+[training]
+epochs = 3
+batch_size = 20
+[space]
+lr = { low = 1e-3, high = 1.0, log = true }
+weight_decay = { low = 1e-8, high = 1e-4, log = true }
+[trials]
+count = 8
+"""

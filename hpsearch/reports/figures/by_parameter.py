@@ -179,10 +179,7 @@ def score_by_parameter(
         f"{words(metric).capitalize()} against {name}, drawn from {range_words(parameter)}{after}. "
         f"{counted(frame)}; {best_words(frame, direction, metric)}.",
     )
-    if ranked(frame, direction).empty:
-        figure.update_yaxes(showticklabels=False, ticks="", showgrid=False)
-        return say(figure, none_complete(frame))
-    return figure
+    return _or_none(figure, frame, direction)
 
 
 def score_by_parameters(
@@ -253,6 +250,11 @@ def score_by_parameters(
         f"{words(metric).capitalize()} against each of {', '.join(space)}. {counted(frame)}; "
         f"{best_words(frame, direction, metric)}.",
     )
+    return _or_none(figure, frame, direction)
+
+
+def _or_none(figure: go.Figure, frame: pd.DataFrame, direction: Direction) -> go.Figure:
+    """The figure; where no trial has a score it says so, and its score axis says nothing."""
     if ranked(frame, direction).empty:
         figure.update_yaxes(showticklabels=False, ticks="", showgrid=False)
         return say(figure, none_complete(frame))

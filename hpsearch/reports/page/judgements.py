@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.reports.page.contents import Section, Table
-from hpsearch.reports.page.words import between, counted, drawn_values
-from hpsearch.reports.tables import by_column
+from hpsearch.reports.page.words import between, counted
+from hpsearch.reports.tables import by_column, drawn_values
 
 if TYPE_CHECKING:
     from hpsearch.records import Stage

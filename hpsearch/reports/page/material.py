@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.reports.figures.frames import complete
 from hpsearch.reports.figures.style import words
-from hpsearch.reports.tables import metric_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,13 +80,12 @@ class Material:
     @property
     def metric(self) -> str:
         """What the score is, in words."""
-        return words(metric_of(self.stages[0].stage))
+        return words(self.stages[0].stage.metric)
 
     @property
     def images(self) -> int | None:
         """How many validation images score a trial, where that is known and the score is their accuracy."""
-        stage = self.stages[-1].stage
-        return stage.sizes.get("validation") if metric_of(stage) == "validation_accuracy" else None
+        return self.stages[-1].stage.images
 
     @property
     def latest(self) -> StageTrials:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from hpsearch import __version__
 from hpsearch.reports.figures.frames import ranked
 from hpsearch.reports.page.contents import Section, Table
-from hpsearch.reports.page.words import counted, drawn_values
-from hpsearch.reports.tables import by_column
+from hpsearch.reports.page.words import counted
+from hpsearch.reports.tables import by_column, drawn_values
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import wilson
+from hpsearch.statistics.findings import CLEAR, WEAK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 TOP = 20
 """Rows of the table of the best trials."""
 _EXAMPLES = 6
-_SOLID, _WEAK = 0.01, 0.05
-"""As `hpsearch.search.narrowed` has it: at or below, evidence is called clear, or some."""
 
 
 def ranges(material: Material) -> Section:
@@ -64,9 +63,9 @@ def _range_words(finding: RangeFinding) -> str:
     """Whether a parameter matters, and how firm its next range is."""
     if finding.p is None:
         words = "too few of the best trials use it to say anything"
-    elif finding.p <= _SOLID:
+    elif finding.p <= CLEAR:
         words = f"it matters (p = {finding.p:.1g}): the best trials lie far closer together than chance would put them"
-    elif finding.p <= _WEAK:
+    elif finding.p <= WEAK:
         words = f"it may matter (p = {finding.p:.2g}): the best trials lie closer together than chance would put them"
     else:
         words = f"no effect can be seen (p = {finding.p:.2g}): the best trials are spread as if it did not matter"
