@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import past_trials
 import pytest
 from commands import TINY, Cli, Ran
 
 from hpsearch.__main__ import main
+from hpsearch.store import open_store
 
 
 @pytest.fixture
@@ -38,4 +40,13 @@ def tiny(tmp_path: Path) -> Path:
 def searched(cli: Cli, tiny: Path) -> Cli:
     """The command line in a folder where a stage of eight trials has run."""
     assert cli("start", str(tiny), "--engine", "inline").code == 0
+    return cli
+
+
+@pytest.fixture
+def cli_old(cli: Cli) -> Cli:
+    """The command line in a folder with the database ``old.db``, in which everything is that may travel."""
+    store = open_store("old.db", create=True, write=True)
+    past_trials.fill(store)
+    store.close()
     return cli

@@ -113,7 +113,7 @@ def test_stopped_trials_count_as_trials(cli: Cli, tmp_path: Path) -> None:
     assert "too few for a top" not in said
     assert "more were stopped early)" in said
     assert "hpsearch start --trials 100" in said
-    assert cli("start", "tiny.toml", "--trials", "120", "--engine", "inline").code == 0
+    assert cli("start", "tiny.toml", "--trials", "24", "--engine", "inline").code == 0
     assert "hpsearch start --trials" not in cli("findings").out
 
 
