@@ -2,7 +2,8 @@
 
 ``python tests/benchmarks/figure_kinds.py --out FOLDER`` draws every kind of ``hpsearch plot`` for searches of 100,
 1,000 and 10,000 trials in three stages, of one trial, of failures only, of one hyperparameter, of choices, and of
-trials that were stopped early. It prints a Markdown table, and puts the figures of each kind side by side in ``FOLDER/KIND.png``.
+trials that were stopped early. It prints a Markdown table, and puts the figures of a kind side by side in
+``FOLDER/KIND.png``.
 It needs the extras ``[images]`` and ``[predict]`` and a browser, and takes two minutes.
 """
 
