@@ -1,9 +1,31 @@
-"""Settings for every test."""
+"""Settings for every test, and the one PostgreSQL server of those that ask for it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from postgres import Server
 
 # A law is no slower to be true on a busy machine: no example is failed for its time.
 settings.register_profile("hpsearch", deadline=None, print_blob=True)
 settings.load_profile("hpsearch")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server for the whole run. Tests that stop or kill one make their own (`postgres.served`)."""
+    from postgres import served
+
+    with served(pytest.skip) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> str:
+    """A PostgreSQL database with Optuna's tables and without studies. The next test gets the same one, emptied."""
+    return postgres.cleared()
