@@ -167,6 +167,8 @@ class Display:
                 "best": score,
             }
         )
+        if summary.lost:
+            note(f"{summary.lost} trials that had begun here were run elsewhere, as this run had not been heard of")
         if summary.stopped:
             return
         if summary.released:

@@ -72,6 +72,7 @@ def status(
         return
     watching.check_unused(every=every, trials=trials, until_done=until_done)
     from hpsearch.cli.output import emit, say
+    from hpsearch.reports.runners import run_by, run_by_line
     from hpsearch.reports.tables import confirmations_table, pruning_lines, ranges_table, status_table
     from hpsearch.search.stage import stages_of
 
@@ -83,14 +84,18 @@ def status(
         for stage in stages:
             top = store.columns(stage, top=1)["score"]
             rows.append((stage, store.counts(stage), top[0] if top else None))
+        finishers = [store.finishers(stage) for stage in stages]
         confirmed = _confirmations(store, stages)
     table = status_table(rows, full=output is not Format.table)
     if output is not Format.table:
+        table["run_by"] = [run_by(of_stage) for of_stage in finishers]
         table["confirmation"] = [confirmed.get(stage.name) for stage in stages]
     emit(table, output)
     if output is Format.table:
         for line in pruning_lines(stages):
             say(line)
+        if (who := run_by_line(finishers)) is not None:
+            say(who)
         if confirmed:
             say()
             emit(confirmations_table(list(confirmed.values())), output)
@@ -148,6 +153,7 @@ def trials(
     from hpsearch.cli.curves import wanted, with_curves
     from hpsearch.cli.output import emit, say
     from hpsearch.errors import BadInput
+    from hpsearch.reports.runners import owned_columns
     from hpsearch.reports.tables import trials_table
     from hpsearch.search.contenders import ties_of
     from hpsearch.search.stage import latest_with_trials, pick, stages_of
@@ -162,10 +168,13 @@ def trials(
         numbers = found["number"]
         points = store.points(chosen, numbers) if wanted(curves, output, len(numbers)) else None
         tied = None if top is None else ties_of(store, chosen, found)
+        owned = {} if output is Format.table else store.owned(chosen, numbers)
     if output is Format.table and not found["number"]:
         say(f"{chosen.name} has no trial{' like that' if state or top else ' yet'}")
         return
     table = trials_table(chosen, found, full=output is not Format.table, tied=tied)
+    if output is not Format.table:
+        table |= owned_columns(owned, numbers)
     if points is not None:
         table = with_curves(table, chosen, points, output, asked=curves)
     emit(table, output, title=chosen.name)

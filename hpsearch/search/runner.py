@@ -58,6 +58,7 @@ class Summary:
         recorded: How many trials this run finished.
         released: How many trials of dead runners it gave back first.
         given_back: How many trials it had begun and gave back because it was stopped.
+        lost: How many trials it had begun and others took over, as it had not been heard of; their results hold.
         seconds: How long it ran.
         store_seconds: How much of that the runner spent in the store; workers were busy meanwhile.
         stopped: Whether it was asked to stop before the stage was complete.
@@ -67,6 +68,7 @@ class Summary:
     recorded: int
     released: int
     given_back: int
+    lost: int
     seconds: float
     store_seconds: float
     stopped: bool
@@ -113,7 +115,7 @@ class Runner:
         self._beaten: list[Outcome] = []
         self._batches = Batches(objective, slots=executor.slots, lanes=lanes)
         self._ids: dict[int, int] = {}
-        self._recorded = 0
+        self._recorded = self._lost = 0
         self._broken: list[Failed] = []
         self._counts = Counts()
 
@@ -142,6 +144,7 @@ class Runner:
             recorded=self._recorded,
             released=released,
             given_back=given_back,
+            lost=self._lost,
             seconds=time.monotonic() - began,
             store_seconds=self._store.seconds - store_began,
             stopped=stopped,
@@ -247,6 +250,7 @@ class Runner:
             del self._ids[outcome.number]
             self._cohorts.forget(outcome.number)
         self._recorded += len(recorded)
+        self._lost += len(outcomes) - len(recorded)
         self._counts = self._store.counts(self._stage)
         self._on_tick(Tick(self._counts, tuple(o for o in outcomes if o.number in recorded)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import StageConflict, UnknownSearch, nearest
@@ -11,6 +10,7 @@ from hpsearch.records import rank_key
 from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store
 from hpsearch.study_file import parse
+from hpsearch.versions import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 
 def versions() -> dict[str, str]:
     """The versions that a stage's results depend on."""
-    found = {}
-    for package in ("hpsearch", "numpy", "optuna"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a checkout that is not installed
-            found[package] = "unknown"
-    return found
+    return {package: version_of(package) for package in ("hpsearch", "numpy", "optuna")}
 
 
 def stages_of(store: Store, search: str | None) -> list[Stage]:

@@ -19,6 +19,8 @@ ATTRIBUTE_PREFIX = "hpsearch:"
 """Study and trial attributes of ours begin with this, so that they never meet a user's."""
 OWNER = f"{ATTRIBUTE_PREFIX}owner"
 """The trial system attribute that says which runner claimed the trial."""
+RELEASED = f"{ATTRIBUTE_PREFIX}released"
+"""The trial system attribute that says how often it was begun in vain, and of the last time who, why and when."""
 NOBODY = "null"
 """The owner of a released trial, as JSON."""
 
@@ -42,6 +44,19 @@ class Counts:
     def rows(self) -> int:
         """All trials there are."""
         return self.finished + self.running + self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Who has run a trial.
+
+    Args:
+        owner: Who runs it, or finished it; None while it waits.
+        begun: How often it was begun, the last time included.
+    """
+
+    owner: Owner | None
+    begun: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +205,12 @@ class Store(Protocol):
 
     def runners(self, stage: Stage) -> dict[Owner, int]:
         """Who holds how many of the stage's running trials; the one with the most first."""
+
+    def finishers(self, stage: Stage) -> dict[Owner, int]:
+        """Who finished how many of the stage's trials; the one with the most first. Imported ones are nobody's."""
+
+    def owned(self, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
+        """Of trials that a runner has begun: who runs or finished each, and how often it was begun, by number."""
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where the trials there are among these numbers stand at an epoch, by number."""

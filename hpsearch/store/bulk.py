@@ -9,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import HpsearchError, StageConflict
-from hpsearch.store import claims, glances, locking, queries, tables, writer
-from hpsearch.store.base import Claimed, Counts
+from hpsearch.store import claims, glances, locking, queries, releases, tables, writer
+from hpsearch.store.base import Claimed, Counts, Owned
 from hpsearch.store.database import Database, show
 from hpsearch.store.frames import Arrays, Columns, by_number, to_frame
-from hpsearch.store.leases import Owner
+from hpsearch.store.leases import GIVEN_BACK, Owner
 from hpsearch.store.stages import in_order, taken
 
 if TYPE_CHECKING:
@@ -154,18 +154,19 @@ class BulkStore:
         """Give back every trial that ``owner`` holds."""
         with self._holding(stage) as connection:
             held = claims.held(connection, self._keep(stage).count(connection).unfinished, owner)
-            claims.release(connection, held)
+            releases.release(connection, dict.fromkeys(held, GIVEN_BACK), by=owner)
         return len(held)
 
     def release_dead(self, stage: Stage, *, me: Owner) -> int:
         """Give back the trials of runners that are gone."""
+        watch = self._keep(stage).watch
         with self.database.read() as connection:
-            if not queries.dead_trials(connection, stage.study_id, me):
+            if not queries.dead_trials(connection, stage.study_id, watch, me=me):
                 return 0
         with self._holding(stage) as connection:
             # Asked again while the stage is held: another runner may have released and claimed them meanwhile.
-            dead = queries.dead_trials(connection, stage.study_id, me)
-            claims.release(connection, dead)
+            dead = queries.dead_trials(connection, stage.study_id, watch, me=me)
+            releases.release(connection, dead, by=me)
         return len(dead)
 
     def beat(self, stage: Stage, trial_ids: Collection[int], *, owner: Owner) -> None:
@@ -222,6 +223,16 @@ class BulkStore:
         """Who holds how many running trials."""
         with self.database.read() as connection:
             return glances.runners(connection, self._keep(stage).count(connection).unfinished)
+
+    def finishers(self, stage: Stage) -> dict[Owner, int]:
+        """Who finished how many trials."""
+        with self.database.read() as connection:
+            return glances.finishers(connection, stage)
+
+    def owned(self, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
+        """Who runs or finished trials, by number."""
+        with self.database.read() as connection:
+            return glances.owned(connection, stage, numbers)
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where trials stand at an epoch."""

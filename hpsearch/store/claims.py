@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BindParameter, bindparam, delete, null, select, update
+from sqlalchemy import BindParameter, bindparam, delete, select, update
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import Stage, Trial
@@ -21,8 +21,8 @@ from hpsearch.roster import Roster
 from hpsearch.space import Value, external, to_distribution
 from hpsearch.store import census, queries
 from hpsearch.store import tables as t
-from hpsearch.store.base import NOBODY, OWNER, Counts
-from hpsearch.store.leases import Owner, utc_now
+from hpsearch.store.base import OWNER, Counts
+from hpsearch.store.leases import Owner, Watch, utc_now
 from hpsearch.store.locking import UnchangedStage, database_now
 from hpsearch.store.stages import ROSTER
 from hpsearch.store.statements import Statement, constant
@@ -59,17 +59,8 @@ _START = Statement(
     "start",
     "of_trial",
 )
-_STOP = Statement(
-    update(t.trials)
-    .where(t.trials.c.trial_id == _of_trial, t.trials.c.state == constant("RUNNING"))
-    .values(state=constant("WAITING"), datetime_start=null()),
-    "of_trial",
-)
 _OWN = Statement.insert(_owners, "trial_id", "key", "value_json")
 _DISOWN = Statement(delete(_owners).where(_owners.c.trial_id == _of_trial, _is_owner), "of_trial")
-_LEAVE = Statement(
-    update(_owners).where(_owners.c.trial_id == _of_trial, _is_owner).values(value_json=constant(NOBODY)), "of_trial"
-)
 _HELD = Statement(
     select(t.trials.c.trial_id)
     .join(_owners)
@@ -113,6 +104,7 @@ class Kept:
         self.roster = stage.roster
         self.census: Census | None = None
         self.unchanged = UnchangedStage(stage)
+        self.watch = Watch()
 
     @cached_property
     def distributions(self) -> Mapping[str, BaseDistribution]:
@@ -281,13 +273,3 @@ def _start_beating(connection: Connection, trial_ids: Collection[int]) -> None:
 def held(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
     """Those of the trials that are running and belong to ``owner``."""
     return {row[0] for row in _HELD.rows(connection, owner.to_json(), list(trial_ids))}
-
-
-def release(connection: Connection, trial_ids: Collection[int]) -> None:
-    """Make running trials waiting again, without their half curves, and nobody's."""
-    rows = [(trial_id,) for trial_id in trial_ids]
-    _STOP.run(connection, rows)
-    # Whoever takes it next need not be one of ours: Optuna's own `ask` takes waiting trials too.
-    _LEAVE.run(connection, rows)
-    FORGET_POINTS.run(connection, rows)
-    FORGET_BEATS.run(connection, rows)

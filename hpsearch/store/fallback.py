@@ -17,13 +17,13 @@ from hpsearch.errors import StageConflict
 from hpsearch.records import HITS, Direction, NewStage, Outcome, Report, Stage, Standing, Trial
 from hpsearch.roster import Roster
 from hpsearch.space import space_to_dict, to_distribution
-from hpsearch.store import frozen
-from hpsearch.store.base import NOBODY, OWNER, Claimed, Counts
+from hpsearch.store import frozen, releases
+from hpsearch.store.base import NOBODY, OWNER, RELEASED, Claimed, Counts, Owned
 from hpsearch.store.claims import FIXED_PARAMS, roster_trial, trial_values
 from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
 from hpsearch.store.fallback_past import write_past
 from hpsearch.store.frames import Arrays, Columns, by_number, to_arrays, to_frame
-from hpsearch.store.leases import Owner, utc_now
+from hpsearch.store.leases import GIVEN_BACK, Owner, Watch, utc_now
 from hpsearch.store.locking import replaced
 from hpsearch.store.stages import RANGES, ROSTER, in_order, stage_attributes, stage_from_attributes, taken
 from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
@@ -51,6 +51,7 @@ class FallbackStore:
         self.database = database
         self.url = database.url.render_as_string(hide_password=False)
         self.where = show(database.url)
+        self._watches: dict[int, Watch] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         timeout = {"connect_args": {"timeout": BUSY_TIMEOUT_S}} if database.dialect == "sqlite" else {}
         self.storage = optuna.storages.RDBStorage(
@@ -202,30 +203,37 @@ class FallbackStore:
                 recorded.add(outcome.number)
         return recorded
 
-    def _release(self, trial_id: int) -> None:
+    def _release(self, trial: FrozenTrial, *, by: Owner, why: str) -> None:
+        trial_id, known = trial._trial_id, trial.system_attrs
+        before = json.dumps(known[RELEASED]) if RELEASED in known else None
+        kept = releases.record(json.dumps(known[OWNER]), before, by=by, why=why)
+        self.storage.set_trial_system_attr(trial_id, RELEASED, json.loads(kept))
         self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
         self.storage.set_trial_system_attr(trial_id, OWNER, json.loads(NOBODY))
 
     def release(self, stage: Stage, *, owner: Owner) -> int:
         """Give back every trial that ``owner`` holds."""
         with self.database.timed(), exclusive(self.database):
-            held = self._held(stage, owner)
-            for trial_id in held:
-                self._release(trial_id)
+            held = [trial for trial, of_trial in self._running(stage) if of_trial == owner]
+            for trial in held:
+                self._release(trial, by=owner, why=GIVEN_BACK)
         return len(held)
 
     def release_dead(self, stage: Stage, *, me: Owner) -> int:
         """Give back the trials of runners that are gone."""
-        released = 0
         now = utc_now()
+        watch = self._watches.setdefault(stage.study_id, Watch())
         with self.database.timed(), exclusive(self.database):
-            for trial, owner in self._running(stage):
-                text = trial.system_attrs.get(_BEAT)
-                beat = None if text is None else now.fromisoformat(text)
-                if owner.run != me.run and owner.is_gone(beat=beat, now=now):
-                    self._release(trial._trial_id)
-                    released += 1
-        return released
+            running = {trial._trial_id: (trial, owner) for trial, owner in self._running(stage)}
+            beats = {id_: trial.system_attrs.get(_BEAT) for id_, (trial, _) in running.items()}
+            owned = [
+                (id_, owner, None if (beat := beats[id_]) is None else now.fromisoformat(beat))
+                for id_, (_, owner) in running.items()
+            ]
+            gone = watch.gone(owned, me=me, now=now)
+            for trial_id, why in gone.items():
+                self._release(running[trial_id][0], by=me, why=why)
+        return len(gone)
 
     def beat(self, stage: Stage, trial_ids: Collection[int], *, owner: Owner) -> None:
         """Renew the lease on running trials."""
@@ -286,6 +294,14 @@ class FallbackStore:
         """Who holds how many running trials."""
         with self.database.timed():
             return dict(Counter(owner for _, owner in self._running(stage)).most_common())
+
+    def finishers(self, stage: Stage) -> dict[Owner, int]:
+        """Who finished how many trials."""
+        return frozen.finishers(self._found(stage))
+
+    def owned(self, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
+        """Who runs or finished trials, by number."""
+        return frozen.owned(self._found(stage), numbers)
 
     def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
         """Where trials stand at an epoch."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
 
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Stage, Standing, rank_key, stopped_after
-from hpsearch.store.base import Counts
+from hpsearch.store.base import OWNER, RELEASED, Counts, Owned
 from hpsearch.store.frames import FIXED, Columns
+from hpsearch.store.leases import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -49,6 +52,26 @@ def counts(trials: Iterable[FrozenTrial], *, running: int) -> Counts:
         running=running,
         waiting=states.count(TrialState.WAITING),
     )
+
+
+def finishers(trials: Iterable[FrozenTrial]) -> dict[Owner, int]:
+    """Who finished how many; the one with the most first."""
+    owners = (_owner(trial) for trial in trials if trial.state.is_finished())
+    return dict(Counter(owner for owner in owners if owner is not None).most_common())
+
+
+def owned(trials: Iterable[FrozenTrial], numbers: Collection[int]) -> dict[int, Owned]:
+    """Who runs or finished those with these numbers, by number."""
+    wanted, found = set(numbers), {}
+    for trial in trials:
+        owner, attempts = _owner(trial), trial.system_attrs.get(RELEASED, {}).get("times", 0)
+        if trial.number in wanted and (owner is not None or attempts):
+            found[trial.number] = Owned(owner, attempts + (owner is not None))
+    return found
+
+
+def _owner(trial: FrozenTrial) -> Owner | None:
+    return Owner.from_json(json.dumps(trial.system_attrs.get(OWNER)))
 
 
 def standings(trials: Iterable[FrozenTrial], held: Collection[int], step: int) -> list[Standing]:

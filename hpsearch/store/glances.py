@@ -7,11 +7,11 @@ from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String, and_, bindparam, select, type_coerce
+from sqlalchemy import String, and_, bindparam, func, select, type_coerce
 
 from hpsearch.records import Standing
 from hpsearch.store import tables as t
-from hpsearch.store.base import NOBODY, OWNER
+from hpsearch.store.base import NOBODY, OWNER, RELEASED, Owned
 from hpsearch.store.leases import Owner
 from hpsearch.store.queries import number_of
 from hpsearch.store.statements import Statement, chunks, constant
@@ -51,6 +51,18 @@ _OWNERS = Statement(
     "ids",
 )
 
+_HISTORY = Statement(
+    select(t.trials.c.number, t.trial_system_attributes.c.key, t.trial_system_attributes.c.value_json)
+    .select_from(t.trials.join(t.trial_system_attributes))
+    .where(
+        t.trials.c.study_id == bindparam("study_id"),
+        t.trial_system_attributes.c.key.in_([constant(OWNER), constant(RELEASED)]),
+        t.trials.c.number.in_(bindparam("ids", expanding=True)),
+    ),
+    "study_id",
+    "ids",
+)
+
 
 def points(connection: Connection, stage: Stage, numbers: Collection[int]) -> list[tuple[int, int, float | None]]:
     """Points of the curves of some trials, (number, step, value), by number and step."""
@@ -77,6 +89,37 @@ def runners(connection: Connection, unfinished: Collection[int]) -> dict[Owner, 
     """Who holds how many of these trials; the one with the most first."""
     owners = (Owner.from_json(text) for (text,) in _OWNERS.rows(connection, sorted(unfinished)))
     return dict(Counter(owner for owner in owners if owner is not None).most_common())
+
+
+def finishers(connection: Connection, stage: Stage) -> dict[Owner, int]:
+    """Who finished how many trials of a stage; the one with the most first."""
+    owners = t.trial_system_attributes
+    rows = connection.execute(
+        select(owners.c.value_json, func.count())
+        .select_from(t.trials.join(owners))
+        .where(
+            t.trials.c.study_id == stage.study_id,
+            t.trials.c.state.in_([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]),
+            owners.c.key == OWNER,
+        )
+        .group_by(owners.c.value_json)
+    )
+    found = {owner: many for text, many in rows if (owner := Owner.from_json(text)) is not None}
+    return dict(Counter(found).most_common())
+
+
+def owned(connection: Connection, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
+    """Who runs or finished trials; see `hpsearch.store.base.Store.owned`."""
+    texts: dict[int, dict[str, str]] = {}
+    for number, key, text in _HISTORY.rows(connection, stage.study_id, [int(number) for number in numbers]):
+        texts.setdefault(number, {})[key] = text
+    found = {}
+    for number, of_trial in texts.items():
+        owner = Owner.from_json(of_trial.get(OWNER, NOBODY))
+        attempts = json.loads(of_trial[RELEASED])["times"] if RELEASED in of_trial else 0
+        if owner is not None or attempts:
+            found[number] = Owned(owner, attempts + (owner is not None))
+    return found
 
 
 def standings(connection: Connection, stage: Stage, numbers: range, step: int) -> list[Standing]:

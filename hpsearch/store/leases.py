@@ -1,8 +1,8 @@
 """Who holds a trial, and whether that runner is still there.
 
 A claim carries its owner: host, boot, process and a random run id, and a heartbeat in Optuna's own table. On the
-same host a dead owner is known at once, from its process; elsewhere, and for a process that hangs, the heartbeat's
-age decides.
+same host a dead owner is known at once, from its process; elsewhere, and for a process that hangs, its heartbeat
+decides: one that is old by the database's clock, and was seen to stand still by a clock that nobody sets.
 """
 
 from __future__ import annotations
@@ -10,16 +10,27 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpsearch.versions import version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LEASE = timedelta(seconds=120)
-"""A trial whose heartbeat is older than this belongs to nobody."""
+"""A trial whose heartbeat is older than this belongs to nobody, once the heartbeat was seen to stand still."""
 BEAT_EVERY_S = 10.0
 """How often a runner renews its leases, in seconds: many chances within one lease."""
+STILL_S = 3 * BEAT_EVERY_S
+"""For so long is an old heartbeat watched: a living runner whose clock is wrong renews it meanwhile."""
+PROCESS_GONE, SILENT, GIVEN_BACK = "its process was gone", "its heartbeat had stopped", "it gave it back"
+"""Why a trial was released."""
 
 
 def _read(path: str) -> str:
@@ -59,6 +70,8 @@ class Owner:
         place: Boot and process namespace, so that a process number means something.
         pid: Process number.
         started: When the process started, in the kernel's ticks; empty where it cannot be known.
+        hpsearch: Its version; empty in databases from before 0.3.
+        numpy: Its version; likewise.
     """
 
     run: str
@@ -66,12 +79,14 @@ class Owner:
     place: str
     pid: int
     started: str
+    hpsearch: str = ""
+    numpy: str = ""
 
     @classmethod
     def current(cls) -> Owner:
         """This process, under a new run id."""
-        pid = os.getpid()
-        return cls(uuid.uuid4().hex, socket.gethostname(), _here(), pid, _process(pid)[1])
+        pid, versions = os.getpid(), (version_of("hpsearch"), version_of("numpy"))
+        return cls(uuid.uuid4().hex, socket.gethostname(), _here(), pid, _process(pid)[1], *versions)
 
     def to_json(self) -> str:
         """As it stands in the database."""
@@ -79,23 +94,17 @@ class Owner:
 
     @classmethod
     def from_json(cls, text: str) -> Owner | None:
-        """The inverse of `to_json`; None for what is not an owner."""
+        """The inverse of `to_json`; None for what is not an owner. What a later version added is left out."""
+        known = {field.name for field in fields(cls)}
         try:
             plain = json.loads(text)
-            return cls(**plain) if isinstance(plain, dict) else None
+            return cls(**{k: v for k, v in plain.items() if k in known}) if isinstance(plain, dict) else None
         except (TypeError, ValueError):
             return None
 
-    def is_gone(self, *, beat: datetime | None, now: datetime) -> bool:
-        """Whether this owner's trials may be given to others.
-
-        Args:
-            beat: Its last heartbeat on the trial in question, UTC, or None for none.
-            now: The database's time, UTC.
-        """
-        if self.host == socket.gethostname() and self.place == _here() and not self._process_lives():
-            return True
-        return beat is None or now - beat > LEASE
+    def is_gone(self) -> bool:
+        """Whether its process was on this machine and is no more."""
+        return self.host == socket.gethostname() and self.place == _here() and not self._process_lives()
 
     def _process_lives(self) -> bool:
         try:
@@ -108,6 +117,52 @@ class Owner:
         if state in ("Z", "X"):  # killed, and its parent has not asked after it yet
             return False
         return not (start and self.started) or start == self.started
+
+
+def steady_seconds() -> float:
+    """Seconds by a clock that nobody sets, and that stands still while the machine is suspended."""
+    return time.monotonic()
+
+
+class Watch:
+    """Tells whose runners are gone, by looking at their heartbeats again and again.
+
+    Clocks are set, and those of two machines differ. So a heartbeat that looks old, or looks like one from the future,
+    is watched for a while: the next one of a living runner comes meanwhile, whatever time it says. And one that was
+    seen to stand still for a whole lease is old whatever the clocks say.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[datetime | None, float]] = {}
+        """Each trial's heartbeat at the last look, and when that one was seen first."""
+
+    def gone(
+        self, running: Iterable[tuple[int, Owner, datetime | None]], *, me: Owner, now: datetime
+    ) -> dict[int, str]:
+        """The trials that may be given to others, each with the reason.
+
+        Args:
+            running: All running trials of a stage: id, owner, last heartbeat in UTC or None for none.
+            me: Who looks: its own trials are not given away.
+            now: The database's time, UTC.
+        """
+        at, seen, found = steady_seconds(), {}, {}
+        for trial_id, owner, beat in running:
+            if owner.run == me.run:
+                continue
+            before, since = self._seen.get(trial_id, (None, at))
+            since = since if before == beat else at
+            seen[trial_id] = beat, since
+            if owner.is_gone():
+                found[trial_id] = PROCESS_GONE
+            elif beat is None or _is_over(abs(now - beat), still=at - since):
+                found[trial_id] = SILENT
+        self._seen = seen
+        return found
+
+
+def _is_over(age: timedelta, *, still: float) -> bool:
+    return still > LEASE.total_seconds() or (age > LEASE and still >= STILL_S)
 
 
 def utc_now() -> datetime:

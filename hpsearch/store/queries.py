@@ -14,7 +14,7 @@ from hpsearch.space import Value, external
 from hpsearch.store import tables as t
 from hpsearch.store.base import OWNER
 from hpsearch.store.frames import Columns
-from hpsearch.store.leases import Owner
+from hpsearch.store.leases import Owner, Watch
 from hpsearch.store.locking import database_now
 from hpsearch.store.stages import stage_from_attributes
 from hpsearch.store.statements import chunks
@@ -50,8 +50,8 @@ def stages(connection: Connection) -> list[Stage]:
     return [stage for stage in found if stage is not None]
 
 
-def dead_trials(connection: Connection, study_id: int, me: Owner) -> list[int]:
-    """Ids of running trials whose owner is gone."""
+def dead_trials(connection: Connection, study_id: int, watch: Watch, *, me: Owner) -> dict[int, str]:
+    """Running trials whose owner is gone: the reason by id."""
     rows = connection.execute(
         select(
             t.trials.c.trial_id,
@@ -65,13 +65,8 @@ def dead_trials(connection: Connection, study_id: int, me: Owner) -> list[int]:
             t.trial_system_attributes.c.key == OWNER,
         )
     )
-    now = database_now(connection)
-    dead = []
-    for trial_id, text, beat in rows:
-        owner = Owner.from_json(text)
-        if owner is not None and owner.run != me.run and owner.is_gone(beat=beat, now=now):
-            dead.append(trial_id)
-    return dead
+    owned = [(trial_id, owner, beat) for trial_id, text, beat in rows if (owner := Owner.from_json(text)) is not None]
+    return watch.gone(owned, me=me, now=database_now(connection))
 
 
 def _attribute(key: str) -> Any:

@@ -61,7 +61,7 @@ def test_narrowing_later_goes_by_the_plan_that_the_stage_keeps(searched: Cli, tm
 def test_a_stage_of_another_version_is_noticed(searched: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     again = ("start", str(tmp_path / "tiny.toml"), "--trials", "12", "--engine", "inline")
     assert "was begun with hpsearch" not in searched(*again).err
-    monkeypatch.setattr("hpsearch.search.stage.version", lambda package: "99")
+    monkeypatch.setattr("hpsearch.search.stage.version_of", lambda package: "99")
     ran = searched(*again)
     assert ran.code == 0
     assert "tiny/stage-01 was begun with hpsearch" in ran.err

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from hpsearch.records import Stage
 from hpsearch.space import Categorical, Float, Int, Space
-from hpsearch.store import NewStage, Owner, Store, open_store, statements, tables
+from hpsearch.store import NewStage, Owner, Store, leases, open_store, statements, tables
 from hpsearch.store.bulk import BulkStore
 from hpsearch.store.fallback import FallbackStore
 from hpsearch.store.leases import utc_now
@@ -149,6 +149,14 @@ def age(file: Path) -> Callable[[int, timedelta], None]:
         assert rows.rowcount + attribute.rowcount == 1
 
     return make_older
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets so many seconds pass by the clock that nobody sets."""
+    passed: list[float] = []
+    monkeypatch.setattr(leases, "steady_seconds", lambda: sum(passed))
+    return passed.append
 
 
 @pytest.fixture
