@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -26,6 +26,20 @@ def postgres() -> Iterator[Server]:
 
 
 @pytest.fixture
-def postgres_url(postgres: Server) -> str:
+def postgres_url(postgres: Server) -> Iterator[str]:
     """A PostgreSQL database with Optuna's tables and without studies. The next test gets the same one, emptied."""
-    return postgres.cleared()
+    from sqlalchemy import event
+    from sqlalchemy.pool import Pool
+
+    opened: list[Any] = []
+
+    def remember(connection: Any, _: object) -> None:
+        opened.append(connection)
+
+    # Nobody closes what `optuna.load_study` opens, and the driver warns of each connection that is left to the
+    # garbage collector. (`tests/store/test_postgres.py` counts hpsearch's own.)
+    event.listen(Pool, "connect", remember)
+    yield postgres.cleared()
+    event.remove(Pool, "connect", remember)
+    for connection in opened:
+        connection.close()

@@ -15,12 +15,12 @@ from sqlalchemy import select
 
 from hpsearch.records import Stage
 from hpsearch.space import Categorical, Float, Int, Space
-from hpsearch.store import NewStage, Owner, Store, leases, open_store, statements, tables
+from hpsearch.store import NewStage, Owner, Store, leases, open_store, tables
 from hpsearch.store.bulk import BulkStore
 from hpsearch.store.fallback import FallbackStore
 from hpsearch.store.leases import utc_now
 
-Kind: TypeAlias = Literal["bulk", "server", "fallback"]
+Kind: TypeAlias = Literal["bulk", "postgresql", "fallback"]
 Opener: TypeAlias = Callable[..., Store]
 
 _SPACE: Space = {
@@ -50,17 +50,15 @@ def file(tmp_path: Path, empty_database: bytes) -> Path:
 def open_kind(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
     """Opens a database with the store of a kind, and closes it after the test.
 
-    ``server`` is the bulk store with its statements run as on a server, by SQLAlchemy.
+    ``postgresql`` is the bulk store too, on a server.
     """
     opened: list[Store] = []
 
-    def opener(file: Path, kind: Kind = "bulk") -> Store:
-        if kind == "server":
-            monkeypatch.setattr(statements, "_is_plain_sqlite", lambda dialect: False)
+    def opener(storage: Path | str, kind: Kind = "bulk") -> Store:
         with monkeypatch.context() as patch:
             if kind == "fallback":
                 patch.setattr(tables, "REVISION", "one that the bulk store knows and this database has not")
-            store = open_store(str(file), write=True)
+            store = open_store(str(storage), write=True)
         assert isinstance(store, FallbackStore if kind == "fallback" else BulkStore)
         opened.append(store)
         return store
@@ -70,7 +68,7 @@ def open_kind(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
         store.close()
 
 
-@pytest.fixture(params=["bulk", "server", "fallback"])
+@pytest.fixture(params=["bulk", "postgresql", "fallback"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     """Which store the contract is held against."""
     found: Kind = request.param
@@ -78,9 +76,32 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
-def store(file: Path, kind: Kind, open_kind: Opener) -> Store:
+def url(request: pytest.FixtureRequest, kind: Kind) -> str:
+    """The URL of a study database without studies, for a store of each kind."""
+    made: str = request.getfixturevalue("postgres_url") if kind == "postgresql" else ""
+    return made or f"sqlite:///{request.getfixturevalue('file')}"
+
+
+@pytest.fixture
+def another_url(request: pytest.FixtureRequest, kind: Kind, tmp_path: Path, empty_database: bytes) -> Callable[[], str]:
+    """Makes study databases without studies, for a store of each kind; the one before is no more."""
+
+    def make() -> str:
+        if kind == "postgresql":
+            emptied: str = request.getfixturevalue("postgres").cleared()
+            return emptied
+        for old in tmp_path.glob("another.db*"):
+            old.unlink()
+        (tmp_path / "another.db").write_bytes(empty_database)
+        return f"sqlite:///{tmp_path}/another.db"
+
+    return make
+
+
+@pytest.fixture
+def store(url: str, kind: Kind, open_kind: Opener) -> Store:
     """A store of each kind over an empty database."""
-    return open_kind(file, kind)
+    return open_kind(url, kind)
 
 
 @pytest.fixture(scope="session")
@@ -108,9 +129,9 @@ def stage(store: Store, new_stage: NewStage) -> Stage:
 
 
 @pytest.fixture
-def study(stage: Stage, file: Path) -> optuna.Study:
+def study(stage: Stage, url: str) -> optuna.Study:
     """The stage as anybody sees it who opens the database with Optuna."""
-    return optuna.load_study(study_name=stage.name, storage=f"sqlite:///{file}")
+    return optuna.load_study(study_name=stage.name, storage=url)
 
 
 @pytest.fixture
@@ -131,12 +152,12 @@ def gone() -> Callable[[], Owner]:
 
 
 @pytest.fixture
-def age(file: Path) -> Callable[[int, timedelta], None]:
+def age(url: str) -> Callable[[int, timedelta], None]:
     """Makes a trial's last heartbeat older, in either store's form."""
 
     def make_older(trial_id: int, by: timedelta) -> None:
         beat: datetime = utc_now() - by
-        engine = sqlalchemy.create_engine(f"sqlite:///{file}")
+        engine = sqlalchemy.create_engine(url)
         with engine.begin() as connection:
             table, attributes = tables.trial_heartbeats, tables.trial_system_attributes
             rows = connection.execute(table.update().where(table.c.trial_id == trial_id).values(heartbeat=beat))
@@ -160,12 +181,12 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 @pytest.fixture
-def rows(file: Path) -> Callable[[str], list[dict[str, Any]]]:
+def rows(url: str) -> Callable[[str], list[dict[str, Any]]]:
     """Reads a table, row by row, as Optuna declares it."""
 
     def read(table: str) -> list[dict[str, Any]]:
         declared = tables.metadata.tables[table]
-        engine = sqlalchemy.create_engine(f"sqlite:///{file}")
+        engine = sqlalchemy.create_engine(url)
         with engine.connect() as connection:
             found = [dict(row._mapping) for row in connection.execute(select(declared))]
         engine.dispose()

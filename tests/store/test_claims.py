@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import optuna
 import pytest
 
@@ -144,9 +142,9 @@ def test_half_a_curve_is_gone_after_the_run_that_replaces_it(
     assert study.trials[0].intermediate_values == {1: 0.5, 2: 0.6, 3: 0.7}
 
 
-def test_many_trials_at_once(file: Path, kind: str, store: Store, stage: Stage, me: Owner) -> None:
+def test_many_trials_at_once(kind: str, store: Store, stage: Stage, me: Owner) -> None:
     """More than one statement can name: claims, records and reads go in portions."""
-    most = 1100 if kind == "bulk" else 3
+    most = 3 if kind == "fallback" else 1100
     trials = store.claim(stage, until=most, most=most, owner=me).trials
     store.release(stage, owner=me)
     assert store.claim(stage, until=most, most=most, owner=me).trials == trials

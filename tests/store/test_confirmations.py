@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -97,8 +96,8 @@ def test_a_runner_that_knows_the_old_roster_understands_the_trials_of_the_grown_
     assert found == [*EXPECTED, (4, SETTINGS[0].params, 2), (5, SETTINGS[1].params, 2)]
 
 
-def test_trials_of_others_in_the_study_are_noticed(store: Store, confirmation: Stage, me: Owner, file: Path) -> None:
-    study = optuna.load_study(study_name=confirmation.name, storage=f"sqlite:///{file}")
+def test_trials_of_others_in_the_study_are_noticed(store: Store, confirmation: Stage, me: Owner) -> None:
+    study = optuna.load_study(study_name=confirmation.name, storage=store.url)
     study.ask()
     assert len(store.claim(confirmation, until=4, most=3, owner=me).trials) == 3
     with pytest.raises(StageConflict, match="did not begin"):
@@ -141,13 +140,13 @@ def test_what_a_change_raises_comes_out_and_nothing_is_written(store: Store, sta
 
 
 def test_changes_at_the_same_time_come_one_after_the_other(
-    file: Path, kind: str, open_kind: Opener, store: Store, stage: Stage
+    url: str, kind: str, open_kind: Opener, store: Store, stage: Stage
 ) -> None:
     def count(mine: Store) -> None:
         for _ in range(5):
             mine.change_study_attribute(stage, "hpsearch:x", lambda before: (before or 0) + 1)
 
-    threads = [threading.Thread(target=count, args=(open_kind(file, kind),)) for _ in range(3)]
+    threads = [threading.Thread(target=count, args=(open_kind(url, kind),)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -166,8 +166,7 @@ LOSSES = st.sampled_from([None, math.nan, math.inf, 0.0, 1e-9, 9.0, 10.0]) | st.
     top=st.integers(0, 10),
 )
 def test_the_best_are_those_of_a_ranking_of_all(
-    tmp_path: Path,
-    empty_database: bytes,
+    another_url: Callable[[], str],
     open_kind: Opener,
     kind: str,
     new_stage: NewStage,
@@ -175,11 +174,7 @@ def test_the_best_are_those_of_a_ranking_of_all(
     results: list[tuple[float, float | None]],
     top: int,
 ) -> None:
-    file = tmp_path / "best.db"
-    for old in tmp_path.glob("best.db*"):
-        old.unlink()
-    file.write_bytes(empty_database)
-    store = open_kind(file, kind)
+    store = open_kind(another_url(), kind)
     stage = store.create_stage(replace(new_stage, direction=direction))
     fill(store, stage, [scored(n, score, loss) for n, (score, loss) in enumerate(results)], Owner.current())
     known = [None if loss is None or not math.isfinite(loss) else loss for _, loss in results]

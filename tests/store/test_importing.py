@@ -109,20 +109,20 @@ def test_both_stores_write_the_same(
 
 @pytest.mark.parametrize("of_optuna", [False, True])
 def test_a_name_that_is_taken_is_refused_and_nothing_written(
-    store: Store, new_stage: NewStage, file: Path, of_optuna: bool
+    store: Store, new_stage: NewStage, of_optuna: bool
 ) -> None:
     if of_optuna:
-        optuna.create_study(study_name=new_stage.name, storage=f"sqlite:///{file}")
+        optuna.create_study(study_name=new_stage.name, storage=store.url)
     else:
         store.create_stage(new_stage)
     before = store.stages()
     with pytest.raises(StageConflict, match=r"mnist/stage-01 is in .* already"):
         store.import_stages([(replace(new_stage, number=2), past()), (new_stage, past())])
     assert store.stages() == before
-    assert optuna.get_all_study_names(f"sqlite:///{file}") == [new_stage.name]
+    assert optuna.get_all_study_names(store.url) == [new_stage.name]
 
 
-def test_what_breaks_in_the_middle_leaves_nothing(store: Store, new_stage: NewStage, file: Path) -> None:
+def test_what_breaks_in_the_middle_leaves_nothing(store: Store, new_stage: NewStage) -> None:
     def breaking() -> Iterator[tuple[int, str, Any]]:
         yield ATTRIBUTES[0]
         raise RuntimeError("the file ends here")
@@ -131,7 +131,7 @@ def test_what_breaks_in_the_middle_leaves_nothing(store: Store, new_stage: NewSt
     with pytest.raises(RuntimeError, match="ends here"):
         store.import_stages([(new_stage, past()), (second, past(breaking()))])
     assert store.stages() == []
-    assert optuna.get_all_study_names(f"sqlite:///{file}") == []
+    assert optuna.get_all_study_names(store.url) == []
     assert len(store.import_stages([(new_stage, past())])) == 1
 
 

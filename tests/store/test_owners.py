@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
-from pathlib import Path
 
 import optuna
 import pytest
@@ -42,10 +41,10 @@ def elsewhere(me: Owner) -> Owner:
 
 
 def test_trials_of_a_killed_process_are_given_back(
-    file: Path, kind: str, store: Store, stage: Stage, study: optuna.Study, me: Owner
+    url: str, kind: str, store: Store, stage: Stage, study: optuna.Study, me: Owner
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _CLAIM, str(file), kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _CLAIM, url, kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "claimed\n"

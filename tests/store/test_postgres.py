@@ -12,6 +12,7 @@ def test_a_database_is_made_and_emptied(postgres: Server, postgres_url: str, new
     stage = store.create_stage(new_stage)
     assert store.stages() == [stage]
     store.close()
+    assert postgres.connections(postgres_url) == 0
     again = open_store(postgres.cleared())
     assert again.stages() == []
     again.close()

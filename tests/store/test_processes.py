@@ -91,10 +91,10 @@ def test_six_make_one_database(tmp_path: Path) -> None:
 
 
 def test_claims_are_disjoint(
-    file: Path, kind: str, store: Store, stage: Stage, study: optuna.Study, rows: Callable[[str], list[dict[str, Any]]]
+    url: str, kind: str, store: Store, stage: Stage, study: optuna.Study, rows: Callable[[str], list[dict[str, Any]]]
 ) -> None:
     """Every number is claimed by one process, and the stage has not one trial more than asked for."""
-    claimed = at_once(_CLAIM, 3, str(file), kind)
+    claimed = at_once(_CLAIM, 3, url, kind)
     assert sorted(number for one in claimed for number, _ in one) == list(range(40))
     for one in claimed:
         for number, params in one:

@@ -28,9 +28,9 @@ def test_every_field_comes_back(store: Store, stage: Stage, new_stage: NewStage)
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_optuna_sees_the_direction(store: Store, new_stage: NewStage, file: Path, direction: str) -> None:
+def test_optuna_sees_the_direction(store: Store, new_stage: NewStage, direction: str) -> None:
     stage = store.create_stage(replace(new_stage, direction=direction))  # type: ignore[arg-type]
-    study = optuna.load_study(study_name=stage.name, storage=f"sqlite:///{file}")
+    study = optuna.load_study(study_name=stage.name, storage=store.url)
     assert study.direction.name.lower() == direction == store.stages()[0].direction
 
 
@@ -70,8 +70,8 @@ def test_stages_by_search_and_number(store: Store, new_stage: NewStage) -> None:
     assert store.stages("c") == []
 
 
-def test_other_peoples_studies_are_left_alone(store: Store, stage: Stage, new_stage: NewStage, file: Path) -> None:
-    url = f"sqlite:///{file}"
+def test_other_peoples_studies_are_left_alone(store: Store, stage: Stage, new_stage: NewStage) -> None:
+    url = store.url
     theirs = optuna.create_study(study_name="theirs", storage=url, directions=["minimize", "maximize"])
     theirs.set_user_attr("hpsearch:note", "not a stage")
     assert store.stages() == [stage]
