@@ -11,6 +11,8 @@ from hpsearch.cli import (
     confirm,
     dashboard,
     data,
+    db,
+    delete,
     evaluate,
     exchange,
     findings,
@@ -53,12 +55,14 @@ for command in (
     compare.compare,
     exchange.export,
     exchange.import_,
+    delete.delete,
     dashboard.dashboard,
 ):
     app.command(command.__name__.removesuffix("_"))(command)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
-COMMANDS = (*(command.name for command in app.registered_commands if command.name), "data", "model")
+app.add_typer(db.app, name="db")
+COMMANDS = (*(command.name for command in app.registered_commands if command.name), "data", "model", "db")
 
 
 def _version(asked: bool) -> None:

@@ -23,7 +23,7 @@ from hpsearch.search.stage import check_fingerprint, versions
 from hpsearch.search.train_once import Trained, with_values
 from hpsearch.seeds import draw_seed
 from hpsearch.statistics import Interval, wilson
-from hpsearch.store.base import ATTRIBUTE_PREFIX
+from hpsearch.store.stages import EVALUATIONS
 from hpsearch.study_file import parse
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from hpsearch.records import Stage
     from hpsearch.store import Store
     from hpsearch.study_file import StudyFile
-
-EVALUATIONS = f"{ATTRIBUTE_PREFIX}evaluations"
-"""The attribute of a search's first study that lists every look at the test images, the first one first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

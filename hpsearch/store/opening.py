@@ -58,7 +58,7 @@ def open_store(storage: str, *, create: bool = False, write: bool = False) -> St
             sqlalchemy.create_engine(url.set(database=":memory:")).connect().close()
     if file is not None:
         _check_sqlite_file(file, create=create)
-        url = _as_permitted(file, url, write=write)
+        url = as_permitted(file, url, write=write)
     with _strict_options(url), translated(url, door=True):
         database = Database(url)
         try:
@@ -85,7 +85,7 @@ def _strict_options(url: URL) -> Iterator[None]:
         raise BadStorage(f"the options of the storage {show(url)} cannot be used: {error}") from error
 
 
-def _as_permitted(file: Path, url: URL, *, write: bool) -> URL:
+def as_permitted(file: Path, url: URL, *, write: bool) -> URL:
     """The URL to open a file with that may be read-only here.
 
     A reader of a database in WAL mode wants to make side files next to it. Where it may not, and nobody has left a
@@ -101,7 +101,12 @@ def _as_permitted(file: Path, url: URL, *, write: bool) -> URL:
     return url.set(database=f"file:{quote(str(file))}", query={"immutable": "1", "uri": "true"})
 
 
-def _check_sqlite_file(file: Path, *, create: bool) -> None:
+def check_there(file: Path, *, create: bool = False) -> bytes:
+    """Whether there is a file to open, and how it begins; nothing where it is to be made.
+
+    Raises:
+        BadStorage: There is none, or what is there is no file that can be read.
+    """
     folder = file.parent
     try:
         if not create and not file.exists():
@@ -118,11 +123,16 @@ def _check_sqlite_file(file: Path, *, create: bool) -> None:
         start = b""
     except OSError as error:
         raise BadStorage(f"cannot read the database {file}: {error.strerror}") from error
+    if not start and not create:
+        raise BadStorage(f"the database {file} is empty; `hpsearch start` fills it")
+    return start
+
+
+def _check_sqlite_file(file: Path, *, create: bool) -> None:
+    start = check_there(file, create=create)
     if start and start != _SQLITE_MAGIC:
         raise BadStorage(f"{file} is not a SQLite database; give another --storage")
     if not start:
-        if not create:
-            raise BadStorage(f"the database {file} is empty; `hpsearch start` fills it")
         with translated(URL.create("sqlite", database=str(file)), door=True):
             _create_sqlite(file)
 

@@ -1,0 +1,127 @@
+"""``hpsearch db``: is the database sound, and what is to be done where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpsearch.cli.options import Format, FormatOption, Storage, storage_url
+
+if TYPE_CHECKING:
+    from hpsearch.store.care.findings import Checked
+
+app = typer.Typer(help="Look after the study database: check, repair, backup, vacuum.", no_args_is_help=True)
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command()
+def check(storage: Storage = None, output: FormatOption = Format.table) -> None:
+    """Look for damage from the file to the scores; nothing is changed. Exit code 1 where something was found."""
+    from hpsearch.store.care.checking import check as look
+
+    found = look(storage_url(storage))
+    _print(found, output)
+    if output is Format.table and not found.sound:
+        _next(found, storage)
+    if not found.sound:
+        raise typer.Exit(1)
+
+
+@app.command()
+def repair(
+    yes: Yes = False,
+    no_backup: Annotated[bool, typer.Option("--no-backup", help="Make no copy of the database first.")] = False,
+    storage: Storage = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Mend what can be mended without making anything up; the database is copied first."""
+    from hpsearch.cli.asking import ask
+    from hpsearch.cli.output import emit_object, say
+    from hpsearch.store.care.checking import check as look
+    from hpsearch.store.care.repairing import refuse_hopeless
+    from hpsearch.store.care.repairing import repair as mend
+
+    before = look(storage_url(storage))
+    refuse_hopeless(before)
+    table = output is Format.table
+    if table:
+        _print(before, output)
+    if before.mendable:
+        ask("mend what can be mended? (yes/no)", "yes", yes=yes)
+    done = mend(storage_url(storage), before, backup=not no_backup)
+    if table:
+        if done.backup is not None:
+            say(f"copied to {done.backup}")
+        if before.mendable:
+            say("mended" if done.after.sound else "mended in part; what is left:")
+        if not done.after.sound and before.mendable:
+            _print(done.after, output)
+    else:
+        backup = None if done.backup is None else str(done.backup)
+        emit_object({"before": before.to_dict(), "backup": backup, "after": done.after.to_dict()})
+    if not done.after.sound:
+        raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where the copy is to stand.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Copy the database as it stands at one moment, while others work on it, and check the copy."""
+    from hpsearch.cli.output import say
+    from hpsearch.store.care.copying import backup as copy
+    from hpsearch.store.care.copying import megabytes
+
+    size = copy(storage_url(storage), file, force=force)
+    say(f"copied {storage_url(storage)} to {file}: {megabytes(size)}, whole and sound")
+
+
+@app.command()
+def vacuum(storage: Storage = None) -> None:
+    """Give the space of what was removed back to the disk."""
+    from hpsearch.cli.output import say
+    from hpsearch.store.care.copying import megabytes
+    from hpsearch.store.care.vacuuming import vacuum as rewrite
+
+    before, after = rewrite(storage_url(storage))
+    say(f"{storage_url(storage)}: {megabytes(before)} before, {megabytes(after)} now")
+
+
+def _print(found: Checked, output: Format) -> None:
+    from hpsearch.cli.output import emit, emit_object, note, say
+
+    if output is Format.json:
+        emit_object(found.to_dict())
+        return
+    if output is Format.csv:
+        rows = [finding.to_dict() for finding in found.findings]
+        names = ("kind", "study", "trials", "count", "what", "repair", "advice")
+        flat = [{**row, "trials": " ".join(map(str, row["trials"]))} for row in rows]
+        emit({name: [row[name] for row in flat] for name in names}, output)
+        return
+    contents = "" if found.trials is None else f"{found.studies} studies, {found.trials:,} trials: "
+    many = len(found.findings)
+    said = "sound" if found.sound else f"{many} thing{'s are' if many > 1 else ' is'} wrong"
+    say(f"{found.where}: {contents}{said}", hanging=2)
+    for finding in found.findings:
+        number = f" ({finding.count} in all)" if finding.count > 1 else ""
+        say(f"- {finding.where}: {finding.what}{number}", hanging=2)
+        if finding.mend is not None:
+            say(f"  repair: {finding.mend}", hanging=4)
+        elif finding.advice is not None:
+            say(f"  no repair: {finding.advice}", hanging=4)
+    for text in found.notes:
+        note(text)
+
+
+def _next(found: Checked, storage: str | None) -> None:
+    from hpsearch.cli.output import command_line, say
+
+    if found.broken:
+        say(f"next: {command_line('db', None, storage, 'repair', '--salvage')}")
+    elif found.mendable:
+        say(f"next: {command_line('db', None, storage, 'repair')}")

@@ -1,0 +1,153 @@
+"""Copies of a SQLite database while it is in use: one state, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import BadInput, OutputFailure
+from hpsearch.store.care.file_checks import looking
+from hpsearch.store.database import parse_url, show, sqlite_file
+from hpsearch.store.leases import utc_now
+from hpsearch.store.opening import check_there
+from hpsearch.whole_files import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy.engine import URL
+
+SIDE_FILES = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database, by the end of its name."""
+
+
+def backup(storage: str, target: Path, *, force: bool = False) -> int:
+    """Copy a database to a file, as it stands at one moment; whoever works on it goes on meanwhile.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+        target: The file; its folder must exist.
+        force: Whether a file that is there is replaced.
+
+    Returns:
+        The copy's size in bytes.
+
+    Raises:
+        BadInput: The copy cannot be made there, or the database is a server's.
+        BadStorage: There is no such database.
+        OutputFailure: The disk is full, or the database is damaged: a copy of that is none to go back to.
+    """
+    url = parse_url(storage)
+    file = sqlite_file(url)
+    if file is None:
+        raise BadInput(by_other_means(url, target.name))
+    check_there(file)
+    if target.exists() and target.resolve() == file.resolve():
+        raise BadInput(f"{target} is the database itself; give another file")
+    if target.exists() and not force:
+        raise BadInput(f"{target} is there already; add --force to overwrite it, or give another file")
+    if (log := side_file(target)) is not None:
+        raise BadInput(f"{log} lies beside {target}: a database there may be in use; give another file")
+    copy(file, target, sound=True)
+    return target.stat().st_size
+
+
+def by_other_means(url: URL, name: str) -> str:
+    """How a server's database is backed up: by its own program, which needs no password on its command line."""
+    if url.get_backend_name() != "postgresql":
+        return f"{show(url)} is no SQLite file; back it up with its server's own program"
+    plain = url.set(drivername="postgresql", password=None).render_as_string()
+    return (
+        f"{show(url)} is a server's; back it up with: pg_dump --format=custom --file={name} {plain} "
+        "(the password: PGPASSWORD, or ~/.pgpass)"
+    )
+
+
+def side_file(file: Path) -> Path | None:
+    """A log beside a file in which something is left, or None."""
+    for end in ("-wal", "-journal"):
+        log = file.with_name(file.name + end)
+        if log.exists() and log.stat().st_size:
+            return log
+    return None
+
+
+def copy(file: Path, target: Path, *, sound: bool) -> None:
+    """Copy a SQLite database with what its log holds.
+
+    Args:
+        file: The database.
+        target: Where the copy is to stand.
+        sound: Whether a damaged one is refused; otherwise it is copied as it is.
+
+    Raises:
+        BadInput: The copy cannot be written there.
+        OutputFailure: The disk is full, or the database is damaged.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    needed = file.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    if not target.parent.is_dir():
+        raise BadInput(f"cannot write {target}: there is no folder {target.parent}")
+    free = shutil.disk_usage(target.parent).free
+    if free < needed:
+        raise OutputFailure(
+            f"a copy of {file} needs {megabytes(needed)}, and the disk of {target} has {megabytes(free)} left; "
+            "free some space, or give another file"
+        )
+    with replacing(target) as path:
+        try:
+            with looking(file) as source, contextlib.closing(sqlite3.connect(path)) as made:
+                source.backup(made)  # in one step: in WAL mode one state, and writers go on
+                made.execute("PRAGMA journal_mode=DELETE")
+                if sound and (said := _unsound(made)) is not None:
+                    raise OutputFailure(
+                        f"{file} is damaged ({said}), and so would be its copy; `hpsearch db check` says more"
+                    )
+        except sqlite3.Error as error:
+            if "full" in str(error):
+                raise OutputFailure(f"cannot write {target}: the disk is full") from error
+            if sound:
+                raise OutputFailure(
+                    f"cannot copy {file}: {error}; `hpsearch db check` says whether it is damaged"
+                ) from error
+            shutil.copyfile(file, path)
+        finally:
+            for end in SIDE_FILES:
+                path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def _unsound(connection: sqlite3.Connection) -> str | None:
+    try:
+        said = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
+    except sqlite3.Error as error:
+        return str(error)
+    return None if said == ["ok"] else " ".join(said[0].split())
+
+
+def automatic(file: Path, before: str) -> Path:
+    """Copy a database before something is removed from it; the copy stands beside it.
+
+    Args:
+        file: The database.
+        before: What comes next: ``repair``, ``delete``.
+
+    Returns:
+        The copy.
+
+    Raises:
+        OutputFailure: The disk is full.
+    """
+    moment = utc_now().strftime("%Y%m%d-%H%M%S")
+    name = f"{file.stem}.before-{before}-{moment}"
+    target, again = file.with_name(f"{name}{file.suffix}"), 2
+    while target.exists():
+        target, again = file.with_name(f"{name}-{again}{file.suffix}"), again + 1
+    copy(file, target, sound=False)
+    return target
+
+
+def megabytes(size: int) -> str:
+    """A number of bytes for people."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -1,0 +1,138 @@
+"""`hpsearch db repair`: a copy first, then everything that can be mended, then a look at what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from hpsearch.errors import BadInput, BadStorage, StorageFailure
+from hpsearch.store.care import copying, mending, stage_rules
+from hpsearch.store.care.checking import care_database, check
+from hpsearch.store.care.findings import Checked
+from hpsearch.store.database import parse_url, show, sqlite_file
+from hpsearch.store.leases import Owner
+from hpsearch.store.locking import database_now
+from hpsearch.store.opening import as_permitted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy.engine import Connection
+
+_ROUNDS = 4
+"""What one round mends may show what the next one has to: a trial that is removed leaves orphans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a repair did.
+
+    Args:
+        before: What was wrong.
+        after: What is left.
+        backup: The copy that was made first; None for none.
+    """
+
+    before: Checked
+    after: Checked
+    backup: Path | None
+
+
+def refuse_hopeless(checked: Checked) -> None:
+    """Refuse to mend a file in place that SQLite itself cannot read.
+
+    Raises:
+        StorageFailure: It is one.
+    """
+    if checked.broken:
+        raise StorageFailure(
+            f"{checked.where} cannot be mended in place: {checked.findings[0].what}; "
+            "`hpsearch db repair --salvage` copies what can be read to a new file"
+        )
+
+
+def repair(storage: str, before: Checked, *, backup: bool = True) -> Repaired:
+    """Mend a database.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+        before: What a check found.
+        backup: Whether to copy it first; a server's database is never copied.
+
+    Raises:
+        BadInput: It is a server's, and a copy was not declined.
+        BadStorage: It is read-only, or somebody works on it.
+        StorageFailure: SQLite itself cannot read it.
+        OutputFailure: There is no room for the copy.
+    """
+    refuse_hopeless(before)
+    if not before.mendable:
+        return Repaired(before, before, None)
+    copied = safe_copy(storage, "repair") if backup else None
+    url = parse_url(storage)
+    after = before
+    with care_database(url, write=True) as database:
+        with database.write() as connection:
+            refuse_live(connection, show(url))
+            mending.mend_file(connection, before.findings)
+        for _ in range(_ROUNDS):
+            after = check(storage)
+            if not after.mendable:
+                break
+            with database.write() as connection:
+                refuse_live(connection, show(url))
+                stages, _ = stage_rules.read_stages(connection, after.names)
+                runnable = {stage.study_id: stage for stage in stages if stage.trainable}
+                mending.mend(connection, after.findings, runnable)
+        else:
+            after = check(storage)
+    return Repaired(before, after, copied)
+
+
+def safe_copy(storage: str, before: str) -> Path:
+    """Copy a database beside itself before something is removed from it.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+        before: What comes next, as part of the copy's name.
+
+    Raises:
+        BadInput: It is a server's: its copy is another program's work.
+        BadStorage: It is read-only.
+        OutputFailure: There is no room for the copy.
+    """
+    url = parse_url(storage)
+    file = sqlite_file(url)
+    if file is None:
+        raise BadInput(f"{copying.by_other_means(url, 'studies.dump')}, then say --no-backup")
+    as_permitted(file, url, write=True)
+    return copying.automatic(file, before)
+
+
+def refuse_live(connection: Connection, where: str, study: int | None = None) -> None:
+    """Refuse to change what a runner that is alive works on.
+
+    Args:
+        connection: A transaction.
+        where: The database or study, for people.
+        study: Of this study only; None for all.
+
+    Raises:
+        BadStorage: There is one.
+    """
+    asked = text(
+        "SELECT t.study_id, o.value_json, h.heartbeat FROM trials t JOIN trial_system_attributes o"
+        " ON o.trial_id = t.trial_id AND o.key = 'hpsearch:owner'"
+        " LEFT JOIN trial_heartbeats h ON h.trial_id = t.trial_id WHERE t.state = 'RUNNING'"
+    )
+    now = database_now(connection)
+    for of_study, said, beat in connection.execute(asked):
+        owner = Owner.from_json(said) if isinstance(said, str) else None
+        if owner is None or (study is not None and of_study != study):
+            continue
+        if not owner.is_gone(beat=stage_rules.moment(beat), now=now):
+            raise BadStorage(
+                f"a runner (process {owner.pid} on {owner.host}) works on {where}; stop it first, with Ctrl-C"
+            )

@@ -1,0 +1,300 @@
+"""Results held against each other: SQLite has no checksums, so a flipped bit in a number is a number like any other.
+
+hpsearch writes most of what a trial found twice over: the score is a point of its curve, and the share of the
+validation images that are marked as hits; the validation loss is one of the learning curves'; and the hyperparameters
+are what the stage's seed and the trial's number give. What is off in one of these is damaged.
+
+Only trials that a runner of hpsearch's held are looked at: others may be anybody's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import text
+
+from hpsearch.errors import HpsearchError
+from hpsearch.hits import as_number, fit
+from hpsearch.records import CURVES, HITS, VALIDATION_LOSS
+from hpsearch.space import Float, external
+from hpsearch.store.care.findings import Finding, Place
+from hpsearch.store.care.rows import AGAIN
+from hpsearch.store.claims import roster_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from sqlalchemy.engine import Connection
+
+    from hpsearch.records import Stage
+    from hpsearch.space import Value
+
+_FEW = 300
+"""Numbers without a trial that are tried for a trial whose values are those of another number."""
+_HELD = "EXISTS (SELECT 1 FROM trial_system_attributes o WHERE o.trial_id = t.trial_id AND o.key = 'hpsearch:owner')"
+_ENDED = text(
+    "SELECT t.number, t.trial_id, t.state, v.value, c.points, c.first, c.last, c.top, c.low, e.intermediate_value"
+    " FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.value_type = 'FINITE'"
+    " LEFT JOIN (SELECT i.trial_id, count(*) AS points, min(i.step) AS first, max(i.step) AS last,"
+    " max(i.intermediate_value) AS top, min(i.intermediate_value) AS low FROM trial_intermediate_values i"
+    " JOIN trials s ON s.trial_id = i.trial_id WHERE s.study_id = :study GROUP BY i.trial_id) c"
+    " ON c.trial_id = t.trial_id"
+    " LEFT JOIN trial_intermediate_values e ON e.trial_id = t.trial_id AND e.step = c.last"
+    f" WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL') AND {_HELD}"
+)
+_SHARES = text(
+    "SELECT DISTINCT t.number, t.trial_id FROM trials t JOIN trial_intermediate_values i ON i.trial_id = t.trial_id"
+    " WHERE t.study_id = :study AND (i.intermediate_value < 0 OR i.intermediate_value > 1"
+    " OR i.intermediate_value <> round(i.intermediate_value * :images) / :images)"
+    f" AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL') AND {_HELD}"
+)
+_ATTRIBUTES = text(
+    "SELECT a.trial_id, a.key, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
+    f" WHERE t.study_id = :study AND a.key IN ('{HITS}', '{VALIDATION_LOSS}', '{CURVES}')"
+    " AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL')"
+)
+_PARAMS = text(
+    "SELECT t.number, t.trial_id, t.state, p.param_name, p.param_value, p.distribution_json FROM trials t"
+    " LEFT JOIN trial_params p ON p.trial_id = t.trial_id"
+    f" WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL', 'RUNNING') AND {_HELD}"
+    " AND NOT EXISTS (SELECT 1 FROM trial_system_attributes f WHERE f.trial_id = t.trial_id AND f.key = 'fixed_params')"
+)
+
+
+class _Ended(NamedTuple):
+    """A trial that has ended, and what its curve comes to."""
+
+    number: int
+    trial_id: int
+    state: str
+    value: float | None
+    points: int | None
+    first: int | None
+    last: int | None
+    top: float | None
+    low: float | None
+    end: float | None
+
+
+def _ended(number: int, trial_id: int, state: str, *stored: Any) -> _Ended:
+    # What is no number is a finding already.
+    numbers: list[Any] = [one if isinstance(one, int | float) else None for one in stored]
+    return _Ended(number, trial_id, state, *numbers)
+
+
+def result_findings(connection: Connection, stage: Stage) -> list[Finding]:
+    """What does not fit in the trials of one stage, or confirmation.
+
+    Args:
+        connection: A transaction.
+        stage: The stage. Of one whose trials were run elsewhere nothing is known.
+    """
+    if stage.imported or not stage.trainable:
+        return []
+    ended = [_ended(*row) for row in connection.execute(_ENDED, {"study": stage.study_id})]
+    places: dict[tuple[str, str], list[Place]] = {}
+    doubted = set()
+    for trial, kind, what in _doubts(connection, stage, ended):
+        if trial.trial_id in doubted:  # one reason is enough, and the others follow from it
+            continue
+        doubted.add(trial.trial_id)
+        places.setdefault((kind, what), []).append(Place(stage.study_id, trial.number, trial.trial_id))
+    found = [Finding(kind, what, some, AGAIN, stage.name) for (kind, what), some in places.items()]
+    return found + _param_findings(connection, stage)
+
+
+def _doubts(connection: Connection, stage: Stage, ended: list[_Ended]) -> Iterator[tuple[_Ended, str, str]]:
+    if stage.images is not None:
+        of_id = {trial.trial_id: trial for trial in ended}
+        for _, trial_id in connection.execute(_SHARES, {"study": stage.study_id, "images": float(stage.images)}):
+            if trial_id in of_id:
+                yield of_id[trial_id], "curve", f"a point of the curve is no share of {stage.images} images"
+    kept: dict[int, dict[str, str]] = {trial.trial_id: {} for trial in ended}
+    for trial_id, key, said in connection.execute(_ATTRIBUTES, {"study": stage.study_id}):
+        if trial_id in kept:
+            kept[trial_id][key] = said
+    scored = [trial for trial in ended if trial.state == "COMPLETE"]
+    # Some objectives keep fewer of these; what most trials have, all of them ought to have.
+    expected = {
+        key for key in (HITS, VALIDATION_LOSS, CURVES) if 2 * sum(key in kept[t.trial_id] for t in scored) > len(scored)
+    }
+    for trial in ended:
+        if trial.state != "FAIL":
+            lost = sorted(expected - kept[trial.trial_id].keys())
+            if lost:
+                yield trial, "no-attribute", f"no attribute {', '.join(lost)}, which the other trials have"
+        if (off := _curve_off(stage, trial)) is not None:
+            yield trial, "score" if "score" in off else "curve", off
+        if trial.state != "FAIL" and (off := _attributes_off(stage, trial, kept[trial.trial_id])) is not None:
+            yield trial, "result", off
+
+
+def _curve_off(stage: Stage, trial: _Ended) -> str | None:
+    if trial.points is None:
+        return None if trial.state == "FAIL" else "it has a score and no curve"
+    if trial.first != 1 or trial.last != trial.points:
+        return "the curve has gaps"
+    if trial.value is None or trial.state == "FAIL":
+        return None
+    epochs = stage.settings.get("epochs")
+    if trial.state == "COMPLETE" and isinstance(epochs, int) and trial.points != epochs:
+        return f"the curve does not end at epoch {epochs}"
+    objective: Mapping[str, Any] = stage.study_file.get("objective", {})
+    point = trial.end
+    if trial.state == "COMPLETE" and objective.get("at", "last") == "best":
+        point = trial.top if stage.direction == "maximize" else trial.low
+    return None if point == trial.value else "the score is not that of its curve"
+
+
+def _attributes_off(stage: Stage, trial: _Ended, kept: Mapping[str, str]) -> str | None:
+    try:
+        plain = {key: json.loads(said) for key, said in kept.items()}
+    except (ValueError, TypeError):
+        return None  # which is a finding already
+    images, score = stage.images, trial.value
+    if HITS in plain and images is not None and score is not None:
+        try:
+            right = as_number(plain[HITS], images).bit_count()
+        except HpsearchError:
+            return "hits that cannot be read"
+        if not fit(right, score, images):
+            return "the hits are not those of the score"
+    curves = plain.get(CURVES)
+    if curves is None:
+        return None
+    if not isinstance(curves, dict):
+        return "learning curves that cannot be read"
+    for name, series in curves.items():
+        if not isinstance(series, list) or not all(isinstance(value, int | float) for value in series):
+            return "learning curves that cannot be read"
+        if trial.points is not None and len(series) != trial.points:
+            return f"the learning curve {name} is not as long as the score's"
+        if name.endswith("accuracy") and not all(0 <= value <= 1 for value in series):
+            return f"the learning curve {name} leaves 0 to 1"
+    return _loss_off(stage, trial, plain.get(VALIDATION_LOSS), curves)
+
+
+def _loss_off(stage: Stage, trial: _Ended, loss: Any, curves: Mapping[str, list[float]]) -> str | None:
+    if loss is None:
+        return None
+    if not isinstance(loss, int | float):
+        return "a validation loss that is no number"
+    if stage.metric == VALIDATION_LOSS:
+        same = trial.value is None or loss == trial.value
+    else:
+        series = curves.get(VALIDATION_LOSS)
+        if not series:
+            return None
+        at_best = stage.study_file.get("objective", {}).get("at", "last") == "best" and trial.state == "COMPLETE"
+        same = loss in series if at_best else loss == series[-1]
+    return None if same or math.isnan(loss) else "the validation loss is not that of its curve"
+
+
+def _param_findings(connection: Connection, stage: Stage) -> list[Finding]:
+    """Hyperparameters that are missing, or not those that the seed and the trial's number give."""
+    numbers: dict[int, tuple[int, str]] = {}
+    stored: dict[int, dict[str, Value | None]] = {}
+    texts: dict[str, dict[str, list[int]]] = {name: {} for name in stage.space}
+    for number, trial_id, state, name, value, said in connection.execute(_PARAMS, {"study": stage.study_id}):
+        if number is None:
+            continue
+        numbers[trial_id] = number, state
+        of_trial = stored.setdefault(trial_id, {})
+        if name in stage.space and isinstance(value, int | float):
+            of_trial[name] = _external(stage, name, value)
+            texts[name].setdefault(said, []).append(trial_id)
+    missing: list[Place] = []
+    other: list[Place] = []
+    unlike: list[Place] = []
+    drawn = drawing(stage)
+    for trial_id, of_trial in stored.items():
+        number, state = numbers[trial_id]
+        place = Place(stage.study_id, number, trial_id)
+        if len(of_trial) < len(stage.space):
+            if state != "RUNNING":
+                missing.append(place)
+            continue
+        right, sure = _agreeing(stage, drawn(number), of_trial)
+        if right < len(of_trial):
+            (other if sure else unlike).append(place)
+    found = []
+    if missing:
+        found.append(Finding("no-param", "hyperparameters are missing", missing, AGAIN, stage.name))
+    if other:
+        what = "hyperparameters that the seed and the trial's number do not give"
+        found.append(Finding("drawn", what, other, AGAIN, stage.name))
+    moved = [
+        Place(place.study, place.number, (place.key, number))
+        for place in unlike
+        for number in _absent(numbers.values())
+        if _agreeing(stage, drawn(number), stored[place.key]) == (len(stage.space), True)
+    ]
+    if moved:
+        what = "the hyperparameters are those of a number that no trial has"
+        found.append(Finding("renumber", what, moved, "the trial gets that number", stage.name))
+    strange = _strange(stage, texts)
+    if strange:
+        places = [Place(stage.study_id, numbers[trial_id][0], trial_id) for trial_id in sorted(strange)]
+        found.append(Finding("range", "a range that is not the stage's", places, AGAIN, stage.name))
+    return found
+
+
+def _strange(stage: Stage, texts: Mapping[str, Mapping[str, list[int]]]) -> set[int]:
+    """Trials whose distributions are not the stage's."""
+    from optuna.distributions import distribution_to_json
+
+    from hpsearch.space import to_distribution
+
+    strange: set[int] = set()
+    for name, of_name in texts.items():
+        ours = json.loads(distribution_to_json(to_distribution(stage.space[name])))
+        for said, ids in of_name.items():
+            try:
+                same = json.loads(said) == ours
+            except (ValueError, TypeError):
+                continue  # which is a finding already
+            if not same:
+                strange.update(ids)
+    return strange
+
+
+def _external(stage: Stage, name: str, value: float) -> Value | None:
+    try:
+        return external(stage.space[name], value)
+    except (IndexError, ValueError, OverflowError):
+        return None
+
+
+def _agreeing(stage: Stage, drawn: Mapping[str, Value] | None, stored: Mapping[str, Value | None]) -> tuple[int, bool]:
+    """How many values are the drawn ones, and whether that cannot be chance: a real number is among them.
+
+    Somebody may have added a trial with values of his own: then none of the real ones is as drawn.
+    """
+    if drawn is None:
+        return len(stored), False
+    same = {name for name, value in stored.items() if drawn.get(name) == value}
+    return len(same), any(isinstance(stage.space[name], Float) for name in same)
+
+
+def _absent(known: Iterable[tuple[int, str]]) -> list[int]:
+    """Numbers that no trial has, if they are few."""
+    there = {number for number, _ in known}
+    return [number for number in range(min(max(there, default=-1), 10 * len(there))) if number not in there][:_FEW]
+
+
+def drawing(stage: Stage) -> Callable[[int], Mapping[str, Value] | None]:
+    """What gives the values of a stage's trial from its number; None for one that has no place."""
+    from hpsearch.sampling import Draws
+
+    if (roster := stage.roster) is None:
+        return Draws(stage.space, seed=stage.seed).values
+
+    def of_roster(number: int) -> Mapping[str, Value] | None:
+        try:
+            return roster_trial(stage, roster, 0, number).params
+        except HpsearchError:
+            return None
+
+    return of_roster

@@ -1,0 +1,92 @@
+"""`hpsearch db` and `hpsearch delete`: what they say, what they ask, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cared
+import pytest
+from cared import PLANTS
+from commands import Cli
+
+_NO_VALUE = next(plant.sql for plant in PLANTS if plant.kind == "no-value")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A sound database where the commands look for it."""
+    return cared.write(tmp_path)
+
+
+def test_a_sound_database(cli: Cli, file: Path) -> None:
+    ran = cli("db", "check", "--storage", "my.db")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "my.db: 7 studies, 81 trials: sound\n"
+    assert json.loads(cli("db", "check", "--storage", "my.db", "--format", "json").out)["sound"] is True
+    ran = cli("db", "repair", "--storage", "my.db")
+    assert (ran.code, ran.out) == (0, "my.db: 7 studies, 81 trials: sound\n")
+    assert [path.name for path in file.parent.iterdir()] == ["my.db"]
+
+
+def test_damage_is_shown_asked_about_and_mended(cli: Cli, file: Path) -> None:
+    cared.run_sql(file, _NO_VALUE)
+    ran = cli("db", "check", "--storage", "my.db")
+    assert ran.code == 1
+    assert "- tiny/stage-01: trial 2: complete, without a value" in ran.out
+    assert ran.out.endswith("next: hpsearch db repair --storage my.db\n")
+    plain = json.loads(cli("db", "check", "--storage", "my.db", "--format", "json").out)
+    assert [(one["kind"], one["study"], one["trials"]) for one in plain["findings"]] == [
+        ("no-value", "tiny/stage-01", [2])
+    ]
+    before = file.read_bytes()
+    ran = cli("db", "repair", "--storage", "my.db")
+    assert (ran.code, ran.err) == (2, "hpsearch: nobody is there to be asked; say --yes to do it\n")
+    assert file.read_bytes() == before
+    ran = cli("db", "repair", "--storage", "my.db", "--yes")
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "mended")
+    assert "copied to my.before-repair-" in ran.out
+    assert cli("db", "check", "--storage", "my.db").code == 0
+
+
+def test_what_cannot_be_mended_is_said(cli: Cli, file: Path) -> None:
+    cared.run_sql(file, next(plant.sql for plant in PLANTS if plant.kind == "direction"))
+    ran = cli("db", "repair", "--storage", "my.db", "--yes")
+    assert ran.code == 1
+    assert "no repair: take it from a backup" in ran.out
+
+
+def test_a_copy_and_a_vacuum(cli: Cli, file: Path) -> None:
+    ran = cli("db", "backup", "copy.db", "--storage", "my.db")
+    assert ran.code == 0
+    assert ran.out.startswith("copied my.db to copy.db: ")
+    assert cared.rows(file) == cared.rows(file.with_name("copy.db"))
+    ran = cli("db", "backup", "copy.db", "--storage", "my.db")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    ran = cli("db", "vacuum", "--storage", "my.db")
+    assert ran.code == 0
+    assert " before, " in ran.out
+
+
+def test_deleting_is_shown_asked_about_and_copied_first(cli: Cli, file: Path) -> None:
+    before = cared.rows(file)
+    ran = cli("delete", "tiny/stage-02", "--storage", "my.db")
+    assert ran.code == 2
+    assert "would go:\n  tiny/stage-02      4 trials\n" in ran.out
+    assert cared.rows(file) == before
+    ran = cli("delete", "tiny/stage-02", "--storage", "my.db", "--yes")
+    assert ran.code == 0, ran
+    (copy,) = file.parent.glob("my.before-delete-*.db")
+    assert cared.rows(copy) == before
+    ran = cli("delete", "tiny", "--storage", "my.db", "--yes", "--no-backup")
+    assert ran.code == 0
+    assert "(confirms" not in ran.out
+    assert len(list(file.parent.glob("*.db"))) == 2
+    ran = cli("delete", "tiny", "--storage", "my.db", "--yes")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("command", ["db check", "db repair", "db vacuum", "db backup copy.db", "delete tiny"])
+def test_a_database_that_is_not_there(cli: Cli, command: str) -> None:
+    ran = cli(*command.split(), "--storage", "none.db")
+    assert (ran.code, ran.err) == (2, "hpsearch: no database none.db; `hpsearch start` makes one\n")

@@ -1,0 +1,140 @@
+"""A copy is one state of the database, whole and sound, whoever writes meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import cared
+import pytest
+
+from hpsearch.errors import BadInput, BadStorage, OutputFailure
+from hpsearch.store.care import copying
+from hpsearch.store.care.checking import check
+from hpsearch.store.care.copying import backup
+from hpsearch.store.care.vacuuming import vacuum
+
+
+def test_a_copy_that_is_taken_while_others_commit_is_one_state(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.executescript("CREATE TABLE pair (a INTEGER, b INTEGER); INSERT INTO pair VALUES (0, 0)")
+    stop = threading.Event()
+    written = threading.Event()
+
+    def write() -> None:
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            count = 0
+            while not stop.is_set():
+                count += 1
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("UPDATE pair SET a = ?", (count,))
+                connection.execute("UPDATE pair SET b = ?", (count,))
+                connection.execute("COMMIT")
+                written.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert written.wait(60)
+        for number in range(5):
+            backup(str(file), tmp_path / f"copy-{number}.db")
+    finally:
+        stop.set()
+        writer.join()
+    for number in range(5):
+        copy = tmp_path / f"copy-{number}.db"
+        with contextlib.closing(sqlite3.connect(copy)) as connection:
+            a, b = connection.execute("SELECT a, b FROM pair").fetchone()
+            assert a == b > 0
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert {path.name for path in tmp_path.iterdir()} <= {
+        "my.db", "my.db-wal", "my.db-shm", *(f"copy-{number}.db" for number in range(5))
+    }  # fmt: skip
+
+
+def test_a_copy_holds_what_only_the_log_holds(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("UPDATE studies SET study_name = 'logged' WHERE study_name LIKE 'mine%'")
+        assert (tmp_path / "my.db-wal").stat().st_size
+        backup(str(file), tmp_path / "copy.db")
+        assert cared.rows(tmp_path / "copy.db") == cared.rows(file)
+    assert check(str(tmp_path / "copy.db")).sound
+
+
+def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    copy = tmp_path / "copy.db"
+    copy.write_text("mine")
+    with pytest.raises(BadInput, match="--force"):
+        backup(str(file), copy)
+    assert copy.read_text() == "mine"
+    backup(str(file), copy, force=True)
+    assert cared.rows(copy) == cared.rows(file)
+    (tmp_path / "copy.db-wal").write_text("a log")
+    with pytest.raises(BadInput, match="may be in use"):
+        backup(str(file), copy, force=True)
+    with pytest.raises(BadInput, match="the database itself"):
+        backup(str(file), file, force=True)
+    with pytest.raises(BadInput, match="no folder"):
+        backup(str(file), tmp_path / "nowhere" / "copy.db")
+
+
+def test_a_damaged_database_is_no_copy_to_go_back_to(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(OutputFailure, match="db check"):
+        backup(str(file), tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_disk_without_room_gets_no_half_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = cared.write(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    for target in (tmp_path / "copy.db",):
+        with pytest.raises(OutputFailure, match=r"needs .* MB, and the disk .* has 1.0 kB left"):
+            backup(str(file), target)
+    with pytest.raises(OutputFailure):
+        copying.automatic(file, "delete")
+    assert [path.name for path in tmp_path.iterdir()] == ["my.db"]
+
+
+def test_a_servers_database_is_backed_up_by_its_own_program(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(BadInput) as refused:
+        backup("postgresql+psycopg://me:secret@host/studies", tmp_path / "my.dump")
+    assert "pg_dump --format=custom --file=my.dump postgresql://me@host/studies" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_vacuum_gives_space_back_and_changes_no_row(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    cared.run_sql(file, "CREATE TABLE much AS SELECT zeroblob(500000) AS x; DROP TABLE much")
+    before = cared.rows(file)
+    large, small = vacuum(str(file))
+    assert small < large - 400_000
+    assert small == file.stat().st_size
+    after = cared.rows(file)
+    assert {table: after[table] for table in before} == before
+    assert check(str(file)).sound
+
+
+def test_a_vacuum_waits_only_so_long_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpsearch.store.care.vacuuming.WAIT_S", 0.01)
+    file = cared.write(tmp_path)
+    for other in ("BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM trials"):
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            for statement in other.split("; "):
+                connection.execute(statement).fetchall()
+            with contextlib.closing(sqlite3.connect(file)) as writer:
+                if "SELECT" in other:
+                    writer.execute("UPDATE studies SET study_name = study_name")
+                    writer.commit()
+            with pytest.raises(BadStorage, match="somebody works on"):
+                vacuum(str(file))

@@ -1,0 +1,106 @@
+"""Deleting takes what was asked for, with what hangs on it, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+
+import cared
+import pytest
+from cared import CONFIRMED, FIRST, SECOND
+
+from hpsearch.errors import BadStorage, StageConflict, UnknownSearch
+from hpsearch.store import Owner, open_store
+from hpsearch.store.care.checking import check
+from hpsearch.store.care.deleting import delete, plan
+from hpsearch.store.stages import EVALUATIONS
+
+
+def _names(file: Path) -> set[str]:
+    return {row[1] for row in cared.rows(file)["studies"]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "goes"),
+    [
+        (SECOND, {SECOND}),
+        (CONFIRMED, {CONFIRMED}),
+        ("tiny", {FIRST, SECOND, CONFIRMED}),
+        ("mine: größe", {"mine: größe"}),
+    ],
+)
+def test_what_was_asked_for_goes_and_nothing_else(tmp_path: Path, asked: str, goes: set[str]) -> None:
+    file = cared.write(tmp_path)
+    before = cared.rows(file)
+    planned = plan(str(file), asked)
+    assert {study.name for study in planned.studies} == goes
+    assert cared.rows(file) == before
+    delete(str(file), planned)
+    assert _names(file) == {row[1] for row in before["studies"]} - goes
+    assert check(str(file)).sound
+    gone = {row[0] for row in before["studies"] if row[1] in goes}
+    trials = {row[0] for row in before["trials"] if row[2] in gone}
+    after = cared.rows(file)
+    for table, rows in before.items():
+        if table.startswith("trial_"):
+            assert after[table] == [row for row in rows if row[1] not in trials]
+
+
+def test_a_stage_that_others_came_of_goes_only_with_them(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    with pytest.raises(StageConflict, match=f"{SECOND} came of {FIRST}.*--with-descendants"):
+        plan(str(file), FIRST)
+    planned = plan(str(file), FIRST, descendants=True)
+    assert [study.name for study in planned.studies] == [FIRST, SECOND, CONFIRMED]
+    delete(str(file), planned)
+    assert not {name for name in _names(file) if name.startswith("tiny")}
+
+
+def test_what_a_living_runner_works_on_stays(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    store = open_store(str(file), write=True)
+    store.claim(store.stages("tiny")[1], until=9, most=1, owner=Owner.current())
+    store.close()
+    before = cared.rows(file)
+    with pytest.raises(BadStorage, match="stop it first"):
+        delete(str(file), plan(str(file), "tiny"))
+    assert cared.rows(file) == before
+    delete(str(file), plan(str(file), CONFIRMED))
+
+
+def test_what_came_meanwhile_is_not_deleted_unseen(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    planned = plan(str(file), SECOND)
+    cared.run_sql(
+        file,
+        "UPDATE study_user_attributes SET value_json = '2' WHERE key = 'hpsearch:parent' AND study_id ="
+        f" (SELECT study_id FROM studies WHERE study_name = '{CONFIRMED}')",
+    )
+    cared.run_sql(file, f"UPDATE studies SET study_name = 'tiny/confirm-02' WHERE study_name = '{CONFIRMED}'")
+    with pytest.raises(StageConflict, match="look again"):
+        delete(str(file), planned)
+
+
+def test_looks_at_the_test_images_stay_known_while_the_search_lives(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    store = open_store(str(file), write=True)
+    first, second = store.stages("tiny")
+    store.change_study_attribute(first, EVALUATIONS, lambda _: [{"stage": FIRST}])
+    store.change_study_attribute(second, "hpsearch:parent", lambda _: None)
+    store.close()
+    planned = plan(str(file), FIRST)
+    assert (planned.looks, planned.heir) == (0, second.study_id)
+    delete(str(file), planned)
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        (kept,) = connection.execute(
+            "SELECT value_json FROM study_user_attributes WHERE key = ?", (EVALUATIONS,)
+        ).fetchone()
+    assert json.loads(kept) == [{"stage": FIRST}]
+    assert plan(str(file), "tiny").looks == 1
+
+
+def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownSearch, match="did you mean 'tiny/stage-01'"):
+        plan(str(cared.write(tmp_path)), "tiny/stage-1")

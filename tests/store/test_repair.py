@@ -1,0 +1,96 @@
+"""A repair leaves a sound database, and every sound trial as it was to the bit."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+import cared
+import pytest
+import tiny
+from cared import PLANTS, Plant
+
+from hpsearch.__main__ import main
+from hpsearch.errors import BadStorage
+from hpsearch.store import Owner, open_store
+from hpsearch.store.care.checking import check
+from hpsearch.store.care.repairing import repair
+
+_TIMES = ("seconds",)
+
+
+def _trials(file: Path) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Everything that lasts of every trial, by study and number."""
+    found = cared.rows(file)
+    names: dict[int, str] = {row[0]: row[1] for row in found["studies"]}
+    key = {trial[0]: (names.get(trial[2], ""), trial[1]) for trial in found["trials"]}
+    trials: dict[tuple[str, int], list[object]] = {key[trial[0]]: [trial[3]] for trial in found["trials"]}
+    for table in ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes"):
+        for row in found[table]:
+            if row[1] in key and row[2] not in _TIMES:
+                trials[key[row[1]]].append((table, *row[2:]))
+    return {at: tuple(map(repr, [of[0], *sorted(of[1:], key=repr)])) for at, of in trials.items()}
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=[f"{i}-{plant.kind}" for i, plant in enumerate(PLANTS)])
+def test_a_repair_leaves_a_sound_database_and_touches_no_sound_trial(tmp_path: Path, plant: Plant) -> None:
+    file = cared.write(tmp_path)
+    before = _trials(file)
+    cared.run_sql(file, plant.sql)
+    damaged = _trials(file)
+    found = check(str(file))
+    if found.mendable:
+        done = repair(str(file), found)
+        assert done.backup is not None
+        assert _trials(done.backup) == damaged
+    left = check(str(file))
+    assert left.sound is plant.mended, left.findings
+    assert not left.mendable
+    after = _trials(file)
+    harmed = {at for at in before if damaged.get(at) != before[at]}
+    for at, trial in before.items():
+        if at not in harmed:
+            assert after.get(at) in (trial, None if plant.kind == "table" else trial), at
+    # Nothing is made up: what is there and was not before waits for its result.
+    for at, trial in after.items():
+        if trial not in (before.get(at), damaged.get(at)):
+            assert trial[0] in ("'WAITING'", "'COMPLETE'", "'FAIL'")
+            assert not any("trial_values" in part for part in trial[1:])
+
+
+def test_what_runs_again_after_a_repair_comes_to_the_same(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    before = _trials(file)
+    for plant in PLANTS:
+        if plant.kind in ("no-value", "drawn", "gap", "score", "attribute"):
+            of_number = {"no-value": 0, "drawn": 1, "gap": 2, "score": 3, "attribute": 4}[plant.kind]
+            cared.run_sql(file, plant.sql.replace("number = 2", f"number = {of_number}"))
+    repair(str(file), check(str(file)))
+    study = tiny.write(tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main(f"start {study} --engine inline --storage {file} --stage 1".split()) == 0
+    assert _trials(file) == before
+    assert check(str(file)).sound
+
+
+def test_a_second_repair_does_nothing(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    cared.run_sql(file, next(plant.sql for plant in PLANTS if plant.kind == "no-value"))
+    repair(str(file), check(str(file)))
+    before = file.read_bytes()
+    done = repair(str(file), check(str(file)))
+    assert done.backup is None
+    assert file.read_bytes() == before
+
+
+def test_what_a_living_runner_holds_is_not_repaired(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    cared.run_sql(file, next(plant.sql for plant in PLANTS if plant.kind == "no-value"))
+    store = open_store(str(file), write=True)
+    store.claim(store.stages("tiny")[0], until=9, most=1, owner=Owner.current())
+    store.close()
+    found = check(str(file))
+    assert {finding.kind for finding in found.findings} == {"no-value"}
+    with pytest.raises(BadStorage, match="stop it first"):
+        repair(str(file), found)

@@ -1,0 +1,190 @@
+"""A sound study database with everything in it that a check looks at, and the same with damage planted."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import optuna
+import past_trials
+import tiny
+
+from hpsearch.__main__ import main
+from hpsearch.store import open_store
+
+FIRST, SECOND, CONFIRMED = "tiny/stage-01", "tiny/stage-02", "tiny/confirm-01"
+
+
+@cache
+def sound() -> bytes:
+    """A search of two stages, its confirmation, an imported search and somebody's own study; all of it sound."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _make(Path(folder)).read_bytes()
+
+
+def write(folder: Path) -> Path:
+    """The same as a file in a folder."""
+    file = folder / "my.db"
+    file.write_bytes(sound())
+    return file
+
+
+def _make(folder: Path) -> Path:
+    file = folder / "made.db"
+    study = tiny.write(folder)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        for command in (
+            f"start {study} --engine inline --storage {file}",
+            f"confirm --engine inline --storage {file} --top 2 --repeats 2",
+            f"narrow --top 3 --storage {file}",
+            f"start {study} --engine inline --storage {file} --trials 4",
+        ):
+            assert main(command.split()) == 0, command
+    store = open_store(str(file), write=True)
+    past_trials.fill(store)
+    store.close()
+    _somebodys(file)
+    return file
+
+
+def _somebodys(file: Path) -> None:
+    """A study as Optuna's users make them: values from outside a range, failures, trials under way."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
+    study = optuna.create_study(study_name="mine: größe", storage=storage)
+    study.set_user_attr("note", "größer")
+    study.enqueue_trial({"x": 0.25})
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 9, step=2), n_trials=3)
+    study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
+    study.ask().report(float("nan"), 0)
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One kind of damage.
+
+    Args:
+        kind: What a check calls it.
+        sql: What plants it, statement by statement.
+        study: Where, or None for the whole file.
+        mended: Whether a repair leaves nothing of it.
+        also: What cannot but be found with it.
+    """
+
+    kind: str
+    sql: str
+    study: str | None = FIRST
+    mended: bool = True
+    also: tuple[str, ...] = ()
+
+
+def run_sql(file: Path, sql: str) -> None:
+    """Run statements that no sound program would: without foreign keys, with the schema open to writing."""
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints=ON")
+        connection.executescript(sql)
+
+
+_TRIAL = "(SELECT trial_id FROM trials WHERE study_id = 1 AND number = {})"
+_T2, _T3 = _TRIAL.format(2), _TRIAL.format(3)
+PLANTS = (
+    Plant("orphan:trial_params", "UPDATE trial_params SET trial_id = 9999 WHERE trial_id = 9000;"
+          "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (9000, 'x', 1, '{}')",
+          None),
+    Plant("orphan:trial_values",
+          "INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES (9000, 0, 1, 'FINITE')", None),
+    Plant("orphan:trial_intermediate_values", "INSERT INTO trial_intermediate_values"
+          " (trial_id, step, intermediate_value, intermediate_value_type) VALUES (9000, 1, 1, 'FINITE')", None),
+    Plant("orphan:trial_user_attributes",
+          "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (9000, 'x', '1')", None),
+    Plant("orphan:trial_system_attributes",
+          "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (9000, 'x', '1')", None),
+    Plant("orphan:trial_heartbeats",
+          "INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (9000, '2026-01-01 00:00:00')", None),
+    Plant("orphan:study_user_attributes",
+          "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (90, 'x', '1')", None),
+    Plant("orphan:study_system_attributes",
+          "INSERT INTO study_system_attributes (study_id, key, value_json) VALUES (90, 'x', '1')", None),
+    Plant("orphan:study_directions",
+          "INSERT INTO study_directions (direction, study_id, objective) VALUES ('MAXIMIZE', 90, 0)", None),
+    Plant("orphan:trials", "INSERT INTO trials (number, study_id, state) VALUES (0, 90, 'WAITING')", None),
+    Plant("state", f"UPDATE trials SET state = 'COMPLETF' WHERE trial_id = {_T2}"),
+    Plant("no-value", f"DELETE FROM trial_values WHERE trial_id = {_T2}"),
+    Plant("value", f"UPDATE trial_values SET value = NULL WHERE trial_id = {_T2}"),
+    Plant("value", f"UPDATE trial_values SET value = 9e999 WHERE trial_id = {_T2}"),
+    Plant("value", f"UPDATE trial_values SET value = 'much' WHERE trial_id = {_T2}"),
+    Plant("value", f"UPDATE trial_values SET value_type = 'FINITF' WHERE trial_id = {_T2}"),
+    Plant("early-value", f"UPDATE trials SET state = 'WAITING' WHERE trial_id = {_T2}"),
+    Plant("point", "UPDATE trial_intermediate_values SET intermediate_value = NULL"
+          f" WHERE trial_id = {_T2} AND step = 1"),
+    Plant("no-number", f"UPDATE trials SET number = NULL WHERE trial_id = {_TRIAL.format(5)}", mended=False,
+          also=("lineage",)),
+    Plant("time", f"UPDATE trials SET datetime_start = '2026-13-45' WHERE trial_id = {_T2}"),
+    Plant("param", f"UPDATE trial_params SET param_value = NULL WHERE trial_id = {_T2} AND param_name = 'lr'"),
+    Plant("outside", f"UPDATE trial_params SET param_value = 7.5 WHERE trial_id = {_T2} AND param_name = 'lr'"),
+    Plant("drawn", "UPDATE trial_params SET param_value = param_value * (1 + 1e-15)"
+          f" WHERE trial_id = {_T2} AND param_name = 'lr'"),
+    Plant("no-param", f"DELETE FROM trial_params WHERE trial_id = {_T2} AND param_name = 'lr'"),
+    Plant("distribution", "UPDATE trial_params SET distribution_json = '{'"
+          f" WHERE trial_id = {_T2} AND param_name = 'lr'"),
+    Plant("range", "UPDATE trial_params SET distribution_json = replace(distribution_json, '0.001', '0.0001')"
+          f" WHERE trial_id = {_T2} AND param_name = 'lr'"),
+    Plant("renumber", f"UPDATE trials SET number = 21 WHERE trial_id = {_T2}", also=("gap",)),
+    Plant("gap", f"DELETE FROM trials WHERE trial_id = {_T2};"
+          + "".join(f"DELETE FROM {t} WHERE trial_id NOT IN (SELECT trial_id FROM trials);"
+                    for t in ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes",
+                              "trial_system_attributes"))),
+    Plant("doubled", "INSERT INTO trials (number, study_id, state) VALUES (2, 1, 'WAITING')"),
+    Plant("stuck", "INSERT INTO trials (number, study_id, state, datetime_start)"
+          " VALUES (6, 1, 'RUNNING', '2020-01-01 00:00:00')"),
+    Plant("attribute", "UPDATE trial_user_attributes SET value_json = '{\"a'"
+          f" WHERE trial_id = {_T2} AND key = 'curves'"),
+    Plant("attribute", "UPDATE trial_user_attributes SET value_json = CAST(X'22ff22' AS TEXT)"
+          f" WHERE trial_id = {_T2} AND key = 'hits'"),
+    Plant("no-attribute", f"DELETE FROM trial_user_attributes WHERE trial_id = {_T2} AND key = 'hits'"),
+    Plant("curve", f"DELETE FROM trial_intermediate_values WHERE trial_id = {_T2} AND step = 2"),
+    Plant("curve", "UPDATE trial_intermediate_values SET intermediate_value = intermediate_value + 1e-9"
+          f" WHERE trial_id = {_T2} AND step = 1"),
+    Plant("score", f"UPDATE trial_values SET value = 1 - value + 0.05 WHERE trial_id = {_T2}"),
+    Plant("result", "UPDATE trial_user_attributes SET value_json = json_array(1)"
+          f" WHERE trial_id = {_T2} AND key = 'curves'"),
+    Plant("result", f"UPDATE trial_user_attributes SET value_json = '17.5' WHERE trial_id = {_T2}"
+          " AND key = 'validation_loss'"),
+    Plant("result", "UPDATE trial_user_attributes SET value_json = replace(value_json, substr(value_json, 2, 1),"
+          f" iif(substr(value_json, 2, 1) = 'A', '/', 'A')) WHERE trial_id = {_T2} AND key = 'hits'"),
+    Plant("study-attribute", "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (1, 'x', '{')"),
+    Plant("study-attribute", "UPDATE study_user_attributes SET value_json = '{' WHERE study_id = 1"
+          " AND key = 'hpsearch:rule'", mended=False),
+    Plant("stage", "DELETE FROM study_user_attributes WHERE study_id = 1 AND key = 'hpsearch:search'", mended=False),
+    Plant("direction", "DELETE FROM study_directions WHERE study_id = 1", mended=False),
+    Plant("lineage", "UPDATE study_user_attributes SET value_json = '7' WHERE key = 'hpsearch:parent' AND study_id ="
+          f" (SELECT study_id FROM studies WHERE study_name = '{SECOND}')", SECOND, mended=False),
+    Plant("lineage", "UPDATE study_user_attributes SET value_json = '[1, 77]' WHERE key = 'hpsearch:trials_used' AND"
+          f" study_id = (SELECT study_id FROM studies WHERE study_name = '{SECOND}')", SECOND, mended=False),
+    Plant("lineage", "UPDATE study_user_attributes SET value_json = '2' WHERE key = 'hpsearch:parent' AND study_id = 1",
+          mended=False),
+    Plant("no-index", "DROP INDEX ix_trials_study_id", None),
+    Plant("index", "PRAGMA writable_schema=ON; UPDATE sqlite_master SET sql ="
+          " 'CREATE INDEX ix_trials_study_id ON trials (number)' WHERE name = 'ix_trials_study_id'", None),
+    Plant("revision", "DELETE FROM alembic_version", None),
+    Plant("table", "DROP TABLE trial_heartbeats", None, mended=False),
+)  # fmt: skip
+
+
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+def rows(file: Path) -> Rows:
+    """Every row of every table, by table."""
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=repr) for table in tables}
