@@ -93,8 +93,12 @@ def run_sql(file: Path, sql: str) -> None:
         connection.executescript(sql)
 
 
-_TRIAL = "(SELECT trial_id FROM trials WHERE study_id = 1 AND number = {})"
-_T2, _T3 = _TRIAL.format(2), _TRIAL.format(3)
+def trial(number: int) -> str:
+    """The key of a trial of the first study, in SQL."""
+    return f"(SELECT trial_id FROM trials WHERE study_id = 1 AND number = {number})"
+
+
+_T2 = trial(2)
 PLANTS = (
     Plant("orphan:trial_params", "UPDATE trial_params SET trial_id = 9999 WHERE trial_id = 9000;"
           "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (9000, 'x', 1, '{}')",
@@ -125,7 +129,7 @@ PLANTS = (
     Plant("early-value", f"UPDATE trials SET state = 'WAITING' WHERE trial_id = {_T2}"),
     Plant("point", "UPDATE trial_intermediate_values SET intermediate_value = NULL"
           f" WHERE trial_id = {_T2} AND step = 1"),
-    Plant("no-number", f"UPDATE trials SET number = NULL WHERE trial_id = {_TRIAL.format(5)}", mended=False,
+    Plant("no-number", f"UPDATE trials SET number = NULL WHERE trial_id = {trial(5)}", mended=False,
           also=("lineage",)),
     Plant("time", f"UPDATE trials SET datetime_start = '2026-13-45' WHERE trial_id = {_T2}"),
     Plant("param", f"UPDATE trial_params SET param_value = NULL WHERE trial_id = {_T2} AND param_name = 'lr'"),

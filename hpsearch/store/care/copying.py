@@ -7,6 +7,8 @@ import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
+from sqlalchemy.engine import URL
+
 from hpsearch.errors import BadInput, OutputFailure
 from hpsearch.store.care.file_checks import looking
 from hpsearch.store.database import parse_url, show, sqlite_file
@@ -16,8 +18,6 @@ from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from sqlalchemy.engine import URL
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database, by the end of its name."""
@@ -58,7 +58,7 @@ def by_other_means(url: URL, name: str) -> str:
     """How a server's database is backed up: by its own program, which needs no password on its command line."""
     if url.get_backend_name() != "postgresql":
         return f"{show(url)} is no SQLite file; back it up with its server's own program"
-    plain = url.set(drivername="postgresql", password=None).render_as_string()
+    plain = URL.create("postgresql", url.username, None, url.host, url.port, url.database).render_as_string()
     return (
         f"{show(url)} is a server's; back it up with: pg_dump --format=custom --file={name} {plain} "
         "(the password: PGPASSWORD, or ~/.pgpass)"

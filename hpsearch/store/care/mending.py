@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import DateTime, bindparam, text
 
 from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS
-from hpsearch.store import claims
+from hpsearch.store import releases
 from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER
 from hpsearch.store.care import file_checks
 from hpsearch.store.care.attributes import is_readable
 from hpsearch.store.care.rows import KEYS, TRIAL_TABLES
-from hpsearch.store.leases import utc_now
+from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.statements import CHUNK
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _RESULT = (CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS)
 """The attributes that a result leaves, which the next one writes again."""
 _OF_PARAMS = ("param", "distribution", "outside", "drawn", "range", "no-param")
+ABANDONED = "a repair found nobody who ran it"
+"""Why a repair gives a trial back."""
 _BEFORE_OTHERS = ("renumber",)
 
 
@@ -44,6 +46,7 @@ def mend(connection: Connection, findings: Sequence[Finding], stages: Mapping[in
     """
     # A number that is put right closes a gap, and makes another trial's results fit; the next round sees to the rest.
     first = [finding for finding in findings if finding.kind in _BEFORE_OTHERS] or findings
+    again: set[Any] = set()
     for finding in first:
         if finding.mend is None:
             continue
@@ -62,7 +65,8 @@ def mend(connection: Connection, findings: Sequence[Finding], stages: Mapping[in
             case "time":
                 _forget_times(connection, _keys(places))
             case "stuck":
-                claims.release(connection, _keys(places))
+                given_back = [trial_id for trial_id in _keys(places) if trial_id not in again]
+                releases.release(connection, dict.fromkeys(given_back, ABANDONED), by=Owner.current())
             case "doubled":
                 _drop_doubled(connection, places)
             case "gap":
@@ -78,6 +82,7 @@ def mend(connection: Connection, findings: Sequence[Finding], stages: Mapping[in
                 pass  # see `mend_file`
             case _:
                 _again(connection, finding, stages)
+                again.update(_keys(places))
 
 
 def mend_file(connection: Connection, findings: Iterable[Finding]) -> None:

@@ -12,7 +12,7 @@ from hpsearch.store.care import copying, mending, stage_rules
 from hpsearch.store.care.checking import care_database, check
 from hpsearch.store.care.findings import Checked
 from hpsearch.store.database import parse_url, show, sqlite_file
-from hpsearch.store.leases import Owner
+from hpsearch.store.leases import LEASE, Owner
 from hpsearch.store.locking import database_now
 from hpsearch.store.opening import as_permitted
 
@@ -132,7 +132,8 @@ def refuse_live(connection: Connection, where: str, study: int | None = None) ->
         owner = Owner.from_json(said) if isinstance(said, str) else None
         if owner is None or (study is not None and of_study != study):
             continue
-        if not owner.is_gone(beat=stage_rules.moment(beat), now=now):
+        last = stage_rules.moment(beat)
+        if not owner.is_gone() and last is not None and abs(now - last) <= LEASE:
             raise BadStorage(
                 f"a runner (process {owner.pid} on {owner.host}) works on {where}; stop it first, with Ctrl-C"
             )
