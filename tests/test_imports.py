@@ -13,7 +13,7 @@ import pytest
 MNIST = Path(__file__).parents[1] / "studies" / "mnist.toml"
 HEAVY = {
     *("optuna", "sqlalchemy", "pandas", "plotly", "pydantic", "sklearn", "optuna_dashboard", "pyarrow", "pooch"),
-    *("PIL", "onnx", "onnxruntime"),
+    *("PIL", "onnx", "onnxruntime", "dask", "distributed"),
 }
 
 
@@ -107,7 +107,7 @@ from hpsearch.search import setup, workflow
 
 class Started(Exception): pass
 
-def executor_for(engine, jobs):
+def executor_for(job, jobs, note):
     print(*sorted({{name.partition('.')[0] for name in sys.modules}}))
     raise Started
 

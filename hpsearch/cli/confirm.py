@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpsearch.cli.options import DataDir, Engine, Format, FormatOption, Jobs, Lanes, Search, Storage, storage_url
+from hpsearch.cli.options import (
+    DataDir,
+    Engine,
+    Format,
+    FormatOption,
+    Jobs,
+    Lanes,
+    Scheduler,
+    Search,
+    Storage,
+    storage_url,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +37,7 @@ def confirm(
     repeats: Annotated[int, typer.Option(help="How often each is to have been trained again.")] = 10,
     jobs: Jobs = None,
     engine: Engine = "pool",
+    scheduler: Scheduler = None,
     lanes: Lanes = None,
     storage: Storage = None,
     data_dir: DataDir = None,
@@ -44,6 +56,7 @@ def confirm(
         repeats=repeats,
         engine=engine,
         jobs=jobs,
+        scheduler=scheduler,
         lanes=lanes,
         data_dir=data_dir,
     )

@@ -45,7 +45,17 @@ Pruner = Annotated[
     ),
 ]
 Jobs = Annotated[int | None, typer.Option(help="Processes. [default: one a core]", show_default=False)]
-Engine = Annotated[str, typer.Option(help="pool: processes; inline: this process, to debug.")]
+Engine = Annotated[
+    str, typer.Option(help="pool: processes; dask: the workers of a Dask cluster; inline: this process, to debug.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="With --engine dask: tcp://HOST:PORT of its scheduler, or the scheduler file. [default: "
+        "$HPSEARCH_SCHEDULER, or --jobs workers on this machine]",
+        show_default=False,
+    ),
+]
 Lanes = Annotated[
     int | None,
     typer.Option(help="Trials trained together. [default: what suits the network]", show_default=False),

@@ -53,7 +53,7 @@ class Display:
         self._task: Any = None
         self._finished: list[dict[str, Any]] = []
         self._complete = 0  # trials with a score, of the stage that ended last
-        self._said_waiting = False
+        self._said = ""  # what was said last to be waited for
 
     @cached_property
     def _console(self) -> Console:
@@ -83,8 +83,8 @@ class Display:
         self._before: int | None = None
         self._line_at = _LINE_EVERY
         self._began = time.monotonic()
-        plural = "es" if jobs > 1 else ""
-        self._console.print(f"{stage.name}: {until} trials, {jobs} process{plural}", markup=False)
+        who = f"{jobs} process{'es' if jobs > 1 else ''}" if jobs else "no worker yet"
+        self._console.print(f"{stage.name}: {until} trials, {who}", markup=False)
         if self._console.is_terminal:
             self._start_bar()
 
@@ -113,13 +113,16 @@ class Display:
         words = self._words(finished, tick.counts.pruned)
         if tick.waiting_for_others:
             words = f"waiting for {tick.counts.running} trials of another run"
+        elif tick.waiting_for_workers:
+            words = "waiting for a worker"
         if self._bar is not None:
             self._bar.update(self._task, completed=min(finished, self._until), words=words)
-        elif tick.waiting_for_others:
-            if not self._said_waiting:
+        elif tick.waiting_for_others or tick.waiting_for_workers:
+            if self._said != words.split()[-1]:
                 self._console.print(words, markup=False)
-            self._said_waiting = True
+            self._said = words.split()[-1]
         elif tick.recorded and finished / self._until >= self._line_at:
+            self._said = ""
             self._line_at = finished / self._until + _LINE_EVERY
             self._console.print(f"{finished}/{self._until} trials, {words}", markup=False)
 

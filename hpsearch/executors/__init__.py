@@ -1,7 +1,8 @@
-"""Where batches are evaluated: in this process, or in a pool of processes."""
+"""Where batches are evaluated: in this process, in a pool of processes, or on Dask."""
 
 from hpsearch.executors.base import Batch, Done, Event, Executor, Lost, Progress
+from hpsearch.executors.dask import DaskExecutor
 from hpsearch.executors.inline import InlineExecutor
 from hpsearch.executors.pool import PoolExecutor
 
-__all__ = ["Batch", "Done", "Event", "Executor", "InlineExecutor", "Lost", "PoolExecutor", "Progress"]
+__all__ = ["Batch", "DaskExecutor", "Done", "Event", "Executor", "InlineExecutor", "Lost", "PoolExecutor", "Progress"]

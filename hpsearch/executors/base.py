@@ -75,7 +75,7 @@ class Executor(Protocol):
     """Evaluates batches. Workers never touch the database."""
 
     slots: int
-    """How many batches are evaluated at a time."""
+    """How many batches are evaluated at a time; where workers come and go, how many of them there are now."""
 
     @property
     def free(self) -> int:

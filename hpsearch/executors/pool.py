@@ -33,7 +33,7 @@ class _Worker:
         self.batch: Batch | None = None
         # daemon: the interpreter ends its workers at exit even if nobody called close.
         self.process = context.Process(target=_work, args=(theirs, preload), daemon=True)
-        with pinned_children(), _without_interrupts():
+        with pinned_children(), without_interrupts():
             self.process.start()
         theirs.close()
 
@@ -63,7 +63,8 @@ def _end(workers: Sequence[_Worker], *, kill: bool) -> None:
 
 
 @contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
+def without_interrupts() -> Iterator[None]:
+    """Processes, and threads, that start inside hear no Ctrl-C."""
     # Ctrl-C goes to the whole process group. A worker that is born with it blocked stays silent, from its first
     # instruction on, while the runner winds up; the runner itself hears it a moment later.
     resource_tracker.ensure_running()  # starting it would unblock the signal

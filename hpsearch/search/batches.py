@@ -11,6 +11,7 @@ from hpsearch.executors import Batch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hpsearch.executors import Executor
     from hpsearch.objectives.base import Objective
     from hpsearch.records import Paused, Trial
 
@@ -23,12 +24,12 @@ class Batches:
 
     Args:
         objective: What evaluates them: it says which trials go together.
-        slots: How many are evaluated at the same time.
+        executor: Where they are evaluated, so many at the same time as it has slots now.
         lanes: How many trials to a batch; None: what the objective and the trials left make best.
     """
 
-    def __init__(self, objective: Objective, *, slots: int, lanes: int | None) -> None:
-        self._objective, self._slots, self._lanes = objective, slots, lanes
+    def __init__(self, objective: Objective, *, executor: Executor, lanes: int | None) -> None:
+        self._objective, self._executor, self._lanes = objective, executor, lanes
         self._ready: deque[Batch] = deque()
         self._next_key = 0
 
@@ -44,8 +45,9 @@ class Batches:
         if self._lanes is not None:
             return self._lanes
         # As many rounds as full batches need, all of the same size: no worker ends long after the others.
-        rounds = math.ceil(left / (self._slots * self._objective.lanes()))
-        return math.ceil(left / (self._slots * rounds))
+        slots = max(self._executor.slots, 1)
+        rounds = math.ceil(left / (slots * self._objective.lanes()))
+        return math.ceil(left / (slots * rounds))
 
     def add(
         self, trials: Sequence[Trial], size: int, *, until: int | None, paused: Mapping[int, Paused] | None = None

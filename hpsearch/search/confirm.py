@@ -31,6 +31,7 @@ def confirm(job: ConfirmJob, watcher: Watcher | None = None) -> Confirmation:
         StorageFailure: The database stopped working; what was recorded stays.
     """
     setup.check_counts(jobs=job.jobs, lanes=job.lanes)
+    setup.check_engine(job)
     for name, asked in (("top", job.top), ("repeats", job.repeats)):
         least = 2 if name == "repeats" else 1
         if not least <= asked <= MOST[name]:
@@ -39,12 +40,13 @@ def confirm(job: ConfirmJob, watcher: Watcher | None = None) -> Confirmation:
     with stopping() as stop:
         jobs = min(job.jobs or setup.cores(), job.top * job.repeats)
         # Workers get ready while this process loads its libraries, reads the data and opens the database.
-        executor = setup.executor_for(job.engine, jobs)
+        heard = Quiet() if watcher is None else watcher
+        executor = setup.executor_for(job, jobs, note=heard.note)
         clean = False
         try:
             from hpsearch.search.confirming import run_confirmation
 
-            done = run_confirmation(job, executor, Quiet() if watcher is None else watcher, stop)
+            done = run_confirmation(job, executor, heard, stop)
             clean = True
         finally:
             executor.close(kill=not clean)

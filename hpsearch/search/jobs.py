@@ -28,8 +28,9 @@ class Job:
         top: Best trials that narrowing between stages uses; None for 5.
         expand: Whether narrowing between stages may widen towards a bound.
         seed: Seed for a new search; None for the study file's.
-        engine: ``pool`` (processes) or ``inline`` (this process, for debugging).
+        engine: ``pool`` (processes), ``dask``, or ``inline`` (this process, for debugging).
         jobs: Processes; None for one a core.
+        scheduler: Address of a Dask scheduler, or its scheduler file; None for processes on this machine.
         lanes: Trials to a batch; None for what suits the network's size.
         pruner: Rule by which hopeless trials of a stage that begins stop early; None for the study file's.
         data_dir: Where data sets are looked for first.
@@ -46,6 +47,7 @@ class Job:
     seed: int | None = None
     engine: str = "pool"
     jobs: int | None = None
+    scheduler: str | None = None
     lanes: int | None = None
     pruner: str | None = None
     data_dir: Path | None = None
@@ -61,8 +63,9 @@ class ConfirmJob:
         stage: Number of the stage to confirm; None for the latest that has trials.
         top: How many of its best trials.
         repeats: How often each is to have been trained.
-        engine: ``pool`` (processes) or ``inline`` (this process, for debugging).
+        engine: ``pool`` (processes), ``dask``, or ``inline`` (this process, for debugging).
         jobs: Processes; None for one a core.
+        scheduler: Address of a Dask scheduler, or its scheduler file; None for processes on this machine.
         lanes: Trials to a batch; None for what suits the network's size.
         data_dir: Where data sets are looked for first.
     """
@@ -74,6 +77,7 @@ class ConfirmJob:
     repeats: int = 10
     engine: str = "pool"
     jobs: int | None = None
+    scheduler: str | None = None
     lanes: int | None = None
     data_dir: Path | None = None
 

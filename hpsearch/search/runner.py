@@ -39,11 +39,13 @@ class Tick:
         counts: The stage's trials by state.
         recorded: Outcomes recorded just now.
         waiting_for_others: Whether all that is missing is in other runners' hands.
+        waiting_for_workers: Whether there is no worker at the moment.
     """
 
     counts: Counts
     recorded: tuple[Outcome, ...] = ()
     waiting_for_others: bool = False
+    waiting_for_workers: bool = False
 
 
 OnTick: TypeAlias = Callable[[Tick], None]
@@ -113,7 +115,8 @@ class Runner:
         self._owner = Owner.current()
         self._cohorts = Cohorts(store, stage, plan, self._owner)
         self._beaten: list[Outcome] = []
-        self._batches = Batches(objective, slots=executor.slots, lanes=lanes)
+        self._batches = Batches(objective, executor=executor, lanes=lanes)
+        self._under_way = 0
         self._ids: dict[int, int] = {}
         self._recorded = self._lost = 0
         self._broken: list[Failed] = []
@@ -161,7 +164,10 @@ class Runner:
                 continue
             if not self._ids and self._counts.finished >= self._until:
                 return False
-            if self._executor.free == self._executor.slots and not self._broken:
+            if not self._executor.slots:
+                self._counts = self._store.counts(self._stage)  # others may finish the stage meanwhile
+                self._on_tick(Tick(self._counts, waiting_for_workers=True))
+            if self._executor.slots and not self._under_way and not self._broken:
                 self._await_others()
             else:
                 for event in self._executor.wait(_POLL_S):
@@ -177,6 +183,8 @@ class Runner:
         return self._counts.finished < self._until
 
     def _handle(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            self._under_way -= 1
         match event:
             case Progress(reports):
                 self._store.report(self._stage, reports, self._ids, owner=self._owner)
@@ -195,6 +203,7 @@ class Runner:
             if not self._batches and not self._decide() and not self._claim():
                 return
             self._executor.submit(self._batches.pop())
+            self._under_way += 1
 
     def _set_paused_aside(self, batch: Batch, outcomes: tuple[Outcome | Paused, ...]) -> tuple[Outcome, ...]:
         """Have the paused ones wait for what is decided at their rung; returns the others, which are finished."""
@@ -262,7 +271,7 @@ class Runner:
 
     def _settle_broken(self) -> None:
         """Decide whether trials that cannot be evaluated are at fault, or everything here is."""
-        idle = self._executor.free == self._executor.slots and not self._batches
+        idle = not self._under_way and not self._batches
         if self._recorded or self._counts.complete or self._cohorts.waiting:
             broken, self._broken = self._broken, []
             self._record(tuple(broken))

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, get_args
 
 from hpsearch.errors import BadInput, nearest
-from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
+from hpsearch.executors import DaskExecutor, Executor, InlineExecutor, PoolExecutor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hpsearch.data import Dataset, Split
     from hpsearch.data.splits import Floats, Labels
     from hpsearch.objectives import NetworkObjective
+    from hpsearch.search.jobs import ConfirmJob, Job
     from hpsearch.space import Space
     from hpsearch.study_file import StudyFile
 
@@ -30,6 +33,9 @@ class _Parts(TypedDict):
     stratify: bool
 
 
+ENGINES = ("dask", "inline", "pool")
+SCHEDULER_VARIABLE = "HPSEARCH_SCHEDULER"
+_PRELOAD = "hpsearch.objectives.network"
 _MOST = {"jobs": 1024, "stages": 1000}
 
 
@@ -149,20 +155,48 @@ def check_pruner(rule: str | None) -> None:
         raise BadInput(f"--pruner {rule}: no such rule{nearest(rule, rules)}")
 
 
-def executor_for(engine: str, jobs: int) -> Executor:
+def check_engine(job: Job | ConfirmJob) -> None:
+    """Check where batches are to be evaluated, before anything is started.
+
+    Raises:
+        BadInput: There is no such engine, or an option beside it makes no sense there.
+    """
+    if job.engine not in ENGINES:
+        raise BadInput(f"no engine {job.engine!r}{nearest(job.engine, ENGINES)}")
+    if job.engine != "dask":
+        if job.scheduler is not None:
+            raise BadInput(
+                f"--scheduler {job.scheduler} with --engine {job.engine}: add --engine dask, or leave it out"
+            )
+    elif scheduler_of(job) is not None and job.jobs is not None:
+        raise BadInput(
+            f"--jobs {job.jobs} with --scheduler {scheduler_of(job)}: the workers are those of its cluster; leave out "
+            "one of them"
+        )
+
+
+def scheduler_of(job: Job | ConfirmJob) -> str | None:
+    """The Dask scheduler that is meant: the one asked for, or the environment's; None: one of our own."""
+    return job.scheduler or os.environ.get(SCHEDULER_VARIABLE) or None
+
+
+def executor_for(job: Job | ConfirmJob, jobs: int, *, note: Callable[[str], None]) -> Executor:
     """Where batches are evaluated.
 
     Args:
-        engine: ``pool`` for processes, or ``inline`` for this process: easy to debug, but Ctrl-C is heard at the
-            ends of epochs only. Its BLAS must have one thread (`hpsearch.executors.blas.pin`), or results differ
-            in their last bits.
-        jobs: Processes of the pool.
+        job: ``engine`` is ``pool`` for processes, ``dask`` for the workers of a Dask scheduler, or ``inline`` for this
+            process: easy to debug, but Ctrl-C is heard at the ends of epochs only. Its BLAS must have one thread
+            (`hpsearch.executors.blas.pin`), or results differ in their last bits.
+        jobs: Processes of the pool, or workers of a Dask scheduler of our own.
+        note: Told what is worth saying of workers that come and go.
 
     Raises:
-        BadInput: There is no such engine.
+        BadInput: No Dask scheduler answers, or one of its workers cannot be used.
+        MissingExtra: Dask is not installed.
+        EvaluationFailure: This machine does not let the workers start.
     """
-    if engine == "inline":
+    if job.engine == "inline":
         return InlineExecutor()
-    if engine != "pool":
-        raise BadInput(f"no engine {engine!r}{nearest(engine, ('inline', 'pool'))}")
-    return PoolExecutor(jobs, preload="hpsearch.objectives.network")
+    if job.engine == "dask":
+        return DaskExecutor(scheduler_of(job), jobs=jobs, preload=_PRELOAD, note=note)
+    return PoolExecutor(jobs, preload=_PRELOAD)

@@ -35,12 +35,13 @@ def run(job: Job, listener: Listener | None = None) -> None:
         if study is not None:
             jobs = min(jobs, job.trials or study.trials.count)
         # Workers get ready while this process loads its libraries, reads the data and opens the database.
-        executor = setup.executor_for(job.engine, jobs)
+        heard = Quiet() if listener is None else listener
+        executor = setup.executor_for(job, jobs, note=heard.note)
         clean = False
         try:
             from hpsearch.search.stages import run_stages
 
-            run_stages(job, study, executor, Quiet() if listener is None else listener, stop)
+            run_stages(job, study, executor, heard, stop)
             clean = True
         finally:
             executor.close(kill=not clean)
@@ -48,6 +49,7 @@ def run(job: Job, listener: Listener | None = None) -> None:
 
 def _check(job: Job) -> None:
     setup.check_counts(trials=job.trials, stages=job.stages, jobs=job.jobs, lanes=job.lanes)
+    setup.check_engine(job)
     setup.check_pruner(job.pruner)
     if job.seed is not None and not 0 <= job.seed < 2**63:
         raise BadInput(f"--seed {job.seed}: give a whole number from 0")

@@ -5,16 +5,51 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from bounded import until
 
-from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
+from hpsearch.executors import DaskExecutor, Executor, InlineExecutor, PoolExecutor
+from hpsearch.executors.dask_cluster import OwnCluster
 
-EXECUTORS: dict[str, Callable[[], Executor]] = {"inline": InlineExecutor, "pool": lambda: PoolExecutor(2)}
+EXECUTORS = ("inline", "pool", "dask")
+
+
+@pytest.fixture(scope="session")
+def scheduler() -> Iterator[str]:
+    """The address of a Dask scheduler with two workers, which all tests share: its processes start once."""
+    cluster = OwnCluster(2)
+    yield cluster.address
+    cluster.close(5.0)
+
+
+@pytest.fixture
+def dask(scheduler: str) -> Iterator[DaskExecutor]:
+    """The two workers of the shared cluster."""
+    made = both_workers(scheduler)
+    yield made
+    made.close(kill=True)
+
+
+def both_workers(scheduler: str) -> DaskExecutor:
+    """The two workers of the shared cluster; an earlier test may have killed one, which is about to be back."""
+    made = DaskExecutor(scheduler)
+
+    def are_there() -> bool:
+        made.wait(0.1)
+        return made.slots == 2
+
+    until(are_there, what="two Dask workers")
+    return made
 
 
 @pytest.fixture(params=EXECUTORS)
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     """One executor of each kind."""
-    made = EXECUTORS[request.param]()
+    make: dict[str, Callable[[], Executor]] = {
+        "inline": InlineExecutor,
+        "pool": lambda: PoolExecutor(2),
+        "dask": lambda: both_workers(request.getfixturevalue("scheduler")),
+    }
+    made = make[request.param]()
     yield made
     made.close(kill=True)
 

@@ -99,7 +99,7 @@ def test_workers_are_let_go_whatever_happens(monkeypatch: pytest.MonkeyPatch, fa
             closed.append(kill)
             super().close(kill=kill)
 
-    monkeypatch.setattr(setup, "executor_for", lambda engine, jobs: Closed())
+    monkeypatch.setattr(setup, "executor_for", lambda job, jobs, note: Closed())
     if fails:
         with pytest.raises(BadInput):
             start(stage=7)

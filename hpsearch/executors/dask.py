@@ -1,0 +1,300 @@
+"""Batches on Dask: workers of our own on this machine, or a cluster that is there, whose workers may come and go.
+
+A batch is a task on one worker that has room for it, so nothing waits inside Dask: what a worker's death costs is the
+batches that it was evaluating, and these alone are blamed for it. Such a batch goes to another worker; the one that has
+taken two down is `Lost`, and the runner splits it. A batch whose worker was sent home, or whose data or connection was
+lost, goes to another worker without blame.
+
+All of the executor's state belongs to the thread that calls it: what Dask reports arrives in a queue, as messages of
+`hpsearch.executors.dask_link`, and `DaskExecutor.wait` reads it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import queue
+import time
+import uuid
+from collections import deque
+from typing import TYPE_CHECKING, final
+
+from hpsearch.errors import BadInput, EvaluationFailure
+from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progress
+from hpsearch.executors.dask_cluster import CONNECT_S, OwnCluster, connect
+from hpsearch.executors.dask_fleet import Fleet, Flight
+from hpsearch.executors.dask_link import (
+    CONNECTION_LOST,
+    Back,
+    Joined,
+    Killed,
+    Left,
+    Link,
+    Mended,
+    Message,
+    Over,
+    Points,
+    Present,
+    Refused,
+    Returned,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from distributed import Future
+
+_JOIN_S = 5.0
+_START_S = 60.0
+"""Workers of our own that are not up after so long do not start at all."""
+_SCATTER_S = 60.0
+_DEATHS = 2
+"""A batch over which so many workers have died is given back."""
+_MOST_RETURNS = 10
+"""So often a batch may come back for another's fault."""
+
+
+@final
+class DaskExecutor:
+    """Evaluates batches on the workers of a Dask scheduler.
+
+    ``DaskExecutor(scheduler="tcp://127.0.0.1:8786")`` takes a cluster that is there, and ``slots`` follows the threads
+    of its workers: none at first, hundreds later. ``DaskExecutor(cluster.scheduler_address)`` takes a `LocalCluster`
+    of a test or a simulation (with ``processes=False`` its address begins with ``inproc://`` and works in this process
+    only; its threads share one interpreter). ``DaskExecutor(jobs=2)`` starts two workers of its own, as processes.
+
+    Args:
+        scheduler: Address of a scheduler or path of its scheduler file; None: start one, with workers.
+        jobs: How many workers to start; without meaning where there is a scheduler.
+        preload: A module that workers import before their first batch.
+        note: Told what is worth saying: there are no workers yet, or one that came is given no work, and why.
+
+    Raises:
+        MissingExtra: Dask is not installed.
+        BadInput: No scheduler answers, or a worker has other versions than this process, or more BLAS threads.
+        EvaluationFailure: This machine does not let a scheduler start.
+    """
+
+    def __init__(
+        self,
+        scheduler: str | None = None,
+        *,
+        jobs: int = 1,
+        preload: str | None = None,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._note = note
+        self._cluster = OwnCluster(jobs) if scheduler is None else None
+        self._least = jobs if scheduler is None else 0
+        self.slots = self._least
+        self._began = time.monotonic()
+        self._payload, self._token = b"", ""
+        self._data: Future | None = None
+        self._failed_sendings = 0
+        self._flights: dict[int, Flight] = {}  # by the key of the batch
+        self._tasks: dict[str, Flight] = {}  # by the key of the task: those at a worker
+        self._unplaced: deque[Flight] = deque()
+        self._fleet = Fleet()
+        self._told: set[str] = set()
+        self._started = False  # whether any worker has come
+        self._closed = False
+        self._over = False
+        try:
+            self._address = self._cluster.address if self._cluster is not None else str(scheduler)
+            self._link = Link(connect(self._address), topic=f"hpsearch-{uuid.uuid4().hex}", preload=preload)
+        except BaseException:
+            if self._cluster is not None:
+                self._cluster.close(_JOIN_S, kill=True)
+            raise
+        if self._cluster is None:
+            self._open_door()
+
+    def _open_door(self) -> None:
+        """See which workers there are; one that is there and cannot be used is a mistake to be mended first."""
+        self._link.settle(CONNECT_S)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                message = self._link.inbox.get_nowait()
+                if isinstance(message, Refused):
+                    self.close(kill=True)
+                    raise BadInput(f"the Dask worker {message.worker} {message.reason}")
+                self._hear(message)
+        if not self.slots:
+            self._note(f"the Dask scheduler {self._address} has no workers yet; trials begin when the first one comes")
+
+    @property
+    def free(self) -> int:
+        """How many threads of workers have no batch."""
+        return max(self.slots - len(self._flights), 0)
+
+    def load(self, objective: Evaluates) -> None:
+        """Send the objective with its data to the workers, once; those that come later get it from them."""
+        self._payload, self._token = pickle.dumps(objective, protocol=pickle.HIGHEST_PROTOCOL), uuid.uuid4().hex
+        self._data, self._failed_sendings = None, 0
+        if self._fleet:
+            self._data_at_workers()
+
+    def submit(self, batch: Batch) -> None:
+        """Hand a batch to a worker that has room; there is one, or one is about to be there."""
+        flight = Flight(batch)
+        self._flights[batch.key] = flight
+        self._unplaced.append(flight)
+        self._place()
+
+    def wait(self, timeout: float) -> list[Event]:
+        """What has come back; see `hpsearch.executors.base.Executor.wait`.
+
+        Raises:
+            EvaluationFailure: The connection to the scheduler is lost, or there will never be a worker.
+        """
+        events: list[Event] = []
+        if self._closed:
+            return events
+        with contextlib.suppress(queue.Empty):
+            events += self._hear(
+                self._link.inbox.get(timeout=timeout) if timeout > 0 else self._link.inbox.get_nowait()
+            )
+            while True:
+                events += self._hear(self._link.inbox.get_nowait())
+        self._place()
+        if not events:
+            self._check()
+        return events
+
+    def _check(self) -> None:
+        # Only where nothing is left to tell: what came back before the end is recorded.
+        if self._over:
+            raise EvaluationFailure(
+                f"the connection to the Dask scheduler {self._address} is lost; what was recorded stays, and the same "
+                "command goes on once there is a scheduler again"
+            )
+        if self._cluster is not None and not self._started and time.monotonic() - self._began > _START_S:
+            raise EvaluationFailure(f"none of {self._least} Dask workers has started in {_START_S:.0f} s; try --jobs 1")
+
+    def close(self, *, kill: bool = False) -> None:
+        """Let go of all batches and disconnect; workers of our own end, others stop at the end of an epoch."""
+        if self._closed:
+            return
+        self._closed = True
+        for flight in self._flights.values():
+            self._take_back(flight)
+        self._flights.clear()
+        self._unplaced.clear()
+        self._data = None
+        self._link.close(_JOIN_S)
+        if self._cluster is not None:
+            self._cluster.close(_JOIN_S, kill=kill)
+
+    def _hear(self, message: Message) -> list[Event]:
+        """Take note of what was reported."""
+        match message:
+            case Points(key, points):
+                fresh = flight.fresh(points) if (flight := self._tasks.get(key)) is not None else ()
+                return [Progress(fresh)] if fresh else []
+            case Back(key, reason, outcomes):
+                if (flight := self._tasks.get(key)) is not None:
+                    self._take_back(flight)
+                    batch = self._flights.pop(flight.batch.key).batch
+                    return [Done(batch, pickle.loads(outcomes)) if reason is None else Lost(batch, reason)]
+            case Returned(key):
+                self._data = None  # perhaps that is what was lost
+                return self._again(self._tasks.get(key))
+            case Killed(key):
+                return self._again(self._tasks.get(key), died=True)
+            case Joined(worker, threads):
+                self._join(worker, threads)
+            case Refused(worker, reason):
+                self._tell(f"the Dask worker {worker} {reason}. It is given no work")
+            case Left(worker, keys, expected):
+                return self._leave(worker, frozenset() if expected else keys)
+            case Present(workers):
+                gone = [worker for worker in self._fleet if worker not in workers]
+                return [event for worker in gone for event in self._leave(worker, frozenset())]
+            case Mended():
+                self._data = None
+                return [event for worker in self._fleet for event in self._leave(worker, frozenset())]
+            case Over():
+                self._over = True
+        return []
+
+    def _join(self, worker: str, threads: int) -> None:
+        if threads > 1:
+            self._tell(
+                "Dask workers with several threads evaluate so many batches in one process, where they wait for each "
+                "other; --nthreads 1 is faster",
+                once="threads",
+            )
+        self._started = True
+        self._fleet.join(worker, threads)
+        self.slots = max(self._least, self._fleet.threads)
+
+    def _leave(self, worker: str, guilty: frozenset[str]) -> list[Event]:
+        """A worker is gone; of the tasks at it, these were under way when it died."""
+        tasks = self._fleet.leave(worker)
+        self.slots = max(self._least, self._fleet.threads)
+        return [event for key in tasks for event in self._again(self._tasks.get(key), died=key in guilty)]
+
+    def _again(self, flight: Flight | None, *, died: bool = False) -> list[Event]:
+        """Have another worker evaluate a batch, unless it has had its chances."""
+        if flight is None:
+            return []
+        if died:
+            flight.deaths.append(flight.worker)
+        else:
+            flight.returns += 1
+        self._take_back(flight)
+        if len(flight.deaths) < _DEATHS and flight.returns <= _MOST_RETURNS:
+            self._unplaced.append(flight)
+            return []
+        del self._flights[flight.batch.key]
+        if len(flight.deaths) < _DEATHS:
+            return [Lost(flight.batch, f"its workers went away {flight.returns} times")]
+        return [Lost(flight.batch, f"its worker processes died ({', '.join(flight.deaths)})")]
+
+    def _take_back(self, flight: Flight) -> None:
+        """Part a batch from its task; whatever is still reported of that goes unheard."""
+        if flight.key is None:
+            return
+        del self._tasks[flight.key]
+        self._fleet.end(flight.key, flight.worker)
+        assert flight.future is not None
+        flight.future.release()
+        flight.key = flight.future = None
+
+    def _place(self) -> None:
+        """Give batches to workers that have room."""
+        while self._unplaced and not self._over and (worker := self._fleet.idle()) is not None:
+            if (data := self._data_at_workers()) is None:
+                return
+            flight = self._unplaced.popleft()
+            key = f"hpsearch-{uuid.uuid4().hex}"
+            batch = pickle.dumps(flight.batch, protocol=pickle.HIGHEST_PROTOCOL)
+            try:
+                flight.future = self._link.submit(key, worker, data, self._token, batch)
+            except CONNECTION_LOST:  # which the link reports in a moment
+                self._unplaced.appendleft(flight)
+                return
+            flight.key, flight.worker = key, worker
+            self._tasks[key] = flight
+            self._fleet.begin(key, worker)
+
+    def _data_at_workers(self) -> Future | None:
+        """The objective on the workers, sent anew where it was lost; None while it cannot be."""
+        if self._data is not None and self._data.status == "finished":
+            return self._data
+        self._data = None
+        try:
+            self._data = self._link.scatter(self._payload, list(self._fleet), _SCATTER_S)
+            self._failed_sendings = 0
+        except CONNECTION_LOST as error:
+            self._failed_sendings += 1
+            if self._failed_sendings >= _MOST_RETURNS:
+                raise EvaluationFailure(
+                    f"the data do not get to the Dask workers of {self._address}: {error}"
+                ) from error
+        return self._data
+
+    def _tell(self, text: str, *, once: str | None = None) -> None:
+        if (once or text) not in self._told:
+            self._told.add(once or text)
+            self._note(text)

@@ -1,0 +1,154 @@
+"""The way to a Dask scheduler: one that is there already, or one of our own with workers on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import BadInput, EvaluationFailure, MissingExtra
+from hpsearch.executors.blas import pinned_children
+from hpsearch.executors.pool import without_interrupts
+
+if TYPE_CHECKING:
+    from distributed import Client, LocalCluster
+
+CONNECT_S = 10.0
+"""How long a scheduler may take to answer: at the start, and again when the connection is lost."""
+_SCHEMES = ("tcp", "tls", "ws", "wss", "inproc")
+_ADDRESS = re.compile(r"(?:(?P<scheme>[a-z]+)://)?(?P<host>[^/:\[\]]+|\[[^\]/]+\]):(?P<port>\d{1,5})")
+
+
+def connect(scheduler: str) -> Client:
+    """A client of a scheduler that is there.
+
+    Args:
+        scheduler: Its address, or the path of its scheduler file.
+
+    Raises:
+        MissingExtra: Dask is not installed.
+        BadInput: No scheduler answers there.
+    """
+    address = address_of(scheduler)
+    silence()
+    from distributed import Client
+
+    try:
+        if found := _ADDRESS.fullmatch(address):
+            # Dask would try again and again for `CONNECT_S` where nobody listens.
+            socket.create_connection((found["host"].strip("[]"), int(found["port"])), CONNECT_S).close()
+        return Client(address, timeout=CONNECT_S, set_as_default=False, name="hpsearch")
+    except OSError as error:
+        raise BadInput(
+            f"no Dask scheduler answers at {scheduler} ({error.strerror or ' '.join(str(error).split())}); start one "
+            "with `dask scheduler`, or leave --scheduler out to have workers on this machine"
+        ) from error
+
+
+def address_of(scheduler: str) -> str:
+    """The address that is meant, taken from the scheduler file where that was given.
+
+    Raises:
+        BadInput: It is neither, or the file is none that a scheduler has written.
+    """
+    if scheduler.startswith("inproc://"):
+        return scheduler
+    if found := _ADDRESS.fullmatch(scheduler):
+        if found["scheme"] in (None, *_SCHEMES) and int(found["port"]) < 2**16:
+            return scheduler if found["scheme"] else f"tcp://{scheduler}"
+    elif Path(scheduler).is_file():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
+        raise BadInput(f"--scheduler {scheduler}: no scheduler file; `dask scheduler --scheduler-file FILE` writes one")
+    raise BadInput(
+        f"--scheduler {scheduler}: no such file, and no address; give tcp://HOST:PORT, or the file that "
+        "`dask scheduler --scheduler-file FILE` writes"
+    )
+
+
+class OwnCluster:
+    """A scheduler in this process and workers of one thread each, on the loopback interface alone.
+
+    Args:
+        jobs: How many workers. They start while the caller goes on.
+
+    Raises:
+        MissingExtra: Dask is not installed.
+        EvaluationFailure: The scheduler does not start.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        silence()
+        import dask
+        from distributed import LocalCluster
+
+        # No pages over HTTP; what still listens is on a free port of the loopback interface, and has nothing to show.
+        nothing: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+        # The threads that start the workers, again too, are born in here: Ctrl-C is the runner's business alone.
+        with dask.config.set(nothing), pinned_children(), without_interrupts():
+            try:
+                self._cluster: LocalCluster = LocalCluster(
+                    n_workers=0,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    protocol="tcp",
+                    dashboard_address="127.0.0.1:0",
+                    worker_dashboard_address=None,
+                    scheduler_kwargs={"dashboard": False},
+                    memory_limit=None,
+                    silence_logs=logging.CRITICAL,
+                    config=nothing,
+                )
+            except (OSError, RuntimeError) as error:
+                raise EvaluationFailure(f"cannot start a Dask scheduler: {error}") from error
+            self._cluster.scale(jobs)
+
+    @property
+    def address(self) -> str:
+        """The scheduler's."""
+        return str(self._cluster.scheduler_address)
+
+    def close(self, within: float, *, kill: bool = False) -> None:
+        """End the workers and the scheduler.
+
+        Args:
+            within: Workers that are still at work after so many seconds are killed.
+            kill: Do not wait at all.
+        """
+        nannies = list(self._cluster.workers.values())
+        if kill:
+            _kill(nannies)
+        with contextlib.suppress(Exception):  # whatever it is, the processes end below
+            self._cluster.close(timeout=within)
+        _kill(nannies)
+
+
+def _kill(nannies: list[Any]) -> None:
+    from distributed.core import Status
+
+    for nanny in nannies:
+        pid = getattr(nanny, "pid", None)  # None once it is dead
+        if pid is None:
+            continue
+        if nanny.status is Status.running:
+            nanny.status = Status.closing_gracefully  # it starts no other worker in the killed one's place
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def silence() -> None:
+    """Keep what Dask logs off the terminal: what matters of it comes as events, and becomes a line of hpsearch's."""
+    try:
+        import distributed  # noqa: F401 - it gives its loggers their levels
+    except ImportError as error:
+        raise MissingExtra("--engine dask needs Dask; pip install 'hpsearch[dask]'") from error
+    for name in ("asyncio", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("asyncio", "distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -1,0 +1,89 @@
+"""What runs in Dask's workers: a batch, and the question whether they are like this process.
+
+`hpsearch.executors.dask` sends these functions by name, so a worker needs an hpsearch that has them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import platform
+import socket
+import threading
+from typing import Any
+
+from hpsearch import __version__
+from hpsearch.executors.base import Batch, Done, Evaluates, Lost, Progress, drive
+
+BLAS_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What a Dask nanny sets to 1 before its worker loads NumPy."""
+
+_lock = threading.Lock()
+_loaded: tuple[str, Evaluates] | None = None
+"""The objective that this process evaluates, and which one it is; unpickled once, not for each batch."""
+
+
+def surroundings(preload: str | None = None) -> dict[str, Any]:
+    """What the results of a process depend on: ``versions`` by name, ``pinned`` (one BLAS thread) and ``process``.
+
+    Args:
+        preload: A module to import, so that the first batch need not wait for it.
+    """
+    import numpy as np
+
+    if preload is not None:
+        importlib.import_module(preload)
+    major, minor, _ = platform.python_version_tuple()
+    return {
+        "versions": {"hpsearch": __version__, "numpy": np.__version__, "Python": f"{major}.{minor}"},
+        "pinned": all(os.environ.get(name) == "1" for name in BLAS_VARIABLES),
+        "process": (socket.gethostname(), os.getpid()),
+    }
+
+
+def evaluate(objective: bytes, token: str, batch: bytes, topic: str) -> tuple[str | None, bytes]:
+    """Evaluate a batch as a task.
+
+    Points of curves go out as events of a topic: ``[key of the task, [[number, step, value], ...]]``.
+
+    Args:
+        objective: Pickled.
+        token: Which objective that is.
+        batch: Pickled.
+        topic: Where the points go.
+
+    Returns:
+        None and the pickled outcomes, or why the batch is lost. A task that nobody waits for any more gives nothing.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+    asked: Batch = pickle.loads(batch)
+    for event in drive(_objective(objective, token), asked):
+        match event:
+            case Progress(reports):
+                worker.log_event(topic, [key, [[one.number, one.step, one.value] for one in reports]])
+            case Done(_, outcomes):
+                return None, pickle.dumps(outcomes)
+            case Lost(_, reason):
+                return reason, b""
+        if _is_dropped(worker, key):
+            break
+    return "dropped", b""
+
+
+def _objective(pickled: bytes, token: str) -> Evaluates:
+    global _loaded
+    with _lock:
+        if _loaded is None or _loaded[0] != token:
+            _loaded = None  # two at a time may be more than there is memory for
+            _loaded = token, pickle.loads(pickled)
+        return _loaded[1]
+
+
+def _is_dropped(worker: Any, key: object) -> bool:
+    # Dask cannot end a thread. The client has let go of the task, or is gone; or the worker is on its way out.
+    task = worker.state.tasks.get(key)
+    return task is None or task.state == "cancelled" or worker.status.name in ("closing", "closed", "failed")

@@ -1,0 +1,44 @@
+"""The bookkeeping of Dask's workers against a plain model of it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpsearch.executors.dask_fleet import Fleet
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("join"), st.sampled_from("abc"), st.integers(1, 3)),
+        st.tuples(st.just("leave"), st.sampled_from("abc"), st.just(0)),
+        st.tuples(st.just("begin"), st.just(""), st.just(0)),
+        st.tuples(st.just("end"), st.just(""), st.integers(0, 5)),
+    )
+)
+
+
+@given(STEPS)
+def test_a_worker_never_has_more_than_its_threads_and_none_idles_unseen(steps: list[tuple[str, str, int]]) -> None:
+    fleet, threads, at = Fleet(), dict[str, int](), dict[str, str]()
+    for number, (what, worker, count) in enumerate(steps):
+        if what == "join":
+            fleet.join(worker, count)
+            threads.setdefault(worker, count)
+        elif what == "leave":
+            assert fleet.leave(worker) == {task for task, where in at.items() if where == worker}
+            threads.pop(worker, None)
+            at = {task: where for task, where in at.items() if where != worker}
+        elif what == "end" and at:
+            task = list(at)[count % len(at)]
+            fleet.end(task, at.pop(task))
+            fleet.end(task, "gone")
+        room = {one for one, most in threads.items() if list(at.values()).count(one) < most}
+        found = fleet.idle()
+        assert (found is None) is (not room)
+        assert found is None or found in room
+        if what == "begin" and found is not None:
+            fleet.begin(str(number), found)
+            at[str(number)] = found
+        assert fleet.threads == sum(threads.values())
+        assert set(fleet) == set(threads)
+        assert len(fleet) == len(threads)
