@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from bounded import until
+from clusters import cluster
 
 from hpsearch.executors import DaskExecutor, Executor, InlineExecutor, PoolExecutor
-from hpsearch.executors.dask_cluster import OwnCluster
 
 EXECUTORS = ("inline", "pool", "dask")
 
@@ -16,9 +16,8 @@ EXECUTORS = ("inline", "pool", "dask")
 @pytest.fixture(scope="session")
 def scheduler() -> Iterator[str]:
     """The address of a Dask scheduler with two workers, which all tests share: its processes start once."""
-    cluster = OwnCluster(2)
-    yield cluster.address
-    cluster.close(5.0)
+    with cluster() as made:
+        yield made.address
 
 
 @pytest.fixture

@@ -1,0 +1,53 @@
+"""A Dask scheduler with workers on this machine, in processes of their own, for tests that may end them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SUPPORT = Path(__file__).parent
+_SCRIPT = """
+import sys
+from hpsearch.executors.dask_cluster import OwnCluster
+if __name__ == "__main__":
+    cluster = OwnCluster(int(sys.argv[1]))
+    print(cluster.address, flush=True)
+    sys.stdin.read()
+    cluster.close(5.0)
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What there is to reach, and to kill.
+
+    Args:
+        address: The scheduler's.
+        process: The scheduler's process; with it the workers end.
+    """
+
+    address: str
+    process: subprocess.Popen[str]
+
+
+@contextlib.contextmanager
+def cluster(workers: int = 2) -> Iterator[Cluster]:
+    """A scheduler and workers of one thread each, which start while the caller goes on."""
+    path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT, str(workers)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield Cluster(process.stdout.readline().strip(), process)
+    finally:
+        process.communicate()  # closes its input, which ends it
