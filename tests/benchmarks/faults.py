@@ -1,0 +1,89 @@
+"""Hundreds of faults of every kind, and what they cost, as a Markdown table.
+
+``python tests/benchmarks/faults.py --count 200`` takes 200 of each kind, two at a time. Each runs a search of 100
+small networks with the command line's own code, breaks something at a random moment, starts it again, and compares
+all that is in the database with an undisturbed run. The first lines are progress, on standard error; so is what went
+wrong, with the seed that makes it happen again: ``--kinds KIND --seed SEED --count 1``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from faulty.kinds import KINDS, World, lacking
+from faulty.place import Result
+
+COLUMNS = (
+    "fault",
+    "count",
+    "losses",
+    "duplicates",
+    "differing values",
+    "RUNNING left",
+    "batches trained again, at most",
+    "anything else",
+)
+
+
+def row(words: str, results: Sequence[Result]) -> tuple[str, ...]:
+    """A kind's line of the table."""
+    sums = [sum(counts) for counts in zip(*(_counts(one) for one in results), strict=True)] or [0] * 4
+    return (
+        words,
+        str(len(results)),
+        *map(str, sums),
+        str(max((one.again for one in results), default=0)),
+        str(sum(bool(one.wrong) for one in results)),
+    )
+
+
+def _counts(result: Result) -> tuple[int, ...]:
+    return result.losses, result.duplicates, result.differing, result.running_left
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as Markdown."""
+    lines = [COLUMNS, ["---"] + ["---:"] * (len(COLUMNS) - 1), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def main() -> int:
+    """Make faults happen; returns how many were not survived."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=200, help="faults of each kind")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--seed", type=int, default=0, help="of the first fault of each kind")
+    parser.add_argument("--at-once", type=int, default=2, help="so many at a time")
+    asked = parser.parse_args()
+    began, rows, bad = time.monotonic(), [], 0
+    world = World()
+    try:
+        with ThreadPoolExecutor(asked.at_once) as pool:
+            for kind in asked.kinds:
+                if (reason := lacking(kind)) is not None:
+                    print(f"{kind}: left out, {reason}", file=sys.stderr)
+                    continue
+                since, seeds = time.monotonic(), range(asked.seed, asked.seed + asked.count)
+                results = list(pool.map(world.suffer, [kind] * asked.count, seeds))
+                for seed, result in zip(seeds, results, strict=True):
+                    if not result.clean:
+                        bad += 1
+                        print(f"--kinds {kind} --seed {seed}: {result}", file=sys.stderr)
+                rows.append(row(KINDS[kind].words, results))
+                print(f"{kind}: {len(results)} in {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
+    finally:
+        world.close()
+    print(table(rows))
+    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    return min(bad, 100)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""What is changed in a command's process before it runs. Each is picklable, and called there."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+
+def put(where: object, name: str, thing: object) -> None:
+    """Put something in the place of what a module or a class has under a name."""
+    assert hasattr(where, name)
+    setattr(where, name, thing)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Its objectives write down what they begin; see `faulty.search.Counting`."""
+
+    log: Path
+
+    def __call__(self) -> None:
+        from faulty.search import counted
+
+        counted(self.log)
+
+
+@dataclass(frozen=True)
+class Statements:
+    """It counts the SQL statements that SQLite is about to run, and dies at one.
+
+    Args:
+        dies_at: The number of that one, from 1; None: none.
+        log: Where their count is written at the end, if it comes to that.
+    """
+
+    dies_at: int | None
+    log: Path | None = None
+
+    def __call__(self) -> None:
+        from hpsearch.cli import progress
+        from hpsearch.store import database
+
+        seen = 0
+        plain = database._configure_sqlite
+
+        def one(statement: str) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == self.dies_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def configure(connection: Any, record: object) -> None:
+            plain(connection, record)
+            connection.set_trace_callback(one)
+
+        put(database, "_configure_sqlite", configure)
+        done = progress.Display.done
+
+        def last(display: progress.Display) -> None:
+            done(display)
+            if self.log is not None:
+                self.log.write_text(str(seen))
+
+        put(progress.Display, "done", last)
+
+
+@dataclass(frozen=True)
+class ShortLeases:
+    """Its leases, and how often it renews them and looks at others', in seconds."""
+
+    lease: float
+    still: float
+    beat: float
+
+    def __call__(self) -> None:
+        from hpsearch.search import runner
+        from hpsearch.store import leases
+
+        leases.LEASE = timedelta(seconds=self.lease)
+        leases.STILL_S = self.still
+        put(runner, "BEAT_EVERY_S", self.beat)
+        runner._POLL_S = min(runner._POLL_S, self.beat)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """It takes itself for a process on another machine: nobody here can look whether it lives, nor can it look here."""
+
+    host: str
+
+    def __call__(self) -> None:
+        import socket
+
+        socket.gethostname = lambda: self.host
+
+
+@dataclass(frozen=True)
+class ClockOff:
+    """The clock that it reads is so far off."""
+
+    by: timedelta
+
+    def __call__(self) -> None:
+        def utc_now() -> datetime:
+            return datetime.now(UTC).replace(tzinfo=None) + self.by
+
+        for name, module in list(sys.modules.items()):
+            if name.startswith("hpsearch.store.") and hasattr(module, "utc_now"):
+                put(module, "utc_now", utc_now)
+
+
+@dataclass(frozen=True)
+class FilesUpTo:
+    """No file that it writes may grow beyond so many bytes, as where a disk is full."""
+
+    size: int
+
+    def __call__(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))

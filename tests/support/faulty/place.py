@@ -1,0 +1,179 @@
+"""Where one fault happens, and what is found afterwards."""
+
+from __future__ import annotations
+
+import math
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tiny
+
+from faulty import search
+from faulty.hooks import Counted, Statements
+from faulty.process import Hook, Run, Running
+from faulty.search import LANES, TRIALS, Found, Rows
+from hpsearch.store import open_store
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a fault cost.
+
+    Args:
+        losses: Trials that were finished after the fault, and are missing or were run again.
+        duplicates: Rows that are there more than once.
+        differing: Trials of the 100 that differ from an undisturbed run's, in the last bit of anything.
+        running_left: Trials that were still RUNNING after the next start.
+        again: Batches of trials that were begun more than once.
+        wrong: What else should not have been: exit codes, tracebacks, words.
+    """
+
+    losses: int = 0
+    duplicates: int = 0
+    differing: int = 0
+    running_left: int = 0
+    again: int = 0
+    wrong: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether all that is promised was kept."""
+        return not (self.losses or self.duplicates or self.differing or self.running_left or self.wrong)
+
+
+class Undisturbed:
+    """The search as it goes where nothing happens: what all others are compared with."""
+
+    def __init__(self) -> None:
+        with Place(self, random.Random(0), database=None) as place:
+            store = open_store(str(place.folder / "empty.db"), create=True)
+            store.close()
+            self.empty = (place.folder / "empty.db").read_bytes()
+            for _ in range(2):  # the second time for the seconds
+                place.file.write_bytes(self.empty)
+                place.log.unlink(missing_ok=True)
+                counts = place.folder / "statements"
+                began = time.monotonic()
+                run = place.start(Statements(None, counts))
+                search_began = place.when_begun(run, 1) - began
+                assert run.wait() == 0, run.lines
+            self.seconds = time.monotonic() - began
+            self.before_seconds = search_began
+            self.statements = int(counts.read_text())
+            found = search.read(place.url)
+            assert len(found.rows) == TRIALS
+            assert set(search.begun_in(place.log).values()) == {1}
+            self.rows: Rows = found.rows
+            self.size = place.file.stat().st_size
+
+
+@dataclass
+class Place:
+    """A folder with the study file and a database, in which commands run; all is gone after the block.
+
+    Args:
+        undisturbed: The search without any fault.
+        rng: Whatever of a fault is left to chance.
+        database: URL of a server's database without stages; None: a SQLite file.
+        disk: Folder of the SQLite file; None: the place's own.
+    """
+
+    undisturbed: Undisturbed
+    rng: random.Random
+    database: str | None = None
+    disk: Path | None = None
+    wrong: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Place:
+        self.folder = Path(tempfile.mkdtemp(prefix="hpsearch-fault-"))
+        self.file = (self.disk or self.folder) / "my.db"
+        self.log = self.folder / "begun"
+        tiny.write(self.folder, trials={"count": TRIALS})
+        if self.database is None and hasattr(self.undisturbed, "empty"):
+            self.file.write_bytes(self.undisturbed.empty)
+        self._running = Running(self.folder)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._running.__exit__()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        """The database, as SQLAlchemy takes it."""
+        return self.database or f"sqlite:///{self.file}"
+
+    def start(self, *hooks: Hook, engine: Sequence[str] = ("inline",), url: str | None = None) -> Run:
+        """Run ``hpsearch start``."""
+        storage = url or self.database or str(self.file)
+        words = ("start", "tiny.toml", "--storage", storage, "--lanes", str(LANES), "--engine", *engine)
+        return self._running.start(*words, hooks=(Counted(self.log), *hooks))
+
+    def command(self, *arguments: str) -> Run:
+        """Run another command."""
+        return self._running.start(*arguments)
+
+    def begun(self) -> int:
+        """How many batches were begun so far."""
+        return self.log.read_bytes().count(b"\n") if self.log.exists() else 0
+
+    def when_begun(self, run: Run, batches: int) -> float:
+        """Wait until so many batches were begun, or the command is over; returns the time."""
+        end = time.monotonic() + 60
+        while self.begun() < batches and not run.over:
+            assert time.monotonic() < end, run.lines
+            time.sleep(0.002)
+        return time.monotonic()
+
+    def at_any_moment(self, run: Run, do: Callable[[], object] | None = None) -> None:
+        """Let a random part of the command pass: from its first instructions to its last ones."""
+        whole = self.undisturbed
+        batches = math.ceil(TRIALS / LANES)
+        already = self.begun()
+        passed = self.rng.randrange(-3, batches + 1)
+        if passed >= 0:
+            self.when_begun(run, already + passed)
+            time.sleep(self.rng.uniform(0, 2 * (whole.seconds - whole.before_seconds) / batches))
+        else:
+            time.sleep(self.rng.uniform(0, whole.before_seconds))
+        if do is not None:
+            do()
+
+    def expect(self, run: Run, *codes: int) -> None:
+        """Wait for a command; note what it should not have done."""
+        code, lines = run.wait(), run.lines
+        said = " | ".join(lines[-3:])
+        if code not in codes:
+            self.wrong.append(f"exit code {code}, not {' or '.join(map(str, codes))}: {said}")
+        for sign in ("Traceback", "defect of hpsearch", "Exception ignored", "locked"):
+            if any(sign in line for line in lines):
+                self.wrong.append(f"{sign!r} in: {said}")
+        complaints = [line for line in lines if line.startswith("hpsearch: ")]
+        if code > 0 and (len(complaints) != 1 or lines[-1] != complaints[0]):
+            self.wrong.append(f"exit code {code}, and not one line: {said}")
+
+    def judged(self, before: Found) -> Result:
+        """Start once more, which must complete the search, and compare."""
+        begun_before = search.begun_in(self.log)
+        self.expect(self.start(), 0)
+        after, begun = search.read(self.url), search.begun_in(self.log)
+        lost = [
+            number
+            for number, when in before.finished_at.items()
+            if after.finished_at.get(number) != when or begun[number] != begun_before[number]
+        ]
+        whole = self.undisturbed.rows
+        return Result(
+            losses=len(lost),
+            duplicates=after.repeated,
+            differing=sum(after.rows.get(number) != whole.get(number) for number in whole.keys() | after.rows.keys()),
+            running_left=after.running,
+            again=math.ceil(sum(many - 1 for many in begun.values()) / LANES),
+            wrong=tuple(self.wrong),
+        )

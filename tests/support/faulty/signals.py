@@ -1,0 +1,101 @@
+"""Processes that are killed, asked to end, or stopped and continued."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from datetime import timedelta
+
+from faulty import search
+from faulty.hooks import ClockOff, Elsewhere, ShortLeases, Statements
+from faulty.place import Place
+
+_SHORT = ShortLeases(lease=0.6, still=0.2, beat=0.05)
+
+
+def killed(place: Place) -> None:
+    """SIGKILL at any moment."""
+    run = place.start()
+    place.at_any_moment(run)
+    run.send(signal.SIGKILL)
+    place.expect(run, -signal.SIGKILL, 0)
+
+
+def killed_at_a_statement(place: Place) -> None:
+    """SIGKILL before any SQL statement: between two transactions, or inside of one."""
+    run = place.start(Statements(place.rng.randint(1, place.undisturbed.statements)))
+    place.expect(run, -signal.SIGKILL)
+
+
+def _asked_to_end(place: Place, number: signal.Signals) -> None:
+    run = place.start()
+    place.at_any_moment(run)
+    run.send(number)
+    # Before it has begun to listen, SIGTERM ends it as any process.
+    place.expect(run, 130, 0, *([-number] if number == signal.SIGTERM else []))
+
+
+def terminated(place: Place) -> None:
+    """SIGTERM at any moment."""
+    _asked_to_end(place, signal.SIGTERM)
+
+
+def interrupted(place: Place) -> None:
+    """SIGINT at any moment."""
+    _asked_to_end(place, signal.SIGINT)
+
+
+def stopped_and_continued(place: Place) -> None:
+    """SIGSTOP at any moment; another runner takes over; SIGCONT when it is done, or in the middle of it."""
+    first = place.start(_SHORT)
+    place.at_any_moment(first)
+    first.send(signal.SIGSTOP)
+    second = place.start(_SHORT)
+    if place.rng.random() < 0.5:
+        place.at_any_moment(second)
+        first.send(signal.SIGCONT)
+        place.expect(second, 0)
+    else:
+        # SQLite's lock may be in the hands of the one that is stopped: only it can let go.
+        end = time.monotonic() + 3
+        while not second.over and time.monotonic() < end:
+            time.sleep(0.01)
+        first.send(signal.SIGCONT)
+        place.expect(second, 0)
+    place.expect(first, 0)
+
+
+def worker_killed(place: Place) -> None:
+    """SIGKILL of a worker of the pool at any moment; the command itself goes on."""
+    run = place.start(engine=("pool", "--jobs", "2"))
+    place.at_any_moment(run)
+    # The first one may be Python's own, which counts semaphores.
+    if workers := [pid for pid in search.pids_of(run.pid) if _is_worker(pid)]:
+        with suppress(ProcessLookupError):
+            os.kill(place.rng.choice(workers), signal.SIGKILL)
+    place.expect(run, 0)
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as command:
+            return b"spawn_main" in command.read()
+    except OSError:
+        return False
+
+
+def clock_off(place: Place) -> None:
+    """Two runners on two machines, one of which has a clock that is hours off; in half of the cases it is killed."""
+    leases = ShortLeases(lease=2.0, still=0.8, beat=0.05)
+    off = timedelta(hours=place.rng.choice([-1, 1]) * place.rng.uniform(1, 48))
+    wrong = place.start(ClockOff(off), Elsewhere("a"), leases)
+    right = place.start(Elsewhere("b"), leases)
+    if place.rng.random() < 0.5:
+        place.at_any_moment(wrong)
+        wrong.send(signal.SIGKILL)
+        place.expect(wrong, -signal.SIGKILL, 0)
+    else:
+        place.expect(wrong, 0)
+    place.expect(right, 0)
