@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 import shutil
 import sys
 import textwrap
@@ -36,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        return _explain(error)
+        return _explain(error, given)
     finally:
         gc.set_threshold(*thresholds)
 
@@ -60,14 +59,16 @@ def _run(arguments: list[str]) -> int:
     return _complain(STOPPED, 130) if code == 130 else code if isinstance(code, int) else 0
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: Exception, given: list[str]) -> int:
     import typer
 
     from hpsearch.errors import HpsearchError
 
     # Click's own base class of usage errors, wherever this Typer keeps its Click.
     if isinstance(error, typer.BadParameter.__mro__[2]):
-        return _complain(_usage(error.format_message()), 2)  # type: ignore[attr-defined]
+        from hpsearch.cli.usage import usage
+
+        return _complain(usage(error, given), 2)
     if isinstance(error, HpsearchError):
         return _complain(str(error), error.exit_code)
     if isinstance(error, typer.Abort):
@@ -91,19 +92,6 @@ def _open_streams() -> None:
 def _drop_output() -> None:
     """Let what is still to be written go nowhere; flushing it at exit would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _usage(message: str) -> str:
-    from hpsearch.cli.app import COMMANDS
-    from hpsearch.errors import nearest
-
-    if unknown := re.match(r"No such command '(.*?)'\.", message):
-        return f"no command {unknown[1]!r}{nearest(unknown[1], COMMANDS)}"
-    if misspelt := re.match(r"Invalid value for '(--.*?)'.*'([^']*)' is not one of (.*)", message):
-        option, given, listed = misspelt.groups()
-        known = re.findall("'(.*?)'", listed)
-        return f"{option} {given!r}{nearest(given, known)}"
-    return message.rstrip(".")
 
 
 def _complain(message: str, code: int) -> int:

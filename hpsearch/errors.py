@@ -11,8 +11,8 @@
     |   |-- UnknownSearch         no such search or stage in the database
     |   |-- StageConflict         the stage exists and says otherwise
     |   |-- EvaluatedAlready      the test images have been looked at
-    |   `-- NotEnoughTrials       fewer finished trials than the command needs
-    |-- MissingExtra              an optional dependency is not installed
+    |   |-- NotEnoughTrials       fewer finished trials than the command needs
+    |   `-- MissingExtra          what was asked for needs a package that is not installed
     |-- StorageFailure            the database stopped working in the middle of a run
     |-- EvaluationFailure         no trial can be evaluated on this machine
     |-- DownloadFailure           a download that did not arrive whole
@@ -76,8 +76,8 @@ class NotEnoughTrials(BadInput):
     """Fewer finished trials than the command needs."""
 
 
-class MissingExtra(HpsearchError):
-    """An optional dependency is not installed."""
+class MissingExtra(BadInput):
+    """What was asked for needs a package that is not installed: a driver, an extra. Said before anything is done."""
 
 
 class StorageFailure(HpsearchError):

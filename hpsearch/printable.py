@@ -1,4 +1,4 @@
-"""Texts of files and databases from anybody, as they may go to a terminal."""
+"""Texts as they may go to a terminal: of files and databases from anybody, and numbers of things."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import unicodedata
 def printable(text: str) -> str:
     """A text with what would steer a terminal made visible: ``\\x1b`` for an escape. Spaces of any width stay."""
     return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: ``1 finished trial``, ``1,000 trials``, ``2 processes``."""
+    return f"{number:,} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
 
 
 def _visible(character: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from hpsearch.store import Store
     from hpsearch.store.frames import Columns
 
-_STAGE = re.compile(r"(.+)/stage-(\d{1,6})")
 _QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 _SIDE = "A search (mnist), a stage (mnist/stage-02), or either in another database: FILE::mnist."
 
@@ -56,20 +54,21 @@ def compare(
 
 def _entrant(text: str, storage: str, opened: dict[str, Store]) -> Entrant:
     from hpsearch.search.comparison import Entrant
+    from hpsearch.search.meant import stage_meant
     from hpsearch.search.stage import pick, stages_of
     from hpsearch.store import open_store
 
     where, mark, name = text.rpartition("::")
     place = where if mark else storage
+    # Without a name (FILE::), the only search in that database.
+    search, number = stage_meant(name or None)
     if place not in opened:
         opened[place] = open_store(place)
     store = opened[place]
-    stage = _STAGE.fullmatch(name)
-    # Without a name (FILE::), the only search in that database.
-    stages = stages_of(store, (stage[1] if stage else name) or None)
-    if stage:
-        stages = [pick(stages, int(stage[2]))]
-    return Entrant(store, stages[0].name if stage else stages[0].search, stages)
+    stages = stages_of(store, search)
+    if number is not None:
+        stages = [pick(stages, number)]
+    return Entrant(store, stages[0].search if number is None else stages[0].name, stages)
 
 
 def _table(found: Comparison) -> Columns:

@@ -15,10 +15,11 @@ from hpsearch.cli.options import (
     Jobs,
     Lanes,
     Scheduler,
-    Search,
+    SearchOrStage,
     Storage,
     storage_url,
 )
+from hpsearch.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def confirm(
-    search: Search = None,
+    search: SearchOrStage = None,
     stage: Annotated[
         int | None,
         typer.Option("--stage", help="Stage number. [default: the latest that has trials]", show_default=False),
@@ -47,7 +48,9 @@ def confirm(
     from hpsearch.cli.progress import Display
     from hpsearch.search.confirm import ConfirmJob
     from hpsearch.search.confirm import confirm as run
+    from hpsearch.search.meant import stage_meant
 
+    search, stage = stage_meant(search, stage, confirmation=True)
     job = ConfirmJob(
         storage=storage_url(storage),
         search=search,
@@ -129,7 +132,7 @@ def _show(done: Confirmation) -> None:
         f"{summary.recorded} of them now, in {summary.seconds:.1f} s" if summary.recorded else "nothing was left to do"
     )
     failed = f" ({summary.counts.failed} failed)" if summary.counts.failed else ""
-    say(f"{done.stage.name} has {summary.counts.finished} finished trials{failed}; {took}")
+    say(f"{done.stage.name} has {counted(summary.counts.finished, 'finished trial')}{failed}; {took}")
     if not ranking:
         say("no trial came to a score; every repeat failed")
         return
@@ -173,8 +176,8 @@ def _sentences(done: Confirmation) -> list[str]:
     ranking = done.ranking
     first, others = ranking[0], ranking[1:]
     images = done.stage.sizes.get("validation")
-    many = f"{first.repeats} repeats" if len({one.repeats for one in ranking}) == 1 else "its repeats"
-    of_images = f" on the same {images} validation images" if images else ""
+    many = counted(first.repeats, "repeat") if len({one.repeats for one in ranking}) == 1 else "its repeats"
+    of_images = f" on the same {counted(images, 'validation image')}" if images else ""
     found = [f"mean: {done.parent.metric} over {many}{of_images}"]
     if first.covers == "seeds":
         found.append("the interval covers other seeds, not other validation images")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpsearch.cli.options import DataDir, Format, FormatOption
+from hpsearch.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,8 +99,8 @@ def show_data_set(
     if output is Format.table:
         test = "" if dataset.x_test is None else f" and {len(dataset.x_test)} of its own test part"
         typer.echo(f"{dataset.name} ({dataset.source})")
-        typer.echo(f"{len(dataset.x)} examples{test}, each of shape {_shape(dataset)}, {dataset.x.dtype}")
-        typer.echo(f"{dataset.classes} classes")
+        typer.echo(f"{counted(len(dataset.x), 'example')}{test}, each of shape {_shape(dataset)}, {dataset.x.dtype}")
+        typer.echo(counted(dataset.classes, "class"))
     _print_rows(_class_rows(dataset), output)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpsearch.cli.options import DataDir, Format, FormatOption, Search, Storage, storage_url
+from hpsearch.cli.options import DataDir, Format, FormatOption, SearchOrStage, Storage, storage_url
+from hpsearch.printable import counted
 
 if TYPE_CHECKING:
     from hpsearch.search.evaluation import Evaluated, Prepared
@@ -18,7 +19,7 @@ _MISTAKES = 24
 
 
 def evaluate(
-    search: Search = None,
+    search: SearchOrStage = None,
     stage: Annotated[
         int | None, typer.Option("--stage", help="Of this stage only. [default: all]", show_default=False)
     ] = None,
@@ -45,10 +46,12 @@ def evaluate(
     from hpsearch.cli.train import check_outputs, watch
     from hpsearch.errors import BadInput
     from hpsearch.search.evaluation import look, prepare
+    from hpsearch.search.meant import stage_meant
     from hpsearch.search.setup import check_counts
-    from hpsearch.search.stage import search_named, stages_of
+    from hpsearch.search.stage import stages_of
     from hpsearch.store import open_store
 
+    search, stage = stage_meant(search, stage)
     _check_choice(confirmed, best, trial)
     check_counts(epochs=epochs)
     if seed is not None and not 0 <= seed < 2**63:
@@ -58,7 +61,7 @@ def evaluate(
     try:
         prepared = prepare(
             store,
-            stages_of(store, search_named(search)),
+            stages_of(store, search),
             number=stage,
             trial=trial,
             by="confirmed" if confirmed else "best" if best else None,
@@ -145,16 +148,18 @@ def _headlines(prepared: Prepared, trained: Trained, found: Evaluated) -> list[s
     used = ", ".join(f"{name} = {shown(choice.params[name])}" for name in choice.stage.used(choice.params))
     train, validation = prepared.parts
     metric = choice.stage.metric.replace("_", " ")
-    how = {"confirmed": f"the mean of {choice.repeats} repeats", "best": "for which it was picked"}.get(choice.by)
+    how = {"confirmed": f"the mean of {counted(choice.repeats, 'repeat')}", "best": "for which it was picked"}.get(
+        choice.by
+    )
     lines = [
         f"{choice.stage.name} trial {choice.trial}: {used}",
         f"chosen: {choice.why}",
         f"{metric} {choice.score:.4g}" + (f", {how}" if how else ""),
-        f"trained on {train + validation:,} images ({train:,} train, {validation:,} validation) for "
-        f"{len(trained.history)} epochs, in {trained.seconds:.1f} s",
+        f"trained on {counted(train + validation, 'image')} ({train:,} train, {validation:,} validation) for "
+        f"{counted(len(trained.history), 'epoch')}, in {trained.seconds:.1f} s",
         "",
         f"test accuracy {found.accuracy:.4g}, 95 % interval {interval.low:.3f} .. {interval.high:.3f} "
-        f"({found.hits:,} of {found.images:,} images)",
+        f"({found.hits:,} of {counted(found.images, 'image')})",
     ]
     if prepared.study.objective.at == "best":
         lines.insert(4, "the last epoch's network: without validation images none can be called the best one")
@@ -168,7 +173,8 @@ def _worst(found: Evaluated, names: tuple[str, ...]) -> list[str]:
         return ["no test image was classified wrong"]
     few = found.mistakes[:3]
     words = [f"{names[one.label]} taken for {names[one.prediction]} ({one.probability:.1%})" for one in few]
-    return [f"{len(found.mistakes):,} mistakes; the most confident ones:", f"  {', '.join(words)}"]
+    ones = "" if len(found.mistakes) == 1 else "; the most confident ones"
+    return [f"{counted(len(found.mistakes), 'mistake')}{ones}:", f"  {', '.join(words)}"]
 
 
 def _ordinal(number: int) -> str:
@@ -204,7 +210,7 @@ def _write(
         return
     from hpsearch.reports import figures
 
-    what = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {found.images:,} test images"
+    what = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(found.images, 'test image')}"
     if plot is not None:
         title = f"{what}: accuracy {found.accuracy:.3f}"
         figures.save(figures.confusion(found.confusion.tolist(), split.class_names, title=title), plot)
@@ -212,6 +218,6 @@ def _write(
     if mistakes is not None:
         few = found.mistakes[:_MISTAKES]
         pictures = [figures.Picture(found.inputs[one.index], one.label, one.prediction, one.probability) for one in few]
-        title = f"{what}: the most confident of {len(found.mistakes)} mistakes"
+        title = f"{what}: the most confident of {counted(len(found.mistakes), 'mistake')}"
         figures.save(figures.mistakes(pictures, split.preprocessing.shape, split.class_names, title=title), mistakes)
         note(f"the mistakes are in {mistakes}")

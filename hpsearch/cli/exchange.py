@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli.options import DEFAULT_STORAGE, Format, FormatOption, Search, Storage, storage_url
+from hpsearch.cli.options import DEFAULT_STORAGE, Format, FormatOption, SearchOrStage, Storage, storage_url
+from hpsearch.printable import counted
 
 
 class Form(StrEnum):
@@ -35,7 +36,7 @@ class Better(StrEnum):
 
 
 def export(
-    search: Search = None,
+    search: SearchOrStage = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="The file: .csv, .parquet or .json.", show_default=False)
     ] = None,
@@ -56,6 +57,7 @@ def export(
     from hpsearch.errors import BadInput
     from hpsearch.exchange import exporting
     from hpsearch.search.evaluation import looks
+    from hpsearch.search.meant import stage_meant
     from hpsearch.search.stage import pick, stages_of
     from hpsearch.store import open_store
 
@@ -64,6 +66,7 @@ def export(
         return
     if out is None:
         raise BadInput("where to? Give --out FILE, such as --out results.csv, .parquet or .json")
+    search, stage = stage_meant(search, stage)
     exporting.target(out, form)
     store = open_store(storage_url(storage))
     try:
@@ -73,12 +76,14 @@ def export(
         done = exporting.export(store, stages, out, form=form, what=what, number=stage, force=force)
         stays = [one.name for one in store.confirmations(stages[0].search)]
         many = len(looks(store, stages))
-        stays += [f"{many} look{'s' if many > 1 else ''} at the test images"] if many else []
+        stays += [f"{counted(many, 'look')} at the test images"] if many else []
     finally:
         store.close()
-    rows = [] if what is What.curves else [f"{done.trials:,} trials"]
-    rows += [] if what is What.trials else [f"{done.points:,} points of their curves"]
-    stages_said = done.stages[0] if len(done.stages) == 1 else f"{len(done.stages)} stages of {stages[0].search}"
+    rows = [] if what is What.curves else [counted(done.trials, "trial")]
+    rows += [] if what is What.trials else [f"{counted(done.points, 'point')} of their curves"]
+    stages_said = (
+        done.stages[0] if len(done.stages) == 1 else f"{counted(len(done.stages), 'stage')} of {stages[0].search}"
+    )
     say(f"{' and '.join(rows)} of {stages_said} are in {', '.join(str(file) for file in done.files.values())}")
     if "stages" in done.files:
         say(f"send {done.files['stages'].name} along: `hpsearch import` takes the ranges and the lineage from it")

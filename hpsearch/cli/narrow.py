@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpsearch.cli.options import Format, FormatOption, Search, StageNumber, Storage, storage_url
+from hpsearch.cli.options import Format, FormatOption, SearchOrStage, StageNumber, Storage, storage_url
 
 _MOVES = {
     "low": "low moves",
@@ -29,7 +29,7 @@ class Source(StrEnum):
 
 
 def narrow(
-    search: Search = None,
+    search: SearchOrStage = None,
     top: Annotated[
         int | None, typer.Option(help="How many of the best trials to use. [default: 5]", show_default=False)
     ] = None,
@@ -50,11 +50,13 @@ def narrow(
     from dataclasses import asdict
 
     from hpsearch.cli.output import emit, emit_object
+    from hpsearch.search.meant import stage_meant
     from hpsearch.search.narrowed import narrowing_to_dict
     from hpsearch.search.next_stage import DEFAULT_TOP, narrow_stage
     from hpsearch.search.stage import stages_of
     from hpsearch.store import open_store
 
+    search, stage = stage_meant(search, stage)
     store = open_store(storage_url(storage), write=not dry_run)
     try:
         narrowed = narrow_stage(
@@ -98,12 +100,14 @@ def _say_what_is_next(narrowed: Narrowed, storage: str | None) -> None:
 def show(narrowed: Narrowed) -> None:
     """Print what a narrowing found: the ranges, and the evidence in words."""
     from hpsearch.cli.output import emit, say
+    from hpsearch.printable import counted
 
     used, pruned = ", ".join(str(number) for number in narrowed.narrowing.used), narrowed.pruned
-    of = f"{narrowed.finished} trials" if narrowed.confirmed is None else f"{narrowed.confirmed} confirmed trials"
+    everyone = narrowed.confirmed is None
+    of = counted(narrowed.finished, "trial") if everyone else counted(narrowed.confirmed or 0, "confirmed trial")
     say(
         f"{narrowed.parent.name}: ranges of the best {len(narrowed.narrowing.used)} "
-        f"of {of} ({used})" + (f"; {pruned} were stopped early" if pruned and narrowed.confirmed is None else "")
+        f"of {of} ({used})" + (f"; {pruned} stopped early" if pruned and everyone else "")
     )
     say()
     emit(_table(narrowed), Format.table)

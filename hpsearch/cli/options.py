@@ -34,7 +34,14 @@ DataDir = Annotated[
 ]
 Search = Annotated[
     str | None,
-    typer.Argument(help="Name of the search. [default: the only one in the database]", show_default=False),
+    typer.Argument(help="Name of the search, or its study file. [default: the only search]", show_default=False),
+]
+SearchOrStage = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name of the search, or of a stage: mnist/stage-02. [default: the only search]",
+        show_default=False,
+    ),
 ]
 Pruner = Annotated[
     str | None,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli.options import Search, StageNumber, Storage, storage_url
+from hpsearch.cli.options import SearchOrStage, StageNumber, Storage, storage_url
 from hpsearch.reports.kinds import OF_ALL_STAGES, OF_ONE_STAGE, WORDS, Kind, Plan
 
 _STDOUT = "-"
@@ -24,7 +24,7 @@ class Quantity(StrEnum):
 
 def plot(
     kind: Annotated[Kind, typer.Argument(help="What to draw; see below.", show_default=False)],
-    search: Search = None,
+    search: SearchOrStage = None,
     stage: StageNumber = None,
     out: Annotated[
         str | None,
@@ -52,12 +52,14 @@ def plot(
     from hpsearch.cli.output import say
     from hpsearch.errors import BadInput
     from hpsearch.reports import plots
+    from hpsearch.search.meant import stage_meant
     from hpsearch.search.stage import latest_with_trials, pick, stages_of
     from hpsearch.store import open_store
 
     plan = Plan(kind, tuple(parameter or ()), top, quantity)
+    search, stage = stage_meant(search, stage)
     if stage is not None and kind in OF_ALL_STAGES:
-        raise BadInput(f"--stage {stage}: {kind} draws all stages; leave it out")
+        raise BadInput(f"stage {stage}: {kind} draws all stages; leave it out")
     _check(out)
     store = open_store(storage_url(storage), write=False)
     try:

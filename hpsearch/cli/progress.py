@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hpsearch.cli.options import Format
 from hpsearch.cli.output import command_line, console, emit, emit_object, note, say
+from hpsearch.printable import counted
 from hpsearch.records import Completed, Stage
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Display:
         """Say something that is no error."""
         note(text)
 
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
+    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
         """A stage begins, or goes on."""
         self._stage = stage
         self._until = until
@@ -83,8 +84,11 @@ class Display:
         self._before: int | None = None
         self._line_at = _LINE_EVERY
         self._began = time.monotonic()
-        who = f"{jobs} process{'es' if jobs > 1 else ''}" if jobs else "no worker yet"
-        self._console.print(f"{stage.name}: {until} trials, {who}", markup=False)
+        if finished >= until:
+            self._console.print(f"{stage.name} has the {counted(until, 'trial')} asked for already", markup=False)
+            return
+        who = counted(jobs, "process") if jobs else "no worker yet"
+        self._console.print(f"{stage.name}: {counted(until, 'trial')}, {who}", markup=False)
         if self._console.is_terminal:
             self._start_bar()
 
@@ -112,7 +116,7 @@ class Display:
                 self._best, self._best_trial = outcome.score, outcome.number
         words = self._words(finished, tick.counts.pruned)
         if tick.waiting_for_others:
-            words = f"waiting for {tick.counts.running} trials of another run"
+            words = f"waiting for {counted(tick.counts.running, 'trial')} of another run"
         elif tick.waiting_for_workers:
             words = "waiting for a worker"
         if self._bar is not None:
@@ -124,7 +128,7 @@ class Display:
         elif tick.recorded and finished / self._until >= self._line_at:
             self._said = ""
             self._line_at = finished / self._until + _LINE_EVERY
-            self._console.print(f"{finished}/{self._until} trials, {words}", markup=False)
+            self._console.print(f"{finished}/{counted(self._until, 'trial')}, {words}", markup=False)
 
     def _words(self, finished: int, pruned: int) -> str:
         done = finished - (self._before or 0)
@@ -175,7 +179,7 @@ class Display:
         if summary.stopped:
             return
         if summary.released:
-            note(f"{summary.released} trials of a run that had died were run again")
+            note(f"run again, as the run that they belonged to had died: {counted(summary.released, 'trial')}")
         if self._output is not Format.table:
             return
         counts = summary.counts
@@ -186,7 +190,7 @@ class Display:
             took = f"; {summary.recorded} of them now, in {summary.seconds:.1f} s"
         else:
             took = "; nothing was left to do"
-        say(f"{stage.name} has {counts.finished} finished trials{which}{took}")
+        say(f"{stage.name} has {counted(counts.finished, 'finished trial')}{which}{took}")
         if score is None:
             say("no trial came to a score; `hpsearch trials` gives the reasons")
             return

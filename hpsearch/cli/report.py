@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpsearch.cli.options import Search, Storage, storage_url
+from hpsearch.cli.options import SearchOrStage, Storage, storage_url
 
 if TYPE_CHECKING:
     from hpsearch.reports.page import Material, Page
@@ -25,7 +25,7 @@ class Form(StrEnum):
 
 
 def report(
-    search: Search = None,
+    search: SearchOrStage = None,
     stage: Annotated[
         int | None,
         typer.Option(help="Only this stage and those that it was narrowed from. [default: all]", show_default=False),
@@ -45,9 +45,11 @@ def report(
     """Write one page about a search: the best values, how sure they are, what next, with figures and tables."""
     from hpsearch.cli.output import say
     from hpsearch.reports.page.files import form_of, name_for, write
+    from hpsearch.search.meant import stage_meant
     from hpsearch.service.report import gather
     from hpsearch.store import open_store
 
+    search, stage = stage_meant(search, stage)
     path = None if out in (None, _STDOUT) else Path(str(out)).expanduser()
     chosen = form_of(path, None if form is None else form.value)
     _check(out, path, chosen, force=force, open_browser=open_browser)

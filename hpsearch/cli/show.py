@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpsearch.cli.options import Format, FormatOption, Search, StageNumber, Storage, storage_url
+from hpsearch.cli.options import Format, FormatOption, Search, SearchOrStage, StageNumber, Storage, storage_url
+from hpsearch.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +67,9 @@ def status(
 ) -> None:
     """Show every stage: its trials by state, its best score, its ranges; and confirmations. Live with --watch."""
     from hpsearch.cli import watch as watching
+    from hpsearch.search.meant import search_meant
+
+    search = search_meant(search)
 
     if watch:
         watching.watch(search, storage, output, every=every, trials=trials, until_done=until_done)
@@ -131,7 +135,7 @@ def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, dict[str,
 
 
 def trials(
-    search: Search = None,
+    search: SearchOrStage = None,
     stage: StageNumber = None,
     top: Annotated[int | None, typer.Option(min=1, max=10**9, help="Only the best ones, best first.")] = None,
     state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
@@ -156,10 +160,12 @@ def trials(
     from hpsearch.reports.runners import owned_columns
     from hpsearch.reports.tables import trials_table
     from hpsearch.search.contenders import ties_of
+    from hpsearch.search.meant import stage_meant
     from hpsearch.search.stage import latest_with_trials, pick, stages_of
 
     if top is not None and state not in (None, State.complete):
         raise BadInput(f"--top with --state {state}: only complete trials have a score; leave one out")
+    search, stage = stage_meant(search, stage)
     with _opened(storage) as store:
         stages = stages_of(store, search)
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
@@ -181,7 +187,7 @@ def trials(
 
 
 def best(
-    search: Search = None,
+    search: SearchOrStage = None,
     stage: Annotated[int | None, typer.Option(help="Of this stage only. [default: all]", show_default=False)] = None,
     storage: Storage = None,
     output: FormatOption = Format.table,
@@ -191,8 +197,10 @@ def best(
     from hpsearch.errors import NotEnoughTrials
     from hpsearch.reports.tables import standard_error, trials_table
     from hpsearch.search.contenders import contest
+    from hpsearch.search.meant import stage_meant
     from hpsearch.search.stage import pick, stages_of
 
+    search, stage = stage_meant(search, stage)
     with _opened(storage) as store:
         stages = stages_of(store, search)
         found = contest(store, stages if stage is None else [pick(stages, stage)])
@@ -250,7 +258,7 @@ def _say_confirmation(confirmed: dict[str, Any] | None, trial: int) -> None:
     other = "" if confirmed["first"] == trial else ", not this one"
     say(
         f"{confirmed['confirmation']} puts trial {confirmed['first']} first{other}: mean {confirmed['mean']:.4g} "
-        f"over {confirmed['repeats']} repeats"
+        f"over {counted(confirmed['repeats'], 'repeat')}"
     )
 
 

@@ -23,7 +23,8 @@ from hpsearch.cli.options import (
 
 def start(
     study: Annotated[
-        str | None, typer.Argument(help="Study file, or its name. [default: mnist]", show_default=False)
+        str | None,
+        typer.Argument(help="Study file, its name, or a stage (mnist/stage-02). [default: mnist]", show_default=False),
     ] = None,
     trials: Annotated[
         int | None,
@@ -56,8 +57,10 @@ def start(
 ) -> None:
     """Run a stage until it has the trials asked for; what has finished before counts."""
     from hpsearch.cli.progress import Display
+    from hpsearch.search.meant import study_meant
     from hpsearch.search.workflow import Job, run
 
+    study, stage = study_meant(study, stage)
     job = Job(
         storage=storage_url(storage),
         make_folder=storage is None,

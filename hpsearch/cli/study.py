@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpsearch.cli.options import DataDir, Format, FormatOption, Pruner
+from hpsearch.printable import counted
 
 if TYPE_CHECKING:
     from hpsearch.data import Split
@@ -67,14 +68,16 @@ def check(
     lines = {
         "search": file.name,
         "data": f"{file.data.name or file.data.path or 'mnist-10k'}: {len(split.x_train)} train, "
-        f"{len(split.x_validation)} validation, {split.x_train.shape[1]} inputs, {split.classes} classes",
+        f"{len(split.x_validation)} validation, {counted(split.x_train.shape[1], 'input')}, "
+        f"{counted(split.classes, 'class')}",
         "network": f"{'-'.join(map(str, cost.sizes))}, {cost.parameters:,} parameters{words and f'; {words}'}",
         "training": training_words(file),
         **{f"  {name}": f"{describe(drawn)}{only_where(file, name)}" for name, drawn in file.parameters.items()},
         "objective": f"{file.objective.direction} {file.objective.metric} at the {file.objective.at} epoch",
         "pruning": pruning_words(plan_of(file), trials),
         "a trial": f"{cost.flops / 1e9:.3g} GFLOP, about {cost.seconds_per_trial:.2g} s in one process",
-        "a stage": f"{trials} trials, {jobs} processes, {cost.lanes} lanes: about {cost.seconds:.2g} s",
+        "a stage": f"{counted(trials, 'trial')}, {counted(jobs, 'process')}, "
+        f"{counted(cost.lanes, 'lane')}: about {cost.seconds:.2g} s",
     }
     for title, text in lines.items():
         say(f"{title:<16}{text}", hanging=16)

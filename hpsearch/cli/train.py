@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpsearch.cli.options import DataDir, Format, FormatOption
+from hpsearch.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,7 +176,7 @@ def _show(file: StudyFile, trained: Trained, images: int) -> None:
     accuracy = history.validation_accuracy[-1]
     error = accuracy_error(accuracy, images)
     say(
-        f"validation accuracy {accuracy:.4g} +- {error:.2g} (one standard error) after {epochs} epochs, "
+        f"validation accuracy {accuracy:.4g} +- {error:.2g} (one standard error) after {counted(epochs, 'epoch')}, "
         f"in {trained.seconds:.1f} s"
     )
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.cli.options import Format, storage_url
+from hpsearch.printable import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -133,7 +134,7 @@ def _once_a_change(text: Callable[[View], str]) -> Show:
 def line(view: View) -> str:
     """What is to see, in a line of a log: ``mnist/stage-01: 40 of 100 trials finished, 20 running, best 0.74 ...``."""
     counts = view.shown.counts
-    parts = [f"{counts.finished} of {view.until} trials finished"]
+    parts = [f"{counts.finished} of {counted(view.until, 'trial')} finished"]
     several = {"failed": counts.failed, "pruned": counts.pruned, "running": counts.running, "waiting": counts.waiting}
     parts += [f"{many} {state}" for state, many in several.items() if many]
     best = _best(view)
@@ -206,7 +207,7 @@ def _frame(view: View, screen: Console) -> RenderableType:
     short = status_table(rows) | {"stage": [f"stage-{one.stage.number:02d}" for one in view.stages[-_STAGES:]]}
     del short["from"]
     parts: list[RenderableType] = [table(short, screen), Text()]
-    done = ", ".join([f"{counts.finished} of {view.until} trials", *_speed(view)])
+    done = ", ".join([f"{counts.finished} of {counted(view.until, 'trial')}", *_speed(view)])
     bar = ProgressBar(total=view.until, completed=min(counts.finished, view.until), width=min(30, screen.width // 3))
     parts += [Text(stage.name), Columns([bar, Text(done)])]
     if best := _best(view):

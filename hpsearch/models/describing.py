@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.nn import parameter_count
-from hpsearch.printable import printable
+from hpsearch.printable import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ def headline(model: Model) -> str:
     network = model.network
     words = ["-".join(map(str, network.sizes)), network.activation, *(["batch norm"] if network.batch_norm else [])]
     count = parameter_count(network.sizes, batch_norm=network.batch_norm)
-    return f"{', '.join(words)}, {network.dtype.name}, {count:,} parameters"
+    return f"{', '.join(words)}, {network.dtype.name}, {counted(count, 'parameter')}"
 
 
 def facts(model: Model) -> dict[str, str]:

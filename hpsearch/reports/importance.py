@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput
 from hpsearch.hyperparameters import uses
+from hpsearch.printable import counted
 from hpsearch.space import Categorical, to_distribution
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def importance(
     complete = int((rows["state"] == "COMPLETE").sum())
     left_out = {name: "only one value" for name, parameter in space.items() if _constant(parameter)}
     if len(rows) < LEAST or complete < 2:
-        few = f"{len(rows)} finished trial{'' if len(rows) == 1 else 's'}, {complete} of them complete"
+        few = counted(len(rows), "finished trial")
+        if complete != len(rows):
+            few += f", {complete or 'none'} of them complete"
         return Importance({}, {}, len(rows), 0, left_out, (f"{few}: too few to say which hyperparameter mattered",))
     trials, drawn = _trials(rows, space, settings)
     left_out |= {name: "no trial uses it" for name in space if name not in left_out and not drawn.get(name)}

@@ -41,6 +41,7 @@ OF_ONE_STAGE = frozenset({Kind.curves, Kind.parameters, Kind.parallel, Kind.impo
 OF_ALL_STAGES = frozenset({Kind.lineage, Kind.stages})
 """Kinds to which one stage makes no sense."""
 MOST_CURVES = 20
+_TIMES = {1: "once", 2: "twice"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ class Plan:
         wanted = (2,) if self.kind is Kind.pair else (1,)
         if self.parameters and len(self.parameters) not in wanted:
             many = "two" if wanted == (2,) else "one"
-            raise BadInput(f"--parameter is given {len(self.parameters)} times; {self.kind} takes {many}")
+            times = _TIMES.get(len(self.parameters), f"{len(self.parameters)} times")
+            raise BadInput(f"--parameter is given {times}; {self.kind} takes {many}")
         if len(set(self.parameters)) < len(self.parameters):
             raise BadInput(f"--parameter {self.parameters[0]} is given twice; give two different ones")
         if self.top is not None and self.top < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpsearch.hyperparameters import HYPERPARAMETERS, either
+from hpsearch.printable import counted
 from hpsearch.space import Categorical, shown
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def network_words(study: StudyFile) -> str:
 def training_words(study: StudyFile) -> str:
     """The training's settings: ``adam, beta1 0.9, beta2 0.999, lr 0.001, batch_size 100, 50 epochs``."""
     scored = ["whole training set scored"] if study.training.evaluate_train else []
-    return ", ".join([*_words(study, _TRAINING), f"{study.training.epochs} epochs", *scored])
+    return ", ".join([*_words(study, _TRAINING), counted(study.training.epochs, "epoch"), *scored])
 
 
 def only_where(study: StudyFile, name: str) -> str:

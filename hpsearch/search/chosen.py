@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from hpsearch.errors import BadInput, NotEnoughTrials, UnknownSearch
+from hpsearch.printable import counted
 from hpsearch.search.stage import best_of, confirmation_of, pick
 from hpsearch.search.tally import Overview, overview
 
@@ -121,7 +122,7 @@ def _first_of(stage: Stage, seen: Overview) -> Choice:
         raise BadInput(f"every repeat of {name} failed, so it chooses nothing; choose with --best")
     if not seen.complete:
         raise BadInput(
-            f"{name} is not complete: {seen.finished} of {seen.places} trials have finished; run "
+            f"{name} is not complete: {seen.finished} of {counted(seen.places, 'trial')} have finished; run "
             f"`hpsearch confirm --stage {stage.number}` to its end as it was begun, or choose with --best"
         )
     first = seen.order[0]
@@ -132,5 +133,5 @@ def _first_of(stage: Stage, seen: Overview) -> Choice:
         "confirmed",
         first.mean,
         len(first.scores),
-        f"the first of {name}, which trained {len(seen.order)} settings again",
+        f"the first of {name}, which trained {counted(len(seen.order), 'setting')} again",
     )

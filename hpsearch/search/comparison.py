@@ -11,6 +11,7 @@ import numpy as np
 
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.hits import unpack
+from hpsearch.printable import counted
 from hpsearch.records import HITS, SECONDS
 from hpsearch.search.comparable import remarks
 from hpsearch.search.stage import best_of
@@ -182,7 +183,7 @@ def compare(a: Entrant, b: Entrant) -> Comparison:
         paired = _paired(a, b, one, other)
     said = remarks(a.stages, b.stages)
     said += [
-        f"{side} stopped {who.pruned} of {who.finished} trials early; they are left out, which flatters the "
+        f"{side} stopped {who.pruned} of {counted(who.finished, 'trial')} early; they are left out, which flatters the "
         f"distribution of {side}"
         for side, who in (("A", one), ("B", other))
         if who.pruned

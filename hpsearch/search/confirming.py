@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials
 from hpsearch.hits import fit, unpack
+from hpsearch.printable import counted
 from hpsearch.records import HITS, NewStage, Stage
 from hpsearch.roster import Roster, Setting
 from hpsearch.search import setup
@@ -23,7 +24,6 @@ from hpsearch.search.stage import (
     latest_with_trials,
     other_version,
     pick,
-    search_named,
     stages_of,
     versions,
 )
@@ -66,7 +66,7 @@ def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop
     """Bring a confirmation to the settings and repeats asked for; see `hpsearch.search.confirm.confirm`."""
     store = open_store(job.storage, write=True)
     try:
-        stages = stages_of(store, search_named(job.search))
+        stages = stages_of(store, job.search)
         parent = latest_with_trials(store, stages) if job.stage is None else pick(stages, job.stage)
         if not parent.trainable:
             raise no_study_file(parent)
@@ -81,14 +81,14 @@ def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop
         assert stage.roster is not None
         # All that has begun, too: a run that was to have more may have left unfinished what is asked for now.
         until = max(stage.roster.end([one.trial for one in settings], job.repeats), store.counts(stage).rows)
-        watcher.began(stage, until=until, jobs=executor.slots, best=None)
+        watcher.began(stage, until=until, jobs=executor.slots, best=None, finished=store.counts(stage).finished)
         # No pruning: a mean over the repeats that did well early would be no mean of the setting's.
         summary = Runner(
             store, stage, objective, executor, until=until, lanes=job.lanes, on_tick=watcher.tick, stopping=stop
         ).run()
         if summary.stopped:
             raise Interrupted(
-                f"stopped: {stage.name} has {summary.counts.finished} of {until} trials, all recorded; "
+                f"stopped: {stage.name} has {summary.counts.finished} of {counted(until, 'trial')}, all recorded; "
                 f"{summary.given_back} that had begun were given back. The same command goes on from here"
             )
         return Confirmation(parent, stage, ranking(store, stage), summary)
@@ -119,7 +119,7 @@ def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
                 raise NotEnoughTrials(
                     f"{stage.name} has no finished trial with a score yet; run `hpsearch start` first"
                 )
-            many = f"{len(found)} trial{'s' if len(found) > 1 else ''} with a score"
+            many = f"{counted(len(found), 'trial')} with a score"
             raise NotEnoughTrials(
                 f"{stage.name} has {many}, and --top {top} asks for more; give a smaller --top or more trials"
             )

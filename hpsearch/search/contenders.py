@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput
 from hpsearch.hits import as_number, fit
+from hpsearch.printable import counted
 from hpsearch.records import HITS
 from hpsearch.search.stage import best_among
 from hpsearch.seeds import draw_seed
@@ -78,7 +79,7 @@ class Contest:
         if not tied:
             return f"no other trial of {self.stage.name} ties with it"
         named = ", ".join(map(str, tied[:_NAMED])) + (" ..." if len(tied) > _NAMED else "")
-        many = f"{len(tied)} or more trials" if self.open_ended else f"{len(tied)} other trial{'s'[: len(tied) - 1]}"
+        many = f"{len(tied)} or more trials" if self.open_ended else counted(len(tied), "other trial")
         how = "" if self.paired else "; not all have their hits on single images stored, which would tell more apart"
         return f"{many} of the stage cannot be told from it: {named}{how}"
 

@@ -88,7 +88,7 @@ class Watcher(Protocol):
     def note(self, text: str) -> None:
         """Something worth saying that is no error."""
 
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
+    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
         """A stage or confirmation begins, or goes on; ``best`` is its best trial so far, number and score."""
 
     def tick(self, tick: Tick) -> None:
@@ -111,7 +111,7 @@ class Quiet:
     def note(self, text: str) -> None:
         """Nothing."""
 
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
+    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
         """Nothing."""
 
     def tick(self, tick: Tick) -> None:

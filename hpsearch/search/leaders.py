@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, NotEnoughTrials
+from hpsearch.printable import counted
 from hpsearch.records import confirmation_name
 from hpsearch.search.stage import confirmation_of
 from hpsearch.search.tally import overview
@@ -37,14 +38,14 @@ def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float 
     seen = overview(store, confirmation)
     if seen.finished < seen.places:
         raise NotEnoughTrials(
-            f"{confirmation.name} is not complete: {seen.finished} of {seen.places} trials have finished; run "
-            f"`hpsearch confirm --stage {parent.number}` to its end as it was begun"
+            f"{confirmation.name} is not complete: {seen.finished} of {counted(seen.places, 'trial')} have "
+            f"finished; run `hpsearch confirm --stage {parent.number}` to its end as it was begun"
         )
     found = seen.order
     asked = max(2, top or 0)
     if len(found) < asked:
         raise NotEnoughTrials(
-            f"--top {asked} of {len(found)} confirmed trials; give a smaller --top, or first "
+            f"--top {asked} of {counted(len(found), 'confirmed trial')}; give a smaller --top, or first "
             f"`hpsearch confirm --stage {parent.number} --top {asked}`"
         )
     return found

@@ -162,7 +162,8 @@ def _how_many(complete: int, pruned: int, top: int | None, quantile: float | Non
         remedy = "run more trials" + (f" or ask for top {complete}" if top and complete >= 2 else "")
         stopped = f" ({pruned} more were stopped early)" if pruned else ""
         raise NotEnoughTrials(
-            f"{asked} needs {k} trials that finished with a score and there are {complete}{stopped}; {remedy}"
+            f"{asked} needs {k} trials that finished with a score and there {'is' if complete == 1 else 'are'} "
+            f"{complete}{stopped}; {remedy}"
         )
     return k
 

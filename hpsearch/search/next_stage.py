@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, StageConflict
+from hpsearch.printable import counted
 from hpsearch.search.leaders import confirmed_rule, leaders_of
 from hpsearch.search.looked import look, to_narrow
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
@@ -37,11 +38,11 @@ def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
         BadInput: It does not.
     """
     if top > max(until, counts.finished):
-        raise BadInput(f"--top {top} of {until} trials a stage; give more --trials or a smaller --top")
+        raise BadInput(f"--top {top} of {counted(until, 'trial')} a stage; give more --trials or a smaller --top")
     if plan is not None and top > max(least := least_survivors(plan, until, counts), counts.complete):
         raise BadInput(
-            f"--top {top} of {until} trials a stage, of which pruning by {plan.rule} may leave {least} that run to the "
-            "end; give more --trials, a smaller --top or --pruner none"
+            f"--top {top} of {counted(until, 'trial')} a stage, of which pruning by {plan.rule} may leave {least} "
+            "that run to the end; give more --trials, a smaller --top or --pruner none"
         )
 
 
@@ -111,8 +112,8 @@ def narrow_stage(
             rows = store.counts(later).rows if later.number > parent.number else 0
             if rows:
                 raise StageConflict(
-                    f"{later.name} has {rows} trials already, so narrowing stage {parent.number} again would not "
-                    f"replace it; narrow stage {later.number} instead, or add --branch to make stage "
+                    f"{later.name} has {counted(rows, 'trial')} already, so narrowing stage {parent.number} again "
+                    f"would not replace it; narrow stage {later.number} instead, or add --branch to make stage "
                     f"{next_number} from stage {parent.number}"
                 )
     leaders = leaders_of(store, parent, top=top, quantile=quantile) if confirmed else None

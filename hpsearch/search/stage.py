@@ -48,19 +48,6 @@ def stages_of(store: Store, search: str | None) -> list[Stage]:
     return [stage for stage in every if stage.search == search]
 
 
-def search_named(given: str | None) -> str | None:
-    """The name of a search, where it was given, or the path of its study file.
-
-    Raises:
-        BadStudyFile: There is no such file, or it cannot be used.
-    """
-    if given is None or not given.endswith(".toml"):
-        return given
-    from hpsearch.study_lookup import find
-
-    return find(given).name
-
-
 def pick(stages: list[Stage], number: int | None) -> Stage:
     """One stage of a search, by number or the latest.
 

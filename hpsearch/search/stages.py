@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadStorage, Interrupted
+from hpsearch.printable import counted
 from hpsearch.search import setup
 from hpsearch.search.adopting import adopt, no_study_file
 from hpsearch.search.next_stage import DEFAULT_TOP, check_top, narrow_stage
@@ -96,7 +97,8 @@ def _run(
         check_fingerprint(stage, split.fingerprint)
         top = store.columns(stage, top=1)
         best = (top["number"][0], top["score"][0]) if top["number"] else None
-        listener.began(stage, until=until, jobs=executor.slots, best=best)
+        finished = store.counts(stage).finished
+        listener.began(stage, until=until, jobs=executor.slots, best=best, finished=finished)
         summary = Runner(
             store,
             stage,
@@ -190,6 +192,6 @@ def _next(job: Job, store: Store, stage: Stage, listener: Listener) -> Stage:
 
 def _interrupted(stage: Stage, summary: Summary, until: int) -> Interrupted:
     return Interrupted(
-        f"stopped: {stage.name} has {summary.counts.finished} of {until} trials, all recorded; "
+        f"stopped: {stage.name} has {summary.counts.finished} of {counted(until, 'trial')}, all recorded; "
         f"{summary.given_back} that had begun were given back. The same command goes on from here"
     )

@@ -174,13 +174,30 @@ STORAGE = [
 USAGE = [
     Case("unknown command", "strat", "did you mean 'start'"),
     Case("unknown option", "start --trails 3", "--trails"),
-    Case("not a number", "start --trials many", "--trials"),
+    Case("a misspelt option", "start --trails 3", "start has no option --trails; did you mean '--trials'?"),
+    Case("an option without its value", "start --trials", "--trials: a value is missing"),
+    Case("a value for a switch", "start --expand=3", "--expand takes no value"),
+    Case("not a number", "start --trials many", "--trials many: give a whole number"),
+    Case("not a number, with =", "narrow --quantile=x", "--quantile x: give a number"),
+    Case("a number out of bounds", "dashboard --port 99999", "--port 99999: give a whole number from 0 to 65,535"),
+    Case("unknown kind", "plot curvs", "no kind 'curvs'; did you mean 'curves'? known: curves, history"),
+    Case("no kind", "plot", "plot needs KIND: one of curves, parameters"),
+    Case("no file", "import", "import needs FILE_OR_URL; `hpsearch import --help` says"),
+    Case("unknown command of a group", "model shw", "no command 'shw' of model; did you mean 'show'?"),
+    Case("one argument too many", "best tiny other", "best takes no further argument: other"),
     Case("unknown format", "status --format xml", "--format 'xml'; known: csv, json, table"),
     Case(
         "misspelt state", "trials --state complet", "--state 'complet'; did you mean 'complete'? known: complete, fail"
     ),
 ]
 AFTER = [
+    Case("two stages named", "trials tiny/stage-01 --stage 2", "tiny/stage-01 with --stage 2: these are two stages"),
+    Case("a stage of a whole search", "findings tiny/stage-01", "this is about a whole search: give tiny"),
+    Case("a stage to watch", "status tiny/stage-01", "this is about a whole search: give tiny"),
+    Case("a stage that is not there", "best tiny/stage-07", "tiny has no stage 7; known: 1"),
+    Case("a stage of no search", "narrow tniy/stage-01", "did you mean 'tiny'"),
+    Case("a stage of a figure of all", "plot lineage tiny/stage-01", "stage 1: lineage draws all stages"),
+    Case("a confirmation", "trials tiny/confirm-01", "`narrow tiny --stage 1 --from confirm`"),
     Case("unknown search in the database", "narrow tniy", "did you mean 'tiny'"),
     Case("unknown stage", "trials --stage 7", "tiny has no stage 7; known: 1"),
     Case("top > finished trials", "narrow --top 9", "the top 9 needs 9 trials that finished with a score"),

@@ -97,8 +97,8 @@ def test_a_stage_without_trials_is_a_figure_that_says_so(staged: Cli, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["pie"], "'pie' is not one of"),
-        ([], "Missing argument"),
+        (["pie"], "no kind 'pie'; did you mean 'pair'? known: curves"),
+        ([], "plot needs KIND"),
         (["curves", "nothing"], "no search 'nothing'"),
         (["curves", "--stage", "7"], "has no stage 7"),
         (["stages", "--stage", "1"], "stages draws all stages; leave it out"),

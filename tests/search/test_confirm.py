@@ -102,7 +102,7 @@ class StopAfter:
     def note(self, text: str) -> None:
         raise AssertionError(text)
 
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
+    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
         self.until = until
 
     def tick(self, tick: Tick) -> None:
@@ -227,7 +227,9 @@ def test_several_runners_share_one(copy: Callable[[], str]) -> None:
     together = threading.Barrier(2, timeout=60)
 
     class Together(StopAfter):
-        def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
+        def began(
+            self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0
+        ) -> None:
             together.wait()
 
     with ThreadPoolExecutor(2) as runners:

@@ -37,7 +37,7 @@ class Heard:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None) -> None:
+    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
         self.stages.append(stage.number)
 
     def tick(self, tick: Tick) -> None:

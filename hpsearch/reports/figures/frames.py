@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch import printable
 from hpsearch.errors import BadInput, nearest
 from hpsearch.reports.figures.style import LINE, MUTED
 
@@ -100,7 +101,7 @@ def counted(frame: pd.DataFrame) -> str:
     states = frame["state"].value_counts()
     ends = {"COMPLETE": "complete", "PRUNED": STOPPED, "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
     parts = [f"{states[state]:,} {word}" for state, word in ends.items() if states.get(state, 0)]
-    many = f"{len(frame):,} trial{'' if len(frame) == 1 else 's'}"
+    many = printable.counted(len(frame), "trial")
     return f"{many}: {', '.join(parts)}" if parts else many
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from hpsearch.printable import counted
 from hpsearch.reports.figures.frames import check, failed, ranked, stopped
 from hpsearch.reports.figures.parameters import ParameterAxis
 from hpsearch.reports.figures.reading import needs, tell
@@ -206,7 +207,7 @@ def _scores(
 def _ends(frame: pd.DataFrame) -> str:
     lost, pruned = len(failed(frame)), len(stopped(frame))
     parts = [
-        f"{len(frame)} trials",
+        counted(len(frame), "trial"),
         *([f"{pruned} stopped early"] if pruned else []),
         *([f"{lost} failed"] if lost else []),
     ]

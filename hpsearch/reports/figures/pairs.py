@@ -124,7 +124,9 @@ def pair(
     _rectangles(figure, across, upwards, {label: (ranges[x], ranges[y]) for label, ranges in rectangles.items()})
     figure.update_xaxes(across.layout())
     figure.update_yaxes(upwards.layout())
-    nested = f" The ranges of {', '.join(rectangles)} are rectangles." if rectangles else ""
+    nested = f" The ranges of {', '.join(rectangles)} are rectangles." if len(rectangles) > 1 else ""
+    if len(rectangles) == 1:
+        nested = f" The rectangle shows the ranges of {next(iter(rectangles))}."
     tell(
         figure,
         f"{x} against {y}, coloured by {words(metric)}. {counted(frame)}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,13 +55,20 @@ def check_path(path: Path) -> str:
 
     Raises:
         BadInput: Another ending, or no such folder.
+        MissingExtra: An image without kaleido installed.
     """
     ending = path.suffix.removeprefix(".").lower()
     if ending not in ENDINGS:
         raise BadInput(f"cannot save a figure as {path.name!r}; the name must end with .{', .'.join(ENDINGS)}")
     if not path.absolute().parent.is_dir():
         raise BadInput(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    if ending in IMAGES and find_spec("kaleido") is None:
+        raise _no_kaleido(ending)
     return ending
+
+
+def _no_kaleido(format: str) -> MissingExtra:
+    return MissingExtra(f"drawing a .{format} needs kaleido; pip install 'hpsearch[images]'")
 
 
 def page(figure: go.Figure) -> str:
@@ -117,7 +125,7 @@ def render(
         import kaleido  # noqa: F401
         from choreographer.errors import ChromeNotFoundError
     except ImportError as error:
-        raise MissingExtra(f"drawing a .{format} needs kaleido; pip install 'hpsearch[images]'") from error
+        raise _no_kaleido(format) from error
     from hpsearch.reports.figures.browser import draw
 
     advice = "install Chromium or Chrome (Debian: apt install chromium), or save .html instead"

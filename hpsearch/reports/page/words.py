@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpsearch.printable import counted as counted
+
 if TYPE_CHECKING:
     from hpsearch.statistics import Interval
 
@@ -11,8 +13,3 @@ if TYPE_CHECKING:
 def between(interval: Interval) -> str:
     """An interval in words: ``95 % interval 0.82 to 0.94``."""
     return f"{interval.level * 100:.4g}\N{NO-BREAK SPACE}% interval {interval.low:.2f} to {interval.high:.2f}"
-
-
-def counted(number: int, what: str) -> str:
-    """A number of things: ``1 trial``, ``1,000 trials``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
