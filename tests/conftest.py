@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hpsearch.executors import blas
+
+# As in every process of hpsearch, and before anything loads NumPy: tests that run side by side have a core each.
+blas.pin()
+
+from hypothesis import settings  # noqa: E402
 
 if TYPE_CHECKING:
     from postgres import Server

@@ -107,7 +107,8 @@ def show(narrowed: Narrowed) -> None:
     of = counted(narrowed.finished, "trial") if everyone else counted(narrowed.confirmed or 0, "confirmed trial")
     say(
         f"{narrowed.parent.name}: ranges of the best {len(narrowed.narrowing.used)} "
-        f"of {of} ({used})" + (f"; {pruned} stopped early" if pruned and everyone else "")
+        f"of {of} ({used})"
+        + (f"; {pruned} {'was' if pruned == 1 else 'were'} stopped early" if pruned and everyone else "")
     )
     say()
     emit(_table(narrowed), Format.table)

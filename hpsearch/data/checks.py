@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch.errors import BadData
+from hpsearch.printable import counted
 
 FLOAT32_MAX = np.float64(np.finfo(np.float32).max)
 """Features are trained on as float32, so a larger one would turn into infinity there."""
@@ -68,7 +69,9 @@ def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArra
             f"{where}: labels have shape {values.shape}; one label per example is needed, shape ({examples},)"
         )
     if len(values) != examples:
-        raise BadData(f"{where}: {len(values)} labels for {examples} examples; the counts must agree")
+        raise BadData(
+            f"{where}: {counted(len(values), 'label')} for {counted(examples, 'example')}; the counts must agree"
+        )
     match values.dtype.kind:
         case "b" | "i" | "u" | "U":
             return values

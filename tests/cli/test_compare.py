@@ -200,7 +200,7 @@ def test_people_and_programs_see_the_same(two: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("one", "Missing argument"),
+        ("one", "compare needs B"),
         ("one nope --storage a.db", "no search 'nope'"),
         ("one one/stage-07 --storage a.db", "has no stage 7"),
         ("one gone.db::two --storage a.db", "gone.db"),

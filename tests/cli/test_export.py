@@ -238,7 +238,7 @@ def test_a_search_that_is_there_is_not_touched(cli_old: Cli) -> None:
 def test_without_pyarrow_there_is_one_line(cli_old: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     ran = cli_old("export", "--out", "r.parquet", "--storage", "old.db")
-    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert 'pip install "hpsearch[data]"' in ran.err
     assert not os.path.exists("r.parquet")
 

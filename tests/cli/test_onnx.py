@@ -125,7 +125,7 @@ def test_without_onnx_what_to_install_is_said(cli: Cli, tmp_path: Path, monkeypa
     absent: Any = None
     monkeypatch.setitem(sys.modules, "onnx", absent)
     ran = cli("model", "export", "net.npz", "net.onnx")
-    assert (ran.code, ran.err) == (1, "hpsearch: an ONNX file needs onnx; pip install 'hpsearch[onnx]'\n")
+    assert (ran.code, ran.err) == (2, "hpsearch: an ONNX file needs onnx; pip install 'hpsearch[onnx]'\n")
     assert not (tmp_path / "net.onnx").exists()
 
 
@@ -138,7 +138,7 @@ def test_without_onnx_what_to_install_is_said(cli: Cli, tmp_path: Path, monkeypa
         (["missing.npz", "net.onnx"], "cannot read missing.npz"),
         (["bare.npz", "net.onnx"], "does not say how raw values become its inputs"),
         (["net.npz", "net.onnx", "--input", "int8"], "--input 'int8'; did you mean 'uint8'? known: float32, uint8"),
-        (["net.npz"], "Missing argument"),
+        (["net.npz"], "model export needs FILE.onnx"),
     ],
 )
 def test_what_cannot_be_exported_is_said_in_one_line(cli: Cli, tmp_path: Path, arguments: list[str], says: str) -> None:

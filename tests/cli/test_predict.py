@@ -215,7 +215,7 @@ def npz(x: object = RAW, **others: object) -> Prepare:
         ("net.npz x.npz", "values from 0 to 256; the network takes", npz(np.linspace(0, 256, 6)[None])),
         ("net.npz x.npz", "are NaN, infinite", npz(np.full((1, 6), np.nan))),
         ("net.npz x.npz", "a label 'd' that the network does not know; known: a, b, c", npz(RAW[:1], y=["d"])),
-        ("net.npz x.npz", "2 labels for 1 examples", npz(RAW[:1], y=["a", "b"])),
+        ("net.npz x.npz", "2 labels for 1 example;", npz(RAW[:1], y=["a", "b"])),
         ("net.npz x.npz", "no array 'x' or 'images'", lambda: np.savez("x.npz", y=RAW)),
         ("net.npz x.npz --crop", "--crop is for pictures, and x.npz is none", npz()),
         ("net.npz x.npz --label y", "names a column, and x.npz has none", npz()),
@@ -223,7 +223,7 @@ def npz(x: object = RAW, **others: object) -> Prepare:
         ("net.npz x.png --label y", "and x.png has none", lambda: Image.fromarray(RAW[0]).save("x.png")),
         ("net.npz x.csv", "is not a number", lambda: Path("x.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,x\n")),
         ("bare.npz x.npz", "does not say how raw values become its inputs; train and save it again", bare),
-        ("net.npz", "Missing argument", lambda: None),
+        ("net.npz", "predict needs FILES...", lambda: None),
     ],
 )  # fmt: skip
 def test_what_cannot_be_predicted_is_said_in_one_line(

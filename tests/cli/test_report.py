@@ -105,7 +105,7 @@ def test_without_jinja2_it_says_what_to_install_and_markdown_works(
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     ran = searched("report")
-    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "pip install 'hpsearch[report]'" in ran.err
     assert not MADE.exists()
     assert searched("report", "--format", "md").code == 0
