@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from hpsearch.executors import blas
 
 # As in every process of hpsearch, and before anything loads NumPy: tests that run side by side have a core each.
