@@ -42,7 +42,7 @@ def test_list(tmp_path: Path, write_part: Callable[..., None]) -> None:
 
 def test_show_a_name() -> None:
     out = run("show", "mnist-10k")
-    assert "10000 examples, each of shape 28x28, uint8" in out
+    assert "10,000 examples, each of shape 28x28, uint8" in out
     assert "10 classes" in out
     rows = json.loads(run("show", "mnist-10k", "--format", "json"))
     assert rows[1] == {"class": "1", "examples": 1127, "test_examples": 0}
