@@ -80,9 +80,9 @@ def test_a_conditional_parameter_is_judged_by_the_trials_that_use_it() -> None:
     ("frame", "says"),
     [
         (made_trials(0), "0 finished trials"),
-        (made_trials(1), "1 finished trial, 1 of them"),
+        (made_trials(1), "1 finished trial: too few"),
         (made_trials(LEAST - 1), "too few to say"),
-        (made_trials(40, failed=40), "0 of them complete: too few"),
+        (made_trials(40, failed=40), "none of them complete: too few"),
         (made_trials(40, running=40), "0 finished trials"),
         (made_trials(40).assign(score=0.5), "all trials have the same score"),
         (made_trials(20), "only 20 trials"),
