@@ -137,7 +137,7 @@ def test_the_two_commands_are_one_line_each() -> None:
         assert len(block.commands) == 1
         assert block.commands[0][0].startswith("python3 -m venv ")
     assert marked["main-job"].commands[0][0].endswith("hpsearch start --trials 100")
-    assert marked["tests"].commands[0][0].endswith("python -m pytest")
+    assert marked["tests"].commands[0][0].endswith("python -m pytest -n 2 --dist worksteal")
 
 
 def test_every_command_has_a_section() -> None:
