@@ -14,6 +14,7 @@
     |   |-- NotEnoughTrials       fewer finished trials than the command needs
     |   `-- MissingExtra          what was asked for needs a package that is not installed
     |-- StorageFailure            the database stopped working in the middle of a run
+    |   `-- PassingFailure        and may work again in a moment: the connection to its server was lost
     |-- EvaluationFailure         no trial can be evaluated on this machine
     |-- DownloadFailure           a download that did not arrive whole
     |-- OutputFailure             a file or figure that could not be made
@@ -82,6 +83,10 @@ class MissingExtra(BadInput):
 
 class StorageFailure(HpsearchError):
     """The database stopped working in the middle of a run."""
+
+
+class PassingFailure(StorageFailure):
+    """The connection to the database's server was lost, or another transaction was in the way; worth another try."""
 
 
 class EvaluationFailure(HpsearchError):

@@ -47,6 +47,7 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
     if job.make_folder:
         make_folder(Path(job.storage).parent)
     store = open_store(job.storage, create=study is not None, write=True)
+    store.while_away(listener.note, stopping=stop)
     try:
         _run(job, study or _kept(job, store), data, store, executor, stop, listener)
     finally:

@@ -85,6 +85,14 @@ class Store(Protocol):
     def seconds(self) -> float:
         """Time spent in the store so far."""
 
+    def while_away(self, note: Callable[[str], object], *, stopping: Callable[[], bool]) -> None:
+        """Say who hears of it when the database's server is away, and who may say that nobody waits any longer.
+
+        Args:
+            note: Given one line, once for each time that it is away.
+            stopping: Asked often meanwhile.
+        """
+
     def stages(self, search: str | None = None) -> list[Stage]:
         """The stages of one search, or of all, by search and number; without confirmations."""
 

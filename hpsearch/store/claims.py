@@ -73,6 +73,18 @@ _HELD = Statement(
     "owner",
     "ids",
 )
+_ENDED = Statement(
+    select(t.trials.c.trial_id)
+    .join(_owners)
+    .where(
+        t.trials.c.state.in_([constant("COMPLETE"), constant("PRUNED"), constant("FAIL")]),
+        _is_owner,
+        _owners.c.value_json == bindparam("owner"),
+        t.trials.c.trial_id.in_(_ids),
+    ),
+    "owner",
+    "ids",
+)
 _FIXED = Statement(
     select(_owners.c.trial_id, _owners.c.value_json).where(
         _owners.c.key == constant(FIXED_PARAMS), _owners.c.trial_id.in_(_ids)
@@ -273,3 +285,8 @@ def _start_beating(connection: Connection, trial_ids: Collection[int]) -> None:
 def held(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
     """Those of the trials that are running and belong to ``owner``."""
     return {row[0] for row in _HELD.rows(connection, owner.to_json(), list(trial_ids))}
+
+
+def finished(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
+    """Those of the trials that ``owner`` has finished."""
+    return {row[0] for row in _ENDED.rows(connection, owner.to_json(), list(trial_ids))}

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from hpsearch.errors import BadStorage, HpsearchError, MissingExtra, StorageFailure
+from hpsearch.errors import BadStorage, HpsearchError, MissingExtra, PassingFailure, StorageFailure
+from hpsearch.store import servers
+from hpsearch.store.retrying import Patience, passes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 60.0
 """How long a SQLite connection waits for another one's write."""
 _DRIVERS = {
     "postgresql": ("postgresql+psycopg://USER@HOST/DATABASE", "psycopg[binary]"),
     "mysql": ("mysql+pymysql://USER@HOST/DATABASE", "pymysql"),
-}
-_MYSQL_LOCK = ("SELECT GET_LOCK('hpsearch', 60)", "SELECT RELEASE_LOCK('hpsearch')")
-_LOCKS = {
-    "postgresql": ("SELECT pg_advisory_lock(7740317)", "SELECT pg_advisory_unlock(7740317)"),
-    "mysql": _MYSQL_LOCK,
-    "mariadb": _MYSQL_LOCK,
 }
 _ALLOWED = "a file such as studies/hpsearch.db, sqlite:///FILE, " + " or ".join(
     example for example, _ in _DRIVERS.values()
@@ -110,15 +107,21 @@ class Database:
         self._file = sqlite_file(url)
         self._inode = os.stat(self._file).st_ino if self._file is not None and self._file.exists() else None
         self._depth = 0
+        self.patience = Patience()
         settings: dict[str, Any] = {}
         if url.get_backend_name() == "sqlite":
             settings["connect_args"] = {"timeout": BUSY_TIMEOUT_S}
         else:
-            settings["pool_pre_ping"] = True
+            settings |= servers.engine_settings(url)
         self.engine: Engine = sqlalchemy.create_engine(url, **settings)
         if url.get_backend_name() == "sqlite":
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        if servers.is_libpq(url):
+            event.listen(self.engine, "connect", servers.configure_session)
+        # A reader sees one state, however many statements it takes. (SQLite's sees one in any transaction.)
+        one_state: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if self.dialect == "postgresql" else {}
+        self._reading = self.engine.execution_options(**one_state)
         self._writing = self.engine.execution_options(hpsearch_write=True)
 
     @property
@@ -132,8 +135,8 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that reads. On SQLite it sees one state; a server may show later statements newer rows."""
-        with self.timed(), self.engine.begin() as connection:
+        """A transaction that reads. On SQLite and PostgreSQL it sees one state."""
+        with self.timed(), self._reading.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -141,6 +144,44 @@ class Database:
         """A transaction that may write. On SQLite it takes the write lock first, so that it cannot deadlock."""
         with self.timed(), self._writing.begin() as connection:
             yield connection
+
+    def reading(self, work: Callable[[Connection], T]) -> T:
+        """What comes of some work in a transaction that reads, tried again where a server was away.
+
+        Args:
+            work: Does it, from the beginning each time.
+        """
+
+        def attempt() -> T:
+            with self.read() as connection:
+                return work(connection)
+
+        return self.patience.run(attempt)
+
+    def writing(self, work: Callable[[Connection, T | None], T]) -> T:
+        """What comes of some work in a transaction that may write, tried again where a server was away.
+
+        Args:
+            work: Does it, from the beginning each time. It is given the transaction, and what an earlier try would
+                have returned that was lost while it committed, so that nobody knows whether the server carried that
+                out; else None. It looks whether it did, and does nothing twice.
+        """
+        doubted: T | None = None
+
+        def attempt() -> T:
+            nonlocal doubted
+            committing = False
+            try:
+                with self.write() as connection:
+                    result = work(connection, doubted)
+                    committing = True
+            except PassingFailure:
+                if committing:
+                    doubted = result
+                raise
+            return result
+
+        return self.patience.run(attempt)
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[None]:
@@ -224,38 +265,10 @@ def _explained(url: URL, error: BaseException, *, door: bool) -> HpsearchError:
         "unable to open": f"cannot open {where}: is its folder there, and are you allowed to write to it?",
         "is locked": f"the database {where} was locked by another program for {BUSY_TIMEOUT_S:.0f} s; try again",
     }
-    kind = BadStorage if door else StorageFailure
+    kind: type[HpsearchError] = BadStorage if door else StorageFailure
+    if not door and isinstance(error, sqlalchemy.exc.DBAPIError) and passes(error):
+        kind, said = PassingFailure, " ".join((str(original).strip() or "no word from it").splitlines()[0].split())
     for sign, message in reasons.items():
         if sign in said:
             return kind(message)
     return kind(f"the database {where} does not work: {said}")
-
-
-@contextlib.contextmanager
-def exclusive(database: Database) -> Iterator[None]:
-    """Hold a lock that every hpsearch process of this database respects, whatever else it does meanwhile."""
-    file = sqlite_file(database.url)
-    if file is not None:
-        with folder_lock(file):
-            yield
-    elif database.dialect in _LOCKS:
-        lock, unlock = _LOCKS[database.dialect]
-        with database.engine.connect() as connection:
-            connection.exec_driver_sql(lock)
-            try:
-                yield
-            finally:
-                connection.exec_driver_sql(unlock)
-    else:
-        yield
-
-
-@contextlib.contextmanager
-def folder_lock(file: Path) -> Iterator[None]:
-    """Lock the folder of a file: no lock file to leave behind, and the kernel lets go when a process dies."""
-    descriptor = os.open(file.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -20,11 +20,13 @@ from hpsearch.space import space_to_dict, to_distribution
 from hpsearch.store import frozen, releases
 from hpsearch.store.base import NOBODY, OWNER, RELEASED, Claimed, Counts, Owned
 from hpsearch.store.claims import FIXED_PARAMS, roster_trial, trial_values
-from hpsearch.store.database import BUSY_TIMEOUT_S, Database, exclusive, show
+from hpsearch.store.database import BUSY_TIMEOUT_S, Database, show
+from hpsearch.store.exclusion import exclusive
 from hpsearch.store.fallback_past import write_past
 from hpsearch.store.frames import Arrays, Columns, by_number, to_arrays, to_frame
 from hpsearch.store.leases import GIVEN_BACK, Owner, Watch, utc_now
 from hpsearch.store.locking import replaced
+from hpsearch.store.servers import engine_settings
 from hpsearch.store.stages import RANGES, ROSTER, in_order, stage_attributes, stage_from_attributes, taken
 from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
 
@@ -53,9 +55,10 @@ class FallbackStore:
         self.where = show(database.url)
         self._watches: dict[int, Watch] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        timeout = {"connect_args": {"timeout": BUSY_TIMEOUT_S}} if database.dialect == "sqlite" else {}
+        sqlite = {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+        settings = sqlite if database.dialect == "sqlite" else engine_settings(database.url)
         self.storage = optuna.storages.RDBStorage(
-            self.url, engine_kwargs=timeout, skip_table_creation=True, skip_compatibility_check=True
+            self.url, engine_kwargs=settings, skip_table_creation=True, skip_compatibility_check=True
         )
         # Optuna's own check, made here: after its constructor raised, nobody could close its connections.
         head = self.storage.get_head_version()
@@ -67,6 +70,10 @@ class FallbackStore:
     def seconds(self) -> float:
         """Time spent in the store so far."""
         return self.database.seconds
+
+    def while_away(self, note: Callable[[str], object], *, stopping: Callable[[], bool]) -> None:
+        """Say who hears of it when the server is away."""
+        self.database.patience.tell(note, stopping)
 
     def stages(self, search: str | None = None) -> list[Stage]:
         """The stages of one search, or of all."""

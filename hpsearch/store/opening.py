@@ -14,16 +14,15 @@ from sqlalchemy import inspect, select
 from sqlalchemy.engine import URL
 
 from hpsearch.errors import BadStorage
-from hpsearch.store import tables
+from hpsearch.store import servers, tables
 from hpsearch.store.database import (
     Database,
-    exclusive,
-    folder_lock,
     parse_url,
     show,
     sqlite_file,
     translated,
 )
+from hpsearch.store.exclusion import exclusive, folder_lock
 from hpsearch.store.schema import create_sqlite, let_optuna_create
 
 if TYPE_CHECKING:
@@ -65,8 +64,8 @@ def open_store(storage: str, *, create: bool = False, write: bool = False) -> St
             revision = _revision(database, create=create)
             store = _store_for(database, revision)
             if write:
-                with database.write():
-                    pass
+                with database.write() as connection:
+                    servers.check_writable(connection, show(url))
         except BaseException:
             database.close()
             raise

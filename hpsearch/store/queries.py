@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, case, func, select
 
-from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, rank_key, stopped_after
+from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, NewStage, Stage, rank_key, stopped_after
 from hpsearch.space import Value, external
 from hpsearch.store import tables as t
 from hpsearch.store.base import OWNER
 from hpsearch.store.frames import Columns
 from hpsearch.store.leases import Owner, Watch
 from hpsearch.store.locking import database_now
-from hpsearch.store.stages import stage_from_attributes
+from hpsearch.store.stages import stage_attributes, stage_from_attributes
 from hpsearch.store.statements import chunks
 from hpsearch.store.tables import StudyDirection, TrialState
 
@@ -253,6 +253,14 @@ def attributes(connection: Connection, stage: Stage, key: str) -> Iterator[tuple
     )
     for number, text in connection.execute(asked):
         yield number, json.loads(text)
+
+
+def is_stage(connection: Connection, study_id: int, new: NewStage) -> bool:
+    """Whether a study is just what `hpsearch.store.writer.insert_stage` makes of a stage."""
+    of_study = t.study_user_attributes.c
+    rows = connection.execute(select(of_study.key, of_study.value_json).where(of_study.study_id == study_id)).all()
+    texts = {key: json.dumps(value) for key, value in stage_attributes(new).items()}
+    return sorted(map(tuple, rows)) == sorted(texts.items())
 
 
 def has_trials(connection: Connection, study_id: int) -> bool:

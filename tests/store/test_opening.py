@@ -20,7 +20,8 @@ from hpsearch.errors import BadStorage, HpsearchError, MissingExtra
 from hpsearch.records import Stage
 from hpsearch.store import NewStage, Owner, Store, open_store
 from hpsearch.store.bulk import BulkStore
-from hpsearch.store.database import folder_lock, show
+from hpsearch.store.database import show
+from hpsearch.store.exclusion import folder_lock
 from hpsearch.store.fallback import FallbackStore
 
 Opener = Callable[..., Store]

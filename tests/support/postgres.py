@@ -32,7 +32,7 @@ _SETTINGS = {
     "shared_buffers": "32MB",
     "autovacuum": "off",
 }
-_FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_FAST = {"fsync": "off", "full_page_writes": "off"}
 
 
 def binaries() -> Path | None:
@@ -49,8 +49,8 @@ class Server:
 
     Args:
         programs: The folder of PostgreSQL's programs.
-        durable: Whether a commit reaches the disk before it is acknowledged; a killed server (`kill`) keeps what was
-            committed in either case, as the machine goes on.
+        durable: Whether a commit reaches the disk before it is acknowledged. In either case it reaches the kernel: a
+            killed server (`kill`) keeps it.
     """
 
     def __init__(self, programs: Path, *, durable: bool = False) -> None:
