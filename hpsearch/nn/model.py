@@ -13,11 +13,10 @@ import numpy.typing as npt
 from hpsearch.errors import BadInput
 from hpsearch.nn.lanes import Floats
 from hpsearch.nn.network import Network
-from hpsearch.nn.scoring import EVALUATION_ROWS
 from hpsearch.preprocessing import Preprocessing
 
-_MOST_UNITS_A_PASS = 2**22
-"""Rows times units of the widest layer: what a pass allocates stays modest for any network."""
+_PREPARED = 256
+"""Examples that are made inputs at a time: what that allocates stays modest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,8 +50,8 @@ class Model:
     def probabilities(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """How likely each class is by this network, (N, C); each row sums to 1.
 
-        Every pass has as many rows, filled up with zeros: products of another height round differently, and what is
-        said of an example should not hang on its company.
+        Every example has a pass of its own: what is said of it should not hang on its company, and in a product of many
+        rows a row may be rounded by where it stands (OpenBLAS does so on processors without AVX-512).
 
         Args:
             raw: (N, ...) examples as they were before training: grey levels 0..255 where it was trained on those.
@@ -64,14 +63,13 @@ class Model:
         if raw.ndim < 2 or math.prod(raw.shape[1:]) != takes.inputs:
             raise BadInput(f"examples of shape {raw.shape[1:]}; the network takes {takes.shape}")
         found = np.empty((len(raw), self.network.sizes[-1]))
-        rows = min(EVALUATION_ROWS, max(1, _MOST_UNITS_A_PASS // max(self.network.sizes)))
-        inputs = np.zeros((1, rows, self.network.sizes[0]), dtype=self.network.dtype)
-        for start in range(0, len(raw), rows):
-            some = raw[start : start + rows]
-            inputs[0, : len(some)] = takes.apply(some)
-            with np.errstate(all="ignore"):
-                logits = self.network.infer(inputs)[0, : len(some)]  # (1, B, D) -> (1, B, C)
-                found[start : start + rows] = _softmax(logits)
+        one = np.empty((1, 1, self.network.sizes[0]), dtype=self.network.dtype)
+        for start in range(0, len(raw), _PREPARED):
+            inputs = takes.apply(raw[start : start + _PREPARED])
+            for place, example in enumerate(inputs, start):
+                one[0, 0] = example
+                with np.errstate(all="ignore"):
+                    found[place] = _softmax(self.network.infer(one)[0])[0]  # (1, 1, D) -> (1, 1, C)
         if not np.isfinite(found).all():
             raise BadInput("the network gives no finite probabilities for these examples")
         return found
