@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from postgres import Server
 
-from hpsearch.store import NewStage, open_store
+from hpsearch.errors import BadStorage
+from hpsearch.store import NewStage, Store, open_store, queries
+from hpsearch.store.bulk import BulkStore
 
 
 def test_a_database_is_made_and_emptied(postgres: Server, postgres_url: str, new_stage: NewStage) -> None:
@@ -16,3 +21,35 @@ def test_a_database_is_made_and_emptied(postgres: Server, postgres_url: str, new
     again = open_store(postgres.cleared())
     assert again.stages() == []
     again.close()
+
+
+def test_a_database_that_may_only_be_read_is_refused_to_who_writes(postgres: Server, postgres_url: str) -> None:
+    open_store(f"{postgres_url}?options=-c%20default_transaction_read_only%3Don").close()
+    with pytest.raises(BadStorage, match="is read-only here"):
+        open_store(f"{postgres_url}?options=-c%20default_transaction_read_only%3Don", write=True)
+    name = postgres_url.rpartition("/")[2]
+    postgres.run("CREATE ROLE reader LOGIN", database=name)
+    postgres.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", database=name)
+    open_store(postgres_url.replace("tests@", "reader@")).close()
+    with pytest.raises(BadStorage, match=r"lacks INSERT, UPDATE, DELETE on its tables"):
+        open_store(postgres_url.replace("tests@", "reader@"), write=True)
+    postgres.run("DROP OWNED BY reader; DROP ROLE reader", database=name)
+
+
+def test_a_reader_sees_one_state(postgres_url: str, open_kind: Callable[..., Store], new_stage: NewStage) -> None:
+    one, other = open_kind(postgres_url, "postgresql"), open_kind(postgres_url, "postgresql")
+    assert isinstance(one, BulkStore)
+    with one.database.read() as connection:
+        assert queries.stages(connection) == []
+        other.create_stage(new_stage)
+        assert queries.stages(connection) == []
+    assert len(one.stages()) == 1
+
+
+def test_a_session_that_hangs_in_a_transaction_is_ended(postgres: Server, postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    assert isinstance(store, BulkStore)
+    with store.database.read() as connection:
+        wanted = "SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('application_name')"
+        assert tuple(connection.exec_driver_sql(wanted).one()) == ("1min", "hpsearch")
+    store.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from postgres import Server
 
 from hpsearch.records import Stage
 from hpsearch.sampling import values
@@ -103,3 +104,16 @@ def test_claims_are_disjoint(
     owners = [row["value_json"] for row in rows("trial_system_attributes") if row["key"] == "hpsearch:owner"]
     assert len(owners) == 40
     assert sorted(map(owners.count, set(owners))) == sorted(len(one) for one in claimed if one)
+
+
+def test_three_make_the_tables_of_one_database_on_a_server(postgres: Server) -> None:
+    url = postgres.empty()
+    made = at_once(_CREATE, 3, url, "bulk")
+    store = open_store(url)
+    assert sorted(stage.search for stage in store.stages()) == sorted(made)
+    store.close()
+    name = url.rpartition("/")[2]
+    assert postgres.run("SELECT count(*) FROM alembic_version", database=name) == [(1,)]
+    assert postgres.run("SELECT count(*) FROM version_info", database=name) == [(1,)]
+    assert postgres.connections(url) == 0
+    postgres.drop(url)

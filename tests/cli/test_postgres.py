@@ -1,0 +1,147 @@
+"""The commands on a PostgreSQL database: the same to the bit as on SQLite, by several runners, and while it is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import optuna
+import psycopg
+import pytest
+from bounded import until
+from commands import Cli
+from optuna.trial import TrialState
+from postgres import Server
+
+from hpsearch.records import CURVES, HITS, Stage
+from hpsearch.sampling import values
+from hpsearch.store import Store, open_store
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def looked_at() -> Iterator[Callable[[str], Store]]:
+    """Opens stores, and closes them after the test."""
+    opened: list[Store] = []
+
+    def look(storage: str) -> Store:
+        opened.append(open_store(storage))
+        return opened[-1]
+
+    yield look
+    for store in opened:
+        store.close()
+
+
+def told(store: Store, stage: Stage) -> list[Any]:
+    """All that a store says of a stage but for times; NaN is compared by its name."""
+    columns = {k: v for k, v in store.columns(stage).items() if k not in ("seconds", "started", "finished")}
+    of = [repr(sorted(store.attributes(stage, key), key=lambda row: row[0])) for key in (CURVES, HITS)]
+    return [replace(stage, study_id=0, imported={}), repr(columns), store.curves(stage).to_dict("list"), *of]
+
+
+@pytest.mark.slow
+def test_a_search_is_the_same_to_the_bit(
+    cli: Cli, tiny: Path, postgres_url: str, looked_at: Callable[[str], Store]
+) -> None:
+    tiny.write_text(tiny.read_text().replace("validation = 40", "validation = 40\ntest = 100"))
+    inline = ("--engine", "inline")
+    said = []
+    for storage in ("here.db", postgres_url):
+        for command in (
+            ("start", "tiny.toml", *inline),
+            ("narrow", "--top", "3"),
+            ("start", "tiny.toml", *inline),
+            ("confirm", "--stage", "1", "--top", "2", "--repeats", "2", *inline),
+            ("evaluate", "--save", "net.npz"),
+        ):
+            ran = cli(*command, "--storage", storage)
+            assert ran.code == 0, (command, ran.err)
+        said.append([cli(*one, "--storage", storage).out for one in (("best",), ("trials", "--top", "3"))])
+    assert cli("status", "--storage", postgres_url).code == 0
+    assert [[line.split()[:3] for line in one.splitlines()] for one in said[0]] == [
+        [line.split()[:3] for line in one.splitlines()] for one in said[1]
+    ]
+    here, there = looked_at("here.db"), looked_at(postgres_url)
+    pairs = zip(here.stages() + here.confirmations(), there.stages() + there.confirmations(), strict=True)
+    assert [told(here, mine) == told(there, theirs) for mine, theirs in pairs] == [True] * 3
+
+    # Through a file into a search of another name, and a page of it all.
+    assert cli("export", "--out", "all.csv", "--storage", postgres_url).code == 0
+    assert cli("import", "all.csv", "--name", "copy", "--storage", postgres_url).code == 0
+    copies = [replace(stage, search="tiny") for stage in there.stages("copy")]
+    assert [told(there, copy)[1:] for copy in copies] == [told(there, stage)[1:] for stage in there.stages("tiny")]
+    assert cli("report", "tiny", "--out", "page.html", "--storage", postgres_url).code == 0
+
+    # Optuna and its dashboard read what they would have written.
+    study = optuna.load_study(study_name="tiny/stage-01", storage=postgres_url)
+    assert [trial.params for trial in study.trials] == [
+        values(there.stages("tiny")[0].space, seed=there.stages("tiny")[0].seed, number=n) for n in range(8)
+    ]
+    import optuna_dashboard
+
+    asked: dict[str, Any] = {"PATH_INFO": "/api/studies", "HTTP_ACCEPT_ENCODING": "identity"}
+    setup_testing_defaults(asked)
+    shown = optuna_dashboard.wsgi(optuna.storages.get_storage(postgres_url))(asked, lambda *said: None)
+    assert "tiny/stage-01" in [one["study_name"] for one in json.loads(b"".join(shown))["study_summaries"]]
+
+
+def test_a_server_that_is_away_at_the_door_is_refused_at_once(cli: Cli, tiny: Path, postgres: Server) -> None:
+    postgres.stop()
+    try:
+        ran = cli("start", "tiny.toml", "--storage", postgres.url("any"))
+    finally:
+        postgres.start()
+    assert ran.code == 2
+    assert "trying again" not in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.slow
+def test_runners_begin_at_once_on_an_empty_database_share_a_stage_and_outlive_the_server(
+    tiny: Path, postgres: Server
+) -> None:
+    many, url = 200, postgres.empty()
+    arguments = ["start", "tiny.toml", "--jobs", "1", "--lanes", "2", "--trials", str(many), "--storage", url]
+    starts = [
+        subprocess.Popen(
+            [sys.executable, "-m", "hpsearch", *arguments],
+            cwd=tiny.parent,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+
+    def finished() -> int:
+        try:
+            name = url.rpartition("/")[2]
+            return int(postgres.run("SELECT count(*) FROM trials WHERE state = 'COMPLETE'", database=name)[0][0])
+        except psycopg.errors.UndefinedTable:
+            return 0
+
+    until(lambda: finished() > 20, what="the first trials")
+    postgres.kill()
+    postgres.start()
+    said = [start.communicate(timeout=120) for start in starts]
+    assert [start.returncode for start in starts] == [0, 0, 0], said
+    assert any("trying again for up to 60 s" in err for _, err in said)
+    assert all("Traceback" not in err for _, err in said)
+    study = optuna.load_study(study_name="tiny/stage-01", storage=url)
+    trials = study.get_trials(deepcopy=False)
+    assert [trial.number for trial in trials] == list(range(many))
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+    assert all(sorted(trial.intermediate_values) == [1, 2, 3] for trial in trials)
+    storage: Any = study._storage
+    storage._backend.engine.dispose()
+    postgres.drop(url)
