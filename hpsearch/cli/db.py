@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,13 @@ def check(storage: Storage = None, output: FormatOption = Format.table) -> None:
 
 @app.command()
 def repair(
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Copy what can be read of a damaged file to a new one.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="With --salvage: the new file. [default: beside it]", show_default=False),
+    ] = None,
     yes: Yes = False,
     no_backup: Annotated[bool, typer.Option("--no-backup", help="Make no copy of the database first.")] = False,
     storage: Storage = None,
@@ -39,10 +47,16 @@ def repair(
     """Mend what can be mended without making anything up; the database is copied first."""
     from hpsearch.cli.asking import ask
     from hpsearch.cli.output import emit_object, say
+    from hpsearch.errors import BadInput
     from hpsearch.store.care.checking import check as look
     from hpsearch.store.care.repairing import refuse_hopeless
     from hpsearch.store.care.repairing import repair as mend
 
+    if salvage:
+        _salvage(storage, out, output)
+        return
+    if out is not None:
+        raise BadInput("--out is for --salvage; a repair mends the database where it is, and copies it first")
     before = look(storage_url(storage))
     refuse_hopeless(before)
     table = output is Format.table
@@ -125,3 +139,32 @@ def _next(found: Checked, storage: str | None) -> None:
         say(f"next: {command_line('db', None, storage, 'repair', '--salvage')}")
     elif found.mendable:
         say(f"next: {command_line('db', None, storage, 'repair')}")
+
+
+def _salvage(storage: str | None, out: Path | None, output: Format) -> None:
+    from hpsearch.cli.output import emit, emit_object, note, say
+    from hpsearch.store.care.salvaging import salvage
+
+    done = salvage(storage_url(storage), out)
+    rows = [
+        {"study": one.study, "kept": one.kept, "of": one.trials, "run_again": one.again, "failed": one.failed}
+        for one in done.studies
+    ]
+    if output is Format.json:
+        after = done.after.to_dict()
+        emit_object({"database": str(done.target), "studies": rows, "unreadable": dict(done.lost), "after": after})
+    else:
+        emit({name: [row[name] for row in rows] for name in ("study", "kept", "of", "run_again", "failed")}, output)
+    if output is Format.table:
+        lost = "".join(f", {many} of {name}" for name, many in done.lost.items())
+        say()
+        say(f"pages and rows that could not be read: {lost[2:] or 'none'}", hanging=2)
+        say(f"{done.source} is as it was; what was saved is in {done.target}", hanging=2)
+        for one in done.studies:
+            if not one.stage:
+                note(f"{one.study} is no stage any more: some of what it was begun with is lost")
+        if not done.after.sound:
+            _print(done.after, output)
+        say(f"next: hpsearch start --storage {shlex.quote(str(done.target))}")
+    if not done.after.sound:
+        raise typer.Exit(1)

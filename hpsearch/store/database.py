@@ -261,7 +261,8 @@ def _explained(url: URL, error: BaseException, *, door: bool) -> HpsearchError:
         "read-only": f"the database {where} is read-only here; make it writable or give another --storage",
         "is full": f"the disk of {where} is full; free some space and start again: nothing recorded is lost",
         "not a database": f"{where} is not a SQLite database; give another --storage",
-        "malformed": f"the database {where} is damaged ({said}); `hpsearch db check` says more",
+        "malformed": f"the database {where} is damaged ({said}); "
+        "`hpsearch db check` says more, `hpsearch db repair --salvage` saves what can be read",
         "unable to open": f"cannot open {where}: is its folder there, and are you allowed to write to it?",
         "is locked": f"the database {where} was locked by another program for {BUSY_TIMEOUT_S:.0f} s; try again",
     }

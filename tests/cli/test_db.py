@@ -90,3 +90,23 @@ def test_deleting_is_shown_asked_about_and_copied_first(cli: Cli, file: Path) ->
 def test_a_database_that_is_not_there(cli: Cli, command: str) -> None:
     ran = cli(*command.split(), "--storage", "none.db")
     assert (ran.code, ran.err) == (2, "hpsearch: no database none.db; `hpsearch start` makes one\n")
+
+
+def test_a_damaged_database_is_salvaged(cli: Cli, file: Path) -> None:
+    whole = file.read_bytes()
+    harmed = whole[: len(whole) // 2]
+    file.write_bytes(harmed)
+    for command in ("status tiny", "best tiny"):
+        ran = cli(*command.split(), "--storage", "my.db")
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert "`hpsearch db repair --salvage`" in ran.err
+    ran = cli("db", "check", "--storage", "my.db")
+    assert ran.code == 1
+    assert ran.out.endswith("next: hpsearch db repair --salvage --storage my.db\n")
+    ran = cli("db", "repair", "--yes", "--storage", "my.db")
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    ran = cli("db", "repair", "--salvage", "--out", "new.db", "--storage", "my.db")
+    assert "my.db is as it was; what was saved is in new.db" in ran.out
+    assert file.read_bytes() == harmed
+    ran = cli("db", "repair", "--out", "new.db", "--storage", "new.db")
+    assert (ran.code, "--salvage" in ran.err) == (2, True)

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection
 
 
-def check(storage: str) -> Checked:
+def check(storage: str, *, everyone: bool = False) -> Checked:
     """Look at a study database from end to end; nothing is changed.
 
     Args:
         storage: A SQLAlchemy URL, or the path of a SQLite file.
+        everyone: Whether all trials of a stage are held to what hpsearch writes, and not only those that it says it
+            ran: where rows are lost, that one may be.
 
     Raises:
         BadStorage: There is no such database, or it is not one of Optuna's.
@@ -55,7 +57,7 @@ def check(storage: str) -> Checked:
     with care_database(url) as database:
         try:
             with database.read() as transaction:
-                return _contents(transaction, show(url), found)
+                return _contents(transaction, show(url), found, everyone=everyone)
         except (StorageFailure, BadStorage) as error:
             # A page that SQLite cannot read. What it said of the whole file is there already, mostly.
             if found:
@@ -84,7 +86,7 @@ def _of_another_revision(url: URL, found: list[Finding], revision: str | None) -
     return Checked(show(url), [one for one in found if one.kind in ("file", "index")], notes=[note])
 
 
-def _contents(connection: Connection, where: str, found: list[Finding]) -> Checked:
+def _contents(connection: Connection, where: str, found: list[Finding], *, everyone: bool) -> Checked:
     names = dict(map(tuple, connection.execute(text("SELECT study_id, study_name FROM studies"))))
     trials = connection.execute(text("SELECT count(*) FROM trials")).scalar_one()
     found = [*found, *rows.row_findings(connection, names), *attributes.attribute_findings(connection, names)]
@@ -95,7 +97,7 @@ def _contents(connection: Connection, where: str, found: list[Finding]) -> Check
     # Of a trial that is damaged otherwise its results say nothing new.
     known = {(place.study, place.number) for finding in found for place in finding.places}
     for stage in stages:
-        for finding in results.result_findings(connection, stage):
+        for finding in results.result_findings(connection, stage, everyone=everyone):
             fresh = [place for place in finding.places if (place.study, place.number) not in known]
             if fresh:
                 found.append(Finding(finding.kind, finding.what, fresh, finding.mend, finding.study))

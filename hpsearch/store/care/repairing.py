@@ -71,24 +71,35 @@ def repair(storage: str, before: Checked, *, backup: bool = True) -> Repaired:
     if not before.mendable:
         return Repaired(before, before, None)
     copied = safe_copy(storage, "repair") if backup else None
+    return Repaired(before, mend_all(storage), copied)
+
+
+def mend_all(storage: str, *, everyone: bool = False, live: bool = False) -> Checked:
+    """Mend round after round; what a check says then.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+        everyone: See `hpsearch.store.care.checking.check`.
+        live: Whether runners that seem to be alive are no hindrance: nobody works on a file that was made just now.
+
+    Raises:
+        BadStorage: It is read-only, or somebody works on it.
+    """
     url = parse_url(storage)
-    after = before
+    found = check(storage, everyone=everyone)
     with care_database(url, write=True) as database:
-        with database.write() as connection:
-            refuse_live(connection, show(url))
-            mending.mend_file(connection, before.findings)
-        for _ in range(_ROUNDS):
-            after = check(storage)
-            if not after.mendable:
+        for _round in range(_ROUNDS):
+            if not found.mendable:
                 break
             with database.write() as connection:
-                refuse_live(connection, show(url))
-                stages, _ = stage_rules.read_stages(connection, after.names)
+                if not live:
+                    refuse_live(connection, show(url))
+                mending.mend_file(connection, found.findings)
+                stages, _ = stage_rules.read_stages(connection, found.names)
                 runnable = {stage.study_id: stage for stage in stages if stage.trainable}
-                mending.mend(connection, after.findings, runnable)
-        else:
-            after = check(storage)
-    return Repaired(before, after, copied)
+                mending.mend(connection, found.findings, runnable)
+            found = check(storage, everyone=everyone)
+    return found
 
 
 def safe_copy(storage: str, before: str) -> Path:

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from hpsearch.errors import HpsearchError
 from hpsearch.hits import as_number, fit
-from hpsearch.records import CURVES, HITS, VALIDATION_LOSS
+from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS
 from hpsearch.space import Float, external
 from hpsearch.store.care.findings import Finding, Place
 from hpsearch.store.care.rows import AGAIN
@@ -26,6 +26,7 @@ from hpsearch.store.claims import roster_trial
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from sqlalchemy import TextClause
     from sqlalchemy.engine import Connection
 
     from hpsearch.records import Stage
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _FEW = 300
 """Numbers without a trial that are tried for a trial whose values are those of another number."""
 _HELD = "EXISTS (SELECT 1 FROM trial_system_attributes o WHERE o.trial_id = t.trial_id AND o.key = 'hpsearch:owner')"
-_ENDED = text(
+_ENDED = (
     "SELECT t.number, t.trial_id, t.state, v.value, c.points, c.first, c.last, c.top, c.low, e.intermediate_value"
     " FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.value_type = 'FINITE'"
     " LEFT JOIN (SELECT i.trial_id, count(*) AS points, min(i.step) AS first, max(i.step) AS last,"
@@ -44,23 +45,29 @@ _ENDED = text(
     " LEFT JOIN trial_intermediate_values e ON e.trial_id = t.trial_id AND e.step = c.last"
     f" WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL') AND {_HELD}"
 )
-_SHARES = text(
+_SHARES = (
     "SELECT DISTINCT t.number, t.trial_id FROM trials t JOIN trial_intermediate_values i ON i.trial_id = t.trial_id"
     " WHERE t.study_id = :study AND (i.intermediate_value < 0 OR i.intermediate_value > 1"
     " OR i.intermediate_value <> round(i.intermediate_value * :images) / :images)"
     f" AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL') AND {_HELD}"
 )
-_ATTRIBUTES = text(
+_ATTRIBUTES = (
     "SELECT a.trial_id, a.key, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
-    f" WHERE t.study_id = :study AND a.key IN ('{HITS}', '{VALIDATION_LOSS}', '{CURVES}')"
+    " WHERE t.study_id = :study"
+    f" AND a.key IN ('{HITS}', '{VALIDATION_LOSS}', '{CURVES}', '{SECONDS}', '{REASON}')"
     " AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL')"
 )
-_PARAMS = text(
-    "SELECT t.number, t.trial_id, t.state, p.param_name, p.param_value, p.distribution_json FROM trials t"
+_PARAMS = (
+    "SELECT t.number, t.trial_id, t.state, p.param_name, p.param_value, p.distribution_json,"
+    " (SELECT count(*) FROM trial_system_attributes f WHERE f.trial_id = t.trial_id AND f.key = 'fixed_params')"
+    " FROM trials t"
     " LEFT JOIN trial_params p ON p.trial_id = t.trial_id"
     f" WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL', 'RUNNING') AND {_HELD}"
-    " AND NOT EXISTS (SELECT 1 FROM trial_system_attributes f WHERE f.trial_id = t.trial_id AND f.key = 'fixed_params')"
 )
+
+
+def _asked(sql: str, everyone: bool) -> TextClause:
+    return text(sql.replace(_HELD, "1 = 1") if everyone else sql)
 
 
 class _Ended(NamedTuple):
@@ -84,50 +91,56 @@ def _ended(number: int, trial_id: int, state: str, *stored: Any) -> _Ended:
     return _Ended(number, trial_id, state, *numbers)
 
 
-def result_findings(connection: Connection, stage: Stage) -> list[Finding]:
+def result_findings(connection: Connection, stage: Stage, *, everyone: bool = False) -> list[Finding]:
     """What does not fit in the trials of one stage, or confirmation.
 
     Args:
         connection: A transaction.
         stage: The stage. Of one whose trials were run elsewhere nothing is known.
+        everyone: Whether trials count that no runner of hpsearch's is said to have held.
     """
     if stage.imported or not stage.trainable:
         return []
-    ended = [_ended(*row) for row in connection.execute(_ENDED, {"study": stage.study_id})]
+    ended = [_ended(*row) for row in connection.execute(_asked(_ENDED, everyone), {"study": stage.study_id})]
     places: dict[tuple[str, str], list[Place]] = {}
     doubted = set()
-    for trial, kind, what in _doubts(connection, stage, ended):
+    for trial, kind, what in _doubts(connection, stage, ended, everyone=everyone):
         if trial.trial_id in doubted:  # one reason is enough, and the others follow from it
             continue
         doubted.add(trial.trial_id)
         places.setdefault((kind, what), []).append(Place(stage.study_id, trial.number, trial.trial_id))
     found = [Finding(kind, what, some, AGAIN, stage.name) for (kind, what), some in places.items()]
-    return found + _param_findings(connection, stage)
+    return found + _param_findings(connection, stage, everyone=everyone)
 
 
-def _doubts(connection: Connection, stage: Stage, ended: list[_Ended]) -> Iterator[tuple[_Ended, str, str]]:
+def _doubts(
+    connection: Connection, stage: Stage, ended: list[_Ended], *, everyone: bool
+) -> Iterator[tuple[_Ended, str, str]]:
     if stage.images is not None:
         of_id = {trial.trial_id: trial for trial in ended}
-        for _, trial_id in connection.execute(_SHARES, {"study": stage.study_id, "images": float(stage.images)}):
+        for _, trial_id in connection.execute(
+            _asked(_SHARES, everyone), {"study": stage.study_id, "images": float(stage.images)}
+        ):
             if trial_id in of_id:
                 yield of_id[trial_id], "curve", f"a point of the curve is no share of {stage.images} images"
     kept: dict[int, dict[str, str]] = {trial.trial_id: {} for trial in ended}
-    for trial_id, key, said in connection.execute(_ATTRIBUTES, {"study": stage.study_id}):
+    for trial_id, key, said in connection.execute(_asked(_ATTRIBUTES, everyone), {"study": stage.study_id}):
         if trial_id in kept:
             kept[trial_id][key] = said
     scored = [trial for trial in ended if trial.state == "COMPLETE"]
     # Some objectives keep fewer of these; what most trials have, all of them ought to have.
     expected = {
-        key for key in (HITS, VALIDATION_LOSS, CURVES) if 2 * sum(key in kept[t.trial_id] for t in scored) > len(scored)
+        key
+        for key in (HITS, VALIDATION_LOSS, CURVES, SECONDS)
+        if 2 * sum(key in kept[t.trial_id] for t in scored) > len(scored)
     }
     for trial in ended:
-        if trial.state != "FAIL":
-            lost = sorted(expected - kept[trial.trial_id].keys())
-            if lost:
-                yield trial, "no-attribute", f"no attribute {', '.join(lost)}, which the other trials have"
+        lost = sorted((expected if trial.state != "FAIL" else {REASON}) - kept[trial.trial_id].keys())
+        if lost:
+            yield trial, "no-attribute", f"no attribute {', '.join(lost)}, which such trials have"
         if (off := _curve_off(stage, trial)) is not None:
             yield trial, "score" if "score" in off else "curve", off
-        if trial.state != "FAIL" and (off := _attributes_off(stage, trial, kept[trial.trial_id])) is not None:
+        if (off := _attributes_off(stage, trial, kept[trial.trial_id])) is not None:
             yield trial, "result", off
 
 
@@ -153,6 +166,9 @@ def _attributes_off(stage: Stage, trial: _Ended, kept: Mapping[str, str]) -> str
         plain = {key: json.loads(said) for key, said in kept.items()}
     except (ValueError, TypeError):
         return None  # which is a finding already
+    for key, said in kept.items():
+        if said != json.dumps(plain[key]):  # which is how hpsearch wrote it
+            return f"the attribute {key} is not as it was written"
     images, score = stage.images, trial.value
     if HITS in plain and images is not None and score is not None:
         try:
@@ -166,6 +182,10 @@ def _attributes_off(stage: Stage, trial: _Ended, kept: Mapping[str, str]) -> str
         return None
     if not isinstance(curves, dict):
         return "learning curves that cannot be read"
+    from hpsearch.nn import CURVE_NAMES
+
+    if stage.metric in CURVE_NAMES and set(curves) != set(CURVE_NAMES) - {stage.metric}:
+        return "learning curves of other names"
     for name, series in curves.items():
         if not isinstance(series, list) or not all(isinstance(value, int | float) for value in series):
             return "learning curves that cannot be read"
@@ -192,16 +212,21 @@ def _loss_off(stage: Stage, trial: _Ended, loss: Any, curves: Mapping[str, list[
     return None if same or math.isnan(loss) else "the validation loss is not that of its curve"
 
 
-def _param_findings(connection: Connection, stage: Stage) -> list[Finding]:
+def _param_findings(connection: Connection, stage: Stage, *, everyone: bool) -> list[Finding]:
     """Hyperparameters that are missing, or not those that the seed and the trial's number give."""
     numbers: dict[int, tuple[int, str]] = {}
     stored: dict[int, dict[str, Value | None]] = {}
+    given: set[int] = set()  # somebody enqueued values of his own for these
     texts: dict[str, dict[str, list[int]]] = {name: {} for name in stage.space}
-    for number, trial_id, state, name, value, said in connection.execute(_PARAMS, {"study": stage.study_id}):
+    for number, trial_id, state, name, value, said, fixed in connection.execute(
+        _asked(_PARAMS, everyone), {"study": stage.study_id}
+    ):
         if number is None:
             continue
         numbers[trial_id] = number, state
         of_trial = stored.setdefault(trial_id, {})
+        if fixed:
+            given.add(trial_id)
         if name in stage.space and isinstance(value, int | float):
             of_trial[name] = _external(stage, name, value)
             texts[name].setdefault(said, []).append(trial_id)
@@ -215,6 +240,8 @@ def _param_findings(connection: Connection, stage: Stage) -> list[Finding]:
         if len(of_trial) < len(stage.space):
             if state != "RUNNING":
                 missing.append(place)
+            continue
+        if trial_id in given:
             continue
         right, sure = _agreeing(stage, drawn(number), of_trial)
         if right < len(of_trial):
