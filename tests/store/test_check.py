@@ -1,4 +1,4 @@
-"""A check finds every kind of damage that is planted, names it, and finds nothing else."""
+"""A check finds nothing in a sound database, and looks at a server's too; tests/store/test_repair.py plants damage."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import cared
 import pytest
 import sqlalchemy
 import tiny
-from cared import PLANTS, Plant
 
 from hpsearch.__main__ import main
-from hpsearch.errors import BadInput
+from hpsearch.errors import BadInput, BadStorage
 from hpsearch.store.care.checking import check
 from hpsearch.store.care.repairing import repair
 
@@ -28,17 +27,11 @@ def test_nothing_is_found_in_a_sound_database(tmp_path: Path) -> None:
     assert sound.read_bytes() == before
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=[f"{i}-{plant.kind}" for i, plant in enumerate(PLANTS)])
-def test_damage_is_found_and_named(tmp_path: Path, plant: Plant) -> None:
-    sound = cared.write(tmp_path)
-    cared.run_sql(sound, plant.sql)
-    found = check(str(sound)).findings
-    kinds = {finding.kind for finding in found}
-    assert plant.kind in kinds, found
-    named = [finding for finding in found if finding.kind == plant.kind]
-    assert plant.study in {finding.study for finding in named}, found
-    assert kinds <= {plant.kind, *plant.also}, found
-    assert (named[0].mend is not None) is plant.mended, named
+def test_a_file_that_never_was_a_database_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "notes.db"
+    file.write_text("not a database, but a text of some length\n" * 500)
+    with pytest.raises(BadStorage, match="is not a SQLite database"):
+        check(str(file))
 
 
 def test_a_servers_database_is_looked_at_and_mended_too(postgres_url: str, tmp_path: Path) -> None:

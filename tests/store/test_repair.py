@@ -1,4 +1,6 @@
-"""A repair leaves a sound database, and every sound trial as it was to the bit."""
+"""A check finds every kind of damage that is planted, names it, and finds nothing else. A repair leaves a sound
+database, and every sound trial as it was to the bit.
+"""
 
 from __future__ import annotations
 
@@ -34,17 +36,24 @@ def _trials(file: Path) -> dict[tuple[str, int], tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=[f"{i}-{plant.kind}" for i, plant in enumerate(PLANTS)])
-def test_a_repair_leaves_a_sound_database_and_touches_no_sound_trial(tmp_path: Path, plant: Plant) -> None:
+def test_damage_is_found_and_named_and_mended(tmp_path: Path, plant: Plant) -> None:
     file = cared.write(tmp_path)
     before = _trials(file)
     cared.run_sql(file, plant.sql)
     damaged = _trials(file)
     found = check(str(file))
+    kinds = {finding.kind for finding in found.findings}
+    assert plant.kind in kinds
+    assert kinds <= {plant.kind, *plant.also}
+    named = [finding for finding in found.findings if finding.kind == plant.kind]
+    assert plant.study in {finding.study for finding in named}
+    assert (named[0].mend is not None) is plant.mended
+    left = found
     if found.mendable:
         done = repair(str(file), found)
         assert done.backup is not None
         assert _trials(done.backup) == damaged
-    left = check(str(file))
+        left = done.after
     assert left.sound is plant.mended, left.findings
     assert not left.mendable
     after = _trials(file)

@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 
 from hpsearch.errors import BadStorage, StorageFailure
 from hpsearch.store import tables as t
-from hpsearch.store.care import attributes, file_checks, results, rows, stage_rules
+from hpsearch.store.care import attributes, file_checks, reading, results, rows, stage_rules
 from hpsearch.store.care.findings import Checked, Finding
 from hpsearch.store.database import Database, parse_url, show, sqlite_file
 from hpsearch.store.opening import as_permitted, check_there
@@ -41,6 +41,8 @@ def check(storage: str, *, everyone: bool = False) -> Checked:
         check_there(file)
         found = file_checks.file_findings(file)
         if any(finding.kind == "header" for finding in found):
+            if not reading.anything(file):
+                raise BadStorage(f"{file} is not a SQLite database; give another --storage")
             return Checked(show(url), found)
         try:
             with file_checks.looking(file) as connection:

@@ -97,6 +97,11 @@ def read_tables(file: Path) -> tuple[dict[str, Read], str | None]:
     return read, revision
 
 
+def anything(file: Path) -> bool:
+    """Whether a file holds any row of Optuna's tables."""
+    return any(table.rows for table in read_tables(file)[0].values())
+
+
 def _add_astray(image: Image, known: set[int], read: dict[str, Read]) -> None:
     astray: dict[str, dict[int, set[Row]]] = {name: {} for name in read}
     for number in image.leaves():

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
@@ -18,23 +20,17 @@ from sqlalchemy import text
 from hpsearch.errors import HpsearchError
 from hpsearch.hits import as_number, fit
 from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS
-from hpsearch.space import Float, external
+from hpsearch.store.care.drawn import HELD, asked, param_findings
 from hpsearch.store.care.findings import Finding, Place
 from hpsearch.store.care.rows import AGAIN
-from hpsearch.store.claims import roster_trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from sqlalchemy import TextClause
     from sqlalchemy.engine import Connection
 
     from hpsearch.records import Stage
-    from hpsearch.space import Value
 
-_FEW = 300
-"""Numbers without a trial that are tried for a trial whose values are those of another number."""
-_HELD = "EXISTS (SELECT 1 FROM trial_system_attributes o WHERE o.trial_id = t.trial_id AND o.key = 'hpsearch:owner')"
 _ENDED = (
     "SELECT t.number, t.trial_id, t.state, v.value, c.points, c.first, c.last, c.top, c.low, e.intermediate_value"
     " FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.value_type = 'FINITE'"
@@ -43,31 +39,26 @@ _ENDED = (
     " JOIN trials s ON s.trial_id = i.trial_id WHERE s.study_id = :study GROUP BY i.trial_id) c"
     " ON c.trial_id = t.trial_id"
     " LEFT JOIN trial_intermediate_values e ON e.trial_id = t.trial_id AND e.step = c.last"
-    f" WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL') AND {_HELD}"
+    f" WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL') AND {HELD}"
 )
 _SHARES = (
     "SELECT DISTINCT t.number, t.trial_id FROM trials t JOIN trial_intermediate_values i ON i.trial_id = t.trial_id"
     " WHERE t.study_id = :study AND (i.intermediate_value < 0 OR i.intermediate_value > 1"
     " OR i.intermediate_value <> round(i.intermediate_value * :images) / :images)"
-    f" AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL') AND {_HELD}"
+    f" AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL') AND {HELD}"
 )
 _ATTRIBUTES = (
     "SELECT a.trial_id, a.key, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
     " WHERE t.study_id = :study"
     f" AND a.key IN ('{HITS}', '{VALIDATION_LOSS}', '{CURVES}', '{SECONDS}', '{REASON}')"
-    " AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL')"
+    " AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL') ORDER BY a.trial_id"
 )
-_PARAMS = (
-    "SELECT t.number, t.trial_id, t.state, p.param_name, p.param_value, p.distribution_json,"
-    " (SELECT count(*) FROM trial_system_attributes f WHERE f.trial_id = t.trial_id AND f.key = 'fixed_params')"
-    " FROM trials t"
-    " LEFT JOIN trial_params p ON p.trial_id = t.trial_id"
-    f" WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL', 'RUNNING') AND {_HELD}"
+_KEPT = (
+    "SELECT a.key, count(*) FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
+    f" WHERE t.study_id = :study AND t.state = 'COMPLETE' AND a.key IN ('{HITS}', '{VALIDATION_LOSS}', '{CURVES}',"
+    f" '{SECONDS}') GROUP BY a.key UNION ALL SELECT '', count(*) FROM trials t"
+    " WHERE t.study_id = :study AND t.state = 'COMPLETE'"
 )
-
-
-def _asked(sql: str, everyone: bool) -> TextClause:
-    return text(sql.replace(_HELD, "1 = 1") if everyone else sql)
 
 
 class _Ended(NamedTuple):
@@ -101,7 +92,7 @@ def result_findings(connection: Connection, stage: Stage, *, everyone: bool = Fa
     """
     if stage.imported or not stage.trainable:
         return []
-    ended = [_ended(*row) for row in connection.execute(_asked(_ENDED, everyone), {"study": stage.study_id})]
+    ended = [_ended(*row) for row in connection.execute(asked(_ENDED, everyone), {"study": stage.study_id})]
     places: dict[tuple[str, str], list[Place]] = {}
     doubted = set()
     for trial, kind, what in _doubts(connection, stage, ended, everyone=everyone):
@@ -110,7 +101,7 @@ def result_findings(connection: Connection, stage: Stage, *, everyone: bool = Fa
         doubted.add(trial.trial_id)
         places.setdefault((kind, what), []).append(Place(stage.study_id, trial.number, trial.trial_id))
     found = [Finding(kind, what, some, AGAIN, stage.name) for (kind, what), some in places.items()]
-    return found + _param_findings(connection, stage, everyone=everyone)
+    return found + param_findings(connection, stage, everyone=everyone)
 
 
 def _doubts(
@@ -119,29 +110,40 @@ def _doubts(
     if stage.images is not None:
         of_id = {trial.trial_id: trial for trial in ended}
         for _, trial_id in connection.execute(
-            _asked(_SHARES, everyone), {"study": stage.study_id, "images": float(stage.images)}
+            asked(_SHARES, everyone), {"study": stage.study_id, "images": float(stage.images)}
         ):
             if trial_id in of_id:
                 yield of_id[trial_id], "curve", f"a point of the curve is no share of {stage.images} images"
-    kept: dict[int, dict[str, str]] = {trial.trial_id: {} for trial in ended}
-    for trial_id, key, said in connection.execute(_asked(_ATTRIBUTES, everyone), {"study": stage.study_id}):
-        if trial_id in kept:
-            kept[trial_id][key] = said
-    scored = [trial for trial in ended if trial.state == "COMPLETE"]
-    # Some objectives keep fewer of these; what most trials have, all of them ought to have.
-    expected = {
-        key
-        for key in (HITS, VALIDATION_LOSS, CURVES, SECONDS)
-        if 2 * sum(key in kept[t.trial_id] for t in scored) > len(scored)
-    }
-    for trial in ended:
-        lost = sorted((expected if trial.state != "FAIL" else {REASON}) - kept[trial.trial_id].keys())
+    expected = _expected(connection, stage)
+    for trial, kept in _with_attributes(connection, stage, ended, everyone=everyone):
+        lost = sorted((expected if trial.state != "FAIL" else {REASON}) - kept.keys())
         if lost:
             yield trial, "no-attribute", f"no attribute {', '.join(lost)}, which such trials have"
         if (off := _curve_off(stage, trial)) is not None:
             yield trial, "score" if "score" in off else "curve", off
-        if (off := _attributes_off(stage, trial, kept[trial.trial_id])) is not None:
+        if (off := _attributes_off(stage, trial, kept)) is not None:
             yield trial, "result", off
+
+
+def _expected(connection: Connection, stage: Stage) -> set[str]:
+    """Attributes that every completed trial ought to have: some objectives keep fewer, but all trials the same."""
+    rows = list(connection.execute(text(_KEPT), {"study": stage.study_id}))
+    completed = dict(map(tuple, rows)).get("", 0)
+    return {key for key, many in rows if key and 2 * many > completed}
+
+
+def _with_attributes(
+    connection: Connection, stage: Stage, ended: list[_Ended], *, everyone: bool
+) -> Iterator[tuple[_Ended, dict[str, str]]]:
+    """Each trial with its attributes, one after the other: those of a whole stage may be more than memory holds."""
+    left = {trial.trial_id: trial for trial in ended}
+    statement = asked(_ATTRIBUTES, everyone).execution_options(yield_per=1000)
+    rows = connection.execute(statement, {"study": stage.study_id})
+    for trial_id, some in groupby(rows, key=itemgetter(0)):
+        of_trial = {key: said for _, key, said in some}
+        if trial_id in left:
+            yield left.pop(trial_id), of_trial
+    yield from ((trial, {}) for trial in left.values())
 
 
 def _curve_off(stage: Stage, trial: _Ended) -> str | None:
@@ -210,118 +212,3 @@ def _loss_off(stage: Stage, trial: _Ended, loss: Any, curves: Mapping[str, list[
         at_best = stage.study_file.get("objective", {}).get("at", "last") == "best" and trial.state == "COMPLETE"
         same = loss in series if at_best else loss == series[-1]
     return None if same or math.isnan(loss) else "the validation loss is not that of its curve"
-
-
-def _param_findings(connection: Connection, stage: Stage, *, everyone: bool) -> list[Finding]:
-    """Hyperparameters that are missing, or not those that the seed and the trial's number give."""
-    numbers: dict[int, tuple[int, str]] = {}
-    stored: dict[int, dict[str, Value | None]] = {}
-    given: set[int] = set()  # somebody enqueued values of his own for these
-    texts: dict[str, dict[str, list[int]]] = {name: {} for name in stage.space}
-    for number, trial_id, state, name, value, said, fixed in connection.execute(
-        _asked(_PARAMS, everyone), {"study": stage.study_id}
-    ):
-        if number is None:
-            continue
-        numbers[trial_id] = number, state
-        of_trial = stored.setdefault(trial_id, {})
-        if fixed:
-            given.add(trial_id)
-        if name in stage.space and isinstance(value, int | float):
-            of_trial[name] = _external(stage, name, value)
-            texts[name].setdefault(said, []).append(trial_id)
-    missing: list[Place] = []
-    other: list[Place] = []
-    unlike: list[Place] = []
-    drawn = drawing(stage)
-    for trial_id, of_trial in stored.items():
-        number, state = numbers[trial_id]
-        place = Place(stage.study_id, number, trial_id)
-        if len(of_trial) < len(stage.space):
-            if state != "RUNNING":
-                missing.append(place)
-            continue
-        if trial_id in given:
-            continue
-        right, sure = _agreeing(stage, drawn(number), of_trial)
-        if right < len(of_trial):
-            (other if sure else unlike).append(place)
-    found = []
-    if missing:
-        found.append(Finding("no-param", "hyperparameters are missing", missing, AGAIN, stage.name))
-    if other:
-        what = "hyperparameters that the seed and the trial's number do not give"
-        found.append(Finding("drawn", what, other, AGAIN, stage.name))
-    moved = [
-        Place(place.study, place.number, (place.key, number))
-        for place in unlike
-        for number in _absent(numbers.values())
-        if _agreeing(stage, drawn(number), stored[place.key]) == (len(stage.space), True)
-    ]
-    if moved:
-        what = "the hyperparameters are those of a number that no trial has"
-        found.append(Finding("renumber", what, moved, "the trial gets that number", stage.name))
-    strange = _strange(stage, texts)
-    if strange:
-        places = [Place(stage.study_id, numbers[trial_id][0], trial_id) for trial_id in sorted(strange)]
-        found.append(Finding("range", "a range that is not the stage's", places, AGAIN, stage.name))
-    return found
-
-
-def _strange(stage: Stage, texts: Mapping[str, Mapping[str, list[int]]]) -> set[int]:
-    """Trials whose distributions are not the stage's."""
-    from optuna.distributions import distribution_to_json
-
-    from hpsearch.space import to_distribution
-
-    strange: set[int] = set()
-    for name, of_name in texts.items():
-        ours = json.loads(distribution_to_json(to_distribution(stage.space[name])))
-        for said, ids in of_name.items():
-            try:
-                same = json.loads(said) == ours
-            except (ValueError, TypeError):
-                continue  # which is a finding already
-            if not same:
-                strange.update(ids)
-    return strange
-
-
-def _external(stage: Stage, name: str, value: float) -> Value | None:
-    try:
-        return external(stage.space[name], value)
-    except (IndexError, ValueError, OverflowError):
-        return None
-
-
-def _agreeing(stage: Stage, drawn: Mapping[str, Value] | None, stored: Mapping[str, Value | None]) -> tuple[int, bool]:
-    """How many values are the drawn ones, and whether that cannot be chance: a real number is among them.
-
-    Somebody may have added a trial with values of his own: then none of the real ones is as drawn.
-    """
-    if drawn is None:
-        return len(stored), False
-    same = {name for name, value in stored.items() if drawn.get(name) == value}
-    return len(same), any(isinstance(stage.space[name], Float) for name in same)
-
-
-def _absent(known: Iterable[tuple[int, str]]) -> list[int]:
-    """Numbers that no trial has, if they are few."""
-    there = {number for number, _ in known}
-    return [number for number in range(min(max(there, default=-1), 10 * len(there))) if number not in there][:_FEW]
-
-
-def drawing(stage: Stage) -> Callable[[int], Mapping[str, Value] | None]:
-    """What gives the values of a stage's trial from its number; None for one that has no place."""
-    from hpsearch.sampling import Draws
-
-    if (roster := stage.roster) is None:
-        return Draws(stage.space, seed=stage.seed).values
-
-    def of_roster(number: int) -> Mapping[str, Value] | None:
-        try:
-            return roster_trial(stage, roster, 0, number).params
-        except HpsearchError:
-            return None
-
-    return of_roster
