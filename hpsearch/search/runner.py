@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
-from hpsearch.records import Failed, Outcome, Paused, Stage, Trial
+from hpsearch.records import Failed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.batches import Batches
 from hpsearch.search.cohorts import Cohorts
 from hpsearch.store import Counts, Owner, Store
@@ -170,33 +170,38 @@ class Runner:
             if self._executor.slots and not self._under_way and not self._broken:
                 self._await_others()
             else:
-                for event in self._executor.wait(_POLL_S):
-                    self._handle(event)
+                self._handle(self._executor.wait(_POLL_S))
             if self._ids and time.monotonic() - last_beat > BEAT_EVERY_S:
                 self._store.beat(self._stage, self._ids.values(), owner=self._owner)
                 last_beat = time.monotonic()
         # What has come back by now is finished, and finished trials are recorded.
         while events := self._executor.wait(0):
-            for event in events:
-                self._handle(event)
+            self._handle(events)
         self._record_beaten()
         return self._counts.finished < self._until
 
-    def _handle(self, event: Event) -> None:
-        if not isinstance(event, Progress):
-            self._under_way -= 1
-        match event:
-            case Progress(reports):
-                self._store.report(self._stage, reports, self._ids, owner=self._owner)
-            case Done(batch, outcomes):
-                finished = self._set_paused_aside(batch, outcomes)
-                # The next batch first: recording costs milliseconds in which a worker would idle.
-                self._refill()
-                self._cohorts.write(self._ids)
-                if finished:
-                    self._record(finished)
-            case Lost(batch, reason):
-                self._retry(batch, reason)
+    def _handle(self, events: Sequence[Event]) -> None:
+        # All that has happened in one go: a claim and a count look at every trial under way, so that one of each a
+        # batch would keep the workers of a large cluster waiting, and the longer the more of them there are.
+        points: dict[tuple[int, int], Report] = {}
+        finished: list[Outcome] = []
+        self._under_way -= sum(not isinstance(event, Progress) for event in events)
+        for event in events:
+            match event:
+                case Progress(reports):
+                    points |= {(report.number, report.step): report for report in reports}
+                case Done(batch, outcomes):
+                    finished += self._set_paused_aside(batch, outcomes)
+                case Lost(batch, reason):
+                    self._retry(batch, reason)
+        if points:
+            self._store.report(self._stage, list(points.values()), self._ids, owner=self._owner)
+        if any(isinstance(event, Done) for event in events):
+            # The next batches first: recording costs milliseconds in which workers would idle.
+            self._refill()
+            self._cohorts.write(self._ids)
+        if finished:
+            self._record(tuple(finished))
 
     def _refill(self) -> None:
         while self._executor.free > 0 and not self._stopping():
