@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,12 @@ class Server:
         programs: The folder of PostgreSQL's programs.
         durable: Whether a commit reaches the disk before it is acknowledged. In either case it reaches the kernel: a
             killed server (`kill`) keeps it.
+        settings: Of the server, in place of the tests' own: a benchmark's.
     """
 
-    def __init__(self, programs: Path, *, durable: bool = False) -> None:
+    def __init__(self, programs: Path, *, durable: bool = False, settings: Mapping[str, str] | None = None) -> None:
         self._programs = programs
-        self._settings = _SETTINGS | ({} if durable else _FAST)
+        self._settings = _SETTINGS | ({} if durable else _FAST) | dict(settings or {})
         self.folder = Path(tempfile.mkdtemp(prefix="hpsearch-pg-"))
         self.port = _free_port()
         self._as: dict[str, Any] = {}
