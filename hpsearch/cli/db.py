@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from hpsearch.cli.options import Format, FormatOption, Storage, storage_url
 
 if TYPE_CHECKING:
     from hpsearch.store.care.findings import Checked
+    from hpsearch.store.care.salvaging import Salvage
 
 app = typer.Typer(help="Look after the study database: check, repair, backup, vacuum.", no_args_is_help=True)
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -165,6 +165,17 @@ def _salvage(storage: str | None, out: Path | None, output: Format) -> None:
                 note(f"{one.study} is no stage any more: some of what it was begun with is lost")
         if not done.after.sound:
             _print(done.after, output)
-        say(f"next: hpsearch start --storage {shlex.quote(str(done.target))}")
+        say(f"next: {_after_salvage(done)}")
     if not done.after.sound:
         raise typer.Exit(1)
+
+
+def _after_salvage(done: Salvage) -> str:
+    """What to type next: what brings the first study that lost trials to its trials again."""
+    from hpsearch.cli.output import command_line
+
+    for one in done.studies:
+        search, _, number = one.study.rpartition("/stage-")
+        if one.again and search and one.stage:
+            return command_line("start", search, str(done.target), "--stage", str(int(number)))
+    return command_line("status", None, str(done.target))

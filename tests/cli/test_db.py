@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -110,3 +111,18 @@ def test_a_damaged_database_is_salvaged(cli: Cli, file: Path) -> None:
     assert file.read_bytes() == harmed
     ran = cli("db", "repair", "--out", "new.db", "--storage", "new.db")
     assert (ran.code, "--salvage" in ran.err) == (2, True)
+
+
+def test_the_name_has_to_be_typed(cli: Cli, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Typed(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    before = cared.rows(file)
+    monkeypatch.setattr("sys.stdin", Typed("yes\n"))
+    ran = cli("delete", "tiny/stage-02", "--storage", "my.db")
+    assert (ran.code, "nothing was changed" in ran.err) == (2, True)
+    assert cared.rows(file) == before
+    monkeypatch.setattr("sys.stdin", Typed("tiny/stage-02\n"))
+    assert cli("delete", "tiny/stage-02", "--storage", "my.db").code == 0
+    assert cared.rows(file) != before

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from dataclasses import dataclass
 from itertools import pairwise
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 SALVAGED = "salvaged:"
 """What the attributes of a stage begin with of which some are lost, so that it is a stage no more."""
+_OURS = re.compile(r"/(stage|confirm)-\d\d+$")
 _NEEDED = ("search", "seed", "ranges", "study_file", "parent", "rule", "trials_used")
 
 
@@ -161,7 +163,10 @@ def _write(path: Path, read: Mapping[str, Read]) -> dict[str, bool]:
             rows.append((rowid, row[1], SALVAGED + row[2].removeprefix(ATTRIBUTE_PREFIX) if ours else row[2], row[3]))
         _insert(connection, "study_user_attributes", rows)
         connection.execute("COMMIT")
-    return {names[study]: fit for study, fit in whole.items() if study in names and _ours(attributes[study])}
+    ours = {names[study]: fit for study, fit in whole.items() if study in names and _ours(attributes[study])}
+    # Of one whose attributes are all lost the name tells.
+    bare = {name for study, name in names.items() if not _ours(attributes.get(study, {})) and _OURS.search(name)}
+    return ours | dict.fromkeys(bare, False)
 
 
 def _insert(connection: sqlite3.Connection, table: str, rows: list[tuple[Any, ...]]) -> None:
