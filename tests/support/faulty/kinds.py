@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from faulty import disks, search, signals
+from clusters import Cluster, cluster
+from postgres import Server, binaries
+
+from faulty import disks, search, servers, signals
 from faulty.place import Place, Result, Undisturbed
 
 
@@ -20,12 +24,13 @@ class Kind:
         words: What happens, for people.
         happen: Makes it happen; what is found afterwards is compared.
         in_flight: So many batches may have to be trained again, as they were under way; None: not bounded here.
-        where: What it needs: ``disk``, ``server``, or nothing.
+        where: What it needs: a ``disk`` of its own, the PostgreSQL ``server``, the Dask ``cluster`` or its ``own
+            cluster``, or nothing.
         ends: Whether the search can be completed afterwards: a damaged file cannot.
     """
 
     words: str
-    happen: Callable[[Place], None]
+    happen: Callable[..., None]
     in_flight: int | None = 1
     where: str = ""
     ends: bool = True
@@ -41,44 +46,77 @@ KINDS: dict[str, Kind] = {
     "clock": Kind("a clock that is 1 to 48 hours off, the runner killed or not", signals.clock_off, None),
     "disk": Kind("a full disk", disks.full, where="disk"),
     "file-size": Kind("a limit on the size of files", disks.files_limited),
+    "postgres": Kind("PostgreSQL killed and started again", servers.database_crashes, where="server"),
+    "torn": Kind(
+        "network to PostgreSQL torn or silent, another runner goes on", servers.database_torn_off, None, where="server"
+    ),
+    "dask-worker": Kind("SIGKILL of a Dask worker", servers.dask_worker_killed, 2, where="cluster"),
+    "dask-torn": Kind("network to the Dask scheduler torn", servers.dask_torn_off, 2, where="cluster"),
+    "dask-scheduler": Kind("SIGKILL of the Dask scheduler", servers.dask_scheduler_killed, where="own cluster"),
     "damage": Kind("random bytes of the database overwritten", disks.damaged, None, ends=False),
 }
 
 
 class World:
-    """What all faults of a run share."""
+    """What all faults of a run share. Faults may happen at the same time, in several threads."""
 
     def __init__(self) -> None:
         self.undisturbed = Undisturbed()
+        self._stack = contextlib.ExitStack()
+        self._alone = {"server": threading.Lock(), "cluster": threading.Lock()}
+        self._server: Server | None = None
+        self._cluster: Cluster | None = None
 
     def close(self) -> None:
         """End what was started."""
-
-    @contextlib.contextmanager
-    def _surroundings(self, kind: Kind) -> Iterator[dict[str, Any]]:
-        if kind.where == "disk":
-            with disks.small_disk() as disk:
-                yield {"disk": disk}
-        else:
-            yield {}
+        self._stack.close()
 
     def suffer(self, name: str, seed: int) -> Result:
         """Have one fault of a kind happen, and look what it cost."""
         kind = KINDS[name]
         rng = random.Random(f"{name} {seed}")
-        with self._surroundings(kind) as more, Place(self.undisturbed, rng, **more) as place:
-            kind.happen(place)
+        with contextlib.ExitStack() as stack:
+            more, given = self._surroundings(kind, stack)
+            place = stack.enter_context(Place(self.undisturbed, rng, **more))
+            kind.happen(place, *given)
             if not kind.ends:
-                return Result(differing=0, wrong=tuple(place.wrong))
+                return Result(wrong=tuple(place.wrong))
             result = place.judged(search.read(place.url))
         if kind.in_flight is not None and result.again > kind.in_flight:
-            more_wrong = f"{result.again} batches were trained again, {kind.in_flight} were in flight"
-            result = replace(result, wrong=(*result.wrong, more_wrong))
+            too_many = f"{result.again} batches were trained again, {kind.in_flight} were in flight"
+            result = replace(result, wrong=(*result.wrong, too_many))
         return result
+
+    def _surroundings(self, kind: Kind, stack: contextlib.ExitStack) -> tuple[dict[str, Any], tuple[Any, ...]]:
+        """What the fault's place is made with, and what the fault is given beside it."""
+        if kind.where in self._alone:  # the others would suffer too
+            stack.enter_context(self._alone[kind.where])
+        match kind.where:
+            case "disk":
+                return {"disk": stack.enter_context(disks.small_disk())}, ()
+            case "server":
+                if self._server is None:
+                    programs = binaries()
+                    assert programs is not None
+                    self._server = Server(programs)
+                    self._stack.callback(self._server.close)
+                url = self._server.database()
+                stack.callback(self._server.drop, url)
+                return {"database": url}, (self._server,)
+            case "cluster":
+                if self._cluster is None:
+                    self._cluster = self._stack.enter_context(cluster())
+                return {}, (self._cluster,)
+            case "own cluster":
+                return {}, (stack.enter_context(cluster(1)),)
+        return {}, ()
 
 
 def lacking(name: str) -> str | None:
     """Why a kind cannot happen here; None: it can."""
-    if KINDS[name].where == "disk" and not disks.may_mount():
+    where = KINDS[name].where
+    if where == "disk" and not disks.may_mount():
         return "only root may mount a file system"
+    if where == "server" and binaries() is None:
+        return "no PostgreSQL server binaries"
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,10 +103,18 @@ def counted(log: Path) -> None:
     setup.load_split = lambda study, *, data_dir=None: split
 
 
-def pids_of(parent: int) -> list[int]:
-    """The processes that a process has started, those that are gone left out."""
-    listed = Path(f"/proc/{parent}/task/{parent}/children")
+def workers_of(parent: int) -> list[int]:
+    """The worker processes that a process has started, whichever of its threads did."""
+    found: list[int] = []
+    for listed in Path(f"/proc/{parent}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, listed.read_text().split())
+    return sorted(pid for pid in found if _is_worker(pid))
+
+
+def _is_worker(pid: int) -> bool:
+    # Python starts a process of its own beside them, which counts semaphores.
     try:
-        return [int(pid) for pid in listed.read_text().split() if os.path.exists(f"/proc/{pid}")]
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return []
+        return False

@@ -71,19 +71,15 @@ def worker_killed(place: Place) -> None:
     """SIGKILL of a worker of the pool at any moment; the command itself goes on."""
     run = place.start(engine=("pool", "--jobs", "2"))
     place.at_any_moment(run)
-    # The first one may be Python's own, which counts semaphores.
-    if workers := [pid for pid in search.pids_of(run.pid) if _is_worker(pid)]:
-        with suppress(ProcessLookupError):
-            os.kill(place.rng.choice(workers), signal.SIGKILL)
+    kill_a_worker(place, run.pid)
     place.expect(run, 0)
 
 
-def _is_worker(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as command:
-            return b"spawn_main" in command.read()
-    except OSError:
-        return False
+def kill_a_worker(place: Place, parent: int) -> None:
+    """SIGKILL of one of the workers that a process has started, if there is any by now."""
+    if workers := search.workers_of(parent):
+        with suppress(ProcessLookupError):
+            os.kill(place.rng.choice(workers), signal.SIGKILL)
 
 
 def clock_off(place: Place) -> None:

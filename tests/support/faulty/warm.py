@@ -1,8 +1,10 @@
 """Loads what a command needs. The process of which all others are copies imports this once."""
 
+import distributed  # noqa: F401
 import numpy  # noqa: F401
 import optuna  # noqa: F401
 import pandas  # noqa: F401
+import psycopg  # noqa: F401
 import rich.console
 import rich.progress  # noqa: F401
 import tiny
