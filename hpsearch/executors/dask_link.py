@@ -138,7 +138,12 @@ class Link:
         Raises:
             OSError, TimeoutError: They did not arrive.
         """
-        (future,) = self._client.scatter([payload], workers=workers, broadcast=True, hash=False, timeout=within)
+        try:
+            (future,) = self._client.scatter([payload], workers=workers, broadcast=True, hash=False, timeout=within)
+        except AttributeError as error:
+            if self._client.scheduler is not None:
+                raise
+            raise OSError("the connection to the scheduler is lost") from error  # and Dask asks nobody for the way
         return future
 
     def submit(self, key: str, worker: str, objective: Future, token: str, batch: bytes) -> Future:

@@ -98,7 +98,8 @@ class World:
                 if self._server is None:
                     programs = binaries()
                     assert programs is not None
-                    self._server = Server(programs)
+                    # One that is killed would lose what it has acknowledged, unless it waits for the disk.
+                    self._server = Server(programs, durable=True)
                     self._stack.callback(self._server.close)
                 url = self._server.database()
                 stack.callback(self._server.drop, url)
