@@ -11,8 +11,8 @@ from faulty.place import Result
 
 pytestmark = pytest.mark.slow
 
-_MANY = {"kill": 3, "kill-sql": 4, "term": 2, "int": 2}
-"""How many faults of a kind; of others, one."""
+_MANY = {"kill": 2, "kill-sql": 3, "dask-torn": 0}
+"""How many faults of a kind; of others, one. Of two that are close and slow, the benchmark alone has one."""
 
 
 @pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind in KINDS for seed in range(_MANY.get(kind, 1))])

@@ -78,10 +78,13 @@ class World:
         with contextlib.ExitStack() as stack:
             more, given = self._surroundings(kind, stack)
             place = stack.enter_context(Place(self.undisturbed, rng, **more))
-            kind.happen(place, *given)
-            if not kind.ends:
-                return Result(wrong=tuple(place.wrong))
-            result = place.judged(search.read(place.url))
+            try:
+                kind.happen(place, *given)
+                if not kind.ends:
+                    return Result(wrong=tuple(place.wrong))
+                result = place.judged(search.read(place.url))
+            except AssertionError as error:  # a command that does not end, say: the other faults happen all the same
+                return Result(wrong=(*place.wrong, f"AssertionError: {error}"))
         if kind.in_flight is not None and result.again > kind.in_flight:
             too_many = f"{result.again} batches were trained again, {kind.in_flight} were in flight"
             result = replace(result, wrong=(*result.wrong, too_many))

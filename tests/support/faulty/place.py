@@ -7,7 +7,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import tiny
 
 from faulty import search
 from faulty.hooks import Counted, Statements
-from faulty.process import Hook, Run, Running
+from faulty.process import LIMIT_S, Hook, Run, Running
 from faulty.search import LANES, TRIALS, Found, Rows
 from hpsearch.store import open_store
 
@@ -123,27 +123,29 @@ class Place:
         """How many batches were begun so far."""
         return self.log.read_bytes().count(b"\n") if self.log.exists() else 0
 
-    def when_begun(self, run: Run, batches: int) -> float:
-        """Wait until so many batches were begun, or the command is over; returns the time."""
-        end = time.monotonic() + 60
-        while self.begun() < batches and not run.over:
-            assert time.monotonic() < end, run.lines
+    def when_begun(self, run: Run, batches: int, *, within: float = LIMIT_S) -> float:
+        """Wait until so many batches were begun, the command is over, or so many seconds have passed; the time."""
+        end = time.monotonic() + within
+        while self.begun() < batches and not run.over and time.monotonic() < end:
             time.sleep(0.002)
         return time.monotonic()
 
-    def at_any_moment(self, run: Run, do: Callable[[], object] | None = None) -> None:
-        """Let a random part of the command pass: from its first instructions to its last ones."""
+    def at_any_moment(self, run: Run, *, within: float = LIMIT_S) -> None:
+        """Let a random part of the command pass: from its first instructions to its last ones.
+
+        Args:
+            run: The command.
+            within: No more than about so many seconds: it may be waiting for what happens next.
+        """
         whole = self.undisturbed
         batches = math.ceil(TRIALS / LANES)
         already = self.begun()
         passed = self.rng.randrange(-3, batches + 1)
         if passed >= 0:
-            self.when_begun(run, already + passed)
+            self.when_begun(run, already + passed, within=within)
             time.sleep(self.rng.uniform(0, 2 * (whole.seconds - whole.before_seconds) / batches))
         else:
             time.sleep(self.rng.uniform(0, whole.before_seconds))
-        if do is not None:
-            do()
 
     def expect(self, run: Run, *codes: int) -> None:
         """Wait for a command; note what it should not have done."""
