@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from faulty.kinds import KINDS, World, lacking
+from faulty.kinds import KINDS, Kind, World, lacking
 from faulty.place import Result
 
 COLUMNS = (
@@ -32,15 +32,18 @@ COLUMNS = (
 )
 
 
-def row(words: str, results: Sequence[Result]) -> tuple[str, ...]:
+def row(kind: Kind, results: Sequence[Result]) -> tuple[str, ...]:
     """A kind's line of the table."""
+    wrong = str(sum(bool(one.wrong) for one in results))
+    if not kind.ends:  # only what the commands said is looked at
+        return kind.words, str(len(results)), *["-"] * 5, wrong
     sums = [sum(counts) for counts in zip(*(_counts(one) for one in results), strict=True)] or [0] * 4
     return (
-        words,
+        kind.words,
         str(len(results)),
         *map(str, sums),
         str(max((one.again for one in results), default=0)),
-        str(sum(bool(one.wrong) for one in results)),
+        wrong,
     )
 
 
@@ -76,7 +79,7 @@ def main() -> int:
                     if not result.clean:
                         bad += 1
                         print(f"--kinds {kind} --seed {seed}: {result}", file=sys.stderr)
-                rows.append(row(KINDS[kind].words, results))
+                rows.append(row(KINDS[kind], results))
                 print(f"{kind}: {len(results)} in {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
     finally:
         world.close()
