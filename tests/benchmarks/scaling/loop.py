@@ -193,7 +193,7 @@ def measured(
         seconds=ended - began,
         cpu={name: cpu_after[name] - cpu[name] for name in pids},
         calls={name: calls_after[name] - calls[name] for name in CALLS},
-        late_s=(waited[len(waited) // 2], waited[int(0.95 * (len(waited) - 1))]),
+        late_s=(waited[(len(waited) - 1) // 2], waited[int(0.95 * (len(waited) - 1))]),
     )
 
 
