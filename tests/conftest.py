@@ -12,6 +12,7 @@ from hpsearch.executors import blas
 # As in every process of hpsearch, and before anything loads NumPy: tests that run side by side have a core each.
 blas.pin()
 
+from clusters import cluster  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 if TYPE_CHECKING:
@@ -49,3 +50,10 @@ def postgres_url(postgres: Server) -> Iterator[str]:
     event.remove(Pool, "connect", remember)
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture(scope="session")
+def scheduler() -> Iterator[str]:
+    """The address of a Dask scheduler with two workers, which all tests share: its processes start once."""
+    with cluster() as made:
+        yield made.address

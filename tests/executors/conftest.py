@@ -6,18 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from bounded import until
-from clusters import cluster
 
 from hpsearch.executors import DaskExecutor, Executor, InlineExecutor, PoolExecutor
 
 EXECUTORS = ("inline", "pool", "dask")
-
-
-@pytest.fixture(scope="session")
-def scheduler() -> Iterator[str]:
-    """The address of a Dask scheduler with two workers, which all tests share: its processes start once."""
-    with cluster() as made:
-        yield made.address
 
 
 @pytest.fixture

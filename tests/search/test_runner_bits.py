@@ -15,7 +15,7 @@ import pytest
 import tiny
 from bounded import LIMIT_S, until
 
-from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
+from hpsearch.executors import DaskExecutor, Executor, InlineExecutor, PoolExecutor
 from hpsearch.records import Stage
 from hpsearch.search.pruning import Plan
 from hpsearch.search.runner import Runner
@@ -82,7 +82,7 @@ def run(
     return values(store.url)
 
 
-def test_executors_lanes_and_a_resume_make_no_difference(tmp_path: Path) -> None:
+def test_executors_lanes_and_a_resume_make_no_difference(tmp_path: Path, scheduler: str) -> None:
     expected = run(tmp_path, InlineExecutor, lanes=1)
     states = {state for _, state in expected["trials"]}
     assert states == {"COMPLETE", "FAIL"}
@@ -92,10 +92,11 @@ def test_executors_lanes_and_a_resume_make_no_difference(tmp_path: Path) -> None
     assert run(tmp_path, InlineExecutor, lanes=2, interrupted=True) == expected
     assert run(tmp_path, lambda: PoolExecutor(2), lanes=3) == expected
     assert run(tmp_path, lambda: PoolExecutor(2), lanes=None) == expected
+    assert run(tmp_path, lambda: DaskExecutor(scheduler), lanes=2) == expected
 
 
 @pytest.mark.parametrize("plan", [Plan("halving", 2, (1,), 16, 5, 3), Plan("median", 2, (1,), 8, 2, 3)])
-def test_nor_do_they_where_trials_stop_early(tmp_path: Path, plan: Plan) -> None:
+def test_nor_do_they_where_trials_stop_early(tmp_path: Path, plan: Plan, scheduler: str) -> None:
     def pruned(executor: Callable[[], Executor], lanes: int, **options: Any) -> dict[str, list[Any]]:
         return run(tmp_path, executor, lanes=lanes, until=24, plan=plan, **options)
 
@@ -104,6 +105,7 @@ def test_nor_do_they_where_trials_stop_early(tmp_path: Path, plan: Plan) -> None
     assert pruned(InlineExecutor, 10) == expected
     assert pruned(InlineExecutor, 2, interrupted=True) == expected
     assert pruned(lambda: PoolExecutor(2), 3) == expected
+    assert pruned(lambda: DaskExecutor(scheduler), 3) == expected
     # Whoever ran to the end did so as if nobody had been stopped.
     whole = run(tmp_path, InlineExecutor, lanes=3, until=24)
     ends = {number for number, state in expected["trials"] if state != "PRUNED"}
@@ -157,9 +159,12 @@ def under_way(database: Path, process: subprocess.Popen[str], finished: int) -> 
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_results(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["pool", "dask"])
+def test_a_killed_run_goes_on_to_the_same_results(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, engine: str
+) -> None:
     database = tmp_path / "studies.db"
-    killed = start()
+    killed = start("studies.db", "--engine", engine)
     under_way(database, killed, 3)
     killed.kill()
     # The pipes end with the last worker.
@@ -197,12 +202,14 @@ def test_a_killed_run_that_prunes_goes_on_to_the_same_results(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("engine", "number"), [("pool", signal.SIGINT), ("pool", signal.SIGTERM), ("dask", signal.SIGINT)]
+)
 def test_a_signal_ends_a_run_in_one_line_and_leaves_nothing_running(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: signal.Signals
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, engine: str, number: signal.Signals
 ) -> None:
     database = tmp_path / "studies.db"
-    process = start()
+    process = start("studies.db", "--engine", engine)
     under_way(database, process, 1)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as a terminal sends it: to the workers too
