@@ -101,7 +101,8 @@ class DaskExecutor:
         self._over = False
         try:
             self._address = self._cluster.address if self._cluster is not None else str(scheduler)
-            self._link = Link(connect(self._address), topic=f"hpsearch-{uuid.uuid4().hex}", preload=preload)
+            topic = f"hpsearch-{uuid.uuid4().hex}"
+            self._link = Link(connect(self._address), topic=topic, preload=preload, patience=1.5 * CONNECT_S)
         except BaseException:
             if self._cluster is not None:
                 self._cluster.close(_JOIN_S, kill=True)

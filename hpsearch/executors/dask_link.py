@@ -116,11 +116,13 @@ class Link:
         client: The client; it is closed with the link.
         topic: Under which workers report points of curves.
         preload: A module that workers import as they come.
+        patience: A connection that is not mended after so many seconds is over. The client gives up by itself, but for
+            one that breaks again while it is mended.
     """
 
-    def __init__(self, client: Client, *, topic: str, preload: str | None) -> None:
+    def __init__(self, client: Client, *, topic: str, preload: str | None, patience: float) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._client, self._topic, self._preload = client, topic, preload
+        self._client, self._topic, self._preload, self._patience = client, topic, preload, patience
         self._own = surroundings(preload)
         self._known: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
@@ -168,8 +170,10 @@ class Link:
     def close(self, within: float) -> None:
         """Let go of everything and disconnect."""
         self._watching.cancel()
-        with contextlib.suppress(Exception):  # the scheduler may be gone
+        try:
             self._client.close(timeout=within)
+        except Exception:  # the scheduler is gone, and the client with it
+            self._client.status = "closed"  # or it would try again when it is collected, and say so
 
     async def _follow(self, key: str, future: Future) -> None:
         from distributed import KilledWorker
@@ -188,8 +192,10 @@ class Link:
         self.inbox.put(message)
 
     async def _watch(self) -> None:
-        connection, look_at = None, 0.0
-        while self._client.status not in ("closing", "closed"):
+        connection, look_at, heard = None, 0.0, time.monotonic()
+        while self._client.status not in ("closing", "closed") and time.monotonic() - heard < self._patience:
+            if self._client.status == "running":
+                heard = time.monotonic()
             if self._client.status == "running" and self._client.scheduler_comm is not connection:
                 if connection is not None:
                     self._known.clear()

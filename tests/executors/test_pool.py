@@ -152,17 +152,20 @@ def test_close_ends_busy_and_idle_workers(tmp_path: Path, kill: bool, monkeypatc
             os.kill(pid, 0)
 
 
-def test_workers_end_when_their_runner_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", ["PoolExecutor(2)", "DaskExecutor(jobs=2)"])
+def test_workers_end_when_their_runner_is_killed(tmp_path: Path, made: str) -> None:
     script = f"""
 import sys
 from pathlib import Path
 from batches import batch
-from hpsearch.executors import PoolExecutor
+from hpsearch.executors import DaskExecutor, PoolExecutor
 from stub_objectives import Stub
-pool = PoolExecutor(2)
-pool.load(Stub(Path({str(tmp_path)!r}), waits={{0}}))
-pool.submit(batch(0))
-sys.stdin.read()
+if __name__ == "__main__":
+    executor = {made}
+    executor.load(Stub(Path({str(tmp_path)!r}), waits={{0}}))
+    executor.submit(batch(0))
+    while True:
+        executor.wait(60)
 """
     path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
     runner = subprocess.Popen(

@@ -159,12 +159,9 @@ def under_way(database: Path, process: subprocess.Popen[str], finished: int) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["pool", "dask"])
-def test_a_killed_run_goes_on_to_the_same_results(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, engine: str
-) -> None:
+def test_a_killed_run_goes_on_to_the_same_results(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     database = tmp_path / "studies.db"
-    killed = start("studies.db", "--engine", engine)
+    killed = start()
     under_way(database, killed, 3)
     killed.kill()
     # The pipes end with the last worker.

@@ -51,3 +51,21 @@ def cluster(workers: int = 2) -> Iterator[Cluster]:
         yield Cluster(process.stdout.readline().strip(), process)
     finally:
         process.communicate()  # closes its input, which ends it
+
+
+@contextlib.contextmanager
+def worker(scheduler: str, *options: str, environment: dict[str, str] | None = None) -> Iterator[None]:
+    """One more worker of a cluster, started by the command line of Dask; it is gone at the end."""
+    path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--no-dashboard", "--host", "127.0.0.1"]
+    process = subprocess.Popen(
+        [*command, *options],
+        env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
