@@ -11,9 +11,7 @@ All of the executor's state belongs to the thread that calls it: what Dask repor
 
 from __future__ import annotations
 
-import contextlib
 import pickle
-import queue
 import time
 import uuid
 from collections import deque
@@ -24,7 +22,6 @@ from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progres
 from hpsearch.executors.dask_cluster import CONNECT_S, OwnCluster, connect
 from hpsearch.executors.dask_fleet import Fleet, Flight
 from hpsearch.executors.dask_link import (
-    CONNECTION_LOST,
     Back,
     Joined,
     Killed,
@@ -113,13 +110,11 @@ class DaskExecutor:
     def _open_door(self) -> None:
         """See which workers there are; one that is there and cannot be used is a mistake to be mended first."""
         self._link.settle(CONNECT_S)
-        with contextlib.suppress(queue.Empty):
-            while True:
-                message = self._link.inbox.get_nowait()
-                if isinstance(message, Refused):
-                    self.close(kill=True)
-                    raise BadInput(f"the Dask worker {message.worker} {message.reason}")
-                self._hear(message)
+        for message in self._link.heard(0):
+            if isinstance(message, Refused):
+                self.close(kill=True)
+                raise BadInput(f"the Dask worker {message.worker} {message.reason}")
+            self._hear(message)
         if not self.slots:
             self._note(f"the Dask scheduler {self._address} has no workers yet; trials begin when the first one comes")
 
@@ -148,15 +143,9 @@ class DaskExecutor:
         Raises:
             EvaluationFailure: The connection to the scheduler is lost, or there will never be a worker.
         """
-        events: list[Event] = []
         if self._closed:
-            return events
-        with contextlib.suppress(queue.Empty):
-            events += self._hear(
-                self._link.inbox.get(timeout=timeout) if timeout > 0 else self._link.inbox.get_nowait()
-            )
-            while True:
-                events += self._hear(self._link.inbox.get_nowait())
+            return []
+        events = [event for message in self._link.heard(timeout) for event in self._hear(message)]
         self._place()
         if not events:
             self._check()
@@ -272,8 +261,10 @@ class DaskExecutor:
             batch = pickle.dumps(flight.batch, protocol=pickle.HIGHEST_PROTOCOL)
             try:
                 flight.future = self._link.submit(key, worker, data, self._token, batch)
-            except CONNECTION_LOST:  # which the link reports in a moment
-                self._unplaced.appendleft(flight)
+            except Exception:
+                if self._link.connected:
+                    raise
+                self._unplaced.appendleft(flight)  # the link reports what there is to report in a moment
                 return
             flight.key, flight.worker = key, worker
             self._tasks[key] = flight
@@ -284,14 +275,16 @@ class DaskExecutor:
         if self._data is not None and self._data.status == "finished":
             return self._data
         self._data = None
+        if not self._link.connected:
+            return None
         try:
             self._data = self._link.scatter(self._payload, list(self._fleet), _SCATTER_S)
             self._failed_sendings = 0
-        except CONNECTION_LOST as error:
-            self._failed_sendings += 1
+        except Exception as error:  # no worker is there any more, say; the next try has other ones
+            self._failed_sendings += self._link.connected
             if self._failed_sendings >= _MOST_RETURNS:
                 raise EvaluationFailure(
-                    f"the data do not get to the Dask workers of {self._address}: {error}"
+                    f"the data do not get to the Dask workers of {self._address}: {' '.join(str(error).split())}"
                 ) from error
         return self._data
 

@@ -29,8 +29,6 @@ _GLANCE_S = 0.25
 """How often the connection is looked at."""
 _LOOK_S = 1.0
 """How often it is asked which workers there are. That a worker is gone is reported at once."""
-CONNECTION_LOST = (OSError, TimeoutError, RuntimeError)
-"""What a client raises that has no scheduler any more, or no worker to send to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,7 @@ class Link:
     """
 
     def __init__(self, client: Client, *, topic: str, preload: str | None, patience: float) -> None:
-        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._client, self._topic, self._preload, self._patience = client, topic, preload, patience
         self._own = surroundings(preload)
         self._known: dict[str, asyncio.Task[None]] = {}
@@ -134,22 +132,27 @@ class Link:
         with contextlib.suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(self._settle(), self._loop).result(within)
 
-    def scatter(self, payload: bytes, workers: list[str], within: float) -> Future:
-        """Send bytes to workers; others get them from these when they need them.
+    def heard(self, timeout: float) -> list[Message]:
+        """What has been reported; waits up to so many seconds for the first message."""
+        messages: list[Message] = []
+        with contextlib.suppress(queue.Empty):
+            messages.append(self._inbox.get(timeout=timeout) if timeout > 0 else self._inbox.get_nowait())
+            while True:
+                messages.append(self._inbox.get_nowait())
+        return messages
 
-        Raises:
-            OSError, TimeoutError: They did not arrive.
-        """
-        try:
-            (future,) = self._client.scatter([payload], workers=workers, broadcast=True, hash=False, timeout=within)
-        except AttributeError as error:
-            if self._client.scheduler is not None:
-                raise
-            raise OSError("the connection to the scheduler is lost") from error  # and Dask asks nobody for the way
+    @property
+    def connected(self) -> bool:
+        """Whether there is a scheduler to talk to, as far as is known."""
+        return bool(self._client.status == "running")
+
+    def scatter(self, payload: bytes, workers: list[str], within: float) -> Future:
+        """Send bytes to workers; others get them from these when they need them."""
+        (future,) = self._client.scatter([payload], workers=workers, broadcast=True, hash=False, timeout=within)
         return future
 
     def submit(self, key: str, worker: str, objective: Future, token: str, batch: bytes) -> Future:
-        """Begin a batch as a task on a worker; what comes of it is found in the inbox under this key."""
+        """Begin a batch as a task on a worker; what comes of it is heard under this key."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph")  # trials that go on bring their weights along
             future = self._client.submit(
@@ -189,7 +192,7 @@ class Link:
             message = Returned(key)
         except Exception as error:  # whatever a worker raises about a batch is the batch's failure
             message = Back(key, f"{type(error).__name__}: {' '.join(str(error).split())}")
-        self.inbox.put(message)
+        self._inbox.put(message)
 
     async def _watch(self) -> None:
         connection, look_at, heard = None, 0.0, time.monotonic()
@@ -199,7 +202,7 @@ class Link:
             if self._client.status == "running" and self._client.scheduler_comm is not connection:
                 if connection is not None:
                     self._known.clear()
-                    self.inbox.put(Mended())
+                    self._inbox.put(Mended())
                 connection = self._client.scheduler_comm
                 self._client.subscribe_topic(self._topic, self._hear_points)
                 look_at = 0.0
@@ -207,14 +210,14 @@ class Link:
                 look_at = now + _LOOK_S
                 await self._look()
             await asyncio.sleep(_GLANCE_S)
-        self.inbox.put(Over())
+        self._inbox.put(Over())
 
     async def _look(self) -> None:
         with contextlib.suppress(OSError):  # the connection is looked at elsewhere
             threads = await self._client.scheduler.ncores(workers=None)
             for worker in [one for one in self._known if one not in threads]:
                 del self._known[worker]
-            self.inbox.put(Present(frozenset(threads)))
+            self._inbox.put(Present(frozenset(threads)))
             for worker, count in threads.items():
                 if worker not in self._known:
                     # Dask reports a worker's end under its address. (Under "all", too, with what cannot be sent.)
@@ -238,7 +241,7 @@ class Link:
             del self._known[worker]
             return
         reason = self._unfit(seen)
-        self.inbox.put(Joined(worker, threads) if reason is None else Refused(worker, reason))
+        self._inbox.put(Joined(worker, threads) if reason is None else Refused(worker, reason))
 
     def _unfit(self, seen: Mapping[str, Any] | Exception) -> str | None:
         if isinstance(seen, ImportError | AttributeError):
@@ -255,10 +258,10 @@ class Link:
 
     def _hear_points(self, event: tuple[float, Any]) -> None:
         key, points = event[1]
-        self.inbox.put(Points(key, tuple((number, step, value) for number, step, value in points)))
+        self._inbox.put(Points(key, tuple((number, step, value) for number, step, value in points)))
 
     def _hear_worker(self, worker: str, event: tuple[float, Any]) -> None:
         what = event[1]
         if isinstance(what, dict) and what.get("action") == "remove-worker":
             self._known.pop(worker, None)
-            self.inbox.put(Left(worker, frozenset(what["processing-tasks"]), what["expected"]))
+            self._inbox.put(Left(worker, frozenset(what["processing-tasks"]), what["expected"]))
