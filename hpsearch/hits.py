@@ -59,6 +59,21 @@ def fit(right: int, score: float, images: int) -> bool:
     return abs(right - score * images) < 0.5
 
 
+def fitting(text: str, images: int, score: float | None) -> int | None:
+    """The hits of a trial as a whole number (`as_number`); None where they cannot be read or do not make its score.
+
+    Args:
+        text: From `pack`.
+        images: How many there are.
+        score: The share of them that were right; None where the score is none, and nothing can be checked.
+    """
+    try:
+        hits = as_number(text, images)
+    except BadInput:
+        return None
+    return hits if score is None or fit(hits.bit_count(), score, images) else None
+
+
 def _bytes(text: str, images: int) -> bytes:
     try:
         packed = base64.b64decode(text, validate=True)

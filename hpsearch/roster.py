@@ -69,6 +69,11 @@ class Roster:
         """How many trials have a place."""
         return sum(block.size for block in self.blocks)
 
+    @property
+    def asked(self) -> tuple[int, int]:
+        """How many settings there are, and the most repeats that any of them has a place for."""
+        return len(self.settings), max(map(self.repeats, range(len(self.settings))), default=0)
+
     def place(self, number: int) -> tuple[int, int]:
         """Which setting, by index, and which repeat of it a trial is.
 

@@ -8,10 +8,10 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from hpsearch.commands import DEFAULT_STUDY
 from hpsearch.errors import BadStudyFile, nearest
 from hpsearch.study_file import StudyFile, check_name, parse
 
-DEFAULT_STUDY = "mnist"
 STUDIES_FOLDER = Path("studies")
 _DATA = (".npz", ".npy", ".csv", ".parquet", ".gz", "-ubyte")
 

@@ -63,7 +63,7 @@ def confirm(
         lanes=lanes,
         data_dir=data_dir,
     )
-    with Display(output, storage=storage, scores=False) as display:
+    with Display(output, scores=False) as display:
         done = run(job, display)
     match output:
         case Format.json:
@@ -76,7 +76,7 @@ def confirm(
             emit(_columns([{**_row(done, one), **one.setting.params} for one in done.ranking]), output)
         case Format.table:
             _show(done)
-            _say_what_is_next(done, search, storage)
+            _say_what_is_next(done)
 
 
 def _row(done: Confirmation, one: Confirmed) -> dict[str, Any]:
@@ -208,11 +208,7 @@ def _sentences(done: Confirmation) -> list[str]:
     return found
 
 
-def _say_what_is_next(done: Confirmation, search: str | None, storage: str | None) -> None:
-    from hpsearch.cli.output import command_line, say
+def _say_what_is_next(done: Confirmation) -> None:
+    from hpsearch.cli.output import say
 
-    following = [command_line("evaluate", search, storage)]
-    if len(done.ranking) >= 2:
-        top = str(min(5, len(done.ranking)))
-        following.insert(0, command_line("narrow", search, storage, "--from", "confirm", "--top", top))
-    say(f"next: {'    '.join(following)}")
+    say(f"next: {'    '.join(done.following)}")

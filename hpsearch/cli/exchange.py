@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.cli.options import DEFAULT_STORAGE, Format, FormatOption, SearchOrStage, Storage, storage_url
+from hpsearch.cli.options import Format, FormatOption, SearchOrStage, Storage, storage_url
+from hpsearch.commands import DEFAULT_STORAGE
 from hpsearch.printable import counted
 
 
@@ -123,7 +124,8 @@ def import_(
     output: FormatOption = Format.table,
 ) -> None:
     """Read trials that were run elsewhere as a search of their own: an export, a table, or another Optuna study."""
-    from hpsearch.cli.output import command_line, emit, note, say
+    from hpsearch.cli.output import emit, note, say
+    from hpsearch.commands import command_line
     from hpsearch.exchange import importing
     from hpsearch.reports.tables import ranges_table, status_table
     from hpsearch.search.stages import make_folder

@@ -76,7 +76,7 @@ def narrow(
         case Format.json:
             next_stage = None if narrowed.stage is None else narrowed.stage.name
             moves = {name: asdict(of) for name, of in narrowed.movement.items()}
-            found = {**narrowing_to_dict(narrowed.narrowing), "movement": moves}
+            found = {**narrowing_to_dict(narrowed.narrowing), "movement": moves, "remarks": list(narrowed.remarks)}
             emit_object({"parent": narrowed.parent.name, "stage": next_stage, **found})
         case Format.csv:
             emit(_table(narrowed) | _movement(narrowed), output)
@@ -86,15 +86,14 @@ def narrow(
 
 
 def _say_what_is_next(narrowed: Narrowed, storage: str | None) -> None:
-    from hpsearch.cli.output import command_line, say
-    from hpsearch.study_lookup import DEFAULT_STUDY
+    from hpsearch.cli.output import say
+    from hpsearch.commands import Commands
 
     if narrowed.stage is None:
         say("nothing was written (--dry-run)")
         return
-    search = None if narrowed.stage.search == DEFAULT_STUDY else narrowed.stage.search
     how = "replaced" if narrowed.replaced else "made"
-    say(f"{how} {narrowed.stage.name}; next: {command_line('start', search, storage)}")
+    say(f"{how} {narrowed.stage.name}; next: {Commands(narrowed.stage.search, storage)('start')}")
 
 
 def show(narrowed: Narrowed) -> None:
@@ -118,6 +117,8 @@ def show(narrowed: Narrowed) -> None:
             say(f"  {name}: {sentence}", hanging=4)
         if name in narrowed.movement:
             say(f"  {name}: {narrowed.movement[name].sentence(made.before)}", hanging=4)
+    for remark in narrowed.remarks:
+        say(f"  {remark}", hanging=4)
     say()
 
 

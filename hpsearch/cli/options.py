@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_STORAGE = Path("studies") / "hpsearch.db"
+from hpsearch.commands import DEFAULT_STORAGE
 
 
 class Format(StrEnum):

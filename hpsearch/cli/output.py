@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shlex
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -48,22 +46,6 @@ def say(text: str = "", *, hanging: int = 0) -> None:
     if hanging and screen.is_terminal:
         text = textwrap.fill(text, screen.width, subsequent_indent=" " * hanging, break_on_hyphens=False)
     screen.print(text, markup=False, soft_wrap=not screen.is_terminal)
-
-
-def command_line(command: str, search: str | None, storage: str | None, *options: str) -> str:
-    """A command to type next, over the same search and database.
-
-    Args:
-        command: ``start``, ``narrow`` ...
-        search: The search's name, or None where the command means it without being told.
-        storage: The storage asked for, or None for the default.
-        options: Further words.
-    """
-    words = ["hpsearch", command, *([search] if search else []), *options]
-    if storage is not None and storage != os.environ.get("HPSEARCH_STORAGE"):
-        # A URL may hold a password, which does not belong on a screen.
-        words += ["--storage", "URL" if "://" in storage else storage]
-    return shlex.join(words)
 
 
 def note(text: str) -> None:

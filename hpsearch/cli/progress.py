@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hpsearch.cli.options import Format
-from hpsearch.cli.output import command_line, console, emit, emit_object, note, say
+from hpsearch.cli.output import console, emit, emit_object, note, say
 from hpsearch.printable import counted
 from hpsearch.records import Completed, Stage
 
@@ -44,16 +44,13 @@ def fitting(parts: dict[str, str], room: int) -> str:
 class Display:
     """A `hpsearch.search.workflow.Listener` that prints: a bar in a terminal, a few plain lines elsewhere."""
 
-    def __init__(
-        self, output: Format, *, study: str | None = None, storage: str | None = None, scores: bool = True
-    ) -> None:
+    def __init__(self, output: Format, *, scores: bool = True) -> None:
         self._output = output
         self._scores = scores  # whether a single trial's score says anything
-        self._study, self._storage = study, storage
         self._bar: Progress | None = None
         self._task: Any = None
         self._finished: list[dict[str, Any]] = []
-        self._complete = 0  # trials with a score, of the stage that ended last
+        self._next: list[str] = []  # commands to type, after the stage that ended last
         self._said = ""  # what was said last to be waited for
 
     @cached_property
@@ -158,10 +155,8 @@ class Display:
         from hpsearch.search.contenders import ties_of
 
         self._end_bar()
-        self._several = len({other.search for other in store.stages()}) > 1
         best = store.columns(stage, top=_TOP, hits=True)
         score = best["score"][0] if best["score"] else None
-        self._complete = summary.counts.complete
         self._finished.append(
             {
                 "stage": stage.name,
@@ -182,6 +177,10 @@ class Display:
             note(f"run again, as the run that they belonged to had died: {counted(summary.released, 'trial')}")
         if self._output is not Format.table:
             return
+        from hpsearch.search.stage import commands_for
+
+        commands = commands_for(store, stage.search)
+        self._next = [commands.alone("dashboard")]
         counts = summary.counts
         stopped = f"{counts.pruned} stopped early" if counts.pruned else ""
         failed = f"{counts.failed} failed" if counts.failed else ""
@@ -192,7 +191,7 @@ class Display:
             took = "; nothing was left to do"
         say(f"{stage.name} has {counted(counts.finished, 'finished trial')}{which}{took}")
         if score is None:
-            say("no trial came to a score; `hpsearch trials` gives the reasons")
+            say(f"no trial came to a score; `{commands('trials')}` gives the reasons")
             return
         say()
         table = trials_table(stage, best, tied=ties_of(store, stage, best))
@@ -201,6 +200,9 @@ class Display:
         if stage.images is not None:
             say()
             say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
+        from hpsearch.search.findings import what_next
+
+        self._next = [*what_next(store, store.stages(stage.search)).commands[:1], *self._next]
 
     def narrowed(self, narrowed: Narrowed) -> None:
         """The next stage's ranges are made."""
@@ -219,8 +221,4 @@ class Display:
 
             emit(by_column(self._finished), Format.csv)
         else:
-            search = self._stage.search if self._study is not None or self._several else None
-            following = [command_line("dashboard", None, self._storage)]
-            if self._complete >= 2:  # narrowing needs the spread of two, and pruning may leave few
-                following.insert(0, command_line("narrow", search, self._storage, "--top", str(min(5, self._complete))))
-            say(f"next: {'    '.join(following)}")
+            say(f"next: {'    '.join(self._next)}")

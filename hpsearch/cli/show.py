@@ -194,11 +194,10 @@ def best(
 ) -> None:
     """Show the best trial of a search, over all its stages or of one, and how sure it is the best."""
     from hpsearch.cli.output import emit, emit_object
-    from hpsearch.errors import NotEnoughTrials
     from hpsearch.reports.tables import standard_error, trials_table
     from hpsearch.search.contenders import contest
     from hpsearch.search.meant import stage_meant
-    from hpsearch.search.stage import pick, stages_of
+    from hpsearch.search.stage import pick, stages_of, unscored
 
     search, stage = stage_meant(search, stage)
     with _opened(storage) as store:
@@ -206,7 +205,7 @@ def best(
         found = contest(store, stages if stage is None else [pick(stages, stage)])
         if found is None:
             what = stages[0].search if stage is None else pick(stages, stage).name
-            raise NotEnoughTrials(f"{what} has no trial with a score yet; run `hpsearch start` first")
+            raise unscored(store, stages[0].search, what)
         confirmed = _confirmations(store, [found.stage]).get(found.best.stage)
     first = {name: cells[:1] for name, cells in found.columns.items()}
     match output:

@@ -78,6 +78,6 @@ def start(
         pruner=pruner,
         data_dir=data_dir,
     )
-    with Display(output, study=study, storage=storage) as display:
+    with Display(output) as display:
         run(job, display)
         display.done()

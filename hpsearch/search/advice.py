@@ -1,50 +1,123 @@
-"""Advice in words: what a search's findings mean, and the command to type next."""
+"""Advice in words: what a search's findings mean, and which of its figures counts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch.space import Categorical, describe
-from hpsearch.statistics.findings import CLEAR, WEAK
+from hpsearch.search.steps import FEW
+from hpsearch.space import Categorical, describe, to_scale
+from hpsearch.statistics.findings import CLEAR, FAR, WEAK, moved_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hpsearch.commands import Commands
     from hpsearch.records import Stage
     from hpsearch.search.contenders import Contest
-    from hpsearch.statistics.findings import RangeFinding
+    from hpsearch.search.steps import NextStep, Standing
+    from hpsearch.statistics.findings import Best, ConfirmationFinding, EvaluationFinding, RangeFinding
+    from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Counts
-
-FEW = 20
-"""With fewer trials an edge or a parameter without effect may be chance, and the advice says so."""
 
 
 def advice(
-    stage: Stage,
-    contest: Contest | None,
-    ranges: Mapping[str, RangeFinding],
-    *,
-    counts: Counts,
-    top: int,
-    confirmed: bool = False,
-) -> tuple[str, ...]:
+    contest: Contest | None, at: Standing, following: NextStep, commands: Commands
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What to make of the findings and what to do next, the most important first.
 
     Args:
-        stage: The stage that narrowing would be about.
         contest: The search's best trial among its rivals; None before any trial has a score.
-        ranges: What narrowing would make of each parameter; empty where there are too few trials.
-        counts: How many trials of that stage are in which state. Those that were stopped early count, as beaten.
-        top: How many of the best trials are meant by the top.
-        confirmed: Whether the best trials of the contest's stage have been trained again to the end.
+        at: Where the search stands.
+        following: What to do next.
+        commands: Renders commands over this search.
+
+    Returns:
+        All sentences, the last of which says what to do next; and those of them that say which figure counts.
     """
     if contest is None:
-        return ("no trial has a score yet: run them (hpsearch start)",)
-    edges = [_edge(name, found) for name, found in ranges.items() if found.at_edge is not None]
-    sentences = [*_few(stage, counts, top), *edges, *_ties(contest, top), *_luck(contest)]
-    sentences += [words for name, found in ranges.items() if (words := _effect(name, found))]
-    sentences += _unsure(ranges)
-    return (*sentences, _next(stage, contest, ranges, counts, top, confirmed))
+        return (f"no trial has a score yet: {following.words.replace('trials', 'them', 1)}",), ()
+    figures = _figures(contest, at)
+    over = at.evaluated is not None and at.evaluated.answers
+    sentences = [*_few(at.stage, at.counts, at.top)]
+    sentences += [
+        _edge(name, found, at, following, commands) for name, found in at.ranges.items() if found.at_edge is not None
+    ]
+    if at.confirmed is not None and at.confirmed.complete:
+        sentences += [] if over else _confirmed_ties(at.confirmed)
+    else:
+        sentences += _ties(contest, at.top)
+        sentences += [] if over else _luck(contest)
+        sentences += _incomplete(at.confirmed)
+    sentences += [words for name, found in at.ranges.items() if (words := _effect(name, found, over))]
+    sentences += [] if over else not_firm(at.ranges)
+    return (*figures, *sentences, f"next: {following.words}"), tuple(figures)
+
+
+def _figures(contest: Contest, at: Standing) -> list[str]:
+    """Which of the figures counts, and which it supersedes: a mean over seeds a single score, the test images both."""
+    best, confirmed, evaluated = contest.best, at.confirmed, at.evaluated
+    mean = confirmed if confirmed is not None and confirmed.complete else None
+    found = []
+    if evaluated is not None:
+        found.append(_tested(evaluated))
+        if evaluated.answers:
+            of_mean = "" if mean is None else f"the mean {mean.mean:.3g} of {mean.confirmation}, "
+            return [*found, f"superseded by it: {of_mean}{_raw(best)}"]
+    if mean is not None:
+        found.append(_first(mean, best))
+        found.append(f"superseded by it: {_raw(best)}")
+    return found
+
+
+def _tested(of: EvaluationFinding) -> str:
+    who = f"{of.stage} trial {of.trial}"
+    if of.accuracy is None:
+        return f"the look at the test images, with the values of {who}, ended without a result, and counts as one"
+    many = "" if of.looks == 1 else f", the first of {of.looks} looks"
+    words = (
+        f"test accuracy {of.accuracy:.4g}{_held(of.interval)} on {of.images or 0:,} test images{many}, with the values "
+        f"of {who}"
+    )
+    if of.current:
+        return f"{words}: this is what the search comes to"
+    return f"{words}, before the search went on: of later values it says nothing"
+
+
+def _first(of: ConfirmationFinding, best: Best) -> str:
+    several = f"of the {of.settings} settings that {of.confirmation} trained again" if of.settings > 1 else "alone"
+    return (
+        f"trial {of.trial} comes first {several}: mean {best.metric} {of.mean:.3g}{_held(of.interval)} over "
+        f"{of.repeats} repeats; this is the figure that counts"
+    )
+
+
+def _raw(best: Best) -> str:
+    corrected = "" if best.corrected is None else f" ({best.corrected:.2f} without the luck of being the best)"
+    return f"the best single score {best.score:.4g} of {best.stage} trial {best.trial}{corrected}"
+
+
+def _held(interval: Interval | None) -> str:
+    return "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def _confirmed_ties(of: ConfirmationFinding) -> list[str]:
+    others = of.settings - 1
+    if not others:
+        return []
+    if not of.compared:
+        return ["the confirmed settings have too few repeats in common to be told apart: at least 4 are needed"]
+    if not of.tied:
+        return [f"trial {of.trial} can be told from all the others that were confirmed"]
+    which = f"trial{'s' if len(of.tied) > 1 else ''} {', '.join(map(str, of.tied))}"
+    return [f"of the confirmed ones {which} cannot be told from it: any of them is as good a choice"]
+
+
+def _incomplete(of: ConfirmationFinding | None) -> list[str]:
+    if of is None:
+        return []
+    if of.left:
+        return [f"{of.confirmation} is not complete, {of.left} trials are left: its order judges nothing yet"]
+    return [f"every repeat of {of.confirmation} failed: training is not stable with these values"]
 
 
 def _few(stage: Stage, counts: Counts, top: int) -> list[str]:
@@ -58,15 +131,20 @@ def _few(stage: Stage, counts: Counts, top: int) -> list[str]:
     return []
 
 
-def _edge(name: str, found: RangeFinding) -> str:
+def _edge(name: str, found: RangeFinding, at: Standing, following: NextStep, commands: Commands) -> str:
     side = "upper" if found.at_edge == "high" else "lower"
     before = found.before
     assert not isinstance(before, Categorical)
     bound = before.high if found.at_edge == "high" else before.low
     start = f"the best {name} lies at the {side} edge, {bound:.4g}, and the score still gets better towards it: "
-    if found.expanding is None or found.expanding == found.after:
+    if not found.widens:
         return f"{start}its limit allows no wider range"
-    return f"{start}widen the range to {describe(found.expanding)} (hpsearch narrow --expand)"
+    wider = describe(found.advised)
+    if following.step == "expand":
+        return f"{start}widen the range to {wider} ({following.commands[0]})"
+    if at.made is not None and following.step == "start":
+        return f"{start}{at.made.name} widens the range to {wider}"
+    return f"{start}a further stage would widen the range to {wider}"
 
 
 def _ties(contest: Contest, top: int) -> list[str]:
@@ -99,52 +177,32 @@ def _luck(contest: Contest) -> list[str]:
     return [f"{words}, not {best.score:.4g}: it was chosen for its score, and some of that is luck"]
 
 
-def _effect(name: str, found: RangeFinding) -> str | None:
+def _effect(name: str, found: RangeFinding, over: bool) -> str | None:
     if found.p is None or (isinstance(found.before, Categorical) and len(found.before.choices) == 1):
         return None
     if found.p <= CLEAR:
         return f"{name} matters (p = {found.p:.1g}): the best trials lie in {describe(found.after)}"
     if found.p <= WEAK:
-        return f"{name} may matter (p = {found.p:.2f}): more trials would tell"
-    return f"{name} shows no effect at this budget (p = {found.p:.2f}): its range is narrowed by chance alone"
+        return f"{name} may matter (p = {found.p:.2f}){'' if over else ': more trials would tell'}"
+    narrowed = "" if over else ": its range would be narrowed by chance alone"
+    return f"{name} shows no effect at this budget (p = {found.p:.2f}){narrowed}"
 
 
-def _unsure(ranges: Mapping[str, RangeFinding]) -> list[str]:
-    """Ranges of parameters that matter, whose ends are not firm."""
+def not_firm(ranges: Mapping[str, RangeFinding]) -> list[str]:
+    """Ranges of parameters that matter, whose ends are not firm: the share of resamples that says so."""
     found = []
     for name, of in ranges.items():
-        if of.p is None or of.p > WEAK or of.low_moves_often is None or of.high_moves_often is None:
+        moves, before = of.movement, of.before
+        if of.p is None or of.p > WEAK or moves is None or isinstance(before, Categorical):
             continue
-        ends = (("lower", of.low_moves_often), ("upper", of.high_moves_often))
-        unsure = " and ".join(side for side, often in ends if often > 0.5)
+        far = moved_by(before, FAR * (to_scale(before, before.high) - to_scale(before, before.low)))
+        ends = {"lower": moves.low_often, "upper": moves.high_often}
+        unsure = {side: often for side, often in ends.items() if often > 0.5}
         if unsure:
+            shares = " and ".join(f"{often:.0%}" for often in unsure.values())
             found.append(
-                f"the {unsure} end of {name}'s narrowed range is not firm: "
-                "with other trials and images it would mostly lie elsewhere"
+                f"the {' and '.join(unsure)} end{'s' * (len(unsure) > 1)} of {name}'s narrowed range "
+                f"{'are' if len(unsure) > 1 else 'is'} not firm: drawn again, {moves.again} move it {far} or more in "
+                f"{shares} of cases (a tenth of the old range; more often than not is called not firm)"
             )
     return found
-
-
-def _next(
-    stage: Stage, contest: Contest, ranges: Mapping[str, RangeFinding], counts: Counts, top: int, confirmed: bool
-) -> str:
-    begin = "start it with a study file of your own: these trials are others'" if stage.foreign else "hpsearch start"
-    if counts.complete < top or counts.complete + counts.pruned < FEW:
-        if stage.foreign:
-            return "next: these trials were run elsewhere and are few; no more can be added to them here"
-        return f"next: run more trials (hpsearch start --trials {max(100, 2 * counts.finished)})"
-    if any(found.expanding not in (None, found.after) for found in ranges.values()):
-        return f"next: hpsearch narrow --top {top} --expand, then {begin}"
-    if any(found.p is not None and found.p <= WEAK for found in ranges.values()):
-        return f"next: hpsearch narrow --top {top}, then {begin}"
-    if confirmed:
-        return (
-            "next: no range is worth narrowing; the values that the confirmation puts first are the ones to pick "
-            "(hpsearch evaluate scores them on the test images, once)"
-        )
-    if any(contest.tied) and not contest.stage.foreign:
-        return (
-            "next: no range is worth narrowing; train the best trials again with other seeds to choose among them "
-            "(hpsearch confirm), or score them on more validation images"
-        )
-    return f"next: no range is worth narrowing; trial {contest.best.trial} is the one to pick"

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.hits import unpack
+from hpsearch.errors import NotEnoughTrials
+from hpsearch.hits import fitting
 from hpsearch.printable import counted
 from hpsearch.records import HITS, SECONDS
 from hpsearch.search.comparable import remarks
 from hpsearch.search.stage import best_of
-from hpsearch.statistics import Interval, mann_whitney, mcnemar, wilson
+from hpsearch.statistics import Interval, mann_whitney, wilson
+from hpsearch.statistics.paired import discordant, two_sided
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -253,7 +254,7 @@ def _side(entrant: Entrant, scores: NDArray[np.float64]) -> Side:
         complete=sum(count.complete for count in counts),
         pruned=sum(count.pruned for count in counts),
         failed=sum(count.failed for count in counts),
-        epochs=sum(len(store.curves(one)) for one in stages),
+        epochs=sum(store.epochs(one) for one in stages),
         seconds=math.fsum(seconds) if seconds else None,
         best_stage=stage.name,
         best_trial=top["number"][0],
@@ -273,13 +274,12 @@ def _paired(a: Entrant, b: Entrant, one: Side, other: Side) -> Paired | None:
     found = []
     for entrant, side in ((a, one), (b, other)):
         stage = next(stage for stage in entrant.stages if stage.name == side.best_stage)
+        images = stage.sizes.get("validation", 0)
         text = entrant.store.attribute(stage, [side.best_trial], HITS).get(side.best_trial)
-        found.append((stage.fingerprint, stage.sizes.get("validation", 0), text))
-    (data, images, text), (other_data, _, other_text) = found
-    if not data or data != other_data or not images or text is None or other_text is None:
+        score = side.best if stage.metric == "validation_accuracy" else None
+        found.append((stage.fingerprint, images, None if text is None else fitting(text, images, score)))
+    (data, images, hits), (other_data, other_images, other_hits) = found
+    if not data or (data, images) != (other_data, other_images) or hits is None or other_hits is None:
         return None
-    try:
-        hits, other_hits = unpack(text, images), unpack(other_text, images)
-    except BadInput:  # somebody else's attribute of that name
-        return None
-    return Paired(images, int(np.sum(hits & ~other_hits)), int(np.sum(other_hits & ~hits)), mcnemar(hits, other_hits))
+    only_a, only_b = discordant(hits, other_hits)
+    return Paired(images, only_a, only_b, two_sided(only_a, only_b))

@@ -18,13 +18,19 @@ from hpsearch.roster import Roster, Setting
 from hpsearch.search import setup
 from hpsearch.search.adopting import no_study_file
 from hpsearch.search.confirmed import Confirmed, rank_confirmed
+from hpsearch.search.evaluation import looks
+from hpsearch.search.leaders import fewer
+from hpsearch.search.looked import to_narrow
 from hpsearch.search.runner import Runner, Summary
 from hpsearch.search.stage import (
+    best_of,
     check_fingerprint,
+    commands_for,
     latest_with_trials,
     other_version,
     pick,
     stages_of,
+    unscored,
     versions,
 )
 from hpsearch.search.tally import Repeats, tally
@@ -54,12 +60,14 @@ class Confirmation:
         stage: The confirmation.
         ranking: All its settings that have a score, best first: those asked for now and those of before.
         summary: What the run did.
+        following: Commands to type next.
     """
 
     parent: Stage
     stage: Stage
     ranking: tuple[Confirmed, ...]
     summary: Summary
+    following: tuple[str, ...] = ()
 
 
 def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop: Stopping) -> Confirmation:
@@ -92,9 +100,26 @@ def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop
                 f"stopped: {stage.name} has {summary.counts.finished} of {counted(until, 'trial')}, all recorded; "
                 f"{summary.given_back} that had begun were given back. The same command goes on from here"
             )
-        return Confirmation(parent, stage, ranking(store, stage), summary)
+        order = ranking(store, stage)
+        return Confirmation(parent, stage, order, summary, _following(store, stages, parent, order))
     finally:
         store.close()
+
+
+def _following(store: Store, stages: list[Stage], parent: Stage, order: tuple[Confirmed, ...]) -> tuple[str, ...]:
+    """The commands to type after a confirmation; narrowing only by a choice among its settings."""
+    commands = commands_for(store, parent.search)
+    found = []
+    if top := fewer(len(order)):
+        meant = to_narrow(store, stages).number == parent.number
+        branch = ["--branch"] if latest_with_trials(store, stages).number > parent.number else []
+        which = [] if meant else ["--stage", str(parent.number)]
+        found.append(commands("narrow", "--from", "confirm", "--top", str(top), *which, *branch))
+    best = best_of(store, stages)
+    chosen = best is not None and best[0].number == parent.number
+    if order and not looks(store, stages):
+        found.append(commands("evaluate", *([] if chosen else ["--stage", str(parent.number), "--confirmed"])))
+    return tuple(found) or (commands("findings"),)
 
 
 def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
@@ -117,9 +142,7 @@ def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
             return found[:top]
         if len(trials) < asked:
             if not found:
-                raise NotEnoughTrials(
-                    f"{stage.name} has no finished trial with a score yet; run `hpsearch start` first"
-                )
+                raise unscored(store, stage.search, stage.name)
             many = f"{counted(len(found), 'trial')} with a score"
             raise NotEnoughTrials(
                 f"{stage.name} has {many}, and --top {top} asks for more; give a smaller --top or more trials"

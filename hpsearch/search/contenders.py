@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import BadInput
-from hpsearch.hits import as_number, fit
+from hpsearch.hits import fitting
 from hpsearch.printable import counted
 from hpsearch.records import HITS
 from hpsearch.search.stage import best_among
@@ -84,13 +83,14 @@ class Contest:
         return f"{many} of the stage cannot be told from it: {named}{how}"
 
 
-def contest(store: Store, stages: Sequence[Stage], *, most: int = MOST) -> Contest | None:
+def contest(store: Store, stages: Sequence[Stage], *, most: int = MOST, correcting: bool = True) -> Contest | None:
     """Find the best trial of these stages and compare its rivals with it; None before any trial has a score.
 
     Args:
         store: The study database.
         stages: Stages of one search.
         most: How many of the best trials of a stage to look at.
+        correcting: Whether to take the luck out of the best score, which takes a tenth of a second.
     """
     found = [(stage, store.columns(stage, top=most, hits=True)) for stage in stages]
     best = best_among(found)
@@ -108,7 +108,7 @@ def contest(store: Store, stages: Sequence[Stage], *, most: int = MOST) -> Conte
         return Contest(stage, columns, plain, unknown, False, trials)
     hits = {rival.name: hits_of(of_rival, images) for rival, of_rival in rivals}
     tied, paired = ties(columns, hits[stage.name], images, trials)
-    corrected = _corrected(stage, rivals, hits, images, most)
+    corrected = _corrected(stage, rivals, hits, images, most) if correcting else None
     measured = Best(
         stage.name,
         number,
@@ -134,11 +134,7 @@ def hits_of(columns: Columns, images: int) -> dict[int, int]:
     """
     found = {}
     for number, score, text in zip(columns["number"], columns["score"], columns[HITS], strict=True):
-        try:
-            hits = as_number(text, images)
-        except BadInput:
-            continue
-        if fit(hits.bit_count(), score, images):
+        if (hits := fitting(text, images, score)) is not None:
             found[number] = hits
     return found
 

@@ -17,7 +17,7 @@ from hpsearch.errors import BadData, EvaluatedAlready
 from hpsearch.nn import Model
 from hpsearch.search import setup
 from hpsearch.search.adopting import no_study_file
-from hpsearch.search.chosen import Choice, choose
+from hpsearch.search.chosen import Choice, check_asked, choose
 from hpsearch.search.mistaken import Mistake, confusion, mistakes
 from hpsearch.search.stage import check_fingerprint, versions
 from hpsearch.search.train_once import Trained, with_values
@@ -136,6 +136,7 @@ def prepare(
         NotEnoughTrials, UnknownSearch: As for `hpsearch.search.chosen.choose`.
     """
     first = stages[0]
+    check_asked(store, stages, number=number, trial=trial)  # a wrong number is no second look
     if not again:
         _refuse(first, looks(store, stages))
     choice = choose(store, stages, number=number, trial=trial, by=by)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.search.advice import advice
 from hpsearch.search.contenders import contest
+from hpsearch.search.judged import confirmed, evaluated
 from hpsearch.search.looked import look, to_narrow
-from hpsearch.search.tally import overview
+from hpsearch.search.stage import commands_for, latest_with_trials
+from hpsearch.search.steps import NextStep, Standing, next_step
 from hpsearch.statistics.findings import Findings, RangeFinding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hpsearch.records import Stage
     from hpsearch.search.contenders import Contest
@@ -32,25 +34,17 @@ def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings
         stages: The search's stages, at least one, by number.
         top: How many of the best trials are called that; at least 2.
     """
-    of_search = list(stages)
-    stage = to_narrow(store, of_search)
-    found = contest(store, of_search)
-    counts = store.counts(stage)
-    if counts.pruned and 2 <= counts.complete < top:
-        top = counts.complete  # all that pruning left
-    ranges: dict[str, RangeFinding] = {}
-    looked: Looked | None = None
-    try:
-        looked = look(store, of_search, stage, top=top)
-        ranges = _ranges(looked, store)
-    except NotEnoughTrials:
-        pass  # which the advice says
+    stage, found, ranges, top = _seen(store, stages, top, firm=True)
     tied: tuple[int, ...] = ()
     distinguishable = None
     if found is not None:
         tied = found.tied_numbers
         if found.known and len(found.tied) >= top - 1:
             distinguishable = not any(found.tied[: top - 1])
+    at = _standing(store, stages, stage, found, ranges, top)
+    commands = commands_for(store, stage.search)
+    following = next_step(at, commands)
+    sentences, figures = advice(found, at, following, commands)
     return Findings(
         search=stage.search,
         stage=stage.name,
@@ -58,21 +52,75 @@ def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings
         tied=tied,
         distinguishable=distinguishable,
         ranges=ranges,
-        advice=advice(stage, found, ranges, counts=counts, top=top, confirmed=_is_confirmed(store, found)),
+        advice=sentences,
         top=top,
+        step=following.step,
+        commands=following.commands,
+        figures=figures,
+        confirmed=at.confirmed,
+        evaluated=at.evaluated,
     )
 
 
-def _is_confirmed(store: Store, found: Contest | None) -> bool:
-    """Whether the best trials of the best trial's stage have been trained again, to the end."""
-    if found is None:
-        return False
-    there = [one for one in store.confirmations(found.stage.search) if one.number == found.stage.number]
-    return any(overview(store, one).complete for one in there)
+def what_next(store: Store, stages: Sequence[Stage], *, top: int = 5) -> NextStep:
+    """What the findings advise to do next, without the figures, which take longer.
+
+    Args:
+        store: The study database; nothing is written.
+        stages: The search's stages, at least one, by number.
+        top: How many of the best trials are called that; at least 2.
+    """
+    stage, found, ranges, top = _seen(store, stages, top, firm=False)
+    return next_step(_standing(store, stages, stage, found, ranges, top), commands_for(store, stage.search))
 
 
-def _ranges(looked: Looked, store: Store) -> dict[str, RangeFinding]:
-    narrowing, movement = looked.narrowing, looked.movement(store)
+def _seen(
+    store: Store, stages: Sequence[Stage], top: int, *, firm: bool
+) -> tuple[Stage, Contest | None, dict[str, RangeFinding], int]:
+    """The stage that narrowing is about, the best trial, the next ranges, and of how many best trials these are."""
+    of_search = list(stages)
+    stage = to_narrow(store, of_search)
+    found = contest(store, of_search, correcting=firm)
+    counts = store.counts(stage)
+    if counts.pruned and 2 <= counts.complete < top:
+        top = counts.complete  # all that pruning left
+    try:
+        return stage, found, _ranges(look(store, of_search, stage, top=top), store, firm=firm), top
+    except NotEnoughTrials:
+        return stage, found, {}, top  # which the advice says
+
+
+def _standing(
+    store: Store,
+    of_search: Sequence[Stage],
+    stage: Stage,
+    found: Contest | None,
+    ranges: Mapping[str, RangeFinding],
+    top: int,
+) -> Standing:
+    """Where the search stands, all its stages considered though only some may be looked at."""
+    every = store.stages(stage.search)
+    latest = latest_with_trials(store, every)
+    current = {latest.name, stage.name if found is None else found.stage.name}
+    return Standing(
+        stages=every,
+        stage=stage,
+        latest=latest,
+        best=None if found is None else found.stage,
+        trial=None if found is None else found.best.trial,
+        tied=found is not None and any(found.tied),
+        counts=store.counts(stage),
+        ranges=ranges,
+        top=top,
+        confirmed=None if found is None else confirmed(store, found.stage),
+        evaluated=evaluated(store, every, current=current),
+        part=len(every) > len(of_search),
+    )
+
+
+def _ranges(looked: Looked, store: Store, *, firm: bool) -> dict[str, RangeFinding]:
+    """What narrowing would make of each parameter, and with ``firm`` how firm that is."""
+    narrowing, movement = looked.narrowing, looked.movement(store) if firm else {}
     expanding = looked.expanding() if any(made.edges for made in narrowing.ranges.values()) else None
     found = {}
     for name, made in narrowing.ranges.items():
@@ -86,6 +134,7 @@ def _ranges(looked: Looked, store: Store) -> dict[str, RangeFinding]:
             high_moves=None if moves is None else moves.high,
             low_moves_often=None if moves is None else moves.low_often,
             high_moves_often=None if moves is None else moves.high_often,
+            images_too=moves is None or moves.images,
             expanding=expanding.space[name] if expanding is not None and made.edges else None,
         )
     return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.printable import counted
 from hpsearch.records import confirmation_name
-from hpsearch.search.stage import confirmation_of
+from hpsearch.search.stage import commands_for, confirmation_of
 from hpsearch.search.tally import overview
 
 if TYPE_CHECKING:
@@ -35,20 +35,25 @@ def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float 
     if quantile is not None:
         raise BadInput(f"--quantile {quantile} with --from confirm: few are confirmed; give --top")
     confirmation = confirmation_of(store, parent)
-    seen = overview(store, confirmation)
+    seen, commands = overview(store, confirmation), commands_for(store, parent.search)
     if seen.finished < seen.places:
         raise NotEnoughTrials(
             f"{confirmation.name} is not complete: {seen.finished} of {counted(seen.places, 'trial')} have "
-            f"finished; run `hpsearch confirm --stage {parent.number}` to its end as it was begun"
+            f"finished; run `{commands('confirm', *seen.as_begun)}` to its end"
         )
     found = seen.order
     asked = max(2, top or 0)
     if len(found) < asked:
         raise NotEnoughTrials(
             f"--top {asked} of {counted(len(found), 'confirmed trial')}; give a smaller --top, or first "
-            f"`hpsearch confirm --stage {parent.number} --top {asked}`"
+            f"`{commands('confirm', '--stage', str(parent.number), '--top', str(asked))}`"
         )
     return found
+
+
+def fewer(settings: int) -> int | None:
+    """How many of so many confirmed settings to narrow by, so that the confirmation chooses; None: of too few none."""
+    return (settings + 1) // 2 if settings >= 3 else None
 
 
 def confirmed_rule(parent: Stage, leaders: Sequence[Repeats]) -> dict[str, Any]:

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.errors import BadInput, NotEnoughTrials
+from hpsearch.errors import BadInput
 from hpsearch.hits import fit, unpack
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter, UsedBy
 from hpsearch.records import HITS
 from hpsearch.search.finished import Finished
-from hpsearch.search.movement import Movement, movement, within_reach
+from hpsearch.search.movement import movement, within_reach
 from hpsearch.search.narrowed import Narrowing
 from hpsearch.search.narrowing import asked_for, narrow, told_apart
-from hpsearch.search.stage import pick
+from hpsearch.search.stage import pick, unscored
 from hpsearch.seeds import draw_seed
 from hpsearch.space import Categorical, Parameter, Space
+from hpsearch.statistics.findings import Movement
 from hpsearch.store import Store
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def look(
     if len(scored) < len(columns["number"]):  # those that were left out may have been among the best
         scored = Finished.from_columns(parent.space, store.scores(parent))
     if not len(scored):
-        raise NotEnoughTrials(f"{parent.name} has no finished trial with a score yet; run `hpsearch start` first")
+        raise unscored(store, parent.search, parent.name)
     narrowing = _narrowing(
         parent, stages[0].space, scored, pruned, top=top, quantile=quantile, expand=expand, leaders=leaders
     )

@@ -8,7 +8,6 @@ simulated searches really differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from hpsearch.search.evidence import uniform_ends
 from hpsearch.search.narrowing import FLOOR
 from hpsearch.space import Categorical, Float, Int, to_scale
+from hpsearch.statistics.findings import FAR, Movement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 
 RESAMPLES = 100
 """They leave a fourteenth of a standard deviation's own value as its error."""
-OFTEN = 0.1
-"""An end is said to have moved where it lies farther than this share of the old range from where it is."""
-
-_UNMOVED = 1.005
-"""A factor that is written as 1.00 is none."""
 
 
 def within_reach(k: int) -> int:
@@ -41,46 +36,6 @@ def within_reach(k: int) -> int:
     A resample leaves out 37 % of the trials, and luck with images lets others pass.
     """
     return 4 * k + 80
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """How far the two ends of one narrowed range move, on the parameter's own scale.
-
-    Args:
-        low: Standard deviation of the lower end over the resamples.
-        high: Of the upper one.
-        low_often: Share of the resamples in which the lower end lies more than a tenth of the old range elsewhere.
-        high_often: In which the upper one does.
-        images: Whether images were drawn again too; otherwise trials alone, as hits on single images are not stored.
-    """
-
-    low: float
-    high: float
-    low_often: float
-    high_often: float
-    images: bool
-
-    def sentence(self, parameter: Parameter) -> str:
-        """The movement in plain words: by a factor where the range is logarithmic.
-
-        Args:
-            parameter: The range.
-        """
-        moves = [_words(parameter, by) for by in (self.low, self.high)]
-        again = "trials and images" if self.images else "trials"
-        if moves[0] == moves[1]:
-            return f"other {again} would move both ends {moves[0]}"
-        return f"other {again} would move its low end {moves[0]}, its high end {moves[1]}"
-
-
-def _words(parameter: Parameter, by: float) -> str:
-    if isinstance(parameter, Categorical) or not parameter.log:
-        return f"by {by:.2g}" if by else "not at all"
-    factor = 10**by
-    return (
-        "not at all" if factor < _UNMOVED else f"by a factor of {factor:.2f}" if factor < 10 else f"{factor:.2g}-fold"
-    )
 
 
 def movement(
@@ -124,7 +79,7 @@ def movement(
         ends = _ends(made.before, positions, among_best & mask, first_space.get(name, made.before))
         at = _ends(made.before, positions, (np.arange(reach) < k)[None] & mask, first_space.get(name, made.before))[0]
         width = to_scale(made.before, made.before.high) - to_scale(made.before, made.before.low)
-        often = np.mean(np.abs(ends - at) > OFTEN * width, axis=0)
+        often = np.mean(np.abs(ends - at) > FAR * width, axis=0)
         low, high = ends.std(axis=0)
         found[name] = Movement(float(low), float(high), float(often[0]), float(often[1]), hits is not None)
     return found

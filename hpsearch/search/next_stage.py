@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, StageConflict
 from hpsearch.printable import counted
-from hpsearch.search.leaders import confirmed_rule, leaders_of
+from hpsearch.search.leaders import confirmed_rule, fewer, leaders_of
 from hpsearch.search.looked import look, to_narrow
 from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
 from hpsearch.search.pruning import Plan, least_survivors
@@ -16,10 +16,11 @@ from hpsearch.seeds import stage_seed
 from hpsearch.store import Counts, NewStage, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.search.movement import Movement
+    from hpsearch.search.tally import Repeats
+    from hpsearch.statistics.findings import Movement
 
 DEFAULT_TOP = 5
 """How many of the best trials narrowing uses, unless told otherwise."""
@@ -59,6 +60,7 @@ class Narrowed:
         stage: The next stage, or None on a dry run.
         replaced: Whether it took the place of an earlier narrowing.
         confirmed: Of how many confirmed trials the best were taken; None: of all.
+        remarks: What to know of a narrowing by confirmed trials: whether they were a choice, and what is not said.
     """
 
     parent: Stage
@@ -69,6 +71,7 @@ class Narrowed:
     stage: Stage | None
     replaced: bool
     confirmed: int | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def narrow_stage(
@@ -138,7 +141,25 @@ def narrow_stage(
         stage=stage,
         replaced=replaced,
         confirmed=None if leaders is None else len(leaders),
+        remarks=() if leaders is None else _remarks(leaders, narrowing),
     )
+
+
+def _remarks(leaders: Sequence[Repeats], narrowing: Narrowing) -> tuple[str, ...]:
+    """What to know of a narrowing by confirmed trials."""
+    found = []
+    if len(narrowing.used) == len(leaders):
+        smaller = fewer(len(leaders))
+        hint = f"; --top {smaller} takes the best by their means" if smaller else "; confirm more, and take the best"
+        found.append(
+            f"all {len(leaders)} confirmed trials were taken, so their means chose nothing, and ranges and p are those "
+            f"of the same trials without --from confirm{hint}"
+        )
+    found.append(
+        "how far other trials and images would move the ends is not known: that is counted by choosing among all "
+        "trials again, and only these were confirmed"
+    )
+    return tuple(found)
 
 
 def _next_stage(

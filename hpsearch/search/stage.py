@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import StageConflict, UnknownSearch, nearest
+from hpsearch.commands import Commands, command_line
+from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch, nearest
 from hpsearch.records import rank_key
 from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store
@@ -39,13 +40,24 @@ def stages_of(store: Store, search: str | None) -> list[Stage]:
     known = sorted({stage.search for stage in every})
     if search is None:
         if not known:
-            raise UnknownSearch(f"no search in {store.where} yet; `hpsearch start` begins one")
+            begin_one = command_line("start", None, store.where)
+            raise UnknownSearch(f"no search in {store.where} yet; `{begin_one}` begins one")
         if len(known) > 1:
             raise UnknownSearch(f"{store.where} holds several searches; name one of: {', '.join(known)}")
         search = known[0]
     if search not in known:
         raise UnknownSearch(f"no search {search!r} in {store.where}{nearest(search, known)}")
     return [stage for stage in every if stage.search == search]
+
+
+def commands_for(store: Store, search: str) -> Commands:
+    """What renders commands over a search in this database."""
+    return Commands(search, store.where, named=len({stage.search for stage in store.stages()}) > 1)
+
+
+def unscored(store: Store, search: str, what: str) -> NotEnoughTrials:
+    """What to say where no trial of a search or stage has a score."""
+    return NotEnoughTrials(f"{what} has no trial with a score yet; run `{commands_for(store, search)('start')}` first")
 
 
 def pick(stages: list[Stage], number: int | None) -> Stage:
@@ -72,7 +84,8 @@ def confirmation_of(store: Store, stage: Stage) -> Stage:
     for found in store.confirmations(stage.search):
         if found.number == stage.number:
             return found
-    raise UnknownSearch(f"{stage.name} has not been confirmed; `hpsearch confirm --stage {stage.number}` does it")
+    confirm = commands_for(store, stage.search)("confirm", "--stage", str(stage.number))
+    raise UnknownSearch(f"{stage.name} has not been confirmed; `{confirm}` does it")
 
 
 def begin(

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from hpsearch.store.frames import Columns
 
 
+TOP, REPEATS = 5, 10
+"""How many settings ``confirm`` trains again, and how often, unless told otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Repeats:
     """What came of one setting's repeats.
@@ -91,6 +95,14 @@ def in_order(repeats: Sequence[Repeats], direction: Direction) -> list[Repeats]:
     )
 
 
+def not_usual(top: int, repeats: int) -> tuple[str, ...]:
+    """What ``confirm`` must be told to have so many settings and repeats, where they are not those it has untold."""
+    return (
+        *(("--top", str(top)) if top != TOP else ()),
+        *(("--repeats", str(repeats)) if repeats != REPEATS else ()),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
     """Where a confirmation stands.
@@ -111,6 +123,13 @@ class Overview:
     def places(self) -> int:
         """How many trials it is to have."""
         return self.confirmation.roster.size if self.confirmation.roster else 0
+
+    @property
+    def as_begun(self) -> tuple[str, ...]:
+        """The options of ``confirm`` that bring it to its end: its stage, and what is not the usual."""
+        roster = self.confirmation.roster
+        assert roster is not None
+        return ("--stage", str(self.confirmation.number), *not_usual(*roster.asked))
 
     @property
     def complete(self) -> bool:

@@ -38,6 +38,7 @@ def confirmations(store: Store, stages: Sequence[Stage]) -> tuple[Confirmation, 
                     interval=found.interval,
                     covers=found.covers,
                     p=found.p,
+                    compared=found.compared,
                 )
                 for found in ranking(store, one)
             ),

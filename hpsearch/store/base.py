@@ -173,15 +173,21 @@ class Store(Protocol):
         """
 
     def columns(
-        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+        self,
+        stage: Stage,
+        *,
+        states: Collection[str] | None = None,
+        top: int | None = None,
+        numbers: Collection[int] | None = None,
+        hits: bool = False,
     ) -> Columns:
         """Trials by column.
 
-        Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one
-        column per parameter, ``param:NAME``; None where a trial has no value. The reason is why a trial failed, or
-        when it was stopped early. With ``top``, the best completed ones, best first: by score, then validation loss,
-        then number. Otherwise by number. With ``hits``, a column more, ``hits``: which validation images the trial
-        got right, as `hpsearch.hits` packs them.
+        Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one column per
+        parameter, ``param:NAME``; None where a trial has no value. The reason is why a trial failed, or when it was
+        stopped early. With ``top``, the best completed ones, best first: by score, then validation loss, then number.
+        Otherwise by number, and of ``numbers`` alone where these are given. With ``hits``, a column more, ``hits``:
+        which validation images the trial got right, as `hpsearch.hits` packs them.
         """
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
@@ -204,6 +210,9 @@ class Store(Protocol):
 
     def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
         """The scores after each epoch of some trials by number; none of a trial without any. Quick for a few."""
+
+    def epochs(self, stage: Stage) -> int:
+        """How many points the curves of its trials have together, counted where they are."""
 
     def latest(self, stage: Stage, many: int) -> Columns:
         """The trials that finished last, newest first, as `columns` has them.

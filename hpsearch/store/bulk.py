@@ -224,10 +224,16 @@ class BulkStore:
         return self._read(queries.drawn, stage)
 
     def columns(
-        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+        self,
+        stage: Stage,
+        *,
+        states: Collection[str] | None = None,
+        top: int | None = None,
+        numbers: Collection[int] | None = None,
+        hits: bool = False,
     ) -> Columns:
         """Trials by column."""
-        return self._read(queries.columns, stage, states=states, top=top, hits=hits)
+        return self._read(queries.columns, stage, states=states, top=top, numbers=numbers, hits=hits)
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Trials as rows."""
@@ -248,6 +254,10 @@ class BulkStore:
     def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
         """The scores after each epoch of some trials."""
         return by_number(self._read(glances.points, stage, numbers))
+
+    def epochs(self, stage: Stage) -> int:
+        """How many points the curves have together."""
+        return self._read(glances.epochs, stage)
 
     def latest(self, stage: Stage, many: int) -> Columns:
         """The trials that finished last."""

@@ -264,11 +264,18 @@ class FallbackStore:
         return sorted(trials, key=lambda trial: trial.number)
 
     def columns(
-        self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None, hits: bool = False
+        self,
+        stage: Stage,
+        *,
+        states: Collection[str] | None = None,
+        top: int | None = None,
+        numbers: Collection[int] | None = None,
+        hits: bool = False,
     ) -> Columns:
         """Trials by column."""
         wanted = ("COMPLETE",) if top is not None else states
         kept = [trial for trial in self._found(stage) if wanted is None or trial.state.name in wanted]
+        kept = kept if numbers is None else [trial for trial in kept if trial.number in numbers]
         if top is not None:
             kept = frozen.best_first(stage, kept)[:top]
         also: Columns = {HITS: [trial.user_attrs.get(HITS) for trial in kept]} if hits else {}
@@ -292,6 +299,10 @@ class FallbackStore:
     def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
         """The scores after each epoch of some trials."""
         return by_number(frozen.points(self._found(stage), numbers))
+
+    def epochs(self, stage: Stage) -> int:
+        """How many points the curves have together."""
+        return sum(len(trial.intermediate_values) for trial in self._found(stage))
 
     def latest(self, stage: Stage, many: int) -> Columns:
         """The trials that finished last."""

@@ -72,6 +72,12 @@ def points(connection: Connection, stage: Stage, numbers: Collection[int]) -> li
     return [(number, step, number_of(stored, kind)) for number, step, stored, kind in rows]
 
 
+def epochs(connection: Connection, stage: Stage) -> int:
+    """How many points the curves of a stage's trials have together."""
+    query = select(func.count()).select_from(t.trials.join(_points)).where(t.trials.c.study_id == stage.study_id)
+    return int(connection.execute(query).scalar_one())
+
+
 def latest(connection: Connection, stage: Stage, many: int) -> list[int]:
     """Ids of the trials that finished last, newest first; see `hpsearch.store.base.Store.latest`."""
     # From the end of the index of a stage's trials: nothing is sorted, and the others are not looked at.

@@ -13,6 +13,7 @@ import sqlalchemy
 from sqlalchemy import inspect, select
 from sqlalchemy.engine import URL
 
+from hpsearch.commands import command_line
 from hpsearch.errors import BadStorage
 from hpsearch.store import servers, tables
 from hpsearch.store.database import (
@@ -109,7 +110,7 @@ def check_there(file: Path, *, create: bool = False) -> bytes:
     folder = file.parent
     try:
         if not create and not file.exists():
-            raise BadStorage(f"no database {file}; `hpsearch start` makes one")
+            raise BadStorage(f"no database {file}; `{command_line('start', None, str(file))}` makes one")
         if not folder.is_dir():
             raise BadStorage(f"the folder {folder} of the database {file} does not exist; make it first")
         if file.is_dir():
@@ -176,7 +177,8 @@ def _revision(database: Database, *, create: bool) -> str:
                 let_optuna_create(database.url)
                 found = _read_revision(database)
     if found is None:
-        raise BadStorage(f"the database {show(database.url)} holds no studies; `hpsearch start` makes some")
+        start = command_line("start", None, show(database.url))
+        raise BadStorage(f"the database {show(database.url)} holds no studies; `{start}` makes some")
     return found
 
 

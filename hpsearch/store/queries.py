@@ -129,7 +129,13 @@ def _select_trials(stage: Stage, *, hits: bool) -> Select[Any]:
 
 
 def columns(
-    connection: Connection, stage: Stage, *, states: Collection[str] | None, top: int | None, hits: bool = False
+    connection: Connection,
+    stage: Stage,
+    *,
+    states: Collection[str] | None,
+    top: int | None,
+    numbers: Collection[int] | None = None,
+    hits: bool = False,
 ) -> Columns:
     """Trials by column; see `hpsearch.store.base.Store.columns`."""
     if top is not None:
@@ -137,8 +143,10 @@ def columns(
     query = _select_trials(stage, hits=hits)
     if states is not None:
         query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
+    if numbers is not None:
+        query = query.where(t.trials.c.number.in_(numbers))
     found = list(connection.execute(query.order_by(t.trials.c.number)))
-    return _by_column(connection, stage, found, all_trials=states is None, hits=hits)
+    return _by_column(connection, stage, found, all_trials=states is None and numbers is None, hits=hits)
 
 
 def columns_of(connection: Connection, stage: Stage, ids: Sequence[int], *, hits: bool = False) -> Columns:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from simulated_search import SPACE, Simulated, response, simulate
 
 from hpsearch.search.contenders import MOST
-from hpsearch.search.movement import Movement, movement, within_reach
+from hpsearch.search.movement import movement, within_reach
 from hpsearch.search.narrowing import narrow
 from hpsearch.space import Categorical, to_scale
+from hpsearch.statistics.findings import Movement
 from hpsearch.statistics.intervals import wilson, wilson_of_share
 from hpsearch.statistics.selection import corrected_share
 from hpsearch.statistics.ties import is_tied, paired_p

@@ -19,6 +19,7 @@ from hpsearch.past_trials import PastTrials
 from hpsearch.records import NewStage
 from hpsearch.space import Float
 from hpsearch.store import open_store
+from hpsearch.store.bulk import BulkStore
 
 NOW = datetime(2026, 1, 2)
 STAGE = NewStage(
@@ -155,8 +156,8 @@ def test_two_databases(cli: Cli, arguments: tuple[str, ...]) -> None:
     ],
 )
 def test_what_cannot_be_compared_is_said_and_shown(cli: Cli, changes: dict[str, Any], says: str, tested: bool) -> None:
-    hits = [True] * 40
-    write((STAGE, past(A, hits=hits)), (replace(STAGE, search="two", **changes), past(A[:4], hits=hits)))
+    hits, fewer = ((np.arange(40) < right).tolist() for right in (20, 16))
+    write((STAGE, past(A, hits=hits)), (replace(STAGE, search="two", **changes), past(A[:4], hits=fewer)))
     found = compared(cli, "one", "two", "--storage", "a.db")
     assert any(says in remark for remark in found["remarks"]), found["remarks"]
     for name in ("p", "superiority", "expected"):
@@ -166,6 +167,17 @@ def test_what_cannot_be_compared_is_said_and_shown(cli: Cli, changes: dict[str, 
     people = cli("compare", "one", "two", "--storage", "a.db").out
     assert says in people
     assert "0.4" in people
+
+
+def test_hits_that_do_not_make_their_trial_s_score_are_not_compared(cli: Cli) -> None:
+    hits = (np.arange(40) < 20).tolist()
+    write((STAGE, past(A, hits=hits)), (replace(STAGE, search="two"), past(A[:4], hits=hits)))
+    assert compared(cli, "one", "two", "--storage", "a.db")["paired"] is None
+
+
+def test_epochs_are_counted_without_reading_a_curve(two: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(BulkStore, "curves")
+    assert compared(two, "one", "two", "--storage", "a.db")["b"]["epochs"] == 12
 
 
 def test_trials_that_were_stopped_early_are_left_out_and_that_is_said(cli: Cli) -> None:

@@ -36,7 +36,7 @@ def test_confirm_ranks_by_means_and_says_how_to_read_it(searched: Cli) -> None:
     assert "score before" in ran.out
     assert "over 4 repeats on the same 40 validation images" in ran.out
     assert "covers other seeds and other validation images" in ran.out
-    assert "next: hpsearch narrow --from confirm --top 3    hpsearch evaluate" in ran.out
+    assert "next: hpsearch narrow --from confirm --top 2    hpsearch evaluate" in ran.out
     table = [line.split() for line in ran.out.splitlines() if line.strip()[:1].isdigit()]
     assert {int(row[0]) for row in table} == set(best)
     means = [float(row[1]) for row in table]

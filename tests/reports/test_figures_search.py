@@ -158,12 +158,15 @@ def test_the_best_so_far_is_the_best_of_all_trials_before(direction: Any) -> Non
 
 def test_the_interval_of_the_best_is_a_band_across_all_trials() -> None:
     figure = figures.search_history({"stage 1": made_trials(20)}, interval=(0.61, 0.93))
-    [band] = traces(figure, "interval of the best")
+    [band] = traces(figure, "interval of one trial")
     assert (min(band.y), max(band.y)) == (0.61, 0.93)
     low, high = figure.layout.yaxis.range
     assert low < 0.61 < 0.93 < high
     assert min(band.x) < 1 < 20 < max(band.x)
-    assert "between 0.61 and 0.93" in figures.describe(figure)
+    assert "0.61 to 0.93, not corrected for its having been chosen as the best" in figures.describe(figure)
+    corrected = figures.search_history({"stage 1": made_trials(20)}, interval=(0.6, 0.9), corrected=True)
+    assert traces(corrected, "corrected interval of the best")
+    assert "without the luck of having been chosen its 95 % interval is 0.6 to 0.9" in figures.describe(corrected)
 
 
 def test_every_parameter_has_a_panel_on_its_own_scale_with_both_ranges() -> None:

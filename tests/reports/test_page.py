@@ -8,7 +8,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from html import unescape
 from itertools import pairwise
@@ -16,23 +15,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_search import IMAGES, LR, MIXED, SPACE, STUDY_FILE, curve_row, material, stage, trials
+from made_search import IMAGES, LR, MIXED, NARROWER, SPACE, STUDY_FILE, THREE, curve_row, material, stage, trials
 
 from hpsearch.errors import MissingExtra
 from hpsearch.reports import importance
 from hpsearch.reports.figures.style import FAINT, GRID, PAPER
-from hpsearch.reports.page import Confirmation, Look, Page, Repeated, report, to_html, to_markdown
+from hpsearch.reports.page import Page, report, to_html, to_markdown
 from hpsearch.reports.page.drawn import dark_colours, script_json
 from hpsearch.reports.page.narrow import narrowed, stacked
-from hpsearch.space import Categorical, Float, Parameter
-from hpsearch.statistics import Interval
+from hpsearch.space import Categorical
 
-NARROWER: dict[str, Parameter] = {"lr": Float(1e-4, 1e-2, log=True), "weight_decay": SPACE["weight_decay"]}
-THREE = [
-    (stage(), trials(60)),
-    (stage(2, space=NARROWER), trials(60, space=NARROWER, seed=1)),
-    (stage(3, space=NARROWER), trials(40, space=NARROWER, seed=2, running=7)),
-]
 IMPORTED = stage(study_file={}, sizes={}, fingerprint="", versions={})
 LOSS = stage(direction="minimize", study_file={**STUDY_FILE, "objective": {"metric": "validation_loss"}})
 SEARCHES: dict[str, Sequence[Any]] = {
@@ -105,49 +97,6 @@ def test_the_answer_says_the_score_its_interval_and_what_it_is_worth() -> None:
     assert "stage 3" in found.values_of
     assert found.next == ("Next: hpsearch narrow --top 5.",)
     assert found.notes == ("lr matters (p = 0.001).",)
-
-
-def judged(stage_number: int, *, looks: int = 1) -> Page:
-    """The three stages with one of them confirmed, and its first values looked at."""
-    found = material(THREE)
-    one = found.stages[stage_number - 1].stage
-    params = {"lr": 0.002, "weight_decay": 3e-6}
-    settings = tuple(
-        Repeated(trial, params, 0.9, 0.8 - trial / 100, 5, 0, Interval(0.7, 0.85), "seeds and images", p)
-        for trial, p in ((2, None), (4, 0.75))
-    )
-    seen = Look(one.name, 2, params, "2026-01-03T04:05:06+00:00", 0.812, Interval(0.78, 0.83), 1000, 500, 50, 9)
-    broken = replace(seen, accuracy=None, interval=None, images=None)
-    every = (*(broken for _ in range(looks - 1)), seen) if looks else ()
-    return report(replace(found, confirmations=(Confirmation(one, settings),), looks=every), figures=False)
-
-
-def test_the_values_to_pick_are_those_judged_last() -> None:
-    confirmed, looked_at = judged(3, looks=0).answer, judged(3).answer
-    assert confirmed.score == "Mean validation accuracy 0.78 (0.70 to 0.85)"
-    assert looked_at.score == "Test accuracy 0.812 (0.780 to 0.830)"
-    for answer in (confirmed, looked_at):
-        assert answer.values == {"lr": "0.002", "weight_decay": "3e-06"}
-        assert "number 2 of stage 3" in answer.values_of
-        assert any("Trained again 5 times" in sentence for sentence in answer.sure)
-
-
-def test_what_was_judged_before_the_search_went_on_is_told_and_not_picked() -> None:
-    answer = judged(1).answer
-    assert answer.score.startswith("Validation accuracy 0.87")
-    assert any("Trained again 5 times" in sentence for sentence in answer.sure)
-    assert any("1,000 test images" in sentence and "made/stage-01" in sentence for sentence in answer.sure)
-
-
-def test_confirmations_and_looks_have_their_tables() -> None:
-    page = judged(3, looks=2)
-    [table] = section(page, "confirmation").tables
-    assert table.columns["mean"] == [0.78, 0.76]
-    assert table.columns["p"] == [None, 0.75]
-    test = section(page, "evaluation")
-    assert test.tables[0].columns["test accuracy"] == [None, 0.812]
-    assert any("2 times" in sentence for sentence in test.sentences)
-    assert "not at the first look" in test.sentences[0]
 
 
 def test_a_search_that_only_failed_is_said_to_have() -> None:

@@ -27,7 +27,9 @@ def humped(number: int, params: Mapping[str, Value]) -> float:
 def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
     found = findings(store, [hit_stages.make(store, [], trials=0)])
     assert (found.best, found.tied, found.distinguishable, found.ranges) == (None, (), None, {})
-    assert found.advice == ("no trial has a score yet: run them (hpsearch start)",)
+    start = f"hpsearch start made --storage {store.where}"
+    assert found.advice == (f"no trial has a score yet: run them ({start})",)
+    assert (found.step, found.commands) == ("start", (start,))
     assert (found.search, found.stage) == ("made", "made/stage-01")
 
 
@@ -41,7 +43,12 @@ def test_an_edge_comes_first_and_the_command_that_widens_last(store: Store) -> N
     assert found.advice[0].startswith(
         "the best lr lies at the upper edge, 1, and the score still gets better towards it"
     )
-    assert found.advice[-1] == "next: hpsearch narrow --top 5 --expand, then hpsearch start"
+    assert found.advice[-1].startswith(f"next: hpsearch narrow --top 5 --expand --storage {store.where}, then ")
+    assert found.commands[0] in found.advice[0]
+    assert found.step == "expand"
+    # The range that is advised is the one of that command.
+    assert lr.advised == lr.expanding
+    assert found.ranges["weight_decay"].advised == found.ranges["weight_decay"].after
     assert any("weight_decay shows no effect at this budget" in sentence for sentence in found.advice)
 
 
@@ -64,7 +71,11 @@ def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
     assert lr.low_moves is not None
     assert 0 < lr.low_moves < 0.5
     assert any(sentence.startswith("lr matters") for sentence in found.advice)
-    assert found.advice[-1] == "next: hpsearch narrow --top 6, then hpsearch start"
+    assert found.commands == (
+        f"hpsearch narrow --top 6 --storage {store.where}",
+        f"hpsearch start made --storage {store.where}",
+    )
+    assert found.advice[-1] == f"next: {', then '.join(found.commands)}"
     # Nothing is decided twice: narrowing itself makes the same of the range.
     made = narrow_stage(store, [stage], top=6, dry_run=True)
     assert {name: of.after for name, of in made.narrowing.ranges.items()} == {
@@ -91,7 +102,8 @@ def test_a_winner_is_told_from_the_others(store: Store) -> None:
 def test_few_trials_are_called_few(store: Store) -> None:
     few = findings(store, [hit_stages.make(store, rising, trials=8)])
     assert "only 8 trials" in few.advice[0]
-    assert few.advice[-1] == "next: run more trials (hpsearch start --trials 100)"
+    assert few.commands == (f"hpsearch start made --trials 100 --storage {store.where}",)
+    assert few.advice[-1] == f"next: run more trials ({few.commands[0]})"
     fewer = findings(store, [hit_stages.make(store, rising, trials=3, number=2)])
     assert fewer.ranges == {}
     assert fewer.distinguishable is None
@@ -117,5 +129,7 @@ def test_an_empty_next_stage_is_not_what_the_ranges_are_about(store: Store, hits
     narrow_stage(store, [stage], top=5)
     found = findings(store, store.stages())
     assert found.stage == "made/stage-01"
+    assert found.step == "start"
+    assert "made/stage-02 is made and has no trial yet" in found.advice[-1]
     assert found.best is not None
     assert (found.best.corrected is None) is not hits

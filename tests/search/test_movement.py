@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from simulated_search import simulate
 
 from hpsearch.search.finished import Finished
-from hpsearch.search.movement import Movement, movement, within_reach
+from hpsearch.search.movement import movement, within_reach
 from hpsearch.search.narrowing import narrow
 from hpsearch.space import Categorical, Float, Int, Space
+from hpsearch.statistics.findings import Movement
 
 SPACE: Space = {"x": Float(0.0, 1.0), "n": Int(1, 64, log=True), "c": Categorical(("a", "b"))}
 

@@ -177,9 +177,7 @@ def test_a_dry_run_writes_nothing(store: Store) -> None:
 
 def test_narrowing_needs_the_trials_it_is_asked_to_use(store: Store) -> None:
     stage = started(store)
-    with pytest.raises(
-        NotEnoughTrials, match="tiny/stage-01 has no finished trial with a score yet; run `hpsearch start`"
-    ):
+    with pytest.raises(NotEnoughTrials, match="tiny/stage-01 has no trial with a score yet; run `hpsearch start tiny"):
         narrow_stage(store, store.stages(), top=4)
     finish(store, stage, 5, failed=2)
     with pytest.raises(NotEnoughTrials, match="3"):

@@ -142,3 +142,11 @@ def curve_row(place: int, one: StageTrials) -> dict[str, Any]:
     curve = (1 - np.exp(-np.arange(1, 51) / 10)) * (0.9 - 0.05 * place)
     row = {str(name): value for name, value in one.complete.iloc[place].to_dict().items()}
     return {**row, "train_accuracy": (curve + 0.05).tolist(), "validation_accuracy": curve.tolist()}
+
+
+NARROWER: dict[str, Parameter] = {"lr": Float(1e-4, 1e-2, log=True), "weight_decay": SPACE["weight_decay"]}
+THREE = [
+    (stage(), trials(60)),
+    (stage(2, space=NARROWER), trials(60, space=NARROWER, seed=1)),
+    (stage(3, space=NARROWER), trials(40, space=NARROWER, seed=2, running=7)),
+]

@@ -40,6 +40,7 @@ def search_history(
     metric: str = "score",
     direction: Direction = "maximize",
     interval: tuple[float, float] | None = None,
+    corrected: bool = False,
     title: str | None = None,
 ) -> go.Figure:
     """Every trial's score in the order of the trials, stage after stage, with the best so far as a stepped line.
@@ -48,8 +49,9 @@ def search_history(
         frames: Of each stage, by the name it is to be shown under, rows of `hpsearch.store.Store.trials`.
         metric: What the score is.
         direction: ``maximize`` or ``minimize``.
-        interval: Where the best trial's true score probably lies, drawn as a band: what is inside is not clearly
-            worse.
+        interval: The 95 % interval of the best trial's score, drawn as a band.
+        corrected: Whether that is of what the trial is worth on new images, without the luck of having been chosen;
+            otherwise it is that of one trial, as if it had not been chosen.
         title: Above the data.
 
     Raises:
@@ -78,7 +80,7 @@ def search_history(
     ends = ((lowest if lost.empty else bottom) - air, highest + 1.6 * air)
     across = (0.5 - 0.01 * len(rows), len(rows) + 0.5 + 0.01 * len(rows))
     if interval is not None and not order.empty:
-        _band(figure, interval, across)
+        _band(figure, interval, across, "corrected interval of the best" if corrected else "interval of one trial")
     for group, part, marker in groups:
         if part.empty:
             continue
@@ -104,12 +106,20 @@ def search_history(
         figure.update_xaxes(dtick=1)
     needs(figure, 400)
     over = f" over {len(frames)} stages" if len(frames) > 1 else ""
-    between = "" if interval is None else f", and probably between {interval[0]:.3g} and {interval[1]:.3g}"
-    tell(figure, f"{counted(rows)}{over}; {best_words(rows, direction, metric)}{between}.")
+    tell(figure, f"{counted(rows)}{over}; {best_words(rows, direction, metric)}{_between(interval, corrected)}.")
     if order.empty:
         figure.update_yaxes(showticklabels=False, ticks="", showgrid=False)
         return say(figure, none_complete(rows))
     return figure
+
+
+def _between(interval: tuple[float, float] | None, corrected: bool) -> str:
+    if interval is None:
+        return ""
+    held = f"{interval[0]:.3g} to {interval[1]:.3g}"
+    if corrected:
+        return f"; without the luck of having been chosen its 95 % interval is {held}"
+    return f"; its 95 % interval is {held}, not corrected for its having been chosen as the best"
 
 
 def _in_order(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
@@ -150,13 +160,13 @@ def _best_so_far(figure: go.Figure, order: pd.DataFrame, *, last: float, directi
     )
 
 
-def _band(figure: go.Figure, interval: tuple[float, float], ends: tuple[float, float]) -> None:
+def _band(figure: go.Figure, interval: tuple[float, float], ends: tuple[float, float], name: str) -> None:
     low, high = interval
     figure.add_trace(
         go.Scatter(
             x=[ends[0], ends[0], ends[1], ends[1], ends[0]],
             y=[low, high, high, low, low],
-            name="interval of the best",
+            name=name,
             mode="lines",
             line={"width": 0},
             fill="toself",

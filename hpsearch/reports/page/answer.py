@@ -26,7 +26,8 @@ _NEXT = "Next: "
 
 def answer(material: Material) -> Answer:
     """The report's answer, in sentences."""
-    said = [_sentence(words, material) for words in material.findings.advice]
+    # Which figure counts is said in the answer's own words.
+    said = [_sentence(words, material) for words in material.findings.advice if words not in material.findings.figures]
     following = tuple(sentence for sentence in said if sentence.startswith(_NEXT))
     notes = tuple(sentence for sentence in said if not sentence.startswith(_NEXT))
     best = material.findings.best
@@ -71,7 +72,7 @@ def _picked(material: Material, best: Best) -> _Picked:
         score = f"Test accuracy {look.accuracy:.3g}{ends}"
         return _Picked(score, "the judged trial", stages[look.stage], look.trial, look.params)
     for one in reversed(material.confirmations):
-        if one.settings and not one.left and one.stage.name in current:
+        if one.settings and not one.left and one.stage.name == best.stage:  # as `evaluate` chooses
             first = one.settings[0]
             ends = "" if first.interval is None else f" ({first.interval.low:.2f} to {first.interval.high:.2f})"
             score = f"Mean {material.metric} {first.mean:.3g}{ends}"
@@ -100,15 +101,35 @@ def _sure(material: Material, best: Best) -> Iterator[str]:
     if looked is not None:
         yield looked
     yield from filter(None, (confirmed_words(one, material.metric) for one in reversed(material.confirmations)))
+    if _superseded(material, best):
+        yield _single_score(material, best)
+        return
     many = material.total("COMPLETE")
     who = f"The best of {counted(many, 'trial')}" if many > 1 else "The only trial"
-    score = f"{best.score:.4g}, " if material.looks or material.confirmations else ""
     if best.interval is None:
-        yield f"{who} with a score{score and ': '}{score.removesuffix(', ')}; no interval is known for it."
+        yield f"{who} with a score; no interval is known for it."
     else:
         images = f" on {best.images:,} validation images" if best.images else ""
         expected = "" if best.corrected_interval is None else f"; on new images {between(best.corrected_interval)}"
-        yield f"{who} with a score, measured{images}: {score}{between(best.interval)}{expected}."
+        yield f"{who} with a score, measured{images}: {between(best.interval)}{expected}."
+
+
+def _superseded(material: Material, best: Best) -> bool:
+    """Whether a single trial's score is no longer the figure that counts."""
+    look = first_result(material.looks)
+    tested = look is not None and look.stage in {best.stage, material.latest.stage.name}
+    return tested or any(
+        one.settings and not one.left and one.stage.name == best.stage for one in material.confirmations
+    )
+
+
+def _single_score(material: Material, best: Best) -> str:
+    held = "" if best.interval is None else f" ({between(best.interval)})"
+    corrected = "" if best.corrected is None else f"; without the luck of being the best {best.corrected:.2f}"
+    return (
+        f"Superseded by that: the best single score of {counted(material.total('COMPLETE'), 'trial')}, "
+        f"{best.score:.4g}{held}{corrected}."
+    )
 
 
 def _sentence(advice: str, material: Material) -> str:

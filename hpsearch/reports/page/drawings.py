@@ -65,14 +65,19 @@ def _history(material: Material) -> Drawing | None:
     if not material.total():
         return None
     best = material.findings.best
-    interval = None if best is None or best.interval is None else (best.interval.low, best.interval.high)
+    ends = None if best is None else best.corrected_interval or best.interval
+    corrected = best is not None and best.corrected_interval is not None
     figure = figures.search_history(
         {one.label: one.trials for one in material.stages},
         metric=material.metric,
         direction=material.direction,
-        interval=interval,
+        interval=None if ends is None else (ends.low, ends.high),
+        corrected=corrected,
     )
-    band = " What lies in the band may be as good as the best." if interval else ""
+    what = "what the best is worth on new images, without the luck of having been chosen"
+    if not corrected:
+        what = "the best trial's score, not corrected for its having been chosen"
+    band = f" The band is the 95 % interval of {what}." if ends else ""
     return drawing(
         "history",
         "Every trial, and the best so far",
@@ -145,7 +150,7 @@ def _against(one: StageTrials, name: str, place: int) -> Make:
             one.trials,
             name,
             one.stage.space[name],
-            narrowed=finding.after if finding else None,
+            narrowed=finding.advised if finding else None,
             best=top,
             metric=material.metric,
             direction=material.direction,
@@ -162,7 +167,7 @@ def _against(one: StageTrials, name: str, place: int) -> Make:
             f"against-{place + 1}",
             f"{material.metric.capitalize()} by {name}",
             f"{one.label.capitalize()}: {_where(best, name, one)}."
-            + (" The band is what narrowing would take next." if finding else ""),
+            + (f" The band is what `narrow{' --expand' * finding.widens}` would take next." if finding else ""),
             figure,
             half=True,
             table=Table(f"The best {len(best)} trials of {one.label} and their {name}.", values, folded=NUMBERS)

@@ -30,6 +30,7 @@ class Repeated:
         interval: Of that mean; None with fewer than two.
         covers: What the interval holds for: ``seeds and images``, or ``seeds``.
         p: Probability that values of the same worth differ this much, of the difference to the first; None: not asked.
+        compared: What ``p`` holds for: ``seeds and images``, or ``seeds``.
     """
 
     trial: int
@@ -41,6 +42,7 @@ class Repeated:
     interval: Interval | None
     covers: str
     p: float | None
+    compared: str = "seeds and images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +131,19 @@ def confirmations(found: tuple[Confirmation, ...], metric: str) -> Section | Non
         held = "other seeds and other images" if covers == {"seeds and images"} else "other seeds, not for other images"
         caption = (
             f"The best of stage {one.stage.number}, trained again with other seeds, best mean first. Intervals hold "
-            f"for {held}; p is the chance of such a difference to the first between equals."
+            f"for {held}; p is the chance of such a difference to the first between equals{_compared(one)}."
         )
         tables.append(Table(caption, _columns(list(_rows(one)))))
     sentences = tuple(words for one in there if (words := confirmed_words(one, metric)))
     return Section(
         "confirmation", "Trained again with other seeds", "confirmed", sentences=sentences, tables=tuple(tables)
     )
+
+
+def _compared(one: Confirmation) -> str:
+    """Where p says less than it seems to: without the hits on single images it is of these images alone."""
+    here = [setting for setting in one.settings if setting.p is not None and setting.compared == "seeds"]
+    return ", and holds for these validation images alone" if here else ""
 
 
 def _rows(one: Confirmation) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from hpsearch.reports.figures.frames import ranked
 from hpsearch.reports.page.contents import Section, Table
 from hpsearch.reports.page.words import counted
 from hpsearch.reports.tables import by_column, drawn_values
-from hpsearch.space import Categorical, describe, shown
+from hpsearch.space import describe, shown
 from hpsearch.statistics import wilson
 from hpsearch.statistics.findings import CLEAR, WEAK
 
@@ -56,7 +56,14 @@ def _rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
     finding, judged = material.findings.ranges.get(name), material.findings.stage
     names = {one.stage.number: one.stage.name for one in material.stages}
     if finding is not None and all(names.get(one.stage.parent or 0) != judged for one in material.stages):
-        yield {"parameter": name, "stage": "next", "range": describe(finding.after)}
+        yield {"parameter": name, "stage": next_label(material, finding), "range": describe(finding.advised)}
+
+
+def next_label(material: Material, finding: RangeFinding) -> str:
+    """How the range that is shown as the next one is come by."""
+    if material.findings.step in ("narrow", "expand"):
+        return "next, by narrow --expand" if finding.widens else "next, by narrow"
+    return "if narrowed, with --expand" if finding.widens else "if narrowed"
 
 
 def _range_words(finding: RangeFinding) -> str:
@@ -71,12 +78,9 @@ def _range_words(finding: RangeFinding) -> str:
         words = f"no effect can be seen (p = {finding.p:.2g}): the best trials are spread as if it did not matter"
     if finding.at_edge is not None:
         words += f"; the score still gets better towards the {'upper' if finding.at_edge == 'high' else 'lower'} bound"
-    if finding.low_moves is not None and finding.high_moves is not None:
-        unit = " decades" if not isinstance(finding.after, Categorical) and finding.after.log else ""
-        words += (
-            f". With other trials and images the ends of its next range would move by about "
-            f"{finding.low_moves:.2g} and {finding.high_moves:.2g}{unit}"
-        )
+    if (movement := finding.movement) is not None:
+        said = movement.sentence(finding.before)
+        words += f". {said[0].upper()}{said[1:]}"
     return f"{words}."
 
 
