@@ -138,7 +138,11 @@ def line(view: View) -> str:
     several = {"failed": counts.failed, "pruned": counts.pruned, "running": counts.running, "waiting": counts.waiting}
     parts += [f"{many} {state}" for state, many in several.items() if many]
     best = _best(view)
-    parts += ([f"best {best}"] if best else []) + _speed(view) + (["done"] if view.done else [])
+    parts += (
+        ([f"{'first so far: ' if view.shown.confirms else 'best '}{best}"] if best else [])
+        + _speed(view)
+        + (["done"] if view.done else [])
+    )
     return f"{view.shown.stage.name}: {', '.join(parts)}"
 
 
@@ -158,6 +162,8 @@ def _best(view: View) -> str | None:
     if view.shown.best is None:
         return None
     number, score = view.shown.best
+    if view.shown.confirms:
+        return f"mean {score:.4g} (values of trial {number})"
     error = standard_error(view.shown.stage, score)
     return f"{score:.4g}{'' if error is None else f' +- {error:.2f}'} (trial {number})"
 
@@ -177,7 +183,13 @@ def as_json(view: View) -> dict[str, Any]:
         "pruned": counts.pruned,
         "running": counts.running,
         "waiting": counts.waiting,
-        "best": best and {"trial": best[0], "score": best[1], "standard_error": standard_error(stage, best[1])},
+        "confirms": stage.number if view.shown.confirms else None,
+        "best": best
+        and {
+            "trial": best[0],
+            "score": best[1],
+            "standard_error": None if view.shown.confirms else standard_error(stage, best[1]),
+        },
         "curve": list(view.curve),
         "trials_per_second": view.rate,
         "seconds_left": view.seconds_left,
@@ -202,15 +214,19 @@ def _frame(view: View, screen: Console) -> RenderableType:
     from hpsearch.reports.tables import status_table, trials_table
 
     stage, counts = view.shown.stage, view.shown.counts
-    rows = [(one.stage, one.counts, one.best and one.best[1]) for one in view.stages[-_STAGES:]]
+    seen = [*view.stages[-_STAGES:], *view.confirmations]
+    rows = [(one.stage, one.counts, None if one.confirms else one.best and one.best[1]) for one in seen]
     # The search's name stands below; here it would only make the table wide, as would the stages' parents.
-    short = status_table(rows) | {"stage": [f"stage-{one.stage.number:02d}" for one in view.stages[-_STAGES:]]}
+    short = status_table(rows) | {"stage": [one.stage.name.rpartition("/")[2] for one in seen]}
     del short["from"]
     parts: list[RenderableType] = [table(short, screen), Text()]
     done = ", ".join([f"{counts.finished} of {counted(view.until, 'trial')}", *_speed(view)])
     bar = ProgressBar(total=view.until, completed=min(counts.finished, view.until), width=min(30, screen.width // 3))
     parts += [Text(stage.name), Columns([bar, Text(done)])]
-    if best := _best(view):
+    best = _best(view)
+    if best and view.shown.confirms:
+        parts.append(Text(f"first so far: {best}"))
+    elif best:
         scale = Scale.of([view.curve], blocks=shows_blocks(screen.encoding))
         parts.append(Text(f"best {best}  {scale.draw(view.curve)} {scale.words} over {scale.epochs} epochs"))
     parts.append(Text(_who(view)))

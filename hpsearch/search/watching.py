@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpsearch.search.stage import stages_of
+from hpsearch.search.tally import overview
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hpsearch.records import Stage
     from hpsearch.store import Counts, Owner, Store
@@ -25,17 +26,23 @@ _RATE_OVER_CHANGES = 4
 
 @dataclass(frozen=True, slots=True)
 class StageView:
-    """A stage as it stands.
+    """A stage or confirmation as it stands.
 
     Args:
-        stage: The stage.
+        stage: The stage, or the confirmation.
         counts: Its trials by state.
-        best: Number and score of its best trial; None before there is one.
+        best: Number and score of its best trial; of a confirmation the trial whose values come first so far, with their
+            mean. None before there is one.
     """
 
     stage: Stage
     counts: Counts
     best: tuple[int, float] | None
+
+    @property
+    def confirms(self) -> bool:
+        """Whether it is a confirmation."""
+        return self.stage.roster is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +51,15 @@ class View:
 
     Args:
         stages: All stages, by number.
-        shown: The one that is looked at closely: the last that has a trial.
+        shown: The one that is looked at closely: the last that has a trial; or a confirmation that is running, or was
+            while it was watched, and no stage is.
         until: How many finished trials it is to have, as far as can be known.
         rate: Trials that finish in a second, measured while watching; None before two have been counted.
         curve: The scores after each epoch of its best trial.
         latest: Its trials that finished last, newest first, as `hpsearch.store.Store.columns` has them.
         runners: Who holds how many of its running trials.
         done: Whether nothing is left to wait for.
+        confirmations: Those that are running, and the one shown.
     """
 
     stages: tuple[StageView, ...]
@@ -61,6 +70,7 @@ class View:
     latest: Columns
     runners: tuple[tuple[Owner, int], ...]
     done: bool
+    confirmations: tuple[StageView, ...] = ()
 
     @property
     def seconds_left(self) -> float | None:
@@ -71,7 +81,7 @@ class View:
     @property
     def changes(self) -> tuple[object, ...]:
         """What is worth a new line where it differs from the last one's: not the time, nor the speed."""
-        return (self.stages, self.until, self.runners, self.done)
+        return (self.stages, self.confirmations, self.until, self.runners, self.done)
 
 
 class Watcher:
@@ -103,7 +113,8 @@ class Watcher:
         """What there is to see now."""
         stages = tuple(map(self._stage, stages_of(self._store, self._search)))
         self._search = stages[0].stage.search
-        shown = next((one for one in reversed(stages) if one.counts.rows), stages[0])
+        confirmations = tuple(map(self._stage, self._store.confirmations(self._search)))
+        shown = self._closely(stages, confirmations)
         stage = shown.stage
         if stage.study_id != self._shown:
             self._shown, self._ran = stage.study_id, False
@@ -111,7 +122,7 @@ class Watcher:
             self._details = ({}, ())
         if not self._details[0] or shown is not self._seen.get(stage.study_id):
             self._details = self._store.latest(stage, _LATEST), self._curve(shown)
-        self._seen = {one.stage.study_id: one for one in stages}
+        self._seen = {one.stage.study_id: one for one in (*stages, *confirmations)}
         runners = tuple(self._store.runners(stage).items()) if shown.counts.running else ()
         until = self._goal(shown)
         return View(
@@ -123,7 +134,17 @@ class Watcher:
             curve=self._details[1],
             runners=runners,
             done=self._is_done(shown.counts, until),
+            confirmations=tuple(one for one in confirmations if one is shown or one.counts.running),
         )
+
+    def _closely(self, stages: Sequence[StageView], confirmations: Sequence[StageView]) -> StageView:
+        """The one to look at closely."""
+        latest = next((one for one in reversed(stages) if one.counts.rows), stages[0])
+        if latest.counts.running:
+            return latest
+        running = next((one for one in reversed(confirmations) if one.counts.running), None)
+        before = next((one for one in confirmations if one.stage.study_id == self._shown), None)
+        return running or before or latest
 
     def _stage(self, stage: Stage) -> StageView:
         """A stage's view; the one from before where nothing has finished since."""
@@ -132,16 +153,21 @@ class Watcher:
             return before
         if before is not None and before.counts.complete == counts.complete and before.stage == stage:
             return StageView(stage, counts, before.best)
+        if stage.roster is not None:
+            order = overview(self._store, stage).order
+            return StageView(stage, counts, (order[0].setting.trial, order[0].mean) if order else None)
         top = self._store.columns(stage, top=1)
         best = (top["number"][0], top["score"][0]) if top["number"] else None
         return StageView(stage, counts, best)
 
     def _curve(self, shown: StageView) -> tuple[float, ...]:
-        if shown.best is None:
+        if shown.best is None or shown.confirms:
             return ()
         return self._store.points(shown.stage, [shown.best[0]]).get(shown.best[0], ())
 
     def _goal(self, shown: StageView) -> int:
+        if shown.stage.roster is not None:
+            return max(shown.stage.roster.size, shown.counts.rows)
         if self._until is not None:
             return self._until
         if shown.stage.foreign:  # nobody will run what others left

@@ -63,7 +63,9 @@ def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> No
     assert ran.code == 0
     assert "tiny/stage-01 has 8 finished trials; 8 of them now" in ran.out
     assert "one standard error" in ran.out
-    assert "hpsearch narrow" in ran.out
+    following = ran.out.splitlines()[-1]
+    assert following == "next: hpsearch start tiny --trials 100    hpsearch dashboard"
+    assert following.split("    ")[0].removeprefix("next: ") in cli("findings").out
     best = rows(cli("trials", "--top", "1", "--format", "json").out)[0]
     assert f"best validation_accuracy {best['validation_accuracy']:.4g}" in ran.out
 

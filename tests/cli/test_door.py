@@ -20,11 +20,13 @@ def test_closed_streams_change_no_exit_code(tmp_path: Path, closed: str) -> None
 
 
 def test_the_next_command_names_the_search_where_there_are_several(searched: Cli, tiny: Path) -> None:
-    assert "next: hpsearch narrow tiny --top 5" in searched("start", "tiny.toml", "--engine", "inline").out
+    assert "next: hpsearch start tiny --trials 100" in searched("start", "tiny.toml", "--engine", "inline").out
     tiny.write_text(tiny.read_text().replace('"tiny"', '"mnist"'))
     (tiny.parent / "studies" / "mnist.toml").write_text(tiny.read_text())
     out = searched("start", "--engine", "inline").out
-    assert "next: hpsearch narrow mnist --top 5" in out
+    assert "next: hpsearch start --trials 100" in out  # which means mnist
+    confirmed = searched("confirm", "mnist", "--top", "3", "--repeats", "2", "--engine", "inline").out
+    assert "next: hpsearch narrow mnist --from confirm --top 2    hpsearch evaluate mnist" in confirmed
     assert searched("narrow", "mnist", "--top", "5", "--dry-run").code == 0
 
 

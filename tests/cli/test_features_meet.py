@@ -45,7 +45,7 @@ def test_an_export_says_what_it_leaves_behind(judged: Cli) -> None:
 
 
 def test_what_is_confirmed_need_not_be_confirmed_again(judged: Cli) -> None:
-    assert "hpsearch confirm)" not in judged("findings").out
+    assert "hpsearch confirm" not in judged("findings").out
 
 
 def unfinished(cli: Cli) -> None:
@@ -112,9 +112,9 @@ def test_stopped_trials_count_as_trials(cli: Cli, tmp_path: Path) -> None:
     said = cli("findings").out
     assert "too few for a top" not in said
     assert "more were stopped early)" in said
-    assert "hpsearch start --trials 100" in said
+    assert "hpsearch start tiny --trials 100" in said
     assert cli("start", "tiny.toml", "--trials", "24", "--engine", "inline").code == 0
-    assert "hpsearch start --trials" not in cli("findings").out
+    assert "hpsearch start tiny --trials" not in cli("findings").out
 
 
 def test_texts_of_others_do_not_steer_the_terminal(cli: Cli) -> None:

@@ -147,7 +147,7 @@ def test_a_database_that_vanishes_ends_it_with_a_line(searched: Cli, meanwhile: 
         ("--every 2", "--every without --watch: status is shown once; add --watch, or leave --every out"),
         ("--until-done", "--until-done without --watch"),
         ("--trials 3", "--trials without --watch"),
-        ("--watch --storage nowhere.db", "no database nowhere.db; `hpsearch start` makes one"),
+        ("--watch --storage nowhere.db", "no database nowhere.db; `hpsearch start --storage nowhere.db` makes one"),
     ],
 )
 def test_refused_in_one_line(searched: Cli, command: str, says: str) -> None:

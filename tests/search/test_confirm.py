@@ -301,6 +301,6 @@ def test_other_data_than_the_stage_s_are_refused(copy: Callable[[], str], monkey
 
 def test_a_stage_that_nobody_confirmed_says_how(copy: Callable[[], str]) -> None:
     store: Store = open_store(copy())
-    with pytest.raises(UnknownSearch, match="tiny/stage-01 has not been confirmed; `hpsearch confirm --stage 1`"):
+    with pytest.raises(UnknownSearch, match="stage-01 has not been confirmed; `hpsearch confirm --stage 1 --storage "):
         confirmation_of(store, store.stages()[0])
     store.close()

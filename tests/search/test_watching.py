@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hit_stages
 import pytest
 
 from hpsearch.errors import StorageFailure, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Stage
+from hpsearch.search.confirming import best_settings, grown
 from hpsearch.search.watching import Watcher
 from hpsearch.store import Counts, Owner, Store, open_store
 
@@ -167,11 +169,33 @@ def test_a_look_costs_what_has_changed(reader: Store, work: Work) -> None:
     watcher.look()
     asked.clear()
     watcher.look()
-    assert asked == ["stages", "counts", "runners"]
+    assert asked == ["stages", "counts", "confirmations", "runners"]
     work.record(Failed(1, "diverged"))
     asked.clear()
     watcher.look()
-    assert asked == ["stages", "counts", "latest", "points", "runners"]
+    assert asked == ["stages", "counts", "confirmations", "latest", "points", "runners"]
+
+
+def test_a_confirmation_that_runs_is_looked_at(store: Store, reader: Store) -> None:
+    made = hit_stages.make(store, [0.6, 0.8, 0.7], trials=3)
+    watcher = Watcher(reader, None, until=3)
+    assert watcher.look().shown.stage == made
+    other = Work(store, grown(store, made, best_settings(store, made, 2), 3))
+    other.claim(3)
+    view = watcher.look()
+    assert (view.shown.stage.name, view.until, view.shown.counts.running) == ("made/confirm-01", 6, 3)
+    assert (view.curve, view.done, view.confirmations) == ((), False, (view.shown,))
+    assert [one.stage.name for one in view.stages] == ["made/stage-01"]
+    other.record(completed(0, 0.5), completed(1, 0.65), completed(2, 0.7))
+    assert watcher.look().shown.best == (2, 0.65)  # of the values of the stage's trial 2
+    other.claim(3)
+    other.record(completed(3, 0.7), completed(4, 0.7), completed(5, 0.7))
+    assert [watcher.look().done for _ in range(2)] == [False, True]
+    # It stays in sight until a stage runs; who comes later sees the stages.
+    assert watcher.look().shown.stage.name == "made/confirm-01"
+    assert Watcher(reader, None, until=3).look().shown.stage == made
+    Work(store, made).claim(1, until=4)
+    assert watcher.look().shown.stage == made
 
 
 def test_no_search_and_no_database(store: Store, reader: Store, stage: Stage, tmp_path: Path) -> None:
