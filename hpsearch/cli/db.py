@@ -133,7 +133,8 @@ def _print(found: Checked, output: Format) -> None:
 
 
 def _next(found: Checked, storage: str | None) -> None:
-    from hpsearch.cli.output import command_line, say
+    from hpsearch.cli.output import say
+    from hpsearch.commands import command_line
 
     if found.broken:
         say(f"next: {command_line('db', None, storage, 'repair', '--salvage')}")

@@ -124,7 +124,7 @@ def check_there(file: Path, *, create: bool = False) -> bytes:
     except OSError as error:
         raise BadStorage(f"cannot read the database {file}: {error.strerror}") from error
     if not start and not create:
-        raise BadStorage(f"the database {file} is empty; `hpsearch start` fills it")
+        raise BadStorage(f"the database {file} is empty; `{command_line('start', None, str(file))}` fills it")
     return start
 
 

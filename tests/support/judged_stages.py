@@ -7,8 +7,8 @@ from typing import Any
 
 from hpsearch.records import Completed, Failed, Outcome, Stage
 from hpsearch.search.confirming import best_settings, grown
-from hpsearch.search.evaluation import EVALUATIONS
 from hpsearch.store import Owner, Store
+from hpsearch.store.stages import EVALUATIONS
 
 
 def confirm(
