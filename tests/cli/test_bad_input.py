@@ -249,7 +249,7 @@ def test_narrowing_a_stage_without_finished_trials(cli: Cli, tiny: Path) -> None
     assert cli("start", "tiny.toml", "--engine", "inline").code == 0
     ran = cli("narrow")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "no finished trial" in ran.err
+    assert "no trial with a score" in ran.err
 
 
 def test_a_debug_run_shows_the_traceback(cli: Cli) -> None:
