@@ -173,7 +173,7 @@ def _salvage(storage: str | None, out: Path | None, output: Format) -> None:
 
 def _after_salvage(done: Salvage) -> str:
     """What to type next: what brings the first study that lost trials to its trials again."""
-    from hpsearch.cli.output import command_line
+    from hpsearch.commands import command_line
 
     for one in done.studies:
         search, _, number = one.study.rpartition("/stage-")
