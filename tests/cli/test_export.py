@@ -103,6 +103,8 @@ def test_a_trial_that_was_running_waits_to_be_run_again(cli_old: Cli, form: str)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_real_search_goes_on_after_the_journey(searched: Cli, form: str) -> None:
     before = json.loads(searched("trials", "--format", "json").out)
+    for row in before:  # who ran a trial is not for other people's eyes: it stays where it was run
+        row |= {"ran_by": None, "hpsearch": None, "numpy": None, "begun": 0}
     assert searched("export", "--out", f"r.{form}").code == 0
     assert searched("import", f"r.{form}", "--storage", "new.db").code == 0
     new = ("--storage", "new.db")

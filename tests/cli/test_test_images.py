@@ -66,6 +66,8 @@ CALLS: Mapping[str, list[list[str]]] = {
     "compare": [["compare", "held", "held/stage-01"]],
     "data": [["data", "list"], ["data", "show", "{path}"]],
     "dashboard": [["dashboard", "--port", "0"]],
+    "db": [["db", "check"], ["db", "backup", "copy.db"]],
+    "delete": [["delete", "other", "--storage", "other.db", "--yes", "--no-backup"]],
 }
 ORDER = ("init", "check", "start", "train", "confirm", "narrow", *CALLS)
 """Commands whose results others need come first."""

@@ -182,4 +182,6 @@ if __name__ == "__main__":
         runner.kill()
     # The workers have the same standard output: it ends with the last of them.
     printed, _ = runner.communicate(timeout=LIMIT_S)
-    assert printed == ""
+    # Python's own word about the locks of a process that was killed, which it then removes.
+    said = [line for line in printed.splitlines() if "resource_tracker" not in line and "warnings.warn" not in line]
+    assert said == []
