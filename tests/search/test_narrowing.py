@@ -191,14 +191,14 @@ def test_a_quantile_rounds_up_and_takes_at_least_two(quantile: float, n: int, k:
             5,
             None,
             NotEnoughTrials,
-            "the top 5 needs 5 trials that finished with a score and there are 1; run more trials",
+            "the top 5 needs 5 trials that finished with a score and there is 1; run more trials",
         ),
         (
             1,
             None,
             0.5,
             NotEnoughTrials,
-            "a quantile of 0.5 needs 2 trials that finished with a score and there are 1; run more trials",
+            "a quantile of 0.5 needs 2 trials that finished with a score and there is 1; run more trials",
         ),
     ],
 )

@@ -171,7 +171,7 @@ def test_a_killed_run_goes_on_to_the_same_results(start: Callable[..., subproces
     said = again.communicate(timeout=LIMIT_S)
     undisturbed.communicate(timeout=LIMIT_S)
     assert (again.returncode, undisturbed.returncode) == (0, 0), said
-    assert "trials of a run that had died were run again" in said[1]
+    assert "run again, as the run that they belonged to had died" in said[1]
     assert states(database) == ["COMPLETE"] * TRIALS
     assert values(str(database)) == values(str(tmp_path / "undisturbed.db"))
 
