@@ -44,6 +44,8 @@ def engine_settings(url: URL) -> dict[str, Any]:
         "pool_recycle": _RECYCLE_S,
     }
     if is_libpq(url):
+        # There is no hstore among Optuna's columns, and looking for it costs every first connection a query.
+        settings["use_native_hstore"] = False
         settings["connect_args"] = {name: value for name, value in _OPTIONS.items() if name not in url.query}
     return settings
 
