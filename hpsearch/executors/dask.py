@@ -93,7 +93,7 @@ class DaskExecutor:
         self._unplaced: deque[Flight] = deque()
         self._fleet = Fleet()
         self._told: set[str] = set()
-        self._started = False  # whether any worker has come
+        self._rounding = ""  # how the first worker that came rounds
         self._closed = False
         self._over = False
         try:
@@ -158,7 +158,7 @@ class DaskExecutor:
                 f"the connection to the Dask scheduler {self._address} is lost; what was recorded stays, and the same "
                 "command goes on once there is a scheduler again"
             )
-        if self._cluster is not None and not self._started and time.monotonic() - self._began > _START_S:
+        if self._cluster is not None and not self._rounding and time.monotonic() - self._began > _START_S:
             raise EvaluationFailure(f"none of {self._least} Dask workers has started in {_START_S:.0f} s; try --jobs 1")
 
     def close(self, *, kill: bool = False) -> None:
@@ -191,8 +191,8 @@ class DaskExecutor:
                 return self._again(self._tasks.get(key))
             case Killed(key):
                 return self._again(self._tasks.get(key), died=True)
-            case Joined(worker, threads):
-                self._join(worker, threads)
+            case Joined(worker, threads, rounding):
+                self._join(worker, threads, rounding)
             case Refused(worker, reason):
                 self._tell(f"the Dask worker {worker} {reason}. It is given no work")
             case Left(worker, keys, expected):
@@ -207,14 +207,20 @@ class DaskExecutor:
                 self._over = True
         return []
 
-    def _join(self, worker: str, threads: int) -> None:
+    def _join(self, worker: str, threads: int, rounding: str) -> None:
         if threads > 1:
             self._tell(
                 "Dask workers with several threads evaluate so many batches in one process, where they wait for each "
                 "other; --nthreads 1 is faster",
                 once="threads",
             )
-        self._started = True
+        if rounding != (self._rounding or rounding):
+            self._tell(
+                f"the Dask worker {worker} has a processor of another kind than others: what it finds is as good, but "
+                "not the same to the bit as it would be there",
+                once="rounding",
+            )
+        self._rounding = self._rounding or rounding
         self._fleet.join(worker, threads)
         self.slots = max(self._least, self._fleet.threads)
 

@@ -64,10 +64,11 @@ class Killed:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A worker that may be given batches, so many at a time."""
+    """A worker that may be given batches, so many at a time, and how it rounds (`hpsearch.nn.arithmetic`)."""
 
     worker: str
     threads: int
+    rounding: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,7 @@ class Link:
             del self._known[worker]
             return
         reason = self._unfit(seen)
-        self._inbox.put(Joined(worker, threads) if reason is None else Refused(worker, reason))
+        self._inbox.put(Joined(worker, threads, seen["rounding"]) if reason is None else Refused(worker, reason))
 
     def _unfit(self, seen: Mapping[str, Any] | Exception) -> str | None:
         if isinstance(seen, ImportError | AttributeError):

@@ -25,12 +25,14 @@ _loaded: tuple[str, Evaluates] | None = None
 
 
 def surroundings(preload: str | None = None) -> dict[str, Any]:
-    """What the results of a process depend on: ``versions`` by name, ``pinned`` (one BLAS thread) and ``process``.
+    """What results depend on: ``versions`` by name, ``pinned`` (one BLAS thread), ``process`` and ``rounding``.
 
     Args:
         preload: A module to import, so that the first batch need not wait for it.
     """
     import numpy as np
+
+    from hpsearch.nn.arithmetic import fingerprint
 
     if preload is not None:
         importlib.import_module(preload)
@@ -39,6 +41,7 @@ def surroundings(preload: str | None = None) -> dict[str, Any]:
         "versions": {"hpsearch": __version__, "numpy": np.__version__, "Python": f"{major}.{minor}"},
         "pinned": all(os.environ.get(name) == "1" for name in BLAS_VARIABLES),
         "process": (socket.gethostname(), os.getpid()),
+        "rounding": fingerprint(),
     }
 
 

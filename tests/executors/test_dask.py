@@ -113,6 +113,11 @@ def test_workers_that_come_and_go_are_counted(tmp_path: Path) -> None:
                     assert "--nthreads 1 is faster" in notes[2]
                     assert len([e for e in drain(executor, map(batch, range(6))) if isinstance(e, Done)]) == 6
                 until(lambda: are(0), what="the worker to leave")
+                for kernels in ("Haswell", "Nehalem"):  # as if their processors were of different kinds
+                    with worker(made.address, "--no-nanny", environment={**pins, "OPENBLAS_CORETYPE": kernels}):
+                        until(lambda: executor.wait(0.05) == [] and executor.slots > 0, what="a worker")
+                    until(lambda: are(0), what="the worker to leave")
+                assert sum("not the same to the bit" in note for note in notes) == 1
         finally:
             executor.close()
 
