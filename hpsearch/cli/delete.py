@@ -42,6 +42,7 @@ def delete(
 
 def _show(planned: Deletion) -> None:
     from hpsearch.cli.output import say
+    from hpsearch.printable import counted
 
     say("would go:" if len(planned.studies) else "")
     width = max(len(one.name) for one in planned.studies)
@@ -49,5 +50,4 @@ def _show(planned: Deletion) -> None:
         why = f"  ({one.why})" if one.why else ""
         say(f"  {one.name:<{width}}  {one.trials:>5} trials{why}")
     if planned.looks:
-        many = planned.looks
-        say(f"  what is known of {many} look{'s' if many > 1 else ''} at the test images")
+        say(f"  what is known of {counted(planned.looks, 'look')} at the test images")

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch import __version__
-from hpsearch.executors.dask_worker import BLAS_VARIABLES, evaluate, surroundings
+from hpsearch.executors.dask_worker import BLAS_VARIABLES, evaluate, surroundings, versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +122,7 @@ class Link:
     def __init__(self, client: Client, *, topic: str, preload: str | None, patience: float) -> None:
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._client, self._topic, self._preload, self._patience = client, topic, preload, patience
-        self._own = surroundings(preload)
+        self._versions = versions()
         self._known: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
         self._looked = asyncio.Event()
@@ -249,7 +249,7 @@ class Link:
             return f"has no hpsearch {__version__} ({seen}); install the same there"
         if isinstance(seen, Exception):
             return f"cannot evaluate trials ({type(seen).__name__}: {' '.join(str(seen).split())})"
-        for name, here in self._own["versions"].items():
+        for name, here in self._versions.items():
             if (there := seen["versions"].get(name)) != here:
                 return f"has {name} {there}, and this process {here}; results would differ, so install the same there"
         if not seen["pinned"] and seen["process"] != (socket.gethostname(), os.getpid()):

@@ -24,21 +24,26 @@ _loaded: tuple[str, Evaluates] | None = None
 """The objective that this process evaluates, and which one it is; unpickled once, not for each batch."""
 
 
+def versions() -> dict[str, str]:
+    """What has to be the same in all processes of a run, by name."""
+    import numpy as np
+
+    major, minor, _ = platform.python_version_tuple()
+    return {"hpsearch": __version__, "numpy": np.__version__, "Python": f"{major}.{minor}"}
+
+
 def surroundings(preload: str | None = None) -> dict[str, Any]:
     """What results depend on: ``versions`` by name, ``pinned`` (one BLAS thread), ``process`` and ``rounding``.
 
     Args:
         preload: A module to import, so that the first batch need not wait for it.
     """
-    import numpy as np
-
     from hpsearch.nn.arithmetic import fingerprint
 
     if preload is not None:
         importlib.import_module(preload)
-    major, minor, _ = platform.python_version_tuple()
     return {
-        "versions": {"hpsearch": __version__, "numpy": np.__version__, "Python": f"{major}.{minor}"},
+        "versions": versions(),
         "pinned": all(os.environ.get(name) == "1" for name in BLAS_VARIABLES),
         "process": (socket.gethostname(), os.getpid()),
         "rounding": fingerprint(),

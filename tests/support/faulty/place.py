@@ -130,6 +130,12 @@ class Place:
             time.sleep(0.002)
         return time.monotonic()
 
+    def when_over(self, run: Run, *, within: float) -> None:
+        """Wait until the command is over, or so many seconds have passed."""
+        end = time.monotonic() + within
+        while not run.over and time.monotonic() < end:
+            time.sleep(0.01)
+
     def at_any_moment(self, run: Run, *, within: float = LIMIT_S) -> None:
         """Let a random part of the command pass: from its first instructions to its last ones.
 

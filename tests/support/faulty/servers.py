@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -25,9 +24,7 @@ _SHORT = ShortLeases(lease=1.5, still=0.5, beat=0.05)
 
 def _while_away(place: Place, run: Run) -> None:
     """Let a random time pass in which something is away, or less where the command gives up."""
-    end = time.monotonic() + place.rng.uniform(0, _AWAY_S)
-    while not run.over and time.monotonic() < end:
-        time.sleep(0.01)
+    place.when_over(run, within=place.rng.uniform(0, _AWAY_S))
 
 
 def database_crashes(place: Place, server: Server) -> None:

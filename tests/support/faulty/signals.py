@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from contextlib import suppress
 from datetime import timedelta
 
@@ -58,9 +57,7 @@ def stopped_and_continued(place: Place) -> None:
     if place.rng.random() < 0.5:
         place.at_any_moment(second, within=_LOCKED_S)
     else:
-        end = time.monotonic() + _LOCKED_S
-        while not second.over and time.monotonic() < end:
-            time.sleep(0.01)
+        place.when_over(second, within=_LOCKED_S)
     first.send(signal.SIGCONT)
     place.expect(second, 0)
     place.expect(first, 0)
