@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpsearch.search.evaluation import looks
+from hpsearch.search.stage import known_confirmation
+from hpsearch.search.tally import trials_left
 from hpsearch.statistics.findings import ConfirmationFinding, EvaluationFinding
 from hpsearch.statistics.intervals import Interval
 
@@ -22,7 +24,7 @@ def confirmed(store: Store, stage: Stage) -> ConfirmationFinding | None:
         store: The study database.
         stage: The stage, which is the one of the search's best trial.
     """
-    there = next((one for one in store.confirmations(stage.search) if one.number == stage.number), None)
+    there = known_confirmation(store, stage)
     if there is None:
         return None
     from hpsearch.search.confirming import ranking
@@ -30,7 +32,7 @@ def confirmed(store: Store, stage: Stage) -> ConfirmationFinding | None:
     order = ranking(store, there)
     roster = there.roster
     assert roster is not None
-    left = max(roster.size - store.counts(there).finished, 0)
+    left = trials_left(store, there)
     if not order:
         return ConfirmationFinding(there.name, stage.name, 0, left, asked=roster.asked)
     first, others = order[0], order[1:]

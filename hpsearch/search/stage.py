@@ -75,15 +75,20 @@ def pick(stages: list[Stage], number: int | None) -> Stage:
     raise UnknownSearch(f"{stages[0].search} has no stage {number}; known: {known}")
 
 
+def known_confirmation(store: Store, stage: Stage) -> Stage | None:
+    """The confirmation of a stage; None where there is none."""
+    return next((found for found in store.confirmations(stage.search) if found.number == stage.number), None)
+
+
 def confirmation_of(store: Store, stage: Stage) -> Stage:
     """The confirmation of a stage.
 
     Raises:
         UnknownSearch: There is none.
     """
-    for found in store.confirmations(stage.search):
-        if found.number == stage.number:
-            return found
+    found = known_confirmation(store, stage)
+    if found is not None:
+        return found
     confirm = commands_for(store, stage.search)("confirm", "--stage", str(stage.number))
     raise UnknownSearch(f"{stage.name} has not been confirmed; `{confirm}` does it")
 

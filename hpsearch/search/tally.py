@@ -137,6 +137,11 @@ class Overview:
         return self.finished >= self.places and bool(self.order)
 
 
+def trials_left(store: Store, confirmation: Stage) -> int:
+    """How many of a confirmation's trials have not finished."""
+    return max(confirmation.roster.size - store.counts(confirmation).finished, 0) if confirmation.roster else 0
+
+
 def overview(store: Store, confirmation: Stage) -> Overview:
     """Where a confirmation stands, from its trials in the database."""
     columns = store.columns(confirmation)

@@ -22,6 +22,7 @@ def confirmations(store: Store, stages: Sequence[Stage]) -> tuple[Confirmation, 
         stages: The stages.
     """
     from hpsearch.search.confirming import ranking
+    from hpsearch.search.tally import trials_left
 
     by_number = {stage.number: stage for stage in stages}
     return tuple(
@@ -42,7 +43,7 @@ def confirmations(store: Store, stages: Sequence[Stage]) -> tuple[Confirmation, 
                 )
                 for found in ranking(store, one)
             ),
-            left=max(one.roster.size - store.counts(one).finished, 0) if one.roster else 0,
+            left=trials_left(store, one),
         )
         for one in store.confirmations(stages[0].search)
         if one.number in by_number

@@ -122,7 +122,7 @@ def render(
     if not (0 < width <= 10_000 and 0 < height <= 10_000 and 0 < scale <= 10):
         raise BadInput(f"{width} x {height} px at scale {scale}; give up to 10000 x 10000 px and a scale up to 10")
     try:
-        import kaleido  # noqa: F401
+        import kaleido  # noqa: F401 - so that a missing one is said here, and not from inside of Plotly
         from choreographer.errors import ChromeNotFoundError
     except ImportError as error:
         raise _no_kaleido(format) from error

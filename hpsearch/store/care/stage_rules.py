@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from hpsearch.records import Stage
+    from hpsearch.records import Direction, Stage
 
 STALE_S = 24 * 3600.0
 """A running trial whose last heartbeat, or where it has none whose beginning, is older is taken for abandoned."""
@@ -55,9 +55,9 @@ def read_stages(connection: Connection, names: Mapping[int, str]) -> tuple[list[
 
 
 def _stage(study: int, of_study: dict[str, Any], directions: dict[Any, Any], name: str) -> tuple[Stage | None, str]:
-    direction = "minimize" if directions.get(study) == "MINIMIZE" else "maximize"
+    direction: Direction = "minimize" if directions.get(study) == "MINIMIZE" else "maximize"
     try:
-        stage = stage_from_attributes(study, direction, of_study)  # type: ignore[arg-type]
+        stage = stage_from_attributes(study, direction, of_study)
         if stage is None:
             ours = RANGES in of_study or KIND in of_study
             return None, "its attributes hpsearch:... do not make a stage" if ours else ""
