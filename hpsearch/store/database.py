@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 60.0
 """How long a SQLite connection waits for another one's write."""
+_BETWEEN = "the database system is "
+"""... starting up, shutting down, in recovery mode: so a PostgreSQL server refuses connections that it soon takes."""
 _DRIVERS = {
     "postgresql": ("postgresql+psycopg://USER@HOST/DATABASE", "psycopg[binary]"),
     "mysql": ("mysql+pymysql://USER@HOST/DATABASE", "pymysql"),
@@ -104,6 +106,8 @@ class Database:
         self.url = url
         self.seconds = 0.0
         self._at_door = True
+        self._met = False
+        """Whether a connection was made: there is a server, and what it says later does not mean a wrong address."""
         self._file = sqlite_file(url)
         self._inode = os.stat(self._file).st_ino if self._file is not None and self._file.exists() else None
         self._depth = 0
@@ -119,6 +123,7 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         if servers.is_libpq(url):
             event.listen(self.engine, "connect", servers.configure_session)
+        event.listen(self.engine, "connect", self._meet)
         # A reader sees one state, however many statements it takes. (SQLite's sees one in any transaction.)
         one_state: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if self.dialect == "postgresql" else {}
         self._reading = self.engine.execution_options(**one_state)
@@ -128,6 +133,9 @@ class Database:
     def dialect(self) -> str:
         """``sqlite``, ``postgresql``, ``mysql`` ..."""
         return self.engine.dialect.name
+
+    def _meet(self, *_: object) -> None:
+        self._met = True
 
     def opened(self) -> None:
         """From now on an error is a failure in the middle of a run, not bad input."""
@@ -190,12 +198,16 @@ class Database:
         self._depth += 1
         try:
             self._check_there()
-            with translated(self.url, door=self._at_door):
+            with self.translated():
                 yield
         finally:
             self._depth -= 1
             if self._depth == 0:
                 self.seconds += time.perf_counter() - began
+
+    def translated(self) -> contextlib.AbstractContextManager[None]:
+        """Turn whatever is raised into one line: that of bad input while nothing has come of the storage asked for."""
+        return translated(self.url, door=self._at_door, passing=self._met)
 
     def _check_there(self) -> None:
         # A SQLite file that was deleted stays open and takes every write, for nobody.
@@ -232,27 +244,28 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextlib.contextmanager
-def translated(url: URL, *, door: bool) -> Iterator[None]:
+def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]:
     """Turn whatever SQLAlchemy, a driver or Optuna raises into one line.
 
     Args:
         url: The database, for the message.
         door: Whether nothing has been run yet, so that the storage asked for is to blame (exit code 2).
+        passing: Whether a server has been there, so that one that is away may come again (`PassingFailure`).
     """
     try:
         yield
     except (sqlalchemy.exc.DBAPIError, sqlite3.Error) as error:
-        raise _explained(url, error, door=door) from error
+        raise _explained(url, error, door=door, passing=passing) from error
     except HpsearchError:
         raise
     except Exception as error:
         # Optuna wraps SQLAlchemy's error in its own; importing Optuna's class here would cost 0.3 s.
         if type(error).__name__ != "StorageInternalError":
             raise
-        raise _explained(url, error.__cause__ or error, door=door) from error
+        raise _explained(url, error.__cause__ or error, door=door, passing=passing) from error
 
 
-def _explained(url: URL, error: BaseException, *, door: bool) -> HpsearchError:
+def _explained(url: URL, error: BaseException, *, door: bool, passing: bool) -> HpsearchError:
     original = getattr(error, "orig", None) or error
     said = " ".join(str(original).split())
     where = show(url)
@@ -267,7 +280,8 @@ def _explained(url: URL, error: BaseException, *, door: bool) -> HpsearchError:
         "is locked": f"the database {where} was locked by another program for {BUSY_TIMEOUT_S:.0f} s; try again",
     }
     kind: type[HpsearchError] = BadStorage if door else StorageFailure
-    if not door and isinstance(error, sqlalchemy.exc.DBAPIError) and passes(error):
+    there = passing or _BETWEEN in said
+    if there and isinstance(error, sqlalchemy.exc.DBAPIError) and passes(error):
         kind, said = PassingFailure, " ".join((str(original).strip() or "no word from it").splitlines()[0].split())
     for sign, message in reasons.items():
         if sign in said:

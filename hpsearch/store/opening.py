@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sqlalchemy.engine import Connection
+
     from hpsearch.store.base import Store
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
@@ -61,12 +63,17 @@ def open_store(storage: str, *, create: bool = False, write: bool = False) -> St
         url = as_permitted(file, url, write=write)
     with _strict_options(url), translated(url, door=True):
         database = Database(url)
-        try:
-            revision = _revision(database, create=create)
-            store = _store_for(database, revision)
+
+        def attempt() -> Store:
+            with database.translated():
+                store = _store_for(database, _revision(database, create=create))
             if write:
                 with database.write() as connection:
                     servers.check_writable(connection, show(url))
+            return store
+
+        try:
+            store = database.patience.run(attempt)
         except BaseException:
             database.close()
             raise
@@ -187,6 +194,8 @@ def _read_revision(database: Database) -> str | None:
         names = set(inspect(connection).get_table_names())
         if "alembic_version" in names and {"studies", "trials"} <= names:
             return connection.execute(select(tables.alembic_version.c.version_num)).scalar()
+        if _half_made(connection, names):
+            return None
     if "studies" in names or "alembic_version" in names:
         raise BadStorage(
             f"the tables of {show(database.url)} are not of a schema that Optuna can use; give another --storage"
@@ -197,6 +206,14 @@ def _read_revision(database: Database) -> str | None:
             "give another --storage"
         )
     return None
+
+
+def _half_made(connection: Connection, names: set[str]) -> bool:
+    """Whether somebody was cut off while Optuna made the tables, which its next try then completes."""
+    optunas = set(tables.metadata.tables) - {"alembic_version"}  # it makes these in one transaction
+    if not optunas <= names or "alembic_version" in names:
+        return False
+    return connection.execute(select(tables.studies.c.study_id).limit(1)).first() is None
 
 
 def _store_for(database: Database, revision: str) -> Store:

@@ -23,6 +23,7 @@ from postgres import Server
 from hpsearch.records import CURVES, HITS, Stage
 from hpsearch.sampling import values
 from hpsearch.store import Store, open_store
+from hpsearch.store.base import OWNER
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,7 +110,7 @@ def test_a_server_that_is_away_at_the_door_is_refused_at_once(cli: Cli, tiny: Pa
 def test_runners_begin_at_once_on_an_empty_database_share_a_stage_and_outlive_the_server(
     tiny: Path, postgres: Server
 ) -> None:
-    many, url = 200, postgres.empty()
+    many, url = 300, postgres.empty()
     arguments = ["start", "tiny.toml", "--jobs", "1", "--lanes", "2", "--trials", str(many), "--storage", url]
     starts = [
         subprocess.Popen(
@@ -123,14 +124,17 @@ def test_runners_begin_at_once_on_an_empty_database_share_a_stage_and_outlive_th
         for _ in range(3)
     ]
 
-    def finished() -> int:
+    def at_work() -> tuple[int, int]:
+        """Runners that have claimed something (who has not met the server is told there is none), and what is done."""
+        asked = """SELECT (SELECT count(DISTINCT value_json) FROM trial_system_attributes WHERE key = %s),
+                          (SELECT count(*) FROM trials WHERE state = 'COMPLETE')"""
         try:
-            name = url.rpartition("/")[2]
-            return int(postgres.run("SELECT count(*) FROM trials WHERE state = 'COMPLETE'", database=name)[0][0])
+            ((owners, finished),) = postgres.run(asked, OWNER, database=url.rpartition("/")[2])
         except psycopg.errors.UndefinedTable:
-            return 0
+            return 0, 0
+        return owners, finished
 
-    until(lambda: finished() > 20, what="the first trials")
+    until(lambda: at_work() >= (len(starts), 20), what="the first trials of three runners")
     postgres.kill()
     postgres.start()
     said = [start.communicate(timeout=120) for start in starts]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy
 from postgres import Server
 
 from hpsearch.errors import BadStorage
-from hpsearch.store import NewStage, Store, open_store, queries
+from hpsearch.store import NewStage, Store, open_store, queries, retrying, servers, tables
 from hpsearch.store.bulk import BulkStore
 
 
@@ -52,4 +53,44 @@ def test_a_session_that_hangs_in_a_transaction_is_ended(postgres: Server, postgr
     with store.database.read() as connection:
         wanted = "SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('application_name')"
         assert tuple(connection.exec_driver_sql(wanted).one()) == ("1min", "hpsearch")
+    store.close()
+
+
+def test_a_database_whose_making_was_cut_off_is_made_whole(postgres: Server, new_stage: NewStage) -> None:
+    url = postgres.empty()
+    engine = sqlalchemy.create_engine(url)
+    made = [table for table in tables.metadata.sorted_tables if table is not tables.alembic_version]
+    tables.metadata.create_all(engine, tables=made)
+    engine.dispose()
+    with pytest.raises(BadStorage, match="holds no studies"):
+        open_store(url)
+    store = open_store(url, create=True, write=True)
+    assert store.stages() == []
+    assert store.create_stage(new_stage).name == new_stage.name
+    store.close()
+    postgres.drop(url)
+
+
+def test_a_server_that_is_lost_while_its_database_is_opened_is_waited_for(
+    postgres: Server, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there: the address is right, so this is no bad input."""
+    waited, check = list[bool](), servers.check_writable
+
+    def lost_at_first(connection: sqlalchemy.Connection, where: str) -> None:
+        if not waited:
+            postgres.kill()
+        check(connection, where)
+
+    def wait(_: object, until: float) -> bool:
+        waited.append(True)
+        if len(waited) == 2:  # one try finds nobody there
+            postgres.start()
+        return True
+
+    monkeypatch.setattr(servers, "check_writable", lost_at_first)
+    monkeypatch.setattr(retrying.Patience, "_wait", wait)
+    store = open_store(postgres_url, write=True)
+    assert store.stages() == []
+    assert len(waited) == 2
     store.close()
