@@ -12,6 +12,7 @@ from hpsearch.executors import blas
 # As in every process of hpsearch, and before anything loads NumPy: tests that run side by side have a core each.
 blas.pin()
 
+import kept  # noqa: E402
 from clusters import cluster  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 # A law is no slower to be true on a busy machine: no example is failed for its time.
 settings.register_profile("hpsearch", deadline=None, print_blob=True)
 settings.load_profile("hpsearch")
+
+kept.keep()
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from hpsearch.store.stages import RANGES, ROSTER, in_order, stage_attributes, st
 from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -177,8 +177,7 @@ class FallbackStore:
 
     def _running(self, stage: Stage) -> list[tuple[FrozenTrial, Owner]]:
         running = self.storage.get_all_trials(stage.study_id, deepcopy=False, states=(TrialState.RUNNING,))
-        owners = [(trial, Owner.from_json(json.dumps(trial.system_attrs.get(OWNER)))) for trial in running]
-        return [(trial, owner) for trial, owner in owners if owner is not None]
+        return _owned(running)
 
     def _held(self, stage: Stage, owner: Owner) -> set[int]:
         return {trial._trial_id for trial, of_trial in self._running(stage) if of_trial == owner}
@@ -251,7 +250,9 @@ class FallbackStore:
     def counts(self, stage: Stage) -> Counts:
         """How many trials are in which state."""
         with self.database.timed():
-            return frozen.counts(self._found(stage), running=len(self._running(stage)))
+            found = self._found(stage)
+        running = [trial for trial in found if trial.state == TrialState.RUNNING]
+        return frozen.counts(found, running=len(_owned(running)))
 
     def drawn(self, stage: Stage) -> int:
         """How many trials were drawn so far."""
@@ -344,3 +345,9 @@ class FallbackStore:
     def _close_storage(self) -> None:
         self.storage.remove_session()
         self.storage.engine.dispose()
+
+
+def _owned(running: Iterable[FrozenTrial]) -> list[tuple[FrozenTrial, Owner]]:
+    """Those that hpsearch's runners hold, each with its own."""
+    owners = [(trial, Owner.from_json(json.dumps(trial.system_attrs.get(OWNER)))) for trial in running]
+    return [(trial, owner) for trial, owner in owners if owner is not None]
