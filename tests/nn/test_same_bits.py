@@ -203,7 +203,7 @@ FOUR = [
 ]
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(work=works, company=companies())
 @example(work=Work((1, 1), 1, 1, 1, 2, "float32"), company=(FOUR, [2, 0, 3, 1]))
 @example(work=Work((33, 17, 1), 50, 20, 16, 3, "float32"), company=(FOUR, [1, 2, 0, 3]))

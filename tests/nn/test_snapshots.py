@@ -122,7 +122,7 @@ def test_every_optimizer_goes_on(optimizer: str, batch_norm: bool, dropout: bool
     check(work, [3], 1, [3], [4])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     work=st.builds(
         Work,

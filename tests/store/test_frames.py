@@ -159,7 +159,7 @@ def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Ow
 LOSSES = st.sampled_from([None, math.nan, math.inf, 0.0, 1e-9, 9.0, 10.0]) | st.floats(0, 20)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     direction=st.sampled_from(["maximize", "minimize"]),
     results=st.lists(st.tuples(st.sampled_from([-0.5, 0.0, 0.25, 1.0]), LOSSES), min_size=1, max_size=9),
@@ -254,7 +254,7 @@ def test_whole_stages_and_some_trials_have_the_same_curves(
 
 
 @given(numbers=st.lists(st.floats(0, 1e9, allow_subnormal=True), min_size=3, max_size=3))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_numbers_come_back_to_the_bit(
     tmp_path: Path, empty_database: bytes, open_kind: Opener, new_stage: NewStage, numbers: list[float]
 ) -> None:

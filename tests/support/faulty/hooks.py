@@ -89,6 +89,19 @@ class ShortLeases:
 
 
 @dataclass(frozen=True)
+class ShortCalls:
+    """How long a Dask scheduler may take to answer it, in seconds, at the start and once the connection is lost."""
+
+    seconds: float
+
+    def __call__(self) -> None:
+        from hpsearch.executors import dask, dask_cluster
+
+        put(dask_cluster, "CONNECT_S", self.seconds)
+        put(dask, "CONNECT_S", self.seconds)
+
+
+@dataclass(frozen=True)
 class Elsewhere:
     """It takes itself for a process on another machine: nobody here can look whether it lives, nor can it look here."""
 

@@ -7,7 +7,7 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from faulty.hooks import ShortLeases
+from faulty.hooks import ShortCalls, ShortLeases
 from faulty.place import Place
 from faulty.process import Run
 from faulty.proxy import Proxy
@@ -82,7 +82,8 @@ def dask_torn_off(place: Place, cluster: Cluster) -> None:
 
 def dask_scheduler_killed(place: Place, cluster: Cluster) -> None:
     """SIGKILL of the Dask scheduler at any moment."""
-    run = place.start(engine=_on_dask(cluster.address))
+    # It will not come back, and the runner need not wait for long to see that.
+    run = place.start(ShortCalls(3.0), engine=_on_dask(cluster.address))
     place.at_any_moment(run)
     with suppress(ProcessLookupError):
         os.kill(cluster.process.pid, signal.SIGKILL)
