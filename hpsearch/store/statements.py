@@ -2,8 +2,8 @@
 
 SQLAlchemy takes 0.1 ms to build a statement and bind its values, and 4 us for each row of a list: more than SQLite
 takes for the work itself, in a process that competes with the workers for the cores. So the statements of claims and
-records are built when their module is loaded. On SQLite their text then goes to the driver as it is; on a server,
-where the way there costs more than that, SQLAlchemy runs them.
+records are built when their module is loaded. On SQLite their text then goes to the driver as it is, on PostgreSQL
+with arrays for lists (`hpsearch.store.server_text`); on other servers SQLAlchemy runs them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, insert, literal_column
+
+from hpsearch.store.server_text import ServerText, speaks_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,6 +55,7 @@ class Statement:
     def __init__(self, core: Executable, *names: str) -> None:
         self._core, self._names = core, names
         self._driver_text: str | None = None
+        self._on_server: ServerText | None = None
 
     @classmethod
     def insert(cls, table: Table, *columns: str) -> Statement:
@@ -60,12 +63,14 @@ class Statement:
         return cls(insert(table), *columns)
 
     def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run it once for each row of values; for none, not at all."""
+        """Run it once for each row of values, of which no two change the same row; for none, not at all."""
         if not rows:
             return
         if _is_plain_sqlite(connection.dialect):
             text = self._text(connection.dialect)
             _driver(connection).executemany(text, self._bound(rows))
+        elif speaks_arrays(connection.dialect):
+            self._server_text(connection.dialect).run(connection, rows)
         else:
             connection.execute(self._core, [dict(zip(self._names, row, strict=True)) for row in rows])
 
@@ -76,6 +81,8 @@ class Statement:
             connection: The transaction.
             values: One for each name. A list of ids, which comes last, may have any length.
         """
+        if speaks_arrays(connection.dialect):
+            return self._server_text(connection.dialect).rows(connection, values)
         if "ids" not in self._names:
             return self._rows(connection, values)
         *others, ids = values
@@ -116,6 +123,11 @@ class Statement:
             for piece, column, kind in zip(pieces, zip(*rows, strict=True), types, strict=True):
                 piece.append(np.array(column, dtype=kind))
         return [np.concatenate(piece) for piece in pieces]
+
+    def _server_text(self, dialect: Dialect) -> ServerText:
+        if self._on_server is None:
+            self._on_server = ServerText(self._core, self._names, dialect)
+        return self._on_server
 
     def _text(self, dialect: Dialect) -> str:
         if self._driver_text is None:

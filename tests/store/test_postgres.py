@@ -7,10 +7,12 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy
 from postgres import Server
+from sqlalchemy import bindparam, select
 
-from hpsearch.errors import BadStorage
-from hpsearch.store import NewStage, Store, open_store, queries, retrying, servers, tables
+from hpsearch.errors import BadStorage, HpsearchError
+from hpsearch.store import NewStage, Owner, Store, open_store, queries, retrying, servers, tables
 from hpsearch.store.bulk import BulkStore
+from hpsearch.store.statements import Statement
 
 
 def test_a_database_is_made_and_emptied(postgres: Server, postgres_url: str, new_stage: NewStage) -> None:
@@ -94,3 +96,25 @@ def test_a_server_that_is_lost_while_its_database_is_opened_is_waited_for(
     assert store.stages() == []
     assert len(waited) == 2
     store.close()
+
+
+def test_what_goes_as_an_array_comes_back_as_it_was(
+    postgres_url: str, open_kind: Callable[..., Store], new_stage: NewStage, me: Owner
+) -> None:
+    """An array is a text of its own, with its own commas, quotes and word for nothing."""
+    store = open_kind(postgres_url, "postgresql")
+    assert isinstance(store, BulkStore)
+    stage = store.create_stage(new_stage)
+    (trial,) = store.claim(stage, until=1, most=1, owner=me).trials
+    texts = ["", "{}", "NULL", "null", "a,b", '"', "\\", "'", "%s", "%(ids)s", "\N{HANGUL SYLLABLE HAN}\n", "x" * 9000]
+    attributes = tables.trial_user_attributes
+    write = Statement.insert(attributes, "trial_id", "key", "value_json")
+    wanted = select(attributes.c.key, attributes.c.value_json).where(
+        attributes.c.trial_id.in_(bindparam("ids", expanding=True))
+    )
+    with store.database.write() as connection:
+        write.run(connection, [(trial.trial_id, f"k{i}", text) for i, text in enumerate(texts)])
+        found = Statement(wanted, "ids").rows(connection, [trial.trial_id, 10**9])
+    assert dict(found) == {f"k{i}": text for i, text in enumerate(texts)}
+    with pytest.raises(HpsearchError, match="too long"), store.database.write() as connection:
+        write.run(connection, [(trial.trial_id, "k" * 513, "")])  # refused, not cut
