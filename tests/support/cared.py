@@ -154,6 +154,10 @@ PLANTS = (
     Plant("attribute", "UPDATE trial_user_attributes SET value_json = CAST(X'22ff22' AS TEXT)"
           f" WHERE trial_id = {_T2} AND key = 'hits'"),
     Plant("no-attribute", f"DELETE FROM trial_user_attributes WHERE trial_id = {_T2} AND key = 'hits'"),
+    Plant("no-attribute", "DELETE FROM trial_user_attributes WHERE trial_id IN"
+          " (SELECT trial_id FROM trials WHERE study_id = 1)"),
+    Plant("no-attribute", "DELETE FROM trial_user_attributes WHERE trial_id IN"
+          f" (SELECT trial_id FROM trials WHERE study_id = 1 AND trial_id <> {_T2})"),
     Plant("curve", f"DELETE FROM trial_intermediate_values WHERE trial_id = {_T2} AND step = 2"),
     Plant("curve", "UPDATE trial_intermediate_values SET intermediate_value = intermediate_value + 1e-9"
           f" WHERE trial_id = {_T2} AND step = 1"),

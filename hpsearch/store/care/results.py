@@ -56,9 +56,9 @@ _ATTRIBUTES = (
 _KEPT = (
     "SELECT a.key, count(*) FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
     f" WHERE t.study_id = :study AND t.state = 'COMPLETE' AND a.key IN ('{HITS}', '{VALIDATION_LOSS}', '{CURVES}',"
-    f" '{SECONDS}') GROUP BY a.key UNION ALL SELECT '', count(*) FROM trials t"
-    " WHERE t.study_id = :study AND t.state = 'COMPLETE'"
+    f" '{SECONDS}') GROUP BY a.key"
 )
+_COMPLETED = "SELECT count(*) FROM trials WHERE study_id = :study AND state = 'COMPLETE'"
 
 
 class _Ended(NamedTuple):
@@ -127,9 +127,12 @@ def _doubts(
 
 def _expected(connection: Connection, stage: Stage) -> set[str]:
     """Attributes that every completed trial ought to have: some objectives keep fewer, but all trials the same."""
-    rows = list(connection.execute(text(_KEPT), {"study": stage.study_id}))
-    completed = dict(map(tuple, rows)).get("", 0)
-    return {key for key, many in rows if key and 2 * many > completed}
+    kept = {key: int(many) for key, many in connection.execute(text(_KEPT), {"study": stage.study_id})}
+    if stage.images is None:
+        of = int(connection.execute(text(_COMPLETED), {"study": stage.study_id}).scalar_one())
+        return {key for key, many in kept.items() if 2 * many > of}
+    # A network's trial has its attributes all or none, and where most trials have lost theirs the others still tell.
+    return {SECONDS} | {key for key, many in kept.items() if 2 * many > max(kept.values())}
 
 
 def _with_attributes(
