@@ -48,12 +48,9 @@ def _run(arguments: list[str]) -> int:
     from hpsearch.executors import blas
 
     blas.pin()
-    import typer
+    from hpsearch.cli.app import command_line
 
-    from hpsearch.cli.app import app
-
-    command = typer.main.get_command(app)
-    code = command.main(args=arguments, prog_name="hpsearch", standalone_mode=False)
+    code = command_line().main(args=arguments, prog_name="hpsearch", standalone_mode=False)
     sys.stdout.flush()
     # Typer makes exit code 130 of a KeyboardInterrupt and says nothing.
     return _complain(STOPPED, 130) if code == 130 else code if isinstance(code, int) else 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -63,6 +64,12 @@ app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
 COMMANDS = (*(command.name for command in app.registered_commands if command.name), "data", "model", "db")
+
+
+@cache
+def command_line() -> Any:
+    """All commands as Click's one, which is built once a process: it takes longer than most that the commands do."""
+    return typer.main.get_command(app)
 
 
 def _version(asked: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from commands import Cli
+from commands import DIVERGING, START, Cli, Made
 
 Prepare = Callable[[Path], object]
 
@@ -244,10 +244,8 @@ def test_one_line_over_a_database_that_has_trials(searched: Cli, tmp_path: Path,
     refused(searched, case, tmp_path)
 
 
-def test_narrowing_a_stage_without_finished_trials(cli: Cli, tiny: Path) -> None:
-    tiny.write_text(tiny.read_text().replace("low = 1e-3, high = 1.0", "low = 1e30, high = 1e32"))
-    assert cli("start", "tiny.toml", "--engine", "inline").code == 0
-    ran = cli("narrow")
+def test_narrowing_a_stage_without_finished_trials(made: Made) -> None:
+    ran = made(START, study=DIVERGING)("narrow")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "no trial with a score" in ran.err
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
-from commands import Cli
+from commands import START, Cli, Made
 
 CONFIRM = ("confirm", "--engine", "inline", "--top", "3", "--repeats", "4")
 
@@ -22,10 +22,9 @@ def plain(cli: Cli, *arguments: str) -> Any:
 
 
 @pytest.fixture
-def confirmed(searched: Cli) -> Cli:
+def confirmed(made: Made) -> Cli:
     """The command line in a folder where a stage of eight trials has been confirmed."""
-    assert searched(*CONFIRM).code == 0
-    return searched
+    return made(START, " ".join(CONFIRM))
 
 
 def test_confirm_ranks_by_means_and_says_how_to_read_it(searched: Cli) -> None:

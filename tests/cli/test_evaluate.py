@@ -8,17 +8,15 @@ from typing import Any
 
 import optuna
 import pytest
-from commands import Cli
+from commands import HELD_OUT, START, Cli, Made
 
 from hpsearch.nn import load_model
 
 
 @pytest.fixture
-def ready(cli: Cli, tiny: Path) -> Cli:
+def ready(made: Made) -> Cli:
     """The command line in a folder where a search with test images has run."""
-    tiny.write_text(tiny.read_text().replace("validation = 40", "validation = 40\ntest = 100"))
-    assert cli("start", "tiny.toml", "--engine", "inline").code == 0
-    return cli
+    return made(START, study=HELD_OUT)
 
 
 def plain(cli: Cli, *arguments: str) -> Any:

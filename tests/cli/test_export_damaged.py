@@ -48,11 +48,10 @@ def swapped(old: str, new: str) -> Damage:
         (swapped("2026-01-02", "2026-99-02"), "damaged"),
     ],
 )
-def test_a_damaged_export_is_one_line_and_nothing_written(cli_old: Cli, damage: Damage, says: str) -> None:
-    assert cli_old("export", "--out", "r.json", "--storage", "old.db").code == 0
+def test_a_damaged_export_is_one_line_and_nothing_written(cli_exports: Cli, damage: Damage, says: str) -> None:
     file = Path("r.json")
     file.write_text(damage(file.read_text("utf-8")), "utf-8")
-    ran = cli_old("import", "r.json", "--storage", "new.db")
+    ran = cli_exports("import", "r.json", "--storage", "new.db")
     assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
     assert says in ran.err
     assert not os.path.exists("new.db")
@@ -60,18 +59,16 @@ def test_a_damaged_export_is_one_line_and_nothing_written(cli_old: Cli, damage: 
 
 @pytest.mark.parametrize("name", ["r.trials.csv", "r.curves.csv", "r.trials.parquet", "r.curves.parquet"])
 @pytest.mark.parametrize("how", ["cut", "changed", "emptied", "of another export"])
-def test_a_damaged_table_is_one_line_and_nothing_written(cli_old: Cli, name: str, how: str) -> None:
+def test_a_damaged_table_is_one_line_and_nothing_written(cli_exports: Cli, name: str, how: str) -> None:
     form = name.rpartition(".")[2]
-    assert cli_old("export", "--out", f"r.{form}", "--storage", "old.db").code == 0
     file = Path(name)
     content = file.read_bytes()
     if how == "of another export":
-        assert cli_old("export", "--out", f"o.{form}", "--stage", "1", "--storage", "old.db").code == 0
         file.write_bytes(Path(name.replace("r.", "o.", 1)).read_bytes())
         if name == "r.trials.parquet":
             return  # the file is whole, and stands for itself
     else:
         file.write_bytes({"cut": content[:-100], "changed": content[:50] + b"\xff" + content[51:], "emptied": b""}[how])
-    ran = cli_old("import", f"r.{form}", "--storage", "new.db")
+    ran = cli_exports("import", f"r.{form}", "--storage", "new.db")
     assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
     assert not os.path.exists("new.db")

@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 import tiny as tiny_study
-from commands import Cli
+from commands import HELD_OUT, START, Cli, Made
 
 from hpsearch.nn import load_model
 from hpsearch.search.confirming import best_settings, grown
@@ -19,12 +19,9 @@ CONFIRM = ("confirm", "--engine", "inline", "--top", "3", "--repeats", "4")
 
 
 @pytest.fixture
-def judged(cli: Cli, tiny: Path) -> Cli:
+def judged(made: Made) -> Cli:
     """The command line in a folder where a search with test images was run and confirmed."""
-    tiny.write_text(tiny.read_text().replace("validation = 40", "validation = 40\ntest = 100"))
-    assert cli("start", "tiny.toml", "--engine", "inline").code == 0
-    assert cli(*CONFIRM).code == 0
-    return cli
+    return made(START, " ".join(CONFIRM), study=HELD_OUT)
 
 
 def test_the_network_is_kept_though_the_screen_is_gone(judged: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

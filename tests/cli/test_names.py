@@ -6,18 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Cli
+from commands import HELD_OUT, START, Cli, Made
 
 from hpsearch.errors import BadInput
 from hpsearch.search.meant import stage_meant, study_meant
 
 
 @pytest.fixture
-def two(searched: Cli) -> Cli:
+def two(made: Made) -> Cli:
     """The command line in a folder with a search of two stages of eight trials."""
-    for command in ("narrow --top 4", "start tiny.toml --engine inline"):
-        assert searched(*command.split()).code == 0
-    return searched
+    return made(START, "narrow --top 4", START)
 
 
 def test_a_stage_s_name_is_its_search_and_number(two: Cli) -> None:
@@ -103,9 +101,8 @@ def test_a_stage_that_has_its_trials_is_not_announced(searched: Cli) -> None:
     assert "tiny/stage-01: 9 trials" in searched("start", "tiny.toml", "--trials", "9", "--engine", "inline").err
 
 
-def test_a_package_that_is_missing_is_said_at_the_door(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny.write_text(tiny.read_text().replace("validation = 40", "validation = 40\ntest = 100"))
-    assert cli("start", "tiny.toml", "--engine", "inline").code == 0
+def test_a_package_that_is_missing_is_said_at_the_door(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli = made(START, study=HELD_OUT)
     for module in ("MySQLdb", "kaleido", "pyarrow", "jinja2", "optuna_dashboard", "onnx"):
         monkeypatch.setitem(sys.modules, module, None)
     for command, package in (

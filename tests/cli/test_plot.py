@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from commands import TINY, Cli
+from commands import START, Cli, Made
 
-from hpsearch.__main__ import main
 from hpsearch.errors import OutputFailure
 from hpsearch.reports.kinds import OF_ONE_STAGE, WORDS, Kind
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with a search of two stages, the second without trials."""
-    folder = tmp_path_factory.mktemp("searched")
-    (folder / "tiny.toml").write_text(TINY)
-    path = folder / "hpsearch.db"
-    assert main(["start", str(folder / "tiny.toml"), "--engine", "inline", "--storage", str(path)]) == 0
-    assert main(["narrow", "--top", "3", "--storage", str(path)]) == 0
-    return path
-
-
 @pytest.fixture
-def staged(cli: Cli, database: Path, tmp_path: Path) -> Cli:
-    """The command line in a folder with that database."""
-    (tmp_path / "studies").mkdir()
-    shutil.copy(database, tmp_path / "studies" / "hpsearch.db")
-    return cli
+def staged(made: Made) -> Cli:
+    """The command line in a folder with a search of two stages, the second without trials."""
+    return made(START, "narrow --top 3")
 
 
 def files(folder: Path) -> set[str]:

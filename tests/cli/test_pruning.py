@@ -7,18 +7,23 @@ from pathlib import Path
 
 import pytest
 import tiny
-from commands import Cli
+from commands import START, Cli, Made
+
+STOPPING = tiny.text(training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 3, "min_epochs": 2})
+TWELVE = f"{START} --trials 12 --pruner halving"
 
 
 @pytest.fixture
-def searched(cli: Cli, tmp_path: Path) -> Cli:
+def searched(made: Made) -> Cli:
     """A stage of twelve trials, most of which were stopped early."""
-    file = tiny.write(tmp_path, training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 3, "min_epochs": 2})
-    ran = cli("start", str(file), "--trials", "12", "--pruner", "halving", "--engine", "inline")
+    return made(TWELVE, study=STOPPING)
+
+
+def test_start_says_how_many_were_stopped(made: Made) -> None:
+    ran = made(study=STOPPING)(*TWELVE.split())
     assert ran.code == 0, ran.err
     assert "early" in ran.out
     assert "next: hpsearch start tiny --trials 100 " in ran.out  # as `findings` says: so few say little
-    return cli
 
 
 def test_status_trials_and_narrow_count_them(searched: Cli) -> None:

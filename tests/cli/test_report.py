@@ -8,7 +8,7 @@ import webbrowser
 from pathlib import Path
 
 import pytest
-from commands import Cli
+from commands import DIVERGING, HELD_OUT, START, Cli, Made
 
 MADE = Path("tiny-report.html")
 
@@ -56,15 +56,14 @@ def test_a_stage_is_reported_with_those_it_came_from(searched: Cli) -> None:
     assert drawn_in[("3",)] == ["stage 1", "stage 3"]
 
 
-def test_confirmed_and_evaluated_values_are_in_it(cli: Cli, tiny: Path) -> None:
-    tiny.write_text(tiny.read_text().replace("validation = 40", "validation = 40\ntest = 50"))
-    assert cli("start", str(tiny), "--engine", "inline").code == 0
+def test_confirmed_and_evaluated_values_are_in_it(made: Made) -> None:
+    cli = made(START, study=HELD_OUT)
     assert cli("confirm", "--top", "2", "--repeats", "2", "--engine", "inline").code == 0
     assert cli("evaluate", "--confirmed").code == 0
     text = cli("report", "--format", "md", "--out", "-").out
     assert "**Test accuracy 0." in text
     assert "Trained again 2 times with other seeds" in text
-    assert "On 50 test images" in text
+    assert "On 100 test images" in text
 
 
 def test_only_a_report_is_written_over(searched: Cli) -> None:
@@ -148,9 +147,8 @@ def test_trials_that_kept_neither_curves_nor_hits_are_reported_too(searched: Cli
     assert "Score 0." in MADE.read_text("utf-8")
 
 
-def test_a_search_that_only_failed_has_a_report(cli: Cli, tiny: Path) -> None:
-    tiny.write_text(tiny.read_text().replace("low = 1e-3, high = 1.0", "low = 1e30, high = 1e32"))
-    assert cli("start", str(tiny), "--engine", "inline").code == 0
+def test_a_search_that_only_failed_has_a_report(made: Made) -> None:
+    cli = made(START, study=DIVERGING)
     ran = cli("report", "--format", "md", "--out", "-")
     assert ran.code == 0
     assert "**All trials failed**" in ran.out

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Cli
+from commands import START, TINY, Cli, Made
 
 SPACE = """\
 optimizer = { choices = ["sgd", "momentum", "adam"] }
@@ -20,11 +20,10 @@ batch_norm = { choices = [true, false] }
 
 
 @pytest.fixture
-def mixed(cli: Cli, tiny: Path) -> Cli:
+def mixed(made: Made) -> Cli:
     """The command line in a folder where a stage of twelve trials has run, some of them with momentum."""
-    tiny.write_text(tiny.read_text().replace("weight_decay = { low = 1e-8, high = 1e-4, log = true }\n", SPACE))
-    assert cli("start", str(tiny), "--trials", "12", "--engine", "inline").code == 0
-    return cli
+    study = TINY.replace("weight_decay = { low = 1e-8, high = 1e-4, log = true }\n", SPACE)
+    return made(f"{START} --trials 12", study=study)
 
 
 def trials(cli: Cli) -> list[dict[str, Any]]:

@@ -16,6 +16,10 @@ class Ran:
 
 
 Cli = Callable[..., Ran]
+Made = Callable[..., Cli]
+"""Gives the command line in a folder where commands have run after one another, as the ``made`` fixture does."""
+
+START = "start tiny.toml --engine inline"
 
 TINY = """\
 name = "tiny"
@@ -34,3 +38,5 @@ weight_decay = { low = 1e-8, high = 1e-4, log = true }
 [trials]
 count = 8
 """
+HELD_OUT = TINY.replace("validation = 40", "validation = 40\ntest = 100")
+DIVERGING = TINY.replace("low = 1e-3, high = 1.0", "low = 1e30, high = 1e32")

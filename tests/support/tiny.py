@@ -35,15 +35,20 @@ def study(name: str = "tiny", /, **sections: Mapping[str, Any]) -> StudyFile:
     return parse({"name": name, **plain}, source="the tiny study")
 
 
-def write(folder: Path, name: str = "tiny", **sections: Mapping[str, Any]) -> Path:
-    """The tiny study as a file in a folder; TOML of one level is JSON with other brackets."""
+def text(name: str = "tiny", **sections: Mapping[str, Any]) -> str:
+    """The tiny study as a study file says it; TOML of one level is JSON with other brackets."""
     plain = study(name, **sections).to_dict()
     lines = [f'name = "{name}"']
     for section, values in plain.items():
         if isinstance(values, dict):
             lines += [f"[{section}]", *(f"{k} = {_toml(v)}" for k, v in values.items() if v is not None)]
+    return "\n".join(lines) + "\n"
+
+
+def write(folder: Path, name: str = "tiny", **sections: Mapping[str, Any]) -> Path:
+    """The tiny study as a file in a folder."""
     path = folder / f"{name}.toml"
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text(text(name, **sections))
     return path
 
 
