@@ -26,7 +26,7 @@ LIMIT_S = 120.0
 
 
 @cache
-def _warm() -> ForkServerContext:
+def warm() -> ForkServerContext:
     """What copies the process that has loaded everything; that one is made now."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["faulty.warm"])
@@ -98,7 +98,7 @@ def start(arguments: Sequence[str], folder: Path, hooks: Sequence[Hook] = ()) ->
     told, said = folder / f"{number}.err", folder / f"{number}.out"
     told.touch()
     ready = folder / f"{number}.ready"
-    process = _warm().Process(target=_work, args=(tuple(arguments), folder, told, said, tuple(hooks), ready))
+    process = warm().Process(target=_work, args=(tuple(arguments), folder, told, said, tuple(hooks), ready))
     process.start()
     # From here on a signal meets the command, not what comes before it.
     bounded.until(lambda: ready.exists() or not process.is_alive(), what="a process that is ready")
