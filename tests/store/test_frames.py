@@ -98,25 +98,21 @@ def test_columns(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> 
     assert pd.api.types.is_integer_dtype(frame["param:batch_size"])
 
 
-@pytest.mark.parametrize(
-    ("states", "numbers"),
-    [
+def test_states(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
+    fill(store, stage, [Completed(1, 0.5), Failed(2, "no")], me)
+    study.tell(study.ask(), state=TrialState.PRUNED)
+    study.enqueue_trial({"lr": 0.005})
+    asked: list[tuple[Any, list[int]]] = [
         (None, [0, 1, 2, 3, 4]),
         (("COMPLETE",), [1]),
         (("FAIL", "PRUNED"), [2, 3]),
         (("WAITING",), [4]),
         ({"RUNNING"}, [0]),
         ((), []),
-    ],
-)
-def test_states(store: Store, stage: Stage, study: optuna.Study, me: Owner, states: Any, numbers: list[int]) -> None:
-    fill(store, stage, [Completed(1, 0.5), Failed(2, "no")], me)
-    study.tell(study.ask(), state=TrialState.PRUNED)
-    study.enqueue_trial({"lr": 0.005})
-    frame = store.trials(stage, states=states)
-    assert frame["number"].tolist() == numbers
-    if states == ("WAITING",):
-        assert frame["param:lr"].isna().all()  # enqueued, not drawn yet
+    ]
+    for states, numbers in asked:
+        assert store.trials(stage, states=states)["number"].tolist() == numbers, states
+    assert store.trials(stage, states=("WAITING",))["param:lr"].isna().all()  # enqueued, not drawn yet
 
 
 def test_a_pruned_trial_says_when_it_was_stopped(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
@@ -200,19 +196,20 @@ def test_scores_are_the_completed_trials_that_have_one(
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-@pytest.mark.parametrize("wanted", [0, 1, 3, 5, 12])
 def test_the_losses_of_the_best_are_read_whoever_else_is_asked_about(
-    store: Store, new_stage: NewStage, me: Owner, direction: Direction, wanted: int
+    store: Store, new_stage: NewStage, me: Owner, direction: Direction
 ) -> None:
     stage = store.create_stage(replace(new_stage, direction=direction))
     scores = [0.1, 0.4, 0.2, 0.4, 0.9, 0.3, 0.4, 0.8, 0.5, 0.2, 0.7, 0.6]
     fill(store, stage, [scored(n, score, n / 16) for n, score in enumerate(scores)], me)
-    every, some = pd.DataFrame(store.scores(stage)), pd.DataFrame(store.scores(stage, ranked=lambda n: wanted))
-    pd.testing.assert_frame_equal(every.drop(columns="validation_loss"), some.drop(columns="validation_loss"))
+    every = pd.DataFrame(store.scores(stage))
     order = np.argsort([-score if direction == "maximize" else score for score in scores], kind="stable")
-    last = scores[order[wanted - 1]] if wanted else None
-    for number in order[:wanted].tolist() + [n for n, score in enumerate(scores) if score == last]:
-        assert some["validation_loss"][number] == every["validation_loss"][number] == number / 16
+    for wanted in (0, 1, 3, 5, 12):
+        some = pd.DataFrame(store.scores(stage, ranked=lambda n: wanted))  # noqa: B023
+        pd.testing.assert_frame_equal(every.drop(columns="validation_loss"), some.drop(columns="validation_loss"))
+        last = scores[order[wanted - 1]] if wanted else None
+        for number in order[:wanted].tolist() + [n for n, score in enumerate(scores) if score == last]:
+            assert some["validation_loss"][number] == every["validation_loss"][number] == number / 16, wanted
 
 
 def test_a_space_of_many_parameters_is_read_whole(store: Store, new_stage: NewStage, me: Owner) -> None:
