@@ -14,6 +14,7 @@ from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
 from hpsearch.records import Failed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.batches import Batches
 from hpsearch.search.cohorts import Cohorts
+from hpsearch.search.pulse import Pulse
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
 
@@ -135,7 +136,8 @@ class Runner:
         self._counts = self._store.counts(self._stage)
         self._on_tick(Tick(self._counts))
         try:
-            stopped = self._loop()
+            with Pulse(self._beat, every=BEAT_EVERY_S) as pulse:
+                stopped = self._loop(pulse)
         except BaseException:
             # Best effort: what stays RUNNING is found by its owner's process and released by the next start.
             with contextlib.suppress(Exception):
@@ -153,8 +155,11 @@ class Runner:
             stopped=stopped,
         )
 
-    def _loop(self) -> bool:
-        last_beat = time.monotonic()
+    def _beat(self) -> None:
+        if ids := list(self._ids.values()):
+            self._store.beat(self._stage, ids, owner=self._owner)
+
+    def _loop(self, pulse: Pulse) -> bool:
         while not self._stopping():
             self._refill()
             if self._broken:
@@ -171,9 +176,7 @@ class Runner:
                 self._await_others()
             else:
                 self._handle(self._executor.wait(_POLL_S))
-            if self._ids and time.monotonic() - last_beat > BEAT_EVERY_S:
-                self._store.beat(self._stage, self._ids.values(), owner=self._owner)
-                last_beat = time.monotonic()
+            pulse.tick()
         # What has come back by now is finished, and finished trials are recorded.
         while events := self._executor.wait(0):
             self._handle(events)

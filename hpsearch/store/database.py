@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -110,7 +111,7 @@ class Database:
         """Whether a connection was made: there is a server, and what it says later does not mean a wrong address."""
         self._file = sqlite_file(url)
         self._inode = os.stat(self._file).st_ino if self._file is not None and self._file.exists() else None
-        self._depth = 0
+        self._open = threading.local()  # a runner's heartbeats may come from a thread of their own
         self.patience = Patience()
         settings: dict[str, Any] = {}
         if url.get_backend_name() == "sqlite":
@@ -195,14 +196,15 @@ class Database:
     def timed(self) -> Iterator[None]:
         """Count the time as the store's, and turn database errors into hpsearch's."""
         began = time.perf_counter()
-        self._depth += 1
+        outer = getattr(self._open, "timed", False)
+        self._open.timed = True
         try:
             self._check_there()
             with self.translated():
                 yield
         finally:
-            self._depth -= 1
-            if self._depth == 0:
+            self._open.timed = outer
+            if not outer:
                 self.seconds += time.perf_counter() - began
 
     def translated(self) -> contextlib.AbstractContextManager[None]:

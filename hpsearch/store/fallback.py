@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.errors import StageConflict
 from hpsearch.records import HITS, Direction, NewStage, Outcome, Report, Stage, Standing, Trial
 from hpsearch.roster import Roster
-from hpsearch.space import space_to_dict, to_distribution
+from hpsearch.space import to_distribution
 from hpsearch.store import frozen, releases
 from hpsearch.store.base import NOBODY, OWNER, RELEASED, Claimed, Counts, Owned
 from hpsearch.store.claims import FIXED_PARAMS, roster_trial, trial_values
@@ -25,9 +25,9 @@ from hpsearch.store.exclusion import exclusive
 from hpsearch.store.fallback_past import write_past
 from hpsearch.store.frames import Arrays, Columns, by_number, to_arrays, to_frame
 from hpsearch.store.leases import GIVEN_BACK, Owner, Watch, utc_now
-from hpsearch.store.locking import replaced
+from hpsearch.store.locking import is_same, replaced
 from hpsearch.store.servers import engine_settings
-from hpsearch.store.stages import RANGES, ROSTER, in_order, stage_attributes, stage_from_attributes, taken
+from hpsearch.store.stages import ROSTER, in_order, stage_attributes, stage_from_attributes, taken
 from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_value
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class FallbackStore:
 
     def _check_unchanged(self, stage: Stage) -> None:
         attributes = {study._study_id: study.user_attrs for study in self.storage.get_all_studies()}
-        if attributes.get(stage.study_id, {}).get(RANGES) != space_to_dict(stage.space):
+        if not is_same(stage, attributes.get(stage.study_id, {})):
             raise replaced(stage)
 
     def _beat(self, trial_id: int) -> None:

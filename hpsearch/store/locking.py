@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, select, text
 
 from hpsearch.errors import StageConflict
-from hpsearch.space import space_to_dict
 from hpsearch.store import tables as t
 from hpsearch.store.leases import utc_now
-from hpsearch.store.stages import RANGES
+from hpsearch.store.stages import DECISIVE, decisive
 from hpsearch.store.statements import Statement, constant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
+    from typing import Any
 
     from sqlalchemy.engine import Connection
 
@@ -28,13 +29,13 @@ _UTC_NOW = {
 }
 
 
-_RANGES = Statement(
-    select(t.study_user_attributes.c.value_json)
+_DECISIVE = Statement(
+    select(t.study_user_attributes.c.key, t.study_user_attributes.c.value_json)
     .join(t.studies)
     .where(
         t.studies.c.study_id == bindparam("study_id"),
         t.studies.c.study_name == bindparam("name"),
-        t.study_user_attributes.c.key == constant(RANGES),
+        t.study_user_attributes.c.key.in_(map(constant, DECISIVE)),
     ),
     "study_id",
     "name",
@@ -60,7 +61,9 @@ def database_now(connection: Connection) -> datetime:
 
 
 class UnchangedStage:
-    """Makes sure that a study is still the stage that the caller knows: narrowing again replaces an empty one.
+    """Makes sure that a study is still the stage that the caller knows.
+
+    Narrowing again replaces an empty one; and a stage that is begun anew after it was deleted may get the same id.
 
     Args:
         stage: The stage as the caller knows it.
@@ -68,24 +71,28 @@ class UnchangedStage:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._known: str | None = None
-        """The ranges as they stood in the database when they were found to be the stage's."""
+        self._known: list[tuple[str, str]] | None = None
+        """What its trials follow from, as it stood in the database when it was found to be the stage's."""
 
     def check(self, connection: Connection) -> None:
         """Look.
 
         Raises:
-            StageConflict: The study is gone, or has other ranges.
+            StageConflict: The study is gone, or its trials follow from something else.
         """
-        found = _RANGES.rows(connection, self._stage.study_id, self._stage.name)
-        ranges = found[0][0] if found else None
-        if ranges is not None and ranges == self._known:
+        found = sorted(_DECISIVE.rows(connection, self._stage.study_id, self._stage.name))
+        if self._known is not None and found == self._known:
             return
-        if ranges is None or json.loads(ranges) != space_to_dict(self._stage.space):
+        if not is_same(self._stage, {key: json.loads(said) for key, said in found}):
             raise replaced(self._stage)
-        self._known = ranges
+        self._known = [(key, said) for key, said in found]
+
+
+def is_same(stage: Stage, attributes: Mapping[str, Any]) -> bool:
+    """Whether the trials of the study that has these attributes are those of a stage."""
+    return all((attributes.get(key) or type(value)()) == value for key, value in decisive(stage).items())
 
 
 def replaced(stage: Stage) -> StageConflict:
     """What to say when a stage is no longer what it was when the caller read it."""
-    return StageConflict(f"{stage.name} was narrowed anew meanwhile; start again to run it with its new ranges")
+    return StageConflict(f"{stage.name} was narrowed or begun anew meanwhile; start again to run it as it is now")

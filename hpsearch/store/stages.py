@@ -22,6 +22,10 @@ EVALUATIONS = f"{ATTRIBUTE_PREFIX}evaluations"
 KIND = f"{ATTRIBUTE_PREFIX}kind"
 CONFIRM = "confirm"
 """The kind of study that is a confirmation. Stages of a search say no kind."""
+_DECISIVE = ("ranges", "seed", "study_file", "data_fingerprint")
+"""What a stage's trials follow from."""
+DECISIVE = tuple(f"{ATTRIBUTE_PREFIX}{field}" for field in _DECISIVE)
+"""The study attributes that a stage's trials follow from."""
 _FIELDS = (
     "search",
     "number",
@@ -36,6 +40,12 @@ _FIELDS = (
     "versions",
 )
 _IMPORTED = f"{ATTRIBUTE_PREFIX}imported"
+
+
+def decisive(new: NewStage) -> dict[str, Any]:
+    """What a stage's trials follow from, by the attributes' keys: with the same, every trial comes to the same."""
+    attributes = stage_attributes(new)
+    return {key: attributes[key] for key in DECISIVE}
 
 
 def stage_attributes(new: NewStage) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import bounded
 import pytest
 from stub_objectives import Stub
 
@@ -108,10 +112,10 @@ def test_a_stage_that_was_narrowed_anew_is_not_run_with_its_old_ranges(
 ) -> None:
     other = NewStage("stub", 1, "maximize", 7, {"lr": Float(0.5, 0.6)}, {"name": "stub"})
     store.create_stage(other, replace=True)
-    with pytest.raises(StageConflict, match="stub/stage-01 was narrowed anew meanwhile; start again"):
+    with pytest.raises(StageConflict, match="stub/stage-01 was narrowed or begun anew meanwhile; start again"):
         Runner(store, stage, Stub(tmp_path), InlineExecutor(), until=4).run()
     assert store.counts(stage) == Counts()
-    with pytest.raises(StageConflict, match="narrowed anew"):
+    with pytest.raises(StageConflict, match="begun anew"):
         store.claim(replace(stage, study_id=99), until=4, most=4, owner=Owner.current())
 
 
@@ -120,3 +124,29 @@ def test_a_database_that_is_deleted_meanwhile_ends_the_run(store: Store, stage: 
     executor.before = lambda: (tmp_path / "studies.db").unlink(missing_ok=True)  # type: ignore[method-assign]
     with pytest.raises(StorageFailure, match="was deleted or replaced while in use"):
         Runner(store, stage, Stub(tmp_path), executor, until=4, lanes=2).run()
+
+
+class Slow(Stub):
+    """Shows nothing of a trial until the lease on it was renewed twice."""
+
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome]]:
+        seen: set[str] = set()
+
+        def beaten() -> bool:
+            with contextlib.closing(sqlite3.connect(self.folder / "studies.db")) as connection:
+                asked = "SELECT heartbeat FROM trial_heartbeats WHERE trial_id = ?"
+                seen.update(beat for (beat,) in connection.execute(asked, [trials[0].trial_id]))
+            return len(seen) > 2
+
+        bounded.until(beaten, what="a third heartbeat")
+        yield from super().evaluate(trials, until=until, paused=paused)
+
+
+def test_a_lease_is_renewed_while_the_loop_stands_still(
+    store: Store, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpsearch.search.runner.BEAT_EVERY_S", 0.01)
+    assert Runner(store, stage, Slow(tmp_path), InlineExecutor(), until=2, lanes=1).run().counts == Counts(complete=2)
+    assert not [one.name for one in threading.enumerate() if "pulse" in one.name]

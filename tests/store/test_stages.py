@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -47,6 +48,20 @@ def test_an_empty_stage_can_be_replaced(store: Store, stage: Stage, new_stage: N
 
 def test_replacing_nothing_makes_it(store: Store, new_stage: NewStage) -> None:
     assert store.create_stage(new_stage, replace=True).seed == new_stage.seed
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": 1}, {"study_file": {"training": {"epochs": 99}}}, {"fingerprint": "other data"}]
+)
+def test_a_runner_of_a_stage_that_was_begun_anew_claims_nothing_of_the_new_one(
+    store: Store, stage: Stage, new_stage: NewStage, me: Owner, other: dict[str, Any]
+) -> None:
+    """It has the same name, and where ids are used again the same id."""
+    store.claim(stage, until=0, most=0, owner=me)
+    new = store.create_stage(replace(new_stage, **other), replace=True)
+    with pytest.raises(StageConflict, match="begun anew meanwhile; start again"):
+        store.claim(replace(stage, study_id=new.study_id), until=2, most=2, owner=me)
+    assert len(store.claim(new, until=2, most=2, owner=me).trials) == 2
 
 
 @pytest.mark.parametrize("released", [False, True])
