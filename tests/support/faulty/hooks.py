@@ -31,6 +31,27 @@ class Counted:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """It writes down which trials it has recorded: a line of numbers each time the database has taken some."""
+
+    log: Path
+
+    def __call__(self) -> None:
+        from hpsearch.store.bulk import BulkStore
+
+        plain = BulkStore.record
+
+        def record(store: BulkStore, *asked: Any, **also: Any) -> set[int]:
+            done = plain(store, *asked, **also)
+            if done:
+                with self.log.open("ab", buffering=0) as log:
+                    log.write((" ".join(map(str, sorted(done))) + "\n").encode())
+            return done
+
+        put(BulkStore, "record", record)
+
+
+@dataclass(frozen=True)
 class Statements:
     """It counts the SQL statements that SQLite is about to run, and dies at one.
 

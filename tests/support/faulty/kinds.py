@@ -38,6 +38,8 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "kill": Kind("SIGKILL of the runner", signals.killed),
+    # Two at the workers, and the two before them, which have come back and are about to be recorded.
+    "kill-pool": Kind("SIGKILL of the runner of a pool of two", signals.killed_with_its_pool, 4),
     "kill-sql": Kind("SIGKILL of the runner before a random SQL statement", signals.killed_at_a_statement),
     "term": Kind("SIGTERM of the runner", signals.terminated),
     "int": Kind("SIGINT (Ctrl-C) of the runner", signals.interrupted),

@@ -15,7 +15,7 @@ from typing import Any
 import tiny
 
 from faulty import search
-from faulty.hooks import Counted, Statements
+from faulty.hooks import Counted, Recorded, Statements
 from faulty.process import LIMIT_S, Hook, Run, Running
 from faulty.search import LANES, TRIALS, Found, Rows
 from hpsearch.store import open_store
@@ -27,7 +27,7 @@ class Result:
 
     Args:
         losses: Trials that were finished after the fault, and are missing or were run again.
-        duplicates: Rows that are there more than once.
+        duplicates: Rows that are there more than once, and trials that were recorded more than once.
         differing: Trials of the 100 that differ from an undisturbed run's, in the last bit of anything.
         running_left: Trials that were still RUNNING after the next start.
         again: Batches of trials that were begun more than once.
@@ -49,6 +49,8 @@ class Result:
 
 class Undisturbed:
     """The search as it goes where nothing happens: what all others are compared with."""
+
+    batches = math.ceil(TRIALS / LANES)
 
     def __init__(self) -> None:
         with Place(self, random.Random(0), database=None) as place:
@@ -93,7 +95,7 @@ class Place:
     def __enter__(self) -> Place:
         self.folder = Path(tempfile.mkdtemp(prefix="hpsearch-fault-"))
         self.file = (self.disk or self.folder) / "my.db"
-        self.log = self.folder / "begun"
+        self.log, self.recorded_log = self.folder / "begun", self.folder / "recorded"
         tiny.write(self.folder, trials={"count": TRIALS})
         if self.database is None and hasattr(self.undisturbed, "empty"):
             self.file.write_bytes(self.undisturbed.empty)
@@ -113,7 +115,7 @@ class Place:
         """Run ``hpsearch start``."""
         storage = url or self.database or str(self.file)
         words = ("start", "tiny.toml", "--storage", storage, "--lanes", str(LANES), "--engine", *engine)
-        return self._running.start(*words, hooks=(Counted(self.log), *hooks))
+        return self._running.start(*words, hooks=(Counted(self.log), Recorded(self.recorded_log), *hooks))
 
     def command(self, *arguments: str) -> Run:
         """Run another command."""
@@ -122,6 +124,10 @@ class Place:
     def begun(self) -> int:
         """How many batches were begun so far."""
         return self.log.read_bytes().count(b"\n") if self.log.exists() else 0
+
+    def under_way(self) -> set[int]:
+        """Trials that were begun and not recorded yet."""
+        return set(search.begun_in(self.log)) - set(search.begun_in(self.recorded_log))
 
     def when_begun(self, run: Run, batches: int, *, within: float = LIMIT_S) -> float:
         """Wait until so many batches were begun, the command is over, or so many seconds have passed; the time."""
@@ -144,8 +150,7 @@ class Place:
             within: No more than about so many seconds: it may be waiting for what happens next.
         """
         whole = self.undisturbed
-        batches = math.ceil(TRIALS / LANES)
-        already = self.begun()
+        batches, already = whole.batches, self.begun()
         passed = self.rng.randrange(-3, batches + 1)
         if passed >= 0:
             self.when_begun(run, already + passed, within=within)
@@ -177,9 +182,10 @@ class Place:
             if after.finished_at.get(number) != when or begun[number] != begun_before[number]
         ]
         whole = self.undisturbed.rows
+        twice = sum(many - 1 for many in search.begun_in(self.recorded_log).values())
         return Result(
             losses=len(lost),
-            duplicates=after.repeated,
+            duplicates=after.repeated + twice,
             differing=sum(after.rows.get(number) != whole.get(number) for number in whole.keys() | after.rows.keys()),
             running_left=after.running,
             again=math.ceil(sum(many - 1 for many in begun.values()) / LANES),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
 from faulty import search
 from faulty.hooks import ClockOff, Elsewhere, ShortLeases, Statements
 from faulty.place import Place
+from faulty.process import LIMIT_S, Run
 
 _SHORT = ShortLeases(lease=0.6, still=0.2, beat=0.05)
 _LOCKED_S = 4.0
@@ -18,6 +23,14 @@ _LOCKED_S = 4.0
 def killed(place: Place) -> None:
     """SIGKILL at any moment."""
     run = place.start()
+    place.at_any_moment(run)
+    run.send(signal.SIGKILL)
+    place.expect(run, -signal.SIGKILL, 0)
+
+
+def killed_with_its_pool(place: Place) -> None:
+    """SIGKILL at any moment of a runner whose workers are at work."""
+    run = place.start(engine=("pool", "--jobs", "2"))
     place.at_any_moment(run)
     run.send(signal.SIGKILL)
     place.expect(run, -signal.SIGKILL, 0)
@@ -48,11 +61,19 @@ def interrupted(place: Place) -> None:
 
 
 def stopped_and_continued(place: Place) -> None:
-    """SIGSTOP at any moment; another runner takes over; SIGCONT when it is done, or in the middle of it."""
+    """SIGSTOP, at any moment or in the middle of a batch; another runner takes over; SIGCONT, which makes a zombie."""
     first = place.start(_SHORT)
-    place.at_any_moment(first)
-    first.send(signal.SIGSTOP)
+    batch = set[int]()
+    if place.rng.random() < 0.25:
+        place.at_any_moment(first)
+        first.send(signal.SIGSTOP)
+    else:
+        batch = _stop_in_a_batch(place, first)
     second = place.start(_SHORT)
+    if batch:  # what it was at is begun again by the other one, and is done by neither, or by that one
+        taken = _when(lambda: min(search.begun_in(place.log)[number] for number in batch) > 1, second)
+        if not taken:
+            place.wrong.append(f"nobody took over {sorted(batch)}")
     # Where the one that is stopped was writing it keeps SQLite's lock: the other waits for it, and not for ever.
     if place.rng.random() < 0.5:
         place.at_any_moment(second, within=_LOCKED_S)
@@ -61,6 +82,38 @@ def stopped_and_continued(place: Place) -> None:
     first.send(signal.SIGCONT)
     place.expect(second, 0)
     place.expect(first, 0)
+
+
+def _stop_in_a_batch(place: Place, run: Run) -> set[int]:
+    """SIGSTOP while a batch is under way and the database is not held; the batch, or none where all is over."""
+    place.when_begun(run, place.rng.randint(1, place.undisturbed.batches))
+    while not run.over:
+        run.send(signal.SIGSTOP)
+        if (batch := place.under_way()) and _may_write(place):
+            return batch
+        run.send(signal.SIGCONT)
+        time.sleep(0.002)
+    return set()
+
+
+def _may_write(place: Place) -> bool:
+    with contextlib.closing(sqlite3.connect(place.file, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+    return True
+
+
+def _when(condition: Callable[[], bool], run: Run) -> bool:
+    """Whether it came to that before the command was over."""
+    end = time.monotonic() + LIMIT_S
+    while not condition() and time.monotonic() < end:
+        if run.over:
+            return condition()
+        time.sleep(0.005)
+    return condition()
 
 
 def worker_killed(place: Place) -> None:
