@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy
 from postgres import Server
 from sqlalchemy import bindparam, select
 
-from hpsearch.errors import BadStorage, HpsearchError
-from hpsearch.store import NewStage, Owner, Store, open_store, queries, retrying, servers, tables
+from hpsearch.errors import BadStorage, HpsearchError, StorageFailure
+from hpsearch.store import NewStage, Owner, Store, exclusion, open_store, queries, retrying, servers, tables
 from hpsearch.store.bulk import BulkStore
 from hpsearch.store.statements import Statement
 
@@ -118,3 +120,51 @@ def test_what_goes_as_an_array_comes_back_as_it_was(
     assert dict(found) == {f"k{i}": text for i, text in enumerate(texts)}
     with pytest.raises(HpsearchError, match="too long"), store.database.write() as connection:
         write.run(connection, [(trial.trial_id, "k" * 513, "")])  # refused, not cut
+
+
+def test_a_lock_that_somebody_keeps_is_not_waited_for_for_ever(
+    postgres_url: str, open_kind: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exclusion, "WAIT_S", 0.02)
+    one, other = open_kind(postgres_url, "postgresql"), open_kind(postgres_url, "postgresql")
+    assert isinstance(one, BulkStore)
+    assert isinstance(other, BulkStore)
+    refused = pytest.raises(StorageFailure, match="another hpsearch has held the lock of postgresql")
+    with exclusion.exclusive(one.database), refused, exclusion.exclusive(other.database):
+        pass
+    with exclusion.exclusive(other.database):
+        pass
+
+
+def test_connections_are_few_and_do_not_hang_on_a_peer_that_is_gone(
+    postgres_url: str, open_kind: Callable[..., Store]
+) -> None:
+    store = open_kind(postgres_url, "postgresql")
+    assert isinstance(store, BulkStore)
+    pool: Any = store.database.engine.pool
+    assert (pool.size(), pool._max_overflow, pool._recycle, pool._pre_ping) == (2, 3, 1800, True)
+    with store.database.read() as connection:
+        driver: Any = connection.connection.driver_connection
+        given = driver.info.get_parameters()
+        assert given["connect_timeout"] == "10"
+        # A peer that vanished is noticed within 20 + 4 x 5 s, or after 40 s in which it acknowledged nothing.
+        kept = (given["keepalives_idle"], given["keepalives_interval"], given["keepalives_count"])
+        assert (*kept, given["tcp_user_timeout"]) == ("20", "5", "4", "40000")
+        asked = "SELECT current_setting('tcp_keepalives_idle'), current_setting('plan_cache_mode')"
+        if "127.0.0.1" in postgres_url:  # a socket in a folder has no keepalives
+            assert tuple(connection.exec_driver_sql(asked).one()) == ("20", "force_custom_plan")
+
+
+@pytest.mark.parametrize(
+    ("state", "may"), [("40001", True), ("40P01", True), ("57P01", True), ("08006", True), ("23505", False)]
+)
+def test_what_may_pass_when_it_is_tried_again(state: str, may: bool) -> None:
+    """Transactions that crossed, servers that go away; not a row that is there twice."""
+    original = psycopg.errors.lookup(state)("said the server")
+    assert retrying.passes(sqlalchemy.exc.DBAPIError("SELECT 1", None, original)) is may
+
+
+def test_pauses_grow_to_a_bound() -> None:
+    pauses = [next_pause for next_pause, _ in zip(retrying._pauses(), range(12), strict=False)]
+    assert all(0.05 * 2**i <= pause <= 0.1 * 2**i for i, pause in enumerate(pauses[:6]))
+    assert all(4 <= pause <= 8 for pause in pauses[8:])
