@@ -76,7 +76,7 @@ def status(
         return
     watching.check_unused(every=every, trials=trials, until_done=until_done)
     from hpsearch.cli.output import emit, say
-    from hpsearch.reports.runners import run_by, run_by_line
+    from hpsearch.reports.runners import RECENT, run_by, run_by_line
     from hpsearch.reports.tables import confirmations_table, pruning_lines, ranges_table, status_table
     from hpsearch.search.stage import stages_of
 
@@ -88,7 +88,8 @@ def status(
         for stage in stages:
             top = store.columns(stage, top=1)["score"]
             rows.append((stage, store.counts(stage), top[0] if top else None))
-        finishers = [store.finishers(stage) for stage in stages]
+        among = RECENT if output is Format.table else None
+        finishers = [store.finishers(stage, among=among) for stage in stages]
         confirmed = _confirmations(store, stages)
     table = status_table(rows, full=output is not Format.table)
     if output is not Format.table:
@@ -98,7 +99,8 @@ def status(
     if output is Format.table:
         for line in pruning_lines(stages):
             say(line)
-        if (who := run_by_line(finishers)) is not None:
+        recent = any(counts.rows > RECENT for _, counts, _ in rows)
+        if (who := run_by_line(finishers, recent=recent)) is not None:
             say(who)
         if confirmed:
             say()

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from hpsearch.store.base import Owned
     from hpsearch.store.frames import Columns
 
+RECENT = 10_000
+"""Of so many trials of a stage, the last ones, people are told who ran them."""
 _MOST = 5
 """So many machines are named in one line."""
 
@@ -24,8 +26,13 @@ def run_by(finishers: Mapping[Owner, int]) -> list[dict[str, Any]]:
     ]
 
 
-def run_by_line(finishers: Iterable[Mapping[Owner, int]]) -> str | None:
-    """The same of several stages together, for people; None where one machine with one version ran all."""
+def run_by_line(finishers: Iterable[Mapping[Owner, int]], *, recent: bool = False) -> str | None:
+    """The same of several stages together, for people; None where one machine with one version ran all.
+
+    Args:
+        finishers: Who finished how many, of each stage.
+        recent: Whether a stage has more than the `RECENT` trials that were looked at.
+    """
     found = _machines(finishers)
     if len(found) < 2:
         return None
@@ -33,7 +40,8 @@ def run_by_line(finishers: Iterable[Mapping[Owner, int]]) -> str | None:
     several = len({tuple(versions) for (_, *versions), _ in found}) > 1
     words = [f"{host} {many}{_versions(hpsearch, numpy) if several else ''}" for (host, hpsearch, numpy), many in found]
     more = f" and {len(words) - _MOST} more" if len(words) > _MOST else ""
-    return f"run by: {', '.join(words[:_MOST])}{more}"
+    those = f" (the last {RECENT:,} of a stage)" if recent else ""
+    return f"run by{those}: {', '.join(words[:_MOST])}{more}"
 
 
 def owned_columns(owned: Mapping[int, Owned], numbers: Sequence[int]) -> Columns:

@@ -223,8 +223,13 @@ class Store(Protocol):
     def runners(self, stage: Stage) -> dict[Owner, int]:
         """Who holds how many of the stage's running trials; the one with the most first."""
 
-    def finishers(self, stage: Stage) -> dict[Owner, int]:
-        """Who finished how many of the stage's trials; the one with the most first. Imported ones are nobody's."""
+    def finishers(self, stage: Stage, *, among: int | None = None) -> dict[Owner, int]:
+        """Who finished how many of the stage's trials; the one with the most first. Imported ones are nobody's.
+
+        Args:
+            stage: The stage.
+            among: Look only at so many of the trials that were begun last; all of a million take their time.
+        """
 
     def owned(self, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
         """Of trials that a runner has begun: who runs or finished each, and how often it was begun, by number."""

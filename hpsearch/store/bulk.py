@@ -275,9 +275,9 @@ class BulkStore:
 
         return self._read(look)
 
-    def finishers(self, stage: Stage) -> dict[Owner, int]:
+    def finishers(self, stage: Stage, *, among: int | None = None) -> dict[Owner, int]:
         """Who finished how many trials."""
-        return self._read(glances.finishers, stage)
+        return self._read(glances.finishers, stage, among)
 
     def owned(self, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
         """Who runs or finished trials, by number."""

@@ -314,9 +314,10 @@ class FallbackStore:
         with self.database.timed():
             return dict(Counter(owner for _, owner in self._running(stage)).most_common())
 
-    def finishers(self, stage: Stage) -> dict[Owner, int]:
+    def finishers(self, stage: Stage, *, among: int | None = None) -> dict[Owner, int]:
         """Who finished how many trials."""
-        return frozen.finishers(self._found(stage))
+        found = sorted(self._found(stage), key=lambda trial: trial._trial_id)
+        return frozen.finishers(found[-(among or 0) :])
 
     def owned(self, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
         """Who runs or finished trials, by number."""

@@ -97,20 +97,24 @@ def runners(connection: Connection, unfinished: Collection[int]) -> dict[Owner, 
     return dict(Counter(owner for owner in owners if owner is not None).most_common())
 
 
-def finishers(connection: Connection, stage: Stage) -> dict[Owner, int]:
-    """Who finished how many trials of a stage; the one with the most first."""
-    owners = t.trial_system_attributes
-    rows = connection.execute(
+def finishers(connection: Connection, stage: Stage, among: int | None) -> dict[Owner, int]:
+    """Who finished how many of a stage's newest trials, or of all; the one with the most first."""
+    owners, trials = t.trial_system_attributes, t.trials.c
+    query = (
         select(owners.c.value_json, func.count())
         .select_from(t.trials.join(owners))
         .where(
-            t.trials.c.study_id == stage.study_id,
-            t.trials.c.state.in_([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]),
+            trials.study_id == stage.study_id,
+            trials.state.in_([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]),
             owners.c.key == OWNER,
         )
         .group_by(owners.c.value_json)
     )
-    found = {owner: many for text, many in rows if (owner := Owner.from_json(text)) is not None}
+    if among is not None:
+        of_stage = select(trials.trial_id).where(trials.study_id == stage.study_id)
+        first = connection.execute(of_stage.order_by(trials.trial_id.desc()).offset(among - 1).limit(1)).scalar()
+        query = query.where(trials.trial_id >= first) if first is not None else query
+    found = {owner: many for text, many in connection.execute(query) if (owner := Owner.from_json(text)) is not None}
     return dict(Counter(found).most_common())
 
 

@@ -48,4 +48,6 @@ def test_versions_are_named_where_they_differ() -> None:
     )
     many = [replace(new, run=str(n), host=f"host{n}") for n in range(7)]
     assert run_by_line([dict.fromkeys(many, 1)]) == "run by: host0 1, host1 1, host2 1, host3 1, host4 1 and 2 more"
+    recent = run_by_line([{new: 60}, {replace(new, host="b"): 1}], recent=True)
+    assert recent == f"run by (the last 10,000 of a stage): {new.host} 60, b 1"
     assert run_by_line([{new: 60}, {replace(new, run="c"): 1}]) is None

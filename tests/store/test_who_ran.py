@@ -27,6 +27,12 @@ def test_a_trial_that_has_ended_says_who_ran_it(store: Store, stage: Stage, me: 
     assert store.finishers(stage) == {me: 3}
     store.record(stage, [Completed(3, 0.25)], theirs, owner=other)
     assert list(store.finishers(stage).items()) == [(me, 3), (other, 1)]
+    assert [store.finishers(stage, among=many) for many in (1, 2, 4, 9)] == [
+        {other: 1},
+        {other: 1, me: 1},
+        {me: 3, other: 1},
+        {me: 3, other: 1},
+    ]
     assert store.owned(stage, [0, 3, 77]) == {0: Owned(me, 1), 3: Owned(other, 1)}
     assert store.runners(stage) == {}
 
