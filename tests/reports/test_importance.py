@@ -9,9 +9,19 @@ import pytest
 from made_trials import SPACE, made_trials
 
 from hpsearch.errors import BadInput
+from hpsearch.reports import importance as module
 from hpsearch.reports.figures import describe, importances
 from hpsearch.reports.importance import LEAST, importance
 from hpsearch.space import Categorical, Float, Parameter
+
+
+@pytest.fixture
+def _few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few as there may be for one of twenty: what does not rest on their number needs no more."""
+    monkeypatch.setattr(module, "SHUFFLES", 19)
+
+
+few_shuffles = pytest.mark.usefixtures("_few_shuffles")
 
 
 def test_what_the_score_depends_on_comes_first_and_shares_are_of_one_whole() -> None:
@@ -24,6 +34,7 @@ def test_what_the_score_depends_on_comes_first_and_shares_are_of_one_whole() -> 
     assert (found.trials, found.best, found.notes) == (120, 12, ())
 
 
+@few_shuffles
 def test_the_order_of_the_rows_does_not_matter_and_the_direction_does() -> None:
     frame = made_trials(80, pruned=9, failed=5)
     assert importance(frame.sample(frac=1, random_state=3), SPACE) == importance(frame, SPACE)
@@ -31,6 +42,7 @@ def test_the_order_of_the_rows_does_not_matter_and_the_direction_does() -> None:
     assert importance(turned, SPACE, direction="minimize") == importance(frame, SPACE)
 
 
+@few_shuffles
 def test_trials_that_failed_or_were_stopped_count_as_no_good() -> None:
     # Everything above 0.3 fails: nothing else distinguishes the trials.
     space: dict[str, Parameter] = {"dropout": Float(0.0, 1.0), "rho": Float(0.0, 1.0)}
@@ -53,6 +65,7 @@ def test_where_nothing_matters_little_is_above_chance() -> None:
     assert any("no hyperparameter mattered" in note for note in found[0].notes)
 
 
+@few_shuffles
 def test_what_cannot_be_judged_is_left_out_with_the_reason() -> None:
     space: dict[str, Parameter] = {
         **SPACE,
@@ -65,6 +78,7 @@ def test_what_cannot_be_judged_is_left_out_with_the_reason() -> None:
     assert set(found.shares) == set(SPACE)
 
 
+@few_shuffles
 def test_a_conditional_parameter_is_judged_by_the_trials_that_use_it() -> None:
     space: dict[str, Parameter] = {"optimizer": Categorical(("sgd", "momentum")), "momentum": Float(0.0, 0.9)}
     frame = made_trials(200, space)
@@ -76,6 +90,7 @@ def test_a_conditional_parameter_is_judged_by_the_trials_that_use_it() -> None:
     assert importance(changed, space, settings={}) == importance(frame, space, settings={})
 
 
+@few_shuffles
 @pytest.mark.parametrize(
     ("frame", "says"),
     [
@@ -95,6 +110,7 @@ def test_few_trials_are_said(frame: object, says: str) -> None:
     assert says in describe(figure).replace("Only", "only")
 
 
+@few_shuffles
 def test_the_figure_shows_the_shares_and_the_marks() -> None:
     found = importance(made_trials(120), SPACE)
     figure = importances(found)

@@ -8,6 +8,8 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from functools import cache
 from html import unescape
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from bounded import LIMIT_S
 from made_search import MIXED, material, stage, trials
 
+from hpsearch.reports import importance
 from hpsearch.reports.page import Page, report, to_html
 from hpsearch.space import Categorical, Float, Parameter
 
@@ -46,6 +49,15 @@ HOSTILE: dict[str, Parameter] = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_shuffles() -> Iterator[None]:
+    """What importance is worth has its own tests; here it is enough that it is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importance, "SHUFFLES", 19)
+        yield
+
+
+@cache
 def whole() -> Page:
     """A report with everything in it."""
     one = stage(space=MIXED), trials(60, space=MIXED, failed=4, pruned=6)
