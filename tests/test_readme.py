@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from hpsearch.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -77,6 +80,11 @@ class Shell:
         assert ran.returncode == 0, f"{command}\n{ran.stdout}{ran.stderr}"
         return ran.stdout
 
+    def script(self, text: str) -> None:
+        """Runs a program of Python."""
+        (self.folder / "readme.py").write_text(text)
+        self.run("python readme.py")
+
     def serve(self, command: str) -> str:
         """The first line of a command that serves, after asking its address for a page."""
         server = subprocess.Popen(
@@ -102,6 +110,34 @@ class Shell:
         return line
 
 
+class ShortShell(Shell):
+    """One that starts no process for what is nothing but ``hpsearch`` with arguments, or Python.
+
+    Such a process loads the libraries for a second and more, and there are fifty. What has a pipe or a redirection in
+    it is a shell's, and goes the whole way.
+    """
+
+    def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(folder)
+        self._capfd = capfd
+        monkeypatch.chdir(self.folder)
+        for name in os.environ.keys() - self.environment.keys():
+            monkeypatch.delenv(name)
+
+    def run(self, command: str) -> str:
+        program, *arguments = shlex.split(command)
+        if program != "hpsearch" or re.search(r"[|&<>;]", command):
+            return super().run(command)
+        self._capfd.readouterr()
+        code = main(arguments)
+        printed = self._capfd.readouterr()
+        assert code == 0, f"{command}\n{printed.out}{printed.err}"
+        return printed.out
+
+    def script(self, text: str) -> None:
+        exec(compile(text, "readme.py", "exec"), {"__name__": "__main__"})
+
+
 def runnable(command: str) -> str:
     """A command as the test runs it: without making a virtual environment, which .ci/run does word for word."""
     return command.rpartition(" && ")[2].replace(".venv/bin/", "")
@@ -114,8 +150,10 @@ def words(output: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_every_command_runs_and_prints_what_is_shown(tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
+def test_every_command_runs_and_prints_what_is_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = ShortShell(tmp_path, capfd, monkeypatch)
     for block in blocks(README.read_text(encoding="utf-8")):
         for command, shown in block.commands:
             if block.marker in ("tests", "notebooks"):
@@ -126,8 +164,7 @@ def test_every_command_runs_and_prints_what_is_shown(tmp_path: Path) -> None:
             (shell.folder / "readme.toml").write_text(block.body)
             shell.run("hpsearch check readme.toml --trials 2 --jobs 1")
         if block.kind == "python":
-            (shell.folder / "readme.py").write_text(block.body)
-            shell.run("python readme.py")
+            shell.script(block.body)
 
 
 def test_the_two_commands_are_one_line_each() -> None:
@@ -181,8 +218,7 @@ def _update() -> None:
         pieces, at = [], 0
         for block in blocks(text):
             if block.kind == "python":  # it may make what later commands read
-                (shell.folder / "readme.py").write_text(block.body)
-                shell.run("python readme.py")
+                shell.script(block.body)
             if block.kind != "console" or block.marker in ("tests", "notebooks"):
                 continue
             body = ""
