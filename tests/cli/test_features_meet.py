@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import tiny as tiny_study
 from commands import HELD_OUT, START, Cli, Made
 
+from hpsearch.__main__ import main
 from hpsearch.nn import load_model
 from hpsearch.search.confirming import best_settings, grown
 from hpsearch.store import open_store
@@ -77,14 +79,24 @@ def test_hits_that_nobody_can_read_are_left_out(judged: Cli) -> None:
     assert judged("report", "--format", "md", "--out", "-").code == 0
 
 
-@pytest.fixture
-def elsewhere(cli: Cli) -> Cli:
-    """The command line in a folder where a study of Optuna's was imported, one of whose trials never ended."""
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `elsewhere` copies."""
+    path = tmp_path_factory.mktemp("imported")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(storage="sqlite:///theirs.db", study_name="theirs")
-    study.optimize(lambda trial: trial.suggest_float("lr", 1e-4, 1, log=True), n_trials=6)
-    study.ask()
-    assert cli("import", "sqlite:///theirs.db", "--study-name", "theirs").code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        study = optuna.create_study(storage="sqlite:///theirs.db", study_name="theirs")
+        study.optimize(lambda trial: trial.suggest_float("lr", 1e-4, 1, log=True), n_trials=6)
+        study.ask()
+        assert main(["import", "sqlite:///theirs.db", "--study-name", "theirs"]) == 0
+    return path
+
+
+@pytest.fixture
+def elsewhere(cli: Cli, imported: Path, tmp_path: Path) -> Cli:
+    """The command line in a folder where a study of Optuna's was imported, one of whose trials never ended."""
+    shutil.copytree(imported, tmp_path, dirs_exist_ok=True)
     return cli
 
 

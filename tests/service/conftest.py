@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,19 @@ from hpsearch.search.stage import begin
 from hpsearch.store import open_store
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A database with a finished stage 1 and an empty stage 2."""
-    store = open_store(str(tmp_path / "studies.db"), create=True, write=True)
+@pytest.fixture(scope="session")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database that `url` copies."""
+    path = tmp_path_factory.mktemp("served") / "studies.db"
+    store = open_store(str(path), create=True, write=True)
     stage, _ = begin(store, tiny.study(), fingerprint=tiny.split().fingerprint)
     Runner(store, stage, tiny.objective(), InlineExecutor(), until=5).run()
     narrow_stage(store, store.stages(), top=3)
     store.close()
-    return store.url
+    return path
+
+
+@pytest.fixture
+def url(studies: Path, tmp_path: Path) -> str:
+    """A database with a finished stage 1 and an empty stage 2."""
+    return f"sqlite:///{shutil.copy(studies, tmp_path)}"
