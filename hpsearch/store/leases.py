@@ -31,6 +31,8 @@ STILL_S = 3 * BEAT_EVERY_S
 """For so long is an old heartbeat watched: a living runner whose clock is wrong renews it meanwhile."""
 PROCESS_GONE, SILENT, GIVEN_BACK = "its process was gone", "its heartbeat had stopped", "it gave it back"
 """Why a trial was released."""
+STALE = timedelta(days=1)
+"""A running trial without a sign of life for so long is taken for abandoned after a single look."""
 
 
 def _read(path: str) -> str:
@@ -102,9 +104,13 @@ class Owner:
         except (TypeError, ValueError):
             return None
 
+    def is_here(self) -> bool:
+        """Whether its process is or was on this machine, so that one can look after it."""
+        return self.host == socket.gethostname() and self.place == _here()
+
     def is_gone(self) -> bool:
         """Whether its process was on this machine and is no more."""
-        return self.host == socket.gethostname() and self.place == _here() and not self._process_lives()
+        return self.is_here() and not self._process_lives()
 
     def _process_lives(self) -> bool:
         try:
@@ -159,6 +165,41 @@ class Watch:
                 found[trial_id] = SILENT
         self._seen = seen
         return found
+
+
+def may_work(owner: Owner, beat: datetime | None, *, now: datetime) -> bool:
+    """Whether a runner may still work on a trial of its own, as far as a single look shows.
+
+    On this machine its process tells; a heartbeat is old here after a night with the lid closed, and the process goes
+    on.
+
+    Args:
+        owner: Who holds the trial.
+        beat: Its last heartbeat, UTC; None for none.
+        now: The database's time, UTC.
+    """
+    if owner.is_here():
+        return not owner.is_gone()
+    return beat is not None and abs(now - beat) <= LEASE
+
+
+def is_abandoned(owner: Owner | None, beat: datetime | None, began: datetime | None, *, now: datetime) -> bool:
+    """Whether a single look shows that nobody will finish a running trial.
+
+    It is the cautious counterpart of `Watch`: clocks differ, and one look does not show that a heartbeat stands still.
+    But every claim begins with one, so that whoever holds a trial without any has lost it; and a day without one is no
+    clock's fault.
+
+    Args:
+        owner: Who holds the trial; None for somebody who leaves no name, such as Optuna.
+        beat: Its last heartbeat, UTC; None for none.
+        began: When the trial began, UTC; None where that is not known.
+        now: The database's time, UTC.
+    """
+    if owner is not None and (beat is None or owner.is_here()):
+        return beat is None or owner.is_gone()
+    latest = beat or began
+    return latest is None or abs(now - latest) > STALE
 
 
 def _is_over(age: timedelta, *, still: float) -> bool:

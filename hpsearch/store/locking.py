@@ -14,7 +14,7 @@ from hpsearch.store.stages import DECISIVE, decisive
 from hpsearch.store.statements import Statement, constant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from typing import Any
 
@@ -49,6 +49,19 @@ def lock_stage(connection: Connection, stage: Stage) -> None:
     """
     if connection.dialect.name != "sqlite":
         connection.execute(select(t.studies.c.study_id).where(t.studies.c.study_id == stage.study_id).with_for_update())
+
+
+def lock_studies(connection: Connection, study_ids: Collection[int] | None = None) -> None:
+    """Hold several studies at once, as `lock_stage` does one.
+
+    Args:
+        connection: A write transaction.
+        study_ids: Their keys; None for all.
+    """
+    if connection.dialect.name != "sqlite":
+        # In one order, so that two who do so cannot wait for each other.
+        held = select(t.studies.c.study_id).order_by(t.studies.c.study_id).with_for_update()
+        connection.execute(held if study_ids is None else held.where(t.studies.c.study_id.in_(study_ids))).all()
 
 
 def database_now(connection: Connection) -> datetime:

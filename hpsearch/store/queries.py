@@ -11,8 +11,8 @@ from sqlalchemy import Select, case, func, select
 
 from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, NewStage, Stage, rank_key, stopped_after
 from hpsearch.space import Value, external
+from hpsearch.store import held
 from hpsearch.store import tables as t
-from hpsearch.store.base import OWNER
 from hpsearch.store.frames import Columns
 from hpsearch.store.leases import Owner, Watch
 from hpsearch.store.locking import database_now
@@ -52,20 +52,8 @@ def stages(connection: Connection) -> list[Stage]:
 
 def dead_trials(connection: Connection, study_id: int, watch: Watch, *, me: Owner) -> dict[int, str]:
     """Running trials whose owner is gone: the reason by id."""
-    rows = connection.execute(
-        select(
-            t.trials.c.trial_id,
-            t.trial_system_attributes.c.value_json,
-            t.trial_heartbeats.c.heartbeat,
-        )
-        .select_from(t.trials.join(t.trial_system_attributes).outerjoin(t.trial_heartbeats))
-        .where(
-            t.trials.c.study_id == study_id,
-            t.trials.c.state == TrialState.RUNNING,
-            t.trial_system_attributes.c.key == OWNER,
-        )
-    )
-    owned = [(trial_id, owner, beat) for trial_id, text, beat in rows if (owner := Owner.from_json(text)) is not None]
+    running = held.running(connection, study_id)
+    owned = [(trial.trial_id, trial.owner, trial.beat) for trial in running if trial.owner is not None]
     return watch.gone(owned, me=me, now=database_now(connection))
 
 

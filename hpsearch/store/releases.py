@@ -25,6 +25,9 @@ _attributes = t.trial_system_attributes
 _is_owner = _attributes.c.key == constant(OWNER)
 _of_trial: BindParameter[int] = bindparam("of_trial")
 _ids: BindParameter[int] = bindparam("ids", expanding=True)
+_RUNNING = Statement(
+    select(t.trials.c.trial_id).where(t.trials.c.state == constant("RUNNING"), t.trials.c.trial_id.in_(_ids)), "ids"
+)
 _STOP = Statement(
     update(t.trials)
     .where(t.trials.c.trial_id == _of_trial, t.trials.c.state == constant("RUNNING"))
@@ -48,13 +51,15 @@ _REMEMBER = Statement.insert(_attributes, "trial_id", "key", "value_json")
 
 
 def release(connection: Connection, why: Mapping[int, str], *, by: Owner) -> None:
-    """Make running trials waiting again, without their half curves, and nobody's.
+    """Make running trials waiting again, without their half curves, and nobody's. Others stay as they are.
 
     Args:
-        connection: The transaction.
+        connection: The transaction, which holds the stage.
         why: The reason for each trial, by id.
         by: Who does it.
     """
+    # One that has finished meanwhile has a curve to keep.
+    why = {trial_id: why[trial_id] for (trial_id,) in _RUNNING.rows(connection, list(why))}
     rows = [(trial_id,) for trial_id in why]
     kept: dict[str, dict[int, str]] = {OWNER: {}, RELEASED: {}}
     for trial_id, key, text in _REMEMBERED.rows(connection, list(why)):

@@ -5,17 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cared
 import pytest
 from cared import CONFIRMED, FIRST, SECOND
+from sqlalchemy.engine import make_url
 
 from hpsearch.errors import BadStorage, StageConflict, UnknownSearch
-from hpsearch.store import Owner, open_store
+from hpsearch.records import Completed
+from hpsearch.store import NewStage, Owner, open_store
+from hpsearch.store.care import deleting, repairing
 from hpsearch.store.care.checking import check
 from hpsearch.store.care.deleting import delete, plan
 from hpsearch.store.stages import EVALUATIONS
+
+if TYPE_CHECKING:
+    from postgres import Server
 
 
 def _names(file: Path) -> set[str]:
@@ -104,3 +112,67 @@ def test_looks_at_the_test_images_stay_known_while_the_search_lives(tmp_path: Pa
 def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownSearch, match="did you mean 'tiny/stage-01'"):
         plan(str(cared.write(tmp_path)), "tiny/stage-1")
+
+
+def test_results_that_came_after_the_copy_are_not_deleted(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    planned = plan(str(file), "tiny")
+    store, me = open_store(str(file), write=True), Owner.current()
+    stage = store.stages("tiny")[0]
+    (trial,) = store.claim(stage, until=7, most=1, owner=me).trials
+    store.record(stage, [Completed(trial.number, 0.5, (0.5,), {})], {trial.number: trial.trial_id}, owner=me)
+    before = cared.rows(file)
+    with pytest.raises(StageConflict, match="look again"):
+        delete(str(file), planned)
+    assert cared.rows(file) == before
+    planned = plan(str(file), "tiny")
+    (waiting,) = store.claim(stage, until=8, most=1, owner=me).trials
+    store.release(stage, owner=me)
+    planned = plan(str(file), "tiny")
+    store.claim(stage, until=8, most=1, owner=me)
+    store.record(stage, [Completed(waiting.number, 0.5, (0.5,), {})], {waiting.number: waiting.trial_id}, owner=me)
+    store.close()
+    with pytest.raises(StageConflict, match="look again"):  # as many trials, and none newer
+        delete(str(file), planned)
+
+
+def test_on_a_server_nobody_claims_what_is_being_deleted_or_mended(
+    postgres: Server, postgres_url: str, new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(postgres_url, write=True)
+    store.create_stage(new_stage)
+    store.create_stage(replace(new_stage, search="other"))
+    store.close()
+    database = make_url(postgres_url).database or ""
+    abandoned = "INSERT INTO trials (number, study_id, state, datetime_start) VALUES (0, 1, 'RUNNING', '2020-01-01')"
+    postgres.run(abandoned, database=database)
+    free: list[list[tuple[int]]] = []
+
+    def look(*_: object) -> None:
+        asked = "SELECT study_id FROM studies ORDER BY study_id FOR UPDATE SKIP LOCKED"
+        free.append(postgres.run(asked, database=database))
+
+    for module in (deleting, repairing):
+        monkeypatch.setattr(module, "refuse_live", look)
+    repairing.repair(postgres_url, check(postgres_url), backup=False)
+    delete(postgres_url, plan(postgres_url, "mnist"))
+    assert free == [[], [(2,)]]
+
+
+def test_a_runner_of_this_machine_works_whatever_its_heartbeat_says(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    store, me = open_store(str(file), write=True), Owner.current()
+    first = store.stages("tiny")[0]
+    store.claim(first, until=7, most=1, owner=me)
+    cared.run_sql(file, "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-3 days')")
+    assert check(str(file)).sound
+    with pytest.raises(BadStorage, match="stop it first"):
+        delete(str(file), plan(str(file), "tiny"))
+    store.release(first, owner=me)
+    store.claim(first, until=7, most=1, owner=replace(me, place="elsewhere"))
+    with pytest.raises(BadStorage, match="stop it first"):
+        delete(str(file), plan(str(file), "tiny"))
+    cared.run_sql(file, "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-3 minutes')")
+    assert check(str(file)).sound
+    delete(str(file), plan(str(file), "tiny"))
+    store.close()

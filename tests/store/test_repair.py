@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cared
 import pytest
@@ -15,9 +17,12 @@ from cared import PLANTS, Plant
 
 from hpsearch.__main__ import main
 from hpsearch.errors import BadStorage
-from hpsearch.store import Owner, open_store
-from hpsearch.store.care.checking import check
+from hpsearch.store import Owner, open_store, releases
+from hpsearch.store.care import repairing
+from hpsearch.store.care.checking import care_database, check
+from hpsearch.store.care.findings import Checked
 from hpsearch.store.care.repairing import repair
+from hpsearch.store.database import parse_url
 
 _TIMES = ("seconds",)
 
@@ -103,3 +108,42 @@ def test_what_a_living_runner_holds_is_not_repaired(tmp_path: Path) -> None:
     assert {finding.kind for finding in found.findings} == {"no-value"}
     with pytest.raises(BadStorage, match="stop it first"):
         repair(str(file), found)
+
+
+def test_what_has_finished_since_the_check_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = cared.write(tmp_path)
+    store = open_store(str(file), write=True)
+    dead = replace(Owner.current(), pid=2**22 + 1)
+    store.claim(store.stages("tiny")[0], until=7, most=1, owner=dead)  # a process that never was
+    found = check(str(file))
+    assert [(finding.kind, finding.trials) for finding in found.findings] == [("stuck", [6])]
+
+    store.close()
+    finished: list[dict[str, list[tuple[Any, ...]]]] = []
+
+    def check_and_finish(storage: str, *, everyone: bool = False) -> Checked:
+        seen = check(storage, everyone=everyone)
+        if not finished:
+            with contextlib.redirect_stdout(io.StringIO()):
+                start = f"start {tiny.write(tmp_path)} --engine inline --stage 1 --trials 7 --storage {file}"
+                assert main(start.split()) == 0
+            finished.append(cared.rows(file))
+        return seen
+
+    monkeypatch.setattr(repairing, "check", check_and_finish)
+    assert repair(str(file), found, backup=False).after.sound
+    assert [cared.rows(file)] == finished
+
+
+def test_only_running_trials_are_given_back(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    before = cared.rows(file)
+    with care_database(parse_url(str(file)), write=True) as database, database.write() as connection:
+        releases.release(connection, {row[0]: "gone" for row in before["trials"]}, by=Owner.current())
+    after = cared.rows(file)
+    running = {row[0] for row in before["trials"] if row[3] == "RUNNING"}
+    for table in ("trial_intermediate_values", "trial_system_attributes"):
+        for rows in (before, after):
+            rows[table] = [row for row in rows[table] if row[1] not in running]
+    assert before["trial_intermediate_values"] == after["trial_intermediate_values"]
+    assert before["trial_system_attributes"] == after["trial_system_attributes"]

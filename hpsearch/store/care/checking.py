@@ -17,7 +17,7 @@ from hpsearch.store.database import Database, parse_url, show, sqlite_file
 from hpsearch.store.opening import as_permitted, check_there
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sqlalchemy.engine import URL, Connection
@@ -59,7 +59,7 @@ def check(storage: str, *, everyone: bool = False) -> Checked:
     with care_database(url) as database:
         try:
             with database.read() as transaction:
-                return _contents(transaction, show(url), found, everyone=everyone)
+                return contents(transaction, show(url), found, everyone=everyone)
         except (StorageFailure, BadStorage) as error:
             # A page that SQLite cannot read. What it said of the whole file is there already, mostly.
             if found:
@@ -88,7 +88,15 @@ def _of_another_revision(url: URL, found: list[Finding], revision: str | None) -
     return Checked(show(url), [one for one in found if one.kind in ("file", "index")], notes=[note])
 
 
-def _contents(connection: Connection, where: str, found: list[Finding], *, everyone: bool) -> Checked:
+def contents(connection: Connection, where: str, found: Sequence[Finding] = (), *, everyone: bool = False) -> Checked:
+    """Look at what a database holds, where the file and its schema are in order.
+
+    Args:
+        connection: A transaction.
+        where: The database, for people.
+        found: What was found in the file.
+        everyone: See `check`.
+    """
     names = dict(map(tuple, connection.execute(text("SELECT study_id, study_name FROM studies"))))
     trials = connection.execute(text("SELECT count(*) FROM trials")).scalar_one()
     found = [*found, *rows.row_findings(connection, names), *attributes.attribute_findings(connection, names)]

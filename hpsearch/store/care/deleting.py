@@ -15,6 +15,7 @@ from hpsearch.store.care.checking import care_database
 from hpsearch.store.care.repairing import refuse_live
 from hpsearch.store.care.rows import TRIAL_TABLES
 from hpsearch.store.database import parse_url, show, sqlite_file
+from hpsearch.store.locking import lock_studies
 from hpsearch.store.opening import open_store
 from hpsearch.store.stages import EVALUATIONS
 
@@ -33,14 +34,21 @@ class Doomed:
     Args:
         study_id: Its key in the database.
         name: Its name.
-        trials: How many trials it has.
+        states: How many trials it has in each state.
+        newest: The key of its newest trial; None for no trials.
         why: Why it goes along; empty for what was asked for.
     """
 
     study_id: int
     name: str
-    trials: int
+    states: tuple[tuple[str, int], ...] = ()
+    newest: int | None = None
     why: str = ""
+
+    @property
+    def trials(self) -> int:
+        """How many trials it has."""
+        return sum(many for _, many in self.states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,7 @@ def plan(storage: str, asked: str, *, descendants: bool = False) -> Deletion:
 
 
 def delete(storage: str, planned: Deletion) -> None:
-    """Remove what was planned, in one transaction.
+    """Remove what was planned, in one transaction, if it is still what was planned and, it may be, copied.
 
     Raises:
         BadStorage: It is read-only, or a runner works on one of the studies.
@@ -95,9 +103,13 @@ def delete(storage: str, planned: Deletion) -> None:
         if sqlite_file(database.url) is not None:
             # What is removed must not come back when the file is damaged one day and salvaged.
             connection.exec_driver_sql("PRAGMA secure_delete=ON")
+        # From here on nobody claims a trial of theirs, or ends one.
+        lock_studies(connection, [study.study_id for study in planned.studies])
         now = _plan(connection, show(database.url), planned.asked, descendants=True)
-        if {study.study_id for study in now.studies} != {study.study_id for study in planned.studies}:
-            raise StageConflict(f"what belongs to {planned.asked} has changed meanwhile; look again")
+        if now != planned:
+            raise StageConflict(
+                f"what belongs to {planned.asked} has changed meanwhile, so nothing was deleted; look again"
+            )
         for study in now.studies:
             refuse_live(connection, study.name, study.study_id)
         if now.heir is not None:
@@ -122,8 +134,16 @@ def _plan(connection: Connection, where: str, asked: str, *, descendants: bool) 
     else:
         searches = {stage.search for stage in stages}
         raise UnknownSearch(f"no study or search {asked!r} in {where}{nearest(asked, {*names.values(), *searches})}")
-    many = dict(map(tuple, connection.execute(text("SELECT study_id, count(*) FROM trials GROUP BY study_id"))))
-    doomed = [Doomed(study, name, many.get(study, 0), why) for study, (name, why) in chosen.items()]
+    states: dict[int, dict[str, int]] = {}
+    newest: dict[int, int] = {}
+    counted = "SELECT study_id, state, count(*), max(trial_id) FROM trials GROUP BY study_id, state"
+    for study, state, many, last in connection.execute(text(counted)):
+        states.setdefault(study, {})[str(state)] = many
+        newest[study] = max(last, newest.get(study, last))
+    doomed = [
+        Doomed(study, name, tuple(sorted(states.get(study, {}).items())), newest.get(study), why)
+        for study, (name, why) in chosen.items()
+    ]
     return _with_looks(connection, Deletion(asked, doomed), stages)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from hpsearch.errors import HpsearchError
 from hpsearch.space import Float, external
+from hpsearch.store.base import OWNER
 from hpsearch.store.care.findings import Finding, Place
 from hpsearch.store.care.rows import AGAIN
 from hpsearch.store.claims import roster_trial
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hpsearch.records import Stage
     from hpsearch.space import Value
 
-HELD = "EXISTS (SELECT 1 FROM trial_system_attributes o WHERE o.trial_id = t.trial_id AND o.key = 'hpsearch:owner')"
+HELD = f"EXISTS (SELECT 1 FROM trial_system_attributes o WHERE o.trial_id = t.trial_id AND o.key = '{OWNER}')"
 """What holds of a trial that a runner of hpsearch's has held."""
 _FEW = 300
 """Numbers without a trial that are tried for a trial whose values are those of another number."""

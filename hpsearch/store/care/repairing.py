@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
 from hpsearch.errors import BadInput, BadStorage, StorageFailure
+from hpsearch.store import held
 from hpsearch.store.care import copying, mending, stage_rules
-from hpsearch.store.care.checking import care_database, check
+from hpsearch.store.care.checking import care_database, check, contents
 from hpsearch.store.care.findings import Checked
 from hpsearch.store.database import parse_url, show, sqlite_file
-from hpsearch.store.leases import LEASE, Owner
-from hpsearch.store.locking import database_now
+from hpsearch.store.leases import may_work
+from hpsearch.store.locking import database_now, lock_studies
 from hpsearch.store.opening import as_permitted
 
 if TYPE_CHECKING:
@@ -92,14 +91,21 @@ def mend_all(storage: str, *, everyone: bool = False, live: bool = False) -> Che
             if not found.mendable:
                 break
             with database.write() as connection:
+                lock_studies(connection)
                 if not live:
                     refuse_live(connection, show(url))
                 mending.mend_file(connection, found.findings)
-                stages, _ = stage_rules.read_stages(connection, found.names)
-                runnable = {stage.study_id: stage for stage in stages if stage.trainable}
-                mending.mend(connection, found.findings, runnable)
+                if found.studies is not None:  # else nobody has looked at the trials yet: the next round does
+                    _mend_contents(connection, show(url), everyone=everyone)
             found = check(storage, everyone=everyone)
     return found
+
+
+def _mend_contents(connection: Connection, where: str, *, everyone: bool) -> None:
+    """Look again, now that the studies are held: a trial that was stuck may have a result by now."""
+    found = contents(connection, where, everyone=everyone)
+    stages, _ = stage_rules.read_stages(connection, found.names)
+    mending.mend(connection, found.findings, {stage.study_id: stage for stage in stages if stage.trainable})
 
 
 def safe_copy(storage: str, before: str) -> Path:
@@ -126,25 +132,17 @@ def refuse_live(connection: Connection, where: str, study: int | None = None) ->
     """Refuse to change what a runner that is alive works on.
 
     Args:
-        connection: A transaction.
+        connection: A transaction that holds the studies, so that nobody claims a trial of theirs after the look.
         where: The database or study, for people.
         study: Of this study only; None for all.
 
     Raises:
         BadStorage: There is one.
     """
-    asked = text(
-        "SELECT t.study_id, o.value_json, h.heartbeat FROM trials t JOIN trial_system_attributes o"
-        " ON o.trial_id = t.trial_id AND o.key = 'hpsearch:owner'"
-        " LEFT JOIN trial_heartbeats h ON h.trial_id = t.trial_id WHERE t.state = 'RUNNING'"
-    )
     now = database_now(connection)
-    for of_study, said, beat in connection.execute(asked):
-        owner = Owner.from_json(said) if isinstance(said, str) else None
-        if owner is None or (study is not None and of_study != study):
-            continue
-        last = stage_rules.moment(beat)
-        if not owner.is_gone() and last is not None and abs(now - last) <= LEASE:
+    for trial in held.running(connection, study):
+        owner = trial.owner
+        if owner is not None and may_work(owner, trial.beat, now=now):
             raise BadStorage(
                 f"a runner (process {owner.pid} on {owner.host}) works on {where}; stop it first, with Ctrl-C"
             )

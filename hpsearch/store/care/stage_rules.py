@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from hpsearch.store import held
 from hpsearch.store.care.findings import Finding, Place
 from hpsearch.store.care.rows import by_study
-from hpsearch.store.leases import Owner
+from hpsearch.store.leases import is_abandoned
 from hpsearch.store.locking import database_now
 from hpsearch.store.stages import KIND, RANGES, stage_from_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
     from hpsearch.records import Direction, Stage
-
-STALE_S = 24 * 3600.0
-"""A running trial whose last heartbeat, or where it has none whose beginning, is older is taken for abandoned."""
 
 
 def read_stages(connection: Connection, names: Mapping[int, str]) -> tuple[list[Stage], list[Finding]]:
@@ -152,35 +149,10 @@ def number_findings(connection: Connection, names: Mapping[int, str]) -> list[Fi
 def stuck_findings(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
     """Running trials that nobody will finish."""
     now = database_now(connection)
-    asked = text(
-        "SELECT t.study_id, t.number, t.trial_id, o.value_json, h.heartbeat, t.datetime_start FROM trials t"
-        " LEFT JOIN trial_system_attributes o ON o.trial_id = t.trial_id AND o.key = 'hpsearch:owner'"
-        " LEFT JOIN trial_heartbeats h ON h.trial_id = t.trial_id WHERE t.state = 'RUNNING'"
-    )
-    stuck = []
-    for study, number, trial_id, said, beat, began in connection.execute(asked):
-        owner = Owner.from_json(said) if isinstance(said, str) else None
-        if _is_stuck(owner, moment(beat), moment(began), now):
-            stuck.append(Place(study, number, trial_id))
+    stuck = [
+        Place(trial.study_id, trial.number, trial.trial_id)
+        for trial in held.running(connection)
+        if is_abandoned(trial.owner, trial.beat, trial.began, now=now)
+    ]
     what = "running, but whoever ran it is gone"
     return by_study("stuck", what, stuck, names, mend="given back: they run again with the same values")
-
-
-def _is_stuck(owner: Owner | None, beat: datetime | None, began: datetime | None, now: datetime) -> bool:
-    if owner is not None and (beat is None or owner.is_gone()):
-        return True
-    # Clocks differ, and one look does not show that a heartbeat stands still; a day without one is no clock's fault.
-    latest = beat or began
-    return latest is None or abs((now - latest).total_seconds()) > STALE_S
-
-
-def moment(said: Any) -> datetime | None:
-    """A time as SQLite or a server gives it; None for what is none."""
-    from datetime import datetime
-
-    if said is None or isinstance(said, datetime):
-        return said
-    try:
-        return datetime.fromisoformat(str(said))
-    except ValueError:
-        return None
