@@ -29,6 +29,7 @@ from scaling.work import Work, new_stage
 
 from hpsearch.store import Owner
 
+KINDS = ("sqlite", "postgresql")
 PARTS = ("runner", "clock", "dask", "growth")
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "autovacuum": "on"}
 """Of the PostgreSQL server, which is durable: each commit is on the disk."""
@@ -44,11 +45,11 @@ _FOREVER = (1.0, 10.0, 60.0, 600.0)
 class Databases:
     """New study databases of both kinds, in a folder that is thrown away."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kinds: list[str]) -> None:
         self._folder, self._made = folder, 0
-        programs = binaries()
+        programs = binaries() if "postgresql" in kinds else None
         self.server = None if programs is None else Server(programs, durable=True, settings=SETTINGS)
-        self.kinds = ("sqlite", "postgresql") if self.server is not None else ("sqlite",)
+        self.kinds = [kind for kind in kinds if kind != "postgresql" or self.server is not None]
 
     def new(self, kind: str) -> str:
         """The URL of an empty one."""
@@ -124,16 +125,16 @@ def measure_dask(databases: Databases, quick: bool) -> dict[str, Any]:
     return {"sqlite": found}
 
 
-def measure_growth(databases: Databases, quick: bool, sizes: list[int]) -> dict[str, Any]:
-    """What the store takes when a stage has many trials."""
-    found: dict[str, Any] = {}
+def measure_growth(databases: Databases, quick: bool, sizes: list[int], before: dict[str, Any]) -> dict[str, Any]:
+    """What the store takes when a stage has many trials; sizes that were measured before are kept."""
+    found: dict[str, Any] = dict(before)
     for kind in databases.kinds:
-        found[kind] = []
+        found[kind] = [one for one in before.get(kind, []) if one["trials"] not in sizes]
         for trials in [1_000, 10_000] if quick else sizes:
             url = databases.new(kind)
             grown = growth.grow(url, new_stage(), trials, _EPOCHS, Owner.current(), rounds=1 if quick else 2)
             databases.drop(url)
-            found[kind].append(asdict(grown))
+            found[kind] = sorted([*found[kind], asdict(grown)], key=lambda one: int(one["trials"]))
             told.say(f"growth, {kind}: {trials:,} trials")
     return found
 
@@ -173,6 +174,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
     parser.add_argument("--json", type=Path, help="every measurement, written and, without a part, read")
     parser.add_argument("--images", type=Path, help="a folder for the figures")
+    parser.add_argument("--databases", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--trials", default="10000,100000,1000000", help="sizes of the stages of the part growth")
     asked = parser.parse_args(words)
     asked.only = [part for part in asked.only.split(",") if part]
@@ -197,13 +199,13 @@ def main() -> None:
     if asked.json is not None and asked.json.exists():
         found = json.loads(asked.json.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
-        databases = Databases(Path(folder))
+        databases = Databases(Path(folder), asked.databases)
         try:
             parts: dict[str, Callable[[], dict[str, Any]]] = {
                 "runner": lambda: measure_runner(databases, asked.quick),
                 "clock": lambda: measure_clock(databases, asked.quick),
                 "dask": lambda: measure_dask(databases, asked.quick),
-                "growth": lambda: measure_growth(databases, asked.quick, asked.trials),
+                "growth": lambda: measure_growth(databases, asked.quick, asked.trials, found.get("growth", {})),
             }
             for part in asked.only:
                 found[part] = parts[part]()

@@ -28,6 +28,8 @@ PARTS = {"trial_params": 2, "trial_values": 1, "trial_user_attributes": 3, "tria
 _EXAMPLES = 10_000
 """Scores are shares of so many: at a million trials a hundred share each."""
 _BATCH = 32
+_AT_ONCE = 1_000_000
+"""So many trials are made in one transaction: the log of ten million would be as long as the database."""
 _RUNNING = 1000
 """So many trials are held by a runner while the store is timed."""
 
@@ -82,6 +84,11 @@ def fill(engine: Engine, stage: Stage, first: int, trials: int, epochs: int, own
             connection.execute(text(statement), values)
         if postgres:
             connection.execute(text("SELECT setval('trials_trial_id_seq', (SELECT max(trial_id) FROM trials))"))
+
+
+def settle(engine: Engine) -> None:
+    """Have the database look at what it holds, as it does by itself in time."""
+    postgres = engine.dialect.name == "postgresql"
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE" if postgres else "ANALYZE"))
 
@@ -209,7 +216,10 @@ def grow(url: str, new: NewStage, trials: int, epochs: int, owner: Owner, *, rou
     assert isinstance(store, BulkStore)
     try:
         began = time.perf_counter()
-        fill(store.database.engine, store.create_stage(new), 0, trials, epochs, owner)
+        stage, engine = store.create_stage(new), store.database.engine
+        for first in range(0, trials, _AT_ONCE):
+            fill(engine, stage, first, min(_AT_ONCE, trials - first), epochs, owner)
+        settle(engine)
         made = time.perf_counter() - began
         with store.database.read() as connection:
             size, backend = size_of(connection), connection.dialect.name
