@@ -195,13 +195,13 @@ class BulkStore:
 
     def release_dead(self, stage: Stage, *, me: Owner) -> int:
         """Give back the trials of runners that are gone."""
-        watch = self._keep(stage).watch
-        if not self._read(queries.dead_trials, stage.study_id, watch, me=me):
+        kept = self._keep(stage)
+        if not self._read(releases.dead, kept, me=me):
             return 0
 
         def work(connection: Connection, doubted: int | None) -> int:
             # Asked again while the stage is held: another runner may have released and claimed them meanwhile.
-            dead = queries.dead_trials(connection, stage.study_id, watch, me=me)
+            dead = releases.dead(connection, kept, me=me)
             releases.release(connection, dead, by=me)
             return len(dead) or doubted or 0
 

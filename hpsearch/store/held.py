@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from hpsearch.store.base import OWNER
 from hpsearch.store.leases import Owner
+from hpsearch.store.statements import chunks
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from sqlalchemy.engine import Connection
 
 # Times come as the driver gives them: what is damaged must not end the look.
@@ -20,6 +23,7 @@ _RUNNING = (
     " LEFT JOIN trial_heartbeats h ON h.trial_id = t.trial_id WHERE t.state = 'RUNNING'"
 )
 _ALL, _OF_STUDY = text(_RUNNING), text(f"{_RUNNING} AND t.study_id = :study")
+_AMONG = text(f"{_RUNNING} AND t.study_id = :study AND t.trial_id IN :ids").bindparams(bindparam("ids", expanding=True))
 
 
 class Running(NamedTuple):
@@ -43,13 +47,24 @@ class Running(NamedTuple):
 
 
 def running(connection: Connection, study_id: int | None = None) -> list[Running]:
-    """The trials under way.
+    """The trials under way: every trial is looked at.
 
     Args:
         connection: A transaction.
         study_id: Of this study only; None for all.
     """
-    rows = connection.execute(_ALL) if study_id is None else connection.execute(_OF_STUDY, {"study": study_id})
+    return _read(connection.execute(_ALL) if study_id is None else connection.execute(_OF_STUDY, {"study": study_id}))
+
+
+def running_among(connection: Connection, study_id: int, ids: Collection[int]) -> list[Running]:
+    """The trials of a study under way among these, by id: only they are looked at."""
+    found: list[Running] = []
+    for some in chunks(sorted(ids)):
+        found += _read(connection.execute(_AMONG, {"study": study_id, "ids": some}))
+    return found
+
+
+def _read(rows: Iterable[Any]) -> list[Running]:
     return [
         Running(study, number, trial_id, _owner(said), _moment(beat), _moment(began))
         for study, number, trial_id, said, beat, began in rows

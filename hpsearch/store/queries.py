@@ -11,11 +11,8 @@ from sqlalchemy import Select, case, func, select
 
 from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, NewStage, Stage, rank_key, stopped_after
 from hpsearch.space import Value, external
-from hpsearch.store import held
 from hpsearch.store import tables as t
 from hpsearch.store.frames import Columns
-from hpsearch.store.leases import Owner, Watch
-from hpsearch.store.locking import database_now
 from hpsearch.store.stages import stage_attributes, stage_from_attributes
 from hpsearch.store.statements import chunks
 from hpsearch.store.tables import StudyDirection, TrialState
@@ -48,13 +45,6 @@ def stages(connection: Connection) -> list[Stage]:
         for study_id, of_study in attributes.items()
     )
     return [stage for stage in found if stage is not None]
-
-
-def dead_trials(connection: Connection, study_id: int, watch: Watch, *, me: Owner) -> dict[int, str]:
-    """Running trials whose owner is gone: the reason by id."""
-    running = held.running(connection, study_id)
-    owned = [(trial.trial_id, trial.owner, trial.beat) for trial in running if trial.owner is not None]
-    return watch.gone(owned, me=me, now=database_now(connection))
 
 
 def _attribute(key: str) -> Any:

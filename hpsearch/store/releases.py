@@ -11,7 +11,9 @@ from sqlalchemy import BindParameter, bindparam, delete, null, select, update
 from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER, RELEASED
 from hpsearch.store.claims import FORGET_BEATS, FORGET_POINTS
+from hpsearch.store.held import running_among
 from hpsearch.store.leases import utc_now
+from hpsearch.store.locking import database_now
 from hpsearch.store.statements import Statement, constant
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from hpsearch.store.claims import Kept
     from hpsearch.store.leases import Owner
 
 _attributes = t.trial_system_attributes
@@ -48,6 +51,13 @@ _FORGET_RELEASE = Statement(
     delete(_attributes).where(_attributes.c.trial_id == _of_trial, _attributes.c.key == constant(RELEASED)), "of_trial"
 )
 _REMEMBER = Statement.insert(_attributes, "trial_id", "key", "value_json")
+
+
+def dead(connection: Connection, kept: Kept, *, me: Owner) -> dict[int, str]:
+    """A stage's running trials whose owner is gone: the reason by id."""
+    running = running_among(connection, kept.stage.study_id, kept.count(connection).unfinished)
+    owned = [(trial.trial_id, trial.owner, trial.beat) for trial in running if trial.owner is not None]
+    return kept.watch.gone(owned, me=me, now=database_now(connection))
 
 
 def release(connection: Connection, why: Mapping[int, str], *, by: Owner) -> None:
