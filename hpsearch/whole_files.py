@@ -18,13 +18,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     """A file beside ``path`` to write, which takes its place when the block ends well.
 
     Neither a full disk nor a Ctrl-C leaves half a file, or takes away one that was there.
 
     Args:
         path: Where the whole file is to stand; its folder must exist.
+        mode: Who may read and write it then. Until then its maker alone may.
 
     Yields:
         A path with the same ending in the same folder.
@@ -41,7 +42,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(descriptor)
         neighbour = Path(name)
         yield neighbour
-        neighbour.chmod(0o644)
+        neighbour.chmod(mode)
         neighbour.replace(path)
     except OSError as error:
         kind = OutputFailure if error.errno in _FULL else BadInput

@@ -97,12 +97,14 @@ def backup(
 @app.command()
 def vacuum(storage: Storage = None) -> None:
     """Give the space of what was removed back to the disk."""
-    from hpsearch.cli.output import say
+    from hpsearch.cli.output import note, say
     from hpsearch.store.care.copying import megabytes
     from hpsearch.store.care.vacuuming import vacuum as rewrite
 
-    before, after = rewrite(storage_url(storage))
-    say(f"{storage_url(storage)}: {megabytes(before)} before, {megabytes(after)} now")
+    done = rewrite(storage_url(storage))
+    say(f"{storage_url(storage)}: {megabytes(done.before)} before, {megabytes(done.after)} now")
+    if not done.emptied:
+        note("its log could not be emptied, as somebody uses the database again; SQLite does so when it can")
 
 
 def _print(found: Checked, output: Format) -> None:

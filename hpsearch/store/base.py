@@ -167,10 +167,7 @@ class Store(Protocol):
         """How many trials are in which state."""
 
     def drawn(self, stage: Stage) -> int:
-        """How many trials were drawn so far, whatever became of them: the newest one's number and 1.
-
-        Unlike `counts` it looks at one row of the stage.
-        """
+        """How many trials were drawn so far, whatever became of them: the highest number and 1."""
 
     def columns(
         self,

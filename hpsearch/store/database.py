@@ -235,8 +235,10 @@ def _configure_sqlite(connection: DBAPIConnection, _: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys=ON")
     # NORMAL is durable against a crash of the process, and in WAL mode a power cut costs the last transactions
-    # at most, never the database; those trials run again with the same result.
-    cursor.execute("PRAGMA synchronous=NORMAL")
+    # at most, never the database; those trials run again with the same result. In the other modes, in which
+    # somebody else's database may be, it may cost the database; there SQLite's own FULL stays.
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
 
 

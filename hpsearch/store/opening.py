@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -25,10 +26,10 @@ from hpsearch.store.database import (
 )
 from hpsearch.store.exclusion import exclusive, folder_lock
 from hpsearch.store.schema import create_sqlite, let_optuna_create
+from hpsearch.store.side_files import JOURNAL, LOG, SIDE_FILES, beside, left_in, may_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sqlalchemy.engine import Connection
 
@@ -96,14 +97,13 @@ def as_permitted(file: Path, url: URL, *, write: bool) -> URL:
     """The URL to open a file with that may be read-only here.
 
     A reader of a database in WAL mode wants to make side files next to it. Where it may not, and nobody has left a
-    log that would have to be read, the file can be opened as one that does not change.
+    log that would have to be read, or a journal to be rolled back, the file can be opened as one that does not change.
     """
-    if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK):
+    if may_write(file):
         return url
     if write:
         raise BadStorage(f"the database {file} is read-only here; make it writable or give another --storage")
-    log = file.with_name(f"{file.name}-wal")
-    if log.exists() and log.stat().st_size > 0:
+    if left_in(file, LOG, JOURNAL) is not None:
         return url
     return url.set(database=f"file:{quote(str(file))}", query={"immutable": "1", "uri": "true"})
 
@@ -162,9 +162,8 @@ def _create_sqlite(file: Path) -> None:
                 os.chmod(name, 0o666 & ~_umask())
                 os.replace(name, file)
             finally:
-                for leftover in (name, f"{name}-wal", f"{name}-shm", f"{name}-journal"):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(leftover)
+                for end in ("", *SIDE_FILES):
+                    beside(Path(name), end).unlink(missing_ok=True)
     except OSError as error:
         raise BadStorage(f"cannot make the database {file}: {error.strerror}") from error
 

@@ -214,8 +214,9 @@ def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_tri
 
 def drawn(connection: Connection, stage: Stage) -> int:
     """How many trials were drawn so far; see `hpsearch.store.base.Store.drawn`."""
-    newest = select(t.trials.c.number).where(t.trials.c.study_id == stage.study_id)
-    number = connection.execute(newest.order_by(t.trials.c.trial_id.desc()).limit(1)).scalar()
+    # Not the newest key's: a trial that a repair has put in again is newer than those after it.
+    highest = select(func.max(t.trials.c.number)).where(t.trials.c.study_id == stage.study_id)
+    number = connection.execute(highest).scalar()
     return 0 if number is None else int(number) + 1
 
 

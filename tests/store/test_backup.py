@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import stat
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +13,12 @@ from types import SimpleNamespace
 import cared
 import pytest
 
-from hpsearch.errors import BadInput, BadStorage, OutputFailure
+from hpsearch.errors import BadInput, OutputFailure
 from hpsearch.store.care import copying
 from hpsearch.store.care.checking import check
 from hpsearch.store.care.copying import backup
-from hpsearch.store.care.vacuuming import vacuum
+from hpsearch.store.care.salvaging import salvage
+from hpsearch.store.database import Database, parse_url
 
 
 def test_a_copy_that_is_taken_while_others_commit_is_one_state(tmp_path: Path) -> None:
@@ -67,6 +69,29 @@ def test_a_copy_holds_what_only_the_log_holds(tmp_path: Path) -> None:
     assert check(str(tmp_path / "copy.db")).sound
 
 
+def test_a_copy_can_take_the_place_of_its_original(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    file.chmod(0o600)
+    for copy in (copying.automatic(file, "delete"), tmp_path / "copy.db", salvage(str(file)).target):
+        if not copy.exists():
+            backup(str(file), copy)
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        assert [path.name for path in tmp_path.glob(f"{copy.name}-*")] == []
+        with contextlib.closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_only_a_log_makes_it_safe_to_wait_less_for_the_disk(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    for mode, level in (("wal", 1), ("delete", 2)):
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            assert connection.execute(f"PRAGMA journal_mode={mode}").fetchone() == (mode,)
+        database = Database(parse_url(str(file)))
+        with database.write() as writing:
+            assert writing.exec_driver_sql("PRAGMA synchronous").scalar() == level
+        database.close()
+
+
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     file = cared.write(tmp_path)
     copy = tmp_path / "copy.db"
@@ -111,30 +136,3 @@ def test_a_servers_database_is_backed_up_by_its_own_program(tmp_path: Path) -> N
         backup("postgresql+psycopg://me:secret@host/studies", tmp_path / "my.dump")
     assert "pg_dump --format=custom --file=my.dump postgresql://me@host/studies" in str(refused.value)
     assert "secret" not in str(refused.value)
-
-
-def test_a_vacuum_gives_space_back_and_changes_no_row(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    cared.run_sql(file, "CREATE TABLE much AS SELECT zeroblob(500000) AS x; DROP TABLE much")
-    before = cared.rows(file)
-    large, small = vacuum(str(file))
-    assert small < large - 400_000
-    assert small == file.stat().st_size
-    after = cared.rows(file)
-    assert {table: after[table] for table in before} == before
-    assert check(str(file)).sound
-
-
-def test_a_vacuum_waits_only_so_long_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.store.care.vacuuming.WAIT_S", 0.01)
-    file = cared.write(tmp_path)
-    for other in ("BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM trials"):
-        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
-            for statement in other.split("; "):
-                connection.execute(statement).fetchall()
-            with contextlib.closing(sqlite3.connect(file)) as writer:
-                if "SELECT" in other:
-                    writer.execute("UPDATE studies SET study_name = study_name")
-                    writer.commit()
-            with pytest.raises(BadStorage, match="somebody works on"):
-                vacuum(str(file))

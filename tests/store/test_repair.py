@@ -17,10 +17,11 @@ from cared import PLANTS, Plant
 
 from hpsearch.__main__ import main
 from hpsearch.errors import BadStorage
-from hpsearch.store import Owner, open_store, releases
-from hpsearch.store.care import repairing
+from hpsearch.space import Float
+from hpsearch.store import NewStage, Owner, open_store, releases
+from hpsearch.store.care import mending, repairing
 from hpsearch.store.care.checking import care_database, check
-from hpsearch.store.care.findings import Checked
+from hpsearch.store.care.findings import Checked, Finding, Place
 from hpsearch.store.care.repairing import repair
 from hpsearch.store.database import parse_url
 
@@ -147,3 +148,31 @@ def test_only_running_trials_are_given_back(tmp_path: Path) -> None:
             rows[table] = [row for row in rows[table] if row[1] not in running]
     assert before["trial_intermediate_values"] == after["trial_intermediate_values"]
     assert before["trial_system_attributes"] == after["trial_system_attributes"]
+
+
+@pytest.mark.parametrize("kind", ["bulk", "postgresql"])
+def test_a_number_that_is_filled_takes_no_key_of_those_to_come(url: str, me: Owner) -> None:
+    store = open_store(url, write=True)
+    study_file = tiny.study().to_dict()
+    names = ("one", "two")
+    stages = [
+        store.create_stage(NewStage(name, 1, "maximize", 0, {"lr": Float(0.1, 1.0)}, study_file)) for name in names
+    ]
+    for until in (1, 2, 3):
+        for stage in stages:
+            store.claim(stage, until=until, most=1, owner=me)
+    one, two = stages
+    lost = store.standings(one, range(3), 1)[1]
+    with care_database(parse_url(url), write=True) as database, database.write() as connection:
+        (key,) = connection.exec_driver_sql(
+            f"SELECT trial_id FROM trials WHERE study_id = {one.study_id} AND number = {lost.number}"
+        ).one()
+        mending.drop_trials(connection, [key])
+        places = [Place(one.study_id, lost.number)]
+        mending.mend(connection, [Finding("gap", "lost", places, "filled")], {one.study_id: one})
+        mending.mend(connection, [Finding("lineage", "lost", places, "filled")], {one.study_id: one})
+    assert [trial.number for trial in store.claim(two, until=6, most=3, owner=me).trials] == [3, 4, 5]
+    assert store.drawn(one) == 3
+    assert [trial.number for trial in store.claim(one, until=4, most=2, owner=me).trials] == [1, 3]
+    assert store.drawn(one) == 4
+    store.close()

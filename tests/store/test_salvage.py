@@ -7,6 +7,7 @@ import io
 import random
 import shutil
 import sqlite3
+import struct
 from pathlib import Path
 
 import cared
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from hpsearch.__main__ import main
 from hpsearch.errors import BadInput, BadStorage
+from hpsearch.store.care import log
 from hpsearch.store.care.checking import check
 from hpsearch.store.care.salvaging import Salvage, salvage
 
@@ -102,6 +104,19 @@ def test_whatever_happens_to_the_bytes_nothing_is_made_up(
         if damaged.finished(trial) and study.startswith("tiny/"):
             sure = [part for part in trial if "'curves'" not in part and "'seconds'" not in part]
             assert set(sure) <= set(before[study, number])
+
+
+@given(
+    words=st.lists(st.integers(0, 2**32 - 1), min_size=2, max_size=12), sums=st.tuples(*[st.integers(0, 2**32 - 1)] * 2)
+)
+def test_a_logs_checksum_is_sqlites(words: list[int], sums: tuple[int, int]) -> None:
+    words = words[: len(words) // 2 * 2]
+    first, second = sums
+    for left, right in zip(words[::2], words[1::2], strict=True):  # as https://sqlite.org/fileformat2.html has it
+        first = (first + left + second) % 2**32
+        second = (second + right + first) % 2**32
+    for order in "<>":
+        assert log._checksum(struct.pack(f"{order}{len(words)}I", *words), order, sums) == (first, second)
 
 
 def test_a_log_is_read_too(tmp_path: Path) -> None:

@@ -147,6 +147,14 @@ PLANTS = (
                     for t in ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes",
                               "trial_system_attributes"))),
     Plant("doubled", "INSERT INTO trials (number, study_id, state) VALUES (2, 1, 'WAITING')"),
+    Plant("doubled", f"UPDATE trials SET number = 2 WHERE trial_id = {trial(3)}", also=("gap", "renumber")),
+    Plant("doubled", f"UPDATE trial_params SET param_value = 0.0625 WHERE trial_id = {trial(3)} AND param_name = 'lr';"
+          "UPDATE trial_params SET param_value = 1e-6"
+          f" WHERE trial_id = {trial(3)} AND param_name = 'weight_decay';"
+          f"UPDATE trials SET number = 2 WHERE trial_id = {trial(3)}", also=("gap",)),
+    Plant("doubled", f"UPDATE trial_params SET param_value = 0.0625 WHERE trial_id = {_T2} AND param_name = 'lr';"
+          f"UPDATE trial_params SET param_value = 1e-6 WHERE trial_id = {_T2} AND param_name = 'weight_decay';"
+          f"UPDATE trials SET number = 3 WHERE trial_id = {_T2}", also=("gap",)),
     Plant("stuck", "INSERT INTO trials (number, study_id, state, datetime_start)"
           " VALUES (6, 1, 'RUNNING', '2020-01-01 00:00:00')"),
     Plant("attribute", "UPDATE trial_user_attributes SET value_json = '{\"a'"
@@ -173,6 +181,10 @@ PLANTS = (
           " AND key = 'hpsearch:rule'", mended=False),
     Plant("stage", "DELETE FROM study_user_attributes WHERE study_id = 1 AND key = 'hpsearch:search'", mended=False),
     Plant("direction", "DELETE FROM study_directions WHERE study_id = 1", mended=False),
+    Plant("lineage", f"DELETE FROM trials WHERE trial_id = {trial(5)};"
+          + "".join(f"DELETE FROM {t} WHERE trial_id NOT IN (SELECT trial_id FROM trials);"
+                    for t in ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes",
+                              "trial_system_attributes"))),
     Plant("lineage", "UPDATE study_user_attributes SET value_json = '7' WHERE key = 'hpsearch:parent' AND study_id ="
           f" (SELECT study_id FROM studies WHERE study_name = '{SECOND}')", SECOND, mended=False),
     Plant("lineage", "UPDATE study_user_attributes SET value_json = '[1, 77]' WHERE key = 'hpsearch:trials_used' AND"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def check(storage: str, *, everyone: bool = False) -> Checked:
-    """Look at a study database from end to end; nothing is changed.
+    """Look at a study database from end to end; nothing is changed, but that SQLite undoes what was cut off.
 
     Args:
         storage: A SQLAlchemy URL, or the path of a SQLite file.
@@ -50,6 +50,7 @@ def check(storage: str, *, everyone: bool = False) -> Checked:
                 if (revision := file_checks.revision(connection)) != t.REVISION:
                     return _of_another_revision(url, found, revision)
         except sqlite3.Error as error:
+            file_checks.refuse_passing(file, error)
             return Checked(show(url), found or [_unreadable(error)])
         if any(finding.kind in ("table", "column") for finding in found):
             return Checked(show(url), found)
@@ -105,7 +106,13 @@ def contents(connection: Connection, where: str, found: Sequence[Finding] = (), 
     stages, unreadable = stage_rules.read_stages(connection, names)
     found += unreadable + stage_rules.lineage_findings(connection, stages, names)
     # Of a trial that is damaged otherwise its results say nothing new.
-    known = {(place.study, place.number) for finding in found for place in finding.places}
+    # (That its number is another one's, or that none has, is said of the number.)
+    known = {
+        (place.study, place.number)
+        for finding in found
+        if finding.kind not in ("doubled", "gap", "lineage")
+        for place in finding.places
+    }
     for stage in stages:
         for finding in results.result_findings(connection, stage, everyone=everyone):
             fresh = [place for place in finding.places if (place.study, place.number) not in known]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import stat
 from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import URL
@@ -14,13 +15,11 @@ from hpsearch.store.care.file_checks import looking
 from hpsearch.store.database import parse_url, show, sqlite_file
 from hpsearch.store.leases import utc_now
 from hpsearch.store.opening import check_there
+from hpsearch.store.side_files import JOURNAL, LOG, SIDE_FILES, beside, left_in
 from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SIDE_FILES = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a database, by the end of its name."""
 
 
 def backup(storage: str, target: Path, *, force: bool = False) -> int:
@@ -48,7 +47,7 @@ def backup(storage: str, target: Path, *, force: bool = False) -> int:
         raise BadInput(f"{target} is the database itself; give another file")
     if target.exists() and not force:
         raise BadInput(f"{target} is there already; add --force to overwrite it, or give another file")
-    if (log := side_file(target)) is not None:
+    if (log := left_in(target, LOG, JOURNAL)) is not None:
         raise BadInput(f"{log} lies beside {target}: a database there may be in use; give another file")
     copy(file, target, sound=True)
     return target.stat().st_size
@@ -65,29 +64,20 @@ def by_other_means(url: URL, name: str) -> str:
     )
 
 
-def side_file(file: Path) -> Path | None:
-    """A log beside a file in which something is left, or None."""
-    for end in ("-wal", "-journal"):
-        log = file.with_name(file.name + end)
-        if log.exists() and log.stat().st_size:
-            return log
-    return None
-
-
 def copy(file: Path, target: Path, *, sound: bool) -> None:
-    """Copy a SQLite database with what its log holds.
+    """Copy a SQLite database with what its log holds: one file, with the rights of the other, to be used like it.
 
     Args:
         file: The database.
         target: Where the copy is to stand.
-        sound: Whether a damaged one is refused; otherwise it is copied as it is.
+        sound: Whether a damaged one is refused; otherwise it is copied as it is, as far as SQLite reads its pages.
 
     Raises:
         BadInput: The copy cannot be written there.
-        OutputFailure: The disk is full, or the database is damaged.
+        OutputFailure: The disk is full, or the database cannot be read or is damaged.
     """
-    log = file.with_name(f"{file.name}-wal")
-    needed = file.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    log = left_in(file, LOG)
+    needed = file.stat().st_size + (0 if log is None else log.stat().st_size)
     if not target.parent.is_dir():
         raise BadInput(f"cannot write {target}: there is no folder {target.parent}")
     free = shutil.disk_usage(target.parent).free
@@ -96,26 +86,30 @@ def copy(file: Path, target: Path, *, sound: bool) -> None:
             f"a copy of {file} needs {megabytes(needed)}, and the disk of {target} has {megabytes(free)} left; "
             "free some space, or give another file"
         )
-    with replacing(target) as path:
+    with replacing(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
         try:
             with looking(file) as source, contextlib.closing(sqlite3.connect(path)) as made:
+                # The driver would wait for ever for somebody who holds the file; a look waits only so long.
+                source.execute("BEGIN")
+                source.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 source.backup(made)  # in one step: in WAL mode one state, and writers go on
-                made.execute("PRAGMA journal_mode=DELETE")
+                made.execute("PRAGMA journal_mode=DELETE")  # now all of it is in one file
                 if sound and (said := _unsound(made)) is not None:
                     raise OutputFailure(
                         f"{file} is damaged ({said}), and so would be its copy; `hpsearch db check` says more"
                     )
+                # The mode stays with the file: the copy may be put in the other's place, and be written to.
+                made.execute("PRAGMA journal_mode=WAL")
         except sqlite3.Error as error:
             if "full" in str(error):
                 raise OutputFailure(f"cannot write {target}: the disk is full") from error
-            if sound:
-                raise OutputFailure(
-                    f"cannot copy {file}: {error}; `hpsearch db check` says whether it is damaged"
-                ) from error
-            shutil.copyfile(file, path)
+            # Its bytes alone would be no copy: what its log holds would be missing, or half of what is being written.
+            raise OutputFailure(
+                f"cannot copy {file}: {error}; `hpsearch db check` says whether it is damaged"
+            ) from error
         finally:
             for end in SIDE_FILES:
-                path.with_name(path.name + end).unlink(missing_ok=True)
+                beside(path, end).unlink(missing_ok=True)
 
 
 def _unsound(connection: sqlite3.Connection) -> str | None:

@@ -27,13 +27,13 @@ HELD = f"EXISTS (SELECT 1 FROM trial_system_attributes o WHERE o.trial_id = t.tr
 """What holds of a trial that a runner of hpsearch's has held."""
 _FEW = 300
 """Numbers without a trial that are tried for a trial whose values are those of another number."""
-_PARAMS = (
+_COLUMNS = (
     "SELECT t.number, t.trial_id, t.state, p.param_name, p.param_value, p.distribution_json,"
     " (SELECT count(*) FROM trial_system_attributes f WHERE f.trial_id = t.trial_id AND f.key = 'fixed_params')"
     " FROM trials t"
     " LEFT JOIN trial_params p ON p.trial_id = t.trial_id"
-    f" WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL', 'RUNNING') AND {HELD}"
 )
+_PARAMS = f"{_COLUMNS} WHERE t.study_id = :study AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL', 'RUNNING') AND {HELD}"
 
 
 def asked(sql: str, everyone: bool) -> TextClause:
@@ -95,6 +95,24 @@ def param_findings(connection: Connection, stage: Stage, *, everyone: bool) -> l
         places = [Place(stage.study_id, numbers[trial_id][0], trial_id) for trial_id in sorted(strange)]
         found.append(Finding("range", "a range that is not the stage's", places, AGAIN, stage.name))
     return found
+
+
+def is_as_drawn(connection: Connection, stage: Stage, trial_id: int) -> bool | None:
+    """Whether a trial has the values that its number gives.
+
+    Returns:
+        None where somebody gave it values of his own, or nobody can know.
+    """
+    rows = connection.execute(text(f"{_COLUMNS} WHERE t.trial_id = :id"), {"id": trial_id}).all()
+    stored = {
+        name: _external(stage, name, value)
+        for _, _, _, name, value, *_ in rows
+        if name in stage.space and isinstance(value, int | float)
+    }
+    values = drawing(stage)(rows[0][0]) if rows and rows[0][0] is not None else None
+    if values is None or rows[0][6]:
+        return None
+    return _agreeing(stage, values, stored)[0] == len(stage.space)
 
 
 def _strange(stage: Stage, texts: Mapping[str, Mapping[str, list[int]]]) -> set[int]:

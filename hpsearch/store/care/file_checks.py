@@ -9,9 +9,12 @@ import sqlite3
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from sqlalchemy.engine import URL
+
 from hpsearch.store import tables as t
 from hpsearch.store.care.findings import Finding
-from hpsearch.store.database import BUSY_TIMEOUT_S
+from hpsearch.store.database import BUSY_TIMEOUT_S, translated
+from hpsearch.store.side_files import LOG, left_in, roll_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"SQLite format 3\0"
 SALVAGE = "`hpsearch db repair --salvage` copies what can be read to a new file"
+_PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 _MOST = 100
 """Messages that SQLite is asked for: one damaged page may give thousands."""
 _OF_INDEX = re.compile(
@@ -34,10 +38,14 @@ INDEXES = {
 
 @contextlib.contextmanager
 def looking(file: Path) -> Iterator[sqlite3.Connection]:
-    """A plain connection that only reads: it does not even move what a log holds into the file."""
+    """A plain connection that only reads: it does not even move what a log holds into the file.
+
+    Raises:
+        BadStorage: What a writer had begun has to be rolled back first, and may not be here.
+    """
+    roll_back(file)
     # Where no side files can be made and no log is left, as a file that does not change.
-    log = file.with_name(f"{file.name}-wal")
-    fixed = not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+    fixed = not os.access(file.parent, os.W_OK) and left_in(file, LOG) is None
     options = "mode=ro&immutable=1" if fixed else "mode=ro"
     connection = sqlite3.connect(f"file:{quote(str(file))}?{options}", uri=True, timeout=BUSY_TIMEOUT_S)
     with contextlib.closing(connection):
@@ -54,6 +62,7 @@ def file_findings(file: Path) -> list[Finding]:
         with looking(file) as connection:
             said = [row[0] for row in connection.execute(f"PRAGMA integrity_check({_MOST})")]
     except (sqlite3.Error, OverflowError) as error:
+        refuse_passing(file, error)
         said = [str(error)]
     lines = [line for text in said for line in text.splitlines() if line not in ("ok", "") and "*** in" not in line]
     of_index = [line for line in lines if _OF_INDEX.search(line)]
@@ -67,6 +76,17 @@ def file_findings(file: Path) -> list[Finding]:
         mend = None if of_file else "the indexes are built anew"
         found.append(Finding("index", what, mend=mend, many=len(of_index), advice=SALVAGE if of_file else None))
     return found
+
+
+def refuse_passing(file: Path, error: BaseException) -> None:
+    """Tell what passes from damage.
+
+    Raises:
+        BadStorage: Somebody holds the file, or its disk is full.
+    """
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+        with translated(URL.create("sqlite", database=str(file)), door=True):
+            raise error
 
 
 def schema_findings(connection: sqlite3.Connection) -> list[Finding]:

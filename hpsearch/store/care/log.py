@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _HEADER, _FRAME = 32, 24
 _LITTLE, _BIG = 0x377F0682, 0x377F0683
@@ -45,9 +50,29 @@ def committed(log: bytes) -> dict[int, bytes]:
 
 
 def _checksum(data: bytes, order: str, sums: tuple[int, int]) -> tuple[int, int]:
-    first, second = sums
-    words = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for left, right in zip(words[::2], words[1::2], strict=True):
-        first = (first + left + second) & 0xFFFFFFFF
-        second = (second + right + first) & 0xFFFFFFFF
-    return first, second
+    """SQLite's checksum of some bytes that follow others, whose checksum is given.
+
+    Each word is added to the two sums before it, as in Fibonacci's sequence. So it counts in the sums at the end as
+    often as the number of that sequence that is as far from its beginning as the word is from the end.
+    """
+    import numpy as np
+
+    words = np.frombuffer(data, dtype=f"{order}u4").astype(np.uint32)
+    weights = _fibonacci(len(words) + 2)
+    last, before = (int(np.dot(words, weights[skip : skip + len(words)][::-1])) for skip in (1, 0))
+    first, second, third = (int(weights[len(words) + i]) for i in (-1, 0, 1))
+    return (
+        (before + first * sums[0] + second * sums[1]) & 0xFFFFFFFF,
+        (last + second * sums[0] + third * sums[1]) & 0xFFFFFFFF,
+    )
+
+
+@cache
+def _fibonacci(many: int) -> NDArray[Any]:
+    """Fibonacci's numbers from 0 on, modulo 2 to the 32nd."""
+    import numpy as np
+
+    found = [0, 1]
+    while len(found) < many:
+        found.append((found[-2] + found[-1]) & 0xFFFFFFFF)
+    return np.array(found, dtype=np.uint32)

@@ -16,7 +16,8 @@ from hpsearch.store import tables as t
 from hpsearch.store.base import NOBODY, OWNER
 from hpsearch.store.care import file_checks
 from hpsearch.store.care.attributes import is_readable
-from hpsearch.store.care.rows import KEYS, TRIAL_TABLES
+from hpsearch.store.care.drawn import is_as_drawn
+from hpsearch.store.care.rows import KEYS, TRIAL_TABLES, bad_point, bad_time
 from hpsearch.store.leases import Owner, utc_now
 from hpsearch.store.statements import CHUNK
 
@@ -68,8 +69,8 @@ def mend(connection: Connection, findings: Sequence[Finding], stages: Mapping[in
                 given_back = [trial_id for trial_id in _keys(places) if trial_id not in again]
                 releases.release(connection, dict.fromkeys(given_back, ABANDONED), by=Owner.current())
             case "doubled":
-                _drop_doubled(connection, places)
-            case "gap":
+                _drop_doubled(connection, places, stages)
+            case "gap" | "lineage":
                 _fill(connection, places, stages)
             case "renumber":
                 for trial_id, number in _keys(places):
@@ -118,8 +119,6 @@ def _delete(connection: Connection, table: str, column: str, keys: Iterable[Any]
 
 
 def _forget_times(connection: Connection, ids: Sequence[int]) -> None:
-    from hpsearch.store.care.rows import bad_time
-
     for column in ("datetime_start", "datetime_complete"):
         _run(
             connection,
@@ -128,8 +127,8 @@ def _forget_times(connection: Connection, ids: Sequence[int]) -> None:
         )
 
 
-def _drop_doubled(connection: Connection, places: Sequence[Place]) -> None:
-    """Remove the later one of two trials of one number where nothing is lost by it."""
+def _drop_doubled(connection: Connection, places: Sequence[Place], stages: Mapping[int, Stage]) -> None:
+    """Remove one of two trials of one number: the one without a result, or whose values are not that number's."""
     for place in places:
         asked = text(
             "SELECT trial_id, state FROM trials WHERE study_id = :study AND number = :number ORDER BY trial_id"
@@ -145,6 +144,8 @@ def _drop_doubled(connection: Connection, places: Sequence[Place]) -> None:
             drop_trials(connection, others[:1])
         elif _params(connection, place.key) == _params(connection, others[0]):
             drop_trials(connection, [place.key])
+        elif place.study is not None and place.study in stages:
+            drop_trials(connection, _strangers(connection, stages[place.study], [others[0], place.key]))
 
 
 def _params(connection: Connection, trial_id: int) -> dict[str, float]:
@@ -152,28 +153,22 @@ def _params(connection: Connection, trial_id: int) -> dict[str, float]:
     return {row[0]: row[1] for row in connection.execute(asked, {"id": trial_id})}
 
 
+def _strangers(connection: Connection, stage: Stage, pair: Sequence[int]) -> list[int]:
+    """That of two trials of one number which has not the values that the number gives; none where that is not sure."""
+    fits = {trial_id: is_as_drawn(connection, stage, trial_id) for trial_id in pair}
+    return [trial_id for trial_id in pair if fits[trial_id] is False] if True in fits.values() else []
+
+
 def _fill(connection: Connection, places: Sequence[Place], stages: Mapping[int, Stage]) -> None:
-    """Trials that wait, for numbers that no trial has, between the keys of their neighbours where there is room."""
-    for place in places:
-        if place.study is None or place.study not in stages or place.number is None:
-            continue
-        connection.execute(
-            text("INSERT INTO trials (trial_id, number, study_id, state) VALUES (:id, :number, :study, 'WAITING')"),
-            {"id": _free_key(connection, place.study, place.number), "number": place.number, "study": place.study},
-        )
-
-
-def _free_key(connection: Connection, study: int, number: int) -> int | None:
-    """A key between those of the trials before and after; None, so that the database gives one, where all are taken.
-
-    Readers take the trial with the highest key for the newest.
-    """
-    asked = text("SELECT max(trial_id) FROM trials WHERE study_id = :study AND number < :number")
-    before = connection.execute(asked, {"study": study, "number": number}).scalar() or 0
-    taken = connection.execute(text("SELECT 1 FROM trials WHERE trial_id = :id"), {"id": before + 1}).first()
-    if connection.dialect.name != "sqlite" and taken is not None:
-        return int(connection.execute(text("SELECT max(trial_id) + 1 FROM trials")).scalar_one())
-    return None if taken is not None else before + 1
+    """Trials that wait, for numbers that no trial has."""
+    rows = []
+    for study in {place.study for place in places if place.study in stages}:
+        asked = text("SELECT number FROM trials WHERE study_id = :study")
+        there = {row[0] for row in connection.execute(asked, {"study": study})}
+        numbers = {place.number for place in places if place.study == study and place.number is not None}
+        rows += [{"number": number, "study": study} for number in sorted(numbers - there)]
+    # The database gives the keys: a server's sequence would come to keys of our own in time, and give them again.
+    _run(connection, "INSERT INTO trials (number, study_id, state) VALUES (:number, :study, 'WAITING')", rows)
 
 
 def _again(connection: Connection, finding: Finding, stages: Mapping[int, Stage]) -> None:
@@ -208,16 +203,7 @@ def _wait(connection: Connection, ids: Sequence[int]) -> None:
 
 def _fail(connection: Connection, ids: Sequence[int], what: str) -> None:
     rows = [{"id": trial_id, "now": utc_now()} for trial_id in ids]
-    bad = (
-        "intermediate_value_type = 'FINITE' AND intermediate_value IS NULL OR"
-        " intermediate_value > 1.7976931348623157e308 OR intermediate_value < -1.7976931348623157e308"
-    )
-    if connection.dialect.name == "sqlite":
-        bad += (
-            " OR intermediate_value_type NOT IN ('FINITE', 'INF_POS', 'INF_NEG', 'NAN')"
-            " OR typeof(intermediate_value) NOT IN ('real', 'integer', 'null')"
-        )
-    bad += " OR intermediate_value_type <> 'FINITE' AND intermediate_value IS NOT NULL"
+    bad = bad_point("", sqlite=connection.dialect.name == "sqlite")
     _run(connection, f"DELETE FROM trial_intermediate_values WHERE trial_id = :id AND ({bad})", rows)
     if rows:
         ended = "UPDATE trials SET state = 'FAIL', datetime_complete = coalesce(datetime_complete, :now)"

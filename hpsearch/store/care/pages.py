@@ -10,8 +10,9 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hpsearch.store.care import log
+from hpsearch.store.care import journal, log
 from hpsearch.store.care.file_checks import MAGIC
+from hpsearch.store.side_files import JOURNAL, LOG, beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,19 +43,23 @@ class Read:
 
 
 class Image:
-    """A SQLite file with what its log holds.
+    """A SQLite file with what its log holds, and without what its journal undoes.
 
     Args:
         file: The file.
     """
 
     def __init__(self, file: Path) -> None:
-        self._raw = file.read_bytes()
-        beside = file.with_name(f"{file.name}-wal")
-        logged = beside.read_bytes() if beside.exists() else b""
+        with file.open("rb") as stream:
+            self._raw = stream.read()
+            # While it is open: closing it gives up this process's locks of it.
+            logged, undone = (_content(beside(file, end)) for end in (LOG, JOURNAL))
         self.size = self._page_size(logged)
-        self._newer = log.committed(logged) if log.page_size(logged) == self.size else {}
-        self.count = max([-(-len(self._raw) // self.size), *self._newer])
+        before = journal.originals(undone)
+        before = before if before is not None and before.size == self.size else None
+        newer = log.committed(logged) if log.page_size(logged) == self.size else {}
+        self._newer = ({} if before is None else before.pages) | newer
+        self.count = max([-(-len(self._raw) // self.size) if before is None else before.length, *newer])
         first = self.page(1)
         self.headed = first.startswith(MAGIC)
         reserved = first[20] if self.headed and first[20] <= 32 else 0
@@ -189,6 +194,10 @@ class Image:
         if number != 0:
             raise Unfit
         return b"".join(parts)
+
+
+def _content(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b""
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from hpsearch.store.leases import Owner
+
 _ROUNDS = 4
 """What one round mends may show what the next one has to: a trial that is removed leaves orphans."""
 
@@ -139,10 +141,19 @@ def refuse_live(connection: Connection, where: str, study: int | None = None) ->
     Raises:
         BadStorage: There is one.
     """
+    if (owner := at_work(connection, study)) is not None:
+        raise busy(owner, where)
+
+
+def at_work(connection: Connection, study: int | None = None) -> Owner | None:
+    """A runner that is alive and holds trials, of a study or of any; None where there is none."""
     now = database_now(connection)
     for trial in held.running(connection, study):
-        owner = trial.owner
-        if owner is not None and may_work(owner, trial.beat, now=now):
-            raise BadStorage(
-                f"a runner (process {owner.pid} on {owner.host}) works on {where}; stop it first, with Ctrl-C"
-            )
+        if trial.owner is not None and may_work(trial.owner, trial.beat, now=now):
+            return trial.owner
+    return None
+
+
+def busy(owner: Owner, where: str) -> BadStorage:
+    """What to say where somebody works on what is to be changed."""
+    return BadStorage(f"a runner (process {owner.pid} on {owner.host}) works on {where}; stop it first, with Ctrl-C")

@@ -83,6 +83,21 @@ def _number(column: str, kind: str, *, null_kinds: str, sqlite: bool) -> str:
     return f"({kind} = 'FINITE' AND ({finite}{typed})) OR ({kind} <> 'FINITE' AND {column} IS NOT NULL){known}"
 
 
+def bad_point(row: str, *, sqlite: bool) -> str:
+    """What holds of a row of trial_intermediate_values whose value is none that Optuna reads.
+
+    Args:
+        row: What goes before its columns: a name with a dot, or nothing.
+        sqlite: Whether the columns' types may have been broken.
+    """
+    return _number(
+        f"{row}intermediate_value",
+        f"{row}intermediate_value_type",
+        null_kinds="'INF_POS', 'INF_NEG', 'NAN'",
+        sqlite=sqlite,
+    )
+
+
 def bad_time(column: str) -> str:
     """What holds of a column of SQLite's whose text is no time that Optuna reads."""
     return f"{column} IS NOT NULL AND ({column} NOT GLOB '{_TIME}' OR julianday({column}) IS NULL)"
@@ -120,9 +135,7 @@ def _rules(*, sqlite: bool) -> Iterator[Rule]:
         "SELECT t.study_id, t.number, v.trial_value_id FROM trial_values v JOIN trials t ON t.trial_id = v.trial_id"
         " WHERE t.state IN ('RUNNING', 'WAITING')",
     )
-    bad = _number(
-        "i.intermediate_value", "i.intermediate_value_type", null_kinds="'INF_POS', 'INF_NEG', 'NAN'", sqlite=sqlite
-    )
+    bad = bad_point("i.", sqlite=sqlite)
     yield Rule(
         "point",
         "a point of the curve that is no number",

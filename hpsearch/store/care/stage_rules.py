@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from hpsearch.records import stage_name
 from hpsearch.store import held
 from hpsearch.store.care.findings import Finding, Place
 from hpsearch.store.care.rows import by_study
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from hpsearch.records import Direction, Stage
+
+_WAIT = "they wait, to be run with the values that their numbers give"
+_OTHER_STAGE = "take the other stage from a backup, or delete this one with `hpsearch delete`"
 
 
 def read_stages(connection: Connection, names: Mapping[int, str]) -> tuple[list[Stage], list[Finding]]:
@@ -71,17 +75,36 @@ def lineage_findings(connection: Connection, stages: Sequence[Stage], names: Map
     of_name = {stage.name: stage for stage in stages}
     found = []
     for stage in stages:
-        for what in _lineage(connection, stage, of_name, names.values()):
-            advice = "take the other stage from a backup, or delete this one with `hpsearch delete`"
-            found.append(Finding("lineage", what, [Place(stage.study_id, None)], study=stage.name, advice=advice))
+        parent = None if stage.parent is None else of_name.get(stage_name(stage.search, stage.parent))
+        if parent is not None and (lost := _lost(connection, stage, parent)):
+            found.append(lost)
+        for what in _lineage(stage, of_name, names.values()):
+            place = Place(stage.study_id, None)
+            found.append(Finding("lineage", what, [place], study=stage.name, advice=_OTHER_STAGE))
     return found
 
 
-def _lineage(
-    connection: Connection, stage: Stage, of_name: Mapping[str, Stage], known: Collection[str]
-) -> Iterator[str]:
-    from hpsearch.records import stage_name
+def _lost(connection: Connection, stage: Stage, parent: Stage) -> Finding | None:
+    """Trials that a stage was narrowed from, or confirms, and that are not there."""
+    if not stage.trials_used:
+        return None
+    used = ", ".join(str(int(number)) for number in stage.trials_used)
+    asked = text(f"SELECT number FROM trials WHERE study_id = :study AND number IN ({used})")
+    there = {row[0] for row in connection.execute(asked, {"study": parent.study_id})}
+    lost = sorted({int(number) for number in stage.trials_used} - there)
+    if not lost:
+        return None
+    # What was used was there once, if it is a number that the stage was to reach; else the list itself is damaged.
+    count = parent.study_file.get("trials", {}).get("count", 0)
+    if parent.trainable and not parent.imported and lost[0] >= 0 and lost[-1] < count:
+        what = f"a number that no trial has, and {stage.name} came of it"
+        places = [Place(parent.study_id, number) for number in lost]
+        return Finding("lineage", what, places, _WAIT, parent.name)
+    what = f"it was narrowed from trials of {parent.name} that are not there"
+    return Finding("lineage", what, [Place(stage.study_id, None)], study=stage.name, advice=_OTHER_STAGE)
 
+
+def _lineage(stage: Stage, of_name: Mapping[str, Stage], known: Collection[str]) -> Iterator[str]:
     if stage.parent is None:
         return
     parent = of_name.get(stage_name(stage.search, stage.parent))
@@ -101,14 +124,6 @@ def _lineage(
         if before is None:
             break
         at = before
-    if stage.trials_used:
-        used = ", ".join(str(int(number)) for number in stage.trials_used)
-        there = connection.execute(
-            text(f"SELECT count(DISTINCT number) FROM trials WHERE study_id = :study AND number IN ({used})"),
-            {"study": parent.study_id},
-        ).scalar_one()
-        if there < len(set(stage.trials_used)):
-            yield f"it was narrowed from trials of {parent.name} that are not there"
 
 
 def number_findings(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
@@ -120,7 +135,7 @@ def number_findings(connection: Connection, names: Mapping[int, str]) -> list[Fi
         " ON d.study_id = t.study_id AND d.number = t.number WHERE t.trial_id <> d.first"
     )
     places = [Place(*row) for row in connection.execute(text(doubled))]
-    mend = "the later one is removed, where it has no result or the same values; otherwise both stay"
+    mend = "one is removed that has no result, the same values, or not those of its number; otherwise both stay"
     found = by_study("doubled", "a number that an earlier trial has already", places, names, mend=mend)
     gaps = (
         "SELECT study_id, max(number) FROM trials WHERE number >= 0 GROUP BY study_id"
@@ -142,8 +157,7 @@ def number_findings(connection: Connection, names: Mapping[int, str]) -> list[Fi
             )
             continue
         missing += [Place(study, number) for number in range(highest + 1) if number not in there]
-    mend = "they wait, to be run with the values that their numbers give"
-    return found + by_study("gap", "a number that no trial has", missing, names, mend=mend)
+    return found + by_study("gap", "a number that no trial has", missing, names, mend=_WAIT)
 
 
 def stuck_findings(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
