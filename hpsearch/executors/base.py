@@ -84,6 +84,9 @@ class Executor(Protocol):
     def load(self, objective: Evaluates) -> None:
         """Say what evaluates the batches from now on. Before the first one, and again for another stage."""
 
+    def expect(self, batches: int) -> None:
+        """Hear how many more batches there could be by now. Where workers start on demand, they are asked for."""
+
     def submit(self, batch: Batch) -> None:
         """Begin a batch. Only while `free` is above 0."""
 

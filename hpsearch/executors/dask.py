@@ -1,12 +1,12 @@
 """Batches on Dask: workers of our own on this machine, or a cluster that is there, whose workers may come and go.
 
 A batch is a task on one worker that has room for it, so nothing waits inside Dask: what a worker's death costs is the
-batches that it was evaluating, and these alone are blamed for it. Such a batch goes to another worker; the one that has
-taken two down is `Lost`, and the runner splits it. A batch whose worker was sent home, or whose data or connection was
-lost, goes to another worker without blame.
+batches that it was evaluating, and these alone are suspected of it. Such a batch goes to another worker, where it is
+alone from then on; the one that has taken two down is `Lost`, and the runner splits it. A batch whose worker was sent
+home, or whose data or connection was lost, goes to another worker without blame.
 
 All of the executor's state belongs to the thread that calls it: what Dask reports arrives in a queue, as messages of
-`hpsearch.executors.dask_link`, and `DaskExecutor.wait` reads it.
+`hpsearch.executors.dask_messages`, and `DaskExecutor.wait` reads it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, final
 from hpsearch.errors import BadInput, EvaluationFailure
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progress
 from hpsearch.executors.dask_cluster import CONNECT_S, OwnCluster, connect
+from hpsearch.executors.dask_data import Data
+from hpsearch.executors.dask_demand import Demand
 from hpsearch.executors.dask_fleet import Fleet, Flight
-from hpsearch.executors.dask_link import (
+from hpsearch.executors.dask_link import Link
+from hpsearch.executors.dask_messages import (
     Back,
     Joined,
     Killed,
     Left,
-    Link,
     Mended,
     Message,
     Over,
@@ -34,21 +36,18 @@ from hpsearch.executors.dask_link import (
     Present,
     Refused,
     Returned,
+    Sent,
+    Unsent,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from distributed import Future
-
 _JOIN_S = 5.0
 _START_S = 60.0
 """Workers of our own that are not up after so long do not start at all."""
-_SCATTER_S = 60.0
-_DEATHS = 2
-"""A batch over which so many workers have died is given back."""
-_MOST_RETURNS = 10
-"""So often a batch may come back for another's fault."""
+_DEATHS, _MOST_RETURNS = 2, 10
+"""A batch is given back over which so many workers have died, or that comes back more often for another's fault."""
 
 
 @final
@@ -56,9 +55,7 @@ class DaskExecutor:
     """Evaluates batches on the workers of a Dask scheduler.
 
     ``DaskExecutor(scheduler="tcp://127.0.0.1:8786")`` takes a cluster that is there, and ``slots`` follows the threads
-    of its workers: none at first, hundreds later. ``DaskExecutor(cluster.scheduler_address)`` takes a `LocalCluster`
-    of a test or a simulation (with ``processes=False`` its address begins with ``inproc://`` and works in this process
-    only; its threads share one interpreter). ``DaskExecutor(jobs=2)`` starts two workers of its own, as processes.
+    of its workers: none at first, hundreds later. ``DaskExecutor(jobs=2)`` starts two workers of its own, as processes.
 
     Args:
         scheduler: Address of a scheduler or path of its scheduler file; None: start one, with workers.
@@ -85,17 +82,15 @@ class DaskExecutor:
         self._least = jobs if scheduler is None else 0
         self.slots = self._least
         self._began = time.monotonic()
-        self._payload, self._token = b"", ""
-        self._data: Future | None = None
-        self._failed_sendings = 0
         self._flights: dict[int, Flight] = {}  # by the key of the batch
         self._tasks: dict[str, Flight] = {}  # by the key of the task: those at a worker
         self._unplaced: deque[Flight] = deque()
+        self._suspects: deque[Flight] = deque()  # unplaced as well, and a worker died that had them
         self._fleet = Fleet()
         self._told: set[str] = set()
         self._rounding = ""  # how the first worker that came rounds
         self._closed = False
-        self._over = False
+        self._over: Over | None = None
         try:
             self._address = self._cluster.address if self._cluster is not None else str(scheduler)
             topic = f"hpsearch-{uuid.uuid4().hex}"
@@ -104,6 +99,7 @@ class DaskExecutor:
             if self._cluster is not None:
                 self._cluster.close(_JOIN_S, kill=True)
             raise
+        self._data, self._demand = Data(self._link), Demand(self._link)
         if self._cluster is None:
             self._open_door()
 
@@ -124,11 +120,14 @@ class DaskExecutor:
         return max(self.slots - len(self._flights), 0)
 
     def load(self, objective: Evaluates) -> None:
-        """Send the objective with its data to the workers, once; those that come later get it from them."""
-        self._payload, self._token = pickle.dumps(objective, protocol=pickle.HIGHEST_PROTOCOL), uuid.uuid4().hex
-        self._data, self._failed_sendings = None, 0
-        if self._fleet:
-            self._data_at_workers()
+        """Send the objective with its data, once; workers get it from each other."""
+        self._data.load(objective)
+        self._data.at(list(self._fleet))
+
+    def expect(self, batches: int) -> None:
+        """Let a cluster that adapts to its work know how many workers would have some."""
+        if self._cluster is None:
+            self._demand.show(len(self._flights) + batches if batches > self.free else 0, there=self.slots)
 
     def submit(self, batch: Batch) -> None:
         """Hand a batch to a worker that has room; there is one, or one is about to be there."""
@@ -153,10 +152,10 @@ class DaskExecutor:
 
     def _check(self) -> None:
         # Only where nothing is left to tell: what came back before the end is recorded.
-        if self._over:
+        if self._over is not None:
             raise EvaluationFailure(
-                f"the connection to the Dask scheduler {self._address} is lost; what was recorded stays, and the same "
-                "command goes on once there is a scheduler again"
+                f"the connection to the Dask scheduler {self._address} is lost{self._over.why}; what was recorded "
+                "stays, and the same command goes on once there is a scheduler again"
             )
         if self._cluster is not None and not self._rounding and time.monotonic() - self._began > _START_S:
             raise EvaluationFailure(f"none of {self._least} Dask workers has started in {_START_S:.0f} s; try --jobs 1")
@@ -170,7 +169,9 @@ class DaskExecutor:
             self._take_back(flight)
         self._flights.clear()
         self._unplaced.clear()
-        self._data = None
+        self._suspects.clear()
+        self._demand.show(0, there=0)
+        self._data.lost()
         self._link.close(_JOIN_S)
         if self._cluster is not None:
             self._cluster.close(_JOIN_S, kill=kill)
@@ -187,7 +188,7 @@ class DaskExecutor:
                     batch = self._flights.pop(flight.batch.key).batch
                     return [Done(batch, pickle.loads(outcomes)) if reason is None else Lost(batch, reason)]
             case Returned(key):
-                self._data = None  # perhaps that is what was lost
+                self._data.lost()  # perhaps that is what was lost
                 return self._again(self._tasks.get(key))
             case Killed(key):
                 return self._again(self._tasks.get(key), died=True)
@@ -201,10 +202,15 @@ class DaskExecutor:
                 gone = [worker for worker in self._fleet if worker not in workers]
                 return [event for worker in gone for event in self._leave(worker, frozenset())]
             case Mended():
-                self._data = None
+                self._data.lost()
+                self._demand.lost()
                 return [event for worker in self._fleet for event in self._leave(worker, frozenset())]
+            case Sent(sending, future):
+                self._data.sent(sending, future)
+            case Unsent(sending, reason):
+                self._data.unsent(sending, reason)
             case Over():
-                self._over = True
+                self._over = message
         return []
 
     def _join(self, worker: str, threads: int, rounding: str) -> None:
@@ -227,6 +233,7 @@ class DaskExecutor:
     def _leave(self, worker: str, guilty: frozenset[str]) -> list[Event]:
         """A worker is gone; of the tasks at it, these were under way when it died."""
         tasks = self._fleet.leave(worker)
+        self._data.left(worker)
         self.slots = max(self._least, self._fleet.threads)
         return [event for key in tasks for event in self._again(self._tasks.get(key), died=key in guilty)]
 
@@ -240,7 +247,7 @@ class DaskExecutor:
             flight.returns += 1
         self._take_back(flight)
         if len(flight.deaths) < _DEATHS and flight.returns <= _MOST_RETURNS:
-            self._unplaced.append(flight)
+            (self._suspects if flight.deaths else self._unplaced).append(flight)
             return []
         del self._flights[flight.batch.key]
         if len(flight.deaths) < _DEATHS:
@@ -259,40 +266,33 @@ class DaskExecutor:
 
     def _place(self) -> None:
         """Give batches to workers that have room."""
-        while self._unplaced and not self._over and (worker := self._fleet.idle()) is not None:
-            if (data := self._data_at_workers()) is None:
+        while not self._over and (found := self._next()) is not None:
+            waiting, worker = found
+            if (data := self._data.at(list(self._fleet))) is None:
                 return
-            flight = self._unplaced.popleft()
-            key = f"hpsearch-{uuid.uuid4().hex}"
+            flight, key = waiting[0], f"hpsearch-{uuid.uuid4().hex}"
             batch = pickle.dumps(flight.batch, protocol=pickle.HIGHEST_PROTOCOL)
             try:
-                flight.future = self._link.submit(key, worker, data, self._token, batch)
+                flight.future = self._link.submit(key, worker, data, self._data.token, batch)
             except Exception:
                 if self._link.connected:
                     raise
-                self._unplaced.appendleft(flight)  # the link reports what there is to report in a moment
-                return
+                return  # the link reports what there is to report in a moment
+            waiting.popleft()
             flight.key, flight.worker = key, worker
             self._tasks[key] = flight
-            self._fleet.begin(key, worker)
+            if flight.deaths:
+                self._fleet.begin_alone(key, worker)
+            else:
+                self._fleet.begin(key, worker)
 
-    def _data_at_workers(self) -> Future | None:
-        """The objective on the workers, sent anew where it was lost; None while it cannot be."""
-        if self._data is not None and self._data.status == "finished":
-            return self._data
-        self._data = None
-        if not self._link.connected:
-            return None
-        try:
-            self._data = self._link.scatter(self._payload, list(self._fleet), _SCATTER_S)
-            self._failed_sendings = 0
-        except Exception as error:  # no worker is there any more, say; the next try has other ones
-            self._failed_sendings += self._link.connected
-            if self._failed_sendings >= _MOST_RETURNS:
-                raise EvaluationFailure(
-                    f"the data do not get to the Dask workers of {self._address}: {' '.join(str(error).split())}"
-                ) from error
-        return self._data
+    def _next(self) -> tuple[deque[Flight], str] | None:
+        """Where the batch waits that is next, and the worker that has room for it."""
+        if self._suspects and (worker := self._fleet.empty()) is not None:
+            return self._suspects, worker
+        if self._unplaced and (worker := self._fleet.idle()) is not None:
+            return self._unplaced, worker
+        return None
 
     def _tell(self, text: str, *, once: str | None = None) -> None:
         if (once or text) not in self._told:

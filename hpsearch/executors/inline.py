@@ -33,6 +33,9 @@ class InlineExecutor:
         """Say what evaluates the batches."""
         self._objective = objective
 
+    def expect(self, batches: int) -> None:
+        """There are no other workers to be had."""
+
     def submit(self, batch: Batch) -> None:
         """Begin a batch; the work is done in `wait`."""
         assert self._objective is not None

@@ -139,6 +139,9 @@ class PoolExecutor:
         with contextlib.suppress(OSError):
             worker.connection.send(message)
 
+    def expect(self, batches: int) -> None:
+        """There are no other workers to be had."""
+
     def submit(self, batch: Batch) -> None:
         """Hand a batch to a worker that has none."""
         worker = next(worker for worker in self._workers if worker.batch is None)

@@ -162,6 +162,7 @@ class Runner:
     def _loop(self, pulse: Pulse) -> bool:
         while not self._stopping():
             self._refill()
+            self._executor.expect(len(self._batches) + self._unclaimed())  # each trial may be a batch, if need be
             if self._broken:
                 self._settle_broken()
             if self._beaten:
@@ -241,9 +242,13 @@ class Runner:
         if beaten:
             self._record(tuple(beaten))
 
-    def _claim(self) -> bool:
+    def _unclaimed(self) -> int:
+        """How many trials could be claimed now."""
         left = self._until - self._counts.finished - self._counts.running
-        if left <= 0 or (self._cohorts.crowded and not self._counts.waiting):
+        return 0 if self._cohorts.crowded and not self._counts.waiting else max(left, 0)
+
+    def _claim(self) -> bool:
+        if not (left := self._unclaimed()):
             return False
         size = self._batches.size(left)
         claimed = self._store.claim(

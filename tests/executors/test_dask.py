@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batches import batch, drain
+from batches import batch, begun, drain
 from bounded import until
 from clusters import cluster, worker
 from stub_objectives import STEPS, Stub, value
@@ -20,13 +20,6 @@ from hpsearch.errors import BadInput, EvaluationFailure
 from hpsearch.executors import DaskExecutor, Done, Event, Progress
 from hpsearch.executors.dask_cluster import address_of
 from hpsearch.executors.dask_worker import BLAS_VARIABLES
-
-
-def worker_of(folder: Path, number: int, *not_in: int) -> int:
-    """The process that a trial has begun in, once it is none of these."""
-    file = folder / f"began-{number}"
-    until(lambda: file.exists() and int(file.read_text()) not in not_in, what=f"trial {number} to begin")
-    return int(file.read_text())
 
 
 def points(events: list[Event]) -> list[tuple[int, int, float]]:
@@ -44,7 +37,7 @@ def test_batches_whose_workers_are_killed_come_back_once_as_if_nothing_had_been(
         dask.submit(batch(key))
     while len(points(events)) < 2:
         events += dask.wait(0.1)
-    killed = [worker_of(tmp_path, key) for key in (0, 1)]
+    killed = [begun(dask, tmp_path, key) for key in (0, 1)]
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     for key in (0, 1):
@@ -58,18 +51,6 @@ def test_batches_whose_workers_are_killed_come_back_once_as_if_nothing_had_been(
         assert outcome.attributes["pid"] not in killed
     assert len({(number, step) for number, step, _ in points(events)}) == len(points(events))
     assert dask.free == dask.slots
-
-
-def test_a_lost_connection_is_mended_and_batches_come_back_once(dask: DaskExecutor, tmp_path: Path) -> None:
-    dask.load(Stub(tmp_path, waits={0}))
-    dask.submit(batch(0))
-    worker_of(tmp_path, 0)
-    client = dask._link._client
-    client.loop.add_callback(client.scheduler_comm.comm.abort)
-    (tmp_path / "go-0").touch()
-    (event,) = [event for event in drain(dask, back=1) if isinstance(event, Done)]
-    assert event.batch == batch(0)
-    assert [type(event) for event in drain(dask, [batch(1)]) if not isinstance(event, Progress)] == [Done]
 
 
 def test_without_the_scheduler_the_end_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ STEPS = st.lists(
         st.tuples(st.just("join"), st.sampled_from("abc"), st.integers(1, 3)),
         st.tuples(st.just("leave"), st.sampled_from("abc"), st.just(0)),
         st.tuples(st.just("begin"), st.just(""), st.just(0)),
+        st.tuples(st.just("alone"), st.just(""), st.just(0)),
         st.tuples(st.just("end"), st.just(""), st.integers(0, 5)),
     )
 )
@@ -19,7 +20,8 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_a_worker_never_has_more_than_its_threads_and_none_idles_unseen(steps: list[tuple[str, str, int]]) -> None:
-    fleet, threads, at = Fleet(), dict[str, int](), dict[str, str]()
+    fleet, threads, at, alone = Fleet(), dict[str, int](), dict[str, str](), set[str]()
+    emptied: str | None = None  # the worker that gets no more tasks until it has none
     for number, (what, worker, count) in enumerate(steps):
         if what == "join":
             fleet.join(worker, count)
@@ -28,17 +30,33 @@ def test_a_worker_never_has_more_than_its_threads_and_none_idles_unseen(steps: l
             assert fleet.leave(worker) == {task for task, where in at.items() if where == worker}
             threads.pop(worker, None)
             at = {task: where for task, where in at.items() if where != worker}
+            emptied = None if emptied == worker else emptied
         elif what == "end" and at:
             task = list(at)[count % len(at)]
             fleet.end(task, at.pop(task))
             fleet.end(task, "gone")
-        room = {one for one, most in threads.items() if list(at.values()).count(one) < most}
+        elif what == "alone":
+            empty = [one for one in threads if one not in at.values()]
+            if (found := fleet.empty()) is not None:
+                assert found in empty
+                fleet.begin_alone(str(number), found)
+                at[str(number)] = found
+                alone.add(str(number))
+                emptied = None
+            else:
+                assert not empty
+                shared = [one for one in threads if not any(at[task] == one for task in alone & set(at))]
+                emptied = next((one for one in shared if fleet.keeps(one)), None)
+                assert (emptied is None) is (not shared)
+        closed = {at[task] for task in alone & set(at)} | {emptied}
+        room = {one for one, most in threads.items() if list(at.values()).count(one) < most} - closed
         found = fleet.idle()
         assert (found is None) is (not room)
         assert found is None or found in room
         if what == "begin" and found is not None:
             fleet.begin(str(number), found)
             at[str(number)] = found
+        assert all(list(at.values()).count(at[task]) == 1 for task in alone & set(at))
         assert fleet.threads == sum(threads.values())
         assert set(fleet) == set(threads)
         assert len(fleet) == len(threads)

@@ -64,6 +64,9 @@ def test_what_was_decided_just_before_a_stop_is_recorded(store: Store, stage: St
     decided: list[Batch] = []
 
     class Watched(InlineExecutor):  # type: ignore[misc]  # final, but for this
+        def expect(self, batches: int) -> None:
+            pass
+
         def submit(self, batch: Any) -> None:
             if batch.paused:  # survivors: the others of their rung are beaten, and nobody has written that yet
                 decided.append(batch)

@@ -34,6 +34,9 @@ class AllAtOnce:
     def load(self, objective: Evaluates) -> None:
         self._objective = objective
 
+    def expect(self, batches: int) -> None:
+        pass
+
     def submit(self, batch: Batch) -> None:
         self._batches.append(batch)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 import tiny
-from clusters import cluster
+from bounded import LIMIT_S
+from clusters import adaptive, cluster
 from stub_objectives import STEPS, Stub, value
 
 from hpsearch.errors import EvaluationFailure
@@ -31,6 +33,27 @@ def test_a_trial_that_kills_its_workers_fails_alone(store: Store, stage: Stage, 
     assert frame["score"].dropna().to_dict() == {number: value(number, STEPS) for number in range(6) if number != 1}
     (reason,) = frame["reason"].dropna()
     assert re.fullmatch(r"its worker processes died \(tcp://127.0.0.1:\d+, tcp://127.0.0.1:\d+\)", reason)
+
+
+def test_a_run_has_a_cluster_grow_from_nothing(store: Store, stage: Stage, tmp_path: Path) -> None:
+    """No trial is claimed before there is a worker for it, and none ends before all workers are there."""
+    end = time.monotonic() + LIMIT_S
+    with adaptive(0, 3) as made:
+        executor = DaskExecutor(made.scheduler_address)
+
+        def stopping() -> bool:
+            assert store.counts(stage).running <= executor.slots
+            if executor.slots == 3:
+                for number in range(8):
+                    (tmp_path / f"go-{number}").touch()
+            return time.monotonic() > end
+
+        try:
+            stub = Stub(tmp_path, waits=range(8))
+            summary = Runner(store, stage, stub, executor, until=8, lanes=1, stopping=stopping).run()
+        finally:
+            executor.close()
+    assert summary.counts == Counts(complete=8)
 
 
 def test_when_the_scheduler_dies_the_next_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,9 @@ class AllAtOnce:
     def load(self, objective: Evaluates) -> None:
         pass
 
+    def expect(self, batches: int) -> None:
+        pass
+
     def submit(self, batch: Batch) -> None:
         self.batches.append(batch)
         self.submitted += [trial.number for trial in batch.trials]

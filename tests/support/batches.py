@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from bounded import until
 
@@ -29,3 +30,15 @@ def drain(executor: Executor, batches: Iterable[Batch] = (), *, back: int | None
 
     until(is_back, what=f"{wanted} batches")
     return events
+
+
+def begun(executor: Executor, folder: Path, number: int, *not_in: int) -> int:
+    """The process that a `Stub`'s trial has begun in, once it is none of these. Events meanwhile are for nobody."""
+    file = folder / f"began-{number}"
+
+    def is_there() -> bool:
+        executor.wait(0.05)
+        return file.exists() and int(file.read_text()) not in not_in
+
+    until(is_there, what=f"trial {number} to begin")
+    return int(file.read_text())

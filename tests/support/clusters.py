@@ -9,6 +9,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import LocalCluster
 
 SUPPORT = Path(__file__).parent
 _SCRIPT = """
@@ -69,3 +73,19 @@ def worker(scheduler: str, *options: str, environment: dict[str, str] | None = N
     finally:
         process.terminate()
         process.wait()
+
+
+@contextlib.contextmanager
+def adaptive(least: int, most: int) -> Iterator[LocalCluster]:
+    """A cluster whose workers, threads of this process, come and go as it sees work."""
+    from distributed import LocalCluster
+
+    from hpsearch.executors.dask_cluster import silence
+
+    silence()
+    made = LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=None)
+    try:
+        made.adapt(minimum=least, maximum=most, interval="50ms")
+        yield made
+    finally:
+        made.close()

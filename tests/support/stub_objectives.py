@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +88,21 @@ class Stub:
         unfinished = self.folder / f".{name}-{os.getpid()}"
         unfinished.write_text(text)
         unfinished.replace(self.folder / name)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Cannot be had where its file is missing: in no worker's process."""
+
+    file: Path
+
+    def __reduce__(self) -> tuple[Callable[[Path], object], tuple[Path]]:
+        return open, (self.file,)
+
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome]]:
+        yield []
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,9 @@ class _Watched:
     def load(self, objective: Evaluates) -> None:
         self._executor.load(objective)
 
+    def expect(self, batches: int) -> None:
+        self._executor.expect(batches)
+
     def submit(self, batch: Batch) -> None:
         self._begun[batch.key] = time.monotonic()
         self._executor.submit(batch)

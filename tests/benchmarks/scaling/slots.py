@@ -44,6 +44,9 @@ class SlotsExecutor:
     def load(self, objective: Evaluates) -> None:
         """Nothing: the work is known."""
 
+    def expect(self, batches: int) -> None:
+        pass
+
     def submit(self, batch: Batch) -> None:
         """Begin a batch."""
         self._flying += 1

@@ -53,7 +53,7 @@ KINDS: dict[str, Kind] = {
         "network to PostgreSQL torn or silent, another runner goes on", servers.database_torn_off, None, where="server"
     ),
     "dask-worker": Kind("SIGKILL of a Dask worker", servers.dask_worker_killed, 2, where="cluster"),
-    "dask-torn": Kind("network to the Dask scheduler torn", servers.dask_torn_off, 2, where="cluster"),
+    "dask-torn": Kind("network to the Dask scheduler torn or silent", servers.dask_torn_off, 2, where="cluster"),
     "dask-scheduler": Kind("SIGKILL of the Dask scheduler", servers.dask_scheduler_killed, where="own cluster"),
     "damage": Kind("random bytes of the database overwritten", disks.damaged, None, ends=False),
 }

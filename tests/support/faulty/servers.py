@@ -69,12 +69,18 @@ def dask_worker_killed(place: Place, cluster: Cluster) -> None:
 
 
 def dask_torn_off(place: Place, cluster: Cluster) -> None:
-    """The network between a runner and the Dask scheduler is torn at any moment, and comes back."""
+    """The network between a runner and the Dask scheduler is torn at any moment, or falls silent; it comes back."""
     port = int(cluster.address.rpartition(":")[2])
     with Proxy(port) as proxy:
-        run = place.start(engine=_on_dask(f"tcp://127.0.0.1:{proxy.port}"))
+        silent = place.rng.random() < 0.5
+        # Some of the silences last longer than it waits for an answer, others do not.
+        hooks = (ShortCalls(1.0),) if silent else ()
+        run = place.start(*hooks, engine=_on_dask(f"tcp://127.0.0.1:{proxy.port}"))
         place.at_any_moment(run)
-        proxy.tear()
+        if silent:
+            proxy.fall_silent()
+        else:
+            proxy.tear()
         _while_away(place, run)
         proxy.mend()
         place.expect(run, 0, 1, 2)
