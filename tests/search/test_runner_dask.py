@@ -42,7 +42,7 @@ def test_a_run_has_a_cluster_grow_from_nothing(store: Store, stage: Stage, tmp_p
         executor = DaskExecutor(made.scheduler_address)
 
         def stopping() -> bool:
-            assert store.counts(stage).running <= executor.slots
+            assert executor.slots or not store.counts(stage).running
             if executor.slots == 3:
                 for number in range(8):
                     (tmp_path / f"go-{number}").touch()
