@@ -185,8 +185,7 @@ class Runner:
         return self._counts.finished < self._until
 
     def _handle(self, events: Sequence[Event]) -> None:
-        # All that has happened in one go: a claim and a count look at every trial under way, so that one of each a
-        # batch would keep the workers of a large cluster waiting, and the longer the more of them there are.
+        # In one go: a claim and a count look at every trial under way; one of each a batch makes large clusters wait.
         points: dict[tuple[int, int], Report] = {}
         finished: list[Outcome] = []
         self._under_way -= sum(not isinstance(event, Progress) for event in events)
