@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,9 @@ def connect(scheduler: str) -> Client:
         if found := _ADDRESS.fullmatch(address):
             # Dask would try again and again for `CONNECT_S` where nobody listens.
             socket.create_connection((found["host"].strip("[]"), int(found["port"])), CONNECT_S).close()
-        return Client(address, timeout=CONNECT_S, set_as_default=False, name="hpsearch")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Mismatched versions")  # those that matter are compared, worker by worker
+            return Client(address, timeout=CONNECT_S, set_as_default=False, name="hpsearch")
     except OSError as error:
         raise BadInput(
             f"no Dask scheduler answers at {scheduler} ({error.strerror or ' '.join(str(error).split())}); start one "

@@ -54,7 +54,7 @@ def test_batches_whose_workers_are_killed_come_back_once_as_if_nothing_had_been(
 
 
 def test_without_the_scheduler_the_end_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.executors.dask_cluster.CONNECT_S", 1.0)
+    monkeypatch.setattr("hpsearch.executors.dask_cluster.CONNECT_S", 3.0)
     with cluster(1) as made:
         executor = DaskExecutor(made.address)
         try:
