@@ -89,6 +89,14 @@ def test_what_runs_again_after_a_repair_comes_to_the_same(tmp_path: Path) -> Non
     assert check(str(file)).sound
 
 
+def test_a_result_under_another_trials_number_gets_its_own_back(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    before = _trials(file)
+    cared.run_sql(file, f"UPDATE trials SET number = 2 WHERE trial_id = {cared.trial(3)}")
+    assert repair(str(file), check(str(file))).after.sound
+    assert _trials(file) == before
+
+
 def test_a_second_repair_does_nothing(tmp_path: Path) -> None:
     file = cared.write(tmp_path)
     cared.run_sql(file, next(plant.sql for plant in PLANTS if plant.kind == "no-value"))
