@@ -14,17 +14,14 @@ import stat
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from sqlalchemy.engine import URL
-
-from hpsearch.errors import BadInput, BadStorage, HpsearchError, OutputFailure
+from hpsearch.errors import BadInput, BadStorage, OutputFailure
 from hpsearch.store import tables as t
 from hpsearch.store.base import ATTRIBUTE_PREFIX
 from hpsearch.store.care import checking, mending, reading, repairing, stage_rules
-from hpsearch.store.care.file_checks import refuse_passing
 from hpsearch.store.care.findings import Checked, Finding, Place
 from hpsearch.store.care.rows import AGAIN
+from hpsearch.store.care.undisturbed import undisturbed
 from hpsearch.store.database import parse_url, show, sqlite_file
 from hpsearch.store.opening import check_there
 from hpsearch.store.schema import create_sqlite
@@ -33,7 +30,7 @@ from hpsearch.store.stages import KIND, ROSTER, stage_from_attributes
 from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from hpsearch.store.care.pages import Read
@@ -109,7 +106,7 @@ def salvage(storage: str, target: Path | None = None) -> Salvage:
         raise BadInput(f"{target} is there already; give another file with --out")
     if not target.parent.is_dir():
         raise BadInput(f"cannot write {target}: there is no folder {target.parent}")
-    with _undisturbed(file):
+    with undisturbed(file):
         read, revision = reading.read_tables(file)
     if revision not in (None, t.REVISION):
         raise BadStorage(f"the schema of {file} is {revision}; a salvage knows {t.REVISION} only")
@@ -131,38 +128,6 @@ def salvage(storage: str, target: Path | None = None) -> Salvage:
                 beside(path, end).unlink(missing_ok=True)
     lost = {name: table.lost for name, table in read.items() if table.lost}
     return Salvage(file, target, tuple(saved), lost, Checked(str(target), after.findings, after.studies, after.trials))
-
-
-@contextlib.contextmanager
-def _undisturbed(file: Path) -> Iterator[None]:
-    """Keep others from moving the log into the file while both are read, where SQLite can read them, too.
-
-    Raises:
-        BadStorage: Others write, and so the file is not to be salvaged.
-    """
-    # Without a log nobody has a file of that mode open; to look at it as one that may change would make a log.
-    logged = beside(file, LOG).exists()
-    option = {"mode": "ro"} if logged or not _keeps_log(file) else {"immutable": "1"}
-    url = URL.create("sqlite", database=f"file:{quote(str(file))}", query={**option, "uri": "true"})
-    with contextlib.ExitStack() as stack:
-        owner = None
-        try:
-            with contextlib.ExitStack() as opened:
-                database = opened.enter_context(checking.care_database(url))
-                owner = repairing.at_work(opened.enter_context(database.read()))
-                stack.enter_context(opened.pop_all())
-        except HpsearchError as error:
-            # Nobody runs trials in what SQLite cannot read.
-            refuse_passing(file, getattr(error.__cause__, "orig", None) or error)
-        if owner is not None:
-            raise repairing.busy(owner, str(file))
-        yield
-
-
-def _keeps_log(file: Path) -> bool:
-    """Whether a file says of itself that changes go to a log first."""
-    with file.open("rb") as stream:
-        return stream.read(20)[18:] == b"\2\2"
 
 
 def _beside(file: Path) -> Path:
