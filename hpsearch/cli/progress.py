@@ -174,7 +174,8 @@ class Display:
         if summary.stopped:
             return
         if summary.released:
-            note(f"run again, as the run that they belonged to had died: {counted(summary.released, 'trial')}")
+            done = "run again" if summary.recorded else "given back"
+            note(f"{done}, as the run that they belonged to had died: {counted(summary.released, 'trial')}")
         if self._output is not Format.table:
             return
         from hpsearch.search.stage import commands_for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import threading
@@ -262,11 +263,21 @@ def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]
         raise _explained(url, error, door=door, passing=passing) from error
     except HpsearchError:
         raise
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        # What hpsearch wrote it can read: somebody else has written there.
+        raise (BadStorage if door else StorageFailure)(_damaged(show(url), str(error))) from error
     except Exception as error:
         # Optuna wraps SQLAlchemy's error in its own; importing Optuna's class here would cost 0.3 s.
         if type(error).__name__ != "StorageInternalError":
             raise
         raise _explained(url, error.__cause__ or error, door=door, passing=passing) from error
+
+
+def _damaged(where: str, how: str) -> str:
+    return (
+        f"the database {where} is damaged ({how}); "
+        "`hpsearch db check` says more, `hpsearch db repair --salvage` saves what can be read"
+    )
 
 
 def _explained(url: URL, error: BaseException, *, door: bool, passing: bool) -> HpsearchError:
@@ -278,8 +289,9 @@ def _explained(url: URL, error: BaseException, *, door: bool, passing: bool) -> 
         "read-only": f"the database {where} is read-only here; make it writable or give another --storage",
         "is full": f"the disk of {where} is full; free some space and start again: nothing recorded is lost",
         "not a database": f"{where} is not a SQLite database; give another --storage",
-        "malformed": f"the database {where} is damaged ({said}); "
-        "`hpsearch db check` says more, `hpsearch db repair --salvage` saves what can be read",
+        "malformed": _damaged(where, said),
+        "Could not decode": _damaged(where, "a text that is none"),
+        "no such table": _damaged(where, said),
         "unable to open": f"cannot open {where}: is its folder there, and are you allowed to write to it?",
         "is locked": f"the database {where} was locked by another program for {BUSY_TIMEOUT_S:.0f} s; try again",
     }

@@ -138,7 +138,7 @@ def check_there(file: Path, *, create: bool = False) -> bytes:
 def _check_sqlite_file(file: Path, *, create: bool) -> None:
     start = check_there(file, create=create)
     if start and start != _SQLITE_MAGIC:
-        raise BadStorage(f"{file} is not a SQLite database; give another --storage")
+        raise BadStorage(f"{file} is not a SQLite database; give another --storage, or see `hpsearch db check`")
     if not start:
         with translated(URL.create("sqlite", database=str(file)), door=True):
             _create_sqlite(file)
