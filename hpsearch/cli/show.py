@@ -91,9 +91,14 @@ def status(
         among = RECENT if output is Format.table else None
         finishers = [store.finishers(stage, among=among) for stage in stages]
         confirmed = _confirmations(store, stages)
+        abandoned = [
+            sum(many for owner, many in store.runners(stage).items() if owner.is_gone()) if counts.running else 0
+            for stage, counts, _ in rows
+        ]
     table = status_table(rows, full=output is not Format.table)
     if output is not Format.table:
         table["run_by"] = [run_by(of_stage) for of_stage in finishers]
+        table["abandoned"] = abandoned
         table["confirmation"] = [confirmed.get(stage.name) for stage in stages]
     emit(table, output)
     if output is Format.table:
@@ -102,6 +107,8 @@ def status(
         recent = any(counts.rows > RECENT for _, counts, _ in rows)
         if (who := run_by_line(finishers, recent=recent)) is not None:
             say(who)
+        if any(abandoned):
+            say(f"of those running {sum(abandoned)} belong to a run that has died; the next start runs them again")
         if confirmed:
             say()
             emit(confirmations_table(list(confirmed.values())), output)

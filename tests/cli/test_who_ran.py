@@ -16,6 +16,19 @@ from hpsearch.store import Owner, open_store
 _VERSIONS = {"hpsearch": version("hpsearch"), "numpy": version("numpy")}
 
 
+def test_trials_of_a_run_that_has_died_are_said_to_be_so(searched: Cli) -> None:
+    dead = replace(Owner.current(), run="dead", pid=2**22 + 1)  # above the kernel's highest
+    store = open_store("studies/hpsearch.db", write=True)
+    (stage,) = store.stages()
+    store.claim(stage, until=11, most=3, owner=dead)
+    store.claim(stage, until=12, most=1, owner=Owner.current())
+    store.close()
+    said = "of those running 3 belong to a run that has died; the next start runs them again"
+    assert said in searched("status").out
+    (plain,) = json.loads(searched("status", "--format", "json").out)
+    assert (plain["running"], plain["abandoned"]) == (4, 3)
+
+
 def test_trials_for_programs_say_where_each_ran_and_with_what(searched: Cli) -> None:
     rows = json.loads(searched("trials", "--format", "json").out)
     host = Owner.current().host
