@@ -11,8 +11,12 @@ def printable(text: str) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things: ``1 finished trial``, ``1,000 trials``, ``2 processes``."""
-    return f"{number:,} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
+    """A number of things: ``1 finished trial``, ``1,000 trials``, ``2 processes``, ``3 studies``."""
+    if number == 1:
+        return f"1 {what}"
+    if what.endswith("y"):
+        return f"{number:,} {what[:-1]}ies"
+    return f"{number:,} {what}{'es' if what.endswith('s') else 's'}"
 
 
 def _visible(character: str) -> str:

@@ -11,7 +11,6 @@ from hpsearch.cli.options import Format, FormatOption, Storage, storage_url
 
 if TYPE_CHECKING:
     from hpsearch.store.care.findings import Checked
-    from hpsearch.store.care.salvaging import Salvage
 
 app = typer.Typer(help="Look after the study database: check, repair, backup, vacuum.", no_args_is_help=True)
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -72,6 +71,8 @@ def repair(
             say("mended" if done.after.sound else "mended in part; what is left:")
         if not done.after.sound and before.mendable:
             _print(done.after, output)
+        if before.mendable:
+            _run_again(storage)
     else:
         backup = None if done.backup is None else str(done.backup)
         emit_object({"before": before.to_dict(), "backup": backup, "after": done.after.to_dict()})
@@ -109,6 +110,7 @@ def vacuum(storage: Storage = None) -> None:
 
 def _print(found: Checked, output: Format) -> None:
     from hpsearch.cli.output import emit, emit_object, note, say
+    from hpsearch.printable import counted
 
     if output is Format.json:
         emit_object(found.to_dict())
@@ -119,7 +121,9 @@ def _print(found: Checked, output: Format) -> None:
         flat = [{**row, "trials": " ".join(map(str, row["trials"]))} for row in rows]
         emit({name: [row[name] for row in flat] for name in names}, output)
         return
-    contents = "" if found.trials is None else f"{found.studies} studies, {found.trials:,} trials: "
+    contents = ""
+    if found.trials is not None and found.studies is not None:
+        contents = f"{counted(found.studies, 'study')}, {counted(found.trials, 'trial')}: "
     many = len(found.findings)
     said = "sound" if found.sound else f"{many} thing{'s are' if many > 1 else ' is'} wrong"
     say(f"{found.where}: {contents}{said}", hanging=2)
@@ -146,6 +150,7 @@ def _next(found: Checked, storage: str | None) -> None:
 
 def _salvage(storage: str | None, out: Path | None, output: Format) -> None:
     from hpsearch.cli.output import emit, emit_object, note, say
+    from hpsearch.commands import command_line
     from hpsearch.store.care.salvaging import salvage
 
     done = salvage(storage_url(storage), out)
@@ -168,17 +173,34 @@ def _salvage(storage: str | None, out: Path | None, output: Format) -> None:
                 note(f"{one.study} is no stage any more: some of what it was begun with is lost")
         if not done.after.sound:
             _print(done.after, output)
-        say(f"next: {_after_salvage(done)}")
+        if not any(one.stage and one.trials for one in done.studies):
+            note("nothing was saved that hpsearch can go on with")
+        elif not _run_again(str(done.target)):
+            say(f"next: {command_line('status', None, str(done.target))}")
     if not done.after.sound:
         raise typer.Exit(1)
 
 
-def _after_salvage(done: Salvage) -> str:
-    """What to type next: what brings the first study that lost trials to its trials again."""
-    from hpsearch.commands import command_line
+def _run_again(storage: str | None) -> bool:
+    """Say what runs those trials again that wait for it, so that each study has what it had; whether any does."""
+    import contextlib
 
-    for one in done.studies:
-        search, _, number = one.study.rpartition("/stage-")
-        if one.again and search and one.stage:
-            return command_line("start", search, str(done.target), "--stage", str(int(number)))
-    return command_line("status", None, str(done.target))
+    from hpsearch.cli.output import say
+    from hpsearch.commands import command_line
+    from hpsearch.errors import HpsearchError
+    from hpsearch.store import open_store
+
+    lines = []
+    with contextlib.suppress(HpsearchError), contextlib.closing(open_store(storage_url(storage))) as store:
+        for stage in (*store.stages(), *store.confirmations()):
+            counts = store.counts(stage)
+            if not counts.waiting or stage.foreign:
+                continue
+            of_stage = ("--stage", str(stage.number))
+            if stage.roster is not None:
+                lines.append(command_line("confirm", stage.search, storage, *of_stage))
+            else:
+                lines.append(command_line("start", stage.search, storage, *of_stage, "--trials", str(counts.rows)))
+    for line in lines:
+        say(f"next: {line}")
+    return bool(lines)

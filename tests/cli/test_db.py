@@ -11,6 +11,8 @@ import pytest
 from cared import PLANTS
 from commands import Cli
 
+from hpsearch.store import Owner, open_store
+
 _NO_VALUE = next(plant.sql for plant in PLANTS if plant.kind == "no-value")
 
 
@@ -45,7 +47,9 @@ def test_damage_is_shown_asked_about_and_mended(cli: Cli, file: Path) -> None:
     assert (ran.code, ran.err) == (2, "hpsearch: nobody is there to be asked; say --yes to do it\n")
     assert file.read_bytes() == before
     ran = cli("db", "repair", "--storage", "my.db", "--yes")
-    assert (ran.code, ran.out.splitlines()[-1]) == (0, "mended")
+    assert ran.code == 0
+    _, said = ran.out.split("\nmended\n")
+    assert "next: hpsearch start tiny --stage 1 --trials 6 --storage my.db\n" in said
     assert "copied to my.before-repair-" in ran.out
     assert cli("db", "check", "--storage", "my.db").code == 0
 
@@ -111,6 +115,23 @@ def test_a_damaged_database_is_salvaged(cli: Cli, file: Path) -> None:
     assert file.read_bytes() == harmed
     ran = cli("db", "repair", "--out", "new.db", "--storage", "new.db")
     assert (ran.code, "--salvage" in ran.err) == (2, True)
+
+
+def test_a_server_that_is_not_there_is_not_damaged(cli: Cli) -> None:
+    ran = cli("db", "check", "--storage", "postgresql+psycopg://me@127.0.0.1:1/x")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "connection failed" in ran.err
+
+
+def test_a_runner_at_work_is_said_before_anything_is_copied(cli: Cli, file: Path) -> None:
+    store = open_store(str(file), write=True)
+    stage = next(one for one in store.stages() if one.name == "tiny/stage-01")
+    store.claim(stage, until=99, most=1, owner=Owner.current())
+    store.close()
+    ran = cli("delete", "tiny", "--yes", "--storage", "my.db")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "works on tiny/stage-01; stop it first" in ran.err
+    assert [path.name for path in file.parent.glob("*.db")] == ["my.db"]
 
 
 def test_the_name_has_to_be_typed(cli: Cli, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,11 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     copy.write_text("mine")
     with pytest.raises(BadInput, match="--force"):
         backup(str(file), copy)
+    with pytest.raises(BadInput, match="is no database, and a backup does not replace it"):
+        backup(str(file), copy, force=True)
     assert copy.read_text() == "mine"
+    shutil.copy(cared.write(tmp_path), copy)
+    cared.run_sql(copy, "DELETE FROM trial_values")
     backup(str(file), copy, force=True)
     assert cared.rows(copy) == cared.rows(file)
     (tmp_path / "copy.db-wal").write_text("a log")

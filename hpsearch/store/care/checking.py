@@ -14,7 +14,7 @@ from hpsearch.store import tables as t
 from hpsearch.store.care import attributes, file_checks, reading, results, rows, stage_rules
 from hpsearch.store.care.findings import Checked, Finding
 from hpsearch.store.database import Database, parse_url, show, sqlite_file
-from hpsearch.store.opening import as_permitted, check_there
+from hpsearch.store.opening import as_permitted, check_there, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +37,9 @@ def check(storage: str, *, everyone: bool = False) -> Checked:
     url = parse_url(storage)
     file = sqlite_file(url)
     found: list[Finding] = []
-    if file is not None:
+    if file is None:
+        open_store(storage).close()  # a server that is not there, or a database without studies, is not damaged
+    else:
         check_there(file)
         found = file_checks.file_findings(file)
         if any(finding.kind == "header" for finding in found):
@@ -65,6 +67,8 @@ def check(storage: str, *, everyone: bool = False) -> Checked:
             # A page that SQLite cannot read. What it said of the whole file is there already, mostly.
             if found:
                 return Checked(show(url), found)
+            if file is None:
+                raise
             return Checked(show(url), [_unreadable(error.__cause__ or error)])
 
 

@@ -82,13 +82,16 @@ def plan(storage: str, asked: str, *, descendants: bool = False) -> Deletion:
         descendants: Whether stages that were narrowed from it go along.
 
     Raises:
-        BadStorage: There is no such database.
+        BadStorage: There is no such database, it is read-only, or a runner works on one of the studies.
         UnknownSearch: There is no such study.
         StageConflict: Other stages were narrowed from it, and are not to go.
     """
-    open_store(storage).close()  # says what is wrong where it cannot be read
+    open_store(storage, write=True).close()  # says what is wrong where it cannot be read, or written
     with care_database(parse_url(storage)) as database, database.read() as connection:
-        return _plan(connection, show(database.url), asked, descendants=descendants)
+        planned = _plan(connection, show(database.url), asked, descendants=descendants)
+        for study in planned.studies:  # said before it is copied, and looked at again when they are held
+            refuse_live(connection, study.name, study.study_id)
+        return planned
 
 
 def delete(storage: str, planned: Deletion) -> None:
