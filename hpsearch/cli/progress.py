@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from hpsearch.search.next_stage import Narrowed
-    from hpsearch.search.runner import Summary, Tick
+    from hpsearch.search.told import Summary, Tick
     from hpsearch.store import Store
 
 _TOP = 5

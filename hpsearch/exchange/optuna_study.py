@@ -13,8 +13,9 @@ from hpsearch.exchange.foreign import Foreign, metric_name
 from hpsearch.exchange.ranges import union
 from hpsearch.records import Direction
 from hpsearch.space import Categorical, Float, Int, Parameter
-from hpsearch.store.database import parse_url, show, sqlite_file, translated
+from hpsearch.store.database import translated
 from hpsearch.store.stages import RANGES
+from hpsearch.store.urls import parse_url, show, sqlite_file
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -21,7 +21,7 @@ from hpsearch.search.confirmed import Confirmed, rank_confirmed
 from hpsearch.search.evaluation import looks
 from hpsearch.search.leaders import fewer
 from hpsearch.search.looked import to_narrow
-from hpsearch.search.runner import Runner, Summary
+from hpsearch.search.runner import Runner
 from hpsearch.search.stage import (
     best_of,
     check_fingerprint,
@@ -34,6 +34,7 @@ from hpsearch.search.stage import (
     versions,
 )
 from hpsearch.search.tally import Repeats, tally
+from hpsearch.search.told import Summary
 from hpsearch.seeds import draw_seed
 from hpsearch.space import contains
 from hpsearch.store import Store, open_store

@@ -6,8 +6,8 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
@@ -15,6 +15,7 @@ from hpsearch.records import Failed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.batches import Batches
 from hpsearch.search.cohorts import Cohorts
 from hpsearch.search.pulse import Pulse
+from hpsearch.search.told import OnTick, Summary, Tick
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
 
@@ -30,51 +31,6 @@ _MOST_LEGS = 4
 """So many batches a worker are claimed at a time where each is trained to its first rung only; others want some too."""
 _SUSPICIOUS = 3
 """So many trials given up and none finished: the fault is the machine's, not the trials'."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """What a progress display needs.
-
-    Args:
-        counts: The stage's trials by state.
-        recorded: Outcomes recorded just now.
-        waiting_for_others: Whether all that is missing is in other runners' hands.
-        waiting_for_workers: Whether there is no worker at the moment.
-    """
-
-    counts: Counts
-    recorded: tuple[Outcome, ...] = ()
-    waiting_for_others: bool = False
-    waiting_for_workers: bool = False
-
-
-OnTick: TypeAlias = Callable[[Tick], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a run did.
-
-    Args:
-        counts: The stage's trials by state at the end.
-        recorded: How many trials this run finished.
-        released: How many trials of dead runners it gave back first.
-        given_back: How many trials it had begun and gave back because it was stopped.
-        lost: How many trials it had begun and others took over, as it had not been heard of; their results hold.
-        seconds: How long it ran.
-        store_seconds: How much of that the runner spent in the store; workers were busy meanwhile.
-        stopped: Whether it was asked to stop before the stage was complete.
-    """
-
-    counts: Counts
-    recorded: int
-    released: int
-    given_back: int
-    lost: int
-    seconds: float
-    store_seconds: float
-    stopped: bool
 
 
 class Runner:

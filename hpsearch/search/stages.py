@@ -11,10 +11,11 @@ from hpsearch.search import setup
 from hpsearch.search.adopting import adopt, no_study_file
 from hpsearch.search.next_stage import DEFAULT_TOP, check_top, narrow_stage
 from hpsearch.search.pruning import plan_of, unused_words
-from hpsearch.search.runner import Runner, Summary
+from hpsearch.search.runner import Runner
 from hpsearch.search.stage import begin, check_fingerprint, other_version
+from hpsearch.search.told import Summary
 from hpsearch.store import Counts, Store, open_store
-from hpsearch.store.database import no_database_yet
+from hpsearch.store.urls import no_database_yet
 from hpsearch.study_file import StudyFile, differences, parse
 from hpsearch.study_lookup import find
 

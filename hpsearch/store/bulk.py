@@ -10,10 +10,11 @@ from sqlalchemy.exc import IntegrityError
 from hpsearch.errors import HpsearchError, StageConflict
 from hpsearch.store import claims, glances, locking, queries, releases, tables, writer
 from hpsearch.store.base import Claimed, Counts, Owned
-from hpsearch.store.database import Database, show
+from hpsearch.store.database import Database
 from hpsearch.store.frames import Arrays, Columns, by_number, to_frame
 from hpsearch.store.leases import GIVEN_BACK, Owner
 from hpsearch.store.stages import in_order, taken
+from hpsearch.store.urls import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from hpsearch.errors import StorageFailure
-from hpsearch.store.database import show, sqlite_file
+from hpsearch.store.urls import show, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

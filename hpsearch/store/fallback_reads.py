@@ -13,11 +13,12 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.records import HITS, Direction, Stage, Standing
 from hpsearch.store import frozen
 from hpsearch.store.base import OWNER, Counts, Owned
-from hpsearch.store.database import BUSY_TIMEOUT_S, Database, show
+from hpsearch.store.database import BUSY_TIMEOUT_S, Database
 from hpsearch.store.frames import Arrays, Columns, by_number, to_arrays, to_frame
 from hpsearch.store.leases import Owner
 from hpsearch.store.servers import engine_settings
 from hpsearch.store.stages import in_order, stage_from_attributes
+from hpsearch.store.urls import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

@@ -17,16 +17,11 @@ from sqlalchemy.engine import URL
 from hpsearch.commands import command_line
 from hpsearch.errors import BadStorage
 from hpsearch.store import servers, tables
-from hpsearch.store.database import (
-    Database,
-    parse_url,
-    show,
-    sqlite_file,
-    translated,
-)
+from hpsearch.store.database import Database, translated
 from hpsearch.store.exclusion import exclusive, folder_lock
 from hpsearch.store.schema import create_sqlite, let_optuna_create
 from hpsearch.store.side_files import JOURNAL, LOG, SIDE_FILES, beside, left_in, may_write
+from hpsearch.store.urls import parse_url, show, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from pruned_runs import expected, found, run
 from hpsearch.executors import Batch, InlineExecutor
 from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.pruning import Plan
-from hpsearch.search.runner import Tick
+from hpsearch.search.told import Tick
 from hpsearch.store import Owner, Store
 
 

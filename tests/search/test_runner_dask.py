@@ -16,7 +16,8 @@ from hpsearch.errors import EvaluationFailure
 from hpsearch.executors import DaskExecutor
 from hpsearch.records import Stage
 from hpsearch.search.jobs import Job, Quiet
-from hpsearch.search.runner import Runner, Tick
+from hpsearch.search.runner import Runner
+from hpsearch.search.told import Tick
 from hpsearch.search.workflow import run
 from hpsearch.store import Counts, Store, open_store
 

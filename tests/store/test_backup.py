@@ -18,7 +18,8 @@ from hpsearch.store.care import copying
 from hpsearch.store.care.checking import check
 from hpsearch.store.care.copying import backup
 from hpsearch.store.care.salvaging import salvage
-from hpsearch.store.database import Database, parse_url
+from hpsearch.store.database import Database
+from hpsearch.store.urls import parse_url
 
 
 def test_a_copy_that_is_taken_while_others_commit_is_one_state(tmp_path: Path) -> None:

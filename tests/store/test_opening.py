@@ -20,9 +20,9 @@ from hpsearch.errors import BadStorage, HpsearchError, MissingExtra
 from hpsearch.records import Stage
 from hpsearch.store import NewStage, Owner, Store, open_store
 from hpsearch.store.bulk import BulkStore
-from hpsearch.store.database import show
 from hpsearch.store.exclusion import folder_lock
 from hpsearch.store.fallback import FallbackStore
+from hpsearch.store.urls import show
 
 Opener = Callable[..., Store]
 

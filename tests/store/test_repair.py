@@ -23,7 +23,7 @@ from hpsearch.store.care import mending, repairing
 from hpsearch.store.care.checking import care_database, check
 from hpsearch.store.care.findings import Checked, Finding, Place
 from hpsearch.store.care.repairing import repair
-from hpsearch.store.database import parse_url
+from hpsearch.store.urls import parse_url
 
 _TIMES = ("seconds",)
 

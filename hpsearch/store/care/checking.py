@@ -13,8 +13,9 @@ from hpsearch.errors import BadStorage, StorageFailure
 from hpsearch.store import tables as t
 from hpsearch.store.care import attributes, file_checks, reading, results, rows, stage_rules
 from hpsearch.store.care.findings import Checked, Finding
-from hpsearch.store.database import Database, parse_url, show, sqlite_file
+from hpsearch.store.database import Database
 from hpsearch.store.opening import as_permitted, check_there, open_store
+from hpsearch.store.urls import parse_url, show, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

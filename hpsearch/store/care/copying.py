@@ -12,10 +12,10 @@ from sqlalchemy.engine import URL
 
 from hpsearch.errors import BadInput, OutputFailure
 from hpsearch.store.care.file_checks import MAGIC, looking
-from hpsearch.store.database import parse_url, show, sqlite_file
 from hpsearch.store.leases import utc_now
 from hpsearch.store.opening import check_there
 from hpsearch.store.side_files import JOURNAL, LOG, SIDE_FILES, beside, left_in
+from hpsearch.store.urls import parse_url, show, sqlite_file
 from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from hpsearch.store.care import stage_rules
 from hpsearch.store.care.checking import care_database
 from hpsearch.store.care.repairing import refuse_live
 from hpsearch.store.care.rows import TRIAL_TABLES
-from hpsearch.store.database import parse_url, show, sqlite_file
 from hpsearch.store.locking import lock_studies
 from hpsearch.store.opening import open_store
 from hpsearch.store.stages import EVALUATIONS
+from hpsearch.store.urls import parse_url, show, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

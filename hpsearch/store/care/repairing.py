@@ -10,10 +10,10 @@ from hpsearch.store import held
 from hpsearch.store.care import copying, mending, stage_rules
 from hpsearch.store.care.checking import care_database, check, contents
 from hpsearch.store.care.findings import Checked
-from hpsearch.store.database import parse_url, show, sqlite_file
 from hpsearch.store.leases import may_work
 from hpsearch.store.locking import database_now, lock_studies
 from hpsearch.store.opening import as_permitted
+from hpsearch.store.urls import parse_url, show, sqlite_file
 
 if TYPE_CHECKING:
     from pathlib import Path

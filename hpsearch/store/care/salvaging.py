@@ -22,11 +22,11 @@ from hpsearch.store.care import checking, mending, reading, repairing, stage_rul
 from hpsearch.store.care.findings import Checked, Finding, Place
 from hpsearch.store.care.rows import AGAIN
 from hpsearch.store.care.undisturbed import undisturbed
-from hpsearch.store.database import parse_url, show, sqlite_file
 from hpsearch.store.opening import check_there
 from hpsearch.store.schema import create_sqlite
 from hpsearch.store.side_files import JOURNAL, LOG, SIDE_FILES, beside, left_in
 from hpsearch.store.stages import KIND, ROSTER, stage_from_attributes
+from hpsearch.store.urls import parse_url, show, sqlite_file
 from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:

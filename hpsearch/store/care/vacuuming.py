@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hpsearch.errors import BadInput, StorageFailure
 from hpsearch.store.care.copying import megabytes
-from hpsearch.store.database import parse_url, show, sqlite_file, translated
+from hpsearch.store.database import translated
 from hpsearch.store.opening import as_permitted, check_there
 from hpsearch.store.side_files import LOG, left_in
+from hpsearch.store.urls import parse_url, show, sqlite_file
 
 if TYPE_CHECKING:
     from pathlib import Path
