@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,10 @@ settings.register_profile("hpsearch", deadline=None, print_blob=True)
 settings.load_profile("hpsearch")
 
 kept.keep()
+
+# What a shell begins in the background ignores Ctrl-C, and so do its children: what tests send would not be heard.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
