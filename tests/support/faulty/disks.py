@@ -10,9 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from faulty import search
 from faulty.hooks import FilesUpTo
-from faulty.place import Place, Undisturbed
+from faulty.place import Place
 
 
 def may_mount() -> bool:
@@ -66,12 +65,3 @@ def damaged(place: Place) -> None:
     place.file.write_bytes(bytes(whole))
     place.expect(place.command("status", "--storage", str(place.file)), 0, 1, 2)
     place.expect(place.start(), 0, 1, 2)
-
-
-def silent(place: Place, undisturbed: Undisturbed) -> int:
-    """After `damaged`: how many trials differ where the last start said that all is well."""
-    try:
-        found = search.read(place.url)
-    except Exception:
-        return 0
-    return sum(found.rows.get(number) != row for number, row in undisturbed.rows.items())
