@@ -191,6 +191,7 @@ def _run_again(storage: str | None) -> bool:
     from hpsearch.store import open_store
 
     lines = []
+    # What is left to be mended was said, and may be in the way here: then there is nothing to type.
     with contextlib.suppress(HpsearchError), contextlib.closing(open_store(storage_url(storage))) as store:
         for stage in (*store.stages(), *store.confirmations()):
             counts = store.counts(stage)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from hpsearch.store.base import Store
 
-_SQLITE_MAGIC = b"SQLite format 3\0"
+MAGIC = b"SQLite format 3\0"
+"""How a SQLite file begins."""
 
 
 def open_store(storage: str, *, create: bool = False, write: bool = False) -> Store:
@@ -57,7 +58,7 @@ def open_store(storage: str, *, create: bool = False, write: bool = False) -> St
     if file is not None:
         _check_sqlite_file(file, create=create)
         url = as_permitted(file, url, write=write)
-    with _strict_options(url), translated(url, door=True):
+    with _strict_options(url):
         database = Database(url)
 
         def attempt() -> Store:
@@ -120,7 +121,7 @@ def check_there(file: Path, *, create: bool = False) -> bytes:
         if file.exists() and not file.is_file():  # a pipe would never end, and a device must not be replaced
             raise BadStorage(f"{file} is not a regular file; give the path of a database file")
         with file.open("rb") as stream:
-            start = stream.read(len(_SQLITE_MAGIC))
+            start = stream.read(len(MAGIC))
     except FileNotFoundError:
         start = b""
     except OSError as error:
@@ -132,7 +133,7 @@ def check_there(file: Path, *, create: bool = False) -> bytes:
 
 def _check_sqlite_file(file: Path, *, create: bool) -> None:
     start = check_there(file, create=create)
-    if start and start != _SQLITE_MAGIC:
+    if start and start != MAGIC:
         raise BadStorage(f"{file} is not a SQLite database; give another --storage, or see `hpsearch db check`")
     if not start:
         with translated(URL.create("sqlite", database=str(file)), door=True):

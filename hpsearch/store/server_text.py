@@ -29,6 +29,11 @@ def speaks_arrays(dialect: Dialect) -> bool:
     return dialect.name == "postgresql" and dialect.driver == "psycopg"
 
 
+def compiled_for(dialect: Dialect, core: Any, names: Sequence[str]) -> Any:
+    """A statement as SQLAlchemy compiles it for rows of these values."""
+    return core.compile(dialect=dialect, column_keys=names if core.is_insert else None, for_executemany=core.is_dml)
+
+
 class ServerText:
     """A statement as psycopg takes it.
 
@@ -39,8 +44,7 @@ class ServerText:
     """
 
     def __init__(self, core: Executable, names: Sequence[str], dialect: Dialect) -> None:
-        of_insert = list(names) if core.is_insert else None
-        compiled: Any = core.compile(dialect=dialect, column_keys=of_insert, for_executemany=core.is_dml)  # type: ignore[attr-defined]
+        compiled = compiled_for(dialect, core, names)
         self._names = names
         kinds = {name: compiled.binds[name].type for name in names}
         types = {name: _array_type(kind, dialect) for name, kind in kinds.items()}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, insert, literal_column
 
-from hpsearch.store.server_text import ServerText, speaks_arrays
+from hpsearch.store.server_text import ServerText, compiled_for, speaks_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -131,9 +131,7 @@ class Statement:
 
     def _text(self, dialect: Dialect) -> str:
         if self._driver_text is None:
-            columns = self._names if self._core.is_insert else None
-            core: Any = self._core
-            compiled = core.compile(dialect=dialect, column_keys=columns, for_executemany=core.is_dml)
+            compiled = compiled_for(dialect, self._core, self._names)
             self._order = [self._names.index(name) for name in compiled.positiontup]
             self._times = [
                 (i, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))

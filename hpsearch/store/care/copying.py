@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import URL
 
 from hpsearch.errors import BadInput, OutputFailure
-from hpsearch.store.care.file_checks import MAGIC, looking
+from hpsearch.store.care.file_checks import looking
 from hpsearch.store.leases import utc_now
-from hpsearch.store.opening import check_there
+from hpsearch.store.opening import MAGIC, check_there
 from hpsearch.store.side_files import JOURNAL, LOG, SIDE_FILES, beside, left_in
 from hpsearch.store.urls import parse_url, show, sqlite_file
 from hpsearch.whole_files import replacing
@@ -47,17 +47,12 @@ def backup(storage: str, target: Path, *, force: bool = False) -> int:
         raise BadInput(f"{target} is the database itself; give another file")
     if target.exists() and not force:
         raise BadInput(f"{target} is there already; add --force to overwrite it, or give another file")
-    if force and target.is_file() and target.stat().st_size and not _is_database(target):
+    if force and target.is_file() and check_there(target, create=True) not in (b"", MAGIC):
         raise BadInput(f"{target} is no database, and a backup does not replace it; give another file")
     if (log := left_in(target, LOG, JOURNAL)) is not None:
         raise BadInput(f"{log} lies beside {target}: a database there may be in use; give another file")
     copy(file, target, sound=True)
     return target.stat().st_size
-
-
-def _is_database(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return stream.read(len(MAGIC)) == MAGIC
 
 
 def by_other_means(url: URL, name: str) -> str:

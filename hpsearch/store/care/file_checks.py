@@ -14,13 +14,13 @@ from sqlalchemy.engine import URL
 from hpsearch.store import tables as t
 from hpsearch.store.care.findings import Finding
 from hpsearch.store.database import BUSY_TIMEOUT_S, translated
+from hpsearch.store.opening import MAGIC
 from hpsearch.store.side_files import LOG, left_in, roll_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-MAGIC = b"SQLite format 3\0"
 SALVAGE = "`hpsearch db repair --salvage` copies what can be read to a new file"
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 _MOST = 100

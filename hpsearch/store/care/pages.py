@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.store.care import journal, log
-from hpsearch.store.care.file_checks import MAGIC
+from hpsearch.store.opening import MAGIC
 from hpsearch.store.side_files import JOURNAL, LOG, beside
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,14 @@ class Result:
     def clean(self) -> bool:
         """Whether all that is promised was kept."""
         return not (self.losses or self.duplicates or self.differing or self.running_left or self.wrong)
+
+
+def when(condition: Callable[[], bool], run: Run, *, within: float = LIMIT_S) -> bool:
+    """Wait until it comes to that, the command is over, or so many seconds have passed; whether it came to that."""
+    end = time.monotonic() + within
+    while not condition() and not run.over and time.monotonic() < end:
+        time.sleep(0.002)
+    return condition()
 
 
 class Undisturbed:
@@ -131,16 +139,12 @@ class Place:
 
     def when_begun(self, run: Run, batches: int, *, within: float = LIMIT_S) -> float:
         """Wait until so many batches were begun, the command is over, or so many seconds have passed; the time."""
-        end = time.monotonic() + within
-        while self.begun() < batches and not run.over and time.monotonic() < end:
-            time.sleep(0.002)
+        when(lambda: self.begun() >= batches, run, within=within)
         return time.monotonic()
 
     def when_over(self, run: Run, *, within: float) -> None:
         """Wait until the command is over, or so many seconds have passed."""
-        end = time.monotonic() + within
-        while not run.over and time.monotonic() < end:
-            time.sleep(0.01)
+        when(lambda: False, run, within=within)
 
     def at_any_moment(self, run: Run, *, within: float = LIMIT_S) -> None:
         """Let a random part of the command pass: from its first instructions to its last ones.

@@ -7,33 +7,30 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
 from faulty import search
 from faulty.hooks import ClockOff, Elsewhere, ShortLeases, Statements
-from faulty.place import Place
-from faulty.process import LIMIT_S, Run
+from faulty.place import Place, when
+from faulty.process import Run
 
 _SHORT = ShortLeases(lease=0.6, still=0.2, beat=0.05)
 _LOCKED_S = 4.0
 
 
-def killed(place: Place) -> None:
+def killed(place: Place, *, engine: Sequence[str] = ("inline",)) -> None:
     """SIGKILL at any moment."""
-    run = place.start()
+    run = place.start(engine=engine)
     place.at_any_moment(run)
     run.send(signal.SIGKILL)
     place.expect(run, -signal.SIGKILL, 0)
 
 
 def killed_with_its_pool(place: Place) -> None:
-    """SIGKILL at any moment of a runner whose workers are at work."""
-    run = place.start(engine=("pool", "--jobs", "2"))
-    place.at_any_moment(run)
-    run.send(signal.SIGKILL)
-    place.expect(run, -signal.SIGKILL, 0)
+    """The same of a runner whose workers are at work."""
+    killed(place, engine=("pool", "--jobs", "2"))
 
 
 def killed_at_a_statement(place: Place) -> None:
@@ -71,7 +68,7 @@ def stopped_and_continued(place: Place) -> None:
         batch = _stop_in_a_batch(place, first)
     second = place.start(_SHORT)
     if batch:  # what it was at is begun again by the other one, and is done by neither, or by that one
-        taken = _when(lambda: min(search.begun_in(place.log)[number] for number in batch) > 1, second)
+        taken = when(lambda: min(search.begun_in(place.log)[number] for number in batch) > 1, second)
         if not taken:
             place.wrong.append(f"nobody took over {sorted(batch)}")
     # Where the one that is stopped was writing it keeps SQLite's lock: the other waits for it, and not for ever.
@@ -104,16 +101,6 @@ def _may_write(place: Place) -> bool:
             return False
         connection.execute("ROLLBACK")
     return True
-
-
-def _when(condition: Callable[[], bool], run: Run) -> bool:
-    """Whether it came to that before the command was over."""
-    end = time.monotonic() + LIMIT_S
-    while not condition() and time.monotonic() < end:
-        if run.over:
-            return condition()
-        time.sleep(0.005)
-    return condition()
 
 
 def worker_killed(place: Place) -> None:
