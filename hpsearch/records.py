@@ -41,7 +41,7 @@ def confirmation_name(search: str, number: int) -> str:
 def rank_key(direction: Direction, score: float, loss: float | None, number: int) -> tuple[float, float, int]:
     """What trials are sorted by, best first: by score, then lower validation loss (none last), then lower number.
 
-    `hpsearch.search.finished.Finished.best_first` is the same over arrays.
+    `hpsearch.search.narrowing.finished.Finished.best_first` is the same over arrays.
     """
     return (
         -score if direction == "maximize" else score,

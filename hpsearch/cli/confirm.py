@@ -24,7 +24,7 @@ from hpsearch.printable import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hpsearch.search.confirmed import Confirmed
+    from hpsearch.search.confirmation.confirmed import Confirmed
     from hpsearch.search.confirming import Confirmation
 
 

@@ -21,7 +21,7 @@ def findings(
 ) -> None:
     """Say what was learned so far and what to do next, the most important first."""
     from hpsearch.cli.output import emit, emit_object, say
-    from hpsearch.search.findings import findings as found_in
+    from hpsearch.search.advising.findings import findings as found_in
     from hpsearch.search.meant import search_meant
     from hpsearch.search.stage import stages_of
     from hpsearch.store import open_store

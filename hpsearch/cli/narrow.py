@@ -51,7 +51,7 @@ def narrow(
 
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.search.meant import stage_meant
-    from hpsearch.search.narrowed import narrowing_to_dict
+    from hpsearch.search.narrowing.narrowed import narrowing_to_dict
     from hpsearch.search.next_stage import DEFAULT_TOP, narrow_stage
     from hpsearch.search.stage import stages_of
     from hpsearch.store import open_store

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.search.contenders import Contest
+    from hpsearch.search.advising.contenders import Contest
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store
     from hpsearch.store.frames import Columns
@@ -118,7 +118,7 @@ def status(
 
 def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, dict[str, Any]]:
     """Where the stages' confirmations stand, by the stages' names."""
-    from hpsearch.search.tally import overview
+    from hpsearch.search.confirmation.tally import overview
 
     names = {(stage.search, stage.number): stage.name for stage in stages}
     found = {}
@@ -168,7 +168,7 @@ def trials(
     from hpsearch.errors import BadInput
     from hpsearch.reports.runners import owned_columns
     from hpsearch.reports.tables import trials_table
-    from hpsearch.search.contenders import ties_of
+    from hpsearch.search.advising.contenders import ties_of
     from hpsearch.search.meant import stage_meant
     from hpsearch.search.stage import latest_with_trials, pick, stages_of
 
@@ -204,7 +204,7 @@ def best(
     """Show the best trial of a search, over all its stages or of one, and how sure it is the best."""
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.reports.tables import standard_error, trials_table
-    from hpsearch.search.contenders import contest
+    from hpsearch.search.advising.contenders import contest
     from hpsearch.search.meant import stage_meant
     from hpsearch.search.stage import pick, stages_of, unscored
 

@@ -45,7 +45,7 @@ def check(
     from hpsearch.cli.output import emit_record, note, say
     from hpsearch.reports.settings import network_words, only_where, training_words
     from hpsearch.search.estimate import estimate
-    from hpsearch.search.pruning import plan_of, pruning_words, unused_words
+    from hpsearch.search.running.pruning import plan_of, pruning_words, unused_words
     from hpsearch.search.setup import check_counts, check_pruner, cores, load_split
     from hpsearch.space import describe
     from hpsearch.study_lookup import find

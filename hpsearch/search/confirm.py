@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput
 from hpsearch.search import setup
-from hpsearch.search.interrupt import stopping
 from hpsearch.search.jobs import ConfirmJob as ConfirmJob  # callers find it beside confirm()
 from hpsearch.search.jobs import Quiet
+from hpsearch.search.running.interrupt import stopping
 
 if TYPE_CHECKING:
     from hpsearch.search.confirming import Confirmation

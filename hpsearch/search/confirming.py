@@ -2,7 +2,8 @@
 
 What is drawn anew is what a trial's seed decides: initial weights, the order of samples, dropout masks. The split
 stays: then all settings are compared on the same images, and their means with the scores of the stage's trials. What
-other images would say is the business of the interval (`hpsearch.search.confirmed`), and at last of the test images.
+other images would say is the business of the interval (`hpsearch.search.confirmation.confirmed`), and at last of the
+test images.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from hpsearch.records import HITS, NewStage, Stage
 from hpsearch.roster import Roster, Setting
 from hpsearch.search import setup
 from hpsearch.search.adopting import no_study_file
-from hpsearch.search.confirmed import Confirmed, rank_confirmed
+from hpsearch.search.confirmation.confirmed import Confirmed, rank_confirmed
+from hpsearch.search.confirmation.leaders import fewer
+from hpsearch.search.confirmation.tally import Repeats, tally
 from hpsearch.search.evaluation import looks
-from hpsearch.search.leaders import fewer
-from hpsearch.search.looked import to_narrow
-from hpsearch.search.runner import Runner
+from hpsearch.search.narrowing.looked import to_narrow
+from hpsearch.search.running.runner import Runner
+from hpsearch.search.running.told import Summary
 from hpsearch.search.stage import (
     best_of,
     check_fingerprint,
@@ -33,8 +36,6 @@ from hpsearch.search.stage import (
     unscored,
     versions,
 )
-from hpsearch.search.tally import Repeats, tally
-from hpsearch.search.told import Summary
 from hpsearch.seeds import draw_seed
 from hpsearch.space import contains
 from hpsearch.store import Store, open_store
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.executors import Executor
-    from hpsearch.search.interrupt import Stopping
     from hpsearch.search.jobs import ConfirmJob, Watcher
+    from hpsearch.search.running.interrupt import Stopping
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hpsearch import sampling
 from hpsearch.nn import parameter_count
 from hpsearch.records import Trial
-from hpsearch.search.pruning import epochs_spent, plan_of
+from hpsearch.search.running.pruning import epochs_spent, plan_of
 from hpsearch.search.setup import network_objective
 
 if TYPE_CHECKING:

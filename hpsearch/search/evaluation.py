@@ -17,7 +17,7 @@ from hpsearch.errors import BadData, EvaluatedAlready
 from hpsearch.nn import Model
 from hpsearch.search import setup
 from hpsearch.search.adopting import no_study_file
-from hpsearch.search.chosen import Choice, check_asked, choose
+from hpsearch.search.confirmation.chosen import Choice, check_asked, choose
 from hpsearch.search.mistaken import Mistake, confusion, mistakes
 from hpsearch.search.stage import check_fingerprint, versions
 from hpsearch.search.train_once import Trained, with_values
@@ -123,7 +123,7 @@ def prepare(
         stages: The search's stages.
         number: Only of this stage.
         trial: This trial of that stage; None to choose.
-        by: ``confirmed`` or ``best``; None for what there is (`hpsearch.search.chosen.choose`).
+        by: ``confirmed`` or ``best``; None for what there is (`hpsearch.search.confirmation.chosen.choose`).
         epochs: To train for; None for the study file's.
         seed: Of weights, order and masks; None for the search's own.
         again: Go on although the test images have been looked at.
@@ -133,7 +133,7 @@ def prepare(
         EvaluatedAlready: They have been, and ``again`` is not set.
         BadData: There are no test images.
         StageConflict: The data are not those of the search.
-        NotEnoughTrials, UnknownSearch: As for `hpsearch.search.chosen.choose`.
+        NotEnoughTrials, UnknownSearch: As for `hpsearch.search.confirmation.chosen.choose`.
     """
     first = stages[0]
     check_asked(store, stages, number=number, trial=trial)  # a wrong number is no second look

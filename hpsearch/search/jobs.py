@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from hpsearch.records import Stage
     from hpsearch.search.next_stage import Narrowed
-    from hpsearch.search.told import Summary, Tick
+    from hpsearch.search.running.told import Summary, Tick
     from hpsearch.store import Store
 
 

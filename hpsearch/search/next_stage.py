@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, StageConflict
 from hpsearch.printable import counted
-from hpsearch.search.leaders import confirmed_rule, fewer, leaders_of
-from hpsearch.search.looked import look, to_narrow
-from hpsearch.search.narrowed import Narrowing, narrowing_to_dict
-from hpsearch.search.pruning import Plan, least_survivors
+from hpsearch.search.confirmation.leaders import confirmed_rule, fewer, leaders_of
+from hpsearch.search.narrowing.looked import look, to_narrow
+from hpsearch.search.narrowing.narrowed import Narrowing, narrowing_to_dict
+from hpsearch.search.running.pruning import Plan, least_survivors
 from hpsearch.search.stage import pick, versions
 from hpsearch.seeds import stage_seed
 from hpsearch.store import Counts, NewStage, Store
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.search.tally import Repeats
+    from hpsearch.search.confirmation.tally import Repeats
     from hpsearch.statistics.findings import Movement
 
 DEFAULT_TOP = 5

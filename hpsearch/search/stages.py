@@ -10,10 +10,10 @@ from hpsearch.printable import counted
 from hpsearch.search import setup
 from hpsearch.search.adopting import adopt, no_study_file
 from hpsearch.search.next_stage import DEFAULT_TOP, check_top, narrow_stage
-from hpsearch.search.pruning import plan_of, unused_words
-from hpsearch.search.runner import Runner
+from hpsearch.search.running.pruning import plan_of, unused_words
+from hpsearch.search.running.runner import Runner
+from hpsearch.search.running.told import Summary
 from hpsearch.search.stage import begin, check_fingerprint, other_version
-from hpsearch.search.told import Summary
 from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.urls import no_database_yet
 from hpsearch.study_file import StudyFile, differences, parse
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from hpsearch.data import Split
     from hpsearch.executors import Executor
     from hpsearch.records import Stage
-    from hpsearch.search.interrupt import Stopping
     from hpsearch.search.jobs import Job, Listener
+    from hpsearch.search.running.interrupt import Stopping
     from hpsearch.study_sections import Data
 
 

@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hpsearch.search.confirmation.tally import overview
 from hpsearch.search.stage import stages_of
-from hpsearch.search.tally import overview
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput, BadStudyFile
 from hpsearch.search import setup
-from hpsearch.search.interrupt import stopping
 from hpsearch.search.jobs import Job as Job  # callers find it beside run()
 from hpsearch.search.jobs import Quiet
+from hpsearch.search.running.interrupt import stopping
 
 if TYPE_CHECKING:
     from hpsearch.search.jobs import Listener

@@ -21,8 +21,8 @@ def confirmations(store: Store, stages: Sequence[Stage]) -> tuple[Confirmation, 
         store: The study database; it is only read.
         stages: The stages.
     """
+    from hpsearch.search.confirmation.tally import trials_left
     from hpsearch.search.confirming import ranking
-    from hpsearch.search.tally import trials_left
 
     by_number = {stage.number: stage for stage in stages}
     return tuple(

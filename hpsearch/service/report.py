@@ -28,7 +28,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
     """
     from hpsearch.reports.page import Material, StageTrials
     from hpsearch.reports.rows import curve_rows, used_only
-    from hpsearch.search.findings import findings
+    from hpsearch.search.advising.findings import findings
     from hpsearch.service.judged import confirmations, looks_at
 
     every = stages_of(store, search)

@@ -18,9 +18,9 @@ import simulated_confirmation
 from numpy.typing import NDArray
 from simulated_search import SPACE, Simulated, response, simulate
 
-from hpsearch.search.contenders import MOST
-from hpsearch.search.movement import movement, within_reach
-from hpsearch.search.narrowing import narrow
+from hpsearch.search.advising.contenders import MOST
+from hpsearch.search.narrowing.movement import movement, within_reach
+from hpsearch.search.narrowing.ranges import narrow
 from hpsearch.space import Categorical, to_scale
 from hpsearch.statistics.findings import Movement
 from hpsearch.statistics.intervals import wilson, wilson_of_share
@@ -66,7 +66,7 @@ def as_numbers(hits: NDArray[np.bool_]) -> list[int]:
 
 
 def best_score(hits: NDArray[np.bool_], accuracy: NDArray[np.float64], order: Sequence[int], *, seed: int) -> Scored:
-    """What `hpsearch.search.contenders.contest` says of a stage's best trial, held against the truth.
+    """What `hpsearch.search.advising.contenders.contest` says of a stage's best trial, held against the truth.
 
     Args:
         hits: Which images each trial got right, (N, V).
@@ -245,8 +245,8 @@ def simulated(count: int, seed: int) -> None:
 
 def real(file: str, search: str, count: int, seed: int) -> None:
     """Print the table of best scores over validation sets drawn from a real stage's images."""
-    from hpsearch.search.finished import Finished
-    from hpsearch.search.looked import hits_of
+    from hpsearch.search.narrowing.finished import Finished
+    from hpsearch.search.narrowing.looked import hits_of
     from hpsearch.search.stage import stages_of
     from hpsearch.store import open_store
 

@@ -13,8 +13,8 @@ import numpy as np
 from simulated_search import SHARED
 
 from hpsearch.roster import Setting
-from hpsearch.search.confirmed import Confirmed, rank_confirmed
-from hpsearch.search.tally import Repeats
+from hpsearch.search.confirmation.confirmed import Confirmed, rank_confirmed
+from hpsearch.search.confirmation.tally import Repeats
 
 SEEDS = 0.015
 """How much the accuracy of one setting varies from seed to seed (standard deviation)."""

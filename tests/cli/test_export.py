@@ -20,7 +20,7 @@ from hpsearch.exchange.cells import escaped, unescaped
 from hpsearch.exchange.columns import CURVES, TRIALS, all_columns
 from hpsearch.records import CURVES as CURVES_KEY
 from hpsearch.records import HITS, Report, Stage
-from hpsearch.search.narrowed import narrowing_to_dict
+from hpsearch.search.narrowing.narrowed import narrowing_to_dict
 from hpsearch.search.next_stage import narrow_stage
 from hpsearch.store import Counts, Owner, Store, open_store
 

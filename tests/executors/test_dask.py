@@ -18,8 +18,8 @@ from stub_objectives import STEPS, Stub, value
 from hpsearch import __version__
 from hpsearch.errors import BadInput, EvaluationFailure
 from hpsearch.executors import DaskExecutor, Done, Event, Progress
-from hpsearch.executors.dask_cluster import address_of
-from hpsearch.executors.dask_worker import BLAS_VARIABLES
+from hpsearch.executors.dask.cluster import address_of
+from hpsearch.executors.dask.worker import BLAS_VARIABLES
 
 
 def points(events: list[Event]) -> list[tuple[int, int, float]]:
@@ -54,7 +54,7 @@ def test_batches_whose_workers_are_killed_come_back_once_as_if_nothing_had_been(
 
 
 def test_without_the_scheduler_the_end_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.executors.dask_cluster.CONNECT_S", 3.0)
+    monkeypatch.setattr("hpsearch.executors.dask.cluster.CONNECT_S", 3.0)
     with cluster(1) as made:
         executor = DaskExecutor(made.address)
         try:
@@ -112,7 +112,7 @@ def test_a_worker_of_other_versions_is_refused_at_the_door(
     there = {"hpsearch": __version__, "numpy": np.__version__, "Python": f"{major}.{minor}"}[what]
     match what:
         case "hpsearch":
-            monkeypatch.setattr("hpsearch.executors.dask_worker.__version__", "0.1")
+            monkeypatch.setattr("hpsearch.executors.dask.worker.__version__", "0.1")
         case "numpy":
             monkeypatch.setattr(np, "__version__", "0.1")
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.executors.dask_fleet import Fleet
+from hpsearch.executors.dask.fleet import Fleet
 
 STEPS = st.lists(
     st.one_of(

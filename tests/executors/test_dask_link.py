@@ -15,7 +15,7 @@ from stub_objectives import Stub, Unreadable
 
 from hpsearch.errors import BadInput, EvaluationFailure
 from hpsearch.executors import DaskExecutor, Done, Lost, Progress
-from hpsearch.executors.dask_messages import Mended, Message
+from hpsearch.executors.dask.messages import Mended, Message
 
 
 def in_time(call: Callable[[], object]) -> None:
@@ -50,7 +50,7 @@ def proxy(scheduler: str) -> Iterator[Proxy]:
 @pytest.fixture
 def behind(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaskExecutor]:
     """Its workers; a scheduler that is silent for three seconds is lost."""
-    monkeypatch.setattr("hpsearch.executors.dask.CONNECT_S", 2.0)
+    monkeypatch.setattr("hpsearch.executors.dask.executor.CONNECT_S", 2.0)
     made = DaskExecutor(f"tcp://127.0.0.1:{proxy.port}")
 
     def are_there() -> bool:
@@ -126,8 +126,8 @@ def test_a_silence_that_ends_in_time_costs_nothing(
 def test_data_that_do_not_arrive_are_said_to_be_the_fault(
     dask: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpsearch.executors.dask_data._SEND_S", 0.0)
-    monkeypatch.setattr("hpsearch.executors.dask_data._MOST_SENDINGS", 2)
+    monkeypatch.setattr("hpsearch.executors.dask.data._SEND_S", 0.0)
+    monkeypatch.setattr("hpsearch.executors.dask.data._MOST_SENDINGS", 2)
     dask.load(Stub(tmp_path))
     with pytest.raises(EvaluationFailure, match="the data do not get to the Dask workers: TimeoutError"):
         drain(dask, [batch(0)])

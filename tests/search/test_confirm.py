@@ -26,9 +26,9 @@ from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, Stage, Trial
 from hpsearch.search import setup
 from hpsearch.search.confirm import ConfirmJob, confirm
 from hpsearch.search.confirming import Confirmation
+from hpsearch.search.running.told import Tick
 from hpsearch.search.setup import network_objective
 from hpsearch.search.stage import confirmation_of
-from hpsearch.search.told import Tick
 from hpsearch.search.workflow import Job, run
 from hpsearch.store import Store, open_store
 from hpsearch.study_file import parse

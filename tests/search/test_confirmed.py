@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hpsearch.roster import Setting
-from hpsearch.search.confirmed import Confirmed, Hits, crossed_variance, rank_confirmed, share_interval
-from hpsearch.search.tally import Repeats
+from hpsearch.search.confirmation.confirmed import Confirmed, Hits, crossed_variance, rank_confirmed, share_interval
+from hpsearch.search.confirmation.tally import Repeats
 from hpsearch.statistics import mean_interval, wilson
 
 IMAGES = 100

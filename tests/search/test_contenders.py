@@ -10,7 +10,7 @@ import pytest
 
 from hpsearch.hits import pack
 from hpsearch.records import HITS, VALIDATION_LOSS, Completed
-from hpsearch.search.contenders import MOST, contest, hits_of, ties_of
+from hpsearch.search.advising.contenders import MOST, contest, hits_of, ties_of
 from hpsearch.space import Value
 from hpsearch.statistics import wilson
 from hpsearch.store import Owner, Store

@@ -18,8 +18,8 @@ from hpsearch.data import splits
 from hpsearch.errors import BadData, BadInput, EvaluatedAlready, NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.records import Completed
 from hpsearch.search import setup
-from hpsearch.search.chosen import choose
 from hpsearch.search.confirm import ConfirmJob, confirm
+from hpsearch.search.confirmation.chosen import choose
 from hpsearch.search.confirming import best_settings, grown
 from hpsearch.search.evaluation import (
     Evaluated,

@@ -10,9 +10,9 @@ from interval_coverage import ranged
 from numpy.typing import NDArray
 from simulated_search import simulate
 
-from hpsearch.search.finished import Finished
-from hpsearch.search.movement import movement, within_reach
-from hpsearch.search.narrowing import narrow
+from hpsearch.search.narrowing.finished import Finished
+from hpsearch.search.narrowing.movement import movement, within_reach
+from hpsearch.search.narrowing.ranges import narrow
 from hpsearch.space import Categorical, Float, Int, Space
 from hpsearch.statistics.findings import Movement
 

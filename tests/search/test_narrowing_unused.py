@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.hyperparameters import HYPERPARAMETERS, UsedBy
-from hpsearch.search.looked import reachable
-from hpsearch.search.narrowed import NarrowedRange, Narrowing, narrowing_to_dict
-from hpsearch.search.narrowing import narrow
+from hpsearch.search.narrowing.looked import reachable
+from hpsearch.search.narrowing.narrowed import NarrowedRange, Narrowing, narrowing_to_dict
+from hpsearch.search.narrowing.ranges import narrow
 from hpsearch.space import Categorical, Float, Int, Space, Value
 
 BY = {"momentum": UsedBy("optimizer", ("momentum", "nesterov"))}

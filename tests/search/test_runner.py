@@ -18,8 +18,8 @@ from hpsearch.errors import StorageFailure
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
 from hpsearch.objectives import Objective
 from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
-from hpsearch.search.runner import Runner
-from hpsearch.search.told import Summary, Tick
+from hpsearch.search.running.runner import Runner
+from hpsearch.search.running.told import Summary, Tick
 from hpsearch.store import Counts, Owner, Store, open_store
 
 

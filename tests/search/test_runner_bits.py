@@ -19,8 +19,8 @@ from hpsearch.executors import DaskExecutor, Executor, InlineExecutor, PoolExecu
 from hpsearch.records import Stage
 from hpsearch.search import workflow
 from hpsearch.search.jobs import Job
-from hpsearch.search.pruning import Plan
-from hpsearch.search.runner import Runner
+from hpsearch.search.running.pruning import Plan
+from hpsearch.search.running.runner import Runner
 from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store, open_store
 

@@ -9,8 +9,8 @@ from stub_objectives import STEPS, Stub, value
 
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progress, drive
 from hpsearch.records import Report, Stage
-from hpsearch.search.runner import Runner
-from hpsearch.search.told import Tick
+from hpsearch.search.running.runner import Runner
+from hpsearch.search.running.told import Tick
 from hpsearch.store import Counts, Store
 
 

@@ -16,8 +16,8 @@ from hpsearch.errors import EvaluationFailure
 from hpsearch.executors import DaskExecutor
 from hpsearch.records import Stage
 from hpsearch.search.jobs import Job, Quiet
-from hpsearch.search.runner import Runner
-from hpsearch.search.told import Tick
+from hpsearch.search.running.runner import Runner
+from hpsearch.search.running.told import Tick
 from hpsearch.search.workflow import run
 from hpsearch.store import Counts, Store, open_store
 
@@ -58,7 +58,7 @@ def test_a_run_has_a_cluster_grow_from_nothing(store: Store, stage: Stage, tmp_p
 
 
 def test_when_the_scheduler_dies_the_next_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.executors.dask_cluster.CONNECT_S", 1.0)
+    monkeypatch.setattr("hpsearch.executors.dask.cluster.CONNECT_S", 1.0)
     study, storage = str(tiny.write(tmp_path)), str(tmp_path / "studies.db")
 
     def counts() -> Counts:

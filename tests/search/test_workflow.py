@@ -18,7 +18,7 @@ from hpsearch.executors import InlineExecutor
 from hpsearch.records import Stage
 from hpsearch.search import setup
 from hpsearch.search.next_stage import Narrowed, narrow_stage
-from hpsearch.search.told import Summary, Tick
+from hpsearch.search.running.told import Summary, Tick
 from hpsearch.search.workflow import Job, run
 from hpsearch.store import Store, open_store
 

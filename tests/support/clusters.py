@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SUPPORT = Path(__file__).parent
 _SCRIPT = """
 import sys
-from hpsearch.executors.dask_cluster import OwnCluster
+from hpsearch.executors.dask.cluster import OwnCluster
 if __name__ == "__main__":
     cluster = OwnCluster(int(sys.argv[1]))
     print(cluster.address, flush=True)
@@ -80,7 +80,7 @@ def adaptive(least: int, most: int) -> Iterator[LocalCluster]:
     """A cluster whose workers, threads of this process, come and go as it sees work."""
     from distributed import LocalCluster
 
-    from hpsearch.executors.dask_cluster import silence
+    from hpsearch.executors.dask.cluster import silence
 
     silence()
     made = LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hpsearch.search.narrowed import Narrowing
-from hpsearch.search.narrowing import Scored, narrow
+from hpsearch.search.narrowing.narrowed import Narrowing
+from hpsearch.search.narrowing.ranges import Scored, narrow
 from hpsearch.space import Categorical, Float, Int, Parameter, Value
 
 

@@ -87,7 +87,7 @@ class _Watched:
     """An executor that tells how much longer a batch was away than it took."""
 
     def __init__(self, executor: object, work: Work) -> None:
-        from hpsearch.executors.dask import DaskExecutor
+        from hpsearch.executors.dask.executor import DaskExecutor
 
         assert isinstance(executor, DaskExecutor)
         self._executor, self._work = executor, work
@@ -124,7 +124,7 @@ class _Watched:
 
 def on_dask(url: str, work: Work, workers: int, *, seconds: float, processes: int = 2) -> Run:
     """One runner, a Dask scheduler and so many workers that sleep."""
-    from hpsearch.executors.dask import DaskExecutor
+    from hpsearch.executors.dask.executor import DaskExecutor
 
     store = open_store(url, create=True, write=True)
     with cluster(workers, min(processes, workers)) as (address, pids):

@@ -100,7 +100,7 @@ class ShortLeases:
     beat: float
 
     def __call__(self) -> None:
-        from hpsearch.search import runner
+        from hpsearch.search.running import runner
         from hpsearch.store import leases
 
         leases.LEASE = timedelta(seconds=self.lease)
@@ -116,10 +116,10 @@ class ShortCalls:
     seconds: float
 
     def __call__(self) -> None:
-        from hpsearch.executors import dask, dask_cluster
+        from hpsearch.executors.dask import cluster, executor
 
-        put(dask_cluster, "CONNECT_S", self.seconds)
-        put(dask, "CONNECT_S", self.seconds)
+        put(cluster, "CONNECT_S", self.seconds)
+        put(executor, "CONNECT_S", self.seconds)
 
 
 @dataclass(frozen=True)

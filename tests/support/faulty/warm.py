@@ -14,7 +14,7 @@ import hpsearch.cli.progress
 import hpsearch.cli.start
 import hpsearch.objectives.network
 import hpsearch.reports.tables
-import hpsearch.search.contenders
+import hpsearch.search.advising.contenders
 import hpsearch.search.stages
 import hpsearch.search.workflow
 import hpsearch.store.bulk  # noqa: F401

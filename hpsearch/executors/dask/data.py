@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from distributed import Future
 
     from hpsearch.executors.base import Evaluates
-    from hpsearch.executors.dask_link import Link
+    from hpsearch.executors.dask.link import Link
 
 _SEND_S = 300.0
 """Data that do not get to a worker in so many seconds are sent anew. Batches under way go on meanwhile."""

@@ -6,7 +6,7 @@ alone from then on; the one that has taken two down is `Lost`, and the runner sp
 home, or whose data or connection was lost, goes to another worker without blame.
 
 All of the executor's state belongs to the thread that calls it: what Dask reports arrives in a queue, as messages of
-`hpsearch.executors.dask_messages`, and `DaskExecutor.wait` reads it.
+`hpsearch.executors.dask.messages`, and `DaskExecutor.wait` reads it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, final
 
 from hpsearch.errors import BadInput, EvaluationFailure
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progress
-from hpsearch.executors.dask_cluster import CONNECT_S, OwnCluster, connect
-from hpsearch.executors.dask_data import Data
-from hpsearch.executors.dask_demand import Demand
-from hpsearch.executors.dask_fleet import Fleet, Flight
-from hpsearch.executors.dask_link import Link
-from hpsearch.executors.dask_messages import (
+from hpsearch.executors.dask.cluster import CONNECT_S, OwnCluster, connect
+from hpsearch.executors.dask.data import Data
+from hpsearch.executors.dask.demand import Demand
+from hpsearch.executors.dask.fleet import Fleet, Flight
+from hpsearch.executors.dask.link import Link
+from hpsearch.executors.dask.messages import (
     Back,
     Joined,
     Killed,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
 from hpsearch.records import Failed, Outcome, Paused, Report, Stage, Trial
-from hpsearch.search.batches import Batches
-from hpsearch.search.cohorts import Cohorts
-from hpsearch.search.pulse import Pulse
-from hpsearch.search.told import OnTick, Summary, Tick
+from hpsearch.search.running.batches import Batches
+from hpsearch.search.running.cohorts import Cohorts
+from hpsearch.search.running.pulse import Pulse
+from hpsearch.search.running.told import OnTick, Summary, Tick
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hpsearch.objectives.base import Objective
-    from hpsearch.search.pruning import Plan
+    from hpsearch.search.running.pruning import Plan
 
 _POLL_S = 0.25
 """How long one wait for events lasts; Ctrl-C is heard at least this often."""

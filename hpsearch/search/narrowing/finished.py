@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hpsearch.hyperparameters import UsedBy
     from hpsearch.records import Direction
-    from hpsearch.search.evidence import Scored
+    from hpsearch.search.narrowing.evidence import Scored
     from hpsearch.space import Parameter
 
 

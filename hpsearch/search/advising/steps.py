@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpsearch.search.tally import not_usual
+from hpsearch.search.confirmation.tally import not_usual
 from hpsearch.seeds import draw_seed
 from hpsearch.statistics.findings import WEAK
 

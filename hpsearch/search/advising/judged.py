@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpsearch.search.confirmation.tally import trials_left
 from hpsearch.search.evaluation import looks
 from hpsearch.search.stage import known_confirmation
-from hpsearch.search.tally import trials_left
 from hpsearch.statistics.findings import ConfirmationFinding, EvaluationFinding
 from hpsearch.statistics.intervals import Interval
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.search.evidence import uniform_ends
-from hpsearch.search.narrowing import FLOOR
+from hpsearch.search.narrowing.evidence import uniform_ends
+from hpsearch.search.narrowing.ranges import FLOOR
 from hpsearch.space import Categorical, Float, Int, to_scale
 from hpsearch.statistics.findings import FAR, Movement
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hpsearch.search.finished import Finished
-    from hpsearch.search.narrowed import Narrowing
+    from hpsearch.search.narrowing.finished import Finished
+    from hpsearch.search.narrowing.narrowed import Narrowing
     from hpsearch.space import Parameter, Space
 
 RESAMPLES = 100

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hpsearch import __version__
-from hpsearch.executors.dask_messages import (
+from hpsearch.executors.dask.messages import (
     Back,
     Joined,
     Killed,
@@ -33,7 +33,7 @@ from hpsearch.executors.dask_messages import (
     Sent,
     Unsent,
 )
-from hpsearch.executors.dask_worker import BLAS_VARIABLES, evaluate, surroundings, versions
+from hpsearch.executors.dask.worker import BLAS_VARIABLES, evaluate, surroundings, versions
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -107,7 +107,7 @@ class Link:
         self._begin(self._scatter(sending, payload, worker, within))
 
     def show(self, count: int) -> list[Future]:
-        """Show the scheduler so many more tasks that no worker can run (`hpsearch.executors.dask_demand`)."""
+        """Show the scheduler so many more tasks that no worker can run (`hpsearch.executors.dask.demand`)."""
         if not self.connected:
             return []
         names = [f"hpsearch_needs_workers-{uuid.uuid4().hex}" for _ in range(count)]

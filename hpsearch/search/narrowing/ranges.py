@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.search.evidence import (
+from hpsearch.search.narrowing.evidence import (
     LEAST_FOR_EDGES,
     Edge,
     Side,
@@ -23,9 +23,9 @@ from hpsearch.search.evidence import (
     spread_p,
     uniform_ends,
 )
-from hpsearch.search.evidence import Scored as Scored  # callers find it beside narrow()
-from hpsearch.search.finished import Finished, inside
-from hpsearch.search.narrowed import NarrowedRange, Narrowing
+from hpsearch.search.narrowing.evidence import Scored as Scored  # callers find it beside narrow()
+from hpsearch.search.narrowing.finished import Finished, inside
+from hpsearch.search.narrowing.narrowed import NarrowedRange, Narrowing
 from hpsearch.space import (
     Categorical,
     Float,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch.search.steps import FEW
+from hpsearch.search.advising.steps import FEW
 from hpsearch.space import Categorical, describe, to_scale
 from hpsearch.statistics.findings import CLEAR, FAR, WEAK, moved_by
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from hpsearch.commands import Commands
     from hpsearch.records import Stage
-    from hpsearch.search.contenders import Contest
-    from hpsearch.search.steps import NextStep, Standing
+    from hpsearch.search.advising.contenders import Contest
+    from hpsearch.search.advising.steps import NextStep, Standing
     from hpsearch.statistics.findings import Best, ConfirmationFinding, EvaluationFinding, RangeFinding
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Counts

@@ -11,10 +11,10 @@ from hpsearch.errors import BadInput
 from hpsearch.hits import fit, unpack
 from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter, UsedBy
 from hpsearch.records import HITS
-from hpsearch.search.finished import Finished
-from hpsearch.search.movement import movement, within_reach
-from hpsearch.search.narrowed import Narrowing
-from hpsearch.search.narrowing import asked_for, narrow, told_apart
+from hpsearch.search.narrowing.finished import Finished
+from hpsearch.search.narrowing.movement import movement, within_reach
+from hpsearch.search.narrowing.narrowed import Narrowing
+from hpsearch.search.narrowing.ranges import asked_for, narrow, told_apart
 from hpsearch.search.stage import pick, unscored
 from hpsearch.seeds import draw_seed
 from hpsearch.space import Categorical, Parameter, Space

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from distributed import Future
 
-    from hpsearch.executors.dask_link import Link
+    from hpsearch.executors.dask.link import Link
 
 _TASKS_A_WORKER = 10
 """Dask takes a task of which it knows nothing for half a second, and wants a worker for each five seconds."""

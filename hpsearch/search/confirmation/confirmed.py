@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from hpsearch.search.tally import Repeats, in_order
+from hpsearch.search.confirmation.tally import Repeats, in_order
 from hpsearch.statistics import Interval, mean_interval
 from hpsearch.statistics.intervals import student_cdf, student_quantile
 
@@ -98,7 +98,7 @@ def rank_confirmed(
     hits: Hits | None = None,
     level: float = LEVEL,
 ) -> tuple[Confirmed, ...]:
-    """The settings that have a score, best first (`hpsearch.search.tally.in_order`), and how sure that is.
+    """The settings that have a score, best first (`hpsearch.search.confirmation.tally.in_order`), and how sure that is.
 
     Args:
         repeats: What came of each setting.

@@ -1,6 +1,6 @@
 """What has come of a confirmation so far: the scores of each setting, and the settings in order of their means.
 
-NumPy and the statistics are left to `hpsearch.search.confirmed`: commands that show a few rows do without.
+NumPy and the statistics are left to `hpsearch.search.confirmation.confirmed`: commands that show a few rows do without.
 """
 
 from __future__ import annotations

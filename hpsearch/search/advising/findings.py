@@ -1,7 +1,7 @@
 """What a search has taught so far and what to do next: the best trial, its ties, the ranges, and advice in words.
 
 Nothing is decided here that another module decides: ranges and their evidence are narrowing's
-(`hpsearch.search.looked`), ties and the corrected score are those of `hpsearch.search.contenders`.
+(`hpsearch.search.narrowing.looked`), ties and the corrected score are those of `hpsearch.search.advising.contenders`.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import NotEnoughTrials
-from hpsearch.search.advice import advice
-from hpsearch.search.contenders import contest
-from hpsearch.search.judged import confirmed, evaluated
-from hpsearch.search.looked import look, to_narrow
+from hpsearch.search.advising.advice import advice
+from hpsearch.search.advising.contenders import contest
+from hpsearch.search.advising.judged import confirmed, evaluated
+from hpsearch.search.advising.steps import NextStep, Standing, next_step
+from hpsearch.search.narrowing.looked import look, to_narrow
 from hpsearch.search.stage import commands_for, latest_with_trials
-from hpsearch.search.steps import NextStep, Standing, next_step
 from hpsearch.statistics.findings import Findings, RangeFinding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.search.contenders import Contest
-    from hpsearch.search.looked import Looked
+    from hpsearch.search.advising.contenders import Contest
+    from hpsearch.search.narrowing.looked import Looked
     from hpsearch.store import Store
 
 

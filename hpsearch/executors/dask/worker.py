@@ -1,6 +1,6 @@
 """What runs in Dask's workers: a batch, and the question whether they are like this process.
 
-`hpsearch.executors.dask` sends these functions by name, so a worker needs an hpsearch that has them.
+`hpsearch.executors.dask.executor` sends these functions by name, so a worker needs an hpsearch that has them.
 """
 
 from __future__ import annotations

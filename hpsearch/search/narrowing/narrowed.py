@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.search.evidence import Edge
+from hpsearch.search.narrowing.evidence import Edge
 from hpsearch.space import Categorical, Parameter, Space, parameter_to_dict, space_to_dict
 from hpsearch.statistics.findings import CLEAR, WEAK
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.printable import counted
 from hpsearch.records import confirmation_name
+from hpsearch.search.confirmation.tally import overview
 from hpsearch.search.stage import commands_for, confirmation_of
-from hpsearch.search.tally import overview
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.search.tally import Repeats
+    from hpsearch.search.confirmation.tally import Repeats
     from hpsearch.store import Store
 
 

@@ -1,8 +1,8 @@
 """Which trials of a runner wait at which rung, and what becomes of them there.
 
 Several runners may share a cohort. They meet in the database: each writes its trials' values at a rung, and decides
-about its own trials once every member has finished, or has a value there. As `hpsearch.search.pruning` decides by
-those values alone, all decide alike.
+about its own trials once every member has finished, or has a value there. As `hpsearch.search.running.pruning`
+decides by those values alone, all decide alike.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hpsearch.records import Paused, Pruned, Report, Stage, Standing, Trial
-from hpsearch.search.pruning import Median, Plan, halving_survivors
+from hpsearch.search.running.pruning import Median, Plan, halving_survivors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

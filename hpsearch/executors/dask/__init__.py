@@ -1,0 +1,1 @@
+"""Batches as tasks on a Dask cluster; nothing outside this package knows Dask."""

@@ -1,0 +1,1 @@
+"""What a search has taught so far, and what to do next, in words."""

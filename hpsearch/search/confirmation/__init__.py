@@ -1,0 +1,1 @@
+"""What a confirmation says: trials trained again with other seeds, ranked."""
