@@ -72,6 +72,7 @@ class Link:
         self._answer_s = patience / 3  # a scheduler may leave two questions unanswered
         self._versions = versions()
         self._known: dict[str, asyncio.Task[None]] = {}
+        self._settled: object = client.scheduler_comm
         self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
         self._looked = asyncio.Event()
         self._watching = self._begin(self._watch())
@@ -88,12 +89,19 @@ class Link:
             messages.append(self._inbox.get(timeout=timeout) if timeout > 0 else self._inbox.get_nowait())
             while True:
                 messages.append(self._inbox.get_nowait())
+        for message in messages:
+            if isinstance(message, Mended):
+                self._settled = message.connection
         return messages
 
     @property
     def connected(self) -> bool:
-        """Whether there is a scheduler to talk to, as far as is known."""
-        return bool(self._client.status == "running")
+        """Whether there is a scheduler to talk to, as far as is known.
+
+        Not before it has been heard that a new connection is there: what goes out earlier would be taken for lost with
+        the old one, and be done twice.
+        """
+        return self._client.status == "running" and self._client.scheduler_comm is self._settled
 
     def scatter(self, sending: str, payload: bytes, worker: str, within: float) -> None:
         """Begin to send bytes to a worker, from which others get them when they need them; `Sent` or `Unsent` is heard.
@@ -186,16 +194,15 @@ class Link:
             self._inbox.put(Sent(sending, future))
 
     async def _watch(self) -> None:
-        connection, look_at, passed = None, 0.0, time.monotonic()
+        first, connection, look_at, passed = self._settled, None, 0.0, time.monotonic()
         silent = 0.0  # seconds; where this process was stopped for longer than a question takes, that does not count
         while self._client.status not in ("closing", "closed") and silent < self._patience:
             if self._client.status == "running" and self._client.scheduler_comm is not connection:
-                if connection is not None:
+                connection, look_at = self._client.scheduler_comm, 0.0
+                if connection is not first:
                     self._known.clear()
-                    self._inbox.put(Mended())
-                connection = self._client.scheduler_comm
+                    self._inbox.put(Mended(connection))
                 self._client.subscribe_topic(self._topic, self._hear_points)
-                look_at = 0.0
             answered = False
             if self._client.status == "running" and (now := time.monotonic()) >= look_at:
                 look_at = now + _LOOK_S

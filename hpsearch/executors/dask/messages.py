@@ -75,7 +75,13 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """The connection was lost and is there again. Whatever was under way is not."""
+    """The connection was lost and is there again. Whatever was under way is not.
+
+    Args:
+        connection: The new one.
+    """
+
+    connection: object
 
 
 @dataclass(frozen=True, slots=True)
