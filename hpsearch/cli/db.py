@@ -182,26 +182,18 @@ def _salvage(storage: str | None, out: Path | None, output: Format) -> None:
 
 
 def _run_again(storage: str | None) -> bool:
-    """Say what runs those trials again that wait for it, so that each study has what it had; whether any does."""
+    """Say what runs those trials again that wait for it; whether any does."""
     import contextlib
 
     from hpsearch.cli.output import say
-    from hpsearch.commands import command_line
     from hpsearch.errors import HpsearchError
+    from hpsearch.search.advising.waiting import to_run_again
     from hpsearch.store import open_store
 
-    lines = []
+    lines: list[str] = []
     # What is left to be mended was said, and may be in the way here: then there is nothing to type.
     with contextlib.suppress(HpsearchError), contextlib.closing(open_store(storage_url(storage))) as store:
-        for stage in (*store.stages(), *store.confirmations()):
-            counts = store.counts(stage)
-            if not counts.waiting or stage.foreign:
-                continue
-            of_stage = ("--stage", str(stage.number))
-            if stage.roster is not None:
-                lines.append(command_line("confirm", stage.search, storage, *of_stage))
-            else:
-                lines.append(command_line("start", stage.search, storage, *of_stage, "--trials", str(counts.rows)))
+        lines = to_run_again(store, storage)
     for line in lines:
         say(f"next: {line}")
     return bool(lines)
