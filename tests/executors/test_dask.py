@@ -28,9 +28,11 @@ def points(events: list[Event]) -> list[tuple[int, int, float]]:
 
 
 def test_batches_whose_workers_are_killed_come_back_once_as_if_nothing_had_been(
-    dask: DaskExecutor, tmp_path: Path
+    dask: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both workers at once: with them goes the data."""
+    notes: list[str] = []
+    monkeypatch.setattr(dask._notes, "_note", notes.append)
     dask.load(Stub(tmp_path, waits={0, 1}))
     events: list[Event] = []
     for key in (0, 1):
@@ -51,6 +53,8 @@ def test_batches_whose_workers_are_killed_come_back_once_as_if_nothing_had_been(
         assert outcome.attributes["pid"] not in killed
     assert len({(number, step) for number, step, _ in points(events)}) == len(points(events))
     assert dask.free == dask.slots
+    (note,) = notes  # of a thousand deaths no more is said
+    assert note.endswith(" died; what dying workers were at goes to others")
 
 
 def test_without_the_scheduler_the_end_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

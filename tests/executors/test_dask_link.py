@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,7 +66,8 @@ def behind(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaskExecut
 def test_a_lost_connection_is_mended_and_batches_come_back_once(
     dask: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = listen(dask, monkeypatch)
+    heard, notes = listen(dask, monkeypatch), list[str]()
+    monkeypatch.setattr(dask._notes, "_note", notes.append)
     dask.load(Stub(tmp_path, waits={0}))
     dask.submit(batch(0))
     begun(dask, tmp_path, 0)
@@ -86,6 +88,9 @@ def test_a_lost_connection_is_mended_and_batches_come_back_once(
     assert event.batch == batch(0)
     # The one that was under way, and nothing else: not what would have gone out before the new connection was known.
     assert [message.key for message in heard if isinstance(message, Returned)] == [task]
+    assert [re.sub(r"tcp://\S+", "ADDRESS", note) for note in notes] == [
+        "the connection to the Dask scheduler ADDRESS broke and is mended; batches begin anew"
+    ]
     assert [type(event) for event in drain(dask, [batch(1)]) if not isinstance(event, Progress)] == [Done]
 
 

@@ -39,6 +39,7 @@ from hpsearch.executors.dask.messages import (
     Sent,
     Unsent,
 )
+from hpsearch.executors.dask.notes import Notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ class DaskExecutor:
         scheduler: Address of a scheduler or path of its scheduler file; None: start one, with workers.
         jobs: How many workers to start; without meaning where there is a scheduler.
         preload: A module that workers import before their first batch.
-        note: Told what is worth saying: there are no workers yet, or one that came is given no work, and why.
+        note: Told what is worth saying, once: there are no workers yet, one that came is given no work, one died.
 
     Raises:
         MissingExtra: Dask is not installed.
@@ -77,7 +78,7 @@ class DaskExecutor:
         preload: str | None = None,
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._note = note
+        self._notes = Notes(note)
         self._cluster = OwnCluster(jobs) if scheduler is None else None
         self._least = jobs if scheduler is None else 0
         self.slots = self._least
@@ -87,7 +88,6 @@ class DaskExecutor:
         self._unplaced: deque[Flight] = deque()
         self._suspects: deque[Flight] = deque()  # unplaced as well, and a worker died that had them
         self._fleet = Fleet()
-        self._told: set[str] = set()
         self._rounding = ""  # how the first worker that came rounds
         self._closed = False
         self._over: Over | None = None
@@ -112,7 +112,7 @@ class DaskExecutor:
                 raise BadInput(f"the Dask worker {message.worker} {message.reason}")
             self._hear(message)
         if not self.slots:
-            self._note(f"the Dask scheduler {self._address} has no workers yet; trials begin when the first one comes")
+            self._notes.no_workers(self._address)
 
     @property
     def free(self) -> int:
@@ -195,13 +195,16 @@ class DaskExecutor:
             case Joined(worker, threads, rounding):
                 self._join(worker, threads, rounding)
             case Refused(worker, reason):
-                self._tell(f"the Dask worker {worker} {reason}. It is given no work")
+                self._notes.refused(worker, reason)
             case Left(worker, keys, expected):
+                if not expected:
+                    self._notes.died(worker)
                 return self._leave(worker, frozenset() if expected else keys)
             case Present(workers):
                 gone = [worker for worker in self._fleet if worker not in workers]
                 return [event for worker in gone for event in self._leave(worker, frozenset())]
             case Mended():
+                self._notes.mended(self._address)
                 self._data.lost()
                 self._demand.lost()
                 return [event for worker in self._fleet for event in self._leave(worker, frozenset())]
@@ -215,17 +218,9 @@ class DaskExecutor:
 
     def _join(self, worker: str, threads: int, rounding: str) -> None:
         if threads > 1:
-            self._tell(
-                "Dask workers with several threads evaluate so many batches in one process, where they wait for each "
-                "other; --nthreads 1 is faster",
-                once="threads",
-            )
+            self._notes.several_threads()
         if rounding != (self._rounding or rounding):
-            self._tell(
-                f"the Dask worker {worker} has a processor of another kind than others: what it finds is as good, but "
-                "not the same to the bit as it would be there",
-                once="rounding",
-            )
+            self._notes.other_processor(worker)
         self._rounding = self._rounding or rounding
         self._fleet.join(worker, threads)
         self.slots = max(self._least, self._fleet.threads)
@@ -293,8 +288,3 @@ class DaskExecutor:
         if self._unplaced and (worker := self._fleet.idle()) is not None:
             return self._unplaced, worker
         return None
-
-    def _tell(self, text: str, *, once: str | None = None) -> None:
-        if (once or text) not in self._told:
-            self._told.add(once or text)
-            self._note(text)
