@@ -85,25 +85,32 @@ def backup(
     file: Annotated[Path, typer.Argument(help="Where the copy is to stand.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
     storage: Storage = None,
+    output: FormatOption = Format.table,
 ) -> None:
     """Copy the database as it stands at one moment, while others work on it, and check the copy."""
-    from hpsearch.cli.output import say
+    from hpsearch.cli.output import emit_record, say
     from hpsearch.store.care.copying import backup as copy
     from hpsearch.store.care.copying import megabytes
 
     size = copy(storage_url(storage), file, force=force)
-    say(f"copied {storage_url(storage)} to {file}: {megabytes(size)}, whole and sound")
+    if output is Format.table:
+        say(f"copied {storage_url(storage)} to {file}: {megabytes(size)}, whole and sound")
+    else:
+        emit_record({"database": storage_url(storage), "copy": str(file), "bytes": size}, output)
 
 
 @app.command()
-def vacuum(storage: Storage = None) -> None:
+def vacuum(storage: Storage = None, output: FormatOption = Format.table) -> None:
     """Give the space of what was removed back to the disk."""
-    from hpsearch.cli.output import note, say
+    from hpsearch.cli.output import emit_record, note, say
     from hpsearch.store.care.copying import megabytes
     from hpsearch.store.care.vacuuming import vacuum as rewrite
 
     done = rewrite(storage_url(storage))
-    say(f"{storage_url(storage)}: {megabytes(done.before)} before, {megabytes(done.after)} now")
+    if output is Format.table:
+        say(f"{storage_url(storage)}: {megabytes(done.before)} before, {megabytes(done.after)} now")
+    else:
+        emit_record({"database": storage_url(storage), "bytes_before": done.before, "bytes": done.after}, output)
     if not done.emptied:
         note("its log could not be emptied, as somebody uses the database again; SQLite does so when it can")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpsearch.cli.options import Storage, storage_url
+from hpsearch.cli.options import Format, FormatOption, Storage, storage_url
 
 if TYPE_CHECKING:
     from hpsearch.store.care.deleting import Deletion
@@ -20,22 +20,30 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     no_backup: Annotated[bool, typer.Option("--no-backup", help="Make no copy of the database first.")] = False,
     storage: Storage = None,
+    output: FormatOption = Format.table,
 ) -> None:
     """Remove a stage, a confirmation or a whole search with its trials; the database is copied first."""
     from hpsearch.cli.asking import ask
-    from hpsearch.cli.output import note, say
+    from hpsearch.cli.output import emit_record, note, say
     from hpsearch.store.care.deleting import delete as remove
     from hpsearch.store.care.deleting import plan
     from hpsearch.store.care.repairing import safe_copy
 
     where = storage_url(storage)
     planned = plan(where, study, descendants=with_descendants)
-    _show(planned)
+    table = output is Format.table
+    if table:
+        _show(planned)
     ask(f"type {study} to delete it:", study, yes=yes)
-    if not no_backup:
-        say(f"copied to {safe_copy(where, 'delete')}")
+    copy = None if no_backup else str(safe_copy(where, "delete"))
+    if table and copy is not None:
+        say(f"copied to {copy}")
     remove(where, planned)
-    say(f"deleted {study}")
+    if table:
+        say(f"deleted {study}")
+    else:
+        gone = [{"study": one.name, "trials": one.trials} for one in planned.studies]
+        emit_record({"deleted": gone, "backup": copy, "looks": planned.looks}, output)
     if planned.looks:
         note("if you search with these data again, remember that their test images have been looked at")
 

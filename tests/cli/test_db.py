@@ -147,3 +147,21 @@ def test_the_name_has_to_be_typed(cli: Cli, file: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.stdin", Typed("tiny/stage-02\n"))
     assert cli("delete", "tiny/stage-02", "--storage", "my.db").code == 0
     assert cared.rows(file) != before
+
+
+def test_what_was_copied_rewritten_and_deleted_is_there_for_programs(cli: Cli, file: Path) -> None:
+    form = ("--storage", "my.db", "--format", "json")
+    plain = json.loads(cli("db", "backup", "copy.db", *form).out)
+    assert plain == {"database": "my.db", "copy": "copy.db", "bytes": file.with_name("copy.db").stat().st_size}
+    before = file.stat().st_size
+    plain = json.loads(cli("db", "vacuum", *form).out)
+    assert plain == {"database": "my.db", "bytes_before": before, "bytes": file.stat().st_size}
+    ran = cli("delete", "tiny/stage-02", *form)
+    assert (ran.code, ran.out) == (2, "")
+    plain = json.loads(cli("delete", "tiny/stage-02", "--yes", *form).out)
+    (copy,) = file.parent.glob("my.before-delete-*.db")
+    assert plain == {"deleted": [{"study": "tiny/stage-02", "trials": 4}], "backup": copy.name, "looks": 0}
+    ran = cli("delete", "tiny", "--yes", "--no-backup", "--storage", "my.db", "--format", "csv")
+    header, line = ran.out.splitlines()
+    assert header == "deleted,backup,looks"
+    assert line.startswith('"[{""study"": ""tiny/')
