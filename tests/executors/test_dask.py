@@ -13,6 +13,7 @@ import pytest
 from batches import batch, begun, drain
 from bounded import until
 from clusters import cluster, worker
+from faulty.hooks import Environment, Rounds
 from stub_objectives import STEPS, Stub, value
 
 from hpsearch import __version__
@@ -70,7 +71,6 @@ def test_without_the_scheduler_the_end_is_one_line(tmp_path: Path, monkeypatch: 
             executor.close()
 
 
-@pytest.mark.slow
 def test_workers_that_come_and_go_are_counted(tmp_path: Path) -> None:
     notes: list[str] = []
     with cluster(0) as made:
@@ -87,19 +87,20 @@ def test_workers_that_come_and_go_are_counted(tmp_path: Path) -> None:
             ]
             executor.load(Stub(tmp_path))
             # NumPy is loaded with as many BLAS threads as it likes: results would differ in their last bits.
-            pins = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
-            with worker(made.address, "--no-nanny", "--nthreads", "1", environment=pins):
+            two = Environment({"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"})
+            with worker(made.address, "--no-nanny", "--nthreads", "1", hooks=[two]):
                 until(lambda: executor.wait(0.05) == [] and len(notes) == 2, what="a worker to be refused")
                 assert "may use several BLAS threads" in notes[1]
                 assert notes[1].endswith("It is given no work")
-                pins = dict.fromkeys(BLAS_VARIABLES, "1")
-                with worker(made.address, "--no-nanny", "--nthreads", "3", environment=pins):
+                one = Environment(dict.fromkeys(BLAS_VARIABLES, "1"))
+                with worker(made.address, "--no-nanny", "--nthreads", "3", hooks=[one]):
                     until(lambda: are(3), what="three threads")
                     assert "--nthreads 1 is faster" in notes[2]
                     assert len([e for e in drain(executor, map(batch, range(6))) if isinstance(e, Done)]) == 6
                 until(lambda: are(0), what="the worker to leave")
-                for kernels in ("Haswell", "Nehalem"):  # as if their processors were of different kinds
-                    with worker(made.address, "--no-nanny", environment={**pins, "OPENBLAS_CORETYPE": kernels}):
+                # As of processors of two kinds; see `test_kernels_for_other_processors_round_differently`.
+                for kind in ("one", "other"):
+                    with worker(made.address, "--no-nanny", hooks=[one, Rounds(kind)]):
                         until(lambda: executor.wait(0.05) == [] and executor.slots > 0, what="a worker")
                     until(lambda: are(0), what="the worker to leave")
                 assert sum("not the same to the bit" in note for note in notes) == 1

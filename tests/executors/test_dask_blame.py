@@ -6,19 +6,17 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
 from batches import batch, begun
 from bounded import until
-from clusters import cluster, worker
+from clusters import cluster
 from stub_objectives import Stub
 
 from hpsearch.executors import DaskExecutor, Done, Event, Lost
 
 
-@pytest.mark.slow
 def test_only_one_of_the_batches_of_a_dead_process_is_at_the_next_one(tmp_path: Path) -> None:
     events: list[Event] = []
-    with cluster(0) as made, worker(made.address, "--nthreads", "2"):
+    with cluster(1, threads=2) as made:
         executor = DaskExecutor(made.address)
 
         def have_begun(*not_in: int) -> set[int]:

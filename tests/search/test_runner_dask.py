@@ -74,7 +74,7 @@ def test_when_the_scheduler_dies_the_next_start_goes_on(tmp_path: Path, monkeypa
             def tick(self, tick: Tick) -> None:
                 if tick.recorded:
                     made.process.kill()
-                    made.process.wait()
+                    made.process.join()
 
         job = Job(storage, study=study, trials=9, engine="dask", scheduler=made.address, lanes=2)
         with pytest.raises(

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
+
+from bounded import LIMIT_S
+from faulty.process import Hook, warm
 
 if TYPE_CHECKING:
     from distributed import LocalCluster
 
-SUPPORT = Path(__file__).parent
-_SCRIPT = """
-import sys
-from hpsearch.executors.dask.cluster import OwnCluster
-if __name__ == "__main__":
-    cluster = OwnCluster(int(sys.argv[1]))
-    print(cluster.address, flush=True)
-    sys.stdin.read()
-    cluster.close(5.0)
-"""
+_DOWN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -33,46 +26,80 @@ class Cluster:
     Args:
         address: The scheduler's.
         process: The scheduler's process; with it the workers end.
+        line: Asks that process for its workers.
     """
 
     address: str
-    process: subprocess.Popen[str]
+    process: BaseProcess
+    line: Connection[Any, Any]
+
+    def workers(self) -> list[int]:
+        """The processes of its workers, but for those that are about to start."""
+        self.line.send("workers")
+        found: list[int] = self.line.recv()
+        return found
 
 
 @contextlib.contextmanager
-def cluster(workers: int = 2) -> Iterator[Cluster]:
-    """A scheduler and workers of one thread each, which start while the caller goes on."""
-    path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SCRIPT, str(workers)],
-        env={**os.environ, "PYTHONPATH": path},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def cluster(workers: int = 2, *, threads: int = 1) -> Iterator[Cluster]:
+    """A scheduler and workers, which start while the caller goes on.
+
+    All of them, those that take the place of a killed one too, are copies of a process that has loaded Dask: with
+    `hpsearch.executors.dask.cluster.OwnCluster` as the runner makes it each would load it anew, for a second or more.
+    """
+    here, there = warm().Pipe()
+    process = warm().Process(target=_serve, args=(there, workers, threads))
+    process.start()
+    there.close()
     try:
-        assert process.stdout is not None
-        yield Cluster(process.stdout.readline().strip(), process)
+        assert here.poll(LIMIT_S), "no Dask scheduler"
+        yield Cluster(here.recv(), process, here)
     finally:
-        process.communicate()  # closes its input, which ends it
+        here.close()  # which ends it
+        process.join(LIMIT_S)
+        process.kill()
+        process.join()
+
+
+def _serve(line: Connection[Any, Any], workers: int, threads: int) -> None:
+    import dask
+
+    from hpsearch.executors.dask.cluster import OwnCluster
+
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        made = OwnCluster(0)
+        made._cluster.new_spec["options"]["nthreads"] = threads
+        made._cluster.scale(workers)
+        line.send(made.address)
+        with contextlib.suppress(EOFError, OSError):
+            while line.recv():
+                line.send([nanny.pid for nanny in list(made._cluster.workers.values()) if nanny.pid is not None])
+        made.close(_DOWN_S, kill=True)
 
 
 @contextlib.contextmanager
-def worker(scheduler: str, *options: str, environment: dict[str, str] | None = None) -> Iterator[None]:
-    """One more worker of a cluster, started by the command line of Dask; it is gone at the end."""
-    path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--no-dashboard", "--host", "127.0.0.1"]
-    process = subprocess.Popen(
-        [*command, *options],
-        env={**os.environ, "PYTHONPATH": path, **(environment or {})},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def worker(scheduler: str, *options: str, hooks: Sequence[Hook] = ()) -> Iterator[None]:
+    """One more worker of a cluster, as the command line of Dask starts it; it is gone at the end."""
+    process = warm().Process(target=_work, args=(scheduler, options, tuple(hooks)))
+    process.start()
     try:
         yield
     finally:
         process.terminate()
-        process.wait()
+        process.join(LIMIT_S)
+        process.kill()
+        process.join()
+
+
+def _work(scheduler: str, options: Sequence[str], hooks: Sequence[Hook]) -> None:
+    from distributed.cli import dask_worker
+
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    for hook in hooks:
+        hook()
+    dask_worker.main([scheduler, "--no-dashboard", "--host", "127.0.0.1", *options])
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,37 @@ class Counted:
         from faulty.search import counted
 
         counted(self.log)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Its objectives stay at the first epoch of this trial and of all later ones; see `faulty.holding.Holding`."""
+
+    first: int
+    go: Path
+
+    def __call__(self) -> None:
+        from faulty.holding import Holding
+        from faulty.search import changed
+
+        changed(lambda made: Holding(made, self.first, self.go))
+
+
+@dataclass(frozen=True)
+class OfItsOwn:
+    """It leads a process group, as a shell's command does, and prints into a pipe, as do those that it starts.
+
+    Args:
+        pipe: A FIFO that somebody reads: it ends with the last of the group.
+    """
+
+    pipe: Path
+
+    def __call__(self) -> None:
+        os.setsid()
+        descriptor = os.open(self.pipe, os.O_WRONLY)
+        os.dup2(descriptor, 1)
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -157,3 +189,25 @@ class FilesUpTo:
 
     def __call__(self) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Its environment has these variables; what reads them as it is loaded has been loaded before."""
+
+    variables: Mapping[str, str]
+
+    def __call__(self) -> None:
+        os.environ.update(self.variables)
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """It takes its processor for one of this kind."""
+
+    kind: str
+
+    def __call__(self) -> None:
+        from hpsearch.nn import arithmetic
+
+        put(arithmetic, "fingerprint", lambda: self.kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import select
 
 from faulty.counting import Counting
 from hpsearch.objectives import NetworkObjective
+from hpsearch.objectives.base import Objective
 from hpsearch.records import SECONDS
 from hpsearch.store import tables
 
@@ -90,13 +92,17 @@ def _plain(cell: Any) -> Any:
 
 def counted(log: Path) -> None:
     """Have the objectives that commands make in this process count."""
+    changed(lambda made: Counting(made, log))
+
+
+def changed(wrapped: Callable[[NetworkObjective], Objective]) -> None:
+    """Have the objectives that commands make in this process be others."""
     from hpsearch.search import setup
 
     split, plain = tiny.split(), setup.network_objective
 
     def make(*arguments: Any, **named: Any) -> Any:
-        made: NetworkObjective = plain(*arguments, **named)
-        return Counting(made, log)
+        return wrapped(plain(*arguments, **named))
 
     setup.network_objective = make
     # The data were read once, before the process was made.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,7 +9,7 @@ from faulty.hooks import ShortCalls, ShortLeases
 from faulty.place import Place
 from faulty.process import Run
 from faulty.proxy import Proxy
-from faulty.signals import kill_a_worker
+from faulty.signals import kill_one
 
 if TYPE_CHECKING:
     from clusters import Cluster
@@ -64,7 +62,7 @@ def dask_worker_killed(place: Place, cluster: Cluster) -> None:
     """SIGKILL of a Dask worker at any moment; its nanny starts another one, and the command goes on."""
     run = place.start(engine=_on_dask(cluster.address))
     place.at_any_moment(run)
-    kill_a_worker(place, cluster.process.pid)
+    kill_one(place, cluster.workers())
     place.expect(run, 0)
 
 
@@ -92,5 +90,5 @@ def dask_scheduler_killed(place: Place, cluster: Cluster) -> None:
     run = place.start(ShortCalls(3.0), engine=_on_dask(cluster.address))
     place.at_any_moment(run)
     with suppress(ProcessLookupError):
-        os.kill(cluster.process.pid, signal.SIGKILL)
+        cluster.process.kill()
     place.expect(run, 0, 1, 2)

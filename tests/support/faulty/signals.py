@@ -107,13 +107,13 @@ def worker_killed(place: Place) -> None:
     """SIGKILL of a worker of the pool at any moment; the command itself goes on."""
     run = place.start(engine=("pool", "--jobs", "2"))
     place.at_any_moment(run)
-    kill_a_worker(place, run.pid)
+    kill_one(place, search.workers_of(run.pid))
     place.expect(run, 0)
 
 
-def kill_a_worker(place: Place, parent: int) -> None:
-    """SIGKILL of one of the workers that a process has started, if there is any by now."""
-    if workers := search.workers_of(parent):
+def kill_one(place: Place, workers: Sequence[int]) -> None:
+    """SIGKILL of one of these workers, if there is any by now."""
+    if workers:
         with suppress(ProcessLookupError):
             os.kill(place.rng.choice(workers), signal.SIGKILL)
 

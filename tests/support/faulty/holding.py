@@ -1,0 +1,50 @@
+"""An objective that stops in the middle of its trials until it may go on. Workers import this by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bounded import LIMIT_S
+
+from hpsearch.objectives.base import Objective
+from hpsearch.records import Outcome, Paused, Report, Trial
+
+
+@dataclass(frozen=True)
+class Holding:
+    """An objective that stays at the first epoch of a trial, from a number on, until a file is there.
+
+    Args:
+        inner: What evaluates.
+        first: The first trial that is held; those before it are evaluated as ever.
+        go: The file.
+    """
+
+    inner: Objective
+    first: int
+    go: Path
+
+    def lanes(self, trial: Trial | None = None) -> int:
+        return self.inner.lanes(trial)
+
+    def structures(self) -> int:
+        return self.inner.structures()
+
+    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
+        return self.inner.group(trials)
+
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        found = self.inner.evaluate(trials, until=until, paused=paused)
+        if any(trial.number >= self.first for trial in trials):
+            yield next(found)
+            end = time.monotonic() + LIMIT_S
+            while not self.go.exists():
+                assert time.monotonic() < end, "nobody let it go on"
+                time.sleep(0.01)
+                yield []
+        yield from found
