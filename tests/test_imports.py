@@ -17,9 +17,12 @@ HEAVY = {
 }
 
 
-def loaded(statement: str, *, folder: Path | None = None, environment: Mapping[str, str] | None = None) -> set[str]:
-    """The top-level modules that are loaded after a statement in a fresh interpreter."""
-    script = f"{statement}\nimport sys\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+def loaded(
+    *statements: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> list[set[str]]:
+    """The top-level modules that are loaded after each of some statements, run one by one in a fresh interpreter."""
+    told = "print('\\nloaded:', *{name.partition('.')[0] for name in sys.modules})"
+    script = "\n".join(["import sys", *(f"{statement}\n{told}" for statement in statements)])
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -29,86 +32,83 @@ def loaded(statement: str, *, folder: Path | None = None, environment: Mapping[s
         cwd=folder,
         env={**os.environ, **(environment or {})},
     )
-    return set(done.stdout.splitlines()[-1].split())
+    return [set(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("loaded: ")]
 
 
+def run(*arguments: str) -> str:
+    """A statement that runs a command which succeeds."""
+    return f"from hpsearch.__main__ import main; assert main({list(arguments)}) == 0"
+
+
+# What comes later in an interpreter may load what came before, and more: a row of statements needs one interpreter.
 @pytest.mark.parametrize(
-    ("statement", "never"),
+    "steps",
     [
-        ("import hpsearch", HEAVY | {"numpy", "typer", "rich"}),
-        ("import hpsearch.__main__", HEAVY | {"numpy", "typer", "rich"}),
-        ("import hpsearch.cli.app", HEAVY | {"numpy"}),
-        ("from hpsearch.__main__ import main; main(['--help'])", HEAVY | {"numpy"}),
-        # Typer itself looks for pydantic when it shows a command's options.
-        ("from hpsearch.__main__ import main; main(['start', '--help'])", (HEAVY | {"numpy"}) - {"pydantic"}),
-        ("from hpsearch.__main__ import main; main(['confirm', '--help'])", (HEAVY | {"numpy"}) - {"pydantic"}),
-        ("from hpsearch.__main__ import main; main(['evaluate', '--help'])", (HEAVY | {"numpy"}) - {"pydantic"}),
-        ("import hpsearch.executors", HEAVY | {"numpy", "typer", "rich"}),
-        ("import hpsearch.executors, hpsearch.objectives", HEAVY | {"typer", "rich"}),
+        {
+            "import hpsearch": HEAVY | {"numpy", "typer", "rich"},
+            "import hpsearch.__main__": HEAVY | {"numpy", "typer", "rich"},
+            "import hpsearch.cli.app": HEAVY | {"numpy"},
+            run("--help"): HEAVY | {"numpy"},
+            # Typer itself looks for pydantic when it shows a command's options.
+            run("start", "--help"): (HEAVY | {"numpy"}) - {"pydantic"},
+            run("confirm", "--help"): (HEAVY | {"numpy"}) - {"pydantic"},
+            run("evaluate", "--help"): (HEAVY | {"numpy"}) - {"pydantic"},
+        },
+        {
+            "import hpsearch.executors": HEAVY | {"numpy", "typer", "rich"},
+            "import hpsearch.executors, hpsearch.objectives": HEAVY | {"typer", "rich"},
+        },
     ],
+    ids=["commands", "executors"],
 )
-def test_nothing_slow_is_loaded_before_it_is_needed(statement: str, never: set[str]) -> None:
-    modules = loaded(statement)
-    assert "hpsearch" in modules
-    assert modules & never == set()
+def test_nothing_slow_is_loaded_before_it_is_needed(steps: Mapping[str, set[str]]) -> None:
+    for (statement, never), modules in zip(steps.items(), loaded(*steps), strict=True):
+        assert "hpsearch" in modules
+        assert modules & never == set(), statement
 
 
-COMMANDS = [
-    (["status"], HEAVY | {"numpy"}),
-    (["best"], HEAVY | {"numpy"}),
-    (["trials", "--top", "3"], HEAVY | {"numpy"}),
-    (["narrow", "--top", "2", "--dry-run"], HEAVY),
-]
-
-
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a database of three trials."""
-    folder = tmp_path_factory.mktemp("searched")
+def test_commands_that_show_a_few_rows_load_little(tmp_path: Path) -> None:
     short = MNIST.read_text(encoding="utf-8").replace("epochs = 50", "epochs = 1")
-    (folder / "short.toml").write_text(short, encoding="utf-8")
-    start = "from hpsearch.__main__ import main; main(['start', 'short.toml', '--trials', '3', '--engine', 'inline'])"
-    # What a stage shows at its end is a few rows: no reason to load pandas.
-    assert loaded(start, folder=folder) & {"pandas", "plotly"} == set()
-    # With a confirmation, which `status` and `best` show.
-    confirm = "from hpsearch.__main__ import main; assert main(['confirm', '--engine', 'inline', '--top', '2']) == 0"
-    assert loaded(confirm, folder=folder) & {"pandas", "plotly"} == set()
-    return folder
-
-
-@pytest.mark.parametrize(("arguments", "never"), COMMANDS, ids=lambda value: value[0] if type(value) is list else "")
-def test_commands_that_show_a_few_rows_load_little(searched: Path, arguments: list[str], never: set[str]) -> None:
-    modules = loaded(f"from hpsearch.__main__ import main; assert main({arguments}) == 0", folder=searched)
-    assert "sqlalchemy" in modules
-    # Typer itself looks for pydantic.
-    assert modules & (never - {"sqlalchemy", "pydantic"}) == set()
+    (tmp_path / "short.toml").write_text(short, encoding="utf-8")
+    start = run("start", "short.toml", "--trials", "3", "--engine", "inline")
+    # A confirmation too, which `status` and `best` show.
+    for modules in loaded(start, run("confirm", "--engine", "inline", "--top", "2"), folder=tmp_path):
+        # What a stage shows at its end is a few rows: no reason to load pandas.
+        assert modules & {"pandas", "plotly"} == set()
+    steps = {
+        run("status"): HEAVY | {"numpy"},
+        run("best"): HEAVY | {"numpy"},
+        run("trials", "--top", "3"): HEAVY | {"numpy"},
+        run("narrow", "--top", "2", "--dry-run"): HEAVY,
+    }
+    for (command, never), modules in zip(steps.items(), loaded(*steps, folder=tmp_path), strict=True):
+        assert "sqlalchemy" in modules
+        # Typer itself looks for pydantic.
+        assert modules & (never - {"sqlalchemy", "pydantic"}) == set(), command
 
 
 def test_a_saved_network_is_used_without_the_slow_libraries(tmp_path: Path) -> None:
-    make = """
-import numpy as np
-from PIL import Image
-from pathlib import Path
-from hpsearch.nn import Network, save
-from hpsearch.preprocessing import Preprocessing
-save(Network([6, 3], rngs=[np.random.default_rng(0)]), Path("net.npz"), preprocessing=Preprocessing((2, 3)))
-Image.fromarray(np.zeros((2, 3), np.uint8)).save("x.png")
-"""
-    loaded(make, folder=tmp_path)
-    for arguments, needs in ((["predict", "net.npz", "x.png"], {"PIL"}), (["model", "show", "net.npz"], set())):
-        modules = loaded(f"from hpsearch.__main__ import main; assert main({arguments}) == 0", folder=tmp_path)
-        assert modules & (HEAVY - {"pydantic"}) == needs  # Typer itself looks for pydantic
+    import numpy as np
+    from PIL import Image
+
+    from hpsearch.nn import Network, save
+    from hpsearch.preprocessing import Preprocessing
+
+    network = Network([6, 3], rngs=[np.random.default_rng(0)])
+    save(network, tmp_path / "net.npz", preprocessing=Preprocessing((2, 3)))
+    Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / "x.png")
+    steps = {run("model", "show", "net.npz"): set[str](), run("predict", "net.npz", "x.png"): {"PIL"}}
+    for (command, needs), modules in zip(steps.items(), loaded(*steps, folder=tmp_path), strict=True):
+        assert modules & (HEAVY - {"pydantic"}) == needs, command  # Typer itself looks for pydantic
 
 
 def test_workers_start_before_the_slow_libraries_are_loaded() -> None:
     statement = f"""
-import sys
 from hpsearch.search import setup, workflow
 
 class Started(Exception): pass
 
 def executor_for(job, jobs, note):
-    print(*sorted({{name.partition('.')[0] for name in sys.modules}}))
     raise Started
 
 setup.executor_for = executor_for
@@ -118,7 +118,7 @@ try:
 except Started:
     pass
 """
-    modules = loaded(statement)
+    [modules] = loaded(statement)
     assert "pydantic" in modules  # the study file has been read
     assert modules & ((HEAVY | {"numpy", "typer", "rich"}) - {"pydantic"}) == set()
 
@@ -128,12 +128,12 @@ def test_the_command_line_pins_blas_before_numpy_is_loaded() -> None:
         "from hpsearch.__main__ import main; main(['--version']); import numpy; "
         "import os; assert os.environ['OPENBLAS_NUM_THREADS'] == '1'"
     )
-    assert "numpy" in loaded(statement)
+    assert "numpy" in loaded(statement)[0]
     late = (
         "import os; os.environ['OPENBLAS_NUM_THREADS'] = '7'; import numpy; from hpsearch.executors import blas; "
         "blas.pin(); assert os.environ['OPENBLAS_NUM_THREADS'] == '7'"
     )
-    assert "numpy" in loaded(late)
+    assert "numpy" in loaded(late)[0]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
@@ -148,4 +148,4 @@ square = np.ones((500, 500))
 square @ square
 assert len(os.listdir('/proc/self/task')) == 1
 """
-    assert "numpy" in loaded(statement, environment={variable: "4"})
+    assert "numpy" in loaded(statement, environment={variable: "4"})[0]

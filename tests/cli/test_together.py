@@ -29,7 +29,9 @@ def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.slow
 def test_starts_at_once_on_a_fresh_database_share_the_stage(tiny: Path) -> None:
     starts = [
-        begin(tiny.parent, "start", "tiny.toml", "--trials", "40", "--jobs", "1", "--lanes", "2") for _ in range(3)
+        # In the process itself: what is shared is the database, and every worker would be one process more.
+        begin(tiny.parent, "start", "tiny.toml", "--trials", "40", "--engine", "inline", "--lanes", "2")
+        for _ in range(3)
     ]
     for start in starts:
         out, err = start.communicate(timeout=120)

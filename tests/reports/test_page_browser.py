@@ -60,8 +60,10 @@ def _few_shuffles() -> Iterator[None]:
 @cache
 def whole() -> Page:
     """A report with everything in it."""
-    one = stage(space=MIXED), trials(60, space=MIXED, failed=4, pruned=6)
-    return report(material([one, (stage(2, space=MIXED), trials(50, space=MIXED, seed=1, running=3))]))
+    # A number on a log scale, a choice, and one that goes with a choice: more would be more figures of the same kinds.
+    space = {name: MIXED[name] for name in ("lr", "optimizer", "momentum")}
+    one = stage(space=space), trials(60, space=space, failed=4, pruned=6)
+    return report(material([one, (stage(2, space=space), trials(50, space=space, seed=1, running=3))]))
 
 
 def opened(page: str, folder: Path, *flags: str) -> tuple[str, list[str]]:
