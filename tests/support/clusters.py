@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from distributed import LocalCluster
 
 _DOWN_S = 5.0
+_TEND_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,13 @@ def _serve(line: Connection[Any, Any], workers: int, threads: int) -> None:
         made._cluster.scale(workers)
         line.send(made.address)
         with contextlib.suppress(EOFError, OSError):
-            while line.recv():
-                line.send([nanny.pid for nanny in list(made._cluster.workers.values()) if nanny.pid is not None])
+            while True:
+                if not line.poll(_TEND_EVERY_S):
+                    made._cluster.scale(workers)  # `OwnCluster.tend` says why
+                elif line.recv():
+                    line.send([nanny.pid for nanny in list(made._cluster.workers.values()) if nanny.pid is not None])
+                else:
+                    break
         made.close(_DOWN_S, kill=True)
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 """How long a scheduler may take to answer: at the start, and again when the connection is lost."""
+_TEND_EVERY_S = 1.0
 _SCHEMES = ("tcp", "tls", "ws", "wss", "inproc")
 _ADDRESS = re.compile(r"(?:(?P<scheme>[a-z]+)://)?(?P<host>[^/:\[\]]+|\[[^\]/]+\]):(?P<port>\d{1,5})")
 
@@ -111,12 +113,23 @@ class OwnCluster:
                 )
             except (OSError, RuntimeError) as error:
                 raise EvaluationFailure(f"cannot start a Dask scheduler: {error}") from error
+            self._jobs, self._tended = jobs, time.monotonic()
             self._cluster.scale(jobs)
 
     @property
     def address(self) -> str:
         """The scheduler's."""
         return str(self._cluster.scheduler_address)
+
+    def tend(self) -> None:
+        """Have workers started that Dask has given up.
+
+        One that is killed is started again by its nanny. But who is away a quarter of a minute later, as it was killed
+        again or its start takes long, is struck off Dask's list for good, and asked for anew here.
+        """
+        if (now := time.monotonic()) - self._tended > _TEND_EVERY_S:
+            self._tended = now
+            self._cluster.scale(self._jobs)
 
     def close(self, within: float, *, kill: bool = False) -> None:
         """End the workers and the scheduler.

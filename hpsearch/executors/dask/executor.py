@@ -82,7 +82,7 @@ class DaskExecutor:
         self._cluster = OwnCluster(jobs) if scheduler is None else None
         self._least = jobs if scheduler is None else 0
         self.slots = self._least
-        self._began = time.monotonic()
+        self._alone_since = time.monotonic()  # workers of our own that is: there is none
         self._flights: dict[int, Flight] = {}  # by the key of the batch
         self._tasks: dict[str, Flight] = {}  # by the key of the task: those at a worker
         self._unplaced: deque[Flight] = deque()
@@ -157,8 +157,14 @@ class DaskExecutor:
                 f"the connection to the Dask scheduler {self._address} is lost{self._over.why}; what was recorded "
                 "stays, and the same command goes on once there is a scheduler again"
             )
-        if self._cluster is not None and not self._rounding and time.monotonic() - self._began > _START_S:
+        if self._cluster is None:
+            return
+        if self._fleet.threads:
+            self._alone_since = time.monotonic()
+        elif time.monotonic() - self._alone_since > _START_S:
             raise EvaluationFailure(f"none of {self._least} Dask workers has started in {_START_S:.0f} s; try --jobs 1")
+        if self._fleet.threads < self._least:
+            self._cluster.tend()
 
     def close(self, *, kill: bool = False) -> None:
         """Let go of all batches and disconnect; workers of our own end, others stop at the end of an epoch."""
@@ -199,7 +205,10 @@ class DaskExecutor:
             case Left(worker, keys, expected):
                 if not expected:
                     self._notes.died(worker)
-                return self._leave(worker, frozenset() if expected else keys)
+                events = self._leave(worker, frozenset() if expected else keys)
+                if not self.slots:
+                    self._notes.no_workers_left(self._address)
+                return events
             case Present(workers):
                 gone = [worker for worker in self._fleet if worker not in workers]
                 return [event for worker in gone for event in self._leave(worker, frozenset())]

@@ -28,6 +28,10 @@ class Notes:
         """A run begins and has to wait."""
         self._tell(f"the Dask scheduler {scheduler} has no workers yet; trials begin when the first one comes")
 
+    def no_workers_left(self, scheduler: str) -> None:
+        """The last one went away."""
+        self._tell(f"the Dask scheduler {scheduler} has no workers any more; trials go on when one comes")
+
     def refused(self, worker: str, reason: str) -> None:
         """A worker came that would find something else."""
         self._tell(f"the Dask worker {worker} {reason}. It is given no work")
