@@ -34,13 +34,32 @@ def both_workers(scheduler: str) -> DaskExecutor:
 
 @pytest.fixture(params=EXECUTORS)
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    """One executor of each kind."""
+    """One executor of each kind, without a batch; the pool is the same one for all tests of a module."""
+    if request.param == "pool":
+        yield request.getfixturevalue("shared_pool")
+        return
+    made = InlineExecutor() if request.param == "inline" else both_workers(request.getfixturevalue("scheduler"))
+    yield made
+    made.close(kill=True)
+
+
+@pytest.fixture(params=EXECUTORS)
+def own_executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """The same, to be closed."""
     make: dict[str, Callable[[], Executor]] = {
         "inline": InlineExecutor,
         "pool": lambda: PoolExecutor(2),
         "dask": lambda: both_workers(request.getfixturevalue("scheduler")),
     }
     made = make[request.param]()
+    yield made
+    made.close(kill=True)
+
+
+@pytest.fixture(scope="module")
+def shared_pool() -> Iterator[PoolExecutor]:
+    """Two workers, which one test after another loads its objective into."""
+    made = PoolExecutor(2)
     yield made
     made.close(kill=True)
 

@@ -119,11 +119,11 @@ def test_load_again_switches_the_objective(executor: Executor, tmp_path: Path) -
 
 @pytest.mark.parametrize("kill", [False, True])
 def test_close_drops_what_is_under_way_and_may_be_called_again(
-    executor: Executor, tmp_path: Path, kill: bool, monkeypatch: pytest.MonkeyPatch
+    own_executor: Executor, tmp_path: Path, kill: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hpsearch.executors.pool._JOIN_S", 0.1)
-    executor.load(Stub(tmp_path, waits={0}))
-    executor.submit(batch(0))
-    executor.close(kill=kill)
-    executor.close(kill=kill)
-    assert executor.wait(0) == []
+    own_executor.load(Stub(tmp_path, waits={0}))
+    own_executor.submit(batch(0))
+    own_executor.close(kill=kill)
+    own_executor.close(kill=kill)
+    assert own_executor.wait(0) == []

@@ -98,17 +98,22 @@ def test_workers_are_born_deaf_to_ctrl_c(others: set[object]) -> None:
         pool.close(kill=True)
 
 
-BLAS = [
-    dict.fromkeys(VARIABLES[1:], "7"),
-    {"OPENBLAS_NUM_THREADS": "2"},
-    {"GOTO_NUM_THREADS": "4"},
-    {"OPENBLAS_DEFAULT_NUM_THREADS": "4"},
-    {"OMP_NUM_THREADS": "8", "OMP_DYNAMIC": "FALSE"},
-    {"MKL_NUM_THREADS": "4", "MKL_DYNAMIC": "FALSE"},
-]
+BLAS = {
+    "all but OpenBLAS's": dict.fromkeys(VARIABLES[1:], "7"),
+    "OpenBLAS's": {"OPENBLAS_NUM_THREADS": "2"},
+    # Each for another BLAS, or read where the ones above are not set.
+    "others": {
+        "GOTO_NUM_THREADS": "4",
+        "OPENBLAS_DEFAULT_NUM_THREADS": "4",
+        "OMP_NUM_THREADS": "8",
+        "OMP_DYNAMIC": "FALSE",
+        "MKL_NUM_THREADS": "4",
+        "MKL_DYNAMIC": "FALSE",
+    },
+}
 
 
-@pytest.mark.parametrize("environment", BLAS, ids=lambda environment: "+".join(environment))
+@pytest.mark.parametrize("environment", BLAS.values(), ids=BLAS)
 def test_workers_have_one_blas_thread_whatever_the_environment_says(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

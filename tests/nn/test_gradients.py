@@ -208,7 +208,11 @@ class Setup:
         pytest.fail(f"relative error {error} at a step of {step}")
 
 
-COMBINATIONS = list(product(sorted(ACTIVATIONS), (False, True), (False, True), sorted(INITIALIZERS)))
+COMBINATIONS = [
+    # How weights begin decides where a gradient is looked at, not how it is worked out: each initializer once or more.
+    (*combination, sorted(INITIALIZERS)[number % len(INITIALIZERS)])
+    for number, combination in enumerate(product(sorted(ACTIVATIONS), (False, True), (False, True)))
+]
 
 
 @pytest.mark.parametrize(("activation", "batch_norm", "dropout", "kind"), COMBINATIONS)

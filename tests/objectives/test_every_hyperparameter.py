@@ -50,8 +50,8 @@ def test_every_hyperparameter_of_the_core_can_be_drawn() -> None:
 
 @pytest.mark.parametrize("evaluate_train", [False, True])
 def test_any_company_of_one_structure_gives_the_same_bits(evaluate_train: bool) -> None:
-    objective = tiny.objective(seed=3, space=EVERYTHING, training={"evaluate_train": evaluate_train})
-    drawn = [Trial(n, n, values(objective.space, seed=3, number=n)) for n in range(12)]
+    objective = tiny.objective(seed=3, space=EVERYTHING, training={"evaluate_train": evaluate_train, "epochs": 2})
+    drawn = [Trial(n, n, values(objective.space, seed=3, number=n)) for n in range(6)]
     completed = 0
     for optimizer, activation, batch_norm in product(OPTIMIZERS, ACTIVATIONS, (True, False)):
         fixed: dict[str, Any] = {"optimizer": optimizer, "activation": activation, "batch_norm": batch_norm}
@@ -63,7 +63,7 @@ def test_any_company_of_one_structure_gives_the_same_bits(evaluate_train: bool) 
                 assert lasting(objective, [trial]) == {trial.number: together[trial.number]}, trial.params
             assert lasting(objective, group[::-1]) == together
             completed += sum(kind is Completed for kind, *_ in together.values())
-    assert completed > 200
+    assert completed > 100
 
 
 def test_only_structure_keeps_trials_apart() -> None:

@@ -15,9 +15,11 @@ from hpsearch.store import NewStage, Store, open_store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, empty_database: bytes) -> Iterator[Store]:
     """An empty study database, ``studies.db`` in the test's folder."""
-    opened = open_store(str(tmp_path / "studies.db"), create=True, write=True)
+    file = tmp_path / "studies.db"
+    file.write_bytes(empty_database)
+    opened = open_store(str(file), write=True)
     yield opened
     opened.close()
 

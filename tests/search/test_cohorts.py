@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -154,13 +153,13 @@ class Dying:
 
 @pytest.mark.parametrize("plan", PLANS)
 def test_killed_at_any_write_a_stage_comes_to_the_same(
-    tmp_path: Path, plan: Plan, gone: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, empty_database: bytes, plan: Plan, gone: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive = Owner.current
     wanted = expected(plan, 18)
-    open_store(str(tmp_path / "empty.db"), create=True).close()
     for last in itertools.count(1):
-        store = open_store(str(shutil.copy(tmp_path / "empty.db", tmp_path / f"{last}.db")), write=True)
+        (tmp_path / f"{last}.db").write_bytes(empty_database)
+        store = open_store(str(tmp_path / f"{last}.db"), write=True)
         stage = store.create_stage(NewStage("stub", 1, "maximize", 7, {"lr": Float(1e-3, 1.0)}, {"name": "stub"}))
         killed = False
         with monkeypatch.context() as patch:

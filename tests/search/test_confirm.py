@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import signalled
 import tiny
-from bounded import LIMIT_S, until
+from faulty.process import Running
 
 from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.hits import unpack
@@ -239,32 +238,26 @@ def test_several_runners_share_one(copy: Callable[[], str]) -> None:
     assert outcomes(storage) == outcomes(alone)
 
 
-@pytest.mark.slow
 def test_signals_to_its_processes_lose_nothing_that_was_recorded(tmp_path: Path) -> None:
-    study = tiny.write(tmp_path, training={"epochs": 120, "batch_size": 4}, trials={"count": 2})
-    storage, undisturbed = str(tmp_path / "studies.db"), str(tmp_path / "undisturbed.db")
-    run(Job(storage=storage, study=str(study), engine="inline"))
+    study = tiny.write(tmp_path, trials={"count": 2})
+    storage, undisturbed = tmp_path / "studies.db", str(tmp_path / "undisturbed.db")
+    run(Job(storage=str(storage), study=str(study), engine="inline"))
     shutil.copy(storage, undisturbed)
-    command = [sys.executable, "-m", "hpsearch", "confirm", "--top", "2", "--repeats", "8", "--lanes", "1"]
-    command += ["--jobs", "2", "--storage", storage]
-    store = open_store(storage)
-
-    def complete() -> int:
-        return sum(store.counts(one).complete for one in store.confirmations())
-
-    for number, finished in ((signal.SIGINT, 1), (signal.SIGKILL, complete() + 3)):
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-        until(lambda: complete() >= finished or process.poll() is not None, what="a finished trial")  # noqa: B023
-        os.killpg(process.pid, number)
-        _, said = process.communicate(timeout=LIMIT_S)
-        if number == signal.SIGINT:
-            assert process.returncode == 130
-            assert said.splitlines()[-1].startswith("hpsearch: stopped: tiny/confirm-01 has ")
-        assert complete() < 16
-    store.close()
-    confirm(job(storage, top=2, repeats=8))
+    words = ("confirm", "--top", "2", "--repeats", "8", "--lanes", "1", "--jobs", "2", "--storage", storage.name)
+    with Running(tmp_path) as running:
+        # Those of the stage have finished before.
+        for number, held in ((signal.SIGINT, 3), (signal.SIGKILL, 6)):
+            process = signalled.start(running, *words, held=held)
+            signalled.finished(storage, process, 2 + held)
+            process.send(number, group=True)
+            code, _, said = process.end()
+            assert code == (130 if number == signal.SIGINT else -number)
+            if number == signal.SIGINT:
+                assert said[-1].startswith("hpsearch: stopped: tiny/confirm-01 has ")
+            assert 2 + held <= signalled.states(storage).count("COMPLETE") < 2 + 16
+    confirm(job(str(storage), top=2, repeats=8))
     confirm(job(undisturbed, top=2, repeats=8))
-    assert outcomes(storage) == outcomes(undisturbed)
+    assert outcomes(str(storage)) == outcomes(undisturbed)
 
 
 @pytest.mark.parametrize(

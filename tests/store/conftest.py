@@ -30,14 +30,6 @@ _SPACE: Space = {
 }
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A fresh study database, as bytes: making one costs a second, copying it nothing."""
-    file = tmp_path_factory.mktemp("empty") / "made.db"
-    open_store(str(file), create=True).close()
-    return file.read_bytes()
-
-
 @pytest.fixture
 def file(tmp_path: Path, empty_database: bytes) -> Path:
     """A study database without studies."""

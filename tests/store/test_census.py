@@ -27,7 +27,7 @@ STEPS = st.lists(
         st.integers(0, 1),
         st.integers(1, 4),
     ),
-    max_size=25,
+    max_size=20,
 )
 
 
@@ -45,7 +45,7 @@ def fresh(store: Store, study: optuna.Study) -> Counts:
     )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_counts_are_those_of_a_fresh_count(
     tmp_path: Path, empty_database: bytes, open_kind: Opener, new_stage: NewStage, steps: list[tuple[str, int, int]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from hpsearch.records import Completed, Direction, Failed, Outcome, Pruned, Stag
 from hpsearch.search.narrowing.evidence import Scored
 from hpsearch.search.narrowing.finished import Finished
 from hpsearch.space import Float
-from hpsearch.store import NewStage, Owner, Store, arrays
+from hpsearch.store import NewStage, Owner, Store, arrays, open_store
+from hpsearch.store.bulk import BulkStore
 
 Opener = Callable[..., Store]
 
@@ -29,7 +31,16 @@ def scored(number: int, score: float, loss: float | None) -> Completed:
     return Completed(number, score, (score,), {} if loss is None else {"validation_loss": loss})
 
 
-def fill(store: Store, stage: Stage, outcomes: list[Outcome], owner: Owner) -> None:
+def fill(store: Store, stage: Stage, outcomes: list[Outcome], owner: Owner, *, by: str = "bulk") -> None:
+    """Have trials end as is said. What is looked at here is how they are read: the bulk store writes them, it is fast.
+
+    Args:
+        by: ``bulk``, or ``itself`` for the store that reads them too.
+    """
+    if by == "bulk" and not isinstance(store, BulkStore):
+        with closing(open_store(store.url, write=True)) as writer:
+            fill(writer, stage, outcomes, owner)
+        return
     most = max(outcome.number for outcome in outcomes) + 1
     ids = {t.number: t.trial_id for t in store.claim(stage, until=most, most=most, owner=owner).trials}
     store.record(stage, outcomes, ids, owner=owner)
@@ -284,7 +295,8 @@ def test_both_stores_read_the_same(file: Path, open_kind: Opener, new_stage: New
         same(**ask)  # no trials at all
     study.enqueue_trial({"batch_size": 40})
     fill(bulk, stage, [scored(0, 0.5, 0.1), scored(1, 0.5, None), Failed(2, "no", (0.1, math.nan, math.inf))], me)
-    fill(fallback, stage, [scored(4, 0.75, math.nan), Completed(5, 1.0, (0.1,), {"seconds": 2})], me)
+    own: list[Outcome] = [scored(4, 0.75, math.nan), Completed(5, 1.0, (0.1,), {"seconds": 2})]
+    fill(fallback, stage, own, me, by="itself")
     study.tell(study.ask(), -math.inf)
     study.enqueue_trial({"lr": 0.005})
     for ask in asks:

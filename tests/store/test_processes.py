@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from meeting import at_once, claim, create
+from meeting import MANY, at_once, claim, create
 from postgres import Server
 
 from hpsearch.records import Stage
@@ -37,13 +37,13 @@ def test_claims_are_disjoint(
 ) -> None:
     """Every number is claimed by one process, and the stage has not one trial more than asked for."""
     claimed = at_once(claim, 3, url, kind)
-    assert sorted(number for one in claimed for number, _ in one) == list(range(40))
+    assert sorted(number for one in claimed for number, _ in one) == list(range(MANY))
     for one in claimed:
         for number, params in one:
             assert params == values(stage.space, seed=stage.seed, number=number)
-    assert store.counts(stage).running == 40
+    assert store.counts(stage).running == MANY
     owners = [row["value_json"] for row in rows("trial_system_attributes") if row["key"] == "hpsearch:owner"]
-    assert len(owners) == 40
+    assert len(owners) == MANY
     assert sorted(map(owners.count, set(owners))) == sorted(len(one) for one in claimed if one)
 
 

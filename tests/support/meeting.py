@@ -13,6 +13,8 @@ from typing import Any
 from bounded import LIMIT_S
 from faulty.process import warm
 
+MANY = 24
+"""So many trials are claimed by several processes, a few at a time."""
 Go = Callable[[], object]
 """Says that this process is ready, and waits for the word."""
 
@@ -78,7 +80,7 @@ def create(go: Go, url: str) -> str:
 
 
 def claim(go: Go, url: str, kind: str) -> list[tuple[int, dict[str, Any]]]:
-    """Claim trials of the only stage until there are 40; their numbers and parameters."""
+    """Claim trials of the only stage until there are `MANY`; their numbers and parameters."""
     from hpsearch.store import Owner, open_store, tables
 
     if kind == "fallback":
@@ -87,7 +89,7 @@ def claim(go: Go, url: str, kind: str) -> list[tuple[int, dict[str, Any]]]:
     (stage,) = store.stages()
     me, mine = Owner.current(), []
     go()
-    while trials := store.claim(stage, until=40, most=3, owner=me).trials:
+    while trials := store.claim(stage, until=MANY, most=3, owner=me).trials:
         mine += [(trial.number, dict(trial.params)) for trial in trials]
     store.close()
     return mine

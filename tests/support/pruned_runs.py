@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from pausing_objectives import EPOCHS, Pausing, curve
@@ -24,6 +25,7 @@ Found = dict[int, tuple[str, tuple[float, ...]]]
 """By number: the state that a trial is left in, and its curve."""
 
 
+@cache
 def expected(plan: Plan, until: int = UNTIL) -> Found:
     """What becomes of all trials, worked out rung by rung with all curves at hand."""
     found: Found = {}
