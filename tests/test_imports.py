@@ -55,7 +55,9 @@ def run(*arguments: str) -> str:
             run("evaluate", "--help"): (HEAVY | {"numpy"}) - {"pydantic"},
         },
         {
-            "import hpsearch.executors": HEAVY | {"numpy", "typer", "rich"},
+            # `__main__` passes through it on the way to `blas`.
+            "import hpsearch.executors.blas": HEAVY | {"numpy", "typer", "rich", "asyncio", "multiprocessing"},
+            "from hpsearch.executors import *": HEAVY | {"numpy", "typer", "rich"},
             "import hpsearch.executors, hpsearch.objectives": HEAVY | {"typer", "rich"},
         },
     ],

@@ -9,14 +9,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, get_args
 
+from hpsearch import executors
 from hpsearch.errors import BadInput, nearest
-from hpsearch.executors import DaskExecutor, Executor, InlineExecutor, PoolExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hpsearch.data import Dataset, Split
     from hpsearch.data.splits import Floats, Labels
+    from hpsearch.executors import Executor
     from hpsearch.objectives import NetworkObjective
     from hpsearch.search.jobs import ConfirmJob, Job
     from hpsearch.space import Space
@@ -196,7 +197,7 @@ def executor_for(job: Job | ConfirmJob, jobs: int, *, note: Callable[[str], None
         EvaluationFailure: This machine does not let the workers start.
     """
     if job.engine == "inline":
-        return InlineExecutor()
+        return executors.InlineExecutor()
     if job.engine == "dask":
-        return DaskExecutor(scheduler_of(job), jobs=jobs, preload=_PRELOAD, note=note)
-    return PoolExecutor(jobs, preload=_PRELOAD)
+        return executors.DaskExecutor(scheduler_of(job), jobs=jobs, preload=_PRELOAD, note=note)
+    return executors.PoolExecutor(jobs, preload=_PRELOAD)
