@@ -139,7 +139,8 @@ class ShortShell(Shell):
         self._capfd.readouterr()
         code = main(arguments)
         printed = self._capfd.readouterr()
-        assert code == 0 or around["shown"], f"{command}\n{printed.out}{printed.err}"
+        # A pipe ends as `head` does.
+        assert code == 0 or around["shown"] or around["head"], f"{command}\n{printed.out}{printed.err}"
         out = printed.out + (printed.err if around["shown"] else "")
         if around["file"]:
             (self.folder / around["file"]).write_text(out)

@@ -246,8 +246,8 @@ class TestImages:
         monkeypatch.setattr("choreographer.browsers.chromium.get_chrome_download_path", lambda **_: None)
         monkeypatch.setattr("choreographer.browsers.chromium.get_old_chrome_download_path", lambda: None)
         monkeypatch.setenv("BROWSER_PATH", str(silent))
-        monkeypatch.setattr(browsers, "START_S", 3.0)
-        monkeypatch.setattr(browsers, "CLOSE_S", 1.0)
+        monkeypatch.setattr(browsers, "START_S", 2.0)
+        monkeypatch.setattr(browsers, "CLOSE_S", 0.2)
         with pytest.raises(OutputFailure, match="TimeoutError"):
             render(figure())
         pid = (tmp_path / "silent.pid").read_text().strip()
