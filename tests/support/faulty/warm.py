@@ -7,16 +7,28 @@ import pandas  # noqa: F401
 import psycopg  # noqa: F401
 import rich.console
 import rich.progress  # noqa: F401
+import sqlalchemy.dialects.postgresql.psycopg
+import sqlalchemy.dialects.sqlite  # noqa: F401
 import tiny
 
 import hpsearch.__main__
+import hpsearch.cli.app
 import hpsearch.cli.progress
 import hpsearch.cli.start
 import hpsearch.objectives.network
 import hpsearch.reports.tables
+import hpsearch.sampling
+import hpsearch.search.advising.advice
 import hpsearch.search.advising.contenders
+import hpsearch.search.advising.findings
+import hpsearch.search.confirmation.chosen
+import hpsearch.search.evaluation
+import hpsearch.search.meant
+import hpsearch.search.mistaken
 import hpsearch.search.stages
+import hpsearch.search.train_once
 import hpsearch.search.workflow
+import hpsearch.store.arrays
 import hpsearch.store.bulk  # noqa: F401
 
 tiny.split()
