@@ -143,7 +143,7 @@ def test_spearman_of_known_cases() -> None:
 @pytest.mark.parametrize("n", [10, 25])
 def test_rise_p_is_uniform_without_a_relation(n: int) -> None:
     rng = np.random.default_rng([11, n])
-    p = np.array([rise_p(spearman(rng.random(n), rng.random(n)), n) for _ in range(3000)])
+    p = np.array([rise_p(spearman(rng.random(n), rng.random(n)), n) for _ in range(2000)])
     for level in (0.02, 0.1, 0.5, 0.9):
         assert np.mean(p <= level) == pytest.approx(level, abs=0.03)
 
@@ -213,7 +213,7 @@ def _edge_rates(lr: Float, kind: str, *, seeds: int, k: int = 5) -> dict[str, fl
 
 @pytest.mark.parametrize("k", [3, 5, 10, 20])
 def test_a_range_cut_too_low_is_noticed(k: int) -> None:
-    rates = _edge_rates(Float(1e-6, 1e-2, log=True), "missing", seeds=500, k=k)
+    rates = _edge_rates(Float(1e-6, 1e-2, log=True), "missing", seeds=250, k=k)
     assert rates["high"] >= 0.98
     assert rates["low"] == 0
     assert rates["decay"] <= 0.04
@@ -222,7 +222,7 @@ def test_a_range_cut_too_low_is_noticed(k: int) -> None:
 @pytest.mark.parametrize("kind", ["missing", "poor"])
 @pytest.mark.parametrize("k", [3, 5, 10, 20])
 def test_an_optimum_inside_the_range_is_no_edge(k: int, kind: str) -> None:
-    rates = _edge_rates(Float(1e-4, 1.0, log=True), kind, seeds=500, k=k)
+    rates = _edge_rates(Float(1e-4, 1.0, log=True), kind, seeds=250, k=k)
     assert rates["high"] <= 0.03
     assert rates["low"] == 0
     assert rates["decay"] <= 0.04

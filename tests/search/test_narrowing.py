@@ -93,8 +93,8 @@ def test_a_log_range_narrows_like_a_linear_range_of_the_exponents(units: list[fl
 @pytest.mark.parametrize("k", [2, 3, 5, 10])
 def test_the_new_ends_are_unbiased(k: int) -> None:
     # Of as many parameters of the same trials, each with draws of its own: one narrowing gives all of the ends.
-    names = [f"x{n}" for n in range(4000)]
-    draws = dict(zip(names, np.random.default_rng([1, k]).uniform(4.0, 6.0, (4000, k)).tolist(), strict=True))
+    names = [f"x{n}" for n in range(2500)]
+    draws = dict(zip(names, np.random.default_rng([1, k]).uniform(4.0, 6.0, (2500, k)).tolist(), strict=True))
     result = narrow(
         dict.fromkeys(names, Float(-100, 100)),
         narrowings.trials(draws, [-float(i) for i in range(k)]),
@@ -104,7 +104,7 @@ def test_the_new_ends_are_unbiased(k: int) -> None:
     )
     new = [result.space[name] for name in names]
     ends = np.array([[r.low, r.high] for r in new if not isinstance(r, Categorical)])
-    assert len(ends) == 4000
+    assert len(ends) == 2500
     error = 4 * ends.std(axis=0) / math.sqrt(len(ends))
     assert abs(ends[:, 0].mean() - 4.0) < error[0]
     assert abs(ends[:, 1].mean() - 6.0) < error[1]
