@@ -62,7 +62,7 @@ def objective(trial: optuna.Trial) -> float:
 
 def test_an_optuna_study(cli: Cli) -> None:
     study = theirs(direction="maximize")
-    study.optimize(objective, n_trials=20, catch=(ValueError,))
+    study.optimize(objective, n_trials=10, catch=(ValueError,))
     study.ask()
     before = Path("theirs.db").read_bytes()
     ran = cli("import", STORAGE)
