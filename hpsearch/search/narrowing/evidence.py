@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Side: TypeAlias = Literal["low", "high"]
 
-# Calibrated in tests/search/test_evidence.py on the response curve of the chapter's experiment.
+# Calibrated in tests/search/narrowing/test_evidence.py on the response curve of the chapter's experiment.
 PRESS_LEVEL = 0.02  # on its own this keeps false alarms of a parameter without effect below 2 x 0.02
 RISE_LEVEL = 0.02  # the response is steep where an edge matters; a plateau's slight slope stays above this
 FALL_LEVEL = 0.01  # two unlucky trials at the bound must not hide an edge; a cliff's three or four do

@@ -163,7 +163,7 @@ def halving_survivors(values: Mapping[int, float], factor: int, direction: Direc
     `SuccessiveHalvingPruner` has the same threshold, but takes it among the trials that happen to have come to the
     rung before, so that its answers depend on the order in which trials report and with it on jobs and machines
     (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", is about just that). Asked when all
-    values are there it agrees with this (``tests/search/test_pruning.py``).
+    values are there it agrees with this (``tests/search/running/test_pruning.py``).
 
     Args:
         values: The score at the rung of every trial that came to it, by number; NaN is worse than any other.
