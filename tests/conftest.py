@@ -15,6 +15,7 @@ from hpsearch.executors import blas
 blas.pin()
 
 import kept  # noqa: E402
+from bounded import until  # noqa: E402
 from clusters import cluster  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
@@ -30,6 +31,11 @@ kept.keep()
 # What a shell begins in the background ignores Ctrl-C, and so do its children: what tests send would not be heard.
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The one test that takes minutes comes first, or one process would be at it long after the other had ended."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
 
 
 @pytest.fixture(scope="session")
@@ -75,4 +81,5 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def scheduler() -> Iterator[str]:
     """The address of a Dask scheduler with two workers, which all tests share: its processes start once."""
     with cluster() as made:
+        until(made.ready, what="the workers of Dask")
         yield made.address

@@ -19,7 +19,8 @@ def test_a_search_on_dask_equals_one_in_the_pool(cli: Cli, tiny: Path, scheduler
         storage = ("--storage", f"{engine}.db")
         ran = cli("start", str(tiny), "--engine", engine, *options, *storage)
         assert ran.code == 0, ran.err
-        assert all(line.startswith(("tiny/stage-01: 8 trials, 2 proc", "4/8", "8/8")) for line in ran.err.splitlines())
+        said = ("tiny/stage-01: 8 trials, 2 proc", "4/8", "8/8")
+        assert all(line.startswith(said) for line in ran.err.splitlines()), ran.err
         assert cli("export", *storage, "--out", f"{engine}.csv").code == 0
         frames.append([pd.read_csv(f"{engine}.{table}.csv") for table in ("trials", "curves")])
     (trials, curves), (on_dask, curves_on_dask) = frames

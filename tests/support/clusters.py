@@ -34,6 +34,11 @@ class Cluster:
     process: BaseProcess
     line: Connection[Any, Any]
 
+    def ready(self) -> bool:
+        """Whether all of its workers are there."""
+        self.line.send("ready")
+        return bool(self.line.recv())
+
     def workers(self) -> list[int]:
         """The processes of its workers, but for those that are about to start."""
         self.line.send("workers")
@@ -76,7 +81,9 @@ def _serve(line: Connection[Any, Any], workers: int, threads: int) -> None:
             while True:
                 if not line.poll(_TEND_EVERY_S):
                     made._cluster.scale(workers)  # `OwnCluster.tend` says why
-                elif line.recv():
+                elif (asked := line.recv()) == "ready":
+                    line.send(len(made._cluster.scheduler_info["workers"]) == workers)
+                elif asked:
                     line.send([nanny.pid for nanny in list(made._cluster.workers.values()) if nanny.pid is not None])
                 else:
                     break
