@@ -111,41 +111,28 @@ class Shell:
 
 
 class ShortShell(Shell):
-    """One that starts no process for ``hpsearch`` with arguments, or for Python.
+    """One that starts no process for what is nothing but ``hpsearch`` with arguments, or Python.
 
-    Such a process loads the libraries for a second and more, and there are fifty. Of what a shell does around one it
-    knows the README's few ways: the first lines, a file, and errors that are shown. The first pipe and what is anything
-    else go the whole way.
+    Such a process loads the libraries for a second and more, and there are fifty. What has a pipe or a redirection in
+    it is a shell's, and goes the whole way.
     """
-
-    _AROUND = re.compile(r"(?P<shown> 2>&1 \|\| true)?( \| head -(?P<head>\d+))?( > (?P<file>[\w.]+))?$")
 
     def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(folder)
         self._capfd = capfd
-        self._piped = False
         monkeypatch.chdir(self.folder)
         for name in os.environ.keys() - self.environment.keys():
             monkeypatch.delenv(name)
 
     def run(self, command: str) -> str:
-        around = self._AROUND.search(command)
-        assert around is not None
-        program, *arguments = shlex.split(command[: around.start()])
-        first_pipe = around["head"] is not None and not self._piped
-        if program != "hpsearch" or first_pipe or re.search(r"[|&<>;]", command[: around.start()]):
-            self._piped |= first_pipe
+        program, *arguments = shlex.split(command)
+        if program != "hpsearch" or re.search(r"[|&<>;]", command):
             return super().run(command)
         self._capfd.readouterr()
         code = main(arguments)
         printed = self._capfd.readouterr()
-        # A pipe ends as `head` does.
-        assert code == 0 or around["shown"] or around["head"], f"{command}\n{printed.out}{printed.err}"
-        out = printed.out + (printed.err if around["shown"] else "")
-        if around["file"]:
-            (self.folder / around["file"]).write_text(out)
-            return ""
-        return "".join(out.splitlines(keepends=True)[: int(around["head"] or sys.maxsize)])
+        assert code == 0, f"{command}\n{printed.out}{printed.err}"
+        return printed.out
 
     def script(self, text: str) -> None:
         exec(compile(text, "readme.py", "exec"), {"__name__": "__main__"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from bounded import until
@@ -38,7 +38,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     if request.param == "pool":
         yield request.getfixturevalue("shared_pool")
         return
-    made = InlineExecutor() if request.param == "inline" else both_workers(request.getfixturevalue("scheduler"))
+    made = _made(request)
     yield made
     made.close(kill=True)
 
@@ -46,14 +46,19 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
 @pytest.fixture(params=EXECUTORS)
 def own_executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     """The same, to be closed."""
-    make: dict[str, Callable[[], Executor]] = {
-        "inline": InlineExecutor,
-        "pool": lambda: PoolExecutor(2),
-        "dask": lambda: both_workers(request.getfixturevalue("scheduler")),
-    }
-    made = make[request.param]()
+    made = _made(request)
     yield made
     made.close(kill=True)
+
+
+def _made(request: pytest.FixtureRequest) -> Executor:
+    match request.param:
+        case "inline":
+            return InlineExecutor()
+        case "pool":
+            return PoolExecutor(2)
+        case _:
+            return both_workers(request.getfixturevalue("scheduler"))
 
 
 @pytest.fixture(scope="module")

@@ -75,12 +75,13 @@ def _serve(line: Connection[Any, Any], workers: int, threads: int) -> None:
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
         made = OwnCluster(0)
         made._cluster.new_spec["options"]["nthreads"] = threads
+        made._jobs = workers
         made._cluster.scale(workers)
         line.send(made.address)
         with contextlib.suppress(EOFError, OSError):
             while True:
                 if not line.poll(_TEND_EVERY_S):
-                    made._cluster.scale(workers)  # `OwnCluster.tend` says why
+                    made.tend()
                 elif (asked := line.recv()) == "ready":
                     line.send(len(made._cluster.scheduler_info["workers"]) == workers)
                 elif asked:

@@ -6,30 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpsearch.objectives.base import Objective
+from faulty.wrapped import Wrapped
 from hpsearch.records import Outcome, Paused, Report, Trial
 
 
 @dataclass(frozen=True)
-class Counting:
+class Counting(Wrapped):
     """An objective that writes down what it begins: a line of trial numbers for every batch.
 
     Args:
-        inner: What evaluates.
         log: The file.
     """
 
-    inner: Objective
     log: Path
-
-    def lanes(self, trial: Trial | None = None) -> int:
-        return self.inner.lanes(trial)
-
-    def structures(self) -> int:
-        return self.inner.structures()
-
-    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
-        return self.inner.group(trials)
 
     def evaluate(
         self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
@@ -38,4 +27,4 @@ class Counting:
         line = " ".join(str(trial.number) for trial in trials) + "\n"
         with self.log.open("ab", buffering=0) as log:
             log.write(line.encode())
-        yield from self.inner.evaluate(trials, until=until, paused=paused)
+        yield from super().evaluate(trials, until=until, paused=paused)

@@ -9,37 +9,26 @@ from pathlib import Path
 
 from bounded import LIMIT_S
 
-from hpsearch.objectives.base import Objective
+from faulty.wrapped import Wrapped
 from hpsearch.records import Outcome, Paused, Report, Trial
 
 
 @dataclass(frozen=True)
-class Holding:
+class Holding(Wrapped):
     """An objective that stays at the first epoch of a trial, from a number on, until a file is there.
 
     Args:
-        inner: What evaluates.
         first: The first trial that is held; those before it are evaluated as ever.
         go: The file.
     """
 
-    inner: Objective
     first: int
     go: Path
-
-    def lanes(self, trial: Trial | None = None) -> int:
-        return self.inner.lanes(trial)
-
-    def structures(self) -> int:
-        return self.inner.structures()
-
-    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
-        return self.inner.group(trials)
 
     def evaluate(
         self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
     ) -> Iterator[Sequence[Report | Outcome | Paused]]:
-        found = self.inner.evaluate(trials, until=until, paused=paused)
+        found = super().evaluate(trials, until=until, paused=paused)
         if any(trial.number >= self.first for trial in trials):
             yield next(found)
             end = time.monotonic() + LIMIT_S

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from faulty.hooks import ShortCalls, ShortLeases
@@ -89,6 +88,5 @@ def dask_scheduler_killed(place: Place, cluster: Cluster) -> None:
     # It will not come back, and the runner need not wait for long to see that.
     run = place.start(ShortCalls(3.0), engine=_on_dask(cluster.address))
     place.at_any_moment(run)
-    with suppress(ProcessLookupError):
-        cluster.process.kill()
+    cluster.process.kill()
     place.expect(run, 0, 1, 2)
