@@ -93,8 +93,8 @@ def test_a_saved_network_is_used_without_the_slow_libraries(tmp_path: Path) -> N
     import numpy as np
     from PIL import Image
 
+    from hpsearch.data.preprocessing import Preprocessing
     from hpsearch.nn import Network, save
-    from hpsearch.preprocessing import Preprocessing
 
     network = Network([6, 3], rngs=[np.random.default_rng(0)])
     save(network, tmp_path / "net.npz", preprocessing=Preprocessing((2, 3)))

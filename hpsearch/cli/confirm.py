@@ -19,7 +19,7 @@ from hpsearch.cli.options import (
     Storage,
     storage_url,
 )
-from hpsearch.printable import counted
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -117,7 +117,7 @@ def vacuum(storage: Storage = None, output: FormatOption = Format.table) -> None
 
 def _print(found: Checked, output: Format) -> None:
     from hpsearch.cli.output import emit, emit_object, note, say
-    from hpsearch.printable import counted
+    from hpsearch.text import counted
 
     if output is Format.json:
         emit_object(found.to_dict())

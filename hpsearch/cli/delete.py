@@ -50,7 +50,7 @@ def delete(
 
 def _show(planned: Deletion) -> None:
     from hpsearch.cli.output import say
-    from hpsearch.printable import counted
+    from hpsearch.text import counted
 
     say("would go:" if len(planned.studies) else "")
     width = max(len(one.name) for one in planned.studies)

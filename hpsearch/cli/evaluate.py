@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpsearch.cli.options import DataDir, Format, FormatOption, SearchOrStage, Storage, storage_url
-from hpsearch.printable import counted
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from hpsearch.search.evaluation import Evaluated, Prepared

@@ -10,7 +10,7 @@ import typer
 
 from hpsearch.cli.options import Format, FormatOption, SearchOrStage, Storage, storage_url
 from hpsearch.commands import DEFAULT_STORAGE
-from hpsearch.printable import counted
+from hpsearch.text import counted
 
 
 class Form(StrEnum):

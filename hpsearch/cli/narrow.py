@@ -99,7 +99,7 @@ def _say_what_is_next(narrowed: Narrowed, storage: str | None) -> None:
 def show(narrowed: Narrowed) -> None:
     """Print what a narrowing found: the ranges, and the evidence in words."""
     from hpsearch.cli.output import emit, say
-    from hpsearch.printable import counted
+    from hpsearch.text import counted
 
     used, pruned = ", ".join(str(number) for number in narrowed.narrowing.used), narrowed.pruned
     everyone = narrowed.confirmed is None

@@ -9,7 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.options import Format
-from hpsearch.printable import printable
+from hpsearch.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

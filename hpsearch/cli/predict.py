@@ -44,7 +44,7 @@ def predict(
     from hpsearch.data.examples import read_examples
     from hpsearch.data.pictures import Adjustments
     from hpsearch.nn import load_model
-    from hpsearch.printable import printable
+    from hpsearch.text import printable
 
     kept = load_model(model)
     shape = kept.takes().shape

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hpsearch.cli.options import Format
 from hpsearch.cli.output import console, emit, emit_object, note, say
-from hpsearch.printable import counted
 from hpsearch.records import Completed, Stage
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

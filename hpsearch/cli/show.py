@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpsearch.cli.options import Format, FormatOption, Search, SearchOrStage, StageNumber, Storage, storage_url
-from hpsearch.printable import counted
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

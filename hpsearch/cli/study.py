@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpsearch.cli.options import DataDir, Format, FormatOption, Pruner
-from hpsearch.printable import counted
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from hpsearch.data import Split

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.cli.options import Format, storage_url
-from hpsearch.printable import counted
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

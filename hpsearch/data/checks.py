@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch.errors import BadData
-from hpsearch.printable import counted
+from hpsearch.text import counted
 
 FLOAT32_MAX = np.float64(np.finfo(np.float32).max)
 """Features are trained on as float32, so a larger one would turn into infinity there."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadData
-from hpsearch.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from hpsearch.data.datasets import Dataset

@@ -16,7 +16,7 @@ from hpsearch.exchange import csv_files, json_file, parquet_files
 from hpsearch.exchange.columns import CURVES, Piece, trial_columns
 from hpsearch.exchange.gather import curves_of, lineage, trials_of
 from hpsearch.exchange.header import header_of
-from hpsearch.whole_files import replacing
+from hpsearch.files import replacing
 
 if TYPE_CHECKING:
     from hpsearch.exchange.columns import Column

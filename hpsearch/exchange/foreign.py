@@ -14,8 +14,7 @@ from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.exchange.columns import TRIALS
 from hpsearch.exchange.header import checked_space
 from hpsearch.exchange.restore import FINISHED, times
-from hpsearch.past_trials import PastTrials
-from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, NewStage
+from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, NewStage, PastTrials
 from hpsearch.space import Parameter, Space, Value, contains
 from hpsearch.study_file import check_name
 

@@ -12,8 +12,7 @@ from hpsearch.errors import BadInput, BadStudyFile, StageConflict
 from hpsearch.exchange import archive, optuna_study, tables
 from hpsearch.exchange.foreign import to_stage
 from hpsearch.exchange.restore import restore
-from hpsearch.past_trials import PastTrials
-from hpsearch.records import NewStage
+from hpsearch.records import NewStage, PastTrials
 from hpsearch.study_file import check_name
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import numpy as np
 from hpsearch.errors import BadInput
 from hpsearch.exchange.columns import SERIES
 from hpsearch.exchange.header import column_of
-from hpsearch.past_trials import PastTrials
-from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, NewStage, stage_name
+from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, NewStage, PastTrials, stage_name
 from hpsearch.space import Float, Int, Parameter, Value
 from hpsearch.store.frames import FIXED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.nn import parameter_count
-from hpsearch.printable import counted, printable
+from hpsearch.text import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

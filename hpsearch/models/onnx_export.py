@@ -10,15 +10,15 @@ import numpy as np
 
 from hpsearch import __version__
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
+from hpsearch.files import replacing
 from hpsearch.nn import Affine, BatchNorm, Dropout
 from hpsearch.nn.batch_norm import EPS
-from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from hpsearch.data.preprocessing import Preprocessing
     from hpsearch.nn import Model
-    from hpsearch.preprocessing import Preprocessing
 
 INPUT, OUTPUT = "pixels", "probabilities"
 """The names of the graph's input, (N, ...) raw values, and of its output, (N, C)."""

@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch.data.examples import Examples
+from hpsearch.data.preprocessing import GREY_LEVELS
 from hpsearch.errors import BadData
-from hpsearch.preprocessing import GREY_LEVELS
 from hpsearch.statistics import Interval, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hpsearch.data.preprocessing import Preprocessing
     from hpsearch.nn import Model
-    from hpsearch.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput
 from hpsearch.nn.lanes import Floats
 from hpsearch.nn.network import Network
-from hpsearch.preprocessing import Preprocessing
 
 _PREPARED = 256
 """Examples that are made inputs at a time: what that allocates stays modest."""

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch import __version__
+from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput, HpsearchError
+from hpsearch.files import replacing
 from hpsearch.nn import archive
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.archive import Damaged
 from hpsearch.nn.cost import parameter_count
 from hpsearch.nn.model import Model
 from hpsearch.nn.network import Network
-from hpsearch.preprocessing import Preprocessing
-from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput
 from hpsearch.hyperparameters import uses
-from hpsearch.printable import counted
 from hpsearch.space import Categorical, to_distribution
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

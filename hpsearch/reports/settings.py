@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpsearch.hyperparameters import HYPERPARAMETERS, either
-from hpsearch.printable import counted
 from hpsearch.space import Categorical, shown
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

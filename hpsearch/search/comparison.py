@@ -11,12 +11,12 @@ import numpy as np
 
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.hits import fitting
-from hpsearch.printable import counted
 from hpsearch.records import HITS, SECONDS
 from hpsearch.search.comparable import remarks
 from hpsearch.search.stage import best_of
 from hpsearch.statistics import Interval, mann_whitney, wilson
 from hpsearch.statistics.paired import discordant, two_sided
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

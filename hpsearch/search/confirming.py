@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials
 from hpsearch.hits import fit, unpack
-from hpsearch.printable import counted
 from hpsearch.records import HITS, NewStage, Stage
 from hpsearch.roster import Roster, Setting
 from hpsearch.search import setup
@@ -41,6 +40,7 @@ from hpsearch.space import contains
 from hpsearch.store import Store, open_store
 from hpsearch.store.stages import ROSTER
 from hpsearch.study_file import parse
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, StageConflict
-from hpsearch.printable import counted
 from hpsearch.search.confirmation.leaders import confirmed_rule, fewer, leaders_of
 from hpsearch.search.narrowing.looked import look, to_narrow
 from hpsearch.search.narrowing.narrowed import Narrowing, narrowing_to_dict
@@ -14,6 +13,7 @@ from hpsearch.search.running.pruning import Plan, least_survivors
 from hpsearch.search.stage import pick, versions
 from hpsearch.seeds import stage_seed
 from hpsearch.store import Counts, NewStage, Store
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

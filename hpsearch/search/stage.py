@@ -10,8 +10,8 @@ from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch, neare
 from hpsearch.records import rank_key
 from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store
+from hpsearch.store.leases import version_of
 from hpsearch.study_file import parse
-from hpsearch.versions import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

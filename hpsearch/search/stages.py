@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadStorage, Interrupted
-from hpsearch.printable import counted
 from hpsearch.search import setup
 from hpsearch.search.adopting import adopt, no_study_file
 from hpsearch.search.next_stage import DEFAULT_TOP, check_top, narrow_stage
@@ -18,6 +17,7 @@ from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.urls import no_database_yet
 from hpsearch.study_file import StudyFile, differences, parse
 from hpsearch.study_lookup import find
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from hpsearch.data import Split

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadStudyFile
+from hpsearch.files import replacing
 from hpsearch.study_file import check_name
 from hpsearch.study_lookup import STUDIES_FOLDER
-from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from hpsearch.past_trials import PastTrials
-    from hpsearch.records import NewStage, Outcome, Report, Stage, Standing, Trial
+    from hpsearch.records import NewStage, Outcome, PastTrials, Report, Stage, Standing, Trial
     from hpsearch.store.frames import Arrays, Columns
     from hpsearch.store.leases import Owner
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy.engine import Connection
 
-    from hpsearch.past_trials import PastTrials
-    from hpsearch.records import NewStage, Outcome, Report, Stage, Standing
+    from hpsearch.records import NewStage, Outcome, PastTrials, Report, Stage, Standing
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -30,7 +30,7 @@ from hpsearch.store.writer import outcome_attributes, outcome_state, outcome_val
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from hpsearch.past_trials import PastTrials
+    from hpsearch.records import PastTrials
     from hpsearch.store.database import Database
 
 _BEAT = "hpsearch:heartbeat"

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from optuna.storages import BaseStorage
 
-    from hpsearch.past_trials import PastTrials
-    from hpsearch.records import NewStage
+    from hpsearch.records import NewStage, PastTrials
 
 
 def write_past(storage: BaseStorage, stages: Sequence[tuple[NewStage, PastTrials]]) -> None:

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from hpsearch.past_trials import PastTrials
-    from hpsearch.records import NewStage
+    from hpsearch.records import NewStage, PastTrials
 
 _PIECE = 50_000
 """Rows that exist as Python objects at one time."""

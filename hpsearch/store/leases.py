@@ -15,10 +15,9 @@ import uuid
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from hpsearch.versions import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +32,15 @@ PROCESS_GONE, SILENT, GIVEN_BACK = "its process was gone", "its heartbeat had st
 """Why a trial was released."""
 STALE = timedelta(days=1)
 """A running trial without a sign of life for so long is taken for abandoned after a single look."""
+
+
+@cache
+def version_of(package: str) -> str:
+    """Return a package's version, or ``unknown`` where it is not installed: it is run from a checkout, say."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _read(path: str) -> str:

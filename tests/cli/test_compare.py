@@ -15,8 +15,7 @@ import pytest
 from commands import Cli
 
 from hpsearch.hits import pack
-from hpsearch.past_trials import PastTrials
-from hpsearch.records import NewStage
+from hpsearch.records import NewStage, PastTrials
 from hpsearch.space import Float
 from hpsearch.store import open_store
 from hpsearch.store.bulk import BulkStore

@@ -16,8 +16,8 @@ import pytest
 from commands import Cli
 
 from hpsearch import data
+from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.nn import ACTIVATIONS, load_model, save
-from hpsearch.preprocessing import Preprocessing
 
 IMAGES = data.load("mnist-10k").x[:70]
 

@@ -15,8 +15,8 @@ from commands import Cli
 from PIL import Image
 
 from hpsearch import data
+from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.nn import Network, load_model, save
-from hpsearch.preprocessing import Preprocessing
 from hpsearch.statistics import wilson
 
 NAMES = ("a", "b", "c")

@@ -10,9 +10,9 @@ import models
 import numpy as np
 import pytest
 
+from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput
 from hpsearch.nn import ACTIVATIONS, Inputs, Model, Network, Purpose, lane_rngs, load, load_model, save
-from hpsearch.preprocessing import Preprocessing
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

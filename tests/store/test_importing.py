@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import StageConflict
-from hpsearch.past_trials import PastTrials
+from hpsearch.records import PastTrials
 from hpsearch.store import Counts, NewStage, Owner, Store
 
 Opener = Callable[..., Store]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.nn import Network, Purpose, lane_rngs, save
-from hpsearch.preprocessing import Preprocessing
 
 GREY = Preprocessing((2, 3))
 """Grey levels of 2x3 pixels."""

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from hpsearch.hits import pack
-from hpsearch.past_trials import PastTrials
-from hpsearch.records import NewStage
+from hpsearch.records import NewStage, PastTrials
 from hpsearch.space import Categorical, Float, Int, Space, Value
 from hpsearch.store import Store
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch import printable
 from hpsearch.errors import BadInput, nearest
 from hpsearch.reports.figures.style import LINE, MUTED
+from hpsearch.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput
+from hpsearch.files import replacing
 from hpsearch.reports.page.html import GENERATOR
-from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path

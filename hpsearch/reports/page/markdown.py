@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from hpsearch import __version__
-from hpsearch.printable import printable
 from hpsearch.reports.page.cells import all_numbers, cell
 from hpsearch.reports.page.html import GENERATOR
+from hpsearch.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch.printable import counted as counted
+from hpsearch.text import counted as counted
 
 if TYPE_CHECKING:
     from hpsearch.statistics import Interval

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpsearch.hits import fitting
-from hpsearch.printable import counted
 from hpsearch.records import HITS
 from hpsearch.search.stage import best_among
 from hpsearch.seeds import draw_seed
@@ -18,6 +17,7 @@ from hpsearch.statistics.findings import Best
 from hpsearch.statistics.intervals import wilson, wilson_of_share
 from hpsearch.statistics.selection import corrected_share
 from hpsearch.statistics.ties import is_tied, paired_p, unpaired_p
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

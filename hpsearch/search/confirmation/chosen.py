@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from hpsearch.errors import BadInput, UnknownSearch
-from hpsearch.printable import counted
 from hpsearch.search.confirmation.tally import Overview, in_order, overview
 from hpsearch.search.stage import best_of, commands_for, confirmation_of, pick, unscored
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

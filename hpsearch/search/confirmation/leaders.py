@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.printable import counted
 from hpsearch.records import confirmation_name
 from hpsearch.search.confirmation.tally import overview
 from hpsearch.search.stage import commands_for, confirmation_of
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import URL
 
 from hpsearch.errors import BadInput, OutputFailure
+from hpsearch.files import replacing
 from hpsearch.store.care.file_checks import looking
 from hpsearch.store.leases import utc_now
 from hpsearch.store.opening import MAGIC, check_there
 from hpsearch.store.side_files import JOURNAL, LOG, SIDE_FILES, beside, left_in
 from hpsearch.store.urls import parse_url, show, sqlite_file
-from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, BadStorage, OutputFailure
+from hpsearch.files import replacing
 from hpsearch.store import tables as t
 from hpsearch.store.base import ATTRIBUTE_PREFIX
 from hpsearch.store.care import checking, mending, reading, repairing, stage_rules
@@ -27,7 +28,6 @@ from hpsearch.store.schema import create_sqlite
 from hpsearch.store.side_files import JOURNAL, LOG, SIDE_FILES, beside, left_in
 from hpsearch.store.stages import KIND, ROSTER, stage_from_attributes
 from hpsearch.store.urls import parse_url, show, sqlite_file
-from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

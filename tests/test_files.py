@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import BadInput, OutputFailure
-from hpsearch.whole_files import replacing
+from hpsearch.files import replacing
 
 
 def test_a_file_appears_whole_under_its_name(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.printable import printable
+from hpsearch.text import printable
 
 
 @given(text=st.text())
