@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch import text
 from hpsearch.errors import BadInput, nearest
 from hpsearch.reports.figures.style import LINE, MUTED
-from hpsearch.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ def counted(frame: pd.DataFrame) -> str:
     states = frame["state"].value_counts()
     ends = {"COMPLETE": "complete", "PRUNED": STOPPED, "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
     parts = [f"{states[state]:,} {word}" for state, word in ends.items() if states.get(state, 0)]
-    many = printable.counted(len(frame), "trial")
+    many = text.counted(len(frame), "trial")
     return f"{many}: {', '.join(parts)}" if parts else many
 
 
