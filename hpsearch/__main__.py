@@ -67,7 +67,9 @@ def _explain(error: Exception, given: list[str]) -> int:
 
         return _complain(usage(error, given), 2)
     if isinstance(error, HpsearchError):
-        return _complain(str(error), error.exit_code)
+        from hpsearch.cli.render import message
+
+        return _complain(message(error), error.exit_code)
     if isinstance(error, typer.Abort):
         return _complain(STOPPED, 130)
     if isinstance(error, MemoryError):

@@ -1,18 +1,19 @@
-"""What can go wrong, as one tree of exceptions.
+"""The tree of errors that hpsearch raises on purpose.
 
 ::
 
     HpsearchError                 exit code 1
-    |-- BadInput                  exit code 2: what was asked cannot be done as asked
+    |-- BadInput                  exit code 2: the request cannot be carried out as given
+    |   |-- BadArgument           one argument is out of its bounds
     |   |-- BadStudyFile          a study file that does not parse or does not make sense
     |   |-- BadData               a data set that is unknown, damaged or too small
     |   |-- BadSpace              a range, choice list or parameter name that is not usable
     |   |-- BadStorage            a storage URL or database that cannot be opened
     |   |-- UnknownSearch         no such search or stage in the database
-    |   |-- StageConflict         the stage exists and says otherwise
-    |   |-- EvaluatedAlready      the test images have been looked at
-    |   |-- NotEnoughTrials       fewer finished trials than the command needs
-    |   `-- MissingExtra          what was asked for needs a package that is not installed
+    |   |-- StageConflict         the stage exists with other settings
+    |   |-- EvaluatedAlready      the search has been evaluated on the test set
+    |   |-- NotEnoughTrials       fewer finished trials than the request needs
+    |   `-- MissingExtra          a package that the request needs is not installed
     |-- StorageFailure            the database stopped working in the middle of a run
     |   `-- PassingFailure        and may work again in a moment: the connection to its server was lost
     |-- EvaluationFailure         no trial can be evaluated on this machine
@@ -20,29 +21,115 @@
     |-- OutputFailure             a file or figure that could not be made
     `-- Interrupted               exit code 130: Ctrl-C, after everything finished was recorded
 
-The command line prints the message on one line and exits with ``exit_code``. A message says what was
-asked, what is allowed and what to do.
+An error is data. Nothing here or in the rooms that raise names an option (``--top``) or a command (``hpsearch
+narrow``): a message refers to an `Argument` or an `Action`, and whoever shows it puts these into words. ``str(error)``
+words them as Python does (``top=9``, ``narrow(top=5)``), `hpsearch.cli.render.message` as the command line does
+(``--top 9``, ``hpsearch narrow --top 5``). There are three ways to raise::
+
+    raise BadStorage(f"{path} is not a SQLite database")                     # nothing to refer to
+    raise BadArgument("top", 9, "only 8 trials have finished", "use a smaller top")
+    raise UnknownSearch(f"no search in {path} yet; `{{}}` begins one", Action("start", {"storage": path}))
+
+and, where callers want the figures, a class with fields::
+
+    @dataclass(eq=False)
+    class TooFewTrials(NotEnoughTrials):
+        # with a docstring: "Fewer trials have finished than were to be used."
+        top: int
+        finished: int
+
+whose ``str`` is the first line of its docstring and its fields, unless it has a ``__str__`` of its own, and whose words
+on the command line stand in the table of `hpsearch.cli.render`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from hpsearch.records import Action, Argument
+
+
+def worded(text: str, mentions: Iterable[Action | Argument], word: Callable[[Action | Argument], str]) -> str:
+    """Return a text with its mentions in place of each ``{}``."""
+    for mention in mentions:
+        text = text.replace("{}", word(mention), 1)
+    return text
 
 
 class HpsearchError(Exception):
-    """The root: every error that hpsearch raises on purpose."""
+    """The root: every error that hpsearch raises on purpose.
+
+    Args:
+        text: Subject, verb, object, then the remedy; ``{}`` stands for each mention.
+        mentions: Arguments and actions that the text refers to.
+    """
 
     exit_code = 1
 
+    def __init__(self, text: str = "", *mentions: Action | Argument) -> None:
+        super().__init__(text, *mentions)
+
+    def worded(self, word: Callable[[Action | Argument], str] = str) -> str:
+        """Return the message.
+
+        Args:
+            word: Puts an action or an argument into words; by default as Python code.
+        """
+        if dataclasses.is_dataclass(self):
+            values = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self))
+            return f"{(type(self).__doc__ or '').splitlines()[0].rstrip('.')}: {values}"
+        text, *mentions = self.args
+        return worded(text, mentions, word)
+
+    def __str__(self) -> str:
+        return self.worded()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A class with fields may have been made by keywords, which `args` lacks; errors cross processes.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[HpsearchError], args: tuple[Any, ...], fields: dict[str, Any]) -> HpsearchError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
 
 class BadInput(HpsearchError):
-    """What was asked cannot be done as asked."""
+    """The request cannot be carried out as given."""
 
     exit_code = 2
+
+
+@dataclass(eq=False)
+class BadArgument(BadInput):
+    """An argument that is out of its bounds, or does not go with another.
+
+    Args:
+        name: The argument, as the methods of `hpsearch.Search` call it.
+        value: Its value; None where its mere presence is the problem.
+        problem: What is wrong with it.
+        remedy: What to do instead.
+    """
+
+    name: str
+    value: Any
+    problem: str
+    remedy: str | None = None
+
+    def worded(self, word: Callable[[Action | Argument], str] = str) -> str:
+        """Return ``name=value: problem; remedy``, the argument worded by ``word``."""
+        from hpsearch.records import Argument  # records load after errors
+
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{word(Argument(self.name, self.value))}: {self.problem}{remedy}"
 
 
 class BadStudyFile(BadInput):
@@ -66,19 +153,19 @@ class UnknownSearch(BadInput):
 
 
 class StageConflict(BadInput):
-    """The stage exists already and says otherwise."""
+    """The stage exists already, with other settings."""
 
 
 class EvaluatedAlready(BadInput):
-    """The test images of this search have been looked at, and a second look was not asked for."""
+    """The search has been evaluated on the test set, and a second evaluation was not requested."""
 
 
 class NotEnoughTrials(BadInput):
-    """Fewer finished trials than the command needs."""
+    """Fewer trials have finished than the request needs."""
 
 
 class MissingExtra(BadInput):
-    """What was asked for needs a package that is not installed: a driver, an extra. Said before anything is done."""
+    """A package that the request needs is not installed: a driver, an extra."""
 
 
 class StorageFailure(HpsearchError):
@@ -108,11 +195,11 @@ class Interrupted(HpsearchError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known name is meant: ``"; did you mean 'lr'? known: lr, momentum"``.
+    """Return a hint at the nearest known name: ``"; did you mean 'lr'? known: lr, momentum"``.
 
     Args:
-        name: What was asked for.
-        known: What there is.
+        name: The unknown name.
+        known: The names there are.
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

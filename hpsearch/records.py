@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from hpsearch.errors import worded
 from hpsearch.hyperparameters import uses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     import numpy as np
@@ -30,6 +31,64 @@ HITS = "hits"
 """The trial attribute that says which validation images were classified right at the scored epoch (`hpsearch.hits`)."""
 SECONDS = "seconds"
 """The trial attribute with the trial's share of its batch's time, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A next step as data: the command line prints it as a command, a page shows it as a button.
+
+    Args:
+        kind: The method of `hpsearch.Search`, or the command, that does it: ``"narrow"``, ``"db repair"``.
+        arguments: Its arguments by name, of which ``search`` and ``storage`` say where. None and False count as absent.
+    """
+
+    kind: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """As Python code over a `hpsearch.Search`, which knows its name and storage: ``narrow(top=5, expand=True)``."""
+        given = {
+            name: value
+            for name, value in self.arguments.items()
+            if name not in ("search", "storage") and value is not None and value is not False
+        }
+        return f"{self.kind}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument that a message refers to: ``top=9``, which the command line prints as ``--top 9``.
+
+    Args:
+        name: Its name in `hpsearch.Search`.
+        value: Its value; None where only its name matters.
+    """
+
+    name: str
+    value: Any = None
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of advice or a note that refers to actions: ``Sentence("next: `{}`", (Action("start"),))``.
+
+    Args:
+        text: The sentence; ``{}`` stands for each mention.
+        mentions: The actions and arguments that it refers to.
+    """
+
+    text: str
+    mentions: tuple[Action | Argument, ...] = ()
+
+    def worded(self, word: Callable[[Action | Argument], str] = str) -> str:
+        """Return the sentence, its mentions worded by ``word``: as Python code unless the command line is meant."""
+        return worded(self.text, self.mentions, word)
+
+    def __str__(self) -> str:
+        return self.worded()
 
 
 def stage_name(search: str, number: int) -> str:
