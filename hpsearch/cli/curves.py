@@ -44,7 +44,7 @@ def with_curves(
         asked: Whether curves are asked for; then they are there whatever the room.
     """
     from hpsearch.cli.output import console, least_width
-    from hpsearch.reports.sparklines import Scale, shows_blocks
+    from hpsearch.reports.terminal import Scale, shows_blocks
 
     of_trials = [curves.get(number, ()) for number in table["trial"]]
     if output is Format.json:

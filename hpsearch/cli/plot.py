@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hpsearch.cli.options import SearchOrStage, StageNumber, Storage, storage_url
-from hpsearch.reports.kinds import OF_ALL_STAGES, OF_ONE_STAGE, WORDS, Kind, Plan
+from hpsearch.reports.plot_kinds import OF_ALL_STAGES, OF_ONE_STAGE, WORDS, Kind, Plan
 
 _STDOUT = "-"
 

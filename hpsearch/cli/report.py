@@ -11,7 +11,8 @@ import typer
 from hpsearch.cli.options import SearchOrStage, Storage, storage_url
 
 if TYPE_CHECKING:
-    from hpsearch.reports.page import Material, Page
+    from hpsearch.reports.page import Page
+    from hpsearch.reports.report import Material
 
 
 _STDOUT = "-"
@@ -44,9 +45,9 @@ def report(
 ) -> None:
     """Write one page about a search: the best values, how sure they are, what next, with figures and tables."""
     from hpsearch.cli.output import say
-    from hpsearch.reports.page.files import form_of, name_for, write
+    from hpsearch.reports.page import form_of, name_for, write
+    from hpsearch.reports.report import gather
     from hpsearch.search.meant import stage_meant
-    from hpsearch.service.report import gather
     from hpsearch.store import open_store
 
     search, stage = stage_meant(search, stage)
@@ -76,8 +77,7 @@ def _check(out: str | None, path: Path | None, form: str, *, force: bool, open_b
     import sys
 
     from hpsearch.errors import BadInput
-    from hpsearch.reports.page.files import check
-    from hpsearch.reports.page.html import needed
+    from hpsearch.reports.page import check, needed
 
     if out == _STDOUT and open_browser:
         raise BadInput("--open with --out -: there is no file to open; leave one out")
@@ -90,10 +90,11 @@ def _check(out: str | None, path: Path | None, form: str, *, force: bool, open_b
 
 
 def _made(material: Material, form: str) -> tuple[Page, str]:
-    from hpsearch.reports import page
+    from hpsearch.reports.page import to_html, to_markdown
+    from hpsearch.reports.report import report as contents
 
     if form == "md":
-        made = page.report(material, figures=False)
-        return made, page.to_markdown(made)
-    made = page.report(material)
-    return made, page.to_html(made)
+        made = contents(material, figures=False)
+        return made, to_markdown(made)
+    made = contents(material)
+    return made, to_html(made)

@@ -76,8 +76,15 @@ def status(
         return
     watching.check_unused(every=every, trials=trials, until_done=until_done)
     from hpsearch.cli.output import emit, say
-    from hpsearch.reports.runners import RECENT, run_by, run_by_line
-    from hpsearch.reports.tables import confirmations_table, pruning_lines, ranges_table, status_table
+    from hpsearch.reports.tables import (
+        RECENT,
+        confirmations_table,
+        pruning_lines,
+        ranges_table,
+        run_by,
+        run_by_line,
+        status_table,
+    )
     from hpsearch.search.stage import stages_of
 
     with _opened(storage) as store:
@@ -166,8 +173,7 @@ def trials(
     from hpsearch.cli.curves import wanted, with_curves
     from hpsearch.cli.output import emit, say
     from hpsearch.errors import BadInput
-    from hpsearch.reports.runners import owned_columns
-    from hpsearch.reports.tables import trials_table
+    from hpsearch.reports.tables import owned_columns, trials_table
     from hpsearch.search.advising.contenders import ties_of
     from hpsearch.search.meant import stage_meant
     from hpsearch.search.stage import latest_with_trials, pick, stages_of

@@ -210,5 +210,5 @@ def _write(file: StudyFile, split: Any, trained: Trained, plot: Path | None, sav
     if plot is not None:
         from hpsearch.reports import figures
 
-        figures.save(figures.history(trained.history.curves(), title=file.name), plot)
+        figures.save(figures.training_history(trained.history.curves(), title=file.name), plot)
         note(f"the learning curves are in {plot}")

@@ -210,8 +210,8 @@ def _frame(view: View, screen: Console) -> RenderableType:
     from rich.text import Text
 
     from hpsearch.cli.output import table
-    from hpsearch.reports.sparklines import Scale, shows_blocks
     from hpsearch.reports.tables import status_table, trials_table
+    from hpsearch.reports.terminal import Scale, shows_blocks
 
     stage, counts = view.shown.stage, view.shown.counts
     seen = [*view.stages[-_STAGES:], *view.confirmations]

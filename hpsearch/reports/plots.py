@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, nearest
-from hpsearch.reports.kinds import MOST_CURVES, Kind, Plan
+from hpsearch.reports.plot_kinds import MOST_CURVES, Kind, Plan
 from hpsearch.space import Categorical, Float
 
 if TYPE_CHECKING:

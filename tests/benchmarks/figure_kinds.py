@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 from hpsearch.errors import BadInput
 from hpsearch.records import CURVES, SECONDS, VALIDATION_LOSS, Completed, Failed, Outcome, Pruned, Trial
 from hpsearch.reports import figures, plots
-from hpsearch.reports.kinds import Kind, Plan
+from hpsearch.reports.plot_kinds import Kind, Plan
 from hpsearch.space import Categorical, Float, Int, Space
 from hpsearch.store import NewStage, Owner, Store, open_store
 

@@ -15,7 +15,7 @@ from commands import Cli
 
 from hpsearch.cli.curves import wanted, with_curves
 from hpsearch.cli.options import Format
-from hpsearch.reports.sparklines import BLOCKS, DIGITS
+from hpsearch.reports.terminal import BLOCKS, DIGITS
 
 
 def curves(cli: Cli, *options: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from commands import START, Cli, Made
 
 from hpsearch.errors import OutputFailure
-from hpsearch.reports.kinds import OF_ONE_STAGE, WORDS, Kind
+from hpsearch.reports.plot_kinds import OF_ONE_STAGE, WORDS, Kind
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from commands import Cli
 
 from hpsearch.records import Completed
-from hpsearch.reports.runners import run_by_line
+from hpsearch.reports.tables import run_by_line
 from hpsearch.store import Owner, open_store
 
 _VERSIONS = {"hpsearch": version("hpsearch"), "numpy": version("numpy")}

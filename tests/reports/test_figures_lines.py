@@ -15,10 +15,10 @@ from hpsearch.reports.figures import (
     by_layer,
     curve_grid,
     curves_by_scale,
-    history,
     learning_curves,
     lines,
     optimizer_paths,
+    training_history,
 )
 
 CURVES = {
@@ -123,7 +123,7 @@ def test_what_is_not_finite_is_a_gap() -> None:
 
 
 def test_history_has_a_panel_for_loss_and_one_for_accuracy() -> None:
-    figure = history(CURVES)
+    figure = training_history(CURVES)
     assert texts(figure)[:2] == ["loss", "accuracy"]
     drawn = {(trace.xaxis, trace.line.dash): list(trace.y) for trace in figure.data}
     assert drawn == {
@@ -132,7 +132,7 @@ def test_history_has_a_panel_for_loss_and_one_for_accuracy() -> None:
         ("x2", "dash"): CURVES["train_accuracy"],
         ("x2", "solid"): CURVES["validation_accuracy"],
     }
-    assert len(history({"validation_accuracy": [0.5]}).data) == 1
+    assert len(training_history({"validation_accuracy": [0.5]}).data) == 1
 
 
 def test_curve_grid_draws_the_best_20_with_rank_score_and_lr() -> None:
@@ -229,8 +229,8 @@ def test_by_layer_counts_layers_from_1_on_a_log_axis() -> None:
         lambda: learning_curves({}),
         lambda: learning_curves({"a": {"train_accuracy": [], "validation_accuracy": []}}),
         lambda: learning_curves({"a": {"validation_accuracy": [math.nan]}}),
-        lambda: history({}),
-        lambda: history({"train_loss": []}),
+        lambda: training_history({}),
+        lambda: training_history({"train_loss": []}),
         lambda: curve_grid([]),
         lambda: curves_by_scale({}),
         lambda: curves_by_scale({0.1: {}}),
@@ -255,7 +255,7 @@ def test_nothing_to_draw_is_said_in_words(figure: Any) -> None:
         (lambda: learning_curves({"a": {"train_loss": [1]}}), "a has no accuracy; it has train_loss"),
         (lambda: learning_curves({"a": {}}), "a has no accuracy; it has nothing"),
         (lambda: learning_curves({"a": CURVES}, quantity="los"), "quantity = 'los'; give accuracy or loss"),  # type: ignore[arg-type]
-        (lambda: history({"train_los": [1]}), "did you mean 'train_loss'"),
+        (lambda: training_history({"train_los": [1]}), "did you mean 'train_loss'"),
         (lambda: curve_grid([{"scores": 1, **CURVES}]), "row 1 has no score"),
         (lambda: curves_by_scale({0.1: {"plain": ["x"]}}), "plain at 0.1: not a row of numbers"),
         (lambda: optimizer_paths({"SGD": [[1, 2, 3]]}), "the path of SGD has the shape (1, 3); give (T + 1, 2)"),

@@ -14,8 +14,8 @@ from made_trials import SPACE, made_trials
 from hpsearch.errors import BadInput
 from hpsearch.records import NewStage
 from hpsearch.reports import figures
-from hpsearch.reports.figures.frames import MOST_POINTS, thinned
 from hpsearch.reports.figures.style import GRID, INK, MUTED
+from hpsearch.reports.figures.trials import MOST_POINTS, thinned
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 
 ONE: dict[str, Parameter] = {"lr": Float(1e-6, 1e-2, log=True)}

@@ -11,7 +11,7 @@ import pytest
 
 from hpsearch.errors import BadInput
 from hpsearch.reports.figures import pair, score_by_parameter, scores_by_stage
-from hpsearch.reports.figures.parameters import ParameterAxis
+from hpsearch.reports.figures.axes import ParameterAxis
 from hpsearch.space import Categorical, Float, Int, Parameter
 
 LR = Float(1e-6, 1e-2, log=True)

@@ -20,9 +20,9 @@ from made_search import IMAGES, LR, MIXED, NARROWER, SPACE, STUDY_FILE, THREE, c
 from hpsearch.errors import MissingExtra
 from hpsearch.reports import importance
 from hpsearch.reports.figures.style import FAINT, GRID, PAPER
-from hpsearch.reports.page import Page, report, to_html, to_markdown
-from hpsearch.reports.page.drawn import dark_colours, script_json
-from hpsearch.reports.page.narrow import narrowed, stacked
+from hpsearch.reports.figures.web import dark_colours, narrowed, script_json, stacked
+from hpsearch.reports.page import Page, to_html, to_markdown
+from hpsearch.reports.report import report
 from hpsearch.space import Categorical
 
 IMPORTED = stage(study_file={}, sizes={}, fingerprint="", versions={})

@@ -20,7 +20,8 @@ from bounded import LIMIT_S
 from made_search import MIXED, material, stage, trials
 
 from hpsearch.reports import importance
-from hpsearch.reports.page import Page, report, to_html
+from hpsearch.reports.page import Page, to_html
+from hpsearch.reports.report import report
 from hpsearch.space import Categorical, Float, Parameter
 
 pytest.importorskip("axe_core_python")

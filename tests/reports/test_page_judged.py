@@ -7,7 +7,8 @@ from typing import Any
 
 from made_search import LR, THREE, material
 
-from hpsearch.reports.page import Confirmation, Look, Page, Repeated, report
+from hpsearch.reports.page import Page
+from hpsearch.reports.report import Confirmation, Look, Repeated, report
 from hpsearch.space import Float
 from hpsearch.statistics import Interval, RangeFinding
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from made_search import STUDY_FILE, material, stage, trials
 
-from hpsearch.reports.page import Page, report, to_html, to_markdown
+from hpsearch.reports.page import Page, to_html, to_markdown
+from hpsearch.reports.report import report
 from hpsearch.space import Categorical, Float, Parameter
 
 HOSTILE: dict[str, Parameter] = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.reports.sparklines import BLOCKS, DIGITS, WIDTH, Scale, shows_blocks
+from hpsearch.reports.terminal import BLOCKS, DIGITS, WIDTH, Scale, shows_blocks
 
 CURVES = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), min_size=1, max_size=5)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from made_trials import drawn
 
 from hpsearch.records import Stage
-from hpsearch.reports.page import Material, StageTrials
+from hpsearch.reports.report import Material, StageTrials
 from hpsearch.reports.rows import used_only
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 from hpsearch.statistics import Best, Findings, Interval, RangeFinding, wilson

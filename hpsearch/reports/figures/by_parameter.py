@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from hpsearch.errors import BadInput, nearest
-from hpsearch.reports.figures.frames import (
+from hpsearch.reports.figures.axes import ParameterAxis
+from hpsearch.reports.figures.style import FAINT, MUTED, colour, empty_figure, needs, nothing, panels, say, tell, words
+from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     MOST_POINTS,
     STOPPED,
@@ -24,9 +26,6 @@ from hpsearch.reports.figures.frames import (
     thinned,
     thinned_note,
 )
-from hpsearch.reports.figures.parameters import ParameterAxis
-from hpsearch.reports.figures.reading import needs, tell
-from hpsearch.reports.figures.style import FAINT, MUTED, colour, empty_figure, nothing, panels, say, words
 from hpsearch.space import describe as range_words
 
 if TYPE_CHECKING:

@@ -13,15 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 from hpsearch.errors import BadInput, nearest
 from hpsearch.reports.figures.labels import MOST, label_ends
 from hpsearch.reports.figures.lines import axis, floats, padded
-from hpsearch.reports.figures.reading import needs, tell
 from hpsearch.reports.figures.style import (
     KEY,
     TRAIN,
     VALIDATION,
     colour,
     empty_figure,
+    needs,
     nothing,
     panels,
+    tell,
     words,
 )
 
@@ -117,7 +118,7 @@ def learning_curves(
     return figure
 
 
-def history(curves: Curves, *, title: str | None = None) -> go.Figure:
+def training_history(curves: Curves, *, title: str | None = None) -> go.Figure:
     """One training: its loss and its accuracy side by side, train dashed and validation solid.
 
     Args:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.reading import needs, tell
-from hpsearch.reports.figures.style import colour, empty_figure, nothing, words
+from hpsearch.reports.figures.style import colour, empty_figure, needs, nothing, tell, words
 
 if TYPE_CHECKING:
     from hpsearch.reports.importance import Importance

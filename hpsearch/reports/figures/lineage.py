@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.frames import check, failed, ranked, stopped
-from hpsearch.reports.figures.parameters import ParameterAxis
-from hpsearch.reports.figures.reading import needs, tell
-from hpsearch.reports.figures.style import LINE, MUTED, colour, nothing, panels, words
+from hpsearch.printable import counted
+from hpsearch.reports.figures.axes import ParameterAxis
+from hpsearch.reports.figures.style import LINE, MUTED, colour, needs, nothing, panels, tell, words
+from hpsearch.reports.figures.trials import check, failed, ranked, stopped
 from hpsearch.space import describe as range_words
-from hpsearch.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ import base64
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import MissingExtra
-from hpsearch.reports.figures.reading import describe
 from hpsearch.reports.figures.saving import WIDTH, render
+from hpsearch.reports.figures.style import describe
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from hpsearch.errors import BadInput, nearest
-from hpsearch.reports.figures.frames import (
+from hpsearch.reports.figures.axes import ParameterAxis
+from hpsearch.reports.figures.style import PAPER, SCORES, colour, empty_figure, say, tell, words
+from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     MOST_POINTS,
     STOPPED,
@@ -26,9 +28,6 @@ from hpsearch.reports.figures.frames import (
     thinned,
     thinned_note,
 )
-from hpsearch.reports.figures.parameters import ParameterAxis
-from hpsearch.reports.figures.reading import tell
-from hpsearch.reports.figures.style import PAPER, SCORES, colour, empty_figure, say, words
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,21 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from hpsearch.reports.figures.frames import (
+from hpsearch.reports.figures.axes import ParameterAxis
+from hpsearch.reports.figures.style import (
+    INK,
+    LINE,
+    MUTED,
+    PAPER,
+    SCALE,
+    empty_figure,
+    needs,
+    nothing,
+    say,
+    tell,
+    words,
+)
+from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     STOPPED,
     best_words,
@@ -23,9 +37,6 @@ from hpsearch.reports.figures.frames import (
     thinned,
     thinned_note,
 )
-from hpsearch.reports.figures.parameters import ParameterAxis
-from hpsearch.reports.figures.reading import needs, tell
-from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCALE, empty_figure, nothing, say, words
 from hpsearch.space import Float
 
 if TYPE_CHECKING:

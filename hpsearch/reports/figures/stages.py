@@ -10,7 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from hpsearch.reports.figures.frames import (
+from hpsearch.reports.figures.style import INK, colour, empty_figure, nothing, tell, words
+from hpsearch.reports.figures.trials import (
     MOST_POINTS,
     check,
     complete,
@@ -23,8 +24,6 @@ from hpsearch.reports.figures.frames import (
     thinned,
     thinned_note,
 )
-from hpsearch.reports.figures.reading import tell
-from hpsearch.reports.figures.style import INK, colour, empty_figure, nothing, words
 
 if TYPE_CHECKING:
     import pandas as pd

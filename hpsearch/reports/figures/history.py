@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.frames import (
+from hpsearch.reports.figures.style import LINE, MUTED, colour, empty_figure, needs, nothing, say, tell, words
+from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     MOST_POINTS,
     STOPPED,
@@ -25,8 +26,6 @@ from hpsearch.reports.figures.frames import (
     thinned,
     thinned_note,
 )
-from hpsearch.reports.figures.reading import needs, tell
-from hpsearch.reports.figures.style import LINE, MUTED, colour, empty_figure, nothing, say, words
 
 if TYPE_CHECKING:
     import pandas as pd

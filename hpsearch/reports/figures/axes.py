@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hpsearch.errors import BadInput
-from hpsearch.reports.figures.frames import value_words
 from hpsearch.reports.figures.style import log_axis, words
+from hpsearch.reports.figures.trials import value_words
 from hpsearch.space import Categorical, Float, Int, Parameter, from_scale, to_scale
 
 _IN_WORDS = {"lr": "learning rate (lr)", "hidden": "hidden layers"}
