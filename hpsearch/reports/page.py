@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch import __version__
 from hpsearch.errors import BadInput, MissingExtra
-from hpsearch.printable import printable
+from hpsearch.files import replacing
 from hpsearch.reports.figures.web import dark_colours, script_json
-from hpsearch.whole_files import replacing
+from hpsearch.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch import __version__
 from hpsearch.errors import BadInput
-from hpsearch.printable import counted as counted
 from hpsearch.reports import figures
 from hpsearch.reports.figures.axes import cut
 from hpsearch.reports.figures.curves import MOST_PANELS
@@ -21,6 +20,7 @@ from hpsearch.reports.tables import by_column, drawn_values
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import wilson
 from hpsearch.statistics.findings import CLEAR, WEAK
+from hpsearch.text import counted as counted
 
 if TYPE_CHECKING:
     import pandas as pd

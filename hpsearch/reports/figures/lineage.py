@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from hpsearch.printable import counted
 from hpsearch.reports.figures.axes import ParameterAxis
 from hpsearch.reports.figures.style import LINE, MUTED, colour, needs, nothing, panels, tell, words
 from hpsearch.reports.figures.trials import check, failed, ranked, stopped
 from hpsearch.space import describe as range_words
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
+from hpsearch.files import replacing
 from hpsearch.reports.figures.style import describe, least_width
-from hpsearch.whole_files import replacing
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
