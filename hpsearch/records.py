@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from hpsearch.errors import worded
-from hpsearch.hyperparameters import uses
+from hpsearch.objectives.network.hyperparameters import uses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -15,7 +15,7 @@ from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from hpsearch.errors import BadStudyFile, nearest
-from hpsearch.hyperparameters import ALSO_CALLED
+from hpsearch.objectives.network.hyperparameters import ALSO_CALLED
 from hpsearch.space import Parameter, space_to_dict
 from hpsearch.study_sections import Data, Network, Objective, Pruning, Section, Training, Trials
 from hpsearch.study_space import check_batch_norm, check_effects, parse_parameter

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from hpsearch.commands import DEFAULT_STUDY
 from hpsearch.errors import BadStudyFile, nearest
+from hpsearch.files import replacing
+from hpsearch.objectives.kinds import DEFAULT
 from hpsearch.study_file import StudyFile, check_name, parse
 
 STUDIES_FOLDER = Path("studies")
@@ -99,3 +101,33 @@ def _no_study(wanted: str) -> BadStudyFile:
         f"{wanted} is no study file; to search on data of your own, write a study file (`hpsearch init NAME`) and "
         "give the data as path = ... under [data]"
     )
+
+
+def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False) -> Path:
+    """Write a commented study file.
+
+    Args:
+        name: Of the search; the file is ``NAME.toml``.
+        folder: Where it goes; made if it is missing.
+        force: Overwrite a file that is there.
+
+    Raises:
+        BadStudyFile: The name is not one, the file is there already, or it cannot be written.
+        OutputFailure: The disk is full, and the old file stays.
+    """
+    path = folder / f"{check_name(name)}.toml"
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise BadStudyFile(f"cannot write {path}: {folder} is not a folder; move that file away")
+        folder.mkdir(exist_ok=True)
+        if force:
+            with replacing(path) as neighbour:
+                neighbour.write_text(DEFAULT.template(name), encoding="utf-8")
+        else:
+            with path.open("x", encoding="utf-8") as stream:
+                stream.write(DEFAULT.template(name))
+    except FileExistsError as error:
+        raise BadStudyFile(f"{path} is there already; --force overwrites it") from error
+    except OSError as error:
+        raise BadStudyFile(f"cannot write {path}: {error.strerror}") from error
+    return path

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from hpsearch.errors import nearest
-from hpsearch.hyperparameters import HYPERPARAMETERS, LR_SCHEDULES, hidden_sizes
+from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS, LR_SCHEDULES, hidden_sizes
 from hpsearch.records import Direction
 
 

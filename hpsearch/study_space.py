@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpsearch.errors import BadSpace, BadStudyFile, nearest
-from hpsearch.hyperparameters import ALSO_CALLED, HYPERPARAMETERS, LR_SCHEDULES, Hyperparameter, either, hidden_sizes
+from hpsearch.objectives.base import Hyperparameter
+from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, HYPERPARAMETERS, LR_SCHEDULES, hidden_sizes
 from hpsearch.space import Categorical, Parameter, Space, contains, parameter_from_dict
+from hpsearch.text import either
 
 _LISTED = ("bool", "categorical")
 """The types whose values are listed as choices: they have no order."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def printable(text: str) -> str:
@@ -17,6 +21,12 @@ def counted(number: int, what: str) -> str:
     if what.endswith("y"):
         return f"{number:,} {what[:-1]}ies"
     return f"{number:,} {what}{'es' if what.endswith('s') else 's'}"
+
+
+def either(values: Sequence[object]) -> str:
+    """Values in words: ``rmsprop``, ``adam or adamw``."""
+    *first, last = map(str, values)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _visible(character: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpsearch.sampling import Draws, KeyedRandomSampler, draw, values
+from hpsearch.samplers import Draws, KeyedRandomSampler, draw, values
 from hpsearch.seeds import stage_seed
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from minimal import SPACE, plain
 from refusals import one_line
 
-from hpsearch.hyperparameters import LR_SCHEDULES
+from hpsearch.objectives.network.hyperparameters import LR_SCHEDULES
 from hpsearch.space import Categorical, Float, Int
 from hpsearch.study_file import check_name, differences, parse
 from hpsearch.study_lookup import find

@@ -9,8 +9,8 @@ import pytest
 from minimal import SPACE, plain
 from refusals import one_line
 
-from hpsearch.search.template import write_study
 from hpsearch.study_file import check_name, parse
+from hpsearch.study_lookup import write_study
 
 
 @pytest.mark.parametrize(

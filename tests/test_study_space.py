@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from refusals import one_line
 
 from hpsearch.errors import BadStudyFile
-from hpsearch.hyperparameters import ALSO_CALLED, HYPERPARAMETERS
+from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, HYPERPARAMETERS
 from hpsearch.space import Categorical, Float
 from hpsearch.study_file import StudyFile, parse
 from hpsearch.study_sections import Network, Training

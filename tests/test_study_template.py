@@ -9,9 +9,8 @@ import pytest
 from refusals import one_line
 
 from hpsearch.errors import OutputFailure
-from hpsearch.search.template import write_study
 from hpsearch.study_file import StudyFile
-from hpsearch.study_lookup import read
+from hpsearch.study_lookup import read, write_study
 
 
 def test_the_template_is_a_study_file(tmp_path: Path) -> None:

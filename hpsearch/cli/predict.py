@@ -10,7 +10,7 @@ import typer
 from hpsearch.cli.options import Format, FormatOption
 
 if TYPE_CHECKING:
-    from hpsearch.models import Predictions
+    from hpsearch.objectives.network.predicting import Predictions
 
 _ROWS = 20
 """Of the printed table."""

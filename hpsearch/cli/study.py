@@ -22,7 +22,7 @@ def init(
 ) -> None:
     """Write a commented study file to begin from."""
     from hpsearch.cli.output import emit_record, say
-    from hpsearch.search.template import write_study
+    from hpsearch.study_lookup import write_study
 
     path = write_study(name, force=force)
     if output is not Format.table:
@@ -43,7 +43,7 @@ def check(
 ) -> None:
     """Validate a study file and say what a stage of it would do and cost; nothing is stored."""
     from hpsearch.cli.output import emit_record, note, say
-    from hpsearch.reports.settings import network_words, only_where, training_words
+    from hpsearch.objectives.network.words import network_words, only_where, training_words
     from hpsearch.search.estimate import estimate
     from hpsearch.search.running.pruning import plan_of, pruning_words, unused_words
     from hpsearch.search.setup import check_counts, check_pruner, cores, load_split

@@ -45,6 +45,11 @@ class Split:
     preprocessing: Preprocessing
     test_examples: int = 0
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Return the number of examples by part."""
+        return {"train": len(self.x_train), "validation": len(self.x_validation)}
+
 
 def split(
     dataset: Dataset,

@@ -1,6 +1,1 @@
-"""What a search optimises: trials in, outcomes out."""
-
-from hpsearch.objectives.base import Objective
-from hpsearch.objectives.network import NetworkObjective
-
-__all__ = ["NetworkObjective", "Objective"]
+"""Objectives: what turns a trial into a score, and everything that only one kind of them knows."""

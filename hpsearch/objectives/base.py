@@ -1,26 +1,87 @@
-"""The seam between a search and what it optimises."""
+"""The two seams of an objective: `Objective`, which workers call, and `Kind`, which the rest of the program asks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from hpsearch.records import Outcome, Paused, Report, Trial
+    from hpsearch.records import Direction, Outcome, Paused, Report, Trial
+    from hpsearch.space import Space
+
+
+class UsedBy(NamedTuple):
+    """The condition under which a parameter has an effect: another one, ``name``, has one of ``values``."""
+
+    name: str
+    values: tuple[str, ...]
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Return whether a trial with these values meets it; a trial without the other parameter does."""
+        return self.name not in values or values[self.name] in self.values
+
+
+class Hyperparameter(NamedTuple):
+    """The natural type and bounds of a parameter's values.
+
+    Args:
+        type: Of its values; those of ``categorical`` are names.
+        low: Lower bound; None: unbounded.
+        high: Upper bound; None: unbounded.
+        open_low: Whether ``low`` itself is excluded.
+        open_high: Whether ``high`` itself is excluded.
+        structural: Whether trials that differ in it cannot be evaluated in one batch.
+        used_by: The condition under which it has an effect; None: always.
+    """
+
+    type: Literal["float", "int", "bool", "categorical"]
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+    structural: bool = False
+    used_by: UsedBy | None = None
+
+    def misfit(self, value: float) -> str | None:
+        """Return why a number cannot be a value, such as ``-1 lies below 0, the least that it can be``, or None."""
+        low, high = self.low, self.high
+        if low is not None and self.open_low and value <= low:
+            return f"{value!r} is not above {low:g}"
+        if low is not None and value < low:
+            return f"{value!r} lies below {low:g}, the least that it can be"
+        if high is not None and self.open_high and value >= high:
+            return f"{value!r} is not below {high:g}"
+        if high is not None and value > high:
+            return f"{value!r} lies above {high:g}, the most that it can be"
+        return None
+
+
+class Uncertainty(NamedTuple):
+    """What is known of the noise in a score.
+
+    Args:
+        by: ``hits``: each trial keeps which of ``examples`` it got right, and its score is their share;
+            ``unknown``: nothing, until a confirmation repeats trials.
+        examples: V, the number of validation examples; None unless ``by`` is ``hits``.
+    """
+
+    by: Literal["hits", "unknown"]
+    examples: int | None = None
 
 
 class Objective(Protocol):
     """Turns trials into outcomes. It is sent to worker processes, so it can be pickled and loads quickly."""
 
     def lanes(self, trial: Trial | None = None) -> int:
-        """How many trials of this one's structure are best evaluated together (of the space's largest: None)."""
+        """Return how many trials of this one's structure are best evaluated together (None: the space's largest)."""
 
     def structures(self) -> int:
-        """How many structures the space holds, about; trials of different structure are evaluated apart."""
+        """Return about how many structures the space holds; trials of different structure are evaluated apart."""
 
     def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
-        """The trials by structure, in order of their numbers; each list may be evaluated together."""
+        """Return the trials by structure, in order of their numbers; each list may be evaluated together."""
 
     def evaluate(
         self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
@@ -39,3 +100,120 @@ class Objective(Protocol):
             Points of learning curves as they come, and for each trial exactly one outcome or, at ``until``, one
             pause. An objective that cannot pause at all gives its outcomes.
         """
+
+
+class Data(Protocol):
+    """The data that trials are fitted to and scored on."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return their sha256; two stages with one fingerprint have the same data."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of examples by part: ``train``, ``validation``."""
+
+
+class Sections(Protocol):
+    """A kind's own part of a study file: a pydantic model whose fields are its top-level sections."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the values of all parameters that are not sampled."""
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the score."""
+
+    @property
+    def direction(self) -> Direction:
+        """Return whether a higher or a lower score is better."""
+
+    @property
+    def epochs(self) -> int | None:
+        """Return the length of a whole learning curve; None: trials have none, and cannot be pruned."""
+
+
+class Estimate(NamedTuple):
+    """The cost of a stage.
+
+    Args:
+        lanes: Trials that are evaluated together.
+        seconds_per_trial: Of the most expensive trial, measured in one process.
+        facts: Anything else that the kind says of it, JSON-able, by the name that it has in ``check --format json``.
+        words: The same for people, by heading.
+    """
+
+    lanes: int
+    seconds_per_trial: float
+    facts: Mapping[str, Any]
+    words: Mapping[str, str]
+
+
+class Runtime(Protocol):
+    """The part of a kind that needs its libraries and data: a module, loaded when trials are to run."""
+
+    def check(self, sections: Any, space: Space) -> None:
+        """Check every name that only the libraries know.
+
+        Raises:
+            BadInput: One of them is unknown.
+        """
+
+    def load(self, sections: Any, *, data_dir: Path | None = None) -> Data:
+        """Load the data of a study file.
+
+        Raises:
+            BadData: They are unknown, damaged or too few.
+        """
+
+    def objective(self, sections: Any, data: Any, *, seed: int, space: Space) -> Objective:
+        """Return the objective of a stage.
+
+        Args:
+            sections: The study file's.
+            data: From `load`.
+            seed: The stage's.
+            space: The stage's ranges.
+        """
+
+    def estimate(self, sections: Any, data: Any, *, seed: int, space: Space, lanes: int) -> Estimate:
+        """Time one batch of the most expensive trials, of at most ``lanes``."""
+
+
+class Kind(Protocol):
+    """Everything that only one kind of objective knows.
+
+    Its module loads no library, for it answers quick commands. ``plain`` is a resolved study file as plain data, as
+    a stage keeps it. Optional facts say None or nothing.
+    """
+
+    name: str
+    """The name under ``[objective]``."""
+    preload: str
+    """The module that workers import before their first batch."""
+    parameters: Mapping[str, Hyperparameter]
+    """The parameters that may be sampled, where the kind knows them."""
+    also_called: Mapping[str, str]
+    """Names that people use for them elsewhere, in lower case."""
+
+    def sections(self) -> Callable[..., Any]:
+        """Return the pydantic model of its part of a study file (see `Sections`)."""
+
+    def runtime(self) -> Runtime:
+        """Return what evaluates trials."""
+
+    def settings(self, plain: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of all parameters that are not sampled; nothing of a stage that was run elsewhere."""
+
+    def epochs(self, plain: Mapping[str, Any]) -> int | None:
+        """Return the length of a whole learning curve; None: unknown, or trials have none."""
+
+    def uses(self, name: str, values: Mapping[str, Any]) -> bool:
+        """Return whether a parameter has an effect in a trial with these values, sampled and fixed."""
+
+    def uncertainty(self, plain: Mapping[str, Any], sizes: Mapping[str, int]) -> Uncertainty:
+        """Return what is known of the noise in a score."""
+
+    def template(self, search: str) -> str:
+        """Return a commented study file to begin from."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput
-from hpsearch.hyperparameters import uses
+from hpsearch.objectives.network.hyperparameters import uses
 from hpsearch.space import Categorical, to_distribution
 from hpsearch.text import counted
 

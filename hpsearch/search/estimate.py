@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hpsearch import sampling
+from hpsearch import samplers as sampling
 from hpsearch.nn import parameter_count
 from hpsearch.records import Trial
 from hpsearch.search.running.pruning import epochs_spent, plan_of
@@ -15,7 +15,7 @@ from hpsearch.search.setup import network_objective
 
 if TYPE_CHECKING:
     from hpsearch.data import Split
-    from hpsearch.objectives import NetworkObjective
+    from hpsearch.objectives.network.objective import NetworkObjective
     from hpsearch.study_file import StudyFile
 
 _PROBE_EPOCHS = 2

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hpsearch.data import Dataset, Split
     from hpsearch.data.splits import Floats, Labels
     from hpsearch.executors import Executor
-    from hpsearch.objectives import NetworkObjective
+    from hpsearch.objectives.network.objective import NetworkObjective
     from hpsearch.search.jobs import ConfirmJob, Job
     from hpsearch.space import Space
     from hpsearch.study_file import StudyFile
@@ -36,7 +36,7 @@ class _Parts(TypedDict):
 
 ENGINES = ("dask", "inline", "pool")
 SCHEDULER_VARIABLE = "HPSEARCH_SCHEDULER"
-_PRELOAD = "hpsearch.objectives.network"
+_PRELOAD = "hpsearch.objectives.network.objective"
 _MOST = {"jobs": 1024, "stages": 1000}
 
 
@@ -97,8 +97,7 @@ def network_objective(study: StudyFile, split: Split, *, seed: int, space: Space
         BadInput: An activation, initialiser or optimizer that is not known.
     """
     from hpsearch.nn import TrainingData, live_inputs
-    from hpsearch.objectives import NetworkObjective
-    from hpsearch.objectives.network import Score
+    from hpsearch.objectives.network.objective import NetworkObjective, Score
 
     training, inputs = live_inputs(TrainingData(split.x_train, split.y_train, split.x_validation, split.y_validation))
     return NetworkObjective(
@@ -119,7 +118,7 @@ def check_names(study: StudyFile) -> None:
     Raises:
         BadInput: One that is not known.
     """
-    from hpsearch.objectives.build import check_names as check
+    from hpsearch.objectives.network.build import check_names as check
 
     check(study.settings, study.parameters)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, nearest
-from hpsearch.hyperparameters import ALSO_CALLED, uses
 from hpsearch.nn import Epoch, History, Network, train
-from hpsearch.objectives.build import build
+from hpsearch.objectives.network.build import build
+from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, uses
 from hpsearch.search.setup import network_objective
 from hpsearch.study_file import StudyFile, parse
 

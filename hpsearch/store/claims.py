@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from sqlalchemy.engine import Connection
 
-    from hpsearch.sampling import Draws
+    from hpsearch.samplers import Draws
     from hpsearch.store.census import Census
 
 FIXED_PARAMS = "fixed_params"
@@ -133,7 +133,7 @@ class Kept:
     @cached_property
     def draws(self) -> Draws:
         """Where trials' values come from."""
-        from hpsearch.sampling import Draws
+        from hpsearch.samplers import Draws
 
         return Draws(self.stage.space, seed=self.stage.seed)
 
@@ -244,7 +244,7 @@ def trial_values(
         fixed: The values that ``study.enqueue_trial`` was given.
         stored: The values that the trial has already.
     """
-    from hpsearch import sampling
+    from hpsearch import samplers as sampling
 
     found = sampling.values(stage.space, seed=stage.seed, number=number)
     for name, parameter in stage.space.items():

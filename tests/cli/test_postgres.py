@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from postgres import Server
 
 from hpsearch.records import CURVES, HITS, Stage
-from hpsearch.sampling import values
+from hpsearch.samplers import values
 from hpsearch.store import Store, open_store
 from hpsearch.store.base import OWNER
 

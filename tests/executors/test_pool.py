@@ -135,7 +135,7 @@ def test_workers_have_one_blas_thread_whatever_the_environment_says(
 
 
 def test_a_worker_loads_no_library_that_it_does_not_need() -> None:
-    pool = PoolExecutor(1, preload="hpsearch.objectives.network")
+    pool = PoolExecutor(1, preload="hpsearch.objectives.network.objective")
     try:
         pool.load(Surroundings())
         modules = done(drain(pool, [batch(0)])).outcomes[0].attributes["modules"]

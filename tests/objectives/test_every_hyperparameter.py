@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tiny
 
-from hpsearch.hyperparameters import HYPERPARAMETERS
 from hpsearch.nn import ACTIVATIONS, INITIALIZERS, OPTIMIZERS, SCHEDULES, Adam
-from hpsearch.objectives.build import build
+from hpsearch.objectives.network.build import build
+from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS
 from hpsearch.records import CURVES, Completed, Trial
-from hpsearch.sampling import values
+from hpsearch.samplers import values
 
 EVERYTHING: dict[str, Any] = {
     "lr": {"low": 1e-3, "high": 1.0, "log": True},

@@ -16,7 +16,7 @@ from hpsearch import data
 from hpsearch.errors import BadInput
 from hpsearch.hits import unpack
 from hpsearch.nn import SGD, Network, Purpose, lane_rng, train_epochs
-from hpsearch.objectives import NetworkObjective
+from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import CURVES, HITS, SECONDS, VALIDATION_LOSS, Completed, Failed, Paused, Pruned, Report, Trial
 
 RATES = (0.001, 0.03, 0.3, 1.0, 0.1)

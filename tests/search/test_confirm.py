@@ -20,7 +20,7 @@ from faulty.process import Running
 from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.hits import unpack
 from hpsearch.nn import Purpose, lane_rng
-from hpsearch.objectives.network import NetworkObjective
+from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, Stage, Trial
 from hpsearch.search import setup
 from hpsearch.search.confirm import ConfirmJob, confirm
@@ -192,7 +192,7 @@ def test_a_repeat_s_seeds_are_its_own_whatever_its_number_and_setting(copy: Call
 
 
 def test_weights_order_and_masks_are_all_drawn_anew_for_a_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hpsearch.objectives import build as built
+    from hpsearch.objectives.network import build as built
 
     drawn: list[tuple[int, Purpose]] = []
 

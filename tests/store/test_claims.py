@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from hpsearch.records import Completed, Failed, Report, Stage
-from hpsearch.sampling import values
+from hpsearch.samplers import values
 from hpsearch.store import Owner, Store
 
 

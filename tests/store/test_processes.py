@@ -12,7 +12,7 @@ from meeting import MANY, at_once, claim, create
 from postgres import Server
 
 from hpsearch.records import Stage
-from hpsearch.sampling import values
+from hpsearch.samplers import values
 from hpsearch.store import Store, open_store
 
 

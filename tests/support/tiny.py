@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch import data
-from hpsearch.objectives import NetworkObjective
+from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import SECONDS, Outcome, Paused, Report, Trial
 from hpsearch.search.setup import load_split, network_objective
 from hpsearch.study_file import StudyFile, parse

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hpsearch.hyperparameters import UsedBy
+    from hpsearch.objectives.base import UsedBy
     from hpsearch.records import Direction
     from hpsearch.search.narrowing.evidence import Scored
     from hpsearch.space import Parameter

@@ -9,7 +9,8 @@ import numpy as np
 
 from hpsearch.errors import BadInput
 from hpsearch.hits import fit, unpack
-from hpsearch.hyperparameters import HYPERPARAMETERS, Hyperparameter, UsedBy
+from hpsearch.objectives.base import Hyperparameter, UsedBy
+from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS
 from hpsearch.records import HITS
 from hpsearch.search.narrowing.finished import Finished
 from hpsearch.search.narrowing.movement import movement, within_reach

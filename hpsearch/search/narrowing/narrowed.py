@@ -11,7 +11,7 @@ from hpsearch.space import Categorical, Parameter, Space, parameter_to_dict, spa
 from hpsearch.statistics.findings import CLEAR, WEAK
 
 if TYPE_CHECKING:
-    from hpsearch.hyperparameters import UsedBy
+    from hpsearch.objectives.base import UsedBy
     from hpsearch.records import Direction
 
 

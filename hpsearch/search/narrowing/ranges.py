@@ -38,7 +38,7 @@ from hpsearch.space import (
 )
 
 if TYPE_CHECKING:
-    from hpsearch.hyperparameters import UsedBy
+    from hpsearch.objectives.base import UsedBy
     from hpsearch.records import Direction
 
 FLOOR = 0.02  # no range gets narrower than this share of its stage-1 width

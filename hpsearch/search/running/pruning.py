@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hpsearch.hyperparameters import either
+from hpsearch.text import either
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -160,7 +160,7 @@ def _absent(known: Iterable[tuple[int, str]]) -> list[int]:
 
 def drawing(stage: Stage) -> Callable[[int], Mapping[str, Value] | None]:
     """What gives the values of a stage's trial from its number; None for one that has no place."""
-    from hpsearch.sampling import Draws
+    from hpsearch.samplers import Draws
 
     if (roster := stage.roster) is None:
         return Draws(stage.space, seed=stage.seed).values

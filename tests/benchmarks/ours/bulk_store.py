@@ -11,7 +11,7 @@ import optuna.distributions  # noqa: F401
 import pandas  # noqa: F401
 from big_stage import fill, new_stage
 
-import hpsearch.sampling
+import hpsearch.samplers
 import hpsearch.store.arrays
 import hpsearch.store.bulk  # noqa: F401
 from hpsearch.store import open_store

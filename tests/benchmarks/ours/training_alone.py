@@ -10,9 +10,9 @@ from functools import partial
 from assignment import Assignment, answer
 from at_once import Start, at_once
 
-from hpsearch import sampling
+from hpsearch import samplers as sampling
 from hpsearch.nn import train
-from hpsearch.objectives.build import build
+from hpsearch.objectives.network.build import build
 from hpsearch.search.setup import load_split, network_objective
 from hpsearch.study_file import parse
 

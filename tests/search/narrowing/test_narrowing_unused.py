@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.hyperparameters import HYPERPARAMETERS, UsedBy
+from hpsearch.objectives.base import UsedBy
+from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS
 from hpsearch.search.narrowing.looked import reachable
 from hpsearch.search.narrowing.narrowed import NarrowedRange, Narrowing, narrowing_to_dict
 from hpsearch.search.narrowing.ranges import narrow

@@ -13,10 +13,10 @@ from typing import Any, cast
 import pytest
 from stub_objectives import STEPS, Stub, value
 
-from hpsearch import sampling
+from hpsearch import samplers as sampling
 from hpsearch.errors import StorageFailure
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
-from hpsearch.objectives import Objective
+from hpsearch.objectives.base import Objective
 from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.running.runner import Runner
 from hpsearch.search.running.told import Summary, Tick

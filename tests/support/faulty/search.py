@@ -14,8 +14,8 @@ import tiny
 from sqlalchemy import select
 
 from faulty.counting import Counting
-from hpsearch.objectives import NetworkObjective
 from hpsearch.objectives.base import Objective
+from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import SECONDS
 from hpsearch.store import tables
 

@@ -15,9 +15,9 @@ import hpsearch.__main__
 import hpsearch.cli.app
 import hpsearch.cli.progress
 import hpsearch.cli.start
-import hpsearch.objectives.network
+import hpsearch.objectives.network.objective
 import hpsearch.reports.tables
-import hpsearch.sampling
+import hpsearch.samplers
 import hpsearch.search.advising.advice
 import hpsearch.search.advising.contenders
 import hpsearch.search.advising.findings

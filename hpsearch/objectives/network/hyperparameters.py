@@ -3,56 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.objectives.base import Hyperparameter, UsedBy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-
-class UsedBy(NamedTuple):
-    """Where a hyperparameter does anything: where another one, ``name``, has one of these ``values``."""
-
-    name: str
-    values: tuple[str, ...]
-
-    def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether that is so in a trial with these values; where the other one is not among them, too."""
-        return self.name not in values or values[self.name] in self.values
-
-
-class Hyperparameter(NamedTuple):
-    """What a hyperparameter's values are by nature.
-
-    Args:
-        type: Of its values; those of ``categorical`` are names, but for ``hidden``.
-        low: Their lower bound; None: unbounded.
-        high: Their upper bound; None: unbounded.
-        open_low: Whether ``low`` itself is left out.
-        open_high: Whether ``high`` itself is left out.
-        structural: Whether trials that differ in it cannot train in one batch.
-        used_by: Where it does anything; None: in every trial.
-    """
-
-    type: Literal["float", "int", "bool", "categorical"]
-    low: float | None = None
-    high: float | None = None
-    open_low: bool = False
-    open_high: bool = False
-    structural: bool = False
-    used_by: UsedBy | None = None
-
-    def misfit(self, value: float) -> str | None:
-        """What is wrong with a number as a value: ``-1 lies below 0, the least that it can be``; None: nothing."""
-        low, high = self.low, self.high
-        if low is not None and self.open_low and value <= low:
-            return f"{value!r} is not above {low:g}"
-        if low is not None and value < low:
-            return f"{value!r} lies below {low:g}, the least that it can be"
-        if high is not None and self.open_high and value >= high:
-            return f"{value!r} is not below {high:g}"
-        if high is not None and value > high:
-            return f"{value!r} lies above {high:g}, the most that it can be"
-        return None
+    from collections.abc import Mapping
 
 
 def _share(used_by: UsedBy | None = None) -> Hyperparameter:
@@ -135,12 +91,6 @@ def uses(name: str, values: Mapping[str, Any]) -> bool:
     """Whether a trial with these values, drawn and fixed, uses a hyperparameter: not ``momentum`` under ``adam``."""
     used_by = HYPERPARAMETERS[name].used_by if name in HYPERPARAMETERS else None
     return used_by is None or used_by.holds(values)
-
-
-def either(values: Sequence[object]) -> str:
-    """Values in words: ``rmsprop``, ``adam or adamw``."""
-    *first, last = map(str, values)
-    return f"{', '.join(first)} or {last}" if first else last
 
 
 def hidden_sizes(text: str) -> tuple[int, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpsearch.hyperparameters import HYPERPARAMETERS, either
+from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS
 from hpsearch.space import Categorical, shown
-from hpsearch.text import counted
+from hpsearch.text import counted, either
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -26,7 +26,7 @@ from hpsearch.space import Categorical, Space
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hpsearch.objectives.structure import Structure
+    from hpsearch.objectives.network.structure import Structure
 
 _REGISTRIES: Mapping[str, Mapping[str, Any]] = {
     "activation": ACTIVATIONS,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpsearch.hyperparameters import HYPERPARAMETERS, hidden_sizes
 from hpsearch.nn import parameter_count
+from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS, hidden_sizes
 from hpsearch.space import Categorical, Space, contains
 
 if TYPE_CHECKING:

@@ -1,18 +1,6 @@
-"""The study file that ``hpsearch init`` writes."""
+"""A commented study file of the network to begin from; ``{name}`` is the search's."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from hpsearch.errors import BadStudyFile
-from hpsearch.files import replacing
-from hpsearch.study_file import check_name
-from hpsearch.study_lookup import STUDIES_FOLDER
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_TEMPLATE = """\
+TEMPLATE = """\
 # A study file: what to search, on which data, with which network. `hpsearch check {name}` says what it would do.
 name = "{name}"
 
@@ -84,33 +72,3 @@ rule = "none"           # "halving": only the best 1 in reduction_factor goes on
 # cohort = 100          # so many consecutive trials are compared with each other; of "median" 20
 # startup_trials = 5    # of "median": so many must have run to the end before it stops any
 """
-
-
-def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False) -> Path:
-    """Write a commented study file.
-
-    Args:
-        name: Of the search; the file is ``NAME.toml``.
-        folder: Where it goes; made if it is missing.
-        force: Overwrite a file that is there.
-
-    Raises:
-        BadStudyFile: The name is not one, the file is there already, or it cannot be written.
-        OutputFailure: The disk is full, and the old file stays.
-    """
-    path = folder / f"{check_name(name)}.toml"
-    try:
-        if folder.exists() and not folder.is_dir():
-            raise BadStudyFile(f"cannot write {path}: {folder} is not a folder; move that file away")
-        folder.mkdir(exist_ok=True)
-        if force:
-            with replacing(path) as neighbour:
-                neighbour.write_text(_TEMPLATE.format(name=name), encoding="utf-8")
-        else:
-            with path.open("x", encoding="utf-8") as stream:
-                stream.write(_TEMPLATE.format(name=name))
-    except FileExistsError as error:
-        raise BadStudyFile(f"{path} is there already; --force overwrites it") from error
-    except OSError as error:
-        raise BadStudyFile(f"cannot write {path}: {error.strerror}") from error
-    return path

@@ -1,0 +1,69 @@
+"""The kinds of objectives, and what the kind of a stage says of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.objectives.network.kind import NetworkKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hpsearch.objectives.base import Hyperparameter, Kind, Uncertainty
+    from hpsearch.records import NewStage
+
+DEFAULT: Kind = NetworkKind()
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (DEFAULT,)}
+
+
+def kind_of(plain: Mapping[str, Any]) -> Kind:
+    """Return the kind of a study file, from its plain data; one that names none is a network's."""
+    return DEFAULT
+
+
+def settings(stage: NewStage) -> dict[str, Any]:
+    """Return the values of the parameters that a stage does not sample; nothing where it was run elsewhere."""
+    return kind_of(stage.study_file).settings(stage.study_file)
+
+
+def epochs(stage: NewStage) -> int | None:
+    """Return the length of a whole learning curve; None: unknown, or trials have none."""
+    return kind_of(stage.study_file).epochs(stage.study_file)
+
+
+def trainable(stage: NewStage) -> bool:
+    """Return whether a stage has a study file to train by; one imported from elsewhere has at most its metric."""
+    return bool(settings(stage))
+
+
+def foreign(stage: NewStage) -> bool:
+    """Return whether a stage's trials were run elsewhere, by nothing that can be run here."""
+    return bool(stage.imported) and not trainable(stage)
+
+
+def parameters(stage: NewStage) -> dict[str, Hyperparameter]:
+    """Return the natural bounds of a stage's parameters, where they are known; of one run elsewhere none are."""
+    if not trainable(stage):
+        return {}
+    known = kind_of(stage.study_file).parameters
+    return {name: known[name] for name in stage.space if name in known}
+
+
+def used(stage: NewStage, params: Mapping[str, Any]) -> list[str]:
+    """Return the names of a trial's sampled values that have an effect in it.
+
+    Of trials that were run elsewhere all have: a name need not mean there what it means here.
+    """
+    fixed = settings(stage)
+    uses = kind_of(stage.study_file).uses
+    return [name for name in params if not fixed or uses(name, {**fixed, **params})]
+
+
+def uncertainty(stage: NewStage) -> Uncertainty:
+    """Return what is known of the noise in a score of a stage."""
+    return kind_of(stage.study_file).uncertainty(stage.study_file, stage.sizes)
+
+
+def examples(stage: NewStage) -> int | None:
+    """Return how many validation examples a score is the share of; None: it is no share, or that is not known."""
+    return uncertainty(stage).examples

@@ -1,0 +1,1 @@
+"""The built-in network as an objective: everything that only it knows."""

@@ -1,0 +1,56 @@
+"""The network's answers to the questions of `hpsearch.objectives.base.Kind`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.objectives.base import Uncertainty
+from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, HYPERPARAMETERS, uses
+from hpsearch.objectives.network.template import TEMPLATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hpsearch.objectives.base import Runtime
+
+
+class NetworkKind:
+    """The built-in network; see `hpsearch.objectives.base.Kind`."""
+
+    name = "network"
+    preload = "hpsearch.objectives.network.objective"
+    parameters = HYPERPARAMETERS
+    also_called = ALSO_CALLED
+
+    def sections(self) -> Callable[..., Any]:
+        """Return the pydantic model of ``[data]``, ``[network]``, ``[training]`` and ``[objective]``."""
+        raise NotImplementedError
+
+    def runtime(self) -> Runtime:
+        """Return what loads data, trains and evaluates."""
+        from hpsearch.objectives.network import runtime  # NumPy: quick commands and reading a study file do without
+
+        return runtime
+
+    def settings(self, plain: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of ``[network]`` and ``[training]``."""
+        return {**plain.get("network", {}), **plain.get("training", {})}
+
+    def epochs(self, plain: Mapping[str, Any]) -> int | None:
+        """Return how many epochs a trial trains for."""
+        epochs = self.settings(plain).get("epochs")
+        return epochs if isinstance(epochs, int) else None
+
+    def uses(self, name: str, values: Mapping[str, Any]) -> bool:
+        """Return whether a hyperparameter has an effect: not ``momentum`` under ``adam``."""
+        return uses(name, values)
+
+    def uncertainty(self, plain: Mapping[str, Any], sizes: Mapping[str, int]) -> Uncertainty:
+        """Return the number of validation examples that an accuracy is the share of; of a loss nothing is known."""
+        if plain.get("objective", {}).get("metric") != "validation_accuracy" or not sizes.get("validation"):
+            return Uncertainty("unknown")
+        return Uncertainty("hits", sizes["validation"])
+
+    def template(self, search: str) -> str:
+        """Return a commented study file to begin from."""
+        return TEMPLATE.format(name=search)

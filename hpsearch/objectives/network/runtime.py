@@ -1,0 +1,91 @@
+"""What runs a network's trials: its data, its objective and the cost of a trial.
+
+Satisfies `hpsearch.objectives.base.Runtime`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch import data as data_sets
+from hpsearch import samplers
+from hpsearch.data import Split, splits
+from hpsearch.nn import TrainingData, live_inputs, parameter_count
+from hpsearch.objectives.base import Estimate
+from hpsearch.objectives.network.build import check_names
+from hpsearch.objectives.network.objective import NetworkObjective, Score
+from hpsearch.records import Trial
+
+if TYPE_CHECKING:
+    from hpsearch.data import Dataset
+    from hpsearch.data.splits import Floats, Labels
+    from hpsearch.space import Space
+
+_PROBE_EPOCHS = 2
+
+
+def check(sections: Any, space: Space) -> None:
+    """Check that all activations, initialisers, optimizers and schedules exist."""
+    check_names(sections.settings, space)
+
+
+def load(sections: Any, *, data_dir: Path | None = None) -> Split:
+    """Load the training and validation data."""
+    return data_sets.split(_dataset(sections, data_dir), **_parts(sections))
+
+
+def load_test(sections: Any, *, data_dir: Path | None = None) -> tuple[Floats, Labels]:
+    """Load the test data, features (T, D) and classes (T,). Evaluation alone may call this."""
+    return splits.test_part(_dataset(sections, data_dir), **_parts(sections))
+
+
+def _dataset(sections: Any, data_dir: Path | None) -> Dataset:
+    section = sections.data
+    path = None if section.path is None else Path(section.path)
+    return data_sets.load(section.name, path=path, label=section.label, data_dir=data_dir)
+
+
+def _parts(sections: Any) -> dict[str, Any]:
+    return {name: getattr(sections.data, name) for name in ("train", "validation", "test", "seed", "stratify")}
+
+
+def objective(sections: Any, data: Split, *, seed: int, space: Space) -> NetworkObjective:
+    """Return the objective of a stage."""
+    training, inputs = live_inputs(TrainingData(data.x_train, data.y_train, data.x_validation, data.y_validation))
+    return NetworkObjective(
+        data=training,
+        inputs=inputs,
+        classes=data.classes,
+        seed=seed,
+        # What is sampled must not stand beside a fixed value of another form (hidden beside hidden_units).
+        settings={name: value for name, value in sections.settings.items() if name not in space},
+        space=space,
+        score=Score(sections.objective.metric, sections.objective.at),
+    )
+
+
+def estimate(sections: Any, data: Split, *, seed: int, space: Space, lanes: int) -> Estimate:
+    """Time one batch of the space's largest networks for a few epochs."""
+    made = objective(sections, data, seed=seed, space=space)
+    structure = made.largest()
+    lanes = min(made.lanes(), lanes)
+    epochs: int = made.settings["epochs"]
+    probe = replace(made, settings={**made.settings, "epochs": min(_PROBE_EPOCHS, epochs)})
+    largest = made.largest_values()
+    trials = [
+        Trial(number, number, samplers.values(space, seed=seed, number=number) | largest) for number in range(lanes)
+    ]
+    began = time.perf_counter()
+    for _ in probe.evaluate(trials):
+        pass
+    seconds = (time.perf_counter() - began) / lanes * epochs / min(_PROBE_EPOCHS, epochs)
+    parameters, flops = parameter_count(structure.sizes), made.flops(structure)
+    return Estimate(
+        lanes,
+        seconds,
+        {"sizes": list(structure.sizes), "parameters": parameters, "flops_per_trial": flops},
+        {"network": f"{'-'.join(map(str, structure.sizes))}, {parameters:,} parameters"},
+    )
