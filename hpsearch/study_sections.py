@@ -126,7 +126,7 @@ class Trials(Section):
 
 
 class Pruning(Section):
-    """Whether hopeless trials stop early; see `hpsearch.search.running.pruning`.
+    """Whether hopeless trials stop early; see `hpsearch.search.pruning`.
 
     Trials are compared within a ``cohort`` of consecutive ones, after ``min_epochs`` epochs and whenever
     ``reduction_factor`` times as many are over. What is None here depends on the rule and on the epochs.

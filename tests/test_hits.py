@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.errors import BadInput
-from hpsearch.hits import as_number, pack, unpack
+from hpsearch.statistics.hits import as_number, pack, unpack
 
 
 @given(hits=st.lists(st.booleans(), min_size=1, max_size=100))

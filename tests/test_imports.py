@@ -106,7 +106,8 @@ def test_a_saved_network_is_used_without_the_slow_libraries(tmp_path: Path) -> N
 
 def test_workers_start_before_the_slow_libraries_are_loaded() -> None:
     statement = f"""
-from hpsearch.search import setup, workflow
+from hpsearch.search import workflow
+from hpsearch.search import workflow as setup
 
 class Started(Exception): pass
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.roster import Roster, Setting
+from hpsearch.records import Roster, Setting
 
 
 def settings(*trials: int) -> list[Setting]:

@@ -54,8 +54,7 @@ def compare(
 
 def _entrant(text: str, storage: str, opened: dict[str, Store]) -> Entrant:
     from hpsearch.search.comparison import Entrant
-    from hpsearch.search.meant import stage_meant
-    from hpsearch.search.stage import pick, stages_of
+    from hpsearch.search.stage import pick, stage_meant, stages_of
     from hpsearch.store import open_store
 
     where, mark, name = text.rpartition("::")

@@ -24,8 +24,8 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hpsearch.search.confirmation.confirmed import Confirmed
-    from hpsearch.search.confirming import Confirmation
+    from hpsearch.search.confirmation import Confirmation
+    from hpsearch.search.ranking import Confirmed
 
 
 def confirm(
@@ -46,9 +46,9 @@ def confirm(
 ) -> None:
     """Train the best trials again with other seeds, and rank their values by the mean scores."""
     from hpsearch.cli.progress import Display
-    from hpsearch.search.confirm import ConfirmJob
-    from hpsearch.search.confirm import confirm as run
-    from hpsearch.search.meant import stage_meant
+    from hpsearch.search.stage import stage_meant
+    from hpsearch.search.workflow import ConfirmJob
+    from hpsearch.search.workflow import confirm as run
 
     search, stage = stage_meant(search, stage, confirmation=True)
     job = ConfirmJob(

@@ -194,7 +194,7 @@ def _run_again(storage: str | None) -> bool:
 
     from hpsearch.cli.output import say
     from hpsearch.errors import HpsearchError
-    from hpsearch.search.advising.waiting import to_run_again
+    from hpsearch.search.advice import to_run_again
     from hpsearch.store import open_store
 
     lines: list[str] = []

@@ -46,9 +46,8 @@ def evaluate(
     from hpsearch.cli.train import check_outputs, watch
     from hpsearch.errors import BadInput
     from hpsearch.search.evaluation import look, prepare
-    from hpsearch.search.meant import stage_meant
-    from hpsearch.search.setup import check_counts
-    from hpsearch.search.stage import stages_of
+    from hpsearch.search.stage import stage_meant, stages_of
+    from hpsearch.search.workflow import check_counts
     from hpsearch.store import open_store
 
     search, stage = stage_meant(search, stage)

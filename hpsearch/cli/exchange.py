@@ -58,8 +58,7 @@ def export(
     from hpsearch.errors import BadInput
     from hpsearch.exchange import exporting
     from hpsearch.search.evaluation import looks
-    from hpsearch.search.meant import stage_meant
-    from hpsearch.search.stage import pick, stages_of
+    from hpsearch.search.stage import pick, stage_meant, stages_of
     from hpsearch.store import open_store
 
     if columns:
@@ -128,7 +127,7 @@ def import_(
     from hpsearch.commands import command_line
     from hpsearch.exchange import importing
     from hpsearch.reports.tables import ranges_table, status_table
-    from hpsearch.search.stages import make_folder
+    from hpsearch.search.stage_loop import make_folder
     from hpsearch.store import open_store
 
     asked = importing.Asked(

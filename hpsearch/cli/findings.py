@@ -10,7 +10,7 @@ import typer
 from hpsearch.cli.options import Format, FormatOption, Search, Storage, storage_url
 
 if TYPE_CHECKING:
-    from hpsearch.statistics import Findings
+    from hpsearch.search.findings import Findings
 
 
 def findings(
@@ -21,9 +21,8 @@ def findings(
 ) -> None:
     """Say what was learned so far and what to do next, the most important first."""
     from hpsearch.cli.output import emit, emit_object, say
-    from hpsearch.search.advising.findings import findings as found_in
-    from hpsearch.search.meant import search_meant
-    from hpsearch.search.stage import stages_of
+    from hpsearch.search.findings import findings as found_in
+    from hpsearch.search.stage import search_meant, stages_of
     from hpsearch.store import open_store
 
     search = search_meant(search)

@@ -17,7 +17,7 @@ _MOVES = {
 }
 
 if TYPE_CHECKING:
-    from hpsearch.search.next_stage import Narrowed
+    from hpsearch.search.narrowing import Narrowed
     from hpsearch.store.frames import Columns
 
 
@@ -50,10 +50,9 @@ def narrow(
     from dataclasses import asdict
 
     from hpsearch.cli.output import emit, emit_object
-    from hpsearch.search.meant import stage_meant
-    from hpsearch.search.narrowing.narrowed import narrowing_to_dict
-    from hpsearch.search.next_stage import DEFAULT_TOP, narrow_stage
-    from hpsearch.search.stage import stages_of
+    from hpsearch.search.narrowing import DEFAULT_TOP, narrow_stage
+    from hpsearch.search.range_analysis import narrowing_to_dict
+    from hpsearch.search.stage import stage_meant, stages_of
     from hpsearch.store import open_store
 
     search, stage = stage_meant(search, stage)

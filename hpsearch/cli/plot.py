@@ -52,8 +52,7 @@ def plot(
     from hpsearch.cli.output import say
     from hpsearch.errors import BadInput
     from hpsearch.reports import plots
-    from hpsearch.search.meant import stage_meant
-    from hpsearch.search.stage import latest_with_trials, pick, stages_of
+    from hpsearch.search.stage import latest_with_trials, pick, stage_meant, stages_of
     from hpsearch.store import open_store
 
     plan = Plan(kind, tuple(parameter or ()), top, quantity)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from hpsearch.search.next_stage import Narrowed
-    from hpsearch.search.running.told import Summary, Tick
+    from hpsearch.search.narrowing import Narrowed
+    from hpsearch.search.runner import Summary, Tick
     from hpsearch.store import Store
 
 _TOP = 5
@@ -152,7 +152,7 @@ class Display:
     def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
         """A stage has all its trials, or the run was stopped."""
         from hpsearch.reports.tables import trials_table, with_error
-        from hpsearch.search.advising.contenders import ties_of
+        from hpsearch.search.best import ties_of
 
         self._end_bar()
         best = store.columns(stage, top=_TOP, hits=True)
@@ -201,7 +201,7 @@ class Display:
         if stage.images is not None:
             say()
             say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
-        from hpsearch.search.advising.findings import what_next
+        from hpsearch.search.findings import what_next
 
         self._next = [*what_next(store, store.stages(stage.search)).commands[:1], *self._next]
 

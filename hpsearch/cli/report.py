@@ -47,7 +47,7 @@ def report(
     from hpsearch.cli.output import say
     from hpsearch.reports.page import form_of, name_for, write
     from hpsearch.reports.report import gather
-    from hpsearch.search.meant import stage_meant
+    from hpsearch.search.stage import stage_meant
     from hpsearch.store import open_store
 
     search, stage = stage_meant(search, stage)

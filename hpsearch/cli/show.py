@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.search.advising.contenders import Contest
+    from hpsearch.search.best import Contest
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store
     from hpsearch.store.frames import Columns
@@ -67,7 +67,7 @@ def status(
 ) -> None:
     """Show every stage: its trials by state, its best score, its ranges; and confirmations. Live with --watch."""
     from hpsearch.cli import watch as watching
-    from hpsearch.search.meant import search_meant
+    from hpsearch.search.stage import search_meant
 
     search = search_meant(search)
 
@@ -125,7 +125,7 @@ def status(
 
 def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, dict[str, Any]]:
     """Where the stages' confirmations stand, by the stages' names."""
-    from hpsearch.search.confirmation.tally import overview
+    from hpsearch.search.best import overview
 
     names = {(stage.search, stage.number): stage.name for stage in stages}
     found = {}
@@ -174,9 +174,8 @@ def trials(
     from hpsearch.cli.output import emit, say
     from hpsearch.errors import BadInput
     from hpsearch.reports.tables import owned_columns, trials_table
-    from hpsearch.search.advising.contenders import ties_of
-    from hpsearch.search.meant import stage_meant
-    from hpsearch.search.stage import latest_with_trials, pick, stages_of
+    from hpsearch.search.best import ties_of
+    from hpsearch.search.stage import latest_with_trials, pick, stage_meant, stages_of
 
     if top is not None and state not in (None, State.complete):
         raise BadInput(f"--top with --state {state}: only complete trials have a score; leave one out")
@@ -210,9 +209,8 @@ def best(
     """Show the best trial of a search, over all its stages or of one, and how sure it is the best."""
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.reports.tables import standard_error, trials_table
-    from hpsearch.search.advising.contenders import contest
-    from hpsearch.search.meant import stage_meant
-    from hpsearch.search.stage import pick, stages_of, unscored
+    from hpsearch.search.best import contest
+    from hpsearch.search.stage import pick, stage_meant, stages_of, unscored
 
     search, stage = stage_meant(search, stage)
     with _opened(storage) as store:

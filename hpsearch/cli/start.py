@@ -57,7 +57,7 @@ def start(
 ) -> None:
     """Run a stage until it has the trials asked for; what has finished before counts."""
     from hpsearch.cli.progress import Display
-    from hpsearch.search.meant import study_meant
+    from hpsearch.search.stage import study_meant
     from hpsearch.search.workflow import Job, run
 
     study, stage = study_meant(study, stage)

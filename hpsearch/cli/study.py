@@ -11,7 +11,7 @@ from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from hpsearch.data import Split
-    from hpsearch.search.estimate import Estimate
+    from hpsearch.search.stage_loop import Estimate
     from hpsearch.study_file import StudyFile
 
 
@@ -44,9 +44,9 @@ def check(
     """Validate a study file and say what a stage of it would do and cost; nothing is stored."""
     from hpsearch.cli.output import emit_record, note, say
     from hpsearch.objectives.network.words import network_words, only_where, training_words
-    from hpsearch.search.estimate import estimate
-    from hpsearch.search.running.pruning import plan_of, pruning_words, unused_words
-    from hpsearch.search.setup import check_counts, check_pruner, cores, load_split
+    from hpsearch.search.pruning import plan_of, pruning_words, unused_words
+    from hpsearch.search.stage_loop import estimate
+    from hpsearch.search.workflow import check_counts, check_pruner, cores, load_split
     from hpsearch.space import describe
     from hpsearch.study_lookup import find
 

@@ -44,8 +44,8 @@ def train(
     """Train one network with the study file's values and show its learning curves; nothing is stored."""
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.errors import BadInput
-    from hpsearch.search.setup import load_split
     from hpsearch.search.train_once import with_settings
+    from hpsearch.search.workflow import load_split
     from hpsearch.study_lookup import find
 
     file = with_settings(find(study), assignments or [])

@@ -17,7 +17,7 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from hpsearch.search.watching import View
+    from hpsearch.search.progress import View
 
 Show: TypeAlias = Callable[["View"], None]
 
@@ -52,8 +52,8 @@ def watch(
         StorageFailure: The database is gone.
     """
     from hpsearch.errors import BadInput
-    from hpsearch.search.setup import check_counts
-    from hpsearch.search.watching import Watcher
+    from hpsearch.search.progress import Watcher
+    from hpsearch.search.workflow import check_counts
     from hpsearch.store import open_store
 
     every = EVERY_S if every is None else every

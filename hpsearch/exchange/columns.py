@@ -52,7 +52,11 @@ TRIALS = (
     Column("reason", "text", "why a trial failed, or when it was stopped early"),
     Column("started", "time", "when it began, UTC"),
     Column("finished", "time", "when it ended, UTC"),
-    Column(HITS, "text", "which validation images it got right: packed bits as text, hpsearch.hits.unpack reads them"),
+    Column(
+        HITS,
+        "text",
+        "which validation images it got right: packed bits as text, hpsearch.statistics.hits.unpack reads them",
+    ),
 )
 """One row a trial. The hyperparameters' columns stand before the last one."""
 

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpsearch.records import Direction, Stage
+    from hpsearch.search.best import Best
+    from hpsearch.search.findings import Findings
     from hpsearch.space import Value
-    from hpsearch.statistics.findings import Best, Findings
     from hpsearch.store import Store
 
 
@@ -310,8 +311,8 @@ def confirmations(store: Store, stages: Sequence[Stage]) -> tuple[Confirmation, 
         store: The study database; it is only read.
         stages: The stages.
     """
-    from hpsearch.search.confirmation.tally import trials_left
-    from hpsearch.search.confirming import ranking
+    from hpsearch.search.best import trials_left
+    from hpsearch.search.ranking import ranking
 
     by_number = {stage.number: stage for stage in stages}
     return tuple(
@@ -383,7 +384,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
         UnknownSearch: No such search or stage.
     """
     from hpsearch.reports.rows import curve_rows, used_only
-    from hpsearch.search.advising.findings import findings
+    from hpsearch.search.findings import findings
 
     every = stages_of(store, search)
     stages = every if stage is None else ancestry(every, pick(every, stage))

@@ -17,9 +17,9 @@ from hpsearch.reports.importance import importance
 from hpsearch.reports.page import Drawing, Section, Table
 from hpsearch.reports.rows import varied
 from hpsearch.reports.tables import by_column, drawn_values
+from hpsearch.search.evidence import CLEAR, WEAK
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import wilson
-from hpsearch.statistics.findings import CLEAR, WEAK
 from hpsearch.text import counted as counted
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from hpsearch.records import Stage
     from hpsearch.reports.report import Material, StageTrials
+    from hpsearch.search.findings import RangeFinding
     from hpsearch.statistics import Interval
-    from hpsearch.statistics.findings import RangeFinding
 
 
 def between(interval: Interval) -> str:

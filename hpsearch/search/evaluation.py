@@ -15,11 +15,9 @@ import numpy as np
 
 from hpsearch.errors import BadData, EvaluatedAlready
 from hpsearch.nn import Model
-from hpsearch.search import setup
-from hpsearch.search.adopting import no_study_file
-from hpsearch.search.confirmation.chosen import Choice, check_asked, choose
-from hpsearch.search.mistaken import Mistake, confusion, mistakes
-from hpsearch.search.stage import check_fingerprint, versions
+from hpsearch.search import workflow as setup
+from hpsearch.search.best import Choice, check_asked, choose
+from hpsearch.search.stage import check_fingerprint, no_study_file, versions
 from hpsearch.search.train_once import Trained, with_values
 from hpsearch.seeds import draw_seed
 from hpsearch.statistics import Interval, wilson
@@ -123,7 +121,7 @@ def prepare(
         stages: The search's stages.
         number: Only of this stage.
         trial: This trial of that stage; None to choose.
-        by: ``confirmed`` or ``best``; None for what there is (`hpsearch.search.confirmation.chosen.choose`).
+        by: ``confirmed`` or ``best``; None for what there is (`hpsearch.search.best.choose`).
         epochs: To train for; None for the study file's.
         seed: Of weights, order and masks; None for the search's own.
         again: Go on although the test images have been looked at.
@@ -133,7 +131,7 @@ def prepare(
         EvaluatedAlready: They have been, and ``again`` is not set.
         BadData: There are no test images.
         StageConflict: The data are not those of the search.
-        NotEnoughTrials, UnknownSearch: As for `hpsearch.search.confirmation.chosen.choose`.
+        NotEnoughTrials, UnknownSearch: As for `hpsearch.search.best.choose`.
     """
     first = stages[0]
     check_asked(store, stages, number=number, trial=trial)  # a wrong number is no second look
@@ -271,4 +269,49 @@ def _refuse(first: Stage, before: Sequence[Mapping[str, Any]]) -> None:
     raise EvaluatedAlready(
         f"{when}: {result}. After another look at the same images no score is an unbiased estimate; --again looks all "
         "the same"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A test image that was classified wrong.
+
+    Args:
+        index: Its place in the test part, from 0.
+        label: Its class.
+        prediction: The class that it was taken for.
+        probability: How probable that was, by the network.
+    """
+
+    index: int
+    label: int
+    prediction: int
+    probability: float
+
+
+def confusion(labels: NDArray[np.integer], predictions: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """How often examples of each class were taken for each: (C, C), label by row and prediction by column.
+
+    Args:
+        labels: (T,).
+        predictions: (T,).
+        classes: C.
+    """
+    pairs = labels.astype(np.int64) * classes + predictions
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def mistakes(labels: NDArray[np.integer], probabilities: NDArray[np.float64]) -> tuple[Mistake, ...]:
+    """The examples that were classified wrong, the most confident first; of equally confident ones the earlier.
+
+    Args:
+        labels: (T,).
+        probabilities: (T, C).
+    """
+    predictions = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != labels)
+    sure = probabilities[wrong, predictions[wrong]]
+    order = np.argsort(-sure, kind="stable")
+    return tuple(
+        Mistake(int(wrong[i]), int(labels[wrong[i]]), int(predictions[wrong[i]]), float(sure[i])) for i in order
     )

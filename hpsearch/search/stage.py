@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpsearch.commands import Commands, command_line
-from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch, nearest
+from hpsearch.errors import BadInput, BadStudyFile, NotEnoughTrials, StageConflict, UnknownSearch, nearest
 from hpsearch.records import rank_key
 from hpsearch.seeds import stage_seed
+from hpsearch.space import space_to_dict
 from hpsearch.store import NewStage, Store
 from hpsearch.store.leases import version_of
-from hpsearch.study_file import parse
+from hpsearch.study_file import StudyFile, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hpsearch.data import Split
     from hpsearch.records import Stage
+    from hpsearch.store import Store
     from hpsearch.store.frames import Columns
     from hpsearch.study_file import StudyFile
 
@@ -229,3 +233,121 @@ def best_among(found: Sequence[tuple[Stage, Columns]]) -> tuple[Stage, Columns] 
         return rank_key(stage.direction, columns["score"][0], columns["validation_loss"][0], stage.number)
 
     return min(scored, key=key, default=None)
+
+
+_NAME = re.compile(r"([^/]+)/(stage|confirm)-(\d{1,6})")
+
+
+def stage_meant(
+    given: str | None, number: int | None = None, *, confirmation: bool = False
+) -> tuple[str | None, int | None]:
+    """The search and the number of the stage that are meant: ``mnist/stage-02`` is stage 2 of ``mnist``.
+
+    Args:
+        given: The name of a search, of a stage of it, or the path of a study file; None for the only search.
+        number: The stage's number where that is given too; None for what the command takes by itself.
+        confirmation: Whether ``mnist/confirm-02`` may stand for stage 2, which it confirms.
+
+    Raises:
+        BadInput: Two different stages are named.
+        BadStudyFile: There is no such study file, or it cannot be used.
+        UnknownSearch: The name of a confirmation where one makes no sense.
+    """
+    if given is not None and given.endswith(".toml"):
+        from hpsearch.study_lookup import find
+
+        given = find(given).name
+    return study_meant(given, number, confirmation=confirmation)
+
+
+def study_meant(
+    given: str | None, number: int | None = None, *, confirmation: bool = False
+) -> tuple[str | None, int | None]:
+    """As `stage_meant`, for a command that reads the study file: its path is left as it is."""
+    named = _NAME.fullmatch(given or "")
+    if named is None:
+        return given, number
+    search, kind, digits = named.groups()
+    if kind == "confirm" and not confirmation:
+        raise UnknownSearch(
+            f"{given} is a confirmation: `confirm {given}` shows it, `narrow {search} --stage {int(digits)} "
+            f"--from confirm` and `evaluate {search} --stage {int(digits)} --confirmed` go by it"
+        )
+    if number not in (None, int(digits)):
+        raise BadInput(f"{given} with --stage {number}: these are two stages; leave one out")
+    return search, int(digits)
+
+
+def search_meant(given: str | None) -> str | None:
+    """The search that is meant, for what is about a whole search.
+
+    Raises:
+        BadInput: A stage was named.
+        BadStudyFile: There is no such study file, or it cannot be used.
+        UnknownSearch: The name of a confirmation.
+    """
+    search, number = stage_meant(given)
+    if number is not None:
+        raise BadInput(f"{given} is one stage, and this is about a whole search: give {search}")
+    return search
+
+
+def no_study_file(stage: Stage) -> StageConflict:
+    """What to say when a search that was run elsewhere is to be trained by no study file."""
+    return StageConflict(
+        f"{stage.search} was imported from {_origin(stage)} without a study file, so hpsearch cannot train its trials; "
+        "narrow, status, trials and best work. To go on here, narrow it, write a study file of that name "
+        f"(`hpsearch init {stage.search}`) that searches {', '.join(stage.space)}, and start that"
+    )
+
+
+def adopt(store: Store, stage: Stage, study: StudyFile, split: Split, *, pruner: str | None) -> Stage:
+    """The stage to be trained by a study file: itself where it has one, or the same ranges with this one.
+
+    Trials of others are never mixed with trials of ours: they saw other data. So only a stage without trials, which was
+    narrowed from theirs, takes on a study file.
+
+    Args:
+        store: The study database.
+        stage: The stage to be run.
+        study: The study file of the search's name.
+        split: Its data.
+        pruner: The rule of pruning asked for on the command line, or None for the study file's.
+
+    Raises:
+        StageConflict: The stage has trials of others, or the study file searches something else.
+    """
+    if stage.trainable:
+        return stage
+    if store.counts(stage).rows:
+        raise StageConflict(
+            f"the trials of {stage.name} were run elsewhere ({_origin(stage)}), so none can be added to them here; "
+            f"`hpsearch narrow {stage.search}` makes the next stage, which can be started"
+        )
+    if set(study.parameters) != set(stage.space):
+        raise StageConflict(
+            f"{stage.name} searches {', '.join(stage.space)}, and the study file {', '.join(study.parameters)}; they "
+            "must be the same hyperparameters"
+        )
+    if study.objective.direction != stage.direction:
+        raise StageConflict(
+            f"{stage.name} is to {stage.direction} its score, and the study file is to {study.objective.direction} "
+            f"{study.objective.metric}"
+        )
+    try:
+        chosen = study if pruner is None else study.with_pruning(pruner)
+        ranged = parse(chosen.to_dict() | {"space": space_to_dict(stage.space)}, source=f"the ranges of {stage.name}")
+    except BadStudyFile as error:
+        raise StageConflict(f"{stage.name} cannot be trained here: {error}") from error
+    adopted = replace(
+        stage,
+        study_file=ranged.to_dict(),
+        fingerprint=split.fingerprint,
+        sizes={"train": len(split.x_train), "validation": len(split.x_validation)},
+        versions=versions(),
+    )
+    return store.create_stage(adopted, replace=True)
+
+
+def _origin(stage: Stage) -> str:
+    return str(stage.imported.get("from", "elsewhere"))

@@ -11,7 +11,7 @@ from hpsearch.errors import BadInput, nearest
 from hpsearch.nn import Epoch, History, Network, train
 from hpsearch.objectives.network.build import build
 from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, uses
-from hpsearch.search.setup import network_objective
+from hpsearch.search.workflow import network_objective
 from hpsearch.study_file import StudyFile, parse
 
 if TYPE_CHECKING:

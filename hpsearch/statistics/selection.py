@@ -1,7 +1,7 @@
 """What the best of many is worth: its score without the luck that made it the best.
 
-Hits are whole numbers whose ones are the images that were classified right (`hpsearch.hits.as_number`): a score on some
-of the images is then a count of bits.
+Hits are whole numbers whose ones are the images that were classified right (`hpsearch.statistics.hits.as_number`): a
+score on some of the images is then a count of bits.
 """
 
 from __future__ import annotations

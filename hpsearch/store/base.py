@@ -183,7 +183,7 @@ class Store(Protocol):
         parameter, ``param:NAME``; None where a trial has no value. The reason is why a trial failed, or when it was
         stopped early. With ``top``, the best completed ones, best first: by score, then validation loss, then number.
         Otherwise by number, and of ``numbers`` alone where these are given. With ``hits``, a column more, ``hits``:
-        which validation images the trial got right, as `hpsearch.hits` packs them.
+        which validation images the trial got right, as `hpsearch.statistics.hits` packs them.
         """
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:

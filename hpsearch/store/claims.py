@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import BindParameter, bindparam, delete, select, update
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import Stage, Trial
-from hpsearch.roster import Roster
+from hpsearch.records import Roster, Stage, Trial
 from hpsearch.space import Value, external, to_distribution
 from hpsearch.store import census, queries
 from hpsearch.store import tables as t

@@ -13,8 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import NewStage, Outcome, Report, Stage, Trial
-from hpsearch.roster import Roster
+from hpsearch.records import NewStage, Outcome, Report, Roster, Stage, Trial
 from hpsearch.space import to_distribution
 from hpsearch.store import releases
 from hpsearch.store.base import NOBODY, OWNER, RELEASED, Claimed

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import Direction, NewStage, Stage
-from hpsearch.roster import Roster
+from hpsearch.records import Direction, NewStage, Roster, Stage
 from hpsearch.space import space_from_dict, space_to_dict
 from hpsearch.store.base import ATTRIBUTE_PREFIX
 

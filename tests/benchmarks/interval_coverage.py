@@ -18,14 +18,12 @@ import simulated_confirmation
 from numpy.typing import NDArray
 from simulated_search import SPACE, Simulated, response, simulate
 
-from hpsearch.search.advising.contenders import MOST
-from hpsearch.search.narrowing.movement import movement, within_reach
-from hpsearch.search.narrowing.ranges import narrow
+from hpsearch.search.best import MOST
+from hpsearch.search.range_analysis import Movement, movement, narrow, within_reach
 from hpsearch.space import Categorical, to_scale
-from hpsearch.statistics.findings import Movement
+from hpsearch.statistics.comparisons import is_tied, paired_p
 from hpsearch.statistics.intervals import wilson, wilson_of_share
 from hpsearch.statistics.selection import corrected_share
-from hpsearch.statistics.ties import is_tied, paired_p
 
 TOP = 5
 LOSES = 0.01
@@ -60,13 +58,13 @@ class Scored:
 
 
 def as_numbers(hits: NDArray[np.bool_]) -> list[int]:
-    """Hits of trials, (N, V), as the whole numbers that `hpsearch.hits.as_number` gives."""
+    """Hits of trials, (N, V), as the whole numbers that `hpsearch.statistics.hits.as_number` gives."""
     spare = -hits.shape[1] % 8
     return [int.from_bytes(row.tobytes(), "big") >> spare for row in np.packbits(hits, axis=1)]
 
 
 def best_score(hits: NDArray[np.bool_], accuracy: NDArray[np.float64], order: Sequence[int], *, seed: int) -> Scored:
-    """What `hpsearch.search.advising.contenders.contest` says of a stage's best trial, held against the truth.
+    """What `hpsearch.search.best.contest` says of a stage's best trial, held against the truth.
 
     Args:
         hits: Which images each trial got right, (N, V).
@@ -245,8 +243,8 @@ def simulated(count: int, seed: int) -> None:
 
 def real(file: str, search: str, count: int, seed: int) -> None:
     """Print the table of best scores over validation sets drawn from a real stage's images."""
-    from hpsearch.search.narrowing.finished import Finished
-    from hpsearch.search.narrowing.looked import hits_of
+    from hpsearch.search.narrowing import hits_of
+    from hpsearch.search.range_analysis import Finished
     from hpsearch.search.stage import stages_of
     from hpsearch.store import open_store
 

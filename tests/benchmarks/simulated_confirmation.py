@@ -12,9 +12,9 @@ from statistics import NormalDist
 import numpy as np
 from simulated_search import SHARED
 
-from hpsearch.roster import Setting
-from hpsearch.search.confirmation.confirmed import Confirmed, rank_confirmed
-from hpsearch.search.confirmation.tally import Repeats
+from hpsearch.records import Setting
+from hpsearch.search.best import Repeats
+from hpsearch.search.ranking import Confirmed, rank_confirmed
 
 SEEDS = 0.015
 """How much the accuracy of one setting varies from seed to seed (standard deviation)."""

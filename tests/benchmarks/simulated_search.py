@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.search.narrowing.finished import Finished
+from hpsearch.search.range_analysis import Finished
 from hpsearch.space import Float, Space
 
 SPACE: Space = {"lr": Float(1e-4, 1.0, log=True), "weight_decay": Float(1e-8, 1e-4, log=True)}

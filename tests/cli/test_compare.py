@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from commands import Cli
 
-from hpsearch.hits import pack
 from hpsearch.records import NewStage, PastTrials
 from hpsearch.space import Float
+from hpsearch.statistics.hits import pack
 from hpsearch.store import open_store
 from hpsearch.store.bulk import BulkStore
 

@@ -20,8 +20,8 @@ from hpsearch.exchange.cells import escaped, unescaped
 from hpsearch.exchange.columns import CURVES, TRIALS, all_columns
 from hpsearch.records import CURVES as CURVES_KEY
 from hpsearch.records import HITS, Report, Stage
-from hpsearch.search.narrowing.narrowed import narrowing_to_dict
-from hpsearch.search.next_stage import narrow_stage
+from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.range_analysis import narrowing_to_dict
 from hpsearch.store import Counts, Owner, Store, open_store
 
 FORMS = ("csv", "parquet", "json")

@@ -13,7 +13,7 @@ from commands import HELD_OUT, START, Cli, Made
 
 from hpsearch.__main__ import main
 from hpsearch.nn import load_model
-from hpsearch.search.confirming import best_settings, grown
+from hpsearch.search.confirmation import best_settings, grown
 from hpsearch.store import open_store
 
 DB = "studies/hpsearch.db"

@@ -10,7 +10,7 @@ import pytest
 from commands import HELD_OUT, START, Cli, Made
 
 from hpsearch.errors import BadInput
-from hpsearch.search.meant import stage_meant, study_meant
+from hpsearch.search.stage import stage_meant, study_meant
 
 
 @pytest.fixture

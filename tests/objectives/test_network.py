@@ -14,10 +14,10 @@ import tiny
 
 from hpsearch import data
 from hpsearch.errors import BadInput
-from hpsearch.hits import unpack
 from hpsearch.nn import SGD, Network, Purpose, lane_rng, train_epochs
 from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import CURVES, HITS, SECONDS, VALIDATION_LOSS, Completed, Failed, Paused, Pruned, Report, Trial
+from hpsearch.statistics.hits import unpack
 
 RATES = (0.001, 0.03, 0.3, 1.0, 0.1)
 SPACE = tiny.PLAIN["space"]

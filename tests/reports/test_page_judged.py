@@ -9,8 +9,9 @@ from made_search import LR, THREE, material
 
 from hpsearch.reports.page import Page
 from hpsearch.reports.report import Confirmation, Look, Repeated, report
+from hpsearch.search.findings import RangeFinding
 from hpsearch.space import Float
-from hpsearch.statistics import Interval, RangeFinding
+from hpsearch.statistics import Interval
 
 
 def section(page: Page, key: str) -> Any:

@@ -18,17 +18,15 @@ import tiny
 from faulty.process import Running
 
 from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials, StageConflict, UnknownSearch
-from hpsearch.hits import unpack
 from hpsearch.nn import Purpose, lane_rng
 from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, Stage, Trial
-from hpsearch.search import setup
-from hpsearch.search.confirm import ConfirmJob, confirm
-from hpsearch.search.confirming import Confirmation
-from hpsearch.search.running.told import Tick
-from hpsearch.search.setup import network_objective
+from hpsearch.search import workflow as setup
+from hpsearch.search.confirmation import Confirmation
+from hpsearch.search.runner import Tick
 from hpsearch.search.stage import confirmation_of
-from hpsearch.search.workflow import Job, run
+from hpsearch.search.workflow import ConfirmJob, Job, confirm, network_objective, run
+from hpsearch.statistics.hits import unpack
 from hpsearch.store import Store, open_store
 from hpsearch.study_file import parse
 

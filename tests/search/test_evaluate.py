@@ -17,21 +17,21 @@ from hpsearch import data
 from hpsearch.data import splits
 from hpsearch.errors import BadData, BadInput, EvaluatedAlready, NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.records import Completed
-from hpsearch.search import setup
-from hpsearch.search.confirm import ConfirmJob, confirm
-from hpsearch.search.confirmation.chosen import choose
-from hpsearch.search.confirming import best_settings, grown
+from hpsearch.search import workflow as setup
+from hpsearch.search.best import choose
+from hpsearch.search.confirmation import best_settings, grown
 from hpsearch.search.evaluation import (
     Evaluated,
     Prepared,
+    confusion,
     look,
     looks,
+    mistakes,
     prepare,
 )
-from hpsearch.search.mistaken import confusion, mistakes
-from hpsearch.search.next_stage import narrow_stage
+from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.train_once import Trained, train_once, with_values
-from hpsearch.search.workflow import Job, run
+from hpsearch.search.workflow import ConfirmJob, Job, confirm, run
 from hpsearch.statistics import wilson
 from hpsearch.store import Owner, Store, open_store
 from hpsearch.study_file import StudyFile

@@ -12,8 +12,8 @@ import pytest
 
 from hpsearch.errors import StorageFailure, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Stage
-from hpsearch.search.confirming import best_settings, grown
-from hpsearch.search.watching import Watcher
+from hpsearch.search.confirmation import best_settings, grown
+from hpsearch.search.progress import Watcher
 from hpsearch.store import Counts, Owner, Store, open_store
 
 

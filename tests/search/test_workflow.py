@@ -16,9 +16,9 @@ import tiny
 from hpsearch.errors import BadInput, BadStudyFile, Interrupted, StageConflict
 from hpsearch.executors import InlineExecutor
 from hpsearch.records import Stage
-from hpsearch.search import setup
-from hpsearch.search.next_stage import Narrowed, narrow_stage
-from hpsearch.search.running.told import Summary, Tick
+from hpsearch.search import workflow as setup
+from hpsearch.search.narrowing import Narrowed, narrow_stage
+from hpsearch.search.runner import Summary, Tick
 from hpsearch.search.workflow import Job, run
 from hpsearch.store import Store, open_store
 

@@ -9,8 +9,8 @@ import pytest
 import tiny
 
 from hpsearch.executors import InlineExecutor
-from hpsearch.search.next_stage import narrow_stage
-from hpsearch.search.running.runner import Runner
+from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.runner import Runner
 from hpsearch.search.stage import begin
 from hpsearch.store import open_store
 

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.errors import BadInput
-from hpsearch.hits import as_number, pack
 from hpsearch.statistics import mcnemar
-from hpsearch.statistics.paired import discordant, lower_tail, two_sided
-from hpsearch.statistics.ties import LEVEL, is_tied, paired_p, unpaired_p
+from hpsearch.statistics.comparisons import LEVEL, discordant, is_tied, lower_tail, paired_p, two_sided, unpaired_p
+from hpsearch.statistics.hits import as_number, pack
 
 HITS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpsearch.hits import pack
 from hpsearch.records import HITS, VALIDATION_LOSS, Completed, Failed, Outcome, Stage
+from hpsearch.statistics.hits import pack
 from hpsearch.store import Owner, Store, queries
 
 

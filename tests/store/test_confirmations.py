@@ -11,8 +11,7 @@ import optuna
 import pytest
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import Completed, Stage, Trial
-from hpsearch.roster import Roster, Setting
+from hpsearch.records import Completed, Roster, Setting, Stage, Trial
 from hpsearch.store import NewStage, Owner, Store
 from hpsearch.store.stages import ROSTER, stage_from_attributes
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from hpsearch.records import Completed, Direction, Failed, Outcome, Pruned, Stage
-from hpsearch.search.narrowing.evidence import Scored
-from hpsearch.search.narrowing.finished import Finished
+from hpsearch.search.evidence import Scored
+from hpsearch.search.range_analysis import Finished
 from hpsearch.space import Float
 from hpsearch.store import NewStage, Owner, Store, arrays, open_store
 from hpsearch.store.bulk import BulkStore

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.hits import pack
 from hpsearch.records import HITS, VALIDATION_LOSS, Completed, Outcome, Stage
 from hpsearch.space import Float, Space, Value
+from hpsearch.statistics.hits import pack
 from hpsearch.store import NewStage, Owner, Store
 
 SPACE: Space = {"lr": Float(1e-4, 1.0, log=True), "weight_decay": Float(1e-8, 1e-4, log=True)}

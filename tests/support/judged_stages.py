@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpsearch.records import Completed, Failed, Outcome, Stage
-from hpsearch.search.confirming import best_settings, grown
+from hpsearch.search.confirmation import best_settings, grown
 from hpsearch.store import Owner, Store
 from hpsearch.store.stages import EVALUATIONS
 

@@ -13,8 +13,10 @@ from made_trials import drawn
 from hpsearch.records import Stage
 from hpsearch.reports.report import Material, StageTrials
 from hpsearch.reports.rows import used_only
+from hpsearch.search.best import Best
+from hpsearch.search.findings import Findings, RangeFinding
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
-from hpsearch.statistics import Best, Findings, Interval, RangeFinding, wilson
+from hpsearch.statistics import Interval, wilson
 
 LR = Float(1e-6, 1e-2, log=True)
 DECAY = Float(1e-8, 1e-4, log=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hpsearch.search.narrowing.narrowed import Narrowing
-from hpsearch.search.narrowing.ranges import Scored, narrow
+from hpsearch.search.range_analysis import Narrowing, Scored, narrow
 from hpsearch.space import Categorical, Float, Int, Parameter, Value
 
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from hpsearch.hits import pack
 from hpsearch.records import NewStage, PastTrials
 from hpsearch.space import Categorical, Float, Int, Space, Value
+from hpsearch.statistics.hits import pack
 from hpsearch.store import Store
 
 SPACE: Space = {

@@ -11,9 +11,8 @@ from pausing_objectives import EPOCHS, Pausing, curve
 
 from hpsearch.executors import Executor, InlineExecutor
 from hpsearch.records import Stage
-from hpsearch.search.running.pruning import Plan
-from hpsearch.search.running.runner import Runner
-from hpsearch.search.running.told import Summary
+from hpsearch.search.pruning import Plan
+from hpsearch.search.runner import Runner, Summary
 from hpsearch.store import Store
 
 HALVING = Plan("halving", 2, (1, 2, 4, 8), 16, 5, EPOCHS)

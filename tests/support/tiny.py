@@ -11,7 +11,7 @@ from typing import Any
 from hpsearch import data
 from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import SECONDS, Outcome, Paused, Report, Trial
-from hpsearch.search.setup import load_split, network_objective
+from hpsearch.search.workflow import load_split, network_objective
 from hpsearch.study_file import StudyFile, parse
 
 PLAIN: Mapping[str, Mapping[str, Any]] = {

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from hpsearch.hits import pack
 from hpsearch.nn import (
     CURVE_NAMES,
     Epoch,
@@ -33,6 +32,7 @@ from hpsearch.records import (
     Report,
     Trial,
 )
+from hpsearch.statistics.hits import pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

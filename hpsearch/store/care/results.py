@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import text
 
 from hpsearch.errors import HpsearchError
-from hpsearch.hits import as_number, fit
 from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS
+from hpsearch.statistics.hits import as_number, fit
 from hpsearch.store.care.drawn import HELD, asked, param_findings
 from hpsearch.store.care.findings import Finding, Place
 from hpsearch.store.care.rows import AGAIN

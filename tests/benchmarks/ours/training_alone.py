@@ -13,7 +13,7 @@ from at_once import Start, at_once
 from hpsearch import samplers as sampling
 from hpsearch.nn import train
 from hpsearch.objectives.network.build import build
-from hpsearch.search.setup import load_split, network_objective
+from hpsearch.search.workflow import load_split, network_objective
 from hpsearch.study_file import parse
 
 

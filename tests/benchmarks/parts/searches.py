@@ -18,7 +18,7 @@ from setting import Part, Setting
 from sgemm import rate
 from workloads import Workload
 
-from hpsearch.search.setup import load_split, network_objective
+from hpsearch.search.workflow import load_split, network_objective
 from hpsearch.store import open_store
 from hpsearch.study_file import parse
 

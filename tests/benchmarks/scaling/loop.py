@@ -15,8 +15,7 @@ from sqlalchemy import event, text
 
 from hpsearch.executors import Executor
 from hpsearch.records import Stage
-from hpsearch.search.running.runner import Runner
-from hpsearch.search.running.told import Tick
+from hpsearch.search.runner import Runner, Tick
 from hpsearch.store import Store, open_store
 from hpsearch.store.bulk import BulkStore
 from scaling.slots import SlotsExecutor

@@ -8,11 +8,11 @@ import hit_stages
 import numpy as np
 import pytest
 
-from hpsearch.hits import pack
 from hpsearch.records import HITS, VALIDATION_LOSS, Completed
-from hpsearch.search.advising.contenders import MOST, contest, hits_of, ties_of
+from hpsearch.search.best import MOST, contest, hits_of, ties_of
 from hpsearch.space import Value
 from hpsearch.statistics import wilson
+from hpsearch.statistics.hits import pack
 from hpsearch.store import Owner, Store
 
 

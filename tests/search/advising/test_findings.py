@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import hit_stages
 import pytest
 
-from hpsearch.search.advising.findings import findings
-from hpsearch.search.next_stage import narrow_stage
+from hpsearch.search.findings import findings
+from hpsearch.search.narrowing import narrow_stage
 from hpsearch.space import Float, Value
 from hpsearch.store import Store
 

@@ -13,13 +13,12 @@ import pytest
 
 from hpsearch.commands import DEFAULT_STORAGE, Commands, command_line
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
-from hpsearch.search.advising.advice import not_firm
-from hpsearch.search.advising.findings import findings, what_next
-from hpsearch.search.confirmation.chosen import choose
+from hpsearch.search.advice import not_firm
+from hpsearch.search.best import choose
 from hpsearch.search.evaluation import prepare
-from hpsearch.search.next_stage import narrow_stage
+from hpsearch.search.findings import RangeFinding, findings, what_next
+from hpsearch.search.narrowing import narrow_stage
 from hpsearch.space import Float, Value
-from hpsearch.statistics import RangeFinding
 from hpsearch.store import Store
 
 

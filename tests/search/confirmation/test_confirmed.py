@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hpsearch.roster import Setting
-from hpsearch.search.confirmation.confirmed import Confirmed, Hits, crossed_variance, rank_confirmed, share_interval
-from hpsearch.search.confirmation.tally import Repeats
+from hpsearch.records import Setting
+from hpsearch.search.best import Repeats
+from hpsearch.search.ranking import Confirmed, Hits, crossed_variance, rank_confirmed, share_interval
 from hpsearch.statistics import mean_interval, wilson
 
 IMAGES = 100

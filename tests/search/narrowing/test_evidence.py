@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hpsearch.search.narrowing.evidence import (
+from hpsearch.search.evidence import (
     cells,
     discrete_spread_p,
     distinct_p,

@@ -6,8 +6,7 @@ import narrowings
 import numpy as np
 import pytest
 
-from hpsearch.search.narrowing.narrowed import Narrowing
-from hpsearch.search.narrowing.ranges import narrow
+from hpsearch.search.range_analysis import Narrowing, narrow
 from hpsearch.space import Float, Int, Space, Value, to_scale
 
 

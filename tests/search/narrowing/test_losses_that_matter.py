@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.records import Direction
-from hpsearch.search.narrowing.finished import Finished
-from hpsearch.search.narrowing.narrowed import narrowing_to_dict
-from hpsearch.search.narrowing.ranges import narrow, told_apart
+from hpsearch.search.range_analysis import Finished, narrow, narrowing_to_dict, told_apart
 from hpsearch.space import Float
 
 SPACE = {"lr": Float(1e-4, 1.0, log=True), "dropout": Float(0.0, 0.9)}

@@ -10,11 +10,8 @@ from interval_coverage import ranged
 from numpy.typing import NDArray
 from simulated_search import simulate
 
-from hpsearch.search.narrowing.finished import Finished
-from hpsearch.search.narrowing.movement import movement, within_reach
-from hpsearch.search.narrowing.ranges import narrow
+from hpsearch.search.range_analysis import Finished, Movement, movement, narrow, within_reach
 from hpsearch.space import Categorical, Float, Int, Space
-from hpsearch.statistics.findings import Movement
 
 SPACE: Space = {"x": Float(0.0, 1.0), "n": Int(1, 64, log=True), "c": Categorical(("a", "b"))}
 

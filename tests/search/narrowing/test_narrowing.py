@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.search.narrowing.narrowed import Narrowing, narrowing_to_dict
-from hpsearch.search.narrowing.ranges import Scored, narrow
+from hpsearch.search.range_analysis import Narrowing, Scored, narrow, narrowing_to_dict
 from hpsearch.space import Categorical, Float, Int, Space, Value, to_scale
 
 

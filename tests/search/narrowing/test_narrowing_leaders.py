@@ -6,8 +6,7 @@ import pytest
 from narrowings import trials
 
 from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.search.narrowing.narrowed import Narrowing
-from hpsearch.search.narrowing.ranges import narrow
+from hpsearch.search.range_analysis import Narrowing, narrow
 from hpsearch.space import Float
 
 SPACE = {"x": Float(0.0, 1.0)}

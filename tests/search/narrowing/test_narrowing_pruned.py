@@ -6,8 +6,7 @@ import pytest
 from narrowings import trials
 
 from hpsearch.errors import NotEnoughTrials
-from hpsearch.search.narrowing.narrowed import Narrowing, narrowing_to_dict
-from hpsearch.search.narrowing.ranges import narrow
+from hpsearch.search.range_analysis import Narrowing, narrow, narrowing_to_dict
 from hpsearch.space import Categorical, Float, Space, Value
 
 SPACE: Space = {"lr": Float(0.0, 1.0), "kind": Categorical(("a", "b"))}

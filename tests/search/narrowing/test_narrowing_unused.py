@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from hpsearch.objectives.base import UsedBy
 from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS
-from hpsearch.search.narrowing.looked import reachable
-from hpsearch.search.narrowing.narrowed import NarrowedRange, Narrowing, narrowing_to_dict
-from hpsearch.search.narrowing.ranges import narrow
+from hpsearch.search.narrowing import reachable
+from hpsearch.search.range_analysis import NarrowedRange, Narrowing, narrow, narrowing_to_dict
 from hpsearch.space import Categorical, Float, Int, Space, Value
 
 BY = {"momentum": UsedBy("optimizer", ("momentum", "nesterov"))}

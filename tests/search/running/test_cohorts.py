@@ -16,9 +16,8 @@ from pruned_runs import HALVING, PLANS, UNTIL, expected, found, run
 
 from hpsearch.executors import InlineExecutor, PoolExecutor
 from hpsearch.records import Completed, Stage
-from hpsearch.search.running.pruning import Plan
-from hpsearch.search.running.runner import Runner
-from hpsearch.search.running.told import Summary, Tick
+from hpsearch.search.pruning import Plan
+from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.space import Float
 from hpsearch.store import Counts, NewStage, Owner, Store, open_store
 

@@ -11,8 +11,8 @@ from pruned_runs import expected, found, run
 
 from hpsearch.executors import Batch, InlineExecutor
 from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
-from hpsearch.search.running.pruning import Plan
-from hpsearch.search.running.told import Tick
+from hpsearch.search.pruning import Plan
+from hpsearch.search.runner import Tick
 from hpsearch.store import Owner, Store
 
 

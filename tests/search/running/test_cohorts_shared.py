@@ -7,8 +7,8 @@ import statistics
 from pausing_objectives import EPOCHS
 
 from hpsearch.records import Completed, Failed, Paused, Stage
-from hpsearch.search.running.cohorts import Cohorts
-from hpsearch.search.running.pruning import Plan
+from hpsearch.search.batches import Cohorts
+from hpsearch.search.pruning import Plan
 from hpsearch.store import Owner, Store
 
 

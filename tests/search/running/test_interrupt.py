@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from hpsearch.search.running.interrupt import Stopping, stopping
+from hpsearch.search.workflow import Stopping, stopping
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from hpsearch.records import Direction
-from hpsearch.search.running.pruning import Median, Plan, epochs_spent, halving_survivors, least_survivors, plan_of
+from hpsearch.search.pruning import Median, Plan, epochs_spent, halving_survivors, least_survivors, plan_of
 from hpsearch.store import Counts
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -18,8 +18,7 @@ from hpsearch.errors import StorageFailure
 from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
 from hpsearch.objectives.base import Objective
 from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
-from hpsearch.search.running.runner import Runner
-from hpsearch.search.running.told import Summary, Tick
+from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.store import Counts, Owner, Store, open_store
 
 

@@ -12,8 +12,8 @@ from stored import values
 
 from hpsearch.executors import DaskExecutor, Executor, InlineExecutor, PoolExecutor
 from hpsearch.records import Stage
-from hpsearch.search.running.pruning import Plan
-from hpsearch.search.running.runner import Runner
+from hpsearch.search.pruning import Plan
+from hpsearch.search.runner import Runner
 from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store, open_store
 

@@ -9,8 +9,7 @@ from stub_objectives import STEPS, Stub, value
 
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progress, drive
 from hpsearch.records import Report, Stage
-from hpsearch.search.running.runner import Runner
-from hpsearch.search.running.told import Tick
+from hpsearch.search.runner import Runner, Tick
 from hpsearch.store import Counts, Store
 
 

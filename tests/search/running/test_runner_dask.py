@@ -15,10 +15,8 @@ from stub_objectives import STEPS, Stub, value
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors import DaskExecutor
 from hpsearch.records import Stage
-from hpsearch.search.jobs import Job, Quiet
-from hpsearch.search.running.runner import Runner
-from hpsearch.search.running.told import Tick
-from hpsearch.search.workflow import run
+from hpsearch.search.runner import Runner, Tick
+from hpsearch.search.workflow import Job, Quiet, run
 from hpsearch.store import Counts, Store, open_store
 
 

@@ -17,7 +17,7 @@ from hpsearch.errors import EvaluationFailure, StageConflict, StorageFailure
 from hpsearch.executors import Batch, Done, Event, InlineExecutor
 from hpsearch.executors.base import Evaluates
 from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
-from hpsearch.search.running.runner import Runner
+from hpsearch.search.runner import Runner
 from hpsearch.space import Float
 from hpsearch.store import Counts, NewStage, Owner, Store
 
@@ -150,6 +150,6 @@ class Slow(Stub):
 def test_a_lease_is_renewed_while_the_loop_stands_still(
     store: Store, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpsearch.search.running.runner.BEAT_EVERY_S", 0.01)
+    monkeypatch.setattr("hpsearch.search.runner.BEAT_EVERY_S", 0.01)
     assert Runner(store, stage, Slow(tmp_path), InlineExecutor(), until=2, lanes=1).run().counts == Counts(complete=2)
     assert not [one.name for one in threading.enumerate() if "pulse" in one.name]

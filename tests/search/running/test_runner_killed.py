@@ -15,7 +15,7 @@ from signalled import Command, finished, states
 from stored import values
 
 from hpsearch.search import workflow
-from hpsearch.search.jobs import Job
+from hpsearch.search.workflow import Job
 
 TRIALS = 12
 TOGETHER = ("--engine", "inline", "--lanes", str(TRIALS))

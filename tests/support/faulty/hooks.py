@@ -132,7 +132,7 @@ class ShortLeases:
     beat: float
 
     def __call__(self) -> None:
-        from hpsearch.search.running import runner
+        from hpsearch.search import runner
         from hpsearch.store import leases
 
         leases.LEASE = timedelta(seconds=self.lease)

@@ -97,7 +97,7 @@ def counted(log: Path) -> None:
 
 def changed(wrapped: Callable[[NetworkObjective], Objective]) -> None:
     """Have the objectives that commands make in this process be others."""
-    from hpsearch.search import setup
+    from hpsearch.search import workflow as setup
 
     split, plain = tiny.split(), setup.network_objective
 

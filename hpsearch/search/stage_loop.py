@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpsearch import samplers as sampling
 from hpsearch.errors import BadStorage, Interrupted
-from hpsearch.search import setup
-from hpsearch.search.adopting import adopt, no_study_file
-from hpsearch.search.next_stage import DEFAULT_TOP, check_top, narrow_stage
-from hpsearch.search.running.pruning import plan_of, unused_words
-from hpsearch.search.running.runner import Runner
-from hpsearch.search.running.told import Summary
-from hpsearch.search.stage import begin, check_fingerprint, other_version
+from hpsearch.nn import parameter_count
+from hpsearch.records import Trial
+from hpsearch.search import workflow as setup
+from hpsearch.search.narrowing import DEFAULT_TOP, check_top, narrow_stage
+from hpsearch.search.pruning import epochs_spent, plan_of, unused_words
+from hpsearch.search.runner import Runner, Summary
+from hpsearch.search.stage import adopt, begin, check_fingerprint, no_study_file, other_version
+from hpsearch.search.workflow import network_objective
 from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.urls import no_database_yet
 from hpsearch.study_file import StudyFile, differences, parse
@@ -22,9 +27,10 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     from hpsearch.data import Split
     from hpsearch.executors import Executor
+    from hpsearch.objectives.network.objective import NetworkObjective
     from hpsearch.records import Stage
-    from hpsearch.search.jobs import Job, Listener
-    from hpsearch.search.running.interrupt import Stopping
+    from hpsearch.search.workflow import Job, Listener, Stopping
+    from hpsearch.study_file import StudyFile
     from hpsearch.study_sections import Data
 
 
@@ -197,3 +203,67 @@ def _interrupted(stage: Stage, summary: Summary, until: int) -> Interrupted:
         f"stopped: {stage.name} has {summary.counts.finished} of {counted(until, 'trial')}, all recorded; "
         f"{summary.given_back} that had begun were given back. The same command goes on from here"
     )
+
+
+_PROBE_EPOCHS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What one stage of a study file amounts to.
+
+    Args:
+        sizes: Units by layer of the largest network in the space, from inputs to classes.
+        parameters: Its weights and biases.
+        flops: Floating-point operations of the matrix products of one trial of it.
+        lanes: How many of it train together.
+        seconds_per_trial: Measured here just now on a few epochs, in one process; of one that is not stopped early.
+        seconds: Of the whole stage, with all jobs.
+    """
+
+    sizes: tuple[int, ...]
+    parameters: int
+    flops: int
+    lanes: int
+    seconds_per_trial: float
+    seconds: float
+
+
+def estimate(study: StudyFile, split: Split, *, trials: int, jobs: int) -> Estimate:
+    """Size up a stage, and time one batch of its largest networks for a few epochs.
+
+    Args:
+        study: The study file.
+        split: Its data.
+        trials: Trials of the stage.
+        jobs: Processes.
+    """
+    space = study.parameters
+    objective = network_objective(study, split, seed=study.trials.seed, space=space)
+    structure = objective.largest()
+    lanes = min(objective.lanes(), math.ceil(trials / jobs))
+    per_trial = _time_a_trial(objective, study, lanes)
+    plan = plan_of(study)
+    share = 1.0 if plan is None else epochs_spent(plan, trials) / (trials * plan.epochs)
+    return Estimate(
+        sizes=structure.sizes,
+        parameters=parameter_count(structure.sizes),
+        flops=objective.flops(structure),
+        lanes=lanes,
+        seconds_per_trial=per_trial,
+        seconds=per_trial * math.ceil(trials / jobs) * share,
+    )
+
+
+def _time_a_trial(objective: NetworkObjective, study: StudyFile, lanes: int) -> float:
+    epochs = min(_PROBE_EPOCHS, study.training.epochs)
+    probe = replace(objective, settings={**objective.settings, "epochs": epochs})
+    largest = objective.largest_values()
+    trials = [
+        Trial(number, number, sampling.values(study.parameters, seed=study.trials.seed, number=number) | largest)
+        for number in range(lanes)
+    ]
+    began = time.perf_counter()
+    for _ in probe.evaluate(trials):
+        pass
+    return (time.perf_counter() - began) / lanes * study.training.epochs / epochs

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpsearch.search.confirmation.tally import overview
+from hpsearch.search.best import overview
 from hpsearch.search.stage import stages_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hpsearch.records import Stage
     from hpsearch.store import Counts, Owner, Store
     from hpsearch.store.frames import Columns
+
 
 _LATEST = 5
 """So many of the trials that finished last are seen."""

@@ -23,15 +23,19 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from hpsearch.search.confirmation.tally import Repeats, in_order
+from hpsearch.errors import BadInput
+from hpsearch.records import HITS
+from hpsearch.search.best import Repeats, in_order, tally
 from hpsearch.statistics import Interval, mean_interval
+from hpsearch.statistics.hits import fit, unpack
 from hpsearch.statistics.intervals import student_cdf, student_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hpsearch.records import Direction
-    from hpsearch.roster import Setting
+    from hpsearch.records import Direction, Setting, Stage
+    from hpsearch.store import Store
+
 
 LEVEL = 0.95
 _MOST_FREEDOM = 1000
@@ -98,7 +102,7 @@ def rank_confirmed(
     hits: Hits | None = None,
     level: float = LEVEL,
 ) -> tuple[Confirmed, ...]:
-    """The settings that have a score, best first (`hpsearch.search.confirmation.tally.in_order`), and how sure that is.
+    """The settings that have a score, best first (`hpsearch.search.best.in_order`), and how sure that is.
 
     Args:
         repeats: What came of each setting.
@@ -230,3 +234,37 @@ def _quantile(level: float, freedom: float) -> float:
 def _whole(freedom: float) -> int:
     """Degrees of freedom rounded down, which makes intervals wider."""
     return max(1, min(_MOST_FREEDOM, int(freedom)))
+
+
+def ranking(store: Store, confirmation: Stage) -> tuple[Confirmed, ...]:
+    """The settings of a confirmation that have a score, best first, and how sure that is.
+
+    Args:
+        store: The study database.
+        confirmation: One of `hpsearch.store.Store.confirmations`.
+    """
+    repeats = tally(confirmation, store.columns(confirmation))
+    images = confirmation.images
+    numbers = [number for one in repeats for number in one.numbers.values()]
+    texts = store.attribute(confirmation, numbers, HITS) if images else {}
+    hits = {one.setting.trial: _hits(one, texts, images) for one in repeats if images}
+    return rank_confirmed(
+        repeats,
+        direction=confirmation.direction,
+        accuracy=confirmation.metric == "validation_accuracy",
+        images=images,
+        hits=hits,
+    )
+
+
+def _hits(one: Repeats, texts: Mapping[int, str], images: int) -> dict[int, NDArray[np.bool_]]:
+    """A setting's stored hits by repeat; those that are missing, unreadable or of another score are left out."""
+    found = {}
+    for repeat, number in one.numbers.items():
+        try:
+            hits = unpack(texts[number], images)
+        except (BadInput, KeyError):
+            continue
+        if fit(int(hits.sum()), one.scores[repeat], images):
+            found[repeat] = hits
+    return found

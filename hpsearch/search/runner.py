@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
 from hpsearch.records import Failed, Outcome, Paused, Report, Stage, Trial
-from hpsearch.search.running.batches import Batches
-from hpsearch.search.running.cohorts import Cohorts
-from hpsearch.search.running.pulse import Pulse
-from hpsearch.search.running.told import OnTick, Summary, Tick
+from hpsearch.search.batches import Batches, Cohorts
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
     from hpsearch.objectives.base import Objective
-    from hpsearch.search.running.pruning import Plan
+    from hpsearch.search.pruning import Plan
+
 
 _POLL_S = 0.25
 """How long one wait for events lasts; Ctrl-C is heard at least this often."""
@@ -255,3 +255,92 @@ class Runner:
         time.sleep(_POLL_S)
         self._store.release_dead(self._stage, me=self._owner)
         self._counts = self._store.counts(self._stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What a progress display needs.
+
+    Args:
+        counts: The stage's trials by state.
+        recorded: Outcomes recorded just now.
+        waiting_for_others: Whether all that is missing is in other runners' hands.
+        waiting_for_workers: Whether there is no worker at the moment.
+    """
+
+    counts: Counts
+    recorded: tuple[Outcome, ...] = ()
+    waiting_for_others: bool = False
+    waiting_for_workers: bool = False
+
+
+OnTick: TypeAlias = Callable[[Tick], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did.
+
+    Args:
+        counts: The stage's trials by state at the end.
+        recorded: How many trials this run finished.
+        released: How many trials of dead runners it gave back first.
+        given_back: How many trials it had begun and gave back because it was stopped.
+        lost: How many trials it had begun and others took over, as it had not been heard of; their results hold.
+        seconds: How long it ran.
+        store_seconds: How much of that the runner spent in the store; workers were busy meanwhile.
+        stopped: Whether it was asked to stop before the stage was complete.
+    """
+
+    counts: Counts
+    recorded: int
+    released: int
+    given_back: int
+    lost: int
+    seconds: float
+    store_seconds: float
+    stopped: bool
+
+
+_PATIENCE_S = 5.0
+"""So long is a heartbeat waited for at the end that is just being written."""
+
+
+class Pulse:
+    """Renews a runner's lease every so often: in its loop, or in a thread where that takes too long.
+
+    A batch that is evaluated in the runner's own process may take longer from one event to the next than a lease
+    lasts. Its trials would be given to others, and theirs to it, for ever.
+
+    Args:
+        beat: Writes a heartbeat; called from either thread.
+        every: Seconds between two.
+    """
+
+    def __init__(self, beat: Callable[[], None], *, every: float) -> None:
+        self._beat = beat
+        self._every = every
+        self._last = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="hpsearch-pulse", daemon=True)
+
+    def __enter__(self) -> Pulse:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join(_PATIENCE_S)
+
+    def tick(self) -> None:
+        """Called by the loop, every time round: beat if it is time."""
+        if time.monotonic() - self._last > self._every:
+            self._beat()
+            self._last = time.monotonic()
+
+    def _watch(self) -> None:
+        while not self._over.wait(self._every):
+            if time.monotonic() - self._last > 2 * self._every:
+                with contextlib.suppress(Exception):  # the loop will meet it, and can say so
+                    self._beat()
+                self._last = time.monotonic()

@@ -2,7 +2,7 @@
 
 What is drawn anew is what a trial's seed decides: initial weights, the order of samples, dropout masks. The split
 stays: then all settings are compared on the same images, and their means with the scores of the stage's trials. What
-other images would say is the business of the interval (`hpsearch.search.confirmation.confirmed`), and at last of the
+other images would say is the business of the interval (`hpsearch.search.ranking`), and at last of the
 test images.
 """
 
@@ -11,24 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials
-from hpsearch.hits import fit, unpack
-from hpsearch.records import HITS, NewStage, Stage
-from hpsearch.roster import Roster, Setting
-from hpsearch.search import setup
-from hpsearch.search.adopting import no_study_file
-from hpsearch.search.confirmation.confirmed import Confirmed, rank_confirmed
-from hpsearch.search.confirmation.leaders import fewer
-from hpsearch.search.confirmation.tally import Repeats, tally
+from hpsearch.errors import Interrupted, NotEnoughTrials
+from hpsearch.records import NewStage, Roster, Setting, Stage
+from hpsearch.search import workflow as setup
 from hpsearch.search.evaluation import looks
-from hpsearch.search.narrowing.looked import to_narrow
-from hpsearch.search.running.runner import Runner
-from hpsearch.search.running.told import Summary
+from hpsearch.search.narrowing import fewer, to_narrow
+from hpsearch.search.ranking import Confirmed, ranking
+from hpsearch.search.runner import Runner, Summary
 from hpsearch.search.stage import (
     best_of,
     check_fingerprint,
     commands_for,
     latest_with_trials,
+    no_study_file,
     other_version,
     pick,
     stages_of,
@@ -43,14 +38,8 @@ from hpsearch.study_file import parse
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
-
     from hpsearch.executors import Executor
-    from hpsearch.search.jobs import ConfirmJob, Watcher
-    from hpsearch.search.running.interrupt import Stopping
+    from hpsearch.search.workflow import ConfirmJob, Stopping, Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +62,7 @@ class Confirmation:
 
 
 def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop: Stopping) -> Confirmation:
-    """Bring a confirmation to the settings and repeats asked for; see `hpsearch.search.confirm.confirm`."""
+    """Bring a confirmation to the settings and repeats asked for; see `hpsearch.search.workflow.confirm`."""
     store = open_store(job.storage, write=True)
     store.while_away(watcher.note, stopping=stop)
     try:
@@ -174,37 +163,3 @@ def grown(store: Store, parent: Stage, settings: list[Setting], repeats: int) ->
         return Roster.from_dict(plain or {}).grown(settings, repeats).to_dict()
 
     return replace(made, roster=Roster.from_dict(store.change_study_attribute(made, ROSTER, grow)))
-
-
-def ranking(store: Store, confirmation: Stage) -> tuple[Confirmed, ...]:
-    """The settings of a confirmation that have a score, best first, and how sure that is.
-
-    Args:
-        store: The study database.
-        confirmation: One of `hpsearch.store.Store.confirmations`.
-    """
-    repeats = tally(confirmation, store.columns(confirmation))
-    images = confirmation.images
-    numbers = [number for one in repeats for number in one.numbers.values()]
-    texts = store.attribute(confirmation, numbers, HITS) if images else {}
-    hits = {one.setting.trial: _hits(one, texts, images) for one in repeats if images}
-    return rank_confirmed(
-        repeats,
-        direction=confirmation.direction,
-        accuracy=confirmation.metric == "validation_accuracy",
-        images=images,
-        hits=hits,
-    )
-
-
-def _hits(one: Repeats, texts: Mapping[int, str], images: int) -> dict[int, NDArray[np.bool_]]:
-    """A setting's stored hits by repeat; those that are missing, unreadable or of another score are left out."""
-    found = {}
-    for repeat, number in one.numbers.items():
-        try:
-            hits = unpack(texts[number], images)
-        except (BadInput, KeyError):
-            continue
-        if fit(int(hits.sum()), one.scores[repeat], images):
-            found[repeat] = hits
-    return found

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+
 Side: TypeAlias = Literal["low", "high"]
 
 # Calibrated in tests/search/narrowing/test_evidence.py on the response curve of the chapter's experiment.
@@ -29,6 +30,10 @@ PRESS_LEVEL = 0.02  # on its own this keeps false alarms of a parameter without 
 RISE_LEVEL = 0.02  # the response is steep where an edge matters; a plateau's slight slope stays above this
 FALL_LEVEL = 0.01  # two unlucky trials at the bound must not hide an edge; a cliff's three or four do
 EMPTY_LEVEL = 0.001  # so long a stretch without a finished trial does not happen unless trials fail there
+
+CLEAR, WEAK = 0.01, 0.05
+"""Evidence at or below these p-values is called clear, or some."""
+
 
 LEAST_FOR_EDGES = 10  # fewer pairs of parameter and score show little
 

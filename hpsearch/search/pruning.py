@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hpsearch.store import Counts
     from hpsearch.study_file import StudyFile
 
+
 Rule: TypeAlias = Literal["halving", "median"]
 
 _FACTORS: Mapping[Rule, int] = {"halving": 4, "median": 2}

@@ -1,1 +1,0 @@
-"""What a confirmation says: trials trained again with other seeds, ranked."""

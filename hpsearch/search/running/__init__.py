@@ -1,1 +1,0 @@
-"""The loop of a stage: trials claimed, trained in batches, stopped early, recorded."""
