@@ -2,7 +2,7 @@
 
 from hpsearch.data.datasets import KNOWN, Dataset, Known, cache_folder, load, whereabouts
 from hpsearch.data.fetch import SOURCES, fetch
-from hpsearch.data.idx import read_idx
+from hpsearch.data.formats import read_idx
 from hpsearch.data.splits import Split, split, test_part
 
 __all__ = [

@@ -1,9 +1,11 @@
-"""Data sets by name or path: what there is, where it lies, and loading it."""
+"""Data sets by name or path, and the checks that every array passes: finite features, labels of two classes or more."""
 
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpsearch.data import checks, formats
-from hpsearch.data.idx import find_idx
+from hpsearch.data import formats
 from hpsearch.errors import BadData, MissingExtra, nearest
+from hpsearch.records import Action, Sentence
+from hpsearch.text import counted
 
 DATA_VARIABLE = "HPSEARCH_DATA"
 """The environment variable with a folder of data."""
@@ -22,6 +25,9 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
 SHIPPED = "shipped with hpsearch"
 WITH_SKLEARN = "shipped with scikit-learn"
+
+_FLOAT32_MAX = np.float64(np.finfo(np.float32).max)
+"""Features are trained on as float32, so a larger one would turn into infinity there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +41,7 @@ class Dataset:
         class_names: The C label values as they were given; in numeric order where all are numbers.
         x_test: (M, ...) the data set's own test part, or None.
         labels_test: (M,) its labels, or None.
-        source: Where it was read, for people.
+        source: The place that it was read from, for people.
     """
 
     name: str
@@ -48,7 +54,7 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.class_names)
 
 
@@ -57,33 +63,33 @@ class Known:
     """A data set that has a name.
 
     Args:
-        images: How many labelled images its main part has.
-        test_images: How many its own test part has; 0 without one.
+        images: Number of labelled images in its main part.
+        test_images: Number in its own test part; 0 without one.
         shape: Height and width in pixels.
-        classes: How many classes.
-        missing: What brings it here, where it is not.
+        classes: Number of classes.
+        remedy: The way to get it.
     """
 
     images: int
     test_images: int
     shape: tuple[int, int]
     classes: int
-    missing: str = ""
+    remedy: Sentence = Sentence("")
 
 
 KNOWN = {
     "mnist-10k": Known(10_000, 0, (28, 28), 10),
-    "digits": Known(1_797, 0, (8, 8), 10, 'pip install "hpsearch[data]"'),
-    "mnist": Known(60_000, 10_000, (28, 28), 10, "hpsearch data fetch mnist"),
+    "digits": Known(1_797, 0, (8, 8), 10, Sentence('pip install "hpsearch[data]"')),
+    "mnist": Known(60_000, 10_000, (28, 28), 10, Sentence("{}", (Action("data fetch", {"name": "mnist"}),))),
     "fashion-mnist": Known(
         60_000,
         10_000,
         (28, 28),
         10,
-        "hpsearch data fetch fashion-mnist, or Debian's package dataset-fashion-mnist",
+        Sentence("{}, or Debian's package dataset-fashion-mnist", (Action("data fetch", {"name": "fashion-mnist"}),)),
     ),
 }
-"""The data sets that can be asked for by name."""
+"""The data sets that have a name."""
 
 
 def load(
@@ -93,13 +99,13 @@ def load(
     label: str | None = None,
     data_dir: Path | None = None,
 ) -> Dataset:
-    """A data set by its name or from a path: exactly one of the two.
+    """Load a data set by its name or from a path: exactly one of the two.
 
     Args:
         name: One of `KNOWN`.
         path: A .npz, .csv or .parquet file, or a folder of IDX files.
         label: The column of the labels in a .csv or .parquet file; ``label`` unless given.
-        data_dir: Where to look first for a named data set.
+        data_dir: The folder that is searched first for a named data set.
 
     Raises:
         BadData: Unknown, not found, damaged, or not fit to be learned from.
@@ -122,19 +128,20 @@ def load(
         case "digits":
             return _assemble(name, _digits(), WITH_SKLEARN)
         case _:
-            folder, files = _find(name, data_dir)
+            folder = _find(name, data_dir)
             if folder is None:
-                looked = ", ".join(str(place) for place in places(name, data_dir))
-                raise BadData(f"{name} is not in {looked}; get it with {KNOWN[name].missing}")
-            return _assemble(name, formats.read_idx_folder(folder, files), str(folder))
+                searched = ", ".join(str(place) for place in places(name, data_dir))
+                remedy = KNOWN[name].remedy
+                raise BadData(f"{name} is not in {searched}; get it with {remedy.text}", *remedy.mentions)
+            return _assemble(name, formats.read_idx_folder(folder), str(folder))
 
 
 def whereabouts(name: str, data_dir: Path | None = None) -> str | None:
-    """Where a named data set would be read from, or None where it is not here. Reads no images.
+    """Return the place that a named data set would be read from, or None where it is not here. Reads no examples.
 
     Args:
         name: One of `KNOWN`.
-        data_dir: Where to look first.
+        data_dir: The folder that is searched first.
 
     Raises:
         BadData: Unknown name.
@@ -145,12 +152,12 @@ def whereabouts(name: str, data_dir: Path | None = None) -> str | None:
         return SHIPPED
     if name == "digits":
         return WITH_SKLEARN if importlib.util.find_spec("sklearn") else None
-    folder, _ = _find(name, data_dir)
+    folder = _find(name, data_dir)
     return None if folder is None else str(folder)
 
 
 def cache_folder(name: str) -> Path:
-    """Where a downloaded data set is kept: a folder of the user's cache."""
+    """Return the folder of the user's cache that keeps a downloaded data set."""
     # The specification of base directories says to ignore a relative path here.
     given = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
@@ -158,68 +165,190 @@ def cache_folder(name: str) -> Path:
 
 
 def places(name: str, data_dir: Path | None = None) -> list[Path]:
-    """The folders where a data set of IDX files is looked for, in order.
-
-    Args:
-        name: The data set.
-        data_dir: Where to look first.
-    """
+    """Return the folders that may hold a data set of IDX files, in the order of the search; ``data_dir`` comes first."""
     roots = [] if data_dir is None else [data_dir.expanduser()]
     if variable := os.environ.get(DATA_VARIABLE):
         roots.append(Path(variable).expanduser())
-    found: list[Path] = []
+    folders: list[Path] = []
     for root in roots:
         # MNIST and Fashion-MNIST have the same file names, so a folder called after one of them is never
         # taken for the other, and the subfolder goes before the folder itself.
-        found.append(root / name)
+        folders.append(root / name)
         if root.name not in KNOWN or root.name == name:
-            found.append(root)
-    found.append(cache_folder(name))
+            folders.append(root)
+    folders.append(cache_folder(name))
     if name == "fashion-mnist":
-        found.append(DEBIAN_FOLDER)
-    return found
+        folders.append(DEBIAN_FOLDER)
+    return folders
 
 
-def _find(name: str, data_dir: Path | None) -> tuple[Path | None, dict[str, Path]]:
+def _find(name: str, data_dir: Path | None) -> Path | None:
     for folder in places(name, data_dir):
-        files = find_idx(folder)
         # Half a training part counts as found, so that the message is about the missing half.
-        if "train-images" in files or "train-labels" in files:
-            return folder, files
-    return None, {}
+        if {"train-images", "train-labels"} & set(formats.find_idx(folder)):
+            return folder
+    return None
 
 
-def _shipped() -> formats.Raw:
+def _shipped() -> formats.Arrays:
     with (
         resources.files("hpsearch.data").joinpath("mnist_10k.npz").open("rb") as file,
         np.load(file, allow_pickle=False) as archive,
     ):
-        return formats.Raw(archive["images"], archive["labels"])
+        return formats.Arrays(archive["images"], archive["labels"])
 
 
-def _digits() -> formats.Raw:
+def _digits() -> formats.Arrays:
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # an extra
     except ImportError as error:
         raise MissingExtra('the data set digits comes with scikit-learn; pip install "hpsearch[data]"') from error
     bunch = load_digits()
     # Grey levels 0..16 become 0..1, as the other images' do in a split; a sixteenth is exact in binary.
-    return formats.Raw((bunch.images / 16).astype(np.float32), bunch.target)
+    return formats.Arrays((bunch.images / 16).astype(np.float32), bunch.target)
 
 
-def _assemble(name: str, raw: formats.Raw, source: str) -> Dataset:
-    x = checks.features(raw.x, name)
-    values = checks.labels(raw.labels, name, examples=len(x))
-    names = checks.class_names(values, name)
+def _assemble(name: str, raw: formats.Arrays, source: str) -> Dataset:
+    assert raw.labels is not None  # the readers refuse a file without labels
+    x = features(raw.x, name, columns=raw.columns)
+    values = labels(raw.labels, name, examples=len(x))
+    names = class_names(values, name)
     x_test, labels_test = None, None
     if raw.x_test is not None and raw.labels_test is not None:
         where = f"{name}, test part"
-        x_test = checks.features(raw.x_test, where)
+        x_test = features(raw.x_test, where)
         if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
             raise BadData(
                 f"{name}: the test part holds {x_test.dtype} of shape {x_test.shape[1:]}, "
                 f"the training part {x.dtype} of shape {x.shape[1:]}; they must be alike"
             )
-        test_values = checks.labels(raw.labels_test, where, examples=len(x_test))
-        labels_test = checks.encode(test_values, names, name)
-    return Dataset(name, x, checks.encode(values, names, name), names, x_test, labels_test, source)
+        test_values = labels(raw.labels_test, where, examples=len(x_test))
+        labels_test = encode(test_values, names, name)
+    return Dataset(name, x, encode(values, names, name), names, x_test, labels_test, source)
+
+
+def features(x: npt.NDArray[Any], where: str, *, columns: Sequence[str] = ()) -> npt.NDArray[Any]:
+    """Return features as a data set holds them: uint8 as they are, other numbers as floats.
+
+    Args:
+        x: (N, ...) numbers.
+        where: Their source, for messages.
+        columns: Of a table, the names of the D features, for messages.
+
+    Raises:
+        BadData: Not numbers, no rows, no features, or numbers that float32 cannot hold.
+    """
+    if x.dtype.kind not in "buif":
+        raise BadData(f"{where}: x holds {x.dtype}; features are numbers")
+    if x.ndim < 2:
+        raise BadData(f"{where}: x has shape {x.shape}; one row of features per example is needed, (N, D)")
+    if x.size == 0:
+        raise BadData(f"{where}: x has shape {x.shape}, so there is nothing in it")
+    if x.dtype == np.uint8:
+        return x
+    if x.dtype.kind != "f":
+        return x.astype(np.float64)
+    # A comparison with NaN is False, so one comparison finds all three. The bound is a NumPy float64, not
+    # a Python float, which would be cast to the type of x and overflow in float16.
+    bad = ~(np.abs(x) <= _FLOAT32_MAX)
+    if count := int(np.count_nonzero(bad)):
+        place = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), x.shape))
+        first = f"is x[{', '.join(map(str, place))}] = {x[place]}"
+        if columns:
+            first = f"in row {place[0] + 1}, column {columns[place[1]]!r}"
+        kind = "missing" if columns else "NaN"
+        raise BadData(
+            f"{where}: {count} of {x.size} features are {kind}, infinite or too large for float32, "
+            f"the first {first}; clean the data first"
+        )
+    return x
+
+
+def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArray[Any]:
+    """Return label values that can name classes: whole numbers as int64 (or uint64), strings as strings.
+
+    Args:
+        values: (N,) integers, whole floats, booleans or strings.
+        where: Their source, for messages.
+        examples: How many rows x has.
+
+    Raises:
+        BadData: Of the wrong length or shape, missing, fractional, or neither numbers nor strings.
+    """
+    if values.ndim != 1:
+        raise BadData(
+            f"{where}: labels have shape {values.shape}; one label per example is needed, shape ({examples},)"
+        )
+    if len(values) != examples:
+        raise BadData(
+            f"{where}: {counted(len(values), 'label')} for {counted(examples, 'example')}; the counts must agree"
+        )
+    match values.dtype.kind:
+        case "b" | "i" | "u" | "U":
+            return values
+        case "S":
+            return np.char.decode(values, "utf-8", "backslashreplace")
+        case "f":
+            missing = np.isnan(values)
+            if count := int(np.count_nonzero(missing)):
+                raise BadData(
+                    f"{where}: {count} labels are NaN, the first at position {int(missing.argmax())}; "
+                    "every example needs a label"
+                )
+            fits = (np.abs(values) < 2.0**53) & (values == np.floor(values))
+            if not fits.all():
+                first = int((~fits).argmax())
+                raise BadData(
+                    f"{where}: label {values[first]} at position {first} names no class; "
+                    "labels are whole numbers or strings"
+                )
+            return values.astype(np.int64)
+    raise BadData(f"{where}: labels hold {values.dtype}; labels are whole numbers or strings")
+
+
+def class_names(values: npt.NDArray[Any], where: str) -> tuple[str, ...]:
+    """Return the different labels as strings, sorted as numbers where all of them are numbers.
+
+    Args:
+        values: (N,) checked labels.
+        where: Their source, for messages.
+
+    Raises:
+        BadData: Fewer than two classes.
+    """
+    names = [str(value) for value in np.unique(values)]
+    if len(names) < 2:
+        raise BadData(f"{where}: every label is {names[0]!r}; a data set needs at least two classes to tell apart")
+    try:
+        numbers = [float(name) for name in names]
+    except ValueError:
+        return tuple(names)
+    if all(map(math.isfinite, numbers)):
+        names = [name for _, name in sorted(zip(numbers, names, strict=True))]
+    return tuple(names)
+
+
+def encode(values: npt.NDArray[Any], names: tuple[str, ...], where: str) -> npt.NDArray[np.int64]:
+    """Return labels as positions in the list of classes.
+
+    Args:
+        values: (N,) checked labels.
+        names: The classes.
+        where: Their source, for messages.
+
+    Returns:
+        (N,) int64 in 0..C-1.
+
+    Raises:
+        BadData: A label that is none of the classes (only a test part can have one).
+    """
+    code = {name: i for i, name in enumerate(names)}
+    different, inverse = np.unique(values, return_inverse=True)
+    for value in different:
+        if str(value) not in code:
+            raise BadData(
+                f"{where}: the test part has a label {str(value)!r} that no training example has; "
+                f"known: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
+            )
+    codes = np.array([code[str(value)] for value in different], dtype=np.int64)
+    return codes[inverse]

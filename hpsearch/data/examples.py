@@ -1,24 +1,36 @@
-"""What a trained network is to look at: examples with or without labels, from archives, tables and pictures."""
+"""Examples for a trained network, with or without labels, from archives, tables and pictures."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy.typing as npt
 
-from hpsearch.data import checks, pictures
-from hpsearch.data.formats import read_npz_examples
-from hpsearch.data.pictures import AS_IT_IS, Adjustments
-from hpsearch.data.tables import read_table_examples
-from hpsearch.errors import BadData, BadInput
+from hpsearch.data import datasets, formats
+from hpsearch.errors import BadArgument, BadData, MissingExtra
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+PICTURES = (".png", ".jpg", ".jpeg")
 _ALLOWED = "allowed: .npz, .csv, .parquet, .png, .jpg, a folder of pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustments:
+    """Changes to a picture before a network sees it, in this order.
+
+    Args:
+        invert: Make dark light and light dark: for dark ink on white paper.
+        crop: Cut out what stands out from its ground and place it as MNIST's digits are: the longer side fills 20 of 28
+            parts, and the centre of mass is in the middle. The ground becomes black and the brightest ink white.
+        resize: Scale a picture of another size, keeping its proportions, and fill up with black.
+    """
+
+    invert: bool = False
+    crop: bool = False
+    resize: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +41,7 @@ class Examples:
         source: The file, for people.
         x: (N, ...) uint8 or floats, finite.
         labels: (N,) whole numbers or strings, or None.
-        picture: Whether the file is one picture, whose values are grey levels whatever they are.
+        picture: True where the file is one picture, whose values are grey levels whatever they are.
     """
 
     source: str
@@ -43,53 +55,57 @@ def read_examples(
     shape: Sequence[int],
     *,
     label: str | None = None,
-    adjustments: Adjustments = AS_IT_IS,
+    adjustments: Adjustments = Adjustments(),  # noqa: B008 - frozen
 ) -> list[Examples]:
-    """What a path holds, read by its ending.
+    """Read the examples of a file by its ending.
 
     Args:
         path: A .npz, .csv, .parquet, .png or .jpg file, or a folder of pictures (itself only, by name).
         shape: Of an example that the network takes, for pictures.
         label: The column of the labels in a table; without it, the one called ``label`` where there is one.
-        adjustments: What is done to pictures first.
+        adjustments: Changes to pictures.
 
     Raises:
         BadData: Not there, of another kind, damaged, or of another size.
-        BadInput: An option that means nothing for such a file.
+        BadArgument: An option that means nothing for such a file.
         MissingExtra: A library is needed that is not installed.
     """
     files = _files(path)
-    if files[0].suffix.lower() in pictures.ENDINGS:
-        if label is not None:
-            raise BadInput(f"--label {label} names a column, and {path} has none; leave it out")
-        return [Examples(str(file), pictures.read_picture(file, shape, adjustments), picture=True) for file in files]
-    for name, asked in dataclasses.asdict(adjustments).items():
-        if asked:
-            raise BadInput(f"--{name} is for pictures, and {path} is none; leave it out")
-    if path.suffix.lower() == ".npz":
-        if label is not None:
-            raise BadInput(f"--label {label} names a column, and {path} has none; leave it out")
-        x, labels = read_npz_examples(path)
+    kind = files[0].suffix.lower()
+    if label is not None and kind not in (".csv", ".parquet"):
+        raise BadArgument("label", label, f"it names a column, and {path} has none", "leave it out")
+    if kind in PICTURES:
+        try:
+            from hpsearch.data.pictures import read_picture  # loads Pillow, an extra
+        except ImportError as error:
+            raise MissingExtra(f"reading {path} needs Pillow; pip install 'hpsearch[predict]'") from error
+        return [Examples(str(file), read_picture(file, shape, adjustments), picture=True) for file in files]
+    for name, given in dataclasses.asdict(adjustments).items():
+        if given:
+            raise BadArgument(name, None, f"it is for pictures, and {path} is none", "leave it out")
+    if kind == ".npz":
+        arrays = formats.read_npz(path, labelled=False)
     else:
-        x, labels = read_table_examples(path, label=label)
-    x = checks.features(x, str(path))
-    return [Examples(str(path), x, None if labels is None else checks.labels(labels, str(path), examples=len(x)))]
+        arrays = formats.read_table(path, label=label, labelled=False)
+    x = datasets.features(arrays.x, str(path), columns=arrays.columns)
+    labels = None if arrays.labels is None else datasets.labels(arrays.labels, str(path), examples=len(x))
+    return [Examples(str(path), x, labels)]
 
 
 def _files(path: Path) -> list[Path]:
-    """The file itself, or the pictures in a folder."""
+    """Return the file itself, or the pictures in a folder."""
     try:
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in pictures.ENDINGS)
-            if not found:
-                raise BadData(f"{path} is a folder without pictures; give one with {', '.join(pictures.ENDINGS)} files")
-            return found
+            pictures = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+            if not pictures:
+                raise BadData(f"{path} is a folder without pictures; give one with {', '.join(PICTURES)} files")
+            return pictures
         if not path.exists():
             raise BadData(f"no file or folder {path}; {_ALLOWED}")
         if not path.is_file():
             raise BadData(f"{path} is no file; {_ALLOWED}")
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise BadData(f"cannot read {path}: {error.strerror}") from error
-    if path.suffix.lower() not in (".npz", ".csv", ".parquet", *pictures.ENDINGS):
+    if path.suffix.lower() not in (".npz", ".csv", ".parquet", *PICTURES):
         raise BadData(f"{path} holds no examples that can be read; {_ALLOWED}")
     return [path]

@@ -1,4 +1,4 @@
-"""Downloading data sets: checked against known hashes, continued where they broke off, never half there."""
+"""Downloading data sets: checked against known hashes, never half there."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import TypeAlias
 from hpsearch.data.datasets import KNOWN, cache_folder
 from hpsearch.errors import BadData, DownloadFailure, MissingExtra, nearest
 
-Progress: TypeAlias = Callable[[str, int, int | None], None]
-"""Told the file's name, the bytes of it that are here, and its size where the server says it."""
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Receives the file's name, the bytes of it that are here, and its size (0 where the server does not say it)."""
+_CHUNK = 2**16
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a data set can be had.
+    """The address of a data set.
 
     Args:
         url: The folder of its files, with a slash at the end.
@@ -50,7 +51,7 @@ SOURCES = {
         },
     ),
 }
-"""What can be downloaded."""
+"""Data sets that can be downloaded."""
 
 
 def fetch(
@@ -60,9 +61,7 @@ def fetch(
     base_url: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Download a data set; what is there already, whole, is not downloaded again.
-
-    A transfer that breaks off leaves ``<file>.part`` behind, and the next call continues it.
+    """Download a data set; a file that is there already, whole, is not downloaded again.
 
     Args:
         name: One of `SOURCES`.
@@ -98,34 +97,50 @@ def fetch(
 
 def _fetch_file(url: str, folder: Path, file: str, sha256: str, progress: Progress | None) -> None:
     try:
-        import pooch
+        import pooch  # an extra
     except ImportError as error:
         raise MissingExtra('downloading needs pooch; pip install "hpsearch[data]"') from error
 
-    from hpsearch.data.resuming import Resuming, TransferError, WrongFileError
-
-    folder.mkdir(parents=True, exist_ok=True)
+    bar = None if progress is None else _Bar(file, progress)
+    downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK, headers={"User-Agent": "hpsearch"})
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel(logging.WARNING)  # it would name each file on stderr
     try:
-        # pooch downloads only what is not there with this hash, and renames only what has it.
-        pooch.retrieve(
-            url,
-            f"sha256:{sha256}",
-            fname=file,
-            path=folder,
-            downloader=Resuming(folder, file, sha256, progress),
-        )
-    except TransferError as error:
-        kept = f"; {error.kept} bytes are kept, and the next try continues there" if error.kept else ""
+        # pooch downloads only a file that is not there with this hash, and renames only one that has it.
+        pooch.retrieve(url, f"sha256:{sha256}", fname=file, path=folder, downloader=downloader)
+    except OSError as error:
+        if type(error).__module__.partition(".")[0] != "requests":
+            raise
+        reason = " ".join(str(error).split())
         raise DownloadFailure(
-            f"could not reach {url}: {error.reason}{kept}; check the connection or put the four files into {folder}"
+            f"could not download {url}: {reason}; check the connection or put the four files into {folder}"
         ) from error
-    except WrongFileError as error:
+    except ValueError as error:  # the hash
         raise DownloadFailure(
-            f"{file} from {url} is another file than it should be, and is deleted: expected sha256 "
-            f"{sha256}, got {error.got}; try again, or put the right file into {folder}"
+            f"{file} from {url} is another file than it should be, and is deleted: {' '.join(str(error).split())}; "
+            f"try again, or put the right file into {folder}"
         ) from error
     finally:
         logger.setLevel(level)
+
+
+class _Bar:
+    """A progress bar for pooch, which hands on the bytes of one file."""
+
+    total: int
+
+    def __init__(self, file: str, progress: Progress) -> None:
+        self._file = file
+        self._progress = progress
+        self._bytes = 0
+
+    def update(self, count: int) -> None:
+        self._bytes = min(self._bytes + count, self.total)
+        self._progress(self._file, self._bytes, self.total)
+
+    def reset(self) -> None:
+        self._bytes = 0
+
+    def close(self) -> None:
+        pass

@@ -4,118 +4,93 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageOps
 
-from hpsearch.data.files import first_line, refuse_empty
-from hpsearch.errors import BadData, MissingExtra
+from hpsearch.data.formats import first_line, refuse_empty
+from hpsearch.errors import BadArgument, BadData
+from hpsearch.records import Argument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from hpsearch.data.examples import Adjustments
 
-    from PIL.Image import Image
-
-ENDINGS = (".png", ".jpg", ".jpeg")
-_MOST_PIXELS = 5 * 10**7
-_ENOUGH = 1000
-"""Pixels along a picture's longer side, to find what is drawn in it."""
+_MAX_PIXELS = 5 * 10**7
+_CROP_PIXELS = 1000
+"""Pixels along a picture's longer side that suffice to find the digit in it."""
 _FAINT = 16
-"""Of 255 grey levels: what differs less from its ground is noise."""
+"""Of 255 grey levels: a smaller difference from the ground is noise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Adjustments:
-    """What is done to a picture before a network sees it, in this order.
+def read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) -> npt.NDArray[np.uint8]:
+    """Read one picture as an example of the shape that a network takes.
 
-    Args:
-        invert: Make dark light and light dark: for dark ink on white paper.
-        crop: Cut out what stands out from its ground and place it as MNIST's digits are: the longer side fills 20 of 28
-            parts, and the centre of mass is in the middle. The ground becomes black and the brightest ink white.
-        resize: Scale a picture of another size, keeping its proportions, and fill up with black.
-    """
-
-    invert: bool = False
-    crop: bool = False
-    resize: bool = False
-
-
-AS_IT_IS = Adjustments()
-"""Nothing is done to a picture."""
-
-
-def read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments = AS_IT_IS) -> npt.NDArray[np.uint8]:
-    """One picture as an example of the shape that a network takes.
-
-    What is transparent counts as black, as the digits' ground is; to be inverted it counts as white paper.
+    Transparent pixels count as black, as the digits' ground is; to be inverted they count as white paper.
 
     Args:
         path: A .png or .jpg file.
         shape: Of an example: (H, W), (H, W, 3) for colours, either with further sizes of 1, or (D,), which any picture
             of D pixels fits.
-        adjustments: What is done to it first.
+        adjustments: Changes that come first.
 
     Returns:
         (1, ...) grey levels or colours, an example of this shape.
 
     Raises:
         BadData: No picture, of another size, or a shape that no picture has.
-        MissingExtra: Pillow is not installed.
     """
     upright = _decoded(path)
     height, width, colours = _wanted(path, upright, tuple(shape))
-    from PIL import ImageOps
-
     image = _flat(upright, "RGB" if colours else "L", white=adjustments.invert)
     if adjustments.invert:
         image = ImageOps.invert(image)
     if adjustments.crop:
         if colours:
-            raise BadData(f"{path}: --crop is for networks of grey levels, and this one takes colours; leave it out")
-        enough = max(_ENOUGH, height, width)
-        image.thumbnail((enough, enough))  # a photograph has more pixels than a digit needs, and noise in each
+            raise BadArgument("crop", None, f"{path} goes to a network of colours, crop to one of grey levels", "leave it out")
+        longest = max(_CROP_PIXELS, height, width)
+        image.thumbnail((longest, longest))  # a photograph has more pixels than a digit needs, and noise in each
         return _placed(path, np.asarray(image, dtype=np.float64), height, width).reshape(1, *shape)
     if image.size != (width, height):
         if not adjustments.resize:
             raise BadData(
                 f"{path} is {image.width}x{image.height} pixels, the network takes {width}x{height} (width x height); "
-                "scale it, or use --resize or --crop"
+                "scale it, or use {} or {}",
+                Argument("resize"),
+                Argument("crop"),
             )
         image = ImageOps.pad(image, (width, height), method=3, color=0)  # 3 is bicubic
     pixels: npt.NDArray[np.uint8] = np.asarray(image, dtype=np.uint8)
     return pixels.reshape(1, *shape)
 
 
-def _decoded(path: Path) -> Image:
-    """A picture's pixels, upright."""
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise MissingExtra(f"reading {path} needs Pillow; pip install 'hpsearch[predict]'") from error
+def _decoded(path: Path) -> Image.Image:
+    """Return a picture's pixels, upright."""
     refuse_empty(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with Image.open(path, formats=("PNG", "JPEG")) as opened:
                 pixels = opened.width * opened.height
-                if pixels <= _MOST_PIXELS:  # known before any pixel is read
+                if pixels <= _MAX_PIXELS:  # known before any pixel is read
                     return ImageOps.exif_transpose(opened)
     # A damaged picture raises some ten kinds of exception, of zlib and struct among others.
     except Exception as error:
         raise BadData(f"{path} is no whole .png or .jpg picture: {first_line(error)}") from error
-    raise BadData(f"{path} has {pixels:,} pixels; at most {_MOST_PIXELS:,} are read")
+    raise BadData(f"{path} has {pixels:,} pixels; at most {_MAX_PIXELS:,} are read")
 
 
 def _placed(path: Path, levels: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """What stands out from its ground, placed as MNIST's digits are (LeCun et al. 1998, section III.A)."""
-    from PIL import Image
-
+    """Cut out the part that stands out from its ground and place it as MNIST's digits are (LeCun et al. 1998, section III.A)."""
     levels = levels - np.median(levels)  # the ground is most of a picture
     if levels.max() < _FAINT:
-        raise BadData(f"{path}: nothing in it is lighter than its ground, so there is nothing to crop to; try --invert")
+        raise BadData(
+            f"{path}: nothing in it is lighter than its ground, so there is nothing to crop to; try {{}}",
+            Argument("invert"),
+        )
     ink = np.clip(levels / levels.max(), 0, 1)
     rows, columns = (np.flatnonzero((ink > 0.5).any(axis=axis)) for axis in (1, 0))
     margin = max(len(levels) // 100, 1)  # strokes fade out beyond what is half as light as the lightest
@@ -136,8 +111,8 @@ def _placed(path: Path, levels: npt.NDArray[np.float64], height: int, width: int
     return placed
 
 
-def _wanted(path: Path, image: Image, shape: tuple[int, ...]) -> tuple[int, int, bool]:
-    """Height, width, and whether in colour."""
+def _wanted(path: Path, image: Image.Image, shape: tuple[int, ...]) -> tuple[int, int, bool]:
+    """Return the height and width that the network takes, and True for colours."""
     sizes = tuple(size for size in shape if size > 1) or (1,)
     match sizes:
         case (height, width):
@@ -154,10 +129,8 @@ def _wanted(path: Path, image: Image, shape: tuple[int, ...]) -> tuple[int, int,
     )
 
 
-def _flat(image: Image, mode: str, *, white: bool) -> Any:
-    """A picture without transparency, in bytes of that mode."""
-    from PIL import Image
-
+def _flat(image: Image.Image, mode: str, *, white: bool) -> Any:
+    """Return a picture without transparency, in bytes of that mode."""
     if image.mode.startswith("I"):  # 16 bits a pixel, which a conversion would cut off at 255
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert(mode)
     if image.has_transparency_data:

@@ -1,4 +1,4 @@
-"""How raw values become a network's inputs: a record that training, predicting and exporting share."""
+"""The step from raw values to a network's inputs: a record that training, predicting and exporting share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GREY_LEVELS = 255.0
 """The brightest grey level of a byte."""
 _MOST_DIMENSIONS = 8
 _DIVISORS = 1e-30, 1e30
-"""What float32 holds with room to spare."""
+"""Bounds that float32 holds with room to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Preprocessing:
     Args:
         shape: Of one raw example: ``(28, 28)`` for an image, ``(D,)`` for a row of a table.
         dtype: NumPy's name for the type of the raw values that were trained on; ``uint8`` are grey levels.
-        divisor: What raw values are divided by: 255 for grey levels, 1 for all others.
+        divisor: Raw values are divided by it: 255 for grey levels, 1 for all others.
         low: The least raw value in training; 0 for grey levels.
         high: The greatest; 255 for grey levels.
 
@@ -52,7 +52,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, x: npt.NDArray[Any]) -> Preprocessing:
-        """What these raw examples need: grey levels are divided by 255, other numbers are taken as they are.
+        """Return the preprocessing of these raw examples: grey levels are divided by 255, other numbers are taken as they are.
 
         Args:
             x: (N, ...) raw training examples, at least one.
@@ -64,11 +64,11 @@ class Preprocessing:
 
     @property
     def inputs(self) -> int:
-        """D, how many inputs a network over such examples has."""
+        """D, the number of inputs of a network over such examples."""
         return math.prod(self.shape)
 
     def plain(self) -> dict[str, Any]:
-        """All of it as JSON-able data."""
+        """Return all of it as JSON-able data."""
         return {
             "shape": list(self.shape),
             "dtype": self.dtype,
@@ -78,7 +78,7 @@ class Preprocessing:
         }
 
     def apply(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Inputs of a network, (N, D) float32.
+        """Return the inputs of a network, (N, D) float32.
 
         Args:
             raw: (N, ...) numbers, D an example.

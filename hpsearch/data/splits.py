@@ -21,18 +21,18 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """What a search may read of a data set: its training and validation examples.
+    """The part of a data set that a search may read: its training and validation examples.
 
     Args:
         x_train: (n, D) features; grey levels are scaled to 0..1.
         y_train: (n,) classes.
         x_validation: (m, D) features.
         y_validation: (m,) classes.
-        classes: How many classes the data set has, seen in these examples or not.
+        classes: Number of classes of the data set, seen in these examples or not.
         fingerprint: sha256 over type, shape and bytes of the four arrays, in hexadecimal.
         class_names: The label values as they were given, by class.
-        preprocessing: What made the features out of the data set's raw values.
-        test_examples: How many examples the test part has; what they are, only `test_part` says.
+        preprocessing: The step from the data set's raw values to these features.
+        test_examples: Number of examples in the test part, which only `test_part` reads.
     """
 
     x_train: Floats
@@ -60,14 +60,14 @@ def split(
     seed: int,
     stratify: bool = False,
 ) -> Split:
-    """The training and validation examples; the test examples are left alone (`test_part` takes them).
+    """Cut out the training and validation examples; the test examples are left alone (`test_part` takes them).
 
     The data set is shuffled, then train is taken from the front, validation behind it and test behind
     that, so how large test is changes neither of the others.
 
     Args:
-        dataset: What to cut.
-        train: How many examples, or which fraction of the data set (in (0, 1), rounded down).
+        dataset: The whole data set.
+        train: A number of examples, or a fraction of the data set (in (0, 1), rounded down).
         validation: Likewise.
         test: Likewise, 0 allowed; None takes the whole of the data set's own test part, if there is one.
             With an own test part, the number or fraction is of that.
@@ -103,18 +103,10 @@ def test_part(
     seed: int,
     stratify: bool = False,  # noqa: PT028
 ) -> tuple[Floats, Labels]:
-    """The test examples that belong to `split` with the same arguments. Only a final evaluation calls this.
-
-    Args:
-        dataset: What to cut.
-        train: As for `split`.
-        validation: As for `split`.
-        test: As for `split`.
-        seed: As for `split`.
-        stratify: As for `split`.
+    """Cut out the test examples that belong to `split` with the same arguments. Only a final evaluation calls this.
 
     Returns:
-        x (t, D) and y (t,); t is 0 where no test is asked and the data set has no test part of its own.
+        x (t, D) and y (t,); t is 0 without ``test`` where the data set has no test part of its own.
 
     Raises:
         BadData: As for `split`.
@@ -138,23 +130,22 @@ def _rows(
     seed: int,
     stratify: bool,
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Row numbers of train, validation and test; the last in the own test part where there is one."""
+    """Return the row numbers of train, validation and test; the last in the own test part where there is one."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise BadData(f"seed = {seed!r}; give a whole number from 0")
     there, own = len(dataset.x), None if dataset.labels_test is None else len(dataset.labels_test)
     n_train = _count("train", train, there)
     n_validation = _count("validation", validation, there)
-    unit = "images" if dataset.x.ndim > 2 else "examples"
     if own is None:
         n_test = 0 if test is None else _count("test", test, there, zero=True)
     else:
         n_test = own if test is None else _count("test", test, own, zero=True)
         if n_test > own:
-            raise BadData(f"test = {n_test} {unit} asked, the test part of {dataset.name} has {own}; ask for fewer")
+            raise BadData(f"test = {n_test} is more than the {own} examples in the test part of {dataset.name}; ask for fewer")
     sizes = [n_train, n_validation, n_test if own is None else 0]
     if sum(sizes) > there:
-        what = "train + validation + test" if sizes[2] else "train + validation"
-        raise BadData(f"{what} = {sum(sizes)} {unit} asked, {dataset.name} has {there}; ask for fewer")
+        parts = "train + validation + test" if sizes[2] else "train + validation"
+        raise BadData(f"{parts} = {sum(sizes)} is more than the {there} examples of {dataset.name}; ask for fewer")
     order = np.random.default_rng(seed).permutation(there)
     train_rows, validation_rows, test_rows = _cut(dataset, dataset.labels, order, sizes, stratify)
     if own is None or dataset.labels_test is None:
@@ -166,27 +157,27 @@ def _rows(
     return train_rows, validation_rows, test_rows
 
 
-def _count(what: str, asked: int | float, there: int, *, zero: bool = False) -> int:
-    if isinstance(asked, bool) or not isinstance(asked, int | float | np.integer | np.floating):
-        raise BadData(f"{what} = {asked!r}; give a count or a fraction between 0 and 1")
-    if isinstance(asked, int | np.integer):
-        if asked < (0 if zero else 1):
-            raise BadData(f"{what} = {asked}; give a count of at least {0 if zero else 1}, or a fraction")
-        return int(asked)
-    if not 0 < asked < 1:
-        whole = f" (for a count write {int(asked)})" if asked >= 1 and float(asked).is_integer() else ""
-        raise BadData(f"{what} = {asked}; a fraction lies between 0 and 1{whole}")
+def _count(part: str, given: int | float, there: int, *, zero: bool = False) -> int:
+    if isinstance(given, bool) or not isinstance(given, int | float | np.integer | np.floating):
+        raise BadData(f"{part} = {given!r}; give a count or a fraction between 0 and 1")
+    if isinstance(given, int | np.integer):
+        if given < (0 if zero else 1):
+            raise BadData(f"{part} = {given}; give a count of at least {0 if zero else 1}, or a fraction")
+        return int(given)
+    if not 0 < given < 1:
+        whole = f" (for a count write {int(given)})" if given >= 1 and float(given).is_integer() else ""
+        raise BadData(f"{part} = {given}; a fraction lies between 0 and 1{whole}")
     # Down, so that fractions of sum 1 always fit; the small term because 0.29 * 100 is 28.999999999999996.
-    count = int(float(asked) * there + 1e-9)
+    count = int(float(given) * there + 1e-9)
     if not count:
-        raise BadData(f"{what} = {asked} of {there} is less than one example; ask for more")
+        raise BadData(f"{part} = {given} of {there} is less than one example; ask for more")
     return count
 
 
 def _cut(
     dataset: Dataset, labels: Labels, order: npt.NDArray[np.intp], sizes: list[int], stratify: bool
 ) -> list[npt.NDArray[np.intp]]:
-    """Rows of consecutive splits, each in the shuffled order."""
+    """Return the rows of consecutive splits, each in the shuffled order."""
     if not stratify:
         ends = np.cumsum(sizes)
         return [order[end - size : end] for end, size in zip(ends, sizes, strict=True)]
@@ -210,14 +201,14 @@ def _cut(
 
 
 def proportional(size: int, members: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """How many of each class make a split of exactly ``size``: the largest-remainder method.
+    """Return the number of each class in a split of exactly ``size``: the largest-remainder method.
 
     A class gets its share rounded down, and those with the largest remainders get one more, the lower class
     first among equals. What one split leaves is what the next one shares out, so no class runs out.
 
     Args:
         size: Of the split; at most the sum of ``members``.
-        members: (C,) how many examples of each class are there.
+        members: (C,) number of examples of each class.
 
     Returns:
         (C,) counts of sum ``size``, each within 1 of ``size * members / sum(members)``.
