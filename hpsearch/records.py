@@ -82,7 +82,7 @@ class Sentence:
         mentions: The actions and arguments that it refers to.
     """
 
-    text: str
+    text: str = ""
     mentions: tuple[Action | Argument, ...] = ()
 
     def worded(self, word: Callable[[Action | Argument], str] = str) -> str:

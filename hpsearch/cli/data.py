@@ -29,6 +29,7 @@ def data(context: typer.Context) -> None:
 @app.command("list")
 def list_data_sets(data_dir: DataDir = None, output: FormatOption = Format.table) -> None:
     """List the data sets that have a name, and whether they are here."""
+    from hpsearch.cli import render
     from hpsearch.data import KNOWN, whereabouts
 
     rows: list[dict[str, object]] = []
@@ -42,7 +43,7 @@ def list_data_sets(data_dir: DataDir = None, output: FormatOption = Format.table
                 "shape": "x".join(map(str, known.shape)),
                 "classes": known.classes,
                 "here": where is not None,
-                "where": known.missing if where is None else where,
+                "where": known.remedy.worded(render.word) if where is None else where,
             }
         )
     _print_rows(rows, output)
@@ -57,7 +58,7 @@ def fetch_data_set(
     base_url: Annotated[str | None, typer.Option("--base-url", hidden=True, help="Download from a mirror.")] = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Download a data set; a download that broke off is continued."""
+    """Download a data set; files that are here already are not downloaded again."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
@@ -70,10 +71,10 @@ def fetch_data_set(
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
 
-        def advance(file: str, here: int, size: int | None) -> None:
+        def advance(file: str, here: int, size: int) -> None:
             if file not in bars:
-                bars[file] = progress.add_task(file, total=size)
-            progress.update(bars[file], completed=here, total=size)
+                bars[file] = progress.add_task(file, total=size or None)
+            progress.update(bars[file], completed=here, total=size or None)
 
         folder = fetch(name, data_dir=data_dir, base_url=base_url, progress=advance)
     if output is not Format.table:

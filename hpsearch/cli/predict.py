@@ -41,8 +41,7 @@ def predict(
     """Classify new examples with a saved network; where they have labels, say how many are right."""
     from hpsearch import models
     from hpsearch.cli.output import emit, emit_object, note, say
-    from hpsearch.data.examples import read_examples
-    from hpsearch.data.pictures import Adjustments
+    from hpsearch.data.examples import Adjustments, read_examples
     from hpsearch.nn import load_model
     from hpsearch.text import printable
 

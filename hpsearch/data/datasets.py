@@ -6,7 +6,7 @@ import importlib.util
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class Known:
     test_images: int
     shape: tuple[int, int]
     classes: int
-    remedy: Sentence = Sentence("")
+    remedy: Sentence = field(default_factory=Sentence)
 
 
 KNOWN = {
@@ -165,7 +165,7 @@ def cache_folder(name: str) -> Path:
 
 
 def places(name: str, data_dir: Path | None = None) -> list[Path]:
-    """Return the folders that may hold a data set of IDX files, in the order of the search; ``data_dir`` comes first."""
+    """Return the folders that may hold a data set of IDX files, in order; ``data_dir`` comes first."""
     roots = [] if data_dir is None else [data_dir.expanduser()]
     if variable := os.environ.get(DATA_VARIABLE):
         roots.append(Path(variable).expanduser())

@@ -55,7 +55,7 @@ def read_examples(
     shape: Sequence[int],
     *,
     label: str | None = None,
-    adjustments: Adjustments = Adjustments(),  # noqa: B008 - frozen
+    adjustments: Adjustments = Adjustments(),
 ) -> list[Examples]:
     """Read the examples of a file by its ending.
 

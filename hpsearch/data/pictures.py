@@ -50,7 +50,9 @@ def read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) -> 
         image = ImageOps.invert(image)
     if adjustments.crop:
         if colours:
-            raise BadArgument("crop", None, f"{path} goes to a network of colours, crop to one of grey levels", "leave it out")
+            raise BadArgument(
+                "crop", None, f"{path} goes to a network of colours, crop to one of grey levels", "leave it out"
+            )
         longest = max(_CROP_PIXELS, height, width)
         image.thumbnail((longest, longest))  # a photograph has more pixels than a digit needs, and noise in each
         return _placed(path, np.asarray(image, dtype=np.float64), height, width).reshape(1, *shape)
@@ -84,7 +86,7 @@ def _decoded(path: Path) -> Image.Image:
 
 
 def _placed(path: Path, levels: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Cut out the part that stands out from its ground and place it as MNIST's digits are (LeCun et al. 1998, section III.A)."""
+    """Cut out the ink and place it as MNIST's digits are (LeCun et al. 1998, section III.A)."""
     levels = levels - np.median(levels)  # the ground is most of a picture
     if levels.max() < _FAINT:
         raise BadData(
@@ -129,7 +131,7 @@ def _wanted(path: Path, image: Image.Image, shape: tuple[int, ...]) -> tuple[int
     )
 
 
-def _flat(image: Image.Image, mode: str, *, white: bool) -> Any:
+def _flat(image: Image.Image, mode: str, *, white: bool) -> Image.Image:
     """Return a picture without transparency, in bytes of that mode."""
     if image.mode.startswith("I"):  # 16 bits a pixel, which a conversion would cut off at 255
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert(mode)

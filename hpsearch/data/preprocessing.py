@@ -52,7 +52,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, x: npt.NDArray[Any]) -> Preprocessing:
-        """Return the preprocessing of these raw examples: grey levels are divided by 255, other numbers are taken as they are.
+        """Return the preprocessing of raw examples: grey levels are divided by 255, other numbers stay as they are.
 
         Args:
             x: (N, ...) raw training examples, at least one.

@@ -141,7 +141,9 @@ def _rows(
     else:
         n_test = own if test is None else _count("test", test, own, zero=True)
         if n_test > own:
-            raise BadData(f"test = {n_test} is more than the {own} examples in the test part of {dataset.name}; ask for fewer")
+            raise BadData(
+                f"test = {n_test} is more than the {own} examples in the test part of {dataset.name}; ask for fewer"
+            )
     sizes = [n_train, n_validation, n_test if own is None else 0]
     if sum(sizes) > there:
         parts = "train + validation + test" if sizes[2] else "train + validation"

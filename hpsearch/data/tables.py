@@ -68,7 +68,8 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
         BadData: Ragged, or no text.
     """
     with _csv_errors(path):
-        return pd.read_csv(path, encoding="utf-8-sig", index_col=False, keep_default_na=False, **options)
+        frame: pd.DataFrame = pd.read_csv(path, encoding="utf-8-sig", index_col=False, keep_default_na=False, **options)
+    return frame
 
 
 def read_parquet(path: Path, **options: Any) -> pd.DataFrame:

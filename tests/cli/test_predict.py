@@ -217,7 +217,7 @@ def npz(x: object = RAW, **others: object) -> Prepare:
         ("net.npz x.npz", "a label 'd' that the network does not know; known: a, b, c", npz(RAW[:1], y=["d"])),
         ("net.npz x.npz", "2 labels for 1 example;", npz(RAW[:1], y=["a", "b"])),
         ("net.npz x.npz", "no array 'x' or 'images'", lambda: np.savez("x.npz", y=RAW)),
-        ("net.npz x.npz --crop", "--crop is for pictures, and x.npz is none", npz()),
+        ("net.npz x.npz --crop", "--crop: it is for pictures, and x.npz is none", npz()),
         ("net.npz x.npz --label y", "names a column, and x.npz has none", npz()),
         ("net.npz x.png", "is no whole .png or .jpg picture", lambda: Path("x.png").write_bytes(b"GIF89a")),
         ("net.npz x.png --label y", "and x.png has none", lambda: Image.fromarray(RAW[0]).save("x.png")),

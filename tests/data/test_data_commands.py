@@ -64,5 +64,5 @@ def test_errors_reach_the_door(tmp_path: Path) -> None:
         run("show", "mnist-10")
     with pytest.raises(BadData, match="no file or folder"):
         run("show", "none.npz")
-    with pytest.raises(DownloadFailure, match="could not reach"):
+    with pytest.raises(DownloadFailure, match="could not download"):
         run("fetch", "mnist", "--data-dir", str(tmp_path), "--base-url", "http://127.0.0.1:1")

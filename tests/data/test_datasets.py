@@ -92,7 +92,7 @@ def test_one_data_set_is_not_taken_for_the_other(tmp_path: Path, write_part: Cal
 
 
 def test_not_here(tmp_path: Path, cache: Path, refused: Callable[..., str]) -> None:
-    refused(lambda: load("mnist"), "hpsearch data fetch mnist", str(cache))
+    refused(lambda: load("mnist"), "data fetch(name='mnist')", str(cache))
     refused(
         lambda: load("fashion-mnist", data_dir=tmp_path),
         str(tmp_path),

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from hpsearch.data.pictures import Adjustments, read_picture
-from hpsearch.errors import BadData, MissingExtra
+from hpsearch.data.examples import Adjustments, read_examples
+from hpsearch.errors import BadArgument, BadData, MissingExtra
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 4)).astype(np.uint8)
 Bytes = npt.NDArray[np.uint8]
+
+
+def read_picture(
+    path: Path, shape: tuple[int, ...], *, resize: bool = False, crop: bool = False, invert: bool = False
+) -> Bytes:
+    """Read one picture as an example of this shape."""
+    [examples] = read_examples(path, shape, adjustments=Adjustments(resize=resize, crop=crop, invert=invert))
+    assert examples.picture
+    return examples.x
 
 
 def digit(height: int = 28, width: int = 28) -> Bytes:
@@ -54,15 +63,15 @@ def test_colours_stay_where_the_network_takes_them(tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (6, 4, 3)).astype(np.uint8)
     Image.fromarray(colours).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_picture(tmp_path / "a.png", (6, 4, 3))[0], colours)
-    with pytest.raises(BadData, match="--crop is for networks of grey levels"):
-        read_picture(tmp_path / "a.png", (6, 4, 3), Adjustments(crop=True))
+    with pytest.raises(BadArgument, match="goes to a network of colours"):
+        read_picture(tmp_path / "a.png", (6, 4, 3), crop=True)
 
 
 def test_what_is_transparent_is_black_or_paper(tmp_path: Path) -> None:
     ink = np.zeros((6, 4, 4), dtype=np.uint8)  # transparent black
     ink[2, 1] = (0, 0, 0, 255)
     Image.fromarray(ink).save(tmp_path / "ink.png")
-    found = read_picture(tmp_path / "ink.png", (6, 4), Adjustments(invert=True))[0]
+    found = read_picture(tmp_path / "ink.png", (6, 4), invert=True)[0]
     assert (found[2, 1], found.sum()) == (255, 255)
     ink[2, 1] = (255, 255, 255, 255)
     Image.fromarray(ink).save(tmp_path / "ink.png")
@@ -81,17 +90,17 @@ def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
 
 def test_inverting_twice_is_the_picture(tmp_path: Path) -> None:
     Image.fromarray(255 - GREY).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", (6, 4), Adjustments(invert=True))[0], GREY)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", (6, 4), invert=True)[0], GREY)
 
 
 def test_another_size_is_refused_with_both_sizes_or_scaled_and_filled_up(tmp_path: Path) -> None:
     Image.fromarray(np.full((30, 60), 200, dtype=np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(BadData, match=r"a\.png is 60x30 pixels, the network takes 20x20 .*--resize"):
+    with pytest.raises(BadData, match=r"a\.png is 60x30 pixels, the network takes 20x20 .*resize"):
         read_picture(tmp_path / "a.png", (20, 20))
-    found = read_picture(tmp_path / "a.png", (20, 20), Adjustments(resize=True))[0]
+    found = read_picture(tmp_path / "a.png", (20, 20), resize=True)[0]
     assert (found[:5].max(), found[15:].max()) == (0, 0)  # the proportions stay
     np.testing.assert_array_equal(found[5:15], 200)
-    flat = read_picture(tmp_path / "a.png", (400,), Adjustments(resize=True))
+    flat = read_picture(tmp_path / "a.png", (400,), resize=True)
     np.testing.assert_array_equal(flat.reshape(20, 20), found)
 
 
@@ -102,7 +111,7 @@ def test_a_cropped_digit_stands_in_the_middle_at_the_size_of_mnist_s(
 ) -> None:
     drawn = 40 + digit(height, width) // 2  # grey on dark grey, as a photograph is
     Image.fromarray(255 - drawn if dark else drawn).save(tmp_path / "a.png")
-    found = read_picture(tmp_path / "a.png", (28, 28), Adjustments(crop=True, invert=dark))[0].astype(float)
+    found = read_picture(tmp_path / "a.png", (28, 28), crop=True, invert=dark)[0].astype(float)
     rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
     assert max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1 in range(16, 23)
     assert abs((np.arange(28) + 0.5) @ found.sum(axis=1) / found.sum() - 14) <= 1
@@ -112,8 +121,8 @@ def test_a_cropped_digit_stands_in_the_middle_at_the_size_of_mnist_s(
 
 def test_a_picture_of_nothing_is_not_cropped(tmp_path: Path) -> None:
     Image.fromarray(np.full((30, 30), 255, dtype=np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(BadData, match=r"nothing in it is lighter than its ground.*try --invert"):
-        read_picture(tmp_path / "a.png", (28, 28), Adjustments(crop=True))
+    with pytest.raises(BadData, match=r"nothing in it is lighter than its ground.*try invert"):
+        read_picture(tmp_path / "a.png", (28, 28), crop=True)
 
 
 def png() -> bytes:
@@ -148,7 +157,7 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path, content: byte
 
 
 def test_a_picture_of_too_many_pixels_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.data.pictures._MOST_PIXELS", 23)
+    monkeypatch.setattr("hpsearch.data.pictures._MAX_PIXELS", 23)
     Image.fromarray(GREY).save(tmp_path / "a.png")
     with pytest.raises(BadData, match="has 24 pixels; at most 23 are read"):
         read_picture(tmp_path / "a.png", (6, 4))
@@ -162,7 +171,9 @@ def test_an_example_that_is_no_picture_is_said(tmp_path: Path, shape: tuple[int,
 
 
 def test_without_pillow_what_to_install_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    absent: Any = None
-    monkeypatch.setitem(__import__("sys").modules, "PIL", absent)
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.delitem(sys.modules, "hpsearch.data.pictures", raising=False)
+    monkeypatch.delattr("hpsearch.data.pictures", raising=False)
     with pytest.raises(MissingExtra, match=r"a\.png needs Pillow; pip install 'hpsearch\[predict\]'"):
         read_picture(tmp_path / "a.png", (6, 4))
