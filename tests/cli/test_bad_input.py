@@ -127,7 +127,12 @@ STUDY = [
 ]
 DATA = [
     Case("unknown data set", "start bad.toml", "did you mean 'mnist-10k'", edited("mnist-10k", "mnist-10")),
-    Case("too many images", "start bad.toml", "10040 is more than the 10000 examples", edited("train = 60", "train = 10_000")),
+    Case(
+        "too many images",
+        "start bad.toml",
+        "10040 is more than the 10000 examples",
+        edited("train = 60", "train = 10_000"),
+    ),
     Case("no such file", "start bad.toml", "my.npz", with_data("my.npz", lambda path: None)),
     Case("labels that don't fit", "start bad.toml", "labels", with_data("my.npz", npz(x=X, y=Y[:-1]))),
     Case("NaN in the data", "start bad.toml", "NaN", with_data("my.npz", npz(x=NAN, y=Y))),
