@@ -6,18 +6,14 @@ import tomllib
 from itertools import chain
 from pathlib import Path
 
-import learning
 import numpy as np
 import pytest
 import run
-from assignment import Assignment
-from figures import Figure, Spread, flop_share, for_all_trials, ratio, spread
-from interleaving import Sample, interleave, turn
-from ours.training_alone import batch_size
-from parts.searches import PEERS
-from peers.book_loop import DictNetwork
-from table import figures_table, learning_table
-from workloads import BOOK, LARGE, SMALL, WORKLOADS, Workload
+from contenders.book_loop import DictNetwork
+from contenders.training_alone import batch_size
+from measuring import Figure, Sample, Spread, figures_table, interleave, ratio, spread, turn
+from searches import PEERS
+from workloads import BOOK, LARGE, SMALL, WORKLOADS, Assignment, Workload, compare, for_all_trials
 
 from hpsearch.space import Float
 from hpsearch.study_file import StudyFile, differences, parse
@@ -82,10 +78,6 @@ def test_scaling_to_all_trials_leaves_the_start_as_it_is() -> None:
     assert for_all_trials(12.0, 10.0, measured=100, trials=100) == 12.0
 
 
-def test_the_flop_share_is_of_all_cores() -> None:
-    assert flop_share(6e9, 2.0, cores=2, rate=3e9) == 0.5
-
-
 @pytest.mark.parametrize(
     ("value", "bound", "met"),
     [(8.0, "at least", True), (7.9, "at least", False), (8.0, "at most", True), (8.1, "at most", False)],
@@ -126,15 +118,15 @@ def test_who_learns_as_well_is_told_from_who_does_not() -> None:
     ours = [0.1] * 95 + [0.80, 0.79, 0.78, 0.77, 0.76]
     peers = {"a third of the trials": ours[::3], "worse": [0.1] * 95 + [0.68] * 5, "better": [0.9] * 100}
     peers["fewer, with less luck"] = [0.1] * 19 + [0.70]
-    rows = learning.compare("book", 100, {"us": ours, **peers}, ours="us")
+    rows = compare("book", 100, {"us": ours, **peers}, ours="us")
     assert [row.alike for row in rows] == [None, True, False, False, True]
     assert rows[0].top == 0.78
     assert rows[0].noise == pytest.approx(2 * np.sqrt(0.78 * 0.22 / 100))
-    assert "**no**" in learning_table(rows)
+    assert "**no**" in run.learning_table(rows)
 
 
 def test_of_a_few_trials_nothing_is_said() -> None:
-    rows = learning.compare("book", 100, {"us": [0.8] * 4, "them": [0.1] * 4}, ours="us")
+    rows = compare("book", 100, {"us": [0.8] * 4, "them": [0.1] * 4}, ours="us")
     assert [row.alike for row in rows] == [None, None]
 
 

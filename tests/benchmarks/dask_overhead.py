@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from machine import describe, load
-from table import machine_table, markdown
+from measuring import load, machine, machine_table, markdown
 
 from hpsearch.executors import Batch, DaskExecutor, Done, Executor, Lost, PoolExecutor
 from hpsearch.records import Completed, Outcome, Paused, Report, Trial
@@ -140,7 +139,7 @@ def main() -> None:
         samples[f"{engine} killed"] = [plain, hurt]
         killed.append([engine, f"{plain:.2f}", f"{hurt:.2f}", "the same"])
     print(markdown(("engine", "60 batches, 2 workers, s", "a worker killed at the 20th, s", "scores"), killed))
-    print(machine_table({**describe(), "load before and after": f"{before:.1f}, {load():.1f}"}))
+    print(machine_table({**machine(), "load before and after": f"{before:.1f}, {load():.1f}"}))
     if options.json is not None:
         options.json.write_text(json.dumps(samples, indent=1))
 

@@ -1,23 +1,25 @@
-"""How much sooner a stage comes to a good trial when hopeless ones stop early: the book's stage, seed by seed.
+"""How much sooner a stage comes to a good trial when unpromising trials are pruned: the book's stage, seed by seed.
 
-``python tests/benchmarks/halving.py [SEEDS]`` prints the table; `measure` gives the same as data. Both stages of a
+``python tests/benchmarks/halving.py [SEEDS]`` prints a table, or with ``--json`` the pairs as data. Both stages of a
 seed run one after the other, so that a machine which others use as well slows both.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
-import sys
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hpsearch.executors import blas
 
 blas.pin()
 
-from hpsearch.search.workflow import Job, run  # noqa: E402  (NumPy comes with it)
+from measuring import markdown  # noqa: E402  (NumPy comes with it)
+
+from hpsearch.search.workflow import Job, run  # noqa: E402
 from hpsearch.store import open_store  # noqa: E402
 
 NEAR = 0.02
@@ -26,13 +28,13 @@ NEAR = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One stage of 100 trials.
+    """One stage.
 
     Args:
         seconds: From the start of its first trial to the end of its last.
         best: The best score.
-        curve: When trials ran to the end, and their scores: seconds from the start of the first trial.
-        pruned: How many were stopped early.
+        curve: Ends of complete trials in seconds from the start of the first, each with its score.
+        pruned: How many were pruned.
     """
 
     seconds: float
@@ -41,40 +43,34 @@ class Ran:
     pruned: int
 
     def reaches(self, score: float) -> float | None:
-        """When the best score so far first came to this one, in seconds; None: never."""
-        return min((at for at, found in self.curve if found >= score), default=None)
+        """The second in which the best score so far first came to this one; None: never."""
+        return min((at for at, reached in self.curve if reached >= score), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The stages of one seed, without pruning and with."""
+    """The stages of one seed, without pruning and with it, and when each came near the best of the first."""
 
     seed: int
     full: Ran
     pruned: Ran
-
-    @property
-    def near(self) -> float:
-        """The score to come to."""
-        return self.full.best - NEAR - 1e-9  # 0.76 - 0.02 is not quite 0.74 in binary
+    full_reaches: float
+    pruned_reaches: float | None
 
     @property
     def speedup(self) -> float:
         """How many times sooner the stage with pruning comes to it; 0 where it never does."""
-        at, before = self.pruned.reaches(self.near), self.full.reaches(self.near)
-        assert before is not None
-        return 0.0 if at is None else before / at
+        return self.full_reaches / self.pruned_reaches if self.pruned_reaches is not None else 0.0
 
 
-def ran(folder: Path, *, seed: int, pruner: str, study: str | None = None, jobs: int | None = None) -> Ran:
+def ran(folder: Path, seed: int, pruner: str, study: str | None) -> Ran:
     """Run one stage, and read from the database when its trials finished."""
     file = folder / f"{pruner}-{seed}.db"
-    run(Job(storage=str(file), study=study, seed=seed, pruner=pruner, jobs=jobs))
+    run(Job(storage=str(file), study=study, seed=seed, pruner=pruner))
     store = open_store(str(file))
     try:
         (stage,) = store.stages()
-        frame = store.trials(stage)
-        pruned = store.counts(stage).pruned
+        frame, pruned = store.trials(stage), store.counts(stage).pruned
     finally:
         store.close()
     frame["at"] = (frame["finished"] - frame["started"].min()).dt.total_seconds()
@@ -83,52 +79,44 @@ def ran(folder: Path, *, seed: int, pruner: str, study: str | None = None, jobs:
     return Ran(float(frame["at"].max()), float(complete["score"].max()), curve, pruned)
 
 
-def measure(
-    seeds: Iterable[int], *, pruner: str = "halving", study: str | None = None, jobs: int | None = None
-) -> list[Pair]:
-    """Both stages of each seed.
-
-    Args:
-        seeds: Of the stages.
-        pruner: The rule.
-        study: Study file or name; None for the book's.
-        jobs: Processes; None for one a core.
-    """
-    pairs = []
-    with tempfile.TemporaryDirectory() as name:
-        for seed in seeds:
-            full, pruned = (
-                ran(Path(name), seed=seed, pruner=rule, study=study, jobs=jobs) for rule in ("none", pruner)
-            )
-            pairs.append(Pair(seed, full, pruned))
-    return pairs
+def pair(folder: Path, seed: int, study: str | None) -> Pair:
+    """Both stages of a seed."""
+    full, pruned = (ran(folder, seed, rule, study) for rule in ("none", "halving"))
+    near = full.best - NEAR - 1e-9  # 0.76 - 0.02 is not quite 0.74 in binary
+    before = full.reaches(near)
+    assert before is not None
+    return Pair(seed, full, pruned, before, pruned.reaches(near))
 
 
 def table(pairs: list[Pair]) -> str:
     """The measurement for people."""
-    lines = ["seed   stage s: full  pruned  times   best: full  pruned   to full best - 0.02, s: full  pruned  times"]
-    for pair in pairs:
-        full, pruned = pair.full, pair.pruned
-        near, soon = full.reaches(pair.near), pruned.reaches(pair.near)
-        lines.append(
-            f"{pair.seed:4} {full.seconds:15.2f} {pruned.seconds:7.2f} {full.seconds / pruned.seconds:6.2f}"
-            f" {full.best:12.2f} {pruned.best:7.2f} {near or 0:28.2f} {soon or float('nan'):7.2f} {pair.speedup:6.2f}"
-        )
-    reached = [pair for pair in pairs if pair.speedup]
-    sums = [sum(_reached(pair)[side] or 0.0 for pair in reached) for side in (0, 1)]
-    in_sum = f"{sums[0] / sums[1]:.2f}" if reached else "-"
-    stages = [sum(side) for side in zip(*((pair.full.seconds, pair.pruned.seconds) for pair in pairs), strict=True)]
-    median = statistics.median(pair.speedup for pair in pairs)
-    lines.append(
-        f"stage: {stages[0] / stages[1]:.2f} times as fast in sum; to a good trial: {in_sum} in sum, "
-        f"{median:.2f} in the median; {len(reached)} of {len(pairs)} came to it"
+    heading = ("seed", "stage, s", "pruned, s", "x", "best", "pruned", "near the best, s", "pruned, s", "x")
+    rows = []
+    for one in pairs:
+        values = (one.full.seconds, one.pruned.seconds, one.full.seconds / one.pruned.seconds, one.full.best)
+        more = (one.pruned.best, one.full_reaches, one.pruned_reaches, one.speedup)
+        rows.append((str(one.seed), *("-" if value is None else f"{value:.2f}" for value in (*values, *more))))
+    reached = [one for one in pairs if one.pruned_reaches is not None]
+    in_sum = sum(one.full_reaches for one in reached) / max(sum(one.pruned_reaches or 0 for one in reached), 1e-9)
+    stages = sum(one.full.seconds for one in pairs) / sum(one.pruned.seconds for one in pairs)
+    return markdown(heading, rows) + (
+        f"\nstage: {stages:.2f} times as fast in sum; to a good trial: {in_sum:.2f} in sum, "
+        f"{statistics.median(one.speedup for one in pairs):.2f} in the median; {len(reached)} of {len(pairs)} reach one"
     )
-    return "\n".join(lines)
 
 
-def _reached(pair: Pair) -> tuple[float | None, float | None]:
-    return pair.full.reaches(pair.near), pair.pruned.reaches(pair.near)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seeds", type=int, nargs="?", default=10, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--study", help="study file or name; by default the book's")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        seeds = range(options.first, options.first + options.seeds)
+        pairs = [pair(Path(folder), seed, options.study) for seed in seeds]
+    print(json.dumps([{**asdict(one), "speedup": one.speedup} for one in pairs]) if options.json else table(pairs))
 
 
 if __name__ == "__main__":
-    print(table(measure(range(int(sys.argv[1]) if len(sys.argv) > 1 else 10))))
+    main()

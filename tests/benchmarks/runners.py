@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 import optuna
 import sqlalchemy
-from table import markdown
+from measuring import markdown
 
 from hpsearch.records import Completed
 from hpsearch.space import Float, Space

@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-import machine
+from measuring import load, machine
 from postgres import Server, binaries
 from scaling import growth, loop, told
 from scaling.cluster import on_dask
@@ -209,11 +209,11 @@ def main() -> None:
             }
             for part in asked.only:
                 found[part] = parts[part]()
-                found.setdefault("load", {})[part] = machine.load()
+                found.setdefault("load", {})[part] = load()
                 _keep(found, asked.json)
         finally:
             databases.close()
-    found["machine"] = machine.describe()
+    found["machine"] = machine()
     if "runner" in found:
         found["simulated"] = simulated(found, asked.quick)
     _keep(found, asked.json)

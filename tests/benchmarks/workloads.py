@@ -1,9 +1,20 @@
-"""The searches that are measured, as study files and as plain numbers for the peers."""
+"""The searches that are measured: as study files, as plain numbers for the peers, and what comes of them.
+
+A contender is a program: it is given an `Assignment` as JSON on its command line, and answers as JSON.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Self
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.nn import flops_per_trial, lanes_for, parameter_count
 
@@ -91,3 +102,122 @@ BOOK = Workload("book", 400, 100, (100,) * 6, "sgd", 100, 50, 100, (1e-6, 1e-2),
 SMALL = replace(BOOK, name="small", hidden=(50,))
 LARGE = Workload("large", 8000, 1000, (256, 128), "adam", 128, 5, 20, (1e-4, 1e-2), (1e-8, 1e-4))
 WORKLOADS = {workload.name: workload for workload in (BOOK, SMALL, LARGE)}
+
+
+class Images(NamedTuple):
+    """A workload's data: images (N, D) float32 in 0..1, and classes (N,) int64."""
+
+    x_train: NDArray[np.float32]
+    y_train: NDArray[np.int64]
+    x_validation: NDArray[np.float32]
+    y_validation: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Trials of a workload that a contender is to run.
+
+    Args:
+        workload: The search; its trials are those to be run.
+        seed: Of the sampling.
+        cores: How many cores there are.
+        data: The images as an .npz file (`Images`).
+        folder: An empty folder to write to.
+    """
+
+    workload: Workload
+    seed: int
+    cores: int
+    data: str
+    folder: str
+
+    def to_json(self) -> str:
+        """For the command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`."""
+        plain = json.loads(text)
+        workload = {name: tuple(v) if isinstance(v, list) else v for name, v in plain["workload"].items()}
+        return cls(**{**plain, "workload": Workload(**workload)})
+
+    @classmethod
+    def given(cls) -> Self:
+        """The one on this program's command line."""
+        return cls.from_json(sys.argv[1])
+
+    def images(self) -> Images:
+        """The data."""
+        with np.load(self.data) as arrays:
+            return Images(*(arrays[name] for name in Images._fields))
+
+
+def answer(accuracies: Sequence[float], work_seconds: float, **more: Any) -> None:
+    """Print a contender's answer.
+
+    Args:
+        accuracies: The validation accuracy of each trial after its last epoch.
+        work_seconds: From the begin of the first trial to the end of the last: what grows with their number.
+        more: Further facts.
+    """
+    print(json.dumps({"accuracies": list(accuracies), "work_seconds": work_seconds, **more}))
+
+
+def for_all_trials(seconds: float, work_seconds: float, *, measured: int, trials: int) -> float:
+    """Seconds of a whole command for more trials than were measured: its start-up once, its work in proportion."""
+    return seconds - work_seconds + work_seconds * trials / measured
+
+
+FEWEST = 20
+"""With fewer trials the draws decide who is best, and not the learning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """How well one contender's trials of a workload learned.
+
+    Args:
+        workload: Its name.
+        who: Whose trials.
+        trials: How many, over all rounds.
+        best: The best validation accuracy.
+        top: The median validation accuracy of the best twentieth (five of a hundred).
+        noise: Two standard errors of our `top`, for the number of validation images.
+        alike: Whether top, and of as many trials the best, are ours within that noise; None for ourselves, and of too
+            few trials to tell.
+    """
+
+    workload: str
+    who: str
+    trials: int
+    best: float
+    top: float
+    noise: float
+    alike: bool | None
+
+
+def compare(workload: str, images: int, accuracies: Mapping[str, Sequence[float]], *, ours: str) -> list[Learned]:
+    """Compare what each learned with ours: otherwise the seconds are not of the same work.
+
+    Args:
+        workload: Its name.
+        images: Validation images.
+        accuracies: Validation accuracies of all trials, by contender.
+        ours: Which of them is ours.
+    """
+
+    def top(values: Sequence[float]) -> float:
+        return median(sorted(values, reverse=True)[: max(round(len(values) / 20), 1)])
+
+    mine = accuracies[ours]
+    noise = 2 * math.sqrt(max(top(mine) * (1 - top(mine)), 0.0) / images)
+    rows = []
+    for who, values in accuracies.items():
+        apart = [abs(top(values) - top(mine))]
+        if len(values) == len(mine):  # the best of more trials is better
+            apart.append(abs(max(values) - max(mine)))
+        # Accuracies are fractions of `images`: one at the very edge of the noise is within it.
+        alike = max(apart) <= noise + 1e-9 if who != ours and len(values) >= FEWEST else None
+        rows.append(Learned(workload, who, len(values), max(values), top(values), noise, alike))
+    return rows

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from table import markdown
+from measuring import markdown
 
 from scaling.growth import rows_of_trial
 from scaling.loop import Call, Run

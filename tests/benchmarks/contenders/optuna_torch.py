@@ -22,10 +22,8 @@ from typing import Any, TypeAlias
 
 import optuna
 import torch
-from assignment import Assignment, answer
-from workloads import Workload
-
-from peers import wal_storage
+from contenders.stores import connect_wal, make_wal
+from workloads import Assignment, Workload, answer
 
 NAME = "search"
 Objective: TypeAlias = Callable[[optuna.Trial], float]
@@ -106,8 +104,8 @@ def run_default(assignment: Assignment, path: Path) -> None:
 
 def run_best(assignment: Assignment, path: Path) -> None:
     """A process a core."""
-    wal_storage.make(path)
-    storage = wal_storage.connect(path)
+    make_wal(path)
+    storage = connect_wal(path)
     optuna.create_study(study_name=NAME, storage=storage, direction="maximize")
     storage.engine.dispose()  # a connection does not survive a fork
     torch.set_num_threads(1)
@@ -127,7 +125,7 @@ def run_best(assignment: Assignment, path: Path) -> None:
 
 def _work(assignment: Assignment, path: Path, trials: int, index: int) -> None:
     seed = assignment.seed * assignment.cores + index
-    optimize(assignment, wal_storage.connect(path), trials=trials, seed=seed, best=True)
+    optimize(assignment, connect_wal(path), trials=trials, seed=seed, best=True)
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ import time
 from typing import Any
 
 import numpy as np
-from assignment import Assignment, answer
 from scipy.stats import loguniform
 from sklearn.model_selection import PredefinedSplit, RandomizedSearchCV
 from sklearn.neural_network import MLPClassifier
+from workloads import Assignment, answer
 
 
 class HeClassifier(MLPClassifier):  # type: ignore[misc]  # scikit-learn has no types

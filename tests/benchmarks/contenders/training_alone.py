@@ -7,8 +7,8 @@ import time
 import tomllib
 from functools import partial
 
-from assignment import Assignment, answer
-from at_once import Start, at_once
+from cold import Start, at_once
+from workloads import Assignment, answer
 
 from hpsearch import samplers as sampling
 from hpsearch.nn import train

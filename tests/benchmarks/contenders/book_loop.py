@@ -11,9 +11,8 @@ import time
 from typing import Any, TypeAlias
 
 import numpy as np
-from assignment import Assignment, Images, answer
 from numpy.typing import NDArray
-from workloads import Workload
+from workloads import Assignment, Images, Workload, answer
 
 Floats: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = NDArray[np.integer[Any]]

@@ -1,0 +1,232 @@
+"""Samples taken in rounds, what follows from them, and Markdown tables: shared by all benchmarks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+PACKAGES = ("hpsearch", "numpy", "optuna", "sqlalchemy", "pandas", "torch", "scikit-learn", "rustuna")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement: the seconds that are compared, and whatever else was seen."""
+
+    seconds: float
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+Samples: TypeAlias = dict[str, list[Sample]]
+"""Samples by contender, a sample a round."""
+Measure: TypeAlias = Callable[[int], Sample]
+"""Takes one measurement, in the round of that number."""
+
+
+def turn(names: Sequence[str], number: int) -> list[str]:
+    """The order of a round: each contender comes first in its turn, so that none always follows the same one."""
+    at = number % len(names) if names else 0
+    return [*names[at:], *names[:at]]
+
+
+def interleave(part: str, contenders: Mapping[str, Measure], *, rounds: int) -> Samples:
+    """Measure every contender once a round, so that what disturbs the machine disturbs all of them."""
+    samples: Samples = {name: [] for name in contenders}
+    for number in range(rounds):
+        for name in turn(list(contenders), number):
+            sample = contenders[name](number)
+            samples[name].append(sample)
+            print(f"{part}, round {number + 1}/{rounds}: {name}: {sample.seconds:.3f} s", file=sys.stderr, flush=True)
+    return samples
+
+
+def seconds_of(samples: Sequence[Sample]) -> list[float]:
+    """The seconds by round."""
+    return [sample.seconds for sample in samples]
+
+
+def details_of(samples: Sequence[Sample], name: str) -> list[Any]:
+    """One of the details by round."""
+    return [sample.details[name] for sample in samples]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A value measured in several rounds: the median of all, and the smallest and largest of any one."""
+
+    value: float
+    low: float
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """The median of values, and their ends."""
+    if not values:
+        raise ValueError("no values; give at least one round")
+    return Spread(median(values), min(values), max(values))
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> Spread:
+    """The ratio of two medians, and the ends of the ratios round by round."""
+    if not above or len(above) != len(below):
+        raise ValueError(f"{len(above)} and {len(below)} rounds; give the same number, at least one")
+    rounds = [a / b for a, b in zip(above, below, strict=True)]
+    return Spread(median(above) / median(below), min(rounds), max(rounds))
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A row of the table.
+
+    Args:
+        what: The comparison in words.
+        measured: Its value; None where it was not measured.
+        unit: Behind the value: ``x`` for a ratio, ``s``, ``MB``; empty for a share.
+        asked: The value asked for; None where the row is shown for information.
+        bound: Whether that is the least or the most allowed.
+        ours: Our time, in words.
+        theirs: The peer's time, in words.
+        note: Conditions of the measurement.
+    """
+
+    what: str
+    measured: Spread | None
+    unit: str = "x"
+    asked: float | None = None
+    bound: Literal["at least", "at most"] = "at least"
+    ours: str = ""
+    theirs: str = ""
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the value is as asked; None where nothing is asked or nothing was measured."""
+        if self.asked is None or self.measured is None:
+            return None
+        value = self.measured.value
+        return value >= self.asked if self.bound == "at least" else value <= self.asked
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Conditions of a run.
+
+    Args:
+        folder: For temporary files.
+        rounds: How many times each contender is measured.
+        cores: Cores to use.
+        quick: A few trials do, to see that all of it runs; the figures then mean little.
+        slow: Measure what takes minutes a round, too.
+    """
+
+    folder: Path
+    rounds: int
+    cores: int
+    quick: bool = False
+    slow: bool = False
+
+    def fresh_folder(self) -> Path:
+        """An empty folder for one measurement."""
+        return Path(tempfile.mkdtemp(dir=self.folder))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Results of one part of the benchmark: rows of the table, samples, and further facts for the JSON."""
+
+    name: str
+    figures: list[Figure]
+    samples: Samples = field(default_factory=dict)
+    learned: list[Any] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def median_s(values: Sequence[float]) -> str:
+    """The median of some seconds, for the table."""
+    return f"{median(values):.3g} s"
+
+
+def number(value: float, unit: str) -> str:
+    """Three digits and the unit: ``2.35x``, ``0.871``, ``412 MB``."""
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{text}{unit}" if unit in ("", "x") else f"{text} {unit}"
+
+
+def yes_or_no(answer: bool | None) -> str:
+    """An answer as a cell of a table."""
+    return {True: "yes", False: "**no**", None: "-"}[answer]
+
+
+def markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; bars inside cells are escaped."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def figures_table(figures: Iterable[Figure]) -> str:
+    """What was asked and what was measured."""
+    rows = []
+    for figure in figures:
+        asked = "-" if figure.asked is None else f"{figure.bound} {number(figure.asked, figure.unit)}"
+        measured = apart = "not measured"
+        if figure.measured is not None:
+            measured = number(figure.measured.value, figure.unit)
+            apart = f"{number(figure.measured.low, '')} .. {number(figure.measured.high, '')}"
+        row = (figure.what, asked, measured, apart, yes_or_no(figure.met), figure.ours, figure.theirs, figure.note)
+        rows.append([cell or "-" for cell in row])
+    return markdown(("what", "asked", "measured", "rounds", "met", "ours", "theirs", "note"), rows)
+
+
+def cores() -> list[int]:
+    """The cores that this process may use; where the system does not say which, their numbers."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def load() -> float:
+    """How many processes wanted a core in the last minute."""
+    return os.getloadavg()[0]
+
+
+def machine() -> dict[str, Any]:
+    """CPU, cores, memory, system, versions and BLAS."""
+
+    def entry(path: str, name: str) -> str | None:
+        try:
+            match = re.search(rf"^{name}\s*:\s*(.+)$", Path(path).read_text(), re.M)
+        except OSError:
+            return None
+        return match[1].strip() if match else None
+
+    def installed(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "missing"
+
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "CPU": entry("/proc/cpuinfo", "model name") or platform.processor() or "unknown",
+        "cores": len(cores()),
+        "memory": entry("/proc/meminfo", "MemTotal") or "unknown",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "Python": platform.python_version(),
+        "BLAS of NumPy": f"{blas['name']} {blas['version']}",
+        **{name: installed(name) for name in PACKAGES},
+    }
+
+
+def machine_table(described: Mapping[str, Any]) -> str:
+    """The machine as a table."""
+    return markdown(("machine", ""), ([name, str(value)] for name, value in described.items()))

@@ -1,1 +1,0 @@
-"""What is measured of hpsearch below its command line; each module is a program, as in `peers`."""
