@@ -119,7 +119,7 @@ def rank_key(direction: Direction, score: float, loss: float | None, number: int
 class NewStage:
     """One round of the workflow in fixed ranges: one Optuna study, which may be still to be made.
 
-    Or, with a roster, the confirmation of such a stage: its best trials' values, trained again.
+    Or, with a plan, the confirmation of such a stage: its best trials' values, trained again.
 
     Args:
         search: Name of the search, as in the study file.
@@ -134,7 +134,7 @@ class NewStage:
         fingerprint: sha256 of the training and validation arrays, or empty before the first run.
         sizes: How many examples are for ``train`` and for ``validation``.
         versions: Versions of hpsearch, NumPy and Optuna that made the stage.
-        roster: Which values a confirmation's trials have; None for a stage of the search, which draws them.
+        plan: Which values a confirmation's trials have; None for a stage of the search, which draws them.
         imported: Where a stage that was run elsewhere comes from; empty for one of this database.
     """
 
@@ -150,13 +150,13 @@ class NewStage:
     fingerprint: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    roster: Roster | None = None
+    plan: ConfirmationPlan | None = None
     imported: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The name of the stage's Optuna study."""
-        return (stage_name if self.roster is None else confirmation_name)(self.search, self.number)
+        return (stage_name if self.plan is None else confirmation_name)(self.search, self.number)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -426,7 +426,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class ConfirmationPlan:
     """The settings of a confirmation and its trials' places among them. It only ever grows.
 
     Trials of a study are numbered in the order in which they begin, without gaps, so a confirmation that grows can only
@@ -471,8 +471,8 @@ class Roster:
         """How many repeats of a setting, by index, have a place."""
         return max((block.stop for block in self.blocks if setting in block.settings), default=0)
 
-    def grown(self, settings: Sequence[Setting], repeats: int) -> Roster:
-        """A roster that has this many repeats of these settings, and all that this one has.
+    def grown(self, settings: Sequence[Setting], repeats: int) -> ConfirmationPlan:
+        """Return a plan that has this many repeats of these settings, and all that this one has.
 
         Those that have fewer repeats than others are brought level first.
 
@@ -489,7 +489,7 @@ class Roster:
             Block(tuple(index for index, many in has.items() if many <= first), first, stop)
             for first, stop in pairwise(levels)
         ]
-        return Roster(every, (*self.blocks, *added))
+        return ConfirmationPlan(every, (*self.blocks, *added))
 
     def end(self, trials: Collection[int], repeats: int) -> int:
         """The number behind the last of these trials' repeats below ``repeats``: by then all of them have had a place.
@@ -514,7 +514,7 @@ class Roster:
         return {"settings": settings, "blocks": [[list(block[0]), *block[1:]] for block in self.blocks]}
 
     @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Roster:
+    def from_dict(cls, plain: Mapping[str, Any]) -> ConfirmationPlan:
         """The inverse of `to_dict`."""
         settings = (Setting(one["trial"], one["params"], one["score"]) for one in plain.get("settings", ()))
         blocks = (Block(tuple(which), first, stop) for which, first, stop in plain.get("blocks", ()))

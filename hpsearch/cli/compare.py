@@ -54,13 +54,13 @@ def compare(
 
 def _entrant(text: str, storage: str, opened: dict[str, Store]) -> Entrant:
     from hpsearch.search.comparison import Entrant
-    from hpsearch.search.stage import pick, stage_meant, stages_of
+    from hpsearch.search.stage import pick, resolve_stage, stages_of
     from hpsearch.store import open_store
 
     where, mark, name = text.rpartition("::")
     place = where if mark else storage
     # Without a name (FILE::), the only search in that database.
-    search, number = stage_meant(name or None)
+    search, number = resolve_stage(name or None)
     if place not in opened:
         opened[place] = open_store(place)
     store = opened[place]

@@ -46,11 +46,11 @@ def confirm(
 ) -> None:
     """Train the best trials again with other seeds, and rank their values by the mean scores."""
     from hpsearch.cli.progress import Display
-    from hpsearch.search.stage import stage_meant
+    from hpsearch.search.stage import resolve_stage
     from hpsearch.search.workflow import ConfirmJob
     from hpsearch.search.workflow import confirm as run
 
-    search, stage = stage_meant(search, stage, confirmation=True)
+    search, stage = resolve_stage(search, stage, confirmation=True)
     job = ConfirmJob(
         storage=storage_url(storage),
         search=search,

@@ -46,11 +46,11 @@ def evaluate(
     from hpsearch.cli.train import check_outputs, watch
     from hpsearch.errors import BadInput
     from hpsearch.search.evaluation import look, prepare
-    from hpsearch.search.stage import stage_meant, stages_of
+    from hpsearch.search.stage import resolve_stage, stages_of
     from hpsearch.search.workflow import check_counts
     from hpsearch.store import open_store
 
-    search, stage = stage_meant(search, stage)
+    search, stage = resolve_stage(search, stage)
     _check_choice(confirmed, best, trial)
     check_counts(epochs=epochs)
     if seed is not None and not 0 <= seed < 2**63:

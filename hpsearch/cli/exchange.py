@@ -58,7 +58,7 @@ def export(
     from hpsearch.errors import BadInput
     from hpsearch.exchange import exporting
     from hpsearch.search.evaluation import looks
-    from hpsearch.search.stage import pick, stage_meant, stages_of
+    from hpsearch.search.stage import pick, resolve_stage, stages_of
     from hpsearch.store import open_store
 
     if columns:
@@ -66,7 +66,7 @@ def export(
         return
     if out is None:
         raise BadInput("where to? Give --out FILE, such as --out results.csv, .parquet or .json")
-    search, stage = stage_meant(search, stage)
+    search, stage = resolve_stage(search, stage)
     exporting.target(out, form)
     store = open_store(storage_url(storage))
     try:

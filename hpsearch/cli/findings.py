@@ -22,10 +22,10 @@ def findings(
     """Say what was learned so far and what to do next, the most important first."""
     from hpsearch.cli.output import emit, emit_object, say
     from hpsearch.search.findings import findings as found_in
-    from hpsearch.search.stage import search_meant, stages_of
+    from hpsearch.search.stage import resolve_search, stages_of
     from hpsearch.store import open_store
 
-    search = search_meant(search)
+    search = resolve_search(search)
     store = open_store(storage_url(storage))
     try:
         found = found_in(store, stages_of(store, search), top=top)

@@ -52,10 +52,10 @@ def narrow(
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.search.narrowing import DEFAULT_TOP, narrow_stage
     from hpsearch.search.range_analysis import narrowing_to_dict
-    from hpsearch.search.stage import stage_meant, stages_of
+    from hpsearch.search.stage import resolve_stage, stages_of
     from hpsearch.store import open_store
 
-    search, stage = stage_meant(search, stage)
+    search, stage = resolve_stage(search, stage)
     store = open_store(storage_url(storage), write=not dry_run)
     try:
         narrowed = narrow_stage(

@@ -52,11 +52,11 @@ def plot(
     from hpsearch.cli.output import say
     from hpsearch.errors import BadInput
     from hpsearch.reports import plots
-    from hpsearch.search.stage import latest_with_trials, pick, stage_meant, stages_of
+    from hpsearch.search.stage import latest_with_trials, pick, resolve_stage, stages_of
     from hpsearch.store import open_store
 
     plan = Plan(kind, tuple(parameter or ()), top, quantity)
-    search, stage = stage_meant(search, stage)
+    search, stage = resolve_stage(search, stage)
     if stage is not None and kind in OF_ALL_STAGES:
         raise BadInput(f"stage {stage}: {kind} draws all stages; leave it out")
     _check(out)

@@ -47,10 +47,10 @@ def report(
     from hpsearch.cli.output import say
     from hpsearch.reports.page import form_of, name_for, write
     from hpsearch.reports.report import gather
-    from hpsearch.search.stage import stage_meant
+    from hpsearch.search.stage import resolve_stage
     from hpsearch.store import open_store
 
-    search, stage = stage_meant(search, stage)
+    search, stage = resolve_stage(search, stage)
     path = None if out in (None, _STDOUT) else Path(str(out)).expanduser()
     chosen = form_of(path, None if form is None else form.value)
     _check(out, path, chosen, force=force, open_browser=open_browser)

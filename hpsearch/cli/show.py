@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.search.best import Contest
+    from hpsearch.search.best import BestTrial
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store
     from hpsearch.store.frames import Columns
@@ -67,9 +67,9 @@ def status(
 ) -> None:
     """Show every stage: its trials by state, its best score, its ranges; and confirmations. Live with --watch."""
     from hpsearch.cli import watch as watching
-    from hpsearch.search.stage import search_meant
+    from hpsearch.search.stage import resolve_search
 
-    search = search_meant(search)
+    search = resolve_search(search)
 
     if watch:
         watching.watch(search, storage, output, every=every, trials=trials, until_done=until_done)
@@ -138,7 +138,7 @@ def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, dict[str,
         found[name] = {
             "confirmation": confirmation.name,
             "stage": name,
-            "settings": len(confirmation.roster.settings) if confirmation.roster else 0,
+            "settings": len(confirmation.plan.settings) if confirmation.plan else 0,
             "finished": seen.finished,
             "failed": seen.failed,
             "places": seen.places,
@@ -175,11 +175,11 @@ def trials(
     from hpsearch.errors import BadInput
     from hpsearch.reports.tables import owned_columns, trials_table
     from hpsearch.search.best import ties_of
-    from hpsearch.search.stage import latest_with_trials, pick, stage_meant, stages_of
+    from hpsearch.search.stage import latest_with_trials, pick, resolve_stage, stages_of
 
     if top is not None and state not in (None, State.complete):
         raise BadInput(f"--top with --state {state}: only complete trials have a score; leave one out")
-    search, stage = stage_meant(search, stage)
+    search, stage = resolve_stage(search, stage)
     with _opened(storage) as store:
         stages = stages_of(store, search)
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
@@ -209,13 +209,13 @@ def best(
     """Show the best trial of a search, over all its stages or of one, and how sure it is the best."""
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.reports.tables import standard_error, trials_table
-    from hpsearch.search.best import contest
-    from hpsearch.search.stage import pick, stage_meant, stages_of, unscored
+    from hpsearch.search.best import best_trial
+    from hpsearch.search.stage import pick, resolve_stage, stages_of, unscored
 
-    search, stage = stage_meant(search, stage)
+    search, stage = resolve_stage(search, stage)
     with _opened(storage) as store:
         stages = stages_of(store, search)
-        found = contest(store, stages if stage is None else [pick(stages, stage)])
+        found = best_trial(store, stages if stage is None else [pick(stages, stage)])
         if found is None:
             what = stages[0].search if stage is None else pick(stages, stage).name
             raise unscored(store, stages[0].search, what)
@@ -274,7 +274,7 @@ def _say_confirmation(confirmed: dict[str, Any] | None, trial: int) -> None:
     )
 
 
-def _say_best(found: Contest) -> None:
+def _say_best(found: BestTrial) -> None:
     from hpsearch.cli.output import say
     from hpsearch.reports.tables import with_error
     from hpsearch.space import shown

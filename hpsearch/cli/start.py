@@ -57,10 +57,10 @@ def start(
 ) -> None:
     """Run a stage until it has the trials asked for; what has finished before counts."""
     from hpsearch.cli.progress import Display
-    from hpsearch.search.stage import study_meant
+    from hpsearch.search.stage import resolve_study
     from hpsearch.search.workflow import Job, run
 
-    study, stage = study_meant(study, stage)
+    study, stage = resolve_study(study, stage)
     job = Job(
         storage=storage_url(storage),
         make_folder=storage is None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpsearch.commands import command_line
-from hpsearch.search.best import not_usual
+from hpsearch.search.best import non_default
 from hpsearch.search.evidence import CLEAR, WEAK
 from hpsearch.search.range_analysis import FAR, moved_by
 from hpsearch.seeds import draw_seed
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from hpsearch.commands import Commands
     from hpsearch.records import Stage
-    from hpsearch.search.best import Best, Contest
+    from hpsearch.search.best import Best, BestTrial
     from hpsearch.search.findings import ConfirmationFinding, EvaluationFinding, RangeFinding, Step
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Counts, Store
 
 
 def advice(
-    contest: Contest | None, at: Standing, following: NextStep, commands: Commands
+    contest: BestTrial | None, at: Standing, following: NextStep, commands: Commands
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What to make of the findings and what to do next, the most important first.
 
@@ -56,7 +56,7 @@ def advice(
     return (*figures, *sentences, f"next: {following.words}"), tuple(figures)
 
 
-def _figures(contest: Contest, at: Standing) -> list[str]:
+def _figures(contest: BestTrial, at: Standing) -> list[str]:
     """Which of the figures counts, and which it supersedes: a mean over seeds a single score, the test images both."""
     best, confirmed, evaluated = contest.best, at.confirmed, at.evaluated
     mean = confirmed if confirmed is not None and confirmed.complete else None
@@ -150,7 +150,7 @@ def _edge(name: str, found: RangeFinding, at: Standing, following: NextStep, com
     return f"{start}a further stage would widen the range to {wider}"
 
 
-def _ties(contest: Contest, top: int) -> list[str]:
+def _ties(contest: BestTrial, top: int) -> list[str]:
     best, images = contest.best, contest.best.images
     if not contest.tied:
         return []
@@ -167,7 +167,7 @@ def _ties(contest: Contest, top: int) -> list[str]:
     return [who]
 
 
-def _luck(contest: Contest) -> list[str]:
+def _luck(contest: BestTrial) -> list[str]:
     best = contest.best
     if best.corrected is None or best.corrected_interval is None or best.images is None:
         return []
@@ -330,7 +330,7 @@ def _choose(at: Standing, commands: Commands) -> NextStep:
         return NextStep("pick", f"{nothing}; trial {at.trial} is the one to pick")
     which = () if at.best.number == at.latest.number else ("--stage", str(at.best.number))
     if at.confirmed is not None and at.confirmed.left:
-        confirm = commands("confirm", *which, *not_usual(*at.confirmed.asked))
+        confirm = commands("confirm", *which, *non_default(*at.confirmed.asked))
         words = f"bring {at.confirmed.confirmation} to its end ({confirm}): {at.confirmed.left} trials are left"
         return NextStep("confirm", f"{nothing}; {words}", (confirm,))
     if at.confirmed is None and at.tied:
@@ -392,7 +392,7 @@ def to_run_again(store: Store, storage: str | None) -> list[str]:
         if not counts.waiting or stage.foreign:
             continue
         of_stage = ("--stage", str(stage.number))
-        if stage.roster is not None:
+        if stage.plan is not None:
             commands.append(command_line("confirm", stage.search, storage, *of_stage))
         else:
             commands.append(command_line("start", stage.search, storage, *of_stage, "--trials", str(counts.rows)))

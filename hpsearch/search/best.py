@@ -73,7 +73,7 @@ class Best:
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class BestTrial:
     """The best trial of a search among its nearest rivals.
 
     Args:
@@ -119,7 +119,7 @@ class Contest:
         return f"{many} of the stage cannot be told from it: {named}{how}"
 
 
-def contest(store: Store, stages: Sequence[Stage], *, most: int = MOST, correcting: bool = True) -> Contest | None:
+def best_trial(store: Store, stages: Sequence[Stage], *, most: int = MOST, correcting: bool = True) -> BestTrial | None:
     """Find the best trial of these stages and compare its rivals with it; None before any trial has a score.
 
     Args:
@@ -141,7 +141,7 @@ def contest(store: Store, stages: Sequence[Stage], *, most: int = MOST, correcti
     plain = Best(stage.name, number, score, None, None, None, params, images, stage.metric)
     if images is None or not 0 <= score <= 1:
         unknown = (None,) * (len(columns["number"]) - 1)
-        return Contest(stage, columns, plain, unknown, False, trials)
+        return BestTrial(stage, columns, plain, unknown, False, trials)
     hits = {rival.name: hits_of(of_rival, images) for rival, of_rival in rivals}
     tied, paired = ties(columns, hits[stage.name], images, trials)
     corrected = _corrected(stage, rivals, hits, images, most) if correcting else None
@@ -156,7 +156,7 @@ def contest(store: Store, stages: Sequence[Stage], *, most: int = MOST, correcti
         images,
         stage.metric,
     )
-    return Contest(stage, columns, measured, tied, paired, trials)
+    return BestTrial(stage, columns, measured, tied, paired, trials)
 
 
 def hits_of(columns: Columns, images: int) -> dict[int, int]:
@@ -414,7 +414,7 @@ def tally(confirmation: Stage, columns: Columns) -> list[Repeats]:
         columns: Its trials, as `hpsearch.store.Store.columns` gives them. One that others ran with values of their own
             is no repeat of anything, and left out.
     """
-    roster = confirmation.roster
+    roster = confirmation.plan
     assert roster is not None
     scores: list[dict[int, float]] = [{} for _ in roster.settings]
     losses: list[dict[int, float]] = [{} for _ in roster.settings]
@@ -448,7 +448,7 @@ def in_order(repeats: Sequence[Repeats], direction: Direction) -> list[Repeats]:
     )
 
 
-def not_usual(top: int, repeats: int) -> tuple[str, ...]:
+def non_default(top: int, repeats: int) -> tuple[str, ...]:
     """What ``confirm`` must be told to have so many settings and repeats, where they are not those it has untold."""
     return (
         *(("--top", str(top)) if top != TOP else ()),
@@ -475,14 +475,14 @@ class Overview:
     @property
     def places(self) -> int:
         """How many trials it is to have."""
-        return self.confirmation.roster.size if self.confirmation.roster else 0
+        return self.confirmation.plan.size if self.confirmation.plan else 0
 
     @property
     def as_begun(self) -> tuple[str, ...]:
         """The options of ``confirm`` that bring it to its end: its stage, and what is not the usual."""
-        roster = self.confirmation.roster
+        roster = self.confirmation.plan
         assert roster is not None
-        return ("--stage", str(self.confirmation.number), *not_usual(*roster.asked))
+        return ("--stage", str(self.confirmation.number), *non_default(*roster.asked))
 
     @property
     def complete(self) -> bool:
@@ -492,7 +492,7 @@ class Overview:
 
 def trials_left(store: Store, confirmation: Stage) -> int:
     """How many of a confirmation's trials have not finished."""
-    return max(confirmation.roster.size - store.counts(confirmation).finished, 0) if confirmation.roster else 0
+    return max(confirmation.plan.size - store.counts(confirmation).finished, 0) if confirmation.plan else 0
 
 
 def overview(store: Store, confirmation: Stage) -> Overview:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import Interrupted, NotEnoughTrials
-from hpsearch.records import NewStage, Roster, Setting, Stage
+from hpsearch.records import ConfirmationPlan, NewStage, Setting, Stage
 from hpsearch.search import workflow as setup
 from hpsearch.search.evaluation import looks
 from hpsearch.search.narrowing import fewer, to_narrow
@@ -78,9 +78,9 @@ def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop
         if (text := other_version(store, stage)) is not None:
             watcher.note(text)
         objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
-        assert stage.roster is not None
+        assert stage.plan is not None
         # All that has begun, too: a run that was to have more may have left unfinished what is asked for now.
-        until = max(stage.roster.end([one.trial for one in settings], job.repeats), store.counts(stage).rows)
+        until = max(stage.plan.end([one.trial for one in settings], job.repeats), store.counts(stage).rows)
         watcher.began(stage, until=until, jobs=executor.slots, best=None, finished=store.counts(stage).finished)
         # No pruning: a mean over the repeats that did well early would be no mean of the setting's.
         summary = Runner(
@@ -155,11 +155,11 @@ def grown(store: Store, parent: Stage, settings: list[Setting], repeats: int) ->
             fingerprint=parent.fingerprint,
             sizes=parent.sizes,
             versions=versions(),
-            roster=Roster(),
+            plan=ConfirmationPlan(),
         )
     )
 
     def grow(plain: Any) -> Any:
-        return Roster.from_dict(plain or {}).grown(settings, repeats).to_dict()
+        return ConfirmationPlan.from_dict(plain or {}).grown(settings, repeats).to_dict()
 
-    return replace(made, roster=Roster.from_dict(store.change_study_attribute(made, ROSTER, grow)))
+    return replace(made, plan=ConfirmationPlan.from_dict(store.change_study_attribute(made, ROSTER, grow)))

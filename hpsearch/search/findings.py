@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.search.advice import NextStep, Standing, advice, next_step
-from hpsearch.search.best import contest, trials_left
+from hpsearch.search.best import best_trial, trials_left
 from hpsearch.search.evaluation import looks
 from hpsearch.search.narrowing import look, to_narrow
 from hpsearch.search.range_analysis import Movement
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.search.best import Best, Contest
+    from hpsearch.search.best import Best, BestTrial
     from hpsearch.search.narrowing import Looked
     from hpsearch.space import Parameter
     from hpsearch.store import Store
@@ -78,11 +78,11 @@ def what_next(store: Store, stages: Sequence[Stage], *, top: int = 5) -> NextSte
 
 def _seen(
     store: Store, stages: Sequence[Stage], top: int, *, firm: bool
-) -> tuple[Stage, Contest | None, dict[str, RangeFinding], int]:
+) -> tuple[Stage, BestTrial | None, dict[str, RangeFinding], int]:
     """The stage that narrowing is about, the best trial, the next ranges, and of how many best trials these are."""
     of_search = list(stages)
     stage = to_narrow(store, of_search)
-    found = contest(store, of_search, correcting=firm)
+    found = best_trial(store, of_search, correcting=firm)
     counts = store.counts(stage)
     if counts.pruned and 2 <= counts.complete < top:
         top = counts.complete  # all that pruning left
@@ -96,7 +96,7 @@ def _standing(
     store: Store,
     of_search: Sequence[Stage],
     stage: Stage,
-    found: Contest | None,
+    found: BestTrial | None,
     ranges: Mapping[str, RangeFinding],
     top: int,
 ) -> Standing:
@@ -315,7 +315,7 @@ def confirmed(store: Store, stage: Stage) -> ConfirmationFinding | None:
     from hpsearch.search.ranking import ranking
 
     order = ranking(store, there)
-    roster = there.roster
+    roster = there.plan
     assert roster is not None
     left = trials_left(store, there)
     if not order:

@@ -27,7 +27,7 @@ from hpsearch.search.range_analysis import (
 from hpsearch.search.stage import commands_for, confirmation_of, pick, unscored, versions
 from hpsearch.seeds import draw_seed, stage_seed
 from hpsearch.space import Categorical, Parameter, Space
-from hpsearch.statistics.hits import fit, unpack
+from hpsearch.statistics.hits import hits_match_score, unpack
 from hpsearch.store import Counts, NewStage, Store
 from hpsearch.text import counted
 
@@ -365,7 +365,8 @@ def hits_of(store: Store, stage: Stage, trials: Finished, images: int) -> NDArra
     except BadInput:
         return None
     fitting = all(
-        fit(right, score, images) for right, score in zip(hits.sum(axis=1).tolist(), trials.score, strict=True)
+        hits_match_score(right, score, images)
+        for right, score in zip(hits.sum(axis=1).tolist(), trials.score, strict=True)
     )
     return hits if fitting else None
 

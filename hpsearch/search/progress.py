@@ -43,7 +43,7 @@ class StageView:
     @property
     def confirms(self) -> bool:
         """Whether it is a confirmation."""
-        return self.stage.roster is not None
+        return self.stage.plan is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Watcher:
             return before
         if before is not None and before.counts.complete == counts.complete and before.stage == stage:
             return StageView(stage, counts, before.best)
-        if stage.roster is not None:
+        if stage.plan is not None:
             order = overview(self._store, stage).order
             return StageView(stage, counts, (order[0].setting.trial, order[0].mean) if order else None)
         top = self._store.columns(stage, top=1)
@@ -167,8 +167,8 @@ class Watcher:
         return self._store.points(shown.stage, [shown.best[0]]).get(shown.best[0], ())
 
     def _goal(self, shown: StageView) -> int:
-        if shown.stage.roster is not None:
-            return max(shown.stage.roster.size, shown.counts.rows)
+        if shown.stage.plan is not None:
+            return max(shown.stage.plan.size, shown.counts.rows)
         if self._until is not None:
             return self._until
         if shown.stage.foreign:  # nobody will run what others left

@@ -27,7 +27,7 @@ from hpsearch.errors import BadInput
 from hpsearch.records import HITS
 from hpsearch.search.best import Repeats, in_order, tally
 from hpsearch.statistics import Interval, mean_interval
-from hpsearch.statistics.hits import fit, unpack
+from hpsearch.statistics.hits import hits_match_score, unpack
 from hpsearch.statistics.intervals import student_cdf, student_quantile
 
 if TYPE_CHECKING:
@@ -265,6 +265,6 @@ def _hits(one: Repeats, texts: Mapping[int, str], images: int) -> dict[int, NDAr
             hits = unpack(texts[number], images)
         except (BadInput, KeyError):
             continue
-        if fit(int(hits.sum()), one.scores[repeat], images):
+        if hits_match_score(int(hits.sum()), one.scores[repeat], images):
             found[repeat] = hits
     return found

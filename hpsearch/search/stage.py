@@ -238,7 +238,7 @@ def best_among(found: Sequence[tuple[Stage, Columns]]) -> tuple[Stage, Columns] 
 _NAME = re.compile(r"([^/]+)/(stage|confirm)-(\d{1,6})")
 
 
-def stage_meant(
+def resolve_stage(
     given: str | None, number: int | None = None, *, confirmation: bool = False
 ) -> tuple[str | None, int | None]:
     """The search and the number of the stage that are meant: ``mnist/stage-02`` is stage 2 of ``mnist``.
@@ -257,13 +257,13 @@ def stage_meant(
         from hpsearch.study_lookup import find
 
         given = find(given).name
-    return study_meant(given, number, confirmation=confirmation)
+    return resolve_study(given, number, confirmation=confirmation)
 
 
-def study_meant(
+def resolve_study(
     given: str | None, number: int | None = None, *, confirmation: bool = False
 ) -> tuple[str | None, int | None]:
-    """As `stage_meant`, for a command that reads the study file: its path is left as it is."""
+    """As `resolve_stage`, for a command that reads the study file: its path is left as it is."""
     named = _NAME.fullmatch(given or "")
     if named is None:
         return given, number
@@ -278,7 +278,7 @@ def study_meant(
     return search, int(digits)
 
 
-def search_meant(given: str | None) -> str | None:
+def resolve_search(given: str | None) -> str | None:
     """The search that is meant, for what is about a whole search.
 
     Raises:
@@ -286,7 +286,7 @@ def search_meant(given: str | None) -> str | None:
         BadStudyFile: There is no such study file, or it cannot be used.
         UnknownSearch: The name of a confirmation.
     """
-    search, number = stage_meant(given)
+    search, number = resolve_stage(given)
     if number is not None:
         raise BadInput(f"{given} is one stage, and this is about a whole search: give {search}")
     return search

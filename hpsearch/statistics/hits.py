@@ -54,7 +54,7 @@ def as_number(text: str, images: int) -> int:
     return int.from_bytes(_bytes(text, images), "big") >> -images % 8
 
 
-def fit(right: int, score: float, images: int) -> bool:
+def hits_match_score(right: int, score: float, images: int) -> bool:
     """Whether so many hits make a score: those of another epoch, or of somebody else's making, do not."""
     return abs(right - score * images) < 0.5
 
@@ -71,7 +71,7 @@ def fitting(text: str, images: int, score: float | None) -> int | None:
         hits = as_number(text, images)
     except BadInput:
         return None
-    return hits if score is None or fit(hits.bit_count(), score, images) else None
+    return hits if score is None or hits_match_score(hits.bit_count(), score, images) else None
 
 
 def _bytes(text: str, images: int) -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import BindParameter, bindparam, delete, select, update
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import Roster, Stage, Trial
+from hpsearch.records import ConfirmationPlan, Stage, Trial
 from hpsearch.space import Value, external, to_distribution
 from hpsearch.store import census, queries
 from hpsearch.store import tables as t
@@ -112,7 +112,7 @@ class Kept:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.roster = stage.roster
+        self.plan = stage.plan
         self.census: Census | None = None
         self.unchanged = UnchangedStage(stage)
         self.watch = Watch()
@@ -138,13 +138,13 @@ class Kept:
 
     def follow(self, connection: Connection) -> None:
         """Read how far a confirmation has grown: another runner may have given its trials' numbers a meaning."""
-        if self.stage.roster is not None:
-            self.roster = Roster.from_dict(queries.study_attribute(connection, self.stage, ROSTER) or {})
+        if self.stage.plan is not None:
+            self.plan = ConfirmationPlan.from_dict(queries.study_attribute(connection, self.stage, ROSTER) or {})
 
     def trial(self, trial_id: int, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]) -> Trial:
         """A trial that is claimed, with its values; see `trial_values`."""
-        if self.roster is not None:
-            return roster_trial(self.stage, self.roster, trial_id, number)
+        if self.plan is not None:
+            return roster_trial(self.stage, self.plan, trial_id, number)
         params = trial_values(self.stage, number, fixed=fixed, stored=stored) if fixed or stored else None
         return Trial(trial_id, number, self.draws.values(number) if params is None else params)
 
@@ -213,7 +213,7 @@ def _take_waiting(connection: Connection, kept: Kept, id_of: Mapping[int, int], 
     return trials
 
 
-def roster_trial(stage: Stage, roster: Roster, trial_id: int, number: int) -> Trial:
+def roster_trial(stage: Stage, roster: ConfirmationPlan, trial_id: int, number: int) -> Trial:
     """A confirmation's trial: the values and the repeat are those of its place.
 
     Raises:

@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import NewStage, Outcome, Report, Roster, Stage, Trial
+from hpsearch.records import ConfirmationPlan, NewStage, Outcome, Report, Stage, Trial
 from hpsearch.space import to_distribution
 from hpsearch.store import releases
 from hpsearch.store.base import NOBODY, OWNER, RELEASED, Claimed
@@ -98,7 +98,9 @@ class FallbackStore(FallbackReads):
         claimed = []
         with self.database.timed(), exclusive(self.database):
             self._check_unchanged(stage)
-            roster = None if stage.roster is None else Roster.from_dict(self.study_attribute(stage, ROSTER) or {})
+            roster = (
+                None if stage.plan is None else ConfirmationPlan.from_dict(self.study_attribute(stage, ROSTER) or {})
+            )
             # Any sampler that looks at nothing: the values are written below, as Optuna's would be.
             sampler = optuna.samplers.RandomSampler()
             study = optuna.load_study(study_name=stage.name, storage=self.storage, sampler=sampler)

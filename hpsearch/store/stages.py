@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import Direction, NewStage, Roster, Stage
+from hpsearch.records import ConfirmationPlan, Direction, NewStage, Stage
 from hpsearch.space import space_from_dict, space_to_dict
 from hpsearch.store.base import ATTRIBUTE_PREFIX
 
@@ -64,11 +64,11 @@ def stage_attributes(new: NewStage) -> dict[str, Any]:
     }
     attributes = {f"{ATTRIBUTE_PREFIX}{field}": plain[field] for field in _FIELDS}
     attributes |= {_IMPORTED: dict(new.imported)} if new.imported else {}
-    if new.roster is None:
+    if new.plan is None:
         return attributes
     # Without a number it is no stage to an hpsearch that knows of no confirmations.
     del attributes[f"{ATTRIBUTE_PREFIX}number"]
-    return attributes | {KIND: CONFIRM, ROSTER: new.roster.to_dict()}
+    return attributes | {KIND: CONFIRM, ROSTER: new.plan.to_dict()}
 
 
 def stage_from_attributes(study_id: int, direction: Direction, attributes: Mapping[str, Any]) -> Stage | None:
@@ -93,7 +93,7 @@ def stage_from_attributes(study_id: int, direction: Direction, attributes: Mappi
         fingerprint=plain["data_fingerprint"] or "",
         sizes=plain["data_sizes"] or {},
         versions=plain["versions"] or {},
-        roster=None if roster is None else Roster.from_dict(roster),
+        plan=None if roster is None else ConfirmationPlan.from_dict(roster),
         imported=attributes.get(_IMPORTED) or {},
     )
 
@@ -108,6 +108,6 @@ def in_order(stages: list[Stage], search: str | None, *, confirmations: bool = F
     wanted = [
         stage
         for stage in stages
-        if (search is None or stage.search == search) and (stage.roster is not None) is confirmations
+        if (search is None or stage.search == search) and (stage.plan is not None) is confirmations
     ]
     return sorted(wanted, key=lambda stage: (stage.search, stage.number))

@@ -64,7 +64,7 @@ def as_numbers(hits: NDArray[np.bool_]) -> list[int]:
 
 
 def best_score(hits: NDArray[np.bool_], accuracy: NDArray[np.float64], order: Sequence[int], *, seed: int) -> Scored:
-    """What `hpsearch.search.best.contest` says of a stage's best trial, held against the truth.
+    """What `hpsearch.search.best.best_trial` says of a stage's best trial, held against the truth.
 
     Args:
         hits: Which images each trial got right, (N, V).

@@ -10,7 +10,7 @@ import pytest
 from commands import HELD_OUT, START, Cli, Made
 
 from hpsearch.errors import BadInput
-from hpsearch.search.stage import stage_meant, study_meant
+from hpsearch.search.stage import resolve_stage, resolve_study
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ def test_a_confirmation_s_name_is_what_confirm_takes(searched: Cli) -> None:
     ],
 )
 def test_what_is_meant(given: str | None, number: int | None, meant: tuple[str | None, int | None]) -> None:
-    assert stage_meant(given, number) == study_meant(given, number) == meant
+    assert resolve_stage(given, number) == resolve_study(given, number) == meant
 
 
 def test_a_study_file_is_its_search_and_stays_a_path_where_it_is_read(tiny: Path) -> None:
-    assert stage_meant(str(tiny), 3) == ("tiny", 3)
-    assert study_meant(str(tiny), 3) == (str(tiny), 3)
+    assert resolve_stage(str(tiny), 3) == ("tiny", 3)
+    assert resolve_study(str(tiny), 3) == (str(tiny), 3)
     with pytest.raises(BadInput, match="these are two stages"):
-        stage_meant("mnist/stage-02", 3)
+        resolve_stage("mnist/stage-02", 3)
 
 
 def test_one_is_one(cli: Cli, tiny: Path) -> None:

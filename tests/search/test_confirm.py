@@ -71,7 +71,7 @@ def outcomes(storage: str, stage: int = 1) -> dict[tuple[int, int], tuple[Any, .
     """All that lasts of a confirmation's trials, by confirmed trial and repeat."""
     store = open_store(storage)
     (found,) = [one for one in store.confirmations() if one.number == stage]
-    roster = found.roster
+    roster = found.plan
     assert roster is not None
     columns = store.columns(found)
     curves = {number: rows["value"].tolist() for number, rows in store.curves(found).groupby("number")}

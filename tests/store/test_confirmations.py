@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import Completed, Roster, Setting, Stage, Trial
+from hpsearch.records import Completed, ConfirmationPlan, Setting, Stage, Trial
 from hpsearch.store import NewStage, Owner, Store
 from hpsearch.store.stages import ROSTER, stage_from_attributes
 
@@ -25,13 +25,13 @@ SETTINGS = [
 @pytest.fixture
 def confirmation(store: Store, stage: Stage, new_stage: NewStage) -> Stage:
     """The confirmation of `stage`, with two repeats of two settings."""
-    roster = Roster().grown(SETTINGS, 2)
-    return store.create_stage(replace(new_stage, parent=stage.number, seed=5, roster=roster))
+    roster = ConfirmationPlan().grown(SETTINGS, 2)
+    return store.create_stage(replace(new_stage, parent=stage.number, seed=5, plan=roster))
 
 
 def grow(store: Store, confirmation: Stage, repeats: int) -> None:
     store.change_study_attribute(
-        confirmation, ROSTER, lambda plain: Roster.from_dict(plain or {}).grown(SETTINGS, repeats).to_dict()
+        confirmation, ROSTER, lambda plain: ConfirmationPlan.from_dict(plain or {}).grown(SETTINGS, repeats).to_dict()
     )
 
 
@@ -87,8 +87,8 @@ def test_a_runner_that_knows_the_old_roster_understands_the_trials_of_the_grown_
     grow(store, confirmation, 3)
     other = replace(me, run="another")
     (grown,) = store.confirmations()
-    assert grown.roster is not None
-    assert grown.roster.size == 6
+    assert grown.plan is not None
+    assert grown.plan.size == 6
     assert len(store.claim(grown, until=6, most=6, owner=other).trials) == 6
     store.release(grown, owner=other)
     found = claimed(store.claim(confirmation, until=6, most=6, owner=me).trials)

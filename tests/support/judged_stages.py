@@ -24,12 +24,12 @@ def confirm(
         run: How many trials are run; None for all.
     """
     made = grown(store, stage, best_settings(store, stage, len(means)), repeats)
-    assert made.roster is not None
-    many, owner = made.roster.size if run is None else run, Owner.current()
+    assert made.plan is not None
+    many, owner = made.plan.size if run is None else run, Owner.current()
     claimed = store.claim(made, until=many, most=many, owner=owner).trials
     outcomes: list[Outcome] = []
     for trial in claimed:
-        index, repeat = made.roster.place(trial.number)
+        index, repeat = made.plan.place(trial.number)
         mean = means[index]
         if mean is None and repeat == 0:
             outcomes.append(Failed(trial.number, "the loss became nan"))

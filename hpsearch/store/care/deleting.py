@@ -153,13 +153,13 @@ def _plan(connection: Connection, where: str, asked: str, *, descendants: bool) 
 def _add_hanging(
     stage: Stage, stages: Sequence[Stage], chosen: dict[int, tuple[str, str]], asked: str, *, descendants: bool
 ) -> None:
-    if stage.roster is not None:
+    if stage.plan is not None:
         return
     line = {stage.number}
     later = []
     for other in sorted(stages, key=lambda one: one.number):
         mine = other.search == stage.search and other.parent in line and other.number not in line
-        if other.roster is None and mine:
+        if other.plan is None and mine:
             line.add(other.number)
             later.append(other)
     if later and not descendants:
@@ -170,7 +170,7 @@ def _add_hanging(
     for other in later:
         chosen[other.study_id] = other.name, "came of it"
     for other in stages:
-        if other.roster is not None and other.search == stage.search and other.parent in line:
+        if other.plan is not None and other.search == stage.search and other.parent in line:
             chosen[other.study_id] = other.name, "confirms it" if other.parent == stage.number else "confirms that"
 
 
@@ -179,9 +179,7 @@ def _with_looks(connection: Connection, planned: Deletion, stages: Sequence[Stag
     going = {study.study_id for study in planned.studies}
     looks, heir = 0, None
     for search in {stage.search for stage in stages if stage.study_id in going}:
-        line = sorted(
-            (one for one in stages if one.search == search and one.roster is None), key=lambda one: one.number
-        )
+        line = sorted((one for one in stages if one.search == search and one.plan is None), key=lambda one: one.number)
         if not line or line[0].study_id not in going:
             continue
         kept = _looks(connection, line[0].study_id)

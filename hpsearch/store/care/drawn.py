@@ -162,7 +162,7 @@ def drawing(stage: Stage) -> Callable[[int], Mapping[str, Value] | None]:
     """What gives the values of a stage's trial from its number; None for one that has no place."""
     from hpsearch.samplers import Draws
 
-    if (roster := stage.roster) is None:
+    if (roster := stage.plan) is None:
         return Draws(stage.space, seed=stage.seed).values
 
     def of_roster(number: int) -> Mapping[str, Value] | None:

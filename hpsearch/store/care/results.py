@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from hpsearch.errors import HpsearchError
 from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS
-from hpsearch.statistics.hits import as_number, fit
+from hpsearch.statistics.hits import as_number, hits_match_score
 from hpsearch.store.care.drawn import HELD, asked, param_findings
 from hpsearch.store.care.findings import Finding, Place
 from hpsearch.store.care.rows import AGAIN
@@ -180,7 +180,7 @@ def _attributes_off(stage: Stage, trial: _Ended, kept: Mapping[str, str]) -> str
             right = as_number(plain[HITS], images).bit_count()
         except HpsearchError:
             return "hits that cannot be read"
-        if not fit(right, score, images):
+        if not hits_match_score(right, score, images):
             return "the hits are not those of the score"
     curves = plain.get(CURVES)
     if curves is None:

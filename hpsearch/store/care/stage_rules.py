@@ -111,11 +111,11 @@ def _lineage(stage: Stage, of_name: Mapping[str, Stage], known: Collection[str])
     if parent is None:
         if stage_name(stage.search, stage.parent) in known:
             return  # it is there and cannot be read, which is a finding already
-        verb = "confirms" if stage.roster is not None else "was narrowed from"
+        verb = "confirms" if stage.plan is not None else "was narrowed from"
         yield f"it {verb} stage {stage.parent}, which is not there"
         return
     seen, at = {stage.name}, parent
-    while stage.roster is None and at.parent is not None:
+    while stage.plan is None and at.parent is not None:
         if at.name in seen:
             yield "its line of parents bites its tail"
             return
