@@ -1,0 +1,75 @@
+"""Show the manual, whose pages are the Markdown files in ``hpsearch/docs``."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+
+from hpsearch.cli.options import Format
+from hpsearch.cli.output import emit
+from hpsearch.errors import BadArguments, nearest
+
+PAGES = Path(__file__).parents[1] / "docs"
+_LISTED = re.compile(r"^- \[[^]]+\]\((?P<topic>[\w-]+)\.md\): (?P<summary>.+)$", re.M)
+_LINK = re.compile(r"\[(?P<text>[^]]+)\]\((?P<topic>[\w-]+)\.md(?:#[\w-]+)?\)")
+_COMMENT = re.compile(r"^<!--.*?-->\n", re.M | re.S)
+_WIDEST = 110
+"""Columns of text: longer lines are hard to read."""
+
+
+def docs(
+    topic: Annotated[
+        str | None,
+        typer.Argument(help="A topic, or a command, such as narrow. [default: list the topics]", show_default=False),
+    ] = None,
+) -> None:
+    """Read the manual."""
+    if topic is None:
+        emit({"topic": list(topics()), "about": list(topics().values())}, Format.table)
+        sys.stdout.write("\nhpsearch docs TOPIC shows one; a command's name is a topic, too\n")
+        return
+    text = page(topic)
+    if not sys.stdout.isatty():
+        sys.stdout.write(text)
+        return
+    # What Git sets too: colours, and no pager for what fits on the screen.
+    os.environ.setdefault("LESS", "FRX")
+    screen = Console(width=min(Console().width, _WIDEST))
+    with screen.pager(styles=screen.color_system is not None):
+        screen.print(Markdown(for_terminal(text), code_theme="ansi_dark", hyperlinks=False))
+
+
+def topics() -> dict[str, str]:
+    """Return the topics in the order of the index, each with a line about it."""
+    index = (PAGES / "index.md").read_text(encoding="utf-8")
+    return {"index": "this list, by the kind of question", **dict(_LISTED.findall(index))}
+
+
+def page(topic: str) -> str:
+    """Return the Markdown of a topic, or of the page that describes a command.
+
+    Raises:
+        BadArguments: There is no such topic.
+    """
+    pages = {name: PAGES / f"{name}.md" for name in topics()}
+    if topic in pages:
+        return pages[topic].read_text(encoding="utf-8")
+    commands = {}
+    for path in pages.values():
+        text = path.read_text(encoding="utf-8")
+        commands.update(dict.fromkeys(re.findall(r"^## hpsearch ([a-z]+)", text, re.M), text))
+    if topic in commands:
+        return commands[topic]
+    raise BadArguments(f"no topic {topic!r}{nearest(topic, [*pages, *commands])}")
+
+
+def for_terminal(text: str) -> str:
+    """Return a page's Markdown without comments, with the command that shows it in place of each link to a page."""
+    return _LINK.sub(r"\g<text> (`hpsearch docs \g<topic>`)", _COMMENT.sub("", text))

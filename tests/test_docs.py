@@ -1,0 +1,456 @@
+"""The README and the manual: what they show runs and prints that, links lead somewhere, nothing is left out.
+
+Commands run in a folder whose ``mnist`` trains in milliseconds, so that their lines, not their numbers, are compared.
+``python tests/test_docs.py`` runs them with the real one and writes what they print into the pages;
+``python tests/test_docs.py options`` only renews the tables of options.
+
+A block of commands may carry a word behind ``console``:
+
+* ``serves``: a server, which is asked for a page and then interrupted;
+* ``exits=2``: the command ends with this exit code;
+* one of `NOT_RUN`.
+
+A line ``...`` in the shown output stands for any lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from hpsearch.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+MANUAL = ROOT / "hpsearch" / "docs"
+PAGES = {"README": README, **{path.stem: path for path in sorted(MANUAL.glob("*.md"))}}
+FROM_NOTHING = ("README", "tutorial")
+"""Pages that begin without a database; the others begin with what the tutorial leaves."""
+NOT_RUN = {
+    "ci": ".ci/run runs it word for word on a fresh machine",
+    "cluster": "needs machines of their own: tests/executors and tests/store run their like against real servers",
+    "network": "downloads; tests/data does so from a server of its own",
+    "measures": "takes minutes to measure; tests/test_benchmarks.py runs the parts",
+    "terminal": "fills a terminal until it is interrupted; tests/cli looks at its frames",
+}
+_FENCE = re.compile(r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python)(?P<note>[^\n]*)\n", re.M)
+_QUICK = (("epochs = 50", "epochs = 3"), ('hidden = "100x6"', 'hidden = "10"'))
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its marker, kind and note, and where its body lies in the page."""
+
+    marker: str | None
+    kind: str
+    note: str
+    start: int
+    end: int
+    body: str
+
+    @property
+    def commands(self) -> list[tuple[str, str]]:
+        """Each command with the output that is shown."""
+        parts = re.split(r"^\$ ", self.body, flags=re.M)[1:]
+        return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
+
+
+def blocks(text: str) -> list[Block]:
+    """Return a page's blocks of commands, TOML and Python, in order."""
+    made = []
+    for fence in _FENCE.finditer(text):
+        end = text.index("```", fence.end())
+        note = "ci" if fence["marker"] in ("tests", "notebooks") else fence["note"].strip()
+        made.append(Block(fence["marker"], fence["kind"], note, fence.end(), end, text[fence.end() : end]))
+    return made
+
+
+class Shell:
+    """Runs commands in a folder with study files, ``hpsearch`` in this process and everything else through ``sh``."""
+
+    def __init__(self, folder: Path, *, quick: bool) -> None:
+        self.folder = folder / "work"
+        if not self.folder.exists():
+            (self.folder / "studies").mkdir(parents=True)
+            for study in (ROOT / "studies").glob("*.toml"):
+                text = study.read_text(encoding="utf-8")
+                for slow, fast in _QUICK if quick else ():
+                    text = text.replace(slow, fast)
+                (self.folder / "studies" / study.name).write_text(text, encoding="utf-8")
+        programs = folder / "bin"
+        programs.mkdir(exist_ok=True)
+        for name, arguments in (("hpsearch", "-m hpsearch"), ("python", "")):
+            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+            (programs / name).chmod(0o755)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("HPSEARCH_")},
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def run(self, command: str, *, code: int = 0) -> str:
+        """Run a command that ends with an exit code, and return what it prints: errors where it fails."""
+        # The set-up before the quick start's command is .ci/run's to test.
+        command = command.rpartition(" && ")[2].replace(".venv/bin/", "")
+        ran = subprocess.run(
+            command, shell=True, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == code, f"{command}\n{ran.stdout}{ran.stderr}"
+        return ran.stderr if code else ran.stdout
+
+    def script(self, text: str) -> None:
+        """Run a program of Python."""
+        (self.folder / "page.py").write_text(text, encoding="utf-8")
+        self.run("python page.py")
+
+    def serve(self, command: str) -> str:
+        """Return the first line of a command that serves, after asking its address for a page."""
+        server = subprocess.Popen(
+            f"exec {command} --port 0",
+            shell=True,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            address = re.search(r"http://127\.0\.0\.1:\d+/", line)
+            assert address is not None, line
+            with urllib.request.urlopen(f"{address[0]}api/studies", timeout=60) as answer:
+                assert b"mnist/stage-02" in answer.read()
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
+            if server.stdout is not None:
+                server.stdout.close()
+        return line
+
+    def check(self, body: str) -> None:
+        """Check a study file, or some sections of one, with ``hpsearch check``."""
+        sections = tomllib.loads(body)
+        head = "" if "name" in sections else 'name = "page"\n'
+        tail = "" if "space" in sections else "\n[space]\nlr = { low = 1e-4, high = 1.0, log = true }\n"
+        (self.folder / "page.toml").write_text(head + body + tail, encoding="utf-8")
+        self.run("hpsearch check page.toml --trials 2 --jobs 1")
+
+    def show(self, page: str, command: str, block: Block) -> str:
+        """Run one command of a block and return what it prints."""
+        if block.note == "serves":
+            return self.serve(command)
+        code = re.fullmatch(r"exits=(\d+)", block.note)
+        assert code or not block.note, f"{page}: ```console {block.note} is no mark"
+        return self.run(command, code=int(code[1]) if code else 0)
+
+
+class QuickShell(Shell):
+    """A shell that starts no process for ``hpsearch`` with arguments, nor for Python: loading takes a second each."""
+
+    def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(folder, quick=True)
+        self._capfd = capfd
+        monkeypatch.chdir(self.folder)
+        for name in os.environ.keys() - self.environment.keys():
+            monkeypatch.delenv(name)
+
+    def run(self, command: str, *, code: int = 0) -> str:
+        plain = command.rpartition(" && ")[2].replace(".venv/bin/", "")
+        if not plain.startswith("hpsearch ") or re.search(r"[|&<>;]", plain):
+            return super().run(command, code=code)
+        self._capfd.readouterr()
+        ended = main(shlex.split(plain)[1:])
+        printed = self._capfd.readouterr()
+        assert ended == code, f"{command}\n{printed.out}{printed.err}"
+        return printed.err if code else printed.out
+
+    def script(self, text: str) -> None:
+        exec(compile(text, "page.py", "exec"), {"__name__": "__main__"})
+
+
+def words(output: str) -> list[str]:
+    """Return the first word of each line, numbers as ``#``; of lines that follow one another with the same word, one.
+
+    How many notes a parameter has, say, depends on the trials.
+    """
+    lines = [re.sub(r"[-+]?\d[\d.e+-]*%?", "#", line).split() for line in output.strip().splitlines()]
+    return [word for word, _ in groupby(line[0] if line else "" for line in lines)]
+
+
+def agree(printed: str, shown: str) -> bool:
+    """Return whether what was printed has the lines that are shown; ``...`` stands for any."""
+    begin, gap, end = shown.partition("...\n")
+    if not gap:
+        return words(printed) == words(shown)
+    there, first, last = words(printed), words(begin), words(end)
+    return there[: len(first)] == first and there[len(there) - len(last) :] == last
+
+
+def run_page(shell: Shell, page: str) -> None:
+    """Run everything that a page shows."""
+    for block in blocks(PAGES[page].read_text(encoding="utf-8")):
+        if block.note in NOT_RUN:
+            continue
+        if block.kind == "toml":
+            shell.check(block.body)
+        elif block.kind == "python":
+            shell.script(block.body)
+        for command, shown in block.commands if block.kind == "console" else ():
+            printed = shell.show(page, command, block)
+            assert agree(printed, shown), f"{page}: {command}\n{printed}"
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the tutorial's search has run: two stages, a confirmation, an evaluation, a saved network."""
+    folder = tmp_path_factory.mktemp("searched")
+    shell = Shell(folder, quick=True)
+    before = Path.cwd()
+    os.chdir(shell.folder)
+    try:
+        for command in TUTORIAL:
+            assert main(shlex.split(command)) == 0
+    finally:
+        os.chdir(before)
+    return shell.folder
+
+
+TUTORIAL = (
+    "start --trials 100",
+    "narrow --top 5 --expand",
+    "start",
+    "confirm",
+    "evaluate --save best.npz",
+)
+"""The commands of the tutorial that write."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_shows_runs_and_prints_that(
+    page: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = PAGES[page].read_text(encoding="utf-8")
+    if all(block.note in NOT_RUN for block in blocks(text)):
+        return
+    if page not in FROM_NOTHING:
+        shutil.copytree(request.getfixturevalue("searched"), tmp_path / "work")
+    run_page(QuickShell(tmp_path, capfd, monkeypatch), page)
+
+
+def test_the_tutorial_leaves_what_the_other_pages_begin_with() -> None:
+    text = PAGES["tutorial"].read_text(encoding="utf-8")
+    shown = [command for block in blocks(text) for command, _ in block.commands if block.kind == "console"]
+    assert [command for command in shown if command.removeprefix("hpsearch ") in TUTORIAL] == [
+        f"hpsearch {command}" for command in TUTORIAL
+    ]
+
+
+def test_the_set_up_commands_are_one_line_each() -> None:
+    marked = {block.marker: block for block in blocks(README.read_text(encoding="utf-8")) if block.marker}
+    assert marked.keys() == {"main-job", "tests", "notebooks"}
+    for block in marked.values():
+        assert len(block.commands) == 1
+        assert block.commands[0][0].startswith("python3 -m venv ")
+    assert marked["main-job"].commands[0][0].endswith("hpsearch start --trials 100")
+    assert marked["tests"].commands[0][0].endswith("python -m pytest -n 2 --dist worksteal")
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").split()) <= 1500
+
+
+def walk() -> Iterator[tuple[str, Any]]:
+    """Yield every command of the command line that does something, with its full name."""
+    from hpsearch.cli.app import command_line
+
+    def below(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+        children = getattr(command, "commands", {})
+        for name, child in children.items():
+            yield from below(f"{path} {name}", child)
+        if not children:
+            yield path, command
+
+    yield from below("hpsearch", command_line())
+
+
+def sections() -> dict[str, str]:
+    """Return the manual's sections about a command, by the command's name."""
+    made = {}
+    for path in MANUAL.glob("*.md"):
+        parts = re.split(r"^## (hpsearch .+)$", path.read_text(encoding="utf-8"), flags=re.M)
+        made.update({name: body.partition("\n## ")[0] for name, body in zip(parts[1::2], parts[2::2], strict=True)})
+    return made
+
+
+def test_every_command_and_every_option_is_in_the_manual() -> None:
+    described = sections()
+    for name, command in walk():
+        assert name in described, name
+        for parameter in command.params:
+            for option in parameter.opts:
+                if option.startswith("--") and option != "--help":
+                    assert f"`{option}" in described[name], f"{name} {option}"
+    assert described.keys() == {name for name, _ in walk()}
+
+
+def test_every_page_is_listed_in_the_index_and_shipped() -> None:
+    from hpsearch.cli.docs import topics
+
+    assert sorted(topics()) == sorted(PAGES.keys() - {"README"})
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["packages"] == ["hpsearch"]
+    assert "exclude" not in wheel
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [*PAGES.values(), *sorted((ROOT / "studies").glob("*.md"))], ids=lambda path: path.stem)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        page = path.parent / file if file else path
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page), target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_the_manual_stay_in_it(page: str) -> None:
+    # The wheel has no folder above hpsearch/: a link to a file there would be dead.
+    targets = re.findall(r"\]\(([^)#]+)", PAGES[page].read_text(encoding="utf-8"))
+    if page != "README":
+        assert all("://" in target or "/" not in target for target in targets)
+
+
+def test_every_exported_column_is_explained() -> None:
+    from hpsearch.exchange.columns import all_columns
+
+    text = PAGES["howto-export"].read_text(encoding="utf-8")
+    for row in all_columns():
+        assert "| {table} | `{column}` | {holds} | {meaning} |".format(**row) in text
+
+
+def test_every_key_of_a_study_file_is_explained() -> None:
+    from hpsearch.study_file import StudyFile
+
+    [whole, *_] = [block for block in blocks(PAGES["study-files"].read_text(encoding="utf-8")) if block.kind == "toml"]
+    for name, section in StudyFile.model_fields.items():
+        if hasattr(section.annotation, "model_fields"):
+            for key in section.annotation.model_fields:
+                assert re.search(rf"^(# )?{key} = ", whole.body, re.M), f"[{name}] {key}"
+
+
+def test_each_correction_of_the_chapter_is_in_the_code_and_has_its_test() -> None:
+    text = PAGES["network"].read_text(encoding="utf-8")
+    table = text[text.index("## The chapter's corrections") :]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 8
+    for _, _, where, shown in rows:
+        for cell in (where, shown):
+            path, code = re.findall(r"`([^`]+)`", cell)
+            assert code in (ROOT / path).read_text(encoding="utf-8"), cell
+
+
+@pytest.mark.parametrize("path", [*PAGES.values(), ROOT / "studies" / "README.md"], ids=lambda path: path.stem)
+def test_words_are_the_field_s(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").lower()
+    for word in ("hopeless", "stopped early", "own scale", "told from", "luck", "look at the test", "nobody", "whoever"):
+        assert word not in text, word
+
+
+def update() -> None:
+    """Write into the pages what their commands print, with the real study files."""
+    with TemporaryDirectory() as place:
+        base = Path(place) / "base"
+        for page in (*FROM_NOTHING, *(PAGES.keys() - set(FROM_NOTHING))):
+            folder = Path(place) / page
+            folder.mkdir()
+            if page not in FROM_NOTHING:
+                shutil.copytree(base, folder / "work")
+            shell = Shell(folder, quick=False)
+            text = PAGES[page].read_text(encoding="utf-8")
+            pieces, at = [], 0
+            for block in blocks(text):
+                if block.note in NOT_RUN:
+                    continue
+                if block.kind == "python":  # it may make what later commands read
+                    shell.script(block.body)
+                if block.kind != "console":
+                    continue
+                body = ""
+                for command, shown in block.commands:
+                    line = re.sub(r"1:\d+/", "1:8080/", shell.show(page, command, block))
+                    body += f"$ {command}\n{abridged(line, shown)}"
+                pieces += [text[at : block.start], body]
+                at = block.end
+            PAGES[page].write_text("".join(pieces) + text[at:], encoding="utf-8")
+            if page == "tutorial":
+                shutil.copytree(shell.folder, base)
+
+
+def abridged(printed: str, shown: str) -> str:
+    """Return what was printed with as many lines left out as in what was shown."""
+    begin, gap, end = shown.partition("...\n")
+    if not gap:
+        return printed
+    lines = printed.splitlines(keepends=True)
+    last = len(lines) - len(end.splitlines())
+    return "".join([*lines[: len(begin.splitlines())], gap, *lines[last:]])
+
+
+def update_options() -> None:
+    """Write each command's table of options anew."""
+    for path in MANUAL.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        for name, command in walk():
+            head, heading, body = text.partition(f"## {name}\n")
+            if heading:
+                table = options_table(command)
+                body, count = re.subn(r"(?:^\| .*\n)+", lambda _: table, body, count=1, flags=re.M)  # noqa: B023
+                text = head + heading + body
+        path.write_text(text, encoding="utf-8")
+
+
+def options_table(command: Any) -> str:
+    """Return a command's arguments and options as a Markdown table."""
+    rows = "| argument or option | meaning |\n| --- | --- |\n"
+    for parameter in command.params:
+        if "--help" in parameter.opts:
+            continue
+        names = sorted([*parameter.opts, *parameter.secondary_opts], key=len, reverse=True)
+        if not names[0].startswith("-"):
+            names = [parameter.metavar or parameter.name.upper()]
+        help_ = " ".join((parameter.help or "").split()).replace("|", "\\|")
+        if parameter.default not in (None, False, ()) and getattr(parameter, "show_default", False):
+            help_ += f" [default: {getattr(parameter.default, 'value', parameter.default)}]"
+        rows += f"| {', '.join(f'`{name}`' for name in names)} | {help_} |\n"
+    return rows
+
+
+if __name__ == "__main__":
+    update_options() if sys.argv[1:] == ["options"] else update()
