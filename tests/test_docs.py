@@ -1,7 +1,7 @@
 """The README and the manual: what they show runs and prints that, links lead somewhere, nothing is left out.
 
 Commands run in a folder whose ``mnist`` trains in milliseconds, so that their lines, not their numbers, are compared.
-``python tests/test_docs.py`` runs them with the real one and writes what they print into the pages;
+``python tests/test_docs.py [PAGE ...]`` runs them with the real one and writes what they print into the pages;
 ``python tests/test_docs.py options`` only renews the tables of options.
 
 A block of commands may carry a word behind ``console``:
@@ -383,11 +383,12 @@ def test_words_are_the_field_s(path: Path) -> None:
         assert word not in text, word
 
 
-def update() -> None:
-    """Write into the pages what their commands print, with the real study files."""
+def update(pages: list[str]) -> None:
+    """Write into pages what their commands print, with the real study files."""
     with TemporaryDirectory() as place:
         base = Path(place) / "base"
-        for page in (*FROM_NOTHING, *(PAGES.keys() - set(FROM_NOTHING))):
+        # The tutorial comes first: it makes what the others begin with.
+        for page in sorted({"tutorial", *pages}, key=lambda page: page != "tutorial"):
             folder = Path(place) / page
             folder.mkdir()
             if page not in FROM_NOTHING:
@@ -453,4 +454,7 @@ def options_table(command: Any) -> str:
 
 
 if __name__ == "__main__":
-    update_options() if sys.argv[1:] == ["options"] else update()
+    if sys.argv[1:] == ["options"]:
+        update_options()
+    else:
+        update(sys.argv[1:] or list(PAGES))

@@ -14,6 +14,7 @@ from hpsearch.cli import (
     data,
     db,
     delete,
+    docs,
     evaluate,
     exchange,
     findings,
@@ -58,6 +59,7 @@ for command in (
     exchange.import_,
     delete.delete,
     dashboard.dashboard,
+    docs.docs,
 ):
     app.command(command.__name__.removesuffix("_"))(command)
 app.add_typer(data.app, name="data")

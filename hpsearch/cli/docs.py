@@ -14,7 +14,7 @@ from rich.markdown import Markdown
 
 from hpsearch.cli.options import Format
 from hpsearch.cli.output import emit
-from hpsearch.errors import BadArguments, nearest
+from hpsearch.errors import BadInput, nearest
 
 PAGES = Path(__file__).parents[1] / "docs"
 _LISTED = re.compile(r"^- \[[^]]+\]\((?P<topic>[\w-]+)\.md\): (?P<summary>.+)$", re.M)
@@ -56,7 +56,7 @@ def page(topic: str) -> str:
     """Return the Markdown of a topic, or of the page that describes a command.
 
     Raises:
-        BadArguments: There is no such topic.
+        BadInput: There is no such topic.
     """
     pages = {name: PAGES / f"{name}.md" for name in topics()}
     if topic in pages:
@@ -67,7 +67,7 @@ def page(topic: str) -> str:
         commands.update(dict.fromkeys(re.findall(r"^## hpsearch ([a-z]+)", text, re.M), text))
     if topic in commands:
         return commands[topic]
-    raise BadArguments(f"no topic {topic!r}{nearest(topic, [*pages, *commands])}")
+    raise BadInput(f"no topic {topic!r}{nearest(topic, [*pages, *commands])}")
 
 
 def for_terminal(text: str) -> str:
