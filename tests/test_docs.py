@@ -424,9 +424,9 @@ def abridged(printed: str, shown: str) -> str:
 
     How long a run took stays as it is shown: those are times of a quiet machine.
     """
-    took = re.compile(r"(?<= in )\d+\.\d s$", re.M)
-    if took.search(shown):
-        printed = took.sub(took.findall(shown)[0], printed)
+    took = re.compile(r"(?<= in )\d+\.\d s\b|(?<=about )[\d.]+ s\b")
+    times = iter(took.findall(shown))
+    printed = took.sub(lambda now: next(times, now[0]), printed)
     begin, gap, end = shown.partition("...\n")
     if not gap:
         return printed

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.theme import Theme
 
 from hpsearch.cli.options import Format
 from hpsearch.cli.output import emit
@@ -22,6 +23,7 @@ _LINK = re.compile(r"\[(?P<text>[^]]+)\]\((?P<topic>[\w-]+)\.md(?:#[\w-]+)?\)")
 _COMMENT = re.compile(r"^<!--.*?-->\n", re.M | re.S)
 _WIDEST = 110
 """Columns of text: longer lines are hard to read."""
+_THEME = Theme({"markdown.code": "bold cyan"})  # Rich's has a black background, whatever the terminal's
 
 
 def docs(
@@ -41,7 +43,7 @@ def docs(
         return
     # What Git sets too: colours, and no pager for what fits on the screen.
     os.environ.setdefault("LESS", "FRX")
-    screen = Console(width=min(Console().width, _WIDEST))
+    screen = Console(width=min(Console().width, _WIDEST), theme=_THEME)
     with screen.pager(styles=screen.color_system is not None):
         screen.print(Markdown(for_terminal(text), code_theme="ansi_dark", hyperlinks=False))
 
