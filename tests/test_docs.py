@@ -49,7 +49,11 @@ NOT_RUN = {
     "terminal": "fills a terminal until it is interrupted; tests/cli looks at its frames",
 }
 _FENCE = re.compile(r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python)(?P<note>[^\n]*)\n", re.M)
-_QUICK = (("epochs = 50", "epochs = 5"), ('hidden = "100x6"', 'hidden = "20"'), ("1e-6, high = 1e-2", "1e-5, high = 1e-1"))
+_QUICK = (
+    ("epochs = 50", "epochs = 5"),
+    ('hidden = "100x6"', 'hidden = "20"'),
+    ("1e-6, high = 1e-2", "1e-5, high = 1e-1"),
+)
 """What makes `mnist` quick, with results like the real one's: learning rates at the end of their range, ties."""
 
 
@@ -329,7 +333,9 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("path", [*PAGES.values(), *sorted((ROOT / "studies").glob("*.md"))], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*PAGES.values(), *sorted((ROOT / "studies").glob("*.md"))], ids=lambda path: path.stem
+)
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
         if "://" in target:
@@ -376,7 +382,16 @@ def test_each_correction_of_the_chapter_is_in_the_code_and_has_its_test() -> Non
 @pytest.mark.parametrize("path", [*PAGES.values(), ROOT / "studies" / "README.md"], ids=lambda path: path.stem)
 def test_words_are_the_field_s(path: Path) -> None:
     text = path.read_text(encoding="utf-8").lower()
-    for word in ("hopeless", "stopped early", "own scale", "told from", "luck", "look at the test", "nobody", "whoever"):
+    for word in (
+        "hopeless",
+        "stopped early",
+        "own scale",
+        "told from",
+        "luck",
+        "look at the test",
+        "nobody",
+        "whoever",
+    ):
         assert word not in text, word
 
 
