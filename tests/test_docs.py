@@ -462,9 +462,8 @@ def update_tables() -> None:
         for name, command in walk():
             head, heading, body = text.partition(f"## {name}\n")
             if heading:
-                table = options_table(command)
-                body, count = re.subn(r"(?:^\| .*\n)+", lambda _: table, body, count=1, flags=re.M)  # noqa: B023
-                text = head + heading + body
+                before, _, after = re.split(r"((?:^\| .*\n)+)", body, maxsplit=1, flags=re.M)
+                text = head + heading + before + options_table(command) + after
         path.write_text(text, encoding="utf-8")
 
 
