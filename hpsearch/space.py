@@ -171,6 +171,12 @@ def contains(parameter: Parameter, value: object) -> bool:
     return isinstance(value, int | float) and parameter.low <= value <= parameter.high
 
 
+def possible(name: str, space: Space, settings: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the values that a parameter with listed values may have: its choices, or the one that is fixed."""
+    sampled = space.get(name)
+    return sampled.choices if isinstance(sampled, Categorical) else (settings[name],)
+
+
 def parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
     """A parameter as plain data, as it stands in a study file and in a stage's attributes."""
     match parameter:

@@ -1,39 +1,88 @@
-"""The study file: what a search is, as TOML checked by pydantic.
+"""The study file: a search as TOML, checked by pydantic.
 
-Sections: ``name``, ``[data]``, ``[network]``, ``[training]``, ``[space]``, ``[trials]``, ``[objective]``,
-``[pruning]``. A hyperparameter that stands in ``[space]`` is drawn; otherwise its value in ``[network]`` or
-``[training]`` holds.
+Sections that every kind of objective has are ``name``, ``[space]``, ``[trials]`` and ``[pruning]``; the others are the
+kind's (`hpsearch.objectives.base.Sections`). A parameter that stands in ``[space]`` is sampled; otherwise the value in
+the kind's sections holds.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from hpsearch.errors import BadStudyFile, nearest
-from hpsearch.objectives.network.hyperparameters import ALSO_CALLED
-from hpsearch.space import Parameter, space_to_dict
-from hpsearch.study_sections import Data, Network, Objective, Pruning, Section, Training, Trials
-from hpsearch.study_space import check_batch_norm, check_effects, parse_parameter
+from hpsearch.commands import DEFAULT_STUDY
+from hpsearch.errors import BadArgument, BadSpace, BadStudyFile, nearest
+from hpsearch.files import replacing
+from hpsearch.objectives.base import Data, Hyperparameter, Kind, Objective
+from hpsearch.objectives.kinds import DEFAULT, kind_of
+from hpsearch.objectives.sections import Count, Section, Seed, explained
+from hpsearch.records import Action, Argument, Direction
+from hpsearch.space import Categorical, Parameter, Space, parameter_from_dict, possible, space_to_dict
+from hpsearch.text import either
 
+PRUNING_RULES = ("none", "halving", "median")
+STUDIES_FOLDER = Path("studies")
+_DATA = (".npz", ".npy", ".csv", ".parquet", ".gz", "-ubyte")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAY_CHANGE = {("trials", "count"), ("pruning", "rule")}
-_SECTIONS: Mapping[str, type[Section]] = {
-    "data": Data,
-    "network": Network,
-    "training": Training,
-    "trials": Trials,
-    "objective": Objective,
-    "pruning": Pruning,
-}
+_LISTED = ("bool", "categorical")
+"""The types whose values are listed as choices: they have no order."""
+
+
+class Trials(Section):
+    """The number of trials of a stage unless the run says otherwise, and the seed of every draw."""
+
+    count: Count = 100
+    seed: Annotated[Seed, Field(lt=2**63)] = 0
+
+
+class Pruning(Section):
+    """The rule by which unpromising trials are pruned; see `hpsearch.search.pruning`.
+
+    Trials are compared within a ``cohort`` of consecutive ones, after ``min_epochs`` epochs and whenever
+    ``reduction_factor`` times as many are over. The defaults of what is None here depend on the rule and on the
+    epochs. ``startup_trials`` is the median rule's: so many must have run to the end before any is pruned.
+    """
+
+    rule: Literal["none", "halving", "median"] = "none"
+    reduction_factor: Annotated[int, Field(ge=2)] | None = None
+    min_epochs: Count | None = None
+    cohort: Annotated[int, Field(ge=2)] | None = None
+    startup_trials: Count = 5
+
+
+class _General(Section):
+    """The sections that every kind of objective has."""
+
+    name: str
+    space: dict[str, Any]
+    trials: Trials = Trials()
+    pruning: Pruning = Pruning()
+
+    @field_validator("name")
+    @classmethod
+    def _usable_name(cls, value: str) -> str:
+        return check_name(value)
+
+    @field_validator("space", mode="after")
+    @classmethod
+    def _not_empty(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not value:
+            raise BadStudyFile("[space] is empty; give at least one hyperparameter a range")
+        return value
 
 
 def check_name(name: str) -> str:
-    """A search's name, if it can be one.
+    """Return a search's name, if it can be one.
 
     Raises:
         BadStudyFile: The name is empty, too long, or holds anything but letters, digits, ``.``, ``_`` and ``-``.
@@ -47,139 +96,228 @@ def check_name(name: str) -> str:
     return name
 
 
-class StudyFile(Section):
+@dataclass(frozen=True, slots=True)
+class StudyFile:
     """A whole study file.
 
-    Raises:
-        pydantic.ValidationError: Through `parse`, which turns it into one line.
+    Args:
+        name: Of the search.
+        space: The ranges, in the order of the file.
+        trials: How many, and the seed.
+        pruning: The rule.
+        kind: The kind of objective.
+        sections: The kind's own (`hpsearch.objectives.base.Sections`).
     """
 
     name: str
-    data: Data = Data()
-    network: Network = Network()
-    training: Training = Training()
-    space: dict[str, Any]
-    trials: Trials = Trials()
-    objective: Objective = Objective()
-    pruning: Pruning = Pruning()
-
-    @field_validator("name")
-    @classmethod
-    def _usable_name(cls, value: str) -> str:
-        return check_name(value)
-
-    @field_validator("space", mode="after")
-    @classmethod
-    def _parameters(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if not value:
-            raise BadStudyFile("[space] is empty; give at least one hyperparameter a range")
-        return {name: parse_parameter(name, plain) for name, plain in value.items()}
-
-    @model_validator(mode="after")
-    def _one_architecture(self) -> StudyFile:
-        searched = set(self.space)
-        by_width = {"hidden_layers", "hidden_units"}
-        given = {key for key in (*by_width, "hidden") if getattr(self.network, key) is not None} | (
-            searched & (by_width | {"hidden"})
-        )
-        if "hidden" in given and given & by_width:
-            raise BadStudyFile("the hidden layers are given twice; give hidden, or hidden_layers and hidden_units")
-        if len(given & by_width) == 1:
-            missing = (by_width - given).pop()
-            raise BadStudyFile(f"{missing} is missing; hidden_layers and hidden_units go together")
-        return self
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> StudyFile:
-        check_effects(self.space, self.settings)
-        check_batch_norm(self.space, self.settings)
-        first, epochs = self.pruning.min_epochs, self.training.epochs
-        if self.pruning.rule != "none" and first is not None and 2 * first > epochs:
-            raise BadStudyFile(
-                f"pruning.min_epochs = {first} is more than half of the {epochs} epochs, so that no trial could stop "
-                f"early; give at most {epochs // 2}, or leave it out"
-            )
-        return self
-
-    def with_pruning(self, rule: str) -> StudyFile:
-        """The same study file with another rule of pruning.
-
-        Raises:
-            BadStudyFile: No such rule, or none that the section's other values allow.
-        """
-        plain = self.to_dict()
-        return parse(plain | {"pruning": plain["pruning"] | {"rule": rule}}, source="--pruner")
+    space: Mapping[str, Parameter]
+    trials: Trials
+    pruning: Pruning
+    kind: Kind
+    sections: Any
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The values of ``[network]`` and ``[training]``: those of the hyperparameters that are not drawn."""
-        return self.network.model_dump() | self.training.model_dump()
+        """Return the values of the parameters that are not sampled."""
+        settings: dict[str, Any] = self.sections.settings
+        return settings
 
     @property
-    def parameters(self) -> dict[str, Parameter]:
-        """The search space, in the order of the file."""
-        return dict(self.space)
+    def metric(self) -> str:
+        """Return the name of the score."""
+        metric: str = self.sections.metric
+        return metric
+
+    @property
+    def direction(self) -> Direction:
+        """Return whether a higher or a lower score is better."""
+        direction: Direction = self.sections.direction
+        return direction
+
+    @property
+    def epochs(self) -> int | None:
+        """Return the length of a whole learning curve; None: trials have none."""
+        epochs: int | None = self.sections.epochs
+        return epochs
+
+    def check_names(self) -> None:
+        """Check every name that only the kind's libraries know.
+
+        Raises:
+            BadInput: One of them is unknown.
+        """
+        self.kind.runtime().check(self.sections, self.space)
+
+    def load(self, *, data_dir: Path | None = None) -> Data:
+        """Load the data.
+
+        Raises:
+            BadData: They are unknown, damaged or too few.
+        """
+        return self.kind.runtime().load(self.sections, data_dir=data_dir)
+
+    def objective(self, data: Data, *, seed: int, space: Space) -> Objective:
+        """Return the objective of a stage with this seed and these ranges."""
+        return self.kind.runtime().objective(self.sections, data, seed=seed, space=space)
+
+    def with_pruning(self, rule: str) -> StudyFile:
+        """Return the same study file with another rule of pruning.
+
+        Raises:
+            BadArgument: No such rule, or none that the section's other values allow.
+        """
+        plain = self.to_dict()
+        try:
+            return _parsed(plain | {"pruning": plain["pruning"] | {"rule": rule}})
+        except BadStudyFile as error:
+            raise BadArgument("pruner", rule, str(error)) from error
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole file with every default filled in, as plain data; `parse` reads it back."""
-        plain = self.model_dump(mode="json", exclude={"space"})
-        return plain | {"space": space_to_dict(self.parameters)}
+        """Return the whole file with every default filled in, as plain data; `parse` reads it back."""
+        general = {"trials": self.trials.model_dump(mode="json"), "pruning": self.pruning.model_dump(mode="json")}
+        return {
+            "name": self.name,
+            **self.sections.model_dump(mode="json"),
+            **general,
+            "space": space_to_dict(self.space),
+        }
+
+    def only_where(self, name: str) -> str:
+        """Return the condition of a parameter: ``, only where optimizer is sgd``; nothing where it always holds."""
+        used_by = self.kind.parameters[name].used_by if name in self.kind.parameters else None
+        if used_by is None or used_by.name not in self.space:
+            return ""
+        return f", only where {used_by.name} is {either(used_by.values)}"
 
 
 def parse(plain: Mapping[str, Any], *, source: str) -> StudyFile:
-    """A study file from plain data.
+    """Return a study file from plain data.
 
     Args:
-        plain: What TOML or `StudyFile.to_dict` gives.
-        source: Where it comes from, for messages.
+        plain: From TOML or `StudyFile.to_dict`.
+        source: The place it comes from, for messages.
 
     Raises:
         BadStudyFile: Something in it is unknown, missing or out of range; the message is one line.
     """
     try:
-        return StudyFile.model_validate(plain)
-    except ValidationError as error:
-        first = "; ".join(dict.fromkeys(_explain(details) for details in error.errors()[:3]))
-        raise BadStudyFile(f"{source}: {first}") from error
+        return _parsed(plain)
     except BadStudyFile as error:
         raise BadStudyFile(f"{source}: {error}") from error
 
 
-def _explain(details: ErrorDetails) -> str:
-    # A union's branches (count or fraction) append their names to the location; only keys are for people.
-    path = [part for part in details["loc"] if isinstance(part, str) and part.isidentifier()]
-    where = ".".join(path) or str(details["loc"][0] if details["loc"] else "file")
-    if details["type"] == "extra_forbidden":
-        model: Any = StudyFile
-        for part in details["loc"][:-1]:
-            model = model.model_fields[part].annotation
-        section = f"[{details['loc'][0]}]" if len(details["loc"]) > 1 else "the file"
-        key = str(details["loc"][-1])
-        meant = ALSO_CALLED.get(key.lower(), key)
-        for other in _SECTIONS:
-            if meant in _SECTIONS[other].model_fields and meant not in model.model_fields:
-                return f"{key!r} is not a key of {section}; {meant} stands in [{other}]"
-        return f"{key!r} is not a key of {section}{nearest(meant, model.model_fields)}"
-    if details["type"] == "missing":
-        return f"{where} is missing"
-    given = repr(details["input"])
-    given = given if len(given) <= 60 else given[:57] + "..."
-    if details["type"] == "literal_error":
-        allowed = re.findall(r"'(.*?)'", details["ctx"]["expected"])
-        return f"{where} = {given}{nearest(str(details['input']), allowed)}"
-    message = details["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    return f"{where}: {message} (given: {given})"
+def _parsed(plain: Mapping[str, Any]) -> StudyFile:
+    kind = kind_of(plain)
+    models: tuple[type[BaseModel], ...] = (_General, kind.sections())
+    fields = {name: field.annotation for model in models for name, field in model.model_fields.items()}
+    parts: list[dict[str, Any]] = [{}, {}]
+    for key, value in plain.items():
+        parts[key not in _General.model_fields][key] = value
+    read: list[Any] = []
+    wrong: list[str] = []
+    for model, part in zip(models, parts, strict=True):
+        try:
+            read.append(model.model_validate(part))
+        except ValidationError as error:
+            wrong += explained(error, fields, kind.also_called)
+    if wrong:
+        raise BadStudyFile("; ".join(dict.fromkeys(wrong[:3])))
+    general, sections = read
+    space = {name: parse_parameter(name, range_, kind) for name, range_ in general.space.items()}
+    study = StudyFile(general.name, space, general.trials, general.pruning, kind, sections)
+    sections.check(space)
+    _check(study)
+    return study
+
+
+def _check(study: StudyFile) -> None:
+    """Check that every sampled parameter has an effect in some trial, and that pruning can happen."""
+    for name in study.space:
+        used_by = study.kind.parameters[name].used_by
+        if used_by is None:
+            continue
+        values = possible(used_by.name, study.space, study.settings)
+        if not set(used_by.values) & set(values):
+            raise BadStudyFile(
+                f"[space] {name} has no effect: only {used_by.name} = {either(used_by.values)} uses it, "
+                f"and this search has {either(values)}; leave {name} out or change {used_by.name}"
+            )
+    first, epochs = study.pruning.min_epochs, study.epochs
+    if study.pruning.rule != "none" and first is not None and epochs is not None and 2 * first > epochs:
+        raise BadStudyFile(
+            f"pruning.min_epochs = {first} is more than half of the {epochs} epochs, so that no trial could be pruned; "
+            f"give at most {epochs // 2}, or leave it out"
+        )
+
+
+def parse_parameter(name: str, plain: object, kind: Kind) -> Parameter:
+    """Return a parameter's range from plain data.
+
+    Raises:
+        BadStudyFile: There is no such parameter, or its values cannot be these.
+    """
+    if name not in kind.parameters:
+        known = nearest(kind.also_called.get(name.lower(), name), kind.parameters)
+        raise BadStudyFile(f"[space] {name!r} is not a hyperparameter{known}")
+    natural = kind.parameters[name]
+    examples = "true, false" if natural.type == "bool" else "..."
+    if not isinstance(plain, Mapping):
+        form = f"choices = [{examples}]" if natural.type in _LISTED else "low = ..., high = ..., log = true"
+        raise BadStudyFile(f"[space] {name} = {plain!r}; write {{ {form} }}")
+    try:
+        parameter = parameter_from_dict(plain, default_type="int" if natural.type == "int" else "float")
+        if isinstance(parameter, Categorical):
+            values: tuple[Any, ...] = parameter.choices
+        elif natural.type in _LISTED:
+            raise BadSpace(f"a range of numbers; give choices = [{examples}]")
+        elif natural.type == "int" and not isinstance(parameter.low, int):
+            raise BadSpace("type = 'float'; its values are whole numbers, so leave type out or make it 'int'")
+        else:
+            values = (parameter.low, parameter.high, *(parameter.limit or ()))
+        for value in values:
+            _check_value(name, natural, value)
+    except BadSpace as error:
+        raise BadStudyFile(f"[space] {name}: {error}") from error
+    return parameter
+
+
+def _check_value(name: str, natural: Hyperparameter, value: object) -> None:
+    if natural.check is not None:
+        try:
+            natural.check(str(value))
+        except ValueError as error:
+            raise BadSpace(str(error)) from None
+    elif natural.type == "bool":
+        if not isinstance(value, bool):
+            raise BadSpace(f"choice {value!r} is neither true nor false")
+    elif natural.type == "categorical":
+        if not isinstance(value, str):
+            raise BadSpace(f"choice {value!r} is not a string")
+        if natural.known and value not in natural.known:
+            raise BadSpace(f"no {name} {value!r}{nearest(value, natural.known)}")
+    else:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadSpace(f"choice {value!r} is not a number")
+        if natural.type == "int" and not isinstance(value, int):
+            raise BadSpace(f"{value!r} is not a whole number")
+        misfit = natural.misfit(value)
+        if misfit is not None:
+            raise BadSpace(misfit)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Say where two resolved study files differ: ``training.epochs: 50 -> 10``.
+    """Say where two resolved study files differ: ``trials.seed: 0 -> 1``.
 
     ``trials.count`` does not count: how many trials a stage has may change while it runs. Nor does ``pruning.rule``,
-    which ``--pruner`` may have set. A key or section that one of them lacks has its default there: it was resolved
-    before there was such a key.
+    which a run may have set. A key or section that one of them lacks has its default there: it was resolved before
+    there was such a key.
     """
-    defaults = {name: section().model_dump(mode="json") for name, section in _SECTIONS.items()}
+    fields = {**_General.model_fields, **kind_of(new).sections().model_fields}
+    defaults = {
+        name: field.default.model_dump(mode="json")
+        for name, field in fields.items()
+        if isinstance(field.default, Section)
+    }
     for section in dict.fromkeys((*old, *new)):
         default = defaults.get(section)
         before, after = old.get(section, default), new.get(section, default)
@@ -192,3 +330,120 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
         for key in keys:
             if (section, key) not in _MAY_CHANGE and before.get(key) != after.get(key):
                 yield f"{section}.{key}: {before.get(key)!r} -> {after.get(key)!r}"
+
+
+def read(path: Path) -> StudyFile:
+    """Read and check a study file.
+
+    Raises:
+        BadStudyFile: It is missing, not TOML, or does not make sense.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise BadStudyFile(f"cannot read the study file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadStudyFile(f"{path} is not a text file in UTF-8") from error
+    return _from_text(text, source=str(path))
+
+
+def _from_text(text: str, *, source: str) -> StudyFile:
+    try:
+        plain = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadStudyFile(f"{source} is not valid TOML: {' '.join(str(error).split())}") from error
+    except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
+        raise BadStudyFile(f"{source} is not TOML that can be read: {' '.join(str(error).split())}") from error
+    return parse(plain, source=source)
+
+
+def shipped_text(name: str = DEFAULT_STUDY) -> str | None:
+    """Return the text of a study file that ships in the package; None where there is no such file."""
+    for folder in _shipped():
+        if (folder / f"{name}.toml").is_file():
+            return (folder / f"{name}.toml").read_text(encoding="utf-8")
+    return None
+
+
+def shipped_names() -> set[str]:
+    """Return the names of the study files that ship in the package."""
+    return {
+        file.name.removesuffix(".toml")
+        for folder in _shipped()
+        if folder.is_dir()
+        for file in folder.iterdir()
+        if file.name.endswith(".toml")
+    }
+
+
+def _shipped() -> tuple[Traversable, ...]:
+    # A checkout installed in place keeps its study files beside the package.
+    return resources.files("hpsearch") / "studies", Path(__file__).resolve().parent.parent / "studies"
+
+
+def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
+    """Return the study file at a path, or of a name in ``studies/`` or among the shipped ones.
+
+    Args:
+        study: ``studies/mine.toml``, ``mine``, or None for the default, ``mnist``.
+        folder: The folder where names are looked up first.
+
+    Raises:
+        BadStudyFile: There is no such file, or it does not make sense.
+    """
+    wanted = DEFAULT_STUDY if study is None else study
+    is_path = "/" in wanted or wanted in (".", "..")
+    if wanted.endswith(_DATA) or (is_path and os.path.isdir(wanted)):
+        raise _no_study(wanted)
+    if is_path or wanted.endswith(".toml"):
+        return read(Path(wanted))
+    check_name(wanted)
+    local = folder / f"{wanted}.toml"
+    if local.is_file():
+        return read(local)
+    text = shipped_text(wanted)
+    if text is None and os.path.isdir(wanted):
+        raise _no_study(wanted)
+    if text is None:
+        known = {path.stem for path in folder.glob("*.toml")} | shipped_names()
+        written = Action("init", {"name": wanted})
+        raise BadStudyFile(f"no study file {local}{nearest(wanted, known)}; `{{}}` writes one", written)
+    return _from_text(text, source=f"the shipped {wanted}.toml")
+
+
+def _no_study(wanted: str) -> BadStudyFile:
+    return BadStudyFile(
+        f"{wanted} is no study file; to search on data of your own, write a study file (`{{}}`) and "
+        "give the data as path = ... under [data]",
+        Action("init", {"name": "NAME"}),
+    )
+
+
+def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False) -> Path:
+    """Write a commented study file.
+
+    Args:
+        name: Of the search; the file is ``NAME.toml``.
+        folder: Its folder; made if it is missing.
+        force: Overwrite a file that is there.
+
+    Raises:
+        BadStudyFile: The name is not one, the file is there already, or it cannot be written.
+        OutputFailure: The disk is full, and the old file stays.
+    """
+    path = folder / f"{check_name(name)}.toml"
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise BadStudyFile(f"cannot write {path}: {folder} is not a folder; move that file away")
+        folder.mkdir(exist_ok=True)
+        if force:
+            with replacing(path) as neighbour:
+                neighbour.write_text(DEFAULT.template(name), encoding="utf-8")
+        else:
+            with path.open("x", encoding="utf-8") as stream:
+                stream.write(DEFAULT.template(name))
+    except FileExistsError as error:
+        raise BadStudyFile(f"{path} exists; use {{}} to overwrite it", Argument("force")) from error
+    except OSError as error:
+        raise BadStudyFile(f"cannot write {path}: {error.strerror}") from error
+    return path

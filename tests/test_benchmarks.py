@@ -16,8 +16,7 @@ from searches import PEERS
 from workloads import BOOK, LARGE, SMALL, WORKLOADS, Assignment, Workload, compare, for_all_trials
 
 from hpsearch.space import Float
-from hpsearch.study_file import StudyFile, differences, parse
-from hpsearch.study_lookup import shipped_text
+from hpsearch.study_file import StudyFile, differences, parse, shipped_text
 
 
 def study(workload: Workload) -> StudyFile:
@@ -27,12 +26,12 @@ def study(workload: Workload) -> StudyFile:
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
 def test_a_workload_s_study_file_says_the_same_as_its_numbers(workload: Workload) -> None:
     read = study(workload)
-    assert (read.name, read.data.train, read.data.validation) == (workload.name, workload.train, workload.validation)
-    assert (read.network.hidden, read.training.optimizer) == (workload.hidden, workload.optimizer)
-    assert (read.training.batch_size, read.training.epochs) == (workload.batch_size, workload.epochs)
+    assert (read.name, read.sections.data.train, read.sections.data.validation) == (workload.name, workload.train, workload.validation)
+    assert (read.sections.network.hidden, read.sections.training.optimizer) == (workload.hidden, workload.optimizer)
+    assert (read.sections.training.batch_size, read.sections.training.epochs) == (workload.batch_size, workload.epochs)
     assert read.trials.count == workload.trials
     ranges = {"lr": workload.lr, "weight_decay": workload.weight_decay}
-    assert read.parameters == {name: Float(low, high, log=True) for name, (low, high) in ranges.items()}
+    assert read.space == {name: Float(low, high, log=True) for name, (low, high) in ranges.items()}
 
 
 def test_the_book_s_workload_is_the_study_file_that_ships() -> None:

@@ -9,8 +9,7 @@ import pytest
 from minimal import SPACE, plain
 from refusals import one_line
 
-from hpsearch.study_file import check_name, parse
-from hpsearch.study_lookup import write_study
+from hpsearch.study_file import check_name, parse, write_study
 
 
 @pytest.mark.parametrize(
@@ -28,7 +27,7 @@ from hpsearch.study_lookup import write_study
         ({"pruning": {"cohort": 2.5}}, "pruning.cohort: input should be a valid integer"),
         (
             {"pruning": {"rule": "halving", "min_epochs": 26}},
-            "pruning.min_epochs = 26 is more than half of the 50 epochs, so that no trial could stop early; give at "
+            "pruning.min_epochs = 26 is more than half of the 50 epochs, so that no trial could be pruned; give at "
             "most 25, or leave it out",
         ),
         ({"netwrok": {}}, "'netwrok' is not a key of the file; did you mean 'network'?"),

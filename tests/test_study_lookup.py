@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from refusals import one_line
 
-from hpsearch.study_lookup import find, read
+from hpsearch.study_file import find, read
 
 
 def test_reading(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f"no study file {folder / 'mnie.toml'}; did you mean 'mine'? known: batch-norm, initialisation, mine, mnist, "
         in message
     )
-    assert "`hpsearch init mnie`" in message
+    assert "`init(name='mnie')`" in message
     assert "No such file" in one_line(find, "no.toml")
     assert "is no study file" in one_line(find, "studies/")
     assert "is not a name" in one_line(find, "")

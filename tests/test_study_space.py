@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from refusals import one_line
 
 from hpsearch.errors import BadStudyFile
+from hpsearch.objectives.kinds import DEFAULT
 from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, HYPERPARAMETERS
+from hpsearch.objectives.network.sections import Network, Training
 from hpsearch.space import Categorical, Float
-from hpsearch.study_file import StudyFile, parse
-from hpsearch.study_sections import Network, Training
-from hpsearch.study_space import parse_parameter
+from hpsearch.study_file import StudyFile, parse, parse_parameter
 
 LR = {"low": 1e-3, "high": 1.0, "log": True}
 
@@ -39,7 +39,7 @@ def accepted(call: Callable[..., object], *arguments: object) -> bool:
 @given(name=st.sampled_from(NUMBERS), value=st.sampled_from([-1, 0, 1, 2, -1e-9, 1e-9, 0.5, 1 - 1e-9, 1 + 1e-9, 1e300]))
 def test_a_value_may_be_drawn_if_and_only_if_it_may_be_set(name: str, value: float) -> None:
     section = Network if name in Network.model_fields else Training
-    drawn = accepted(parse_parameter, name, {"choices": [value]})
+    drawn = accepted(parse_parameter, name, {"choices": [value]}, DEFAULT)
     if (name, value) != ("lr", 0):  # a range may begin there; a trial at 0 learns nothing
         assert accepted(section.model_validate, {name: value}) == drawn
     whole = HYPERPARAMETERS[name].type == "float" or isinstance(value, int)
@@ -59,7 +59,7 @@ def test_whole_numbers_stand_for_real_ones() -> None:
         ),
         source="",
     )
-    assert study.parameters == {"dropout": Float(0.0, 0.5), "warmup_epochs": Categorical((0, 5))}
+    assert study.space == {"dropout": Float(0.0, 0.5), "warmup_epochs": Categorical((0, 5))}
     values = [study.settings[name] for name in ("init_std", "init_value", "eps", "lr_decay", "lr_decay_epochs")]
     assert values == [1.0, -3.0, 1.0, 1.0, 30.0]
     assert all(type(value) is float for value in values)

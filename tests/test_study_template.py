@@ -9,8 +9,7 @@ import pytest
 from refusals import one_line
 
 from hpsearch.errors import OutputFailure
-from hpsearch.study_file import StudyFile
-from hpsearch.study_lookup import read, write_study
+from hpsearch.study_file import StudyFile, read, write_study
 
 
 def test_the_template_is_a_study_file(tmp_path: Path) -> None:
@@ -23,7 +22,7 @@ def test_the_template_is_a_study_file(tmp_path: Path) -> None:
     # What it shows commented out works too, in place of what is set.
     path.write_text(_uncommented(path.read_text()))
     shown = read(path)
-    assert set(shown.parameters) == {
+    assert set(shown.space) == {
         "lr",
         "weight_decay",
         "batch_size",
@@ -32,10 +31,10 @@ def test_the_template_is_a_study_file(tmp_path: Path) -> None:
         "dropout",
         "batch_norm",
     }
-    assert shown.network.hidden_units == 100
-    assert shown.training.lr_schedule == "step"
+    assert shown.sections.network.hidden_units == 100
+    assert shown.sections.training.lr_schedule == "step"
     assert shown.pruning.rule == "none"
-    for section in (shown.network, shown.training, shown.pruning):
+    for section in (shown.sections.network, shown.sections.training, shown.pruning):
         assert set(type(section).model_fields) <= section.model_fields_set | {"hidden"}
 
 
@@ -57,7 +56,7 @@ def _uncommented(text: str) -> str:
 def test_init_overwrites_only_when_told_and_then_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_study("mine", folder=tmp_path)
     path.write_text("my own work")
-    assert one_line(write_study, "mine", folder=tmp_path) == f"{path} is there already; --force overwrites it"
+    assert one_line(write_study, "mine", folder=tmp_path) == f"{path} exists; use force to overwrite it"
     assert path.read_text() == "my own work"
 
     def full(*arguments: object) -> None:

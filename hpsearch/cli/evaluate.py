@@ -11,8 +11,8 @@ from hpsearch.cli.options import DataDir, Format, FormatOption, SearchOrStage, S
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
+    from hpsearch.objectives.network.train_once import Trained
     from hpsearch.search.evaluation import Evaluated, Prepared
-    from hpsearch.search.train_once import Trained
 
 _MISTAKES = 24
 """Pictures of mistakes in a figure."""
@@ -160,7 +160,7 @@ def _headlines(prepared: Prepared, trained: Trained, found: Evaluated) -> list[s
         f"test accuracy {found.accuracy:.4g}, 95 % interval {interval.low:.3f} .. {interval.high:.3f} "
         f"({found.hits:,} of {counted(found.images, 'image')})",
     ]
-    if prepared.study.objective.at == "best":
+    if prepared.study.sections.objective.at == "best":
         lines.insert(4, "the last epoch's network: without validation images none can be called the best one")
     if found.look > 1:
         lines.append(f"the {_ordinal(found.look)} look at the test images: no longer an unbiased estimate")

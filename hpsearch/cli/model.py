@@ -35,20 +35,20 @@ def model(context: typer.Context) -> None:
 @app.command("show")
 def show_model(path: ModelFile, output: FormatOption = Format.table) -> None:
     """Show what is in a saved network's file: architecture, what goes in and comes out, where it is from."""
-    from hpsearch import models
     from hpsearch.cli.output import emit, emit_object, say
     from hpsearch.nn import load_model
+    from hpsearch.objectives.network import describing
 
     kept = load_model(path)
     match output:
         case Format.json:
-            emit_object(models.plain(kept))
+            emit_object(describing.plain(kept))
         case Format.csv:
-            facts = {"network": models.headline(kept), **models.facts(kept)}
+            facts = {"network": describing.headline(kept), **describing.facts(kept)}
             emit({"name": list(facts), "value": list(facts.values())}, output)
         case Format.table:
-            facts = models.facts(kept)
-            say(f"{path}: {models.headline(kept)}")
+            facts = describing.facts(kept)
+            say(f"{path}: {describing.headline(kept)}")
             say()
             emit({"what": list(facts), "value": list(facts.values())}, output)
 
@@ -65,9 +65,9 @@ def export_model(
     ] = None,
 ) -> None:
     """Export a saved network as an ONNX file: raw values go in, probabilities come out."""
-    from hpsearch import models
     from hpsearch.cli.output import say
     from hpsearch.nn import load_model
+    from hpsearch.objectives.network import onnx_export
 
-    models.export_onnx(load_model(path), to, raw=None if raw is None else raw.value)
+    onnx_export.export_onnx(load_model(path), to, raw=None if raw is None else raw.value)
     say(f"the network is in {to}")

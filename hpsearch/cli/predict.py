@@ -39,17 +39,17 @@ def predict(
     output: FormatOption = Format.table,
 ) -> None:
     """Classify new examples with a saved network; where they have labels, say how many are right."""
-    from hpsearch import models
     from hpsearch.cli.output import emit, emit_object, note, say
     from hpsearch.data.examples import Adjustments, read_examples
     from hpsearch.nn import load_model
+    from hpsearch.objectives.network import predicting
     from hpsearch.text import printable
 
     kept = load_model(model)
     shape = kept.takes().shape
     adjustments = Adjustments(invert=invert, crop=crop, resize=resize)
     found = [some for path in examples for some in read_examples(path, shape, label=label, adjustments=adjustments)]
-    predictions = models.predict(kept, found)
+    predictions = predicting.predict(kept, found)
     for source in predictions.scaled:
         note(f"{source} lies within 0 .. 1: taken as grey levels that are divided by 255 already")
     columns = {

@@ -10,8 +10,8 @@ from hpsearch.cli.options import DataDir, Format, FormatOption, Pruner
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from hpsearch.data import Split
-    from hpsearch.search.stage_loop import Estimate
+    from hpsearch.objectives.base import Data
+    from hpsearch.search.stage_loop import StageEstimate
     from hpsearch.study_file import StudyFile
 
 
@@ -22,7 +22,7 @@ def init(
 ) -> None:
     """Write a commented study file to begin from."""
     from hpsearch.cli.output import emit_record, say
-    from hpsearch.study_lookup import write_study
+    from hpsearch.study_file import write_study
 
     path = write_study(name, force=force)
     if output is not Format.table:
@@ -43,19 +43,18 @@ def check(
 ) -> None:
     """Validate a study file and say what a stage of it would do and cost; nothing is stored."""
     from hpsearch.cli.output import emit_record, note, say
-    from hpsearch.objectives.network.words import network_words, only_where, training_words
     from hpsearch.search.pruning import plan_of, pruning_words, unused_words
     from hpsearch.search.stage_loop import estimate
-    from hpsearch.search.workflow import check_counts, check_pruner, cores, load_split
+    from hpsearch.search.workflow import check_counts, check_pruner, cores
     from hpsearch.space import describe
-    from hpsearch.study_lookup import find
+    from hpsearch.study_file import find
 
     check_counts(trials=trials, jobs=jobs)
     check_pruner(pruner)
     file = find(study)
     if pruner is not None:
         file = file.with_pruning(pruner)
-    split = load_split(file, data_dir=data_dir)
+    split = file.load(data_dir=data_dir)
     jobs = jobs or cores()
     trials = trials or file.trials.count
     cost = estimate(file, split, trials=trials, jobs=jobs)
@@ -64,41 +63,32 @@ def check(
     if output is not Format.table:
         emit_record(_plain(file, split, cost, trials=trials, jobs=jobs), output)
         return
-    words = network_words(file)
+    words = dict(cost.trial.words)
+    goal, one = words.pop("objective"), words.pop("a trial")
     lines = {
         "search": file.name,
-        "data": f"{file.data.name or file.data.path or 'mnist-10k'}: {len(split.x_train)} train, "
-        f"{len(split.x_validation)} validation, {counted(split.x_train.shape[1], 'input')}, "
-        f"{counted(split.classes, 'class')}",
-        "network": f"{'-'.join(map(str, cost.sizes))}, {cost.parameters:,} parameters{words and f'; {words}'}",
-        "training": training_words(file),
-        **{f"  {name}": f"{describe(drawn)}{only_where(file, name)}" for name, drawn in file.parameters.items()},
-        "objective": f"{file.objective.direction} {file.objective.metric} at the {file.objective.at} epoch",
+        **words,
+        **{f"  {name}": f"{describe(range_)}{file.only_where(name)}" for name, range_ in file.space.items()},
+        "objective": goal,
         "pruning": pruning_words(plan_of(file), trials),
-        "a trial": f"{cost.flops / 1e9:.3g} GFLOP, about {cost.seconds_per_trial:.2g} s in one process",
+        "a trial": one,
         "a stage": f"{counted(trials, 'trial')}, {counted(jobs, 'process')}, "
-        f"{counted(cost.lanes, 'lane')}: about {cost.seconds:.2g} s",
+        f"{counted(cost.trial.lanes, 'lane')}: about {cost.seconds:.2g} s",
     }
     for title, text in lines.items():
         say(f"{title:<16}{text}", hanging=16)
 
 
-def _plain(file: StudyFile, split: Split, cost: Estimate, *, trials: int, jobs: int) -> dict[str, Any]:
-    """What a check found, for programs: every number, and the whole study file with its defaults."""
+def _plain(file: StudyFile, data: Data, cost: StageEstimate, *, trials: int, jobs: int) -> dict[str, Any]:
+    """Return what a check measured, for programs, and the whole study file with its defaults."""
     return {
         "search": file.name,
-        "train": len(split.x_train),
-        "validation": len(split.x_validation),
-        "inputs": split.x_train.shape[1],
-        "classes": split.classes,
-        "data_fingerprint": split.fingerprint,
-        "sizes": list(cost.sizes),
-        "parameters": cost.parameters,
-        "flops_per_trial": cost.flops,
-        "seconds_per_trial": cost.seconds_per_trial,
+        "data_fingerprint": data.fingerprint,
+        **cost.trial.facts,
+        "seconds_per_trial": cost.trial.seconds_per_trial,
         "trials": trials,
         "jobs": jobs,
-        "lanes": cost.lanes,
+        "lanes": cost.trial.lanes,
         "seconds": cost.seconds,
         "study_file": file.to_dict(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hpsearch.nn import Epoch, History
-    from hpsearch.search.train_once import Trained
+    from hpsearch.objectives.network.train_once import Trained
     from hpsearch.store.frames import Columns
     from hpsearch.study_file import StudyFile
 
@@ -44,15 +45,15 @@ def train(
     """Train one network with the study file's values and show its learning curves; nothing is stored."""
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.errors import BadInput
-    from hpsearch.search.train_once import with_settings
-    from hpsearch.search.workflow import load_split
-    from hpsearch.study_lookup import find
+    from hpsearch.objectives.network.train_once import with_settings
+    from hpsearch.study_file import find
 
-    file = with_settings(find(study), assignments or [])
+    file = find(study)
+    file = replace(file, sections=with_settings(file.sections, assignments or []), space={})
     if seed is not None and not 0 <= seed < 2**63:
         raise BadInput(f"--seed {seed}: give a whole number from 0")
     check_outputs({"--plot": plot}, save)
-    split = load_split(file, data_dir=data_dir)
+    split: Any = file.load(data_dir=data_dir)
     trained = watch(file, split, file.trials.seed if seed is None else seed)
     match output:
         case Format.json:
@@ -107,7 +108,7 @@ def watch(file: StudyFile, split: Any, seed: int, *, advice: str = "Try a smalle
 
     from hpsearch.cli.output import console
     from hpsearch.errors import EvaluationFailure, Interrupted
-    from hpsearch.search.train_once import train_once
+    from hpsearch.objectives.network.train_once import train_once
 
     screen = console(stderr=True)
     bar = Progress(
@@ -128,12 +129,13 @@ def watch(file: StudyFile, split: Any, seed: int, *, advice: str = "Try a smalle
 
     try:
         with bar:
-            task = bar.add_task("epochs", total=file.training.epochs, words="")
-            trained = train_once(file, split, seed=seed, on_epoch=on_epoch)
+            task = bar.add_task("epochs", total=file.epochs, words="")
+            trained = train_once(file.sections, split, seed=seed, on_epoch=on_epoch)
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped after epoch {done} of {file.training.epochs}; nothing was written") from None
+        raise Interrupted(f"stopped after epoch {done} of {file.epochs}; nothing was written") from None
+    rate = file.sections.training.lr
     if trained.history.ended is not None:
-        raise EvaluationFailure(f"{trained.history.ended} (lr = {file.training.lr:g}); nothing was written. {advice}")
+        raise EvaluationFailure(f"{trained.history.ended} (lr = {rate:g}); nothing was written. {advice}")
     return trained
 
 
@@ -183,7 +185,7 @@ def _show(file: StudyFile, trained: Trained, images: int) -> None:
 
 def _how(file: StudyFile) -> str:
     """What was trained with, in a line."""
-    network, training = file.network, file.training
+    network, training = file.sections.network, file.sections.training
     words = [network.activation, network.initializer]
     words += ["batch norm"] if network.batch_norm else []
     words += [f"dropout {network.dropout:g}"] if network.dropout else []
@@ -202,7 +204,7 @@ def _write(file: StudyFile, split: Any, trained: Trained, plot: Path | None, sav
         save_network(
             trained.network,
             save,
-            about=trained.about(file, split),
+            about=trained.about(file.name, file.sections, split),
             preprocessing=split.preprocessing,
             class_names=split.class_names,
         )

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pydantic import BaseModel
+
     from hpsearch.records import Direction, Outcome, Paused, Report, Trial
     from hpsearch.space import Space
 
@@ -34,6 +36,8 @@ class Hyperparameter(NamedTuple):
         open_high: Whether ``high`` itself is excluded.
         structural: Whether trials that differ in it cannot be evaluated in one batch.
         used_by: The condition under which it has an effect; None: always.
+        known: The names that a value may have; empty: not known here.
+        check: Raises a ValueError for a value that is none; instead of the other checks.
     """
 
     type: Literal["float", "int", "bool", "categorical"]
@@ -43,6 +47,8 @@ class Hyperparameter(NamedTuple):
     open_high: bool = False
     structural: bool = False
     used_by: UsedBy | None = None
+    known: tuple[str, ...] = ()
+    check: Callable[[str], object] | None = None
 
     def misfit(self, value: float) -> str | None:
         """Return why a number cannot be a value, such as ``-1 lies below 0, the least that it can be``, or None."""
@@ -197,7 +203,7 @@ class Kind(Protocol):
     also_called: Mapping[str, str]
     """Names that people use for them elsewhere, in lower case."""
 
-    def sections(self) -> Callable[..., Any]:
+    def sections(self) -> type[BaseModel]:
         """Return the pydantic model of its part of a study file (see `Sections`)."""
 
     def runtime(self) -> Runtime:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import Interrupted, NotEnoughTrials
 from hpsearch.records import ConfirmationPlan, NewStage, Setting, Stage
-from hpsearch.search import workflow as setup
 from hpsearch.search.evaluation import looks
 from hpsearch.search.narrowing import fewer, to_narrow
 from hpsearch.search.ranking import Confirmed, ranking
@@ -72,12 +71,12 @@ def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop
             raise no_study_file(parent)
         settings = best_settings(store, parent, job.top)
         study = parse(parent.study_file, source=f"the study file kept in {parent.name}")
-        split = setup.load_split(study, data_dir=job.data_dir)
+        split = study.load(data_dir=job.data_dir)
         check_fingerprint(parent, split.fingerprint)
         stage = grown(store, parent, settings, job.repeats)
         if (text := other_version(store, stage)) is not None:
             watcher.note(text)
-        objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
+        objective = study.objective(split, seed=stage.seed, space=stage.space)
         assert stage.plan is not None
         # All that has begun, too: a run that was to have more may have left unfinished what is asked for now.
         until = max(stage.plan.end([one.trial for one in settings], job.repeats), store.counts(stage).rows)

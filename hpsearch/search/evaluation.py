@@ -15,14 +15,14 @@ import numpy as np
 
 from hpsearch.errors import BadData, EvaluatedAlready
 from hpsearch.nn import Model
-from hpsearch.search import workflow as setup
+from hpsearch.objectives.network.runtime import load_test
+from hpsearch.objectives.network.train_once import Trained, with_values
 from hpsearch.search.best import Choice, check_asked, choose
 from hpsearch.search.stage import check_fingerprint, no_study_file, versions
-from hpsearch.search.train_once import Trained, with_values
 from hpsearch.seeds import draw_seed
 from hpsearch.statistics import Interval, wilson
 from hpsearch.store.stages import EVALUATIONS
-from hpsearch.study_file import parse
+from hpsearch.study_file import Pruning, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -141,12 +141,12 @@ def prepare(
     if not choice.stage.trainable:
         raise no_study_file(choice.stage)
     kept = parse(choice.stage.study_file, source=f"the study file kept in {choice.stage.name}")
-    split = setup.load_split(kept, data_dir=data_dir)
+    split: Any = kept.load(data_dir=data_dir)
     check_fingerprint(choice.stage, split.fingerprint)
     if not split.test_examples:
         raise BadData(
-            f"{kept.name} keeps no test images: its [data] says test = {kept.data.test or 0} and the data set has no "
-            "test part of its own; a search whose study file keeps some can be evaluated"
+            f"{kept.name} keeps no test images: its [data] says test = {kept.sections.data.test or 0} and the data set "
+            "has no test part of its own; a search whose study file keeps some can be evaluated"
         )
     everything = replace(
         split,
@@ -156,7 +156,7 @@ def prepare(
     return Prepared(
         first,
         choice,
-        with_values(kept, choice.params, epochs=epochs),
+        replace(kept, sections=with_values(kept.sections, choice.params, epochs=epochs), space={}, pruning=Pruning()),
         everything,
         (len(split.x_train), len(split.x_validation)),
         draw_seed(first.seed, 1, "evaluate") if seed is None else seed,
@@ -192,7 +192,7 @@ def look(
         "trial": prepared.choice.trial,
         "chosen": prepared.choice.by,
         "params": dict(prepared.choice.params),
-        "epochs": prepared.study.training.epochs,
+        "epochs": prepared.study.epochs,
         "seed": prepared.seed,
         "trained_on": sum(prepared.parts),
         "data_fingerprint": prepared.split.fingerprint,
@@ -205,7 +205,7 @@ def look(
         return [*(before or []), ours]
 
     every = store.change_study_attribute(prepared.first, EVALUATIONS, claim)
-    x, labels = setup.load_test(prepared.study, data_dir=prepared.data_dir)
+    x, labels = load_test(prepared.study.sections, data_dir=prepared.data_dir)
     # What made these inputs from raw values has been applied to them already.
     ready = replace(prepared.split.preprocessing, dtype="float32", divisor=1.0)
     probabilities = Model(trained.network, ready, prepared.split.class_names).probabilities(x)
@@ -238,7 +238,7 @@ def look(
 
 def about(prepared: Prepared, trained: Trained, found: Evaluated) -> dict[str, Any]:
     """Where the network comes from and what it is worth, as JSON-able data to be saved with it."""
-    plain = trained.about(prepared.study, prepared.split)
+    plain = trained.about(prepared.study.name, prepared.study.sections, prepared.split)
     # It was trained on the images that these are of.
     kept = {name: value for name, value in plain.items() if not name.startswith("validation_")}
     return kept | {

@@ -76,7 +76,9 @@ def plan_of(study: StudyFile) -> Plan | None:
     Rungs lie at ``min_epochs * factor**k``, as long as at least half of the epochs is still to come: stopping later
     saves next to nothing.
     """
-    section, epochs = study.pruning, study.training.epochs
+    section, epochs = study.pruning, study.epochs
+    if epochs is None:
+        return None
     if section.rule == "none":
         return None
     factor = section.reduction_factor or _FACTORS[section.rule]

@@ -18,7 +18,7 @@ from hpsearch.study_file import StudyFile, parse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hpsearch.data import Split
+    from hpsearch.objectives.base import Data
     from hpsearch.records import Stage
     from hpsearch.store import Store
     from hpsearch.store.frames import Columns
@@ -136,9 +136,9 @@ def begin(
     new = NewStage(
         search=study.name,
         number=1,
-        direction=study.objective.direction,
+        direction=study.direction,
         seed=stage_seed(study.trials.seed if seed is None else seed, 1),
-        space=study.parameters,
+        space=study.space,
         study_file=(study if pruner is None else study.with_pruning(pruner)).to_dict(),
         fingerprint=fingerprint,
         sizes=sizes or {},
@@ -254,7 +254,7 @@ def resolve_stage(
         UnknownSearch: The name of a confirmation where one makes no sense.
     """
     if given is not None and given.endswith(".toml"):
-        from hpsearch.study_lookup import find
+        from hpsearch.study_file import find
 
         given = find(given).name
     return resolve_study(given, number, confirmation=confirmation)
@@ -301,7 +301,7 @@ def no_study_file(stage: Stage) -> StageConflict:
     )
 
 
-def adopt(store: Store, stage: Stage, study: StudyFile, split: Split, *, pruner: str | None) -> Stage:
+def adopt(store: Store, stage: Stage, study: StudyFile, split: Data, *, pruner: str | None) -> Stage:
     """The stage to be trained by a study file: itself where it has one, or the same ranges with this one.
 
     Trials of others are never mixed with trials of ours: they saw other data. So only a stage without trials, which was
@@ -324,15 +324,14 @@ def adopt(store: Store, stage: Stage, study: StudyFile, split: Split, *, pruner:
             f"the trials of {stage.name} were run elsewhere ({_origin(stage)}), so none can be added to them here; "
             f"`hpsearch narrow {stage.search}` makes the next stage, which can be started"
         )
-    if set(study.parameters) != set(stage.space):
+    if set(study.space) != set(stage.space):
         raise StageConflict(
-            f"{stage.name} searches {', '.join(stage.space)}, and the study file {', '.join(study.parameters)}; they "
+            f"{stage.name} searches {', '.join(stage.space)}, and the study file {', '.join(study.space)}; they "
             "must be the same hyperparameters"
         )
-    if study.objective.direction != stage.direction:
+    if study.direction != stage.direction:
         raise StageConflict(
-            f"{stage.name} is to {stage.direction} its score, and the study file is to {study.objective.direction} "
-            f"{study.objective.metric}"
+            f"{stage.name} is to {stage.direction} its score, and the study file is to {study.direction} {study.metric}"
         )
     try:
         chosen = study if pruner is None else study.with_pruning(pruner)
@@ -343,7 +342,7 @@ def adopt(store: Store, stage: Stage, study: StudyFile, split: Split, *, pruner:
         stage,
         study_file=ranged.to_dict(),
         fingerprint=split.fingerprint,
-        sizes={"train": len(split.x_train), "validation": len(split.x_validation)},
+        sizes=split.sizes,
         versions=versions(),
     )
     return store.create_stage(adopted, replace=True)

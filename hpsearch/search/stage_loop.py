@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import math
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hpsearch import samplers as sampling
 from hpsearch.errors import BadStorage, Interrupted
-from hpsearch.nn import parameter_count
-from hpsearch.records import Trial
-from hpsearch.search import workflow as setup
 from hpsearch.search.narrowing import DEFAULT_TOP, check_top, narrow_stage
 from hpsearch.search.pruning import epochs_spent, plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary
 from hpsearch.search.stage import adopt, begin, check_fingerprint, no_study_file, other_version
-from hpsearch.search.workflow import network_objective
 from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.urls import no_database_yet
-from hpsearch.study_file import StudyFile, differences, parse
-from hpsearch.study_lookup import find
+from hpsearch.study_file import StudyFile, differences, find, parse
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from hpsearch.data import Split
     from hpsearch.executors import Executor
-    from hpsearch.objectives.network.objective import NetworkObjective
+    from hpsearch.objectives.base import Data, Estimate
     from hpsearch.records import Stage
     from hpsearch.search.workflow import Job, Listener, Stopping
     from hpsearch.study_file import StudyFile
-    from hpsearch.study_sections import Data
 
 
 def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: Listener, stop: Stopping) -> None:
@@ -50,7 +41,7 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
         if no_database_yet(job.storage):
             _check_top(job, study, job.trials or study.trials.count, [], None)
         data.of(study)
-        setup.check_names(study)
+        study.check_names()
     if job.make_folder:
         make_folder(Path(job.storage).parent)
     store = open_store(job.storage, create=study is not None, write=True)
@@ -78,11 +69,11 @@ class _Splits:
 
     def __init__(self, data_dir: Path | None) -> None:
         self._data_dir = data_dir
-        self._last: tuple[Data, Split] | None = None
+        self._last: tuple[Any, Data] | None = None
 
-    def of(self, study: StudyFile) -> Split:
-        if self._last is None or self._last[0] != study.data:
-            self._last = study.data, setup.load_split(study, data_dir=self._data_dir)
+    def of(self, study: StudyFile) -> Data:
+        if self._last is None or self._last[0] != study.sections:
+            self._last = study.sections, study.load(data_dir=self._data_dir)
         return self._last[1]
 
 
@@ -101,7 +92,7 @@ def _run(
     while True:
         study = parse(stage.study_file, source=f"the study file kept in {stage.name}")
         split = data.of(study)
-        objective = setup.network_objective(study, split, seed=stage.seed, space=stage.space)
+        objective = study.objective(split, seed=stage.seed, space=stage.space)
         check_fingerprint(stage, split.fingerprint)
         top = store.columns(stage, top=1)
         best = (top["number"][0], top["score"][0]) if top["number"] else None
@@ -154,12 +145,12 @@ def _kept(job: Job, store: Store) -> StudyFile:
     return parse(first.study_file, source=f"the study file kept in {first.name}")
 
 
-def _begin(job: Job, study: StudyFile, split: Split, store: Store, listener: Listener) -> Stage:
+def _begin(job: Job, study: StudyFile, split: Data, store: Store, listener: Listener) -> Stage:
     stage, new = begin(
         store,
         study,
         fingerprint=split.fingerprint,
-        sizes={"train": len(split.x_train), "validation": len(split.x_validation)},
+        sizes=split.sizes,
         number=job.stage,
         seed=job.seed,
         pruner=job.pruner,
@@ -205,65 +196,31 @@ def _interrupted(stage: Stage, summary: Summary, until: int) -> Interrupted:
     )
 
 
-_PROBE_EPOCHS = 2
-
-
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """What one stage of a study file amounts to.
+class StageEstimate:
+    """The cost of one stage of a study file.
 
     Args:
-        sizes: Units by layer of the largest network in the space, from inputs to classes.
-        parameters: Its weights and biases.
-        flops: Floating-point operations of the matrix products of one trial of it.
-        lanes: How many of it train together.
-        seconds_per_trial: Measured here just now on a few epochs, in one process; of one that is not stopped early.
+        trial: Of its most expensive trial.
         seconds: Of the whole stage, with all jobs.
     """
 
-    sizes: tuple[int, ...]
-    parameters: int
-    flops: int
-    lanes: int
-    seconds_per_trial: float
+    trial: Estimate
     seconds: float
 
 
-def estimate(study: StudyFile, split: Split, *, trials: int, jobs: int) -> Estimate:
-    """Size up a stage, and time one batch of its largest networks for a few epochs.
+def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> StageEstimate:
+    """Time one batch of a stage's most expensive trials for a few epochs.
 
     Args:
         study: The study file.
-        split: Its data.
+        data: Its data.
         trials: Trials of the stage.
         jobs: Processes.
     """
-    space = study.parameters
-    objective = network_objective(study, split, seed=study.trials.seed, space=space)
-    structure = objective.largest()
-    lanes = min(objective.lanes(), math.ceil(trials / jobs))
-    per_trial = _time_a_trial(objective, study, lanes)
+    trial = study.kind.runtime().estimate(
+        study.sections, data, seed=study.trials.seed, space=study.space, lanes=math.ceil(trials / jobs)
+    )
     plan = plan_of(study)
     share = 1.0 if plan is None else epochs_spent(plan, trials) / (trials * plan.epochs)
-    return Estimate(
-        sizes=structure.sizes,
-        parameters=parameter_count(structure.sizes),
-        flops=objective.flops(structure),
-        lanes=lanes,
-        seconds_per_trial=per_trial,
-        seconds=per_trial * math.ceil(trials / jobs) * share,
-    )
-
-
-def _time_a_trial(objective: NetworkObjective, study: StudyFile, lanes: int) -> float:
-    epochs = min(_PROBE_EPOCHS, study.training.epochs)
-    probe = replace(objective, settings={**objective.settings, "epochs": epochs})
-    largest = objective.largest_values()
-    trials = [
-        Trial(number, number, sampling.values(study.parameters, seed=study.trials.seed, number=number) | largest)
-        for number in range(lanes)
-    ]
-    began = time.perf_counter()
-    for _ in probe.evaluate(trials):
-        pass
-    return (time.perf_counter() - began) / lanes * study.training.epochs / epochs
+    return StageEstimate(trial, trial.seconds_per_trial * math.ceil(trials / jobs) * share)

@@ -11,25 +11,22 @@ import signal
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypedDict, get_args
+from typing import TYPE_CHECKING, Protocol
 
 from hpsearch import executors
 from hpsearch.errors import BadInput, BadStudyFile, nearest
+from hpsearch.objectives import kinds
 from hpsearch.search import workflow as setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from hpsearch.data import Dataset, Split
-    from hpsearch.data.splits import Floats, Labels
     from hpsearch.executors import Executor
-    from hpsearch.objectives.network.objective import NetworkObjective
     from hpsearch.records import Stage
     from hpsearch.search.confirmation import Confirmation
     from hpsearch.search.narrowing import Narrowed
     from hpsearch.search.runner import Summary, Tick
-    from hpsearch.space import Space
     from hpsearch.store import Store
     from hpsearch.study_file import StudyFile
 
@@ -80,7 +77,7 @@ def _check(job: Job) -> None:
 
 def _find(job: Job) -> StudyFile | None:
     """The study file, or None where there is none but the database may hold one under that name."""
-    from hpsearch.study_lookup import STUDIES_FOLDER, find
+    from hpsearch.study_file import STUDIES_FOLDER, find
 
     try:
         return find(job.study)
@@ -243,103 +240,9 @@ def confirm(job: ConfirmJob, watcher: Watcher | None = None) -> Confirmation:
     return done
 
 
-class _Parts(TypedDict):
-    """How a study file cuts its data set; what `hpsearch.data.split` takes."""
-
-    train: int | float
-    validation: int | float
-    test: int | float | None
-    seed: int
-    stratify: bool
-
-
 ENGINES = ("dask", "inline", "pool")
 SCHEDULER_VARIABLE = "HPSEARCH_SCHEDULER"
-_PRELOAD = "hpsearch.objectives.network.objective"
 _MOST = {"jobs": 1024, "stages": 1000}
-
-
-def load_split(study: StudyFile, *, data_dir: Path | None = None) -> Split:
-    """The training and validation data of a study file.
-
-    Raises:
-        BadData: The data set is unknown, damaged or too small.
-    """
-    from hpsearch import data
-
-    return data.split(_dataset(study, data_dir), **_parts(study))
-
-
-def load_test(study: StudyFile, *, data_dir: Path | None = None) -> tuple[Floats, Labels]:
-    """The test data of a study file. `hpsearch.search.evaluation` alone may call this.
-
-    Returns:
-        Features (T, D) and classes (T,).
-
-    Raises:
-        BadData: The data set is unknown, damaged or too small.
-    """
-    from hpsearch.data import splits
-
-    return splits.test_part(_dataset(study, data_dir), **_parts(study))
-
-
-def _dataset(study: StudyFile, data_dir: Path | None) -> Dataset:
-    from hpsearch import data
-
-    section = study.data
-    path = None if section.path is None else Path(section.path)
-    return data.load(section.name, path=path, label=section.label, data_dir=data_dir)
-
-
-def _parts(study: StudyFile) -> _Parts:
-    section = study.data
-    return {
-        "train": section.train,
-        "validation": section.validation,
-        "test": section.test,
-        "seed": section.seed,
-        "stratify": section.stratify,
-    }
-
-
-def network_objective(study: StudyFile, split: Split, *, seed: int, space: Space) -> NetworkObjective:
-    """The objective of a study file.
-
-    Args:
-        study: The study file.
-        split: Its data.
-        seed: The stage's seed.
-        space: The stage's ranges.
-
-    Raises:
-        BadInput: An activation, initialiser or optimizer that is not known.
-    """
-    from hpsearch.nn import TrainingData, live_inputs
-    from hpsearch.objectives.network.objective import NetworkObjective, Score
-
-    training, inputs = live_inputs(TrainingData(split.x_train, split.y_train, split.x_validation, split.y_validation))
-    return NetworkObjective(
-        data=training,
-        inputs=inputs,
-        classes=split.classes,
-        seed=seed,
-        # What is drawn must not stand beside a fixed value of another form (hidden beside hidden_units).
-        settings={name: value for name, value in study.settings.items() if name not in space},
-        space=space,
-        score=Score(study.objective.metric, study.objective.at),
-    )
-
-
-def check_names(study: StudyFile) -> None:
-    """Check that a study file's activations, initialisers, optimizers and schedules exist, without their network.
-
-    Raises:
-        BadInput: One that is not known.
-    """
-    from hpsearch.objectives.network.build import check_names as check
-
-    check(study.settings, study.parameters)
 
 
 def cores() -> int:
@@ -367,11 +270,10 @@ def check_pruner(rule: str | None) -> None:
     """
     if rule is None:
         return
-    from hpsearch.study_sections import Pruning
+    from hpsearch.study_file import PRUNING_RULES
 
-    rules = get_args(Pruning.model_fields["rule"].annotation)
-    if rule not in rules:
-        raise BadInput(f"--pruner {rule}: no such rule{nearest(rule, rules)}")
+    if rule not in PRUNING_RULES:
+        raise BadInput(f"--pruner {rule}: no such rule{nearest(rule, PRUNING_RULES)}")
 
 
 def check_engine(job: Job | ConfirmJob) -> None:
@@ -417,8 +319,8 @@ def executor_for(job: Job | ConfirmJob, jobs: int, *, note: Callable[[str], None
     if job.engine == "inline":
         return executors.InlineExecutor()
     if job.engine == "dask":
-        return executors.DaskExecutor(scheduler_of(job), jobs=jobs, preload=_PRELOAD, note=note)
-    return executors.PoolExecutor(jobs, preload=_PRELOAD)
+        return executors.DaskExecutor(scheduler_of(job), jobs=jobs, preload=kinds.DEFAULT.preload, note=note)
+    return executors.PoolExecutor(jobs, preload=kinds.DEFAULT.preload)
 
 
 class Stopping:

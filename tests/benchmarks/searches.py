@@ -27,7 +27,7 @@ from measuring import (
 )
 from workloads import Assignment, Images, Workload, compare, for_all_trials
 
-from hpsearch.search.workflow import load_split, network_objective
+from hpsearch.objectives.network import runtime
 from hpsearch.store import open_store
 from hpsearch.study_file import parse
 
@@ -107,8 +107,8 @@ class Search:
         self._study.write_text(workload.study_file())
         self._data = setting.folder / f"{workload.name}.npz"
         study = parse(tomllib.loads(workload.study_file()), source=workload.name)
-        split = load_split(study)
-        objective = network_objective(study, split, seed=0, space=study.parameters)
+        split = runtime.load(study.sections)
+        objective = runtime.objective(study.sections, split, seed=0, space=study.space)
         self.live_inputs = objective.data.images.shape[1]
         images = Images(split.x_train, split.y_train, split.x_validation, split.y_validation)
         np.savez(self._data, **images._asdict())

@@ -12,7 +12,7 @@ import optuna
 import pytest
 from commands import Cli
 
-from hpsearch.study_lookup import find, shipped_text
+from hpsearch.study_file import find, shipped_text
 
 
 def rows(text: str) -> list[dict[str, Any]]:

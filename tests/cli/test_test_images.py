@@ -199,7 +199,7 @@ def test_no_command_but_evaluate_asks_for_the_test_part_and_no_other_output_chan
 
 
 def test_one_function_alone_hands_out_the_test_part() -> None:
-    """`data.splits.test_part` is called by `setup.load_test`, and that by `search.evaluation`, and by nothing else."""
+    """`data.splits.test_part` is called by `load_test` alone, and that by `search.evaluation`."""
     package = Path(hpsearch.__file__).parent
     callers: dict[str, set[str]] = {"test_part": set(), "load_test": set()}
     own: dict[str, set[str]] = {"x_test": set(), "labels_test": set()}
@@ -215,7 +215,7 @@ def test_one_function_alone_hands_out_the_test_part() -> None:
             if name in own:
                 own[name].add(where)
     # Where it is defined it is kept from pytest.
-    assert callers["test_part"] == {"data/splits.py", "search/setup.py"}
+    assert callers["test_part"] == {"data/splits.py", "objectives/network/runtime.py"}
     assert callers["load_test"] == {"search/evaluation.py"}
     # A data set's own test part: read from files, cut by splits, and counted by `hpsearch data show`.
     for readers in own.values():

@@ -201,10 +201,10 @@ def test_unknown_building_blocks_are_refused_with_the_nearest(
 
 
 def test_test_images_never_reach_a_worker() -> None:
-    section = tiny.study().data
+    section = tiny.study().sections.data
     assert section.name is not None
     sizes = {"train": section.train, "validation": section.validation, "test": section.test}
-    images, _ = data.test_part(data.load(section.name), **sizes, seed=section.seed)  # type: ignore[arg-type]
+    images, _ = data.test_part(data.load(section.name), **sizes, seed=section.seed)
     objective = tiny.objective()
     assert objective.inputs is not None
     kept = objective.inputs.kept

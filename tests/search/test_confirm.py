@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,13 +19,13 @@ from faulty.process import Running
 
 from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.nn import Purpose, lane_rng
+from hpsearch.objectives.network import runtime
 from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, Stage, Trial
-from hpsearch.search import workflow as setup
 from hpsearch.search.confirmation import Confirmation
 from hpsearch.search.runner import Tick
 from hpsearch.search.stage import confirmation_of
-from hpsearch.search.workflow import ConfirmJob, Job, confirm, network_objective, run
+from hpsearch.search.workflow import ConfirmJob, Job, confirm, run
 from hpsearch.statistics.hits import unpack
 from hpsearch.store import Store, open_store
 from hpsearch.study_file import parse
@@ -171,7 +171,7 @@ def test_the_best_of_now_are_confirmed_though_others_were_before(copy: Callable[
 
 def objective_of(done: Confirmation) -> NetworkObjective:
     study = parse(done.parent.study_file, source="kept")
-    return network_objective(study, tiny.split(), seed=done.stage.seed, space=done.parent.space)
+    return cast("NetworkObjective", study.objective(tiny.split(), seed=done.stage.seed, space=done.parent.space))
 
 
 def test_a_repeat_s_seeds_are_its_own_whatever_its_number_and_setting(copy: Callable[[], str]) -> None:
@@ -284,8 +284,8 @@ def test_what_cannot_be_is_refused_and_nothing_is_made(
 def test_other_data_than_the_stage_s_are_refused(copy: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
     storage = copy()
     other = tiny.study(data={"seed": 1})
-    elsewhere = setup.load_split(other)
-    monkeypatch.setattr(setup, "load_split", lambda study, data_dir: elsewhere)
+    elsewhere = other.load()
+    monkeypatch.setattr(runtime, "load", lambda sections, data_dir: elsewhere)
     with pytest.raises(StageConflict, match="the data of tiny/stage-01 have changed"):
         confirm(job(storage))
 

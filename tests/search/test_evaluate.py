@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import tiny
 
 from hpsearch import data
-from hpsearch.data import splits
+from hpsearch.data import Split, splits
 from hpsearch.errors import BadData, BadInput, EvaluatedAlready, NotEnoughTrials, StageConflict, UnknownSearch
+from hpsearch.objectives.network import runtime
+from hpsearch.objectives.network.train_once import Trained, train_once, with_values
 from hpsearch.records import Completed
-from hpsearch.search import workflow as setup
+from hpsearch.search import evaluation
 from hpsearch.search.best import choose
 from hpsearch.search.confirmation import best_settings, grown
 from hpsearch.search.evaluation import (
@@ -30,11 +32,9 @@ from hpsearch.search.evaluation import (
     prepare,
 )
 from hpsearch.search.narrowing import narrow_stage
-from hpsearch.search.train_once import Trained, train_once, with_values
 from hpsearch.search.workflow import ConfirmJob, Job, confirm, run
 from hpsearch.statistics import wilson
 from hpsearch.store import Owner, Store, open_store
-from hpsearch.study_file import StudyFile
 
 TEST = 50
 
@@ -63,7 +63,7 @@ def store(storage: str) -> Iterator[Store]:
 
 
 def trained(prepared: Prepared) -> Trained:
-    return train_once(prepared.study, prepared.split, seed=prepared.seed)
+    return train_once(prepared.study.sections, prepared.split, seed=prepared.seed)
 
 
 def evaluated(store: Store, **options: Any) -> Evaluated:
@@ -73,13 +73,13 @@ def evaluated(store: Store, **options: Any) -> Evaluated:
 
 def test_training_and_validation_images_train_and_the_test_images_score(store: Store) -> None:
     prepared = prepare(store, store.stages())
-    plain = setup.load_split(prepared.study)
+    plain = cast("Split", prepared.study.load())
     assert prepared.parts == (40, 20)
     assert np.array_equal(prepared.split.x_train, np.concatenate((plain.x_train, plain.x_validation)))
     assert np.array_equal(prepared.split.y_train, np.concatenate((plain.y_train, plain.y_validation)))
     network = trained(prepared)
     found = look(store, prepared, network)
-    section = prepared.study.data
+    section = prepared.study.sections.data
     x, labels = splits.test_part(
         data.load(section.name), train=section.train, validation=section.validation, test=TEST, seed=section.seed
     )
@@ -133,13 +133,13 @@ def test_a_second_look_is_refused_before_anything_is_trained(store: Store) -> No
 
 def test_of_two_at_once_only_one_gets_in(store: Store, storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
-    load = setup.load_test
+    load = runtime.load_test
 
-    def counted(study: StudyFile, *, data_dir: Path | None) -> tuple[Any, Any]:
+    def counted(sections: Any, *, data_dir: Path | None) -> tuple[Any, Any]:
         reads.append(1)
-        return load(study, data_dir=data_dir)
+        return load(sections, data_dir=data_dir)
 
-    monkeypatch.setattr(setup, "load_test", counted)
+    monkeypatch.setattr(evaluation, "load_test", counted)
     prepared = prepare(store, store.stages())
     network = trained(prepared)
     together = threading.Barrier(2, timeout=60)
@@ -169,7 +169,7 @@ def test_a_look_that_breaks_off_counts(store: Store, monkeypatch: pytest.MonkeyP
         assert len(looks(store, store.stages())) == 1  # claimed before the images are read
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(setup, "load_test", breaks)
+    monkeypatch.setattr(evaluation, "load_test", breaks)
     with pytest.raises(KeyboardInterrupt):
         look(store, prepared, network)
     with pytest.raises(EvaluatedAlready, match="that look did not end, and the test images may have been seen"):
@@ -184,8 +184,8 @@ def test_without_test_images_nothing_is_trained(store: Store, tmp_path: Path) ->
 
 
 def test_other_data_than_the_search_s_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    elsewhere = setup.load_split(tiny.study(data={"seed": 1, "test": TEST}))
-    monkeypatch.setattr(setup, "load_split", lambda study, data_dir: elsewhere)
+    elsewhere = tiny.study(data={"seed": 1, "test": TEST}).load()
+    monkeypatch.setattr(runtime, "load", lambda sections, data_dir: elsewhere)
     with pytest.raises(StageConflict, match="the data of tiny/stage-01 have changed"):
         prepare(store, store.stages())
 
@@ -257,7 +257,7 @@ def test_values_take_the_places_of_what_was_drawn() -> None:
         "optimizer": {"choices": ["adam", "sgd"]},
         "batch_norm": {"choices": [True, False]},
     }
-    study = tiny.study(network={"hidden": None}, space=space, pruning={"rule": "halving", "min_epochs": 1})
+    study = tiny.study(network={"hidden": None}, space=space).sections
     lr = 0.1 + 0.2 - 0.29
     found = with_values(study, {"lr": lr, "hidden": "50", "optimizer": "adam", "batch_norm": True}, epochs=1)
     assert found.training.lr == lr
@@ -269,7 +269,7 @@ def test_values_take_the_places_of_what_was_drawn() -> None:
     by_width = tiny.study(
         network={"hidden": None},
         space={"hidden_layers": {"low": 1, "high": 3}, "hidden_units": {"low": 4, "high": 9}},
-    )
+    ).sections
     found = with_values(by_width, {"hidden_layers": 2, "hidden_units": 7})
     assert (found.network.hidden_layers, found.network.hidden_units) == (2, 7)
 

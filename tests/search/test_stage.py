@@ -46,7 +46,7 @@ def test_the_first_stage_is_made_once_and_found_again(store: Store) -> None:
     stage, new = begin(store, study, fingerprint=DATA)
     assert new
     assert (stage.name, stage.seed, stage.direction, stage.parent) == ("tiny/stage-01", 5, "maximize", None)
-    assert stage.space == study.parameters
+    assert stage.space == study.space
     assert stage.study_file == study.to_dict()
     assert set(stage.versions) == {"hpsearch", "numpy", "optuna"}
     assert begin(store, study, fingerprint=DATA) == (stage, False)

@@ -15,6 +15,7 @@ import tiny
 
 from hpsearch.errors import BadInput, BadStudyFile, Interrupted, StageConflict
 from hpsearch.executors import InlineExecutor
+from hpsearch.objectives.network import runtime
 from hpsearch.records import Stage
 from hpsearch.search import workflow as setup
 from hpsearch.search.narrowing import Narrowed, narrow_stage
@@ -110,13 +111,13 @@ def test_workers_are_let_go_whatever_happens(monkeypatch: pytest.MonkeyPatch, fa
 
 def test_the_data_are_made_ready_once_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
-    make = setup.network_objective
+    make = runtime.objective
 
     def counted(*arguments: Any, **options: Any) -> Any:
         made.append(options["space"])
         return make(*arguments, **options)
 
-    monkeypatch.setattr(setup, "network_objective", counted)
+    monkeypatch.setattr(runtime, "objective", counted)
     start(stages=2, top=3)
     assert len(made) == 2
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch import data
+from hpsearch.objectives.network import runtime
 from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import SECONDS, Outcome, Paused, Report, Trial
-from hpsearch.search.workflow import load_split, network_objective
 from hpsearch.study_file import StudyFile, parse
 
 PLAIN: Mapping[str, Mapping[str, Any]] = {
@@ -61,13 +61,13 @@ def _toml(value: object) -> str:
 @cache
 def split() -> data.Split:
     """The tiny study's data."""
-    return load_split(study())
+    return runtime.load(study().sections)
 
 
 def objective(*, seed: int = 0, **sections: Mapping[str, Any]) -> NetworkObjective:
     """The objective of the tiny study."""
     chosen = study("tiny", **sections)
-    return network_objective(chosen, split(), seed=seed, space=chosen.parameters)
+    return runtime.objective(chosen.sections, split(), seed=seed, space=chosen.space)
 
 
 def evaluated(objective: NetworkObjective, trials: Iterable[Trial]) -> tuple[dict[int, Outcome], list[Report]]:

@@ -1,4 +1,4 @@
-"""The hyperparameters that a search may draw, and what their values are by nature."""
+"""The hyperparameters of a network: their natural bounds, and the names that people use for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+def hidden_sizes(text: str) -> tuple[int, ...]:
+    """Return hidden layer sizes from their short form: ``"100x6"`` is six layers of 100, ``"256-128"`` two layers.
+
+    Raises:
+        ValueError: The text is neither form.
+    """
+    sizes: list[int] = []
+    for part in text.split("-"):
+        match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", part.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is not a list of layer sizes; write 100x6, 256-128 or [256, 128]")
+        sizes += [int(match[1])] * int(match[2] or 1)
+    return tuple(sizes)
+
+
 def _share(used_by: UsedBy | None = None) -> Hyperparameter:
     return Hyperparameter("float", 0.0, 1.0, open_high=True, used_by=used_by)
 
 
+LR_SCHEDULES = ("constant", "step", "exponential", "cosine", "inverse_time")
+"""The names that ``lr_schedule`` may have: those of `hpsearch.nn.SCHEDULES`."""
 _WITH_EPS = UsedBy("optimizer", ("adagrad", "rmsprop", "adam", "adamw"))
 _DECAYING = UsedBy("lr_schedule", ("step", "exponential", "inverse_time"))
 
@@ -33,18 +50,16 @@ HYPERPARAMETERS: Mapping[str, Hyperparameter] = {
     "lr_decay_epochs": Hyperparameter("float", 0.0, open_low=True, used_by=_DECAYING),
     "warmup_epochs": Hyperparameter("float", 0.0),
     "initializer": Hyperparameter("categorical"),
-    "lr_schedule": Hyperparameter("categorical"),
+    "lr_schedule": Hyperparameter("categorical", known=LR_SCHEDULES),
     "batch_size": Hyperparameter("int", 1, structural=True),
     "hidden_units": Hyperparameter("int", 1, structural=True),
     "hidden_layers": Hyperparameter("int", 0, structural=True),
-    "hidden": Hyperparameter("categorical", structural=True),
+    "hidden": Hyperparameter("categorical", structural=True, check=hidden_sizes),
     "activation": Hyperparameter("categorical", structural=True),
     "optimizer": Hyperparameter("categorical", structural=True),
     "batch_norm": Hyperparameter("bool", structural=True),
 }
 """The names that may stand in ``[space]``."""
-LR_SCHEDULES = ("constant", "step", "exponential", "cosine", "inverse_time")
-"""The names that ``lr_schedule`` may have: those of `hpsearch.nn.SCHEDULES`."""
 ALSO_CALLED: Mapping[str, str] = {
     "activation_function": "activation",
     "alpha": "rho",
@@ -88,21 +103,6 @@ ALSO_CALLED: Mapping[str, str] = {
 
 
 def uses(name: str, values: Mapping[str, Any]) -> bool:
-    """Whether a trial with these values, drawn and fixed, uses a hyperparameter: not ``momentum`` under ``adam``."""
+    """Return whether a trial with these values, sampled and fixed, uses one: not ``momentum`` under ``adam``."""
     used_by = HYPERPARAMETERS[name].used_by if name in HYPERPARAMETERS else None
     return used_by is None or used_by.holds(values)
-
-
-def hidden_sizes(text: str) -> tuple[int, ...]:
-    """Hidden layer sizes from their short form: ``"100x6"`` is six layers of 100, ``"256-128"`` two layers.
-
-    Raises:
-        ValueError: The text is neither form.
-    """
-    sizes: list[int] = []
-    for part in text.split("-"):
-        match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", part.strip())
-        if match is None:
-            raise ValueError(f"{text!r} is not a list of layer sizes; write 100x6, 256-128 or [256, 128]")
-        sizes += [int(match[1])] * int(match[2] or 1)
-    return tuple(sizes)

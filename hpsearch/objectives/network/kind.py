@@ -9,7 +9,9 @@ from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, HYPERPARAME
 from hpsearch.objectives.network.template import TEMPLATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from pydantic import BaseModel
 
     from hpsearch.objectives.base import Runtime
 
@@ -22,9 +24,11 @@ class NetworkKind:
     parameters = HYPERPARAMETERS
     also_called = ALSO_CALLED
 
-    def sections(self) -> Callable[..., Any]:
+    def sections(self) -> type[BaseModel]:
         """Return the pydantic model of ``[data]``, ``[network]``, ``[training]`` and ``[objective]``."""
-        raise NotImplementedError
+        from hpsearch.objectives.network.sections import NetworkSections  # pydantic: quick commands do without
+
+        return NetworkSections
 
     def runtime(self) -> Runtime:
         """Return what loads data, trains and evaluates."""

@@ -17,42 +17,45 @@ from hpsearch.nn import TrainingData, live_inputs, parameter_count
 from hpsearch.objectives.base import Estimate
 from hpsearch.objectives.network.build import check_names
 from hpsearch.objectives.network.objective import NetworkObjective, Score
+from hpsearch.objectives.network.words import network_words, training_words
 from hpsearch.records import Trial
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from hpsearch.data import Dataset
     from hpsearch.data.splits import Floats, Labels
+    from hpsearch.objectives.network.sections import NetworkSections
     from hpsearch.space import Space
 
 _PROBE_EPOCHS = 2
 
 
-def check(sections: Any, space: Space) -> None:
+def check(sections: NetworkSections, space: Space) -> None:
     """Check that all activations, initialisers, optimizers and schedules exist."""
     check_names(sections.settings, space)
 
 
-def load(sections: Any, *, data_dir: Path | None = None) -> Split:
+def load(sections: NetworkSections, *, data_dir: Path | None = None) -> Split:
     """Load the training and validation data."""
     return data_sets.split(_dataset(sections, data_dir), **_parts(sections))
 
 
-def load_test(sections: Any, *, data_dir: Path | None = None) -> tuple[Floats, Labels]:
+def load_test(sections: NetworkSections, *, data_dir: Path | None = None) -> tuple[Floats, Labels]:
     """Load the test data, features (T, D) and classes (T,). Evaluation alone may call this."""
     return splits.test_part(_dataset(sections, data_dir), **_parts(sections))
 
 
-def _dataset(sections: Any, data_dir: Path | None) -> Dataset:
+def _dataset(sections: NetworkSections, data_dir: Path | None) -> Dataset:
     section = sections.data
     path = None if section.path is None else Path(section.path)
     return data_sets.load(section.name, path=path, label=section.label, data_dir=data_dir)
 
 
-def _parts(sections: Any) -> dict[str, Any]:
+def _parts(sections: NetworkSections) -> dict[str, Any]:
     return {name: getattr(sections.data, name) for name in ("train", "validation", "test", "seed", "stratify")}
 
 
-def objective(sections: Any, data: Split, *, seed: int, space: Space) -> NetworkObjective:
+def objective(sections: NetworkSections, data: Split, *, seed: int, space: Space) -> NetworkObjective:
     """Return the objective of a stage."""
     training, inputs = live_inputs(TrainingData(data.x_train, data.y_train, data.x_validation, data.y_validation))
     return NetworkObjective(
@@ -67,7 +70,7 @@ def objective(sections: Any, data: Split, *, seed: int, space: Space) -> Network
     )
 
 
-def estimate(sections: Any, data: Split, *, seed: int, space: Space, lanes: int) -> Estimate:
+def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space, lanes: int) -> Estimate:
     """Time one batch of the space's largest networks for a few epochs."""
     made = objective(sections, data, seed=seed, space=space)
     structure = made.largest()
@@ -83,9 +86,28 @@ def estimate(sections: Any, data: Split, *, seed: int, space: Space, lanes: int)
         pass
     seconds = (time.perf_counter() - began) / lanes * epochs / min(_PROBE_EPOCHS, epochs)
     parameters, flops = parameter_count(structure.sizes), made.flops(structure)
+    train, validation = len(data.x_train), len(data.x_validation)
+    facts = {
+        "train": train,
+        "validation": validation,
+        "inputs": data.x_train.shape[1],
+        "classes": data.classes,
+        "sizes": list(structure.sizes),
+        "parameters": parameters,
+        "flops_per_trial": flops,
+    }
+    words = network_words(sections, space)
+    source = sections.data.name or sections.data.path or "mnist-10k"
     return Estimate(
         lanes,
         seconds,
-        {"sizes": list(structure.sizes), "parameters": parameters, "flops_per_trial": flops},
-        {"network": f"{'-'.join(map(str, structure.sizes))}, {parameters:,} parameters"},
+        facts,
+        {
+            "data": f"{source}: {train} train, {validation} validation, {counted(data.x_train.shape[1], 'input')}, "
+            f"{counted(data.classes, 'class')}",
+            "network": f"{'-'.join(map(str, structure.sizes))}, {parameters:,} parameters{words and f'; {words}'}",
+            "training": training_words(sections, space),
+            "objective": f"{sections.direction} {sections.metric} at the {sections.objective.at} epoch",
+            "a trial": f"{flops / 1e9:.3g} GFLOP, about {seconds:.2g} s in one process",
+        },
     )

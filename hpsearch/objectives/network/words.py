@@ -1,17 +1,18 @@
-"""A study file's fixed settings in words for people: those that are not drawn and have an effect."""
+"""The fixed settings of a study file in words: those that are not sampled and have an effect."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS
-from hpsearch.space import Categorical, shown
-from hpsearch.text import counted, either
+from hpsearch.space import possible, shown
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from hpsearch.study_file import StudyFile
+    from hpsearch.objectives.network.sections import NetworkSections
+    from hpsearch.space import Space
 
 _NETWORK = ("activation", "initializer", "init_std", "init_value", "batch_norm", "dropout")
 _TRAINING = (
@@ -27,41 +28,24 @@ _BY_VALUE = ("activation", "initializer", "optimizer")
 """Hyperparameters whose values say of themselves what they are."""
 
 
-def network_words(study: StudyFile) -> str:
-    """The network's settings, but for its sizes: ``relu, he, dropout 0.2``."""
-    return ", ".join(_words(study, _NETWORK))
+def network_words(sections: NetworkSections, space: Space) -> str:
+    """Return the network's settings, but for its sizes: ``relu, he, dropout 0.2``."""
+    return ", ".join(_words(sections.settings, space, _NETWORK))
 
 
-def training_words(study: StudyFile) -> str:
-    """The training's settings: ``adam, beta1 0.9, beta2 0.999, lr 0.001, batch_size 100, 50 epochs``."""
-    scored = ["whole training set scored"] if study.training.evaluate_train else []
-    return ", ".join([*_words(study, _TRAINING), counted(study.training.epochs, "epoch"), *scored])
+def training_words(sections: NetworkSections, space: Space) -> str:
+    """Return the training's settings: ``adam, beta1 0.9, beta2 0.999, lr 0.001, batch_size 100, 50 epochs``."""
+    scored = ["whole training set scored"] if sections.training.evaluate_train else []
+    return ", ".join([*_words(sections.settings, space, _TRAINING), counted(sections.epochs, "epoch"), *scored])
 
 
-def only_where(study: StudyFile, name: str) -> str:
-    """Of a hyperparameter that not all trials use: ``, only where optimizer is momentum or nesterov``."""
-    used_by = HYPERPARAMETERS[name].used_by
-    if used_by is None or used_by.name not in study.parameters:
-        return ""
-    return f", only where {used_by.name} is {either(used_by.values)}"
-
-
-def _words(study: StudyFile, names: Iterable[str]) -> Iterable[str]:
+def _words(settings: Mapping[str, Any], space: Space, names: Iterable[str]) -> Iterable[str]:
     for name in names:
-        value = study.settings[name]
-        if name in study.parameters or not _matters(study, name) or (name, value) in _NOTHING:
+        value, used_by = settings[name], HYPERPARAMETERS[name].used_by
+        idle = used_by and not set(used_by.values) & set(possible(used_by.name, space, settings))
+        if name in space or idle or (name, value) in _NOTHING:
             continue
         if name in _BY_VALUE:
             yield value
         else:
             yield name if value is True else f"{name} {shown(value)}"
-
-
-def _matters(study: StudyFile, name: str) -> bool:
-    """Whether some trial uses it."""
-    used_by = HYPERPARAMETERS[name].used_by
-    if used_by is None:
-        return True
-    drawn = study.parameters.get(used_by.name)
-    possible = drawn.choices if isinstance(drawn, Categorical) else (study.settings[used_by.name],)
-    return any(value in used_by.values for value in possible)

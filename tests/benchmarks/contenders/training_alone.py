@@ -12,8 +12,8 @@ from workloads import Assignment, answer
 
 from hpsearch import samplers as sampling
 from hpsearch.nn import train
+from hpsearch.objectives.network import runtime
 from hpsearch.objectives.network.build import build
-from hpsearch.search.workflow import load_split, network_objective
 from hpsearch.study_file import parse
 
 
@@ -26,8 +26,8 @@ def batch_size(trials: int, lanes: int, processes: int) -> int:
 def work(assignment: Assignment, index: int, start: Start) -> tuple[list[float], float, float]:
     """Train this process's share: validation accuracies, seconds in `nn.train`, seconds with making ready."""
     study = parse(tomllib.loads(assignment.workload.study_file()), source=assignment.workload.name)
-    space, seed = study.parameters, assignment.seed
-    objective = network_objective(study, load_split(study), seed=seed, space=space)
+    space, seed = study.space, assignment.seed
+    objective = runtime.objective(study.sections, runtime.load(study.sections), seed=seed, space=space)
     size = batch_size(assignment.workload.trials, objective.lanes(), assignment.cores)
     begins = range(index * size, assignment.workload.trials, assignment.cores * size)
     structure = objective.largest()  # the only one: nothing structural is drawn

@@ -29,7 +29,7 @@ SECTIONS = {"network": {"hidden": None}, "space": SPACE}
 
 def begin(store: Store) -> Stage:
     study = tiny.study(**SECTIONS)
-    return store.create_stage(NewStage("tiny", 1, "maximize", stage_seed(3, 1), study.parameters, study.to_dict()))
+    return store.create_stage(NewStage("tiny", 1, "maximize", stage_seed(3, 1), study.space, study.to_dict()))
 
 
 @pytest.fixture(scope="module")

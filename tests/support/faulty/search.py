@@ -97,16 +97,16 @@ def counted(log: Path) -> None:
 
 def changed(wrapped: Callable[[NetworkObjective], Objective]) -> None:
     """Have the objectives that commands make in this process be others."""
-    from hpsearch.search import workflow as setup
+    from hpsearch.objectives.network import runtime
 
-    split, plain = tiny.split(), setup.network_objective
+    split, plain = tiny.split(), runtime.objective
 
     def make(*arguments: Any, **named: Any) -> Any:
         return wrapped(plain(*arguments, **named))
 
-    setup.network_objective = make
+    runtime.objective = make
     # The data were read once, before the process was made.
-    setup.load_split = lambda study, *, data_dir=None: split
+    runtime.load = lambda sections, *, data_dir=None: split
 
 
 def workers_of(parent: int) -> list[int]:

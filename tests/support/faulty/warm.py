@@ -16,6 +16,7 @@ import hpsearch.cli.app
 import hpsearch.cli.progress
 import hpsearch.cli.start
 import hpsearch.objectives.network.objective
+import hpsearch.objectives.network.train_once
 import hpsearch.reports.tables
 import hpsearch.samplers
 import hpsearch.search.advice
@@ -24,7 +25,6 @@ import hpsearch.search.evaluation
 import hpsearch.search.findings
 import hpsearch.search.stage
 import hpsearch.search.stage_loop
-import hpsearch.search.train_once
 import hpsearch.search.workflow
 import hpsearch.store.arrays
 import hpsearch.store.bulk  # noqa: F401

@@ -6,12 +6,14 @@ import pytest
 import tiny
 
 from hpsearch.errors import BadInput, BadStudyFile
+from hpsearch.objectives.network.train_once import train_once, with_settings
 from hpsearch.records import CURVES, Trial
-from hpsearch.search.train_once import train_once, with_settings
 
 
 def test_it_is_trial_0_of_a_search_with_these_values() -> None:
-    study = with_settings(tiny.study(), ["lr=0.3", "training.weight_decay=1e-3", "dropout=0.1", "optimizer=nesterov"])
+    study = with_settings(
+        tiny.study().sections, ["lr=0.3", "training.weight_decay=1e-3", "dropout=0.1", "optimizer=nesterov"]
+    )
     seen: list[int] = []
     trained = train_once(study, tiny.split(), seed=4, on_epoch=lambda epoch: seen.append(epoch.epoch))
     objective = tiny.objective(seed=4, network={"dropout": 0.1}, training={"optimizer": "nesterov"})
@@ -22,14 +24,14 @@ def test_it_is_trial_0_of_a_search_with_these_values() -> None:
 
 
 def test_the_seed_makes_the_network() -> None:
-    study = with_settings(tiny.study(), ["lr=0.3"])
+    study = with_settings(tiny.study().sections, ["lr=0.3"])
     one, again, other = (train_once(study, tiny.split(), seed=seed).history.train_loss for seed in (1, 1, 2))
     assert one == again != other
 
 
 def test_what_is_known_of_it_names_data_and_values() -> None:
-    study = with_settings(tiny.study(), ["lr=0.3", "data.validation=10"])
-    about = train_once(study, tiny.split(), seed=4).about(study, tiny.split())
+    study = with_settings(tiny.study().sections, ["lr=0.3", "data.validation=10"])
+    about = train_once(study, tiny.split(), seed=4).about("tiny", study, tiny.split())
     assert about["settings"]["lr"] == 0.3
     assert about["data"]["validation"] == 10
     assert about["data_fingerprint"] == tiny.split().fingerprint
@@ -51,18 +53,18 @@ def test_what_is_known_of_it_names_data_and_values() -> None:
     ],
 )
 def test_values_are_toml_or_plain_words(assignment: str, section: str, key: str, value: object) -> None:
-    assert getattr(getattr(with_settings(tiny.study(), [assignment]), section), key) == value
+    assert getattr(getattr(with_settings(tiny.study().sections, [assignment]), section), key) == value
 
 
 def test_data_by_path_takes_the_place_of_data_by_name() -> None:
-    by_path = with_settings(tiny.study(), ["data.path=my.npz"])
+    by_path = with_settings(tiny.study().sections, ["data.path=my.npz"])
     assert (by_path.data.name, by_path.data.path) == (None, "my.npz")
     assert with_settings(by_path, ["data.name=digits"]).data.path is None
 
 
 def test_the_last_assignment_holds_and_the_space_is_of_no_account() -> None:
     momentum = {"momentum": {"low": 0.1, "high": 0.9}}
-    study = tiny.study(training={"optimizer": "momentum"}, space=momentum)
+    study = tiny.study(training={"optimizer": "momentum"}, space=momentum).sections
     made = with_settings(study, ["lr=0.1", "lr=0.2", "optimizer=sgd"])
     assert (made.training.lr, made.training.optimizer) == (0.2, "sgd")
 
@@ -70,13 +72,13 @@ def test_the_last_assignment_holds_and_the_space_is_of_no_account() -> None:
 @pytest.mark.parametrize(
     ("assignment", "error", "message"),
     [
-        ("lr", BadInput, "--set lr: write KEY=VALUE"),
+        ("lr", BadInput, "set=lr: write KEY=VALUE"),
         ("lrr=1", BadInput, "no such key; did you mean 'lr'?"),
         ("learning_rate=1", BadInput, "no such key; did you mean 'lr'?"),
         ("training.lrr=1", BadInput, "no such key; did you mean 'training.lr'?"),
-        ("network.lr=1", BadInput, "--set network.lr: no such key"),
-        ("seed=1", BadInput, "--set seed: no such key"),
-        ("trials.count=1", BadInput, "--set trials.count: no such key"),
+        ("network.lr=1", BadInput, "set=network.lr: no such key"),
+        ("seed=1", BadInput, "set=seed: no such key"),
+        ("trials.count=1", BadInput, "set=trials.count: no such key"),
         ("lr=fast", BadStudyFile, "training.lr: .*given: 'fast'"),
         ("lr=-1", BadStudyFile, "training.lr"),
         ("dropout=1", BadStudyFile, "network.dropout: .*less than 1"),
@@ -84,4 +86,4 @@ def test_the_last_assignment_holds_and_the_space_is_of_no_account() -> None:
 )
 def test_what_cannot_be_set_is_refused(assignment: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        with_settings(tiny.study(), [assignment])
+        with_settings(tiny.study().sections, [assignment])

@@ -7,12 +7,15 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import BadInput, nearest
+from pydantic import ValidationError
+
+from hpsearch.errors import BadArgument, BadStudyFile, nearest
 from hpsearch.nn import Epoch, History, Network, train
 from hpsearch.objectives.network.build import build
 from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, uses
-from hpsearch.search.workflow import network_objective
-from hpsearch.study_file import StudyFile, parse
+from hpsearch.objectives.network.runtime import objective
+from hpsearch.objectives.network.sections import NetworkSections
+from hpsearch.objectives.sections import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
 
 _HYPERPARAMETERS = ("network", "training")
 _SECTIONS = ("data", *_HYPERPARAMETERS)
-_NO_SEARCH = {"lr": {"low": 1e-3, "high": 1.0, "log": True}}
-"""Stands in for the space of a study file that is not searched: a study file must have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,14 @@ class Trained:
     seconds: float
     seed: int
 
-    def about(self, study: StudyFile, split: Split) -> dict[str, Any]:
-        """Where the network comes from, as JSON-able data to be saved with it."""
+    def about(self, search: str, sections: NetworkSections, split: Split) -> dict[str, Any]:
+        """Return the origin of the network as JSON-able data to be saved with it."""
         return {
-            "study": study.name,
+            "study": search,
             "settings": {
                 name: value for name, value in self.settings.items() if value is not None and uses(name, self.settings)
             },
-            "data": study.data.model_dump(mode="json"),
+            "data": sections.data.model_dump(mode="json"),
             "data_fingerprint": split.fingerprint,
             "seed": self.seed,
             "epochs": len(self.history),
@@ -60,49 +61,63 @@ class Trained:
         }
 
 
-def with_settings(study: StudyFile, assignments: Sequence[str]) -> StudyFile:
-    """The study file with some values set, as for one network: nothing is drawn.
+def with_settings(sections: NetworkSections, assignments: Sequence[str]) -> NetworkSections:
+    """Return the sections with some values set.
 
     Args:
-        study: The study file.
+        sections: The study file's.
         assignments: ``training.lr=0.01`` each, or ``lr=0.01`` for a key of ``[network]`` or ``[training]``. Values
-            are TOML; what is not TOML is text, so that ``optimizer=adam`` needs no quotes.
+            are TOML; anything else is text, so that ``optimizer=adam`` needs no quotes.
 
     Raises:
-        BadInput: Something that is no assignment, or a key that no section has.
-        BadStudyFile: A value that the key cannot take.
+        BadArgument: Something that is no assignment, a key that no section has, or a value that it cannot take.
     """
-    plain = study.to_dict() | {"space": _NO_SEARCH}
+    plain = sections.model_dump(mode="json")
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise BadInput(f"--set {assignment}: write KEY=VALUE, such as training.lr=0.01")
+            raise BadArgument("set", assignment, "write KEY=VALUE, such as training.lr=0.01")
         section, name = _place(plain, key.strip())
         other = {"name": "path", "path": "name"}.get(name) if section == "data" else None
-        # Data by name or by path: the one that is asked for takes the other's place.
+        # Data by name or by path: the one that is given takes the other's place.
         plain[section] = plain[section] | ({other: None} if other else {}) | {name: _value(text.strip())}
-    return parse(plain, source="--set")
+    return _made(plain, "the settings")
 
 
-def with_values(study: StudyFile, params: Mapping[str, Value], *, epochs: int | None = None) -> StudyFile:
-    """The study file with a trial's values in the places of what was drawn.
+def with_values(
+    sections: NetworkSections, params: Mapping[str, Value], *, epochs: int | None = None
+) -> NetworkSections:
+    """Return the sections with a trial's values in their places.
 
     Args:
-        study: The study file.
+        sections: The study file's.
         params: The values by hyperparameter.
         epochs: To train for; None for the study file's.
 
     Raises:
         BadStudyFile: Values that do not go together.
     """
-    plain = study.to_dict() | {"space": _NO_SEARCH, "pruning": {}}
+    plain = sections.model_dump(mode="json")
     for name, value in params.items():
         section = next(section for section in _HYPERPARAMETERS if name in plain[section])
         # A choice of layers such as 50 stands for one of that size, as "50" does.
         plain[section] = plain[section] | {name: str(value) if name == "hidden" else value}
     if epochs is not None:
         plain["training"] = plain["training"] | {"epochs": epochs}
-    return parse(plain, source=f"the values of {study.name}")
+    return _made(plain, "the trial's values")
+
+
+def _made(plain: Mapping[str, Any], source: str) -> NetworkSections:
+    try:
+        made = NetworkSections.model_validate(plain)
+        made.check({})
+    except ValidationError as error:
+        fields = {name: field.annotation for name, field in NetworkSections.model_fields.items()}
+        wrong = "; ".join(dict.fromkeys(explained(error, fields, ALSO_CALLED)))
+        raise BadStudyFile(f"{source}: {wrong}") from error
+    except BadStudyFile as error:
+        raise BadStudyFile(f"{source}: {error}") from error
+    return made
 
 
 def _place(plain: Mapping[str, Any], key: str) -> tuple[str, str]:
@@ -113,7 +128,8 @@ def _place(plain: Mapping[str, Any], key: str) -> tuple[str, str]:
         known = {name for section in _HYPERPARAMETERS for name in plain[section]}
     if key not in known:
         meant = ALSO_CALLED.get(name.lower(), name)
-        raise BadInput(f"--set {key}: no such key{nearest(f'{section}.{meant}' if dot else meant, known)}")
+        hint = nearest(f"{section}.{meant}" if dot else meant, known)
+        raise BadArgument("set", key, f"no such key{hint}")
     return section or next(s for s in _HYPERPARAMETERS if name in plain[s]), name
 
 
@@ -125,34 +141,33 @@ def _value(text: str) -> Any:
 
 
 def train_once(
-    study: StudyFile, split: Split, *, seed: int, on_epoch: Callable[[Epoch], None] | None = None
+    sections: NetworkSections, split: Split, *, seed: int, on_epoch: Callable[[Epoch], None] | None = None
 ) -> Trained:
     """Train one network as trial 0 of a search would be trained.
 
     Args:
-        study: The study file; what it draws is left at its value under ``[network]`` and ``[training]``.
-        split: Its data.
+        sections: The study file's; nothing is sampled.
+        split: The data.
         seed: Of weights, order of samples and dropout masks.
         on_epoch: Called after every epoch.
 
     Raises:
         BadInput: A name that is not known.
     """
-    objective = network_objective(study, split, seed=seed, space={})
-    settings = objective.settings
-    structure = objective.structure({})
-    lanes = build(structure, [settings], [0], seed=seed, inputs=objective.inputs, dtype=objective.dtype)
+    made = objective(sections, split, seed=seed, space={})
+    structure = made.structure({})
+    lanes = build(structure, [made.settings], [0], seed=seed, inputs=made.inputs, dtype=made.dtype)
     began = time.perf_counter()
     (history,) = train(
         lanes.network,
         lanes.optimizer,
-        objective.data,
+        made.data,
         batch_size=structure.batch_size,
-        epochs=study.training.epochs,
+        epochs=sections.training.epochs,
         rngs=lanes.rngs,
         schedules=lanes.schedules,
-        evaluate_train=study.training.evaluate_train,
+        evaluate_train=sections.training.evaluate_train,
         on_epoch=on_epoch,
     )
-    network = lanes.network if objective.inputs is None else lanes.network.widened(objective.inputs)
-    return Trained(network, history, settings, time.perf_counter() - began, seed)
+    network = lanes.network if made.inputs is None else lanes.network.widened(made.inputs)
+    return Trained(network, history, made.settings, time.perf_counter() - began, seed)

@@ -1,0 +1,168 @@
+"""The network's sections of a study file, as pydantic models that hold the defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from hpsearch.errors import BadStudyFile, nearest
+from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS, LR_SCHEDULES, hidden_sizes
+from hpsearch.objectives.sections import Count, Section, Seed
+from hpsearch.records import Direction
+from hpsearch.space import Space, contains, possible
+
+
+def _number(name: str, default: float | None) -> Any:
+    """Return the field of a hyperparameter, with the bounds that hold for its range."""
+    natural = HYPERPARAMETERS[name]
+    return Field(
+        default,
+        ge=None if natural.open_low else natural.low,
+        gt=natural.low if natural.open_low else None,
+        le=None if natural.open_high else natural.high,
+        lt=natural.high if natural.open_high else None,
+    )
+
+
+def _size(value: object) -> object:
+    is_count = type(value) is int and value >= 1
+    is_fraction = type(value) is float and 0 < value < 1
+    if is_count or is_fraction:
+        return value
+    raise ValueError("give a count (1 or more) or a fraction (between 0 and 1)")
+
+
+def _size_or_zero(value: object) -> object:
+    return value if type(value) is int and value == 0 else _size(value)
+
+
+Size = Annotated[int | float, BeforeValidator(_size)]
+SizeOrZero = Annotated[int | float, BeforeValidator(_size_or_zero)]
+
+
+class Data(Section):
+    """The data set and its split; a whole number is a count, a number below 1 a fraction."""
+
+    name: str | None = None
+    path: str | None = None
+    label: str | None = None
+    train: Size = 400
+    validation: Size = 100
+    test: SizeOrZero | None = None
+    seed: Seed = 0
+    stratify: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Data:
+        if self.name is not None and self.path is not None:
+            raise ValueError("both name and path are given; give one")
+        return self
+
+
+class Network(Section):
+    """The architecture: ``hidden`` (sizes), or ``hidden_layers`` layers of ``hidden_units`` units."""
+
+    hidden: Annotated[tuple[Count, ...] | None, Field(strict=False)] = None  # TOML's lists are not tuples
+    hidden_layers: Annotated[int, Field(ge=0)] | None = None
+    hidden_units: Count | None = None
+    activation: str = "relu"
+    initializer: str = "he"
+    init_std: float = _number("init_std", 0.01)
+    init_value: float = _number("init_value", 0.1)
+    batch_norm: bool = False
+    dropout: float = _number("dropout", 0.0)
+
+    @field_validator("hidden", mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        return hidden_sizes(value) if isinstance(value, str) else value
+
+
+class Training(Section):
+    """The training; every value but the epochs and the last may be searched over instead.
+
+    Without ``eps`` each optimizer has its own: 1e-8 for Adam and AdamW, 1e-7 for AdaGrad and RMSProp. After
+    ``lr_decay_epochs`` epochs the learning rate is ``lr * lr_decay``. With ``evaluate_train`` the whole training set
+    is scored after each epoch as the validation set is; without, its curves are the mini-batches' own.
+    """
+
+    optimizer: str = "sgd"
+    lr: Annotated[float, Field(gt=0)] = 0.01  # a range may begin at 0, but one trial at 0 learns nothing
+    weight_decay: float = _number("weight_decay", 0.0)
+    momentum: float = _number("momentum", 0.9)
+    rho: float = _number("rho", 0.99)
+    beta1: float = _number("beta1", 0.9)
+    beta2: float = _number("beta2", 0.999)
+    eps: float | None = _number("eps", None)
+    lr_schedule: str = "constant"
+    lr_decay: float = _number("lr_decay", 0.5)
+    lr_decay_epochs: float = _number("lr_decay_epochs", 10.0)
+    warmup_epochs: float = _number("warmup_epochs", 0.0)
+    batch_size: Count = 100
+    epochs: Count = 50
+    evaluate_train: bool = False
+
+    @field_validator("lr_schedule")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in LR_SCHEDULES:
+            raise ValueError(f"no lr_schedule {value!r}{nearest(value, LR_SCHEDULES)}")
+        return value
+
+
+class Objective(Section):
+    """The score of a trial: a validation metric, at the last epoch or at its best one."""
+
+    metric: Literal["validation_accuracy", "validation_loss"] = "validation_accuracy"
+    at: Literal["last", "best"] = "last"
+
+
+class NetworkSections(Section):
+    """All of them; see `hpsearch.objectives.base.Sections`."""
+
+    data: Data = Data()
+    network: Network = Network()
+    training: Training = Training()
+    objective: Objective = Objective()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the values of ``[network]`` and ``[training]``."""
+        return self.network.model_dump() | self.training.model_dump()
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the score."""
+        return self.objective.metric
+
+    @property
+    def direction(self) -> Direction:
+        """Accuracy is maximised, loss minimised."""
+        return "maximize" if self.metric == "validation_accuracy" else "minimize"
+
+    @property
+    def epochs(self) -> int:
+        """Return how many epochs a trial trains for."""
+        return self.training.epochs
+
+    def check(self, space: Space) -> None:
+        """Check that the sections and the ranges make a network.
+
+        Raises:
+            BadStudyFile: The hidden layers are given twice or by half, or batch normalisation may have mini-batches of
+                one example.
+        """
+        by_width = {"hidden_layers", "hidden_units"}
+        set_ = {name for name in (*by_width, "hidden") if getattr(self.network, name) is not None}
+        given = set_ | (set(space) & (by_width | {"hidden"}))
+        if "hidden" in given and given & by_width:
+            raise BadStudyFile("the hidden layers are given twice; give hidden, or hidden_layers and hidden_units")
+        if len(given & by_width) == 1:
+            missing = (by_width - given).pop()
+            raise BadStudyFile(f"{missing} is missing; hidden_layers and hidden_units go together")
+        sizes = space.get("batch_size")
+        single = self.training.batch_size == 1 if sizes is None else contains(sizes, 1)
+        if single and True in possible("batch_norm", space, self.settings):
+            where = "[training] batch_size = 1" if sizes is None else "[space] batch_size may be 1"
+            raise BadStudyFile(f"{where}, and batch_norm needs mini-batches of at least 2")
