@@ -26,7 +26,11 @@ def study(workload: Workload) -> StudyFile:
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
 def test_a_workload_s_study_file_says_the_same_as_its_numbers(workload: Workload) -> None:
     read = study(workload)
-    assert (read.name, read.sections.data.train, read.sections.data.validation) == (workload.name, workload.train, workload.validation)
+    assert (read.name, read.sections.data.train, read.sections.data.validation) == (
+        workload.name,
+        workload.train,
+        workload.validation,
+    )
     assert (read.sections.network.hidden, read.sections.training.optimizer) == (workload.hidden, workload.optimizer)
     assert (read.sections.training.batch_size, read.sections.training.epochs) == (workload.batch_size, workload.epochs)
     assert read.trials.count == workload.trials

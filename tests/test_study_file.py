@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from minimal import SPACE, plain
-from refusals import one_line
 
 from hpsearch.errors import BadArgument
 from hpsearch.objectives.network.hyperparameters import LR_SCHEDULES
