@@ -163,7 +163,7 @@ def test_names(name: str) -> None:
 def test_another_rule_of_pruning() -> None:
     study = parse(plain(pruning={"cohort": 7, "min_epochs": 30}), source="")
     assert study.with_pruning("none") == study
-    with pytest.raises(BadArgument, match="pruner=median: pruning.min_epochs = 30 is more than half"):
+    with pytest.raises(BadArgument, match=r"pruner=median: pruning\.min_epochs = 30 is more than half"):
         study.with_pruning("median")
     median = parse(plain(pruning={"cohort": 7}), source="").with_pruning("median")
     assert (median.pruning.rule, median.pruning.cohort) == ("median", 7)
