@@ -77,6 +77,28 @@ class Uncertainty(NamedTuple):
     examples: int | None = None
 
 
+class HeldOut(NamedTuple):
+    """A score on the test set.
+
+    Args:
+        metric: Its name.
+        score: Its value.
+        examples: T, the number of test examples.
+        hits: The number of those that a classifier got right; None for any other.
+        low: Lower end of the score's confidence interval; None without one.
+        high: Upper end.
+        level: Of that interval, such as 0.95.
+    """
+
+    metric: str
+    score: float
+    examples: int
+    hits: int | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+
+
 class Objective(Protocol):
     """Turns trials into outcomes. It is sent to worker processes, so it can be pickled and loads quickly."""
 
@@ -156,6 +178,26 @@ class Estimate(NamedTuple):
     words: Mapping[str, str]
 
 
+class Fitted(Protocol):
+    """A model with chosen values, fitted for an evaluation."""
+
+    @property
+    def seconds(self) -> float:
+        """Return the time that fitting took."""
+
+
+class Evaluation(Protocol):
+    """The result of an evaluation on the test set."""
+
+    @property
+    def score(self) -> HeldOut:
+        """Return the score."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Return anything else that is worth showing, JSON-able, by name."""
+
+
 class Runtime(Protocol):
     """The part of a kind that needs its libraries and data: a module, loaded when trials are to run."""
 
@@ -185,6 +227,33 @@ class Runtime(Protocol):
 
     def estimate(self, sections: Any, data: Any, *, seed: int, space: Space, lanes: int) -> Estimate:
         """Time one batch of the most expensive trials, of at most ``lanes``."""
+
+    def with_values(self, sections: Any, params: Mapping[str, Any], *, epochs: int | None = None) -> Any:
+        """Return the sections with a trial's values in their places; ``epochs`` of another length if it is given.
+
+        Raises:
+            BadStudyFile: Values that do not go together.
+        """
+
+    def held_out(self, sections: Any, data: Any) -> int:
+        """Return the number of test examples, none of which is read.
+
+        Raises:
+            BadData: There are none; the message says why.
+        """
+
+    def fit(self, sections: Any, data: Any, *, seed: int, on_epoch: Callable[[Any], None] | None = None) -> Fitted:
+        """Fit a model with fixed values to the training and validation examples together.
+
+        Args:
+            sections: From `with_values`.
+            data: From `load`.
+            seed: Of everything random.
+            on_epoch: Called with each point of the learning curve.
+        """
+
+    def evaluate(self, fitted: Any, sections: Any, data: Any, *, data_dir: Path | None = None) -> Evaluation:
+        """Read the test set and score a model on it. `hpsearch.search.evaluation` alone may call this, once."""
 
 
 class Kind(Protocol):
@@ -220,6 +289,12 @@ class Kind(Protocol):
 
     def uncertainty(self, plain: Mapping[str, Any], sizes: Mapping[str, int]) -> Uncertainty:
         """Return what is known of the noise in a score."""
+
+    def held_out(self, record: Mapping[str, Any]) -> HeldOut | None:
+        """Return the score of a stored evaluation; None where that broke off."""
+
+    def held_out_record(self, score: HeldOut) -> dict[str, Any]:
+        """Return a score on the test set as the database stores it; the inverse of `held_out`."""
 
     def template(self, search: str) -> str:
         """Return a commented study file to begin from."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.base import Uncertainty
+from hpsearch.objectives.base import HeldOut, Uncertainty
 from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, HYPERPARAMETERS, uses
 from hpsearch.objectives.network.template import TEMPLATE
 
@@ -54,6 +54,24 @@ class NetworkKind:
         if plain.get("objective", {}).get("metric") != "validation_accuracy" or not sizes.get("validation"):
             return Uncertainty("unknown")
         return Uncertainty("hits", sizes["validation"])
+
+    def held_out(self, record: Mapping[str, Any]) -> HeldOut | None:
+        """Return the accuracy of a stored evaluation; None where that broke off."""
+        if "accuracy" not in record:
+            return None
+        low, high = record.get("interval") or (None, None)
+        level = record.get("level")
+        return HeldOut("accuracy", record["accuracy"], record["images"], record["hits"], low, high, level)
+
+    def held_out_record(self, score: HeldOut) -> dict[str, Any]:
+        """Return the accuracy as the database stores it."""
+        return {
+            "images": score.examples,
+            "hits": score.hits,
+            "accuracy": score.score,
+            "interval": [score.low, score.high],
+            "level": score.level,
+        }
 
     def template(self, search: str) -> str:
         """Return a commented study file to begin from."""

@@ -14,6 +14,7 @@ from hpsearch.nn import (
     TrainingData,
     flops_per_trial,
     lanes_for,
+    live_inputs,
     record,
     snapshots,
     train_epochs,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hpsearch.data import Split
+    from hpsearch.objectives.network.sections import NetworkSections
     from hpsearch.space import Space
 
 
@@ -93,6 +96,29 @@ class NetworkObjective:
 
     def __post_init__(self) -> None:
         check_names(self.settings, self.space)
+
+    @classmethod
+    def of(cls, sections: NetworkSections, data: Split, *, seed: int, space: Space) -> NetworkObjective:
+        """Return the objective of a stage.
+
+        Args:
+            sections: The study file's.
+            data: Its data.
+            seed: The stage's.
+            space: The stage's ranges.
+        """
+        training = TrainingData(data.x_train, data.y_train, data.x_validation, data.y_validation)
+        training, inputs = live_inputs(training)
+        return cls(
+            data=training,
+            inputs=inputs,
+            classes=data.classes,
+            seed=seed,
+            # A sampled value must not stand beside a fixed one of another form (hidden beside hidden_units).
+            settings={name: value for name, value in sections.settings.items() if name not in space},
+            space=space,
+            score=Score(sections.objective.metric, sections.objective.at),
+        )
 
     def structure(self, params: Mapping[str, Any]) -> Structure:
         """The structure of a trial with these drawn values."""

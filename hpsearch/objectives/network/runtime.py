@@ -13,19 +13,26 @@ from typing import TYPE_CHECKING, Any
 from hpsearch import data as data_sets
 from hpsearch import samplers
 from hpsearch.data import Split, splits
-from hpsearch.nn import TrainingData, live_inputs, parameter_count
+from hpsearch.errors import BadData
+from hpsearch.nn import Epoch, parameter_count
 from hpsearch.objectives.base import Estimate
+from hpsearch.objectives.network import evaluation
 from hpsearch.objectives.network.build import check_names
-from hpsearch.objectives.network.objective import NetworkObjective, Score
+from hpsearch.objectives.network.objective import NetworkObjective
+from hpsearch.objectives.network.train_once import Trained, train_once, with_values
 from hpsearch.objectives.network.words import network_words, training_words
 from hpsearch.records import Trial
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hpsearch.data import Dataset
     from hpsearch.data.splits import Floats, Labels
     from hpsearch.objectives.network.sections import NetworkSections
     from hpsearch.space import Space
+
+__all__ = ["check", "estimate", "evaluate", "fit", "held_out", "load", "objective", "with_values"]
 
 _PROBE_EPOCHS = 2
 
@@ -41,7 +48,7 @@ def load(sections: NetworkSections, *, data_dir: Path | None = None) -> Split:
 
 
 def load_test(sections: NetworkSections, *, data_dir: Path | None = None) -> tuple[Floats, Labels]:
-    """Load the test data, features (T, D) and classes (T,). Evaluation alone may call this."""
+    """Load the test set, features (T, D) and classes (T,). `evaluate` alone may call this."""
     return splits.test_part(_dataset(sections, data_dir), **_parts(sections))
 
 
@@ -57,17 +64,7 @@ def _parts(sections: NetworkSections) -> dict[str, Any]:
 
 def objective(sections: NetworkSections, data: Split, *, seed: int, space: Space) -> NetworkObjective:
     """Return the objective of a stage."""
-    training, inputs = live_inputs(TrainingData(data.x_train, data.y_train, data.x_validation, data.y_validation))
-    return NetworkObjective(
-        data=training,
-        inputs=inputs,
-        classes=data.classes,
-        seed=seed,
-        # What is sampled must not stand beside a fixed value of another form (hidden beside hidden_units).
-        settings={name: value for name, value in sections.settings.items() if name not in space},
-        space=space,
-        score=Score(sections.objective.metric, sections.objective.at),
-    )
+    return NetworkObjective.of(sections, data, seed=seed, space=space)
 
 
 def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space, lanes: int) -> Estimate:
@@ -111,3 +108,28 @@ def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space,
             "a trial": f"{flops / 1e9:.3g} GFLOP, about {seconds:.2g} s in one process",
         },
     )
+
+
+def held_out(sections: NetworkSections, data: Split) -> int:
+    """Return the number of test examples, none of which is read."""
+    if not data.test_examples:
+        raise BadData(
+            f"there is no test set: [data] says test = {sections.data.test or 0} and the data set has no test part of "
+            "its own; a search whose study file keeps some can be evaluated"
+        )
+    return data.test_examples
+
+
+def fit(
+    sections: NetworkSections, data: Split, *, seed: int, on_epoch: Callable[[Epoch], None] | None = None
+) -> Trained:
+    """Train a network on the training and validation examples together."""
+    return train_once(sections, evaluation.everything(data), seed=seed, on_epoch=on_epoch)
+
+
+def evaluate(
+    fitted: Trained, sections: NetworkSections, data: Split, *, data_dir: Path | None = None
+) -> evaluation.NetworkEvaluation:
+    """Read the test set and score a network on it."""
+    x, labels = load_test(sections, data_dir=data_dir)
+    return evaluation.score(fitted, data, x, labels)

@@ -13,7 +13,7 @@ from hpsearch.errors import BadArgument, BadStudyFile, nearest
 from hpsearch.nn import Epoch, History, Network, train
 from hpsearch.objectives.network.build import build
 from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, uses
-from hpsearch.objectives.network.runtime import objective
+from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.objectives.network.sections import NetworkSections
 from hpsearch.objectives.sections import explained
 
@@ -154,7 +154,7 @@ def train_once(
     Raises:
         BadInput: A name that is not known.
     """
-    made = objective(sections, split, seed=seed, space={})
+    made = NetworkObjective.of(sections, split, seed=seed, space={})
     structure = made.structure({})
     lanes = build(structure, [made.settings], [0], seed=seed, inputs=made.inputs, dtype=made.dtype)
     began = time.perf_counter()

@@ -1,0 +1,132 @@
+"""A network's score on the test set, and what it got wrong there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.nn import Model
+from hpsearch.objectives.base import HeldOut
+from hpsearch.statistics import wilson
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hpsearch.data import Split
+    from hpsearch.data.splits import Floats, Labels
+    from hpsearch.objectives.network.train_once import Trained
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A test example that was classified wrong.
+
+    Args:
+        index: Its place in the test set, from 0.
+        label: Its class.
+        prediction: The predicted class.
+        probability: Of that class, by the network.
+    """
+
+    index: int
+    label: int
+    prediction: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkEvaluation:
+    """The result of an evaluation; see `hpsearch.objectives.base.Evaluation`.
+
+    Args:
+        score: The accuracy.
+        confusion: (C, C) counts, label by row and prediction by column.
+        mistakes: The examples classified wrong, the most confident first.
+        inputs: (T, D) the test examples as the network sees them.
+        class_names: The C label values.
+        shape: Of one raw example.
+    """
+
+    score: HeldOut
+    confusion: NDArray[np.int64]
+    mistakes: tuple[Mistake, ...]
+    inputs: NDArray[np.float32]
+    class_names: tuple[str, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return everything but the inputs, as JSON-able data."""
+        names = Mistake.__slots__
+        return {
+            "class_names": list(self.class_names),
+            "confusion": self.confusion.tolist(),
+            "mistakes": [{name: getattr(mistake, name) for name in names} for mistake in self.mistakes],
+        }
+
+
+def everything(split: Split) -> Split:
+    """Return a split whose validation examples are among the training examples too.
+
+    Those that stand for validation have been trained on, so that scores on them mean nothing.
+    """
+    return replace(
+        split,
+        x_train=np.concatenate((split.x_train, split.x_validation)),
+        y_train=np.concatenate((split.y_train, split.y_validation)),
+    )
+
+
+def score(trained: Trained, split: Split, x: Floats, labels: Labels) -> NetworkEvaluation:
+    """Score a network on the test set.
+
+    Args:
+        trained: The network.
+        split: The data that it was trained on.
+        x: (T, D) features of the test examples.
+        labels: (T,) their classes.
+    """
+    # The preprocessing has been applied to these features already.
+    ready = replace(split.preprocessing, dtype="float32", divisor=1.0)
+    probabilities = Model(trained.network, ready, split.class_names).probabilities(x)
+    predictions = probabilities.argmax(axis=1)
+    hits = int(np.sum(predictions == labels))
+    interval = wilson(hits, len(labels))
+    return NetworkEvaluation(
+        HeldOut("accuracy", hits / len(labels), len(labels), hits, interval.low, interval.high, interval.level),
+        confusion(labels, predictions, split.classes),
+        mistakes(labels, probabilities),
+        x,
+        split.class_names,
+        split.preprocessing.shape,
+    )
+
+
+def confusion(labels: NDArray[np.integer], predictions: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """Return how often examples of each class were taken for each: (C, C), label by row and prediction by column.
+
+    Args:
+        labels: (T,).
+        predictions: (T,).
+        classes: C.
+    """
+    pairs = labels.astype(np.int64) * classes + predictions
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def mistakes(labels: NDArray[np.integer], probabilities: NDArray[np.float64]) -> tuple[Mistake, ...]:
+    """Return the examples classified wrong, the most confident first; of equally confident ones the earlier.
+
+    Args:
+        labels: (T,).
+        probabilities: (T, C).
+    """
+    predictions = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != labels)
+    confidence = probabilities[wrong, predictions[wrong]]
+    return tuple(
+        Mistake(int(wrong[i]), int(labels[wrong[i]]), int(predictions[wrong[i]]), float(confidence[i]))
+        for i in np.argsort(-confidence, kind="stable")
+    )
