@@ -53,7 +53,10 @@ def export(
     columns: Annotated[bool, typer.Option("--columns", help="Only say what the columns mean.")] = False,
     storage: Storage = None,
 ) -> None:
-    """Write trials and learning curves to a file for pandas, R or a spreadsheet; `hpsearch import` reads it back."""
+    """Write trials and learning curves to a file for pandas, R or a spreadsheet.
+
+    `hpsearch import` restores the stages from a .parquet or .json file.
+    """
     from hpsearch.cli.output import note, say
     from hpsearch.errors import BadInput
     from hpsearch.exchange import exporting
@@ -85,15 +88,13 @@ def export(
         done.stages[0] if len(done.stages) == 1 else f"{counted(len(done.stages), 'stage')} of {stages[0].search}"
     )
     say(f"{' and '.join(rows)} of {stages_said} are in {', '.join(str(file) for file in done.files.values())}")
-    if "stages" in done.files:
-        say(f"send {done.files['stages'].name} along: `hpsearch import` takes the ranges and the lineage from it")
     if stays:
         note(f"not in the export: {', '.join(stays)}; whoever imports it does not know of them")
 
 
 def _show_columns(form: Form | None) -> None:
     from hpsearch.cli.output import emit
-    from hpsearch.exchange.columns import all_columns
+    from hpsearch.exchange.layout import all_columns
     from hpsearch.reports.tables import by_column
 
     emit(
@@ -123,6 +124,7 @@ def import_(
     output: FormatOption = Format.table,
 ) -> None:
     """Read trials that were run elsewhere as a search of their own: an export, a table, or another Optuna study."""
+    from hpsearch.cli import render
     from hpsearch.cli.output import emit, note, say
     from hpsearch.commands import command_line
     from hpsearch.exchange import importing
@@ -130,7 +132,7 @@ def import_(
     from hpsearch.search.stage_loop import make_folder
     from hpsearch.store import open_store
 
-    asked = importing.Asked(
+    asked = importing.ImportRequest(
         source, name, study_name, metric, None if direction is None else direction.value, parameter or (), ranges or ()
     )
     read = importing.read(asked)
@@ -151,6 +153,6 @@ def import_(
         emit(ranges_table(stages), output)
         say()
     for text in read.notes:
-        note(text)
+        note(text.worded(render.word))
     if output is Format.table:
         say(f"next: {command_line('narrow', stages[0].search, storage, '--top', '5')}")

@@ -4,40 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from hpsearch import __version__
-from hpsearch.errors import BadInput, nearest
-from hpsearch.exchange import csv_files, json_file, parquet_files
-from hpsearch.exchange.columns import CURVES, Piece, trial_columns
-from hpsearch.exchange.gather import curves_of, lineage, trials_of
-from hpsearch.exchange.header import header_of
+from hpsearch.errors import BadInput, MissingExtra, nearest
+from hpsearch.exchange.layout import (
+    KEY,
+    LAYOUT,
+    PARAMS,
+    POINTS,
+    TYPES,
+    Column,
+    Header,
+    StageHeader,
+    curve_columns,
+    iso,
+    trial_columns,
+)
 from hpsearch.files import replacing
-
-if TYPE_CHECKING:
-    from hpsearch.exchange.columns import Column
-    from hpsearch.records import Stage
-    from hpsearch.store import Store
+from hpsearch.records import CURVES, HITS, Argument, Stage, ancestry
+from hpsearch.space import Value
+from hpsearch.store import Store
 
 FORMS = ("csv", "parquet", "json")
 WHAT = ("trials", "curves", "all")
-SIDECAR = ".stages.json"
-"""What the name of the file with the header ends with, beside CSV files."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+"""Beginnings that make a spreadsheet take a cell for a formula; an apostrophe before them makes it text there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote.
+    """The result of an export.
 
     Args:
-        files: The files by what they hold: ``trials``, ``curves``, ``stages`` (the sidecar), or ``all`` in one.
+        files: The files by their content: ``trials``, ``curves``, or ``all`` in one.
         stages: Names of the stages.
-        trials: Rows of trials.
-        points: Rows of curves.
+        trials: Number of rows of trials.
+        points: Number of rows of curves.
     """
 
     files: Mapping[str, Path]
@@ -47,33 +60,33 @@ class Exported:
 
 
 def target(out: Path, form: str | None) -> tuple[Path, str]:
-    """The file and the form that are meant; a file without an ending gets that of the form.
+    """Return the file and its format; a file without an ending gets that of the format.
 
     Raises:
-        BadInput: The form is none of `FORMS`, or the file ends in another one.
+        BadInput: The format is none of `FORMS`, or the file ends in another one.
     """
     if out.is_dir():
         raise BadInput(f"{out} is a folder; give a file in it")
     ending = out.suffix.removeprefix(".").lower()
-    found = ending if form is None else form
-    if found not in FORMS:
-        raise BadInput(f"{out}: no format {found!r}{nearest(found, FORMS)}; give --format, or a file that ends in one")
-    if not ending:
-        return out.with_name(f"{out.name}.{found}"), found
-    if ending != found:
+    form = ending if form is None else form
+    if form not in FORMS:
         raise BadInput(
-            f"{out} does not end in .{found}, so that nobody would know what it is; call it {out.stem}.{found}"
+            f"{out}: no format {form!r}{nearest(form, FORMS)}; give {{}}, or a file that ends in one", Argument("form")
         )
-    return out, found
+    if not ending:
+        return out.with_name(f"{out.name}.{form}"), form
+    if ending != form:
+        raise BadInput(f"{out} does not end in .{form}; call it {out.stem}.{form}")
+    return out, form
 
 
 def files_of(out: Path, form: str, what: str) -> dict[str, Path]:
-    """The files that an export to ``out`` makes, by what they hold; see `Exported`."""
+    """Return the files of an export to ``out`` by their content; see `Exported`."""
     if form == "json":
         return {"all": out}
-    tables = ("trials", "curves") if what == "all" else (what,)
-    files = {table: out if len(tables) == 1 else out.with_name(f"{out.stem}.{table}{out.suffix}") for table in tables}
-    return files | ({"stages": out.with_name(f"{out.stem}{SIDECAR}")} if form == "csv" else {})
+    if what != "all":
+        return {what: out}
+    return {table: out.with_name(f"{out.stem}.{table}{out.suffix}") for table in ("trials", "curves")}
 
 
 def export(
@@ -92,50 +105,233 @@ def export(
         store: The study database.
         stages: The search's stages.
         out: The file; where two are made, their names are this one's with ``.trials`` and ``.curves`` in it.
-        form: One of `FORMS`; by default what ``out`` ends in.
+        form: One of `FORMS`; by default the ending of ``out``.
         what: One of `WHAT`.
         number: Of this stage only, instead of all.
         force: Overwrite files that are there.
 
     Raises:
-        BadInput: No such form, or a file is there, or cannot be written.
+        BadInput: No such format, or a file is there, or cannot be written.
         MissingExtra: Parquet without pyarrow.
         OutputFailure: The disk is full.
     """
     out, form = target(out, form)
     files = files_of(out, form, what)
     if form == "parquet":
-        parquet_files.require(out)
+        arrow(out)
     for file in files.values():
         if file.exists() and not force:
-            raise BadInput(f"{file} is there already; add --force to overwrite it, or give another --out")
-    whole = [stage for stage in stages if number in (None, stage.number)]
-    trials, curves, series = {}, {}, {}
-    for stage in whole:
-        rows = trials[stage.number] = trials_of(store, stage)
+            raise BadInput(
+                f"{file} exists; add {{}} to overwrite it, or give another {{}}", Argument("force"), Argument("out")
+            )
+    chosen = [stage for stage in stages if number in (None, stage.number)]
+    columns: dict[str, tuple[Column, ...]] = {"trials": trial_columns(chosen), "curves": curve_columns(chosen[0])}
+    rows, curves, series = {}, {}, {}
+    for stage in chosen:
+        rows[stage.number] = _trials(store, stage, columns["trials"])
         if what != "trials":
-            found = curves_of(store, stage, rows["trial"])  # type: ignore[arg-type]
-            curves[stage.number], series[stage.number] = found.rows, found.series
-    counts = {of: len(rows["trial"]) for of, rows in trials.items()}
-    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-    header = header_of(lineage(stages, number), counts, series, exported=f"{now.isoformat()}Z", version=__version__)
-    plain = header.model_dump(mode="json", exclude={"files"})
-    tables: dict[str, tuple[Sequence[Column], Sequence[Piece]]] = {}
-    if what != "curves":
-        tables["trials"] = trial_columns(whole), list(trials.values())
-    if what != "trials":
-        tables["curves"] = CURVES, list(curves.values())
+            curves[stage.number], series[stage.number] = _curves(store, stage, columns["curves"], rows[stage.number])
+    tables = {
+        name: pd.concat(parts.values(), ignore_index=True)
+        for name, parts in (("trials", rows), ("curves", curves))
+        if what in (name, "all")
+    }
+    described = stages
+    if number is not None:
+        described = sorted(ancestry(stages, chosen[0]), key=lambda stage: stage.number)
+    header = Header(
+        hpsearch_export=LAYOUT,
+        search=stages[0].search,
+        exported=iso(datetime.now(UTC).replace(microsecond=0)),
+        version=__version__,
+        stages=[
+            StageHeader.of(
+                stage, len(rows[stage.number]) if stage.number in rows else None, series.get(stage.number, ())
+            )
+            for stage in described
+        ],
+        columns={
+            name: {column.name: f"{TYPES[column.type]}: {column.meaning}" for column in of}
+            for name, of in columns.items()
+        },
+    ).model_dump(mode="json")
     with contextlib.ExitStack() as stack:
         # All are whole before the first takes its place.
-        paths = {part: stack.enter_context(replacing(file)) for part, file in files.items()}
+        paths = {content: stack.enter_context(replacing(file)) for content, file in files.items()}
         if form == "json":
-            json_file.write(paths["all"], plain, tables)
-        elif form == "parquet":
-            for table, (columns, pieces) in tables.items():
-                parquet_files.write(paths[table], columns, pieces, json.dumps(plain))
-        else:
-            digests = {table: csv_files.write(paths[table], *of) for table, of in tables.items()}
-            sidecar = json.dumps(plain | {"files": digests}, indent=1)
-            paths["stages"].write_text(f"{sidecar}\n", encoding="utf-8")
-    points = sum(len(rows["trial"]) for rows in curves.values())
-    return Exported(files, tuple(stage.name for stage in whole), sum(counts.values()), points)
+            _write_json(paths["all"], header, tables, columns)
+        write = _write_parquet if form == "parquet" else _write_csv
+        for name, path in paths.items():
+            if name != "all":
+                write(path, tables[name], columns[name], header)
+    return Exported(
+        files, tuple(stage.name for stage in chosen), sum(map(len, rows.values())), sum(map(len, curves.values()))
+    )
+
+
+def arrow(path: Path) -> Any:
+    """Return pyarrow with its module ``parquet``.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    try:
+        import pyarrow as pa  # an extra
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtra(f'{path} needs pyarrow; pip install "hpsearch[data]", or use .csv or .json') from error
+    return pa
+
+
+def _write_csv(path: Path, table: pd.DataFrame, columns: Sequence[Column], header: Mapping[str, Any]) -> None:
+    cells = {column.name: _plain(column, table[column.name]) for column in columns}
+    pd.DataFrame(cells).to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def _plain(column: Column, values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column's cells for a CSV file: no text is a formula for a spreadsheet, and none is empty."""
+    match column.type:
+        case "text":
+            return _mapped(values, escaped)
+        case "time":
+            return _mapped(values, iso)
+        case "choice":
+            return _mapped(values, _choice_text(column, escaped))
+        case _:
+            return values
+
+
+def _mapped(values: pd.Series[Any], function: Callable[[Any], Any]) -> pd.Series[Any]:
+    return values.astype(object).map(function, na_action="ignore")
+
+
+def _choice_text(column: Column, text: Callable[[str], str] = str) -> Callable[[Value], str]:
+    texts = {
+        (type(choice), choice): text(name) for choice, name in zip(column.choices, column.choice_texts(), strict=True)
+    }
+    return lambda value: texts[type(value), value]
+
+
+def escaped(text: str) -> str:
+    """Return a text as a cell that is a formula for no spreadsheet, and not empty."""
+    return _utf8(f"'{text}" if not text or text.startswith(_FORMULA) else text)
+
+
+def _utf8(text: str) -> str:
+    """Return a text that a UTF-8 file can hold: JSON may hold a lone surrogate."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _write_parquet(path: Path, table: pd.DataFrame, columns: Sequence[Column], header: Mapping[str, Any]) -> None:
+    pa = arrow(path)
+    for column in columns:
+        values = table[column.name]
+        if column.type == "choice" and column.only_type is object:
+            table[column.name] = _mapped(values, _choice_text(column))
+        elif column.type == "text" or column.only_type is str:
+            table[column.name] = _mapped(values, _utf8)
+    made = pa.Table.from_pandas(table, preserve_index=False)
+    # pandas has no way to write metadata of one's own.
+    made = made.replace_schema_metadata({**(made.schema.metadata or {}), KEY: json.dumps(header)})
+    pa.parquet.write_table(made, path, compression="zstd")
+
+
+def _write_json(
+    path: Path, header: dict[str, Any], tables: Mapping[str, pd.DataFrame], columns: Mapping[str, Sequence[Column]]
+) -> None:
+    """Write the header's keys, then each table as lists of one length.
+
+    `DataFrame.to_json` rounds numbers. JSON has no NaN and no infinities: they are the strings "NaN", "Infinity" and
+    "-Infinity"; null is a missing cell.
+    """
+    content: dict[str, Any] = dict(header)
+    for name, table in tables.items():
+        content[name] = {column.name: _json_cells(column, table[column.name]) for column in columns[name]}
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f"{json.dumps(content)}\n")
+
+
+def _json_cells(column: Column, values: pd.Series[Any]) -> list[Any]:
+    missing: Any = None  # the type stubs forget that it may be None
+    cells: list[Any] = values.to_numpy(dtype=object, na_value=missing).tolist()
+    if column.type == "time":
+        return [None if cell is None else iso(cell) for cell in cells]
+    if column.type == "float":
+        return [cell if cell is None or math.isfinite(cell) else _odd(cell) for cell in cells]
+    return cells
+
+
+def _odd(number: float) -> str:
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+
+
+def _trials(store: Store, stage: Stage, columns: Sequence[Column]) -> pd.DataFrame:
+    """Return the rows of a stage's trials."""
+    of = dict(store.columns(stage))
+    rows = len(of["number"])
+    hits = dict(store.attributes(stage, HITS))
+    of |= {f"{PARAMS}{name}": of[f"param:{name}"] for name in stage.space}
+    of |= {"stage": [stage.name] * rows, "trial": of["number"], "metric": [stage.metric] * rows}
+    of[HITS] = [hits.get(number) for number in of["number"]]
+    missing = [None] * rows  # a hyperparameter of another stage
+    return pd.DataFrame({column.name: _typed(column, of.get(column.name, missing)) for column in columns})
+
+
+def _typed(column: Column, cells: Sequence[Any]) -> pd.Series[Any]:
+    match column.type:
+        case "int":
+            return pd.Series(cells, dtype="Int64")
+        case "float":
+            return _floats(
+                np.array([math.nan if cell is None else cell for cell in cells], float), [c is None for c in cells]
+            )
+        case "time":
+            return pd.to_datetime(pd.Series(cells, dtype=object), utc=True).astype("datetime64[us, UTC]")
+        case _:
+            return pd.Series(cells, dtype=object)
+
+
+def _floats(values: NDArray[np.float64], missing: Any) -> pd.Series[Any]:
+    """Return a column in which a NaN is not a missing value: a loss may be one."""
+    return pd.Series(pd.arrays.FloatingArray(values, np.asarray(missing, dtype=bool)))
+
+
+def _curves(
+    store: Store, stage: Stage, columns: Sequence[Column], trials: pd.DataFrame
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of a stage's learning curves, and the names of those that its trials keep beside their score's.
+
+    Of the trials that are exported alone: others may have begun meanwhile. The curve of the metric is the score's.
+    """
+    names = [column.name for column in columns[len(POINTS) :]]
+    kept: dict[str, list[tuple[int, list[float]]]] = {}
+    for number, curves in store.attributes(stage, CURVES):
+        for name in names:
+            values = curves.get(name) if isinstance(curves, dict) else None  # or somebody else's attribute of that name
+            if isinstance(values, list) and values and all(type(value) in (float, int) for value in values):
+                kept.setdefault(name, []).append((number, values))
+    points = store.curves(stage)
+    series = {"score": _curve(points["number"], points["step"], points["value"])}
+    for name, of_trials in kept.items():
+        lengths = [len(values) for _, values in of_trials]
+        trial = np.repeat([number for number, _ in of_trials], lengths)
+        epoch = np.concatenate([np.arange(1, length + 1) for length in lengths])
+        series[name] = _curve(trial, epoch, np.concatenate([values for _, values in of_trials]))
+    table = pd.concat(series, axis=1).sort_index()  # outer join by trial and epoch
+    table = table[table.index.isin(trials["trial"], level="trial")].reset_index()
+    table.insert(0, "stage", pd.Series([stage.name] * len(table), dtype=object))
+    if stage.metric in names and stage.metric not in kept:
+        table[stage.metric] = table["score"]
+    for name in names:
+        if name not in table:
+            table[name] = _floats(np.zeros(len(table)), [True] * len(table))
+    return table[[column.name for column in columns]], [name for name in names if name in kept]
+
+
+def _curve(number: Any, step: Any, values: Any) -> pd.Series[Any]:
+    places = pd.MultiIndex.from_arrays(
+        [np.asarray(number, np.int64), np.asarray(step, np.int64)], names=["trial", "epoch"]
+    )
+    curve = _floats(np.asarray(values, dtype=float), np.zeros(len(places)))
+    curve.index = places
+    return curve

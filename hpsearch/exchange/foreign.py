@@ -1,53 +1,64 @@
-"""Trials that others have run, however they come: which hyperparameters stay, and the stage that they become."""
+"""Trials that were run elsewhere: the stage that they become, and the ranges that they were sampled from."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hpsearch.errors import BadInput, NotEnoughTrials
-from hpsearch.exchange.columns import TRIALS
-from hpsearch.exchange.header import checked_space
-from hpsearch.exchange.restore import FINISHED, times
-from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, NewStage, PastTrials
-from hpsearch.space import Parameter, Space, Value, contains
+from hpsearch.errors import BadInput, BadSpace, NotEnoughTrials
+from hpsearch.exchange.layout import TRIALS, checked_space, iso
+from hpsearch.records import (
+    CURVES,
+    HITS,
+    REASON,
+    SECONDS,
+    VALIDATION_LOSS,
+    Argument,
+    Direction,
+    NewStage,
+    PastTrials,
+    Sentence,
+)
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, contains, describe, parameter_from_dict
 from hpsearch.study_file import check_name
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-RANDOM = (
+FINISHED = ("COMPLETE", "PRUNED", "FAIL")
+RANDOM = Sentence(
     "narrow's p-values take the trials for random draws from their ranges; of trials that a grid, a person or a "
     "sampler that learns has chosen they say little"
 )
-"""What everyone should know who narrows trials of others."""
-_LOSS_WORDS = ("loss", "error", "rmse", "mse", "mae", "perplexity")
+"""A warning for everyone who narrows trials that were run elsewhere."""
+_LOSSES = ("loss", "error", "rmse", "mse", "mae", "perplexity")
+_LOG_SPAN = 10.0
+_MAX_CHOICES = 100
+_FORM = "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other"
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
-    """Trials of others, N of them; the i-th becomes trial number i.
+class ForeignTrials:
+    """N trials that were run elsewhere; the i-th becomes trial number i.
 
     Args:
         source: The file or the study, for messages and for the database; without folders or passwords.
-        name: What the search may be called.
-        kind: What that is: ``table`` or ``optuna study``.
+        name: A name for the search.
+        kind: ``table`` or ``optuna study``.
         metric: The name of the score.
-        direction: Whether a higher or a lower one is better.
+        direction: The better scores.
         states: Optuna's names, shape (N,).
         scores: None or not finite for none, shape (N,).
         params: The values of each hyperparameter, None for none, shape (N,).
-        ranges: Where they were drawn from, likewise by name.
+        ranges: Their ranges, likewise by name.
         points: The curves; see `hpsearch.records.PastTrials`.
         attributes: Of the trials, likewise.
-        started: When they began, if that is known.
-        finished: When they ended, likewise.
-        notes: What the person who imports them should know.
+        started: The times of their starts, where these are known.
+        finished: Of their ends, likewise.
+        notes: Warnings for the person who imports them.
     """
 
     source: str
@@ -63,97 +74,185 @@ class Foreign:
     attributes: Sequence[tuple[int, str, Any]] = ()
     started: Sequence[datetime | None] = ()
     finished: Sequence[datetime | None] = ()
-    notes: list[str] = field(default_factory=list)
+    notes: Sequence[Sentence] = ()
+
+    def to_stage(self, search: str, now: datetime) -> tuple[NewStage, PastTrials, list[Sentence]]:
+        """Return the trials as the first stage of a search, and warnings.
+
+        Raises:
+            BadInput: No hyperparameter is left, or their names cannot be used.
+            NotEnoughTrials: No trial has a score.
+        """
+        # A score that is no finite number ranks nothing.
+        scores = [float(score) if score is not None and math.isfinite(score) else None for score in self.scores]
+        states = [
+            ("FAIL" if state == "COMPLETE" and score is None else state) if state in FINISHED else "WAITING"
+            for state, score in zip(self.states, scores, strict=True)
+        ]
+        without_score = [row for row, state in enumerate(states) if state != self.states[row] and state == "FAIL"]
+        space, notes = self._space([row for row, state in enumerate(states) if state == "COMPLETE"])
+        ended = [state in FINISHED for state in states]
+        unknown: list[datetime | None] = [None] * len(states)
+        new = NewStage(
+            search=check_name(search),
+            number=1,
+            direction=self.direction,
+            seed=0,
+            space=checked_space(space),
+            # No study file: the score and no more, so that nothing can be run by it.
+            study_file={"objective": {"metric": self.metric, "direction": self.direction}},
+            imported={"from": self.source, "kind": self.kind, "imported": iso(now), "notes": list(map(str, notes))},
+        )
+        past = PastTrials(
+            states=states,
+            scores=[s if state in ("COMPLETE", "PRUNED") else None for s, state in zip(scores, states, strict=True)],
+            started=times(self.started or unknown, ended, now),
+            finished=times(self.finished or unknown, ended, now),
+            params={name: self.params[name] for name in space},
+            points=self.points,
+            attributes=[
+                *((row, REASON, "no score") for row in without_score),
+                *(
+                    (row, key, value)
+                    for row, key, value in self.attributes
+                    if _fits(key, value) and not (key == REASON and row in without_score)
+                ),
+            ],
+        )
+        return new, past, [*notes, RANDOM]
+
+    def _space(self, ranked: Sequence[int]) -> tuple[dict[str, Parameter], list[Sentence]]:
+        """Return the parameters that can be narrowed, by the rows of the trials with a score, and warnings."""
+        if not ranked:
+            raise NotEnoughTrials(f"{self.source} has no trial with a score {self.metric!r}")
+        notes = list(self.notes)
+        space: dict[str, Parameter] = {}
+        for name, parameter in self.ranges.items():
+            missing = sum(self.params[name][row] is None for row in ranked)
+            if missing:
+                notes.append(
+                    Sentence(
+                        f"{name} is left out: {missing} of {len(ranked)} scored trials have no value of it (it is "
+                        "conditional), and narrowing needs one of each"
+                    )
+                )
+                continue
+            outside = sum(not contains(parameter, self.params[name][row]) for row in ranked)
+            if outside:
+                text = f"{outside} of {len(ranked)} scored trials lie outside the range of {name}: not narrowed"
+                notes.append(Sentence(text))
+            space[name] = parameter
+        if not space:
+            why = "; ".join(map(str, notes)) or "none at all"
+            raise BadInput(f"{self.source} has no hyperparameter that can be narrowed ({why})")
+        return space, notes
 
 
 def likely_direction(metric: str) -> Direction:
-    """Whether a score of this name is better when it is higher: a loss and an error are not."""
-    return "minimize" if any(word in metric.lower() for word in _LOSS_WORDS) else "maximize"
+    """Return the better direction of a score of this name: a loss and an error are minimized."""
+    return "minimize" if any(word in metric.lower() for word in _LOSSES) else "maximize"
 
 
-def to_stage(foreign: Foreign, *, name: str, now: datetime) -> tuple[NewStage, PastTrials, list[str]]:
-    """Trials of others as the first stage of a search, with what to know of it.
-
-    Raises:
-        BadInput: No hyperparameter is left, or their names cannot be used.
-        NotEnoughTrials: No trial has a score.
-    """
-    rows = len(foreign.states)
-    notes = list(foreign.notes)
-    scores = [_number(score) for score in foreign.scores]
-    states = list(foreign.states)
-    for row, score in enumerate(scores):
-        if states[row] == "COMPLETE" and score is None:
-            states[row] = "FAIL"
-        elif states[row] not in FINISHED:
-            states[row] = "WAITING"
-    ranked = [row for row, state in enumerate(states) if state == "COMPLETE"]
-    if not ranked:
-        raise NotEnoughTrials(f"{foreign.source} has no trial with a score {foreign.metric!r}")
-    reasons = dict.fromkeys((row for row in range(rows) if states[row] != foreign.states[row]), "no score")
-    kept: dict[str, Parameter] = {}
-    for parameter, drawn in foreign.ranges.items():
-        missing = sum(foreign.params[parameter][row] is None for row in ranked)
-        if missing:
-            notes.append(
-                f"{parameter} is left out: {missing} of {len(ranked)} scored trials have no value of it (it is "
-                "conditional), and narrowing needs one of each"
-            )
-            continue
-        outside = sum(not contains(drawn, foreign.params[parameter][row]) for row in ranked)
-        if outside:
-            notes.append(f"{outside} of {len(ranked)} scored trials lie outside the range of {parameter}: not narrowed")
-        kept[parameter] = drawn
-    if not kept:
-        why = "; ".join(notes) or "none at all"
-        raise BadInput(f"{foreign.source} has no hyperparameter that can be narrowed ({why})")
-    space: Space = checked_space(kept)
-    ended = [state in FINISHED for state in states]
-    about = {"from": foreign.source, "kind": foreign.kind, "imported": f"{now.isoformat()}Z", "notes": notes}
-    new = NewStage(
-        search=check_name(name),
-        number=1,
-        direction=foreign.direction,
-        seed=0,
-        space=space,
-        # No study file: what the score is and no more, so that nothing can be trained by it.
-        study_file={"objective": {"metric": foreign.metric, "direction": foreign.direction}},
-        imported=about,
-    )
-    unknown: list[datetime | None] = [None] * rows
-    past = PastTrials(
-        states=states,
-        scores=[s if state in ("COMPLETE", "PRUNED") else None for s, state in zip(scores, states, strict=True)],
-        started=times(foreign.started or unknown, ended, now),
-        finished=times(foreign.finished or unknown, ended, now),
-        params={name: foreign.params[name] for name in space},
-        points=foreign.points,
-        attributes=[
-            *((row, REASON, reason) for row, reason in reasons.items() if states[row] == "FAIL"),
-            *(one for one in foreign.attributes if _fits(*one[1:]) and (one[1] != REASON or one[0] not in reasons)),
-        ],
-    )
-    return new, past, [*notes, RANDOM]
+def metric_name(metric: str, params: Sequence[str]) -> str:
+    """Return the name of a score: its own, or ``score`` where that is another column's."""
+    taken = {column.name for column in TRIALS} - {VALIDATION_LOSS}
+    return "score" if metric in taken or metric in params else metric
 
 
-def _number(score: float | None) -> float | None:
-    """A score; None where it is no finite number: trials are ranked by it."""
-    return float(score) if score is not None and math.isfinite(score) else None
+def times(times: Sequence[datetime | None], ended: Sequence[bool], now: datetime) -> list[datetime | None]:
+    """Return the times of trials that ended, ``now`` where nobody knows them, and None for the others."""
+    return [(time or now) if over else None for time, over in zip(times, ended, strict=True)]
+
+
+def no_points() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the curves of trials that have none."""
+    return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
 
 
 def _fits(key: str, value: Any) -> bool:
-    """Whether an attribute is what hpsearch takes one of that name for; other names are free."""
+    """Return whether an attribute has the type of hpsearch's own of that name; other names are free."""
     if key in (VALIDATION_LOSS, SECONDS):
         return type(value) in (int, float)
     return key not in (CURVES, HITS) and (key != REASON or isinstance(value, str))
 
 
-def metric_name(metric: str, params: Sequence[str]) -> str:
-    """What a score is called: its own name, or ``score`` where that is another column's."""
-    taken = {column.name for column in TRIALS} - {VALIDATION_LOSS}
-    return "score" if metric in taken or metric in params else metric
+def parse_range(text: str, values: Sequence[Any]) -> Parameter:
+    """Return the range that a person gives for a column.
+
+    Args:
+        text: ``1e-6:1e-2:log``, ``16:512``, or ``relu,tanh``.
+        values: The column's values: where all are whole, so is the range.
+
+    Raises:
+        BadInput: It is none.
+    """
+    if ":" not in text:
+        return _choices(text, values)
+    low, high, *words = text.split(":")
+    if not set(words) <= {"log", "int", "float"} or len(words) > 2:
+        raise BadInput(f"{text!r}: {_FORM}; and :int or :float where the data do not say it")
+    whole = all(value is None or type(value) is int for value in values) and _is_whole(low) and _is_whole(high)
+    number = int if "int" in words or (whole and "float" not in words) else float
+    try:
+        bounds = {"low": number(low), "high": number(high)}
+    except ValueError as error:
+        raise BadInput(f"{text!r}: {low!r} or {high!r} is no number; {_FORM}") from error
+    return parameter_from_dict({"type": number.__name__, **bounds, "log": "log" in words})
 
 
-def no_points() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """The curves of trials that have none."""
-    return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+def _is_whole(text: str) -> bool:
+    return text.strip().lstrip("+-").isdigit()
+
+
+def _choices(text: str, values: Sequence[Any]) -> Categorical:
+    known = [value for value in values if value is not None]
+    by_text = {str(value).lower() if isinstance(value, bool) else str(value): value for value in known}
+    choices = tuple(by_text.get(word.strip(), word.strip()) for word in text.split(","))
+    if "" in choices:
+        raise BadInput(f"{text!r}: {_FORM}")
+    if other := set(by_text.values()) - set(choices):
+        raise BadInput(f"the column has other values too ({', '.join(sorted(map(str, other))[:3])}); name them all")
+    return Categorical(choices)
+
+
+def extent(values: Sequence[Value | None]) -> Parameter | None:
+    """Return the extent of a column's values: a range, logarithmic where it spans more than a decade, or choices.
+
+    Returns:
+        None where all values are one.
+
+    Raises:
+        BadInput: Too many different texts, or numbers and texts together.
+    """
+    known = [value for value in values if value is not None]
+    types = {type(value) for value in known}
+    if types <= {int, float}:
+        if not known or min(known) == max(known):
+            return None
+        low, high = min(known), max(known)
+        log = float(low) > 0 and float(high) / float(low) > _LOG_SPAN
+        if types == {int}:
+            return Int(int(low), int(high), log)
+        return Float(float(low), float(high), log)
+    different = list(dict.fromkeys(known))
+    if len(types) > 1:
+        raise BadInput("it holds numbers and texts; give its choices with {}", Argument("ranges"))
+    if len(different) > _MAX_CHOICES:
+        raise BadInput(f"it holds {len(different)} different texts, too many for choices")
+    return Categorical(tuple(sorted(different, key=str))) if len(different) > 1 else None
+
+
+def union(first: Parameter, second: Parameter) -> Parameter:
+    """Return the range that holds both, of two that a study sampled one hyperparameter from.
+
+    Raises:
+        BadSpace: They are of different types.
+    """
+    match first, second:
+        case Float(), Float() if first.log == second.log:
+            return Float(min(first.low, second.low), max(first.high, second.high), first.log)
+        case Int(), Int() if first.log == second.log:
+            return Int(min(first.low, second.low), max(first.high, second.high), first.log)
+        case _ if first == second:
+            return first
+    raise BadSpace(f"is sampled from {describe(first)} and from {describe(second)}")

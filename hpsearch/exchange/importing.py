@@ -1,35 +1,60 @@
-"""Import: an export of ours, a foreign table or an Optuna study, as a search of its own."""
+"""Import: an export of ours, a table of trials or an Optuna study, as a search of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from hpsearch.errors import BadInput, BadStudyFile, StageConflict
-from hpsearch.exchange import archive, optuna_study, tables
-from hpsearch.exchange.foreign import to_stage
-from hpsearch.exchange.restore import restore
-from hpsearch.records import NewStage, PastTrials
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.data.formats import first_line
+from hpsearch.errors import BadArgument, BadInput, BadStudyFile, StageConflict
+from hpsearch.exchange import tables
+from hpsearch.exchange.exporting import arrow
+from hpsearch.exchange.foreign import FINISHED, ForeignTrials, times
+from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, from_iso, iso, parse_header
+from hpsearch.records import (
+    CURVES,
+    HITS,
+    REASON,
+    SECONDS,
+    VALIDATION_LOSS,
+    Argument,
+    Direction,
+    NewStage,
+    PastTrials,
+    Sentence,
+    Stage,
+    stage_name,
+)
+from hpsearch.space import Float, Int, Parameter, Value
+from hpsearch.store import Store
 from hpsearch.study_file import check_name
 
-if TYPE_CHECKING:
-    from hpsearch.records import Direction, Stage
-    from hpsearch.store import Store
+_UNFINISHED = ("RUNNING", "WAITING")
+_MAX_STEP = 2**31 - 1
+_MAX_INT = 2**53
+_ODD = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+Masked = np.ma.MaskedArray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be imported.
+class ImportRequest:
+    """A file or study to import, and how to read it.
 
     Args:
         source: A file, or an Optuna storage URL.
-        name: The search's name; None for the one that it has.
-        study_name: Of a storage: which study.
-        metric: Of a table: the column of the score. Of a study: what its value is called.
-        direction: Of a table: whether a higher or a lower score is better.
+        name: The search's name; None for its own.
+        study_name: Of a storage: the study.
+        metric: Of a table: the column of the score. Of a study: a name for its value.
+        direction: Of a table: the better scores.
         parameters: Of a table: the columns of the hyperparameters.
         ranges: Of a table: their ranges, as ``NAME=LOW:HIGH:log`` or ``NAME=one,other``.
     """
@@ -42,79 +67,403 @@ class Asked:
     parameters: Sequence[str] = ()
     ranges: Sequence[str] = ()
 
+    def refuse(self, what: str, *arguments: str) -> None:
+        """Raise BadArgument for the first of these arguments that was given."""
+        for name in arguments:
+            if getattr(self, name):
+                raise BadArgument(
+                    "parameter" if name == "parameters" else name, None, f"not for {what}", "leave it out"
+                )
+
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What was read, to be written by `write`.
+class Imported:
+    """Stages that were read, for `write`, and warnings."""
 
-    Args:
-        stages: The stages with their trials.
-        notes: What to know of them.
-    """
-
-    stages: list[tuple[NewStage, PastTrials]]
-    notes: tuple[str, ...] = ()
+    stages: Sequence[tuple[NewStage, PastTrials]]
+    notes: Sequence[Sentence] = ()
 
 
-def read(asked: Asked) -> Read:
-    """Read what is to be imported, all of it, before a database is touched.
+def read(request: ImportRequest) -> Imported:
+    """Read all of an import before a database is touched.
 
     Raises:
         BadInput: It cannot be read, is damaged, or cannot be narrowed; the message is one line.
         MissingExtra: Parquet without pyarrow, or a database without its driver.
     """
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-    if "://" in asked.source:
-        _refuse(asked, "an Optuna study", direction=asked.direction, parameter=asked.parameters, range=asked.ranges)
-        study = optuna_study.read(asked.source, asked.study_name, metric=asked.metric)
-        new, past, notes = to_stage(study, name=_name(asked, study.name), now=now)
-        return Read([(new, past)], tuple(notes))
-    path = archive.trials_file(Path(asked.source))
-    with archive.opened(path) as found:
-        if found is not None:
-            options = {"direction": asked.direction, "metric": asked.metric, "range": asked.ranges}
-            _refuse(asked, "an export of hpsearch", **options, parameter=asked.parameters, study_name=asked.study_name)
-            return Read(restore(found, name=asked.name, now=now))
-    _refuse(asked, "a table", study_name=asked.study_name)
-    columns = tables.read(path)
-    table = tables.foreign(
+    if "://" in request.source:
+        from hpsearch.exchange import optuna_studies  # loads Optuna, and files do without
+
+        request.refuse("an Optuna study", "direction", "parameters", "ranges")
+        study = optuna_studies.read(request.source, request.study_name, metric=request.metric)
+        return _foreign(study, request, now)
+    path = _file(Path(request.source))
+    match path.suffix.lower():
+        case ".json":
+            archive = _json_archive(path)
+        case ".parquet":
+            table = _parquet(path)
+            if (header := _metadata(table)) is None:
+                return _table(path, table.to_pydict(), request, now)
+            archive = _parquet_archive(path, table, header)
+        case ".csv":
+            return _table(path, tables.read_csv_columns(path), request, now)
+        case _:
+            raise BadInput(f"{path} is no file that can be imported; give a .csv, .parquet or .json, or a database URL")
+    request.refuse("an export of hpsearch", "direction", "metric", "ranges", "parameters", "study_name")
+    return Imported(_restored(archive, request.name, now))
+
+
+def _table(path: Path, columns: tables.Columns, request: ImportRequest, now: datetime) -> Imported:
+    request.refuse("a table", "study_name")
+    trials = tables.foreign_trials(
         path,
         columns,
-        metric=asked.metric,
-        direction=asked.direction,
-        parameters=asked.parameters,
-        ranges=asked.ranges,
+        metric=request.metric,
+        direction=request.direction,
+        parameters=request.parameters,
+        ranges=request.ranges,
     )
-    new, past, notes = to_stage(table, name=_name(asked, table.name), now=now)
-    return Read([(new, past)], tuple(notes))
+    return _foreign(trials, request, now)
 
 
-def _refuse(asked: Asked, what: str, **options: object) -> None:
-    for option, given in options.items():
-        if given:
-            raise BadInput(f"--{option.replace('_', '-')} is not for {what}; leave it out")
-
-
-def _name(asked: Asked, suggested: str) -> str:
+def _foreign(trials: ForeignTrials, request: ImportRequest, now: datetime) -> Imported:
     try:
-        return check_name(suggested if asked.name is None else asked.name)
+        name = check_name(request.name or trials.name)
     except BadStudyFile as error:
-        if asked.name is not None:
+        if request.name is not None:
             raise
-        raise BadInput(f"{error}; give the search one with --name") from error
+        raise BadInput(f"{error}; give the search one with {{}}", Argument("name")) from error
+    new, past, notes = trials.to_stage(name, now)
+    return Imported([(new, past)], notes)
 
 
-def write(store: Store, read: Read) -> list[Stage]:
-    """Write what was read, as a new search.
+def write(store: Store, imported: Imported) -> list[Stage]:
+    """Write what was read as a new search, all of it or nothing.
 
     Raises:
         StageConflict: There is a search of that name.
     """
-    search = read.stages[0][0].search
-    there = store.stages(search)
-    if there:
+    search = imported.stages[0][0].search
+    stages = store.stages(search)
+    if stages:
         raise StageConflict(
-            f"{store.where} has a search {search} already ({there[-1].name} is its latest stage), and an import "
-            "touches nothing that is there; give it another name with --name"
+            f"{store.where} has a search {search} already ({stages[-1].name} is its latest stage), and an import "
+            "changes no search; give it another name with {}",
+            Argument("name"),
         )
-    return store.import_stages(read.stages)
+    return store.import_stages(imported.stages)
+
+
+def _file(path: Path) -> Path:
+    """Return the file with the trials: it, or its part where ``export`` made two of it."""
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; give a file")
+    if not path.exists():
+        trials = path.with_name(f"{path.stem}.trials{path.suffix}")
+        if not trials.exists():
+            raise BadInput(f"there is no file {path}")
+        return trials
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """An export that was read.
+
+    Args:
+        source: The file's name, without its folder.
+        header: The header.
+        trials: The cells of its trials by column, None for a missing one.
+        curves: Those of its curves as masked arrays, ``stage`` as a list; empty where it has none.
+    """
+
+    source: str
+    header: Header
+    trials: Mapping[str, list[Any]]
+    curves: Mapping[str, Any]
+
+    def damaged(self, problem: str) -> BadInput:
+        """Return the error of a damaged export."""
+        return BadInput(f"{self.source} is damaged: {problem}")
+
+
+def _json_archive(path: Path) -> _Archive:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            plain = json.load(file)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is no text in UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is no JSON, or is cut off: {first_line(error)}") from error
+    if not isinstance(plain, dict):
+        raise BadInput(f"{path} is no export of hpsearch: it is no JSON object")
+    header = parse_header(plain, source=str(path))
+    if "trials" not in plain:
+        raise tables.curves_only(path)
+
+    trials = _json_table(path, plain, "trials", header.trial_columns())
+    points = _json_table(path, plain, "curves", _curve_columns(header)) if "curves" in plain else {}
+    curves = {name: cells if name == "stage" else _masked(cells) for name, cells in points.items()}
+    return _Archive(path.name, header, trials, curves)
+
+
+def _json_table(path: Path, plain: Mapping[str, Any], name: str, columns: Sequence[Column]) -> dict[str, list[Any]]:
+    cells = plain[name]
+    for column in columns:
+        if not isinstance(cells, dict) or not isinstance(cells.get(column.name), list):
+            raise BadInput(f"{path} is damaged: {name} has no list {column.name!r}")
+    if len({len(cells[column.name]) for column in columns}) > 1:
+        raise BadInput(f"{path} is damaged: the columns of {name} differ in length")
+    return {column.name: _cells(path, column, cells[column.name]) for column in columns}
+
+
+def _cells(path: Path, column: Column, cells: list[Any]) -> list[Any]:
+    """Return the cells of a JSON or Parquet file's column, each of its type; `_checked` looks at their values."""
+    types: Mapping[str, tuple[type, ...]] = {
+        "int": (int,),
+        "float": (float, int),
+        "text": (str,),
+        "time": (str, datetime),
+        "choice": (str, bool, int, float),
+    }
+    convert: Mapping[str, Callable[[Any], Any]] = {"float": float, "time": _time}
+    if column.type == "float":
+        cells = [_ODD.get(cell, cell) if isinstance(cell, str) else cell for cell in cells]
+    for cell in cells:
+        if cell is not None and (
+            type(cell) not in types[column.type] or (column.type == "int" and abs(cell) > _MAX_INT)
+        ):
+            raise BadInput(f"{path} is damaged: {column.name} holds {repr(cell)[:40]}")
+    if column.type not in convert:
+        return cells
+    try:
+        return [None if cell is None else convert[column.type](cell) for cell in cells]
+    except (ValueError, OverflowError) as error:
+        raise BadInput(f"{path} is damaged: {column.name}: {error}") from error
+
+
+def _time(cell: str | datetime) -> datetime:
+    return from_iso(cell) if isinstance(cell, str) else cell.replace(tzinfo=None)
+
+
+def _masked(cells: Sequence[float | None]) -> Masked:
+    return np.ma.array(
+        [0.0 if cell is None else cell for cell in cells], mask=[cell is None for cell in cells], dtype=float
+    )
+
+
+def _curve_columns(header: Header) -> tuple[Column, ...]:
+    """Return the columns of the curves that the trials of any stage keep."""
+    names = dict.fromkeys(name for stage in header.stages for name in stage.series)
+    return (*POINTS, *(Column(name, "float", "") for name in names))
+
+
+def _parquet(path: Path) -> Any:
+    """Return a Parquet file as a pyarrow table.
+
+    Raises:
+        BadInput: It cannot be read, or is no Parquet.
+        MissingExtra: pyarrow is not installed.
+    """
+    parquet = arrow(path).parquet
+    try:
+        return parquet.read_table(path)
+    except Exception as error:  # Arrow's exceptions derive from several built-in ones
+        raise BadInput(f"{path} is not a whole .parquet file: {first_line(error)}") from error
+
+
+def _metadata(table: Any) -> str | None:
+    """Return the header of an export, as JSON; None for somebody else's table."""
+    header = (table.schema.metadata or {}).get(KEY.encode())
+    return None if header is None else str(header.decode("utf-8", "replace"))
+
+
+def _parquet_archive(path: Path, table: Any, text: str) -> _Archive:
+    header = parse_header(text, source=str(path))
+    if "epoch" in table.column_names:
+        raise tables.curves_only(path)
+    trials = {}
+    for column in header.trial_columns():
+        cells = _cells(path, column, _arrow_column(path, column, table).to_pylist())
+        if column.type == "choice" and column.only_type is object:
+            choices = dict(zip(column.choice_texts(), column.choices, strict=True))
+            cells = [choices.get(cell, cell) for cell in cells]
+        trials[column.name] = cells
+    other = path.with_name(f"{path.stem.removesuffix('.trials')}.curves{path.suffix}")
+    if not path.stem.endswith(".trials") or not other.exists():
+        return _Archive(path.name, header, trials, {})
+    points = _parquet(other)
+    if _metadata(points) != text:
+        raise BadInput(f"{other} is of another export than {path}; move it away, or export both again")
+    curves: dict[str, Any] = {}
+    for column in _curve_columns(header):
+        array = _arrow_column(other, column, points).combine_chunks()
+        if column.type == "text":
+            curves[column.name] = array.to_pylist()
+            continue
+        try:
+            numbers = array.to_numpy(zero_copy_only=False).astype(float)
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"{other} is damaged: {column.name} holds {array.type}") from error
+        curves[column.name] = np.ma.array(numbers, mask=array.is_null().to_numpy(zero_copy_only=False))
+    return _Archive(path.name, header, trials, curves)
+
+
+def _arrow_column(path: Path, column: Column, table: Any) -> Any:
+    if column.name not in table.column_names:
+        raise BadInput(f"{path} is damaged: it has no column {column.name!r}")
+    return table.column(column.name)
+
+
+def _restored(archive: _Archive, name: str | None, now: datetime) -> list[tuple[NewStage, PastTrials]]:
+    """Return the stages of an export with their trials.
+
+    Raises:
+        BadInput: Rows are missing, twice there, or hold what no trial has.
+    """
+    header = archive.header
+    described = {stage_name(header.search, stage.number): stage.number for stage in header.stages}
+    rows: dict[str, list[int]] = {stage: [] for stage in described}
+    for row, stage in enumerate(archive.trials["stage"]):
+        if stage not in described:
+            raise archive.damaged(f"it does not describe the stage {str(stage)[:80]!r}")
+        rows[stage].append(row)
+    curves = _Curves(archive, described)
+    restored = []
+    for of_header, old, new in zip(header.stages, described, header.new_stages(name), strict=True):
+        about = {
+            "from": archive.source,
+            "kind": "export of hpsearch",
+            "stage": old,
+            "exported": header.exported,
+            "imported": iso(now),
+            **({"before": dict(new.imported)} if new.imported else {}),
+        }
+        past = _past_trials(archive, new, of_header, _by_number(archive, of_header, rows[old], old), curves, now)
+        restored.append((replace(new, imported=about), past))
+    return restored
+
+
+def _by_number(archive: _Archive, header: StageHeader, rows: list[int], name: str) -> list[int]:
+    """Return the rows of a stage's trials by number, all of them once."""
+    numbers = archive.trials["trial"]
+    if not all(type(numbers[row]) is int for row in rows):
+        raise archive.damaged(f"a trial of {name} has no number")
+    rows = sorted(rows, key=lambda row: numbers[row])
+    if [numbers[row] for row in rows] != list(range(header.trials or 0)):
+        raise archive.damaged(f"of the {header.trials or 0} trials of {name} some are missing or there twice")
+    return rows
+
+
+def _past_trials(
+    archive: _Archive, new: NewStage, header: StageHeader, rows: list[int], curves: _Curves, now: datetime
+) -> PastTrials:
+    def cells(name: str) -> list[Any]:
+        # Of an ancestor's own hyperparameter there is no column, and no trial.
+        return [archive.trials[name][row] for row in rows] if rows else []
+
+    states, scores = cells("state"), cells("score")
+    for trial, (state, score) in enumerate(zip(states, scores, strict=True)):
+        if state not in (*FINISHED, *_UNFINISHED):
+            raise archive.damaged(f"{new.name}: trial {trial} has the state {str(state)[:40]!r}")
+        if score != score or (state == "COMPLETE" and score is None):
+            raise archive.damaged(f"{new.name}: trial {trial} is {state} and has no score")
+    ended = [state in FINISHED for state in states]
+    number, step, values = curves.of(new.number, np.array(ended, dtype=bool))
+    scored = ~np.ma.getmaskarray(values["score"])
+
+    def attributes() -> Iterator[tuple[int, str, Any]]:
+        for key in (VALIDATION_LOSS, SECONDS, REASON, HITS):
+            for n, cell in enumerate(cells(key)):
+                # The reason of a pruned trial is read from its curve.
+                if cell is not None and ended[n] and not (key == REASON and states[n] == "PRUNED"):
+                    yield n, key, cell
+        yield from _curve_attributes(number, {name: values[name] for name in header.series})
+
+    return PastTrials(
+        # A trial that was running waits to be run again.
+        states=[state if over else "WAITING" for state, over in zip(states, ended, strict=True)],
+        scores=[s if state in ("COMPLETE", "PRUNED") else None for s, state in zip(scores, states, strict=True)],
+        started=times(cells("started"), ended, now),
+        finished=times(cells("finished"), ended, now),
+        params={name: _checked(archive, name, of, cells(f"{PARAMS}{name}")) for name, of in new.space.items()},
+        points=(number[scored], step[scored], np.asarray(values["score"].data[scored], dtype=float)),
+        attributes=attributes(),
+    )
+
+
+def _checked(archive: _Archive, name: str, parameter: Parameter, values: Sequence[Any]) -> list[Value | None]:
+    """Return values as their parameter has them; a number outside its range may stay."""
+    choices = set() if isinstance(parameter, Float | Int) else {(type(choice), choice) for choice in parameter.choices}
+    for value in values:
+        if value is None:
+            continue
+        match parameter:
+            case Float():
+                fits = type(value) in (int, float) and abs(value) <= 2.0**1023
+            case Int():
+                fits = type(value) in (int, float) and abs(value) <= _MAX_INT and value == int(value)
+            case _:
+                fits = (type(value), value) in choices
+        if not fits:
+            raise archive.damaged(f"{name} has the value {repr(value)[:40]}")
+    convert: Any = {Float: float, Int: int}.get(type(parameter), lambda value: value)
+    return [None if value is None else convert(value) for value in values]
+
+
+class _Curves:
+    """The curves of an archive by stage, as arrays."""
+
+    def __init__(self, archive: _Archive, described: Mapping[str, int]) -> None:
+        self._archive = archive
+        self._trials = {stage.number: stage.trials or 0 for stage in archive.header.stages}
+        empty = {column.name: np.ma.array(np.empty(0)) for column in _curve_columns(archive.header)}
+        self._cells = empty | dict(archive.curves)
+        if not described.keys() >= set(archive.curves.get("stage", ())):
+            raise self._damaged("a stage that it does not describe")
+        self._stage = np.array([described[name] for name in archive.curves.get("stage", ())], dtype=np.int64)
+        self._number, self._step = self._whole("trial"), self._whole("epoch")
+
+    def _damaged(self, problem: str) -> BadInput:
+        return self._archive.damaged(f"its curves have {problem}")
+
+    def _whole(self, name: str) -> NDArray[np.int64]:
+        cells = self._cells[name]
+        if np.ma.is_masked(cells) or not (np.abs(cells.data) <= _MAX_STEP).all() or (cells.data % 1).any():
+            raise self._damaged(f"a {name} that is no whole number")
+        return np.asarray(cells.data, dtype=np.int64)
+
+    def of(
+        self, stage: int, ended: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, Masked]]:
+        """Return the curves of a stage's trials that ended: numbers and steps, in their order, and values by column."""
+        here = np.flatnonzero(self._stage == stage)
+        number, step = self._number[here], self._step[here]
+        if len(number) and not (number.min() >= 0 and number.max() < self._trials[stage]):
+            raise self._damaged("a trial that is not there")
+        order = np.lexsort((step, number))
+        order = order[ended[number[order]]]
+        number, step = number[order], step[order]
+        if ((number[1:] == number[:-1]) & (step[1:] == step[:-1])).any():
+            raise self._damaged("an epoch twice")
+        names = [column.name for column in _curve_columns(self._archive.header)[len(POINTS) - 1 :]]
+        return number, step, {name: self._cells[name][here[order]] for name in names}
+
+
+def _curve_attributes(
+    number: NDArray[np.int64], curves: Mapping[str, Masked]
+) -> Iterator[tuple[int, str, dict[str, list[float]]]]:
+    """Yield the attribute with the learning curves, trial by trial."""
+    if not curves or not len(number):
+        return
+    known = [(name, cells.data, ~np.ma.getmaskarray(cells)) for name, cells in curves.items()]
+    starts = np.flatnonzero(np.r_[True, number[1:] != number[:-1]])
+    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(number)], strict=True):
+        part = slice(start, stop)
+        kept = {name: values[part][there[part]].tolist() for name, values, there in known if there[part].any()}
+        if kept:
+            yield int(number[start]), CURVES, kept

@@ -271,6 +271,8 @@ class Kind(Protocol):
     """The parameters that may be sampled, where the kind knows them."""
     also_called: Mapping[str, str]
     """Names that people use for them elsewhere, in lower case."""
+    curves: Mapping[str, str]
+    """The learning curves that a trial keeps beside its score's, and their meaning."""
 
     def sections(self) -> type[BaseModel]:
         """Return the pydantic model of its part of a study file (see `Sections`)."""

@@ -103,9 +103,10 @@ def exports(old: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cli_exports(cli: Cli, exports: Path, tmp_path: Path) -> Cli:
-    """The command line in a folder with those exports."""
+def cli_exports(cli: Cli, exports: Path, old: Path, tmp_path: Path) -> Cli:
+    """The command line in a folder with those exports, and with their database ``old.db``."""
     shutil.copytree(exports, tmp_path, dirs_exist_ok=True)
+    shutil.copy(old, "old.db")
     return cli
 
 

@@ -53,7 +53,7 @@ def test_a_table_with_ranges_from_its_data(cli: Cli, form: str) -> None:
     frame.to_csv("old.csv", index=False) if form == "csv" else frame.to_parquet("old.parquet", index=False)
     ran = cli("import", f"old.{form}", "--metric", "accuracy")
     assert ran.code == 0, ran
-    assert "no more than what the data reach" in ran.err
+    assert "no more than the data reach" in ran.err
     assert "p-values take the trials for random draws" in ran.err
     stage, columns = read("old")
     assert stage.space == {
@@ -183,22 +183,20 @@ def test_a_trials_dataframe_of_optuna(cli: Cli) -> None:
     assert columns["score"] == [trial.value for trial in study.trials]
 
 
-def test_our_csv_without_its_sidecar(searched: Cli) -> None:
+def test_our_csv_is_a_table_like_any_other(searched: Cli) -> None:
     assert searched("export", "--out", "r.csv").code == 0
-    os.remove("r.stages.json")
-    ran = searched("import", "r.trials.csv")
+    ran = searched("import", "r.csv")  # the trials of the two files
     assert ran.code == 0, ran
     stage, columns = read("r")
     assert set(stage.space) == {"lr", "weight_decay"}
     assert columns["score"] == read("tiny")[1]["score"]
-    assert "no more than what the data reach" in ran.err
-    assert searched("narrow", "tiny", "--top", "3").code == 0
-    assert searched("start", "tiny.toml", "--engine", "inline").code == 0
-    assert searched("export", "tiny", "--out", "two.csv").code == 0
-    os.remove("two.stages.json")
+    assert "no more than the data reach" in ran.err
+    ran = searched("import", "r.curves.csv")
+    assert (ran.code, "has curves only" in ran.err) == (2, True)
+    trials = pd.read_csv("r.trials.csv")
+    pd.concat([trials, trials.assign(stage="tiny/stage-02")]).to_csv("two.csv", index=False)
     ran = searched("import", "two.csv")
-    assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "two.stages.json" in ran.err
+    assert (ran.code, ran.err.count("\n"), "trials of several stages" in ran.err) == (2, 1, True)
 
 
 def refused(cli: Cli, arguments: str, says: str) -> None:
@@ -217,9 +215,9 @@ def refused(cli: Cli, arguments: str, says: str) -> None:
         ("lr,acc\n1,2\n", "--metric ac", "did you mean 'acc'"),
         ("lr,score\n1,a\n", "--metric score", "has no number"),
         ("lr,score\n1,nan\n2,\n", "", "no trial with a score"),
-        ("lr,score\n1,2,3\n", "", "line 2 has 3 cells"),
-        ("lr,lr,score\n1,2,3\n", "", "two columns named 'lr'"),
-        ('lr,score\n"1,2\n', "", "is no CSV"),
+        ("lr,score\n1,2,3\n", "", "is ragged"),
+        ("lr,lr,score\n1,2,3\n", "", "column 'lr' stands twice"),
+        ('lr,score\n"1,2\n', "", "no regular csv"),
         ("score\n1\n", "", "no column of a hyperparameter"),
         ("lr,score\n1,2\n1,3\n", "", "no hyperparameter that can be narrowed"),
         ("lr,score\n1,2\n3,4\n", "--range lr=9", "other values too (1, 3)"),
@@ -230,7 +228,7 @@ def refused(cli: Cli, arguments: str, says: str) -> None:
         ("lr,score\n1,2\n3,4\n", "--range lr", "NAME=LOW:HIGH"),
         ("lr,score\n1,2\n3,4\n", "--range wd=1:2", "no column 'wd'"),
         ("lr,score\n1,2\n3,4\n", "--parameter wd", "no column 'wd'"),
-        ("lr,score\n1,2\n3,4\n", "--study-name x", "--study-name is not for a table"),
+        ("lr,score\n1,2\n3,4\n", "--study-name x", "--study-name: not for a table"),
         ("run,score\n" + "".join(f"r{n},{n}\n" for n in range(200)), "", "200 different texts"),
         ("run,score\n" + "".join(f"r{n},{n}\n" for n in range(200)), "--parameter run", "run: it holds 200"),
         (f"lr,score\n{'9' * 5000},1\n2,2\n", "", "no hyperparameter that can be narrowed"),
@@ -245,9 +243,8 @@ def test_tables_that_are_refused(cli: Cli, text: str, options: str, says: str) -
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("old.csv", b"lr,score\n1,\xff\n", "no text in UTF-8"),
-        ("old.csv", b"a,score\n" + b"x" * 200_000 + b",1\n", "is no CSV"),
-        ("old.parquet", b"PAR1 is what it begins with", "no whole parquet file"),
+        ("old.csv", b"lr,score\n1,\xff\n", "not UTF-8 text"),
+        ("old.parquet", b"PAR1 is what it begins with", "not a whole .parquet file"),
         ("old.xlsx", b"PK", "no file that can be imported"),
         ("old.pkl", b"cos\nsystem\n(S'true'\ntR.", "no file that can be imported"),
         ("a b.csv", b"lr,score\n1,2\n3,4\n", "--name"),

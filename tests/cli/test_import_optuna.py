@@ -78,7 +78,7 @@ def test_an_optuna_study(cli: Cli) -> None:
         "fixed": Categorical((2.0,)),
     }
     assert "only_a is left out" in ran.err
-    assert "drop was drawn in steps of 0.25" in ran.err
+    assert "drop was sampled in steps of 0.25" in ran.err
     again = optuna.load_study(study_name="theirs/stage-01", storage=f"sqlite:///{DB}")
     for old, new in zip(study.trials[:-1], again.trials[:-1], strict=True):
         assert (old.state, old.value, old.intermediate_values) == (new.state, new.value, new.intermediate_values)
@@ -157,7 +157,7 @@ def old_schema() -> None:
         (lambda: None, "", "no database theirs.db"),
         (lambda: Path("theirs.db").write_text("no database at all, but text"), "", "is not a SQLite database"),
         (lambda: Path("theirs.db").write_bytes(b""), "", "no studies"),
-        (empty, "--range x=0:1", "--range is not for an Optuna study"),
+        (empty, "--range x=0:1", "--range: not for an Optuna study"),
         (empty, "--name ../x", "is not a name for a search"),
     ],
 )

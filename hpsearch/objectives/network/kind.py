@@ -23,6 +23,12 @@ class NetworkKind:
     preload = "hpsearch.objectives.network.objective"
     parameters = HYPERPARAMETERS
     also_called = ALSO_CALLED
+    curves: Mapping[str, str] = {  # noqa: RUF012 - read only
+        "train_loss": "mean loss over the training images while the weights moved",
+        "train_accuracy": "share of the training images that were right then, 0 to 1",
+        "validation_loss": "mean loss over the validation images after the epoch",
+        "validation_accuracy": "share of the validation images that are right after it, 0 to 1",
+    }
 
     def sections(self) -> type[BaseModel]:
         """Return the pydantic model of ``[data]``, ``[network]``, ``[training]`` and ``[objective]``."""

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import optuna
+import sqlalchemy
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
+from sqlalchemy.engine import URL
 
 from hpsearch.errors import BadInput, BadSpace, BadStorage, HpsearchError, nearest
-from hpsearch.exchange.foreign import Foreign, metric_name
-from hpsearch.exchange.ranges import union
-from hpsearch.records import Direction
+from hpsearch.exchange.foreign import ForeignTrials, metric_name, union
+from hpsearch.records import Action, Argument, Sentence
 from hpsearch.space import Categorical, Float, Int, Parameter
 from hpsearch.store.database import translated
 from hpsearch.store.stages import RANGES
 from hpsearch.store.urls import parse_url, show, sqlite_file
 
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
-    from sqlalchemy.engine import URL
-
-_MOST_STEP = 2**31 - 1
+_MAX_STEP = 2**31 - 1
 
 
-def read(url: str, study_name: str | None, *, metric: str | None = None) -> Foreign:
-    """A study as trials of others.
+def read(url: str, study_name: str | None, *, metric: str | None = None) -> ForeignTrials:
+    """Read a study as trials that were run elsewhere.
 
     Args:
         url: The storage, as Optuna takes it.
         study_name: The study; None for the only one there is.
-        metric: What its value is to be called.
+        metric: A name for its value.
 
     Raises:
         BadStorage: It cannot be opened, or is of a schema that this Optuna does not know.
         BadInput: No such study, several objectives, or distributions that are none of ours.
     """
-    import optuna
-
     where = parse_url(url)
     file = sqlite_file(where)
     if file is not None and not file.is_file():
@@ -53,15 +50,13 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
         try:
             _check_schema(storage, show(where))
             study = optuna.load_study(study_name=_named(storage, show(where), study_name), storage=storage)
-            return _foreign(study, show(where) if file is None else file.name, metric)
+            return _foreign_trials(study, url, show(where) if file is None else file.name, metric)
         finally:
             storage.remove_session()
             storage.engine.dispose()
 
 
 def _check_tables(url: URL) -> None:
-    import sqlalchemy
-
     engine = sqlalchemy.create_engine(url)
     try:
         if not {"studies", "trials", "version_info"} <= set(sqlalchemy.inspect(engine).get_table_names()):
@@ -83,48 +78,50 @@ def _check_schema(storage: Any, where: str) -> None:
 
 
 def _named(storage: Any, where: str, study_name: str | None) -> str:
-    import optuna
-
     known = sorted(optuna.study.get_all_study_names(storage))
     if study_name is None:
         if len(known) == 1:
             return str(known[0])
-        listed = ", ".join(known[:10])
-        raise BadInput(
-            f"{where} holds {len(known)} studies; name one with --study-name{': ' + listed if known else ''}"
-        )
+        listed = f": {', '.join(known[:10])}" if known else ""
+        raise BadInput(f"{where} holds {len(known)} studies; name one with {{}}{listed}", Argument("study_name"))
     if study_name not in known:
         raise BadInput(f"no study {study_name!r} in {where}{nearest(study_name, known)}")
     return study_name
 
 
-def _foreign(study: Study, where: str, metric: str | None) -> Foreign:
+def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | None) -> ForeignTrials:
     source = f"{study.study_name} in {where}"
     if len(study.directions) != 1:
         raise BadInput(f"{source} has {len(study.directions)} objectives, and hpsearch ranks trials by one")
     if RANGES in study.user_attrs:
         search = study.study_name.partition("/")[0]
         raise BadInput(
-            f"{source} is a stage of hpsearch: bring its whole search with `hpsearch export {search} --storage ... "
-            f"--out {search}.parquet`, and import that file"
+            f"{source} is a stage of hpsearch: export its whole search with `{{}}`, and import that file",
+            Action("export", {"search": search, "storage": url, "out": f"{search}.parquet"}),
         )
     trials = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
-    direction: Direction = "maximize" if study.direction.name == "MAXIMIZE" else "minimize"
-    notes: list[str] = []
-    ranges = _ranges(trials, notes, source)
-    metrics = study.metric_names or ["score"]
-    _check_steps(trials, source)
-    return Foreign(
+    points = [
+        (row, step, value)
+        for row, trial in enumerate(trials)
+        if trial.state.is_finished()
+        for step, value in sorted(trial.intermediate_values.items())
+    ]
+    for row, at, _ in points:
+        if abs(at) > _MAX_STEP:
+            raise BadInput(f"trial {row} of {source} has an intermediate value at a step beyond all epochs")
+    number, step, value = zip(*points, strict=True) if points else ((), (), ())
+    ranges, notes = _ranges(trials, source)
+    return ForeignTrials(
         source=source,
         name=study.study_name,
         kind="optuna study",
-        metric=metric_name(metric or metrics[0], list(ranges)),
-        direction=direction,
+        metric=metric_name(metric or (study.metric_names or ["score"])[0], list(ranges)),
+        direction="maximize" if study.direction.name == "MAXIMIZE" else "minimize",
         states=[trial.state.name for trial in trials],
         scores=[trial.value for trial in trials],
         params={name: [trial.params.get(name) for trial in trials] for name in ranges},
         ranges=ranges,
-        points=_points(trials),
+        points=(np.array(number, np.int64), np.array(step, np.int64), np.array(value, float)),
         attributes=[(row, key, value) for row, trial in enumerate(trials) for key, value in trial.user_attrs.items()],
         started=[trial.datetime_start for trial in trials],
         finished=[trial.datetime_complete for trial in trials],
@@ -132,57 +129,36 @@ def _foreign(study: Study, where: str, metric: str | None) -> Foreign:
     )
 
 
-def _check_steps(trials: Sequence[FrozenTrial], source: str) -> None:
-    for trial in trials:
-        if any(abs(step) > _MOST_STEP for step in trial.intermediate_values):
-            raise BadInput(f"trial {trial.number} of {source} has an intermediate value at a step beyond all epochs")
-
-
-def _points(trials: Sequence[FrozenTrial]) -> tuple[Any, Any, Any]:
-    found = [
-        (row, step, value)
-        for row, trial in enumerate(trials)
-        if trial.state.is_finished()
-        for step, value in sorted(trial.intermediate_values.items())
-    ]
-    number, step, value = zip(*found, strict=True) if found else ((), (), ())
-    return np.array(number, np.int64), np.array(step, np.int64), np.array(value, float)
-
-
-def _ranges(trials: Sequence[FrozenTrial], notes: list[str], source: str) -> dict[str, Parameter]:
-    drawn: dict[str, dict[Any, None]] = {}
+def _ranges(trials: Sequence[FrozenTrial], source: str) -> tuple[dict[str, Parameter], list[Sentence]]:
+    """Return the range of each hyperparameter, and warnings."""
+    distributions: dict[str, dict[BaseDistribution, None]] = {}
     for trial in trials:
         for name, distribution in trial.distributions.items():
-            drawn.setdefault(name, {})[distribution] = None
-    found: dict[str, Parameter] = {}
-    for name, distributions in drawn.items():
+            distributions.setdefault(name, {})[distribution] = None
+    ranges: dict[str, Parameter] = {}
+    notes = []
+    for name, different in distributions.items():
         try:
-            first, *others = [_parameter(name, distribution, notes) for distribution in distributions]
-            for other in others:
-                first = union(first, other)
+            ranges[name] = functools.reduce(union, map(_parameter, different))
         except HpsearchError as error:
             raise BadInput(f"{name} of {source}: {error}") from error
-        if others:
-            notes.append(f"{name} was drawn from {len(distributions)} different ranges; they are taken together")
-        found[name] = first
-    return found
+        steps = {d.step for d in different if isinstance(d, FloatDistribution) and d.step is not None}
+        notes += [f"{name} was sampled in steps of {step:g}; its range is taken without them" for step in sorted(steps)]
+        if len(different) > 1:
+            notes.append(f"{name} was sampled from {len(different)} different ranges; they are taken together")
+    return ranges, list(map(Sentence, notes))
 
 
-def _parameter(name: str, distribution: BaseDistribution, notes: list[str]) -> Parameter:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
+def _parameter(distribution: BaseDistribution) -> Parameter:
     match distribution:
         case CategoricalDistribution():
-            odd = [choice for choice in distribution.choices if not isinstance(choice, str | bool | int | float)]
-            if odd:
-                raise BadSpace(f"the choice {odd[0]!r} is no string, number or boolean")
+            for choice in distribution.choices:
+                if not isinstance(choice, str | bool | int | float):
+                    raise BadSpace(f"the choice {choice!r} is no string, number or boolean")
             return Categorical(tuple(distribution.choices))  # type: ignore[arg-type]
         case FloatDistribution() | IntDistribution() if distribution.low == distribution.high:
             return Categorical((distribution.low,))
         case FloatDistribution():
-            if distribution.step is not None:
-                note = f"{name} was drawn in steps of {distribution.step:g}; its range is taken without them"
-                notes += [] if note in notes else [note]
             return Float(distribution.low, distribution.high, distribution.log)
         case IntDistribution():
             return Int(distribution.low, distribution.high, distribution.log, distribution.step)

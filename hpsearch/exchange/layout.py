@@ -1,0 +1,297 @@
+"""The layout of exported files: their columns, and the header from which an import restores the stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hpsearch.errors import BadInput, HpsearchError
+from hpsearch.objectives import kinds
+from hpsearch.records import HITS, Direction, NewStage
+from hpsearch.space import Categorical, Float, Parameter, Space, Value, shown, space_from_dict, space_to_dict
+from hpsearch.study_file import check_name
+
+KEY = "hpsearch_export"
+"""The key of the header in a JSON file and in Parquet's schema metadata, and the header's own first key."""
+LAYOUT = 1
+"""The number of the files' layout; a newer hpsearch may write another."""
+PARAMS = "params_"
+"""Prefix of a hyperparameter's column, as in Optuna's ``trials_dataframe``."""
+_LONGEST_NAME = 200
+
+Type: TypeAlias = Literal["text", "int", "float", "time", "choice"]
+TYPES: Mapping[str, str] = {
+    "text": "text",
+    "int": "whole number",
+    "float": "number",
+    "time": "ISO 8601",
+    "choice": "value",
+}
+"""Types of columns in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of an exported table.
+
+    Args:
+        name: Its heading.
+        type: The type of its cells; a ``choice`` is one of ``choices``.
+        meaning: In words for people.
+        choices: The values of a ``choice``.
+    """
+
+    name: str
+    type: Type
+    meaning: str
+    choices: tuple[Value, ...] = ()
+
+    @property
+    def only_type(self) -> object:
+        """The type of all choices where a table can hold it; object where they have several, or are whole numbers."""
+        types = {type(choice) for choice in self.choices}
+        return types.pop() if len(types) == 1 and types <= {str, bool, float} else object
+
+    def choice_texts(self) -> list[str]:
+        """Return a text for each choice, all different: as study files have it, or JSON where two would be the same."""
+        texts = [shown(choice) if isinstance(choice, bool) else str(choice) for choice in self.choices]
+        if len(set(texts)) == len(texts):
+            return texts
+        return [json.dumps(choice, ensure_ascii=False) for choice in self.choices]
+
+
+TRIALS = (
+    Column("stage", "text", "the stage: the name of its Optuna study"),
+    Column("trial", "int", "the trial's number in its stage, from 0"),
+    Column("state", "text", "COMPLETE, PRUNED, FAIL, RUNNING or WAITING"),
+    Column("score", "float", "the score that ranks the trial; of a pruned trial, the last of its curve"),
+    Column("metric", "text", "the name of the score"),
+    Column("validation_loss", "float", "the validation loss at the scored epoch; it breaks ties of the score"),
+    Column("seconds", "float", "the trial's share of the time of the batch that it was trained in"),
+    Column("reason", "text", "the reason of a failed trial, or the epoch at which it was pruned"),
+    Column("started", "time", "its start, UTC"),
+    Column("finished", "time", "its end, UTC"),
+    Column(HITS, "text", "the validation examples it got right: packed bits as text, hpsearch.hits.unpack reads them"),
+)
+"""One row a trial. The hyperparameters' columns stand before the last one."""
+
+POINTS = (
+    Column("stage", "text", "the stage: the name of its Optuna study"),
+    Column("trial", "int", "the trial's number in its stage, from 0"),
+    Column("epoch", "int", "from 1"),
+    Column("score", "float", "the score of the trial after this epoch: Optuna's intermediate value"),
+)
+"""One row a stage, trial and epoch. The curves that the kind of objective keeps follow."""
+
+
+def trial_columns(stages: Sequence[NewStage]) -> tuple[Column, ...]:
+    """Return the columns of the trials of stages.
+
+    Raises:
+        BadInput: A hyperparameter is a range in one stage and a list in another.
+    """
+    names = dict.fromkeys(name for stage in stages for name in stage.space)
+    return (*TRIALS[:-1], *(_parameter_column(name, stages) for name in names), TRIALS[-1])
+
+
+def _parameter_column(name: str, stages: Sequence[NewStage]) -> Column:
+    ranges = [stage.space[name] for stage in stages if name in stage.space]
+    meaning = f"the hyperparameter {name}"
+    lists = [parameter for parameter in ranges if isinstance(parameter, Categorical)]
+    if not lists:
+        numbers: Type = "float" if any(isinstance(parameter, Float) for parameter in ranges) else "int"
+        return Column(f"{PARAMS}{name}", numbers, meaning)
+    if len(lists) < len(ranges):
+        raise BadInput(f"{name} is a range in one stage and a list of choices in another; export one stage at a time")
+    # By type too: 1 and True are one key for a dict.
+    union = {(type(choice), choice): choice for parameter in lists for choice in parameter.choices}
+    return Column(f"{PARAMS}{name}", "choice", meaning, tuple(union.values()))
+
+
+def curve_columns(stage: NewStage | None = None) -> tuple[Column, ...]:
+    """Return the columns of the curves of a stage, or of every kind of objective."""
+    every = kinds.KINDS.values() if stage is None else [kinds.kind_of(stage.study_file)]
+    curves = {name: meaning for kind in every for name, meaning in kind.curves.items()}
+    return (*POINTS, *(Column(name, "float", meaning) for name, meaning in curves.items()))
+
+
+def all_columns() -> list[dict[str, str]]:
+    """Return the column dictionary: every table's columns, with their type and meaning."""
+    parameter = Column(f"{PARAMS}NAME", "choice", "the hyperparameter NAME: a number, or one of its choices")
+    return [
+        {"table": table, "column": column.name, "holds": TYPES[column.type], "meaning": column.meaning}
+        for table, columns in (("trials", (*TRIALS[:-1], parameter, TRIALS[-1])), ("curves", curve_columns()))
+        for column in columns
+    ]
+
+
+def iso(time: datetime) -> str:
+    """Return a time in UTC as ISO 8601 with its zone."""
+    return f"{time.replace(tzinfo=None).isoformat()}Z"
+
+
+def from_iso(text: str) -> datetime:
+    """Return a time in UTC without its zone; the inverse of `iso`. ValueError where it is no time."""
+    time = datetime.fromisoformat(text)
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo is not None else time
+
+
+class _Model(BaseModel):
+    # A key that a later version adds is no reason to refuse a file.
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class StageHeader(_Model):
+    """A stage as it travels; see `hpsearch.records.NewStage`.
+
+    Args:
+        trials: Number of its trials in the table; None where only the stage itself is, for its descendants' sake.
+        series: The learning curves that its trials keep beside their score's.
+    """
+
+    number: Annotated[int, Field(ge=1, le=100_000)]
+    direction: Direction
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    ranges: dict[str, dict[str, Any]]
+    study_file: dict[str, Any] = {}
+    parent: Annotated[int, Field(ge=1)] | None = None
+    rule: dict[str, Any] = {}
+    trials_used: list[int] = []
+    data_fingerprint: str = ""
+    data_sizes: dict[str, Annotated[int, Field(ge=0)]] = {}
+    versions: dict[str, str] = {}
+    imported: dict[str, Any] = {}
+    trials: Annotated[int, Field(ge=0)] | None = None
+    series: list[str] = []
+
+    @classmethod
+    def of(cls, stage: NewStage, trials: int | None, series: Sequence[str]) -> StageHeader:
+        """Return the header of a stage."""
+        return cls(
+            number=stage.number,
+            direction=stage.direction,
+            seed=stage.seed,
+            ranges=space_to_dict(stage.space),
+            study_file=dict(stage.study_file),
+            parent=stage.parent,
+            rule=dict(stage.rule),
+            trials_used=list(stage.trials_used),
+            data_fingerprint=stage.fingerprint,
+            data_sizes=dict(stage.sizes),
+            versions=dict(stage.versions),
+            imported=dict(stage.imported),
+            trials=trials,
+            series=list(series),
+        )
+
+    def new_stage(self, search: str) -> NewStage:
+        """Return the stage, to be created under a search's name."""
+        return NewStage(
+            search=search,
+            number=self.number,
+            direction=self.direction,
+            seed=self.seed,
+            space=checked_space(space_from_dict(self.ranges)),
+            study_file=self.study_file | ({"name": search} if self.study_file else {}),
+            parent=self.parent,
+            rule=self.rule,
+            trials_used=tuple(self.trials_used),
+            fingerprint=self.data_fingerprint,
+            sizes=self.data_sizes,
+            versions=self.versions,
+            imported=self.imported,
+        )
+
+
+class Header(_Model):
+    """The header of an export.
+
+    Args:
+        hpsearch_export: `LAYOUT`.
+        search: The search's name.
+        exported: Time of the export, UTC, ISO 8601.
+        version: Of the hpsearch that wrote it.
+        stages: By number: those that are exported, and their ancestors.
+        columns: The meanings of the columns, by table and heading.
+    """
+
+    hpsearch_export: int
+    search: str
+    exported: str = ""
+    version: str = ""
+    stages: Annotated[list[StageHeader], Field(min_length=1)]
+    columns: dict[str, dict[str, str]] = {}
+
+    def new_stages(self, name: str | None = None) -> list[NewStage]:
+        """Return the stages that it describes, under the search's name or another."""
+        return [stage.new_stage(check_name(name or self.search)) for stage in self.stages]
+
+    def trial_columns(self) -> tuple[Column, ...]:
+        """Return the columns of the trials in the file."""
+        full = {stage.number for stage in self.stages if stage.trials is not None}
+        return trial_columns([stage for stage in self.new_stages() if stage.number in full])
+
+
+def parse_header(plain: Any, *, source: str) -> Header:
+    """Return a header from its JSON, parsed or as text.
+
+    Raises:
+        BadInput: It is none, is damaged, or its ranges make no sense; the message is one line.
+    """
+    try:
+        plain = json.loads(plain) if isinstance(plain, str | bytes) else plain
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{source} is damaged: its header is no JSON") from error
+    layout = plain.get(KEY) if isinstance(plain, Mapping) else None
+    if not isinstance(layout, int):
+        raise BadInput(f"{source} is no export of hpsearch: it has no key {KEY!r}")
+    if layout != LAYOUT:
+        raise BadInput(f"{source} has the layout {layout}, and this hpsearch reads {LAYOUT}; a newer version wrote it")
+    try:
+        header = Header.model_validate(plain)
+        _check_stages(header)
+        return header
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"{source} is damaged: {where}: {first['msg'].lower()}") from error
+    except (HpsearchError, TypeError, OverflowError, RecursionError) as error:
+        raise BadInput(f"{source} is damaged: {error}") from error
+
+
+def _check_stages(header: Header) -> None:
+    numbers = [stage.number for stage in header.stages]
+    if numbers != sorted(set(numbers)):
+        raise BadInput("its stages are not in order")
+    if all(stage.trials is None for stage in header.stages):
+        raise BadInput("it has trials of no stage")
+    for of_header, stage in zip(header.stages, header.new_stages(), strict=True):
+        if not set(of_header.series) <= set(kinds.kind_of(stage.study_file).curves):
+            raise BadInput(f"it has unknown curves: {', '.join(of_header.series)[:80]}")
+        for section, content in stage.study_file.items():
+            if section != "name" and not isinstance(content, Mapping):
+                raise BadInput(f"the section {section} of its study file is no table")
+
+
+def checked_space(space: dict[str, Parameter]) -> Space:
+    """Return a space whose parameters may have columns of their own.
+
+    Raises:
+        BadInput: There is none, or a name has characters that no table shows, or is that of another column.
+    """
+    if not space:
+        raise BadInput("there is no hyperparameter")
+    reserved = {column.name for column in (*TRIALS, *curve_columns())}
+    for name in space:
+        if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+            raise BadInput(f"{name[:40]!r} is no name for a hyperparameter; give it 1 to {_LONGEST_NAME} characters")
+        if name in reserved:
+            raise BadInput(
+                f"a hyperparameter has the name {name!r}, which is that of another column; rename it, or leave it out"
+            )
+    return space
