@@ -469,7 +469,7 @@ def update_tables() -> None:
 
 def columns_table() -> str:
     """Return the table of exported columns."""
-    from hpsearch.exchange.columns import all_columns
+    from hpsearch.exchange.layout import all_columns
 
     rows = ["| {table} | `{column}` | {holds} | {meaning} |\n".format(**row) for row in all_columns()]
     return "".join(["| table | column | holds | meaning |\n", "| --- | --- | --- | --- |\n", *rows])

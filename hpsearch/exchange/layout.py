@@ -76,7 +76,11 @@ TRIALS = (
     Column("reason", "text", "the reason of a failed trial, or the epoch at which it was pruned"),
     Column("started", "time", "its start, UTC"),
     Column("finished", "time", "its end, UTC"),
-    Column(HITS, "text", "the validation examples it got right: packed bits as text, hpsearch.hits.unpack reads them"),
+    Column(
+        HITS,
+        "text",
+        "the validation examples it got right: packed bits as text, hpsearch.statistics.hits.unpack reads them",
+    ),
 )
 """One row a trial. The hyperparameters' columns stand before the last one."""
 

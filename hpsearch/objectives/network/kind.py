@@ -23,7 +23,7 @@ class NetworkKind:
     preload = "hpsearch.objectives.network.objective"
     parameters = HYPERPARAMETERS
     also_called = ALSO_CALLED
-    curves: Mapping[str, str] = {  # noqa: RUF012 - read only
+    curves: Mapping[str, str] = {
         "train_loss": "mean loss over the training images while the weights moved",
         "train_accuracy": "share of the training images that were right then, 0 to 1",
         "validation_loss": "mean loss over the validation images after the epoch",
