@@ -51,7 +51,7 @@ NOT_RUN = {
 _FENCE = re.compile(r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python)(?P<note>[^\n]*)\n", re.M)
 _QUICK = (
     ("epochs = 50", "epochs = 5"),
-    ('hidden = "100x6"', 'hidden = "20"'),
+    ("[100, 100, 100, 100, 100, 100]", "[20]"),
     ("1e-6, high = 1e-2", "1e-5, high = 1e-1"),
 )
 """What makes `mnist` quick, with results like the real one's: learning rates at the end of their range, ties."""
@@ -513,6 +513,7 @@ def options_table(command: Any) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     if sys.argv[1:] == ["tables"]:
         update_tables()
     else:
