@@ -109,14 +109,14 @@ class Shell:
         }
 
     def run(self, command: str, *, code: int = 0) -> str:
-        """Run a command that ends with an exit code, and return what it prints: errors where it fails."""
+        """Run a command that ends with an exit code, and return what it prints, with errors where it fails."""
         # The set-up before the quick start's command is .ci/run's to test.
         command = command.rpartition(" && ")[2].replace(".venv/bin/", "")
         ran = subprocess.run(
             command, shell=True, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
         assert ran.returncode == code, f"{command}\n{ran.stdout}{ran.stderr}"
-        return ran.stderr if code else ran.stdout
+        return ran.stdout + (ran.stderr if code else "")
 
     def script(self, text: str) -> None:
         """Run a program of Python."""
@@ -182,7 +182,7 @@ class QuickShell(Shell):
         ended = main(shlex.split(plain)[1:])
         printed = self._capfd.readouterr()
         assert ended == code, f"{command}\n{printed.out}{printed.err}"
-        return printed.err if code else printed.out
+        return printed.out + (printed.err if code else "")
 
     def script(self, text: str) -> None:
         exec(compile(text, "page.py", "exec"), {"__name__": "__main__"})
