@@ -49,6 +49,8 @@ NOT_RUN = {
     "terminal": "fills a terminal until it is interrupted; tests/cli looks at its frames",
 }
 _FENCE = re.compile(r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python)(?P<note>[^\n]*)\n", re.M)
+GAP = re.compile(r"^\.\.\.\n", re.M)
+"""Stands in a block for lines that are not shown."""
 _QUICK = (
     ("epochs = 50", "epochs = 5"),
     ("[100, 100, 100, 100, 100, 100]", "[20]"),
@@ -199,10 +201,10 @@ def words(output: str) -> list[str]:
 
 def agree(printed: str, shown: str) -> bool:
     """Return whether what was printed has the lines that are shown; ``...`` stands for any."""
-    begin, gap, end = shown.partition("...\n")
-    if not gap:
+    parts = GAP.split(shown, maxsplit=1)
+    if len(parts) == 1:
         return words(printed) == words(shown)
-    there, first, last = words(printed), words(begin), words(end)
+    there, first, last = map(words, (printed, *parts))
     return there[: len(first)] == first and there[len(there) - len(last) :] == last
 
 
@@ -442,12 +444,12 @@ def abridged(printed: str, shown: str) -> str:
     took = re.compile(r"(?<= in )\d+\.\d s\b|(?<=about )[\d.]+ s\b")
     times = iter(took.findall(shown))
     printed = took.sub(lambda now: next(times, now[0]), printed)
-    begin, gap, end = shown.partition("...\n")
-    if not gap:
+    begin, *end = GAP.split(shown, maxsplit=1)
+    if not end:
         return printed
     lines = printed.splitlines(keepends=True)
-    last = len(lines) - len(end.splitlines())
-    return "".join([*lines[: len(begin.splitlines())], gap, *lines[last:]])
+    last = len(lines) - len(end[0].splitlines())
+    return "".join([*lines[: len(begin.splitlines())], "...\n", *lines[last:]])
 
 
 def update_tables() -> None:
