@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from faulty.kinds import KINDS, Kind, World, lacking
+from faulty.faults import KINDS, Kind, World, lacking
 from faulty.place import Result
 
 COLUMNS = (

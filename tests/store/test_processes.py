@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from meeting import MANY, at_once, claim, create
 from postgres import Server
+from together import MANY, at_once, claim, create
 
 from hpsearch.records import Stage
 from hpsearch.samplers import values

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bounded import LIMIT_S, until
-from faulty.hooks import Held, OfItsOwn
+from faulty.hooks import Held, OwnGroup
 from faulty.process import Run, Running
 
 
@@ -57,7 +57,7 @@ def start(running: Running, *words: str, held: int | None = None) -> Command:
     os.mkfifo(fifo)
     pipe = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     held_there = [] if held is None else [Held(held, running.folder / "go")]
-    return Command(running.start(*words, hooks=[OfItsOwn(fifo), *held_there]), pipe)
+    return Command(running.start(*words, hooks=[OwnGroup(fifo), *held_there]), pipe)
 
 
 def states(database: Path) -> list[str]:

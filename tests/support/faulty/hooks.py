@@ -1,57 +1,77 @@
-"""What is changed in a command's process before it runs. Each is picklable, and called there."""
+"""Changes to hpsearch in a command's process before it runs. Each is picklable, and called there."""
 
 from __future__ import annotations
 
 import os
 import resource
 import signal
+import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
 
 def put(where: object, name: str, thing: object) -> None:
-    """Put something in the place of what a module or a class has under a name."""
+    """Replace an attribute that a module or a class of hpsearch has."""
     assert hasattr(where, name)
     setattr(where, name, thing)
 
 
+def _wrapped(wrap: Callable[[Any], Any]) -> None:
+    """Have the objectives that commands make in this process be wrapped."""
+    from faulty.search import split
+    from hpsearch.objectives.network import runtime
+
+    plain = runtime.objective
+    put(runtime, "objective", lambda *arguments, **named: wrap(plain(*arguments, **named)))
+    # The data were read once, before the process was made.
+    put(runtime, "load", lambda sections, *, data_dir=None: split())
+
+
 @dataclass(frozen=True)
 class Counted:
-    """Its objectives write down what they begin; see `faulty.search.Counting`."""
+    """Its objectives write down what they begin (`Counting`), and it writes down which trials it has recorded."""
 
-    log: Path
+    begun: Path
+    recorded: Path
 
     def __call__(self) -> None:
-        from faulty.search import counted
+        from faulty.objectives import Counting
+        from hpsearch.store.bulk import BulkStore
 
-        counted(self.log)
+        _wrapped(lambda objective: Counting(objective, self.begun))
+        plain = BulkStore.record
+
+        def record(store: BulkStore, *arguments: Any, **named: Any) -> set[int]:
+            done = plain(store, *arguments, **named)
+            if done:
+                with self.recorded.open("ab", buffering=0) as log:
+                    log.write((" ".join(map(str, sorted(done))) + "\n").encode())
+            return done
+
+        put(BulkStore, "record", record)
 
 
 @dataclass(frozen=True)
 class Held:
-    """Its objectives stay at the first epoch of this trial and of all later ones; see `faulty.holding.Holding`."""
+    """Its objectives stay at the first epoch of this trial and of all later ones (`Holding`)."""
 
     first: int
     go: Path
 
     def __call__(self) -> None:
-        from faulty.holding import Holding
-        from faulty.search import changed
+        from faulty.objectives import Holding
 
-        changed(lambda made: Holding(made, self.first, self.go))
+        _wrapped(lambda objective: Holding(objective, self.first, self.go))
 
 
 @dataclass(frozen=True)
-class OfItsOwn:
-    """It leads a process group, as a shell's command does, and prints into a pipe, as do those that it starts.
-
-    Args:
-        pipe: A FIFO that somebody reads: it ends with the last of the group.
-    """
+class OwnGroup:
+    """It leads a process group, as a shell's command does, and prints into a FIFO, as do those that it starts."""
 
     pipe: Path
 
@@ -63,64 +83,32 @@ class OfItsOwn:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """It writes down which trials it has recorded: a line of numbers each time the database has taken some."""
-
-    log: Path
-
-    def __call__(self) -> None:
-        from hpsearch.store.bulk import BulkStore
-
-        plain = BulkStore.record
-
-        def record(store: BulkStore, *asked: Any, **also: Any) -> set[int]:
-            done = plain(store, *asked, **also)
-            if done:
-                with self.log.open("ab", buffering=0) as log:
-                    log.write((" ".join(map(str, sorted(done))) + "\n").encode())
-            return done
-
-        put(BulkStore, "record", record)
-
-
-@dataclass(frozen=True)
 class Statements:
-    """It counts the SQL statements that SQLite is about to run, and dies at one.
+    """It counts the SQL statements that SQLite runs, and dies before one.
 
     Args:
         dies_at: The number of that one, from 1; None: none.
-        log: Where their count is written at the end, if it comes to that.
+        log: Receives their count at the end, if it comes to that.
     """
 
     dies_at: int | None
     log: Path | None = None
 
     def __call__(self) -> None:
-        from hpsearch.cli import progress
-        from hpsearch.store import database
+        from sqlalchemy import Engine, event
 
-        seen = 0
-        plain = database._configure_sqlite
+        count = 0
 
-        def one(statement: str) -> None:
-            nonlocal seen
-            seen += 1
-            if seen == self.dies_at:
+        def trace(_: str) -> None:
+            nonlocal count
+            count += 1
+            if count == self.dies_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        def configure(connection: Any, record: object) -> None:
-            plain(connection, record)
-            connection.set_trace_callback(one)
-
-        put(database, "_configure_sqlite", configure)
-        done = progress.Display.done
-
-        def last(display: progress.Display) -> None:
-            done(display)
-            if self.log is not None:
-                self.log.write_text(str(seen))
-
-        put(progress.Display, "done", last)
+        event.listen(Engine, "connect", lambda connection, _: connection.set_trace_callback(trace))
+        if self.log is not None:
+            log = self.log
+            Finalize(None, lambda: log.write_text(str(count)), exitpriority=0)
 
 
 @dataclass(frozen=True)
@@ -135,15 +123,15 @@ class ShortLeases:
         from hpsearch.search import runner
         from hpsearch.store import leases
 
-        leases.LEASE = timedelta(seconds=self.lease)
-        leases.STILL_S = self.still
+        put(leases, "LEASE", timedelta(seconds=self.lease))
+        put(leases, "STILL_S", self.still)
         put(runner, "BEAT_EVERY_S", self.beat)
-        runner._POLL_S = min(runner._POLL_S, self.beat)
+        put(runner, "_POLL_S", min(runner._POLL_S, self.beat))
 
 
 @dataclass(frozen=True)
 class ShortCalls:
-    """How long a Dask scheduler may take to answer it, in seconds, at the start and once the connection is lost."""
+    """Seconds that a Dask scheduler may take to answer it, at the start and once the connection is lost."""
 
     seconds: float
 
@@ -156,19 +144,17 @@ class ShortCalls:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """It takes itself for a process on another machine: nobody here can look whether it lives, nor can it look here."""
+    """It takes itself for a process on another machine: neither can see whether a process of the other lives."""
 
     host: str
 
     def __call__(self) -> None:
-        import socket
-
         socket.gethostname = lambda: self.host
 
 
 @dataclass(frozen=True)
 class ClockOff:
-    """The clock that it reads is so far off."""
+    """The clock that it reads is off by so much."""
 
     by: timedelta
 

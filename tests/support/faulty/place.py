@@ -1,4 +1,4 @@
-"""Where one fault happens, and what is found afterwards."""
+"""A folder in which one fault happens, and the judgement of what it left behind."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import Any
 import tiny
 
 from faulty import search
-from faulty.hooks import Counted, Recorded, Statements
+from faulty.hooks import Counted, Statements
 from faulty.process import LIMIT_S, Hook, Run, Running
-from faulty.search import LANES, TRIALS, Found, Rows
+from faulty.search import LANES, Found, Rows
 from hpsearch.store import open_store
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a fault cost.
+    """The cost of a fault.
 
     Args:
         losses: Trials that were finished after the fault, and are missing or were run again.
         duplicates: Rows that are there more than once, and trials that were recorded more than once.
-        differing: Trials of the 100 that differ from an undisturbed run's, in the last bit of anything.
+        differing: Trials that differ from an undisturbed run's, in the last bit of anything.
         running_left: Trials that were still RUNNING after the next start.
         again: Batches of trials that were begun more than once.
         wrong: What else should not have been: exit codes, tracebacks, words.
@@ -43,7 +43,7 @@ class Result:
 
     @property
     def clean(self) -> bool:
-        """Whether all that is promised was kept."""
+        """Whether every promise was kept."""
         return not (self.losses or self.duplicates or self.differing or self.running_left or self.wrong)
 
 
@@ -56,29 +56,27 @@ def when(condition: Callable[[], bool], run: Run, *, within: float = LIMIT_S) ->
 
 
 class Undisturbed:
-    """The search as it goes where nothing happens: what all others are compared with."""
+    """The search as it goes where nothing happens, which all others are compared with."""
 
-    batches = math.ceil(TRIALS / LANES)
-
-    def __init__(self) -> None:
+    def __init__(self, trials: int) -> None:
+        self.trials, self.batches = trials, math.ceil(trials / LANES)
         with Place(self, random.Random(0), database=None) as place:
-            store = open_store(str(place.folder / "empty.db"), create=True)
-            store.close()
+            open_store(str(place.folder / "empty.db"), create=True).close()
             self.empty = (place.folder / "empty.db").read_bytes()
             for _ in range(2):  # the second time for the seconds
                 place.file.write_bytes(self.empty)
-                place.log.unlink(missing_ok=True)
+                place.begun_log.unlink(missing_ok=True)
                 counts = place.folder / "statements"
                 began = time.monotonic()
                 run = place.start(Statements(None, counts))
-                search_began = place.when_begun(run, 1) - began
+                when(lambda: place.begun() > 0, run)
+                self.before_seconds = time.monotonic() - began
                 assert run.wait() == 0, run.lines
             self.seconds = time.monotonic() - began
-            self.before_seconds = search_began
             self.statements = int(counts.read_text())
             found = search.read(place.url)
-            assert len(found.rows) == TRIALS
-            assert set(search.begun_in(place.log).values()) == {1}
+            assert len(found.rows) == trials
+            assert set(search.begun_in(place.begun_log).values()) == {1}
             self.rows: Rows = found.rows
             self.size = place.file.stat().st_size
 
@@ -89,7 +87,7 @@ class Place:
 
     Args:
         undisturbed: The search without any fault.
-        rng: Whatever of a fault is left to chance.
+        rng: Decides whatever of a fault is left to chance.
         database: URL of a server's database without stages; None: a SQLite file.
         disk: Folder of the SQLite file; None: the place's own.
     """
@@ -103,15 +101,15 @@ class Place:
     def __enter__(self) -> Place:
         self.folder = Path(tempfile.mkdtemp(prefix="hpsearch-fault-"))
         self.file = (self.disk or self.folder) / "my.db"
-        self.log, self.recorded_log = self.folder / "begun", self.folder / "recorded"
-        tiny.write(self.folder, trials={"count": TRIALS})
+        self.begun_log, self.recorded_log = self.folder / "begun", self.folder / "recorded"
+        tiny.write(self.folder, trials={"count": self.undisturbed.trials})
         if self.database is None and hasattr(self.undisturbed, "empty"):
             self.file.write_bytes(self.undisturbed.empty)
-        self._running = Running(self.folder)
+        self.commands = Running(self.folder)
         return self
 
     def __exit__(self, *_: Any) -> None:
-        self._running.__exit__()
+        self.commands.__exit__()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
@@ -123,75 +121,65 @@ class Place:
         """Run ``hpsearch start``."""
         storage = url or self.database or str(self.file)
         words = ("start", "tiny.toml", "--storage", storage, "--lanes", str(LANES), "--engine", *engine)
-        return self._running.start(*words, hooks=(Counted(self.log), Recorded(self.recorded_log), *hooks))
+        return self.commands.start(*words, hooks=(Counted(self.begun_log, self.recorded_log), *hooks))
 
-    def command(self, *arguments: str) -> Run:
-        """Run another command."""
-        return self._running.start(*arguments)
+    def status(self) -> Run:
+        """Run ``hpsearch status``."""
+        return self.commands.start("status", "--storage", str(self.file))
 
     def begun(self) -> int:
-        """How many batches were begun so far."""
-        return self.log.read_bytes().count(b"\n") if self.log.exists() else 0
+        """The number of batches that were begun so far."""
+        return self.begun_log.read_bytes().count(b"\n") if self.begun_log.exists() else 0
 
     def under_way(self) -> set[int]:
         """Trials that were begun and not recorded yet."""
-        return set(search.begun_in(self.log)) - set(search.begun_in(self.recorded_log))
-
-    def when_begun(self, run: Run, batches: int, *, within: float = LIMIT_S) -> float:
-        """Wait until so many batches were begun, the command is over, or so many seconds have passed; the time."""
-        when(lambda: self.begun() >= batches, run, within=within)
-        return time.monotonic()
-
-    def when_over(self, run: Run, *, within: float) -> None:
-        """Wait until the command is over, or so many seconds have passed."""
-        when(lambda: False, run, within=within)
+        return set(search.begun_in(self.begun_log)) - set(search.begun_in(self.recorded_log))
 
     def at_any_moment(self, run: Run, *, within: float = LIMIT_S) -> None:
-        """Let a random part of the command pass: from its first instructions to its last ones.
+        """Let a random part of the command pass, from its first instructions to its last ones.
 
         Args:
             run: The command.
-            within: No more than about so many seconds: it may be waiting for what happens next.
+            within: At most about so many seconds: it may be waiting for what happens next.
         """
-        whole = self.undisturbed
-        batches, already = whole.batches, self.begun()
-        passed = self.rng.randrange(-3, batches + 1)
+        whole, already = self.undisturbed, self.begun()
+        passed = self.rng.randrange(-3, whole.batches + 1)
         if passed >= 0:
-            self.when_begun(run, already + passed, within=within)
-            time.sleep(self.rng.uniform(0, 2 * (whole.seconds - whole.before_seconds) / batches))
+            when(lambda: self.begun() >= already + passed, run, within=within)
+            time.sleep(self.rng.uniform(0, 2 * (whole.seconds - whole.before_seconds) / whole.batches))
         else:
             time.sleep(self.rng.uniform(0, whole.before_seconds))
 
     def expect(self, run: Run, *codes: int) -> None:
-        """Wait for a command; note what it should not have done."""
+        """Wait for a command; note an exit code other than these, a traceback, and more than one line of complaint."""
         code, lines = run.wait(), run.lines
-        said = " | ".join(lines[-3:])
+        last = " | ".join(lines[-3:])
         if code not in codes:
-            self.wrong.append(f"exit code {code}, not {' or '.join(map(str, codes))}: {said}")
-        for sign in ("Traceback", "defect of hpsearch", "Exception ignored", "locked"):
+            self.wrong.append(f"exit code {code}, not {' or '.join(map(str, codes))}: {last}")
+        for sign in ("Traceback", "internal error", "defect of hpsearch", "Exception ignored", "locked"):
             if any(sign in line for line in lines):
-                self.wrong.append(f"{sign!r} in: {said}")
+                self.wrong.append(f"{sign!r} in: {last}")
         complaints = [line for line in lines if line.startswith("hpsearch: ")]
         if code > 0 and (len(complaints) != 1 or lines[-1] != complaints[0]):
-            self.wrong.append(f"exit code {code}, and not one line: {said}")
+            self.wrong.append(f"exit code {code}, and not one line: {last}")
 
     def judged(self, before: Found) -> Result:
         """Start once more, which must complete the search, and compare."""
-        begun_before = search.begun_in(self.log)
+        begun_before = search.begun_in(self.begun_log)
         self.expect(self.start(), 0)
-        after, begun = search.read(self.url), search.begun_in(self.log)
+        after, begun = search.read(self.url), search.begun_in(self.begun_log)
         lost = [
             number
             for number, when in before.finished_at.items()
             if after.finished_at.get(number) != when or begun[number] != begun_before[number]
         ]
         whole = self.undisturbed.rows
-        twice = sum(many - 1 for many in search.begun_in(self.recorded_log).values())
+        twice = sum(times - 1 for times in search.begun_in(self.recorded_log).values())
         return Result(
             losses=len(lost),
             duplicates=after.repeated + twice,
             differing=sum(after.rows.get(number) != whole.get(number) for number in whole.keys() | after.rows.keys()),
             running_left=after.running,
-            again=math.ceil(sum(many - 1 for many in begun.values()) / LANES),
+            again=math.ceil(sum(times - 1 for times in begun.values()) / LANES),
             wrong=tuple(self.wrong),
         )

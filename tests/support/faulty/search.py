@@ -1,25 +1,21 @@
-"""The search that faults happen to: 100 small networks, in some tenths of a second."""
+"""The search that faults happen to: small networks, a hundred in some tenths of a second."""
 
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-import tiny
 from sqlalchemy import select
+from tiny import split
 
-from faulty.counting import Counting
-from hpsearch.objectives.base import Objective
-from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import SECONDS
 from hpsearch.store import tables
 
-TRIALS = 100
+split()  # reads the data here, once, before processes are copied
 LANES = 4
 """Trials in a batch."""
 
@@ -49,73 +45,56 @@ class Found:
     running: int
 
 
+OF_TRIAL = {
+    "trial_values": ("value", "value_type"),
+    "trial_params": ("param_name", "param_value"),
+    "trial_intermediate_values": ("step", "intermediate_value", "intermediate_value_type"),
+    "trial_user_attributes": ("key", "value_json"),
+}
+
+
 def read(url: str) -> Found:
-    """Look into a database, past all of hpsearch's own code."""
+    """Read the search's only stage from a database, past all of hpsearch's own code."""
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     trials = tables.trials.c
-    of_trial: dict[int, dict[str, list[tuple[Any, ...]]]] = {}
+    cells: defaultdict[tuple[int, str], list[tuple[Any, ...]]] = defaultdict(list)
     with engine.connect() as connection:
         found = connection.execute(
             select(trials.trial_id, trials.number, trials.state, trials.datetime_complete)
             .join(tables.studies)
             .where(tables.studies.c.study_name == "tiny/stage-01")
         ).all()
-        for name, columns in (
-            ("trial_values", ("value", "value_type")),
-            ("trial_params", ("param_name", "param_value")),
-            ("trial_intermediate_values", ("step", "intermediate_value", "intermediate_value_type")),
-            ("trial_user_attributes", ("key", "value_json")),
-        ):
+        for name, columns in OF_TRIAL.items():
             table = tables.metadata.tables[name]
-            for trial_id, *cells in connection.execute(select(table.c.trial_id, *(table.c[one] for one in columns))):
-                if cells[0] != SECONDS:
-                    of_trial.setdefault(trial_id, {}).setdefault(name, []).append(tuple(map(_plain, cells)))
+            for trial_id, *row in connection.execute(select(table.c.trial_id, *(table.c[each] for each in columns))):
+                if row[0] != SECONDS:
+                    cells[trial_id, name].append(tuple(map(_plain, row)))
     engine.dispose()
-    kinds = ("trial_values", "trial_params", "trial_intermediate_values", "trial_user_attributes")
     rows = {
-        number: (state.name, *(tuple(sorted(of_trial.get(trial_id, {}).get(kind, []))) for kind in kinds))
+        number: (state.name, *(tuple(sorted(cells[trial_id, name])) for name in OF_TRIAL))
         for trial_id, number, state, _ in found
     }
-    values = [len(kept.get("trial_values", ())) for kept in of_trial.values()]
+    values = [len(rows) for (_, name), rows in cells.items() if name == "trial_values"]
     return Found(
         rows,
         {number: when for _, number, _, when in found if when is not None},
-        repeated=len(found) - len(rows) + sum(many > 1 for many in values),
+        repeated=len(found) - len(rows) + sum(count > 1 for count in values),
         running=sum(state.name == "RUNNING" for _, _, state, _ in found),
     )
 
 
 def _plain(cell: Any) -> Any:
-    # Floats by their bits, and an enum by its label.
+    """Floats by their bits, and an enum by its label."""
     return cell.hex() if isinstance(cell, float) else getattr(cell, "name", cell)
-
-
-def counted(log: Path) -> None:
-    """Have the objectives that commands make in this process count."""
-    changed(lambda made: Counting(made, log))
-
-
-def changed(wrapped: Callable[[NetworkObjective], Objective]) -> None:
-    """Have the objectives that commands make in this process be others."""
-    from hpsearch.objectives.network import runtime
-
-    split, plain = tiny.split(), runtime.objective
-
-    def make(*arguments: Any, **named: Any) -> Any:
-        return wrapped(plain(*arguments, **named))
-
-    runtime.objective = make
-    # The data were read once, before the process was made.
-    runtime.load = lambda sections, *, data_dir=None: split
 
 
 def workers_of(parent: int) -> list[int]:
     """The worker processes that a process has started, whichever of its threads did."""
-    found: list[int] = []
+    children = []
     for listed in Path(f"/proc/{parent}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(int, listed.read_text().split())
-    return sorted(pid for pid in found if _is_worker(pid))
+        with contextlib.suppress(OSError):  # gone meanwhile
+            children += map(int, listed.read_text().split())
+    return sorted(filter(_is_worker, children))
 
 
 def _is_worker(pid: int) -> bool:

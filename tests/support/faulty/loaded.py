@@ -1,0 +1,17 @@
+"""Loads all of hpsearch, what its commands load late, and the search's data. The process that is copied imports this."""
+
+import importlib
+import pkgutil
+
+import distributed  # noqa: F401
+import pandas  # noqa: F401
+import psycopg  # noqa: F401
+import rich.progress
+import sqlalchemy.dialects.postgresql.psycopg
+import sqlalchemy.dialects.sqlite  # noqa: F401
+
+import faulty.search  # noqa: F401
+import hpsearch
+
+for module in pkgutil.walk_packages(hpsearch.__path__, "hpsearch."):
+    importlib.import_module(module.name)
