@@ -6,7 +6,6 @@ import pkgutil
 import distributed  # noqa: F401
 import pandas  # noqa: F401
 import psycopg  # noqa: F401
-import rich.progress
 import sqlalchemy.dialects.postgresql.psycopg
 import sqlalchemy.dialects.sqlite  # noqa: F401
 
