@@ -1,4 +1,4 @@
-"""Loads all of hpsearch, what its commands load late, and the search's data. The process that is copied imports this."""
+"""Imports of all that commands load, and the search's data: the process that is copied imports this once."""
 
 import importlib
 import pkgutil
