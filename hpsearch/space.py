@@ -1,7 +1,7 @@
 """Hyperparameters and their ranges: the search space, and its two other forms (mappings and Optuna's).
 
-A range is on its parameter's *own scale*: ``log10`` of the value where ``log`` is set, the value itself
-otherwise. Narrowing, evidence and edges are computed there.
+Narrowing, evidence and edges are computed on a parameter's *transformed scale*: ``log10`` of the value where ``log`` is
+set, the value itself otherwise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Value: TypeAlias = float | int | str | bool
 
 
 def _is_number(value: object) -> bool:
-    """Whether a value is a number that a float can hold: neither NaN nor infinite, and no 400-digit int."""
+    """Return whether a value is a finite number that a float can hold, and no 400-digit int."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
@@ -59,7 +59,7 @@ class Float:
     Args:
         low: Lower bound.
         high: Upper bound, above ``low``.
-        log: Draw uniformly in ``log10`` of the value.
+        log: Sample uniformly in ``log10`` of the value.
         limit: How far ``narrow --expand`` may move the bounds, as (lowest, highest).
 
     Raises:
@@ -82,7 +82,7 @@ class Int:
     Args:
         low: Lower bound, included.
         high: Upper bound, included.
-        log: Draw uniformly in ``log10`` of the value.
+        log: Sample uniformly in ``log10`` of the value.
         step: Distance of neighbouring values; 1 on a log scale.
         limit: How far ``narrow --expand`` may move the bounds, as (lowest, highest).
 
@@ -147,24 +147,24 @@ _KEYS = {
 
 
 def to_scale(parameter: Float | Int, value: float) -> float:
-    """A value on its parameter's own scale: ``log10`` where the range is logarithmic."""
+    """Return a value on its parameter's transformed scale."""
     return math.log10(value) if parameter.log else float(value)
 
 
 def from_scale(parameter: Float | Int, position: float) -> float:
-    """The inverse of `to_scale`."""
+    """Return the value at a position of the transformed scale; the inverse of `to_scale`."""
     return float(10.0**position) if parameter.log else position
 
 
 def external(parameter: Parameter, stored: float) -> Value:
-    """A value from the number that Optuna stores for it: of a choice that is its place."""
+    """Return a value from the number that Optuna stores for it: of a choice that is its place."""
     if isinstance(parameter, Categorical):
         return parameter.choices[int(stored)]
     return int(stored) if isinstance(parameter, Int) else stored
 
 
 def contains(parameter: Parameter, value: object) -> bool:
-    """Whether a value is one that the parameter may have."""
+    """Return whether the parameter may have a value."""
     if isinstance(parameter, Categorical):
         return value in parameter.choices
     # NaN is outside: every comparison with it is false.
@@ -178,7 +178,7 @@ def possible(name: str, space: Space, settings: Mapping[str, Any]) -> tuple[Any,
 
 
 def parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
-    """A parameter as plain data, as it stands in a study file and in a stage's attributes."""
+    """Return a parameter as plain data, as it stands in a study file and in a stage's attributes."""
     match parameter:
         case Categorical(choices):
             return {"type": "categorical", "choices": list(choices)}
@@ -198,7 +198,7 @@ def parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
 
 
 def parameter_from_dict(plain: Mapping[str, Any], *, default_type: str = "float") -> Parameter:
-    """A parameter from plain data; the inverse of `parameter_to_dict`.
+    """Return a parameter from plain data; the inverse of `parameter_to_dict`.
 
     Args:
         plain: ``type`` (float, int or categorical) and the keys of that type. Without ``type``, a mapping
@@ -240,17 +240,17 @@ def parameter_from_dict(plain: Mapping[str, Any], *, default_type: str = "float"
 
 
 def space_to_dict(space: Space) -> dict[str, dict[str, Any]]:
-    """A space as plain data."""
+    """Return a space as plain data."""
     return {name: parameter_to_dict(parameter) for name, parameter in space.items()}
 
 
 def space_from_dict(plain: Mapping[str, Mapping[str, Any]]) -> dict[str, Parameter]:
-    """A space from plain data; the inverse of `space_to_dict`."""
+    """Return a space from plain data; the inverse of `space_to_dict`."""
     return {name: parameter_from_dict(parameter) for name, parameter in plain.items()}
 
 
 def to_distribution(parameter: Parameter) -> BaseDistribution:
-    """The same range as one of Optuna's distributions."""
+    """Return the same range as one of Optuna's distributions."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match parameter:
@@ -263,14 +263,14 @@ def to_distribution(parameter: Parameter) -> BaseDistribution:
 
 
 def shown(value: Value) -> str:
-    """A value for people, as a study file would have it: six digits of a number, ``true`` and ``false``."""
+    """Return a value in words, as a study file would have it: six digits of a number, ``true`` and ``false``."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def describe(parameter: Parameter) -> str:
-    """A range for people: ``0.002 .. 0.01 (log)`` or ``{relu, tanh}``."""
+    """Return a range in words: ``0.002 .. 0.01 (log)`` or ``{relu, tanh}``."""
     match parameter:
         case Categorical(choices):
             return "{" + ", ".join(map(shown, choices)) + "}"

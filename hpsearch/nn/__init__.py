@@ -1,24 +1,19 @@
 """The network core: many small networks of one structure, trained side by side as lanes (NumPy only)."""
 
 from hpsearch.nn.activations import ACTIVATIONS, ReLU, Sigmoid, Tanh
-from hpsearch.nn.adaptive import OPTIMIZERS, AdaGrad, Adam, AdamW, RMSProp
 from hpsearch.nn.batch_norm import BatchNorm
 from hpsearch.nn.cost import flops_per_trial, lanes_for, parameter_count
 from hpsearch.nn.dropout import Dropout
-from hpsearch.nn.history import CURVE_NAMES, Ended, Epoch, History
 from hpsearch.nn.initializers import INITIALIZERS, Constant, Initializer, Normal, glorot, he, initializer, xavier
-from hpsearch.nn.inputs import Inputs, live_inputs
+from hpsearch.nn.inputs import Inputs, TrainingData, live_inputs
 from hpsearch.nn.lanes import Purpose, lane_rng, lane_rngs
 from hpsearch.nn.layers import Affine, Layer
-from hpsearch.nn.losses import SoftmaxCrossEntropy
-from hpsearch.nn.model import Model
+from hpsearch.nn.losses import SoftmaxCrossEntropy, evaluate
 from hpsearch.nn.network import Network
-from hpsearch.nn.optimizers import SGD, Momentum, Nesterov, Optimizer
-from hpsearch.nn.saving import load, load_model, save
+from hpsearch.nn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
+from hpsearch.nn.saving import Model, load, load_model, save
 from hpsearch.nn.schedules import SCHEDULES, Schedule
-from hpsearch.nn.scoring import evaluate
-from hpsearch.nn.training import record, train, train_epochs
-from hpsearch.nn.training_data import TrainingData
+from hpsearch.nn.training import CURVE_NAMES, Ended, Epoch, History, record, train, train_epochs
 
 __all__ = [
     "ACTIVATIONS",

@@ -1,4 +1,4 @@
-"""What training costs: parameters, FLOPs, and how many lanes go together."""
+"""The cost of training: parameters, FLOPs, and the number of lanes of a batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_LANES = 32
 
 
 def parameter_count(sizes: Sequence[int], *, batch_norm: bool = False) -> int:
-    """The number of parameters of one lane's network: weights, biases, and gammas and betas.
+    """Return the number of parameters of one lane's network: weights, biases, and gammas and betas.
 
     Args:
         sizes: Units by layer, from inputs to classes.
@@ -26,7 +26,7 @@ def parameter_count(sizes: Sequence[int], *, batch_norm: bool = False) -> int:
 
 
 def flops_per_trial(sizes: Sequence[int], *, train: int, validation: int, epochs: int) -> int:
-    """The floating-point operations of the matrix products of one trial.
+    """Return the floating-point operations of the matrix products of one trial.
 
     A dense layer costs 2 D H a sample forward and twice that backward; the first layer spares the
     gradient of its input. Validation is one forward pass an epoch. Mini-batches cut the same samples
@@ -44,7 +44,7 @@ def flops_per_trial(sizes: Sequence[int], *, train: int, validation: int, epochs
 
 
 def lanes_for(parameters: int) -> int:
-    """How many lanes train together fastest; results are the same to the bit for any number.
+    """Return the number of lanes that train together fastest; results are the same to the bit for any number.
 
     Lanes share the cost of each NumPy call, which matters for small networks, and compete for the cache,
     which matters for large ones. Measured with float32 and one BLAS thread: 784-100x6-10 takes the same

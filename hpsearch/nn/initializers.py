@@ -26,7 +26,7 @@ class Initializer(Protocol):
     """Draws the weights of one lane's layer."""
 
     def __call__(self, shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Weights of shape (D, H) = (fan-in, fan-out)."""
+        """Return weights of shape (D, H) = (fan-in, fan-out)."""
         ...
 
 
@@ -37,7 +37,7 @@ def _normal(shape: tuple[int, int], std: float, rng: np.random.Generator) -> NDA
 
 
 def he(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Normal weights of standard deviation sqrt(2 / fan-in), which keeps the spread through ReLU layers.
+    """Return normal weights of standard deviation sqrt(2 / fan-in), which keeps the spread through ReLU layers.
 
     Args:
         shape: (D, H) = (fan-in, fan-out).
@@ -49,7 +49,7 @@ def he(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float6
 
 
 def xavier(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Normal weights of standard deviation sqrt(1 / fan-in): the simplified form, as in Caffe and the chapter.
+    """Return normal weights of standard deviation sqrt(1 / fan-in): the simplified form, as in Caffe and the chapter.
 
     Args:
         shape: (D, H) = (fan-in, fan-out).
@@ -59,7 +59,7 @@ def xavier(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.fl
 
 
 def glorot(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Normal weights of standard deviation sqrt(2 / (fan-in + fan-out)), for forward and backward spread alike.
+    """Return normal weights of standard deviation sqrt(2 / (fan-in + fan-out)), for forward and backward spread alike.
 
     Args:
         shape: (D, H) = (fan-in, fan-out).
@@ -88,7 +88,7 @@ class Normal:
             raise BadInput(f"init_std = {self.std}; give a finite number above 0")
 
     def __call__(self, shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Weights of shape (D, H) = (fan-in, fan-out)."""
+        """Return weights of shape (D, H) = (fan-in, fan-out)."""
         return _normal(shape, self.std, rng)
 
 
@@ -126,7 +126,7 @@ INITIALIZERS: Mapping[str, Callable[[float, float], Initializer]] = {
 
 
 def initializer(name: str, *, std: float = STD, value: float = CONSTANT) -> Initializer:
-    """The initialiser of that name.
+    """Return the initialiser of that name.
 
     Args:
         name: A name in `INITIALIZERS`.

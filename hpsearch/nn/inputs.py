@@ -1,8 +1,8 @@
-"""Inputs that are 0 in every image, such as a picture's margin: training and scoring can do without them.
+"""The examples that a network is trained and scored on, and those of their inputs that carry information.
 
-Such an input adds nothing to any sum, and the gradient of its weights is 0 whatever the network does. Left out, the
-learning curves are the same but for the rounding of shorter sums, and the first layer's products shrink: of MNIST's 784
-pixels, 500 images use 573.
+An input that is 0 in every example, such as a picture's margin, adds nothing to any sum, and the gradient of its
+weights is 0 whatever the network does. Without it the learning curves are the same but for the rounding of shorter
+sums, and the first layer's products shrink: of MNIST's 784 pixels, 500 examples use 573.
 """
 
 from __future__ import annotations
@@ -12,17 +12,61 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.nn.training_data import TrainingData
+from hpsearch.errors import BadData
 
 if TYPE_CHECKING:
-    from hpsearch.nn.lanes import Indices
+    from numpy.typing import NDArray
+
+    from hpsearch.nn.lanes import Floats, Indices
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The training set, which fits the weights, and the validation set, which scores the hyperparameters.
+
+    Args:
+        images: (N, D), training inputs.
+        labels: (N,), whole numbers from 0.
+        validation_images: (V, D).
+        validation_labels: (V,).
+
+    Raises:
+        BadData: Shapes that do not belong together, no samples, labels that are not whole numbers from 0,
+            or inputs that are not finite.
+    """
+
+    images: Floats
+    labels: NDArray[np.integer]
+    validation_images: Floats
+    validation_labels: NDArray[np.integer]
+
+    def __post_init__(self) -> None:
+        pairs = (
+            ("training", self.images, self.labels),
+            ("validation", self.validation_images, self.validation_labels),
+        )
+        for part, images, labels in pairs:
+            if images.ndim != 2 or labels.shape != images.shape[:1]:
+                raise BadData(f"{part} images {images.shape} and labels {labels.shape}; give (N, D) and (N,)")
+            if not len(images):
+                raise BadData(f"no {part} images; give at least one")
+            if labels.dtype.kind not in "iu" or labels.min() < 0:
+                raise BadData(f"{part} labels are not whole numbers from 0")
+            if not np.isfinite(images).all():
+                raise BadData(f"{part} images hold values that are not finite")
+        if self.images.shape[1] != self.validation_images.shape[1]:
+            raise BadData(
+                f"training images have {self.images.shape[1]} inputs, "
+                f"validation images {self.validation_images.shape[1]}"
+            )
+
 
 _STEP = 16  # float32 numbers of a cache line: rows stay aligned, and products can be cut evenly
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
-    """Which of the inputs a network has.
+    """The inputs that a network has, of those in the data.
 
     Args:
         total: D, how many there were. Initial weights are drawn for all of them, so that leaving some out changes
@@ -35,7 +79,7 @@ class Inputs:
 
 
 def live_inputs(data: TrainingData) -> tuple[TrainingData, Inputs | None]:
-    """The data without the inputs that are 0 in every training and validation image, and which are left.
+    """Return the data without the inputs that are 0 in every training and validation example, and the rest.
 
     A few of those stay, to fill a cache line.
 

@@ -1,7 +1,8 @@
-"""What every lane has to itself: its random generators, and memory laid out alike for each lane."""
+"""Lanes: random generators from identity, memory laid out alike for each lane, and a fingerprint of its rounding."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
@@ -21,7 +22,7 @@ _T = TypeVar("_T", bound=Callable[..., Any])
 
 
 class Purpose(IntEnum):
-    """What a generator is for. The numbers are part of every seed: never renumber them."""
+    """The purpose of a generator. The numbers are part of every seed: never renumber them."""
 
     WEIGHTS = 0
     ORDER = 1
@@ -29,7 +30,7 @@ class Purpose(IntEnum):
 
 
 def lane_rng(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
-    """The generator of one trial for one purpose, from identity alone and never from order.
+    """Return the generator of one trial for one purpose, from identity alone and never from order.
 
     Args:
         seed: The stage's seed, 0 or above.
@@ -45,18 +46,18 @@ def lane_rng(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
 
 
 def lane_rngs(seed: int, numbers: Iterable[int], purpose: Purpose) -> list[np.random.Generator]:
-    """The generators of several trials for one purpose, as `lane_rng` makes them."""
+    """Return the generators of several trials for one purpose."""
     return [lane_rng(seed, number, purpose) for number in numbers]
 
 
 def padded(count: int, dtype: np.dtype[Any]) -> int:
-    """The number of elements, at least ``count``, that fills whole cache lines."""
+    """Return the number of elements, at least ``count``, that fills whole cache lines."""
     step = _ALIGNMENT // dtype.itemsize
     return -(-count // step) * step
 
 
 def lane_array(lanes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Zeros of shape ``(lanes, *shape)`` in which every lane starts on a cache line.
+    """Return zeros of shape ``(lanes, *shape)`` in which every lane starts on a cache line.
 
     Alignment and inner strides are then the same for each lane, whatever its place and however many
     neighbours it has, so that no kernel has a reason to add up one lane in another order.
@@ -74,12 +75,7 @@ def lane_array(lanes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDAr
 
 
 def look_up(registry: Mapping[str, _T], name: str, what: str) -> _T:
-    """The registry's entry of that name.
-
-    Args:
-        registry: Factories by name.
-        name: What was asked for.
-        what: What the registry holds, for the message.
+    """Return a registry's entry; ``what`` says in the message what it is an entry of.
 
     Raises:
         BadInput: No such name.
@@ -87,3 +83,27 @@ def look_up(registry: Mapping[str, _T], name: str, what: str) -> _T:
     if name not in registry:
         raise BadInput(f"no {what} {name!r}{nearest(name, registry)}")
     return registry[name]
+
+
+_SIZES = ((33, 100, 17), (100, 784, 100), (7, 5, 3))
+"""Products large and small (B, D, H): a BLAS has several ways to multiply."""
+
+
+def fingerprint() -> str:
+    """Return a short text that differs between two machines whose results differ in their last bits.
+
+    It is made of what training is made of: products in float32 and float64, exponentials, logarithms, roots and sums.
+    Two machines with the same text need not agree in everything; with different ones they do not.
+    """
+    rng = np.random.default_rng(0)
+    seen = hashlib.sha256()
+    for dtype in ("float32", "float64"):
+        for rows, fan_in, fan_out in _SIZES:
+            x = rng.normal(size=(rows, fan_in)).astype(dtype)
+            weight = rng.normal(size=(fan_in, fan_out)).astype(dtype)
+            out = x @ weight  # (B, D) @ (D, H) -> (B, H)
+            back = out @ weight.T  # (B, H) @ (H, D) -> (B, D)
+            for array in (out, back, x.T @ out, np.exp(-np.abs(out)), np.log1p(np.abs(out)), np.tanh(out)):
+                seen.update(np.ascontiguousarray(array).tobytes())
+            seen.update(np.sqrt(np.abs(back)).sum(axis=0).tobytes())
+    return seen.hexdigest()[:12]

@@ -1,6 +1,11 @@
 """Layers over lanes: each owns its buffers and works on all lanes at once, without mixing them.
 
-K lanes, B mini-batch, D inputs, H outputs.
+A layer's matrix products are cut into pieces that the BLAS multiplies faster. OpenBLAS packs both factors of a product
+before it multiplies, unless the product is small. A layer's products are a few times above that size, so that packing
+costs a tenth of their time; cut along one axis, they stay below it. Whether and where to cut depends on the sizes of one
+lane alone, never on the number of lanes, because a cut changes in which order numbers are added up.
+
+K lanes, B mini-batch, D inputs, H outputs, n slices.
 """
 
 from __future__ import annotations
@@ -10,10 +15,65 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from hpsearch.nn.lanes import Floats, Indices, lane_array
-from hpsearch.nn.products import copies_transposed, forward_slices, gradient_slices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+SMALL = 1_000_000
+"""Multiply-adds of a product that OpenBLAS, from 0.3.17 on, does not pack (``sgemm_small_kernel_permit``)."""
+_THINNEST = 16
+"""Rows of a slice below which the cut costs more than it saves."""
+_MOST_SUMMANDS = 8
+"""Slices of a product that must be added up afterwards: more of them leave the cache."""
+_COPY_FROM_ROWS = 64
+"""A mini-batch from which on the copy of a transposed factor is small beside the product."""
+
+
+def gradient_slices(rows: int, fan_in: int, fan_out: int) -> int:
+    """Return the slices of inputs that the product for the weights' gradient is cut into: (n, D/n, B) @ (B, H).
+
+    Args:
+        rows: B.
+        fan_in: D.
+        fan_out: H.
+
+    Returns:
+        n, a divisor of D; 1 where no cut helps.
+    """
+    least = -(-rows * fan_in * fan_out // SMALL)
+    for slices in range(least, fan_in // _THINNEST + 1):
+        if fan_in % slices == 0:
+            return slices
+    return 1
+
+
+def forward_slices(rows: int, fan_in: int, fan_out: int) -> int:
+    """Return the summands that the product of a forward pass is cut into: the sum over n of (B, D/n) @ (D/n, H).
+
+    Args:
+        rows: B.
+        fan_in: D.
+        fan_out: H.
+
+    Returns:
+        n, a divisor of D; 1 where no cut helps.
+    """
+    slices = gradient_slices(rows, fan_in, fan_out)
+    return slices if slices <= _MOST_SUMMANDS else 1
+
+
+def copies_transposed(rows: int, fan_in: int, fan_out: int) -> bool:
+    """Return whether the backward pass multiplies with a transposed copy of the weights, (B, H) @ (H, D).
+
+    The one small product that OpenBLAS packs all the same is that with a transposed second factor.
+
+    Args:
+        rows: B.
+        fan_in: D.
+        fan_out: H.
+    """
+    return rows >= _COPY_FROM_ROWS and rows * fan_in * fan_out <= SMALL
 
 
 class Layer(Protocol):
@@ -75,7 +135,7 @@ class PerLane(Protocol):
 
 
 class Parameterless:
-    """What layers without parameters have in common."""
+    """A layer without parameters, of as many outputs as inputs."""
 
     weights: Mapping[str, tuple[int, int]] = {}
     others: Mapping[str, tuple[int, int]] = {}
@@ -127,7 +187,7 @@ class Affine:
         self._cut(lanes, rows)
 
     def _cut(self, lanes: int, rows: int) -> None:
-        """Cut the products, as `hpsearch.nn.products` says."""
+        """Cut the products, as `hpsearch.nn.layers` says."""
         sizes = rows, self._fan_in, self._fan_out
         self._summands, self._slices = forward_slices(*sizes), gradient_slices(*sizes)
         self._thick = self._fan_in // self._slices

@@ -100,7 +100,7 @@ class Network:
         return layers
 
     def _choose_passes(self) -> None:
-        """Which method of each layer a pass calls, chosen once: passes are many and short."""
+        """Choose the method of each layer that a pass calls, once: passes are many and short."""
         look_up(ACTIVATIONS, self.activation, "activation")  # where no hidden layer has looked it up
         self._forward: list[Callable[[Floats], Floats]] = [layer.forward for layer in self.layers]
         self._infer: list[Callable[[Floats], Floats]] = [
@@ -176,16 +176,16 @@ class Network:
         return len(self._lanes)
 
     def lane_vector(self, lane: int) -> Floats:
-        """All arrays of one lane as a view, (size,): parameters, then running statistics. May be written to."""
+        """Return all arrays of one lane as a view, (size,): parameters, then running statistics. May be written to."""
         vector: Floats = self._lanes[lane]
         return vector
 
     def dropout_rngs(self) -> list[np.random.Generator]:
-        """The K generators of dropout masks, which all dropout layers share; none without dropout."""
+        """Return the K generators of dropout masks, which all dropout layers share; none without dropout."""
         return next((layer.rngs for layer in self.layers if isinstance(layer, Dropout)), [])
 
     def forward(self, x: Floats) -> Floats:
-        """Logits of a training pass, (K, B, C), in a buffer that the next pass writes over.
+        """Return the logits of a training pass, (K, B, C), in a buffer that the next pass writes over.
 
         Args:
             x: (K, B, D), or (1, B, D) shared by all lanes.
@@ -196,7 +196,7 @@ class Network:
         return x
 
     def infer(self, x: Floats) -> Floats:
-        """Logits as in evaluation, (K, B, C): no dropout, batch normalisation by its running statistics.
+        """Return the logits as in evaluation, (K, B, C): no dropout, batch normalisation by its running statistics.
 
         Args:
             x: (K, B, D), or (1, B, D) shared by all lanes.
@@ -207,7 +207,7 @@ class Network:
         return x
 
     def activations(self, x: Floats) -> list[Floats]:
-        """The outputs of the hidden layers' activations in evaluation, a copy each: (K, B, H) by layer.
+        """Return the outputs of the hidden layers' activations in evaluation, a copy each: (K, B, H) by layer.
 
         Args:
             x: (K, B, D), or (1, B, D) shared by all lanes.
@@ -242,7 +242,7 @@ class Network:
         self._first.receive(gradient)
 
     def gradient(self, lane: int) -> Floats:
-        """One lane's parameter gradients after `backward`, (P,), in a buffer that the next lane reuses.
+        """Return one lane's parameter gradients after `backward`, (P,), in a buffer that the next lane reuses.
 
         `gradients` has the same numbers by layer and name.
         """
@@ -251,7 +251,7 @@ class Network:
         return self._gradient
 
     def widened(self, inputs: Inputs) -> Network:
-        """The same networks over all inputs: those that were left out in training weigh 0.
+        """Return the same networks over all inputs: those that were left out in training weigh 0.
 
         Args:
             inputs: Which of them this network has.

@@ -1,27 +1,34 @@
-"""Networks as files: arrays and text in NumPy's .npz, and nothing that runs when it is read.
+"""Reading .npz files from anybody: arrays of numbers and texts come out, or a refusal; nothing is run or unpickled.
 
-A file holds the arrays by layer and name (``0.weight``), and three texts in JSON: ``architecture``, ``preprocessing``
-(with the names of the classes) and ``about``. A file of format 1 lacks the second.
+NumPy's archives are zip files of .npy members. What `hpsearch.nn.saving` writes is not compressed, and only that is
+read, so that no member is larger in memory than it is in the file, and the file's own size bounds all of them.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import math
+import os
 import platform
+import stat
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hpsearch import __version__
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.files import replacing
-from hpsearch.nn import archive
 from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.nn.archive import Damaged
 from hpsearch.nn.cost import parameter_count
-from hpsearch.nn.model import Model
+from hpsearch.nn.lanes import Floats
 from hpsearch.nn.network import Network
 
 if TYPE_CHECKING:
@@ -31,6 +38,184 @@ if TYPE_CHECKING:
 
     from hpsearch.nn.inputs import Inputs
     from hpsearch.nn.lanes import Floats
+
+
+_MOST_MEMBERS = 10_000
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+class Damaged(ValueError):
+    """A file that is no archive of the kind that is read here; says why."""
+
+
+def _write_archive(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    """Write arrays as an uncompressed .npz; the same arrays give the same bytes.
+
+    Args:
+        path: The file.
+        arrays: Numbers and texts by name.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            # A ZipInfo of a name alone has no time of day in it, as one that np.savez makes has.
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return all arrays of an uncompressed .npz by name: floats, read-only, and texts and yes-or-no of no dimension.
+
+    Args:
+        path: The file.
+
+    Raises:
+        BadInput: It cannot be read.
+        Damaged: It is something else, or broken.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
+            raise BadInput(f"cannot read {path}: it is {'a folder' if path.is_dir() else 'no file'}")
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            with zipfile.ZipFile(stream) as archive:
+                return _members(archive, size)
+    except OSError as error:
+        if error.errno is None:
+            raise Damaged(str(error)) from error
+        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    except (BadInput, Damaged):
+        raise
+    # zipfile and NumPy's header parser raise some ten kinds of exception for a damaged file.
+    except Exception as error:
+        raise Damaged(f"{type(error).__name__}: {' '.join(str(error).split())[:160]}") from error
+
+
+def _members(archive: zipfile.ZipFile, size: int) -> dict[str, npt.NDArray[Any]]:
+    members = archive.infolist()
+    if len(members) > _MOST_MEMBERS:
+        raise Damaged(f"{len(members)} members; at most {_MOST_MEMBERS:,} are read")
+    if len({member.filename for member in members}) < len(members):
+        raise Damaged("two members have one name")
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+            raise Damaged(f"{member.filename!r} is compressed, which a saved network is not")
+    # Members may overlap in a file that was made to deceive.
+    if sum(member.file_size for member in members) > size:
+        raise Damaged(f"its members have more bytes than its own {size}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # NumPy warns of headers by Python 2; Python warns of odd text in them
+        return {_name(member): _array(archive.read(member), member.filename) for member in members}
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    name, dot, ending = member.filename.rpartition(".")
+    if (dot, ending) != (".", "npy"):
+        raise Damaged(f"{member.filename!r} is no array")
+    return name
+
+
+def _array(payload: bytes, name: str) -> npt.NDArray[Any]:
+    stream = io.BytesIO(payload)
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise Damaged(f"{name!r} has version {version} of the .npy format")
+    shape, by_column, dtype = _HEADERS[version](stream)
+    if dtype.kind not in "bfU" or (dtype.kind in "bU" and shape != ()):
+        raise Damaged(f"{name!r} holds {dtype} of shape {shape}; a saved network holds floats and texts")
+    rest = memoryview(payload)[stream.tell() :]
+    # Before anything of that size is made.
+    if min(shape, default=1) < 1 or math.prod(shape) * dtype.itemsize != len(rest):
+        raise Damaged(f"{name!r} says {dtype} of shape {shape} and has {len(rest)} bytes")
+    if by_column and len(shape) > 1:
+        raise Damaged(f"{name!r} lies by columns")
+    return np.frombuffer(rest, dtype).reshape(shape)
+
+
+def _text(array: npt.NDArray[Any]) -> str:
+    """Return the text in an array of no dimension.
+
+    Raises:
+        Damaged: It holds something else.
+    """
+    if array.dtype.kind != "U":
+        raise Damaged(f"{array.dtype} in place of text")
+    order = "be" if array.dtype.str[0] == ">" else "le"
+    try:
+        return array.tobytes().decode(f"utf-32-{order}").rstrip("\0")
+    except UnicodeDecodeError as error:
+        raise Damaged("its text is no Unicode") from error
+
+
+_PREPARED = 256
+"""Examples that are made inputs at a time: what that allocates stays modest."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """One network and all that is needed to use it.
+
+    Args:
+        network: One lane, over all inputs, without dropout.
+        preprocessing: What turns raw values into its inputs; None where an old file does not say.
+        class_names: The C label values; without names, ``0`` to ``C - 1``.
+        about: Where it comes from, as JSON-able data.
+        versions: What wrote the file: hpsearch, Python, NumPy.
+    """
+
+    network: Network
+    preprocessing: Preprocessing | None
+    class_names: tuple[str, ...]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def takes(self) -> Preprocessing:
+        """Return the preprocessing of raw values into the network's inputs.
+
+        Raises:
+            BadInput: An old file does not say.
+        """
+        if self.preprocessing is None:
+            raise BadInput("the network's file does not say how raw values become its inputs; train and save it again")
+        return self.preprocessing
+
+    def probabilities(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the probability of each class, (N, C); each row sums to 1.
+
+        Every example has a pass of its own: what is said of it should not hang on its company, and in a product of many
+        rows a row may be rounded by where it stands (OpenBLAS does so on processors without AVX-512).
+
+        Args:
+            raw: (N, ...) examples as they were before training: grey levels 0..255 where it was trained on those.
+
+        Raises:
+            BadInput: Examples of another size, an old file without preprocessing, or sums that overflow.
+        """
+        takes = self.takes()
+        if raw.ndim < 2 or math.prod(raw.shape[1:]) != takes.inputs:
+            raise BadInput(f"examples of shape {raw.shape[1:]}; the network takes {takes.shape}")
+        found = np.empty((len(raw), self.network.sizes[-1]))
+        one = np.empty((1, 1, self.network.sizes[0]), dtype=self.network.dtype)
+        for start in range(0, len(raw), _PREPARED):
+            inputs = takes.apply(raw[start : start + _PREPARED])
+            for place, example in enumerate(inputs, start):
+                one[0, 0] = example
+                with np.errstate(all="ignore"):
+                    found[place] = _softmax(self.network.infer(one)[0])[0]  # (1, 1, D) -> (1, 1, C)
+        if not np.isfinite(found).all():
+            raise BadInput("the network gives no finite probabilities for these examples")
+        return found
+
+
+def _softmax(logits: Floats) -> npt.NDArray[np.float64]:
+    exps: npt.NDArray[np.float64] = logits.astype(np.float64)
+    exps -= exps.max(axis=1, keepdims=True)
+    np.exp(exps, out=exps)
+    exps /= exps.sum(axis=1, keepdims=True)
+    return exps
+
 
 _FORMAT = 2
 _TEXTS: tuple[str, ...] = "architecture", "preprocessing", "about"
@@ -91,7 +276,7 @@ def save(
     }
     plain = {name: np.array(json.dumps(content, allow_nan=False)) for name, content in texts.items()}
     with replacing(path) as neighbour:
-        archive.write(neighbour, plain | arrays)
+        _write_archive(neighbour, plain | arrays)
 
 
 def load(path: Path) -> tuple[Network, dict[str, Any]]:
@@ -120,7 +305,7 @@ def load_model(path: Path) -> Model:
         BadInput: The file cannot be read, is no network or is damaged, or is of a newer format.
     """
     try:
-        return _model(archive.read(path))
+        return _model(_read_archive(path))
     except _Newer as error:
         raise BadInput(f"{path} has {error}; update hpsearch") from error
     except Damaged as error:
@@ -162,11 +347,11 @@ def _model(arrays: dict[str, NDArray[Any]]) -> Model:
 
 
 def _json(texts: Mapping[str, NDArray[Any]], name: str) -> dict[str, Any]:
-    """The object in one of the texts; numbers that JSON does not have are refused."""
+    """Return the object in one of the texts; numbers that JSON does not have are refused."""
     if name not in texts:
         raise Damaged(f"it has no {name}")
     try:
-        found = json.loads(archive.text(texts[name]), parse_constant=_finite, parse_float=_finite)
+        found = json.loads(_text(texts[name]), parse_constant=_finite, parse_float=_finite)
         json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair, which JSON allows, is no text
     except (ValueError, RecursionError) as error:
         raise Damaged(f"its {name} is no JSON") from error
@@ -182,7 +367,7 @@ def _finite(number: str) -> float:
 
 
 def _formerly(about: Mapping[str, Any]) -> Preprocessing | None:
-    """The preprocessing of a file of format 1, which names its data and says no more."""
+    """Return the preprocessing of a file of format 1, which names its data and says no more."""
     data = about.get("data")
     if not isinstance(data, dict) or data.get("path") is not None:
         return None
@@ -249,7 +434,7 @@ def _shown(sizes: Sequence[int]) -> str:
 
 
 def _named(network: Network) -> dict[str, Floats]:
-    """A network's arrays, (K, *shape), by names such as ``0.weight``; layers without arrays are not counted."""
+    """Return a network's arrays, (K, *shape), by names such as ``0.weight``; layers without arrays are not counted."""
     layers = [layer for layer in network.parameters if layer]
     return {f"{index}.{name}": values for index, layer in enumerate(layers) for name, values in layer.items()}
 

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: what the rate is multiplied by as training goes on."""
+"""Learning-rate schedules: the factor of the rate as training goes on."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SCHEDULES: Mapping[str, Callable[[Schedule, float, int], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How a lane's learning rate changes while it trains.
+    """The change of a lane's learning rate while it trains.
 
     Args:
         name: A name in `SCHEDULES`.
@@ -81,11 +81,11 @@ class Schedule:
 
     @property
     def changes(self) -> bool:
-        """Whether the rate is ever multiplied by anything but 1."""
+        """Return whether the rate is ever multiplied by anything but 1."""
         return self.name != "constant" or self.warmup_epochs > 0
 
     def factor(self, done: int, *, steps: int, epochs: int) -> float:
-        """What the learning rate is multiplied by for the next mini-batch.
+        """Return the factor of the learning rate for the next mini-batch.
 
         Args:
             done: Mini-batches trained on so far.

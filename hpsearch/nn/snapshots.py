@@ -41,7 +41,7 @@ class Snapshot:
 def take(
     network: Network, optimizer: Optimizer, rngs: Sequence[np.random.Generator], *, lane: int, epoch: int
 ) -> Snapshot:
-    """A snapshot of one lane, in memory of its own.
+    """Return a snapshot of one lane, in memory of its own.
 
     Args:
         network: K lanes.

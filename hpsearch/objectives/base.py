@@ -65,7 +65,7 @@ class Hyperparameter(NamedTuple):
 
 
 class Uncertainty(NamedTuple):
-    """What is known of the noise in a score.
+    """The known noise of a score.
 
     Args:
         by: ``hits``: each trial keeps which of ``examples`` it got right, and its score is their share;

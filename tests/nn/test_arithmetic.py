@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from hpsearch.nn.arithmetic import fingerprint
+from hpsearch.nn.lanes import fingerprint
 
-_PRINT = "from hpsearch.nn.arithmetic import fingerprint; print(fingerprint())"
+_PRINT = "from hpsearch.nn.lanes import fingerprint; print(fingerprint())"
 
 
 def test_a_machine_rounds_the_same_every_time() -> None:

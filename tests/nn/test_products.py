@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hpsearch.nn import Affine
 from hpsearch.nn.lanes import lane_array
-from hpsearch.nn.products import SMALL, copies_transposed, forward_slices, gradient_slices
+from hpsearch.nn.layers import SMALL, copies_transposed, forward_slices, gradient_slices
 
 sizes = st.tuples(st.integers(1, 300), st.integers(1, 1200), st.integers(1, 400))
 

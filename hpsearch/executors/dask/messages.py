@@ -42,7 +42,7 @@ class Killed:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A worker that may be given batches, so many at a time, and how it rounds (`hpsearch.nn.arithmetic`)."""
+    """A worker that may be given batches, so many at a time, and how it rounds (`hpsearch.nn.lanes`)."""
 
     worker: str
     threads: int

@@ -38,7 +38,7 @@ def surroundings(preload: str | None = None) -> dict[str, Any]:
     Args:
         preload: A module to import, so that the first batch need not wait for it.
     """
-    from hpsearch.nn.arithmetic import fingerprint
+    from hpsearch.nn.lanes import fingerprint
 
     if preload is not None:
         importlib.import_module(preload)

@@ -37,7 +37,7 @@ _REGISTRIES: Mapping[str, Mapping[str, Any]] = {
 
 
 class Lanes(NamedTuple):
-    """What `hpsearch.nn.train` takes, for trials that train together."""
+    """The arguments of `hpsearch.nn.train` for trials that train together."""
 
     network: Network
     optimizer: Optimizer

@@ -1,4 +1,4 @@
-"""What a saved network's file says, for people and for programs."""
+"""The content of a saved network's file, for people and for programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def plain(model: Model) -> dict[str, Any]:
-    """All but the weights, as JSON-able data."""
+    """Return all but the weights, as JSON-able data."""
     network = model.network
     return {
         "sizes": list(network.sizes),
@@ -30,7 +30,7 @@ def plain(model: Model) -> dict[str, Any]:
 
 
 def headline(model: Model) -> str:
-    """The architecture in a line."""
+    """Return the architecture in a line."""
     network = model.network
     words = ["-".join(map(str, network.sizes)), network.activation, *(["batch norm"] if network.batch_norm else [])]
     count = parameter_count(network.sizes, batch_norm=network.batch_norm)
@@ -38,7 +38,7 @@ def headline(model: Model) -> str:
 
 
 def facts(model: Model) -> dict[str, str]:
-    """What a person asks: what goes in, what comes out, and where the network comes from, by name."""
+    """Return its inputs, outputs and origin in words, by name."""
     found = {"inputs": _inputs(model), "classes": printable(", ".join(model.class_names))}
     # Scores and names first, then sections such as the settings.
     about = dict(sorted(model.about.items(), key=lambda item: isinstance(item[1], dict)))

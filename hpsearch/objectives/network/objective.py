@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How a learning curve becomes a score.
+    """The score of a learning curve.
 
     Args:
         metric: ``validation_accuracy`` (more is better) or ``validation_loss`` (less is better).
@@ -59,7 +59,7 @@ class Score:
     at: Literal["last", "best"] = "last"
 
     def epoch(self, curve: Sequence[float]) -> int:
-        """The index of the scored epoch; of several best ones the first."""
+        """Return the index of the scored epoch; of several best ones the first."""
         if self.at == "last":
             return len(curve) - 1
         best = max(curve) if self.metric == "validation_accuracy" else min(curve)
@@ -75,7 +75,7 @@ class NetworkObjective:
         classes: How many classes there are.
         seed: The stage's; with a trial's number it gives weights and dropout masks, and alone the order of samples.
             With the repeat of a trial that has one it gives all three, and the number nothing.
-        settings: Values of the hyperparameters that are not drawn: those of ``[network]`` and ``[training]``.
+        settings: Values of the hyperparameters that are not sampled: those of ``[network]`` and ``[training]``.
         space: The ranges of those that are.
         score: How a learning curve becomes a score.
         inputs: Which inputs the data have, where some were left out (`hpsearch.nn.live_inputs`).
@@ -121,36 +121,36 @@ class NetworkObjective:
         )
 
     def structure(self, params: Mapping[str, Any]) -> Structure:
-        """The structure of a trial with these drawn values."""
+        """Return the structure of a trial with these sampled values."""
         inputs = self.data.images.shape[1] if self.inputs is None else self.inputs.total
         return structure_of({**self.settings, **params}, inputs=inputs, classes=self.classes)
 
     def largest(self) -> Structure:
-        """The structure of the space with the most parameters."""
+        """Return the structure of the space with the most parameters."""
         return self.structure(self.largest_values())
 
     def largest_values(self) -> dict[str, Any]:
-        """Values of the drawn hyperparameters that make the largest network."""
+        """Return values of the sampled hyperparameters that make the largest network."""
         return largest_values(self.space)
 
     def lanes(self, trial: Trial | None = None) -> int:
-        """How many trials of this structure fit the cache together."""
+        """Return how many trials of this structure fit the cache together."""
         structure = self.largest() if trial is None else self.structure(trial.params)
         return lanes_for(structure.parameters)
 
     def structures(self) -> int:
-        """How many structures the space holds; 8 stands for many."""
+        """Return how many structures the space holds; 8 stands for many."""
         return structures(self.space)
 
     def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
-        """The trials by structure."""
+        """Return the trials by structure."""
         groups: dict[Structure, list[Trial]] = {}
         for trial in trials:
             groups.setdefault(self.structure(trial.params), []).append(trial)
         return list(groups.values())
 
     def flops(self, structure: Structure) -> int:
-        """Floating-point operations of one trial's matrix products."""
+        """Return the floating-point operations of one trial's matrix products."""
         return flops_per_trial(
             structure.sizes,
             train=len(self.data.images),
@@ -257,14 +257,14 @@ class _Course:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
-    """What a paused trial goes on from: its lane, and its hits at the scored epoch so far."""
+    """The state of a paused trial: its lane, and its hits at the scored epoch so far."""
 
     snapshot: snapshots.Snapshot
     hits: NDArray[np.bool_] | None
 
 
 def _snapshots(lanes: Lanes, alive: Sequence[int], epoch: int) -> dict[int, snapshots.Snapshot]:
-    """Snapshots of the lanes that are alive, by their indices from the start of training."""
+    """Return snapshots of the lanes that are alive, by their indices from the start of training."""
     rngs = [lanes.rngs[lane] for lane in alive]
     return {
         lane: snapshots.take(lanes.network, lanes.optimizer, rngs, lane=position, epoch=epoch)

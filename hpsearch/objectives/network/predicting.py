@@ -1,4 +1,4 @@
-"""What a saved network says of examples."""
+"""Predictions of a saved network."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ class Predictions:
 
     @property
     def labelled(self) -> int:
-        """How many examples have a label."""
+        """Return how many examples have a label."""
         return sum(label is not None for label in self.labels)
 
     @property
     def hits(self) -> int:
-        """How many of those are classified right."""
+        """Return how many of those are classified right."""
         return sum(label == best for label, best in zip(self.labels, self.best.tolist(), strict=True))
 
     def accuracy(self) -> tuple[float, Interval]:
-        """The share of labelled examples that are classified right, and its Wilson interval.
+        """Return the share of labelled examples that are classified right, and its Wilson interval.
 
         Raises:
             BadInput: None has a label.
@@ -66,7 +66,7 @@ class Predictions:
         return self.hits / self.labelled, interval
 
     def columns(self) -> dict[str, list[Any]]:
-        """As a table with a row an example: only the columns that say something."""
+        """Return a table with a row an example and only the columns that hold anything."""
         names, examples = self.class_names, len(self.best)
         columns: dict[str, list[Any]] = {"file": list(self.sources)}
         if any(row is not None for row in self.rows):
@@ -137,7 +137,7 @@ def _codes(some: Examples, code: dict[str, int]) -> list[int | None]:
 
 
 def _raw(some: Examples, asked: Preprocessing) -> tuple[npt.NDArray[Any], bool]:
-    """The values on the scale that the network was trained on, and whether grey levels came as 0..1."""
+    """Return the values on the scale that the network was trained on, and whether grey levels came as 0..1."""
     x, shape = some.x, some.x.shape[1:]
     if _essential(shape) != _essential(asked.shape) and (len(shape) > 1 or shape[0] != asked.inputs):
         raise BadData(
@@ -164,7 +164,7 @@ def _raw(some: Examples, asked: Preprocessing) -> tuple[npt.NDArray[Any], bool]:
 
 
 def _essential(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape without its sizes of 1: 28x28 images may come as 28x28x1."""
+    """Return a shape without its sizes of 1: 28x28 images may come as 28x28x1."""
     return tuple(size for size in shape if size > 1)
 
 

@@ -1,4 +1,4 @@
-"""What runs a network's trials: its data, its objective and the cost of a trial.
+"""The runtime of the network kind: data, objective, the cost of a trial, evaluation.
 
 Satisfies `hpsearch.objectives.base.Runtime`.
 """

@@ -1,4 +1,4 @@
-"""What trials must have in common to train together: their networks' structure."""
+"""The structure of a network, which trials must have in common to train together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MANY = 8
 
 
 class Structure(NamedTuple):
-    """What all lanes of a batch have in common."""
+    """The structure that all lanes of a batch have in common."""
 
     sizes: tuple[int, ...]
     activation: str
@@ -32,10 +32,10 @@ class Structure(NamedTuple):
 
 
 def structure_of(value: Mapping[str, Any], *, inputs: int, classes: int) -> Structure:
-    """The structure that a trial's hyperparameters ask for.
+    """Return the structure of a trial's network.
 
     Args:
-        value: All hyperparameters by name, drawn or given.
+        value: All hyperparameters by name, sampled or fixed.
         inputs: Of the network.
         classes: Its outputs.
     """
@@ -50,7 +50,7 @@ def structure_of(value: Mapping[str, Any], *, inputs: int, classes: int) -> Stru
 
 
 def hidden_of(value: Mapping[str, Any]) -> tuple[int, ...]:
-    """Sizes of the hidden layers: drawn or given, as a list, in short form, or as depth and width."""
+    """Return the sizes of the hidden layers: sampled or fixed, as a list, in short form, or as depth and width."""
     hidden = value.get("hidden")
     if isinstance(hidden, str | int):  # a choice such as 50 stands for one layer, as "50" does
         return hidden_sizes(str(hidden))
@@ -69,7 +69,7 @@ def _is_structural(name: str) -> bool:
 
 
 def largest_values(space: Space) -> dict[str, Any]:
-    """Values of the drawn structural hyperparameters that make the largest network."""
+    """Return values of the sampled structural hyperparameters that make the largest network."""
     corner: dict[str, Any] = {}
     for name, parameter in space.items():
         if not _is_structural(name):
@@ -88,7 +88,7 @@ def largest_values(space: Space) -> dict[str, Any]:
 
 
 def structures(space: Space) -> int:
-    """How many structures the space holds; 8 stands for many."""
+    """Return how many structures the space holds; 8 stands for many."""
     count = 1
     for name, parameter in space.items():
         if name == "dropout":

@@ -194,6 +194,6 @@ class Rounds:
     kind: str
 
     def __call__(self) -> None:
-        from hpsearch.nn import arithmetic
+        from hpsearch.nn import lanes as arithmetic
 
         put(arithmetic, "fingerprint", lambda: self.kind)
