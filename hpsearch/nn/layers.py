@@ -2,8 +2,8 @@
 
 A layer's matrix products are cut into pieces that the BLAS multiplies faster. OpenBLAS packs both factors of a product
 before it multiplies, unless the product is small. A layer's products are a few times above that size, so that packing
-costs a tenth of their time; cut along one axis, they stay below it. Whether and where to cut depends on the sizes of one
-lane alone, never on the number of lanes, because a cut changes in which order numbers are added up.
+costs a tenth of their time; cut along one axis, they stay below it. Whether and where to cut depends on the sizes of
+one lane alone, never on the number of lanes, because a cut changes in which order numbers are added up.
 
 K lanes, B mini-batch, D inputs, H outputs, n slices.
 """
