@@ -1,46 +1,48 @@
-"""Which values trial N gets: Optuna's random sampler, keyed by trial number.
+"""Samplers: the values of trial N, as a pure function of the stage and N.
 
-A sampler that draws from one stream gives trial N whatever is left in the stream, so that a resumed run or a
-second process repeats or shifts the draws. Here the values of a trial are a pure function of (stage seed, trial
-number, parameter name): the same whoever draws them, in whatever order.
+A sampler that draws from one stream gives trial N whatever is left in the stream, so that a resumed run or a second
+process repeats or shifts the values. Here each value depends on (stage seed, trial number, parameter name) alone: the
+same whoever samples it, in whatever order. `hpsearch.optuna_sampler` is the same for any ``study.optimize``.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from optuna.samplers import BaseSampler, RandomSampler
 
 from hpsearch.seeds import draw_seed
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from optuna.distributions import BaseDistribution
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
+    from hpsearch.records import NewStage
 
 
-def draw(distribution: BaseDistribution, *, seed: int, number: int, name: str) -> Any:
-    """The value of one parameter of one trial.
+class Sampler(Protocol):
+    """Gives trials their values."""
 
-    Args:
-        distribution: Optuna's distribution of the parameter.
-        seed: The stage's seed.
-        number: The trial's number in the stage.
-        name: The parameter's name.
-    """
-    sampler = RandomSampler(seed=draw_seed(seed, number, name))
-    # Optuna's random sampler reads neither the study nor the trial; bulk claims have no such objects yet.
-    nothing = cast("Any", None)
-    return sampler.sample_independent(nothing, nothing, name, distribution)
+    def params(self, stage: NewStage, number: int) -> dict[str, Value]:
+        """Return the values of a trial by its number in the stage, in the order of the stage's space."""
+
+
+class RandomSampler:
+    """Uniform random search on each parameter's transformed scale. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._stage: NewStage | None = None
+
+    def params(self, stage: NewStage, number: int) -> dict[str, Value]:
+        """Return the values of a trial; see `Sampler`."""
+        if stage is not self._stage:
+            self._stage, self._draws = stage, Draws(stage.space, seed=stage.seed)
+        return self._draws.values(number)
 
 
 def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
-    """The hyperparameters of one trial.
+    """Return the values of one trial.
 
     Args:
         space: The stage's ranges.
@@ -51,7 +53,7 @@ def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
 
 
 class Draws:
-    """The hyperparameters of a stage's trials, many at little cost: what `draw` gives for each, to the bit.
+    """The values of a stage's trials: Optuna's random sampler to the bit, seeded by trial and parameter.
 
     Optuna's sampler makes a generator from the system's entropy, a transformation and arrays for every value. Here
     one generator is seeded anew for each. Not for several threads at once.
@@ -67,19 +69,19 @@ class Draws:
         self._draws = {name: _draw_from(parameter) for name, parameter in space.items()}
 
     def values(self, number: int) -> dict[str, Value]:
-        """The hyperparameters of one trial, by its number in the stage."""
-        found = {}
-        for name, draw_one in self._draws.items():
+        """Return the values of one trial, by its number in the stage."""
+        values = {}
+        for name, draw in self._draws.items():
             self._rng.seed(draw_seed(self._seed, number, name))
-            found[name] = draw_one(self._rng)
-        return found
+            values[name] = draw(self._rng)
+        return values
 
 
 def _draw_from(parameter: Parameter) -> Callable[[np.random.RandomState], Value]:
-    """Optuna's random draw of one parameter, as a function of a generator.
+    """Return Optuna's random draw of one parameter as a function of a generator.
 
     The steps of `optuna.samplers.RandomSampler.sample_independent`, each with the same operations on the same
-    numbers; ``tests/test_sampling.py`` holds the two against each other.
+    numbers; ``tests/test_samplers.py`` holds the two against each other.
     """
     match parameter:
         case Categorical(choices):
@@ -100,32 +102,3 @@ def _draw_from(parameter: Parameter) -> Callable[[np.random.RandomState], Value]
             return lambda rng: min(
                 max(math.floor((rng.uniform(left, right) - low) / step + 0.5) * step + low, low), high
             )
-
-
-class KeyedRandomSampler(BaseSampler):
-    """Random search whose draws depend on (seed, trial number, parameter name) alone.
-
-    Works in any ``study.optimize``, where it makes runs reproducible under ``n_jobs``, several processes and a
-    resume. Args:
-
-        seed: The stage's seed; any whole number.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Nothing is sampled jointly."""
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing is sampled jointly."""
-        return {}
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """The value of one parameter, from the trial's number."""
-        return draw(param_distribution, seed=self.seed, number=trial.number, name=param_name)

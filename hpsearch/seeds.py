@@ -1,4 +1,4 @@
-"""Seeds from identity, never from order: which seed a stage has, and each draw of each of its trials."""
+"""Seeds from identity, never from order: of a stage, and of each draw of each of its trials."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 
 
 def stage_seed(search_seed: int, number: int) -> int:
-    """The seed of a search's stage: the search's own for stage 1, another one for each later stage.
+    """Return the seed of a search's stage: the search's own for stage 1, another one for each later stage.
 
     Were it the same, trial N of every stage would lie at the same place of its range and start from the same
     weights, and the stages would not be independent looks.
@@ -15,12 +15,12 @@ def stage_seed(search_seed: int, number: int) -> int:
 
 
 def draw_seed(seed: int, number: int, name: str) -> int:
-    """The seed of one draw.
+    """Return the seed of one draw.
 
     Args:
         seed: The stage's seed.
         number: The trial's number in the stage.
-        name: Of what is drawn: the parameter.
+        name: The parameter that is sampled.
     """
     # 32 bits, as NumPy's RandomState takes no more. Hashing keeps neighbouring trials' streams unrelated.
     digest = hashlib.sha256(f"{seed}/{number}/{name}".encode()).digest()

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpsearch.samplers import Draws, KeyedRandomSampler, draw, values
+from hpsearch.optuna_sampler import KeyedRandomSampler, draw
+from hpsearch.records import NewStage
+from hpsearch.samplers import Draws, RandomSampler, values
 from hpsearch.seeds import stage_seed
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution
 
@@ -79,6 +81,13 @@ def test_many_draws_are_optunas_to_the_bit(space: Space, seed: int, first: int) 
             # Optuna gives a NumPy scalar where rounding has met the upper bound; it is the same number.
             optunas = float(optunas) if isinstance(optunas, float) else optunas
             assert (type(found[name]), repr(found[name])) == (type(optunas), repr(optunas))
+
+
+def test_a_sampler_gives_each_stage_its_own_values() -> None:
+    first, second = (NewStage("s", number, "maximize", stage_seed(5, number), SPACE, {}) for number in (1, 2))
+    sampler = RandomSampler()
+    for stage in (first, second, first):
+        assert sampler.params(stage, 3) == values(SPACE, seed=stage.seed, number=3)
 
 
 @given(seed=seeds, number=numbers)

@@ -1,0 +1,58 @@
+"""The random sampler of `hpsearch.samplers` as an Optuna sampler, for any ``study.optimize``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from optuna.samplers import BaseSampler, RandomSampler
+
+from hpsearch.seeds import draw_seed
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+
+def draw(distribution: BaseDistribution, *, seed: int, number: int, name: str) -> Any:
+    """Return the value of one parameter of one trial.
+
+    Args:
+        distribution: Of the parameter.
+        seed: The stage's seed.
+        number: The trial's number in the stage.
+        name: The parameter's name.
+    """
+    sampler = RandomSampler(seed=draw_seed(seed, number, name))
+    # Optuna's random sampler reads neither the study nor the trial.
+    nothing = cast("Any", None)
+    return sampler.sample_independent(nothing, nothing, name, distribution)
+
+
+class KeyedRandomSampler(BaseSampler):
+    """Random search whose values depend on (seed, trial number, parameter name) alone.
+
+    It makes ``study.optimize`` reproducible under ``n_jobs``, several processes and a resume.
+
+    Args:
+        seed: The stage's seed; any whole number.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return nothing: nothing is sampled jointly."""
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return nothing: nothing is sampled jointly."""
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return the value of one parameter, by the trial's number."""
+        return draw(param_distribution, seed=self.seed, number=trial.number, name=param_name)
