@@ -274,15 +274,16 @@ def _trials(store: Store, stage: Stage, columns: Sequence[Column]) -> pd.DataFra
     of |= {"stage": [stage.name] * rows, "trial": of["number"], "metric": [stage.metric] * rows}
     of[HITS] = [hits.get(number) for number in of["number"]]
     missing = [None] * rows  # a hyperparameter of another stage
-    return pd.DataFrame({column.name: _typed(column, of.get(column.name, missing)) for column in columns})
+    return pd.DataFrame({column.name: typed_cells(column, of.get(column.name, missing)) for column in columns})
 
 
-def _typed(column: Column, cells: Sequence[Any]) -> pd.Series[Any]:
+def typed_cells(column: Column, cells: Sequence[Any]) -> pd.Series[Any]:
+    """Return cells, None for a missing one, as a pandas column of the column's type."""
     match column.type:
         case "int":
             return pd.Series(cells, dtype="Int64")
         case "float":
-            return _floats(
+            return floats(
                 np.array([math.nan if cell is None else cell for cell in cells], float), [c is None for c in cells]
             )
         case "time":
@@ -291,7 +292,7 @@ def _typed(column: Column, cells: Sequence[Any]) -> pd.Series[Any]:
             return pd.Series(cells, dtype=object)
 
 
-def _floats(values: NDArray[np.float64], missing: Any) -> pd.Series[Any]:
+def floats(values: NDArray[np.float64], missing: Any) -> pd.Series[Any]:
     """Return a column in which a NaN is not a missing value: a loss may be one."""
     return pd.Series(pd.arrays.FloatingArray(values, np.asarray(missing, dtype=bool)))
 
@@ -324,7 +325,7 @@ def _curves(
         table[stage.metric] = table["score"]
     for name in names:
         if name not in table:
-            table[name] = _floats(np.zeros(len(table)), [True] * len(table))
+            table[name] = floats(np.zeros(len(table)), [True] * len(table))
     return table[[column.name for column in columns]], [name for name in names if name in kept]
 
 
@@ -332,6 +333,6 @@ def _curve(number: Any, step: Any, values: Any) -> pd.Series[Any]:
     places = pd.MultiIndex.from_arrays(
         [np.asarray(number, np.int64), np.asarray(step, np.int64)], names=["trial", "epoch"]
     )
-    curve = _floats(np.asarray(values, dtype=float), np.zeros(len(places)))
+    curve = floats(np.asarray(values, dtype=float), np.zeros(len(places)))
     curve.index = places
     return curve

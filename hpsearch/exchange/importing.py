@@ -7,16 +7,17 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from hpsearch.data.formats import first_line
 from hpsearch.errors import BadArgument, BadInput, BadStudyFile, StageConflict
 from hpsearch.exchange import tables
-from hpsearch.exchange.exporting import arrow
+from hpsearch.exchange.exporting import arrow, floats, typed_cells
 from hpsearch.exchange.foreign import FINISHED, ForeignTrials, times
 from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, from_iso, iso, parse_header
 from hpsearch.records import (
@@ -41,8 +42,6 @@ _UNFINISHED = ("RUNNING", "WAITING")
 _MAX_STEP = 2**31 - 1
 _MAX_INT = 2**53
 _ODD = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-Masked = np.ma.MaskedArray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +175,13 @@ class _Archive:
         source: The file's name, without its folder.
         header: The header.
         trials: The cells of its trials by column, None for a missing one.
-        curves: Those of its curves as masked arrays, ``stage`` as a list; empty where it has none.
+        curves: The points of its curves by stage, trial and epoch, NA for a missing value.
     """
 
     source: str
     header: Header
     trials: Mapping[str, list[Any]]
-    curves: Mapping[str, Any]
+    curves: pd.DataFrame
 
     def damaged(self, problem: str) -> BadInput:
         """Return the error of a damaged export."""
@@ -204,11 +203,11 @@ def _json_archive(path: Path) -> _Archive:
     header = parse_header(plain, source=str(path))
     if "trials" not in plain:
         raise tables.curves_only(path)
-
     trials = _json_table(path, plain, "trials", header.trial_columns())
-    points = _json_table(path, plain, "curves", _curve_columns(header)) if "curves" in plain else {}
-    curves = {name: cells if name == "stage" else _masked(cells) for name, cells in points.items()}
-    return _Archive(path.name, header, trials, curves)
+    columns = _curve_columns(header)
+    cells = _json_table(path, plain, "curves", columns) if "curves" in plain else {}
+    curves = {column.name: typed_cells(column, cells.get(column.name, [])) for column in columns}
+    return _Archive(path.name, header, trials, _by_epoch(path, curves))
 
 
 def _json_table(path: Path, plain: Mapping[str, Any], name: str, columns: Sequence[Column]) -> dict[str, list[Any]]:
@@ -250,16 +249,23 @@ def _time(cell: str | datetime) -> datetime:
     return from_iso(cell) if isinstance(cell, str) else cell.replace(tzinfo=None)
 
 
-def _masked(cells: Sequence[float | None]) -> Masked:
-    return np.ma.array(
-        [0.0 if cell is None else cell for cell in cells], mask=[cell is None for cell in cells], dtype=float
-    )
-
-
 def _curve_columns(header: Header) -> tuple[Column, ...]:
     """Return the columns of the curves that the trials of any stage keep."""
     names = dict.fromkeys(name for stage in header.stages for name in stage.series)
     return (*POINTS, *(Column(name, "float", "") for name in names))
+
+
+def _by_epoch(path: Path, curves: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
+    """Return the points of curves in order, checked."""
+    table = pd.DataFrame(curves)
+    for name in ("trial", "epoch"):
+        numbers = table[name]
+        if numbers.isna().any() or not ((numbers.abs() <= _MAX_STEP) & (numbers % 1 == 0)).all():
+            raise BadInput(f"{path} is damaged: its curves have a {name} that is no whole number")
+        table[name] = numbers.astype(np.int64)
+    if table.duplicated(["stage", "trial", "epoch"]).any():
+        raise BadInput(f"{path} is damaged: its curves have an epoch twice")
+    return table.sort_values(["stage", "trial", "epoch"])
 
 
 def _parquet(path: Path) -> Any:
@@ -293,24 +299,25 @@ def _parquet_archive(path: Path, table: Any, text: str) -> _Archive:
             choices = dict(zip(column.choice_texts(), column.choices, strict=True))
             cells = [choices.get(cell, cell) for cell in cells]
         trials[column.name] = cells
+    columns = _curve_columns(header)
     other = path.with_name(f"{path.stem.removesuffix('.trials')}.curves{path.suffix}")
     if not path.stem.endswith(".trials") or not other.exists():
-        return _Archive(path.name, header, trials, {})
+        return _Archive(path.name, header, trials, _by_epoch(path, {c.name: typed_cells(c, []) for c in columns}))
     points = _parquet(other)
     if _metadata(points) != text:
         raise BadInput(f"{other} is of another export than {path}; move it away, or export both again")
-    curves: dict[str, Any] = {}
-    for column in _curve_columns(header):
+    curves = {}
+    for column in columns:
         array = _arrow_column(other, column, points).combine_chunks()
-        if column.type == "text":
-            curves[column.name] = array.to_pylist()
-            continue
         try:
-            numbers = array.to_numpy(zero_copy_only=False).astype(float)
+            curves[column.name] = (
+                pd.Series(array.to_pylist(), dtype=object)
+                if column.type == "text"
+                else floats(array.to_numpy(zero_copy_only=False).astype(float), array.is_null())
+            )
         except (TypeError, ValueError) as error:
             raise BadInput(f"{other} is damaged: {column.name} holds {array.type}") from error
-        curves[column.name] = np.ma.array(numbers, mask=array.is_null().to_numpy(zero_copy_only=False))
-    return _Archive(path.name, header, trials, curves)
+    return _Archive(path.name, header, trials, _by_epoch(other, curves))
 
 
 def _arrow_column(path: Path, column: Column, table: Any) -> Any:
@@ -326,15 +333,14 @@ def _restored(archive: _Archive, name: str | None, now: datetime) -> list[tuple[
         BadInput: Rows are missing, twice there, or hold what no trial has.
     """
     header = archive.header
-    described = {stage_name(header.search, stage.number): stage.number for stage in header.stages}
-    rows: dict[str, list[int]] = {stage: [] for stage in described}
-    for row, stage in enumerate(archive.trials["stage"]):
-        if stage not in described:
+    rows: dict[str, list[int]] = {stage_name(header.search, stage.number): [] for stage in header.stages}
+    for row, stage in enumerate([*archive.trials["stage"], *archive.curves["stage"].unique()]):
+        if stage not in rows:
             raise archive.damaged(f"it does not describe the stage {str(stage)[:80]!r}")
-        rows[stage].append(row)
-    curves = _Curves(archive, described)
+        if row < len(archive.trials["stage"]):
+            rows[stage].append(row)
     restored = []
-    for of_header, old, new in zip(header.stages, described, header.new_stages(name), strict=True):
+    for of_header, old, new in zip(header.stages, rows, header.new_stages(name), strict=True):
         about = {
             "from": archive.source,
             "kind": "export of hpsearch",
@@ -343,7 +349,7 @@ def _restored(archive: _Archive, name: str | None, now: datetime) -> list[tuple[
             "imported": iso(now),
             **({"before": dict(new.imported)} if new.imported else {}),
         }
-        past = _past_trials(archive, new, of_header, _by_number(archive, of_header, rows[old], old), curves, now)
+        past = _past_trials(archive, new, of_header, old, _by_number(archive, of_header, rows[old], old), now)
         restored.append((replace(new, imported=about), past))
     return restored
 
@@ -360,7 +366,7 @@ def _by_number(archive: _Archive, header: StageHeader, rows: list[int], name: st
 
 
 def _past_trials(
-    archive: _Archive, new: NewStage, header: StageHeader, rows: list[int], curves: _Curves, now: datetime
+    archive: _Archive, new: NewStage, header: StageHeader, name: str, rows: list[int], now: datetime
 ) -> PastTrials:
     def cells(name: str) -> list[Any]:
         # Of an ancestor's own hyperparameter there is no column, and no trial.
@@ -373,8 +379,11 @@ def _past_trials(
         if score != score or (state == "COMPLETE" and score is None):
             raise archive.damaged(f"{new.name}: trial {trial} is {state} and has no score")
     ended = [state in FINISHED for state in states]
-    number, step, values = curves.of(new.number, np.array(ended, dtype=bool))
-    scored = ~np.ma.getmaskarray(values["score"])
+    curves = archive.curves[archive.curves["stage"] == name]
+    if not curves["trial"].between(0, len(rows) - 1).all():
+        raise archive.damaged("its curves have a trial that is not there")
+    curves = curves[np.array(ended, dtype=bool)[curves["trial"]]]
+    points = curves[curves["score"].notna()]
 
     def attributes() -> Iterator[tuple[int, str, Any]]:
         for key in (VALIDATION_LOSS, SECONDS, REASON, HITS):
@@ -382,7 +391,7 @@ def _past_trials(
                 # The reason of a pruned trial is read from its curve.
                 if cell is not None and ended[n] and not (key == REASON and states[n] == "PRUNED"):
                     yield n, key, cell
-        yield from _curve_attributes(number, {name: values[name] for name in header.series})
+        yield from _curve_attributes(curves, header.series)
 
     return PastTrials(
         # A trial that was running waits to be run again.
@@ -391,7 +400,7 @@ def _past_trials(
         started=times(cells("started"), ended, now),
         finished=times(cells("finished"), ended, now),
         params={name: _checked(archive, name, of, cells(f"{PARAMS}{name}")) for name, of in new.space.items()},
-        points=(number[scored], step[scored], np.asarray(values["score"].data[scored], dtype=float)),
+        points=(points["trial"].to_numpy(), points["epoch"].to_numpy(), points["score"].to_numpy(float)),
         attributes=attributes(),
     )
 
@@ -415,55 +424,12 @@ def _checked(archive: _Archive, name: str, parameter: Parameter, values: Sequenc
     return [None if value is None else convert(value) for value in values]
 
 
-class _Curves:
-    """The curves of an archive by stage, as arrays."""
-
-    def __init__(self, archive: _Archive, described: Mapping[str, int]) -> None:
-        self._archive = archive
-        self._trials = {stage.number: stage.trials or 0 for stage in archive.header.stages}
-        empty = {column.name: np.ma.array(np.empty(0)) for column in _curve_columns(archive.header)}
-        self._cells = empty | dict(archive.curves)
-        if not described.keys() >= set(archive.curves.get("stage", ())):
-            raise self._damaged("a stage that it does not describe")
-        self._stage = np.array([described[name] for name in archive.curves.get("stage", ())], dtype=np.int64)
-        self._number, self._step = self._whole("trial"), self._whole("epoch")
-
-    def _damaged(self, problem: str) -> BadInput:
-        return self._archive.damaged(f"its curves have {problem}")
-
-    def _whole(self, name: str) -> NDArray[np.int64]:
-        cells = self._cells[name]
-        if np.ma.is_masked(cells) or not (np.abs(cells.data) <= _MAX_STEP).all() or (cells.data % 1).any():
-            raise self._damaged(f"a {name} that is no whole number")
-        return np.asarray(cells.data, dtype=np.int64)
-
-    def of(
-        self, stage: int, ended: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, Masked]]:
-        """Return the curves of a stage's trials that ended: numbers and steps, in their order, and values by column."""
-        here = np.flatnonzero(self._stage == stage)
-        number, step = self._number[here], self._step[here]
-        if len(number) and not (number.min() >= 0 and number.max() < self._trials[stage]):
-            raise self._damaged("a trial that is not there")
-        order = np.lexsort((step, number))
-        order = order[ended[number[order]]]
-        number, step = number[order], step[order]
-        if ((number[1:] == number[:-1]) & (step[1:] == step[:-1])).any():
-            raise self._damaged("an epoch twice")
-        names = [column.name for column in _curve_columns(self._archive.header)[len(POINTS) - 1 :]]
-        return number, step, {name: self._cells[name][here[order]] for name in names}
-
-
-def _curve_attributes(
-    number: NDArray[np.int64], curves: Mapping[str, Masked]
-) -> Iterator[tuple[int, str, dict[str, list[float]]]]:
+def _curve_attributes(curves: pd.DataFrame, series: Sequence[str]) -> Iterator[tuple[int, str, dict[str, list[float]]]]:
     """Yield the attribute with the learning curves, trial by trial."""
-    if not curves or not len(number):
-        return
-    known = [(name, cells.data, ~np.ma.getmaskarray(cells)) for name, cells in curves.items()]
-    starts = np.flatnonzero(np.r_[True, number[1:] != number[:-1]])
-    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(number)], strict=True):
+    values = [(name, curves[name].to_numpy(float, na_value=np.nan), curves[name].notna().to_numpy()) for name in series]
+    numbers, starts = np.unique(curves["trial"], return_index=True)
+    for number, (start, stop) in zip(numbers.tolist(), pairwise([*starts, len(curves)]), strict=True):
         part = slice(start, stop)
-        kept = {name: values[part][there[part]].tolist() for name, values, there in known if there[part].any()}
+        kept = {name: of[part][there[part]].tolist() for name, of, there in values if there[part].any()}
         if kept:
-            yield int(number[start]), CURVES, kept
+            yield number, CURVES, kept

@@ -162,14 +162,14 @@ class StageHeader(_Model):
     direction: Direction
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     ranges: dict[str, dict[str, Any]]
-    study_file: dict[str, Any] = {}
+    study_file: Mapping[str, Any] = {}
     parent: Annotated[int, Field(ge=1)] | None = None
-    rule: dict[str, Any] = {}
-    trials_used: list[int] = []
+    rule: Mapping[str, Any] = {}
+    trials_used: Sequence[int] = ()
     data_fingerprint: str = ""
-    data_sizes: dict[str, Annotated[int, Field(ge=0)]] = {}
-    versions: dict[str, str] = {}
-    imported: dict[str, Any] = {}
+    data_sizes: Mapping[str, Annotated[int, Field(ge=0)]] = {}
+    versions: Mapping[str, str] = {}
+    imported: Mapping[str, Any] = {}
     trials: Annotated[int, Field(ge=0)] | None = None
     series: list[str] = []
 
@@ -177,39 +177,30 @@ class StageHeader(_Model):
     def of(cls, stage: NewStage, trials: int | None, series: Sequence[str]) -> StageHeader:
         """Return the header of a stage."""
         return cls(
-            number=stage.number,
-            direction=stage.direction,
-            seed=stage.seed,
             ranges=space_to_dict(stage.space),
-            study_file=dict(stage.study_file),
-            parent=stage.parent,
-            rule=dict(stage.rule),
-            trials_used=list(stage.trials_used),
             data_fingerprint=stage.fingerprint,
-            data_sizes=dict(stage.sizes),
-            versions=dict(stage.versions),
-            imported=dict(stage.imported),
+            data_sizes=stage.sizes,
             trials=trials,
             series=list(series),
+            **{name: getattr(stage, name) for name in _SHARED},
         )
 
     def new_stage(self, search: str) -> NewStage:
         """Return the stage, to be created under a search's name."""
+        shared = {name: getattr(self, name) for name in _SHARED}
+        if self.study_file:
+            shared["study_file"] = {**self.study_file, "name": search}
         return NewStage(
             search=search,
-            number=self.number,
-            direction=self.direction,
-            seed=self.seed,
             space=checked_space(space_from_dict(self.ranges)),
-            study_file=self.study_file | ({"name": search} if self.study_file else {}),
-            parent=self.parent,
-            rule=self.rule,
-            trials_used=tuple(self.trials_used),
             fingerprint=self.data_fingerprint,
             sizes=self.data_sizes,
-            versions=self.versions,
-            imported=self.imported,
+            **{**shared, "trials_used": tuple(self.trials_used)},
         )
+
+
+_SHARED = ("number", "direction", "seed", "study_file", "parent", "rule", "trials_used", "versions", "imported")
+"""The fields of a `NewStage` that travel under their own names."""
 
 
 class Header(_Model):
