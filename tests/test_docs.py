@@ -25,15 +25,19 @@ import sys
 import tomllib
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from io import StringIO
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from hpsearch.__main__ import main
+from hpsearch.cli.docs import rendered, topics
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -320,8 +324,6 @@ def test_every_command_and_every_option_is_in_the_manual() -> None:
 
 
 def test_every_page_is_listed_in_the_index_and_shipped() -> None:
-    from hpsearch.cli.docs import topics
-
     assert sorted(topics()) == sorted(PAGES.keys() - {"README"})
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
@@ -395,6 +397,69 @@ def test_words_are_the_field_s(path: Path) -> None:
         "whoever",
     ):
         assert word not in text, word
+
+
+def docs(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run ``hpsearch docs``: its exit code, standard output and standard error."""
+    code = main(["docs", *arguments])
+    return code, *capsys.readouterr()
+
+
+def test_docs_lists_every_topic_with_a_line_about_it(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = docs(capsys)
+    assert code == 0
+    assert {line.split()[0] for line in out.splitlines() if "  " in line} == {"topic", *(PAGES.keys() - {"README"})}
+
+
+@pytest.mark.parametrize(
+    ("topic", "page"), [("tutorial", "tutorial"), ("narrow", "commands-run"), ("db", "commands-database")]
+)
+def test_docs_prints_a_page_or_the_one_about_a_command_as_it_is(
+    topic: str, page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert docs(capsys, topic) == (0, PAGES[page].read_text(encoding="utf-8"), "")
+
+
+def test_docs_names_the_nearest_topic_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = docs(capsys, "tutorail")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "'tutorial'" in err
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - {"README"}))
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_page_fits_a_terminal(page: str, width: int) -> None:
+    screen = Console(width=width, file=StringIO(), force_terminal=True, color_system=None)
+    screen.print(rendered(PAGES[page].read_text(encoding="utf-8")))
+    assert isinstance(screen.file, StringIO)
+    shown = screen.file.getvalue()
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= width
+    assert not re.search(r"\]\([\w-]+\.md|<!--|^#|```", shown, re.M)
+
+
+def test_docs_shows_a_page_through_the_pager_of_a_terminal() -> None:
+    command = [sys.executable, "-m", "hpsearch", "docs", "faq"]
+    ours, theirs = os.openpty()
+    try:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PAGER": "sed s/^/paged:/",
+            "TERM": "xterm",
+            "COLUMNS": "80",
+        }
+        with subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment) as run:
+            os.close(theirs)
+            shown = b""
+            with suppress(OSError):  # Linux's word for the end
+                while piece := os.read(ours, 65536):
+                    shown += piece
+        assert run.returncode == 0
+    finally:
+        os.close(ours)
+    lines = shown.decode().splitlines()
+    assert len(lines) > 50
+    assert all(line.startswith("paged:") for line in lines)
 
 
 def update(pages: list[str]) -> None:

@@ -45,7 +45,7 @@ def docs(
     os.environ.setdefault("LESS", "FRX")
     screen = Console(width=min(Console().width, _WIDEST), theme=_THEME)
     with screen.pager(styles=screen.color_system is not None):
-        screen.print(Markdown(for_terminal(text), code_theme="ansi_dark", hyperlinks=False))
+        screen.print(rendered(text))
 
 
 def topics() -> dict[str, str]:
@@ -72,6 +72,7 @@ def page(topic: str) -> str:
     raise BadInput(f"no topic {topic!r}{nearest(topic, [*pages, *commands])}")
 
 
-def for_terminal(text: str) -> str:
-    """Return a page's Markdown without comments, with the command that shows it in place of each link to a page."""
-    return _LINK.sub(r"\g<text> (`hpsearch docs \g<topic>`)", _COMMENT.sub("", text))
+def rendered(text: str) -> Markdown:
+    """Return a page for a terminal: a link to a page becomes the command that shows it, comments go."""
+    text = _LINK.sub(r"\g<text> (`hpsearch docs \g<topic>`)", _COMMENT.sub("", text))
+    return Markdown(text, code_theme="ansi_dark", hyperlinks=False)
