@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +14,6 @@ from hpsearch.executors import blas
 # As in every process of hpsearch, and before anything loads NumPy: tests that run side by side have a core each.
 blas.pin()
 
-import kept  # noqa: E402
 from bounded import until  # noqa: E402
 from clusters import cluster  # noqa: E402
 from hypothesis import settings  # noqa: E402
@@ -26,16 +25,9 @@ if TYPE_CHECKING:
 settings.register_profile("hpsearch", deadline=None, print_blob=True)
 settings.load_profile("hpsearch")
 
-kept.keep()
-
 # What a shell begins in the background ignores Ctrl-C, and so do its children: what tests send would not be heard.
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The one test that takes minutes comes first, or one process would be at it long after the other had ended."""
-    items.sort(key=lambda item: item.path.name != "test_readme.py")
 
 
 @pytest.fixture(scope="session")
@@ -48,23 +40,9 @@ def postgres() -> Iterator[Server]:
 
 
 @pytest.fixture
-def postgres_url(postgres: Server) -> Iterator[str]:
+def postgres_url(postgres: Server) -> str:
     """A PostgreSQL database with Optuna's tables and without studies. The next test gets the same one, emptied."""
-    from sqlalchemy import event
-    from sqlalchemy.pool import Pool
-
-    opened: list[Any] = []
-
-    def remember(connection: Any, _: object) -> None:
-        opened.append(connection)
-
-    # Nobody closes what `optuna.load_study` opens, and the driver warns of each connection that is left to the
-    # garbage collector. (`tests/store/test_postgres.py` counts hpsearch's own.)
-    event.listen(Pool, "connect", remember)
-    yield postgres.cleared()
-    event.remove(Pool, "connect", remember)
-    for connection in opened:
-        connection.close()
+    return postgres.cleared()
 
 
 @pytest.fixture(scope="session")
