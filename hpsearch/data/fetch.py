@@ -98,6 +98,7 @@ def fetch(
 def _fetch_file(url: str, folder: Path, file: str, sha256: str, progress: Progress | None) -> None:
     try:
         import pooch  # an extra
+        import requests  # which pooch downloads with
     except ImportError as error:
         raise MissingExtra('downloading needs pooch; pip install "hpsearch[data]"') from error
 
@@ -109,16 +110,12 @@ def _fetch_file(url: str, folder: Path, file: str, sha256: str, progress: Progre
     try:
         # pooch downloads only a file that is not there with this hash, and renames only one that has it.
         pooch.retrieve(url, f"sha256:{sha256}", fname=file, path=folder, downloader=downloader)
-    except OSError as error:
-        if type(error).__module__.partition(".")[0] != "requests":
-            raise
-        reason = " ".join(str(error).split())
+    except requests.RequestException as error:
+        remedy = f"check the connection, or put the four files into {folder}"
+        raise DownloadFailure(f"could not download {url}: {' '.join(str(error).split())}; {remedy}") from error
+    except ValueError as error:  # another hash
         raise DownloadFailure(
-            f"could not download {url}: {reason}; check the connection or put the four files into {folder}"
-        ) from error
-    except ValueError as error:  # the hash
-        raise DownloadFailure(
-            f"{file} from {url} is another file than it should be, and is deleted: {' '.join(str(error).split())}; "
+            f"{url} is another file than it should be, and is deleted: {' '.join(str(error).split())}; "
             f"try again, or put the right file into {folder}"
         ) from error
     finally:

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hpsearch.errors import BadInput, BadSpace, NotEnoughTrials
 from hpsearch.exchange.layout import TRIALS, checked_space, iso
 from hpsearch.records import (
@@ -42,7 +39,7 @@ _FORM = "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other"
 
 @dataclass(frozen=True, slots=True)
 class ForeignTrials:
-    """N trials that were run elsewhere; the i-th becomes trial number i.
+    """Trials that were run elsewhere.
 
     Args:
         source: The file or the study, for messages and for the database; without folders or passwords.
@@ -50,14 +47,8 @@ class ForeignTrials:
         kind: ``table`` or ``optuna study``.
         metric: The name of the score.
         direction: The better scores.
-        states: Optuna's names, shape (N,).
-        scores: None or not finite for none, shape (N,).
-        params: The values of each hyperparameter, None for none, shape (N,).
-        ranges: Their ranges, likewise by name.
-        points: The curves; see `hpsearch.records.PastTrials`.
-        attributes: Of the trials, likewise.
-        started: The times of their starts, where these are known.
-        finished: Of their ends, likewise.
+        trials: The trials as they are there: in any state, with any scores, and times where these are known.
+        ranges: The ranges of their parameters.
         notes: Warnings for the person who imports them.
     """
 
@@ -66,14 +57,8 @@ class ForeignTrials:
     kind: str
     metric: str
     direction: Direction
-    states: Sequence[str]
-    scores: Sequence[float | None]
-    params: Mapping[str, Sequence[Value | None]]
+    trials: PastTrials
     ranges: Mapping[str, Parameter]
-    points: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
-    attributes: Sequence[tuple[int, str, Any]] = ()
-    started: Sequence[datetime | None] = ()
-    finished: Sequence[datetime | None] = ()
     notes: Sequence[Sentence] = ()
 
     def to_stage(self, search: str, now: datetime) -> tuple[NewStage, PastTrials, list[Sentence]]:
@@ -83,16 +68,16 @@ class ForeignTrials:
             BadInput: No hyperparameter is left, or their names cannot be used.
             NotEnoughTrials: No trial has a score.
         """
+        trials = self.trials
         # A score that is no finite number ranks nothing.
-        scores = [float(score) if score is not None and math.isfinite(score) else None for score in self.scores]
+        scores = [float(score) if score is not None and math.isfinite(score) else None for score in trials.scores]
         states = [
             ("FAIL" if state == "COMPLETE" and score is None else state) if state in FINISHED else "WAITING"
-            for state, score in zip(self.states, scores, strict=True)
+            for state, score in zip(trials.states, scores, strict=True)
         ]
-        without_score = [row for row, state in enumerate(states) if state != self.states[row] and state == "FAIL"]
+        reasons = {row: "no score" for row, state in enumerate(states) if state == "FAIL" != trials.states[row]}
         space, notes = self._space([row for row, state in enumerate(states) if state == "COMPLETE"])
         ended = [state in FINISHED for state in states]
-        unknown: list[datetime | None] = [None] * len(states)
         new = NewStage(
             search=check_name(search),
             number=1,
@@ -106,16 +91,16 @@ class ForeignTrials:
         past = PastTrials(
             states=states,
             scores=[s if state in ("COMPLETE", "PRUNED") else None for s, state in zip(scores, states, strict=True)],
-            started=times(self.started or unknown, ended, now),
-            finished=times(self.finished or unknown, ended, now),
-            params={name: self.params[name] for name in space},
-            points=self.points,
+            started=times(trials.started, ended, now),
+            finished=times(trials.finished, ended, now),
+            params={name: trials.params[name] for name in space},
+            points=trials.points,
             attributes=[
-                *((row, REASON, "no score") for row in without_score),
+                *((row, REASON, reason) for row, reason in reasons.items()),
                 *(
                     (row, key, value)
-                    for row, key, value in self.attributes
-                    if _fits(key, value) and not (key == REASON and row in without_score)
+                    for row, key, value in trials.attributes
+                    if _fits(key, value) and not (key == REASON and row in reasons)
                 ),
             ],
         )
@@ -128,7 +113,7 @@ class ForeignTrials:
         notes = list(self.notes)
         space: dict[str, Parameter] = {}
         for name, parameter in self.ranges.items():
-            missing = sum(self.params[name][row] is None for row in ranked)
+            missing = sum(self.trials.params[name][row] is None for row in ranked)
             if missing:
                 notes.append(
                     Sentence(
@@ -137,7 +122,7 @@ class ForeignTrials:
                     )
                 )
                 continue
-            outside = sum(not contains(parameter, self.params[name][row]) for row in ranked)
+            outside = sum(not contains(parameter, self.trials.params[name][row]) for row in ranked)
             if outside:
                 text = f"{outside} of {len(ranked)} scored trials lie outside the range of {name}: not narrowed"
                 notes.append(Sentence(text))
@@ -162,11 +147,6 @@ def metric_name(metric: str, params: Sequence[str]) -> str:
 def times(times: Sequence[datetime | None], ended: Sequence[bool], now: datetime) -> list[datetime | None]:
     """Return the times of trials that ended, ``now`` where nobody knows them, and None for the others."""
     return [(time or now) if over else None for time, over in zip(times, ended, strict=True)]
-
-
-def no_points() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return the curves of trials that have none."""
-    return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
 
 
 def _fits(key: str, value: Any) -> bool:

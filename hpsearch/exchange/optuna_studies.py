@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from hpsearch.errors import BadInput, BadSpace, BadStorage, HpsearchError, nearest
 from hpsearch.exchange.foreign import ForeignTrials, metric_name, union
-from hpsearch.records import Action, Argument, Sentence
+from hpsearch.records import Action, Argument, PastTrials, Sentence
 from hpsearch.space import Categorical, Float, Int, Parameter
 from hpsearch.store.database import translated
 from hpsearch.store.stages import RANGES
@@ -117,14 +117,18 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
         kind="optuna study",
         metric=metric_name(metric or (study.metric_names or ["score"])[0], list(ranges)),
         direction="maximize" if study.direction.name == "MAXIMIZE" else "minimize",
-        states=[trial.state.name for trial in trials],
-        scores=[trial.value for trial in trials],
-        params={name: [trial.params.get(name) for trial in trials] for name in ranges},
+        trials=PastTrials(
+            states=[trial.state.name for trial in trials],
+            scores=[trial.value for trial in trials],
+            started=[trial.datetime_start for trial in trials],
+            finished=[trial.datetime_complete for trial in trials],
+            params={name: [trial.params.get(name) for trial in trials] for name in ranges},
+            points=(np.array(number, np.int64), np.array(step, np.int64), np.array(value, float)),
+            attributes=[
+                (row, *attribute) for row, trial in enumerate(trials) for attribute in trial.user_attrs.items()
+            ],
+        ),
         ranges=ranges,
-        points=(np.array(number, np.int64), np.array(step, np.int64), np.array(value, float)),
-        attributes=[(row, key, value) for row, trial in enumerate(trials) for key, value in trial.user_attrs.items()],
-        started=[trial.datetime_start for trial in trials],
-        finished=[trial.datetime_complete for trial in trials],
         notes=notes,
     )
 

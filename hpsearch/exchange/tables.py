@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from hpsearch.data.tables import csv_header, read_csv
 from hpsearch.errors import BadArgument, BadInput, HpsearchError, nearest
-from hpsearch.exchange.foreign import ForeignTrials, extent, likely_direction, metric_name, no_points, parse_range
+from hpsearch.exchange.foreign import ForeignTrials, extent, likely_direction, metric_name, parse_range
 from hpsearch.exchange.layout import PARAMS, TRIALS
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Argument, Direction, Sentence
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Argument, Direction, PastTrials, Sentence
 from hpsearch.space import Parameter, Value, describe
 
 Columns: TypeAlias = Mapping[str, list[Any]]
@@ -117,17 +119,21 @@ def foreign_trials(
         kind="table",
         metric=metric_name(score, list(names)),
         direction=better,
-        states=states,
-        scores=[_number(value) for value in columns[score]],
-        params={name: _values(columns[names[name]]) for name in space},
+        trials=PastTrials(
+            states=states,
+            scores=[_number(value) for value in columns[score]],
+            started=[None] * len(states),
+            finished=[None] * len(states),
+            params={name: _values(columns[names[name]]) for name in space},
+            points=(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)),
+            attributes=[
+                (row, name, value)
+                for name in (VALIDATION_LOSS, SECONDS, REASON)
+                for row, value in enumerate(columns.get(name, []))
+                if value is not None
+            ],
+        ),
         ranges=space,
-        points=no_points(),
-        attributes=[
-            (row, name, value)
-            for name in (VALIDATION_LOSS, SECONDS, REASON)
-            for row, value in enumerate(columns.get(name, []))
-            if value is not None
-        ],
         notes=notes,
     )
 

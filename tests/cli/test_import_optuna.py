@@ -32,6 +32,12 @@ def read(search: str) -> tuple[Stage, dict[str, list[Any]]]:
 STORAGE = "sqlite:///theirs.db"
 
 
+@pytest.fixture(autouse=True)
+def database(cli: Cli, empty_database: bytes) -> None:
+    """Puts an empty database of Optuna's into the folder, for Optuna takes long to make one."""
+    Path("theirs.db").write_bytes(empty_database)
+
+
 def theirs(**options: Any) -> optuna.Study:
     """A study in another database."""
     return optuna.create_study(
@@ -62,7 +68,7 @@ def objective(trial: optuna.Trial) -> float:
 
 def test_an_optuna_study(cli: Cli) -> None:
     study = theirs(direction="maximize")
-    study.optimize(objective, n_trials=10, catch=(ValueError,))
+    study.optimize(objective, n_trials=8, catch=(ValueError,))
     study.ask()
     before = Path("theirs.db").read_bytes()
     ran = cli("import", STORAGE)
@@ -154,7 +160,7 @@ def old_schema() -> None:
         (odd_name, "", "--name"),
         (ours, "", "hpsearch export theirs"),
         (old_schema, "", "optuna storage upgrade"),
-        (lambda: None, "", "no database theirs.db"),
+        (lambda: Path("theirs.db").unlink(), "", "no database theirs.db"),
         (lambda: Path("theirs.db").write_text("no database at all, but text"), "", "is not a SQLite database"),
         (lambda: Path("theirs.db").write_bytes(b""), "", "no studies"),
         (empty, "--range x=0:1", "--range: not for an Optuna study"),

@@ -124,7 +124,7 @@ def test_a_transfer_that_breaks_off_leaves_nothing(server: Server, tmp_path: Pat
 def test_a_wrong_hash_leaves_nothing(server: Server, tmp_path: Path) -> None:
     server.files[IMAGES] = b"someone else's file"
     got = hashlib.sha256(server.files[IMAGES]).hexdigest()
-    failure(tmp_path, f"{IMAGES} from {server.url}", SOURCES["mnist"].files[IMAGES], got)
+    failure(tmp_path, f"{server.url}{IMAGES} is another file", SOURCES["mnist"].files[IMAGES], got)
 
 
 @pytest.mark.parametrize("status", [404, 503])
