@@ -197,9 +197,9 @@ class QuickShell(Shell):
 def words(output: str) -> list[str]:
     """Return the first word of each line, numbers as ``#``; of lines that follow one another with the same word, one.
 
-    How many notes a parameter has, say, depends on the trials, and how long a ruled line is on the epochs.
+    How many notes a parameter has, say, depends on the trials. Of a plot in characters its frame counts.
     """
-    lines = [re.sub(r"[-+]?\d[\d.e+-]*%?|-{3,}", "#", line).split() for line in output.strip().splitlines()]
+    lines = [re.sub(r"[-+]?\d[\d.e+-]*%?|-{3,}|\|\S*", "#", line).split() for line in output.strip().splitlines()]
     return [word for word, _ in groupby(line[0] if line else "" for line in lines)]
 
 
