@@ -37,7 +37,7 @@ from hpsearch.study_file import parse
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from hpsearch.executors import Executor
+    from hpsearch.executors.base import Executor
     from hpsearch.search.workflow import ConfirmJob, Stopping, Watcher
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from hpsearch.errors import EvaluationFailure
-from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
+from hpsearch.executors.base import Batch, Done, Event, Executor, Lost, Progress
 from hpsearch.records import Failed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.batches import Batches, Cohorts
 from hpsearch.store import Counts, Owner, Store

@@ -18,7 +18,7 @@ from hpsearch.study_file import StudyFile, differences, find, parse
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from hpsearch.executors import Executor
+    from hpsearch.executors.base import Executor
     from hpsearch.objectives.base import Data, Estimate
     from hpsearch.records import Stage
     from hpsearch.search.workflow import Job, Listener, Stopping

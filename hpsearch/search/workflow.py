@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from hpsearch.executors import Executor
+    from hpsearch.executors.base import Executor
     from hpsearch.records import Stage
     from hpsearch.search.confirmation import Confirmation
     from hpsearch.search.narrowing import Narrowed

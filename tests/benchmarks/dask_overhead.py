@@ -20,7 +20,9 @@ from statistics import median
 
 from measuring import load, machine, machine_table, markdown
 
-from hpsearch.executors import Batch, DaskExecutor, Done, Executor, Lost, PoolExecutor
+from hpsearch.executors.base import Batch, Done, Executor, Lost
+from hpsearch.executors.dask.executor import DaskExecutor
+from hpsearch.executors.pool import PoolExecutor
 from hpsearch.records import Completed, Outcome, Paused, Report, Trial
 
 SLEEP_S = 0.05

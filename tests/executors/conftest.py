@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 from bounded import until
 
-from hpsearch.executors import DaskExecutor, Executor, InlineExecutor, PoolExecutor
+from hpsearch.executors.base import Executor
+from hpsearch.executors.dask.executor import DaskExecutor
+from hpsearch.executors.inline import InlineExecutor
+from hpsearch.executors.pool import PoolExecutor
 
 EXECUTORS = ("inline", "pool", "dask")
 

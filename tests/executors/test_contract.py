@@ -10,8 +10,7 @@ import pytest
 from batches import batch, drain
 from stub_objectives import STEPS, Stub, value
 
-from hpsearch.executors import Batch, Done, Event, Executor, Lost, Progress
-from hpsearch.executors.base import drive
+from hpsearch.executors.base import Batch, Done, Event, Executor, Lost, Progress, drive
 from hpsearch.records import Completed, Failed
 
 

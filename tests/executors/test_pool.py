@@ -15,8 +15,9 @@ from batches import batch, drain
 from bounded import LIMIT_S, until
 from stub_objectives import Stub, Surroundings
 
-from hpsearch.executors import Done, Lost, PoolExecutor
+from hpsearch.executors.base import Done, Lost
 from hpsearch.executors.blas import VARIABLES
+from hpsearch.executors.pool import PoolExecutor
 
 SUPPORT = Path(__file__).parents[1] / "support"
 
@@ -171,7 +172,8 @@ def test_workers_end_when_their_runner_is_killed(tmp_path: Path, made: str) -> N
 import sys
 from pathlib import Path
 from batches import batch
-from hpsearch.executors import DaskExecutor, PoolExecutor
+from hpsearch.executors.dask.executor import DaskExecutor
+from hpsearch.executors.pool import PoolExecutor
 from stub_objectives import Stub
 if __name__ == "__main__":
     executor = {made}

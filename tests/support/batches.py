@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bounded import until
 
-from hpsearch.executors import Batch, Event, Executor, Progress
+from hpsearch.executors.base import Batch, Event, Executor, Progress
 from hpsearch.records import Trial
 
 

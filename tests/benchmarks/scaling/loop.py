@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from sqlalchemy import event, text
 
-from hpsearch.executors import Executor
+from hpsearch.executors.base import Executor
 from hpsearch.records import Stage
 from hpsearch.search.runner import Runner, Tick
 from hpsearch.store import Store, open_store

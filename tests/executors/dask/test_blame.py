@@ -11,7 +11,8 @@ from bounded import until
 from clusters import cluster
 from stub_objectives import Stub
 
-from hpsearch.executors import DaskExecutor, Done, Event, Lost
+from hpsearch.executors.base import Done, Event, Lost
+from hpsearch.executors.dask.executor import DaskExecutor
 
 
 def test_only_one_of_the_batches_of_a_dead_process_is_at_the_next_one(tmp_path: Path) -> None:

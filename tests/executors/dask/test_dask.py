@@ -18,8 +18,9 @@ from stub_objectives import STEPS, Stub, value
 
 from hpsearch import __version__
 from hpsearch.errors import BadInput, EvaluationFailure
-from hpsearch.executors import DaskExecutor, Done, Event, Progress
+from hpsearch.executors.base import Done, Event, Progress
 from hpsearch.executors.dask.cluster import address_of
+from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.executors.dask.worker import BLAS_VARIABLES
 
 

@@ -10,7 +10,8 @@ from bounded import until
 from clusters import adaptive
 from stub_objectives import Stub
 
-from hpsearch.executors import DaskExecutor, Done, Event, Progress
+from hpsearch.executors.base import Done, Event, Progress
+from hpsearch.executors.dask.executor import DaskExecutor
 
 
 @pytest.mark.parametrize("least", [0, 1])

@@ -15,7 +15,8 @@ from faulty.proxy import Proxy
 from stub_objectives import Stub, Unreadable
 
 from hpsearch.errors import BadInput, EvaluationFailure
-from hpsearch.executors import DaskExecutor, Done, Lost, Progress
+from hpsearch.executors.base import Done, Lost, Progress
+from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.executors.dask.messages import Mended, Message, Returned
 
 

@@ -13,7 +13,8 @@ from batches import batch, begun, drain
 from stub_objectives import Stub
 
 from hpsearch.errors import EvaluationFailure
-from hpsearch.executors import DaskExecutor, Done
+from hpsearch.executors.base import Done
+from hpsearch.executors.dask.executor import DaskExecutor
 
 
 @pytest.fixture

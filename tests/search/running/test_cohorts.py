@@ -14,7 +14,8 @@ import pytest
 from pausing_objectives import EPOCHS, TRAINED, Pausing, curve
 from pruned_runs import HALVING, PLANS, UNTIL, expected, found, run
 
-from hpsearch.executors import InlineExecutor, PoolExecutor
+from hpsearch.executors.inline import InlineExecutor
+from hpsearch.executors.pool import PoolExecutor
 from hpsearch.records import Completed, Stage
 from hpsearch.search.pruning import Plan
 from hpsearch.search.runner import Runner, Summary, Tick

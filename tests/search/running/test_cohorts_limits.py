@@ -9,7 +9,8 @@ from typing import Any
 from pausing_objectives import EPOCHS, Pausing, curve
 from pruned_runs import expected, found, run
 
-from hpsearch.executors import Batch, InlineExecutor
+from hpsearch.executors.base import Batch
+from hpsearch.executors.inline import InlineExecutor
 from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.pruning import Plan
 from hpsearch.search.runner import Tick

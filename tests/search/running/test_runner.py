@@ -15,7 +15,9 @@ from stub_objectives import STEPS, Stub, value
 
 from hpsearch import samplers as sampling
 from hpsearch.errors import StorageFailure
-from hpsearch.executors import Executor, InlineExecutor, PoolExecutor
+from hpsearch.executors.base import Executor
+from hpsearch.executors.inline import InlineExecutor
+from hpsearch.executors.pool import PoolExecutor
 from hpsearch.objectives.base import Objective
 from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.runner import Runner, Summary, Tick

@@ -13,7 +13,7 @@ from clusters import adaptive, cluster
 from stub_objectives import STEPS, Stub, value
 
 from hpsearch.errors import EvaluationFailure
-from hpsearch.executors import DaskExecutor
+from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.records import Stage
 from hpsearch.search.runner import Runner, Tick
 from hpsearch.search.workflow import Job, Quiet, run

@@ -14,8 +14,8 @@ import pytest
 from stub_objectives import Stub
 
 from hpsearch.errors import EvaluationFailure, StageConflict, StorageFailure
-from hpsearch.executors import Batch, Done, Event, InlineExecutor
-from hpsearch.executors.base import Evaluates
+from hpsearch.executors.base import Batch, Done, Evaluates, Event
+from hpsearch.executors.inline import InlineExecutor
 from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.runner import Runner
 from hpsearch.space import Float
