@@ -127,12 +127,12 @@ def import_(
     from hpsearch.cli import render
     from hpsearch.cli.output import emit, note, say
     from hpsearch.commands import command_line
-    from hpsearch.exchange import importing
+    from hpsearch.exchange import foreign, importing
     from hpsearch.reports.tables import ranges_table, status_table
     from hpsearch.search.stage_loop import make_folder
     from hpsearch.store import open_store
 
-    asked = importing.ImportRequest(
+    asked = foreign.ImportRequest(
         source, name, study_name, metric, None if direction is None else direction.value, parameter or (), ranges or ()
     )
     read = importing.read(asked)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hpsearch.errors import BadInput, BadSpace, NotEnoughTrials
+from hpsearch.errors import BadArgument, BadInput, BadSpace, NotEnoughTrials
 from hpsearch.exchange.layout import TRIALS, checked_space, iso
 from hpsearch.records import (
     CURVES,
@@ -35,6 +35,38 @@ _LOSSES = ("loss", "error", "rmse", "mse", "mae", "perplexity")
 _LOG_SPAN = 10.0
 _MAX_CHOICES = 100
 _FORM = "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """A file or study to import, and how to read it.
+
+    Args:
+        source: A file, or an Optuna storage URL.
+        name: The search's name; None for its own.
+        study_name: Of a storage: the study.
+        metric: Of a table: the column of the score, by default one of a usual name. Of a study: a name for its value.
+        direction: Of a table: the better scores; by default by the metric's name.
+        parameters: Of a table: the columns of the hyperparameters; by default all that can be.
+        ranges: Of a table: ``NAME=LOW:HIGH``, ``NAME=LOW:HIGH:log`` or ``NAME=one,other``; the others reach as far as
+            the data.
+    """
+
+    source: str
+    name: str | None = None
+    study_name: str | None = None
+    metric: str | None = None
+    direction: Direction | None = None
+    parameters: Sequence[str] = ()
+    ranges: Sequence[str] = ()
+
+    def refuse(self, what: str, *arguments: str) -> None:
+        """Raise BadArgument for the first of these arguments that was given."""
+        for name in arguments:
+            if getattr(self, name):
+                raise BadArgument(
+                    "parameter" if name == "parameters" else name, None, f"not for {what}", "leave it out"
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from hpsearch.data.formats import first_line
-from hpsearch.errors import BadArgument, BadInput, BadStudyFile, StageConflict
+from hpsearch.errors import BadInput, BadStudyFile, StageConflict
 from hpsearch.exchange import tables
 from hpsearch.exchange.exporting import arrow, floats, typed_cells
-from hpsearch.exchange.foreign import FINISHED, ForeignTrials, times
+from hpsearch.exchange.foreign import FINISHED, ForeignTrials, ImportRequest, times
 from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, from_iso, iso, parse_header
 from hpsearch.records import (
     CURVES,
@@ -27,7 +27,6 @@ from hpsearch.records import (
     SECONDS,
     VALIDATION_LOSS,
     Argument,
-    Direction,
     NewStage,
     PastTrials,
     Sentence,
@@ -42,37 +41,6 @@ _UNFINISHED = ("RUNNING", "WAITING")
 _MAX_STEP = 2**31 - 1
 _MAX_INT = 2**53
 _ODD = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-@dataclass(frozen=True, slots=True)
-class ImportRequest:
-    """A file or study to import, and how to read it.
-
-    Args:
-        source: A file, or an Optuna storage URL.
-        name: The search's name; None for its own.
-        study_name: Of a storage: the study.
-        metric: Of a table: the column of the score. Of a study: a name for its value.
-        direction: Of a table: the better scores.
-        parameters: Of a table: the columns of the hyperparameters.
-        ranges: Of a table: their ranges, as ``NAME=LOW:HIGH:log`` or ``NAME=one,other``.
-    """
-
-    source: str
-    name: str | None = None
-    study_name: str | None = None
-    metric: str | None = None
-    direction: Direction | None = None
-    parameters: Sequence[str] = ()
-    ranges: Sequence[str] = ()
-
-    def refuse(self, what: str, *arguments: str) -> None:
-        """Raise BadArgument for the first of these arguments that was given."""
-        for name in arguments:
-            if getattr(self, name):
-                raise BadArgument(
-                    "parameter" if name == "parameters" else name, None, f"not for {what}", "leave it out"
-                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +84,7 @@ def read(request: ImportRequest) -> Imported:
 
 def _table(path: Path, columns: tables.Columns, request: ImportRequest, now: datetime) -> Imported:
     request.refuse("a table", "study_name")
-    trials = tables.foreign_trials(
-        path,
-        columns,
-        metric=request.metric,
-        direction=request.direction,
-        parameters=request.parameters,
-        ranges=request.ranges,
-    )
-    return _foreign(trials, request, now)
+    return _foreign(tables.foreign_trials(path, columns, request), request, now)
 
 
 def _foreign(trials: ForeignTrials, request: ImportRequest, now: datetime) -> Imported:

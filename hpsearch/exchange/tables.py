@@ -11,9 +11,9 @@ import numpy as np
 
 from hpsearch.data.tables import csv_header, read_csv
 from hpsearch.errors import BadArgument, BadInput, HpsearchError, nearest
-from hpsearch.exchange.foreign import ForeignTrials, extent, likely_direction, metric_name, parse_range
+from hpsearch.exchange.foreign import ForeignTrials, ImportRequest, extent, likely_direction, metric_name, parse_range
 from hpsearch.exchange.layout import PARAMS, TRIALS
-from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Argument, Direction, PastTrials, Sentence
+from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Argument, PastTrials, Sentence
 from hpsearch.space import Parameter, Value, describe
 
 Columns: TypeAlias = Mapping[str, list[Any]]
@@ -55,24 +55,8 @@ def _boolean(cell: str) -> bool:
     return {"true": True, "false": False}[cell.strip().lower()]
 
 
-def foreign_trials(
-    path: Path,
-    columns: Columns,
-    *,
-    metric: str | None = None,
-    direction: Direction | None = None,
-    parameters: Sequence[str] = (),
-    ranges: Sequence[str] = (),
-) -> ForeignTrials:
+def foreign_trials(path: Path, columns: Columns, request: ImportRequest) -> ForeignTrials:
     """Return a table's rows as trials.
-
-    Args:
-        path: The file.
-        columns: Its cells.
-        metric: The column of the score; by default one of a usual name.
-        direction: The better scores; by default by the metric's name.
-        parameters: The columns of the hyperparameters; by default all that can be.
-        ranges: ``NAME=LOW:HIGH``, ``NAME=LOW:HIGH:log`` or ``NAME=one,other``; the others reach as far as the data.
 
     Raises:
         BadInput: No such column, no score, or no range.
@@ -86,23 +70,23 @@ def foreign_trials(
             f"{path} has trials of several stages, whose ranges are not known; keep the rows of one stage, or import a "
             ".parquet or .json export"
         )
-    score = _score_column(path, columns, metric)
+    score = _score_column(path, columns, request.metric)
     given: dict[str, str] = {}
-    for text in ranges:
+    for text in request.ranges:
         name, equals, form = text.partition("=")
         if not equals or not name:
             raise BadArgument("ranges", text, "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other")
         given[name] = form
-    names = _parameter_columns(path, columns, score, parameters, given)
+    names = _parameter_columns(path, columns, score, request.parameters, given)
     notes: list[Sentence] = []
     # An export of ours has the score's name in a column of its own.
     metrics = set(columns.get("metric", [])) if score == "score" else set()
-    better = direction or likely_direction(str(metrics.pop()) if len(metrics) == 1 else score)
-    if direction is None:
+    better = request.direction or likely_direction(str(metrics.pop()) if len(metrics) == 1 else score)
+    if request.direction is None:
         how = "higher" if better == "maximize" else "lower"
         text = f"the score is {score}, and {how} is taken for better; {{}} overrides it"
         notes.append(Sentence(text, (Argument("direction"),)))
-    space, from_data = _ranges(names, columns, given, parameters, notes)
+    space, from_data = _ranges(names, columns, given, request.parameters, notes)
     if from_data:
         extents = ", ".join(f"{name} {describe(space[name])}" for name in from_data)
         text = (
