@@ -1,12 +1,10 @@
-"""The store: stages, trials and curves in Optuna's own tables.
-
-`open_store` gives a `Store`: the bulk one where the database has the schema revision that it knows, and one that
-goes through Optuna's public API otherwise, slower and right.
-"""
+"""The store: stages, trials and curves in Optuna's own tables, on SQLite and PostgreSQL."""
 
 from hpsearch.records import NewStage
-from hpsearch.store.base import Claimed, Counts, Store
-from hpsearch.store.leases import Owner
-from hpsearch.store.opening import open_store
+from hpsearch.store.claims import Claimed
+from hpsearch.store.counts import Counts
+from hpsearch.store.leases import Owned, Owner
+from hpsearch.store.queries import Columns
+from hpsearch.store.store import Store, open_store
 
-__all__ = ["Claimed", "Counts", "NewStage", "Owner", "Store", "open_store"]
+__all__ = ["Claimed", "Columns", "Counts", "NewStage", "Owned", "Owner", "Store", "open_store"]

@@ -12,14 +12,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import String, bindparam, select, type_coerce
 
 from hpsearch.records import VALIDATION_LOSS, Stage
 from hpsearch.space import Categorical, Int, Parameter
-from hpsearch.store import tables as t
-from hpsearch.store.glances import points
-from hpsearch.store.queries import finite, number_of
-from hpsearch.store.statements import CHUNK, Statement, constant
+from hpsearch.store.queries import Arrays, finite, number_of, points
+from hpsearch.store.sql import CHUNK, Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -28,48 +25,47 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy.engine import Connection
 
-    from hpsearch.store.frames import Arrays
-
-_of_stage = t.trials.c.study_id == bindparam("study_id")
-_scored = (_of_stage, t.trials.c.state == constant("COMPLETE"), t.trial_values.c.value_type == constant("FINITE"))
-_losses = select(t.trials.c.trial_id, t.trial_user_attributes.c.value_json).where(
-    _of_stage, t.trial_user_attributes.c.key == constant(VALIDATION_LOSS)
-)
-_LOSSES = Statement(
-    _losses.select_from(t.trials.join(t.trial_user_attributes)).order_by(t.trials.c.trial_id), "study_id"
-)
-_SOME_LOSSES = Statement(
-    _losses.select_from(t.trials.join(t.trial_user_attributes))
-    .where(t.trials.c.trial_id.in_(bindparam("ids", expanding=True)))
-    .order_by(t.trials.c.trial_id),
-    "study_id",
-    "ids",
-)
 _AT_ONCE = 16
 """Parameters that are joined in one statement: SQLite joins 64 tables at most."""
+_OF_LOSSES = (
+    "SELECT t.trial_id, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
+    f" WHERE t.study_id = {{study_id}} AND a.key = '{VALIDATION_LOSS}'"
+)
+_LOSSES = Query(f"{_OF_LOSSES} ORDER BY t.trial_id")
+_SOME_LOSSES = Query(f"{_OF_LOSSES} AND t.trial_id {{ids}} ORDER BY t.trial_id")
+_OF_POINTS = "FROM trials t JOIN trial_intermediate_values p ON p.trial_id = t.trial_id WHERE t.study_id = {study_id}"
+# In the order of the index on which they are found: nothing is sorted.
+_CURVES = Query(f"SELECT t.number, p.step, p.intermediate_value {_OF_POINTS} ORDER BY t.trial_id, p.step")
+_INFINITE = Query(
+    f"SELECT t.number, p.step, p.intermediate_value_type {_OF_POINTS}"
+    " AND p.intermediate_value_type IN ('INF_POS', 'INF_NEG')"
+)
 
-_points = t.trial_intermediate_values
-_all_points = select(t.trials.c.number, _points.c.step).select_from(t.trials.join(_points)).where(_of_stage)
-_CURVES = Statement(
-    # In the order of the index on which they are found: nothing is sorted.
-    _all_points.add_columns(_points.c.intermediate_value).order_by(t.trials.c.trial_id, _points.c.step),
-    "study_id",
-)
-_kind = type_coerce(_points.c.intermediate_value_type, String)
-_INFINITE = Statement(
-    _all_points.add_columns(_kind).where(_kind.in_([constant("INF_POS"), constant("INF_NEG")])), "study_id"
-)
+
+@cache
+def _scored(parameters: int) -> Query:
+    """Return the query of the completed trials with a score and so many parameters, null for one that is missing."""
+    columns = "".join(f", p{place}.param_value" for place in range(parameters))
+    joins = "".join(
+        f" LEFT JOIN trial_params p{place} ON p{place}.trial_id = t.trial_id AND p{place}.param_name = {{name{place}}}"
+        for place in range(parameters)
+    )
+    return Query(
+        f"SELECT t.trial_id, t.number, v.value{columns} FROM trials t JOIN trial_values v ON v.trial_id = t.trial_id"
+        f"{joins} WHERE t.study_id = {{study_id}} AND t.state = 'COMPLETE' AND v.value_type = 'FINITE'"
+        " ORDER BY t.trial_id"
+    )
 
 
 def scores(connection: Connection, stage: Stage, ranked: Callable[[int], int] | None) -> Arrays:
-    """What narrowing needs of the completed trials; see `hpsearch.store.base.Store.scores`."""
+    """Return what narrowing needs of the completed trials; see `hpsearch.store.Store.scores`."""
     columns: Arrays = {}
     names = list(stage.space)
     for first in range(0, max(len(names), 1), _AT_ONCE):
         some = names[first : first + _AT_ONCE]
         types = (int, int, float, *[float] * len(some))
         # The same trials in the same order each time: it is one transaction.
-        ids, numbers, score, *stored = _with_parameters(len(some)).columns(connection, types, stage.study_id, *some)
+        ids, numbers, score, *stored = _scored(len(some)).columns(connection, types, *some, stage.study_id)
         columns |= {"number": numbers, "score": score, "validation_loss": np.empty(0)}
         for name, values in zip(some, stored, strict=True):
             columns[f"param:{name}"] = _external(stage.space[name], values)
@@ -79,7 +75,7 @@ def scores(connection: Connection, stage: Stage, ranked: Callable[[int], int] | 
     else:
         best = ids[_among_best(score if stage.direction == "minimize" else -score, wanted)]
         rows = _SOME_LOSSES.rows(connection, stage.study_id, best.tolist())
-        with_loss, texts = np.array([one for one, _ in rows], dtype=int), np.array([text for _, text in rows], object)
+        with_loss, texts = np.array([row[0] for row in rows], dtype=int), np.array([row[1] for row in rows], object)
     columns["validation_loss"] = _at(ids, with_loss, _numbers(json.loads(f"[{','.join(texts)}]")))
     if np.all(numbers[1:] >= numbers[:-1]):
         return columns
@@ -87,34 +83,15 @@ def scores(connection: Connection, stage: Stage, ranked: Callable[[int], int] | 
     return {name: column[order] for name, column in columns.items()}
 
 
-@cache
-def _with_parameters(count: int) -> Statement:
-    """The completed trials with a score, and so many parameters of each; null for one that it does not have."""
-    trials, columns = t.trials.join(t.trial_values), []
-    for place in range(count):
-        of = t.trial_params.alias(f"p{place}")
-        mine = (of.c.trial_id == t.trials.c.trial_id) & (of.c.param_name == bindparam(f"name{place}"))
-        trials = trials.outerjoin(of, mine)
-        columns.append(of.c.param_value)
-    return Statement(
-        select(t.trials.c.trial_id, t.trials.c.number, t.trial_values.c.value, *columns)
-        .select_from(trials)
-        .where(*_scored)
-        .order_by(t.trials.c.trial_id),
-        "study_id",
-        *(f"name{place}" for place in range(count)),
-    )
-
-
 def _among_best(score: NDArray[Any], wanted: int) -> NDArray[np.bool_]:
-    """Which are among so many of the lowest, or tie with the last of them."""
+    """Return which are among so many of the lowest, or tie with the last of them."""
     if wanted < 1:
         return np.zeros(len(score), dtype=bool)
     return np.asarray(score <= np.partition(score, wanted - 1)[wanted - 1])
 
 
 def _numbers(values: list[Any]) -> NDArray[Any]:
-    """Floats, NaN for what is not a finite number."""
+    """Return floats, NaN for what is not a finite number."""
     if set(map(type, values)) <= {int, float}:
         numbers = np.array(values, dtype=float)
         return np.where(np.isfinite(numbers), numbers, np.nan)
@@ -122,40 +99,38 @@ def _numbers(values: list[Any]) -> NDArray[Any]:
 
 
 def _at(ids: NDArray[Any], of: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
-    """The values that belong to ids, NaN where there is none; ``ids`` and ``of`` grow."""
-    found = np.full(len(ids), np.nan)
+    """Return the values that belong to ids, NaN where there is none; ``ids`` and ``of`` grow."""
+    belonging = np.full(len(ids), np.nan)
     places = np.searchsorted(ids, of)
     there = places < len(ids)
     there[there] = ids[places[there]] == of[there]
-    found[places[there]] = values[there]
-    return found
+    belonging[places[there]] = values[there]
+    return belonging
 
 
 def _external(parameter: Parameter, stored: NDArray[Any]) -> NDArray[Any]:
-    """`hpsearch.space.external` of many; NaN stands for none."""
+    """Return values from the numbers that Optuna stores for them; NaN stands for none."""
     missing = np.isnan(stored)
     if isinstance(parameter, Categorical):
         choices = np.array([*parameter.choices, None], dtype=object)
-        found: NDArray[Any] = choices[np.where(missing, len(parameter.choices), stored).astype(int)]
-        return found
+        values: NDArray[Any] = choices[np.where(missing, len(parameter.choices), stored).astype(int)]
+        return values
     return stored.astype(int) if isinstance(parameter, Int) and not missing.any() else stored
 
 
 def curves(connection: Connection, stage: Stage, numbers: Collection[int] | None) -> pd.DataFrame:
-    """Scores after each epoch as rows; see `hpsearch.store.base.Store.curves`."""
-    import pandas as pd
+    """Return scores after each epoch as rows; see `hpsearch.store.Store.curves`."""
+    import pandas as pd  # 0.3 s to load; narrowing does without it
 
-    if numbers is None or len(numbers) > CHUNK:
-        number, step, value = _CURVES.columns(connection, (int, int, float), stage.study_id)
-        if np.isnan(value).any():
-            at = {(n, s): number_of(None, kind) for n, s, kind in _INFINITE.rows(connection, stage.study_id)}
-            for i in np.flatnonzero(np.isnan(value)):
-                value[i] = at.get((number[i], step[i]), math.nan)
-        if numbers is not None:
-            wanted = np.isin(number, list(numbers))
-            number, step, value = number[wanted], step[wanted], value[wanted]
-        frame = pd.DataFrame({"number": number, "step": step, "value": value})
-        if np.all(number[1:] >= number[:-1]):
-            return frame
-        return frame.sort_values(["number", "step"], ignore_index=True)
-    return pd.DataFrame(points(connection, stage, numbers), columns=["number", "step", "value"])
+    if numbers is not None and len(numbers) <= CHUNK:
+        return pd.DataFrame(points(connection, stage, numbers), columns=["number", "step", "value"])
+    number, step, value = _CURVES.columns(connection, (int, int, float), stage.study_id)
+    if np.isnan(value).any():
+        at = {(n, s): number_of(None, kind) for n, s, kind in _INFINITE.rows(connection, stage.study_id)}
+        for i in np.flatnonzero(np.isnan(value)):
+            value[i] = at.get((number[i], step[i]), math.nan)
+    if numbers is not None:
+        wanted = np.isin(number, list(numbers))
+        number, step, value = number[wanted], step[wanted], value[wanted]
+    frame = pd.DataFrame({"number": number, "step": step, "value": value})
+    return frame if np.all(number[1:] >= number[:-1]) else frame.sort_values(["number", "step"], ignore_index=True)

@@ -1,30 +1,27 @@
-"""Claims in bulk: who gets which trial, with which values, and for how long.
+"""Claims in bulk: which runner gets which trial, with which values, and for how long; and trials given back.
 
-Optuna, slow to import, draws and writes down the values: it is loaded by the functions that do so.
-
-Each function runs inside one write transaction that its caller opens and in which it holds the stage
-(`hpsearch.store.locking.lock_stage`).
+Each function runs inside one write transaction that its caller opens and in which it holds the stage (`lock_studies`).
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BindParameter, bindparam, delete, select, update
+from sqlalchemy import select
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import ConfirmationPlan, Stage, Trial
-from hpsearch.space import Value, external, to_distribution
-from hpsearch.store import census, queries
-from hpsearch.store import tables as t
-from hpsearch.store.base import OWNER, Counts
-from hpsearch.store.leases import Owner, Watch, utc_now
-from hpsearch.store.locking import UnchangedStage, database_now
-from hpsearch.store.stages import ROSTER
-from hpsearch.store.statements import Statement, constant
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, external, to_distribution
+from hpsearch.store import queries
+from hpsearch.store import schema as t
+from hpsearch.store.counts import Counts, Snapshot, snapshot
+from hpsearch.store.leases import Owner, Watch, database_now, running_among, utc_now
+from hpsearch.store.sql import Query, Write
+from hpsearch.store.stages import DECISIVE, NOBODY, OWNER, RELEASED, ROSTER, is_same, replaced
+from hpsearch.store.writer import FORGET_BEATS, FORGET_POINTS, PARAMS, SYSTEM_ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -33,236 +30,260 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from sqlalchemy.engine import Connection
 
-    from hpsearch.samplers import Draws
-    from hpsearch.store.census import Census
+    from hpsearch.samplers import Sampler
 
 FIXED_PARAMS = "fixed_params"
 """Optuna's system attribute with the values of an enqueued trial."""
 
-_owners = t.trial_system_attributes
-_is_owner = _owners.c.key == constant(OWNER)
-_of_trial: BindParameter[int] = bindparam("of_trial")
-_ids: BindParameter[int] = bindparam("ids", expanding=True)
-_NEW_TRIALS = Statement.insert(t.trials, "number", "study_id", "state", "datetime_start")
-_NEWER = Statement(
-    select(t.trials.c.number, t.trials.c.trial_id).where(
-        t.trials.c.study_id == bindparam("study_id"), t.trials.c.trial_id > bindparam("last")
-    ),
-    "study_id",
-    "last",
+_DECISIVE = Query(
+    "SELECT a.key, a.value_json FROM study_user_attributes a JOIN studies s ON s.study_id = a.study_id"
+    " WHERE s.study_id = {study_id} AND s.study_name = {name}"
+    f" AND a.key IN ({', '.join(map(repr, DECISIVE))})"
 )
-_START = Statement(
-    update(t.trials)
-    .where(t.trials.c.trial_id == _of_trial)
-    .values(state=constant("RUNNING"), datetime_start=bindparam("start")),
-    "start",
-    "of_trial",
+_NEW_TRIALS = Write.insert("trials", "number", "study_id", "state", "datetime_start")
+_NEWER = Query("SELECT number, trial_id FROM trials WHERE study_id = {study_id} AND trial_id > {last}")
+_START = Write.change(
+    "UPDATE trials SET state = 'RUNNING', datetime_start = {datetime_start} {rows} WHERE trials.trial_id = {trial_id}"
 )
-_OWN = Statement.insert(_owners, "trial_id", "key", "value_json")
-_DISOWN = Statement(delete(_owners).where(_owners.c.trial_id == _of_trial, _is_owner), "of_trial")
-_HELD = Statement(
-    select(t.trials.c.trial_id)
-    .join(_owners)
-    .where(
-        t.trials.c.state == constant("RUNNING"),
-        _is_owner,
-        _owners.c.value_json == bindparam("owner"),
-        t.trials.c.trial_id.in_(_ids),
-    ),
-    "owner",
-    "ids",
+_STOP = Write.change(
+    "UPDATE trials SET state = 'WAITING', datetime_start = NULL {rows}"
+    " WHERE trials.trial_id = {trial_id} AND trials.state = 'RUNNING'"
 )
-_ENDED = Statement(
-    select(t.trials.c.trial_id)
-    .join(_owners)
-    .where(
-        t.trials.c.state.in_([constant("COMPLETE"), constant("PRUNED"), constant("FAIL")]),
-        _is_owner,
-        _owners.c.value_json == bindparam("owner"),
-        t.trials.c.trial_id.in_(_ids),
-    ),
-    "owner",
-    "ids",
+_FORGET_SYSTEM_ATTRIBUTE = Write.change(
+    "DELETE FROM trial_system_attributes {rows}"
+    " WHERE trial_system_attributes.trial_id = {trial_id} AND trial_system_attributes.key = {key}"
 )
-_FIXED = Statement(
-    select(_owners.c.trial_id, _owners.c.value_json).where(
-        _owners.c.key == constant(FIXED_PARAMS), _owners.c.trial_id.in_(_ids)
-    ),
-    "ids",
+_OF_OWNER = (
+    "SELECT t.trial_id FROM trials t JOIN trial_system_attributes o ON o.trial_id = t.trial_id"
+    f" WHERE o.key = '{OWNER}' AND o.value_json = {{owner}} AND t.trial_id {{ids}} AND "
 )
-PARAMS = Statement.insert(t.trial_params, "trial_id", "param_name", "param_value", "distribution_json")
-_PARAMS_OF = Statement(
-    select(t.trial_params.c.trial_id, t.trial_params.c.param_name, t.trial_params.c.param_value).where(
-        t.trial_params.c.trial_id.in_(_ids)
-    ),
-    "ids",
+_RUNNING_OF = Query(_OF_OWNER + "t.state = 'RUNNING'")
+_FINISHED_OF = Query(_OF_OWNER + "t.state IN ('COMPLETE', 'PRUNED', 'FAIL')")
+_RUNNING = Query("SELECT trial_id FROM trials WHERE state = 'RUNNING' AND trial_id {ids}")
+_FIXED = Query(
+    f"SELECT trial_id, value_json FROM trial_system_attributes WHERE key = '{FIXED_PARAMS}' AND trial_id {{ids}}"
 )
-_BEATS = Statement.insert(t.trial_heartbeats, "trial_id", "heartbeat")
-FORGET_BEATS = Statement(delete(t.trial_heartbeats).where(t.trial_heartbeats.c.trial_id == _of_trial), "of_trial")
-_points = t.trial_intermediate_values
-FORGET_POINTS = Statement(delete(_points).where(_points.c.trial_id == _of_trial), "of_trial")
+_PARAMS_OF = Query("SELECT trial_id, param_name, param_value FROM trial_params WHERE trial_id {ids}")
+_BEATS = Write.insert("trial_heartbeats", "trial_id", "heartbeat")
+_HISTORY = Query(
+    "SELECT trial_id, key, value_json FROM trial_system_attributes"
+    f" WHERE key IN ('{OWNER}', '{RELEASED}') AND trial_id {{ids}}"
+)
 
 
-class Kept:
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The trials of a claim, and the stage's counts after it."""
+
+    trials: tuple[Trial, ...]
+    counts: Counts
+
+
+class _Random:
+    """Random search."""
+
+    def __init__(self) -> None:
+        from hpsearch.samplers import Draws  # loads Optuna, 0.3 s; reading does without it
+
+        self._make = Draws
+        self._draws: dict[int, Draws] = {}
+
+    def params(self, stage: Stage, number: int) -> dict[str, Value]:
+        made = self._draws.get(id(stage))
+        if made is None:
+            made = self._draws[id(stage)] = self._make(stage.space, seed=stage.seed)
+        return made.values(number)
+
+
+def default_sampler() -> Sampler:
+    """Return the sampler of random search."""
+    return _Random()
+
+
+class StageCache:
     """What a store keeps of a stage between its calls.
 
     Args:
         stage: The stage.
+        sampler: Gives the values of its trials; None for the random one.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, sampler: Sampler | None) -> None:
         self.stage = stage
-        self.plan = stage.plan
-        self.census: Census | None = None
-        self.unchanged = UnchangedStage(stage)
         self.watch = Watch()
+        self._sampler = sampler
+        self._plan = stage.plan
+        self._snapshot: Snapshot | None = None
+        self._decisive: list[tuple[str, str]] | None = None
+        """What its trials follow from, as it stood in the database when it was found to be the stage's."""
 
     @cached_property
-    def distributions(self) -> Mapping[str, BaseDistribution]:
-        """Optuna's distributions by parameter name."""
-        return {name: to_distribution(parameter) for name, parameter in self.stage.space.items()}
+    def distributions(self) -> Mapping[str, tuple[BaseDistribution, str]]:
+        """Optuna's distributions by parameter name, each also as the database keeps it."""
+        from optuna.distributions import distribution_to_json  # 0.3 s to load; reading does without it
 
-    @cached_property
-    def texts(self) -> Mapping[str, str]:
-        """The distributions as the database keeps them."""
-        from optuna.distributions import distribution_to_json
+        made = {name: to_distribution(parameter) for name, parameter in self.stage.space.items()}
+        return {name: (distribution, distribution_to_json(distribution)) for name, distribution in made.items()}
 
-        return {name: distribution_to_json(drawn) for name, drawn in self.distributions.items()}
-
-    @cached_property
-    def draws(self) -> Draws:
-        """Where trials' values come from."""
-        from hpsearch.samplers import Draws
-
-        return Draws(self.stage.space, seed=self.stage.seed)
+    def count(self, connection: Connection) -> Snapshot:
+        """Return the stage's snapshot; at the beginning of a transaction."""
+        self._snapshot = snapshot(connection, self.stage.study_id, self._snapshot)
+        return self._snapshot
 
     def follow(self, connection: Connection) -> None:
-        """Read how far a confirmation has grown: another runner may have given its trials' numbers a meaning."""
+        """Make sure that the study is still the stage, and read how far a confirmation has grown.
+
+        Narrowing again replaces an empty stage; and one that is begun anew after it was deleted may get the same id.
+
+        Raises:
+            StageConflict: The study is gone, or its trials follow from something else.
+        """
+        stored = sorted(_DECISIVE.rows(connection, self.stage.study_id, self.stage.name))
+        if stored != self._decisive:
+            if not is_same(self.stage, {key: json.loads(text) for key, text in stored}):
+                raise replaced(self.stage)
+            self._decisive = stored
         if self.stage.plan is not None:
-            self.plan = ConfirmationPlan.from_dict(queries.study_attribute(connection, self.stage, ROSTER) or {})
+            # Another runner may have given its trials' numbers a meaning.
+            self._plan = ConfirmationPlan.from_dict(queries.study_attribute(connection, self.stage, ROSTER) or {})
 
     def trial(self, trial_id: int, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]) -> Trial:
-        """A trial that is claimed, with its values; see `trial_values`."""
-        if self.plan is not None:
-            return roster_trial(self.stage, self.plan, trial_id, number)
-        params = trial_values(self.stage, number, fixed=fixed, stored=stored) if fixed or stored else None
-        return Trial(trial_id, number, self.draws.values(number) if params is None else params)
+        """Return a claimed trial with its values: those that it has, those that somebody enqueued, sampled ones.
 
-    def count(self, connection: Connection) -> Census:
-        """How many trials are in which state; at the beginning of a transaction."""
-        self.census = census.take(connection, self.stage.study_id, self.census)
-        return self.census
+        Enqueued values hold where they are parameters of the stage and lie in their ranges. (Optuna takes a number
+        from outside its range too, and breaks on an unknown choice.)
+
+        Args:
+            trial_id: The trial's key.
+            number: The trial's number.
+            fixed: The values that ``study.enqueue_trial`` was given.
+            stored: The values that the trial has already.
+        """
+        if self._plan is not None:
+            return planned_trial(self.stage, self._plan, trial_id, number)
+        if self._sampler is None:
+            self._sampler = default_sampler()
+        sampled = self._sampler.params(self.stage, number)
+        if not fixed and not stored:
+            return Trial(trial_id, number, sampled)
+        params = dict(sampled) | stored
+        for name in fixed.keys() & (self.stage.space.keys() - stored.keys()):
+            parameter, (distribution, _) = self.stage.space[name], self.distributions[name]
+            try:
+                number_stored = distribution.to_internal_repr(fixed[name])
+            except ValueError:
+                continue
+            if is_stored_value(parameter, number_stored):
+                params[name] = external(parameter, number_stored)
+        return Trial(trial_id, number, params)
 
 
-def claim(connection: Connection, kept: Kept, *, until: int, most: int, owner: Owner) -> tuple[list[Trial], Counts]:
-    """Take trials: released ones first, then new numbers. See `hpsearch.store.base.Store.claim`."""
-    kept.unchanged.check(connection)
-    kept.follow(connection)
-    before = kept.count(connection)
+def is_stored_value(parameter: Parameter, stored: float) -> bool:
+    """Return whether a number stands for one of a parameter's values in the database."""
+    match parameter:
+        case Categorical(choices):
+            return stored in range(len(choices))
+        case Int(low, high, _, step):
+            return low <= stored <= high and (stored - low) % step == 0
+        case Float(low, high):
+            return low <= stored <= high
+
+
+def lock_studies(connection: Connection, study_ids: Collection[int] | None = None) -> None:
+    """Hold studies until the transaction ends: whoever writes to their trials does so one after the other.
+
+    SQLite's one writer holds everything already. Optuna locks the same row when it numbers a trial.
+
+    Args:
+        connection: A write transaction.
+        study_ids: Their keys; None for all.
+    """
+    if connection.dialect.name != "sqlite":
+        # In one order, so that two who do so cannot wait for each other.
+        rows = select(t.studies.c.study_id).order_by(t.studies.c.study_id).with_for_update()
+        connection.execute(rows if study_ids is None else rows.where(t.studies.c.study_id.in_(study_ids))).all()
+
+
+def claim(connection: Connection, cache: StageCache, *, until: int, most: int, owner: Owner) -> Claimed:
+    """Take trials: released ones first, then new numbers. See `hpsearch.store.Store.claim`."""
+    cache.follow(connection)
+    before = cache.count(connection)
     counts = before.counts
     take = min(most, until - counts.finished - counts.running)
     if take <= 0:
-        return [], counts
+        return Claimed((), counts)
     now = utc_now()
-    trials = _take_waiting(connection, kept, dict(before.waiting[:take]), now)
-    waited = [trial.trial_id for trial in trials]
-    trials += _take_new(connection, kept, before, take - len(waited), now)
+    waited = _take_waiting(connection, cache, dict(before.waiting[:take]), now)
+    trials = waited + _take_new(connection, cache, before, take - len(waited), now)
     # A trial that was waiting has an owner already: nobody.
-    _DISOWN.run(connection, [(trial_id,) for trial_id in waited])
+    _FORGET_SYSTEM_ATTRIBUTE.run(connection, [(trial.trial_id, OWNER) for trial in waited])
     me = owner.to_json()
-    _OWN.run(connection, [(trial.trial_id, OWNER, me) for trial in trials])
-    beat(connection, waited)
-    _start_beating(connection, [trial.trial_id for trial in trials[len(waited) :]])
+    SYSTEM_ATTRIBUTES.run(connection, [(trial.trial_id, OWNER, me) for trial in trials])
+    FORGET_BEATS.run(connection, [(trial.trial_id,) for trial in waited])
+    _start_beating(connection, [trial.trial_id for trial in trials])
     after = replace(counts, running=counts.running + len(trials), waiting=counts.waiting - len(waited))
-    return trials, after
+    return Claimed(tuple(trials), after)
 
 
-def _take_new(connection: Connection, kept: Kept, before: Census, take: int, now: datetime) -> list[Trial]:
+def _take_new(connection: Connection, cache: StageCache, before: Snapshot, take: int, now: datetime) -> list[Trial]:
     if take <= 0:
         return []
-    study_id = kept.stage.study_id
+    study_id = cache.stage.study_id
     numbers = range(before.highest + 1, before.highest + 1 + take)
-    _NEW_TRIALS.run(connection, [(n, study_id, "RUNNING", now) for n in numbers])
+    _NEW_TRIALS.run(connection, [(number, study_id, "RUNNING", now) for number in numbers])
     id_of = dict(_NEWER.rows(connection, study_id, before.last))
-    trials = [kept.trial(id_of[n], n, fixed={}, stored={}) for n in numbers]
-    _insert_params(connection, kept, [(trial.trial_id, trial.params) for trial in trials])
+    trials = [cache.trial(id_of[number], number, fixed={}, stored={}) for number in numbers]
+    _insert_params(connection, cache, [(trial.trial_id, trial.params) for trial in trials])
     return trials
 
 
-def _take_waiting(connection: Connection, kept: Kept, id_of: Mapping[int, int], now: datetime) -> list[Trial]:
+def _take_waiting(connection: Connection, cache: StageCache, id_of: Mapping[int, int], now: datetime) -> list[Trial]:
     if not id_of:
         return []
     ids = list(id_of.values())
-    given: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in ids}
+    space = cache.stage.space
+    fixed: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in ids}
     stored: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in ids}
     _START.run(connection, [(now, trial_id) for trial_id in ids])
     # Somebody may have enqueued values of his own with study.enqueue_trial, or added a trial to be run again.
-    for trial_id, values in _FIXED.rows(connection, ids):
-        given[trial_id] = json.loads(values)
+    for trial_id, text in _FIXED.rows(connection, ids):
+        fixed[trial_id] = json.loads(text)
     for trial_id, name, value in _PARAMS_OF.rows(connection, ids):
-        if name in kept.stage.space:
-            stored[trial_id][name] = external(kept.stage.space[name], value)
+        if name in space:
+            stored[trial_id][name] = external(space[name], value)
     trials = [
-        kept.trial(trial_id, number, fixed=given[trial_id], stored=stored[trial_id])
+        cache.trial(trial_id, number, fixed=fixed[trial_id], stored=stored[trial_id])
         for number, trial_id in id_of.items()
     ]
     missing = [
         (trial.trial_id, {k: v for k, v in trial.params.items() if k not in stored[trial.trial_id]}) for trial in trials
     ]
-    _insert_params(connection, kept, missing)
+    _insert_params(connection, cache, missing)
     return trials
 
 
-def roster_trial(stage: Stage, roster: ConfirmationPlan, trial_id: int, number: int) -> Trial:
-    """A confirmation's trial: the values and the repeat are those of its place.
+def planned_trial(stage: Stage, plan: ConfirmationPlan, trial_id: int, number: int) -> Trial:
+    """Return a confirmation's trial: the values and the repeat are those of its place.
 
     Raises:
         StageConflict: It has no place, as others began trials in this study.
     """
     try:
-        setting, repeat = roster.place(number)
+        setting, repeat = plan.place(number)
     except IndexError:
         raise StageConflict(
             f"{stage.name} has trials that hpsearch did not begin, and no values are left for trial {number}; delete "
-            f"that study (`optuna delete-study`) and confirm again"
+            "that study and confirm again"
         ) from None
-    return Trial(trial_id, number, roster.settings[setting].params, repeat)
+    return Trial(trial_id, number, plan.settings[setting].params, repeat)
 
 
-def trial_values(
-    stage: Stage, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]
-) -> dict[str, Value]:
-    """The values of a trial that was waiting: those that it has, those that somebody enqueued, drawn ones.
-
-    Enqueued values hold where they are hyperparameters of the stage and lie in their ranges. (Optuna takes a number
-    from outside its range too, and breaks on an unknown choice.)
-
-    Args:
-        stage: The stage.
-        number: The trial's number.
-        fixed: The values that ``study.enqueue_trial`` was given.
-        stored: The values that the trial has already.
-    """
-    from hpsearch import samplers as sampling
-
-    found = sampling.values(stage.space, seed=stage.seed, number=number)
-    for name, parameter in stage.space.items():
-        if name in stored:
-            found[name] = stored[name]
-        elif name in fixed:
-            distribution = to_distribution(parameter)
-            try:
-                internal = distribution.to_internal_repr(fixed[name])
-            except ValueError:
-                continue
-            if distribution._contains(internal):
-                found[name] = external(parameter, internal)
-    return found
-
-
-def _insert_params(connection: Connection, kept: Kept, params: Sequence[tuple[int, Mapping[str, Value]]]) -> None:
+def _insert_params(
+    connection: Connection, cache: StageCache, params: Sequence[tuple[int, Mapping[str, Value]]]
+) -> None:
+    known = cache.distributions
     rows = [
-        (trial_id, name, kept.distributions[name].to_internal_repr(value), kept.texts[name])
+        (trial_id, name, known[name][0].to_internal_repr(value), known[name][1])
         for trial_id, values in params
         for name, value in values.items()
     ]
@@ -281,11 +302,59 @@ def _start_beating(connection: Connection, trial_ids: Collection[int]) -> None:
         _BEATS.run(connection, [(trial_id, now) for trial_id in trial_ids])
 
 
-def held(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
-    """Those of the trials that are running and belong to ``owner``."""
-    return {row[0] for row in _HELD.rows(connection, owner.to_json(), list(trial_ids))}
+def running_of(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
+    """Return those of the trials that are running and belong to ``owner``."""
+    return {trial_id for (trial_id,) in _RUNNING_OF.rows(connection, owner.to_json(), list(trial_ids))}
 
 
-def finished(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
-    """Those of the trials that ``owner`` has finished."""
-    return {row[0] for row in _ENDED.rows(connection, owner.to_json(), list(trial_ids))}
+def finished_of(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
+    """Return those of the trials that ``owner`` has finished."""
+    return {trial_id for (trial_id,) in _FINISHED_OF.rows(connection, owner.to_json(), list(trial_ids))}
+
+
+def dead(connection: Connection, cache: StageCache, *, me: Owner) -> dict[int, str]:
+    """Return a stage's running trials whose owner is gone: the reason by id."""
+    running = running_among(connection, cache.stage.study_id, cache.count(connection).unfinished)
+    owned = [(trial.trial_id, trial.owner, trial.beat) for trial in running if trial.owner is not None]
+    return cache.watch.gone(owned, me=me, now=database_now(connection))
+
+
+def release(connection: Connection, reasons: Mapping[int, str], *, by: Owner) -> None:
+    """Make running trials waiting again, without their half curves, and nobody's. Others stay as they are.
+
+    Args:
+        connection: The transaction, which holds the stage.
+        reasons: The reason for each trial, by id.
+        by: Who does it.
+    """
+    # One that has finished meanwhile has a curve to keep.
+    ids = [trial_id for (trial_id,) in _RUNNING.rows(connection, list(reasons))]
+    rows = [(trial_id,) for trial_id in ids]
+    history: dict[str, dict[int, str]] = {OWNER: {}, RELEASED: {}}
+    for trial_id, key, text in _HISTORY.rows(connection, ids):
+        history[key][trial_id] = text
+    _FORGET_SYSTEM_ATTRIBUTE.run(connection, [(trial_id, key) for key in (OWNER, RELEASED) for trial_id in history[key]])
+    attempts = [
+        (trial_id, RELEASED, _attempt(owner, history[RELEASED].get(trial_id), by=by, reason=reasons[trial_id]))
+        for trial_id, owner in history[OWNER].items()
+    ]
+    # Whoever takes it next need not be a runner of hpsearch's: Optuna's own `ask` takes waiting trials too.
+    nobody = [(trial_id, OWNER, NOBODY) for trial_id in history[OWNER]]
+    SYSTEM_ATTRIBUTES.run(connection, attempts + nobody)
+    _STOP.run(connection, rows)
+    FORGET_POINTS.run(connection, rows)
+    FORGET_BEATS.run(connection, rows)
+
+
+def _attempt(owner: str, before: str | None, *, by: Owner, reason: str) -> str:
+    """Return what stays on record when a trial is given back, as JSON.
+
+    Args:
+        owner: Whose attempt it was, as JSON.
+        before: What was on record so far, as this function gave it; None for nothing.
+        by: Who gives it back.
+        reason: One of the reasons of `hpsearch.store.leases`.
+    """
+    times = json.loads(before)["times"] if before else 0
+    kept = {"times": times + 1, "owner": json.loads(owner), "by": asdict(by), "why": reason}
+    return json.dumps({**kept, "at": f"{utc_now().isoformat()}Z"})

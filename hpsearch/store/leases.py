@@ -1,4 +1,4 @@
-"""Who holds a trial, and whether that runner is still there.
+"""Owners of running trials, and whether such a runner is still alive.
 
 A claim carries its owner: host, boot, process and a random run id, and a heartbeat in Optuna's own table. On the
 same host a dead owner is known at once, from its process; elsewhere, and for a process that hangs, its heartbeat
@@ -17,21 +17,33 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hpsearch.store.sql import Query
+from hpsearch.store.stages import OWNER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+
+    from sqlalchemy.engine import Connection
 
 LEASE = timedelta(seconds=120)
 """A trial whose heartbeat is older than this belongs to nobody, once the heartbeat was seen to stand still."""
 BEAT_EVERY_S = 10.0
-"""How often a runner renews its leases, in seconds: many chances within one lease."""
+"""Seconds between a runner's renewals of its leases: many chances within one lease."""
 STILL_S = 3 * BEAT_EVERY_S
 """For so long is an old heartbeat watched: a living runner whose clock is wrong renews it meanwhile."""
 PROCESS_GONE, SILENT, GIVEN_BACK = "its process was gone", "its heartbeat had stopped", "it gave it back"
-"""Why a trial was released."""
+"""Reasons for which a trial is released."""
 STALE = timedelta(days=1)
 """A running trial without a sign of life for so long is taken for abandoned after a single look."""
+_RUNNING = (
+    "SELECT t.study_id, t.number, t.trial_id, o.value_json, h.heartbeat, t.datetime_start FROM trials t"
+    f" LEFT JOIN trial_system_attributes o ON o.trial_id = t.trial_id AND o.key = '{OWNER}'"
+    " LEFT JOIN trial_heartbeats h ON h.trial_id = t.trial_id WHERE t.state = 'RUNNING'"
+)
+_ALL = Query(_RUNNING)
+_AMONG = Query(f"{_RUNNING} AND t.study_id = {{study_id}} AND t.trial_id {{ids}}")
 
 
 @cache
@@ -43,6 +55,24 @@ def version_of(package: str) -> str:
         return "unknown"
 
 
+def utc_now() -> datetime:
+    """Return the time as Optuna stores it: UTC without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def steady_seconds() -> float:
+    """Return seconds by a clock that nobody sets, and that stands still while the machine is suspended."""
+    return time.monotonic()
+
+
+def database_now(connection: Connection) -> datetime:
+    """Return the time that leases are measured by, UTC: a server's own clock, which all its clients share."""
+    if connection.dialect.name == "sqlite":
+        return utc_now()
+    now: datetime = connection.exec_driver_sql("SELECT timezone('utc', clock_timestamp())").scalar_one()
+    return now
+
+
 def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="ascii").strip()
@@ -51,11 +81,11 @@ def _read(path: str) -> str:
 
 
 def _process(pid: int) -> tuple[str, str]:
-    """A process's state and when it started; both empty where there is no /proc."""
+    """Return a process's state and when it started; both empty where there is no /proc."""
     # Field 3 of /proc/PID/stat is the state; field 22 tells a process from a later one with the same number. The
     # name in field 2 may hold spaces and parentheses, so fields are counted from the last parenthesis.
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return (fields[0], fields[19]) if fields else ("", "")
+    stat = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return (stat[0], stat[19]) if stat else ("", "")
 
 
 @cache
@@ -94,30 +124,30 @@ class Owner:
 
     @classmethod
     def current(cls) -> Owner:
-        """This process, under a new run id."""
+        """Return this process, under a new run id."""
         pid, versions = os.getpid(), (version_of("hpsearch"), version_of("numpy"))
         return cls(uuid.uuid4().hex, socket.gethostname(), _here(), pid, _process(pid)[1], *versions)
 
     def to_json(self) -> str:
-        """As it stands in the database."""
+        """Return it as it stands in the database."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Owner | None:
-        """The inverse of `to_json`; None for what is not an owner. What a later version added is left out."""
+    def from_json(cls, text: object) -> Owner | None:
+        """Return the owner of a `to_json`; None for what is none. Fields of a later version are left out."""
         known = {field.name for field in fields(cls)}
         try:
-            plain = json.loads(text)
+            plain = json.loads(text)  # type: ignore[arg-type]
             return cls(**{k: v for k, v in plain.items() if k in known}) if isinstance(plain, dict) else None
         except (TypeError, ValueError):
             return None
 
     def is_here(self) -> bool:
-        """Whether its process is or was on this machine, so that one can look after it."""
+        """Return whether its process is or was on this machine, where its number can be looked up."""
         return self.host == socket.gethostname() and self.place == _here()
 
     def is_gone(self) -> bool:
-        """Whether its process was on this machine and is no more."""
+        """Return whether its process was on this machine and is no more."""
         return self.is_here() and not self._process_lives()
 
     def _process_lives(self) -> bool:
@@ -128,18 +158,20 @@ class Owner:
         except PermissionError:
             return True
         state, start = _process(self.pid)
-        if state in ("Z", "X"):  # killed, and its parent has not asked after it yet
+        if state in ("Z", "X"):  # killed, and its parent has not waited for it yet
             return False
         return not (start and self.started) or start == self.started
 
 
-def steady_seconds() -> float:
-    """Seconds by a clock that nobody sets, and that stands still while the machine is suspended."""
-    return time.monotonic()
+class Owned(NamedTuple):
+    """The owner of a trial that runs or has finished, None while it waits; and how often it was begun."""
+
+    owner: Owner | None
+    begun: int
 
 
 class Watch:
-    """Tells whose runners are gone, by looking at their heartbeats again and again.
+    """The heartbeats of a stage's runners as they were seen so far, by which dead ones are told.
 
     Clocks are set, and those of two machines differ. So a heartbeat that looks old, or looks like one from the future,
     is watched for a while: the next one of a living runner comes meanwhile, whatever time it says. And one that was
@@ -153,14 +185,14 @@ class Watch:
     def gone(
         self, running: Iterable[tuple[int, Owner, datetime | None]], *, me: Owner, now: datetime
     ) -> dict[int, str]:
-        """The trials that may be given to others, each with the reason.
+        """Return the trials that may be given to others, each with the reason.
 
         Args:
             running: All running trials of a stage: id, owner, last heartbeat in UTC or None for none.
             me: Who looks: its own trials are not given away.
             now: The database's time, UTC.
         """
-        at, seen, found = steady_seconds(), {}, {}
+        at, seen, reasons = steady_seconds(), {}, {}
         for trial_id, owner, beat in running:
             if owner.run == me.run:
                 continue
@@ -168,52 +200,79 @@ class Watch:
             since = since if before == beat else at
             seen[trial_id] = beat, since
             if owner.is_gone():
-                found[trial_id] = PROCESS_GONE
+                reasons[trial_id] = PROCESS_GONE
             elif beat is None or _is_over(abs(now - beat), still=at - since):
-                found[trial_id] = SILENT
+                reasons[trial_id] = SILENT
         self._seen = seen
-        return found
-
-
-def may_work(owner: Owner, beat: datetime | None, *, now: datetime) -> bool:
-    """Whether a runner may still work on a trial of its own, as far as a single look shows.
-
-    On this machine its process tells; a heartbeat is old here after a night with the lid closed, and the process goes
-    on.
-
-    Args:
-        owner: Who holds the trial.
-        beat: Its last heartbeat, UTC; None for none.
-        now: The database's time, UTC.
-    """
-    if owner.is_here():
-        return not owner.is_gone()
-    return beat is not None and abs(now - beat) <= LEASE
-
-
-def is_abandoned(owner: Owner | None, beat: datetime | None, began: datetime | None, *, now: datetime) -> bool:
-    """Whether a single look shows that nobody will finish a running trial.
-
-    It is the cautious counterpart of `Watch`: clocks differ, and one look does not show that a heartbeat stands still.
-    But every claim begins with one, so that whoever holds a trial without any has lost it; and a day without one is no
-    clock's fault.
-
-    Args:
-        owner: Who holds the trial; None for somebody who leaves no name, such as Optuna.
-        beat: Its last heartbeat, UTC; None for none.
-        began: When the trial began, UTC; None where that is not known.
-        now: The database's time, UTC.
-    """
-    if owner is not None and (beat is None or owner.is_here()):
-        return beat is None or owner.is_gone()
-    latest = beat or began
-    return latest is None or abs(now - latest) > STALE
+        return reasons
 
 
 def _is_over(age: timedelta, *, still: float) -> bool:
     return still > LEASE.total_seconds() or (age > LEASE and still >= STILL_S)
 
 
-def utc_now() -> datetime:
-    """The time as Optuna stores it: UTC without a zone."""
-    return datetime.now(UTC).replace(tzinfo=None)
+class Running(NamedTuple):
+    """A trial that is under way.
+
+    Args:
+        study_id: Its study's key.
+        number: Its number.
+        trial_id: Its key.
+        owner: The runner of hpsearch's that holds it; None for nobody, or for somebody else.
+        beat: Its last heartbeat, UTC; None for none.
+        began: When it began, UTC; likewise.
+    """
+
+    study_id: int
+    number: int
+    trial_id: int
+    owner: Owner | None
+    beat: datetime | None
+    began: datetime | None
+
+    def may_work(self, *, now: datetime) -> bool:
+        """Return whether its runner may still work on it, as far as a single look at the database's time ``now`` shows.
+
+        On this machine its process tells; a heartbeat is old here after a night with the lid closed, and the process
+        goes on.
+        """
+        if self.owner is None or self.owner.is_here():
+            return self.owner is not None and not self.owner.is_gone()
+        return self.beat is not None and abs(now - self.beat) <= LEASE
+
+    def is_abandoned(self, *, now: datetime) -> bool:
+        """Return whether a single look shows that nobody will finish it.
+
+        It is the cautious counterpart of `Watch`: clocks differ, and one look does not show that a heartbeat stands
+        still. But every claim begins with one, so that whoever holds a trial without any has lost it; and a day
+        without one is no clock's fault.
+        """
+        if self.owner is not None and (self.beat is None or self.owner.is_here()):
+            return self.beat is None or self.owner.is_gone()
+        latest = self.beat or self.began
+        return latest is None or abs(now - latest) > STALE
+
+
+def running(connection: Connection) -> list[Running]:
+    """Return the trials under way in the whole database: every trial is looked at."""
+    return list(map(_running, _ALL.rows(connection)))
+
+
+def running_among(connection: Connection, study_id: int, ids: Collection[int]) -> list[Running]:
+    """Return the trials of a study under way among these ids: only they are looked at."""
+    return list(map(_running, _AMONG.rows(connection, study_id, sorted(ids))))
+
+
+def _running(row: tuple[Any, ...]) -> Running:
+    study_id, number, trial_id, owner, beat, began = row
+    return Running(study_id, number, trial_id, Owner.from_json(owner), _moment(beat), _moment(began))
+
+
+def _moment(stored: Any) -> datetime | None:
+    """Return a time as SQLite or a server stores it; None for what is none, as a damaged database may have."""
+    if stored is None or isinstance(stored, datetime):
+        return stored
+    try:
+        return datetime.fromisoformat(str(stored)).replace(tzinfo=None)
+    except ValueError:
+        return None

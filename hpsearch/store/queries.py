@@ -1,38 +1,73 @@
-"""Reads: SQL into columns, DataFrames and records, never trials as Optuna objects."""
+"""Reads: SQL into columns and records, never trials as Optuna objects. Each costs what it returns."""
 
 from __future__ import annotations
 
 import heapq
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Select, and_, case, func, select
 
-from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, NewStage, Stage, rank_key, stopped_after
+from hpsearch.records import (
+    HITS,
+    REASON,
+    SECONDS,
+    VALIDATION_LOSS,
+    Direction,
+    NewStage,
+    Stage,
+    Standing,
+    rank_key,
+    stopped_after,
+)
 from hpsearch.space import Value, external
-from hpsearch.store import tables as t
-from hpsearch.store.frames import Columns
-from hpsearch.store.stages import stage_attributes, stage_from_attributes
-from hpsearch.store.statements import chunks
-from hpsearch.store.tables import StudyDirection, TrialState
+from hpsearch.store import schema as t
+from hpsearch.store.leases import Owned, Owner
+from hpsearch.store.schema import StudyDirection, TrialState
+from hpsearch.store.sql import Query, chunks
+from hpsearch.store.stages import ATTRIBUTE_PREFIX, NOBODY, OWNER, RELEASED, stage_attributes, stage_from_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    import pandas as pd
+    from numpy.typing import NDArray
     from sqlalchemy.engine import Connection, Row
+
+Columns: TypeAlias = dict[str, list[Any]]
+"""Rows by column: lists of one length."""
+Arrays: TypeAlias = "dict[str, NDArray[Any]]"
+"""Rows by column, as arrays of one length: where there are too many for lists."""
+FIXED = ("number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished")
+"""The columns before those of the parameters."""
+LATEST_AMONG = 500
+"""The trials that finished last are looked for among so many that began last."""
+_BEYOND = 1000
+"""So many more trials than the best are looked at, at least 1, so that ties with the last are seen at once."""
+
+_POINTS = Query(
+    "SELECT t.number, p.step, p.intermediate_value, p.intermediate_value_type FROM trials t"
+    " JOIN trial_intermediate_values p ON p.trial_id = t.trial_id WHERE t.study_id = {study_id} AND t.number {ids}"
+)
+_OWNERS = Query(
+    "SELECT o.value_json FROM trials t JOIN trial_system_attributes o ON o.trial_id = t.trial_id"
+    f" WHERE t.state = 'RUNNING' AND o.key = '{OWNER}' AND t.trial_id {{ids}}"
+)
+_HISTORY = Query(
+    "SELECT t.number, o.key, o.value_json FROM trials t JOIN trial_system_attributes o ON o.trial_id = t.trial_id"
+    f" WHERE t.study_id = {{study_id}} AND o.key IN ('{OWNER}', '{RELEASED}') AND t.number {{ids}}"
+)
 
 
 def stages(connection: Connection) -> list[Stage]:
-    """Every stage in the database."""
+    """Return every stage in the database."""
+    of_study = t.study_user_attributes.c
     attributes: dict[int, dict[str, Any]] = {}
-    for study_id, key, text in connection.execute(
-        select(
-            t.study_user_attributes.c.study_id,
-            t.study_user_attributes.c.key,
-            t.study_user_attributes.c.value_json,
-        ).where(t.study_user_attributes.c.key.startswith("hpsearch:", autoescape=True))
-    ):
+    query = select(of_study.study_id, of_study.key, of_study.value_json)
+    for study_id, key, text in connection.execute(query.where(of_study.key.startswith(ATTRIBUTE_PREFIX))):
         attributes.setdefault(study_id, {})[key] = json.loads(text)
     directions: dict[int, Direction] = {
         study_id: "maximize" if direction == StudyDirection.MAXIMIZE else "minimize"
@@ -40,70 +75,83 @@ def stages(connection: Connection) -> list[Stage]:
             select(t.study_directions.c.study_id, t.study_directions.c.direction)
         )
     }
-    found = (
-        stage_from_attributes(study_id, directions.get(study_id, "maximize"), of_study)
-        for study_id, of_study in attributes.items()
+    made = (
+        stage_from_attributes(study_id, directions.get(study_id, "maximize"), of_stage)
+        for study_id, of_stage in attributes.items()
     )
-    return [stage for stage in found if stage is not None]
+    return [stage for stage in made if stage is not None]
 
 
-def _attribute(key: str) -> Any:
-    """A user attribute's JSON text, as a scalar subquery of the trial at hand."""
-    of_trial = t.trial_user_attributes
-    return (
-        select(of_trial.c.value_json)
-        .where(of_trial.c.trial_id == t.trials.c.trial_id, of_trial.c.key == key)
-        .scalar_subquery()
-    )
+def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | None:
+    """Return a user attribute of a stage's study; None where it has none of that key."""
+    of_study = t.study_user_attributes.c
+    query = select(of_study.value_json).where(of_study.study_id == stage.study_id, of_study.key == key)
+    text = connection.execute(query).scalar()
+    return None if text is None else json.loads(text)
 
 
-def _last_epoch() -> Any:
-    """The last point of the trial at hand's curve, if it was stopped early; of others it is not looked for."""
-    points = t.trial_intermediate_values.c
-    last = select(func.max(points.step)).where(points.trial_id == t.trials.c.trial_id).scalar_subquery()
-    return case((t.trials.c.state == TrialState.PRUNED, last))
+def is_stage(connection: Connection, study_id: int, new: NewStage) -> bool:
+    """Return whether a study is just what `hpsearch.store.writer.insert_stage` makes of a stage."""
+    of_study = t.study_user_attributes.c
+    rows = connection.execute(select(of_study.key, of_study.value_json).where(of_study.study_id == study_id))
+    return dict(map(tuple, rows)) == {key: json.dumps(value) for key, value in stage_attributes(new).items()}
+
+
+def has_trials(connection: Connection, study_id: int) -> bool:
+    """Return whether a study has any trial, in whatever state."""
+    query = select(t.trials.c.trial_id).where(t.trials.c.study_id == study_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def finite(value: Any) -> float | None:
+    """Return a finite number as a float; None for anything else."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def number_of(stored: float | None, kind: str | None) -> float | None:
+    """Return a number from what Optuna stores for it: null and a type for NaN and the infinities."""
+    return {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}.get(kind or "", stored)
+
+
+def _number(text: str | None) -> float | None:
+    # Read here, as SQLite rounds what it reads from JSON.
+    return None if text is None else finite(json.loads(text))
 
 
 def _reason(row: Row[Any]) -> str | None:
     if row.reason is None:
         return None if row.last_epoch is None else stopped_after(row.last_epoch)
-    said: str | None = json.loads(row.reason)
-    return said
+    reason: str | None = json.loads(row.reason)
+    return reason
 
 
-def _number(text: str | None) -> float | None:
-    """The number in a user attribute's JSON, if it is finite; read here, as SQLite rounds what it reads."""
-    return None if text is None else finite(json.loads(text))
-
-
-def finite(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def number_of(stored: float | None, kind: str | None) -> float | None:
-    """A number from what Optuna stores for it: null and a type for NaN and the infinities."""
-    return {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}.get(kind or "", stored)
+def _attribute(key: str) -> Any:
+    """Return a user attribute's JSON text, as a scalar subquery of the trial at hand."""
+    of_trial = t.trial_user_attributes.c
+    query = select(of_trial.value_json).where(of_trial.trial_id == t.trials.c.trial_id, of_trial.key == key)
+    return query.scalar_subquery().label(key)
 
 
 def _select_trials(stage: Stage, *, hits: bool) -> Select[Any]:
+    points = t.trial_intermediate_values.c
+    # The last point of a pruned trial's curve; of others it is not looked for.
+    last = select(func.max(points.step)).where(points.trial_id == t.trials.c.trial_id).scalar_subquery()
     query = (
         select(
             t.trials.c.trial_id,
             t.trials.c.number,
             t.trials.c.state,
             t.trial_values.c.value.label("score"),
-            _attribute(VALIDATION_LOSS).label("validation_loss"),
-            _attribute(SECONDS).label("seconds"),
-            _attribute(REASON).label("reason"),
-            _last_epoch().label("last_epoch"),
+            t.trial_values.c.value_type.label("score_type"),
+            *map(_attribute, (VALIDATION_LOSS, SECONDS, REASON)),
+            case((t.trials.c.state == TrialState.PRUNED, last)).label("last_epoch"),
             t.trials.c.datetime_start.label("started"),
             t.trials.c.datetime_complete.label("finished"),
-            t.trial_values.c.value_type.label("score_type"),
         )
         .select_from(t.trials.outerjoin(t.trial_values))
         .where(t.trials.c.study_id == stage.study_id)
     )
-    return query.add_columns(_attribute(HITS).label(HITS)) if hits else query
+    return query.add_columns(_attribute(HITS)) if hits else query
 
 
 def columns(
@@ -115,7 +163,7 @@ def columns(
     numbers: Collection[int] | None = None,
     hits: bool = False,
 ) -> Columns:
-    """Trials by column; see `hpsearch.store.base.Store.columns`."""
+    """Return trials by column; see `hpsearch.store.Store.columns`."""
     if top is not None:
         return columns_of(connection, stage, _best(connection, stage, top), hits=hits)
     query = _select_trials(stage, hits=hits)
@@ -123,78 +171,35 @@ def columns(
         query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
     if numbers is not None:
         query = query.where(t.trials.c.number.in_(numbers))
-    found = list(connection.execute(query.order_by(t.trials.c.number)))
-    return _by_column(connection, stage, found, all_trials=states is None and numbers is None, hits=hits)
+    rows = list(connection.execute(query.order_by(t.trials.c.number)))
+    return _by_column(connection, stage, rows, all_trials=states is None and numbers is None, hits=hits)
 
 
 def columns_of(connection: Connection, stage: Stage, ids: Sequence[int], *, hits: bool = False) -> Columns:
-    """Some trials by column, in the order of their ids here."""
+    """Return some trials by column, in the order of their ids here."""
     query = _select_trials(stage, hits=hits)
     place = {trial_id: i for i, trial_id in enumerate(ids)}
-    found = [row for some in chunks(ids) for row in connection.execute(query.where(t.trials.c.trial_id.in_(some)))]
-    found.sort(key=lambda row: place[row.trial_id])
-    return _by_column(connection, stage, found, all_trials=False, hits=hits)
+    rows = [row for some in chunks(ids) for row in connection.execute(query.where(t.trials.c.trial_id.in_(some)))]
+    rows.sort(key=lambda row: place[row.trial_id])
+    return _by_column(connection, stage, rows, all_trials=False, hits=hits)
 
 
 def _by_column(
-    connection: Connection, stage: Stage, found: Sequence[Row[Any]], *, all_trials: bool, hits: bool
+    connection: Connection, stage: Stage, rows: Sequence[Row[Any]], *, all_trials: bool, hits: bool
 ) -> Columns:
     columns: Columns = {
-        "number": [row.number for row in found],
-        "state": [row.state.name for row in found],
-        "score": [number_of(row.score, row.score_type) for row in found],
-        "validation_loss": [_number(row.validation_loss) for row in found],
-        "seconds": [_number(row.seconds) for row in found],
-        "reason": [_reason(row) for row in found],
-        "started": [row.started for row in found],
-        "finished": [row.finished for row in found],
+        "number": [row.number for row in rows],
+        "state": [row.state.name for row in rows],
+        "score": [number_of(row.score, row.score_type) for row in rows],
+        "validation_loss": [_number(row.validation_loss) for row in rows],
+        "seconds": [_number(row.seconds) for row in rows],
+        "reason": [_reason(row) for row in rows],
+        "started": [row.started for row in rows],
+        "finished": [row.finished for row in rows],
     }
     if hits:
-        columns[HITS] = [getattr(row, HITS) and json.loads(getattr(row, HITS)) for row in found]
-    ids = [row.trial_id for row in found]
-    return columns | _params(connection, stage, ids, all_trials=all_trials)
-
-
-_BEYOND = 1000
-"""So many more trials than were asked for are looked at, at least 1, so that ties with the last are seen at once."""
-
-
-def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
-    """Ids of the best completed trials, best first, as `hpsearch.records.rank_key` sorts them.
-
-    Only of those that are at least as good as the last of them is more than the score looked at.
-    """
-    score = t.trial_values.c.value
-    maximize = stage.direction == "maximize"
-    scored = (
-        select(t.trials.c.trial_id, t.trials.c.number, score)
-        .select_from(t.trials.join(t.trial_values))
-        .where(
-            t.trials.c.study_id == stage.study_id,
-            t.trials.c.state == TrialState.COMPLETE,
-            t.trial_values.c.value_type == "FINITE",
-        )
-    )
-    if top == 0:
-        return []
-    best_first = score.desc() if maximize else score.asc()
-    found = list(connection.execute(scored.order_by(best_first).limit(top + _BEYOND)))
-    if len(found) >= top:
-        last = found[top - 1].value
-        if found[-1].value == last and len(found) == top + _BEYOND:  # there may be more such ties
-            found = list(connection.execute(scored.where(score >= last if maximize else score <= last)))
-        found = [row for row in found if (row.value >= last if maximize else row.value <= last)]
-    of_trial = t.trial_user_attributes.c
-    losses: dict[int, float | None] = {}
-    for some in chunks([row.trial_id for row in found]):
-        texts = select(of_trial.trial_id, of_trial.value_json).where(
-            of_trial.trial_id.in_(some), of_trial.key == VALIDATION_LOSS
-        )
-        losses |= {trial_id: _number(text) for trial_id, text in connection.execute(texts)}
-    ranked = [
-        (*rank_key(stage.direction, value, losses.get(trial_id), number), trial_id) for trial_id, number, value in found
-    ]
-    return [row[-1] for row in heapq.nsmallest(top, ranked)]
+        columns[HITS] = [getattr(row, HITS) and json.loads(getattr(row, HITS)) for row in rows]
+    return columns | _params(connection, stage, [row.trial_id for row in rows], all_trials=all_trials)
 
 
 def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_trials: bool) -> Columns:
@@ -212,47 +217,190 @@ def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_tri
     return {f"param:{name}": [of_name.get(trial_id) for trial_id in ids] for name, of_name in values.items()}
 
 
-def drawn(connection: Connection, stage: Stage) -> int:
-    """How many trials were drawn so far; see `hpsearch.store.base.Store.drawn`."""
+def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
+    """Return ids of the best completed trials, best first, as `hpsearch.records.rank_key` sorts them.
+
+    Only of those that are at least as good as the last of them is more than the score read.
+    """
+    if top == 0:
+        return []
+    score = t.trial_values.c.value
+    maximize = stage.direction == "maximize"
+    scored = (
+        select(t.trials.c.trial_id, t.trials.c.number, score)
+        .select_from(t.trials.join(t.trial_values))
+        .where(
+            t.trials.c.study_id == stage.study_id,
+            t.trials.c.state == TrialState.COMPLETE,
+            t.trial_values.c.value_type == "FINITE",
+        )
+    )
+    best_first = scored.order_by(score.desc() if maximize else score.asc())
+    rows = list(connection.execute(best_first.limit(top + _BEYOND)))
+    if len(rows) >= top:
+        last = rows[top - 1].value
+        if rows[-1].value == last and len(rows) == top + _BEYOND:  # there may be more such ties
+            rows = list(connection.execute(scored.where(score >= last if maximize else score <= last)))
+        rows = [row for row in rows if (row.value >= last if maximize else row.value <= last)]
+    of_trial = t.trial_user_attributes.c
+    losses: dict[int, float | None] = {}
+    for some in chunks([row.trial_id for row in rows]):
+        texts = select(of_trial.trial_id, of_trial.value_json).where(
+            of_trial.trial_id.in_(some), of_trial.key == VALIDATION_LOSS
+        )
+        losses |= {trial_id: _number(text) for trial_id, text in connection.execute(texts)}
+    ranked = [
+        (*rank_key(stage.direction, value, losses.get(trial_id), number), trial_id) for trial_id, number, value in rows
+    ]
+    return [row[-1] for row in heapq.nsmallest(top, ranked)]
+
+
+def latest(connection: Connection, stage: Stage, count: int) -> list[int]:
+    """Return ids of the trials that finished last, newest first."""
+    # From the end of the index of a stage's trials: nothing is sorted, and the others are not looked at.
+    last = (
+        select(t.trials.c.trial_id, t.trials.c.number, t.trials.c.datetime_complete)
+        .where(t.trials.c.study_id == stage.study_id)
+        .order_by(t.trials.c.trial_id.desc())
+        .limit(LATEST_AMONG)
+    )
+    finished = [(when, number, trial_id) for trial_id, number, when in connection.execute(last) if when is not None]
+    return [trial_id for _, _, trial_id in sorted(finished, reverse=True)[:count]]
+
+
+def sampled(connection: Connection, stage: Stage) -> int:
+    """Return how many trials were sampled so far, whatever became of them: the highest number and 1."""
     # Not the newest key's: a trial that a repair has put in again is newer than those after it.
     highest = select(func.max(t.trials.c.number)).where(t.trials.c.study_id == stage.study_id)
     number = connection.execute(highest).scalar()
     return 0 if number is None else int(number) + 1
 
 
-def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | None:
-    """A user attribute of a stage's study; see `hpsearch.store.base.Store.study_attribute`."""
-    of_study = t.study_user_attributes
-    text = connection.execute(
-        select(of_study.c.value_json).where(of_study.c.study_id == stage.study_id, of_study.c.key == key)
-    ).scalar()
-    return None if text is None else json.loads(text)
+def points(connection: Connection, stage: Stage, numbers: Collection[int]) -> list[tuple[int, int, float | None]]:
+    """Return points of the curves of some trials, (number, step, value), by number and step."""
+    wanted = sorted({int(number) for number in numbers})  # SQLite finds no NumPy integer
+    rows = sorted(_POINTS.rows(connection, stage.study_id, wanted), key=itemgetter(0, 1))
+    return [(number, step, number_of(stored, kind)) for number, step, stored, kind in rows]
+
+
+def curves(connection: Connection, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
+    """Return the scores after each epoch of some trials, by number."""
+    curves: dict[int, list[float]] = {}
+    for number, _, value in points(connection, stage, numbers):
+        curves.setdefault(number, []).append(math.nan if value is None else value)
+    return {number: tuple(curve) for number, curve in curves.items()}
+
+
+def epochs(connection: Connection, stage: Stage) -> int:
+    """Return how many points the curves of a stage's trials have together."""
+    rows = t.trials.join(t.trial_intermediate_values)
+    query = select(func.count()).select_from(rows).where(t.trials.c.study_id == stage.study_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def runners(connection: Connection, unfinished: Collection[int]) -> dict[Owner, int]:
+    """Return who holds how many of these trials; the one with the most first."""
+    owners = (Owner.from_json(text) for (text,) in _OWNERS.rows(connection, sorted(unfinished)))
+    return dict(Counter(owner for owner in owners if owner is not None).most_common())
+
+
+def finishers(connection: Connection, stage: Stage, among: int | None) -> dict[Owner, int]:
+    """Return who finished how many of a stage's newest trials, or of all; the one with the most first."""
+    owners, trials = t.trial_system_attributes, t.trials.c
+    query = (
+        select(owners.c.value_json, func.count())
+        .select_from(t.trials.join(owners))
+        .where(
+            trials.study_id == stage.study_id,
+            trials.state.in_([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]),
+            owners.c.key == OWNER,
+        )
+        .group_by(owners.c.value_json)
+    )
+    if among is not None:
+        of_stage = select(trials.trial_id).where(trials.study_id == stage.study_id)
+        first = connection.execute(of_stage.order_by(trials.trial_id.desc()).offset(among - 1).limit(1)).scalar()
+        query = query.where(trials.trial_id >= first) if first is not None else query
+    rows = ((Owner.from_json(text), count) for text, count in connection.execute(query))
+    return dict(Counter({owner: count for owner, count in rows if owner is not None}).most_common())
+
+
+def owned(connection: Connection, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
+    """Return who runs or finished trials, and how often each was begun, by number."""
+    texts: dict[int, dict[str, str]] = {}
+    for number, key, text in _HISTORY.rows(connection, stage.study_id, [int(number) for number in numbers]):
+        texts.setdefault(number, {})[key] = text
+    owned = {}
+    for number, of_trial in texts.items():
+        owner = Owner.from_json(of_trial.get(OWNER, NOBODY))
+        attempts = json.loads(of_trial[RELEASED])["times"] if RELEASED in of_trial else 0
+        if owner is not None or attempts:
+            owned[number] = Owned(owner, attempts + (owner is not None))
+    return owned
+
+
+def standings(connection: Connection, stage: Stage, numbers: range, step: int) -> list[Standing]:
+    """Return where the trials there are among these numbers stand at an epoch, by number."""
+    trials, points, owners = t.trials.c, t.trial_intermediate_values, t.trial_system_attributes
+    of_owner = and_(owners.c.trial_id == trials.trial_id, owners.c.key == OWNER)
+    of_point = and_(points.c.trial_id == trials.trial_id, points.c.step == step)
+    rows = connection.execute(
+        select(
+            trials.number,
+            trials.state,
+            owners.c.value_json,
+            points.c.intermediate_value,
+            points.c.intermediate_value_type,
+        )
+        .select_from(t.trials.outerjoin(owners, of_owner).outerjoin(points, of_point))
+        .where(trials.study_id == stage.study_id, trials.number >= numbers.start, trials.number < numbers.stop)
+        .order_by(trials.number)
+    )
+    return [
+        Standing(
+            number,
+            state.name,
+            held=state == TrialState.RUNNING and owner not in (None, NOBODY),
+            value=number_of(stored, kind),
+        )
+        for number, state, owner, stored, kind in rows
+    ]
+
+
+def attribute(connection: Connection, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
+    """Return a user attribute of the trials that have it, by number."""
+    of_trial = t.trial_user_attributes
+    rows: list[Any] = []
+    for some in chunks([int(number) for number in numbers]):  # SQLite finds no NumPy integer
+        rows += connection.execute(
+            select(t.trials.c.number, of_trial.c.value_json)
+            .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
+            .where(t.trials.c.study_id == stage.study_id, t.trials.c.number.in_(some), of_trial.c.key == key)
+            .order_by(t.trials.c.number)
+        ).all()
+    return {number: json.loads(text) for number, text in rows}
 
 
 def attributes(connection: Connection, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
-    """A user attribute of every trial; see `hpsearch.store.base.Store.attributes`."""
+    """Yield a user attribute of every trial that has it, as (number, value)."""
     of_trial = t.trial_user_attributes
-    asked = (
+    query = (
         select(t.trials.c.number, of_trial.c.value_json)
         .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
         .where(t.trials.c.study_id == stage.study_id, of_trial.c.key == key)
         .execution_options(yield_per=1000)
     )
-    for number, text in connection.execute(asked):
+    for number, text in connection.execute(query):
         yield number, json.loads(text)
 
 
-def is_stage(connection: Connection, study_id: int, new: NewStage) -> bool:
-    """Whether a study is just what `hpsearch.store.writer.insert_stage` makes of a stage."""
-    of_study = t.study_user_attributes.c
-    rows = connection.execute(select(of_study.key, of_study.value_json).where(of_study.study_id == study_id)).all()
-    texts = {key: json.dumps(value) for key, value in stage_attributes(new).items()}
-    return sorted(map(tuple, rows)) == sorted(texts.items())
+def to_frame(columns: Columns) -> pd.DataFrame:
+    """Return trials' columns as a DataFrame, with types that do not depend on which values are missing."""
+    import pandas as pd  # 0.3 s to load; commands that show a few rows do without it
 
-
-def has_trials(connection: Connection, study_id: int) -> bool:
-    """Whether a study has any trial, in whatever state."""
-    return (
-        connection.execute(select(t.trials.c.trial_id).where(t.trials.c.study_id == study_id).limit(1)).first()
-        is not None
-    )
+    frame = pd.DataFrame(columns)
+    for column in ("score", "validation_loss", "seconds"):
+        frame[column] = frame[column].astype(float)
+    for column in ("started", "finished"):
+        frame[column] = pd.to_datetime(frame[column])
+    return frame

@@ -1,31 +1,159 @@
-"""A new SQLite database, with the tables as Optuna makes them.
+"""Optuna's tables for the one schema revision that the store knows, and the making of new databases.
 
 Optuna owns the schema. Making it takes Optuna a third of a second, most of it spent on loading what migrates old
-databases, which a new one does not need. So what it makes is kept beside this module, for the version that made it;
-with any other version installed, Optuna makes the tables itself.
+databases. So what it makes is kept beside this module as SQL, for the version that made it; with any other version
+installed, and on a server, Optuna makes the tables itself. ``tests/store/test_schema.py`` holds both the declarations
+and the SQL against the tables that the installed Optuna makes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import enum
+import os
 import sqlite3
-from importlib import metadata
+import tempfile
+from importlib import metadata as packages
 from pathlib import Path
 
-from sqlalchemy.engine import URL
+import sqlalchemy
+from sqlalchemy import Column, DateTime, Enum, Float, ForeignKey, Integer, MetaData, String, Table, Text
+from sqlalchemy.engine import URL, Connection
 
+from hpsearch.errors import BadStorage
+from hpsearch.records import Action
+from hpsearch.store.engine import SIDE_FILES, Database, beside, folder_lock, literal, show
+
+REVISION = "v3.2.0.a"
+"""The alembic revision whose tables these are."""
+OPTUNAS = "3.2 to 5"
+"""The versions of Optuna that make this revision."""
 KEPT_VERSION = "5.0.0"
 """The version of Optuna whose empty database is kept."""
 KEPT = Path(__file__).with_name(f"optuna-{KEPT_VERSION}.sql")
 
 
-def create_sqlite(file: str) -> None:
-    """Make the tables in an empty SQLite file that nobody else has open, and set it to write-ahead logging.
+# Optuna's own enums cost 0.2 s to import, and a database holds their labels only.
+class StudyDirection(enum.Enum):
+    """Optuna's directions."""
 
-    Args:
-        file: Its path.
-    """
-    kept = metadata.version("optuna") == KEPT_VERSION
+    NOT_SET = 0
+    MINIMIZE = 1
+    MAXIMIZE = 2
+
+
+class TrialState(enum.Enum):
+    """Optuna's trial states."""
+
+    RUNNING = 0
+    COMPLETE = 1
+    PRUNED = 2
+    FAIL = 3
+    WAITING = 4
+
+
+metadata = MetaData()
+
+alembic_version = Table("alembic_version", metadata, Column("version_num", String(32)))
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("study_id", Integer, primary_key=True),
+    Column("study_name", String(512)),
+)
+study_directions = Table(
+    "study_directions",
+    metadata,
+    Column("study_direction_id", Integer, primary_key=True),
+    Column("direction", Enum(StudyDirection, name="studydirection")),
+    Column("study_id", Integer, ForeignKey("studies.study_id")),
+    Column("objective", Integer),
+)
+study_user_attributes = Table(
+    "study_user_attributes",
+    metadata,
+    Column("study_user_attribute_id", Integer, primary_key=True),
+    Column("study_id", Integer, ForeignKey("studies.study_id")),
+    Column("key", String(512)),
+    Column("value_json", Text),
+)
+study_system_attributes = Table(
+    "study_system_attributes",
+    metadata,
+    Column("study_system_attribute_id", Integer, primary_key=True),
+    Column("study_id", Integer, ForeignKey("studies.study_id")),
+    Column("key", String(512)),
+    Column("value_json", Text),
+)
+trials = Table(
+    "trials",
+    metadata,
+    Column("trial_id", Integer, primary_key=True),
+    Column("number", Integer),
+    Column("study_id", Integer, ForeignKey("studies.study_id")),
+    Column("state", Enum(TrialState, name="trialstate")),
+    Column("datetime_start", DateTime),
+    Column("datetime_complete", DateTime),
+)
+trial_params = Table(
+    "trial_params",
+    metadata,
+    Column("param_id", Integer, primary_key=True),
+    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
+    Column("param_name", String(512)),
+    Column("param_value", Float(precision=53)),
+    Column("distribution_json", Text),
+)
+trial_values = Table(
+    "trial_values",
+    metadata,
+    Column("trial_value_id", Integer, primary_key=True),
+    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
+    Column("objective", Integer),
+    Column("value", Float(precision=53)),
+    Column("value_type", Enum("FINITE", "INF_POS", "INF_NEG", name="trialvaluetype")),
+)
+trial_intermediate_values = Table(
+    "trial_intermediate_values",
+    metadata,
+    Column("trial_intermediate_value_id", Integer, primary_key=True),
+    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
+    Column("step", Integer),
+    Column("intermediate_value", Float(precision=53)),
+    Column(
+        "intermediate_value_type",
+        Enum("FINITE", "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype"),
+    ),
+)
+trial_user_attributes = Table(
+    "trial_user_attributes",
+    metadata,
+    Column("trial_user_attribute_id", Integer, primary_key=True),
+    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
+    Column("key", String(512)),
+    Column("value_json", Text),
+)
+trial_system_attributes = Table(
+    "trial_system_attributes",
+    metadata,
+    Column("trial_system_attribute_id", Integer, primary_key=True),
+    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
+    Column("key", String(512)),
+    Column("value_json", Text),
+)
+trial_heartbeats = Table(
+    "trial_heartbeats",
+    metadata,
+    Column("trial_heartbeat_id", Integer, primary_key=True),
+    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
+    Column("heartbeat", DateTime),
+)
+
+
+def create_sqlite(file: str) -> None:
+    """Make the tables in an empty SQLite file that nobody else has open, and set it to write-ahead logging."""
+    kept = packages.version("optuna") == KEPT_VERSION
     if not kept:
         let_optuna_create(URL.create("sqlite", database=file))
     with contextlib.closing(sqlite3.connect(file)) as connection:
@@ -36,9 +164,85 @@ def create_sqlite(file: str) -> None:
 
 
 def let_optuna_create(url: URL) -> None:
-    """Have Optuna make the tables of an empty database, of whatever kind."""
-    import optuna
+    """Have Optuna make the tables of an empty database, of either kind."""
+    import optuna  # loading it takes 0.3 s, and only a new database on a server needs it
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.RDBStorage(url.render_as_string(hide_password=False))
     storage.engine.dispose()
+
+
+def create_file(file: Path) -> None:
+    """Make a database beside ``file`` and move it there whole, unless another process was faster.
+
+    Optuna's own creation in place is no single transaction: two processes at it crash each other, and a full
+    disk leaves half a schema.
+    """
+    try:
+        file = file.resolve()  # a link stays a link
+        with folder_lock(file):
+            if file.exists() and file.stat().st_size > 0:
+                return
+            descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+            os.close(descriptor)
+            try:
+                create_sqlite(name)
+                mask = os.umask(0o077)
+                os.umask(mask)
+                os.chmod(name, 0o666 & ~mask)
+                os.replace(name, file)
+            finally:
+                for end in ("", *SIDE_FILES):
+                    beside(Path(name), end).unlink(missing_ok=True)
+    except OSError as error:
+        raise BadStorage(f"cannot make the database {file}: {error.strerror}") from error
+
+
+def check_revision(database: Database, *, create: bool) -> None:
+    """Make sure that a database has Optuna's tables of the revision that the store knows.
+
+    Args:
+        database: The database.
+        create: Make the tables where there are none. Safe when several processes do so at once.
+
+    Raises:
+        BadStorage: They are not there, or of another revision.
+    """
+    where = show(database.url)
+    revision = _read_revision(database)
+    if revision is None and create:
+        with database.exclusive():
+            if _read_revision(database) is None:
+                let_optuna_create(database.url)
+            revision = _read_revision(database)
+    if revision is None:
+        action = Action("start", {"storage": where})
+        raise BadStorage(f"the database {literal(where)} holds no studies; {{}} makes some", action)
+    if revision != REVISION:
+        raise BadStorage(
+            f"the database {where} has the schema {revision}; hpsearch knows {REVISION}, that of Optuna {OPTUNAS}"
+        )
+
+
+def _read_revision(database: Database) -> str | None:
+    where = show(database.url)
+    with database.read() as connection:
+        names = set(sqlalchemy.inspect(connection).get_table_names())
+        if "alembic_version" in names and {"studies", "trials"} <= names:
+            return connection.execute(sqlalchemy.select(alembic_version.c.version_num)).scalar()
+        if _half_made(connection, names):
+            return None
+    if "studies" in names or "alembic_version" in names:
+        raise BadStorage(f"the tables of {where} are not of a schema that Optuna can use; give another storage")
+    if names and database.dialect == "sqlite":
+        first = ", ".join(sorted(names)[:3])
+        raise BadStorage(f"{where} holds other tables ({first}), not Optuna's; give another storage")
+    return None
+
+
+def _half_made(connection: Connection, names: set[str]) -> bool:
+    """Return whether somebody was cut off while Optuna made the tables, which its next try then completes."""
+    optunas = set(metadata.tables) - {"alembic_version"}  # it makes these in one transaction
+    if not optunas <= names or "alembic_version" in names:
+        return False
+    return connection.execute(sqlalchemy.select(studies.c.study_id).limit(1)).first() is None

@@ -1,6 +1,6 @@
-"""Records in bulk: lists of rows into Optuna's tables with SQLAlchemy Core.
+"""Records in bulk: lists of rows into Optuna's tables.
 
-Each function runs inside one write transaction that its caller opens. What one trial costs through ``ask``,
+Each function runs inside one write transaction that its caller opens. What one trial costs through Optuna's ``ask``,
 ``report`` and ``tell`` (11 transactions, 44 statements) is a few statements for a whole batch here. The rows are the
 same: ``tests/store/test_rows.py`` compares them.
 """
@@ -12,54 +12,57 @@ import math
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import delete, insert
 
 from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned, Stage
-from hpsearch.store import tables as t
-from hpsearch.store.claims import FORGET_BEATS, FORGET_POINTS, PARAMS
+from hpsearch.space import Categorical, Parameter, Value, to_distribution
+from hpsearch.store import schema as t
 from hpsearch.store.leases import utc_now
+from hpsearch.store.sql import Query, Write
 from hpsearch.store.stages import stage_attributes
-from hpsearch.store.statements import Statement
-from hpsearch.store.tables import StudyDirection, TrialState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy.engine import Connection
 
+    from hpsearch.records import PastTrials
 
-_points, _attributes = t.trial_intermediate_values, t.trial_user_attributes
-_POINTS = Statement.insert(_points, "trial_id", "step", "intermediate_value", "intermediate_value_type")
-_FORGET_POINT = Statement(
-    delete(_points).where(_points.c.trial_id == bindparam("of_trial"), _points.c.step == bindparam("at_step")),
-    "of_trial",
-    "at_step",
+_PIECE = 50_000
+"""Rows of an import that are Python objects at one time."""
+PARAMS = Write.insert("trial_params", "trial_id", "param_name", "param_value", "distribution_json")
+VALUES = Write.insert("trial_values", "trial_id", "objective", "value", "value_type")
+ATTRIBUTES = Write.insert("trial_user_attributes", "trial_id", "key", "value_json")
+SYSTEM_ATTRIBUTES = Write.insert("trial_system_attributes", "trial_id", "key", "value_json")
+FORGET_BEATS = Write.change("DELETE FROM trial_heartbeats {rows} WHERE trial_heartbeats.trial_id = {trial_id}")
+FORGET_POINTS = Write.change(
+    "DELETE FROM trial_intermediate_values {rows} WHERE trial_intermediate_values.trial_id = {trial_id}"
 )
-_FINISH = Statement(
-    update(t.trials)
-    .where(t.trials.c.trial_id == bindparam("of_trial"))
-    .values(state=bindparam("new_state"), datetime_complete=bindparam("now")),
-    "new_state",
-    "now",
-    "of_trial",
+FORGET_ATTRIBUTE = Write.change(
+    "DELETE FROM trial_user_attributes {rows}"
+    " WHERE trial_user_attributes.trial_id = {trial_id} AND trial_user_attributes.key = {key}"
 )
-_VALUES = Statement.insert(t.trial_values, "trial_id", "objective", "value", "value_type")
-_ATTRIBUTES = Statement.insert(_attributes, "trial_id", "key", "value_json")
-_FORGET_ATTRIBUTE = Statement(
-    delete(_attributes).where(
-        _attributes.c.trial_id == bindparam("of_trial"), _attributes.c.key == bindparam("of_key")
-    ),
-    "of_trial",
-    "of_key",
+_FORGET_POINT = Write.change(
+    "DELETE FROM trial_intermediate_values {rows}"
+    " WHERE trial_intermediate_values.trial_id = {trial_id} AND trial_intermediate_values.step = {step}"
 )
+_POINTS = Write.insert(
+    "trial_intermediate_values", "trial_id", "step", "intermediate_value", "intermediate_value_type"
+)
+_FINISH = Write.change(
+    "UPDATE trials SET state = {state}, datetime_complete = {datetime_complete} {rows}"
+    " WHERE trials.trial_id = {trial_id}"
+)
+_PAST = Write.insert("trials", "number", "study_id", "state", "datetime_start", "datetime_complete")
+_IDS = Query("SELECT trial_id FROM trials WHERE study_id = {study_id} ORDER BY number")
 
 
 def insert_stage(connection: Connection, new: NewStage) -> int:
-    """Write a stage's study, direction and attributes; returns the study's id."""
-    made = connection.execute(insert(t.studies).values(study_name=new.name)).inserted_primary_key
-    assert made is not None
-    study_id: int = made[0]
-    direction = StudyDirection.MAXIMIZE if new.direction == "maximize" else StudyDirection.MINIMIZE
+    """Write a stage's study, direction and attributes; return the study's id."""
+    key = connection.execute(insert(t.studies).values(study_name=new.name)).inserted_primary_key
+    assert key is not None
+    study_id: int = key[0]
+    direction = t.StudyDirection.MAXIMIZE if new.direction == "maximize" else t.StudyDirection.MINIMIZE
     connection.execute(insert(t.study_directions).values(study_id=study_id, direction=direction, objective=0))
     rows = [
         {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
@@ -76,7 +79,7 @@ def write_study_attribute(connection: Connection, stage: Stage, key: str, value:
     connection.execute(insert(of_study).values(study_id=stage.study_id, key=key, value_json=json.dumps(value)))
 
 
-def delete_stage(connection: Connection, study_id: int) -> None:
+def delete_study(connection: Connection, study_id: int) -> None:
     """Remove a study that has no trials."""
     for table in (t.study_user_attributes, t.study_system_attributes, t.study_directions, t.studies):
         connection.execute(delete(table).where(table.c.study_id == study_id))
@@ -84,21 +87,18 @@ def delete_stage(connection: Connection, study_id: int) -> None:
 
 def _typed(value: float) -> tuple[float | None, str]:
     # As Optuna stores them: databases differ in what they do with infinities and NaN.
-    if math.isnan(value):
-        return None, "NAN"
-    if math.isinf(value):
-        return None, "INF_POS" if value > 0 else "INF_NEG"
-    return value, "FINITE"
+    if isfinite(value):
+        return value, "FINITE"
+    return None, "NAN" if math.isnan(value) else "INF_POS" if value > 0 else "INF_NEG"
 
 
 def write_points(connection: Connection, points: Sequence[tuple[int, int, float]]) -> None:
     """Write points of curves, (trial id, step, value), in place of those that are there."""
     _FORGET_POINT.run(connection, [(trial_id, step) for trial_id, step, _ in points])
-    insert_points(connection, points)
+    _insert_points(connection, points)
 
 
-def insert_points(connection: Connection, points: Sequence[tuple[int, int, float]]) -> None:
-    """Write points of curves that are not there yet, (trial id, step, value)."""
+def _insert_points(connection: Connection, points: Sequence[tuple[int, int, float]]) -> None:
     rows = [
         (trial_id, step, value, "FINITE") if isfinite(value) else (trial_id, step, *_typed(value))
         for trial_id, step, value in points
@@ -107,15 +107,15 @@ def insert_points(connection: Connection, points: Sequence[tuple[int, int, float
 
 
 def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> None:
-    """Finish trials that `held` has found to be the caller's; (trial id, outcome)."""
+    """Finish trials that the caller still holds; (trial id, outcome)."""
     ids = [(trial_id,) for trial_id, _ in outcomes]
     now = utc_now()
     FORGET_POINTS.run(connection, ids)
     FORGET_BEATS.run(connection, ids)
-    _FINISH.run(connection, [(outcome_state(outcome).name, now, trial_id) for trial_id, outcome in outcomes])
-    values = [(trial_id, outcome_value(outcome)) for trial_id, outcome in outcomes]
-    insert_values(connection, [(trial_id, value) for trial_id, value in values if value is not None])
-    insert_points(
+    _FINISH.run(connection, [(_state(outcome), now, trial_id) for trial_id, outcome in outcomes])
+    values = [(trial_id, _value(outcome)) for trial_id, outcome in outcomes]
+    VALUES.run(connection, [(trial_id, 0, *_typed(value)) for trial_id, value in values if value is not None])
+    _insert_points(
         connection,
         [
             (trial_id, step, value)
@@ -126,41 +126,25 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
     attributes = [
         (trial_id, key, json.dumps(value))
         for trial_id, outcome in outcomes
-        for key, value in outcome_attributes(outcome).items()
+        for key, value in _attributes(outcome).items()
     ]
-    # Other keys are somebody's own.
-    _FORGET_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id, key, _ in attributes])
-    insert_attributes(connection, attributes)
+    # Attributes of other keys are somebody's own, and stay.
+    FORGET_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id, key, _ in attributes])
+    ATTRIBUTES.run(connection, attributes)
 
 
-def insert_values(connection: Connection, values: Sequence[tuple[int, float]]) -> None:
-    """Write trials' values, (trial id, value); no value is NaN."""
-    _VALUES.run(connection, [(trial_id, 0, *_typed(value)) for trial_id, value in values])
-
-
-def insert_params(connection: Connection, params: Sequence[tuple[int, str, float, str]]) -> None:
-    """Write trials' parameters: (trial id, name, the number that stands for the value, the distribution's JSON)."""
-    PARAMS.run(connection, params)
-
-
-def insert_attributes(connection: Connection, attributes: Sequence[tuple[int, str, str]]) -> None:
-    """Write trials' user attributes that are not there yet, (trial id, key, JSON)."""
-    _ATTRIBUTES.run(connection, attributes)
-
-
-def outcome_state(outcome: Outcome) -> TrialState:
-    """The state that an outcome leaves its trial in."""
+def _state(outcome: Outcome) -> str:
     match outcome:
         case Completed():
-            return TrialState.COMPLETE
+            return "COMPLETE"
         case Pruned():
-            return TrialState.PRUNED
+            return "PRUNED"
         case Failed():
-            return TrialState.FAIL
+            return "FAIL"
 
 
-def outcome_value(outcome: Outcome) -> float | None:
-    """The value of a trial: its score, or the last point of its curve where it was stopped, as Optuna's ``tell`` does.
+def _value(outcome: Outcome) -> float | None:
+    """Return a trial's value: its score, or the last point of its curve where it was pruned, as Optuna's ``tell`` does.
 
     A point that is NaN is no value: one of those among a study's makes every later read of it raise in Optuna.
     """
@@ -173,7 +157,49 @@ def outcome_value(outcome: Outcome) -> float | None:
             return None
 
 
-def outcome_attributes(outcome: Outcome) -> dict[str, Any]:
-    """The user attributes that an outcome leaves on its trial."""
+def _attributes(outcome: Outcome) -> dict[str, Any]:
     reason = {REASON: outcome.reason} if isinstance(outcome, Failed) else {}
     return dict(outcome.attributes) | reason
+
+
+def import_stage(connection: Connection, new: NewStage, past: PastTrials) -> None:
+    """Write a stage that was run elsewhere, with its trials."""
+    from optuna.distributions import distribution_to_json  # Optuna takes 0.3 s to load; imports alone need it here
+
+    study_id = insert_stage(connection, new)
+    trials = zip(past.states, past.started, past.finished, strict=True)
+    _PAST.run(connection, [(number, study_id, *of_trial) for number, of_trial in enumerate(trials)])
+    (ids,) = _IDS.columns(connection, (int,), study_id)
+    id_of = ids.tolist()
+    scores = [(id_of[number], score) for number, score in enumerate(past.scores) if score is not None]
+    VALUES.run(connection, [(trial_id, 0, *_typed(score)) for trial_id, score in scores])
+    for name, values in past.params.items():
+        text = distribution_to_json(to_distribution(new.space[name]))
+        stored = zip(id_of, _stored(new.space[name], values), strict=True)
+        PARAMS.run(connection, [(trial_id, name, value, text) for trial_id, value in stored if value is not None])
+    number, step, value = past.points
+    for start in range(0, len(number), _PIECE):
+        piece = slice(start, start + _PIECE)
+        points = zip(ids[number[piece]].tolist(), step[piece].tolist(), value[piece].tolist(), strict=True)
+        _insert_points(connection, list(points))
+    for rows in _pieces(past.attributes):
+        ATTRIBUTES.run(connection, [(id_of[number], key, json.dumps(value)) for number, key, value in rows])
+
+
+def _stored(parameter: Parameter, values: Sequence[Value | None]) -> list[float | None]:
+    """Return the numbers that Optuna stores for a parameter's values."""
+    if isinstance(parameter, Categorical):
+        # By type too: True == 1 for Python, and a choice is looked up by what it is.
+        place = {(type(choice), choice): float(i) for i, choice in enumerate(parameter.choices)}
+        return [None if value is None else place[type(value), value] for value in values]
+    return [None if value is None else float(value) for value in values]
+
+
+def _pieces(rows: Iterable[tuple[int, str, Any]]) -> Iterator[list[tuple[int, str, Any]]]:
+    piece = []
+    for row in rows:
+        piece.append(row)
+        if len(piece) == _PIECE // 50:  # a trial's curves are some hundred numbers
+            yield piece
+            piece = []
+    yield piece

@@ -1,0 +1,562 @@
+"""The database engine: storages as URLs, connections to SQLite and PostgreSQL, transactions, errors and retries."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, unquote
+
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError
+
+from hpsearch.errors import BadStorage, HpsearchError, MissingExtra, PassingFailure, StorageFailure
+from hpsearch.records import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+T = TypeVar("T")
+
+MAGIC = b"SQLite format 3\0"
+"""The first bytes of a SQLite file."""
+LOG, JOURNAL = "-wal", "-journal"
+"""Files that SQLite keeps beside a database: changes that are not yet in it, or pages as they were before a change."""
+SIDE_FILES = (LOG, "-shm", JOURNAL)
+BUSY_TIMEOUT_S = 60.0
+"""For so long does a SQLite connection wait for another one's write."""
+LOCK_WAIT_S = 60
+"""For so long is a server's lock waited for."""
+PATIENCE_S = 60.0
+"""For so long is an operation tried again: a server restarts meanwhile, and a runner's leases last twice as long."""
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 8.0
+_NAP_S = 0.25
+"""Seconds between the looks at whether to stop, while waiting."""
+_DRIVER = "psycopg[binary]"
+_ALLOWED = "give a file such as studies/hpsearch.db, sqlite:///FILE, or postgresql+psycopg://USER@HOST/DATABASE"
+
+_LIBPQ = {
+    "connect_timeout": "10",
+    # A server, or the network on the way, may vanish without a word; the kernel's own patience is two hours.
+    "keepalives_idle": "20",
+    "keepalives_interval": "5",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "40000",
+}
+"""libpq's connection options (seconds; the last in ms). Those of a URL go before them."""
+_SESSION = {
+    # The other way round: what a machine held that vanished in the middle of a transaction, the server lets go.
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
+    "idle_in_transaction_session_timeout": "60s",
+    "application_name": "hpsearch",
+    # A plan that was made once for all is the one of tables that were empty: a search fills them.
+    "plan_cache_mode": "force_custom_plan",
+}
+_POOL = {
+    "pool_pre_ping": True,
+    "pool_size": 2,  # a runner needs one, and a second while it holds the lock of `exclusive`
+    "max_overflow": 3,
+    "pool_recycle": 1800,  # firewalls forget connections that are quiet
+    # There is no hstore among Optuna's columns, and looking for it costs every first connection a query.
+    "use_native_hstore": False,
+}
+_LOST_STATES = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
+"""Beginnings of SQLSTATEs that end a connection: exceptions of it, shutdowns, starting up, sessions that idled."""
+_CROSSED_STATES = ("40001", "40P01")
+"""Two transactions that were in each other's way; one of them has to begin anew."""
+_LOCK_NOT_GIVEN, _READ_ONLY, _DISK_FULL = "55P03", "25006", "53100"
+_BETWEEN = "the database system is "
+"""... starting up, shutting down: a PostgreSQL server that refuses connections, which libpq reports without SQLSTATE."""
+
+
+def parse_url(storage: str) -> URL:
+    """Return a storage as a SQLAlchemy URL: one that is written out, or the path of a SQLite file.
+
+    Raises:
+        BadStorage: Neither, or of a kind that cannot hold studies.
+        MissingExtra: PostgreSQL's driver is not installed.
+    """
+    try:
+        storage.encode()
+    except UnicodeEncodeError as error:
+        raise BadStorage(f"{storage!r} is not a storage: its name is not text in UTF-8") from error
+    if "://" not in storage:
+        if not storage.strip() or "\0" in storage:
+            raise BadStorage(f"{storage!r} is not a storage; {_ALLOWED}")
+        return _on_disk(URL.create("sqlite", database=storage))
+    scheme = storage.partition("://")[0]
+    if scheme.partition("+")[0] not in ("sqlite", "postgresql"):
+        raise BadStorage(f"unknown storage scheme {scheme!r}; {_ALLOWED}")
+    try:
+        url = make_url(storage)
+        url.get_dialect().import_dbapi()
+    except ImportError as error:
+        raise MissingExtra(f"the driver {error.name} is not installed; pip install '{_DRIVER}'") from error
+    except sqlalchemy.exc.ArgumentError as error:
+        raise BadStorage(f"unknown storage scheme {scheme!r}; {_ALLOWED}") from error
+    except ValueError as error:  # a port that is no number
+        raise BadStorage(f"the storage is not a URL ({error}); {_ALLOWED}") from error
+    if url.get_backend_name() == "postgresql" and url.get_driver_name() not in ("psycopg", "psycopg2"):
+        raise BadStorage(f"unknown storage scheme {scheme!r}; {_ALLOWED}")
+    return _on_disk(url)
+
+
+def _on_disk(url: URL) -> URL:
+    if url.get_backend_name() == "sqlite":
+        name = url.database or ""
+        if name in ("", "file:") or ":memory:" in name or url.query.get("mode") == "memory" or "mode=memory" in name:
+            raise BadStorage("a SQLite database in memory would be gone after the command; give a file")
+    return url
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """Return the file of a SQLite URL; None for a server's, or for SQLite's own ``file:`` URIs."""
+    if url.get_backend_name() != "sqlite" or url.database is None or url.database.startswith("file:"):
+        return None
+    return Path(url.database)
+
+
+def no_database_yet(storage: str) -> bool:
+    """Return whether a storage is a SQLite file that is still to be made."""
+    file = sqlite_file(parse_url(storage))
+    return file is not None and not os.path.exists(file)
+
+
+def show(url: URL) -> str:
+    """Return a storage for people: the file, or the URL without its password."""
+    if url.get_backend_name() == "sqlite" and url.database is not None:
+        return unquote(url.database.removeprefix("file:")) if url.database.startswith("file:") else url.database
+    return url.render_as_string(hide_password=True)
+
+
+def beside(file: Path, end: str) -> Path:
+    """Return the path of a database's log or journal, whether or not there is one."""
+    return file.with_name(file.name + end)
+
+
+def left_in(file: Path, *ends: str) -> Path | None:
+    """Return the first of a database's log and journal that is not empty; None where both are, or are not there."""
+    for end in ends:
+        with contextlib.suppress(FileNotFoundError):
+            if (path := beside(file, end)).stat().st_size:
+                return path
+    return None
+
+
+def as_permitted(file: Path, url: URL, *, write: bool) -> URL:
+    """Return the URL with which a file is opened that may be read-only here.
+
+    A reader of a database in WAL mode wants to make side files next to it. Where it may not, and nobody has left a
+    log that would have to be read, or a journal to be rolled back, the file can be opened as one that does not change.
+    """
+    if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK):
+        return url
+    if write:
+        raise BadStorage(f"the database {file} is read-only here; make it writable or give another storage")
+    if left_in(file, LOG, JOURNAL) is not None:
+        return url
+    return url.set(database=f"file:{quote(str(file))}", query={"immutable": "1", "uri": "true"})
+
+
+def check_there(file: Path, *, create: bool = False) -> bytes:
+    """Return the first bytes of a database file; none where it is to be made.
+
+    Raises:
+        BadStorage: There is no such file, or it cannot be read.
+    """
+    folder = file.parent
+    try:
+        if not create and not file.exists():
+            raise BadStorage(f"no database {literal(file)}; {{}} makes one", Action("start", {"storage": str(file)}))
+        if not folder.is_dir():
+            raise BadStorage(f"the folder {folder} of the database {file} does not exist; make it first")
+        if file.is_dir():
+            raise BadStorage(f"{file} is a folder; give the path of a database file")
+        if file.exists() and not file.is_file():  # a pipe would never end, and a device must not be replaced
+            raise BadStorage(f"{file} is not a regular file; give the path of a database file")
+        with file.open("rb") as stream:
+            start = stream.read(len(MAGIC))
+    except FileNotFoundError:
+        start = b""
+    except OSError as error:
+        raise BadStorage(f"cannot read the database {file}: {error.strerror}") from error
+    if not start and not create:
+        action = Action("start", {"storage": str(file)})
+        raise BadStorage(f"the database {literal(file)} is empty; {{}} fills it", action)
+    return start
+
+
+def literal(name: object) -> str:
+    """Return a name as it stands in a message that is a format string."""
+    return str(name).replace("{", "{{").replace("}", "}}")
+
+
+class Database:
+    """An engine with hpsearch's settings, its transactions timed and its errors translated.
+
+    Args:
+        url: Where the database is. Its schema is there already.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.seconds = 0.0
+        self._at_door = True
+        self._met = False
+        """Whether a connection was made: there is a server, and what it says later does not mean a wrong address."""
+        self._file = sqlite_file(url)
+        self._inode = os.stat(self._file).st_ino if self._file is not None and self._file.exists() else None
+        self._open = threading.local()  # a runner's heartbeats may come from a thread of their own
+        self.retrying = Retrying()
+        sqlite = url.get_backend_name() == "sqlite"
+        if sqlite:
+            self.engine: Engine = sqlalchemy.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+            event.listen(self.engine, "connect", configure_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            options = {name: value for name, value in _LIBPQ.items() if name not in url.query}
+            self.engine = sqlalchemy.create_engine(url, connect_args=options, **_POOL)
+            event.listen(self.engine, "connect", _configure_session)
+        event.listen(self.engine, "connect", self._meet)
+        # A reader sees one state, however many statements it takes. (SQLite's sees one in any transaction.)
+        self._reading = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._writing = self.engine.execution_options(hpsearch_write=True)
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.engine.dialect.name
+
+    def _meet(self, *_: object) -> None:
+        self._met = True
+
+    def opened(self) -> None:
+        """Take errors from now on for failures in the middle of a run, not for bad input."""
+        self._at_door = False
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that reads, and sees one state."""
+        with self._timed(), self._reading.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that may write. On SQLite it takes the write lock first, so that it cannot deadlock."""
+        with self._timed(), self._writing.begin() as connection:
+            yield connection
+
+    def reading(self, work: Callable[[Connection], T]) -> T:
+        """Return what comes of some work in a transaction that reads, tried again where a server was away.
+
+        Args:
+            work: Does it, from the beginning each time.
+        """
+
+        def attempt() -> T:
+            with self.read() as connection:
+                return work(connection)
+
+        return self.retrying.run(attempt)
+
+    def writing(self, work: Callable[[Connection, T | None], T]) -> T:
+        """Return what comes of some work in a transaction that may write, tried again where a server was away.
+
+        Args:
+            work: Does it, from the beginning each time. It is given the transaction, and what an earlier try would
+                have returned that was lost while it committed, so that nobody knows whether the server carried that
+                out; else None. It looks whether it did, and does nothing twice.
+        """
+        doubted: T | None = None
+
+        def attempt() -> T:
+            nonlocal doubted
+            committing = False
+            try:
+                with self.write() as connection:
+                    result = work(connection, doubted)
+                    committing = True
+            except PassingFailure:
+                if committing:
+                    doubted = result
+                raise
+            return result
+
+        return self.retrying.run(attempt)
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Count the time as the store's, and turn database errors into hpsearch's."""
+        began = time.perf_counter()
+        outer = getattr(self._open, "timed", False)
+        self._open.timed = True
+        try:
+            self._check_there()
+            with self.translated():
+                yield
+        finally:
+            self._open.timed = outer
+            if not outer:
+                self.seconds += time.perf_counter() - began
+
+    def translated(self) -> contextlib.AbstractContextManager[None]:
+        """Turn errors into hpsearch's: those of bad input while nothing has come of the storage yet."""
+        return translated(self.url, door=self._at_door, passing=self._met)
+
+    def _check_there(self) -> None:
+        # A SQLite file that was deleted stays open and takes every write, for nobody.
+        if self._file is None:
+            return
+        try:
+            there = os.stat(self._file).st_ino
+        except OSError:
+            there = None
+        if there != self._inode:
+            raise StorageFailure(
+                f"the database {self._file} was deleted or replaced while in use; what was not saved elsewhere is lost"
+            )
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold a lock that every hpsearch process respects, whatever else it does: a server's, or of a file's folder.
+
+        Raises:
+            StorageFailure: Somebody else has held a server's lock for `LOCK_WAIT_S`.
+        """
+        if self._file is not None:
+            with folder_lock(self._file):
+                yield
+            return
+        # Outside of any transaction: one that idles is ended by the server.
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_WAIT_S}s'")
+            try:
+                connection.exec_driver_sql("SELECT pg_advisory_lock(7740317)")
+            except DBAPIError as error:
+                if _sqlstate(error.orig) != _LOCK_NOT_GIVEN:
+                    raise
+                raise StorageFailure(
+                    f"another hpsearch has held the lock of {show(self.url)} for {LOCK_WAIT_S} s, and may be stopped; "
+                    "end it, or try again later"
+                ) from error
+            finally:
+                if not connection.invalidated:
+                    connection.exec_driver_sql("SET lock_timeout = 0")
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql("SELECT pg_advisory_unlock(7740317)")
+
+    def check_writable(self) -> None:
+        """Refuse a database whose studies may only be read: a standby, or tables of another user's.
+
+        Raises:
+            BadStorage: It is one.
+        """
+        with self.write() as connection:
+            if self.dialect == "sqlite":
+                return
+            rights = ("INSERT", "UPDATE", "DELETE")
+            granted = ", ".join(f"has_table_privilege('trials', '{right}')" for right in rights)
+            query = f"SELECT current_setting('transaction_read_only'), {granted}"
+            read_only, *given = connection.exec_driver_sql(query).one()
+        where = show(self.url)
+        if read_only == "on":
+            raise BadStorage(
+                f"the database {where} is read-only here; give the address of the server that may be written"
+            )
+        missing = [right for right, is_given in zip(rights, given, strict=True) if not is_given]
+        if missing:
+            raise BadStorage(f"the user of {where} lacks {', '.join(missing)} on its tables; have its owner GRANT that")
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.engine.dispose()
+
+
+def configure_sqlite(connection: DBAPIConnection, _: object) -> None:
+    """Set a new connection up."""
+    # The driver must not open transactions of its own: `_begin_sqlite` says which kind is meant.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys=ON")
+    # NORMAL is durable against a crash of the process, and in WAL mode a power cut costs the last transactions
+    # at most, never the database; those trials run again with the same result. In the other modes, in which
+    # somebody else's database may be, it may cost the database; there SQLite's own FULL stays.
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("hpsearch_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _configure_session(connection: DBAPIConnection, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items()))
+    cursor.close()
+    connection.commit()
+
+
+@contextlib.contextmanager
+def folder_lock(file: Path) -> Iterator[None]:
+    """Lock the folder of a file: no lock file to leave behind, and the kernel lets go when a process dies."""
+    descriptor = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]:
+    """Turn whatever SQLAlchemy, a driver or Optuna raises into one line.
+
+    Args:
+        url: The database, for the message.
+        door: Whether nothing has been run yet, so that the storage is to blame (exit code 2).
+        passing: Whether a server has been there, so that one that is away may come again (`PassingFailure`).
+    """
+    kind: type[HpsearchError] = BadStorage if door else StorageFailure
+    try:
+        yield
+    except HpsearchError:
+        raise
+    except (DBAPIError, sqlite3.Error) as error:
+        raise _explained(url, error, kind, passing=passing) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        # hpsearch can read what it wrote: somebody else has written there.
+        raise _damaged(kind, show(url), str(error)) from error
+    except Exception as error:
+        # Optuna wraps SQLAlchemy's error in its own; importing Optuna's class here would cost 0.3 s.
+        if type(error).__name__ != "StorageInternalError":
+            raise
+        raise _explained(url, error.__cause__ or error, kind, passing=passing) from error
+
+
+def _damaged(kind: type[HpsearchError], where: str, how: str) -> HpsearchError:
+    return kind(
+        f"the database {literal(where)} is damaged ({literal(how)}); {{}} says more, {{}} saves what can be read",
+        Action("db check", {"storage": where}),
+        Action("db repair", {"salvage": True, "storage": where}),
+    )
+
+
+def _explained(url: URL, error: BaseException, kind: type[HpsearchError], *, passing: bool) -> HpsearchError:
+    original = getattr(error, "orig", None) or error
+    reason, where = " ".join(str(original).split()), show(url)
+    if isinstance(error, DBAPIError) and (passing or _BETWEEN in reason) and passes(error):
+        first = (str(original).strip() or "the server said nothing").splitlines()[0]
+        return PassingFailure(f"the database {where} does not work: {' '.join(first.split())}")
+    if isinstance(original, sqlite3.Error):
+        # Without a code: a text that is no UTF-8. SQLITE_ERROR: a table that is gone.
+        code = getattr(original, "sqlite_errorcode", None)
+        if code is None or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
+            return _damaged(kind, where, reason)
+        sentences = {
+            sqlite3.SQLITE_READONLY: "the database {} is read-only here; make it writable or give another storage",
+            sqlite3.SQLITE_FULL: "the disk of {} is full; free some space and start again: nothing recorded is lost",
+            sqlite3.SQLITE_NOTADB: "{} is not a SQLite database; give another storage",
+            sqlite3.SQLITE_CANTOPEN: "cannot open {}: is its folder there, and are you allowed to write to it?",
+            sqlite3.SQLITE_BUSY: f"the database {{}} was locked by another program for {BUSY_TIMEOUT_S:.0f} s;"
+            " try again",
+        }
+        if code & 0xFF in sentences:
+            return kind(sentences[code & 0xFF].replace("{}", where))
+    if _sqlstate(original) == _READ_ONLY:
+        return kind(f"the database {where} is read-only here; make it writable or give another storage")
+    if _sqlstate(original) == _DISK_FULL:
+        return kind(f"the disk of {where} is full; free some space and start again: nothing recorded is lost")
+    return kind(f"the database {where} does not work: {reason}")
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    state: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return state
+
+
+def passes(error: DBAPIError) -> bool:
+    """Return whether the same operation may succeed when it is tried again.
+
+    Args:
+        error: SQLAlchemy's. SQLite's never pass: its own waiting for locks is bounded already.
+    """
+    if error.connection_invalidated:
+        return True
+    if isinstance(error.orig, sqlite3.Error):
+        return False
+    state = _sqlstate(error.orig)
+    if state is None:  # no word from the server: there is none, or the way to it is cut
+        return isinstance(error, sqlalchemy.exc.OperationalError)
+    return state.startswith((*_LOST_STATES, *_CROSSED_STATES))
+
+
+def pauses() -> Iterator[float]:
+    """Yield the seconds to wait before each further try, growing to a bound."""
+    pause = _FIRST_PAUSE_S
+    while True:
+        yield pause * random.uniform(0.5, 1.0)  # so that the runners that lost the same server do not come all at once
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+class Retrying:
+    """Repetition of a store's operations while a server is away: for a bounded time, and nothing done twice.
+
+    Only whole operations are tried again. When a connection is lost while it commits, nobody knows whether the server
+    has carried that out; the next try is given what the one before was about to return (`Database.writing`).
+    """
+
+    def __init__(self) -> None:
+        self._note: Callable[[str], object] = lambda text: None
+        self._stopping: Callable[[], bool] = lambda: False
+        self._spent = False
+        """Whether the last operation was given up: the next one, perhaps the last of its run, is tried once."""
+
+    def tell(self, note: Callable[[str], object], stopping: Callable[[], bool]) -> None:
+        """Set who hears of a failure that may pass, and who says that nobody waits for it any more."""
+        self._note, self._stopping = note, stopping
+
+    def run(self, attempt: Callable[[], T]) -> T:
+        """Carry an operation out, again and again where it fails in a way that may pass.
+
+        Raises:
+            StorageFailure: It did not pass within `PATIENCE_S`, or nobody waits any more.
+        """
+        end: float | None = None
+        for pause in pauses():
+            try:
+                result = attempt()
+            except PassingFailure as error:
+                if end is None:
+                    end = time.monotonic() + PATIENCE_S
+                    if not self._spent:
+                        self._note(f"{error}; trying again for up to {PATIENCE_S:.0f} s")
+                if self._spent or not self._wait(min(time.monotonic() + pause, end)) or time.monotonic() >= end:
+                    self._spent = True
+                    raise StorageFailure(f"{error}; start again once it does: nothing recorded is lost") from error
+            else:
+                self._spent = False
+                return result
+        raise AssertionError("the pauses never end")
+
+    def _wait(self, until: float) -> bool:
+        """Wait; return False if somebody said stop."""
+        while (left := until - time.monotonic()) > 0 and not self._stopping():
+            time.sleep(min(left, _NAP_S))
+        return not self._stopping()

@@ -1,0 +1,250 @@
+"""Copies of a SQLite database while it is in use, whole or not at all; and its vacuum."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy.engine import URL
+
+from hpsearch.errors import BadInput, OutputFailure, StorageFailure
+from hpsearch.files import replacing
+from hpsearch.records import Action, Argument
+from hpsearch.store.engine import (
+    JOURNAL,
+    LOG,
+    MAGIC,
+    SIDE_FILES,
+    as_permitted,
+    beside,
+    check_there,
+    left_in,
+    literal,
+    parse_url,
+    show,
+    sqlite_file,
+    translated,
+)
+from hpsearch.store.leases import utc_now
+from hpsearch.store.maintenance.check import plain_connection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WAIT_S = 5.0
+"""Seconds for which a vacuum waits for others who write."""
+
+
+class Vacuumed(NamedTuple):
+    """Sizes of a database with its log, in bytes, before and after a vacuum.
+
+    Args:
+        before: Before.
+        after: After.
+        emptied: Whether its log was emptied; False where somebody began to use it meanwhile.
+    """
+
+    before: int
+    after: int
+    emptied: bool
+
+
+def backup(storage: str, target: Path, *, force: bool = False) -> int:
+    """Copy a database to a file, as it stands at one moment; whoever works on it goes on meanwhile.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+        target: The file; its folder must exist.
+        force: Whether a file that is there is replaced.
+
+    Returns:
+        The copy's size in bytes.
+
+    Raises:
+        BadInput: The copy cannot be made there, or the database is a server's.
+        BadStorage: There is no such database.
+        OutputFailure: The disk is full, or the database is damaged: a copy of that is none to go back to.
+    """
+    url = parse_url(storage)
+    file = sqlite_file(url)
+    if file is None:
+        raise BadInput(by_other_means(url, target.name))
+    check_there(file)
+    if target.exists() and target.resolve() == file.resolve():
+        raise BadInput(f"{target} is the database itself; give another file")
+    if target.exists() and not force:
+        raise BadInput(
+            f"{literal(target)} is there already; add {{}} to overwrite it, or give another file", Argument("force")
+        )
+    if force and target.is_file() and check_there(target, create=True) not in (b"", MAGIC):
+        raise BadInput(f"{target} is no database, and a backup does not replace it; give another file")
+    if (log := left_in(target, LOG, JOURNAL)) is not None:
+        raise BadInput(f"{log} lies beside {target}: a database there may be in use; give another file")
+    _copy(file, target, sound=True)
+    return target.stat().st_size
+
+
+def by_other_means(url: URL, name: str) -> str:
+    """Return how a server's database is backed up: by its own program, without a password on its command line."""
+    plain = URL.create("postgresql", url.username, None, url.host, url.port, url.database).render_as_string()
+    return (
+        f"{show(url)} is a server's; back it up with: pg_dump --format=custom --file={name} {plain} "
+        "(the password: PGPASSWORD, or ~/.pgpass)"
+    )
+
+
+def safe_copy(storage: str, before: str) -> Path:
+    """Copy a database beside itself before something is removed from it.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+        before: What comes next, as part of the copy's name: ``repair``, ``delete``.
+
+    Returns:
+        The copy.
+
+    Raises:
+        BadInput: It is a server's: its copy is another program's work.
+        BadStorage: It is read-only.
+        OutputFailure: There is no room for the copy.
+    """
+    url = parse_url(storage)
+    file = sqlite_file(url)
+    if file is None:
+        raise BadInput(f"{literal(by_other_means(url, 'studies.dump'))}, then say {{}}", Argument("backup"))
+    as_permitted(file, url, write=True)
+    moment = utc_now().strftime("%Y%m%d-%H%M%S")
+    target = free_name(file, f"before-{before}-{moment}")
+    _copy(file, target, sound=False)
+    return target
+
+
+def free_name(file: Path, end: str) -> Path:
+    """Return a path beside a file, with this in its name, where nothing is."""
+    name, number = f"{file.stem}.{end}", 2
+    while (path := file.with_name(f"{name}{file.suffix}")).exists():
+        name, number = f"{file.stem}.{end}-{number}", number + 1
+    return path
+
+
+def _copy(file: Path, target: Path, *, sound: bool) -> None:
+    """Copy a SQLite database with what its log holds: one file, with the rights of the other, to be used like it.
+
+    Args:
+        file: The database.
+        target: Where the copy is to stand.
+        sound: Whether a damaged one is refused; otherwise it is copied as it is, as far as SQLite reads its pages.
+    """
+    check_room(file, target, OutputFailure)
+    with replacing(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
+        try:
+            with plain_connection(file) as source, contextlib.closing(sqlite3.connect(path)) as made:
+                # The driver's backup would wait for ever for somebody who holds the file; a read waits only so long.
+                source.execute("BEGIN")
+                source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                source.backup(made)  # in one step: in WAL mode one state, and writers go on
+                made.execute("PRAGMA journal_mode=DELETE")  # now all of it is in one file
+                if sound and (reason := _unsound(made)) is not None:
+                    raise OutputFailure(
+                        f"{literal(file)} is damaged ({literal(reason)}), and so would be its copy; {{}} says more",
+                        Action("db check", {"storage": str(file)}),
+                    )
+                # The mode stays with the file: the copy may be put in the other's place, and be written to.
+                made.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+                raise OutputFailure(f"cannot write {target}: the disk is full") from error
+            # Its bytes alone would be no copy: what its log holds would be missing, or half of what is being written.
+            raise OutputFailure(
+                f"cannot copy {literal(file)}: {literal(error)}; {{}} says whether it is damaged",
+                Action("db check", {"storage": str(file)}),
+            ) from error
+        finally:
+            for end in SIDE_FILES:
+                beside(path, end).unlink(missing_ok=True)
+
+
+def check_room(file: Path, target: Path, failure: type[OutputFailure | StorageFailure]) -> None:
+    """Refuse to write a file as large as a database where there is no room for it, or no folder."""
+    if not target.parent.is_dir():
+        raise BadInput(f"cannot write {target}: there is no folder {target.parent}")
+    needed, free = _size(file), shutil.disk_usage(target.parent).free
+    if free < needed:
+        raise failure(
+            f"a copy of {file} needs {megabytes(needed)}, and the disk of {target} has {megabytes(free)} left; "
+            "free some space, or give another file"
+        )
+
+
+def _unsound(connection: sqlite3.Connection) -> str | None:
+    try:
+        (first, *_) = (row[0] for row in connection.execute("PRAGMA quick_check(1)"))
+    except sqlite3.Error as error:
+        return str(error)
+    return None if first == "ok" else " ".join(first.split())
+
+
+def _size(file: Path) -> int:
+    log = left_in(file, LOG)
+    return file.stat().st_size + (0 if log is None else log.stat().st_size)
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes for people."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
+def vacuum(storage: str) -> Vacuumed:
+    """Rewrite a SQLite database without its free pages, with fresh figures for its planner, and empty its log.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+
+    Raises:
+        BadInput: The database is a server's, which looks after itself.
+        BadStorage: It cannot be opened, or is read-only.
+        StorageFailure: Somebody works on it, the disk is full, or it is damaged.
+    """
+    url = parse_url(storage)
+    file = sqlite_file(url)
+    if file is None:
+        raise BadInput(f"{show(url)} is no SQLite file; its server vacuums by itself")
+    check_there(file)
+    as_permitted(file, url, write=True)
+    check_room(file, file, StorageFailure)
+    before = _size(file)
+    with contextlib.closing(sqlite3.connect(file, timeout=WAIT_S, isolation_level=None)) as connection:
+        with translated(url, door=True):
+            connection.execute("PRAGMA schema_version").fetchone()
+        with translated(url, door=False):
+            emptied = _rewrite(connection, file)
+    return Vacuumed(before, _size(file), emptied)
+
+
+def _rewrite(connection: sqlite3.Connection, file: Path) -> bool:
+    """Vacuum; return whether the log was emptied then."""
+    try:
+        # Before the rewriting, of which a reader of an old state would keep the whole in the log.
+        if not _empty_log(connection):
+            raise _in_use(file)
+        for statement in ("VACUUM", "ANALYZE", "PRAGMA optimize"):
+            connection.execute(statement)
+        return _empty_log(connection)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise _in_use(file) from error
+        raise
+
+
+def _empty_log(connection: sqlite3.Connection) -> bool:
+    """Move what the log holds into the file; return False where others are in the way."""
+    return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+
+def _in_use(file: Path) -> StorageFailure:
+    return StorageFailure(
+        f"somebody works on {file}: a vacuum waited {WAIT_S:.0f} s for it; stop that, or try again later"
+    )

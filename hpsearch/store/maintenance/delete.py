@@ -1,0 +1,197 @@
+"""Deleting studies on purpose: what would go, what belongs to it, and then all of it in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from hpsearch.errors import StageConflict, UnknownSearch, nearest
+from hpsearch.records import Argument
+from hpsearch.store import queries, writer
+from hpsearch.store.claims import lock_studies
+from hpsearch.store.engine import literal, parse_url, show, sqlite_file
+from hpsearch.store.maintenance.check import tolerant_database
+from hpsearch.store.maintenance.repair import refuse_live
+from hpsearch.store.maintenance.rules import TRIAL_TABLES, read_stages
+from hpsearch.store.stages import EVALUATIONS
+from hpsearch.store.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from hpsearch.records import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A study that would go.
+
+    Args:
+        study_id: Its key in the database.
+        name: Its name.
+        states: How many trials it has in each state.
+        newest: The key of its newest trial; None for no trials.
+        why: Why it goes along; empty for what was named.
+    """
+
+    study_id: int
+    name: str
+    states: tuple[tuple[str, int], ...] = ()
+    newest: int | None = None
+    why: str = ""
+
+    @property
+    def trials(self) -> int:
+        """How many trials it has."""
+        return sum(count for _, count in self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The studies that would go, and what would be lost with them.
+
+    Args:
+        name: What is to be deleted.
+        studies: The studies, the one that was named first.
+        evaluations: How many evaluations on the test set nobody would know of any more.
+        heir: The study that the list of evaluations moves to, as the one that keeps it goes; None where it need not.
+    """
+
+    name: str
+    studies: Sequence[Doomed]
+    evaluations: int = 0
+    heir: int | None = None
+
+    @property
+    def trials(self) -> int:
+        """How many trials would go."""
+        return sum(study.trials for study in self.studies)
+
+
+def plan(storage: str, name: str, *, descendants: bool = False) -> Deletion:
+    """Return what a deletion would remove; nothing is changed.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+        name: The name of a study, such as ``mnist/stage-02``, or of a search.
+        descendants: Whether stages that were narrowed from it go along.
+
+    Raises:
+        BadStorage: There is no such database, it is read-only, or a runner works on one of the studies.
+        UnknownSearch: There is no such study.
+        StageConflict: Other stages were narrowed from it, and are not to go.
+    """
+    open_store(storage, write=True).close()  # its errors say what is wrong where it cannot be read, or written
+    with tolerant_database(parse_url(storage)) as database, database.read() as connection:
+        planned = _plan(connection, show(database.url), name, descendants=descendants)
+        for study in planned.studies:  # before it is copied, and once more when they are held
+            refuse_live(connection, study.name, study.study_id)
+        return planned
+
+
+def delete(storage: str, planned: Deletion) -> None:
+    """Remove what was planned, in one transaction, if it is still what was planned and, it may be, copied.
+
+    Raises:
+        BadStorage: It is read-only, or a runner works on one of the studies.
+        StageConflict: It is no longer what was planned.
+    """
+    open_store(storage, write=True).close()
+    with tolerant_database(parse_url(storage), write=True) as database, database.write() as connection:
+        if sqlite_file(database.url) is not None:
+            # What is removed must not come back when the file is damaged one day and recovered.
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")
+        # From here on nobody claims a trial of theirs, or ends one.
+        lock_studies(connection, [study.study_id for study in planned.studies])
+        now = _plan(connection, show(database.url), planned.name, descendants=True)
+        if now != planned:
+            raise StageConflict(
+                f"what belongs to {planned.name} has changed meanwhile, so nothing was deleted; look again"
+            )
+        for study in now.studies:
+            refuse_live(connection, study.name, study.study_id)
+        if now.heir is not None:
+            _move_evaluations(connection, now)
+        for study in now.studies:
+            of_study = {"study": study.study_id}
+            for table in TRIAL_TABLES:
+                trials = "SELECT trial_id FROM trials WHERE study_id = :study"
+                connection.execute(text(f"DELETE FROM {table} WHERE trial_id IN ({trials})"), of_study)
+            connection.execute(text("DELETE FROM trials WHERE study_id = :study"), of_study)
+            writer.delete_study(connection, study.study_id)
+
+
+def _plan(connection: Connection, where: str, name: str, *, descendants: bool) -> Deletion:
+    names = dict(map(tuple, connection.execute(text("SELECT study_id, study_name FROM studies"))))
+    stages, _ = read_stages(connection, names)
+    chosen: dict[int, tuple[str, str]] = {}
+    if name in names.values():
+        chosen = {key: (name, "") for key, other in names.items() if other == name}
+        for stage in stages:
+            if stage.name == name and stage.plan is None:
+                _add_dependent(stage, stages, chosen, descendants=descendants)
+    else:
+        chosen = {stage.study_id: (stage.name, "") for stage in stages if stage.search == name}
+    if not chosen:
+        known = {*names.values(), *(stage.search for stage in stages)}
+        raise UnknownSearch(f"no study or search {name!r} in {where}{nearest(name, known)}")
+    states: dict[int, dict[str, int]] = {}
+    newest: dict[int, int] = {}
+    query = "SELECT study_id, state, count(*), max(trial_id) FROM trials GROUP BY study_id, state"
+    for study, state, count, last in connection.execute(text(query)):
+        states.setdefault(study, {})[str(state)] = count
+        newest[study] = max(last, newest.get(study, last))
+    doomed = [
+        Doomed(study, of, tuple(sorted(states.get(study, {}).items())), newest.get(study), why)
+        for study, (of, why) in chosen.items()
+    ]
+    return _with_evaluations(connection, Deletion(name, doomed), stages)
+
+
+def _add_dependent(
+    stage: Stage, stages: Sequence[Stage], chosen: dict[int, tuple[str, str]], *, descendants: bool
+) -> None:
+    line, later = {stage.number}, []
+    for other in sorted(stages, key=lambda other: other.number):
+        mine = other.search == stage.search and other.parent in line and other.number not in line
+        if other.plan is None and mine:
+            line.add(other.number)
+            later.append(other)
+    if later and not descendants:
+        known = ", ".join(other.name for other in later)
+        raise StageConflict(
+            f"{literal(known)} came of {literal(stage.name)}, and would say nothing without it; {{}} deletes both",
+            Argument("with_descendants"),
+        )
+    for other in later:
+        chosen[other.study_id] = other.name, "came of it"
+    for other in stages:
+        if other.plan is not None and other.search == stage.search and other.parent in line:
+            chosen[other.study_id] = other.name, "confirms it" if other.parent == stage.number else "confirms that"
+
+
+def _with_evaluations(connection: Connection, planned: Deletion, stages: Sequence[Stage]) -> Deletion:
+    """Return the same with what becomes of the evaluations, which the search's first study keeps."""
+    going = {study.study_id for study in planned.studies}
+    evaluations, heir = 0, None
+    for search in {stage.search for stage in stages if stage.study_id in going}:
+        line = sorted((s for s in stages if s.search == search and s.plan is None), key=lambda s: s.number)
+        if not line or line[0].study_id not in going:
+            continue
+        kept = queries.study_attribute(connection, line[0], EVALUATIONS)
+        left = [stage for stage in line if stage.study_id not in going]
+        if kept and left:
+            heir = left[0].study_id
+        else:
+            evaluations += len(kept or [])
+    return Deletion(planned.name, planned.studies, evaluations, heir)
+
+
+def _move_evaluations(connection: Connection, planned: Deletion) -> None:
+    for study in planned.studies:
+        move = "UPDATE study_user_attributes SET study_id = :heir WHERE study_id = :study AND key = :key"
+        connection.execute(text(move), {"heir": planned.heir, "study": study.study_id, "key": EVALUATIONS})

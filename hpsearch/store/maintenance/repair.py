@@ -1,0 +1,439 @@
+"""`hpsearch db repair`: what can be mended without making anything up, and the recovery of a malformed file.
+
+A repair removes, gives back and builds anew. A recovery is SQLite's own (``.recover`` of its program ``sqlite3``); what
+it saves is then checked and repaired like any other database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+import stat
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import DateTime, bindparam, text
+
+from hpsearch.errors import BadInput, BadStorage, HpsearchError, MissingExtra, OutputFailure, StorageFailure
+from hpsearch.files import replacing
+from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, Action, Argument
+from hpsearch.store import claims
+from hpsearch.store import schema as t
+from hpsearch.store.claims import lock_studies
+from hpsearch.store.engine import (
+    JOURNAL,
+    LOG,
+    MAGIC,
+    SIDE_FILES,
+    beside,
+    check_there,
+    left_in,
+    literal,
+    parse_url,
+    show,
+    sqlite_file,
+)
+from hpsearch.store.leases import Owner, database_now, running, utc_now
+from hpsearch.store.maintenance import rules
+from hpsearch.store.maintenance.check import INDEXES, Checked, check, contents, tolerant_database
+from hpsearch.store.maintenance.copies import check_room, free_name, safe_copy
+from hpsearch.store.maintenance.rules import KEYS, TRIAL_TABLES, Finding, Place
+from hpsearch.store.sql import chunks
+from hpsearch.store.stages import NOBODY, OWNER
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from sqlalchemy.engine import Connection
+
+    from hpsearch.records import Stage
+    from hpsearch.samplers import Sampler
+
+_ROUNDS = 4
+"""What one round mends may show what the next one has to: a trial that is removed leaves orphans."""
+ABANDONED = "a repair found nobody who ran it"
+"""The reason for which a repair gives a trial back."""
+_RESULT = (CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS)
+"""The attributes that a result leaves, which the next one writes again."""
+_OF_PARAMS = ("param", "distribution", "sampled", "no-param")
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """The checks before and after a repair, and the copy that was made first; None for none."""
+
+    before: Checked
+    after: Checked
+    backup: Path | None
+
+
+def refuse_hopeless(checked: Checked) -> None:
+    """Refuse to mend a file in place that SQLite itself cannot read.
+
+    Raises:
+        StorageFailure: It is one.
+    """
+    if checked.broken:
+        raise StorageFailure(
+            f"{literal(checked.where)} cannot be mended in place: {literal(checked.findings[0].what)}; {{}} recovers "
+            "what can be read to a new file",
+            Action("db repair", {"salvage": True, "storage": checked.where}),
+        )
+
+
+def repair(storage: str, before: Checked, *, backup: bool = True, sampler: Sampler | None = None) -> Repaired:
+    """Mend a database.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+        before: The check that was made of it.
+        backup: Whether to copy it first; a server's database is never copied.
+        sampler: See `check`.
+
+    Raises:
+        BadInput: It is a server's, and a copy was not declined.
+        BadStorage: It is read-only, or somebody works on it.
+        StorageFailure: SQLite itself cannot read it.
+        OutputFailure: There is no room for the copy.
+    """
+    refuse_hopeless(before)
+    if not before.mendable:
+        return Repaired(before, before, None)
+    copied = safe_copy(storage, "repair") if backup else None
+    return Repaired(before, _mend_all(storage, sampler), copied)
+
+
+def _mend_all(storage: str, sampler: Sampler | None) -> Checked:
+    """Mend round after round; return what a check says then."""
+    url = parse_url(storage)
+    checked = check(storage, sampler)
+    with tolerant_database(url, write=True) as database:
+        database.opened()
+        for _round in range(_ROUNDS):
+            if not checked.mendable:
+                break
+            with database.write() as connection:
+                lock_studies(connection)
+                refuse_live(connection, show(url))
+                _mend_file(connection, checked.findings)
+                if checked.studies is not None:  # else nobody has looked at the trials yet: the next round does
+                    # Once more, now that the studies are held: a trial that was stuck may have a result by now.
+                    checked = contents(connection, show(url), sampler=sampler)
+                    stages, _ = rules.read_stages(connection, checked.names)
+                    runnable = {stage.study_id for stage in stages if stage.trainable}
+                    mend(connection, checked.findings, runnable)
+            checked = check(storage, sampler)
+    return checked
+
+
+def refuse_live(connection: Connection, where: str, study: int | None = None) -> None:
+    """Refuse to change what a runner that is alive works on.
+
+    Args:
+        connection: A transaction that holds the studies, so that nobody claims a trial of theirs after the look.
+        where: The database or study, for people.
+        study: Of this study only; None for all.
+
+    Raises:
+        BadStorage: There is one.
+    """
+    now = database_now(connection)
+    for trial in running(connection):
+        if study in (None, trial.study_id) and trial.owner is not None and trial.may_work(now=now):
+            runner = f"a runner (process {trial.owner.pid} on {trial.owner.host})"
+            raise BadStorage(f"{runner} works on {where}; stop it first, with Ctrl-C")
+
+
+def _mend_file(connection: Connection, findings: Iterable[Finding]) -> None:
+    """Mend indexes, which must be right before anything is looked up by them, and the schema's revision."""
+    kinds = {finding.kind for finding in findings if finding.mend is not None}
+    if "no-index" in kinds:
+        for statement in INDEXES.values():
+            connection.execute(text(statement))
+    if "index" in kinds:
+        connection.execute(text("REINDEX"))
+    if "revision" in kinds:
+        connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": t.REVISION})
+
+
+def mend(connection: Connection, findings: Sequence[Finding], runnable: Collection[int]) -> None:
+    """Mend the contents.
+
+    Args:
+        connection: A write transaction.
+        findings: From a check of this very state.
+        runnable: The keys of the studies whose trials can be run again.
+    """
+    again: set[Any] = set()
+    for finding in findings:
+        if finding.mend is None:
+            continue
+        kind, _, table = finding.kind.partition(":")
+        keys = [place.key for place in finding.places]
+        match kind:
+            case "orphan" if table == "trials":
+                drop_trials(connection, keys)
+            case "orphan":
+                _delete(connection, table, KEYS[table], keys)
+            case "early-value":
+                _delete(connection, "trial_values", KEYS["trial_values"], keys)
+            case "study-attribute":
+                for of_table, row in keys:
+                    _delete(connection, of_table, KEYS[of_table], [row])
+            case "time":
+                for column in ("datetime_start", "datetime_complete"):
+                    sql = f"UPDATE trials SET {column} = NULL WHERE trial_id = :id AND ({rules.bad_time(column)})"
+                    _run(connection, sql, [{"id": key} for key in keys])
+            case "stuck":
+                reasons = dict.fromkeys([key for key in keys if key not in again], ABANDONED)
+                claims.release(connection, reasons, by=Owner.current())
+            case "doubled":
+                _drop_doubled(connection, finding.places)
+            case "gap":
+                _fill(connection, finding.places, runnable)
+            case "no-index" | "index" | "revision":
+                pass  # see `_mend_file`
+            case _:
+                _again(connection, finding, runnable)
+                again.update(keys)
+
+
+def drop_trials(connection: Connection, ids: Collection[int]) -> None:
+    """Remove trials with all that belongs to them."""
+    for table in (*TRIAL_TABLES, "trials"):
+        _delete(connection, table, "trial_id", ids)
+
+
+def _run(connection: Connection, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        connection.execute(text(sql), list(rows))
+
+
+def _delete(connection: Connection, table: str, column: str, keys: Iterable[Any]) -> None:
+    _run(connection, f"DELETE FROM {table} WHERE {column} = :key", [{"key": key} for key in keys])
+
+
+def _drop_doubled(connection: Connection, places: Sequence[Place]) -> None:
+    """Remove one of two trials of one number: the one without a result, or the later one of two with equal values."""
+    for place in places:
+        query = text("SELECT trial_id, state FROM trials WHERE study_id = :study AND number = :number")
+        rows = connection.execute(query, {"study": place.study, "number": place.number})
+        states = {row[0]: row[1] for row in rows}
+        first = min(states, default=place.key)
+        unfinished = [trial_id for trial_id in (place.key, first) if states.get(trial_id) in ("RUNNING", "WAITING")]
+        if place.key not in states or first == place.key:
+            continue
+        if unfinished:
+            drop_trials(connection, unfinished[:1])
+        elif _params(connection, place.key) == _params(connection, first):
+            drop_trials(connection, [place.key])
+
+
+def _params(connection: Connection, trial_id: int) -> dict[str, float]:
+    query = text("SELECT param_name, param_value FROM trial_params WHERE trial_id = :id")
+    return dict(map(tuple, connection.execute(query, {"id": trial_id})))
+
+
+def _fill(connection: Connection, places: Sequence[Place], runnable: Collection[int]) -> None:
+    """Add trials that wait, for numbers that no trial has."""
+    rows = [{"number": place.number, "study": place.study} for place in places if place.study in runnable]
+    # The database gives the keys: a server's sequence would come to keys of our own in time, and give them again.
+    _run(connection, "INSERT INTO trials (number, study_id, state) VALUES (:number, :study, 'WAITING')", rows)
+
+
+def _again(connection: Connection, finding: Finding, runnable: Collection[int]) -> None:
+    """Have trials run again whose results cannot be trusted; where nobody can run them, they failed."""
+    study_of = {place.key: place.study for place in finding.places}  # a trial may have two such places
+    waiting = [trial_id for trial_id, study in study_of.items() if study in runnable]
+    failed = [trial_id for trial_id, study in study_of.items() if study not in runnable]
+    for table in ("trial_values", "trial_heartbeats"):
+        _delete(connection, table, "trial_id", study_of)
+    for table in ("trial_user_attributes", "trial_system_attributes"):
+        _forget_unreadable(connection, table, list(study_of))
+    if finding.kind in _OF_PARAMS:
+        # A claim samples them again, or takes those that somebody enqueued.
+        _delete(connection, "trial_params", "trial_id", waiting if finding.kind == "sampled" else study_of)
+    _wait(connection, waiting)
+    _fail(connection, failed, finding.what)
+
+
+def _wait(connection: Connection, ids: Sequence[int]) -> None:
+    _delete(connection, "trial_intermediate_values", "trial_id", ids)
+    rows = [{"id": trial_id, "key": key} for trial_id in ids for key in _RESULT]
+    _run(connection, "DELETE FROM trial_user_attributes WHERE trial_id = :id AND key = :key", rows)
+    sql = "UPDATE trials SET state = 'WAITING', datetime_start = NULL, datetime_complete = NULL WHERE trial_id = :id"
+    _run(connection, sql, [{"id": trial_id} for trial_id in ids])
+    _write(connection, "trial_system_attributes", OWNER, NOBODY, ids)
+
+
+def _fail(connection: Connection, ids: Sequence[int], what: str) -> None:
+    rows = [{"id": trial_id, "now": utc_now()} for trial_id in ids]
+    bad = rules.bad_point(sqlite=connection.dialect.name == "sqlite")
+    _run(connection, f"DELETE FROM trial_intermediate_values WHERE trial_id = :id AND {bad}", rows)
+    if rows:
+        ended = "UPDATE trials SET state = 'FAIL', datetime_complete = coalesce(datetime_complete, :now)"
+        now = bindparam("now", type_=DateTime)
+        connection.execute(text(f"{ended} WHERE trial_id = :id").bindparams(now), rows)
+    _write(connection, "trial_user_attributes", REASON, json.dumps(f"damaged: {what} (hpsearch db repair)"), ids)
+
+
+def _write(connection: Connection, table: str, key: str, value: str, ids: Sequence[int]) -> None:
+    rows = [{"id": trial_id, "key": key, "value": value} for trial_id in ids]
+    _run(connection, f"DELETE FROM {table} WHERE trial_id = :id AND key = :key", rows)
+    _run(connection, f"INSERT INTO {table} (trial_id, key, value_json) VALUES (:id, :key, :value)", rows)
+
+
+def _forget_unreadable(connection: Connection, table: str, ids: Sequence[int]) -> None:
+    query = text(f"SELECT {KEYS[table]}, key, value_json FROM {table} WHERE trial_id IN :ids")
+    query = query.bindparams(bindparam("ids", expanding=True))
+    for some in chunks(ids):
+        rows = connection.execute(query, {"ids": some})
+        bad = [row for row, key, value in rows if not rules.is_readable(key, value)]
+        _delete(connection, table, KEYS[table], bad)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The trials of one study after a recovery.
+
+    Args:
+        study: Its name.
+        kept: Trials that are whole, in whatever state.
+        again: Trials that wait to be run again, as their results were lost in part or whole.
+        failed: Trials that are marked as failed for that, as hpsearch cannot run them.
+        stage: Whether it is a stage; of one that was, some of its own attributes may be lost.
+    """
+
+    study: str
+    kept: int
+    again: int
+    failed: int
+    stage: bool
+
+    @property
+    def trials(self) -> int:
+        """How many there were, as far as can be known."""
+        return self.kept + self.again + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """What a recovery saved.
+
+    Args:
+        source: The damaged file.
+        target: The new one.
+        studies: The trials of each study.
+        lost: How many rows SQLite found of which it cannot know the table.
+        after: What a check says of the new database.
+    """
+
+    source: Path
+    target: Path
+    studies: tuple[Saved, ...]
+    lost: int
+    after: Checked
+
+
+def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = None) -> Salvage:
+    """Recover what SQLite can read of a damaged database into a new file, and repair that.
+
+    Args:
+        storage: The path or URL of a SQLite file; it is only read.
+        target: The new file; by default one beside it.
+        sampler: See `check`.
+
+    Raises:
+        BadInput: The database is a server's, or the new file is there already.
+        BadStorage: There is no such file, nothing of a study database in it, or a runner works on it.
+        MissingExtra: The program ``sqlite3`` is not installed.
+        OutputFailure: The disk is full.
+    """
+    url = parse_url(storage)
+    file = sqlite_file(url)
+    if file is None:
+        raise BadInput(f"{show(url)} is no SQLite file; what can be saved of it is its server's business")
+    if check_there(file) != MAGIC:
+        raise BadStorage(f"{file} is not a SQLite database; give another storage")
+    target = target or free_name(file, "salvaged")
+    if target.exists() or left_in(target, LOG, JOURNAL) is not None:
+        raise BadInput(f"{literal(target)} is there already; give another file with {{}}", Argument("out"))
+    program = shutil.which("sqlite3")
+    if program is None:
+        raise MissingExtra("the program sqlite3 is not installed, which recovers damaged databases; install sqlite3")
+    check_room(file, target, OutputFailure)
+    with contextlib.suppress(StorageFailure), tolerant_database(url) as database:
+        database.opened()
+        with database.read() as connection:  # nobody runs trials in what SQLite cannot read
+            refuse_live(connection, str(file))
+    with replacing(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
+        try:
+            _recover(program, file, path)
+            names, lost, before = _recovered(path, file)
+            after = check(str(path), sampler)
+            after = _mend_all(str(path), sampler) if after.mendable and not after.broken else after
+            studies = _saved(path, names, before)
+        except sqlite3.Error as error:
+            raise OutputFailure(f"cannot write {target}: {error}") from error
+        finally:
+            for end in SIDE_FILES:
+                beside(path, end).unlink(missing_ok=True)
+    return Salvage(file, target, studies, lost, Checked(str(target), after.findings, after.studies, after.trials))
+
+
+def _recover(program: str, file: Path, path: Path) -> None:
+    """Pipe SQLite's ``.recover`` of a file into another one."""
+    read = [program, "-readonly", str(file), ".recover"]
+    with subprocess.Popen(read, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as source:
+        write = [program, "-batch", str(path)]
+        made = subprocess.run(write, stdin=source.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    if b"full" in made.stderr:
+        raise OutputFailure(f"cannot write {path.parent}: the disk is full")
+
+
+def _recovered(path: Path, file: Path) -> tuple[dict[int, str], int, dict[tuple[int, int], str]]:
+    """Return studies' names, how many rows are of no known table, and states by study and number."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"studies", "trials"} <= tables:
+            raise BadStorage(f"nothing of a study database can be recovered of {file}")
+        lost = 0
+        for table in [name for name in tables if name.startswith("lost_and_found")]:
+            lost += connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            connection.execute(f"DROP TABLE {table}")
+        for table in t.metadata.sorted_tables:
+            # A table whose definition was lost holds nothing, and its trials run again.
+            if table.name not in tables:
+                connection.execute(_definition(table.name))
+        connection.commit()
+        connection.execute("PRAGMA journal_mode=WAL")
+        names = dict(connection.execute("SELECT study_id, study_name FROM studies ORDER BY study_name"))
+    return names, lost, _states(path)
+
+
+def _definition(name: str) -> str:
+    statements = t.KEPT.read_text(encoding="utf-8").split(";\n")
+    return next(statement for statement in statements if f"CREATE TABLE {name} (" in statement)
+
+
+def _states(path: Path) -> dict[tuple[int, int], str]:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT study_id, number, state FROM trials WHERE study_id IS NOT NULL")
+        return {(study, number): state for study, number, state in rows}
+
+
+def _saved(path: Path, names: Mapping[int, str], before: Mapping[tuple[int, int], str]) -> tuple[Saved, ...]:
+    with tolerant_database(parse_url(str(path))) as database, database.read() as connection:
+        stages, _ = rules.read_stages(connection, names)
+    known = {stage.study_id for stage in stages}
+    saved = []
+    for study, name in names.items():
+        now = {number: state for (of, number), state in _states(path).items() if of == study}
+        changed = [state for number, state in now.items() if before.get((study, number)) != state]
+        again, failed = changed.count("WAITING"), changed.count("FAIL")
+        saved.append(Saved(name, len(now) - again - failed, again, failed, study in known))
+    return tuple(saved)

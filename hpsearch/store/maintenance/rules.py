@@ -1,0 +1,361 @@
+"""Rows that do not fit together, or that Optuna or hpsearch cannot read: rules in SQL, whatever the number of trials."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import text
+
+from hpsearch.store.leases import database_now, running
+from hpsearch.store.stages import KIND, RANGES, stage_from_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from hpsearch.records import Direction, Stage
+
+AGAIN = "run again with the same values (of a study that hpsearch cannot run: marked as failed)"
+"""What becomes of a trial whose result is damaged."""
+WAIT = "they wait, to be run with the values that their numbers give"
+_BACKUP = "take the study from a backup, or delete it"
+STUDY_TABLES = {
+    "study_directions": "study_direction_id",
+    "study_user_attributes": "study_user_attribute_id",
+    "study_system_attributes": "study_system_attribute_id",
+}
+"""The tables of what belongs to a study, and their primary keys."""
+TRIAL_TABLES = {
+    "trial_params": "param_id",
+    "trial_values": "trial_value_id",
+    "trial_intermediate_values": "trial_intermediate_value_id",
+    "trial_user_attributes": "trial_user_attribute_id",
+    "trial_system_attributes": "trial_system_attribute_id",
+    "trial_heartbeats": "trial_heartbeat_id",
+}
+KEYS = {"trials": "trial_id", **STUDY_TABLES, **TRIAL_TABLES}
+_SHOWN = 5
+"""Trials that a finding names for people; it counts all of them."""
+_FINISHED = "('COMPLETE', 'PRUNED', 'FAIL')"
+_MOST = "1.7976931348623157e308"
+_TIME = "[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9]*"
+
+
+class Place(NamedTuple):
+    """A place where something is wrong.
+
+    Args:
+        study: The study's key in the database, or None where no study is to blame.
+        number: The trial's number there, or None.
+        key: What a repair goes by: mostly the trial's key, or that of a row.
+    """
+
+    study: int | None
+    number: int | None
+    key: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of damage in one study, or in the file.
+
+    Args:
+        kind: A short name for programs.
+        what: What is wrong, for people.
+        places: Where.
+        mend: What a repair does about it; None where it can do nothing.
+        study: The name of the study, or None.
+        advice: What to do where a repair does nothing.
+        total: In how many places, where these are not listed.
+    """
+
+    kind: str
+    what: str
+    places: Sequence[Place] = ()
+    mend: str | None = None
+    study: str | None = None
+    advice: str | None = None
+    total: int | None = None
+
+    @property
+    def count(self) -> int:
+        """In how many places."""
+        return len(self.places) if self.total is None else self.total
+
+    @property
+    def trials(self) -> list[int]:
+        """The numbers of its trials."""
+        return sorted({place.number for place in self.places if place.number is not None})
+
+    @property
+    def where(self) -> str:
+        """The study and the first trials, for people."""
+        numbers = self.trials
+        first = ", ".join(map(str, numbers[:_SHOWN])) + (" ..." if len(numbers) > _SHOWN else "")
+        trials = f"trial{'s' if len(numbers) > 1 else ''} {first}" if numbers else ""
+        return ": ".join(part for part in (self.study or "", trials) if part) or "the file"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as plain data, with every trial."""
+        return {
+            "kind": self.kind,
+            "what": self.what,
+            "study": self.study,
+            "trials": self.trials,
+            "count": self.count,
+            "repair": self.mend,
+            "advice": self.advice,
+        }
+
+
+class Rule(NamedTuple):
+    """One kind of damage.
+
+    Args:
+        kind: A short name for programs, and for `hpsearch.store.maintenance.repair`.
+        what: What is wrong, for people.
+        mend: What a repair does about it, or None.
+        sql: Selects (study, trial number, key) of each place.
+    """
+
+    kind: str
+    what: str
+    mend: str | None
+    sql: str
+
+
+def _of_trials(table: str, condition: str) -> str:
+    join = f"{table} r JOIN trials t ON t.trial_id = r.trial_id"
+    return f"SELECT DISTINCT t.study_id, t.number, t.trial_id FROM {join} WHERE {condition}"
+
+
+def _number(column: str, kind: str, kinds: str, *, sqlite: bool) -> str:
+    """Return what holds of a stored number that Optuna cannot read."""
+    finite = f"{column} IS NULL OR {column} > {_MOST} OR {column} < -{_MOST}"
+    typed = f" OR typeof({column}) NOT IN ('real', 'integer')" if sqlite else ""
+    known = f" OR {kind} NOT IN ('FINITE', {kinds})" if sqlite else ""
+    return f"(({kind} = 'FINITE' AND ({finite}{typed})) OR ({kind} <> 'FINITE' AND {column} IS NOT NULL){known})"
+
+
+def bad_point(*, sqlite: bool) -> str:
+    """Return what holds of a row of trial_intermediate_values whose value Optuna cannot read."""
+    kinds = "'INF_POS', 'INF_NEG', 'NAN'"
+    return _number("intermediate_value", "intermediate_value_type", kinds, sqlite=sqlite)
+
+
+def bad_time(column: str) -> str:
+    """Return what holds of a column of SQLite's whose text is no time that Optuna reads."""
+    return f"{column} IS NOT NULL AND ({column} NOT GLOB '{_TIME}' OR julianday({column}) IS NULL)"
+
+
+def _rules(*, sqlite: bool) -> Iterator[Rule]:
+    for table, key in KEYS.items():
+        parent, parents, of = (
+            ("trial", "trials", "trial_id") if table in TRIAL_TABLES else ("study", "studies", "study_id")
+        )
+        where = f"NOT EXISTS (SELECT 1 FROM {parents} p WHERE p.{of} = c.{of})"
+        sql = f"SELECT NULL, NULL, c.{key} FROM {table} c WHERE {where}"
+        yield Rule(f"orphan:{table}", f"rows of {table} that belong to no {parent}", "they are removed", sql)
+    missing = "NOT EXISTS (SELECT 1 FROM trial_values v WHERE v.trial_id = trials.trial_id)"
+    trials = "SELECT study_id, number, trial_id FROM trials WHERE "
+    yield Rule("no-value", "complete, without a value", AGAIN, f"{trials} state = 'COMPLETE' AND {missing}")
+    yield Rule("no-number", "a trial without a number", None, f"{trials} number IS NULL OR number < 0")
+    bad = _number("r.value", "r.value_type", "'INF_POS', 'INF_NEG'", sqlite=sqlite)
+    what = "a value that is no number: it makes every read of the study raise"
+    yield Rule("value", what, AGAIN, _of_trials("trial_values", f"t.state IN {_FINISHED} AND {bad}"))
+    early = _of_trials("trial_values", "t.state IN ('RUNNING', 'WAITING')")
+    early = early.replace("t.trial_id FROM", "r.trial_value_id FROM")
+    yield Rule("early-value", "a value before the trial has ended", "the value is removed", early)
+    sql = _of_trials("trial_intermediate_values", bad_point(sqlite=sqlite))
+    yield Rule("point", "a point of the curve that is no number", AGAIN, sql)
+    sql = f"param_value IS NULL OR param_value > {_MOST} OR param_value < -{_MOST}"
+    sql += " OR typeof(param_value) NOT IN ('real', 'integer')" if sqlite else ""
+    yield Rule("param", "a parameter whose value is no number", AGAIN, _of_trials("trial_params", sql))
+    doubled = (
+        "SELECT t.study_id, t.number, t.trial_id FROM trials t JOIN (SELECT study_id, number, min(trial_id) AS first"
+        " FROM trials WHERE number IS NOT NULL GROUP BY study_id, number HAVING count(*) > 1) d"
+        " ON d.study_id = t.study_id AND d.number = t.number WHERE t.trial_id <> d.first"
+    )
+    mend = "one is removed that has no result or the same values; otherwise both stay"
+    yield Rule("doubled", "a number that an earlier trial has already", mend, doubled)
+    if not sqlite:  # a server holds columns to their types
+        return
+    states = "('RUNNING', 'COMPLETE', 'PRUNED', 'FAIL', 'WAITING')"
+    sql = f"{trials} state IS NULL OR state NOT IN {states}"
+    yield Rule("state", "a state that Optuna does not know", AGAIN, sql)
+    sql = f"{trials} ({bad_time('datetime_start')}) OR ({bad_time('datetime_complete')})"
+    yield Rule("time", "a time that is none", "the time is left empty", sql)
+
+
+def row_findings(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
+    """Return what every rule finds, over all studies.
+
+    Args:
+        connection: A transaction.
+        names: The studies' names by their keys.
+    """
+    findings = []
+    for rule in _rules(sqlite=connection.dialect.name == "sqlite"):
+        places = [Place(*row) for row in connection.execute(text(rule.sql))]
+        findings += _by_study(rule.kind, rule.what, places, names, mend=rule.mend)
+    findings += _gaps(connection, names)
+    now = database_now(connection)
+    stuck = [
+        Place(trial.study_id, trial.number, trial.trial_id)
+        for trial in running(connection)
+        if trial.is_abandoned(now=now)
+    ]
+    mend = "given back: they run again with the same values"
+    findings += _by_study("stuck", "running, but whoever ran it is gone", stuck, names, mend=mend)
+    return findings + _distributions(connection, names) + _attributes(connection, names)
+
+
+def _by_study(
+    kind: str, what: str, places: list[Place], names: Mapping[int, str], *, mend: str | None = None
+) -> list[Finding]:
+    """Return one finding for each study that has such places."""
+    of_study: dict[int | None, list[Place]] = {}
+    for place in places:
+        of_study.setdefault(place.study, []).append(place)
+    return [
+        Finding(kind, what, some, mend, names.get(study) if study is not None else None)
+        for study, some in of_study.items()
+    ]
+
+
+def _gaps(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
+    """Return numbers below a study's highest that no trial has."""
+    findings = []
+    gaps = (
+        "SELECT study_id, max(number) FROM trials WHERE number >= 0 GROUP BY study_id"
+        " HAVING max(number) + 1 <> count(DISTINCT number)"
+    )
+    for study, highest in list(connection.execute(text(gaps))):
+        query = text("SELECT DISTINCT number FROM trials WHERE study_id = :study AND number >= 0")
+        there = {row[0] for row in connection.execute(query, {"study": study})}
+        name = names.get(study)
+        if highest > 10 * len(there) + 1000:  # a number that was damaged itself
+            what = f"numbers up to {highest}, and {len(there)} trials"
+            findings.append(Finding("gap", what, study=name, total=1, advice="take the study from a backup"))
+        else:
+            places = [Place(study, number) for number in range(highest + 1) if number not in there]
+            findings.append(Finding("gap", "a number that no trial has", places, WAIT, name))
+    return findings
+
+
+def _distributions(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
+    """Return parameters whose distribution Optuna cannot read, or that are no choice of theirs."""
+    # 0.3 s to load; deleting, which imports this module, does without it
+    from optuna.distributions import CategoricalDistribution, json_to_distribution
+
+    places = []
+    select = _of_trials("trial_params", "r.distribution_json IS NOT DISTINCT FROM :json")
+    if connection.dialect.name == "sqlite":
+        select = select.replace("IS NOT DISTINCT FROM", "IS")
+    for (stored,) in list(connection.execute(text("SELECT DISTINCT distribution_json FROM trial_params"))):
+        condition = ""
+        try:
+            distribution = json_to_distribution(stored)
+            if not isinstance(distribution, CategoricalDistribution):
+                continue
+            condition = f" AND r.param_value NOT BETWEEN 0 AND {len(distribution.choices) - 1}"
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        bound = stored.encode("utf-8", "surrogateescape") if isinstance(stored, str) and not _is_text(stored) else stored
+        places += [Place(*row) for row in connection.execute(text(select + condition), {"json": bound})]
+    return _by_study("distribution", "a parameter that Optuna cannot read", places, names, mend=AGAIN)
+
+
+def _attributes(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
+    """Return attributes of studies and trials that nobody can read."""
+    findings = []
+    for table in ("trial_user_attributes", "trial_system_attributes"):
+        query = f"SELECT t.study_id, t.number, t.trial_id, a.key, a.value_json FROM {table} a"
+        rows = _doubtful(connection, f"{query} JOIN trials t ON t.trial_id = a.trial_id")
+        places = [Place(*place) for *place, key, value in rows if not is_readable(key, value)]
+        findings += _by_study("attribute", f"an attribute ({table}) that does not parse", places, names, mend=AGAIN)
+    for table in ("study_user_attributes", "study_system_attributes"):
+        query = f"SELECT a.study_id, a.{KEYS[table]}, a.key, a.value_json FROM {table} a"
+        for study, row, key, value in _doubtful(connection, query):
+            if is_readable(key, value):
+                continue
+            what, place = f"the attribute {key!r} of the study does not parse", Place(study, None, (table, row))
+            ours = isinstance(key, str) and key.startswith("hpsearch:") and key.isascii()
+            mend, advice = (None, _BACKUP) if ours else ("the attribute is removed", None)
+            findings.append(Finding("study-attribute", what, [place], mend, names.get(study), advice))
+    return findings
+
+
+def _doubtful(connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows that may not parse."""
+    if connection.dialect.name == "sqlite":
+        # SQLite looks first, at many times the speed. It refuses NaN, which Python reads; Python has the last word.
+        query += (
+            " WHERE a.key IS NULL OR typeof(a.key) <> 'text' OR a.key = '' OR a.value_json IS NULL"
+            " OR typeof(a.value_json) <> 'text' OR NOT json_valid(a.value_json)"
+            " OR a.value_json GLOB '*[^ -~]*' OR instr(a.value_json, char(0)) > 0 OR a.key GLOB '*[^ -~]*'"
+        )
+    yield from map(tuple, connection.execute(text(query).execution_options(yield_per=1000)))
+
+
+def is_readable(key: object, value: object) -> bool:
+    """Return whether an attribute's key is text and its JSON parses."""
+    if not isinstance(key, str) or not isinstance(value, str) or not key or not _is_text(key + value):
+        return False
+    try:
+        json.loads(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_text(stored: str) -> bool:
+    try:
+        stored.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8
+        return False
+    return True
+
+
+def read_stages(connection: Connection, names: Mapping[int, str]) -> tuple[list[Stage], list[Finding]]:
+    """Return the stages that can be read, and findings of the studies that ought to be stages and cannot."""
+    attributes: dict[int, dict[str, Any]] = {}
+    unreadable: set[int] = set()
+    query = text("SELECT study_id, key, value_json FROM study_user_attributes WHERE key LIKE 'hpsearch:%'")
+    for study, key, value in connection.execute(query):
+        try:
+            attributes.setdefault(study, {})[key] = json.loads(value)
+        except (TypeError, ValueError):
+            unreadable.add(study)  # which is a finding already
+    directions = dict(map(tuple, connection.execute(text("SELECT study_id, direction FROM study_directions"))))
+    stages, findings = [], []
+    for study, of_study in attributes.items():
+        if study in unreadable or study not in names:
+            continue
+        try:
+            stages += _stage(study, of_study, directions, names[study])
+        except Exception as error:  # whatever reads a half dictionary raises
+            what = f"its attributes do not make a stage ({type(error).__name__}: {error})"
+            findings.append(Finding("stage", what, [Place(study, None)], study=names[study], advice=_BACKUP))
+    for study, name in names.items():
+        if (direction := directions.get(study)) not in ("MAXIMIZE", "MINIMIZE", "NOT_SET"):
+            what = f"the study has no direction that Optuna knows ({direction})"
+            findings.append(Finding("direction", what, [Place(study, None)], study=name, advice=_BACKUP))
+    return stages, findings
+
+
+def _stage(study: int, of_study: dict[str, Any], directions: dict[Any, Any], name: str) -> list[Stage]:
+    direction: Direction = "minimize" if directions.get(study) == "MINIMIZE" else "maximize"
+    stage = stage_from_attributes(study, direction, of_study)
+    if stage is None:
+        if RANGES in of_study or KIND in of_study:
+            raise ValueError("some are missing")
+        return []
+    if stage.name != name:
+        raise ValueError(f"they are those of {stage.name}")
+    _ = stage.metric, stage.pruning_rule
+    return [stage]

@@ -1,0 +1,454 @@
+"""The store: stages, trials and curves in Optuna's own tables, a few statements for a whole batch."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy
+from sqlalchemy import select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import IntegrityError
+
+from hpsearch.errors import BadStorage, HpsearchError, StageConflict
+from hpsearch.records import Action
+from hpsearch.store import claims, queries, writer
+from hpsearch.store import schema as t
+from hpsearch.store.claims import Claimed, StageCache
+from hpsearch.store.engine import (
+    MAGIC,
+    Database,
+    as_permitted,
+    check_there,
+    literal,
+    parse_url,
+    show,
+    sqlite_file,
+    translated,
+)
+from hpsearch.store.leases import GIVEN_BACK, Owned, Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from sqlalchemy.engine import Connection
+
+    from hpsearch.records import NewStage, Outcome, PastTrials, Report, Stage, Standing
+    from hpsearch.samplers import Sampler
+    from hpsearch.store.counts import Counts
+    from hpsearch.store.queries import Arrays, Columns
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def open_store(storage: str, *, create: bool = False, write: bool = False, sampler: Sampler | None = None) -> Store:
+    """Open a study database.
+
+    Args:
+        storage: A SQLAlchemy URL, or the path of a SQLite file.
+        create: Make the database and its schema where they are missing. Safe when several processes do so at once.
+        write: Whether the caller will write; a read-only database is refused here then, not later.
+        sampler: Gives the values of new trials; None for the random one.
+
+    Raises:
+        BadStorage: It cannot be opened, is not Optuna's, or has a schema of another revision.
+        MissingExtra: The database's driver is not installed.
+    """
+    url = parse_url(storage)
+    file = sqlite_file(url)
+    try:
+        with warnings.catch_warnings():
+            # SQLAlchemy only warns of options of a URL that it does not know.
+            warnings.simplefilter("error", sqlalchemy.exc.SAWarning)
+            if url.get_backend_name() == "sqlite" and url.query:  # before a file is made
+                sqlalchemy.create_engine(url.set(database=":memory:")).connect().close()
+            if file is not None:
+                _check_file(file, create=create)
+                url = as_permitted(file, url, write=write)
+            return _opened(url, create=create, write=write, sampler=sampler)
+    except (sqlalchemy.exc.SAWarning, ValueError, TypeError) as error:
+        raise BadStorage(f"the options of the storage {show(url)} cannot be used: {error}") from error
+
+
+def _opened(url: URL, *, create: bool, write: bool, sampler: Sampler | None) -> Store:
+    database = Database(url)
+
+    def attempt() -> None:
+        with database.translated():
+            t.check_revision(database, create=create)
+        if write:
+            database.check_writable()
+
+    try:
+        database.retrying.run(attempt)
+    except BaseException:
+        database.close()
+        raise
+    database.opened()
+    return Store(database, sampler)
+
+
+def _check_file(file: Path, *, create: bool) -> None:
+    start = check_there(file, create=create)
+    if start and start != MAGIC:
+        raise BadStorage(
+            f"{literal(file)} is not a SQLite database; give another storage, or see {{}}",
+            Action("db check", {"storage": str(file)}),
+        )
+    if not start:
+        with translated(URL.create("sqlite", database=str(file)), door=True):
+            t.create_file(file)
+
+
+class Store:
+    """A study database. Every method is one transaction, or several that may be repeated without harm.
+
+    Args:
+        database: The engine.
+        sampler: Gives the values of new trials; None for the random one.
+
+    Raises (all methods): StorageFailure, when the database stops working.
+    """
+
+    def __init__(self, database: Database, sampler: Sampler | None = None) -> None:
+        self.database = database
+        self.url = database.url.render_as_string(hide_password=False)
+        """The SQLAlchemy URL, as Optuna takes it."""
+        self.where = show(database.url)
+        """The database for people: the file, or the URL without its password."""
+        self._sampler = sampler
+        self._caches: dict[int, StageCache] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in the store so far."""
+        return self.database.seconds
+
+    def on_disconnect(self, note: Callable[[str], object], *, stopping: Callable[[], bool]) -> None:
+        """Set who hears of it when the database's server is away, and who may say that nobody waits any longer.
+
+        Args:
+            note: Given one line, once for each time that it is away.
+            stopping: Called often meanwhile.
+        """
+        self.database.retrying.tell(note, stopping)
+
+    def stages(self, search: str | None = None) -> list[Stage]:
+        """Return the stages of one search, or of all, by search and number; without confirmations."""
+        return self._stages(search, confirmations=False)
+
+    def confirmations(self, search: str | None = None) -> list[Stage]:
+        """Return the confirmations of one search's stages, or of all, by search and number."""
+        return self._stages(search, confirmations=True)
+
+    def _stages(self, search: str | None, *, confirmations: bool) -> list[Stage]:
+        stages = [
+            stage
+            for stage in self._read(queries.stages)
+            if search in (None, stage.search) and (stage.plan is not None) is confirmations
+        ]
+        return sorted(stages, key=lambda stage: (stage.search, stage.number))
+
+    def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
+        """Make a stage, or return the one that another process made first under that name.
+
+        With ``replace``, a stage of that name without trials is removed first.
+
+        Raises:
+            StageConflict: With ``replace``: the stage of that name has trials.
+        """
+        name = new.name
+
+        def make(connection: Connection, doubted: bool | None) -> bool:
+            query = select(t.studies.c.study_id).where(t.studies.c.study_name == name)
+            if replace:  # locked, so that nobody claims a trial of it between the look and the removal
+                query = query.with_for_update()
+            there = connection.execute(query).scalar()
+            if there is not None and replace and not (doubted and queries.is_stage(connection, there, new)):
+                if queries.has_trials(connection, there):
+                    raise StageConflict(f"{name} has trials already")
+                writer.delete_study(connection, there)
+                there = None
+            if there is None:
+                writer.insert_stage(connection, new)
+            return True
+
+        try:
+            self.database.writing(make)
+        except HpsearchError as error:
+            # A server lets two runners get here; the first one's stage holds.
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+        return self._named(name)
+
+    def import_stages(self, stages: Sequence[tuple[NewStage, PastTrials]]) -> list[Stage]:
+        """Write stages that were run elsewhere, with their trials: all of them or none.
+
+        Their attributes come from a stream, so that this is not tried again where a server is away.
+
+        Raises:
+            StageConflict: One of these stages is there already, or a study of its name.
+        """
+        names = [new.name for new, _ in stages]
+        try:
+            with self.database.write() as connection:
+                there = select(t.studies.c.study_name).where(t.studies.c.study_name.in_(names))
+                for name in connection.execute(there).scalars():
+                    raise self._taken(name)
+                for new, past in stages:
+                    writer.import_stage(connection, new, past)
+        except HpsearchError as error:
+            # A server lets another maker in after the look.
+            if isinstance(error.__cause__, IntegrityError):
+                raise self._taken(names[0]) from error
+            raise
+        return [self._named(name) for name in names]
+
+    def _taken(self, name: str) -> StageConflict:
+        return StageConflict(
+            f"{name} is in {self.where} already, and an import changes nothing that is there; give another name"
+        )
+
+    def _named(self, name: str) -> Stage:
+        for stage in self._read(queries.stages):
+            if stage.name == name:
+                return stage
+        raise StageConflict(
+            f"the database has a study {name} that hpsearch did not make; rename the search or that study"
+        )
+
+    def study_attribute(self, stage: Stage, key: str) -> Any | None:
+        """Return a user attribute of a stage's study; None where it has none of that key."""
+        return self._read(queries.study_attribute, stage, key)
+
+    def change_study_attribute(self, stage: Stage, key: str, change: Callable[[Any | None], Any]) -> Any:
+        """Read a user attribute of a stage's study and write another value, while nobody else can.
+
+        Args:
+            stage: The stage.
+            key: The attribute's key.
+            change: Given what there is, or None, it returns what is to be there, as JSON-able data. What it raises
+                comes out, and nothing is written.
+
+        Returns:
+            The value that is there now.
+        """
+
+        def work(connection: Connection, doubted: tuple[Any] | None) -> tuple[Any]:
+            before = queries.study_attribute(connection, stage, key)
+            if doubted is not None and doubted[0] == before:
+                return doubted
+            after = change(before)
+            if after != before:
+                writer.write_study_attribute(connection, stage, key, after)
+            return (after,)
+
+        return self._holding(stage, work)[0]
+
+    def _cache(self, stage: Stage) -> StageCache:
+        cache = self._caches.get(stage.study_id)
+        if cache is None or (cache.stage is not stage and cache.stage != stage):
+            cache = self._caches[stage.study_id] = StageCache(stage, self._sampler)
+        return cache
+
+    def _read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what a query gives in a transaction of its own."""
+        return self.database.reading(lambda connection: query(connection, *args, **kwargs))
+
+    def _holding(self, stage: Stage, work: Callable[[Connection, T | None], T]) -> T:
+        """Return what comes of some work in a write transaction that holds the stage; see `Database.writing`."""
+
+        def holding(connection: Connection, doubted: T | None) -> T:
+            claims.lock_studies(connection, [stage.study_id])
+            return work(connection, doubted)
+
+        return self.database.writing(holding)
+
+    def claim(self, stage: Stage, *, until: int, most: int, owner: Owner) -> Claimed:
+        """Take up to ``most`` trials to evaluate, such that the stage comes to have ``until`` finished ones.
+
+        Trials that were released come first, then new numbers. Atomic: two runners never get the same one.
+        """
+
+        def work(connection: Connection, doubted: Claimed | None) -> Claimed:
+            cache = self._cache(stage)
+            if doubted is not None:
+                mine = claims.running_of(connection, [trial.trial_id for trial in doubted.trials], owner)
+                if mine:  # that claim was carried out: its trials are this owner's, who has not heard of them yet
+                    trials = tuple(trial for trial in doubted.trials if trial.trial_id in mine)
+                    return Claimed(trials, cache.count(connection).counts)
+            return claims.claim(connection, cache, until=until, most=most, owner=owner)
+
+        return self._holding(stage, work)
+
+    def report(self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner) -> None:
+        """Write points of the curves of trials that ``owner`` still holds; a point that is there is overwritten.
+
+        Args:
+            stage: The stage.
+            reports: The points.
+            ids: Trial ids by trial number.
+            owner: Who writes.
+        """
+
+        def work(connection: Connection, _: None) -> None:
+            mine = claims.running_of(connection, {ids[report.number] for report in reports}, owner)
+            points = [(ids[report.number], report.step, report.value) for report in reports]
+            writer.write_points(connection, [point for point in points if point[0] in mine])
+
+        self._holding(stage, work)
+
+    def record(self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner) -> set[int]:
+        """Finish trials. One that is finished already, or that another runner holds by now, is left alone.
+
+        Returns:
+            The numbers that were recorded.
+        """
+
+        def work(connection: Connection, doubted: set[int] | None) -> set[int]:
+            done = claims.finished_of(connection, [ids[number] for number in doubted], owner) if doubted else set()
+            mine = claims.running_of(connection, [ids[outcome.number] for outcome in outcomes], owner)
+            if mine:
+                writer.record(connection, [(ids[o.number], o) for o in outcomes if ids[o.number] in mine])
+            return {outcome.number for outcome in outcomes if ids[outcome.number] in mine | done}
+
+        return self._holding(stage, work)
+
+    def release(self, stage: Stage, *, owner: Owner) -> int:
+        """Give back every trial that ``owner`` holds and has not finished; return how many."""
+
+        def work(connection: Connection, doubted: int | None) -> int:
+            mine = claims.running_of(connection, self._cache(stage).count(connection).unfinished, owner)
+            claims.release(connection, dict.fromkeys(mine, GIVEN_BACK), by=owner)
+            return len(mine) or doubted or 0
+
+        return self._holding(stage, work)
+
+    def release_dead(self, stage: Stage, *, me: Owner) -> int:
+        """Give back the trials of runners that are gone; return how many."""
+        cache = self._cache(stage)
+        if not self._read(claims.dead, cache, me=me):
+            return 0
+
+        def work(connection: Connection, doubted: int | None) -> int:
+            # Once more while the stage is held: another runner may have released and claimed them meanwhile.
+            dead = claims.dead(connection, cache, me=me)
+            claims.release(connection, dead, by=me)
+            return len(dead) or doubted or 0
+
+        return self._holding(stage, work)
+
+    def beat(self, stage: Stage, trial_ids: Collection[int], *, owner: Owner) -> None:
+        """Renew ``owner``'s lease on those of the trials that it still holds."""
+
+        def work(connection: Connection, _: None) -> None:
+            claims.beat(connection, claims.running_of(connection, trial_ids, owner))
+
+        self._holding(stage, work)
+
+    def counts(self, stage: Stage) -> Counts:
+        """Return the numbers of trials by state."""
+        return self._read(self._cache(stage).count).counts
+
+    def sampled(self, stage: Stage) -> int:
+        """Return how many trials were sampled so far, whatever became of them."""
+        return self._read(queries.sampled, stage)
+
+    def columns(
+        self,
+        stage: Stage,
+        *,
+        states: Collection[str] | None = None,
+        top: int | None = None,
+        numbers: Collection[int] | None = None,
+        hits: bool = False,
+    ) -> Columns:
+        """Return trials by column.
+
+        Columns: number, state, score, validation_loss, seconds, reason, started, finished (UTC), then one column per
+        parameter, ``param:NAME``; None where a trial has no value. The reason is why a trial failed, or when it was
+        pruned. With ``top``, the best completed ones, best first: by score, then validation loss, then number.
+        Otherwise by number, and of ``numbers`` alone where these are given. With ``hits``, a column more, ``hits``:
+        the examples that the trial got right, as `hpsearch.statistics.hits` packs them.
+        """
+        return self._read(queries.columns, stage, states=states, top=top, numbers=numbers, hits=hits)
+
+    def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
+        """Return the same as a DataFrame of one row a trial."""
+        return queries.to_frame(self.columns(stage, states=states, top=top))
+
+    def scores(self, stage: Stage, *, ranked: Callable[[int], int] | None = None) -> Arrays:
+        """Return the completed trials with a finite score: number, score, validation_loss, ``param:NAME``, by number.
+
+        What narrowing looks at, and no more: it reads all trials of a stage, however many there are. A loss or a
+        number that is missing is NaN, a choice None.
+
+        Args:
+            stage: The stage.
+            ranked: Of n trials, how many of the best are to be told apart; None for all. The losses of the others,
+                which would only break ties among them, may be missing.
+        """
+        from hpsearch.store import arrays  # loads NumPy, which commands that show a few rows do without
+
+        return self._read(arrays.scores, stage, ranked)
+
+    def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
+        """Return the scores after each epoch, as rows of number, step, value; of all trials without ``numbers``."""
+        from hpsearch.store import arrays  # as in `scores`
+
+        return self._read(arrays.curves, stage, numbers)
+
+    def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
+        """Return the scores after each epoch of some trials by number; none of a trial without any. Quick for a few."""
+        return self._read(queries.curves, stage, numbers)
+
+    def epochs(self, stage: Stage) -> int:
+        """Return how many points the curves of its trials have together, counted where they are."""
+        return self._read(queries.epochs, stage)
+
+    def latest(self, stage: Stage, count: int) -> Columns:
+        """Return the trials that finished last, newest first, as `columns` has them.
+
+        For people who watch: they are looked for among the last few hundred that began.
+        """
+        return self._read(lambda c: queries.columns_of(c, stage, queries.latest(c, stage, count)))
+
+    def runners(self, stage: Stage) -> dict[Owner, int]:
+        """Return who holds how many of the stage's running trials; the one with the most first."""
+        return self._read(lambda c: queries.runners(c, self._cache(stage).count(c).unfinished))
+
+    def finishers(self, stage: Stage, *, among: int | None = None) -> dict[Owner, int]:
+        """Return who finished how many of the stage's trials; the one with the most first. Imported ones are nobody's.
+
+        Args:
+            stage: The stage.
+            among: Look only at so many of the trials that were begun last; all of a million take their time.
+        """
+        return self._read(queries.finishers, stage, among)
+
+    def owned(self, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
+        """Return who runs or finished each of some trials that were begun, and how often it was begun, by number."""
+        return self._read(queries.owned, stage, numbers)
+
+    def standings(self, stage: Stage, numbers: range, step: int) -> list[Standing]:
+        """Return where the trials there are among these numbers stand at an epoch, by number."""
+        return self._read(queries.standings, stage, numbers, step)
+
+    def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
+        """Return a user attribute of the trials that have it, by number; `hpsearch.records.CURVES`, say."""
+        return self._read(queries.attribute, stage, numbers, key)
+
+    def attributes(self, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
+        """Yield a user attribute of every trial that has it, as (number, value), in any order.
+
+        For whole stages, whose attributes may be more than memory holds. Read it to its end, or close it.
+        """
+        with self.database.read() as connection:
+            yield from queries.attributes(connection, stage, key)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.database.close()
