@@ -15,7 +15,7 @@
     |   |-- NotEnoughTrials       fewer finished trials than the request needs
     |   `-- MissingExtra          a package that the request needs is not installed
     |-- StorageFailure            the database stopped working in the middle of a run
-    |   `-- PassingFailure        and may work again in a moment: the connection to its server was lost
+    |   `-- TransientStorageError  and may work again in a moment: the connection to its server was lost
     |-- EvaluationFailure         no trial can be evaluated on this machine
     |-- DownloadFailure           a download that did not arrive whole
     |-- OutputFailure             a file or figure that could not be made
@@ -172,7 +172,7 @@ class StorageFailure(HpsearchError):
     """The database stopped working in the middle of a run."""
 
 
-class PassingFailure(StorageFailure):
+class TransientStorageError(StorageFailure):
     """The connection to the database's server was lost, or another transaction was in the way; worth another try."""
 
 

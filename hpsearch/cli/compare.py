@@ -11,7 +11,7 @@ from hpsearch.cli.options import Format, FormatOption, Storage, storage_url
 if TYPE_CHECKING:
     from hpsearch.search.comparison import Comparison, Entrant, Side
     from hpsearch.store import Store
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.queries import Columns
 
 _QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 _SIDE = "A search (mnist), a stage (mnist/stage-02), or either in another database: FILE::mnist."

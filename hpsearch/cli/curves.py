@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hpsearch.records import Stage
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.queries import Columns
 
 _MANY = 500
 """Where so many trials are shown their curves are read only when asked for: that takes longer than all the rest."""

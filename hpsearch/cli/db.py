@@ -10,7 +10,7 @@ import typer
 from hpsearch.cli.options import Format, FormatOption, Storage, storage_url
 
 if TYPE_CHECKING:
-    from hpsearch.store.care.findings import Checked
+    from hpsearch.store.maintenance.check import Checked
 
 app = typer.Typer(help="Look after the study database: check, repair, backup, vacuum.", no_args_is_help=True)
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -19,7 +19,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 @app.command()
 def check(storage: Storage = None, output: FormatOption = Format.table) -> None:
     """Look for damage from the file to the scores; nothing is changed. Exit code 1 where something was found."""
-    from hpsearch.store.care.checking import check as look
+    from hpsearch.store.maintenance.check import check as look
 
     found = look(storage_url(storage))
     _print(found, output)
@@ -47,9 +47,9 @@ def repair(
     from hpsearch.cli.asking import ask
     from hpsearch.cli.output import emit_object, say
     from hpsearch.errors import BadInput
-    from hpsearch.store.care.checking import check as look
-    from hpsearch.store.care.repairing import refuse_hopeless
-    from hpsearch.store.care.repairing import repair as mend
+    from hpsearch.store.maintenance.check import check as look
+    from hpsearch.store.maintenance.repair import refuse_hopeless
+    from hpsearch.store.maintenance.repair import repair as mend
 
     if salvage:
         _salvage(storage, out, output)
@@ -89,8 +89,8 @@ def backup(
 ) -> None:
     """Copy the database as it stands at one moment, while others work on it, and check the copy."""
     from hpsearch.cli.output import emit_record, say
-    from hpsearch.store.care.copying import backup as copy
-    from hpsearch.store.care.copying import megabytes
+    from hpsearch.store.maintenance.copies import backup as copy
+    from hpsearch.store.maintenance.copies import megabytes
 
     size = copy(storage_url(storage), file, force=force)
     if output is Format.table:
@@ -103,8 +103,8 @@ def backup(
 def vacuum(storage: Storage = None, output: FormatOption = Format.table) -> None:
     """Give the space of what was removed back to the disk."""
     from hpsearch.cli.output import emit_record, note, say
-    from hpsearch.store.care.copying import megabytes
-    from hpsearch.store.care.vacuuming import vacuum as rewrite
+    from hpsearch.store.maintenance.copies import megabytes
+    from hpsearch.store.maintenance.copies import vacuum as rewrite
 
     done = rewrite(storage_url(storage))
     if output is Format.table:
@@ -158,7 +158,7 @@ def _next(found: Checked, storage: str | None) -> None:
 def _salvage(storage: str | None, out: Path | None, output: Format) -> None:
     from hpsearch.cli.output import emit, emit_object, note, say
     from hpsearch.commands import command_line
-    from hpsearch.store.care.salvaging import salvage
+    from hpsearch.store.maintenance.repair import salvage
 
     done = salvage(storage_url(storage), out)
     rows = [
@@ -167,14 +167,16 @@ def _salvage(storage: str | None, out: Path | None, output: Format) -> None:
     ]
     if output is Format.json:
         after = done.after.to_dict()
-        emit_object({"database": str(done.target), "studies": rows, "unreadable": dict(done.lost), "after": after})
+        lost = {"lost_and_found": done.lost} if done.lost else {}
+        emit_object({"database": str(done.target), "studies": rows, "unreadable": lost, "after": after})
     else:
         emit({name: [row[name] for row in rows] for name in ("study", "kept", "of", "run_again", "failed")}, output)
     if output is Format.table:
-        lost = "".join(f", {many} of {name}" for name, many in done.lost.items())
         say()
-        say(f"pages and rows that could not be read: {lost[2:] or 'none'}", hanging=2)
+        say(f"rows whose table is not known any more: {done.lost or 'none'}", hanging=2)
         say(f"{done.source} is as it was; what was saved is in {done.target}", hanging=2)
+        if done.better is not None:
+            note(done.better)
         for one in done.studies:
             if not one.stage:
                 note(f"{one.study} is no stage any more: some of what it was begun with is lost")

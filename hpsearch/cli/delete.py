@@ -9,7 +9,7 @@ import typer
 from hpsearch.cli.options import Format, FormatOption, Storage, storage_url
 
 if TYPE_CHECKING:
-    from hpsearch.store.care.deleting import Deletion
+    from hpsearch.store.maintenance.delete import Deletion
 
 
 def delete(
@@ -25,9 +25,9 @@ def delete(
     """Remove a stage, a confirmation or a whole search with its trials; the database is copied first."""
     from hpsearch.cli.asking import ask
     from hpsearch.cli.output import emit_record, note, say
-    from hpsearch.store.care.deleting import delete as remove
-    from hpsearch.store.care.deleting import plan
-    from hpsearch.store.care.repairing import safe_copy
+    from hpsearch.store.maintenance.copies import safe_copy
+    from hpsearch.store.maintenance.delete import delete as remove
+    from hpsearch.store.maintenance.delete import plan
 
     where = storage_url(storage)
     planned = plan(where, study, descendants=with_descendants)
@@ -43,8 +43,8 @@ def delete(
         say(f"deleted {study}")
     else:
         gone = [{"study": one.name, "trials": one.trials} for one in planned.studies]
-        emit_record({"deleted": gone, "backup": copy, "looks": planned.looks}, output)
-    if planned.looks:
+        emit_record({"deleted": gone, "backup": copy, "looks": planned.evaluations}, output)
+    if planned.evaluations:
         note("if you search with these data again, remember that their test images have been looked at")
 
 
@@ -57,5 +57,5 @@ def _show(planned: Deletion) -> None:
     for one in planned.studies:
         why = f"  ({one.why})" if one.why else ""
         say(f"  {one.name:<{width}}  {one.trials:>5} trials{why}")
-    if planned.looks:
-        say(f"  what is known of {counted(planned.looks, 'look')} at the test images")
+    if planned.evaluations:
+        say(f"  what is known of {counted(planned.evaluations, 'look')} at the test images")

@@ -18,7 +18,7 @@ _MOVES = {
 
 if TYPE_CHECKING:
     from hpsearch.search.narrowing import Narrowed
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.queries import Columns
 
 
 class Source(StrEnum):

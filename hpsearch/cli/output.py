@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.queries import Columns
 
 _PLAIN_WIDTH = 200
 """Columns where standard output is not a terminal: nothing is cut off there."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hpsearch.search.best import BestTrial
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.queries import Columns
 
 
 class State(StrEnum):

@@ -18,9 +18,8 @@ from hpsearch.errors import BadInput, BadSpace, BadStorage, HpsearchError, neare
 from hpsearch.exchange.foreign import ForeignTrials, metric_name, union
 from hpsearch.records import Action, Argument, PastTrials, Sentence
 from hpsearch.space import Categorical, Float, Int, Parameter
-from hpsearch.store.database import translated
+from hpsearch.store.engine import parse_url, show, sqlite_file, translated
 from hpsearch.store.stages import RANGES
-from hpsearch.store.urls import parse_url, show, sqlite_file
 
 _MAX_STEP = 2**31 - 1
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.queries import Columns
 
 _MOST_CLASSES = 12
 """More columns than this do not fit a line of 80 characters."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from hpsearch.records import Stage
     from hpsearch.store import Counts, Owner
-    from hpsearch.store.base import Owned
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.leases import Owned
+    from hpsearch.store.queries import Columns
 
 
 def standard_error(stage: Stage, score: float) -> float | None:

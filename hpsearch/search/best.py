@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hpsearch.records import Direction, Setting, Stage
     from hpsearch.space import Value
     from hpsearch.store import Store
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.queries import Columns
 
 
 MOST = 100
@@ -137,7 +137,7 @@ def best_trial(store: Store, stages: Sequence[Stage], *, most: int = MOST, corre
     params = {name: columns[f"param:{name}"][0] for name in stage.space}
     images = stage.images
     rivals = [item for item in found if item[0] is stage or _same_images(item[0], stage)]
-    trials = sum(store.drawn(rival) for rival, _ in rivals)
+    trials = sum(store.sampled(rival) for rival, _ in rivals)
     plain = Best(stage.name, number, score, None, None, None, params, images, stage.metric)
     if images is None or not 0 <= score <= 1:
         unknown = (None,) * (len(columns["number"]) - 1)
@@ -209,7 +209,7 @@ def ties_of(store: Store, stage: Stage, columns: Columns) -> tuple[bool | None, 
     if stage.images is None or others < 1 or not 0 <= columns["score"][0] <= 1:
         return (None,) * others
     near = {name: columns[name][:MOST] for name in ("number", "score", HITS)}
-    tied, _ = ties(near, hits_of(near, stage.images), stage.images, store.drawn(stage))
+    tied, _ = ties(near, hits_of(near, stage.images), stage.images, store.sampled(stage))
     return (*tied, *[None] * (others - len(tied)))
 
 

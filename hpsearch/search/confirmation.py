@@ -63,7 +63,7 @@ class Confirmation:
 def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop: Stopping) -> Confirmation:
     """Bring a confirmation to the settings and repeats asked for; see `hpsearch.search.workflow.confirm`."""
     store = open_store(job.storage, write=True)
-    store.while_away(watcher.note, stopping=stop)
+    store.on_disconnect(watcher.note, stopping=stop)
     try:
         stages = stages_of(store, job.search)
         parent = latest_with_trials(store, stages) if job.stage is None else pick(stages, job.stage)

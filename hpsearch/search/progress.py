@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hpsearch.records import Stage
     from hpsearch.store import Counts, Owner, Store
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.queries import Columns
 
 
 _LATEST = 5

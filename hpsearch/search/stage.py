@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hpsearch.objectives.base import Data
     from hpsearch.records import Stage
     from hpsearch.store import Store
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.queries import Columns
     from hpsearch.study_file import StudyFile
 
 

@@ -82,7 +82,7 @@ def _find(job: Job) -> StudyFile | None:
     try:
         return find(job.study)
     except BadStudyFile:
-        from hpsearch.store.urls import no_database_yet
+        from hpsearch.store.engine import no_database_yet
 
         if job.study is None or job.study.endswith(".toml") or no_database_yet(job.storage):
             raise

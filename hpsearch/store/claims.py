@@ -166,7 +166,7 @@ class StageCache:
         sampled = self._sampler.params(self.stage, number)
         if not fixed and not stored:
             return Trial(trial_id, number, sampled)
-        params = dict(sampled) | stored
+        params = {**sampled, **stored}
         for name in fixed.keys() & (self.stage.space.keys() - stored.keys()):
             parameter, (distribution, _) = self.stage.space[name], self.distributions[name]
             try:
@@ -333,7 +333,9 @@ def release(connection: Connection, reasons: Mapping[int, str], *, by: Owner) ->
     history: dict[str, dict[int, str]] = {OWNER: {}, RELEASED: {}}
     for trial_id, key, text in _HISTORY.rows(connection, ids):
         history[key][trial_id] = text
-    _FORGET_SYSTEM_ATTRIBUTE.run(connection, [(trial_id, key) for key in (OWNER, RELEASED) for trial_id in history[key]])
+    _FORGET_SYSTEM_ATTRIBUTE.run(
+        connection, [(trial_id, key) for key in (OWNER, RELEASED) for trial_id in history[key]]
+    )
     attempts = [
         (trial_id, RELEASED, _attempt(owner, history[RELEASED].get(trial_id), by=by, reason=reasons[trial_id]))
         for trial_id, owner in history[OWNER].items()

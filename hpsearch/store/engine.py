@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, unquote
 
 import sqlalchemy
@@ -19,7 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
-from hpsearch.errors import BadStorage, HpsearchError, MissingExtra, PassingFailure, StorageFailure
+from hpsearch.errors import BadStorage, HpsearchError, MissingExtra, StorageFailure, TransientStorageError
 from hpsearch.records import Action
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ _CROSSED_STATES = ("40001", "40P01")
 """Two transactions that were in each other's way; one of them has to begin anew."""
 _LOCK_NOT_GIVEN, _READ_ONLY, _DISK_FULL = "55P03", "25006", "53100"
 _BETWEEN = "the database system is "
-"""... starting up, shutting down: a PostgreSQL server that refuses connections, which libpq reports without SQLSTATE."""
+"""... starting up, shutting down: a server that refuses connections, which libpq reports without SQLSTATE."""
 
 
 def parse_url(storage: str) -> URL:
@@ -98,7 +98,8 @@ def parse_url(storage: str) -> URL:
             raise BadStorage(f"{storage!r} is not a storage; {_ALLOWED}")
         return _on_disk(URL.create("sqlite", database=storage))
     scheme = storage.partition("://")[0]
-    if scheme.partition("+")[0] not in ("sqlite", "postgresql"):
+    backend, _, driver = scheme.partition("+")
+    if backend != "sqlite" and (backend != "postgresql" or driver not in ("", "psycopg", "psycopg2")):
         raise BadStorage(f"unknown storage scheme {scheme!r}; {_ALLOWED}")
     try:
         url = make_url(storage)
@@ -109,8 +110,6 @@ def parse_url(storage: str) -> URL:
         raise BadStorage(f"unknown storage scheme {scheme!r}; {_ALLOWED}") from error
     except ValueError as error:  # a port that is no number
         raise BadStorage(f"the storage is not a URL ({error}); {_ALLOWED}") from error
-    if url.get_backend_name() == "postgresql" and url.get_driver_name() not in ("psycopg", "psycopg2"):
-        raise BadStorage(f"unknown storage scheme {scheme!r}; {_ALLOWED}")
     return _on_disk(url)
 
 
@@ -289,7 +288,7 @@ class Database:
                 with self.write() as connection:
                     result = work(connection, doubted)
                     committing = True
-            except PassingFailure:
+            except TransientStorageError:
                 if committing:
                     doubted = result
                 raise
@@ -431,7 +430,7 @@ def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]
     Args:
         url: The database, for the message.
         door: Whether nothing has been run yet, so that the storage is to blame (exit code 2).
-        passing: Whether a server has been there, so that one that is away may come again (`PassingFailure`).
+        passing: Whether a server has been there, so that one that is away may come again (`TransientStorageError`).
     """
     kind: type[HpsearchError] = BadStorage if door else StorageFailure
     try:
@@ -463,7 +462,7 @@ def _explained(url: URL, error: BaseException, kind: type[HpsearchError], *, pas
     reason, where = " ".join(str(original).split()), show(url)
     if isinstance(error, DBAPIError) and (passing or _BETWEEN in reason) and passes(error):
         first = (str(original).strip() or "the server said nothing").splitlines()[0]
-        return PassingFailure(f"the database {where} does not work: {' '.join(first.split())}")
+        return TransientStorageError(f"the database {where} does not work: {' '.join(first.split())}")
     if isinstance(original, sqlite3.Error):
         # Without a code: a text that is no UTF-8. SQLITE_ERROR: a table that is gone.
         code = getattr(original, "sqlite_errorcode", None)
@@ -542,7 +541,7 @@ class Retrying:
         for pause in pauses():
             try:
                 result = attempt()
-            except PassingFailure as error:
+            except TransientStorageError as error:
                 if end is None:
                     end = time.monotonic() + PATIENCE_S
                     if not self._spent:

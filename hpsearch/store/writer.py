@@ -46,9 +46,7 @@ _FORGET_POINT = Write.change(
     "DELETE FROM trial_intermediate_values {rows}"
     " WHERE trial_intermediate_values.trial_id = {trial_id} AND trial_intermediate_values.step = {step}"
 )
-_POINTS = Write.insert(
-    "trial_intermediate_values", "trial_id", "step", "intermediate_value", "intermediate_value_type"
-)
+_POINTS = Write.insert("trial_intermediate_values", "trial_id", "step", "intermediate_value", "intermediate_value_type")
 _FINISH = Write.change(
     "UPDATE trials SET state = {state}, datetime_complete = {datetime_complete} {rows}"
     " WHERE trials.trial_id = {trial_id}"

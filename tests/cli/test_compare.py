@@ -18,7 +18,7 @@ from hpsearch.records import NewStage, PastTrials
 from hpsearch.space import Float
 from hpsearch.statistics.hits import pack
 from hpsearch.store import open_store
-from hpsearch.store.bulk import BulkStore
+from hpsearch.store.store import Store
 
 NOW = datetime(2026, 1, 2)
 STAGE = NewStage(
@@ -175,7 +175,7 @@ def test_hits_that_do_not_make_their_trial_s_score_are_not_compared(cli: Cli) ->
 
 
 def test_epochs_are_counted_without_reading_a_curve(two: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(BulkStore, "curves")
+    monkeypatch.delattr(Store, "curves")
     assert compared(two, "one", "two", "--storage", "a.db")["b"]["epochs"] == 12
 
 

@@ -23,7 +23,7 @@ from postgres import Server
 from hpsearch.records import CURVES, HITS, Stage
 from hpsearch.samplers import values
 from hpsearch.store import Store, open_store
-from hpsearch.store.base import OWNER
+from hpsearch.store.stages import OWNER
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,12 +1,12 @@
-"""What the store tests share: databases, both stores over them, stages and runners that are gone."""
+"""Fixtures of the store's tests: databases of each kind, stages, and runners that are gone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import optuna
 import pytest
@@ -15,12 +15,9 @@ from sqlalchemy import select
 
 from hpsearch.records import Stage
 from hpsearch.space import Categorical, Float, Int, Space
-from hpsearch.store import NewStage, Owner, Store, leases, open_store, tables
-from hpsearch.store.bulk import BulkStore
-from hpsearch.store.fallback import FallbackStore
+from hpsearch.store import NewStage, Owner, Store, leases, open_store, schema
 from hpsearch.store.leases import utc_now
 
-Kind: TypeAlias = Literal["bulk", "postgresql", "fallback"]
 Opener: TypeAlias = Callable[..., Store]
 
 _SPACE: Space = {
@@ -39,61 +36,36 @@ def file(tmp_path: Path, empty_database: bytes) -> Path:
 
 
 @pytest.fixture
-def open_kind(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
-    """Opens a database with the store of a kind, and closes it after the test.
-
-    ``postgresql`` is the bulk store too, on a server.
-    """
+def opener() -> Iterator[Opener]:
+    """Opens databases, and closes them after the test."""
     opened: list[Store] = []
 
-    def opener(storage: Path | str, kind: Kind = "bulk") -> Store:
-        with monkeypatch.context() as patch:
-            if kind == "fallback":
-                patch.setattr(tables, "REVISION", "one that the bulk store knows and this database has not")
-            store = open_store(str(storage), write=True)
-        assert isinstance(store, FallbackStore if kind == "fallback" else BulkStore)
-        opened.append(store)
-        return store
+    def open_(storage: Path | str) -> Store:
+        opened.append(open_store(str(storage), write=True))
+        return opened[-1]
 
-    yield opener
+    yield open_
     for store in opened:
         store.close()
 
 
-@pytest.fixture(params=["bulk", "postgresql", "fallback"])
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """Which store the contract is held against."""
-    found: Kind = request.param
-    return found
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """The database that the contract is held against."""
+    return str(request.param)
 
 
 @pytest.fixture
-def url(request: pytest.FixtureRequest, kind: Kind) -> str:
-    """The URL of a study database without studies, for a store of each kind."""
+def url(request: pytest.FixtureRequest, kind: str) -> str:
+    """The URL of a study database without studies, of each kind."""
     made: str = request.getfixturevalue("postgres_url") if kind == "postgresql" else ""
     return made or f"sqlite:///{request.getfixturevalue('file')}"
 
 
 @pytest.fixture
-def another_url(request: pytest.FixtureRequest, kind: Kind, tmp_path: Path, empty_database: bytes) -> Callable[[], str]:
-    """Makes study databases without studies, for a store of each kind; the one before is no more."""
-
-    def make() -> str:
-        if kind == "postgresql":
-            emptied: str = request.getfixturevalue("postgres").cleared()
-            return emptied
-        for old in tmp_path.glob("another.db*"):
-            old.unlink()
-        (tmp_path / "another.db").write_bytes(empty_database)
-        return f"sqlite:///{tmp_path}/another.db"
-
-    return make
-
-
-@pytest.fixture
-def store(url: str, kind: Kind, open_kind: Opener) -> Store:
-    """A store of each kind over an empty database."""
-    return open_kind(url, kind)
+def store(url: str, opener: Opener) -> Store:
+    """A store over an empty database of each kind."""
+    return opener(url)
 
 
 @pytest.fixture(scope="session")
@@ -145,21 +117,15 @@ def gone() -> Callable[[], Owner]:
 
 @pytest.fixture
 def age(url: str) -> Callable[[int, timedelta], None]:
-    """Makes a trial's last heartbeat older, in either store's form."""
+    """Makes a trial's last heartbeat older."""
 
     def make_older(trial_id: int, by: timedelta) -> None:
-        beat: datetime = utc_now() - by
         engine = sqlalchemy.create_engine(url)
+        beats = schema.trial_heartbeats
         with engine.begin() as connection:
-            table, attributes = tables.trial_heartbeats, tables.trial_system_attributes
-            rows = connection.execute(table.update().where(table.c.trial_id == trial_id).values(heartbeat=beat))
-            attribute = connection.execute(
-                attributes.update()
-                .where(attributes.c.trial_id == trial_id, attributes.c.key == "hpsearch:heartbeat")
-                .values(value_json=f'"{beat.isoformat()}"')
-            )
+            older = beats.update().where(beats.c.trial_id == trial_id).values(heartbeat=utc_now() - by)
+            assert connection.execute(older).rowcount == 1
         engine.dispose()
-        assert rows.rowcount + attribute.rowcount == 1
 
     return make_older
 
@@ -177,7 +143,7 @@ def rows(url: str) -> Callable[[str], list[dict[str, Any]]]:
     """Reads a table, row by row, as Optuna declares it."""
 
     def read(table: str) -> list[dict[str, Any]]:
-        declared = tables.metadata.tables[table]
+        declared = schema.metadata.tables[table]
         engine = sqlalchemy.create_engine(url)
         with engine.connect() as connection:
             found = [dict(row._mapping) for row in connection.execute(select(declared))]

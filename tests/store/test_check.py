@@ -1,20 +1,30 @@
-"""A check finds nothing in a sound database, and looks at a server's too; tests/store/test_repair.py plants damage."""
+"""A check finds every kind of damage that is planted, names it, and nothing else. A repair leaves a sound database,
+and every sound trial as it was to the bit.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import cared
 import pytest
 import sqlalchemy
 import tiny
+from cared import PLANTS, Plant
 
 from hpsearch.__main__ import main
-from hpsearch.errors import BadInput, BadStorage
-from hpsearch.store.care.checking import check
-from hpsearch.store.care.repairing import repair
+from hpsearch.errors import BadInput, BadStorage, StorageFailure
+from hpsearch.space import Float
+from hpsearch.store import NewStage, Owner, claims, open_store
+from hpsearch.store.engine import parse_url
+from hpsearch.store.maintenance import repair as repairing
+from hpsearch.store.maintenance.check import Checked, check, tolerant_database
+from hpsearch.store.maintenance.repair import mend, repair
+from hpsearch.store.maintenance.rules import Finding, Place
 
 
 def test_nothing_is_found_in_a_sound_database(tmp_path: Path) -> None:
@@ -52,8 +62,180 @@ def test_a_servers_database_is_looked_at_and_mended_too(postgres_url: str, tmp_p
     engine.dispose()
     found = check(postgres_url)
     assert sorted((finding.kind, finding.trials) for finding in found.findings) == [
-        ("attribute", [4]), ("early-value", [1]), ("no-value", [0]), ("outside", [2]), ("score", [3])
+        ("attribute", [4]), ("early-value", [1]), ("no-param", [2]), ("no-value", [0]), ("score", [3])
     ]  # fmt: skip
-    with pytest.raises(BadInput, match=r"pg_dump.*--no-backup"):
+    with pytest.raises(BadInput, match=r"pg_dump.*no_backup"):
         repair(postgres_url, found)
     assert repair(postgres_url, found, backup=False).after.sound
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=[f"{i}-{plant.kind}" for i, plant in enumerate(PLANTS)])
+def test_damage_is_found_and_named_and_mended(tmp_path: Path, plant: Plant) -> None:
+    file = cared.write(tmp_path)
+    before = cared.trials(file)
+    cared.run_sql(file, plant.sql)
+    damaged = cared.trials(file)
+    found = check(str(file))
+    kinds = {finding.kind for finding in found.findings}
+    assert plant.kind in kinds
+    assert kinds <= {plant.kind, *plant.also}
+    named = [finding for finding in found.findings if finding.kind == plant.kind]
+    assert plant.study in {finding.study for finding in named}
+    assert (named[0].mend is not None) is plant.mended
+    left = found
+    if found.mendable:
+        done = repair(str(file), found)
+        assert done.backup is not None
+        assert cared.trials(done.backup) == damaged
+        left = done.after
+    assert left.sound is plant.mended, left.findings
+    assert not left.mendable
+    after = cared.trials(file)
+    harmed = {at for at in before if damaged.get(at) != before[at]}
+    for at, trial in before.items():
+        if at not in harmed:
+            assert after.get(at) in (trial, None if plant.kind == "table" else trial), at
+    # Nothing is made up: what is there and was not before waits for its result.
+    for at, trial in after.items():
+        if trial not in (before.get(at), damaged.get(at)):
+            assert trial[0] in ("'WAITING'", "'COMPLETE'", "'FAIL'")
+            assert not any("trial_values" in part for part in trial[1:])
+
+
+def test_what_runs_again_after_a_repair_comes_to_the_same(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    before = cared.trials(file)
+    for plant in PLANTS:
+        if plant.kind in ("no-value", "sampled", "gap", "score", "attribute"):
+            of_number = {"no-value": 0, "sampled": 1, "gap": 2, "score": 3, "attribute": 4}[plant.kind]
+            cared.run_sql(file, plant.sql.replace("number = 2", f"number = {of_number}"))
+    repair(str(file), check(str(file)))
+    study = tiny.write(tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main(f"start {study} --engine inline --storage {file} --stage 1".split()) == 0
+    assert cared.trials(file) == before
+    assert check(str(file)).sound
+
+
+def test_a_second_repair_does_nothing(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    cared.run_sql(file, next(plant.sql for plant in PLANTS if plant.kind == "no-value"))
+    repair(str(file), check(str(file)))
+    before = file.read_bytes()
+    done = repair(str(file), check(str(file)))
+    assert done.backup is None
+    assert file.read_bytes() == before
+
+
+def test_what_a_living_runner_holds_is_not_repaired(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    cared.run_sql(file, next(plant.sql for plant in PLANTS if plant.kind == "no-value"))
+    store = open_store(str(file), write=True)
+    store.claim(store.stages("tiny")[0], until=9, most=1, owner=Owner.current())
+    store.close()
+    found = check(str(file))
+    assert {finding.kind for finding in found.findings} == {"no-value"}
+    with pytest.raises(BadStorage, match="stop it first"):
+        repair(str(file), found)
+
+
+def test_only_running_trials_are_given_back(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    before = cared.rows(file)
+    with tolerant_database(parse_url(str(file)), write=True) as database, database.write() as connection:
+        claims.release(connection, {row[0]: "gone" for row in before["trials"]}, by=Owner.current())
+    after = cared.rows(file)
+    running = {row[0] for row in before["trials"] if row[3] == "RUNNING"}
+    for table in ("trial_intermediate_values", "trial_system_attributes"):
+        for rows in (before, after):
+            rows[table] = [row for row in rows[table] if row[1] not in running]
+    assert before["trial_intermediate_values"] == after["trial_intermediate_values"]
+    assert before["trial_system_attributes"] == after["trial_system_attributes"]
+
+
+def test_what_has_finished_since_the_check_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = cared.write(tmp_path)
+    with contextlib.closing(open_store(str(file), write=True)) as store:
+        dead = replace(Owner.current(), pid=2**22 + 1)  # a process that never was
+        store.claim(store.stages("tiny")[0], until=7, most=1, owner=dead)
+    before = check(str(file))
+    assert [(finding.kind, finding.trials) for finding in before.findings] == [("stuck", [6])]
+    finished: list[cared.Rows] = []
+
+    def check_and_finish(storage: str, sampler: None = None) -> Checked:
+        checked = check(storage, sampler)
+        if not finished:
+            with contextlib.redirect_stdout(io.StringIO()):
+                start = f"start {tiny.write(tmp_path)} --engine inline --stage 1 --trials 7 --storage {file}"
+                assert main(start.split()) == 0
+            finished.append(cared.rows(file))
+        return checked
+
+    monkeypatch.setattr(repairing, "check", check_and_finish)
+    assert repair(str(file), before, backup=False).after.sound
+    assert [cared.rows(file)] == finished
+
+
+def test_a_number_that_is_filled_takes_no_key_of_those_to_come(url: str, me: Owner) -> None:
+    with contextlib.closing(open_store(url, write=True)) as store:
+        one, two = (
+            store.create_stage(NewStage(name, 1, "maximize", 0, {"lr": Float(0.1, 1.0)}, {})) for name in ("one", "two")
+        )
+        for until in (1, 2, 3):
+            for stage in (one, two):
+                store.claim(stage, until=until, most=1, owner=me)
+        with tolerant_database(parse_url(url), write=True) as database, database.write() as connection:
+            query = f"SELECT trial_id FROM trials WHERE study_id = {one.study_id} AND number = 1"
+            repairing.drop_trials(connection, [connection.exec_driver_sql(query).scalar_one()])
+            mend(connection, [Finding("gap", "lost", [Place(one.study_id, 1)], "filled")], [one.study_id])
+        assert [trial.number for trial in store.claim(two, until=6, most=3, owner=me).trials] == [3, 4, 5]
+        assert store.sampled(one) == 3
+        assert [trial.number for trial in store.claim(one, until=4, most=2, owner=me).trials] == [1, 3]
+        assert store.sampled(one) == 4
+
+
+def test_a_writer_that_was_cut_off_left_nothing_that_counts(tmp_path: Path) -> None:
+    """Half of a change is in the file, and the journal undoes it."""
+    file, writing = tmp_path / "my.db", tmp_path / "writing" / "my.db"
+    writing.parent.mkdir()
+    cared.write(writing.parent)
+    with contextlib.closing(sqlite3.connect(writing, isolation_level=None)) as writer:
+        for statement in ("PRAGMA journal_mode=DELETE", "PRAGMA cache_size=1", "BEGIN IMMEDIATE"):
+            writer.execute(statement)
+        writer.execute("UPDATE trial_values SET value = 0.125")
+        writer.execute("UPDATE trial_user_attributes SET value_json = value_json || ' '")
+        for end in ("", "-journal"):
+            file.with_name(f"my.db{end}").write_bytes(writing.with_name(f"my.db{end}").read_bytes())
+    assert file.with_name("my.db-journal").stat().st_size
+    assert check(str(file)).sound
+    assert cared.rows(file)["trial_values"] == cared.rows(cared.write(writing.parent))["trial_values"]
+
+
+def test_a_database_that_somebody_holds_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpsearch.store.maintenance.check.BUSY_TIMEOUT_S", 0.01)
+    file = cared.write(tmp_path)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode=DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(BadStorage, match="locked by another program"):
+            check(str(file))
+
+
+@pytest.mark.parametrize(
+    ("damage", "how"),
+    [
+        ("UPDATE trial_user_attributes SET value_json = '{\"a' WHERE key = 'validation_loss'", "Unterminated string"),
+        ("UPDATE study_user_attributes SET value_json = CAST(X'22ff22' AS TEXT)", "Could not decode"),
+        ("DROP TABLE trial_intermediate_values", "no such table: trial_intermediate_values"),
+    ],
+)
+def test_damage_that_a_reader_meets_is_one_line(tmp_path: Path, damage: str, how: str) -> None:
+    file = cared.write(tmp_path)
+    cared.run_sql(file, damage)
+    with contextlib.closing(open_store(str(file))) as store, pytest.raises(StorageFailure) as caught:
+        store.columns(store.stages()[0], top=3)
+    message = str(caught.value)
+    assert message.startswith(f"the database {file} is damaged (")
+    assert how in message
+    assert "db check" in message
+    assert "\n" not in message

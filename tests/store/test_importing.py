@@ -1,25 +1,22 @@
-"""Stages that were run elsewhere, through either store: whole or not at all, and the same to every reader."""
+"""Stages that were run elsewhere, whole or not at all, and the same to every reader."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-import pandas as pd
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import PastTrials
+from hpsearch.space import to_distribution
 from hpsearch.store import Counts, NewStage, Owner, Store
 
-Opener = Callable[..., Store]
 T = [datetime(2026, 1, 2, 3, 4, second, 567_000 * (second > 0)) for second in range(6)]
 POINTS = [(0, 1, 0.1), (0, 2, 0.3), (1, 1, math.nan), (1, 7, math.inf), (2, 1, -math.inf), (2, 2, 5e-324)]
 ATTRIBUTES: list[tuple[int, str, Any]] = [
@@ -77,6 +74,8 @@ def test_optuna_reads_them(store: Store, new_stage: NewStage) -> None:
     assert study.best_value == math.inf
     assert study.trials[0].params == {"lr": 0.1 + 0.2, "batch_size": 20, "activation": "sigmoid"}
     assert study.trials[2].intermediate_values == {1: -math.inf, 2: 5e-324}
+    assert study.trials[0].distributions == {name: to_distribution(p) for name, p in new_stage.space.items()}
+    assert study.trials[0].user_attrs == {"validation_loss": 0.1 + 0.2, "größe": "ü", "curves": ATTRIBUTES[-1][2]}
 
 
 def test_a_trial_that_waited_runs_with_the_values_it_had(store: Store, new_stage: NewStage, me: Owner) -> None:
@@ -85,26 +84,6 @@ def test_a_trial_that_waited_runs_with_the_values_it_had(store: Store, new_stage
     first, *others = store.claim(stage, until=6, most=9, owner=me).trials
     assert (first.number, first.params["lr"]) == (3, 1e-3)
     assert [trial.number for trial in others] == [5]
-
-
-def test_both_stores_write_the_same(
-    tmp_path: Path, empty_database: bytes, open_kind: Opener, new_stage: NewStage
-) -> None:
-    said = []
-    for kind in ("bulk", "fallback"):
-        file = tmp_path / f"{kind}.db"
-        file.write_bytes(empty_database)
-        open_kind(file, kind).import_stages([(new_stage, past())])
-        store = open_kind(file)  # one reader for both
-        (stage,) = store.stages()
-        study = optuna.load_study(study_name=stage.name, storage=store.url)
-        of_trials = [(t.distributions, t.system_attrs, repr(sorted(t.user_attrs.items()))) for t in study.trials]
-        said.append((stage, store.trials(stage), store.curves(stage), study.user_attrs, of_trials))
-    (stage, trials, curves, *others), (stage_2, trials_2, curves_2, *others_2) = said
-    assert stage == stage_2
-    pd.testing.assert_frame_equal(trials, trials_2, check_exact=True)
-    pd.testing.assert_frame_equal(curves, curves_2, check_exact=True)
-    assert others == others_2
 
 
 @pytest.mark.parametrize("of_optuna", [False, True])
@@ -133,20 +112,6 @@ def test_what_breaks_in_the_middle_leaves_nothing(store: Store, new_stage: NewSt
     assert store.stages() == []
     assert optuna.get_all_study_names(store.url) == []
     assert len(store.import_stages([(new_stage, past())])) == 1
-
-
-def test_the_first_of_two_makers_wins(
-    file: Path, open_kind: Opener, new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where a database has several writers, the loser's INSERT breaks the uniqueness of study names."""
-    store = open_kind(file)
-
-    def too_late(connection: object, new: NewStage, past: PastTrials) -> None:
-        raise IntegrityError("INSERT", {}, Exception("UNIQUE constraint failed: studies.study_name"))
-
-    monkeypatch.setattr("hpsearch.store.importing.insert", too_late)
-    with pytest.raises(StageConflict, match=r"mnist/stage-01 is in .* already"):
-        store.import_stages([(new_stage, past())])
 
 
 def test_where_it_comes_from_is_kept(store: Store, new_stage: NewStage) -> None:

@@ -19,10 +19,7 @@ from sqlalchemy.engine import make_url
 from hpsearch.errors import BadStorage, HpsearchError, MissingExtra
 from hpsearch.records import Stage
 from hpsearch.store import NewStage, Owner, Store, open_store
-from hpsearch.store.bulk import BulkStore
-from hpsearch.store.exclusion import folder_lock
-from hpsearch.store.fallback import FallbackStore
-from hpsearch.store.urls import show
+from hpsearch.store.engine import folder_lock, show
 
 Opener = Callable[..., Store]
 
@@ -57,6 +54,8 @@ def contents(folder: Path) -> dict[str, bytes | None]:
         ("nosql://here/db", "unknown storage scheme 'nosql'"),
         ("sqlite+nodriver:///my.db", "unknown storage scheme 'sqlite+nodriver'"),
         ("://", "unknown storage scheme"),
+        ("mysql+pymysql://x@y.invalid/db", "unknown storage scheme 'mysql+pymysql'"),
+        ("postgresql+pg8000://x@y.invalid/db", "unknown storage scheme"),
         ("sqlite://", "in memory"),
         ("sqlite:///", "in memory"),
         ("sqlite:///:memory:", "in memory"),
@@ -106,8 +105,8 @@ def strange(tmp_path: Path, empty_database: bytes) -> Path:
         ("tables.db", "not of a schema that Optuna can use"),
         ("cut.db", "damaged"),
         ("header.db", "is not a SQLite database"),
-        ("newer.db", "schema v9.9.9, which this Optuna does not know"),
-        ("old.db", "schema v2.4.0.a, which this Optuna does not know"),
+        ("newer.db", "has the schema v9.9.9; hpsearch knows v3.2.0.a, that of Optuna 3.2 to 5"),
+        ("old.db", "has the schema v2.4.0.a; hpsearch knows v3.2.0.a"),
         ("pipe.db", "is not a regular file"),
         ("text.db/my.db", "text.db"),
     ],
@@ -140,7 +139,6 @@ def test_a_missing_folder_is_not_made(strange: Path) -> None:
 def test_creation(strange: Path, name: str, new_stage: NewStage) -> None:
     before = set(contents(strange))
     store = open_store(str(strange / name), create=True, write=True)
-    assert isinstance(store, BulkStore)
     stage = store.create_stage(new_stage)
     store.close()
     assert set(contents(strange)) == before | {str(strange / name)}
@@ -165,24 +163,24 @@ def test_a_failed_creation_leaves_nothing_behind(strange: Path, monkeypatch: pyt
         raise sqlite3.OperationalError("database or disk is full")
 
     before = contents(strange)
-    monkeypatch.setattr("hpsearch.store.opening.create_sqlite", full)
+    monkeypatch.setattr("hpsearch.store.schema.create_sqlite", full)
     for name in ("new.db", "empty.db"):
         assert "is full" in refused(strange / name, create=True)
     assert contents(strange) == before
 
 
 def test_a_database_that_another_process_makes_first_is_kept(
-    file: Path, open_kind: Opener, new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
+    file: Path, opener: Opener, new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that appears, with a stage in it, after a look found none and before this process has the lock."""
-    open_kind(file).create_stage(new_stage)
+    opener(file).create_stage(new_stage)
     new = file.with_name("new.db")
 
     def second(path: Path) -> AbstractContextManager[None]:
         execute(file, f"VACUUM INTO '{path}'")
         return folder_lock(path)
 
-    monkeypatch.setattr("hpsearch.store.opening.folder_lock", second)
+    monkeypatch.setattr("hpsearch.store.schema.folder_lock", second)
     store = open_store(str(new), create=True)
     assert [stage.seed for stage in store.stages()] == [new_stage.seed]
     store.close()
@@ -197,26 +195,6 @@ def test_a_database_that_holds_nothing_yet(strange: Path) -> None:
     store.close()
 
 
-def test_the_fallback_opens_what_the_bulk_store_does_not_know(file: Path, open_kind: Opener) -> None:
-    assert isinstance(open_kind(file), BulkStore)
-    assert isinstance(open_kind(file, "fallback"), FallbackStore)
-
-
-@pytest.mark.parametrize(
-    "where", ["postgresql+psycopg://somebody@nowhere.invalid/db", "mysql+pymysql://x@y.invalid/db"]
-)
-def test_a_missing_driver(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    scheme = where.partition("://")[0]
-    driver = scheme.partition("+")[2]
-    monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
-    with pytest.raises(MissingExtra) as caught:
-        open_store(where, create=True)
-    message = str(caught.value)
-    assert f"pip install '{'psycopg[binary]' if driver == 'psycopg' else driver}'" in message
-    assert f"{scheme}://USER@HOST/DATABASE" in message
-    assert len(message.splitlines()) == 1
-
-
 def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HpsearchError) as caught:
         open_store("postgresql+psycopg://me:secret@host.invalid:port/db")
@@ -225,7 +203,7 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def unwritable(empty_database: bytes, open_kind: Opener, new_stage: NewStage) -> Iterator[tuple[Path, Stage]]:
+def unwritable(empty_database: bytes, opener: Opener, new_stage: NewStage) -> Iterator[tuple[Path, Stage]]:
     """A database that may be read and not written, in a folder where nothing may be made; root becomes nobody."""
     folder = Path(tempfile.mkdtemp())  # not below tmp_path, which is closed to others
     file = folder / "studies.db"
@@ -282,3 +260,9 @@ def test_the_name_for_people_has_no_password() -> None:
     shown = show(make_url("postgresql+psycopg://me:SECRET@localhost/studies"))
     assert "SECRET" not in shown
     assert "localhost/studies" in shown
+
+
+def test_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # as if it were not installed
+    with pytest.raises(MissingExtra, match=r"psycopg is not installed; pip install 'psycopg\[binary\]'"):
+        open_store("postgresql+psycopg://somebody@nowhere.invalid/db", create=True)

@@ -1,20 +1,27 @@
-"""What only a server's database does."""
+"""What only a server's database does: one state for readers, few connections, and going away in the middle."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import psycopg
 import pytest
 import sqlalchemy
 from postgres import Server
-from sqlalchemy import bindparam, select
+from sqlalchemy import event
 
 from hpsearch.errors import BadStorage, HpsearchError, StorageFailure
-from hpsearch.store import NewStage, Owner, Store, exclusion, open_store, queries, retrying, servers, tables
-from hpsearch.store.bulk import BulkStore
-from hpsearch.store.statements import Statement
+from hpsearch.records import Completed, Failed, Report
+from hpsearch.store import NewStage, Owner, Store, engine, open_store, queries, schema, writer
+from hpsearch.store.engine import Database, Retrying, passes, pauses
+from hpsearch.store.sql import Query
+
+Opener = Callable[..., Store]
+When = Literal["before", "after"]
 
 
 def test_a_database_is_made_and_emptied(postgres: Server, postgres_url: str, new_stage: NewStage) -> None:
@@ -41,9 +48,8 @@ def test_a_database_that_may_only_be_read_is_refused_to_who_writes(postgres: Ser
     postgres.run("DROP OWNED BY reader; DROP ROLE reader", database=name)
 
 
-def test_a_reader_sees_one_state(postgres_url: str, open_kind: Callable[..., Store], new_stage: NewStage) -> None:
-    one, other = open_kind(postgres_url, "postgresql"), open_kind(postgres_url, "postgresql")
-    assert isinstance(one, BulkStore)
+def test_a_reader_sees_one_state(postgres_url: str, opener: Callable[..., Store], new_stage: NewStage) -> None:
+    one, other = opener(postgres_url), opener(postgres_url)
     with one.database.read() as connection:
         assert queries.stages(connection) == []
         other.create_stage(new_stage)
@@ -53,7 +59,6 @@ def test_a_reader_sees_one_state(postgres_url: str, open_kind: Callable[..., Sto
 
 def test_a_session_that_hangs_in_a_transaction_is_ended(postgres: Server, postgres_url: str) -> None:
     store = open_store(postgres_url)
-    assert isinstance(store, BulkStore)
     with store.database.read() as connection:
         wanted = "SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('application_name')"
         assert tuple(connection.exec_driver_sql(wanted).one()) == ("1min", "hpsearch")
@@ -62,10 +67,10 @@ def test_a_session_that_hangs_in_a_transaction_is_ended(postgres: Server, postgr
 
 def test_a_database_whose_making_was_cut_off_is_made_whole(postgres: Server, new_stage: NewStage) -> None:
     url = postgres.empty()
-    engine = sqlalchemy.create_engine(url)
-    made = [table for table in tables.metadata.sorted_tables if table is not tables.alembic_version]
-    tables.metadata.create_all(engine, tables=made)
-    engine.dispose()
+    plain = sqlalchemy.create_engine(url)
+    made = [table for table in schema.metadata.sorted_tables if table is not schema.alembic_version]
+    schema.metadata.create_all(plain, tables=made)
+    plain.dispose()
     with pytest.raises(BadStorage, match="holds no studies"):
         open_store(url)
     store = open_store(url, create=True, write=True)
@@ -79,12 +84,12 @@ def test_a_server_that_is_lost_while_its_database_is_opened_is_waited_for(
     postgres: Server, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was there: the address is right, so this is no bad input."""
-    waited, check = list[bool](), servers.check_writable
+    waited, check = list[bool](), Database.check_writable
 
-    def lost_at_first(connection: sqlalchemy.Connection, where: str) -> None:
+    def lost_at_first(database: Database) -> None:
         if not waited:
             postgres.kill()
-        check(connection, where)
+        check(database)
 
     def wait(_: object, until: float) -> bool:
         waited.append(True)
@@ -92,67 +97,12 @@ def test_a_server_that_is_lost_while_its_database_is_opened_is_waited_for(
             postgres.start()
         return True
 
-    monkeypatch.setattr(servers, "check_writable", lost_at_first)
-    monkeypatch.setattr(retrying.Patience, "_wait", wait)
+    monkeypatch.setattr(Database, "check_writable", lost_at_first)
+    monkeypatch.setattr(Retrying, "_wait", wait)
     store = open_store(postgres_url, write=True)
     assert store.stages() == []
     assert len(waited) == 2
     store.close()
-
-
-def test_what_goes_as_an_array_comes_back_as_it_was(
-    postgres_url: str, open_kind: Callable[..., Store], new_stage: NewStage, me: Owner
-) -> None:
-    """An array is a text of its own, with its own commas, quotes and word for nothing."""
-    store = open_kind(postgres_url, "postgresql")
-    assert isinstance(store, BulkStore)
-    stage = store.create_stage(new_stage)
-    (trial,) = store.claim(stage, until=1, most=1, owner=me).trials
-    texts = ["", "{}", "NULL", "null", "a,b", '"', "\\", "'", "%s", "%(ids)s", "\N{HANGUL SYLLABLE HAN}\n", "x" * 9000]
-    attributes = tables.trial_user_attributes
-    write = Statement.insert(attributes, "trial_id", "key", "value_json")
-    wanted = select(attributes.c.key, attributes.c.value_json).where(
-        attributes.c.trial_id.in_(bindparam("ids", expanding=True))
-    )
-    with store.database.write() as connection:
-        write.run(connection, [(trial.trial_id, f"k{i}", text) for i, text in enumerate(texts)])
-        found = Statement(wanted, "ids").rows(connection, [trial.trial_id, 10**9])
-    assert dict(found) == {f"k{i}": text for i, text in enumerate(texts)}
-    with pytest.raises(HpsearchError, match="too long"), store.database.write() as connection:
-        write.run(connection, [(trial.trial_id, "k" * 513, "")])  # refused, not cut
-
-
-def test_a_lock_that_somebody_keeps_is_not_waited_for_for_ever(
-    postgres_url: str, open_kind: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exclusion, "WAIT_S", 0.02)
-    one, other = open_kind(postgres_url, "postgresql"), open_kind(postgres_url, "postgresql")
-    assert isinstance(one, BulkStore)
-    assert isinstance(other, BulkStore)
-    refused = pytest.raises(StorageFailure, match="another hpsearch has held the lock of postgresql")
-    with exclusion.exclusive(one.database), refused, exclusion.exclusive(other.database):
-        pass
-    with exclusion.exclusive(other.database):
-        pass
-
-
-def test_connections_are_few_and_do_not_hang_on_a_peer_that_is_gone(
-    postgres_url: str, open_kind: Callable[..., Store]
-) -> None:
-    store = open_kind(postgres_url, "postgresql")
-    assert isinstance(store, BulkStore)
-    pool: Any = store.database.engine.pool
-    assert (pool.size(), pool._max_overflow, pool._recycle, pool._pre_ping) == (2, 3, 1800, True)
-    with store.database.read() as connection:
-        driver: Any = connection.connection.driver_connection
-        given = driver.info.get_parameters()
-        assert given["connect_timeout"] == "10"
-        # A peer that vanished is noticed within 20 + 4 x 5 s, or after 40 s in which it acknowledged nothing.
-        kept = (given["keepalives_idle"], given["keepalives_interval"], given["keepalives_count"])
-        assert (*kept, given["tcp_user_timeout"]) == ("20", "5", "4", "40000")
-        asked = "SELECT current_setting('tcp_keepalives_idle'), current_setting('plan_cache_mode')"
-        if "127.0.0.1" in postgres_url:  # a socket in a folder has no keepalives
-            assert tuple(connection.exec_driver_sql(asked).one()) == ("20", "force_custom_plan")
 
 
 @pytest.mark.parametrize(
@@ -161,10 +111,202 @@ def test_connections_are_few_and_do_not_hang_on_a_peer_that_is_gone(
 def test_what_may_pass_when_it_is_tried_again(state: str, may: bool) -> None:
     """Transactions that crossed, servers that go away; not a row that is there twice."""
     original = psycopg.errors.lookup(state)("said the server")
-    assert retrying.passes(sqlalchemy.exc.DBAPIError("SELECT 1", None, original)) is may
+    assert passes(sqlalchemy.exc.DBAPIError("SELECT 1", None, original)) is may
+
+
+def test_what_goes_as_an_array_comes_back_as_it_was(
+    postgres_url: str, opener: Opener, new_stage: NewStage, me: Owner
+) -> None:
+    """An array is a text of its own, with its own commas, quotes and word for nothing."""
+    store = opener(postgres_url)
+    stage = store.create_stage(new_stage)
+    (trial,) = store.claim(stage, until=1, most=1, owner=me).trials
+    texts = ["", "{}", "NULL", "null", "a,b", '"', "\\", "'", "%s", "%(ids)s", "\N{HANGUL SYLLABLE HAN}\n", "x" * 9000]
+    rows = [(trial.trial_id, f"k{i}", text) for i, text in enumerate(texts)]
+    query = Query("SELECT key, value_json FROM trial_user_attributes WHERE trial_id {ids}")
+    with store.database.write() as connection:
+        writer.ATTRIBUTES.run(connection, rows)
+        assert query.rows(connection, [trial.trial_id, 10**9]) == [row[1:] for row in rows]
+        assert query.rows(connection, []) == []
+    with pytest.raises(HpsearchError, match="too long"), store.database.write() as connection:
+        writer.ATTRIBUTES.run(connection, [(trial.trial_id, "k" * 513, "")])  # refused, not cut
+
+
+def test_a_lock_that_somebody_keeps_is_not_waited_for_for_ever(
+    postgres_url: str, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOCK_WAIT_S", 0.02)
+    one, other = opener(postgres_url).database, opener(postgres_url).database
+    refused = pytest.raises(StorageFailure, match="another hpsearch has held the lock of postgresql")
+    with one.exclusive(), refused, other.exclusive():
+        pass
+    with other.exclusive():
+        pass
+
+
+def test_connections_are_few_and_do_not_hang_on_a_peer_that_is_gone(postgres_url: str, opener: Opener) -> None:
+    store = opener(postgres_url)
+    with store.database.read() as connection:
+        driver: Any = connection.connection.driver_connection
+        given = driver.info.get_parameters()
+        assert given["connect_timeout"] == "10"
+        # A peer that vanished is noticed within 20 + 4 x 5 s, or after 40 s in which it acknowledged nothing.
+        kept = (given["keepalives_idle"], given["keepalives_interval"], given["keepalives_count"])
+        assert (*kept, given["tcp_user_timeout"]) == ("20", "5", "4", "40000")
+        query = "SELECT current_setting('tcp_keepalives_idle'), current_setting('plan_cache_mode')"
+        assert tuple(connection.exec_driver_sql(query).one()) == ("20", "force_custom_plan")
 
 
 def test_pauses_grow_to_a_bound() -> None:
-    pauses = [next_pause for next_pause, _ in zip(retrying._pauses(), range(12), strict=False)]
-    assert all(0.05 * 2**i <= pause <= 0.1 * 2**i for i, pause in enumerate(pauses[:6]))
-    assert all(4 <= pause <= 8 for pause in pauses[8:])
+    first = [pause for pause, _ in zip(pauses(), range(12), strict=False)]
+    assert all(0.05 * 2**i <= pause <= 0.1 * 2**i for i, pause in enumerate(first[:6]))
+    assert all(4 <= pause <= 8 for pause in first[8:])
+
+
+@pytest.fixture
+def remote(postgres_url: str, opener: Opener, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store on a server, that does not pause long."""
+    monkeypatch.setattr(engine, "_FIRST_PAUSE_S", 0.001)
+    return opener(postgres_url)
+
+
+@contextmanager
+def commits_lost(store: Store, postgres: Server, when: When) -> Iterator[list[str]]:
+    """Every other commit, beginning with the first, does not come back: just before the server hears of it, or after.
+
+    Gives the notes that the user is shown.
+    """
+    lost, notes = [False], list[str]()
+
+    def committing(connection: sqlalchemy.Connection) -> None:
+        lost[0] = not lost[0]
+        if not lost[0]:
+            return
+        if when == "after":
+            driver: Any = connection.connection.driver_connection
+            driver.commit()
+            driver.execute("SELECT 1")  # so that there is something to commit, and the driver asks the server
+        postgres.cut(store.url)
+
+    store.on_disconnect(notes.append, stopping=lambda: False)
+    event.listen(store.database.engine, "commit", committing)
+    try:
+        yield notes
+    finally:
+        event.remove(store.database.engine, "commit", committing)
+
+
+def work(store: Store, new_stage: NewStage, me: Owner) -> list[Any]:
+    """Everything that a runner and the commands write; what each call returned, as far as databases agree on it."""
+    said: list[Any] = []
+    store.create_stage(new_stage)
+    stage = store.create_stage(replace(new_stage, seed=5), replace=True)
+    claims = [store.claim(stage, until=9, most=most, owner=me) for most in (4, 3)]
+    said += [[(trial.number, trial.params) for trial in one.trials] + [one.counts] for one in claims]
+    ids = {trial.number: trial.trial_id for one in claims for trial in one.trials}
+    store.report(stage, [Report(n, 1, n / 8) for n in ids], ids, owner=me)
+    store.beat(stage, ids.values(), owner=me)
+    said.append(store.record(stage, [Completed(0, 0.5, (0.25, 0.5), {"seconds": 2}), Failed(1, "no")], ids, owner=me))
+    said.append(store.record(stage, [Completed(0, 0.75), Completed(2, 0.25)], ids, owner=me))
+    said.append(store.release(stage, owner=me))
+    again = store.claim(stage, until=9, most=2, owner=me)
+    said.append([(trial.number, trial.params) for trial in again.trials])
+    said.append(store.change_study_attribute(stage, "hpsearch:x", lambda before: (before or 0) + 1))
+    said.append(store.change_study_attribute(stage, "hpsearch:x", lambda before: (before or 0) + 1))
+    frame = store.trials(stage).drop(columns=["started", "finished"])
+    said += [frame.to_csv(), store.curves(stage).to_csv(), store.counts(stage)]
+    said += [[replace(one, study_id=0) for one in store.stages()], store.runners(stage)]
+    return said
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_lost_commits_change_nothing(
+    remote: Store,
+    postgres: Server,
+    file: Path,
+    opener: Opener,
+    new_stage: NewStage,
+    me: Owner,
+    when: When,
+) -> None:
+    expected = work(opener(file), new_stage, me)
+    with commits_lost(remote, postgres, when) as notes:
+        assert work(remote, new_stage, me) == expected
+    (stage,) = remote.stages()
+    assert remote.counts(stage).rows == 7  # no trial that nobody knows of
+    assert notes
+    assert all(note.endswith("; trying again for up to 60 s") and "\n" not in note for note in notes)
+
+
+def test_what_was_claimed_unheard_and_then_taken_by_others_is_not_ours(
+    remote: Store, postgres: Server, opener: Opener, new_stage: NewStage, me: Owner
+) -> None:
+    """The server is away for longer than the leases last."""
+    stage = remote.create_stage(new_stage)
+    other, they = opener(remote.url), replace(me, run="another run")
+
+    def meanwhile(text: str) -> None:
+        other.release(stage, owner=me)
+        other.claim(stage, until=4, most=1, owner=they)
+
+    with commits_lost(remote, postgres, "after"):
+        remote.on_disconnect(meanwhile, stopping=lambda: False)
+        claimed = remote.claim(stage, until=4, most=4, owner=me)
+    assert [trial.number for trial in claimed.trials] == [1, 2, 3]
+    assert remote.runners(stage) == {me: 3, they: 1}
+
+
+def test_a_recorded_outcome_of_which_nobody_heard_is_not_somebody_elses(
+    remote: Store, postgres: Server, new_stage: NewStage, me: Owner
+) -> None:
+    stage = remote.create_stage(new_stage)
+    ids = {trial.number: trial.trial_id for trial in remote.claim(stage, until=2, most=2, owner=me).trials}
+    with commits_lost(remote, postgres, "after"):
+        assert remote.record(stage, [Completed(0, 0.5)], ids, owner=me) == {0}
+        # Without a doubt it is as ever: what is finished is left alone.
+        assert remote.record(stage, [Completed(0, 0.75), Completed(1, 0.25)], ids, owner=me) == {1}
+    assert remote.trials(stage)["score"].tolist() == [0.5, 0.25]
+
+
+def test_a_restart_is_survived_and_an_absence_ends(
+    remote: Store, postgres: Server, new_stage: NewStage, me: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = remote.create_stage(new_stage)
+    notes: list[str] = []
+
+    def come_back(text: str) -> None:
+        notes.append(text)
+        postgres.start()
+
+    remote.on_disconnect(come_back, stopping=lambda: False)
+    for end in (postgres.stop, postgres.kill):
+        end()
+        assert len(remote.claim(stage, until=9, most=2, owner=me).trials) == 2
+    assert len(notes) == 2
+
+    monkeypatch.setattr(engine, "PATIENCE_S", 0.05)
+    remote.on_disconnect(notes.append, stopping=lambda: False)
+    postgres.stop()
+    try:
+        for _ in range(2):
+            with pytest.raises(StorageFailure, match="start again once it does") as caught:
+                remote.claim(stage, until=9, most=2, owner=me)
+            assert "\n" not in str(caught.value)
+        assert len(notes) == 3  # who gives up says so once
+    finally:
+        postgres.start()
+    assert len(remote.claim(stage, until=9, most=9, owner=me).trials) == 5
+
+
+def test_who_is_to_stop_does_not_wait(
+    remote: Store, postgres: Server, new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = remote.create_stage(new_stage)
+    monkeypatch.setattr(engine, "_FIRST_PAUSE_S", 1e6)
+    remote.on_disconnect(lambda text: None, stopping=lambda: True)
+    postgres.stop()
+    try:
+        with pytest.raises(StorageFailure):
+            remote.counts(stage)
+    finally:
+        postgres.start()

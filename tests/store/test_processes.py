@@ -33,10 +33,10 @@ def test_six_make_one_database(tmp_path: Path) -> None:
 
 
 def test_claims_are_disjoint(
-    url: str, kind: str, store: Store, stage: Stage, study: optuna.Study, rows: Callable[[str], list[dict[str, Any]]]
+    url: str, store: Store, stage: Stage, study: optuna.Study, rows: Callable[[str], list[dict[str, Any]]]
 ) -> None:
     """Every number is claimed by one process, and the stage has not one trial more than asked for."""
-    claimed = at_once(claim, 3, url, kind)
+    claimed = at_once(claim, 3, url)
     assert sorted(number for one in claimed for number, _ in one) == list(range(MANY))
     for one in claimed:
         for number, params in one:

@@ -1,4 +1,4 @@
-"""Reports and outcomes, through either store: what a trial leaves."""
+"""Reports and outcomes: what a trial leaves in the database, as Optuna reads it."""
 
 from __future__ import annotations
 

@@ -1,169 +1,101 @@
-"""The same operations leave the same rows in Optuna's tables, whichever store wrote them."""
+"""The rows of a batch are those that Optuna leaves of the same trials, table by table."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import optuna
-import pytest
 import sqlalchemy
-from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState
 
-from hpsearch.records import Completed, Failed, Pruned, Report, Stage
-from hpsearch.store import NewStage, Owner, Store, releases, tables
-from hpsearch.store.leases import LEASE, utc_now
+from hpsearch.records import Completed, Failed, Outcome, Pruned, Report
+from hpsearch.samplers import KeyedRandomSampler
+from hpsearch.space import to_distribution
+from hpsearch.store import NewStage, Owner, Store
+from hpsearch.store.stages import OWNER, stage_attributes
 
-Opener = Callable[..., Store]
-Rows = dict[str, list[tuple[Any, ...]]]
-
-_BEATS = ("trial_heartbeats", "hpsearch:heartbeat")
-"""A table, and an attribute: heartbeats are the one thing that the stores keep differently."""
-
-
-def work(store: Store, new_stage: NewStage, gone: Owner) -> Stage:
-    """Everything that a store can do to a database, with somebody else at work in it too."""
-    me = replace(Owner.current(), run="the runner", pid=gone.pid - 1)  # the same text in both databases
-    first = store.create_stage(new_stage)
-    store.create_stage(new_stage)
-    stage = store.create_stage(replace(new_stage, seed=5, fingerprint="cd34"), replace=True)
-    assert first.name == stage.name
-    store.create_stage(replace(new_stage, number=2, direction="minimize"))
-    study = optuna.load_study(study_name=stage.name, storage=store.url)
-    study.enqueue_trial({"lr": 0.005, "activation": "tanh"}, user_attrs={"asked by": "somebody"})
-    study.enqueue_trial({"batch_size": 50})  # between two steps
-    study.ask()  # takes the first one
-    study.enqueue_trial({"activation": "sigmoid"})
-
-    ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=7, most=4, owner=me).trials}
-    store.report(stage, [Report(n, step, n / 8) for n in (1, 2) for step in (1, 2)], ids, owner=me)
-    attributes = {"validation_loss": 0.5, "seconds": 0.25, "curves": {"train_loss": [1.0, math.inf, math.nan]}}
-    store.record(stage, [Completed(1, 0.125, (0.5, 0.25, 0.125), attributes)], ids, owner=me)
-    store.record(stage, [Failed(2, "diverged", (0.25, math.nan, -math.inf), {"seconds": 0.5})], ids, owner=me)
-    store.record(stage, [Completed(1, 0.99)], ids, owner=me)  # too late
-    store.beat(stage, ids.values(), owner=me)
-    store.release(stage, owner=me)
-
-    ids |= {trial.number: trial.trial_id for trial in store.claim(stage, until=7, most=9, owner=gone).trials}
-    store.record(stage, [Completed(3, 1e-300, (math.inf, 1e-300))], ids, owner=gone)
-    store.release_dead(stage, me=me)
-    study.add_trial(create_trial(state=optuna.trial.TrialState.WAITING, **_again(study.trials[1])))
-    ids |= {trial.number: trial.trial_id for trial in store.claim(stage, until=8, most=5, owner=me).trials}
-    store.record(stage, [Completed(5, 0.5)], ids, owner=me)
-    store.record(stage, [Pruned(6, 2, (0.25, 0.5), {"validation_loss": 0.75})], ids, owner=me)
-    store.record(stage, [Pruned(7, 1, (math.nan,))], ids, owner=me)
-    return stage
+OUTCOMES: tuple[Outcome, ...] = (
+    Completed(0, 0.125, (0.5, 0.25, 0.125), {"validation_loss": 0.5, "curves": {"train_loss": [math.inf, math.nan]}}),
+    Failed(1, "diverged", (0.25, math.nan, -math.inf), {"seconds": 0.5}),
+    Pruned(2, 2, (0.25, 0.5), {"validation_loss": 0.75}),
+    Pruned(3, 1, (math.nan,)),
+    Completed(4, 1e-300, (math.inf, 1e-300)),
+)
+_STATES = {Completed: TrialState.COMPLETE, Failed: TrialState.FAIL, Pruned: TrialState.PRUNED}
+_OF_TRIALS = {
+    "trial_params": "param_name, param_value, distribution_json",
+    "trial_values": "objective, value, value_type",
+    "trial_intermediate_values": "step, intermediate_value, intermediate_value_type",
+    "trial_user_attributes": "key, value_json",
+    "trial_system_attributes": "key, value_json",
+}
+_QUERIES = {
+    "studies": "SELECT study_name FROM studies",
+    "study_directions": "SELECT direction, objective FROM study_directions",
+    "study_user_attributes": "SELECT key, value_json FROM study_user_attributes",
+    "study_system_attributes": "SELECT key, value_json FROM study_system_attributes",
+    "trials": "SELECT number, state, datetime_start IS NULL, datetime_complete IS NULL FROM trials",
+    **{
+        name: f"SELECT t.number, {columns} FROM {name} r JOIN trials t ON t.trial_id = r.trial_id"
+        for name, columns in _OF_TRIALS.items()
+    },
+}
 
 
-def _again(trial: FrozenTrial) -> dict[str, Any]:
-    return {"params": trial.params, "distributions": trial.distributions}
+def in_a_batch(store: Store, new_stage: NewStage) -> None:
+    me = Owner.current()
+    stage = store.create_stage(new_stage)
+    ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=6, most=6, owner=me).trials}
+    store.report(stage, [Report(2, 1, 0.0), Report(5, 1, 0.5)], ids, owner=me)
+    store.record(stage, OUTCOMES, ids, owner=me)
 
 
-@pytest.fixture
-def both(
-    tmp_path: Path,
-    empty_database: bytes,
-    open_kind: Opener,
-    new_stage: NewStage,
-    gone: Callable[[], Owner],
-    monkeypatch: pytest.MonkeyPatch,
-) -> tuple[Store, Store]:
-    """Both stores, each over a database of its own in which the same was done."""
-    monkeypatch.setattr(optuna.samplers.RandomSampler, "reseed_rng", lambda self: None)
-    now = utc_now()
-    monkeypatch.setattr(releases, "utc_now", lambda: now)  # it stands in what is kept of a release
-    owner = replace(gone(), run="the one that is gone")
-    stores = []
-    for kind in ("bulk", "fallback"):
-        file = tmp_path / f"{kind}.db"
-        file.write_bytes(empty_database)
-        store = open_kind(file, kind)
-        work(store, new_stage, owner)
-        stores.append(store)
-    assert LEASE.total_seconds() > 60  # so that only the process that is gone loses its trials above
-    return stores[0], stores[1]
+def one_by_one(store: Store, new_stage: NewStage) -> None:
+    study = optuna.create_study(
+        study_name=new_stage.name,
+        storage=store.url,
+        direction=new_stage.direction,
+        sampler=KeyedRandomSampler(new_stage.seed),
+    )
+    for key, value in stage_attributes(new_stage).items():
+        study.set_user_attr(key, value)
+    distributions = {name: to_distribution(parameter) for name, parameter in new_stage.space.items()}
+    for outcome in OUTCOMES:
+        trial = study.ask(distributions)
+        for step, value in enumerate(outcome.intermediate, start=1):
+            trial.report(value, step)
+        reason = {"reason": outcome.reason} if isinstance(outcome, Failed) else {}
+        for key, value in {**outcome.attributes, **reason}.items():
+            trial.set_user_attr(key, value)
+        study.tell(trial, outcome.score if isinstance(outcome, Completed) else None, state=_STATES[type(outcome)])
+    study.ask(distributions).report(0.5, 1)
 
 
-def read(store: Store) -> Rows:
-    """All rows of Optuna's tables, with what a row's id refers to instead of the id, and without times."""
+def rows(store: Store) -> dict[str, list[str]]:
+    """All rows of Optuna's tables, trials by number; without times, and without what hpsearch alone writes."""
     engine = sqlalchemy.create_engine(store.url)
-    found: Rows = {}
     with engine.connect() as connection:
-        trials, studies = tables.trials.c, tables.studies.c
-        numbers = {row[0]: row[1] for row in connection.execute(sqlalchemy.select(trials.trial_id, trials.number))}
-        names = {row[0]: row[1] for row in connection.execute(sqlalchemy.select(studies.study_id, studies.study_name))}
-        for name in sqlalchemy.inspect(connection).get_table_names():
-            if name in (*_BEATS, "version_info"):
-                continue
-            table = sqlalchemy.Table(name, sqlalchemy.MetaData(), autoload_with=connection)
-            for row in connection.execute(sqlalchemy.select(table)):
-                plain: dict[str, Any] = dict(row._mapping)
-                plain = {key: value for key, value in plain.items() if not table.c[key].primary_key}
-                if plain.get("key") in _BEATS:
-                    continue
-                for key, meaning in (("trial_id", numbers), ("study_id", names)):
-                    if key in plain:
-                        plain[key] = meaning[plain[key]]
-                for key in ("datetime_start", "datetime_complete"):
-                    # A released trial is waiting; what it says of its start is read by nobody.
-                    if key in plain:
-                        plain[key] = plain[key] is not None or plain["state"] == "WAITING"
-                found.setdefault(name, []).append(tuple(sorted(plain.items())))
+        tables: dict[str, list[Any]] = {
+            name: list(map(tuple, connection.execute(sqlalchemy.text(query)))) for name, query in _QUERIES.items()
+        }
     engine.dispose()
-    return {name: sorted(rows, key=repr) for name, rows in found.items()}
+    return {name: sorted(repr(row) for row in found if OWNER not in row) for name, found in tables.items()}
 
 
-def test_the_same_rows(both: tuple[Store, Store]) -> None:
-    bulk, fallback = map(read, both)
-    # The one trial that plain Optuna asked for has no values; all others have three.
-    assert {name: len(rows) for name, rows in bulk.items()} == {
-        "alembic_version": 1,
-        "studies": 2,
-        "study_directions": 2,
-        "study_user_attributes": 22,
-        "trials": 9,
-        "trial_params": 24,
-        "trial_values": 4,
-        "trial_intermediate_values": 11,
-        "trial_user_attributes": 7,
-        "trial_system_attributes": 16,
+def test_the_same_rows(store: Store, new_stage: NewStage) -> None:
+    in_a_batch(store, new_stage)
+    ours = rows(store)
+    optuna.delete_study(study_name=new_stage.name, storage=store.url)
+    assert not any(rows(store).values())
+    one_by_one(store, new_stage)
+    optunas = rows(store)
+    assert {name: len(ours[name]) for name in _OF_TRIALS} == {
+        "trial_params": 18,
+        "trial_values": 3,
+        "trial_intermediate_values": 12,
+        "trial_user_attributes": 5,
+        "trial_system_attributes": 0,
     }
-    for name in bulk:
-        assert bulk[name] == fallback[name], name
-    assert bulk.keys() == fallback.keys()
-
-
-def through_optuna(store: Store) -> list[Any]:
-    """All that Optuna says of the database."""
-    seen: list[Any] = []
-    for name in optuna.get_all_study_names(store.url):
-        study = optuna.load_study(study_name=name, storage=store.url)
-        seen.append((name, study.directions, study.user_attrs))
-        for trial in study.trials:
-            system = {key: value for key, value in trial.system_attrs.items() if key not in _BEATS}
-            # Curves and attributes hold NaN, which equals nothing.
-            told = repr(sorted(trial.intermediate_values.items())), repr(sorted(trial.user_attrs.items()))
-            seen.append((trial.number, trial.state, trial.params, trial.distributions, trial.values, *told, system))
-    return seen
-
-
-def test_optuna_reads_the_same(both: tuple[Store, Store]) -> None:
-    bulk, fallback = map(through_optuna, both)
-    assert len(bulk) == 2 + 9
-    assert bulk == fallback
-
-
-def test_what_the_rows_say(both: tuple[Store, Store]) -> None:
-    for store in both:
-        (stage, _) = store.stages()
-        assert (stage.seed, stage.fingerprint) == (5, "cd34")
-        trials = optuna.load_study(study_name=stage.name, storage=store.url).trials
-        states = ["RUNNING", "COMPLETE", "FAIL", "COMPLETE", "RUNNING", "COMPLETE", "PRUNED", "PRUNED", "RUNNING"]
-        assert [trial.state.name for trial in trials] == states
-        assert trials[1].values == [0.125]
-        assert trials[2].params["activation"] == "sigmoid"
-        assert trials[8].params == trials[1].params
-        assert (store.counts(stage).finished, store.counts(stage).running) == (6, 2)
+    for name, expected in optunas.items():
+        assert ours[name] == expected, name

@@ -129,32 +129,21 @@ PLANTS = (
     Plant("early-value", f"UPDATE trials SET state = 'WAITING' WHERE trial_id = {_T2}"),
     Plant("point", "UPDATE trial_intermediate_values SET intermediate_value = NULL"
           f" WHERE trial_id = {_T2} AND step = 1"),
-    Plant("no-number", f"UPDATE trials SET number = NULL WHERE trial_id = {trial(5)}", mended=False,
-          also=("lineage",)),
+    Plant("no-number", f"UPDATE trials SET number = NULL WHERE trial_id = {trial(5)}", mended=False),
     Plant("time", f"UPDATE trials SET datetime_start = '2026-13-45' WHERE trial_id = {_T2}"),
     Plant("param", f"UPDATE trial_params SET param_value = NULL WHERE trial_id = {_T2} AND param_name = 'lr'"),
-    Plant("outside", f"UPDATE trial_params SET param_value = 7.5 WHERE trial_id = {_T2} AND param_name = 'lr'"),
-    Plant("drawn", "UPDATE trial_params SET param_value = param_value * (1 + 1e-15)"
+    Plant("no-param", f"UPDATE trial_params SET param_value = 7.5 WHERE trial_id = {_T2} AND param_name = 'lr'"),
+    Plant("sampled", "UPDATE trial_params SET param_value = param_value * (1 + 1e-15)"
           f" WHERE trial_id = {_T2} AND param_name = 'lr'"),
     Plant("no-param", f"DELETE FROM trial_params WHERE trial_id = {_T2} AND param_name = 'lr'"),
     Plant("distribution", "UPDATE trial_params SET distribution_json = '{'"
           f" WHERE trial_id = {_T2} AND param_name = 'lr'"),
-    Plant("range", "UPDATE trial_params SET distribution_json = replace(distribution_json, '0.001', '0.0001')"
-          f" WHERE trial_id = {_T2} AND param_name = 'lr'"),
-    Plant("renumber", f"UPDATE trials SET number = 21 WHERE trial_id = {_T2}", also=("gap",)),
     Plant("gap", f"DELETE FROM trials WHERE trial_id = {_T2};"
           + "".join(f"DELETE FROM {t} WHERE trial_id NOT IN (SELECT trial_id FROM trials);"
                     for t in ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes",
                               "trial_system_attributes"))),
     Plant("doubled", "INSERT INTO trials (number, study_id, state) VALUES (2, 1, 'WAITING')"),
-    Plant("doubled", f"UPDATE trials SET number = 2 WHERE trial_id = {trial(3)}", also=("gap", "renumber")),
-    Plant("doubled", f"UPDATE trial_params SET param_value = 0.0625 WHERE trial_id = {trial(3)} AND param_name = 'lr';"
-          "UPDATE trial_params SET param_value = 1e-6"
-          f" WHERE trial_id = {trial(3)} AND param_name = 'weight_decay';"
-          f"UPDATE trials SET number = 2 WHERE trial_id = {trial(3)}", also=("gap",)),
-    Plant("doubled", f"UPDATE trial_params SET param_value = 0.0625 WHERE trial_id = {_T2} AND param_name = 'lr';"
-          f"UPDATE trial_params SET param_value = 1e-6 WHERE trial_id = {_T2} AND param_name = 'weight_decay';"
-          f"UPDATE trials SET number = 3 WHERE trial_id = {_T2}", also=("gap",)),
+    Plant("doubled", f"UPDATE trials SET number = 2 WHERE trial_id = {trial(3)}", mended=False, also=("gap",)),
     Plant("stuck", "INSERT INTO trials (number, study_id, state, datetime_start)"
           " VALUES (6, 1, 'RUNNING', '2020-01-01 00:00:00')"),
     Plant("attribute", "UPDATE trial_user_attributes SET value_json = '{\"a'"
@@ -163,34 +152,14 @@ PLANTS = (
           f" WHERE trial_id = {_T2} AND key = 'hits'"),
     Plant("no-attribute", f"DELETE FROM trial_user_attributes WHERE trial_id = {_T2} AND key = 'hits'"),
     Plant("no-attribute", "DELETE FROM trial_user_attributes WHERE trial_id IN"
-          " (SELECT trial_id FROM trials WHERE study_id = 1)"),
-    Plant("no-attribute", "DELETE FROM trial_user_attributes WHERE trial_id IN"
           f" (SELECT trial_id FROM trials WHERE study_id = 1 AND trial_id <> {_T2})"),
     Plant("curve", f"DELETE FROM trial_intermediate_values WHERE trial_id = {_T2} AND step = 2"),
-    Plant("curve", "UPDATE trial_intermediate_values SET intermediate_value = intermediate_value + 1e-9"
-          f" WHERE trial_id = {_T2} AND step = 1"),
     Plant("score", f"UPDATE trial_values SET value = 1 - value + 0.05 WHERE trial_id = {_T2}"),
-    Plant("result", "UPDATE trial_user_attributes SET value_json = json_array(1)"
-          f" WHERE trial_id = {_T2} AND key = 'curves'"),
-    Plant("result", f"UPDATE trial_user_attributes SET value_json = '17.5' WHERE trial_id = {_T2}"
-          " AND key = 'validation_loss'"),
-    Plant("result", "UPDATE trial_user_attributes SET value_json = replace(value_json, substr(value_json, 2, 1),"
-          f" iif(substr(value_json, 2, 1) = 'A', '/', 'A')) WHERE trial_id = {_T2} AND key = 'hits'"),
     Plant("study-attribute", "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (1, 'x', '{')"),
     Plant("study-attribute", "UPDATE study_user_attributes SET value_json = '{' WHERE study_id = 1"
           " AND key = 'hpsearch:rule'", mended=False),
     Plant("stage", "DELETE FROM study_user_attributes WHERE study_id = 1 AND key = 'hpsearch:search'", mended=False),
     Plant("direction", "DELETE FROM study_directions WHERE study_id = 1", mended=False),
-    Plant("lineage", f"DELETE FROM trials WHERE trial_id = {trial(5)};"
-          + "".join(f"DELETE FROM {t} WHERE trial_id NOT IN (SELECT trial_id FROM trials);"
-                    for t in ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes",
-                              "trial_system_attributes"))),
-    Plant("lineage", "UPDATE study_user_attributes SET value_json = '7' WHERE key = 'hpsearch:parent' AND study_id ="
-          f" (SELECT study_id FROM studies WHERE study_name = '{SECOND}')", SECOND, mended=False),
-    Plant("lineage", "UPDATE study_user_attributes SET value_json = '[1, 77]' WHERE key = 'hpsearch:trials_used' AND"
-          f" study_id = (SELECT study_id FROM studies WHERE study_name = '{SECOND}')", SECOND, mended=False),
-    Plant("lineage", "UPDATE study_user_attributes SET value_json = '2' WHERE key = 'hpsearch:parent' AND study_id = 1",
-          mended=False),
     Plant("no-index", "DROP INDEX ix_trials_study_id", None),
     Plant("index", "PRAGMA writable_schema=ON; UPDATE sqlite_master SET sql ="
           " 'CREATE INDEX ix_trials_study_id ON trials (number)' WHERE name = 'ix_trials_study_id'", None),
@@ -208,3 +177,16 @@ def rows(file: Path) -> Rows:
         connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=repr) for table in tables}
+
+
+def trials(file: Path) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Everything that lasts of every trial, by study and number; its state first."""
+    found = rows(file)
+    names: dict[int, str] = {row[0]: row[1] for row in found["studies"]}
+    key = {trial[0]: (names.get(trial[2], ""), trial[1]) for trial in found["trials"]}
+    made: dict[tuple[str, int], list[object]] = {key[trial[0]]: [trial[3]] for trial in found["trials"]}
+    for table in ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes"):
+        for row in found[table]:
+            if row[1] in key and row[2] != "seconds":
+                made[key[row[1]]].append((table, *row[2:]))
+    return {at: tuple(map(repr, [of[0], *sorted(of[1:], key=repr)])) for at, of in made.items()}

@@ -22,7 +22,8 @@ from typing import Any
 import bounded
 import psycopg
 
-from hpsearch.store import open_store, tables
+from hpsearch.store import open_store
+from hpsearch.store import schema as tables
 
 _STUDIES = [table for table in tables.metadata.sorted_tables if table is not tables.alembic_version]
 _DEBIAN = Path("/usr/lib/postgresql")

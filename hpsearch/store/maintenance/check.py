@@ -166,18 +166,19 @@ def contents(
 
 
 @contextlib.contextmanager
-def plain_connection(file: Path, *, timeout: float = BUSY_TIMEOUT_S) -> Iterator[sqlite3.Connection]:
+def plain_connection(file: Path) -> Iterator[sqlite3.Connection]:
     """Open a file with SQLite's driver alone, to read it; what a writer had begun that was cut off is rolled back.
 
     Raises:
-        BadStorage: It cannot be opened, or somebody holds it for longer than ``timeout``.
+        BadStorage: It cannot be opened, or somebody holds it for longer than `BUSY_TIMEOUT_S`.
     """
     # Where no side files can be made and no log is left, as a file that does not change.
     fixed = not os.access(file.parent, os.W_OK) and left_in(file, LOG) is None
     options = "mode=ro&immutable=1" if fixed else "mode=rw" if os.access(file, os.W_OK) else "mode=ro"
-    with contextlib.closing(sqlite3.connect(f"file:{quote(str(file))}?{options}", uri=True, timeout=timeout)) as made:
-        made.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        yield made
+    uri = f"file:{quote(str(file))}?{options}"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        yield connection
 
 
 def _file_findings(file: Path) -> list[Finding]:

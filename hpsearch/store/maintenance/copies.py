@@ -114,7 +114,7 @@ def safe_copy(storage: str, before: str) -> Path:
     url = parse_url(storage)
     file = sqlite_file(url)
     if file is None:
-        raise BadInput(f"{literal(by_other_means(url, 'studies.dump'))}, then say {{}}", Argument("backup"))
+        raise BadInput(f"{literal(by_other_means(url, 'studies.dump'))}, then say {{}}", Argument("no_backup"))
     as_permitted(file, url, write=True)
     moment = utc_now().strftime("%Y%m%d-%H%M%S")
     target = free_name(file, f"before-{before}-{moment}")

@@ -1,7 +1,8 @@
 """`hpsearch db repair`: what can be mended without making anything up, and the recovery of a malformed file.
 
-A repair removes, gives back and builds anew. A recovery is SQLite's own (``.recover`` of its program ``sqlite3``); what
-it saves is then checked and repaired like any other database.
+A repair removes, gives back and builds anew. A recovery is SQLite's own: ``.recover`` of its program, or where that is
+not installed what SQLite reads of each table from both ends. What it saves is then checked and repaired like any other
+database.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, bindparam, text
 
-from hpsearch.errors import BadInput, BadStorage, HpsearchError, MissingExtra, OutputFailure, StorageFailure
+from hpsearch.errors import BadInput, BadStorage, OutputFailure, StorageFailure
 from hpsearch.files import replacing
 from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, Action, Argument
 from hpsearch.store import claims
@@ -38,7 +39,7 @@ from hpsearch.store.engine import (
 )
 from hpsearch.store.leases import Owner, database_now, running, utc_now
 from hpsearch.store.maintenance import rules
-from hpsearch.store.maintenance.check import INDEXES, Checked, check, contents, tolerant_database
+from hpsearch.store.maintenance.check import INDEXES, Checked, check, contents, plain_connection, tolerant_database
 from hpsearch.store.maintenance.copies import check_room, free_name, safe_copy
 from hpsearch.store.maintenance.rules import KEYS, TRIAL_TABLES, Finding, Place
 from hpsearch.store.sql import chunks
@@ -50,9 +51,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from hpsearch.records import Stage
     from hpsearch.samplers import Sampler
 
+PROGRAM = "SQLite's program with .recover (sqlite3 of https://sqlite.org/download.html)"
+"""What is to be installed."""
 _ROUNDS = 4
 """What one round mends may show what the next one has to: a trial that is removed leaves orphans."""
 ABANDONED = "a repair found nobody who ran it"
@@ -218,24 +220,14 @@ def _delete(connection: Connection, table: str, column: str, keys: Iterable[Any]
 
 
 def _drop_doubled(connection: Connection, places: Sequence[Place]) -> None:
-    """Remove one of two trials of one number: the one without a result, or the later one of two with equal values."""
+    """Remove one of several trials of one number that has no result; the first one of all goes last."""
     for place in places:
         query = text("SELECT trial_id, state FROM trials WHERE study_id = :study AND number = :number")
         rows = connection.execute(query, {"study": place.study, "number": place.number})
         states = {row[0]: row[1] for row in rows}
-        first = min(states, default=place.key)
-        unfinished = [trial_id for trial_id in (place.key, first) if states.get(trial_id) in ("RUNNING", "WAITING")]
-        if place.key not in states or first == place.key:
-            continue
-        if unfinished:
-            drop_trials(connection, unfinished[:1])
-        elif _params(connection, place.key) == _params(connection, first):
-            drop_trials(connection, [place.key])
-
-
-def _params(connection: Connection, trial_id: int) -> dict[str, float]:
-    query = text("SELECT param_name, param_value FROM trial_params WHERE trial_id = :id")
-    return dict(map(tuple, connection.execute(query, {"id": trial_id})))
+        unfinished = [trial_id for trial_id, state in states.items() if state in ("RUNNING", "WAITING")]
+        if len(states) > 1 and unfinished:
+            drop_trials(connection, [max(unfinished)])
 
 
 def _fill(connection: Connection, places: Sequence[Place], runnable: Collection[int]) -> None:
@@ -328,7 +320,8 @@ class Salvage:
         source: The damaged file.
         target: The new one.
         studies: The trials of each study.
-        lost: How many rows SQLite found of which it cannot know the table.
+        lost: How many rows SQLite read of which it cannot know the table.
+        better: What may read more, if it is installed; None for nothing.
         after: What a check says of the new database.
     """
 
@@ -336,6 +329,7 @@ class Salvage:
     target: Path
     studies: tuple[Saved, ...]
     lost: int
+    better: str | None
     after: Checked
 
 
@@ -350,7 +344,6 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
     Raises:
         BadInput: The database is a server's, or the new file is there already.
         BadStorage: There is no such file, nothing of a study database in it, or a runner works on it.
-        MissingExtra: The program ``sqlite3`` is not installed.
         OutputFailure: The disk is full.
     """
     url = parse_url(storage)
@@ -362,9 +355,7 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
     target = target or free_name(file, "salvaged")
     if target.exists() or left_in(target, LOG, JOURNAL) is not None:
         raise BadInput(f"{literal(target)} is there already; give another file with {{}}", Argument("out"))
-    program = shutil.which("sqlite3")
-    if program is None:
-        raise MissingExtra("the program sqlite3 is not installed, which recovers damaged databases; install sqlite3")
+    program = _recovering_program()
     check_room(file, target, OutputFailure)
     with contextlib.suppress(StorageFailure), tolerant_database(url) as database:
         database.opened()
@@ -372,8 +363,15 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
             refuse_live(connection, str(file))
     with replacing(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
         try:
-            _recover(program, file, path)
-            names, lost, before = _recovered(path, file)
+            lost = 0
+            if program is None:
+                _read_from_both_ends(file, path)
+            else:
+                lost = _recover(program, file, path)
+            names, before = _states(path)
+            if not before:
+                better = f"; {PROGRAM} may read more" if program is None else ""
+                raise BadStorage(f"nothing of a study database can be read in {file}{better}")
             after = check(str(path), sampler)
             after = _mend_all(str(path), sampler) if after.mendable and not after.broken else after
             studies = _saved(path, names, before)
@@ -382,48 +380,64 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
         finally:
             for end in SIDE_FILES:
                 beside(path, end).unlink(missing_ok=True)
-    return Salvage(file, target, studies, lost, Checked(str(target), after.findings, after.studies, after.trials))
+    after = Checked(str(target), after.findings, after.studies, after.trials)
+    return Salvage(file, target, studies, lost, None if program else f"{PROGRAM} may read more", after)
 
 
-def _recover(program: str, file: Path, path: Path) -> None:
-    """Pipe SQLite's ``.recover`` of a file into another one."""
-    read = [program, "-readonly", str(file), ".recover"]
-    with subprocess.Popen(read, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as source:
-        write = [program, "-batch", str(path)]
-        made = subprocess.run(write, stdin=source.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-    if b"full" in made.stderr:
-        raise OutputFailure(f"cannot write {path.parent}: the disk is full")
+def _recovering_program() -> str | None:
+    """Return SQLite's program, if it is there and built with what ``.recover`` needs; Debian's is not."""
+    program = shutil.which("sqlite3")
+    if program is None:
+        return None
+    query = [program, ":memory:", "SELECT pgno FROM sqlite_dbpage LIMIT 1"]
+    return program if subprocess.run(query, capture_output=True, check=False).returncode == 0 else None
 
 
-def _recovered(path: Path, file: Path) -> tuple[dict[int, str], int, dict[tuple[int, int], str]]:
-    """Return studies' names, how many rows are of no known table, and states by study and number."""
+def _recover(program: str, file: Path, path: Path) -> int:
+    """Pipe what ``.recover`` reads of a file into another one; return how many rows are of no known table."""
+    with subprocess.Popen(
+        [program, "-readonly", str(file), ".recover"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as source:
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run([program, "-batch", str(path)], stdin=source.stdout, check=False, **silent)
+    lost = 0
     with contextlib.closing(sqlite3.connect(path)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if not {"studies", "trials"} <= tables:
-            raise BadStorage(f"nothing of a study database can be recovered of {file}")
-        lost = 0
         for table in [name for name in tables if name.startswith("lost_and_found")]:
             lost += connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
             connection.execute(f"DROP TABLE {table}")
-        for table in t.metadata.sorted_tables:
-            # A table whose definition was lost holds nothing, and its trials run again.
-            if table.name not in tables:
-                connection.execute(_definition(table.name))
-        connection.commit()
-        connection.execute("PRAGMA journal_mode=WAL")
+        if tables:
+            connection.execute("PRAGMA journal_mode=WAL")
+    return lost
+
+
+def _read_from_both_ends(file: Path, path: Path) -> None:
+    """Copy the rows of each table that SQLite reads from its beginning and from its end, up to what is lost."""
+    t.create_sqlite(str(path))
+    with (
+        contextlib.suppress(sqlite3.DatabaseError),  # the schema itself is lost
+        plain_connection(file) as source,
+        contextlib.closing(sqlite3.connect(path)) as made,
+    ):
+        source.text_factory = bytes
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        for table in t.metadata.tables:
+            for order in ("", "ORDER BY rowid DESC"):
+                with contextlib.suppress(sqlite3.DatabaseError):
+                    for row in source.execute(f"SELECT * FROM {table} {order}"):
+                        marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, bytes) else "?" for value in row)
+                        made.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+        made.commit()
+
+
+def _states(path: Path) -> tuple[dict[int, str], dict[tuple[int, int], str]]:
+    """Return studies' names, and trials' states by study and number; nothing where there are no such tables."""
+    names, states = {}, {}
+    with contextlib.closing(sqlite3.connect(path)) as connection, contextlib.suppress(sqlite3.OperationalError):
         names = dict(connection.execute("SELECT study_id, study_name FROM studies ORDER BY study_name"))
-    return names, lost, _states(path)
-
-
-def _definition(name: str) -> str:
-    statements = t.KEPT.read_text(encoding="utf-8").split(";\n")
-    return next(statement for statement in statements if f"CREATE TABLE {name} (" in statement)
-
-
-def _states(path: Path) -> dict[tuple[int, int], str]:
-    with contextlib.closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT study_id, number, state FROM trials WHERE study_id IS NOT NULL")
-        return {(study, number): state for study, number, state in rows}
+        states = {(study, number): state for study, number, state in rows}
+    return names, states
 
 
 def _saved(path: Path, names: Mapping[int, str], before: Mapping[tuple[int, int], str]) -> tuple[Saved, ...]:
@@ -431,8 +445,9 @@ def _saved(path: Path, names: Mapping[int, str], before: Mapping[tuple[int, int]
         stages, _ = rules.read_stages(connection, names)
     known = {stage.study_id for stage in stages}
     saved = []
+    _, states = _states(path)
     for study, name in names.items():
-        now = {number: state for (of, number), state in _states(path).items() if of == study}
+        now = {number: state for (of, number), state in states.items() if of == study}
         changed = [state for number, state in now.items() if before.get((study, number)) != state]
         again, failed = changed.count("WAITING"), changed.count("FAIL")
         saved.append(Saved(name, len(now) - again - failed, again, failed, study in known))

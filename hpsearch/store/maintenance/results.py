@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from hpsearch.errors import HpsearchError
-from hpsearch.records import REASON
+from hpsearch.objectives import kinds
+from hpsearch.records import REASON, SECONDS
 from hpsearch.space import Float, Value, external
 from hpsearch.store.claims import FIXED_PARAMS, default_sampler, is_stored_value, planned_trial
 from hpsearch.store.maintenance.rules import AGAIN, Finding, Place
@@ -49,7 +50,8 @@ _KEPT = text(
 )
 _LOST = text(
     "SELECT t.number, t.trial_id FROM trials t WHERE t.study_id = :study AND t.state = :state"
-    f" AND {_HELD} AND NOT EXISTS (SELECT 1 FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = :key)"
+    f" AND {_HELD}"
+    " AND NOT EXISTS (SELECT 1 FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = :key)"
 )
 
 
@@ -73,15 +75,16 @@ def result_findings(connection: Connection, stage: Stage, sampler: Sampler | Non
             places.setdefault((kind, what), []).append(Place(stage.study_id, number, trial_id))
 
     curves = list(connection.execute(_CURVES, study))
-    if any(curve.points for curve in curves):
+    epochs = kinds.epochs(stage)
+    if epochs is not None or any(curve.points for curve in curves):
         for curve in curves:
-            if (off := _curve_off(stage, curve)) is not None:
+            if (off := _curve_off(stage, curve, epochs)) is not None:
                 doubt("score" if "score" in off else "curve", off, curve.number, curve.trial_id)
     kept = {key: int(count) for key, count in connection.execute(_KEPT, study)}
     most = max(kept.values(), default=0)
     # Some objectives keep fewer attributes, but all their trials the same.
-    expected = [(key, state) for key, count in kept.items() if 2 * count > most for state in ("COMPLETE", "PRUNED")]
-    for key, state in [*expected, (REASON, "FAIL")]:
+    expected = {key for key, count in kept.items() if 2 * count > most} | ({SECONDS} if epochs is not None else set())
+    for key, state in [*((key, state) for key in expected for state in ("COMPLETE", "PRUNED")), (REASON, "FAIL")]:
         for number, trial_id in connection.execute(_LOST, {**study, "key": key, "state": state}):
             doubt("no-attribute", f"no attribute {key}, which such trials have", number, trial_id)
     for kind, what, number, trial_id in _params_off(connection, stage, sampler):
@@ -89,7 +92,7 @@ def result_findings(connection: Connection, stage: Stage, sampler: Sampler | Non
     return [Finding(kind, what, some, AGAIN, stage.name) for (kind, what), some in places.items()]
 
 
-def _curve_off(stage: Stage, trial: Row[Any]) -> str | None:
+def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
     # What is no number is a finding already.
     if not all(isinstance(value, int | float | None) for value in (trial.value, trial.top, trial.low, trial[-1])):
         return None
@@ -99,15 +102,15 @@ def _curve_off(stage: Stage, trial: Row[Any]) -> str | None:
         return "the curve has gaps"
     if trial.value is None or trial.state == "FAIL":
         return None
+    if trial.state == "COMPLETE" and epochs not in (None, trial.points):
+        return f"the curve does not end at epoch {epochs}"
     point = trial.intermediate_value
     if trial.state == "COMPLETE" and stage.study_file.get("objective", {}).get("at", "last") == "best":
         point = trial.top if stage.direction == "maximize" else trial.low
     return None if point == trial.value else "the score is not that of its curve"
 
 
-def _params_off(
-    connection: Connection, stage: Stage, sampler: Sampler | None
-) -> Iterator[tuple[str, str, int, int]]:
+def _params_off(connection: Connection, stage: Stage, sampler: Sampler | None) -> Iterator[tuple[str, str, int, int]]:
     """Yield the trials whose parameters are missing, or not those that the sampler gives for their numbers."""
     trials: dict[int, tuple[int, str, bool]] = {}
     stored: dict[int, dict[str, Value]] = {}
@@ -134,10 +137,11 @@ def _params_off(
 
 def _params_of(stage: Stage, sampler: Sampler | None) -> Callable[[int], Mapping[str, Value] | None]:
     """Return what gives the values of a stage's trial from its number; None for one that has no place."""
+    sampler = sampler or default_sampler()
 
     def params(number: int) -> Mapping[str, Value] | None:
         if stage.plan is None:
-            return (sampler or default_sampler()).params(stage, number)
+            return sampler.params(stage, number)
         try:
             return planned_trial(stage, stage.plan, 0, number).params
         except HpsearchError:

@@ -1,9 +1,8 @@
-"""Rows that do not fit together, or that Optuna or hpsearch cannot read: rules in SQL, whatever the number of trials."""
+"""Rules in SQL about rows that do not fit together, or that Optuna or hpsearch cannot read."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -176,12 +175,14 @@ def _rules(*, sqlite: bool) -> Iterator[Rule]:
     sql += " OR typeof(param_value) NOT IN ('real', 'integer')" if sqlite else ""
     yield Rule("param", "a parameter whose value is no number", AGAIN, _of_trials("trial_params", sql))
     doubled = (
-        "SELECT t.study_id, t.number, t.trial_id FROM trials t JOIN (SELECT study_id, number, min(trial_id) AS first"
+        "SELECT t.study_id, t.number, t.trial_id FROM trials t JOIN (SELECT study_id, number, min(trial_id) AS first,"
+        f" sum(CASE WHEN state IN {_FINISHED} THEN 0 ELSE 1 END) AS unfinished"
         " FROM trials WHERE number IS NOT NULL GROUP BY study_id, number HAVING count(*) > 1) d"
-        " ON d.study_id = t.study_id AND d.number = t.number WHERE t.trial_id <> d.first"
+        " ON d.study_id = t.study_id AND d.number = t.number WHERE t.trial_id <> d.first AND d.unfinished "
     )
-    mend = "one is removed that has no result or the same values; otherwise both stay"
-    yield Rule("doubled", "a number that an earlier trial has already", mend, doubled)
+    what = "a number that an earlier trial has already"
+    yield Rule("doubled", what, "that without a result is removed", f"{doubled} > 0")
+    yield Rule("doubled", what, None, f"{doubled} = 0")
     if not sqlite:  # a server holds columns to their types
         return
     states = "('RUNNING', 'COMPLETE', 'PRUNED', 'FAIL', 'WAITING')"
@@ -265,7 +266,9 @@ def _distributions(connection: Connection, names: Mapping[int, str]) -> list[Fin
             condition = f" AND r.param_value NOT BETWEEN 0 AND {len(distribution.choices) - 1}"
         except (ValueError, KeyError, TypeError, AttributeError):
             pass
-        bound = stored.encode("utf-8", "surrogateescape") if isinstance(stored, str) and not _is_text(stored) else stored
+        bound = (
+            stored.encode("utf-8", "surrogateescape") if isinstance(stored, str) and not _is_text(stored) else stored
+        )
         places += [Place(*row) for row in connection.execute(text(select + condition), {"json": bound})]
     return _by_study("distribution", "a parameter that Optuna cannot read", places, names, mend=AGAIN)
 

@@ -20,8 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from hpsearch.records import CURVES, SECONDS, VALIDATION_LOSS, Completed, Stage
 from hpsearch.space import Float, to_distribution
 from hpsearch.store import NewStage, Owner, Store, open_store
-from hpsearch.store.base import OWNER
-from hpsearch.store.bulk import BulkStore
+from hpsearch.store.stages import OWNER
 
 PARTS = {"trial_params": 2, "trial_values": 1, "trial_user_attributes": 3, "trial_system_attributes": 1}
 """Rows of each table that a trial has, beside its own and a point a epoch."""
@@ -213,7 +212,7 @@ def _timed_store(store: Store, timed: Callable[[str, Callable[[], Any]], Any], e
 def grow(url: str, new: NewStage, trials: int, epochs: int, owner: Owner, *, rounds: int) -> Grown:
     """Make a stage of finished trials in an empty database, and time what the store then takes."""
     store = open_store(url, create=True, write=True)
-    assert isinstance(store, BulkStore)
+    assert isinstance(store, Store)
     try:
         began = time.perf_counter()
         stage, engine = store.create_stage(new), store.database.engine

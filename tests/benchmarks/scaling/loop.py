@@ -17,7 +17,6 @@ from hpsearch.executors.base import Executor
 from hpsearch.records import Stage
 from hpsearch.search.runner import Runner, Tick
 from hpsearch.store import Store, open_store
-from hpsearch.store.bulk import BulkStore
 from scaling.slots import SlotsExecutor
 from scaling.work import Work, new_stage
 
@@ -213,7 +212,7 @@ def on_slots(url: str, work: Work, slots: int, *, seconds: float, together: int 
 
 def _backend_pid(store: Store) -> int | None:
     """The process of the server that serves this store; None where there is no server."""
-    assert isinstance(store, BulkStore)
+    assert isinstance(store, Store)
     if store.database.dialect != "postgresql":
         return None
     with store.database.engine.connect() as connection:  # the pool has one connection, which everybody gets
@@ -226,7 +225,7 @@ def counted(store: Store) -> Iterator[Counter[str]]:
 
     SQLite has no round trips; there statements are those that it runs itself.
     """
-    assert isinstance(store, BulkStore)
+    assert isinstance(store, Store)
     engine, found = store.database.engine, Counter[str]()
 
     def executed(_: Any, __: Any, ___: str, parameters: Any, ____: Any, many: bool) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from tiny import split
 
 from hpsearch.records import SECONDS
-from hpsearch.store import tables
+from hpsearch.store import schema as tables
 
 split()  # reads the data here, once, before processes are copied
 LANES = 4

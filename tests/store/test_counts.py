@@ -17,9 +17,9 @@ from optuna.trial import TrialState
 
 from hpsearch.records import Completed, Failed, Outcome, Report, Stage
 from hpsearch.store import Counts, NewStage, Owner, Store, open_store
-from hpsearch.store.bulk import BulkStore
 
 Opener = Callable[..., Store]
+
 
 STEPS = st.lists(
     st.tuples(
@@ -48,14 +48,14 @@ def fresh(store: Store, study: optuna.Study) -> Counts:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_counts_are_those_of_a_fresh_count(
-    tmp_path: Path, empty_database: bytes, open_kind: Opener, new_stage: NewStage, steps: list[tuple[str, int, int]]
+    tmp_path: Path, empty_database: bytes, opener: Opener, new_stage: NewStage, steps: list[tuple[str, int, int]]
 ) -> None:
     """Two runners and somebody with Optuna, in any order."""
     file = tmp_path / "studies.db"
     for old in tmp_path.iterdir():
         old.unlink()
     file.write_bytes(empty_database)
-    runners = [(open_kind(file), Owner.current(), dict[int, int]()) for _ in range(2)]
+    runners = [(opener(file), Owner.current(), dict[int, int]()) for _ in range(2)]
     stage = runners[0][0].create_stage(new_stage)
     study = optuna.load_study(study_name=stage.name, storage=f"sqlite:///{file}")
     asked: list[optuna.Trial] = []
@@ -140,7 +140,6 @@ def test_a_trial_that_somebody_took_up_is_not_ours(store: Store, stage: Stage, s
 @contextmanager
 def watched(store: Store) -> Iterator[list[str]]:
     """What SQLite's driver runs meanwhile, with the values in it."""
-    assert isinstance(store, BulkStore)
     said: list[str] = []
     with store.database.engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
@@ -149,9 +148,9 @@ def watched(store: Store) -> Iterator[list[str]]:
     driver.set_trace_callback(None)
 
 
-def test_a_call_s_price_is_what_it_touches(file: Path, open_kind: Opener, new_stage: NewStage, me: Owner) -> None:
+def test_a_call_s_price_is_what_it_touches(file: Path, opener: Opener, new_stage: NewStage, me: Owner) -> None:
     """The same statements over any number of finished trials, and none of them goes through a stage's trials."""
-    store = open_kind(file)
+    store = opener(file)
     stage = store.create_stage(new_stage)
     counted = []
     for until in (4, 300, 304):
@@ -182,10 +181,8 @@ def test_a_call_s_price_is_what_it_touches(file: Path, open_kind: Opener, new_st
 
 
 @pytest.mark.parametrize("most", [1, 7])
-def test_claims_of_another_runner_are_seen_at_once(
-    file: Path, open_kind: Opener, new_stage: NewStage, most: int
-) -> None:
-    one, other = open_kind(file), open_kind(file)
+def test_claims_of_another_runner_are_seen_at_once(file: Path, opener: Opener, new_stage: NewStage, most: int) -> None:
+    one, other = opener(file), opener(file)
     stage = one.create_stage(new_stage)
     mine, yours = Owner.current(), Owner.current()
     numbers = []

@@ -1,10 +1,9 @@
-"""Trials as rows, through either store; and the same rows through both."""
+"""Reads: trials as columns, rows and arrays, curves, and what whoever watches asks for; and what that costs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,15 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from hpsearch.records import Completed, Direction, Failed, Outcome, Pruned, Stage
-from hpsearch.search.evidence import Scored
-from hpsearch.search.range_analysis import Finished
+from hpsearch.records import HITS, Completed, Direction, Failed, Outcome, Pruned, Stage
 from hpsearch.space import Float
-from hpsearch.store import NewStage, Owner, Store, arrays, open_store
-from hpsearch.store.bulk import BulkStore
+from hpsearch.statistics.hits import pack
+from hpsearch.store import NewStage, Owner, Store, arrays, queries
 
 Opener = Callable[..., Store]
 
@@ -31,18 +29,15 @@ def scored(number: int, score: float, loss: float | None) -> Completed:
     return Completed(number, score, (score,), {} if loss is None else {"validation_loss": loss})
 
 
-def fill(store: Store, stage: Stage, outcomes: list[Outcome], owner: Owner, *, by: str = "bulk") -> None:
-    """Have trials end as is said. What is looked at here is how they are read: the bulk store writes them, it is fast.
+def claim(store: Store, stage: Stage, most: int, owner: Owner) -> dict[int, int]:
+    trials = store.claim(stage, until=1000, most=most, owner=owner).trials
+    return {trial.number: trial.trial_id for trial in trials}
 
-    Args:
-        by: ``bulk``, or ``itself`` for the store that reads them too.
-    """
-    if by == "bulk" and not isinstance(store, BulkStore):
-        with closing(open_store(store.url, write=True)) as writer:
-            fill(writer, stage, outcomes, owner)
-        return
+
+def fill(store: Store, stage: Stage, outcomes: list[Outcome], owner: Owner) -> None:
+    """Have trials end so; those before and between them run."""
     most = max(outcome.number for outcome in outcomes) + 1
-    ids = {t.number: t.trial_id for t in store.claim(stage, until=most, most=most, owner=owner).trials}
+    ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=most, most=most, owner=owner).trials}
     store.record(stage, outcomes, ids, owner=owner)
 
 
@@ -163,33 +158,6 @@ def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Ow
     assert store.attribute(stage, [0], "other") == store.attribute(stage, [], "curves") == {}
 
 
-LOSSES = st.sampled_from([None, math.nan, math.inf, 0.0, 1e-9, 9.0, 10.0]) | st.floats(0, 20)
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    direction=st.sampled_from(["maximize", "minimize"]),
-    results=st.lists(st.tuples(st.sampled_from([-0.5, 0.0, 0.25, 1.0]), LOSSES), min_size=1, max_size=9),
-    top=st.integers(0, 10),
-)
-def test_the_best_are_those_of_a_ranking_of_all(
-    another_url: Callable[[], str],
-    open_kind: Opener,
-    kind: str,
-    new_stage: NewStage,
-    direction: Direction,
-    results: list[tuple[float, float | None]],
-    top: int,
-) -> None:
-    store = open_kind(another_url(), kind)
-    stage = store.create_stage(replace(new_stage, direction=direction))
-    fill(store, stage, [scored(n, score, loss) for n, (score, loss) in enumerate(results)], Owner.current())
-    known = [None if loss is None or not math.isfinite(loss) else loss for _, loss in results]
-    every = Finished.of([Scored(n, results[n][0], known[n], {}) for n in range(len(results))], {})
-    assert store.trials(stage, top=top)["number"].tolist() == every.best_first(direction).number.tolist()[:top]
-    store.close()
-
-
 def test_scores_are_the_completed_trials_that_have_one(
     store: Store, stage: Stage, study: optuna.Study, me: Owner
 ) -> None:
@@ -261,48 +229,116 @@ def test_whole_stages_and_some_trials_have_the_same_curves(
         )
 
 
-@given(numbers=st.lists(st.floats(0, 1e9, allow_subnormal=True), min_size=3, max_size=3))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_numbers_come_back_to_the_bit(
-    tmp_path: Path, empty_database: bytes, open_kind: Opener, new_stage: NewStage, numbers: list[float]
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_best_are_ranked_whole_however_many_tie(
+    store: Store, new_stage: NewStage, me: Owner, monkeypatch: pytest.MonkeyPatch, direction: Direction
 ) -> None:
+    stage = store.create_stage(replace(new_stage, direction=direction))
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 3, 16) / 4
+    losses = [[0.0, 1.0, math.nan, None][loss] for loss in rng.integers(0, 4, 16)]
+    fill(store, stage, [scored(number, float(scores[number]), losses[number]) for number in range(16)], me)
+    sign = -1 if direction == "maximize" else 1
+    known = [math.inf if loss is None or math.isnan(loss) else loss for loss in losses]
+    order = sorted(range(16), key=lambda i: (sign * scores[i], known[i], i))
+    for beyond in (1, 3, 1000):
+        monkeypatch.setattr(queries, "_BEYOND", beyond)
+        for top in (1, 2, 5, 15, 16, 20):
+            assert store.columns(stage, top=top)["number"] == order[:top]
+
+
+@given(numbers=st.lists(st.floats(0, 1e9, allow_subnormal=True), min_size=12, max_size=12))
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_numbers_come_back_to_the_bit(store: Store, new_stage: NewStage, numbers: list[float]) -> None:
     """SQLite's own reading of decimal digits may be off by a bit."""
-    file = tmp_path / "bits.db"
-    for old in tmp_path.glob("bits.db*"):
-        old.unlink()
-    file.write_bytes(empty_database)
-    store = open_kind(file)
+    stage = store.create_stage(replace(new_stage, number=len(store.stages()) + 1))
+    seconds, losses, scores = numbers[:4], numbers[4:8], numbers[8:]
+    outcomes: list[Outcome] = [
+        Completed(n, scores[n], (scores[n],), {"seconds": seconds[n], "validation_loss": losses[n]}) for n in range(4)
+    ]
+    fill(store, stage, outcomes, Owner.current())
+    for frame in (store.trials(stage), store.trials(stage, top=4).sort_values("number")):
+        assert [frame[name].tolist() for name in ("seconds", "validation_loss", "score")] == [seconds, losses, scores]
+    arrays = store.scores(stage)
+    assert [arrays["validation_loss"].tolist(), arrays["score"].tolist()] == [losses, scores]
+    assert store.curves(stage)["value"].tolist() == scores
+
+
+def test_points_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
+    ids = claim(store, stage, 5, me)
+    curves = {0: (0.5, 0.25), 1: (math.nan, math.inf, 1.0), 2: (), 3: (0.125,)}
+    store.record(stage, [Completed(number, 0.5, curve) for number, curve in curves.items()], ids, owner=me)
+    assert repr(store.points(stage, [3, 1, 0, 2, 4, 77])) == repr({0: curves[0], 1: curves[1], 3: curves[3]})
+    assert store.points(stage, list(np.array([3]))) == {3: (0.125,)}
+    assert store.points(stage, []) == {}
+
+
+def test_the_last_that_finished_come_first(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
+    ids = claim(store, stage, 6, me)
+    assert store.latest(stage, 3)["number"] == []
+    pair: list[Outcome] = [Failed(0, "no"), Pruned(2, 1, (0.5,))]
+    batches: Iterable[list[Outcome]] = [[Completed(4, 0.5)], pair, [Completed(3, 1.0)]]
+    for outcomes in batches:
+        store.record(stage, outcomes, ids, owner=me)
+    assert store.latest(stage, 9)["number"] == [3, 2, 0, 4]  # of one batch the later one first
+    assert store.latest(stage, 1) == store.columns(stage, top=1)
+    study.tell(study.ask(), state=TrialState.FAIL)
+    assert store.latest(stage, 2)["number"] == [6, 3]
+    assert store.latest(stage, 0)["number"] == []
+
+
+def test_who_runs_what(store: Store, stage: Stage, study: optuna.Study, me: Owner, gone: Callable[[], Owner]) -> None:
+    assert store.runners(stage) == {}
+    other = gone()
+    mine, theirs = claim(store, stage, 2, me), claim(store, stage, 3, other)
+    study.ask()  # somebody with Optuna alone says nothing of himself
+    assert list(store.runners(stage).items()) == [(other, 3), (me, 2)]
+    store.record(stage, [Completed(number, 0.5) for number in list(theirs)[:2]], theirs, owner=other)
+    assert list(store.runners(stage).items()) == [(me, 2), (other, 1)]
+    store.release(stage, owner=me)
+    assert store.runners(stage) == {other: 1}
+    assert len(mine) == 2
+
+
+def test_what_is_shown_is_read_and_no_more(
+    file: Path, opener: Opener, new_stage: NewStage, me: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing goes through all of a stage's trials: not even to find the last ones."""
+    monkeypatch.setattr(queries, "LATEST_AMONG", 4)
+    store = opener(file)
     stage = store.create_stage(new_stage)
-    seconds, loss, score = numbers
-    fill(store, stage, [Completed(0, score, (score,), {"seconds": seconds, "validation_loss": loss})], Owner.current())
-    for frame in (store.trials(stage), store.trials(stage, top=1)):
-        assert frame[["seconds", "validation_loss", "score"]].iloc[0].tolist() == numbers
-    assert pd.DataFrame(store.scores(stage))[["validation_loss", "score"]].iloc[0].tolist() == [loss, score]
-    assert store.curves(stage)["value"].tolist() == [score]
-    store.close()
+    ids = claim(store, stage, 20, me)
+    store.record(stage, [Completed(number, 0.5, (0.5,)) for number in ids], ids, owner=me)
+    said: list[str] = []
+    engine = store.database.engine
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+    store.counts(stage)
+    driver.set_trace_callback(said.append)
+    assert store.latest(stage, 9)["number"] == [19, 18, 17, 16]
+    store.points(stage, [3])
+    store.runners(stage)
+    driver.set_trace_callback(None)
+    plain = sqlalchemy.create_engine(store.url)
+    with plain.connect() as connection:
+        for text in (one for one in said if one.startswith("SELECT")):
+            plan = [step.detail for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+            assert all(step.startswith(("SEARCH", "LIST SUBQUERY", "CORRELATED")) for step in plan), (text, plan)
+    plain.dispose()
 
 
-def test_both_stores_read_the_same(file: Path, open_kind: Opener, new_stage: NewStage, me: Owner) -> None:
-    bulk, fallback = open_kind(file), open_kind(file, "fallback")
-    stage = bulk.create_stage(new_stage)
-    study = optuna.load_study(study_name=stage.name, storage=bulk.url)
+def test_hits_come_with_the_columns_where_they_are_asked_for(store: Store, stage: Stage, me: Owner) -> None:
+    right = np.array([True, False, True])
+    with_hits = Completed(0, 2 / 3, (), {HITS: pack(right)})
+    fill(store, stage, [with_hits, Completed(1, 0.5, (), {}), Failed(2, "diverged")], me)
+    assert store.columns(stage, top=5, hits=True)[HITS] == [pack(right), None]
+    assert store.columns(stage, hits=True)[HITS] == [pack(right), None, None]
+    assert HITS not in store.columns(stage, top=5)
 
-    def same(**asked: Any) -> None:
-        pd.testing.assert_frame_equal(bulk.trials(stage, **asked), fallback.trials(stage, **asked))
 
-    asks: list[dict[str, Any]] = [{}, {"top": 3}, {"states": ("COMPLETE",)}, {"states": ("FAIL", "RUNNING")}]
-    for ask in asks:
-        same(**ask)  # no trials at all
-    study.enqueue_trial({"batch_size": 40})
-    fill(bulk, stage, [scored(0, 0.5, 0.1), scored(1, 0.5, None), Failed(2, "no", (0.1, math.nan, math.inf))], me)
-    own: list[Outcome] = [scored(4, 0.75, math.nan), Completed(5, 1.0, (0.1,), {"seconds": 2})]
-    fill(fallback, stage, own, me, by="itself")
-    study.tell(study.ask(), -math.inf)
-    study.enqueue_trial({"lr": 0.005})
-    for ask in asks:
-        same(**ask)
-    assert bulk.stages() == fallback.stages() == [stage]
-    assert bulk.counts(stage) == fallback.counts(stage)
-    pd.testing.assert_frame_equal(pd.DataFrame(bulk.scores(stage)), pd.DataFrame(fallback.scores(stage)))
-    for numbers in ([], [0], range(9), None):
-        pd.testing.assert_frame_equal(bulk.curves(stage, numbers), fallback.curves(stage, numbers))
+def test_sampled_counts_what_ever_became_of_them(store: Store, stage: Stage, me: Owner) -> None:
+    assert store.sampled(stage) == 0
+    store.claim(stage, until=10, most=4, owner=me)
+    assert store.sampled(stage) == 4
+    store.release(stage, owner=me)
+    assert store.sampled(stage) == 4

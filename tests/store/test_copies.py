@@ -1,4 +1,4 @@
-"""A copy is one state of the database, whole and sound, whoever writes meanwhile."""
+"""A copy is one state of the database, whole and sound, whoever writes meanwhile; a vacuum changes no row."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from types import SimpleNamespace
 import cared
 import pytest
 
-from hpsearch.errors import BadInput, OutputFailure
-from hpsearch.store.care import copying
-from hpsearch.store.care.checking import check
-from hpsearch.store.care.copying import backup
-from hpsearch.store.care.salvaging import salvage
-from hpsearch.store.database import Database
-from hpsearch.store.urls import parse_url
+from hpsearch.errors import BadInput, OutputFailure, StorageFailure
+from hpsearch.store.engine import Database, parse_url
+from hpsearch.store.maintenance import copies
+from hpsearch.store.maintenance.check import check
+from hpsearch.store.maintenance.copies import backup, safe_copy, vacuum
 
 
 def test_a_copy_that_is_taken_while_others_commit_is_one_state(tmp_path: Path) -> None:
@@ -73,7 +71,7 @@ def test_a_copy_holds_what_only_the_log_holds(tmp_path: Path) -> None:
 def test_a_copy_can_take_the_place_of_its_original(tmp_path: Path) -> None:
     file = cared.write(tmp_path)
     file.chmod(0o600)
-    for copy in (copying.automatic(file, "delete"), tmp_path / "copy.db", salvage(str(file)).target):
+    for copy in (safe_copy(str(file), "delete"), tmp_path / "copy.db"):
         if not copy.exists():
             backup(str(file), copy)
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
@@ -97,7 +95,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     file = cared.write(tmp_path)
     copy = tmp_path / "copy.db"
     copy.write_text("mine")
-    with pytest.raises(BadInput, match="--force"):
+    with pytest.raises(BadInput, match="add force to overwrite"):
         backup(str(file), copy)
     with pytest.raises(BadInput, match="is no database, and a backup does not replace it"):
         backup(str(file), copy, force=True)
@@ -127,11 +125,12 @@ def test_a_damaged_database_is_no_copy_to_go_back_to(tmp_path: Path) -> None:
 def test_a_disk_without_room_gets_no_half_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = cared.write(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    for target in (tmp_path / "copy.db",):
-        with pytest.raises(OutputFailure, match=r"needs .* MB, and the disk .* has 1.0 kB left"):
-            backup(str(file), target)
+    with pytest.raises(OutputFailure, match=r"needs .* MB, and the disk .* has 1.0 kB left"):
+        backup(str(file), tmp_path / "copy.db")
+    with pytest.raises(StorageFailure, match=r"1\.0 kB left"):
+        vacuum(str(file))
     with pytest.raises(OutputFailure):
-        copying.automatic(file, "delete")
+        safe_copy(str(file), "delete")
     assert [path.name for path in tmp_path.iterdir()] == ["my.db"]
 
 
@@ -141,3 +140,37 @@ def test_a_servers_database_is_backed_up_by_its_own_program(tmp_path: Path) -> N
         backup("postgresql+psycopg://me:secret@host/studies", tmp_path / "my.dump")
     assert "pg_dump --format=custom --file=my.dump postgresql://me@host/studies" in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_a_vacuum_gives_space_back_and_changes_no_row(tmp_path: Path) -> None:
+    file = cared.write(tmp_path)
+    cared.run_sql(file, "CREATE TABLE much AS SELECT zeroblob(500000) AS x; DROP TABLE much")
+    before = cared.rows(file)
+    large, small, emptied = vacuum(str(file))
+    assert emptied
+    assert small < large - 400_000
+    assert small == file.stat().st_size
+    after = cared.rows(file)
+    assert {table: after[table] for table in before} == before
+    assert check(str(file)).sound
+
+
+def test_a_vacuum_waits_only_so_long_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpsearch.store.maintenance.copies.WAIT_S", 0.01)
+    file = cared.write(tmp_path)
+    for other in ("BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM trials"):
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            for statement in other.split("; "):
+                connection.execute(statement).fetchall()
+            with contextlib.closing(sqlite3.connect(file)) as writer:
+                if "SELECT" in other:
+                    writer.execute("UPDATE studies SET study_name = study_name")
+                    writer.commit()
+            with pytest.raises(StorageFailure, match="somebody works on"):
+                vacuum(str(file))
+
+
+def test_who_comes_during_a_vacuum_does_not_make_it_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empties = iter([True, False])
+    monkeypatch.setattr(copies, "_empty_log", lambda _: next(empties))
+    assert not vacuum(str(cared.write(tmp_path))).emptied

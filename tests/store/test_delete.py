@@ -17,9 +17,10 @@ from sqlalchemy.engine import make_url
 from hpsearch.errors import BadStorage, StageConflict, UnknownSearch
 from hpsearch.records import Completed
 from hpsearch.store import NewStage, Owner, open_store
-from hpsearch.store.care import deleting, repairing
-from hpsearch.store.care.checking import check
-from hpsearch.store.care.deleting import delete, plan
+from hpsearch.store.maintenance import delete as deleting
+from hpsearch.store.maintenance import repair as repairing
+from hpsearch.store.maintenance.check import check
+from hpsearch.store.maintenance.delete import delete, plan
 from hpsearch.store.stages import EVALUATIONS
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def test_what_was_asked_for_goes_and_nothing_else(tmp_path: Path, asked: str, go
 
 def test_a_stage_that_others_came_of_goes_only_with_them(tmp_path: Path) -> None:
     file = cared.write(tmp_path)
-    with pytest.raises(StageConflict, match=f"{SECOND} came of {FIRST}.*--with-descendants"):
+    with pytest.raises(StageConflict, match=f"{SECOND} came of {FIRST}.*with_descendants"):
         plan(str(file), FIRST)
     planned = plan(str(file), FIRST, descendants=True)
     assert [study.name for study in planned.studies] == [FIRST, SECOND, CONFIRMED]
@@ -99,14 +100,14 @@ def test_looks_at_the_test_images_stay_known_while_the_search_lives(tmp_path: Pa
     store.change_study_attribute(second, "hpsearch:parent", lambda _: None)
     store.close()
     planned = plan(str(file), FIRST)
-    assert (planned.looks, planned.heir) == (0, second.study_id)
+    assert (planned.evaluations, planned.heir) == (0, second.study_id)
     delete(str(file), planned)
     with contextlib.closing(sqlite3.connect(file)) as connection:
         (kept,) = connection.execute(
             "SELECT value_json FROM study_user_attributes WHERE key = ?", (EVALUATIONS,)
         ).fetchone()
     assert json.loads(kept) == [{"stage": FIRST}]
-    assert plan(str(file), "tiny").looks == 1
+    assert plan(str(file), "tiny").evaluations == 1
 
 
 def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:

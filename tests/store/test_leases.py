@@ -1,0 +1,337 @@
+"""Whose trials are whose; how a runner that is gone is told from one that is there, whatever the clocks say."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpsearch.records import Completed, Failed, Pruned, Report, Stage
+from hpsearch.store import Owned, Owner, Store, leases
+from hpsearch.store.leases import BEAT_EVERY_S, GIVEN_BACK, LEASE, PROCESS_GONE, SILENT, STILL_S, Watch, utc_now
+
+Age = Callable[[int, timedelta], None]
+PassTime = Callable[[float], None]
+Gone = Callable[[], Owner]
+Rows = Callable[[str], list[dict[str, Any]]]
+_CLAIM = """
+import sys
+from hpsearch.store import Owner, open_store
+store = open_store(sys.argv[1])
+store.claim(store.stages()[0], until=9, most=3, owner=Owner.current())
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+_NOON = datetime(2026, 1, 2, 12)
+_ME = Owner("me", "here", "boot", 1, "1")
+_THEM = Owner("them", "elsewhere", "their boot", 1, "1")
+offsets = st.timedeltas(timedelta(days=-400), timedelta(days=400))
+
+
+@pytest.fixture
+def elsewhere(me: Owner) -> Owner:
+    """A runner on another machine: only its heartbeat tells whether it lives."""
+    return replace(me, run="another run", host="another machine", pid=1)
+
+
+def test_trials_of_a_killed_process_are_given_back(
+    url: str, store: Store, stage: Stage, study: optuna.Study, me: Owner
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _CLAIM, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "claimed\n"
+        assert store.release_dead(stage, me=me) == 0  # it lives
+        child.send_signal(signal.SIGKILL)
+        # Dead, and a zombie until its parent, this process, asks after it.
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert store.release_dead(stage, me=me) == 3
+        child.wait()
+    assert store.release_dead(stage, me=me) == 0
+    assert [trial.state.name for trial in study.trials] == ["WAITING"] * 3
+    assert [trial.number for trial in store.claim(stage, until=3, most=9, owner=me).trials] == [0, 1, 2]
+
+
+def test_of_a_runner_that_is_gone_only_what_is_unfinished(
+    store: Store, stage: Stage, study: optuna.Study, me: Owner, gone: Gone
+) -> None:
+    them = gone()
+    ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=3, most=3, owner=them).trials}
+    store.record(stage, [Completed(1, 0.5)], ids, owner=them)
+    assert store.release_dead(stage, me=me) == 2
+    assert [trial.state.name for trial in study.trials] == ["WAITING", "COMPLETE", "WAITING"]
+
+
+def test_a_late_record_is_refused(store: Store, stage: Stage, study: optuna.Study, me: Owner, gone: Gone) -> None:
+    """A runner that was taken for gone and comes back finds its trials in other hands."""
+    them = gone()
+    ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=2, most=2, owner=them).trials}
+    assert store.release_dead(stage, me=me) == 2
+    late = [Completed(0, 0.1, (0.1,)), Completed(1, 0.1, (0.1,))]
+    assert store.record(stage, late, ids, owner=them) == set()  # waiting
+    store.claim(stage, until=2, most=1, owner=me)
+    assert store.record(stage, late, ids, owner=them) == set()  # one of them mine by now
+    store.report(stage, [Report(0, 1, 0.1)], ids, owner=them)
+    store.beat(stage, ids.values(), owner=them)
+    assert store.release(stage, owner=them) == 0
+    assert [(t.state.name, t.values, t.intermediate_values) for t in study.trials] == [
+        ("RUNNING", None, {}),
+        ("WAITING", None, {}),
+    ]
+    assert store.record(stage, [Completed(0, 0.9)], ids, owner=me) == {0}
+
+
+@pytest.mark.parametrize(("old", "released"), [(-timedelta(seconds=10), 0), (timedelta(seconds=10), 1)])
+def test_elsewhere_the_heartbeat_decides(
+    store: Store,
+    stage: Stage,
+    me: Owner,
+    elsewhere: Owner,
+    age: Age,
+    pass_time: PassTime,
+    old: timedelta,
+    released: int,
+) -> None:
+    first, _ = store.claim(stage, until=2, most=2, owner=elsewhere).trials
+    age(first.trial_id, LEASE + old)
+    assert store.release_dead(stage, me=me) == 0  # only one look: it may be the clocks
+    pass_time(STILL_S)
+    assert store.release_dead(stage, me=me) == released
+    assert store.counts(stage).waiting == released
+
+
+def test_a_living_process_that_hangs_loses_its_trials(
+    store: Store, stage: Stage, me: Owner, age: Age, pass_time: PassTime
+) -> None:
+    hanging = Owner.current()
+    (trial,) = store.claim(stage, until=1, most=1, owner=hanging).trials
+    age(trial.trial_id, LEASE + timedelta(seconds=10))
+    assert store.release_dead(stage, me=me) == 0
+    pass_time(STILL_S)
+    assert store.release_dead(stage, me=me) == 1
+
+
+def test_a_beat_renews_the_lease(
+    store: Store, stage: Stage, me: Owner, elsewhere: Owner, age: Age, pass_time: PassTime
+) -> None:
+    ids = [trial.trial_id for trial in store.claim(stage, until=2, most=2, owner=elsewhere).trials]
+    for trial_id in ids:
+        age(trial_id, 2 * LEASE)
+    store.release_dead(stage, me=me)
+    store.beat(stage, ids[:1], owner=elsewhere)
+    store.beat(stage, ids, owner=me)  # not mine: nothing happens
+    pass_time(STILL_S)
+    assert store.release_dead(stage, me=me) == 1
+    assert store.record(stage, [Completed(0, 0.5)], {0: ids[0]}, owner=elsewhere) == {0}
+
+
+def test_ones_own_are_not_given_back(store: Store, stage: Stage, me: Owner, age: Age, pass_time: PassTime) -> None:
+    (trial,) = store.claim(stage, until=1, most=1, owner=me).trials
+    age(trial.trial_id, 2 * LEASE)
+    store.release_dead(stage, me=me)
+    pass_time(2 * LEASE.total_seconds())
+    assert store.release_dead(stage, me=me) == 0
+    assert store.counts(stage).running == 1
+
+
+def test_another_run_of_a_living_process_keeps_its_own(store: Store, stage: Stage, me: Owner) -> None:
+    store.claim(stage, until=1, most=1, owner=Owner.current())
+    assert store.release_dead(stage, me=me) == 0
+
+
+def test_a_process_number_used_again_is_another_process(me: Owner) -> None:
+    assert not me.is_gone()
+    assert me.started, "needs /proc"
+    assert replace(me, started=str(int(me.started) - 1)).is_gone()
+    assert not replace(me, started="").is_gone()  # where it cannot be known
+
+
+def test_a_process_of_another_place_is_not_looked_up_here(gone: Gone, me: Owner) -> None:
+    """After a reboot, or in another container of the same host name, process numbers mean other processes."""
+    them, now = gone(), utc_now()
+    assert them.is_gone()
+    there = replace(them, run="there", place="another boot")
+    assert not there.is_gone()
+    assert Watch().gone([(1, there, now), (2, there, None)], me=me, now=now) == {2: SILENT}
+
+
+def test_somebody_elses_process_lives(me: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(pid: int, signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", kill)
+    assert not replace(me, started="0").is_gone()
+
+
+def test_an_owner_as_text(me: Owner) -> None:
+    assert Owner.from_json(me.to_json()) == me
+    assert Owner.current().run != me.run
+    assert me.hpsearch == version("hpsearch")
+    assert me.numpy == version("numpy")
+    plain = json.loads(me.to_json())
+    # One of a later version, and one from before versions were kept.
+    assert Owner.from_json(json.dumps({**plain, "what": 2})) == me
+    before = {name: plain[name] for name in ("run", "host", "place", "pid", "started")}
+    assert Owner.from_json(json.dumps(before)) == replace(me, hpsearch="", numpy="")
+    for text in ("null", "3", "[]", '{"run": "x"}', "not JSON", '{"run": 1, "what": 2}'):
+        assert Owner.from_json(text) is None
+
+
+class Time:
+    """True seconds, which `leases.steady_seconds` is made to give, and clocks that are some way off."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(leases, "steady_seconds", lambda: self.now)
+
+    def clock(self, off: timedelta) -> datetime:
+        return _NOON + timedelta(seconds=self.now) + off
+
+
+@given(observer=offsets, runner=offsets, later=offsets, looks_every=st.floats(0.25, 200))
+def test_who_lives_and_beats_keeps_its_trials_whatever_the_clocks_say(
+    observer: timedelta, runner: timedelta, later: timedelta, looks_every: float
+) -> None:
+    """Both clocks are off, and the observer's is set in the middle."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        time, watch = Time(monkeypatch), Watch()
+        beat, beaten = time.clock(runner), time.now
+        for look in range(12):
+            time.now += looks_every
+            while time.now - beaten >= BEAT_EVERY_S:
+                beaten += BEAT_EVERY_S
+                beat = _NOON + timedelta(seconds=beaten) + runner
+            now = time.clock(observer if look < 6 else later)
+            assert watch.gone([(7, _THEM, beat)], me=_ME, now=now) == {}
+
+
+@given(observer=offsets, runner=offsets)
+def test_who_is_silent_loses_its_trials_in_bounded_time_whatever_the_clocks_say(
+    observer: timedelta, runner: timedelta
+) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        time, watch = Time(monkeypatch), Watch()
+        beat = time.clock(runner)
+        lost_after = None
+        for _ in range(200):
+            if watch.gone([(7, _THEM, beat)], me=_ME, now=time.clock(observer)):
+                lost_after = time.now - 1000
+                break
+            time.now += 1
+        assert lost_after is not None
+        assert STILL_S <= lost_after <= LEASE.total_seconds() + 1
+
+
+def test_a_watch_that_sees_no_trial_any_more_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was given back and claimed again is watched from then on."""
+    time, watch = Time(monkeypatch), Watch()
+    old = time.clock(-2 * LEASE)
+    assert watch.gone([(7, _THEM, old)], me=_ME, now=time.clock(timedelta())) == {}
+    assert watch.gone([], me=_ME, now=time.clock(timedelta())) == {}
+    time.now += STILL_S
+    assert watch.gone([(7, _THEM, old)], me=_ME, now=time.clock(timedelta())) == {}
+    time.now += STILL_S
+    assert watch.gone([(7, _THEM, old)], me=_ME, now=time.clock(timedelta())) == {7: SILENT}
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=5), -timedelta(hours=5)])
+def test_a_clock_that_jumps_takes_no_trial_from_a_living_runner(
+    store: Store, stage: Stage, me: Owner, age: Age, pass_time: PassTime, by: timedelta
+) -> None:
+    """On the same machine: the heartbeat is from before the jump; the next one comes within the time of three."""
+    living = Owner.current()
+    (trial,) = store.claim(stage, until=1, most=1, owner=living).trials
+    age(trial.trial_id, by)
+    for _ in range(20):
+        assert store.release_dead(stage, me=me) == 0
+        pass_time(BEAT_EVERY_S)
+        store.beat(stage, [trial.trial_id], owner=living)
+    assert store.record(stage, [Completed(0, 0.5)], {0: trial.trial_id}, owner=living) == {0}
+
+
+def test_a_heartbeat_from_the_future_holds_no_trial_for_ever(
+    store: Store, stage: Stage, me: Owner, age: Age, pass_time: PassTime
+) -> None:
+    """The clock was set back after the runner, which was elsewhere, had died."""
+    there = replace(me, run="another run", host="another machine")
+    (trial,) = store.claim(stage, until=1, most=1, owner=there).trials
+    age(trial.trial_id, -timedelta(days=400))
+    assert store.release_dead(stage, me=me) == 0
+    pass_time(STILL_S)
+    assert store.release_dead(stage, me=me) == 1
+
+
+def _ids(store: Store, stage: Stage, owner: Owner, *, until: int = 3) -> dict[int, int]:
+    return {trial.number: trial.trial_id for trial in store.claim(stage, until=until, most=9, owner=owner).trials}
+
+
+def test_a_trial_that_has_ended_says_who_ran_it(store: Store, stage: Stage, me: Owner) -> None:
+    other = replace(me, run="another run", host="another machine", hpsearch="0.1.0")
+    mine, theirs = _ids(store, stage, me, until=3), _ids(store, stage, other, until=4)
+    store.record(stage, [Completed(0, 0.5), Failed(1, "diverged"), Pruned(2, 1, (0.5,))], mine, owner=me)
+    assert store.finishers(stage) == {me: 3}
+    store.record(stage, [Completed(3, 0.25)], theirs, owner=other)
+    assert list(store.finishers(stage).items()) == [(me, 3), (other, 1)]
+    assert [store.finishers(stage, among=many) for many in (1, 2, 4, 9)] == [
+        {other: 1},
+        {other: 1, me: 1},
+        {me: 3, other: 1},
+        {me: 3, other: 1},
+    ]
+    assert store.owned(stage, [0, 3, 77]) == {0: Owned(me, 1), 3: Owned(other, 1)}
+    assert store.runners(stage) == {}
+
+
+def test_every_attempt_counts_and_the_last_one_in_vain_is_kept(
+    store: Store,
+    stage: Stage,
+    me: Owner,
+    gone: Callable[[], Owner],
+    age: Callable[[int, timedelta], None],
+    pass_time: Callable[[float], None],
+    rows: Rows,
+) -> None:
+    def kept() -> dict[str, Any]:
+        texts = [row["value_json"] for row in rows("trial_system_attributes") if row["key"] == "hpsearch:released"]
+        (found,) = map(json.loads, texts)
+        assert isinstance(found, dict)
+        assert found.pop("at").endswith("Z")
+        return found
+
+    def plain(owner: Owner) -> Any:
+        return json.loads(owner.to_json())
+
+    dead = gone()
+    _ids(store, stage, dead, until=1)
+    assert store.owned(stage, [0]) == {0: Owned(dead, 1)}
+    store.release_dead(stage, me=me)
+    assert kept() == {"times": 1, "owner": plain(dead), "by": plain(me), "why": PROCESS_GONE}
+    assert store.owned(stage, [0]) == {0: Owned(None, 1)}
+    other = replace(me, run="another run", host="another machine")
+    ids = _ids(store, stage, other, until=1)
+    store.release(stage, owner=other)
+    assert kept() == {"times": 2, "owner": plain(other), "by": plain(other), "why": GIVEN_BACK}
+    _ids(store, stage, other, until=1)
+    age(ids[0], timedelta(days=1))
+    store.release_dead(stage, me=me)
+    pass_time(STILL_S)
+    store.release_dead(stage, me=me)
+    assert kept() == {"times": 3, "owner": plain(other), "by": plain(me), "why": SILENT}
+    _ids(store, stage, me, until=1)
+    store.record(stage, [Completed(0, 0.5)], ids, owner=me)
+    assert kept()["times"] == 3
+    assert store.owned(stage, [0]) == {0: Owned(me, 4)}
+    assert store.finishers(stage) == {me: 1}
