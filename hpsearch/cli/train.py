@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hpsearch.nn import Epoch, History
     from hpsearch.objectives.network.train_once import Trained
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.queries import Columns
     from hpsearch.study_file import StudyFile
 
 _ROWS = 10

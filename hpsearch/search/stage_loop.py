@@ -13,7 +13,7 @@ from hpsearch.search.pruning import epochs_spent, plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary
 from hpsearch.search.stage import adopt, begin, check_fingerprint, no_study_file, other_version
 from hpsearch.store import Counts, Store, open_store
-from hpsearch.store.urls import no_database_yet
+from hpsearch.store.engine import no_database_yet
 from hpsearch.study_file import StudyFile, differences, find, parse
 from hpsearch.text import counted
 
@@ -45,7 +45,7 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
     if job.make_folder:
         make_folder(Path(job.storage).parent)
     store = open_store(job.storage, create=study is not None, write=True)
-    store.while_away(listener.note, stopping=stop)
+    store.on_disconnect(listener.note, stopping=stop)
     try:
         _run(job, study or _kept(job, store), data, store, executor, stop, listener)
     finally:

@@ -79,25 +79,11 @@ class Claimed:
     counts: Counts
 
 
-class _Random:
-    """Random search."""
-
-    def __init__(self) -> None:
-        from hpsearch.samplers import Draws  # loads Optuna, 0.3 s; reading does without it
-
-        self._make = Draws
-        self._draws: dict[int, Draws] = {}
-
-    def params(self, stage: Stage, number: int) -> dict[str, Value]:
-        made = self._draws.get(id(stage))
-        if made is None:
-            made = self._draws[id(stage)] = self._make(stage.space, seed=stage.seed)
-        return made.values(number)
-
-
 def default_sampler() -> Sampler:
     """Return the sampler of random search."""
-    return _Random()
+    from hpsearch.samplers import RandomSampler  # loads NumPy, which commands that show a few rows do without
+
+    return RandomSampler()
 
 
 class StageCache:

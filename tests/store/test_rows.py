@@ -9,8 +9,8 @@ import optuna
 import sqlalchemy
 from optuna.trial import TrialState
 
+from hpsearch.optuna_sampler import KeyedRandomSampler
 from hpsearch.records import Completed, Failed, Outcome, Pruned, Report
-from hpsearch.samplers import KeyedRandomSampler
 from hpsearch.space import to_distribution
 from hpsearch.store import NewStage, Owner, Store
 from hpsearch.store.stages import OWNER, stage_attributes

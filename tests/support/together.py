@@ -45,12 +45,10 @@ def create(go: Go, url: str) -> str:
     return search
 
 
-def claim(go: Go, url: str, kind: str) -> list[tuple[int, dict[str, Any]]]:
+def claim(go: Go, url: str) -> list[tuple[int, dict[str, Any]]]:
     """Claim trials of the only stage until there are `MANY`; their numbers and parameters."""
-    from hpsearch.store import Owner, open_store, tables
+    from hpsearch.store import Owner, open_store
 
-    if kind == "fallback":
-        tables.REVISION = "another"
     store = open_store(url, write=True)
     (stage,) = store.stages()
     me, mine = Owner.current(), []

@@ -398,8 +398,8 @@ def _recover(program: str, file: Path, path: Path) -> int:
     with subprocess.Popen(
         [program, "-readonly", str(file), ".recover"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as source:
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run([program, "-batch", str(path)], stdin=source.stdout, check=False, **silent)
+        write = [program, "-batch", str(path)]
+        subprocess.run(write, stdin=source.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, check=False)
     lost = 0
     with contextlib.closing(sqlite3.connect(path)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

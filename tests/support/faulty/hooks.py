@@ -41,19 +41,19 @@ class Counted:
 
     def __call__(self) -> None:
         from faulty.objectives import Counting
-        from hpsearch.store.bulk import BulkStore
+        from hpsearch.store.store import Store
 
         _wrapped(lambda objective: Counting(objective, self.begun))
-        plain = BulkStore.record
+        plain = Store.record
 
-        def record(store: BulkStore, *arguments: Any, **named: Any) -> set[int]:
+        def record(store: Store, *arguments: Any, **named: Any) -> set[int]:
             done = plain(store, *arguments, **named)
             if done:
                 with self.recorded.open("ab", buffering=0) as log:
                     log.write((" ".join(map(str, sorted(done))) + "\n").encode())
             return done
 
-        put(BulkStore, "record", record)
+        put(Store, "record", record)
 
 
 @dataclass(frozen=True)
