@@ -57,8 +57,9 @@ def run(*arguments: str) -> str:
         {
             # `__main__` passes through it on the way to `blas`.
             "import hpsearch.executors.blas": HEAVY | {"numpy", "typer", "rich", "asyncio", "multiprocessing"},
-            "from hpsearch.executors import *": HEAVY | {"numpy", "typer", "rich"},
-            "import hpsearch.executors, hpsearch.objectives": HEAVY | {"typer", "rich"},
+            "import hpsearch.executors.pool, hpsearch.executors.dask": HEAVY | {"numpy", "typer", "rich"},
+            "import hpsearch.objectives.kinds": HEAVY | {"numpy", "typer", "rich"},
+            "import hpsearch.objectives.network.objective": HEAVY | {"typer", "rich"},
         },
     ],
     ids=["commands", "executors"],

@@ -18,7 +18,7 @@ FLUSH_S = 1.0
 
 
 class Evaluates(Protocol):
-    """What an executor is given to call; see `hpsearch.objectives.base.Objective`."""
+    """The part of an objective that an executor calls; see `hpsearch.objectives.base.Objective`."""
 
     def evaluate(
         self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
@@ -31,7 +31,7 @@ class Batch:
     """Trials to be evaluated together.
 
     Args:
-        key: Tells batches apart.
+        key: A number that no other batch has.
         trials: The trials.
         attempt: 1 for the first time.
         until: The epoch to pause at; None: evaluate to the end.
@@ -75,23 +75,23 @@ class Executor(Protocol):
     """Evaluates batches. Workers never touch the database."""
 
     slots: int
-    """How many batches are evaluated at a time; where workers come and go, how many of them there are now."""
+    """The batches that are evaluated at a time; where workers come and go, the number of them now."""
 
     @property
     def free(self) -> int:
-        """How many batches may be submitted now."""
+        """Return how many batches may be submitted now."""
 
     def load(self, objective: Evaluates) -> None:
-        """Say what evaluates the batches from now on. Before the first one, and again for another stage."""
+        """Set the objective from now on. Before the first batch, and again for another stage."""
 
     def expect(self, batches: int) -> None:
-        """Hear how many more batches there could be by now. Where workers start on demand, they are asked for."""
+        """Note how many more batches there could be by now. Where workers start on demand, they are asked for."""
 
     def submit(self, batch: Batch) -> None:
         """Begin a batch. Only while `free` is above 0."""
 
     def wait(self, timeout: float) -> list[Event]:
-        """What has happened since the last call; blocks up to ``timeout`` seconds for the first event."""
+        """Return the events since the last call; blocks up to ``timeout`` seconds for the first event."""
 
     def close(self, *, kill: bool = False) -> None:
         """End the workers. With ``kill``, batches in flight are dropped at once."""
@@ -125,12 +125,12 @@ def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost
     except Exception as error:  # whatever an objective raises is its trials' failure, not the runner's
         yield Lost(batch, f"{type(error).__name__}: {' '.join(str(error).split())}")
         return
-    asked = Counter(trial.number for trial in batch.trials)
+    expected = Counter(trial.number for trial in batch.trials)
     given = Counter(outcome.number for outcome in outcomes)
-    if missing := asked - given:
+    if missing := expected - given:
         yield Lost(batch, f"the objective gave no outcome for trials {sorted(missing)}")
         return
-    if extra := given - asked:
+    if extra := given - expected:
         yield Lost(batch, f"the objective gave outcomes too many, for trials {sorted(extra)}")
         return
     yield Done(batch, tuple(outcomes))

@@ -1,4 +1,4 @@
-"""One BLAS thread a process: processes are what uses the cores.
+"""One BLAS thread a process: processes use the cores.
 
 Two processes with two BLAS threads each on two cores run several times slower than with one each. A BLAS reads
 these variables when it is loaded, so they are set before NumPy is imported.
@@ -31,7 +31,7 @@ def pin() -> None:
 
 @contextlib.contextmanager
 def pinned_children() -> Iterator[None]:
-    """Processes started inside get one BLAS thread each."""
+    """Give processes that are started inside one BLAS thread each."""
     before = {name: os.environ.get(name) for name in VARIABLES}
     os.environ.update(dict.fromkeys(VARIABLES, "1"))
     try:

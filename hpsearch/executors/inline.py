@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @final
 class InlineExecutor:
-    """Evaluates batches where it stands: nothing to start, easy to debug.
+    """Evaluates batches in this process: nothing to start, easy to debug.
 
     `wait` works on the batch until its timeout, so that the caller keeps writing curves and hears Ctrl-C.
     """
@@ -26,15 +26,15 @@ class InlineExecutor:
 
     @property
     def free(self) -> int:
-        """1 while no batch is under way."""
+        """Return 1 while no batch is under way."""
         return 0 if self._running is not None else 1
 
     def load(self, objective: Evaluates) -> None:
-        """Say what evaluates the batches."""
+        """Set the objective."""
         self._objective = objective
 
     def expect(self, batches: int) -> None:
-        """There are no other workers to be had."""
+        """Do nothing: there are no other workers to be had."""
 
     def submit(self, batch: Batch) -> None:
         """Begin a batch; the work is done in `wait`."""

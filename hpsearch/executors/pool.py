@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, final
 from hpsearch.errors import EvaluationFailure
 from hpsearch.executors.base import Batch, Evaluates, Event, Lost, Progress, drive
 from hpsearch.executors.blas import pinned_children
+from hpsearch.records import Argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ class _Worker:
             self.process.start()
         theirs.close()
 
-    def ask_to_end(self, *, kill: bool) -> None:
+    def request_end(self, *, kill: bool) -> None:
         with contextlib.suppress(OSError):
             if kill:
                 self.process.kill()
@@ -56,7 +57,7 @@ class _Worker:
 def _end(workers: Sequence[_Worker], *, kill: bool) -> None:
     # All are asked before any is waited for: an interpreter takes a while to end, and they do so side by side.
     for worker in workers:
-        worker.ask_to_end(kill=kill)
+        worker.request_end(kill=kill)
     until = time.monotonic() + _JOIN_S
     for worker in workers:
         worker.await_end(until)
@@ -64,7 +65,7 @@ def _end(workers: Sequence[_Worker], *, kill: bool) -> None:
 
 @contextlib.contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Processes, and threads, that start inside hear no Ctrl-C."""
+    """Start processes and threads inside that ignore Ctrl-C."""
     # Ctrl-C goes to the whole process group. A worker that is born with it blocked stays silent, from its first
     # instruction on, while the runner winds up; the runner itself hears it a moment later.
     resource_tracker.ensure_running()  # starting it would unblock the signal
@@ -96,7 +97,7 @@ class PoolExecutor:
     """Evaluates batches in ``jobs`` processes, which start at once and get ready while the caller does too.
 
     Args:
-        jobs: How many processes.
+        jobs: The number of processes.
         preload: A module that workers import while they wait for their objective.
 
     Raises:
@@ -120,12 +121,12 @@ class PoolExecutor:
             return _Worker(self._preload)
         except OSError as error:
             raise EvaluationFailure(
-                f"cannot start {self.slots} processes ({error.strerror}); try fewer --jobs"
+                f"cannot start {self.slots} processes ({error.strerror}); use fewer {{}}", Argument("jobs")
             ) from error
 
     @property
     def free(self) -> int:
-        """How many workers have no batch."""
+        """Return how many workers have no batch."""
         return sum(worker.batch is None for worker in self._workers)
 
     def load(self, objective: Evaluates) -> None:
@@ -140,7 +141,7 @@ class PoolExecutor:
             worker.connection.send(message)
 
     def expect(self, batches: int) -> None:
-        """There are no other workers to be had."""
+        """Do nothing: there are no other workers to be had."""
 
     def submit(self, batch: Batch) -> None:
         """Hand a batch to a worker that has none."""
@@ -149,7 +150,7 @@ class PoolExecutor:
         self._send(worker, batch)
 
     def wait(self, timeout: float) -> list[Event]:
-        """What the workers have sent."""
+        """Return what the workers have sent."""
         busy = {worker.connection: worker for worker in self._workers if worker.batch is not None}
         events: list[Event] = []
         for ready in wait(list(busy), timeout):

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from hpsearch import executors
 from hpsearch.errors import BadInput, BadStudyFile, nearest
+from hpsearch.executors.dask import dask_executor
+from hpsearch.executors.inline import InlineExecutor
+from hpsearch.executors.pool import PoolExecutor
 from hpsearch.objectives import kinds
 from hpsearch.search import workflow as setup
 
@@ -317,10 +319,10 @@ def executor_for(job: Job | ConfirmJob, jobs: int, *, note: Callable[[str], None
         EvaluationFailure: This machine does not let the workers start.
     """
     if job.engine == "inline":
-        return executors.InlineExecutor()
+        return InlineExecutor()
     if job.engine == "dask":
-        return executors.DaskExecutor(scheduler_of(job), jobs=jobs, preload=kinds.DEFAULT.preload, note=note)
-    return executors.PoolExecutor(jobs, preload=kinds.DEFAULT.preload)
+        return dask_executor(scheduler_of(job), jobs=jobs, preload=kinds.DEFAULT.preload, note=note)
+    return PoolExecutor(jobs, preload=kinds.DEFAULT.preload)
 
 
 class Stopping:

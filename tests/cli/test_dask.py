@@ -35,7 +35,7 @@ def test_a_search_on_dask_equals_one_in_the_pool(cli: Cli, tiny: Path, scheduler
         (("--scheduler", "tcp://127.0.0.1:1"), "with --engine pool: add --engine dask, or leave it out"),
         (("--engine", "inline", "--scheduler", "x.json"), "--scheduler x.json with --engine inline"),
         (("--engine", "dask", "--jobs", "2", "--scheduler", "tcp://127.0.0.1:1"), "leave out one of them"),
-        (("--engine", "dask", "--scheduler", "x.json"), "no such file, and no address; give tcp://HOST:PORT"),
+        (("--engine", "dask", "--scheduler", "x.json"), "no such file, and not an address; give tcp://HOST:PORT"),
         (("--engine", "dask", "--scheduler", "tcp://127.0.0.1:1"), "no Dask scheduler answers at tcp://127.0.0.1:1"),
     ],
 )
@@ -58,6 +58,8 @@ def test_the_scheduler_may_stand_in_the_environment(cli: Cli, tiny: Path, monkey
 
 
 def test_without_the_extra_it_is_said_what_to_install(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("hpsearch.executors.dask.")]:
+        monkeypatch.delitem(sys.modules, name)  # so that they are imported anew
     monkeypatch.setitem(sys.modules, "distributed", None)
     ran = cli("start", "tiny.toml", "--engine", "dask")
     assert ran.code == 2

@@ -81,7 +81,7 @@ def _serve(line: Connection[Any, Any], workers: int, threads: int) -> None:
         with contextlib.suppress(EOFError, OSError):
             while True:
                 if not line.poll(_TEND_EVERY_S):
-                    made.tend()
+                    made.restart_missing()
                 elif (asked := line.recv()) == "ready":
                     line.send(len(made._cluster.scheduler_info["workers"]) == workers)
                 elif asked:
@@ -121,9 +121,9 @@ def adaptive(least: int, most: int) -> Iterator[LocalCluster]:
     """A cluster whose workers, threads of this process, come and go as it sees work."""
     from distributed import LocalCluster
 
-    from hpsearch.executors.dask.cluster import silence
+    from hpsearch.executors.dask.cluster import silence_logs
 
-    silence()
+    silence_logs()
     made = LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=None)
     try:
         made.adapt(minimum=least, maximum=most, interval="50ms")

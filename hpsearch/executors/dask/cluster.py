@@ -12,87 +12,82 @@ import socket
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hpsearch.errors import BadInput, EvaluationFailure, MissingExtra
+import dask
+from distributed import Client, LocalCluster
+from distributed.core import Status
+
+from hpsearch.errors import BadArgument, BadInput, EvaluationFailure
 from hpsearch.executors.blas import pinned_children
 from hpsearch.executors.pool import without_interrupts
-
-if TYPE_CHECKING:
-    from distributed import Client, LocalCluster
+from hpsearch.records import Argument
 
 CONNECT_S = 10.0
-"""How long a scheduler may take to answer: at the start, and again when the connection is lost."""
-_TEND_EVERY_S = 1.0
+"""Seconds that a scheduler may take to answer: at the start, and again when the connection is lost."""
+_RESTART_EVERY_S = 1.0
 _SCHEMES = ("tcp", "tls", "ws", "wss", "inproc")
 _ADDRESS = re.compile(r"(?:(?P<scheme>[a-z]+)://)?(?P<host>[^/:\[\]]+|\[[^\]/]+\]):(?P<port>\d{1,5})")
 
 
 def connect(scheduler: str) -> Client:
-    """A client of a scheduler that is there.
+    """Return a client of a scheduler that is there.
 
     Args:
         scheduler: Its address, or the path of its scheduler file.
 
     Raises:
-        MissingExtra: Dask is not installed.
         BadInput: No scheduler answers there.
     """
     address = address_of(scheduler)
-    silence()
-    from distributed import Client
-
+    silence_logs()
     try:
-        if found := _ADDRESS.fullmatch(address):
+        if match := _ADDRESS.fullmatch(address):
             # Dask would try again and again for `CONNECT_S` where nobody listens.
-            socket.create_connection((found["host"].strip("[]"), int(found["port"])), CONNECT_S).close()
+            socket.create_connection((match["host"].strip("[]"), int(match["port"])), CONNECT_S).close()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Mismatched versions")  # those that matter are compared, worker by worker
             return Client(address, timeout=CONNECT_S, set_as_default=False, name="hpsearch")
     except OSError as error:
         raise BadInput(
             f"no Dask scheduler answers at {scheduler} ({error.strerror or ' '.join(str(error).split())}); start one "
-            "with `dask scheduler`, or leave --scheduler out to have workers on this machine"
+            "with `dask scheduler`, or leave {} out to have workers on this machine",
+            Argument("scheduler"),
         ) from error
 
 
 def address_of(scheduler: str) -> str:
-    """The address that is meant, taken from the scheduler file where that was given.
+    """Return an address, taken from the scheduler file where that is given.
 
     Raises:
-        BadInput: It is neither, or the file is none that a scheduler has written.
+        BadArgument: It is neither, or the file is none that a scheduler has written.
     """
     if scheduler.startswith("inproc://"):
         return scheduler
-    if found := _ADDRESS.fullmatch(scheduler):
-        if found["scheme"] in (None, *_SCHEMES) and int(found["port"]) < 2**16:
-            return scheduler if found["scheme"] else f"tcp://{scheduler}"
+    if match := _ADDRESS.fullmatch(scheduler):
+        if match["scheme"] in (None, *_SCHEMES) and int(match["port"]) < 2**16:
+            return scheduler if match["scheme"] else f"tcp://{scheduler}"
     elif Path(scheduler).is_file():
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
-        raise BadInput(f"--scheduler {scheduler}: no scheduler file; `dask scheduler --scheduler-file FILE` writes one")
-    raise BadInput(
-        f"--scheduler {scheduler}: no such file, and no address; give tcp://HOST:PORT, or the file that "
-        "`dask scheduler --scheduler-file FILE` writes"
-    )
+        written = "`dask scheduler --scheduler-file FILE` writes one"
+        raise BadArgument("scheduler", scheduler, "not a scheduler file", written)
+    remedy = "give tcp://HOST:PORT, or the file that `dask scheduler --scheduler-file FILE` writes"
+    raise BadArgument("scheduler", scheduler, "no such file, and not an address", remedy)
 
 
 class OwnCluster:
     """A scheduler in this process and workers of one thread each, on the loopback interface alone.
 
     Args:
-        jobs: How many workers. They start while the caller goes on.
+        jobs: The number of workers. They start while the caller goes on.
 
     Raises:
-        MissingExtra: Dask is not installed.
         EvaluationFailure: The scheduler does not start.
     """
 
     def __init__(self, jobs: int) -> None:
-        silence()
-        import dask
-        from distributed import LocalCluster
-
+        silence_logs()
         # No pages over HTTP; what still listens is on a free port of the loopback interface, and has nothing to show.
         nothing: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
         # The threads that start the workers, again too, are born in here: Ctrl-C is the runner's business alone.
@@ -113,22 +108,22 @@ class OwnCluster:
                 )
             except (OSError, RuntimeError) as error:
                 raise EvaluationFailure(f"cannot start a Dask scheduler: {error}") from error
-            self._jobs, self._tended = jobs, time.monotonic()
+            self._jobs, self._checked = jobs, time.monotonic()
             self._cluster.scale(jobs)
 
     @property
     def address(self) -> str:
-        """The scheduler's."""
+        """Return the scheduler's address."""
         return str(self._cluster.scheduler_address)
 
-    def tend(self) -> None:
-        """Have workers started that Dask has given up.
+    def restart_missing(self) -> None:
+        """Start workers that Dask has given up.
 
-        One that is killed is started again by its nanny. But who is away a quarter of a minute later, as it was killed
-        again or its start takes long, is struck off Dask's list for good, and asked for anew here.
+        One that is killed is started again by its nanny. But one that is away a quarter of a minute later, as it was
+        killed again or its start takes long, is struck off Dask's list for good, and asked for anew here.
         """
-        if (now := time.monotonic()) - self._tended > _TEND_EVERY_S:
-            self._tended = now
+        if (now := time.monotonic()) - self._checked > _RESTART_EVERY_S:
+            self._checked = now
             self._cluster.scale(self._jobs)
 
     def close(self, within: float, *, kill: bool = False) -> None:
@@ -147,8 +142,6 @@ class OwnCluster:
 
 
 def _kill(nannies: list[Any]) -> None:
-    from distributed.core import Status
-
     for nanny in nannies:
         pid = getattr(nanny, "pid", None)  # None once it is dead
         if pid is None:
@@ -159,12 +152,8 @@ def _kill(nannies: list[Any]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def silence() -> None:
-    """Keep what Dask logs off the terminal: what matters of it comes as events, and becomes a line of hpsearch's."""
-    try:
-        import distributed  # noqa: F401 - it gives its loggers their levels
-    except ImportError as error:
-        raise MissingExtra("--engine dask needs Dask; pip install 'hpsearch[dask]'") from error
+def silence_logs() -> None:
+    """Keep Dask's logs off the terminal: what matters of them comes as events, and becomes a line of hpsearch's."""
     for name in ("asyncio", *logging.root.manager.loggerDict):
         if name.partition(".")[0] in ("asyncio", "distributed", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -1,12 +1,12 @@
 """Batches on Dask: workers of our own on this machine, or a cluster that is there, whose workers may come and go.
 
-A batch is a task on one worker that has room for it, so nothing waits inside Dask: what a worker's death costs is the
-batches that it was evaluating, and these alone are suspected of it. Such a batch goes to another worker, where it is
-alone from then on; the one that has taken two down is `Lost`, and the runner splits it. A batch whose worker was sent
-home, or whose data or connection was lost, goes to another worker without blame.
+A batch is a task on one worker that has room for it, so nothing waits inside Dask: a worker's death costs the batches
+that it was evaluating. Each of these may have caused it, so it goes to another worker and is alone there; the one with
+which two workers have died is `Lost`, and the runner splits it. A batch whose worker was retired, or whose objective or
+connection was lost, simply goes to another worker.
 
-All of the executor's state belongs to the thread that calls it: what Dask reports arrives in a queue, as messages of
-`hpsearch.executors.dask.messages`, and `DaskExecutor.wait` reads it.
+All of the executor's state belongs to the thread that calls it: Dask's reports arrive in a queue, as messages of
+`hpsearch.executors.dask.link`, and `DaskExecutor.wait` reads it.
 """
 
 from __future__ import annotations
@@ -15,40 +15,150 @@ import pickle
 import time
 import uuid
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from hpsearch.errors import BadInput, EvaluationFailure
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progress
 from hpsearch.executors.dask.cluster import CONNECT_S, OwnCluster, connect
-from hpsearch.executors.dask.data import Data
-from hpsearch.executors.dask.demand import Demand
-from hpsearch.executors.dask.fleet import Fleet, Flight
-from hpsearch.executors.dask.link import Link
-from hpsearch.executors.dask.messages import (
+from hpsearch.executors.dask.link import (
     Back,
+    Disconnected,
     Joined,
     Killed,
     Left,
-    Mended,
+    Link,
     Message,
-    Over,
     Points,
     Present,
+    Reconnected,
     Refused,
     Returned,
-    Sent,
-    Unsent,
 )
-from hpsearch.executors.dask.notes import Notes
+from hpsearch.records import Argument, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
+
+    from distributed import Future
 
 _JOIN_S = 5.0
 _START_S = 60.0
 """Workers of our own that are not up after so long do not start at all."""
 _DEATHS, _MOST_RETURNS = 2, 10
-"""A batch is given back over which so many workers have died, or that comes back more often for another's fault."""
+"""A batch is lost with which so many workers have died, or that comes back more often for another reason."""
+
+
+@dataclass(slots=True, eq=False)
+class Submission:
+    """A batch that was submitted and is not back.
+
+    Args:
+        batch: The batch.
+        key: Of the task that evaluates it; None while it waits for a worker.
+        worker: The task's.
+        future: The task's.
+        deaths: The workers that have died while they evaluated it.
+        returns: The number of times that it came back for another reason.
+        seen: Points of its curves that have been passed on: trial and step.
+    """
+
+    batch: Batch
+    key: str | None = None
+    worker: str = ""
+    future: Future | None = None
+    deaths: list[str] = field(default_factory=list)
+    returns: int = 0
+    seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def fresh(self, points: Iterable[tuple[int, int, float]]) -> tuple[Report, ...]:
+        """Return the points that are new: a batch that begins again repeats its first ones."""
+        fresh = tuple(Report(*point) for point in points if point[:2] not in self.seen)
+        self.seen.update((report.number, report.step) for report in fresh)
+        return fresh
+
+
+class Workers:
+    """Workers by address, each with room for as many tasks as it has threads, or for one that is to be alone there."""
+
+    def __init__(self) -> None:
+        self.threads = 0
+        """Of all workers."""
+        self._room: dict[str, int] = {}
+        self._tasks: dict[str, set[str]] = {}
+        self._idle: deque[str] = deque()  # a worker once for each thread that has come free, and perhaps more often
+        self._reserved: dict[str, str | None] = {}  # for a task that is alone there; None: for one to come
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._room))
+
+    def __len__(self) -> int:
+        return len(self._room)
+
+    def add(self, worker: str, threads: int) -> None:
+        """Add a worker that has come."""
+        if worker in self._room:
+            return
+        self.threads += threads
+        self._room[worker], self._tasks[worker] = threads, set()
+        self._idle.extend([worker] * threads)
+
+    def remove(self, worker: str) -> set[str]:
+        """Remove a worker that is gone; return the tasks that were there."""
+        self.threads -= self._room.pop(worker, 0)
+        self._reserved.pop(worker, None)
+        return self._tasks.pop(worker, set())
+
+    def with_room(self) -> str | None:
+        """Return the worker that has had room longest; None: none has. No step looks at all workers."""
+        while self._idle:
+            worker = self._idle[0]
+            # It may have left since, or have come again.
+            if worker in self._room and not self.is_reserved(worker) and len(self._tasks[worker]) < self._room[worker]:
+                return worker
+            self._idle.popleft()
+        return None
+
+    def is_reserved(self, worker: str) -> bool:
+        """Return whether a worker is given no further task at the moment."""
+        return worker in self._reserved
+
+    def empty(self) -> str | None:
+        """Return a worker without a task; None: there is none, and one is reserved until it has none."""
+        empty = next((worker for worker in self._room if not self._tasks[worker]), None)
+        if empty is None and None not in self._reserved.values():
+            shared = (worker for worker in self._room if worker not in self._reserved)
+            if (best := min(shared, key=lambda worker: len(self._tasks[worker]), default=None)) is not None:
+                self._reserved[best] = None
+        return empty
+
+    def begin(self, task: str, worker: str) -> None:
+        """Put a task at the worker that `with_room` gave."""
+        assert self._idle.popleft() == worker
+        self._tasks[worker].add(task)
+
+    def begin_alone(self, task: str, worker: str) -> None:
+        """Put a task at the worker that `empty` gave; no other comes there before it ends."""
+        assert not self._tasks[worker]
+        self._tasks[worker].add(task)
+        # Another one that was reserved until it is empty may have its tasks again.
+        for other in [other for other, reserved_for in self._reserved.items() if reserved_for is None]:
+            self._open(other)
+        self._reserved[worker] = task
+
+    def end(self, task: str, worker: str) -> None:
+        """Take a task away from a worker, which may be gone."""
+        if worker not in self._tasks or task not in self._tasks[worker]:
+            return
+        self._tasks[worker].remove(task)
+        if self._reserved.get(worker) == task:
+            self._open(worker)
+        else:
+            self._idle.append(worker)
+
+    def _open(self, worker: str) -> None:
+        del self._reserved[worker]
+        self._idle.extend([worker] * (self._room[worker] - len(self._tasks[worker])))
 
 
 @final
@@ -60,9 +170,9 @@ class DaskExecutor:
 
     Args:
         scheduler: Address of a scheduler or path of its scheduler file; None: start one, with workers.
-        jobs: How many workers to start; without meaning where there is a scheduler.
+        jobs: Workers to start; without meaning where there is a scheduler.
         preload: A module that workers import before their first batch.
-        note: Told what is worth saying, once: there are no workers yet, one that came is given no work, one died.
+        note: Called with a line about the workers, once each: there are none yet, one is given no work, one died.
 
     Raises:
         MissingExtra: Dask is not installed.
@@ -78,19 +188,19 @@ class DaskExecutor:
         preload: str | None = None,
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._notes = Notes(note)
+        self._note, self._noted = note, set[str]()
         self._cluster = OwnCluster(jobs) if scheduler is None else None
         self._least = jobs if scheduler is None else 0
         self.slots = self._least
-        self._alone_since = time.monotonic()  # workers of our own that is: there is none
-        self._flights: dict[int, Flight] = {}  # by the key of the batch
-        self._tasks: dict[str, Flight] = {}  # by the key of the task: those at a worker
-        self._unplaced: deque[Flight] = deque()
-        self._suspects: deque[Flight] = deque()  # unplaced as well, and a worker died that had them
-        self._fleet = Fleet()
-        self._rounding = ""  # how the first worker that came rounds
+        self._without_workers_since = time.monotonic()
+        self._submissions: dict[int, Submission] = {}  # by the key of the batch
+        self._tasks: dict[str, Submission] = {}  # by the key of the task: those at a worker
+        self._waiting: deque[Submission] = deque()
+        self._suspects: deque[Submission] = deque()  # waiting as well, and a worker died that had them
+        self._workers = Workers()
+        self._rounding = ""  # of the first worker that came
         self._closed = False
-        self._over: Over | None = None
+        self._disconnected: Disconnected | None = None
         try:
             self._address = self._cluster.address if self._cluster is not None else str(scheduler)
             topic = f"hpsearch-{uuid.uuid4().hex}"
@@ -99,201 +209,207 @@ class DaskExecutor:
             if self._cluster is not None:
                 self._cluster.close(_JOIN_S, kill=True)
             raise
-        self._data, self._demand = Data(self._link), Demand(self._link)
         if self._cluster is None:
-            self._open_door()
+            self._admit()
 
-    def _open_door(self) -> None:
-        """See which workers there are; one that is there and cannot be used is a mistake to be mended first."""
+    def _admit(self) -> None:
+        """Inspect the workers that are there; one that cannot be used is a mistake to be mended first."""
         self._link.settle(CONNECT_S)
-        for message in self._link.heard(0):
+        for message in self._link.messages(0):
             if isinstance(message, Refused):
                 self.close(kill=True)
                 raise BadInput(f"the Dask worker {message.worker} {message.reason}")
-            self._hear(message)
+            self._handle(message)
         if not self.slots:
-            self._notes.no_workers(self._address)
+            self._note_once(
+                f"the Dask scheduler {self._address} has no workers yet; trials begin when the first one comes"
+            )
+
+    def _note_once(self, text: str, *, key: str | None = None) -> None:
+        """Say something of the workers; with a key no more of a thousand of them than of one."""
+        if (key or text) not in self._noted:
+            self._noted.add(key or text)
+            self._note(text)
 
     @property
     def free(self) -> int:
-        """How many threads of workers have no batch."""
-        return max(self.slots - len(self._flights), 0)
+        """Return how many threads of workers have no batch."""
+        return max(self.slots - len(self._submissions), 0)
 
     def load(self, objective: Evaluates) -> None:
         """Send the objective with its data, once; workers get it from each other."""
-        self._data.load(objective)
-        self._data.at(list(self._fleet))
+        self._link.load(objective)
+        self._link.send(list(self._workers))
 
     def expect(self, batches: int) -> None:
         """Let a cluster that adapts to its work know how many workers would have some."""
         if self._cluster is None:
-            self._demand.show(len(self._flights) + batches if batches > self.free else 0, there=self.slots)
+            wanted = len(self._submissions) + batches if batches > self.free else 0
+            self._link.ask_for_workers(wanted, there=self.slots)
 
     def submit(self, batch: Batch) -> None:
         """Hand a batch to a worker that has room; there is one, or one is about to be there."""
-        flight = Flight(batch)
-        self._flights[batch.key] = flight
-        self._unplaced.append(flight)
+        submission = Submission(batch)
+        self._submissions[batch.key] = submission
+        self._waiting.append(submission)
         self._place()
 
     def wait(self, timeout: float) -> list[Event]:
-        """What has come back; see `hpsearch.executors.base.Executor.wait`.
+        """Return the events since the last call; see `hpsearch.executors.base.Executor.wait`.
 
         Raises:
             EvaluationFailure: The connection to the scheduler is lost, or there will never be a worker.
         """
         if self._closed:
             return []
-        events = [event for message in self._link.heard(timeout) for event in self._hear(message)]
+        events = [event for message in self._link.messages(timeout) for event in self._handle(message)]
         self._place()
         if not events:
             self._check()
         return events
 
     def _check(self) -> None:
-        # Only where nothing is left to tell: what came back before the end is recorded.
-        if self._over is not None:
+        # Only where there are no events left: what came back before the end is recorded.
+        if self._disconnected is not None:
+            why = f" ({self._disconnected.reason})" if self._disconnected.reason else ""
             raise EvaluationFailure(
-                f"the connection to the Dask scheduler {self._address} is lost{self._over.why}; what was recorded "
-                "stays, and the same command goes on once there is a scheduler again"
+                f"the connection to the Dask scheduler {self._address} is lost{why}; what was recorded stays, and the "
+                "same command goes on once there is a scheduler again"
             )
         if self._cluster is None:
             return
-        if self._fleet.threads:
-            self._alone_since = time.monotonic()
-        elif time.monotonic() - self._alone_since > _START_S:
-            raise EvaluationFailure(f"none of {self._least} Dask workers has started in {_START_S:.0f} s; try --jobs 1")
-        if self._fleet.threads < self._least:
-            self._cluster.tend()
+        if self._workers.threads:
+            self._without_workers_since = time.monotonic()
+        elif time.monotonic() - self._without_workers_since > _START_S:
+            raise EvaluationFailure(
+                f"none of {self._least} Dask workers has started in {_START_S:.0f} s; try {{}}", Argument("jobs", 1)
+            )
+        if self._workers.threads < self._least:
+            self._cluster.restart_missing()
 
     def close(self, *, kill: bool = False) -> None:
         """Let go of all batches and disconnect; workers of our own end, others stop at the end of an epoch."""
         if self._closed:
             return
         self._closed = True
-        for flight in self._flights.values():
-            self._take_back(flight)
-        self._flights.clear()
-        self._unplaced.clear()
+        for submission in self._submissions.values():
+            self._release(submission)
+        self._submissions.clear()
+        self._waiting.clear()
         self._suspects.clear()
-        self._demand.show(0, there=0)
-        self._data.lost()
         self._link.close(_JOIN_S)
         if self._cluster is not None:
             self._cluster.close(_JOIN_S, kill=kill)
 
-    def _hear(self, message: Message) -> list[Event]:
-        """Take note of what was reported."""
+    def _handle(self, message: Message) -> list[Event]:
+        """Take note of a report; return what the runner is to know of it."""
+        self._link.follow(message)
         match message:
             case Points(key, points):
-                fresh = flight.fresh(points) if (flight := self._tasks.get(key)) is not None else ()
+                fresh = submission.fresh(points) if (submission := self._tasks.get(key)) is not None else ()
                 return [Progress(fresh)] if fresh else []
             case Back(key, reason, outcomes):
-                if (flight := self._tasks.get(key)) is not None:
-                    self._take_back(flight)
-                    batch = self._flights.pop(flight.batch.key).batch
+                if (submission := self._tasks.get(key)) is not None:
+                    self._release(submission)
+                    batch = self._submissions.pop(submission.batch.key).batch
                     return [Done(batch, pickle.loads(outcomes)) if reason is None else Lost(batch, reason)]
             case Returned(key):
-                self._data.lost()  # perhaps that is what was lost
-                return self._again(self._tasks.get(key))
+                return self._retry(self._tasks.get(key))
             case Killed(key):
-                return self._again(self._tasks.get(key), died=True)
+                return self._retry(self._tasks.get(key), died=True)
             case Joined(worker, threads, rounding):
                 self._join(worker, threads, rounding)
             case Refused(worker, reason):
-                self._notes.refused(worker, reason)
+                self._note_once(f"the Dask worker {worker} {reason}. It is given no work")
             case Left(worker, keys, expected):
                 if not expected:
-                    self._notes.died(worker)
+                    self._note_once(f"the Dask worker {worker} died; its batches go to others", key="died")
                 events = self._leave(worker, frozenset() if expected else keys)
                 if not self.slots:
-                    self._notes.no_workers_left(self._address)
+                    self._note_once(
+                        f"the Dask scheduler {self._address} has no workers any more; trials go on when one comes"
+                    )
                 return events
             case Present(workers):
-                gone = [worker for worker in self._fleet if worker not in workers]
+                gone = [worker for worker in self._workers if worker not in workers]
                 return [event for worker in gone for event in self._leave(worker, frozenset())]
-            case Mended():
-                self._notes.mended(self._address)
-                self._data.lost()
-                self._demand.lost()
-                return [event for worker in self._fleet for event in self._leave(worker, frozenset())]
-            case Sent(sending, future):
-                self._data.sent(sending, future)
-            case Unsent(sending, reason):
-                self._data.unsent(sending, reason)
-            case Over():
-                self._over = message
+            case Reconnected():
+                self._note_once(
+                    f"the connection to the Dask scheduler {self._address} broke and is mended; batches begin anew"
+                )
+                return [event for worker in self._workers for event in self._leave(worker, frozenset())]
+            case Disconnected():
+                self._disconnected = message
         return []
 
     def _join(self, worker: str, threads: int, rounding: str) -> None:
         if threads > 1:
-            self._notes.several_threads()
+            self._note_once(
+                "Dask workers with several threads evaluate so many batches in one process, where they wait for each "
+                "other; --nthreads 1 is faster",
+                key="threads",
+            )
         if rounding != (self._rounding or rounding):
-            self._notes.other_processor(worker)
+            self._note_once(
+                f"the Dask worker {worker} has a processor of another kind than others: its results are as good, but "
+                "not the same to the bit as they would be there",
+                key="rounding",
+            )
         self._rounding = self._rounding or rounding
-        self._fleet.join(worker, threads)
-        self.slots = max(self._least, self._fleet.threads)
+        self._workers.add(worker, threads)
+        self.slots = max(self._least, self._workers.threads)
 
-    def _leave(self, worker: str, guilty: frozenset[str]) -> list[Event]:
-        """A worker is gone; of the tasks at it, these were under way when it died."""
-        tasks = self._fleet.leave(worker)
-        self._data.left(worker)
-        self.slots = max(self._least, self._fleet.threads)
-        return [event for key in tasks for event in self._again(self._tasks.get(key), died=key in guilty)]
+    def _leave(self, worker: str, died_with: frozenset[str]) -> list[Event]:
+        """Retry the tasks of a worker that is gone; some of them were under way when it died."""
+        tasks = self._workers.remove(worker)
+        self._link.resend(gone=worker)
+        self.slots = max(self._least, self._workers.threads)
+        return [event for key in tasks for event in self._retry(self._tasks.get(key), died=key in died_with)]
 
-    def _again(self, flight: Flight | None, *, died: bool = False) -> list[Event]:
-        """Have another worker evaluate a batch, unless it has had its chances."""
-        if flight is None:
+    def _retry(self, submission: Submission | None, *, died: bool = False) -> list[Event]:
+        """Have another worker evaluate a batch, unless it has been tried often enough."""
+        if submission is None:
             return []
         if died:
-            flight.deaths.append(flight.worker)
+            submission.deaths.append(submission.worker)
         else:
-            flight.returns += 1
-        self._take_back(flight)
-        if len(flight.deaths) < _DEATHS and flight.returns <= _MOST_RETURNS:
-            (self._suspects if flight.deaths else self._unplaced).append(flight)
+            submission.returns += 1
+        self._release(submission)
+        if len(submission.deaths) < _DEATHS and submission.returns <= _MOST_RETURNS:
+            (self._suspects if submission.deaths else self._waiting).append(submission)
             return []
-        del self._flights[flight.batch.key]
-        if len(flight.deaths) < _DEATHS:
-            return [Lost(flight.batch, f"its workers went away {flight.returns} times")]
-        return [Lost(flight.batch, f"its worker processes died ({', '.join(flight.deaths)})")]
+        del self._submissions[submission.batch.key]
+        if len(submission.deaths) < _DEATHS:
+            return [Lost(submission.batch, f"its workers went away {submission.returns} times")]
+        return [Lost(submission.batch, f"its worker processes died ({', '.join(submission.deaths)})")]
 
-    def _take_back(self, flight: Flight) -> None:
-        """Part a batch from its task; whatever is still reported of that goes unheard."""
-        if flight.key is None:
+    def _release(self, submission: Submission) -> None:
+        """Part a batch from its task; later reports of that are ignored."""
+        if submission.key is None:
             return
-        del self._tasks[flight.key]
-        self._fleet.end(flight.key, flight.worker)
-        assert flight.future is not None
-        flight.future.release()
-        flight.key = flight.future = None
+        del self._tasks[submission.key]
+        self._workers.end(submission.key, submission.worker)
+        assert submission.future is not None
+        submission.future.release()
+        submission.key = submission.future = None
 
     def _place(self) -> None:
-        """Give batches to workers that have room."""
-        while not self._over and (found := self._next()) is not None:
-            waiting, worker = found
-            if (data := self._data.at(list(self._fleet))) is None:
-                return
-            flight, key = waiting[0], f"hpsearch-{uuid.uuid4().hex}"
-            batch = pickle.dumps(flight.batch, protocol=pickle.HIGHEST_PROTOCOL)
-            try:
-                flight.future = self._link.submit(key, worker, data, self._data.token, batch)
-            except Exception:
-                if self._link.connected:
-                    raise
-                return  # the link reports what there is to report in a moment
-            waiting.popleft()
-            flight.key, flight.worker = key, worker
-            self._tasks[key] = flight
-            if flight.deaths:
-                self._fleet.begin_alone(key, worker)
+        """Give batches to workers that have room; first those that have to be alone there."""
+        while not self._disconnected:
+            if self._suspects and (empty := self._workers.empty()) is not None:
+                waiting, worker = self._suspects, empty
+            elif self._waiting and (idle := self._workers.with_room()) is not None:
+                waiting, worker = self._waiting, idle
             else:
-                self._fleet.begin(key, worker)
-
-    def _next(self) -> tuple[deque[Flight], str] | None:
-        """Where the batch waits that is next, and the worker that has room for it."""
-        if self._suspects and (worker := self._fleet.empty()) is not None:
-            return self._suspects, worker
-        if self._unplaced and (worker := self._fleet.idle()) is not None:
-            return self._unplaced, worker
-        return None
+                return
+            submission, key = waiting[0], f"hpsearch-{uuid.uuid4().hex}"
+            future = self._link.submit(key, worker, submission.batch, workers=list(self._workers))
+            if future is None:
+                return
+            waiting.popleft()
+            submission.key, submission.worker, submission.future = key, worker, future
+            self._tasks[key] = submission
+            if submission.deaths:
+                self._workers.begin_alone(key, worker)
+            else:
+                self._workers.begin(key, worker)

@@ -1,4 +1,4 @@
-"""What runs in Dask's workers: a batch, and the question whether they are like this process.
+"""The functions that run in Dask's workers: a batch, and the question whether they are like this process.
 
 `hpsearch.executors.dask.executor` sends these functions by name, so a worker needs an hpsearch that has them.
 """
@@ -13,33 +13,33 @@ import socket
 import threading
 from typing import Any
 
+import numpy as np
+from distributed import get_worker
+
 from hpsearch import __version__
 from hpsearch.executors.base import Batch, Done, Evaluates, Lost, Progress, drive
+from hpsearch.nn.lanes import fingerprint
 
 BLAS_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""What a Dask nanny sets to 1 before its worker loads NumPy."""
+"""The variables that a Dask nanny sets to 1 before its worker loads NumPy."""
 
 _lock = threading.Lock()
 _loaded: tuple[str, Evaluates] | None = None
-"""The objective that this process evaluates, and which one it is; unpickled once, not for each batch."""
+"""The objective that this process evaluates, and its name; unpickled once, not for each batch."""
 
 
 def versions() -> dict[str, str]:
-    """What has to be the same in all processes of a run, by name."""
-    import numpy as np
-
+    """Return what has to be the same in all processes of a run, by name."""
     major, minor, _ = platform.python_version_tuple()
     return {"hpsearch": __version__, "numpy": np.__version__, "Python": f"{major}.{minor}"}
 
 
 def surroundings(preload: str | None = None) -> dict[str, Any]:
-    """What results depend on: ``versions`` by name, ``pinned`` (one BLAS thread), ``process`` and ``rounding``.
+    """Return what results depend on: ``versions`` by name, ``pinned`` (one BLAS thread), ``process`` and ``rounding``.
 
     Args:
         preload: A module to import, so that the first batch need not wait for it.
     """
-    from hpsearch.nn.lanes import fingerprint
-
     if preload is not None:
         importlib.import_module(preload)
     return {
@@ -57,22 +57,20 @@ def evaluate(objective: bytes, token: str, batch: bytes, topic: str) -> tuple[st
 
     Args:
         objective: Pickled.
-        token: Which objective that is.
+        token: The name of that objective.
         batch: Pickled.
-        topic: Where the points go.
+        topic: Of the points.
 
     Returns:
         None and the pickled outcomes, or why the batch is lost. A task that nobody waits for any more gives nothing.
     """
-    from distributed import get_worker
-
     worker = get_worker()
     key = worker.get_current_task()
-    asked: Batch = pickle.loads(batch)
-    for event in drive(_objective(objective, token), asked):
+    unpickled: Batch = pickle.loads(batch)
+    for event in drive(_objective(objective, token), unpickled):
         match event:
             case Progress(reports):
-                worker.log_event(topic, [key, [[one.number, one.step, one.value] for one in reports]])
+                worker.log_event(topic, [key, [[report.number, report.step, report.value] for report in reports]])
             case Done(_, outcomes):
                 return None, pickle.dumps(outcomes)
             case Lost(_, reason):

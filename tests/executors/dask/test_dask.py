@@ -34,7 +34,7 @@ def test_batches_whose_workers_are_killed_come_back_once_as_if_nothing_had_been(
 ) -> None:
     """Both workers at once: with them goes the data."""
     notes: list[str] = []
-    monkeypatch.setattr(dask._notes, "_note", notes.append)
+    monkeypatch.setattr(dask, "_note", notes.append)
     dask.load(Stub(tmp_path, waits={0, 1}))
     events: list[Event] = []
     for key in (0, 1):
@@ -55,7 +55,7 @@ def test_batches_whose_workers_are_killed_come_back_once_as_if_nothing_had_been(
         assert outcome.attributes["pid"] not in killed
     assert len({(number, step) for number, step, _ in points(events)}) == len(points(events))
     assert dask.free == dask.slots
-    assert notes[0].endswith(" died; what dying workers were at goes to others")
+    assert notes[0].endswith(" died; its batches go to others")
     assert sum("died" in note for note in notes) == 1  # nor of a thousand deaths
 
 
@@ -136,10 +136,10 @@ def test_a_scheduler_is_named_by_its_address_or_its_file(tmp_path: Path) -> None
     file.write_text(json.dumps({"address": "tcp://10.0.0.1:99"}))
     assert address_of(str(file)) == "tcp://10.0.0.1:99"
     file.write_text("{}")
-    with pytest.raises(BadInput, match="no scheduler file"):
+    with pytest.raises(BadInput, match="not a scheduler file"):
         address_of(str(file))
     for wrong in ("", "nowhere", "tcp://host", "tcp://host:99999", "http://host:80", "host:port"):
-        with pytest.raises(BadInput, match="no such file, and no address"):
+        with pytest.raises(BadInput, match="no such file, and not an address"):
             address_of(wrong)
 
 

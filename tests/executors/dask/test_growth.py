@@ -34,7 +34,7 @@ def test_a_cluster_grows_while_there_is_work_and_shrinks_without_a_loss(tmp_path
             until(lambda: are(3), what="as many workers as may be")
             for key in range(12):
                 (tmp_path / f"go-{key}").touch()
-            until(lambda: are(1) and not executor._flights, what="the workers without the data to leave")
+            until(lambda: are(1) and not executor._submissions, what="the workers without the data to leave")
             executor.close()
             until(lambda: len(made.scheduler.workers) == least, what="the others to leave")
         finally:

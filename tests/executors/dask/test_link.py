@@ -17,7 +17,7 @@ from stub_objectives import Stub, Unreadable
 from hpsearch.errors import BadInput, EvaluationFailure
 from hpsearch.executors.base import Done, Lost, Progress
 from hpsearch.executors.dask.executor import DaskExecutor
-from hpsearch.executors.dask.messages import Mended, Message, Returned
+from hpsearch.executors.dask.link import Link, Message, Reconnected, Returned
 
 
 def in_time(call: Callable[[], object]) -> None:
@@ -31,14 +31,14 @@ def in_time(call: Callable[[], object]) -> None:
 def listen(executor: DaskExecutor, monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     """Every message that the executor reads from now on."""
     heard: list[Message] = []
-    plain = executor._link.heard
+    plain = executor._link.messages
 
     def also_here(timeout: float) -> list[Message]:
         messages = plain(timeout)
         heard.extend(messages)
         return messages
 
-    monkeypatch.setattr(executor._link, "heard", also_here)
+    monkeypatch.setattr(executor._link, "messages", also_here)
     return heard
 
 
@@ -68,7 +68,7 @@ def test_a_lost_connection_is_mended_and_batches_come_back_once(
     dask: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard, notes = listen(dask, monkeypatch), list[str]()
-    monkeypatch.setattr(dask._notes, "_note", notes.append)
+    monkeypatch.setattr(dask, "_note", notes.append)
     dask.load(Stub(tmp_path, waits={0}))
     dask.submit(batch(0))
     begun(dask, tmp_path, 0)
@@ -80,7 +80,7 @@ def test_a_lost_connection_is_mended_and_batches_come_back_once(
 
     def is_mended() -> bool:
         events.extend(dask.wait(0.05))
-        return any(isinstance(message, Mended) for message in heard)
+        return any(isinstance(message, Reconnected) for message in heard)
 
     until(is_mended, what="the connection to be mended")
     assert all(isinstance(event, Progress) for event in events)
@@ -130,14 +130,14 @@ def test_a_silence_that_ends_in_time_costs_nothing(
     proxy.mend()
     (event,) = [event for event in drain(behind, back=1) if not isinstance(event, Progress)]
     assert isinstance(event, Done)
-    assert not any(isinstance(message, Mended) for message in heard)
+    assert not any(isinstance(message, Reconnected) for message in heard)
 
 
 def test_data_that_do_not_arrive_are_said_to_be_the_fault(
     dask: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpsearch.executors.dask.data._SEND_S", 0.0)
-    monkeypatch.setattr("hpsearch.executors.dask.data._MOST_SENDINGS", 2)
+    monkeypatch.setattr("hpsearch.executors.dask.link._SEND_S", 0.0)
+    monkeypatch.setattr("hpsearch.executors.dask.link._MOST_SENDINGS", 2)
     dask.load(Stub(tmp_path))
     with pytest.raises(EvaluationFailure, match="the data do not get to the Dask workers: TimeoutError"):
         drain(dask, [batch(0)])
@@ -164,7 +164,7 @@ def test_a_worker_that_cannot_be_asked_is_refused(scheduler: str, monkeypatch: p
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("cannot ask")
 
-    monkeypatch.setattr("distributed.Client.run", broken)
+    monkeypatch.setattr(Link, "_ask", broken)
     with pytest.raises(BadInput, match=r"cannot evaluate trials \(RuntimeError: cannot ask\)"):
         DaskExecutor(scheduler)
 

@@ -40,5 +40,5 @@ def test_a_worker_that_dask_has_given_up_is_started_again(own: DaskExecutor, tmp
 
 def test_workers_that_do_not_start_end_the_run(own: DaskExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpsearch.executors.dask.executor._START_S", 0.0)
-    with pytest.raises(EvaluationFailure, match="none of 1 Dask workers has started in 0 s; try --jobs 1"):
+    with pytest.raises(EvaluationFailure, match="none of 1 Dask workers has started in 0 s; try jobs=1"):
         own.wait(0.0)

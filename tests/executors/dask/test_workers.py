@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.executors.dask.fleet import Fleet
+from hpsearch.executors.dask.executor import Workers
 
 STEPS = st.lists(
     st.one_of(
@@ -20,43 +20,43 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_a_worker_never_has_more_than_its_threads_and_none_idles_unseen(steps: list[tuple[str, str, int]]) -> None:
-    fleet, threads, at, alone = Fleet(), dict[str, int](), dict[str, str](), set[str]()
+    workers, threads, at, alone = Workers(), dict[str, int](), dict[str, str](), set[str]()
     emptied: str | None = None  # the worker that gets no more tasks until it has none
     for number, (what, worker, count) in enumerate(steps):
         if what == "join":
-            fleet.join(worker, count)
+            workers.add(worker, count)
             threads.setdefault(worker, count)
         elif what == "leave":
-            assert fleet.leave(worker) == {task for task, where in at.items() if where == worker}
+            assert workers.remove(worker) == {task for task, where in at.items() if where == worker}
             threads.pop(worker, None)
             at = {task: where for task, where in at.items() if where != worker}
             emptied = None if emptied == worker else emptied
         elif what == "end" and at:
             task = list(at)[count % len(at)]
-            fleet.end(task, at.pop(task))
-            fleet.end(task, "gone")
+            workers.end(task, at.pop(task))
+            workers.end(task, "gone")
         elif what == "alone":
             empty = [one for one in threads if one not in at.values()]
-            if (found := fleet.empty()) is not None:
+            if (found := workers.empty()) is not None:
                 assert found in empty
-                fleet.begin_alone(str(number), found)
+                workers.begin_alone(str(number), found)
                 at[str(number)] = found
                 alone.add(str(number))
                 emptied = None
             else:
                 assert not empty
                 shared = [one for one in threads if not any(at[task] == one for task in alone & set(at))]
-                emptied = next((one for one in shared if fleet.keeps(one)), None)
+                emptied = next((one for one in shared if workers.is_reserved(one)), None)
                 assert (emptied is None) is (not shared)
         closed = {at[task] for task in alone & set(at)} | {emptied}
         room = {one for one, most in threads.items() if list(at.values()).count(one) < most} - closed
-        found = fleet.idle()
+        found = workers.with_room()
         assert (found is None) is (not room)
         assert found is None or found in room
         if what == "begin" and found is not None:
-            fleet.begin(str(number), found)
+            workers.begin(str(number), found)
             at[str(number)] = found
         assert all(list(at.values()).count(at[task]) == 1 for task in alone & set(at))
-        assert fleet.threads == sum(threads.values())
-        assert set(fleet) == set(threads)
-        assert len(fleet) == len(threads)
+        assert workers.threads == sum(threads.values())
+        assert set(workers) == set(threads)
+        assert len(workers) == len(threads)
