@@ -9,11 +9,9 @@ import pytest
 import scale
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scaling.growth import rows_of_trial
-from scaling.loop import Call, Run
-from scaling.model import Cost, Costs, costs, fit, simulate
-from scaling.told import page, seconds
-from scaling.work import Work, flushes
+from scale import page, seconds
+from scale_growth import rows_of_trial
+from scale_model import Call, Cost, Costs, Run, Work, costs, fit, flushes, simulate
 
 FREE = Costs(Cost(), Cost(), Cost(), Cost(), 0.0)
 

@@ -1,8 +1,6 @@
 """How often what hpsearch says about a search is true, over simulated searches with a known optimum.
 
 ``python tests/benchmarks/interval_coverage.py`` prints Markdown tables in a minute; ``--searches 200`` is the default.
-``--real FILE SEARCH`` asks the same of the best score over validation sets that are drawn from the images of a real
-stage, which should have thousands.
 """
 
 from __future__ import annotations
@@ -241,45 +239,15 @@ def simulated(count: int, seed: int) -> None:
         print(simulated_confirmation.row(count, repeats, images, seed), flush=True)
 
 
-def real(file: str, search: str, count: int, seed: int) -> None:
-    """Print the table of best scores over validation sets drawn from a real stage's images."""
-    from hpsearch.search.narrowing import hits_of
-    from hpsearch.search.range_analysis import Finished
-    from hpsearch.search.stage import stages_of
-    from hpsearch.store import open_store
-
-    store = open_store(file)
-    stage = stages_of(store, search)[-1]
-    trials = Finished.from_columns(stage.space, store.scores(stage))
-    assert stage.images is not None
-    hits = hits_of(store, stage, trials, stage.images)
-    store.close()
-    assert hits is not None, "a trial of this stage has no stored hits"
-    rng = np.random.default_rng(seed)
-    print(SCORES_HEAD)
-    for images in (100, 400):
-        found = []
-        for number in range(count):
-            drawn = hits[:, rng.choice(hits.shape[1], images, replace=False)]
-            order = np.lexsort((trials.number, trials.loss, -drawn.mean(axis=1))).tolist()
-            found.append(best_score(drawn, hits.mean(axis=1), order, seed=number))
-        print(scores_row(f"{count} of {stage.name}, {len(hits)} trials, {images} of {hits.shape[1]} images", found))
-
-
 def main() -> None:
     """Print what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--searches", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--real", nargs=2, metavar=("FILE", "SEARCH"), help="a database, and one of its searches")
     asked = parser.parse_args()
     error = NormalDist().inv_cdf(0.975) * math.sqrt(0.95 * 0.05 / asked.searches)
     print(f"{asked.searches} searches a row: a share of 95 % is known to +- {error:.0%}\n")
-    if asked.real:
-        file, search = asked.real
-        real(file, search, asked.searches, asked.seed)
-    else:
-        simulated(asked.searches, asked.seed)
+    simulated(asked.searches, asked.seed)
 
 
 if __name__ == "__main__":

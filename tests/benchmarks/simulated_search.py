@@ -1,7 +1,7 @@
 """Searches with a known optimum, simulated: the values drawn, how good each trial truly is, which images it hits.
 
 The constants are those of real stages of the book's network, scored on 3,000 images
-(``hpsearch start`` over ``lr`` from 0.001 to 0.3, 100 trials; ``interval_coverage.py --real`` looks at one again):
+(``hpsearch start`` over ``lr`` from 0.001 to 0.3, 100 trials):
 
 - accuracy over log10 lr is flat at the top and falls like exp(-(u/1.58)^4.4) on the left, u decades from the optimum;
   measured 0.23, 0.37, 0.65, 0.75, 0.81, 0.84 at u = 1.8, 1.6, 1.2, 1.0, 0.6, 0.0, and 0.22, 0.37, 0.65, 0.75, 0.83,

@@ -139,7 +139,7 @@ class Assignment:
     def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`."""
         plain = json.loads(text)
-        workload = {name: tuple(v) if isinstance(v, list) else v for name, v in plain["workload"].items()}
+        workload: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["workload"].items()}
         return cls(**{**plain, "workload": Workload(**workload)})
 
     @classmethod

@@ -23,7 +23,8 @@ def put(where: object, name: str, thing: object) -> None:
 
 def _wrapped(wrap: Callable[[Any], Any]) -> None:
     """Have the objectives that commands make in this process be wrapped."""
-    from faulty.search import split
+    from tiny import split
+
     from hpsearch.objectives.network import runtime
 
     plain = runtime.objective

@@ -90,7 +90,7 @@ def _plain(cell: Any) -> Any:
 
 def workers_of(parent: int) -> list[int]:
     """The worker processes that a process has started, whichever of its threads did."""
-    children = []
+    children: list[int] = []
     for listed in Path(f"/proc/{parent}/task").glob("*/children"):
         with contextlib.suppress(OSError):  # gone meanwhile
             children += map(int, listed.read_text().split())

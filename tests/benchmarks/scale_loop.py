@@ -1,97 +1,112 @@
-"""The runner at work, measured from outside: what it does a second, and how long each call of the store takes."""
+"""The runner at work, measured from outside: trials a second, and how long each call of the store takes.
+
+It runs on an executor that costs nothing (`Slots`), or on a Dask scheduler with workers that sleep.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, final
 
+from clusters import cluster
+from scale_model import Call, Run, Work, flushes, new_stage
 from sqlalchemy import event, text
 
-from hpsearch.executors.base import Executor
-from hpsearch.records import Stage
+from hpsearch.executors.base import Batch, Done, Evaluates, Event, Executor, Progress
+from hpsearch.executors.dask import DaskExecutor
+from hpsearch.records import Report, Stage
 from hpsearch.search.runner import Runner, Tick
 from hpsearch.store import Store, open_store
-from scaling.slots import SlotsExecutor
-from scaling.work import Work, new_stage
 
 CALLS = ("claim", "record", "counts", "report")
-_NEVER = 10**9
-_LEAST_ROUNDS = 2
+NEVER = 10**9
+LEAST_ROUNDS = 2
 """A stretch has at least so many records, however long they take."""
+START_S = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What was asked of the store in a stretch of a run.
-
-    Args:
-        times: How often.
-        items: Of how many trials (points of curves, for ``report``).
-        wall: Seconds until it was done.
-        cpu: CPU seconds of them, of this process and of the database's; the rest is waiting, for a disk or a core.
-    """
-
-    times: int = 0
-    items: int = 0
-    wall: float = 0.0
-    cpu: float = 0.0
-
-    def __add__(self, other: Call) -> Call:
-        return Call(self.times + other.times, self.items + other.items, self.wall + other.wall, self.cpu + other.cpu)
-
-    def __sub__(self, other: Call) -> Call:
-        return self + Call(-other.times, -other.items, -other.wall, -other.cpu)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A stretch of a run in which all slots are taken.
+@final
+class Slots:
+    """An executor without workers: batches are under way because a clock says so, and are done when it does.
 
     Args:
-        slots: Batches under way.
-        lanes: Trials in each.
-        trials: Trials recorded.
-        seconds: How long it was.
-        cpu: CPU seconds by process.
-        calls: What was asked of the store.
-        late_s: How long batches that were done waited for the runner: the median, and the 95th of 100.
+        work: How long each takes, and what comes of it.
+        slots: How many are under way at a time.
+        together: So many events come back at a time, by a clock that passes only where somebody waits for it: the
+            runner is never idle. None: go by the real clock, and sleep while nothing is due.
     """
 
-    slots: int
-    lanes: int
-    trials: int
-    seconds: float
-    cpu: Mapping[str, float]
-    calls: Mapping[str, Call]
-    late_s: tuple[float, float] = (0.0, 0.0)
+    def __init__(self, work: Work, slots: int, *, together: int | None) -> None:
+        self.slots = slots
+        self._work, self._together = work, together
+        self._now = 0.0
+        self._flying = 0
+        self._due: list[tuple[float, int, Batch, int, int]] = []  # time, a tie's order, batch, epochs before and now
+        self._order = count()
+        self.late_s: list[float] = []
+        """How long each batch that was done waited for the runner to look."""
 
     @property
-    def rate(self) -> float:
-        """Trials a second."""
-        return self.trials / self.seconds
+    def free(self) -> int:
+        """How many may be submitted now."""
+        return self.slots - self._flying
 
-    @property
-    def rate_cpu(self) -> float:
-        """Trials a second of a machine that has nothing else to do: of CPU seconds, not of the clock's."""
-        return self.trials / (self.cpu["runner"] + self.cpu.get("database", 0.0))
+    def load(self, objective: Evaluates) -> None:
+        """Nothing: the work is known."""
 
-    @property
-    def stretch(self) -> float:
-        """How many times longer the store's calls took than their CPU seconds, as others used the cores too."""
-        of = [call for call in self.calls.values() if call.times]
-        return sum(call.wall for call in of) / max(sum(call.cpu for call in of), 1e-9)
+    def expect(self, batches: int) -> None:
+        pass
 
-    @property
-    def other(self) -> float:
-        """CPU seconds a batch of the runner's process outside of the store."""
-        inside = sum(call.cpu for call in self.calls.values()) - self.cpu.get("database", 0.0)
-        return max(self.cpu["runner"] - inside, 0.0) * self.lanes / max(self.trials, 1)
+    def submit(self, batch: Batch) -> None:
+        """Begin a batch."""
+        self._flying += 1
+        began, whole = self._clock(), self._work.duration(batch.trials[0].number)
+        before = 0
+        for at, epoch in flushes(whole, self._work.epochs):
+            heapq.heappush(self._due, (began + at, next(self._order), batch, before, epoch))
+            before = epoch
+        heapq.heappush(self._due, (began + whole, next(self._order), batch, -1, -1))
+
+    def wait(self, timeout: float) -> list[Event]:
+        """What is due; the next event, by a clock that is not real."""
+        if not self._due:
+            return []
+        if self._together is not None:
+            if timeout == 0:  # whoever stops takes what is there, not what is to come
+                return []
+            events: list[Event] = []
+            while self._due and len(events) < self._together:
+                self._now = max(self._now, self._due[0][0])
+                events.append(self._pop())
+            return events
+        time.sleep(max(0.0, min(timeout, self._due[0][0] - self._clock())))
+        events, now = [], self._clock()
+        while self._due and self._due[0][0] <= now:
+            events.append(self._pop())
+        return events
+
+    def _clock(self) -> float:
+        return time.monotonic() if self._together is None else self._now
+
+    def _pop(self) -> Event:
+        at, _, batch, before, epoch = heapq.heappop(self._due)
+        if epoch < 0:
+            self._flying -= 1
+            self.late_s.append(self._clock() - at)
+            return Done(batch, tuple(self._work.outcome(trial.number) for trial in batch.trials))
+        steps = range(before + 1, epoch + 1)
+        return Progress(tuple(Report(trial.number, step, 0.5) for trial in batch.trials for step in steps))
+
+    def close(self, *, kill: bool = False) -> None:
+        """Nothing to end."""
 
 
 @dataclass(slots=True)
@@ -174,13 +189,13 @@ def measured(
             mark()
 
     def stopping() -> bool:
-        over = rounds >= _LEAST_ROUNDS and time.perf_counter() - marks[0][0] >= seconds
+        over = rounds >= LEAST_ROUNDS and time.perf_counter() - marks[0][0] >= seconds
         if over and len(marks) == 1:
             mark()
         return over
 
     runner = Runner(
-        cast("Store", timed), stage, work, executor, until=_NEVER, lanes=work.lanes_, on_tick=tick, stopping=stopping
+        cast("Store", timed), stage, work, executor, until=NEVER, lanes=work.lanes_, on_tick=tick, stopping=stopping
     )
     runner.run()
     (began, before, cpu, calls), (ended, after, cpu_after, calls_after) = marks
@@ -204,7 +219,7 @@ def on_slots(url: str, work: Work, slots: int, *, seconds: float, together: int 
         if (backend := _backend_pid(store)) is not None:
             pids["database"] = backend
         warm_up = 2 * work.mean if together is None else 0.0
-        executor = SlotsExecutor(work, slots, together=together)
+        executor = Slots(work, slots, together=together)
         return measured(store, work, executor, seconds=seconds, pids=pids, warm_up=warm_up)
     finally:
         store.close()
@@ -212,7 +227,6 @@ def on_slots(url: str, work: Work, slots: int, *, seconds: float, together: int 
 
 def _backend_pid(store: Store) -> int | None:
     """The process of the server that serves this store; None where there is no server."""
-    assert isinstance(store, Store)
     if store.database.dialect != "postgresql":
         return None
     with store.database.engine.connect() as connection:  # the pool has one connection, which everybody gets
@@ -225,7 +239,6 @@ def counted(store: Store) -> Iterator[Counter[str]]:
 
     SQLite has no round trips; there statements are those that it runs itself.
     """
-    assert isinstance(store, Store)
     engine, found = store.database.engine, Counter[str]()
 
     def executed(_: Any, __: Any, ___: str, parameters: Any, ____: Any, many: bool) -> None:
@@ -257,8 +270,52 @@ def statements(url: str, work: Work, slots: int, *, seconds: float) -> dict[str,
     try:
         stage = store.create_stage(new_stage(1 + len(store.stages())))
         with counted(store) as found:
-            run = measured(store, work, SlotsExecutor(work, slots, together=1), seconds=seconds, stage=stage)
+            run = measured(store, work, Slots(work, slots, together=1), seconds=seconds, stage=stage)
             counts = store.counts(stage)
         return {name: many / max(counts.finished, run.trials, 1) for name, many in found.items()}
     finally:
         store.close()
+
+
+class Late:
+    """A Dask executor that notes how much longer each batch was away than it took."""
+
+    def __init__(self, executor: DaskExecutor, work: Work) -> None:
+        self._executor, self._work = executor, work
+        self._begun: dict[int, float] = {}
+        self.late_s: list[float] = []
+        self.slots = executor.slots  # all workers are there
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def submit(self, batch: Batch) -> None:
+        self._begun[batch.key] = time.monotonic()
+        self._executor.submit(batch)
+
+    def wait(self, timeout: float) -> list[Event]:
+        events, now = self._executor.wait(timeout), time.monotonic()
+        for done in (one for one in events if isinstance(one, Done)):
+            took = self._work.duration(done.batch.trials[0].number)
+            self.late_s.append(now - self._begun.pop(done.batch.key) - took)
+        return events
+
+
+def on_dask(url: str, work: Work, workers: int, *, seconds: float, processes: int = 2) -> Run:
+    """Run one runner with a Dask scheduler and so many workers that sleep."""
+    store = open_store(url, create=True, write=True)
+    processes = min(processes, workers)
+    with cluster(processes, threads=-(-workers // processes)) as made:
+        until = time.monotonic() + START_S
+        while not made.ready():
+            assert time.monotonic() < until, "not all Dask workers came"
+            time.sleep(0.1)
+        executor = DaskExecutor(made.address)
+        assert made.process.pid is not None
+        pids = {"scheduler": made.process.pid, **{f"workers {n}": pid for n, pid in enumerate(made.workers())}}
+        try:
+            late = cast("Executor", Late(executor, work))
+            return measured(store, work, late, seconds=seconds, pids=pids, warm_up=2 * work.mean)
+        finally:
+            executor.close(kill=True)
+            store.close()
