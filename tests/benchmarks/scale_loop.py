@@ -21,7 +21,7 @@ from scale_model import Call, Run, Work, flushes, new_stage
 from sqlalchemy import event, text
 
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Executor, Progress
-from hpsearch.executors.dask import DaskExecutor
+from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.records import Report, Stage
 from hpsearch.search.runner import Runner, Tick
 from hpsearch.store import Store, open_store
