@@ -369,7 +369,7 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
             else:
                 lost = _recover(program, file, path)
             names, before = _states(path)
-            if not before:
+            if not names:
                 better = f"; {PROGRAM} may read more" if program is None else ""
                 raise BadStorage(f"nothing of a study database can be read in {file}{better}")
             after = check(str(path), sampler)
@@ -415,12 +415,11 @@ def _read_from_both_ends(file: Path, path: Path) -> None:
     """Copy the rows of each table that SQLite reads from its beginning and from its end, up to what is lost."""
     t.create_sqlite(str(path))
     with (
-        contextlib.suppress(sqlite3.DatabaseError),  # the schema itself is lost
         plain_connection(file) as source,
         contextlib.closing(sqlite3.connect(path)) as made,
     ):
         source.text_factory = bytes
-        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        source.execute("PRAGMA writable_schema=ON")  # then SQLite reads a file whose end is cut off, too
         for table in t.metadata.tables:
             for order in ("", "ORDER BY rowid DESC"):
                 with contextlib.suppress(sqlite3.DatabaseError):
