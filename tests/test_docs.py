@@ -372,6 +372,26 @@ def test_every_key_of_a_study_file_is_explained() -> None:
                 assert re.search(rf"^(# )?{key} = ", whole.body, re.M), f"[{name}] {key}"
 
 
+def test_the_architecture_s_places_and_names_exist() -> None:
+    text = PAGES["architecture"].read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "hpsearch").rglob("*.py"))
+    for name in re.findall(r"`([\w./-]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)):
+        if "/" in name or name.endswith(".py"):
+            assert any((folder / name).exists() for folder in (ROOT, ROOT / "hpsearch")), name
+        else:
+            assert re.search(rf"\b{name.rpartition('.')[2]}\b", source), name
+
+
+def test_the_map_has_every_room() -> None:
+    text = PAGES["architecture"].read_text(encoding="utf-8")
+    rooms = text[text.index("```\nhpsearch/") : text.index("## The seams")]
+    names = {*re.findall(r"^  (\w+/)", rooms, re.M), *re.findall(r"\w+\.py", rooms), "py.typed"}
+    there = {
+        path.name + "/" * path.is_dir() for path in (ROOT / "hpsearch").iterdir() if not path.name.startswith("__")
+    }
+    assert there <= names
+
+
 def test_each_correction_of_the_chapter_is_in_the_code_and_has_its_test() -> None:
     text = PAGES["network"].read_text(encoding="utf-8")
     table = text[text.index("## The chapter's corrections") :]
