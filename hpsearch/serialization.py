@@ -18,7 +18,8 @@ from hpsearch.space import Categorical, Float, Int, parameter_to_dict
 def to_plain(record: Any, *, word: Callable[[Action | Argument], str] | None = None) -> Any:
     """Return a record as plain data that `json.dumps` writes.
 
-    A dataclass becomes a dict of its fields, but those with ``repr=False`` (arrays, handles). NaN and infinity become
+    A dataclass becomes a dict of its fields, but those with ``repr=False`` (arrays, handles); metadata ``json`` is the
+    name there of a field that is called otherwise. NaN and infinity become
     None, times ISO 8601, durations seconds, NumPy arrays lists and NumPy scalars Python's, paths texts, enumerations
     their values, sets sorted lists, and a parameter's range has the form of a study file.
 
@@ -55,7 +56,8 @@ def to_plain(record: Any, *, word: Callable[[Action | Argument], str] | None = N
         case PurePath():
             return str(record)
     if dataclasses.is_dataclass(record):
-        return {field.name: plain(getattr(record, field.name)) for field in dataclasses.fields(record) if field.repr}
+        shown = [field for field in dataclasses.fields(record) if field.repr]
+        return {field.metadata.get("json", field.name): plain(getattr(record, field.name)) for field in shown}
     if hasattr(record, "tolist"):  # NumPy's arrays and scalars
         return plain(record.tolist())
     raise TypeError(f"{type(record).__name__} has no JSON form")

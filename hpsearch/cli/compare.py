@@ -29,6 +29,7 @@ def compare(
     """Compare two searches or stages: the best of each, all their trials, their cost, and what chance explains."""
     from hpsearch.cli.output import emit, emit_object, say
     from hpsearch.search.comparison import compare as compared
+    from hpsearch.serialization import to_plain
 
     opened: dict[str, Store] = {}
     try:
@@ -40,13 +41,13 @@ def compare(
             store.close()
     match output:
         case Format.json:
-            emit_object(found.to_dict())
+            emit_object(to_plain(found))
         case Format.csv:
             emit(_numbers(found), output)
         case Format.table:
             emit(_table(found), output)
             say()
-            for sentence in found.sentences():
+            for sentence in found.sentences:
                 say(f"  {sentence}")
             for remark in found.remarks:
                 say(f"  note: {remark}")

@@ -210,5 +210,6 @@ def _sentences(done: Confirmation) -> list[str]:
 
 def _say_what_is_next(done: Confirmation) -> None:
     from hpsearch.cli.output import say
+    from hpsearch.cli.render import command
 
-    say(f"next: {'    '.join(done.following)}")
+    say(f"next: {'    '.join(map(command, done.following))}")

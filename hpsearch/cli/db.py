@@ -195,6 +195,7 @@ def _run_again(storage: str | None) -> bool:
     import contextlib
 
     from hpsearch.cli.output import say
+    from hpsearch.cli.render import command
     from hpsearch.errors import HpsearchError
     from hpsearch.search.advice import to_run_again
     from hpsearch.store import open_store
@@ -202,7 +203,7 @@ def _run_again(storage: str | None) -> bool:
     lines: list[str] = []
     # What is left to be mended was said, and may be in the way here: then there is nothing to type.
     with contextlib.suppress(HpsearchError), contextlib.closing(open_store(storage_url(storage))) as store:
-        lines = to_run_again(store, storage)
+        lines = [command(action) for action in to_run_again(store, storage)]
     for line in lines:
         say(f"next: {line}")
     return bool(lines)

@@ -44,17 +44,16 @@ def evaluate(
 ) -> None:
     """Train the chosen values on all but the test images, and score them on those, once."""
     from hpsearch.cli.train import check_outputs, watch
-    from hpsearch.errors import BadInput
-    from hpsearch.search.evaluation import look, prepare
+    from hpsearch.search.evaluation import evaluate as score
+    from hpsearch.search.evaluation import prepare
     from hpsearch.search.stage import resolve_stage, stages_of
-    from hpsearch.search.workflow import check_counts
+    from hpsearch.search.workflow import check_counts, check_seed
     from hpsearch.store import open_store
 
     search, stage = resolve_stage(search, stage)
     _check_choice(confirmed, best, trial)
     check_counts(epochs=epochs)
-    if seed is not None and not 0 <= seed < 2**63:
-        raise BadInput(f"--seed {seed}: give a whole number from 0")
+    check_seed(seed)
     check_outputs({"--plot": plot, "--mistakes": mistakes}, save)
     store = open_store(storage_url(storage), write=True)
     try:
@@ -71,8 +70,8 @@ def evaluate(
         )
         _check_pictures(prepared, mistakes)
         advice = "The test images were not looked at; choose other values, or another --seed"
-        trained = watch(prepared.study, prepared.split, prepared.seed, advice=advice)
-        found = look(store, prepared, trained)
+        trained = watch(prepared.study, prepared.fit, advice=advice)
+        found = score(store, prepared, trained)
     finally:
         store.close()
     # What is kept comes first: a terminal that is gone must not cost the network, as there is no second look.
@@ -93,7 +92,8 @@ def _check_pictures(prepared: Prepared, mistakes: Path | None) -> None:
     from hpsearch.errors import BadInput
     from hpsearch.reports.figures.evaluation import is_picture
 
-    shape = prepared.split.preprocessing.shape
+    data: Any = prepared.data
+    shape = data.preprocessing.shape
     if mistakes is not None and not is_picture(shape):
         raise BadInput(
             f"--mistakes {mistakes}: examples of shape {'x'.join(map(str, shape))} are no pictures; leave it out"
@@ -104,22 +104,23 @@ def _show(prepared: Prepared, trained: Trained, found: Evaluated, output: Format
     from hpsearch.cli.output import emit, emit_object, say
     from hpsearch.reports.confusion import confusion_table
 
-    names = prepared.split.class_names
+    result: Any = found.result
+    names = result.class_names
     match output:
         case Format.json:
             emit_object(_plain(prepared, trained, found))
         case Format.csv:
             nested = {"params", "versions", "interval", "id"}
             row = {name: [value] for name, value in found.entry.items() if name not in nested}
-            ends = {"low": [found.interval.low], "high": [found.interval.high]}
-            emit(row | ends | {"look": [found.look]} | {k: [v] for k, v in prepared.choice.params.items()}, output)
+            ends = {"low": [found.result.score.low], "high": [found.result.score.high]}
+            emit(row | ends | {"look": [found.count]} | {k: [v] for k, v in prepared.choice.params.items()}, output)
         case Format.table:
             for line in _headlines(prepared, trained, found):
                 say(line)
             say()
-            emit(confusion_table(found.confusion.tolist(), names), output)
+            emit(confusion_table(result.confusion.tolist(), names), output)
             say()
-            for line in _worst(found, names):
+            for line in _worst(result):
                 say(line)
 
 
@@ -127,25 +128,21 @@ def _plain(prepared: Prepared, trained: Trained, found: Evaluated) -> dict[str, 
     entry = {name: value for name, value in found.entry.items() if name != "id"}
     return {
         **entry,
-        "look": found.look,
+        "look": found.count,
         "why": prepared.choice.why,
         "validation_score": prepared.choice.score,
         "seconds": round(trained.seconds, 3),
-        "class_names": list(prepared.split.class_names),
-        "confusion": found.confusion.tolist(),
-        "mistakes": [
-            {"index": one.index, "label": one.label, "prediction": one.prediction, "probability": one.probability}
-            for one in found.mistakes
-        ],
+        **found.result.facts,
     }
 
 
 def _headlines(prepared: Prepared, trained: Trained, found: Evaluated) -> list[str]:
+    from hpsearch.objectives import kinds
     from hpsearch.space import shown
 
-    choice, interval = prepared.choice, found.interval
-    used = ", ".join(f"{name} = {shown(choice.params[name])}" for name in choice.stage.used(choice.params))
-    train, validation = prepared.parts
+    choice, score = prepared.choice, found.result.score
+    used = ", ".join(f"{name} = {shown(choice.params[name])}" for name in kinds.used(choice.stage, choice.params))
+    train, validation = (prepared.data.sizes[part] for part in ("train", "validation"))
     metric = choice.stage.metric.replace("_", " ")
     how = {"confirmed": f"the mean of {counted(choice.repeats, 'repeat')}", "best": "for which it was picked"}.get(
         choice.by
@@ -157,17 +154,18 @@ def _headlines(prepared: Prepared, trained: Trained, found: Evaluated) -> list[s
         f"trained on {counted(train + validation, 'image')} ({train:,} train, {validation:,} validation) for "
         f"{counted(len(trained.history), 'epoch')}, in {trained.seconds:.1f} s",
         "",
-        f"test accuracy {found.accuracy:.4g}, 95 % interval {interval.low:.3f} .. {interval.high:.3f} "
-        f"({found.hits:,} of {counted(found.images, 'image')})",
+        f"test accuracy {score.score:.4g}, 95 % interval {score.low:.3f} .. {score.high:.3f} "
+        f"({score.hits:,} of {counted(score.examples, 'image')})",
     ]
     if prepared.study.sections.objective.at == "best":
         lines.insert(4, "the last epoch's network: without validation images none can be called the best one")
-    if found.look > 1:
-        lines.append(f"the {_ordinal(found.look)} look at the test images: no longer an unbiased estimate")
+    if found.count > 1:
+        lines.append(f"the {_ordinal(found.count)} look at the test images: no longer an unbiased estimate")
     return lines
 
 
-def _worst(found: Evaluated, names: tuple[str, ...]) -> list[str]:
+def _worst(found: Any) -> list[str]:
+    names = found.class_names
     if not found.mistakes:
         return ["no test image was classified wrong"]
     few = found.mistakes[:3]
@@ -192,15 +190,15 @@ def _write(
 ) -> None:
     from hpsearch.cli.output import note
 
-    split = prepared.split
+    split: Any = prepared.data
+    result: Any = found.result
     if save is not None:
         from hpsearch.nn import save as save_network
-        from hpsearch.search.evaluation import about
 
         save_network(
             trained.network,
             save,
-            about=about(prepared, trained, found),
+            about=_about(prepared, trained, found),
             preprocessing=split.preprocessing,
             class_names=split.class_names,
         )
@@ -209,14 +207,33 @@ def _write(
         return
     from hpsearch.reports import figures
 
-    what = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(found.images, 'test image')}"
+    what = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(result.score.examples, 'test image')}"
     if plot is not None:
-        title = f"{what}: accuracy {found.accuracy:.3f}"
-        figures.save(figures.confusion(found.confusion.tolist(), split.class_names, title=title), plot)
+        title = f"{what}: accuracy {result.score.score:.3f}"
+        figures.save(figures.confusion(result.confusion.tolist(), split.class_names, title=title), plot)
         note(f"the confusion matrix is in {plot}")
     if mistakes is not None:
-        few = found.mistakes[:_MISTAKES]
-        pictures = [figures.Picture(found.inputs[one.index], one.label, one.prediction, one.probability) for one in few]
-        title = f"{what}: the most confident of {counted(len(found.mistakes), 'mistake')}"
+        few = result.mistakes[:_MISTAKES]
+        pictures = [
+            figures.Picture(result.inputs[one.index], one.label, one.prediction, one.probability) for one in few
+        ]
+        title = f"{what}: the most confident of {counted(len(result.mistakes), 'mistake')}"
         figures.save(figures.mistakes(pictures, split.preprocessing.shape, split.class_names, title=title), mistakes)
         note(f"the mistakes are in {mistakes}")
+
+
+def _about(prepared: Prepared, trained: Trained, found: Evaluated) -> dict[str, Any]:
+    """Return the origin of the network and its test score, as JSON-able data to be saved with it."""
+    sections, data, score = prepared.study.sections, prepared.data, found.result.score
+    plain = trained.about(prepared.study.name, sections, data)  # type: ignore[arg-type]
+    # It was trained on the validation examples too.
+    kept = {name: value for name, value in plain.items() if not name.startswith("validation_")}
+    return kept | {
+        "trained_on": sum(data.sizes.values()),
+        "stage": prepared.choice.stage.name,
+        "trial": prepared.choice.trial,
+        "test_accuracy": score.score,
+        "test_interval": [score.low, score.high],
+        "test_images": score.examples,
+        "look": found.count,
+    }

@@ -60,7 +60,7 @@ def export(
     from hpsearch.cli.output import note, say
     from hpsearch.errors import BadInput
     from hpsearch.exchange import exporting
-    from hpsearch.search.evaluation import looks
+    from hpsearch.search.evaluation import evaluations
     from hpsearch.search.stage import pick, resolve_stage, stages_of
     from hpsearch.store import open_store
 
@@ -78,8 +78,8 @@ def export(
             pick(stages, stage)
         done = exporting.export(store, stages, out, form=form, what=what, number=stage, force=force)
         stays = [one.name for one in store.confirmations(stages[0].search)]
-        many = len(looks(store, stages))
-        stays += [f"{counted(many, 'look')} at the test images"] if many else []
+        many = len(evaluations(store, stages))
+        stays += [f"{counted(many, 'evaluation')} on the test set"] if many else []
     finally:
         store.close()
     rows = [] if what is What.curves else [counted(done.trials, "trial")]

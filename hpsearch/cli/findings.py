@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from hpsearch.cli.options import Format, FormatOption, Search, Storage, storage_url
-
-if TYPE_CHECKING:
-    from hpsearch.search.findings import Findings
+from hpsearch.cli.render import word
 
 
 def findings(
@@ -33,22 +30,10 @@ def findings(
         store.close()
     match output:
         case Format.json:
-            emit_object(_plain(found))
+            emit_object(found.plain(word))
         case Format.csv:
-            emit({"advice": list(found.advice)}, output)
+            emit({"advice": [sentence.worded(word) for sentence in found.advice]}, output)
         case Format.table:
             say(found.stage)
             for sentence in found.advice:
-                say(f"- {sentence}")
-
-
-def _plain(found: Findings) -> dict[str, Any]:
-    """Findings as JSON has them."""
-    from hpsearch.space import parameter_to_dict
-
-    plain = asdict(found)
-    for name, of in found.ranges.items():
-        for key in ("before", "after", "expanding"):
-            parameter = getattr(of, key)
-            plain["ranges"][name][key] = None if parameter is None else parameter_to_dict(parameter)
-    return plain
+                say(f"- {sentence.worded(word)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpsearch.cli.options import Format, FormatOption, SearchOrStage, StageNumber, Storage, storage_url
+from hpsearch.cli.render import word
 
 _MOVES = {
     "low": "low moves",
@@ -17,7 +18,7 @@ _MOVES = {
 }
 
 if TYPE_CHECKING:
-    from hpsearch.search.narrowing import Narrowed
+    from hpsearch.search.narrowing import NextStage
     from hpsearch.store.queries import Columns
 
 
@@ -47,12 +48,10 @@ def narrow(
     output: FormatOption = Format.table,
 ) -> None:
     """Compute the next stage's ranges from the best trials, with the evidence for each."""
-    from dataclasses import asdict
-
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.search.narrowing import DEFAULT_TOP, narrow_stage
-    from hpsearch.search.range_analysis import narrowing_to_dict
     from hpsearch.search.stage import resolve_stage, stages_of
+    from hpsearch.serialization import to_plain
     from hpsearch.store import open_store
 
     search, stage = resolve_stage(search, stage)
@@ -74,9 +73,9 @@ def narrow(
     match output:
         case Format.json:
             next_stage = None if narrowed.stage is None else narrowed.stage.name
-            moves = {name: asdict(of) for name, of in narrowed.movement.items()}
-            found = {**narrowing_to_dict(narrowed.narrowing), "movement": moves, "remarks": list(narrowed.remarks)}
-            emit_object({"parent": narrowed.parent.name, "stage": next_stage, **found})
+            moves = {name: of.movement for name, of in narrowed.narrowing.ranges.items() if of.movement is not None}
+            found = {**to_plain(narrowed.narrowing, word=word), "movement": moves, "remarks": narrowed.remarks}
+            emit_object(to_plain({"parent": narrowed.parent.name, "stage": next_stage, **found}, word=word))
         case Format.csv:
             emit(_table(narrowed) | _movement(narrowed), output)
         case Format.table:
@@ -84,7 +83,7 @@ def narrow(
             _say_what_is_next(narrowed, storage)
 
 
-def _say_what_is_next(narrowed: Narrowed, storage: str | None) -> None:
+def _say_what_is_next(narrowed: NextStage, storage: str | None) -> None:
     from hpsearch.cli.output import say
     from hpsearch.commands import Commands
 
@@ -95,7 +94,7 @@ def _say_what_is_next(narrowed: Narrowed, storage: str | None) -> None:
     say(f"{how} {narrowed.stage.name}; next: {Commands(narrowed.stage.search, storage)('start')}")
 
 
-def show(narrowed: Narrowed) -> None:
+def show(narrowed: NextStage) -> None:
     """Print what a narrowing found: the ranges, and the evidence in words."""
     from hpsearch.cli.output import emit, say
     from hpsearch.text import counted
@@ -112,16 +111,16 @@ def show(narrowed: Narrowed) -> None:
     emit(_table(narrowed), Format.table)
     say()
     for name, made in narrowed.narrowing.ranges.items():
-        for sentence in made.sentences():
-            say(f"  {name}: {sentence}", hanging=4)
-        if name in narrowed.movement:
-            say(f"  {name}: {narrowed.movement[name].sentence(made.before)}", hanging=4)
+        for sentence in made.sentences:
+            say(f"  {name}: {sentence.worded(word)}", hanging=4)
+        if made.movement is not None:
+            say(f"  {name}: {made.movement.sentence(made.before)}", hanging=4)
     for remark in narrowed.remarks:
-        say(f"  {remark}", hanging=4)
+        say(f"  {remark.worded(word)}", hanging=4)
     say()
 
 
-def _table(narrowed: Narrowed) -> Columns:
+def _table(narrowed: NextStage) -> Columns:
     from hpsearch.reports.tables import by_column
     from hpsearch.space import describe
 
@@ -139,7 +138,7 @@ def _table(narrowed: Narrowed) -> Columns:
     )
 
 
-def _movement(narrowed: Narrowed) -> Columns:
+def _movement(narrowed: NextStage) -> Columns:
     """How far the ends would move, for programs: on the parameter's own scale, with the share of clear moves."""
-    found = [narrowed.movement.get(name) for name in narrowed.narrowing.ranges]
+    found = [made.movement for made in narrowed.narrowing.ranges.values()]
     return {heading: [getattr(of, key, None) for of in found] for key, heading in _MOVES.items()}

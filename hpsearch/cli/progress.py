@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hpsearch.cli.options import Format
 from hpsearch.cli.output import console, emit, emit_object, note, say
-from hpsearch.records import Completed, Stage
+from hpsearch.cli.render import command
+from hpsearch.records import Action, Completed, Stage
+from hpsearch.search.workflow import Listener
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from hpsearch.search.narrowing import Narrowed
+    from hpsearch.search.narrowing import NextStage
     from hpsearch.search.runner import Summary, Tick
     from hpsearch.store import Store
 
@@ -41,7 +43,7 @@ def fitting(parts: dict[str, str], room: int) -> str:
     return ", ".join(kept.values())
 
 
-class Display:
+class Display(Listener):
     """A `hpsearch.search.workflow.Listener` that prints: a bar in a terminal, a few plain lines elsewhere."""
 
     def __init__(self, output: Format, *, scores: bool = True) -> None:
@@ -178,10 +180,10 @@ class Display:
             note(f"{done}, as the run that they belonged to had died: {counted(summary.released, 'trial')}")
         if self._output is not Format.table:
             return
-        from hpsearch.search.stage import commands_for
+        from hpsearch.search.stage import actions_for
 
-        commands = commands_for(store, stage.search)
-        self._next = [commands.alone("dashboard")]
+        action = actions_for(store, stage.search)
+        self._next = [command(Action("dashboard", {"storage": store.where}))]
         counts = summary.counts
         stopped = f"{counts.pruned} stopped early" if counts.pruned else ""
         failed = f"{counts.failed} failed" if counts.failed else ""
@@ -192,7 +194,7 @@ class Display:
             took = "; nothing was left to do"
         say(f"{stage.name} has {counted(counts.finished, 'finished trial')}{which}{took}")
         if score is None:
-            say(f"no trial came to a score; `{commands('trials')}` gives the reasons")
+            say(f"no trial came to a score; `{command(action('trials'))}` gives the reasons")
             return
         say()
         table = trials_table(stage, best, tied=ties_of(store, stage, best))
@@ -203,9 +205,9 @@ class Display:
             say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
         from hpsearch.search.findings import what_next
 
-        self._next = [*what_next(store, store.stages(stage.search)).commands[:1], *self._next]
+        self._next = [*map(command, what_next(store, store.stages(stage.search)).actions[:1]), *self._next]
 
-    def narrowed(self, narrowed: Narrowed) -> None:
+    def narrowed(self, narrowed: NextStage) -> None:
         """The next stage's ranges are made."""
         from hpsearch.cli.narrow import show
 

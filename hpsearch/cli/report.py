@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpsearch.cli.options import SearchOrStage, Storage, storage_url
+from hpsearch.cli.render import word
 
 if TYPE_CHECKING:
     from hpsearch.reports.page import Page
@@ -56,7 +57,7 @@ def report(
     _check(out, path, chosen, force=force, open_browser=open_browser)
     store = open_store(storage_url(storage), write=False)
     try:
-        material = gather(store, search, stage=stage)
+        material = gather(store, search, stage=stage, word=word)
     finally:
         store.close()
     page, text = _made(material, chosen)

@@ -219,42 +219,42 @@ def best(
         if found is None:
             what = stages[0].search if stage is None else pick(stages, stage).name
             raise unscored(store, stages[0].search, what)
-        confirmed = _confirmations(store, [found.stage]).get(found.best.stage)
+        confirmed = _confirmations(store, [found.of]).get(found.stage)
     first = {name: cells[:1] for name, cells in found.columns.items()}
     match output:
         case Format.json:
             emit_object(
                 {
-                    "stage": found.best.stage,
-                    "trial": found.best.trial,
-                    found.best.metric: found.best.score,
-                    "standard_error": standard_error(found.stage, found.best.score),
-                    "interval": _plain(found.best.interval),
-                    "corrected": found.best.corrected,
-                    "corrected_interval": _plain(found.best.corrected_interval),
-                    "tied": list(found.tied_numbers) if found.known else None,
-                    "compared": len(found.tied),
+                    "stage": found.stage,
+                    "trial": found.trial,
+                    found.metric: found.score,
+                    "standard_error": standard_error(found.of, found.score),
+                    "interval": _plain(found.interval),
+                    "corrected": found.corrected,
+                    "corrected_interval": _plain(found.corrected_interval),
+                    "tied": list(found.tied) if found.known else None,
+                    "compared": len(found.ties),
                     "paired": found.paired,
-                    "params": dict(found.best.params),
+                    "params": dict(found.params),
                     "confirmation": confirmed,
                 }
             )
         case Format.csv:
-            intervals = {"interval": found.best.interval, "corrected_interval": found.best.corrected_interval}
+            intervals = {"interval": found.interval, "corrected_interval": found.corrected_interval}
             ends: Columns = {
                 f"{name}_{end}": [None if of is None else getattr(of, end)]
                 for name, of in intervals.items()
                 for end in ("low", "high")
             }
             more: Columns = {
-                "corrected": [found.best.corrected],
+                "corrected": [found.corrected],
                 **ends,
-                "ties": [len(found.tied_numbers) if found.known else None],
+                "ties": [len(found.tied) if found.known else None],
             }
-            emit(trials_table(found.stage, first, full=True) | more, output)
+            emit(trials_table(found.of, first, full=True) | more, output)
         case Format.table:
             _say_best(found)
-            _say_confirmation(confirmed, found.best.trial)
+            _say_confirmation(confirmed, found.trial)
 
 
 def _plain(interval: Interval | None) -> dict[str, float] | None:
@@ -279,10 +279,10 @@ def _say_best(found: BestTrial) -> None:
     from hpsearch.reports.tables import with_error
     from hpsearch.space import shown
 
-    best = found.best
+    best = found
     error = "" if best.interval is None else " (one standard error)"
-    say(f"{best.stage} trial {best.trial}: {best.metric} {with_error(found.stage, best.score)}{error}")
-    used = found.stage.used(best.params)
+    say(f"{best.stage} trial {best.trial}: {best.metric} {with_error(found.of, best.score)}{error}")
+    used = found.of.used(best.params)
     for name in used:
         say(f"  {name} = {shown(best.params[name])}")
     if len(used) < len(best.params):
@@ -291,8 +291,6 @@ def _say_best(found: BestTrial) -> None:
         say(f"95 % interval {best.interval.low:.2f} .. {best.interval.high:.2f}, had it not been chosen for its score")
     if best.corrected is not None and best.corrected_interval is not None:
         inside = best.corrected_interval
-        say(
-            f"without the luck of that choice {best.corrected:.2f}, 95 % interval {inside.low:.2f} .. {inside.high:.2f}"
-        )
-    if found.tied and found.known:
+        say(f"corrected for selection {best.corrected:.2f}, 95 % interval {inside.low:.2f} .. {inside.high:.2f}")
+    if found.ties and found.known:
         say(found.ties_sentence())

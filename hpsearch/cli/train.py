@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from hpsearch.cli.options import DataDir, Format, FormatOption
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from hpsearch.nn import Epoch, History
     from hpsearch.objectives.network.train_once import Trained
@@ -45,7 +46,7 @@ def train(
     """Train one network with the study file's values and show its learning curves; nothing is stored."""
     from hpsearch.cli.output import emit, emit_object
     from hpsearch.errors import BadInput
-    from hpsearch.objectives.network.train_once import with_settings
+    from hpsearch.objectives.network.train_once import train_once, with_settings
     from hpsearch.study_file import find
 
     file = find(study)
@@ -54,7 +55,8 @@ def train(
         raise BadInput(f"--seed {seed}: give a whole number from 0")
     check_outputs({"--plot": plot}, save)
     split: Any = file.load(data_dir=data_dir)
-    trained = watch(file, split, file.trials.seed if seed is None else seed)
+    chosen = file.trials.seed if seed is None else seed
+    trained = watch(file, partial(train_once, file.sections, split, seed=chosen))
     match output:
         case Format.json:
             emit_object(_plain(trained))
@@ -91,13 +93,12 @@ def check_outputs(figures: Mapping[str, Path | None], save: Path | None) -> None
             raise BadInput(f"{option} {path}: it is a folder; give a file")
 
 
-def watch(file: StudyFile, split: Any, seed: int, *, advice: str = "Try a smaller --set training.lr") -> Trained:
+def watch(file: StudyFile, fit: Callable[..., Any], *, advice: str = "Try a smaller --set training.lr") -> Trained:
     """Train with a bar on standard error, where that is a terminal.
 
     Args:
         file: The study file.
-        split: Its data.
-        seed: Of weights, order and masks.
+        fit: Trains, given ``on_epoch``.
         advice: What to do if the loss diverges.
 
     Raises:
@@ -108,7 +109,6 @@ def watch(file: StudyFile, split: Any, seed: int, *, advice: str = "Try a smalle
 
     from hpsearch.cli.output import console
     from hpsearch.errors import EvaluationFailure, Interrupted
-    from hpsearch.objectives.network.train_once import train_once
 
     screen = console(stderr=True)
     bar = Progress(
@@ -130,7 +130,7 @@ def watch(file: StudyFile, split: Any, seed: int, *, advice: str = "Try a smalle
     try:
         with bar:
             task = bar.add_task("epochs", total=file.epochs, words="")
-            trained = train_once(file.sections, split, seed=seed, on_epoch=on_epoch)
+            trained: Trained = fit(on_epoch=on_epoch)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped after epoch {done} of {file.epochs}; nothing was written") from None
     rate = file.sections.training.lr

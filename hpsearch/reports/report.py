@@ -26,12 +26,13 @@ from hpsearch.space import shown
 from hpsearch.statistics import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
-    from hpsearch.records import Direction, Stage
-    from hpsearch.search.best import Best
+    from hpsearch.records import Action, Argument, Direction, Stage
+    from hpsearch.search.best import BestTrial
+    from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.findings import Findings
     from hpsearch.space import Value
     from hpsearch.store import Store
@@ -77,6 +78,7 @@ class Material:
         database: Where they are kept, for people.
         confirmations: Of which stages the best values were trained again, and what came of it.
         looks: What the test images said, from the first look on.
+        word: Puts actions and arguments into words.
     """
 
     stages: Sequence[StageTrials]
@@ -85,6 +87,7 @@ class Material:
     database: str
     confirmations: tuple[Confirmation, ...] = ()
     looks: tuple[Look, ...] = ()
+    word: Callable[[Action | Argument], str] = str
 
     @property
     def search(self) -> str:
@@ -347,24 +350,23 @@ def looks_at(store: Store, stages: Sequence[Stage]) -> tuple[Look, ...]:
         store: The study database; it is only read.
         stages: The search's stages.
     """
-    from hpsearch.search.evaluation import looks
+    from hpsearch.search.evaluation import evaluations
 
-    return tuple(map(_look, looks(store, stages)))
+    return tuple(map(_look, evaluations(store, stages)))
 
 
-def _look(entry: Mapping[str, Any]) -> Look:
-    ends = entry.get("interval")
+def _look(one: Evaluation) -> Look:
     return Look(
-        stage=entry["stage"],
-        trial=entry["trial"],
-        params=entry["params"],
-        when=entry["when"],
-        accuracy=entry.get("accuracy"),
-        interval=None if ends is None else Interval(ends[0], ends[1], entry.get("level", 0.95)),
-        images=entry.get("images"),
-        trained_on=entry.get("trained_on"),
-        epochs=entry.get("epochs"),
-        seed=entry.get("seed"),
+        stage=one.stage,
+        trial=one.trial,
+        params=one.params,
+        when=one.when,
+        accuracy=one.score,
+        interval=one.interval,
+        images=one.examples,
+        trained_on=one.trained_on,
+        epochs=one.epochs,
+        seed=one.seed,
     )
 
 
@@ -372,13 +374,16 @@ CURVES = 20
 """The best trials whose learning curves are shown."""
 
 
-def gather(store: Store, search: str | None, *, stage: int | None = None) -> Material:
+def gather(
+    store: Store, search: str | None, *, stage: int | None = None, word: Callable[[Action | Argument], str] = str
+) -> Material:
     """Everything that a report of a search shows.
 
     Args:
         store: The study database; it is only read.
         search: The search's name, or None for the only one there is.
         stage: The number of a stage: then the report is of it and of those that it came from.
+        word: Puts actions and arguments into words.
 
     Raises:
         UnknownSearch: No such search or stage.
@@ -397,6 +402,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
         database=store.where,
         confirmations=confirmations(store, stages),
         looks=looks_at(store, every),
+        word=word,
     )
 
 
@@ -406,7 +412,8 @@ _NEXT = "Next: "
 def answer(material: Material) -> Answer:
     """The report's answer, in sentences."""
     # Which figure counts is said in the answer's own words.
-    said = [_sentence(words, material) for words in material.findings.advice if words not in material.findings.figures]
+    findings = material.findings
+    said = [_sentence(one.worded(material.word), material) for one in findings.advice if one not in findings.figures]
     following = tuple(sentence for sentence in said if sentence.startswith(_NEXT))
     notes = tuple(sentence for sentence in said if not sentence.startswith(_NEXT))
     best = material.findings.best
@@ -438,7 +445,7 @@ class _Picked:
     params: Mapping[str, Value]
 
 
-def _picked(material: Material, best: Best) -> _Picked:
+def _picked(material: Material, best: BestTrial) -> _Picked:
     """The values that were judged last: on the test images, by training them again, or by their score alone.
 
     A judgement of an earlier stage's values is told, but does not say what to pick.
@@ -459,7 +466,7 @@ def _picked(material: Material, best: Best) -> _Picked:
     return _Picked(_score(best), "the best trial", stages[best.stage], best.trial, best.params)
 
 
-def _score(best: Best) -> str:
+def _score(best: BestTrial) -> str:
     """The best score in a line, and what it is worth: who is chosen for a score is partly lucky."""
     measured = f"{words(best.metric).capitalize()} {best.score:.4g}"
     if best.corrected is None:
@@ -474,7 +481,7 @@ def _no_score(material: Material) -> str:
     return f"Of {counted(total, 'trial')} {failed or 'none'} failed and none has a score: nothing can be concluded yet."
 
 
-def _sure(material: Material, best: Best) -> Iterator[str]:
+def _sure(material: Material, best: BestTrial) -> Iterator[str]:
     """How sure it is: the firmest judgement first."""
     looked = looked_words(material.looks)
     if looked is not None:
@@ -488,12 +495,12 @@ def _sure(material: Material, best: Best) -> Iterator[str]:
     if best.interval is None:
         yield f"{who} with a score; no interval is known for it."
     else:
-        images = f" on {best.images:,} validation images" if best.images else ""
+        images = f" on {best.examples:,} validation images" if best.examples else ""
         expected = "" if best.corrected_interval is None else f"; on new images {between(best.corrected_interval)}"
         yield f"{who} with a score, measured{images}: {between(best.interval)}{expected}."
 
 
-def _superseded(material: Material, best: Best) -> bool:
+def _superseded(material: Material, best: BestTrial) -> bool:
     """Whether a single trial's score is no longer the figure that counts."""
     look = first_result(material.looks)
     tested = look is not None and look.stage in {best.stage, material.latest.stage.name}
@@ -502,7 +509,7 @@ def _superseded(material: Material, best: Best) -> bool:
     )
 
 
-def _single_score(material: Material, best: Best) -> str:
+def _single_score(material: Material, best: BestTrial) -> str:
     held = "" if best.interval is None else f" ({between(best.interval)})"
     corrected = "" if best.corrected is None else f"; without the luck of being the best {best.corrected:.2f}"
     return (

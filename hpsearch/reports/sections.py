@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hpsearch.records import Stage
     from hpsearch.reports.report import Material, StageTrials
-    from hpsearch.search.findings import RangeFinding
+    from hpsearch.search.range_analysis import NarrowedRange
     from hpsearch.statistics import Interval
 
 
@@ -74,23 +74,24 @@ def _range_rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
         yield {"parameter": name, "stage": next_label(material, finding), "range": describe(finding.advised)}
 
 
-def next_label(material: Material, finding: RangeFinding) -> str:
+def next_label(material: Material, finding: NarrowedRange) -> str:
     """How the range that is shown as the next one is come by."""
     if material.findings.step in ("narrow", "expand"):
         return "next, by narrow --expand" if finding.widens else "next, by narrow"
     return "if narrowed, with --expand" if finding.widens else "if narrowed"
 
 
-def _range_words(finding: RangeFinding) -> str:
+def _range_words(finding: NarrowedRange) -> str:
     """Whether a parameter matters, and how firm its next range is."""
-    if finding.p is None:
+    p = finding.evidence
+    if p is None:
         words = "too few of the best trials use it to say anything"
-    elif finding.p <= CLEAR:
-        words = f"it matters (p = {finding.p:.1g}): the best trials lie far closer together than chance would put them"
-    elif finding.p <= WEAK:
-        words = f"it may matter (p = {finding.p:.2g}): the best trials lie closer together than chance would put them"
+    elif p <= CLEAR:
+        words = f"it matters (p = {p:.1g}): the best trials lie far closer together than chance would put them"
+    elif p <= WEAK:
+        words = f"it may matter (p = {p:.2g}): the best trials lie closer together than chance would put them"
     else:
-        words = f"no effect can be seen (p = {finding.p:.2g}): the best trials are spread as if it did not matter"
+        words = f"no effect can be seen (p = {p:.2g}): the best trials are spread as if it did not matter"
     if finding.at_edge is not None:
         words += f"; the score still gets better towards the {'upper' if finding.at_edge == 'high' else 'lower'} bound"
     if (movement := finding.movement) is not None:
@@ -412,7 +413,7 @@ def by_evidence(material: Material, one: StageTrials) -> list[str]:
     found = material.findings.ranges
 
     def evidence(name: str) -> float:
-        p = found[name].p if name in found else None
+        p = found[name].evidence if name in found else None
         return 1.0 if p is None else p
 
     return sorted(varied(one.trials, one.stage.space), key=evidence)

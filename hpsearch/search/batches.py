@@ -1,9 +1,4 @@
-"""Batches that are ready for a worker: which trials go together, and how many.
-
-Several runners may share a cohort. They meet in the database: each writes its trials' values at a rung, and decides
-about its own trials once every member has finished, or has a value there. As `hpsearch.search.pruning`
-decides by those values alone, all decide alike.
-"""
+"""The trials of a runner between claim and outcome: batches that are ready for a worker, and trials at rungs."""
 
 from __future__ import annotations
 
@@ -21,21 +16,19 @@ if TYPE_CHECKING:
 
     from hpsearch.executors.base import Executor
     from hpsearch.objectives.base import Objective
-    from hpsearch.records import Paused, Trial
     from hpsearch.store import Counts, Owner, Store
 
-
 _ATTEMPTS = 2
-"""How often a trial may take its worker down, alone, before it is given up."""
+"""Number of times that a trial may take its worker down, alone, before it is given up."""
 
 
 class Batches:
     """A queue of batches.
 
     Args:
-        objective: What evaluates them: it says which trials go together.
-        executor: Where they are evaluated, so many at the same time as it has slots now.
-        lanes: How many trials to a batch; None: what the objective and the trials left make best.
+        objective: Evaluates them, and groups trials that go together.
+        executor: The executor, which has a number of slots now.
+        lanes: Trials to a batch; None: what the objective and the trials left make best.
     """
 
     def __init__(self, objective: Objective, *, executor: Executor, lanes: int | None) -> None:
@@ -47,11 +40,11 @@ class Batches:
         return len(self._ready)
 
     def pop(self) -> Batch:
-        """The batch that is next."""
+        """Remove and return the next batch."""
         return self._ready.popleft()
 
     def size(self, left: int) -> int:
-        """How many trials to a batch, where so many are left to do."""
+        """Return how many trials to put into a batch, with so many left to evaluate."""
         if self._lanes is not None:
             return self._lanes
         # As many rounds as full batches need, all of the same size: no worker ends long after the others.
@@ -66,7 +59,7 @@ class Batches:
 
         Args:
             trials: The trials.
-            size: How many to a batch at most.
+            size: Most trials to a batch.
             until: The epoch at which they pause; None: they run to the end.
             paused: Where each stands, by number; None: they begin.
         """
@@ -77,7 +70,7 @@ class Batches:
                 self._add(some, until=until, paused=tuple(paused[t.number] for t in some) if paused else ())
 
     def again(self, batch: Batch) -> bool:
-        """Have a batch evaluated again whose worker died; False: it is one trial that has done so alone before."""
+        """Queue a batch again whose worker died; False: it is one trial that has done so alone before."""
         # Split, so that a trial that takes its worker down is soon alone with it.
         if len(batch.trials) > 1:
             for position, trial in enumerate(batch.trials):
@@ -96,13 +89,13 @@ class Batches:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """What was decided at a rung about a runner's own trials.
+class Decision:
+    """The decision at a rung about a runner's own trials.
 
     Args:
         survivors: Those that go on, best first.
         until: The epoch up to which; None: to the end.
-        beaten: Those that are stopped.
+        beaten: Those that are pruned.
     """
 
     survivors: tuple[tuple[Trial, Paused], ...]
@@ -112,7 +105,7 @@ class Decided:
 
 @dataclass(slots=True)
 class _Rung:
-    """Of one cohort, this runner's trials at one rung."""
+    """This runner's trials of one cohort at one rung."""
 
     members: range
     epoch: int
@@ -122,10 +115,14 @@ class _Rung:
 class Cohorts:
     """The rungs of one runner's trials.
 
+    Several runners may share a cohort. They meet in the database: each writes its trials' values at a rung, and decides
+    about its own trials once every member has finished, or has a value there. As `hpsearch.search.pruning` decides by
+    those values alone, all decide alike.
+
     Args:
         store: The study database.
         stage: The stage.
-        plan: When trials are compared, and how; None: never.
+        plan: The pruning; None: none.
         owner: The runner.
     """
 
@@ -136,11 +133,11 @@ class Cohorts:
         self._unwritten: set[int] = set()  # those of them that other runners do not know yet
         self._heading: dict[int, int] = {}  # the rung that each trial under way is trained up to, by number
         self._median: Median | None = None
-        self._told = 0  # the trials below this number are finished, and the median rule knows of them
+        self._added = 0  # the trials below this number are finished, and the median rule has them
 
     @property
     def waiting(self) -> int:
-        """How many trials wait at a rung."""
+        """Number of trials that wait at a rung."""
         return sum(len(rung.waiting) for rung in self._rungs.values())
 
     @property
@@ -150,16 +147,16 @@ class Cohorts:
 
     @property
     def first_legs(self) -> int:
-        """How many trials are trained to their first rung in the time of one that is trained to the end."""
+        """Number of trials that are trained to their first rung in the time of one that is trained to the end."""
         return 1 if self._plan is None else self._plan.epochs // self._plan.rungs[0]
 
     def by_first_rung(self, trials: Iterable[Trial]) -> dict[int | None, list[Trial]]:
-        """Trials that begin, by the first rung of each; None: it runs to the end."""
-        found: dict[int | None, list[Trial]] = {}
+        """Return trials that begin, by the first rung of each; None: it runs to the end."""
+        by_rung: dict[int | None, list[Trial]] = {}
         for trial in trials:
             rung = None if self._plan is None else self._plan.next_rung(trial.number)
-            found.setdefault(rung, []).append(trial)
-        return found
+            by_rung.setdefault(rung, []).append(trial)
+        return by_rung
 
     def send(self, trials: Iterable[Trial], until: int | None) -> None:
         """Note that trials go on to a rung; None: to the end."""
@@ -180,14 +177,14 @@ class Cohorts:
             paused: Where those stand that were not finished before.
         """
         of_number = {trial.number: trial for trial in trials}
-        for one in paused:
-            assert self._plan is not None  # nobody asked for a pause
-            self._heading.pop(one.number, None)
-            members = self._plan.cohort_of(one.number)
-            rung = self._rungs.setdefault((members.start, one.epoch), _Rung(members, one.epoch))
-            rung.waiting[one.number] = of_number[one.number], one
-            self._known[one.number] = one.intermediate
-            self._unwritten.add(one.number)
+        for at in paused:
+            assert self._plan is not None  # without a plan nothing pauses
+            self._heading.pop(at.number, None)
+            members = self._plan.cohort_of(at.number)
+            rung = self._rungs.setdefault((members.start, at.epoch), _Rung(members, at.epoch))
+            rung.waiting[at.number] = of_number[at.number], at
+            self._known[at.number] = at.intermediate
+            self._unwritten.add(at.number)
 
     def write(self, ids: Mapping[int, int]) -> None:
         """Write the values of those that have arrived, for other runners to decide by; ``ids`` by number."""
@@ -205,45 +202,48 @@ class Cohorts:
             self._store.report(self._stage, reports, ids, owner=self._owner)
         self._unwritten = set()
 
-    def decide(self, ids: Mapping[int, int], *, until: int) -> list[Decided]:
+    def decide(self, ids: Mapping[int, int], *, until: int) -> list[Decision]:
         """Decide every rung that can be decided by now.
 
         Args:
             ids: Trial ids by number.
-            until: How many finished trials the stage is to have.
+            until: Number of finished trials that the stage is to have.
         """
         ready = [key for key, rung in sorted(self._rungs.items()) if not self._coming(rung)]
         if not ready or self._plan is None:
             return []
         counts = self._store.counts(self._stage)
-        found = [self._decide(self._plan, key, counts, ids, until) for key in ready]
-        return [decided for decided in found if decided is not None]
+        decisions = [self._decide(self._plan, key, counts, ids, until) for key in ready]
+        return [decision for decision in decisions if decision is not None]
 
     def _coming(self, rung: _Rung) -> bool:
-        """Whether trials of this runner are still on their way to a rung."""
+        """Return whether trials of this runner are still on their way to a rung."""
         return any(number in rung.members and to <= rung.epoch for number, to in self._heading.items())
 
     def _decide(
         self, plan: Plan, key: tuple[int, int], counts: Counts, ids: Mapping[int, int], until: int
-    ) -> Decided | None:
+    ) -> Decision | None:
         rung = self._rungs[key]
-        if plan.rule == "median" and not self._tell(plan, rung.members.start, counts, until):
+        if plan.rule == "halving":
+            survivors = self._halve(plan, rung, counts, ids, until)
+        elif self._add_up_to(plan, rung.members.start, counts, until):
+            survivors = self._better(rung)
+        else:
             return None
-        survivors = self._halve(plan, rung, counts, ids, until) if plan.rule == "halving" else self._better(rung)
         if survivors is None:
             return None
         del self._rungs[key]
-        own = {number: one.intermediate[-1] for number, (_, one) in rung.waiting.items()}
+        own = {number: at.intermediate[-1] for number, (_, at) in rung.waiting.items()}
         sign = -1.0 if self._stage.direction == "maximize" else 1.0
         order = sorted(own, key=lambda number: (sign * own[number], number))
-        return Decided(
+        return Decision(
             survivors=tuple(rung.waiting[number] for number in order if number in survivors),
             until=plan.next_rung(rung.members.start, rung.epoch),
             beaten=tuple(rung.waiting[number][1].pruned() for number in sorted(own) if number not in survivors),
         )
 
     def _halve(self, plan: Plan, rung: _Rung, counts: Counts, ids: Mapping[int, int], until: int) -> set[int] | None:
-        """The survivors among a whole cohort; None while the value of one that comes to this rung is not known."""
+        """Return the survivors among a whole cohort; None while the value of one that comes to this rung is unknown."""
         standings = self._store.standings(self._stage, rung.members, rung.epoch)
         if counts.rows < until and not (standings and standings[-1].number == rung.members[-1]):
             return None  # the cohort has members that nobody has begun yet
@@ -252,50 +252,50 @@ class Cohorts:
             for number, curve in self._known.items()
             if number in rung.members and len(curve) >= rung.epoch
         }
-        if lost := {one.number for one in standings if one.value is None} & own.keys() - self._unwritten:
+        if lost := {trial.number for trial in standings if trial.value is None} & own.keys() - self._unwritten:
             self._unwritten |= lost
             self.write(ids)
-        values = {one.number: one.value for one in standings if one.value is not None} | own
-        if self._awaits((one for one in standings if one.number not in values), counts, until):
+        values = {trial.number: trial.value for trial in standings if trial.value is not None} | own
+        if self._awaits((trial for trial in standings if trial.number not in values), counts, until):
             return None
         return halving_survivors(values, plan.factor, self._stage.direction)
 
     def _better(self, rung: _Rung) -> set[int]:
-        """The survivors of this runner's trials by the median of earlier cohorts, whoever else is in theirs."""
+        """Return the survivors of this runner's trials by the median of earlier cohorts."""
         assert self._median is not None
-        return {number for number, (_, one) in rung.waiting.items() if not self._median.stops(one.intermediate)}
+        return {number for number, (_, at) in rung.waiting.items() if not self._median.prunes(at.intermediate)}
 
-    def _tell(self, plan: Plan, upto: int, counts: Counts, until: int) -> bool:
-        """Tell the median rule of all trials below a number; False while one of them is not finished."""
+    def _add_up_to(self, plan: Plan, upto: int, counts: Counts, until: int) -> bool:
+        """Give the median rule all trials below a number; False while one of them is not finished."""
         if self._median is None:
             self._median = Median(plan.startup, self._stage.direction)
-        while self._told < upto:
-            members = plan.cohort_of(self._told)
+        while self._added < upto:
+            members = plan.cohort_of(self._added)
             standings = self._store.standings(self._stage, members, plan.epochs)
             if self._awaits(standings, counts, until):
                 return False
-            done = [one.number for one in standings if one.state == "COMPLETE"]
+            done = [trial.number for trial in standings if trial.state == "COMPLETE"]
             curves = self._store.curves(self._stage, done)
             for _, curve in curves.groupby("number"):
-                self._median.tell(dict(zip(curve["step"].tolist(), curve["value"].tolist(), strict=True)))
-            self._told = members.stop
+                self._median.add(dict(zip(curve["step"].tolist(), curve["value"].tolist(), strict=True)))
+            self._added = members.stop
         return True
 
     def _awaits(self, standings: Iterable[Standing], counts: Counts, until: int) -> bool:
-        """Whether one of these trials is unfinished and will go on: a runner has it, or will be given it.
+        """Return whether one of these trials is unfinished and will go on: a runner has it, or will be given it.
 
-        Trials that others run with Optuna alone are waited for by nobody, and of those that were given back only as
-        many are as the stage still lacks: no more will be claimed.
+        Trials that others run with Optuna alone are not waited for, and of those that were given back only as many are
+        as the stage still lacks: no more will be claimed.
 
         Args:
             standings: Where the trials stand.
             counts: The stage's, from before the standings were read.
-            until: How many finished trials the stage is to have.
+            until: Number of finished trials that the stage is to have.
         """
-        unfinished = [one for one in standings if not one.finished]
-        if any(one.held for one in unfinished):
+        unfinished = [trial for trial in standings if not trial.finished]
+        if any(trial.held for trial in unfinished):
             return True
-        if not any(one.state == "WAITING" for one in unfinished):
+        if not any(trial.state == "WAITING" for trial in unfinished):
             return False
         # One that was given back between the two reads is counted as running still: look again in a moment.
         return counts.finished + counts.running < until or counts != self._store.counts(self._stage)

@@ -1,9 +1,8 @@
-"""The best trial of a search, what its score is worth, and which trials cannot be told from it.
+"""The best trial of a search: its ties, its score corrected for selection, and the values that a search comes to.
 
-Looks at the nearest `MOST` trials of a stage only, however many there are, and without NumPy, so that commands that
-show a few rows stay fast.
-
-NumPy and the statistics are left to `hpsearch.search.ranking`: commands that show a few rows do without.
+Only the nearest `MOST` trials of a stage are compared, however many there are, and without NumPy, so that commands that
+show a few rows stay fast. For the same reason the means of a confirmation are computed here, and their intervals in
+`hpsearch.search.ranking`.
 """
 
 from __future__ import annotations
@@ -12,53 +11,57 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from hpsearch.errors import BadInput, UnknownSearch
-from hpsearch.records import HITS
-from hpsearch.search.stage import best_among, best_of, commands_for, confirmation_of, pick, unscored
+from hpsearch.errors import BadArgument, BadInput
+from hpsearch.objectives import kinds
+from hpsearch.records import HITS, Argument
+from hpsearch.search.stage import actions_for, best_among, best_of, confirmation_of, known_confirmation, pick, unscored
 from hpsearch.seeds import draw_seed
-from hpsearch.statistics.comparisons import is_tied, paired_p, unpaired_p
-from hpsearch.statistics.hits import fitting
+from hpsearch.statistics.hits import matching
 from hpsearch.statistics.intervals import Interval, wilson, wilson_of_share
-from hpsearch.statistics.selection import corrected_share
+from hpsearch.statistics.selection import corrected_share, is_tied, paired_p, unpaired_p
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Sequence
 
     from hpsearch.records import Direction, Setting, Stage
     from hpsearch.space import Value
     from hpsearch.store import Store
     from hpsearch.store.queries import Columns
 
-
 MOST = 100
-"""So many of a stage's best trials are compared with the best one. Trials farther behind are not looked at."""
-
+"""Number of a stage's best trials that are compared with the best one."""
 _NAMED = 5
-"""So many trials that tie are named."""
-
+"""Number of tied trials that are named."""
 _LEAST = 10
-"""With fewer images there is nothing to be told apart and no luck to be taken away."""
+"""With fewer examples there is nothing to be compared and no selection to be corrected for."""
+TOP, REPEATS = 5, 10
+"""Number of settings that a confirmation trains again by default, and of repeats."""
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
-    """The best trial of a search and what its score is worth.
+class BestTrial:
+    """The best trial of a search, its score, and the trials tied with it.
 
     Args:
         stage: The stage's name, ``mnist/stage-01``.
         trial: The trial's number in it.
-        score: Its score as measured.
-        interval: Wilson's interval of that score, as if the trial had not been chosen for it; None where the metric
-            is no share of images, or their number is not known.
-        corrected: The score without the winner's curse: what the best trial of such a selection is worth on images
-            that had no part in choosing it. None where the hits on single images are not stored.
+        score: As measured.
+        interval: Wilson's interval of that score, as if the trial had not been chosen for it; None where the score is
+            no share of examples, or their number is not known.
+        corrected: The score corrected for selection: the expected score of the best trial of such a selection on
+            examples that had no part in choosing it. None where the hits on single examples are not stored.
         corrected_interval: That value's interval; None likewise.
-        params: The trial's drawn values by name.
-        images: How many validation images scored it; None: not known.
-        metric: ``validation_accuracy`` or ``validation_loss``.
+        params: The trial's sampled values by name.
+        examples: Number of validation examples that scored it; None: not known.
+        metric: The name of the score.
+        of: The stage.
+        columns: That stage's best trials, best first (`hpsearch.store.Store.columns`).
+        ties: For each of these trials but the first, whether it is statistically tied with it; None: not known.
+        paired: Whether all of them were compared on the same examples.
+        trials: Number of sampled trials, of which this one came out best.
     """
 
     stage: str
@@ -68,323 +71,164 @@ class Best:
     corrected: float | None
     corrected_interval: Interval | None
     params: Mapping[str, Value]
-    images: int | None = None
-    metric: str = "validation_accuracy"
-
-
-@dataclass(frozen=True, slots=True)
-class BestTrial:
-    """The best trial of a search among its nearest rivals.
-
-    Args:
-        stage: Its stage.
-        columns: That stage's best trials, best first (`hpsearch.store.Store.columns`).
-        best: The best trial and what its score is worth.
-        tied: For each of these trials but the first, whether it cannot be told from the best; None: not known.
-        paired: Whether all of them were compared on the same images.
-        trials: How many trials were drawn, of which this one came out best.
-    """
-
-    stage: Stage
-    columns: Columns
-    best: Best
-    tied: tuple[bool | None, ...]
-    paired: bool
-    trials: int
+    examples: int | None = field(metadata={"json": "images"})  # as in 0.2
+    metric: str
+    of: Stage = field(repr=False)
+    columns: Columns = field(repr=False)
+    ties: tuple[bool | None, ...] = field(default=(), repr=False)
+    paired: bool = field(default=False, repr=False)
+    trials: int = field(default=1, repr=False)
 
     @property
-    def tied_numbers(self) -> tuple[int, ...]:
-        """The numbers of the trials that cannot be told from the best, best first."""
+    def tied(self) -> tuple[int, ...]:
+        """The numbers of the trials tied with it, best first."""
         numbers = self.columns["number"][1:]
-        return tuple(number for number, tied in zip(numbers, self.tied, strict=True) if tied)
+        return tuple(number for number, tied in zip(numbers, self.ties, strict=True) if tied)
 
     @property
     def known(self) -> bool:
-        """Whether the other trials could be compared with the best at all."""
-        return None not in self.tied
+        """Whether the other trials could be compared with it at all."""
+        return None not in self.ties
 
     @property
     def open_ended(self) -> bool:
-        """Whether further trials, which were not looked at, may tie as well."""
-        return bool(self.tied) and len(self.columns["number"]) >= MOST and bool(self.tied[-1])
+        """Whether further trials, which were not compared, may tie as well."""
+        return bool(self.ties) and len(self.columns["number"]) >= MOST and bool(self.ties[-1])
 
     def ties_sentence(self) -> str:
-        """How many trials of the stage cannot be told from the best, and which, in plain words."""
-        tied = self.tied_numbers
+        """Return how many trials of the stage are tied with it, and which, in words."""
+        tied = self.tied
         if not tied:
-            return f"no other trial of {self.stage.name} ties with it"
+            return f"no other trial of {self.stage} is statistically tied with it"
         named = ", ".join(map(str, tied[:_NAMED])) + (" ..." if len(tied) > _NAMED else "")
-        many = f"{len(tied)} or more trials" if self.open_ended else counted(len(tied), "other trial")
-        how = "" if self.paired else "; not all have their hits on single images stored, which would tell more apart"
-        return f"{many} of the stage cannot be told from it: {named}{how}"
+        count = f"{len(tied)} or more trials" if self.open_ended else counted(len(tied), "other trial")
+        how = "" if self.paired else "; not all have their hits stored, which would separate more of them"
+        return f"{count} of the stage {'is' if len(tied) == 1 else 'are'} statistically tied with it: {named}{how}"
 
 
 def best_trial(store: Store, stages: Sequence[Stage], *, most: int = MOST, correcting: bool = True) -> BestTrial | None:
-    """Find the best trial of these stages and compare its rivals with it; None before any trial has a score.
+    """Return the best trial of these stages, compared with its rivals; None before any trial has a score.
 
     Args:
         store: The study database.
         stages: Stages of one search.
-        most: How many of the best trials of a stage to look at.
-        correcting: Whether to take the luck out of the best score, which takes a tenth of a second.
+        most: Number of a stage's best trials to compare.
+        correcting: Whether to correct the score for selection, which takes a tenth of a second.
     """
-    found = [(stage, store.columns(stage, top=most, hits=True)) for stage in stages]
-    best = best_among(found)
+    candidates = [(stage, store.columns(stage, top=most, hits=True)) for stage in stages]
+    best = best_among(candidates)
     if best is None:
         return None
     stage, columns = best
-    number, score = columns["number"][0], columns["score"][0]
-    params = {name: columns[f"param:{name}"][0] for name in stage.space}
-    images = stage.images
-    rivals = [item for item in found if item[0] is stage or _same_images(item[0], stage)]
-    trials = sum(store.sampled(rival) for rival, _ in rivals)
-    plain = Best(stage.name, number, score, None, None, None, params, images, stage.metric)
-    if images is None or not 0 <= score <= 1:
-        unknown = (None,) * (len(columns["number"]) - 1)
-        return BestTrial(stage, columns, plain, unknown, False, trials)
-    hits = {rival.name: hits_of(of_rival, images) for rival, of_rival in rivals}
-    tied, paired = ties(columns, hits[stage.name], images, trials)
-    corrected = _corrected(stage, rivals, hits, images, most) if correcting else None
-    measured = Best(
+    number, score, examples = columns["number"][0], columns["score"][0], kinds.examples(stage)
+    rivals = [item for item in candidates if item[0] is stage or _same_examples(item[0], stage)]
+    measured = BestTrial(
         stage.name,
         number,
         score,
-        wilson(round(score * images), images),
-        corrected,
-        None if corrected is None else wilson_of_share(corrected, images),
-        params,
-        images,
+        None,
+        None,
+        None,
+        {name: columns[f"param:{name}"][0] for name in stage.space},
+        examples,
         stage.metric,
+        stage,
+        columns,
+        ties=(None,) * (len(columns["number"]) - 1),
+        trials=sum(store.sampled(rival) for rival, _ in rivals),
     )
-    return BestTrial(stage, columns, measured, tied, paired, trials)
+    if examples is None or not 0 <= score <= 1:
+        return measured
+    hits = {rival.name: hits_of(of_rival, examples) for rival, of_rival in rivals}
+    tied, paired = ties(columns, hits[stage.name], examples, measured.trials)
+    corrected = _corrected(stage, rivals, hits, examples, most) if correcting else None
+    return replace(
+        measured,
+        interval=wilson(round(score * examples), examples),
+        corrected=corrected,
+        corrected_interval=None if corrected is None else wilson_of_share(corrected, examples),
+        ties=tied,
+        paired=paired,
+    )
 
 
-def hits_of(columns: Columns, images: int) -> dict[int, int]:
-    """The stored hits of trials that fit their scores, as whole numbers, by trial number.
+def hits_of(columns: Columns, examples: int) -> dict[int, int]:
+    """Return the stored hits of trials that match their scores, as whole numbers, by trial number.
 
-    A trial whose hits are missing, of other images or of another epoch than its score is left out.
+    A trial whose hits are missing, of other examples or of another epoch than its score is left out.
 
     Args:
         columns: Trials with their ``hits``.
-        images: How many validation images there are.
+        examples: Number of validation examples.
     """
-    found = {}
-    for number, score, text in zip(columns["number"], columns["score"], columns[HITS], strict=True):
-        if (hits := fitting(text, images, score)) is not None:
-            found[number] = hits
-    return found
+    trials = zip(columns["number"], columns["score"], columns[HITS], strict=True)
+    hits = ((number, matching(text, examples, score)) for number, score, text in trials)
+    return {number: of_trial for number, of_trial in hits if of_trial is not None}
 
 
-def ties(columns: Columns, hits: Mapping[int, int], images: int, trials: int) -> tuple[tuple[bool, ...], bool]:
-    """For each trial but the first, whether it ties with the first; and whether all were compared image by image.
+def ties(columns: Columns, hits: Mapping[int, int], examples: int, trials: int) -> tuple[tuple[bool, ...], bool]:
+    """Return for each trial but the first whether it is tied with the first; and whether all comparisons were paired.
 
     Args:
         columns: Trials, best first.
-        hits: What `hits_of` gives for them.
-        images: How many validation images there are.
-        trials: How many trials were drawn, of which the first came out best.
+        hits: From `hits_of`.
+        examples: Number of validation examples.
+        trials: Number of sampled trials, of which the first came out best.
     """
     numbers, scores = columns["number"], columns["score"]
-    found, paired = [], True
+    tied, paired = [], True
     for number, score in zip(numbers[1:], scores[1:], strict=True):
         if numbers[0] in hits and number in hits:
             p = paired_p(hits[numbers[0]], hits[number])
         else:
-            p, paired = unpaired_p(scores[0], score, images), False
-        found.append(is_tied(p, trials))
-    return tuple(found), paired
+            p, paired = unpaired_p(scores[0], score, examples), False
+        tied.append(is_tied(p, trials))
+    return tuple(tied), paired
 
 
 def ties_of(store: Store, stage: Stage, columns: Columns) -> tuple[bool | None, ...]:
-    """For each of a stage's best trials but the first, whether it ties with the first; None: not known.
-
-    Of more than `MOST` trials the others are not looked at.
+    """Return for each of a stage's best trials but the first whether it is tied with the first; None: not known.
 
     Args:
         store: The study database.
         stage: Their stage.
-        columns: The trials with their ``hits``, best first.
+        columns: The trials with their ``hits``, best first; those beyond the first `MOST` are not compared.
     """
-    others = len(columns["number"]) - 1
-    if stage.images is None or others < 1 or not 0 <= columns["score"][0] <= 1:
+    others, examples = len(columns["number"]) - 1, kinds.examples(stage)
+    if examples is None or others < 1 or not 0 <= columns["score"][0] <= 1:
         return (None,) * others
     near = {name: columns[name][:MOST] for name in ("number", "score", HITS)}
-    tied, _ = ties(near, hits_of(near, stage.images), stage.images, store.sampled(stage))
+    tied, _ = ties(near, hits_of(near, examples), examples, store.sampled(stage))
     return (*tied, *[None] * (others - len(tied)))
 
 
-def _same_images(one: Stage, other: Stage) -> bool:
-    return bool(one.fingerprint) and one.fingerprint == other.fingerprint and one.images == other.images
+def _same_examples(stage: Stage, other: Stage) -> bool:
+    same = bool(stage.fingerprint) and stage.fingerprint == other.fingerprint
+    return same and kinds.examples(stage) == kinds.examples(other)
 
 
 def _corrected(
     stage: Stage,
-    rivals: Collection[tuple[Stage, Columns]],
+    rivals: Sequence[tuple[Stage, Columns]],
     hits: Mapping[str, Mapping[int, int]],
-    images: int,
+    examples: int,
     most: int,
 ) -> float | None:
-    """The best score without its luck, over all stages that are scored on the same images; None where hits miss."""
-    if images < _LEAST or any(len(hits[rival.name]) < len(columns["number"]) for rival, columns in rivals):
+    """Return the best score corrected for selection over all stages that share its examples; None where hits miss."""
+    if examples < _LEAST or any(len(hits[rival.name]) < len(columns["number"]) for rival, columns in rivals):
         return None
     every = sorted((h for of_rival in hits.values() for h in of_rival.values()), key=int.bit_count, reverse=True)
-    return corrected_share(every[:most], images, seed=draw_seed(stage.seed, 0, "images"))
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The values of one trial.
-
-    Args:
-        stage: The trial's stage.
-        trial: Its number there.
-        params: Its drawn values by name.
-        by: What says so.
-        score: Its validation score: the mean over the repeats where it is confirmed.
-        repeats: Over how many trainings that is.
-        why: The same in words.
-    """
-
-    stage: Stage
-    trial: int
-    params: Mapping[str, Value]
-    by: Literal["confirmed", "best", "asked"]
-    score: float
-    repeats: int
-    why: str
-
-
-def choose(
-    store: Store,
-    stages: Sequence[Stage],
-    *,
-    number: int | None = None,
-    trial: int | None = None,
-    by: str | None = None,
-) -> Choice:
-    """The values that a search comes to.
-
-    Where nothing else is said: if the stage of the best trial has been confirmed, the values that the confirmation
-    puts first, whose mean owes less to luck than one trial's score; otherwise the best trial's. A confirmation of
-    another stage says nothing of a better trial that it did not train.
-
-    Args:
-        store: The study database.
-        stages: The search's stages.
-        number: Only of this stage; None for all.
-        trial: This trial of that stage.
-        by: ``confirmed`` or ``best``, to choose by that alone.
-
-    Raises:
-        BadInput: What was asked does not go together, there is no such trial, or the confirmation is not complete.
-        NotEnoughTrials: No trial has a score.
-        UnknownSearch: No such stage, or none of them is confirmed.
-    """
-    asked = check_asked(store, stages, number=number, trial=trial)
-    if asked is not None:
-        return asked
-    among = list(stages) if number is None else [pick(list(stages), number)]
-    if by == "confirmed":
-        return _confirmed(store, among)
-    found = best_of(store, among)
-    if found is None:
-        what = among[0].name if number is not None else among[0].search
-        raise unscored(store, among[0].search, what)
-    stage, columns = found
-    try:
-        confirmation = confirmation_of(store, stage) if by is None else None
-    except UnknownSearch:
-        confirmation = None
-    if confirmation is not None:
-        return _first_of(store, stage, overview(store, confirmation))
-    which = "its stage" if number is not None else "all stages"
-    hint = "" if by == "best" else f"; {stage.name} has not been confirmed"
-    return _of_row(stage, columns, 0, "best", f"the best trial of {which}{hint}")
-
-
-def check_asked(store: Store, stages: Sequence[Stage], *, number: int | None, trial: int | None) -> Choice | None:
-    """The trial that was asked for by its numbers; None where only a stage was, or nothing.
-
-    Raises:
-        UnknownSearch: No such stage.
-        BadInput: No such trial with a score, or no stage is given.
-    """
-    stage = None if number is None else pick(list(stages), number)
-    if trial is None:
-        return None
-    if stage is None:
-        raise BadInput(f"--trial {trial} without --stage: every stage has its own numbers; add --stage N")
-    return _asked(store, stage, trial)
-
-
-def _asked(store: Store, stage: Stage, trial: int) -> Choice:
-    columns = store.columns(stage, states=("COMPLETE",), numbers=(trial,))
-    if not columns["number"]:
-        listing = commands_for(store, stage.search)("trials", "--stage", str(stage.number))
-        raise BadInput(f"{stage.name} has no trial {trial} with a score; `{listing}` lists them")
-    return _of_row(stage, columns, 0, "asked", "as asked")
-
-
-def _of_row(stage: Stage, columns: Columns, at: int, by: Literal["best", "asked"], why: str) -> Choice:
-    params = {name: columns[f"param:{name}"][at] for name in stage.space}
-    if None in params.values():
-        lacking = next(name for name, value in params.items() if value is None)
-        raise BadInput(f"{stage.name} trial {columns['number'][at]} has no value of {lacking}; choose another one")
-    return Choice(stage, columns["number"][at], params, by, columns["score"][at], 1, why)
-
-
-def _confirmed(store: Store, among: Sequence[Stage]) -> Choice:
-    """The first of all complete confirmations, by the rule by which each ranks its own."""
-    stage_of = {(stage.search, stage.number): stage for stage in among}
-    there = [one for one in store.confirmations(among[0].search) if (one.search, one.number) in stage_of]
-    if not there:
-        confirmation_of(store, among[-1])  # which says how
-    seen = [overview(store, one) for one in there]
-    complete = [one for one in seen if one.complete]
-    if not complete:
-        return _first_of(store, stage_of[there[0].search, there[0].number], seen[0])  # which says why not
-    firsts = {id(one.order[0]): one for one in complete}
-    best = firsts[id(in_order([one.order[0] for one in complete], among[0].direction)[0])]
-    left_out = [one.confirmation.name for one in seen if not one.complete]
-    found = _first_of(store, stage_of[best.confirmation.search, best.confirmation.number], best)
-    if not left_out:
-        return found
-    return replace(found, why=f"{found.why}; without {', '.join(left_out)}, which judged nothing yet")
-
-
-def _first_of(store: Store, stage: Stage, seen: Overview) -> Choice:
-    name, commands = seen.confirmation.name, commands_for(store, stage.search)
-    if seen.finished >= seen.places and not seen.order:
-        raise BadInput(f"every repeat of {name} failed, so it chooses nothing; choose with --best")
-    if not seen.complete:
-        raise BadInput(
-            f"{name} is not complete: {seen.finished} of {counted(seen.places, 'trial')} have finished; run "
-            f"`{commands('confirm', *seen.as_begun)}` to its end, or choose with --best"
-        )
-    first = seen.order[0]
-    return Choice(
-        stage,
-        first.setting.trial,
-        first.setting.params,
-        "confirmed",
-        first.mean,
-        len(first.scores),
-        f"the first of {name}, which trained {counted(len(seen.order), 'setting')} again",
-    )
-
-
-TOP, REPEATS = 5, 10
-"""How many settings ``confirm`` trains again, and how often, unless told otherwise."""
+    return corrected_share(every[:most], examples, seed=draw_seed(stage.seed, 0, "images"))  # as in 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """What came of one setting's repeats.
+    """The repeats of one setting of a confirmation.
 
     Args:
         setting: The setting.
         scores: Of the trials that have one, by repeat.
-        failed: How many further repeats ended without a score.
+        failed: Number of further repeats that ended without a score.
         losses: Their validation losses, by repeat, where there are any.
         numbers: Their numbers, by repeat.
     """
@@ -405,26 +249,31 @@ class Repeats:
         """The mean validation loss; infinite where that of a repeat is not known."""
         return fmean(self.losses.values()) if self.losses.keys() == self.scores.keys() and self.losses else math.inf
 
+    @property
+    def repeats(self) -> int:
+        """Number of repeats that have a score."""
+        return len(self.scores)
+
 
 def tally(confirmation: Stage, columns: Columns) -> list[Repeats]:
-    """The repeats of each setting, in the roster's order.
+    """Return the repeats of each setting, in the plan's order.
 
     Args:
         confirmation: The confirmation.
-        columns: Its trials, as `hpsearch.store.Store.columns` gives them. One that others ran with values of their own
+        columns: Its trials, from `hpsearch.store.Store.columns`. One that another program ran with values of its own
             is no repeat of anything, and left out.
     """
-    roster = confirmation.plan
-    assert roster is not None
-    scores: list[dict[int, float]] = [{} for _ in roster.settings]
-    losses: list[dict[int, float]] = [{} for _ in roster.settings]
-    numbers: list[dict[int, int]] = [{} for _ in roster.settings]
-    failed = [0] * len(roster.settings)
+    plan = confirmation.plan
+    assert plan is not None
+    scores: list[dict[int, float]] = [{} for _ in plan.settings]
+    losses: list[dict[int, float]] = [{} for _ in plan.settings]
+    numbers: list[dict[int, int]] = [{} for _ in plan.settings]
+    failed = [0] * len(plan.settings)
     for at, number in enumerate(columns["number"]):
-        if number >= roster.size:
+        if number >= plan.size:
             continue
-        index, repeat = roster.place(number)
-        if any(columns[f"param:{name}"][at] != value for name, value in roster.settings[index].params.items()):
+        index, repeat = plan.place(number)
+        if any(columns[f"param:{name}"][at] != value for name, value in plan.settings[index].params.items()):
             continue
         score, loss = columns["score"][at], columns["validation_loss"][at]
         if columns["state"][at] == "FAIL":
@@ -433,37 +282,33 @@ def tally(confirmation: Stage, columns: Columns) -> list[Repeats]:
             scores[index][repeat], numbers[index][repeat] = score, number
             if loss is not None:
                 losses[index][repeat] = loss
-    return [Repeats(*one) for one in zip(roster.settings, scores, failed, losses, numbers, strict=True)]
+    return [Repeats(*of) for of in zip(plan.settings, scores, failed, losses, numbers, strict=True)]
 
 
 def in_order(repeats: Sequence[Repeats], direction: Direction) -> list[Repeats]:
-    """Those settings that have a score, best first.
+    """Return those settings that have a score, best first.
 
-    By mean score, then lower mean validation loss, then the roster's order. One of which a repeat failed stands
-    below all others: whoever takes it must expect that again.
+    By mean score, then lower mean validation loss, then the plan's order. One of which a repeat failed stands below
+    all others: whoever takes it must expect that again.
     """
     sign = -1.0 if direction == "maximize" else 1.0
-    return sorted(
-        (one for one in repeats if one.scores), key=lambda one: (one.failed > 0, sign * one.mean, one.mean_loss)
-    )
+    scored = (of for of in repeats if of.scores)
+    return sorted(scored, key=lambda of: (of.failed > 0, sign * of.mean, of.mean_loss))
 
 
-def non_default(top: int, repeats: int) -> tuple[str, ...]:
-    """What ``confirm`` must be told to have so many settings and repeats, where they are not those it has untold."""
-    return (
-        *(("--top", str(top)) if top != TOP else ()),
-        *(("--repeats", str(repeats)) if repeats != REPEATS else ()),
-    )
+def non_default(top: int, repeats: int) -> dict[str, int]:
+    """Return the arguments of ``confirm`` that differ from its defaults."""
+    return ({"top": top} if top != TOP else {}) | ({"repeats": repeats} if repeats != REPEATS else {})
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Where a confirmation stands.
+    """The state of a confirmation.
 
     Args:
         confirmation: The confirmation.
-        finished: How many of its trials have finished.
-        failed: How many of those without a score.
+        finished: Number of its trials that have finished.
+        failed: Number of those without a score.
         order: Its settings that have a score, best first.
     """
 
@@ -474,31 +319,165 @@ class Overview:
 
     @property
     def places(self) -> int:
-        """How many trials it is to have."""
+        """Number of trials that it is to have."""
         return self.confirmation.plan.size if self.confirmation.plan else 0
 
     @property
-    def as_begun(self) -> tuple[str, ...]:
-        """The options of ``confirm`` that bring it to its end: its stage, and what is not the usual."""
-        roster = self.confirmation.plan
-        assert roster is not None
-        return ("--stage", str(self.confirmation.number), *non_default(*roster.asked))
+    def as_begun(self) -> dict[str, Any]:
+        """The arguments of ``confirm`` that bring it to its end: its stage, and what differs from the defaults."""
+        plan = self.confirmation.plan
+        assert plan is not None
+        return {"stage": self.confirmation.number, **non_default(*plan.asked)}
 
     @property
     def complete(self) -> bool:
-        """Whether all that was asked for has finished, and some of it with a score."""
+        """Whether all its trials have finished, and some of them with a score."""
         return self.finished >= self.places and bool(self.order)
 
 
 def trials_left(store: Store, confirmation: Stage) -> int:
-    """How many of a confirmation's trials have not finished."""
+    """Return how many of a confirmation's trials have not finished."""
     return max(confirmation.plan.size - store.counts(confirmation).finished, 0) if confirmation.plan else 0
 
 
 def overview(store: Store, confirmation: Stage) -> Overview:
-    """Where a confirmation stands, from its trials in the database."""
+    """Return the state of a confirmation, from its trials in the database."""
     columns = store.columns(confirmation)
     states = columns["state"]
     finished = sum(state in ("COMPLETE", "FAIL", "PRUNED") for state in states)
     order = in_order(tally(confirmation, columns), confirmation.direction)
     return Overview(confirmation, finished, states.count("FAIL"), tuple(order))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The chosen values of one trial.
+
+    Args:
+        stage: The trial's stage.
+        trial: Its number there.
+        params: Its sampled values by name.
+        by: The means of choosing; ``asked``: given by its number.
+        score: Its validation score: the mean over the repeats where it is confirmed.
+        repeats: Number of trainings that that is over.
+        why: The reason in words.
+    """
+
+    stage: Stage
+    trial: int
+    params: Mapping[str, Value]
+    by: Literal["confirmed", "best", "asked"]
+    score: float
+    repeats: int
+    why: str
+
+
+def choose(
+    store: Store,
+    stages: Sequence[Stage],
+    *,
+    number: int | None = None,
+    trial: int | None = None,
+    by: str | None = None,
+) -> Choice:
+    """Choose the values that a search comes to.
+
+    By default: if the stage of the best trial has been confirmed, the values that the confirmation puts first, whose
+    mean owes less to selection than one trial's score; otherwise the best trial's. A confirmation of another stage
+    says nothing of a better trial that it did not train.
+
+    Args:
+        store: The study database.
+        stages: The search's stages.
+        number: Only of this stage; None for all.
+        trial: This trial of that stage.
+        by: ``confirmed`` or ``best``, to choose by that alone.
+
+    Raises:
+        BadInput: The arguments exclude each other, there is no such trial, or the confirmation is not complete.
+        NotEnoughTrials: No trial has a score.
+        UnknownSearch: No such stage, or none of them is confirmed.
+    """
+    if trial is not None:
+        return choose_trial(store, stages, number=number, trial=trial)
+    among = list(stages) if number is None else [pick(stages, number)]
+    if by == "confirmed":
+        return _confirmed(store, among)
+    best = best_of(store, among)
+    if best is None:
+        raise unscored(store, among[0].search, among[0].search if number is None else among[0].name)
+    stage, columns = best
+    confirmation = known_confirmation(store, stage) if by is None else None
+    if confirmation is not None:
+        return _first_of(store, stage, overview(store, confirmation))
+    which = "its stage" if number is not None else "all stages"
+    hint = "" if by == "best" else f"; {stage.name} has not been confirmed"
+    return _of_row(stage, columns, "best", f"the best trial of {which}{hint}")
+
+
+def choose_trial(store: Store, stages: Sequence[Stage], *, number: int | None, trial: int) -> Choice:
+    """Choose a trial by its numbers.
+
+    Raises:
+        UnknownSearch: No such stage.
+        BadInput: No such trial with a score, or no stage is given.
+    """
+    if number is None:
+        problem = "every stage has its own numbers"
+        raise BadArgument("trial", trial, problem, "add the number of a stage")
+    stage = pick(stages, number)
+    columns = store.columns(stage, states=("COMPLETE",), numbers=(trial,))
+    if not columns["number"]:
+        listing = actions_for(store, stage.search)("trials", stage=stage.number)
+        raise BadInput(f"{stage.name} has no trial {trial} with a score; `{{}}` lists them", listing)
+    return _of_row(stage, columns, "asked", "given by its number")
+
+
+def _of_row(stage: Stage, columns: Columns, by: Literal["best", "asked"], why: str) -> Choice:
+    params = {name: columns[f"param:{name}"][0] for name in stage.space}
+    if None in params.values():
+        lacking = next(name for name, value in params.items() if value is None)
+        raise BadInput(f"{stage.name} trial {columns['number'][0]} has no value of {lacking}; choose another one")
+    return Choice(stage, columns["number"][0], params, by, columns["score"][0], 1, why)
+
+
+def _confirmed(store: Store, among: Sequence[Stage]) -> Choice:
+    """Choose the first of all complete confirmations, by the rule by which each ranks its own."""
+    stage_of = {(stage.search, stage.number): stage for stage in among}
+    known = [one for one in store.confirmations(among[0].search) if (one.search, one.number) in stage_of]
+    if not known:
+        confirmation_of(store, among[-1])  # raises
+    seen = [overview(store, confirmation) for confirmation in known]
+    complete = [of for of in seen if of.complete]
+    best = seen[0]  # not complete: `_first_of` raises
+    if complete:
+        first = in_order([of.order[0] for of in complete], among[0].direction)[0]
+        best = next(of for of in complete if of.order[0] is first)
+    choice = _first_of(store, stage_of[best.confirmation.search, best.confirmation.number], best)
+    left_out = [of.confirmation.name for of in seen if not of.complete]
+    if not left_out:
+        return choice
+    return replace(choice, why=f"{choice.why}; without {', '.join(left_out)}, which is not complete")
+
+
+def _first_of(store: Store, stage: Stage, seen: Overview) -> Choice:
+    name = seen.confirmation.name
+    if seen.finished >= seen.places and not seen.order:
+        raise BadInput(f"every repeat of {name} failed, so it chooses nothing; choose with {{}}", Argument("best"))
+    if not seen.complete:
+        raise BadInput(
+            f"{name} is not complete: {seen.finished} of {counted(seen.places, 'trial')} have finished; run `{{}}` to "
+            "its end, or choose with {}",
+            actions_for(store, stage.search)("confirm", **seen.as_begun),
+            Argument("best"),
+        )
+    first = seen.order[0]
+    return Choice(
+        stage,
+        first.setting.trial,
+        first.setting.params,
+        "confirmed",
+        first.mean,
+        len(first.scores),
+        f"the first of {name}, which trained {counted(len(seen.order), 'setting')} again",
+    )

@@ -1,26 +1,28 @@
-"""A stage's best trials, trained again: the confirmation in the database, its run, and what it says.
+"""Confirmation: a stage's best trials, trained again with other seeds.
 
-What is drawn anew is what a trial's seed decides: initial weights, the order of samples, dropout masks. The split
-stays: then all settings are compared on the same images, and their means with the scores of the stage's trials. What
-other images would say is the business of the interval (`hpsearch.search.ranking`), and at last of the
-test images.
+A trial's seed decides the initial state, the order of examples and any noise; these are drawn anew. The split stays:
+then all settings are compared on the same examples, and their means with the scores of the stage's trials. The interval
+(`hpsearch.search.ranking`) says what other examples would give, and at last the test set does.
 """
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import Interrupted, NotEnoughTrials
-from hpsearch.records import ConfirmationPlan, NewStage, Setting, Stage
-from hpsearch.search.evaluation import looks
-from hpsearch.search.narrowing import fewer, to_narrow
+from hpsearch.errors import BadArgument
+from hpsearch.objectives import kinds
+from hpsearch.records import Action, ConfirmationPlan, NewStage, Setting, Stage
+from hpsearch.search.evaluation import evaluations
+from hpsearch.search.narrowing import fewer, stage_to_narrow
 from hpsearch.search.ranking import Confirmed, ranking
-from hpsearch.search.runner import Runner, Summary
+from hpsearch.search.runner import Runner, Summary, interrupted
 from hpsearch.search.stage import (
+    actions_for,
     best_of,
     check_fingerprint,
-    commands_for,
+    kept_study,
     latest_with_trials,
     no_study_file,
     other_version,
@@ -33,115 +35,111 @@ from hpsearch.seeds import draw_seed
 from hpsearch.space import contains
 from hpsearch.store import Store, open_store
 from hpsearch.store.stages import ROSTER
-from hpsearch.study_file import parse
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hpsearch.executors.base import Executor
-    from hpsearch.search.workflow import ConfirmJob, Stopping, Watcher
+    from hpsearch.search.workflow import ConfirmJob, Listener, Stopping
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What `hpsearch confirm` came to.
+    """The result of a confirmation.
 
     Args:
         parent: The stage whose trials were confirmed.
         stage: The confirmation.
-        ranking: All its settings that have a score, best first: those asked for now and those of before.
-        summary: What the run did.
-        following: Commands to type next.
+        ranking: All its settings that have a score, best first: those of this job and those of before.
+        summary: The sum of the run.
+        following: The next steps.
     """
 
     parent: Stage
     stage: Stage
     ranking: tuple[Confirmed, ...]
     summary: Summary
-    following: tuple[str, ...] = ()
+    following: tuple[Action, ...] = ()
 
 
-def run_confirmation(job: ConfirmJob, executor: Executor, watcher: Watcher, stop: Stopping) -> Confirmation:
-    """Bring a confirmation to the settings and repeats asked for; see `hpsearch.search.workflow.confirm`."""
-    store = open_store(job.storage, write=True)
-    store.on_disconnect(watcher.note, stopping=stop)
-    try:
+def run_confirmation(job: ConfirmJob, executor: Executor, listener: Listener, stop: Stopping) -> Confirmation:
+    """Bring a confirmation to the job's settings and repeats; see `hpsearch.search.workflow.confirm`."""
+    with closing(open_store(job.storage, write=True)) as store:
+        store.on_disconnect(listener.note, stopping=stop)
         stages = stages_of(store, job.search)
         parent = latest_with_trials(store, stages) if job.stage is None else pick(stages, job.stage)
-        if not parent.trainable:
+        if not kinds.trainable(parent):
             raise no_study_file(parent)
         settings = best_settings(store, parent, job.top)
-        study = parse(parent.study_file, source=f"the study file kept in {parent.name}")
-        split = study.load(data_dir=job.data_dir)
-        check_fingerprint(parent, split.fingerprint)
-        stage = grown(store, parent, settings, job.repeats)
+        study = kept_study(parent)
+        data = study.load(data_dir=job.data_dir)
+        check_fingerprint(parent, data.fingerprint)
+        stage = planned(store, parent, settings, job.repeats)
         if (text := other_version(store, stage)) is not None:
-            watcher.note(text)
-        objective = study.objective(split, seed=stage.seed, space=stage.space)
+            listener.note(text)
+        objective = study.objective(data, seed=stage.seed, space=stage.space)
         assert stage.plan is not None
-        # All that has begun, too: a run that was to have more may have left unfinished what is asked for now.
-        until = max(stage.plan.end([one.trial for one in settings], job.repeats), store.counts(stage).rows)
-        watcher.began(stage, until=until, jobs=executor.slots, best=None, finished=store.counts(stage).finished)
+        # All that has begun, too: a run that was to have more may have left unfinished trials of this job.
+        until = max(stage.plan.end([setting.trial for setting in settings], job.repeats), store.counts(stage).rows)
+        listener.began(stage, until=until, jobs=executor.slots, best=None, finished=store.counts(stage).finished)
         # No pruning: a mean over the repeats that did well early would be no mean of the setting's.
         summary = Runner(
-            store, stage, objective, executor, until=until, lanes=job.lanes, on_tick=watcher.tick, stopping=stop
+            store, stage, objective, executor, until=until, lanes=job.lanes, on_tick=listener.tick, stopping=stop
         ).run()
         if summary.stopped:
-            raise Interrupted(
-                f"stopped: {stage.name} has {summary.counts.finished} of {counted(until, 'trial')}, all recorded; "
-                f"{summary.given_back} that had begun were given back. The same command goes on from here"
-            )
+            raise interrupted(stage, summary, until)
         order = ranking(store, stage)
         return Confirmation(parent, stage, order, summary, _following(store, stages, parent, order))
-    finally:
-        store.close()
 
 
-def _following(store: Store, stages: list[Stage], parent: Stage, order: tuple[Confirmed, ...]) -> tuple[str, ...]:
-    """The commands to type after a confirmation; narrowing only by a choice among its settings."""
-    commands = commands_for(store, parent.search)
-    found = []
+def _following(
+    store: Store, stages: Sequence[Stage], parent: Stage, order: tuple[Confirmed, ...]
+) -> tuple[Action, ...]:
+    """Return the steps after a confirmation; narrowing only by a choice among its settings."""
+    action = actions_for(store, parent.search)
+    steps = []
     if top := fewer(len(order)):
-        meant = to_narrow(store, stages).number == parent.number
-        branch = ["--branch"] if latest_with_trials(store, stages).number > parent.number else []
-        which = [] if meant else ["--stage", str(parent.number)]
-        found.append(commands("narrow", "--from", "confirm", "--top", str(top), *which, *branch))
-    best = best_of(store, stages)
-    chosen = best is not None and best[0].number == parent.number
-    if order and not looks(store, stages):
-        found.append(commands("evaluate", *([] if chosen else ["--stage", str(parent.number), "--confirmed"])))
-    return tuple(found) or (commands("findings"),)
+        default = stage_to_narrow(store, stages).number == parent.number
+        branch = latest_with_trials(store, stages).number > parent.number
+        stage = None if default else parent.number
+        steps.append(action("narrow", source="confirm", top=top, stage=stage, branch=branch))
+    if order and not evaluations(store, stages):
+        best = best_of(store, stages)
+        chosen = best is not None and best[0].number == parent.number
+        steps.append(action("evaluate", **({} if chosen else {"stage": parent.number, "confirmed": True})))
+    return tuple(steps) or (action("findings"),)
 
 
 def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
-    """The values of a stage's best trials, best first.
+    """Return the values of a stage's best trials, best first.
 
-    Trials that somebody ran in the stage's study with values outside its ranges are passed over.
+    Trials that another program ran in the stage's study with values outside its ranges are passed over.
 
     Raises:
-        NotEnoughTrials: The stage has fewer.
+        NotEnoughTrials: The stage has no trial with a score.
+        BadArgument: It has fewer than ``top``.
     """
-    asked = top
+    rows = top
     while True:
-        columns = store.columns(stage, top=asked)
+        columns = store.columns(stage, top=rows)
         trials = [
             Setting(number, {name: columns[f"param:{name}"][at] for name in stage.space}, columns["score"][at])
             for at, number in enumerate(columns["number"])
         ]
-        found = [one for one in trials if all(contains(stage.space[name], v) for name, v in one.params.items())]
-        if len(found) >= top:
-            return found[:top]
-        if len(trials) < asked:
-            if not found:
+        settings = [one for one in trials if all(contains(stage.space[name], v) for name, v in one.params.items())]
+        if len(settings) >= top:
+            return settings[:top]
+        if len(trials) < rows:
+            if not settings:
                 raise unscored(store, stage.search, stage.name)
-            many = f"{counted(len(found), 'trial')} with a score"
-            raise NotEnoughTrials(
-                f"{stage.name} has {many}, and --top {top} asks for more; give a smaller --top or more trials"
-            )
-        asked *= 2
+            problem = f"{stage.name} has {counted(len(settings), 'trial')} with a score"
+            raise BadArgument("top", top, problem, "use a smaller top or run more trials")
+        rows *= 2
 
 
-def grown(store: Store, parent: Stage, settings: list[Setting], repeats: int) -> Stage:
-    """The confirmation of a stage, made where there is none, with places for these repeats of these settings."""
+def planned(store: Store, parent: Stage, settings: Sequence[Setting], repeats: int) -> Stage:
+    """Return the confirmation of a stage, made where there is none, with places for these repeats of these settings."""
     made = store.create_stage(
         NewStage(
             search=parent.search,

@@ -1,105 +1,148 @@
-"""The final judgement: the chosen values, trained on everything but the test images, scored on those once.
+"""Evaluation on the test set: the chosen values, fitted to everything else and scored on it once.
 
-Nothing else in hpsearch reads the test images. A second look makes their score a thing that was selected for, so each
-look is claimed in the database before they are read, and the second is refused unless it is asked for.
+Nothing else in hpsearch reads the test set. A second evaluation makes its score one that was selected for, so each is
+claimed in the database before the test set is read, and the second is refused unless it is explicit.
 """
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hpsearch.errors import BadData, EvaluatedAlready
-from hpsearch.nn import Model
-from hpsearch.objectives.network.runtime import load_test
-from hpsearch.objectives.network.train_once import Trained, with_values
-from hpsearch.search.best import Choice, check_asked, choose
-from hpsearch.search.stage import check_fingerprint, no_study_file, versions
+from hpsearch.errors import EvaluatedAlready
+from hpsearch.objectives import kinds
+from hpsearch.records import Argument
+from hpsearch.search.best import Choice, choose, choose_trial
+from hpsearch.search.stage import check_fingerprint, kept_study, no_study_file, pick, versions
 from hpsearch.seeds import draw_seed
-from hpsearch.statistics import Interval, wilson
+from hpsearch.statistics.intervals import Interval
 from hpsearch.store.stages import EVALUATIONS
-from hpsearch.study_file import Pruning, parse
+from hpsearch.study_file import Pruning, StudyFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from hpsearch.data import Split
+    from hpsearch.objectives.base import Data, Fitted
+    from hpsearch.objectives.base import Evaluation as Result
     from hpsearch.records import Stage
+    from hpsearch.space import Value
     from hpsearch.store import Store
-    from hpsearch.study_file import StudyFile
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """An evaluation on the test set, as the database keeps it.
+
+    Args:
+        stage: The name of the stage whose values were evaluated.
+        trial: The trial whose values they are.
+        score: On the test set; None for an evaluation that broke off.
+        interval: Of that score.
+        examples: Number of test examples.
+        epochs: Length of the training.
+        seed: Of everything random in it.
+        looks: Number of evaluations of the search so far.
+        current: Whether the search still comes to these values: no later stage has been run since, or none was better.
+        params: The values by name.
+        when: The time, as text.
+        trained_on: Number of examples that the model was fitted to.
+        metric: The name of the score.
+    """
+
+    stage: str
+    trial: int
+    score: float | None = field(metadata={"json": "accuracy"})  # as in 0.2
+    interval: Interval | None
+    examples: int | None = field(metadata={"json": "images"})  # as in 0.2
+    epochs: int | None = None
+    seed: int | None = None
+    looks: int = 1
+    current: bool = True
+    params: Mapping[str, Value] = field(default_factory=dict, repr=False)
+    when: str = field(default="", repr=False)
+    trained_on: int | None = field(default=None, repr=False)
+    metric: str = field(default="score", repr=False)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the search comes to this score."""
+        return self.current and self.score is not None
+
+
+def evaluations(store: Store, stages: Sequence[Stage]) -> tuple[Evaluation, ...]:
+    """Return every evaluation of a search on its test set, the first one first."""
+    return _parsed(stages[0], store.study_attribute(stages[0], EVALUATIONS) or [])
+
+
+def _parsed(first: Stage, entries: Sequence[Mapping[str, Any]]) -> tuple[Evaluation, ...]:
+    kind = kinds.kind_of(first.study_file)
+    parsed = []
+    for entry in entries:
+        held, interval = kind.held_out(entry), None
+        if held is not None and held.low is not None and held.high is not None:
+            interval = Interval(held.low, held.high, held.level or 0.95)
+        parsed.append(
+            Evaluation(
+                stage=entry["stage"],
+                trial=entry["trial"],
+                score=None if held is None else held.score,
+                interval=interval,
+                examples=None if held is None else held.examples,
+                epochs=entry.get("epochs"),
+                seed=entry.get("seed"),
+                looks=len(entries),
+                params=entry.get("params", {}),
+                when=entry["when"],
+                trained_on=entry.get("trained_on"),
+                metric="score" if held is None else held.metric,
+            )
+        )
+    return tuple(parsed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """What is to be trained and scored.
+    """The values to be fitted and scored.
 
     Args:
-        first: The search's first stage, which keeps the list of looks.
+        first: The search's first stage, which keeps the list of evaluations.
         choice: The values, and why these.
-        study: The study file with those values; nothing is drawn.
-        split: With the validation images among the training images. Those that stand for validation are among them
-            too, so that scores on them mean nothing.
-        parts: How many images were for training and for validation.
-        seed: Of weights, order of samples and dropout masks.
-        again: Whether earlier looks do not matter.
-        data_dir: Where data sets are looked for first.
+        study: The study file with those values; nothing is sampled.
+        data: Its data.
+        seed: Of everything random.
+        again: Whether earlier evaluations do not matter.
+        data_dir: The folder where data sets are looked up first.
     """
 
     first: Stage
     choice: Choice
     study: StudyFile
-    split: Split
-    parts: tuple[int, int]
+    data: Data
     seed: int
     again: bool
     data_dir: Path | None
 
+    def fit(self, on_epoch: Callable[[Any], None] | None = None) -> Fitted:
+        """Fit a model to the training and validation examples together."""
+        return self.study.kind.runtime().fit(self.study.sections, self.data, seed=self.seed, on_epoch=on_epoch)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluated:
-    """What the test images say.
+    """The result of an evaluation.
 
     Args:
-        entry: The look as the database keeps it.
-        look: 1 for the first look at these images.
-        images: T, how many there are.
-        hits: How many were classified right.
-        interval: Wilson's, of the accuracy.
-        confusion: (C, C) counts, label by row and prediction by column.
-        mistakes: Those classified wrong, the most confident first.
-        inputs: (T, D) the test images as the network sees them.
+        entry: The evaluation as the database keeps it.
+        count: Number of evaluations of this search so far; 1 for the first.
+        result: The score, and anything else that the kind knows of it.
     """
 
     entry: Mapping[str, Any]
-    look: int
-    images: int
-    hits: int
-    interval: Interval
-    confusion: NDArray[np.int64]
-    mistakes: tuple[Mistake, ...]
-    inputs: NDArray[np.float32]
-
-    @property
-    def accuracy(self) -> float:
-        """The share of the test images that were classified right."""
-        return self.hits / self.images
-
-
-def looks(store: Store, stages: Sequence[Stage]) -> list[dict[str, Any]]:
-    """Every look at a search's test images, the first one first; one that broke off has no ``accuracy``.
-
-    Args:
-        store: The study database.
-        stages: The search's stages.
-    """
-    return list(store.study_attribute(stages[0], EVALUATIONS) or [])
+    count: int
+    result: Result
 
 
 def prepare(
@@ -114,77 +157,68 @@ def prepare(
     again: bool = False,
     data_dir: Path | None = None,
 ) -> Prepared:
-    """Choose the values and get their data ready; no test image is read.
+    """Choose the values and load their data; the test set is not read.
 
     Args:
         store: The study database.
         stages: The search's stages.
         number: Only of this stage.
         trial: This trial of that stage; None to choose.
-        by: ``confirmed`` or ``best``; None for what there is (`hpsearch.search.best.choose`).
-        epochs: To train for; None for the study file's.
-        seed: Of weights, order and masks; None for the search's own.
-        again: Go on although the test images have been looked at.
-        data_dir: Where data sets are looked for first.
+        by: ``confirmed`` or ``best``; None for the default (`hpsearch.search.best.choose`).
+        epochs: Length of the training; None for the study file's.
+        seed: Of everything random; None for the search's own.
+        again: Go on although the search has been evaluated.
+        data_dir: The folder where data sets are looked up first.
 
     Raises:
-        EvaluatedAlready: They have been, and ``again`` is not set.
-        BadData: There are no test images.
+        EvaluatedAlready: It has been, and ``again`` is not set.
+        BadData: There is no test set.
         StageConflict: The data are not those of the search.
         NotEnoughTrials, UnknownSearch: As for `hpsearch.search.best.choose`.
     """
     first = stages[0]
-    check_asked(store, stages, number=number, trial=trial)  # a wrong number is no second look
+    if trial is not None:  # a wrong number is no second evaluation
+        choose_trial(store, stages, number=number, trial=trial)
+    elif number is not None:
+        pick(stages, number)
     if not again:
-        _refuse(first, looks(store, stages))
+        _refuse(first, evaluations(store, stages))
     choice = choose(store, stages, number=number, trial=trial, by=by)
-    if not choice.stage.trainable:
+    if not kinds.trainable(choice.stage):
         raise no_study_file(choice.stage)
-    kept = parse(choice.stage.study_file, source=f"the study file kept in {choice.stage.name}")
-    split: Any = kept.load(data_dir=data_dir)
-    check_fingerprint(choice.stage, split.fingerprint)
-    if not split.test_examples:
-        raise BadData(
-            f"{kept.name} keeps no test images: its [data] says test = {kept.sections.data.test or 0} and the data set "
-            "has no test part of its own; a search whose study file keeps some can be evaluated"
-        )
-    everything = replace(
-        split,
-        x_train=np.concatenate((split.x_train, split.x_validation)),
-        y_train=np.concatenate((split.y_train, split.y_validation)),
-    )
-    return Prepared(
-        first,
-        choice,
-        replace(kept, sections=with_values(kept.sections, choice.params, epochs=epochs), space={}, pruning=Pruning()),
-        everything,
-        (len(split.x_train), len(split.x_validation)),
-        draw_seed(first.seed, 1, "evaluate") if seed is None else seed,
-        again,
-        data_dir,
-    )
+    kept = kept_study(choice.stage)
+    data = kept.load(data_dir=data_dir)
+    check_fingerprint(choice.stage, data.fingerprint)
+    runtime = kept.kind.runtime()
+    runtime.held_out(kept.sections, data)
+    sections = runtime.with_values(kept.sections, choice.params, epochs=epochs)
+    study = replace(kept, sections=sections, space={}, pruning=Pruning())
+    seed = draw_seed(first.seed, 1, "evaluate") if seed is None else seed
+    return Prepared(first, choice, study, data, seed, again, data_dir)
 
 
-def look(
+def evaluate(
     store: Store,
     prepared: Prepared,
-    trained: Trained,
+    fitted: Fitted,
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Evaluated:
-    """Score a network on the test images, once.
+    """Score a model on the test set, once.
 
-    The look is in the database before they are read. One that ends in between stays there without a result, and counts.
+    The evaluation is in the database before the test set is read. One that ends in between stays there without a
+    result, and counts.
 
     Args:
         store: The study database.
-        prepared: What was trained.
-        trained: The network.
-        now: The time, UTC.
+        prepared: The values.
+        fitted: The model.
+        now: Returns the time, UTC.
 
     Raises:
-        EvaluatedAlready: Somebody else has looked meanwhile.
+        EvaluatedAlready: Somebody else has evaluated the search meanwhile.
     """
+    first, study = prepared.first, prepared.study
     ours = {
         "id": uuid.uuid4().hex,
         "when": now().isoformat(timespec="seconds"),
@@ -192,126 +226,41 @@ def look(
         "trial": prepared.choice.trial,
         "chosen": prepared.choice.by,
         "params": dict(prepared.choice.params),
-        "epochs": prepared.study.epochs,
+        "epochs": study.epochs,
         "seed": prepared.seed,
-        "trained_on": sum(prepared.parts),
-        "data_fingerprint": prepared.split.fingerprint,
+        "trained_on": sum(prepared.data.sizes.values()),
+        "data_fingerprint": prepared.data.fingerprint,
         "versions": versions(),
     }
 
     def claim(before: Any | None) -> Any:
         if not prepared.again:
-            _refuse(prepared.first, before or [])
+            _refuse(first, _parsed(first, before or []))
         return [*(before or []), ours]
 
-    every = store.change_study_attribute(prepared.first, EVALUATIONS, claim)
-    x, labels = load_test(prepared.study.sections, data_dir=prepared.data_dir)
-    # What made these inputs from raw values has been applied to them already.
-    ready = replace(prepared.split.preprocessing, dtype="float32", divisor=1.0)
-    probabilities = Model(trained.network, ready, prepared.split.class_names).probabilities(x)
-    predictions = probabilities.argmax(axis=1)
-    hits = int(np.sum(predictions == labels))
-    interval = wilson(hits, len(labels))
-    result = ours | {
-        "images": len(labels),
-        "hits": hits,
-        "accuracy": hits / len(labels),
-        "interval": [interval.low, interval.high],
-        "level": interval.level,
-    }
+    every = store.change_study_attribute(first, EVALUATIONS, claim)
+    result = study.kind.runtime().evaluate(fitted, study.sections, prepared.data, data_dir=prepared.data_dir)
+    entry = ours | study.kind.held_out_record(result.score)
     store.change_study_attribute(
-        prepared.first,
-        EVALUATIONS,
-        lambda before: [result if one["id"] == ours["id"] else one for one in before or []],
+        first, EVALUATIONS, lambda before: [entry if one["id"] == ours["id"] else one for one in before or []]
     )
-    return Evaluated(
-        result,
-        len(every),
-        len(labels),
-        hits,
-        interval,
-        confusion(labels, predictions, prepared.split.classes),
-        mistakes(labels, probabilities),
-        x,
-    )
+    return Evaluated(entry, len(every), result)
 
 
-def about(prepared: Prepared, trained: Trained, found: Evaluated) -> dict[str, Any]:
-    """Where the network comes from and what it is worth, as JSON-able data to be saved with it."""
-    plain = trained.about(prepared.study.name, prepared.study.sections, prepared.split)
-    # It was trained on the images that these are of.
-    kept = {name: value for name, value in plain.items() if not name.startswith("validation_")}
-    return kept | {
-        "trained_on": sum(prepared.parts),
-        "stage": prepared.choice.stage.name,
-        "trial": prepared.choice.trial,
-        "test_accuracy": found.accuracy,
-        "test_interval": [found.interval.low, found.interval.high],
-        "test_images": found.images,
-        "look": found.look,
-    }
-
-
-def _refuse(first: Stage, before: Sequence[Mapping[str, Any]]) -> None:
+def _refuse(first: Stage, before: Sequence[Evaluation]) -> None:
     if not before:
         return
-    one = before[0]  # the one whose result nothing was chosen by
-    times = "" if len(before) == 1 else f" (the first of {len(before)} looks)"
-    when = f"{first.search} was evaluated on {one['when'][:16].replace('T', ' ')} UTC{times}"
-    if "accuracy" in one:
-        low, high = one["interval"]
-        result = (
-            f"test accuracy {one['accuracy']:.4g}, 95 % interval {low:.3f} .. {high:.3f} "
-            f"({one['stage']} trial {one['trial']})"
-        )
+    earliest = before[0]  # nothing was chosen by its result
+    times = "" if len(before) == 1 else f" (the first of {len(before)} times)"
+    when = f"{first.search} was evaluated on {earliest.when[:16].replace('T', ' ')} UTC{times}"
+    if earliest.score is None:
+        result = "that evaluation did not end, and the test set may have been read"
     else:
-        result = "that look did not end, and the test images may have been seen"
+        held = earliest.interval
+        interval = "" if held is None else f", 95 % interval {held.low:.3f} .. {held.high:.3f}"
+        result = f"test {earliest.metric} {earliest.score:.4g}{interval} ({earliest.stage} trial {earliest.trial})"
     raise EvaluatedAlready(
-        f"{when}: {result}. After another look at the same images no score is an unbiased estimate; --again looks all "
-        "the same"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A test image that was classified wrong.
-
-    Args:
-        index: Its place in the test part, from 0.
-        label: Its class.
-        prediction: The class that it was taken for.
-        probability: How probable that was, by the network.
-    """
-
-    index: int
-    label: int
-    prediction: int
-    probability: float
-
-
-def confusion(labels: NDArray[np.integer], predictions: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
-    """How often examples of each class were taken for each: (C, C), label by row and prediction by column.
-
-    Args:
-        labels: (T,).
-        predictions: (T,).
-        classes: C.
-    """
-    pairs = labels.astype(np.int64) * classes + predictions
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-
-
-def mistakes(labels: NDArray[np.integer], probabilities: NDArray[np.float64]) -> tuple[Mistake, ...]:
-    """The examples that were classified wrong, the most confident first; of equally confident ones the earlier.
-
-    Args:
-        labels: (T,).
-        probabilities: (T, C).
-    """
-    predictions = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predictions != labels)
-    sure = probabilities[wrong, predictions[wrong]]
-    order = np.argsort(-sure, kind="stable")
-    return tuple(
-        Mistake(int(wrong[i]), int(labels[wrong[i]]), int(predictions[wrong[i]]), float(sure[i])) for i in order
+        f"{when}: {result}. After another evaluation on the same test set no score is an unbiased estimate; {{}} "
+        "evaluates all the same",
+        Argument("again"),
     )

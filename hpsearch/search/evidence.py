@@ -1,9 +1,9 @@
-"""What a stage's trials say about one parameter: does it matter, and does the score still rise at a bound?
+"""Evidence of a stage's trials about one parameter: does it matter, and does the score still rise at a bound?
 
-Everything is measured against one hypothesis: *the parameter does not matter*. Then the best k trials are
-k draws like any others, so whatever their values show has a known distribution. That holds too where others were
-stopped early: these are beaten by the ones that are seen. Failed trials are not seen here; a stretch in which every
-trial failed shows as one without trials.
+All p-values are under one hypothesis: *the parameter does not matter*. Then the best k trials are k draws like any
+others, so the spread of their values has a known distribution. That holds too where others were pruned: these are
+beaten by the ones that are seen. Failed trials are not seen here; a stretch in which every trial failed shows as one
+without trials.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import numpy as np
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
 
 Side: TypeAlias = Literal["low", "high"]
 
-# Calibrated in tests/search/narrowing/test_evidence.py on the response curve of the chapter's experiment.
+# Calibrated in tests/search/test_evidence.py on the response curve of the chapter's experiment.
 PRESS_LEVEL = 0.02  # on its own this keeps false alarms of a parameter without effect below 2 x 0.02
 RISE_LEVEL = 0.02  # the response is steep where an edge matters; a plateau's slight slope stays above this
 FALL_LEVEL = 0.01  # two unlucky trials at the bound must not hide an edge; a cliff's three or four do
 EMPTY_LEVEL = 0.001  # so long a stretch without a finished trial does not happen unless trials fail there
 
 CLEAR, WEAK = 0.01, 0.05
-"""Evidence at or below these p-values is called clear, or some."""
+"""Evidence at or below these p-values is called clear, or weak."""
 
 
 LEAST_FOR_EDGES = 10  # fewer pairs of parameter and score show little
@@ -46,7 +46,7 @@ class Edge:
     """A bound towards which the score still rises: the optimum may lie outside the range.
 
     Args:
-        side: Which bound.
+        side: The bound.
         bound: Its value.
         press: Probability that the best trials lie this close to the bound if the parameter does not matter.
         correlation: Spearman's rank correlation of score and nearness to the bound among the better trials.
@@ -60,25 +60,8 @@ class Edge:
     rise: float
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A finished, successful trial.
-
-    Args:
-        number: The trial's number.
-        score: The objective value.
-        validation_loss: Breaks ties of the score, lower first; None comes last.
-        params: The drawn values by parameter name.
-    """
-
-    number: int
-    score: float
-    validation_loss: float | None
-    params: Mapping[str, Value]
-
-
 def uniform_spread_p(ratio: float, k: int) -> float:
-    """P(R <= ratio) for the range R of k uniform draws from [0, 1].
+    """Return P(R <= ratio) for the range R of k uniform draws from [0, 1].
 
     The density of (min, max) = (a, b) is k(k-1)(b-a)^(k-2), so R has density k(k-1) r^(k-2) (1-r): integrated,
     k r^(k-1) - (k-1) r^k.
@@ -94,14 +77,14 @@ def uniform_spread_p(ratio: float, k: int) -> float:
 def uniform_ends(
     extremes: tuple[float, float], k: int, *, within: tuple[float, float], floor: float
 ) -> tuple[float, float]:
-    """Where k uniform draws came from: [a - w, b + w] with w = (b - a)/(k - 1), unbiased, then clipped.
+    """Return the estimated range of k uniform draws: [a - w, b + w] with w = (b - a)/(k - 1), unbiased, then clipped.
 
     For k draws from [A, B], E(a) = A + (B - A)/(k + 1), E(b) = B - (B - A)/(k + 1) and so E(w) = (B - A)/(k + 1).
 
     Args:
         extremes: Smallest and largest draw, a and b.
         k: Number of draws, at least 2.
-        within: What to clip to.
+        within: The range to clip to.
         floor: Least width; widened about the centre, shifted to stay inside ``within``.
     """
     (a, b), (low, high) = extremes, within
@@ -115,7 +98,7 @@ def uniform_ends(
 
 
 def discrete_spread_p(positions: ArrayLike, weights: ArrayLike, distance: float, k: int) -> float:
-    """P(max - min <= distance) for k draws of a discrete variable.
+    """Return P(max - min <= distance) for k draws of a discrete variable.
 
     Sums over the cell i of the minimum: all k draws in i..j(i), less all k in i+1..j(i), where j(i) is the
     last cell within ``distance`` of cell i.
@@ -136,7 +119,7 @@ def discrete_spread_p(positions: ArrayLike, weights: ArrayLike, distance: float,
 
 
 def distinct_p(choices: int, k: int, distinct: int) -> float:
-    """P(at most ``distinct`` different choices among k uniform draws from ``choices``), exactly.
+    """Return P(at most ``distinct`` different choices among k uniform draws from ``choices``), exactly.
 
     C(choices, j) ways to pick j choices times the surjections of k draws onto them, the latter by
     inclusion-exclusion: sum over i of (-1)^i C(j, i) (j-i)^k.
@@ -154,7 +137,7 @@ def distinct_p(choices: int, k: int, distinct: int) -> float:
 
 
 def cells(parameter: Int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The positions of an int range's values on its own scale, and their probabilities.
+    """Return an int range's values on the transformed scale (log10 where log), and their probabilities.
 
     Optuna draws from low - step/2 .. high + step/2 (in the logarithm where the range is logarithmic) and
     rounds, so on a log scale v has probability proportional to log(v + 1/2) - log(v - 1/2).
@@ -170,7 +153,7 @@ def cells(parameter: Int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def draw_probability(parameter: Float | Int, value: float) -> tuple[float, float]:
-    """The probabilities that a draw is below ``value``, and that it is at most ``value``."""
+    """Return the probabilities that a draw is below ``value``, and that it is at most ``value``."""
     half = parameter.step / 2 if isinstance(parameter, Int) else 0.0
     low, high = (to_scale(parameter, bound) for bound in (parameter.low - half, parameter.high + half))
     below, upto = (
@@ -181,10 +164,10 @@ def draw_probability(parameter: Float | Int, value: float) -> tuple[float, float
 
 
 def spread_p(parameter: Parameter, values: Sequence[Value]) -> float:
-    """P(the best trials lie at least this close together) if the parameter does not matter.
+    """Return P(the best trials lie at least this close together) if the parameter does not matter.
 
     Args:
-        parameter: The range that the trials were drawn from.
+        parameter: The range that the trials were sampled from.
         values: The best trials' values.
     """
     k = len(values)
@@ -200,14 +183,14 @@ def spread_p(parameter: Parameter, values: Sequence[Value]) -> float:
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks from 0, ties sharing their average."""
+    """Return ranks from 0, ties sharing their average."""
     _, group, count = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(count)
     return np.asarray((last - (count + 1) / 2.0)[group], dtype=float)
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
-    """Spearman's rank correlation with average ranks for ties; 0 where either side is constant."""
+    """Return Spearman's rank correlation with average ranks for ties; 0 where either side is constant."""
     rx, ry = _ranks(np.asarray(x, dtype=float)), _ranks(np.asarray(y, dtype=float))
     rx, ry = rx - rx.mean(), ry - ry.mean()
     norm = math.sqrt(float(rx @ rx) * float(ry @ ry))
@@ -215,7 +198,7 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def rise_p(correlation: float, n: int) -> float:
-    """One-sided p-value of Spearman's correlation: P(at least this high) without a relation.
+    """Return the one-sided p-value of Spearman's correlation: P(at least this high) without a relation.
 
     Fisher's z = atanh(rho) has variance 1.06/(n - 3) (Fieller, Hartley & Pearson 1957). No n pairs can say
     more than the one order in n! that is perfect.
@@ -235,18 +218,18 @@ def rise_p(correlation: float, n: int) -> float:
 
 
 def _at_least(parameter: Float | Int, side: Side, value: float) -> float:
-    """The probability that a draw is as near to a bound as ``value``, or nearer."""
+    """Return the probability that a draw is as near to a bound as ``value``, or nearer."""
     below, upto = draw_probability(parameter, value)
     return 1.0 - below if side == "high" else upto
 
 
 def better_trials(n: int) -> int:
-    """How many of n trials are the better ones, among which a rise is looked for: a quarter, but not few."""
+    """Return the number of the n trials among which a rise is looked for: the best quarter, but not few."""
     return min(n, max(LEAST_FOR_EDGES, math.ceil(n / 4)))
 
 
 def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k: int) -> tuple[Edge, ...]:
-    """The bounds towards which the score still rises.
+    """Return the bounds towards which the score still rises.
 
     A bound is an edge if four things hold, each about something the others do not see:
 
@@ -261,15 +244,15 @@ def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k
        (1 - g / width)^n unless trials fail there, and a rise that ends in failures needs no wider range.
 
     Args:
-        parameter: The range that the trials were drawn from.
+        parameter: The range that the trials were sampled from.
         values: The values of all finished trials, best trial first, shape (n,).
         goodness: Their scores, higher is better, in the same order, shape (n,).
-        k: How many of them are the best.
+        k: Number of best trials.
     """
     x, score = np.asarray(values, dtype=float), np.asarray(goodness, dtype=float)
     n, k = len(x), min(k, _PRESSING)
     better = better_trials(n)
-    found: list[Edge] = []
+    edges: list[Edge] = []
     side: Side
     for side in ("low", "high"):
         sign = 1.0 if side == "high" else -1.0
@@ -287,5 +270,5 @@ def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k
         fall = rise_p(-spearman(nearness[near] > last, score[near]), int(near.sum()))
         if rise <= RISE_LEVEL and fall > FALL_LEVEL and empty > EMPTY_LEVEL:
             bound = parameter.high if side == "high" else parameter.low
-            found.append(Edge(side, bound, press, correlation, rise))
-    return tuple(found)
+            edges.append(Edge(side, bound, press, correlation, rise))
+    return tuple(edges)

@@ -1,4 +1,4 @@
-"""Watching a search that others run: what is there to see now, for the price of a few small reads."""
+"""Progress of a search that others run, for the price of a few small reads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hpsearch.objectives import kinds
 from hpsearch.search.best import overview
 from hpsearch.search.stage import stages_of
 
@@ -17,17 +18,16 @@ if TYPE_CHECKING:
     from hpsearch.store import Counts, Owner, Store
     from hpsearch.store.queries import Columns
 
-
 _LATEST = 5
-"""So many of the trials that finished last are seen."""
+"""Number of the trials that finished last in a view."""
 _RATE_OVER_S = 60.0
 _RATE_OVER_CHANGES = 4
-"""The speed is that of the last minute, or of so many changes where these took longer."""
+"""The rate is that of the last minute, or of so many changes where these took longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageView:
-    """A stage or confirmation as it stands.
+    """The state of a stage or confirmation.
 
     Args:
         stage: The stage, or the confirmation.
@@ -48,17 +48,17 @@ class StageView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is to see of a search at a moment.
+    """The state of a search at a moment.
 
     Args:
         stages: All stages, by number.
-        shown: The one that is looked at closely: the last that has a trial; or a confirmation that is running, or was
+        shown: The one that is shown in detail: the last that has a trial; or a confirmation that is running, or was
             while it was watched, and no stage is.
-        until: How many finished trials it is to have, as far as can be known.
+        until: Number of finished trials that it is to have, as far as can be known.
         rate: Trials that finish in a second, measured while watching; None before two have been counted.
         curve: The scores after each epoch of its best trial.
-        latest: Its trials that finished last, newest first, as `hpsearch.store.Store.columns` has them.
-        runners: Who holds how many of its running trials.
+        latest: Its trials that finished last, newest first, from `hpsearch.store.Store.columns`.
+        runners: The number of its running trials by runner.
         done: Whether nothing is left to wait for.
         confirmations: Those that are running, and the one shown.
     """
@@ -81,19 +81,19 @@ class View:
 
     @property
     def changes(self) -> tuple[object, ...]:
-        """What is worth a new line where it differs from the last one's: not the time, nor the speed."""
+        """The parts that are worth a new line where they differ from the last one's: not the time, nor the rate."""
         return (self.stages, self.confirmations, self.until, self.runners, self.done)
 
 
 class Watcher:
-    """Looks at a search again and again.
+    """Reads the state of a search again and again.
 
     Args:
         store: The study database.
         search: Name of the search; None for the only one there is.
-        until: How many finished trials the stage is to have; None for the study file's count, or as many as there are
-            where these are more.
-        clock: Seconds that pass.
+        until: Number of finished trials that the stage is to have; None for the study file's count, or for as many as
+            there are where these are more.
+        clock: Returns seconds that pass.
 
     Raises:
         UnknownSearch: From `look`: no such search, or none named where there are several.
@@ -111,11 +111,11 @@ class Watcher:
         self._idle: Counts | None = None  # at the last look, if nothing was left to wait for then
 
     def look(self) -> View:
-        """What there is to see now."""
+        """Return the state now."""
         stages = tuple(map(self._stage, stages_of(self._store, self._search)))
         self._search = stages[0].stage.search
         confirmations = tuple(map(self._stage, self._store.confirmations(self._search)))
-        shown = self._closely(stages, confirmations)
+        shown = self._in_detail(stages, confirmations)
         stage = shown.stage
         if stage.study_id != self._shown:
             self._shown, self._ran = stage.study_id, False
@@ -123,7 +123,7 @@ class Watcher:
             self._details = ({}, ())
         if not self._details[0] or shown is not self._seen.get(stage.study_id):
             self._details = self._store.latest(stage, _LATEST), self._curve(shown)
-        self._seen = {one.stage.study_id: one for one in (*stages, *confirmations)}
+        self._seen = {view.stage.study_id: view for view in (*stages, *confirmations)}
         runners = tuple(self._store.runners(stage).items()) if shown.counts.running else ()
         until = self._goal(shown)
         return View(
@@ -135,25 +135,26 @@ class Watcher:
             curve=self._details[1],
             runners=runners,
             done=self._is_done(shown.counts, until),
-            confirmations=tuple(one for one in confirmations if one is shown or one.counts.running),
+            confirmations=tuple(view for view in confirmations if view is shown or view.counts.running),
         )
 
-    def _closely(self, stages: Sequence[StageView], confirmations: Sequence[StageView]) -> StageView:
-        """The one to look at closely."""
-        latest = next((one for one in reversed(stages) if one.counts.rows), stages[0])
+    def _in_detail(self, stages: Sequence[StageView], confirmations: Sequence[StageView]) -> StageView:
+        """Return the one to show in detail."""
+        latest = next((view for view in reversed(stages) if view.counts.rows), stages[0])
         if latest.counts.running:
             return latest
-        running = next((one for one in reversed(confirmations) if one.counts.running), None)
-        before = next((one for one in confirmations if one.stage.study_id == self._shown), None)
+        running = next((view for view in reversed(confirmations) if view.counts.running), None)
+        before = next((view for view in confirmations if view.stage.study_id == self._shown), None)
         return running or before or latest
 
     def _stage(self, stage: Stage) -> StageView:
-        """A stage's view; the one from before where nothing has finished since."""
+        """Return a stage's view; the one from before where nothing has finished since."""
         counts, before = self._store.counts(stage), self._seen.get(stage.study_id)
-        if before is not None and before.counts == counts and before.stage == stage:
-            return before
-        if before is not None and before.counts.complete == counts.complete and before.stage == stage:
-            return StageView(stage, counts, before.best)
+        if before is not None and before.stage == stage:
+            if before.counts == counts:
+                return before
+            if before.counts.complete == counts.complete:
+                return StageView(stage, counts, before.best)
         if stage.plan is not None:
             order = overview(self._store, stage).order
             return StageView(stage, counts, (order[0].setting.trial, order[0].mean) if order else None)
@@ -171,7 +172,7 @@ class Watcher:
             return max(shown.stage.plan.size, shown.counts.rows)
         if self._until is not None:
             return self._until
-        if shown.stage.foreign:  # nobody will run what others left
+        if kinds.foreign(shown.stage):  # nobody will run the unfinished trials of others
             return shown.counts.finished
         section = shown.stage.study_file.get("trials", {})
         return max(int(section.get("count", 0)), shown.counts.rows)
@@ -187,7 +188,7 @@ class Watcher:
         return (finished - before) / (now - began) if finished > before and now > began else None
 
     def _is_done(self, counts: Counts, until: int) -> bool:
-        """Whether a stage has its trials, or was run while it was watched and is left with nothing to do.
+        """Return whether a stage has its trials, or was run while it was watched and is left with nothing to do.
 
         Twice in a row: between two stages of a workflow there is a moment in which nobody runs anything.
         """

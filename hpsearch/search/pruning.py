@@ -1,9 +1,9 @@
-"""Which trials stop early: decisions as pure functions of the trials' curves.
+"""Pruning of unpromising trials: decisions as pure functions of the trials' curves.
 
 Trials are compared within a cohort, a block of consecutive numbers, and only at rungs, the epochs that all of its
-members reach unless they stop before. A rung is decided once the value there of every member that comes so far is
-known. So what is decided depends on the curves alone, never on who was first: on jobs, lanes, other runners or a
-resume.
+members reach unless they are pruned before. A rung is decided once the value there of every member that comes so far
+is known. So a decision depends on the curves alone, never on the order of completion: on jobs, lanes, other runners or
+a resume.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hpsearch.store import Counts
     from hpsearch.study_file import StudyFile
 
-
 Rule: TypeAlias = Literal["halving", "median"]
 
 _FACTORS: Mapping[Rule, int] = {"halving": 4, "median": 2}
@@ -34,21 +33,21 @@ _USED_BY: Mapping[str, tuple[str, ...]] = {
     "cohort": ("halving", "median"),
     "startup_trials": ("median",),
 }
-"""The rules that each other key of ``[pruning]`` says anything to."""
+"""The rules that use each other key of ``[pruning]``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """When a stage's trials are compared, and how.
+    """The rungs at which a stage's trials are compared, and the rule.
 
     Args:
         rule: ``halving`` keeps the best 1 in ``factor`` at each rung; ``median`` those not below the median of trials
             that ran to the end.
-        factor: Also how much later each rung is than the one before.
+        factor: Of the rule, and of the distance between rungs.
         rungs: The epochs at which trials are compared, ascending.
-        cohort: How many trials are compared with each other.
-        startup: How many trials must have run to the end before the median rule stops any.
-        epochs: Of a trial that is not stopped.
+        cohort: Number of trials that are compared with each other.
+        startup: Trials that must have run to the end before the median rule prunes any.
+        epochs: Of a trial that is not pruned.
     """
 
     rule: Rule
@@ -59,27 +58,25 @@ class Plan:
     epochs: int
 
     def cohort_of(self, number: int) -> range:
-        """The numbers of the cohort that a trial is in."""
+        """Return the numbers of the cohort that a trial is in."""
         first = number // self.cohort * self.cohort
         return range(first, first + self.cohort)
 
     def next_rung(self, number: int, epoch: int = 0) -> int | None:
-        """The next rung after an epoch at which a trial is compared; None: it runs to the end."""
+        """Return the next rung of a trial after an epoch; None: it runs to the end."""
         if self.rule == "median" and number < self.cohort:
             return None  # nobody has run to the end before the first cohort
         return next((rung for rung in self.rungs if rung > epoch), None)
 
 
 def plan_of(study: StudyFile) -> Plan | None:
-    """What a study file's ``[pruning]`` comes to; None where no trial stops early.
+    """Return the plan of a study file's ``[pruning]``; None where no trial is pruned.
 
-    Rungs lie at ``min_epochs * factor**k``, as long as at least half of the epochs is still to come: stopping later
+    Rungs lie at ``min_epochs * factor**k``, as long as at least half of the epochs is still to come: pruning later
     saves next to nothing.
     """
     section, epochs = study.pruning, study.epochs
-    if epochs is None:
-        return None
-    if section.rule == "none":
+    if section.rule == "none" or epochs is None:
         return None
     factor = section.reduction_factor or _FACTORS[section.rule]
     rung = section.min_epochs or max(1, epochs // _SHARE)
@@ -92,10 +89,10 @@ def plan_of(study: StudyFile) -> Plan | None:
 
 
 def unused_words(study: StudyFile) -> str | None:
-    """What a study file says under ``[pruning]`` that its rule does not use, in words for people; None for nothing.
+    """Return a warning about keys under ``[pruning]`` that the rule does not use; None: there are none.
 
-    It is noticed and not refused: with ``--pruner`` the same file runs under another rule. A key that has its default
-    value was not said, as far as anybody can tell from a resolved file.
+    It is no error: the same file can be run under another rule. A key with its default value counts as not given, as
+    far as anybody can tell from a resolved file.
     """
     section = study.pruning
     defaults = type(section)()
@@ -104,18 +101,21 @@ def unused_words(study: StudyFile) -> str | None:
     if not unused:
         return None
     rules = dict.fromkeys(rule for name in unused for rule in _USED_BY[name])
-    have = "has no effect: only rule" if len(unused) == 1 else "have no effect: only rule"
-    return f"[pruning] {', '.join(unused)} {have} = {either(list(rules))} uses that, and the rule is {section.rule}"
+    have = "has" if len(unused) == 1 else "have"
+    return (
+        f"[pruning] {', '.join(unused)} {have} no effect: only rule = {either(list(rules))} uses that, and the rule is "
+        f"{section.rule}"
+    )
 
 
 def least_survivors(plan: Plan, trials: int, counts: Counts) -> int:
-    """How many of a stage's trials run to the end for certain, unless they diverge.
+    """Return how many of a stage's trials run to the end for certain, unless they diverge.
 
     Args:
-        plan: How hopeless ones stop early.
-        trials: How many finished trials the stage is to have.
-        counts: What it has. Of a cohort that has begun only those count that have run to the end already: what was
-            decided in it without its other members may leave none of those.
+        plan: The pruning.
+        trials: Number of finished trials that the stage is to have.
+        counts: The trials it has. Of a cohort that has begun only those count that have run to the end already: a
+            decision without its other members may leave none of those.
     """
     if plan.rule == "median":
         return min(trials, plan.cohort)
@@ -125,7 +125,7 @@ def least_survivors(plan: Plan, trials: int, counts: Counts) -> int:
 
 
 def epochs_spent(plan: Plan, trials: int) -> int:
-    """How many epochs a stage trains in all, at least: nothing ties, and half lie below the median at every rung.
+    """Return the least number of epochs that a stage trains: nothing ties, and half lie below the median at every rung.
 
     A median of trials that ran to the end is one of good trials only for late cohorts, so that more than half of the
     others stay above it early on: the median rule spends a good part more.
@@ -138,20 +138,20 @@ def epochs_spent(plan: Plan, trials: int) -> int:
 
 
 def pruning_words(plan: Plan | None, trials: int) -> str:
-    """What pruning does to a stage, in words for people."""
+    """Return a description of the pruning of a stage."""
     if plan is None:
         return "none: every trial runs to the end"
     rungs, full = ", ".join(map(str, plan.rungs)), trials * plan.epochs
     of = f"each cohort of {plan.cohort}"
-    what = f"the best 1 in {plan.factor} of {of} goes on, and what ties with it"
+    how = f"the best 1 in {plan.factor} of {of} continue, and trials tied at the cut-off"
     if plan.rule == "median":
-        what = f"{of} against the median of the trials before it, from {plan.startup} complete ones on"
+        how = f"{of} against the median of the trials before it, from {plan.startup} complete ones on"
     spent = epochs_spent(plan, trials)
-    return f"{plan.rule} after epochs {rungs}: {what}; at least {spent:,} of {full:,} epochs ({spent / full:.0%})"
+    return f"{plan.rule} after epochs {rungs}: {how}; at least {spent:,} of {full:,} epochs ({spent / full:.0%})"
 
 
 def _sizes(plan: Plan, trials: int, *, pruned: bool = True) -> list[int]:
-    """How many trials of a cohort go on from the start and from each rung."""
+    """Return how many trials of a cohort go on from the start and from each rung."""
     sizes = [trials]
     for _ in plan.rungs:
         factor = (plan.factor if plan.rule == "halving" else 2) if pruned else 1
@@ -160,18 +160,18 @@ def _sizes(plan: Plan, trials: int, *, pruned: bool = True) -> list[int]:
 
 
 def halving_survivors(values: Mapping[int, float], factor: int, direction: Direction) -> set[int]:
-    """The trials that go on from a rung: the best ``n // factor``, at least one, and what ties with the last of them.
+    """Return the trials that go on from a rung: the best ``n // factor``, at least one, and those tied with the last.
 
-    Ties are never cut: at 100 validation images they are common, and the trial's number is no reason. Optuna's
+    Ties are never cut: at 100 validation examples they are common, and the trial's number is no reason. Optuna's
     `SuccessiveHalvingPruner` has the same threshold, but takes it among the trials that happen to have come to the
     rung before, so that its answers depend on the order in which trials report and with it on jobs and machines
     (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", is about just that). Asked when all
-    values are there it agrees with this (``tests/search/running/test_pruning.py``).
+    values are there it agrees with this (``tests/search/test_pruning.py``).
 
     Args:
         values: The score at the rung of every trial that came to it, by number; NaN is worse than any other.
         factor: The reduction factor.
-        direction: Whether a higher or a lower score is better.
+        direction: Of the score.
 
     Source: Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization".
     """
@@ -186,29 +186,27 @@ def halving_survivors(values: Mapping[int, float], factor: int, direction: Direc
 class Median:
     """Optuna's `MedianPruner` over an in-memory mirror of the trials that ran to the end.
 
-    Only trials of earlier cohorts are told, all of which are finished before one of a later cohort is asked about.
+    Only trials of earlier cohorts are added, all of which are finished before one of a later cohort is compared.
 
     Args:
-        startup: How many must have run to the end before any is stopped.
-        direction: Whether a higher or a lower score is better.
+        startup: Trials that must have run to the end before any is pruned.
+        direction: Of the score.
     """
 
     def __init__(self, startup: int, direction: Direction) -> None:
-        import optuna
+        import optuna  # heavy, and only the median rule needs it
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._trial = optuna.trial.create_trial
+        self._running = optuna.trial.TrialState.RUNNING
         self._pruner = optuna.pruners.MedianPruner(n_startup_trials=startup)
         self._study = optuna.create_study(direction=direction)
 
-    def tell(self, curve: Mapping[int, float]) -> None:
-        """Add a trial that ran to the end: the score after each epoch, which is all that the rule looks at."""
-        from optuna.trial import create_trial
+    def add(self, curve: Mapping[int, float]) -> None:
+        """Add a trial that ran to the end: the score after each epoch, which is all that the rule needs."""
+        self._study.add_trial(self._trial(value=0.0, intermediate_values=dict(curve)))
 
-        self._study.add_trial(create_trial(value=0.0, intermediate_values=dict(curve)))
-
-    def stops(self, curve: Sequence[float]) -> bool:
-        """Whether a trial that has this curve so far stops here."""
-        from optuna.trial import TrialState, create_trial
-
-        asked = create_trial(state=TrialState.RUNNING, intermediate_values=dict(enumerate(curve, start=1)))
-        return self._pruner.prune(self._study, asked)
+    def prunes(self, curve: Sequence[float]) -> bool:
+        """Return whether a trial that has this curve so far is pruned here."""
+        trial = self._trial(state=self._running, intermediate_values=dict(enumerate(curve, start=1)))
+        return self._pruner.prune(self._study, trial)

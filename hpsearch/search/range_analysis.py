@@ -1,24 +1,19 @@
-"""The next stage's ranges from a stage's best trials, with the evidence for each.
+"""Narrowing as a pure function: finished trials in, the next ranges with the evidence for each out.
 
-Pure functions: trials in, ranges out. Positions and widths are on each parameter's own scale (``log10`` of
-the value where the range is logarithmic).
-
-The whole narrowing is bootstrapped: trials are drawn again from those there are, each one's score is counted again on
-images drawn again, and the best of these make new ends. A trial that is drawn twice counts once, for the ends rest on
-how far apart k trials lie. tests/benchmarks/interval_coverage.py holds what comes of it against how far the ends of
-simulated searches really differ.
+Positions and widths are on each parameter's transformed scale (log10 where its range is logarithmic).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpsearch.errors import BadInput, NotEnoughTrials
+from hpsearch.errors import BadArgument, BadInput, NotEnoughTrials
+from hpsearch.records import Argument, Sentence
 from hpsearch.search.evidence import (
     CLEAR,
     LEAST_FOR_EDGES,
@@ -30,39 +25,224 @@ from hpsearch.search.evidence import (
     spread_p,
     uniform_ends,
 )
-from hpsearch.search.evidence import Scored as Scored  # callers find it beside narrow()
-from hpsearch.space import (
-    Categorical,
-    Float,
-    Int,
-    Parameter,
-    Space,
-    Value,
-    contains,
-    from_scale,
-    parameter_to_dict,
-    space_to_dict,
-    to_scale,
-)
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, contains, from_scale, to_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from hpsearch.objectives.base import UsedBy
     from hpsearch.records import Direction
-    from hpsearch.search.evidence import Scored
-    from hpsearch.space import Parameter, Space
-
 
 FLOOR = 0.02  # no range gets narrower than this share of its stage-1 width
 _EXPONENTS = 300.0  # 10**x stays a finite number above 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """Completed trials column by column, N of them: narrowing reads all of a stage's, however many there are.
+
+    Args:
+        number: Shape (N,).
+        score: Shape (N,).
+        loss: Validation losses, which break ties of the score; NaN for none; shape (N,).
+        params: The sampled values by parameter, each of shape (N,).
+    """
+
+    number: NDArray[np.int64]
+    score: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    params: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    @classmethod
+    def from_columns(cls, space: Space, columns: Mapping[str, NDArray[Any]]) -> Finished:
+        """Return trials of the database, without those that say nothing about the stage.
+
+        A trial that another program ran in the stage's study may have values outside the ranges, or a score that is
+        not finite.
+
+        Args:
+            space: The stage's ranges.
+            columns: From `hpsearch.store.Store.scores`.
+        """
+        params = {name: columns[f"param:{name}"] for name in space}
+        kept = np.isfinite(columns["score"])
+        for name, parameter in space.items():
+            kept &= inside(parameter, params[name])
+        return cls(columns["number"], columns["score"], columns["validation_loss"], params)._take(kept)
+
+    def best_first(self, direction: Direction) -> Finished:
+        """Return the trials as `hpsearch.records.rank_key` sorts them: by score, lower loss (none last), number."""
+        sign = -1.0 if direction == "maximize" else 1.0
+        loss = np.where(np.isnan(self.loss), np.inf, self.loss)
+        return self._take(np.lexsort((self.number, loss, sign * self.score)))
+
+    def led_by(self, numbers: Sequence[int]) -> Finished:
+        """Return the trials with these ones first, in this order, and the others behind them as they were.
+
+        Raises:
+            BadInput: One of them is not among the trials.
+        """
+        place = {number: at for at, number in enumerate(self.number.tolist())}
+        for number in numbers:
+            if number not in place:
+                raise BadInput(f"trial {number} is not among the stage's finished trials with values in its ranges")
+        first = [place[number] for number in numbers]
+        return self._take(np.array([*first, *sorted(set(place.values()) - set(first))], dtype=np.intp))
+
+    def best(self, count: int, direction: Direction) -> Finished:
+        """Return the first ``count`` of `best_first`, without ranking the others."""
+        if count >= len(self):
+            return self.best_first(direction)
+        goodness = self.score if direction == "maximize" else -self.score
+        last = np.partition(goodness, len(self) - count)[len(self) - count]
+        return self._take(np.flatnonzero(goodness >= last)).best_first(direction)._take(np.arange(count))
+
+    def users(self, condition: UsedBy | None, settings: Mapping[str, Any]) -> NDArray[np.intp]:
+        """Return the places of the trials that meet a condition; of all for None.
+
+        Args:
+            condition: Under which a parameter has an effect.
+            settings: Values of the parameters that are not sampled.
+        """
+        if condition is None:
+            return np.arange(len(self))
+        name, allowed = condition
+        if name in self.params:
+            return np.flatnonzero([value in allowed for value in self.params[name].tolist()])
+        return np.arange(len(self) if condition.holds(settings) else 0)
+
+    def _take(self, which: NDArray[Any]) -> Finished:
+        params = {name: column[which] for name, column in self.params.items()}
+        return Finished(self.number[which], self.score[which], self.loss[which], params)
+
+
+def inside(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values the parameter may have; `hpsearch.space.contains` of each."""
+    if isinstance(parameter, Categorical) or values.dtype.kind not in "ifb":
+        return np.fromiter((contains(parameter, value) for value in values.tolist()), bool, len(values))
+    return np.asarray((parameter.low <= values) & (values <= parameter.high))
+
+
+FAR = 0.1
+"""An end of a bootstrap resample is far away beyond this share of the old range."""
+RESAMPLES = 100
+"""They leave a fourteenth of a standard deviation's own value as its error."""
+_UNMOVED = 1.005
+"""A factor that is written as 1.00 is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """The uncertainty of the two ends of a narrowed range, by bootstrap, on the transformed scale.
+
+    Args:
+        low: Standard deviation of the lower end over the resamples.
+        high: Of the upper one.
+        low_often: Share of the resamples whose lower end lies more than a tenth of the old range elsewhere.
+        high_often: Whose upper one does.
+        examples: Whether validation examples were resampled too; otherwise trials alone, for lack of stored hits.
+    """
+
+    low: float
+    high: float
+    low_often: float
+    high_often: float
+    examples: bool = field(metadata={"json": "images"})  # as in 0.2
+
+    def sentence(self, parameter: Parameter) -> str:
+        """Return it in words: ``low end uncertain by x1.22, high end by x1.05 (bootstrap SD over ...)``."""
+        low, high = (distance(parameter, by) for by in (self.low, self.high))
+        ends = f"both ends uncertain by {low}" if low == high else f"low end uncertain by {low}, high end by {high}"
+        return f"{ends} (bootstrap SD over {self.resampled})"
+
+    @property
+    def resampled(self) -> str:
+        """What was resampled, in words."""
+        return "trials and examples" if self.examples else "trials"
+
+
+def distance(parameter: Parameter, by: float) -> str:
+    """Return a distance on a parameter's transformed scale in words: a factor where its range is logarithmic."""
+    if not getattr(parameter, "log", False):
+        return f"{by:.2g}"
+    factor = 10**by
+    return "x1" if factor < _UNMOVED else f"x{factor:.2f}" if factor < 10 else f"x{factor:.2g}"
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowedRange:
+    """The next range of one parameter, with its evidence.
+
+    Args:
+        before: The range that the trials were sampled from.
+        after: The next range.
+        top: Number of trials it rests on.
+        evidence: Probability that ``top`` trials lie this close together if the parameter does not matter; None
+            where fewer than two of the best trials used it.
+        lowest: Smallest value among them; None for a categorical parameter, or where nothing rests on them.
+        highest: Largest value among them; None likewise.
+        kept: New width as a share of the old one, on the transformed scale (of choices: their number).
+        expanded: Whether a bound moved outwards.
+        edges: The bounds towards which the score still rises.
+        stopped: The limits that ended or forbade a move outwards, by side.
+        sentences: The evidence and the edges in words.
+        widened: The range with its pressed bounds moved outwards; None: no edge, or not computed.
+        movement: The uncertainty of its ends; None for choices, or where nothing was resampled.
+    """
+
+    before: Parameter
+    after: Parameter
+    top: int
+    evidence: float | None
+    lowest: float | None = None
+    highest: float | None = None
+    kept: float = 1.0
+    expanded: bool = False
+    edges: tuple[Edge, ...] = ()
+    stopped: Mapping[str, float] = field(default_factory=dict)
+    sentences: tuple[Sentence, ...] = ()
+    widened: Parameter | None = field(default=None, repr=False)
+    movement: Movement | None = field(default=None, repr=False)
+
+    @property
+    def at_edge(self) -> Side | None:
+        """The bound towards which the score still rises; the first where both are."""
+        return self.edges[0].side if self.edges else None
+
+    @property
+    def widens(self) -> bool:
+        """Whether expanding makes another range than plain narrowing."""
+        return self.widened is not None and self.widened != self.after
+
+    @property
+    def advised(self) -> Parameter:
+        """The next range that is advised: the widened one where there is one."""
+        return self.after if self.widened is None else self.widened
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """The next ranges of a stage.
+
+    Args:
+        space: The new ranges, in the old order.
+        ranges: The same with the evidence for each.
+        used: Numbers of the trials that it rests on, best first.
+        rule: The options it was made with, JSON-able.
+    """
+
+    space: Space
+    ranges: Mapping[str, NarrowedRange]
+    used: tuple[int, ...]
+    rule: dict[str, Any]
+
+
 def narrow(
     space: Space,
-    trials: Sequence[Scored] | Finished,
+    trials: Finished,
     *,
     top: int | None = None,
     quantile: float | None = None,
@@ -77,42 +257,39 @@ def narrow(
 ) -> Narrowing:
     """Narrow each range to where the best trials are.
 
-    With smallest a and largest b of the k best on the own scale, the new range is [a - w, b + w] with
+    With smallest a and largest b of the k best on the transformed scale, the new range is [a - w, b + w] with
     w = (b - a)/(k - 1), the unbiased estimate of a uniform range's ends (see `uniform_ends`).
 
     Args:
-        space: The ranges that the trials were drawn from.
-        trials: The finished, successful trials, in any order.
+        space: The ranges that the trials were sampled from.
+        trials: The completed trials, in any order.
         top: Use this many of the best; at least 2.
         quantile: Or this share of all of them and of the pruned ones, in (0, 1].
-        direction: Whether a higher or a lower score is better.
+        direction: Of the score.
         first_space: The search's stage-1 ranges: none gets narrower than 2 % of those.
         expand: Move a bound outwards where the score still rises towards it.
-        natural: The lowest and highest values that a hyperparameter can have at all (None: no bound), by name;
-            bounds an expansion as ``limit`` does.
-        used_by: Which trials use a hyperparameter, by name (not there: all). The others' values of it had no
-            effect, so only the trials among the k best that use it are the k of the above; of fewer than two its
-            range is kept.
-        settings: Values of the hyperparameters that are not drawn.
-        pruned: How many further trials were stopped early. They are beaten by all of ``trials``, and nothing more is
+        natural: The lowest and highest values that a parameter can have at all (None: no bound), by name; bounds an
+            expansion as ``limit`` does.
+        used_by: The conditions under which a parameter has an effect, by name (not there: always). The values of
+            trials that don't use it are ignored, so only the trials among the k best that use it are the k of the
+            above; of fewer than two its range is kept.
+        settings: Values of the parameters that are not sampled.
+        pruned: Number of further trials, which were pruned. They are beaten by all of ``trials``, and nothing more is
             known of them: that the best k are k uniform draws if a parameter does not matter holds with them and
-            without, but whether the score still rises at a bound is asked of the others alone, if they are not few.
-
-        leaders: Numbers of trials that were found best by other means than their scores, best first: the first of
-            these are the k best. Chosen by another look at the same values, they are k uniform draws all the same if
-            a parameter does not matter.
+            without, but the rise of the score towards a bound is computed from the others, if they are not few.
+        leaders: Numbers of trials that other means than their scores put first, best first: the first of these are
+            the k best. Chosen by another evaluation of the same values, they are k uniform draws all the same if a
+            parameter does not matter.
 
     Raises:
-        BadInput: Both or neither of ``top`` and ``quantile``, one out of its range, or a trial that does not
-            fit the space.
-        NotEnoughTrials: Fewer finished trials than asked for.
+        BadInput: Both or neither of ``top`` and ``quantile``, one out of its range, or a value outside the space.
+        NotEnoughTrials: Fewer completed trials than are to be used.
     """
-    k = _how_many(len(trials), pruned, top, quantile)
-    columns = trials if isinstance(trials, Finished) else Finished.of(trials, space)
-    ranked = columns.best_first(direction)
+    k = _count(len(trials), pruned, top, quantile)
+    ranked = trials.best_first(direction)
     if leaders is not None:
         if k > len(leaders):
-            raise NotEnoughTrials(f"the top {k} of {len(leaders)} trials; ask for fewer")
+            raise NotEnoughTrials(f"the top {k} of {len(leaders)} trials; use fewer")
         ranked = ranked.led_by(leaders)
     goodness = ranked.score if direction == "maximize" else -ranked.score
     ranges: dict[str, NarrowedRange] = {}
@@ -122,62 +299,112 @@ def narrow(
         users = ranked.users(condition, settings or {})
         values, best = ranked.params[name][users], int(np.sum(users < k))
         first, outer = first_space.get(name, old), (natural or {}).get(name, (None, None))
+        few = bool(pruned) and len(users) < LEAST_FOR_EDGES and not isinstance(old, Categorical)
         if best < 2:
-            made = NarrowedRange(name, old, old, best, None, None, None, 1.0)
+            made = NarrowedRange(old, old, best, None)
         elif isinstance(old, Categorical):
-            made = _narrow_choices(name, old, values[:best].tolist())
+            made = _narrow_choices(old, values[:best].tolist())
         else:
             numbers = values.astype(float)
-            few = bool(pruned) and len(users) < LEAST_FOR_EDGES
             edges = () if few else find_edges(old, numbers, goodness[users], best)
-            made = _narrow_range(name, old, numbers[:best].tolist(), first, edges, expand, outer)
-            made = replace(made, few=len(users) if few else None)
-        ranges[name] = replace(made, direction=direction, best=None if condition is None else k, used_by=condition)
+            made = _narrow_range(old, numbers[:best].tolist(), first, edges, expand, outer)
+        words = _Words(name, made, None if condition is None else k, condition, len(users) if few else None)
+        ranges[name] = replace(made, sentences=words.sentences(expand=expand, direction=direction))
     rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials) + pruned, "expand": expand}
     rule |= {"pruned": pruned} if pruned else {}
-    space = {name: r.after for name, r in ranges.items()}
-    used = tuple(ranked.number[:k].tolist())
-    return Narrowing(space, ranges, used, {**rule, "direction": direction})
+    new = {name: made.after for name, made in ranges.items()}
+    return Narrowing(new, ranges, tuple(ranked.number[:k].tolist()), {**rule, "direction": direction})
 
 
-def told_apart(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
-    """How many of the best trials `narrow` tells apart, where all trials use all parameters: nothing that it finds
-    depends on the order of the others.
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words for one narrowed range.
 
     Args:
-        complete: How many trials there are.
-        pruned: How many were stopped early.
-        top: As `narrow` takes it.
-        quantile: Likewise.
+        name: The parameter.
+        range: The range.
+        best: Number of best trials, of which ``range.top`` use the parameter; None where all trials use it.
+        used_by: The condition under which they do.
+        few: Number of completed trials, where pruning left too few to look for edges; otherwise None.
     """
-    return max(asked_for(complete, pruned, top, quantile), better_trials(complete))
+
+    name: str
+    range: NarrowedRange
+    best: int | None
+    used_by: UsedBy | None
+    few: int | None
+
+    def sentences(self, *, expand: bool, direction: Direction) -> tuple[Sentence, ...]:
+        made, p, top = self.range, self.range.evidence, self.range.top
+        choices = isinstance(made.before, Categorical)
+        if isinstance(made.before, Categorical) and len(made.before.choices) == 1:
+            return (Sentence("no evidence: there was only one choice"),)
+        if p is None:
+            users = f"only {top}" if top else "none"
+            where = "" if self.used_by is None else f" ({self.used_by.name} {', '.join(self.used_by.values)})"
+            return (Sentence(f"{users} of the best {self.best} trials used {self.name}{where}: range kept"),)
+        who = f"the top {top}"
+        if self.best is not None and top < self.best:
+            who = f"of the best {self.best} the {top} that use it"
+        close = "agree {}more than chance would" if choices else "lie {}closer together than chance would put them"
+        if p <= CLEAR:
+            words = f"evidence {p:.1g}: {who} {close.format('far ')}"
+        elif p <= WEAK:
+            words = f"weak evidence ({p:.2f}): {who} {close.format('')}"
+        else:
+            words = f"no evidence ({p:.2f}): {who} are spread as if {self.name} did not matter"
+        if self.few is not None:
+            few = f"{self.few} complete trials are too few to say whether a bound was cut too low"
+            return Sentence(words), Sentence(few)
+        rises = "rises" if direction == "maximize" else "falls"
+        return Sentence(words), *(self._edge(edge, rises, expand) for edge in made.edges)
+
+    def _edge(self, edge: Edge, rises: str, expand: bool) -> Sentence:
+        after = self.range.after
+        bound = f"{'upper' if edge.side == 'high' else 'lower'} bound {edge.bound:.4g}"
+        start = f"the score still {rises} towards the {bound}"
+        if not expand or isinstance(after, Categorical):
+            return Sentence(f"{start}: widen with {{}}", (Argument("expand"),))
+        moved = after.high if edge.side == "high" else after.low
+        limit = self.range.stopped.get(edge.side)
+        if limit is None:
+            return Sentence(f"{start}: widened to {moved:.4g}")
+        if moved == edge.bound:
+            return Sentence(f"{start}, but the limit {limit:.4g} allows no wider range")
+        return Sentence(f"{start}: widened to {moved:.4g}, where the limit {limit:.4g} stopped it")
 
 
-def asked_for(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
-    """How many of the best trials are asked for, before that is checked; arguments as those of `told_apart`."""
+def ranked_trials(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
+    """Return how many of the best trials `narrow` ranks, where all trials use all parameters.
+
+    Nothing in its result depends on the order of the others. The arguments are those of `narrow`.
+    """
+    return max(used_trials(complete, pruned, top, quantile), better_trials(complete))
+
+
+def used_trials(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
+    """Return how many of the best trials are to be used, before that is checked."""
     return (top or 0) if quantile is None else math.ceil(quantile * (complete + pruned))
 
 
-def _how_many(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
-    if top is not None and quantile is not None:
-        raise BadInput(f"top = {top} and quantile = {quantile} were both given; give one of them")
-    if top is None and quantile is None:
-        raise BadInput("neither top nor quantile was given; give one of them")
+def _count(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
+    if (top is None) == (quantile is None):
+        raise BadInput("{} and {}: give one of them", Argument("top", top), Argument("quantile", quantile))
     if top is not None:
         if top < 2:
-            raise BadInput(f"top = {top}; one value has no spread, so give at least 2")
-        k, asked = top, f"the top {top}"
+            raise BadArgument("top", top, "one value has no spread", "give at least 2")
+        k, which = top, f"the top {top}"
     else:
         assert quantile is not None
         if not 0 < quantile <= 1:
-            raise BadInput(f"quantile = {quantile}; give a share above 0 and at most 1, such as 0.1")
+            raise BadArgument("quantile", quantile, "give a share above 0 and at most 1, such as 0.1")
         # 0.07 * 100 is 7.000000000000001 in floating point, and means 7.
-        k, asked = max(2, math.ceil(quantile * (complete + pruned) - 1e-9)), f"a quantile of {quantile}"
+        k, which = max(2, math.ceil(quantile * (complete + pruned) - 1e-9)), f"a quantile of {quantile}"
     if k > complete:
-        remedy = "run more trials" + (f" or ask for top {complete}" if top and complete >= 2 else "")
-        stopped = f" ({pruned} more were stopped early)" if pruned else ""
+        remedy = "run more trials" + (f" or use the top {complete}" if top and complete >= 2 else "")
+        stopped = f" ({pruned} more were pruned)" if pruned else ""
         raise NotEnoughTrials(
-            f"{asked} needs {k} trials that finished with a score and there {'is' if complete == 1 else 'are'} "
+            f"{which} needs {k} trials that finished with a score and there {'is' if complete == 1 else 'are'} "
             f"{complete}{stopped}; {remedy}"
         )
     return k
@@ -195,14 +422,18 @@ def _check_values(trials: Finished, name: str, parameter: Parameter) -> None:
     raise BadInput(f"trial {number} has {name} = {value!r}, which is not {allowed}; use this stage's")
 
 
-def _narrow_choices(name: str, old: Categorical, best: Sequence[Value]) -> NarrowedRange:
+def _narrow_choices(old: Categorical, best: Sequence[Value]) -> NarrowedRange:
     new = Categorical(tuple(choice for choice in old.choices if choice in best))
-    kept = len(new.choices) / len(old.choices)
-    return NarrowedRange(name, old, new, len(best), spread_p(old, best), None, None, kept)
+    return NarrowedRange(old, new, len(best), spread_p(old, best), kept=len(new.choices) / len(old.choices))
+
+
+def _full_width(old: Float | Int, first: Parameter) -> float:
+    """Return the width of a parameter's stage-1 range on the transformed scale of this stage's."""
+    of = old if isinstance(first, Categorical) else first
+    return to_scale(old, of.high) - to_scale(old, of.low)
 
 
 def _narrow_range(
-    name: str,
     old: Float | Int,
     best: Sequence[float],
     first: Parameter,
@@ -212,9 +443,11 @@ def _narrow_range(
 ) -> NarrowedRange:
     low, high = to_scale(old, old.low), to_scale(old, old.high)
     lowest, highest = min(best), max(best)
-    full = high - low if isinstance(first, Categorical) else to_scale(old, first.high) - to_scale(old, first.low)
     inner = uniform_ends(
-        (to_scale(old, lowest), to_scale(old, highest)), len(best), within=(low, high), floor=FLOOR * full
+        (to_scale(old, lowest), to_scale(old, highest)),
+        len(best),
+        within=(low, high),
+        floor=FLOOR * _full_width(old, first),
     )
     ends = [  # at the old bounds exactly these: 10**log10(x) need not be x
         old.low if inner[0] <= low else min(max(_value_at(old, inner[0], "low"), old.low), lowest),
@@ -242,26 +475,25 @@ def _narrow_range(
         new = replace(old, low=ends[0], high=ends[1])
     kept = (to_scale(new, new.high) - to_scale(new, new.low)) / (high - low)
     moved = new.low < old.low or new.high > old.high
-    p = spread_p(old, best)
-    return NarrowedRange(name, old, new, len(best), p, lowest, highest, kept, edges, moved, stopped, expand)
+    return NarrowedRange(old, new, len(best), spread_p(old, best), lowest, highest, kept, moved, edges, stopped)
 
 
 def _value_at(old: Float | Int, position: float, side: Side) -> float:
-    """A position as a value; of ints the next one outwards."""
+    """Return the value at a position; of ints the next one outwards."""
     value = from_scale(old, min(max(position, -_EXPONENTS), _EXPONENTS) if old.log else position)
     return _aligned(old, value, up=side == "high")
 
 
 def _aligned(old: Float | Int, value: float, *, up: bool) -> float:
-    """A value; of ints the next one that is whole steps from the low, unless it is one but for rounding."""
+    """Return the value; of ints the next one that is whole steps from the low, unless it is one but for rounding."""
     if isinstance(old, Float):
         return value
     steps, slack = (value - old.low) / old.step, 1e-9 + 1e-12 * abs(value) / old.step
     return old.low + old.step * (math.ceil(steps - slack) if up else math.floor(steps + slack))
 
 
-def _limit(old: Float | Int, natural: tuple[float | None, float | None], side: Side) -> float | None:
-    """How far a bound may move: the tighter of the parameter's own limit and what is possible at all."""
+def _limit(old: Float | Int, natural: tuple[float | None, float | None], side: Literal["low", "high"]) -> float | None:
+    """Return how far a bound may move: the tighter of the parameter's own limit and its natural bound."""
     own = old.limit or (None, None)
     if side == "high":
         return min((b for b in (own[1], natural[1]) if b is not None), default=None)
@@ -269,306 +501,10 @@ def _limit(old: Float | Int, natural: tuple[float | None, float | None], side: S
     return max((b for b in (own[0], natural[0], least) if b is not None), default=None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Finished:
-    """Finished, successful trials, N of them.
-
-    Args:
-        number: Their numbers, shape (N,).
-        score: Their objective values, shape (N,).
-        loss: Their validation losses, NaN for none, shape (N,).
-        params: The drawn values by parameter name, each of shape (N,).
-    """
-
-    number: NDArray[np.int64]
-    score: NDArray[np.float64]
-    loss: NDArray[np.float64]
-    params: Mapping[str, NDArray[Any]]
-
-    def __len__(self) -> int:
-        return len(self.number)
-
-    @classmethod
-    def of(cls, trials: Sequence[Scored], space: Space) -> Finished:
-        """Records as columns.
-
-        Raises:
-            BadInput: A trial lacks a parameter of the space.
-        """
-        for trial in trials:
-            for name in space:
-                if name not in trial.params:
-                    raise BadInput(f"trial {trial.number} has no value of {name!r}; use trials of this stage only")
-        names = [name for name in (trials[0].params if trials else space) if all(name in t.params for t in trials)]
-        return cls(
-            np.array([trial.number for trial in trials], dtype=np.int64),
-            np.array([trial.score for trial in trials], dtype=float),
-            np.array([trial.validation_loss for trial in trials], dtype=float),  # None becomes NaN
-            {name: _objects(trial.params[name] for trial in trials) for name in names},
-        )
-
-    @classmethod
-    def from_columns(cls, space: Space, columns: Mapping[str, NDArray[Any]]) -> Finished:
-        """Completed trials in the database as narrowing takes them.
-
-        A trial that somebody ran in the stage's study by other means may have values outside the ranges, or a score
-        that is not finite. It says nothing about the stage's draws and is left out.
-
-        Args:
-            space: The stage's ranges.
-            columns: What `hpsearch.store.Store.scores` gives.
-        """
-        params = {name: columns[f"param:{name}"] for name in space}
-        score = columns["score"]
-        kept = np.isfinite(score)
-        for name, parameter in space.items():
-            kept &= inside(parameter, params[name])
-        return cls(columns["number"], score, columns["validation_loss"], params)._take(kept)
-
-    def best_first(self, direction: Direction) -> Finished:
-        """The trials as `hpsearch.records.rank_key` sorts them: by score, lower loss (none last), lower number."""
-        sign = -1.0 if direction == "maximize" else 1.0
-        loss = np.where(np.isnan(self.loss), np.inf, self.loss)
-        return self._take(np.lexsort((self.number, loss, sign * self.score)))
-
-    def led_by(self, numbers: Sequence[int]) -> Finished:
-        """The trials with these ones first, in this order, and the others behind them as they were.
-
-        Raises:
-            BadInput: One of them is not among the trials.
-        """
-        place = {number: at for at, number in enumerate(self.number.tolist())}
-        for number in numbers:
-            if number not in place:
-                raise BadInput(f"trial {number} is not among the stage's finished trials with values in its ranges")
-        first = [place[number] for number in numbers]
-        return self._take(np.array([*first, *sorted(set(place.values()) - set(first))], dtype=np.intp))
-
-    def best(self, many: int, direction: Direction) -> Finished:
-        """The first so many of `best_first`, without ranking the others."""
-        if many >= len(self):
-            return self.best_first(direction)
-        goodness = self.score if direction == "maximize" else -self.score
-        last = np.partition(goodness, len(self) - many)[len(self) - many]
-        return self._take(np.flatnonzero(goodness >= last)).best_first(direction)._take(np.arange(many))
-
-    def users(self, condition: UsedBy | None, settings: Mapping[str, Any]) -> NDArray[np.intp]:
-        """The places of the trials for which a condition holds; of all for None.
-
-        Args:
-            condition: Which trials use a hyperparameter.
-            settings: Values of the hyperparameters that are not drawn.
-        """
-        if condition is None:
-            return np.arange(len(self))
-        name, allowed = condition
-        if name in self.params:
-            return np.flatnonzero([value in allowed for value in self.params[name].tolist()])
-        return np.arange(len(self) if condition.holds(settings) else 0)
-
-    def _take(self, which: NDArray[Any]) -> Finished:
-        params = {name: column[which] for name, column in self.params.items()}
-        return Finished(self.number[which], self.score[which], self.loss[which], params)
-
-
-def inside(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which values are ones that the parameter may have; `hpsearch.space.contains` of each."""
-    if isinstance(parameter, Categorical) or values.dtype.kind not in "ifb":
-        return np.fromiter((contains(parameter, value) for value in values.tolist()), bool, len(values))
-    return np.asarray((parameter.low <= values) & (values <= parameter.high))
-
-
-def _objects(values: Iterable[Any]) -> NDArray[Any]:
-    """Values in an array that keeps each one's type."""
-    listed = list(values)
-    found = np.empty(len(listed), dtype=object)
-    found[:] = listed
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class NarrowedRange:
-    """What narrowing made of one parameter, and why.
-
-    Args:
-        name: The parameter's name.
-        before: The range that the trials were drawn from.
-        after: The new range.
-        top: Number of trials it rests on.
-        evidence: Probability that ``top`` trials lie this close together if the parameter does not matter; None
-            where fewer than two of the best trials used it.
-        lowest: Smallest value among them; None for a categorical parameter, or where nothing rests on them.
-        highest: Largest value among them; None likewise.
-        kept: New width as a share of the old one, on the own scale (of choices: their number).
-        edges: The bounds towards which the score still rises.
-        expanded: Whether a bound moved outwards.
-        stopped: The limits that ended or forbade such a move, by side.
-        expanding: Whether bounds were allowed to move outwards.
-        direction: Whether a higher or a lower score is better.
-        best: Number of best trials, of which ``top`` use the parameter; None where all trials use it.
-        used_by: Which trials use it; None: all.
-        few: How many trials ran to the end, where pruning left too few to look for edges; otherwise None.
-    """
-
-    name: str
-    before: Parameter
-    after: Parameter
-    top: int
-    evidence: float | None
-    lowest: float | None
-    highest: float | None
-    kept: float
-    edges: tuple[Edge, ...] = ()
-    expanded: bool = False
-    stopped: Mapping[str, float] | None = None
-    expanding: bool = False
-    direction: Direction = "maximize"
-    best: int | None = None
-    used_by: UsedBy | None = None
-    few: int | None = None
-
-    def sentences(self) -> tuple[str, ...]:
-        """The evidence and the edges in plain words, a sentence each."""
-        if isinstance(self.before, Categorical) and len(self.before.choices) == 1:
-            return ("no evidence: there was only one choice",)
-        if self.evidence is None:
-            return (self._unused_sentence(),)
-        p = f"{self.evidence:.1g}" if self.evidence < CLEAR else f"{self.evidence:.2f}"
-        many = isinstance(self.before, Categorical)
-        close = "agree far more than chance would" if many else "lie far closer together than chance would put them"
-        who = f"the top {self.top}"
-        if self.best is not None and self.top < self.best:
-            who = f"of the best {self.best} the {self.top} that use it"
-        if self.evidence <= CLEAR:
-            words = f"evidence {p}: {who} {close}"
-        elif self.evidence <= WEAK:
-            words = f"some evidence ({p}): {who} {close.replace('far ', '')}"
-        else:
-            words = f"no evidence ({p}): {who} are spread as if {self.name} did not matter"
-        if self.few is not None:
-            return words, f"{self.few} trials that ran to the end are too few to say whether a bound was cut too low"
-        return (words, *map(self._edge_sentence, self.edges))
-
-    def _unused_sentence(self) -> str:
-        many = f"only {self.top}" if self.top else "none"
-        where = "" if self.used_by is None else f" ({self.used_by.name} {', '.join(self.used_by.values)})"
-        return f"{many} of the best {self.best} trials used {self.name}{where}: range kept"
-
-    def _edge_sentence(self, edge: Edge) -> str:
-        bound = f"{'upper' if edge.side == 'high' else 'lower'} bound {edge.bound:.4g}"
-        start = f"the score still {'rises' if self.direction == 'maximize' else 'falls'} towards the {bound}"
-        if not self.expanding or isinstance(self.after, Categorical):
-            return f"{start}: widen with --expand"
-        moved = self.after.high if edge.side == "high" else self.after.low
-        limit = (self.stopped or {}).get(edge.side)
-        if limit is None:
-            return f"{start}: widened to {moved:.4g}"
-        if moved == edge.bound:
-            return f"{start}, but the limit {limit:.4g} allows no wider range"
-        return f"{start}: widened to {moved:.4g}, where the limit {limit:.4g} stopped it"
-
-
-@dataclass(frozen=True, slots=True)
-class Narrowing:
-    """The next stage's ranges and where they come from.
-
-    Args:
-        space: The new ranges, in the old order.
-        ranges: What was made of each parameter, in the same order.
-        used: Numbers of the trials that it rests on, best first.
-        rule: The options it was made with, JSON-able.
-    """
-
-    space: Space
-    ranges: Mapping[str, NarrowedRange]
-    used: tuple[int, ...]
-    rule: dict[str, Any]
-
-
-def narrowing_to_dict(narrowing: Narrowing) -> dict[str, Any]:
-    """A narrowing as JSON-able data, as it is stored with the stage."""
-    return {
-        "space": space_to_dict(narrowing.space),
-        "ranges": {
-            name: {
-                "before": parameter_to_dict(r.before),
-                "after": parameter_to_dict(r.after),
-                **{key: getattr(r, key) for key in ("top", "evidence", "lowest", "highest", "kept", "expanded")},
-                "edges": [asdict(edge) for edge in r.edges],
-                "stopped": dict(r.stopped or {}),
-                "sentences": list(r.sentences()),
-            }
-            for name, r in narrowing.ranges.items()
-        },
-        "used": list(narrowing.used),
-        "rule": dict(narrowing.rule),
-    }
-
-
-_UNMOVED = 1.005
-"""A factor that is written as 1.00 is none."""
-FAR = 0.1
-"""An end is said to have moved where it lies farther than this share of the old range from where it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """How far the two ends of one narrowed range move, on the parameter's own scale.
-
-    Args:
-        low: Standard deviation of the lower end over the resamples.
-        high: Of the upper one.
-        low_often: Share of the resamples in which the lower end lies more than a tenth of the old range elsewhere.
-        high_often: In which the upper one does.
-        images: Whether images were drawn again too; otherwise trials alone, as hits on single images are not stored.
-    """
-
-    low: float
-    high: float
-    low_often: float
-    high_often: float
-    images: bool
-
-    def sentence(self, parameter: Parameter) -> str:
-        """The movement in plain words: by a factor where the range is logarithmic.
-
-        Args:
-            parameter: The range.
-        """
-        moves = [moved_by(parameter, by) for by in (self.low, self.high)]
-        if moves[0] == moves[1]:
-            return f"other {self.again} would move both ends {moves[0]}"
-        return f"other {self.again} would move its low end {moves[0]}, its high end {moves[1]}"
-
-    @property
-    def again(self) -> str:
-        """What was drawn again, in words."""
-        return "trials and images" if self.images else "trials"
-
-
-def moved_by(parameter: Parameter, by: float) -> str:
-    """A distance on a parameter's own scale in words: by a factor where its range is logarithmic.
-
-    Args:
-        parameter: The range.
-        by: The distance; decades on a logarithmic scale.
-    """
-    if not getattr(parameter, "log", False):
-        return f"by {by:.2g}" if by else "not at all"
-    factor = 10**by
-    return (
-        "not at all" if factor < _UNMOVED else f"by a factor of {factor:.2f}" if factor < 10 else f"{factor:.2g}-fold"
-    )
-
-
-RESAMPLES = 100
-"""They leave a fourteenth of a standard deviation's own value as its error."""
-
-
 def within_reach(k: int) -> int:
-    """How many of the best trials can be among the best ``k`` of a resample, but for one in millions.
+    """Return how many of the best trials can be among the best ``k`` of a resample, but for one in millions.
 
-    A resample leaves out 37 % of the trials, and luck with images lets others pass.
+    A resample leaves out 37 % of the trials, and luck with examples lets others pass.
     """
     return 4 * k + 80
 
@@ -583,77 +519,82 @@ def movement(
     hits: NDArray[np.bool_] | None,
     seed: int,
 ) -> dict[str, Movement]:
-    """How far the ends of each numeric range would move. Bounds that ``--expand`` moves are looked at as if it did not.
+    """Bootstrap the whole narrowing, and return the uncertainty of the ends of each numeric range.
+
+    Trials are resampled, each one's score is counted again on resampled validation examples, and the best of these make
+    new ends. A trial that is drawn twice counts once, for the ends rest on how far apart k trials lie. Expansion is
+    left out. tests/benchmarks/interval_coverage.py compares the result with the spread over simulated searches.
 
     Args:
-        narrowing: What narrowing made of these trials.
+        narrowing: The narrowing by these trials.
         ranked: The best of the trials, as many as are `within_reach`, best first.
         users: The places among them of those that use a parameter, by name.
         first_space: The search's stage-1 ranges.
-        total: How many trials there are.
-        hits: Which images ``ranked`` got right, shape (len(ranked), images); None where that is not stored.
+        total: Number of all trials.
+        hits: The hits of ``ranked``, shape (len(ranked), examples); None where they are not stored.
         seed: The same one gives the same movement.
 
     Returns:
         By name, for ranges that were narrowed by at least two trials.
     """
-    k = len(narrowing.used)
-    reach = len(ranked)
-    drawn, order = _resamples(reach, total, hits, np.random.default_rng(seed))
-    in_order = np.take_along_axis(drawn, order, axis=1)
-    among_best = np.empty_like(drawn)
+    k, reach = len(narrowing.used), len(ranked)
+    chosen, order = _resamples(reach, total, hits, np.random.default_rng(seed))
+    in_order = np.take_along_axis(chosen, order, axis=1)
+    among_best = np.empty_like(chosen)
     np.put_along_axis(among_best, order, in_order & (np.cumsum(in_order, axis=1) <= k), axis=1)
-    found = {}
+    movements = {}
     for name, made in narrowing.ranges.items():
-        if isinstance(made.before, Categorical) or made.evidence is None:
+        before = made.before
+        if isinstance(before, Categorical) or made.evidence is None:
             continue
         mask = np.zeros(reach, dtype=bool)
         mask[users[name]] = True
         values = ranked.params[name].astype(float)
-        positions = np.log10(values) if made.before.log else values
-        ends = _ends(made.before, positions, among_best & mask, first_space.get(name, made.before))
-        at = _ends(made.before, positions, (np.arange(reach) < k)[None] & mask, first_space.get(name, made.before))[0]
-        width = to_scale(made.before, made.before.high) - to_scale(made.before, made.before.low)
+        positions = np.log10(values) if before.log else values
+        floor = FLOOR * _full_width(before, first_space.get(name, before))
+        ends = _ends(before, positions, among_best & mask, floor)
+        at = _ends(before, positions, (np.arange(reach) < k)[None] & mask, floor)[0]
+        width = to_scale(before, before.high) - to_scale(before, before.low)
         often = np.mean(np.abs(ends - at) > FAR * width, axis=0)
         low, high = ends.std(axis=0)
-        found[name] = Movement(float(low), float(high), float(often[0]), float(often[1]), hits is not None)
-    return found
+        movements[name] = Movement(float(low), float(high), float(often[0]), float(often[1]), hits is not None)
+    return movements
 
 
 def _resamples(
     reach: int, total: int, hits: NDArray[np.bool_] | None, rng: np.random.Generator
 ) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Which trials a resample has, and the trials best first there; both (resamples, reach)."""
-    many = max(20, min(RESAMPLES, 100_000 // reach))
+    """Return which trials each resample has, and the trials best first there; both (resamples, reach)."""
+    size = max(20, min(RESAMPLES, 100_000 // reach))
     if total == reach:
-        drawn = rng.multinomial(total, np.full(total, 1 / total), size=many) > 0
+        chosen = rng.multinomial(total, np.full(total, 1 / total), size=size) > 0
     else:  # of a few among many: they come independently of each other
-        drawn = rng.poisson(1.0, size=(many, reach)) > 0
+        chosen = rng.poisson(1.0, size=(size, reach)) > 0
     if hits is None:
-        return drawn, np.broadcast_to(np.arange(reach), drawn.shape)
-    images = hits.shape[1]
-    weights = rng.multinomial(images, np.full(images, 1 / images), size=many)
+        return chosen, np.broadcast_to(np.arange(reach), chosen.shape)
+    examples = hits.shape[1]
+    weights = rng.multinomial(examples, np.full(examples, 1 / examples), size=size)
     # Whole numbers far below 2**24: float32 counts them exactly, by a fast matrix product.
-    scores = weights.astype(np.float32) @ hits.T.astype(np.float32)  # (resamples, images) @ (images, reach)
+    scores = weights.astype(np.float32) @ hits.T.astype(np.float32)  # (resamples, examples) @ (examples, reach)
     # Ties stay in the order that narrowing has them in.
-    return drawn, np.argsort(-scores, axis=1, kind="stable")
+    return chosen, np.argsort(-scores, axis=1, kind="stable")
 
 
 def _ends(
-    before: Float | Int, positions: NDArray[np.float64], chosen: NDArray[np.bool_], first: Parameter
+    before: Float | Int, positions: NDArray[np.float64], chosen: NDArray[np.bool_], floor: float
 ) -> NDArray[np.float64]:
-    """Ends by `uniform_ends` of the chosen trials of each resample, before ints are rounded; shape (resamples, 2).
+    """Return the ends by `uniform_ends` of each resample's trials, before ints are rounded; shape (resamples, 2).
 
     Where fewer than two were chosen the old range stays, as in narrowing.
     """
     low, high = to_scale(before, before.low), to_scale(before, before.high)
-    full = high - low if isinstance(first, Categorical) else to_scale(before, first.high) - to_scale(before, first.low)
-    found = np.empty((len(chosen), 2))
+    ends = np.empty((len(chosen), 2))
     for row, which in enumerate(chosen):
-        drawn = positions[which]
-        if len(drawn) < 2:
-            found[row] = low, high
+        values = positions[which]
+        if len(values) < 2:
+            ends[row] = low, high
             continue
-        extremes = float(drawn.min()), float(drawn.max())
-        found[row] = uniform_ends(extremes, len(drawn), within=(low, high), floor=FLOOR * full)
-    return found
+        ends[row] = uniform_ends(
+            (float(values.min()), float(values.max())), len(values), within=(low, high), floor=floor
+        )
+    return ends

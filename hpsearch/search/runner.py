@@ -1,4 +1,4 @@
-"""The loop: claim trials, have them evaluated, record what came of them, until the stage has enough."""
+"""The runner's loop: claim trials, have them evaluated, record the outcomes, until the stage has enough."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from hpsearch.errors import EvaluationFailure
+from hpsearch.errors import EvaluationFailure, Interrupted
 from hpsearch.executors.base import Batch, Done, Event, Executor, Lost, Progress
 from hpsearch.records import Failed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.batches import Batches, Cohorts
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,11 +27,56 @@ if TYPE_CHECKING:
 
 
 _POLL_S = 0.25
-"""How long one wait for events lasts; Ctrl-C is heard at least this often."""
+"""Length of one wait for events; Ctrl-C is heard at least this often."""
 _MOST_LEGS = 4
 """So many batches a worker are claimed at a time where each is trained to its first rung only; others want some too."""
 _SUSPICIOUS = 3
 """So many trials given up and none finished: the fault is the machine's, not the trials'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Progress of a run.
+
+    Args:
+        counts: The stage's trials by state.
+        recorded: Outcomes recorded just now.
+        waiting_for_others: Whether other runners hold all that is missing.
+        waiting_for_workers: Whether there is no worker at the moment.
+    """
+
+    counts: Counts
+    recorded: tuple[Outcome, ...] = ()
+    waiting_for_others: bool = False
+    waiting_for_workers: bool = False
+
+
+OnTick: TypeAlias = Callable[[Tick], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The sum of a run.
+
+    Args:
+        counts: The stage's trials by state at the end.
+        recorded: Trials that this run finished.
+        released: Trials of dead runners that it gave back first.
+        given_back: Trials that it had begun and gave back because it was stopped.
+        lost: Trials that it had begun and others took over, as its lease had expired; their results hold.
+        seconds: Its length.
+        store_seconds: The part of that which the runner spent in the store; workers were busy meanwhile.
+        stopped: Whether it was stopped before the stage was complete.
+    """
+
+    counts: Counts
+    recorded: int
+    released: int
+    given_back: int
+    lost: int
+    seconds: float
+    store_seconds: float
+    stopped: bool
 
 
 class Runner:
@@ -39,13 +85,13 @@ class Runner:
     Args:
         store: The study database; only the runner writes to it.
         stage: The stage.
-        objective: What evaluates a batch.
-        executor: Where batches are evaluated. After a run that stopped early it may still be at work: close it.
-        until: How many finished trials the stage is to have.
-        lanes: How many trials to a batch; by default what the objective and the trials left make best.
-        plan: When trials are compared, and how, to stop hopeless ones early; None: none is stopped.
+        objective: Evaluates a batch.
+        executor: Runs it. After a run that was stopped it may still be at work: close it.
+        until: Number of finished trials that the stage is to have.
+        lanes: Trials to a batch; by default what the objective and the trials left make best.
+        plan: The pruning; None: none.
         on_tick: Called whenever something has changed.
-        stopping: Asked often; True ends the run after what is finished has been recorded.
+        stopping: Called often; True ends the run after everything finished has been recorded.
     """
 
     def __init__(
@@ -170,20 +216,20 @@ class Runner:
             self._under_way += 1
 
     def _set_paused_aside(self, batch: Batch, outcomes: tuple[Outcome | Paused, ...]) -> tuple[Outcome, ...]:
-        """Have the paused ones wait for what is decided at their rung; returns the others, which are finished."""
-        self._cohorts.arrive(batch.trials, [one for one in outcomes if isinstance(one, Paused)])
+        """Keep the paused ones until their rung is decided; return the others, which are finished."""
+        self._cohorts.arrive(batch.trials, [outcome for outcome in outcomes if isinstance(outcome, Paused)])
         return tuple(outcome for outcome in outcomes if not isinstance(outcome, Paused))
 
     def _decide(self) -> bool:
         """Put survivors of rungs together again into full batches; the others are recorded in a moment."""
-        for decided in self._cohorts.decide(self._ids, until=self._until):
-            self._beaten += decided.beaten
-            if trials := [trial for trial, _ in decided.survivors]:
-                paused = {one.number: one for _, one in decided.survivors}
+        for decision in self._cohorts.decide(self._ids, until=self._until):
+            self._beaten += decision.beaten
+            if trials := [trial for trial, _ in decision.survivors]:
+                paused = {at.number: at for _, at in decision.survivors}
                 # On the way to the end in smaller batches: the best ones come first, and back sooner.
                 size = self._batches.size(len(trials))
-                last_leg = decided.until is None and self._lanes is None
-                self._add(trials, math.ceil(size / 2) if last_leg else size, until=decided.until, paused=paused)
+                last_leg = decision.until is None and self._lanes is None
+                self._add(trials, math.ceil(size / 2) if last_leg else size, until=decision.until, paused=paused)
         return bool(self._batches)
 
     def _add(
@@ -198,7 +244,7 @@ class Runner:
             self._record(tuple(beaten))
 
     def _unclaimed(self) -> int:
-        """How many trials could be claimed now."""
+        """Return how many trials could be claimed now."""
         left = self._until - self._counts.finished - self._counts.running
         return 0 if self._cohorts.crowded and not self._counts.waiting else max(left, 0)
 
@@ -233,12 +279,12 @@ class Runner:
 
     def _retry(self, batch: Batch, reason: str) -> None:
         if not self._batches.again(batch):
-            # What it showed at earlier rungs stays: others were compared with it there.
+            # Its values at earlier rungs stay: others were compared with it there.
             curve = batch.paused[0].intermediate if batch.paused else ()
             self._broken.append(Failed(batch.trials[0].number, reason, curve))
 
     def _settle_broken(self) -> None:
-        """Decide whether trials that cannot be evaluated are at fault, or everything here is."""
+        """Record trials that cannot be evaluated; if no trial can be, raise."""
         idle = not self._under_way and not self._batches
         if self._recorded or self._counts.complete or self._cohorts.waiting:
             broken, self._broken = self._broken, []
@@ -246,7 +292,7 @@ class Runner:
         elif idle or len(self._broken) >= _SUSPICIOUS:
             raise EvaluationFailure(
                 f"no trial of {self._stage.name} can be evaluated here: {self._broken[0].reason}; "
-                "nothing was recorded. Mend that and start again"
+                "nothing was recorded; mend that and start again"
             )
 
     def _await_others(self) -> None:
@@ -257,57 +303,12 @@ class Runner:
         self._counts = self._store.counts(self._stage)
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """What a progress display needs.
-
-    Args:
-        counts: The stage's trials by state.
-        recorded: Outcomes recorded just now.
-        waiting_for_others: Whether all that is missing is in other runners' hands.
-        waiting_for_workers: Whether there is no worker at the moment.
-    """
-
-    counts: Counts
-    recorded: tuple[Outcome, ...] = ()
-    waiting_for_others: bool = False
-    waiting_for_workers: bool = False
-
-
-OnTick: TypeAlias = Callable[[Tick], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a run did.
-
-    Args:
-        counts: The stage's trials by state at the end.
-        recorded: How many trials this run finished.
-        released: How many trials of dead runners it gave back first.
-        given_back: How many trials it had begun and gave back because it was stopped.
-        lost: How many trials it had begun and others took over, as it had not been heard of; their results hold.
-        seconds: How long it ran.
-        store_seconds: How much of that the runner spent in the store; workers were busy meanwhile.
-        stopped: Whether it was asked to stop before the stage was complete.
-    """
-
-    counts: Counts
-    recorded: int
-    released: int
-    given_back: int
-    lost: int
-    seconds: float
-    store_seconds: float
-    stopped: bool
-
-
 _PATIENCE_S = 5.0
-"""So long is a heartbeat waited for at the end that is just being written."""
+"""Longest wait at the end for a heartbeat that is just being written."""
 
 
 class Pulse:
-    """Renews a runner's lease every so often: in its loop, or in a thread where that takes too long.
+    """Renews a runner's lease every so often: in its loop, or in a thread while the loop stands still.
 
     A batch that is evaluated in the runner's own process may take longer from one event to the next than a lease
     lasts. Its trials would be given to others, and theirs to it, for ever.
@@ -333,7 +334,7 @@ class Pulse:
         self._thread.join(_PATIENCE_S)
 
     def tick(self) -> None:
-        """Called by the loop, every time round: beat if it is time."""
+        """Beat if it is time; called by the loop, every time round."""
         if time.monotonic() - self._last > self._every:
             self._beat()
             self._last = time.monotonic()
@@ -344,3 +345,11 @@ class Pulse:
                 with contextlib.suppress(Exception):  # the loop will meet it, and can say so
                     self._beat()
                 self._last = time.monotonic()
+
+
+def interrupted(stage: Stage, summary: Summary, until: int) -> Interrupted:
+    """Return the error for a run that was stopped."""
+    return Interrupted(
+        f"stopped: {stage.name} has {summary.counts.finished} of {counted(until, 'trial')}, all recorded; "
+        f"{summary.given_back} that had begun were given back. The same command goes on from here"
+    )

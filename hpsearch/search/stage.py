@@ -1,41 +1,91 @@
-"""Stages and their lineage: finding them, and beginning the first."""
+"""Stages: resolving their names, finding them, their lineage, and beginning them."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from hpsearch.commands import Commands, command_line
-from hpsearch.errors import BadInput, BadStudyFile, NotEnoughTrials, StageConflict, UnknownSearch, nearest
-from hpsearch.records import rank_key
+from hpsearch.errors import BadArgument, BadInput, BadStudyFile, NotEnoughTrials, StageConflict, UnknownSearch, nearest
+from hpsearch.objectives import kinds
+from hpsearch.records import Action, Argument, NewStage, rank_key
 from hpsearch.seeds import stage_seed
 from hpsearch.space import space_to_dict
-from hpsearch.store import NewStage, Store
 from hpsearch.store.leases import version_of
-from hpsearch.study_file import StudyFile, parse
+from hpsearch.study_file import StudyFile, find, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from hpsearch.objectives.base import Data
     from hpsearch.records import Stage
     from hpsearch.store import Store
     from hpsearch.store.queries import Columns
-    from hpsearch.study_file import StudyFile
+
+_NAME = re.compile(r"([^/]+)/(stage|confirm)-(\d{1,6})")
+
+
+def resolve_stage(
+    name: str | None, number: int | None = None, *, confirmation: bool = False
+) -> tuple[str | None, int | None]:
+    """Return the search and the number of the stage that a name stands for: ``mnist/stage-02`` is stage 2 of ``mnist``.
+
+    Args:
+        name: The name of a search, of a stage of it, or the path of a study file; None for the only search.
+        number: The stage's number where that is given too; None for the default.
+        confirmation: Whether ``mnist/confirm-02`` may stand for stage 2, which it confirms.
+
+    Raises:
+        BadInput: Two different stages are named.
+        BadStudyFile: There is no such study file, or it cannot be used.
+        UnknownSearch: The name of a confirmation where only a stage will do.
+    """
+    if name is not None and name.endswith(".toml"):
+        name = find(name).name
+    return resolve_study(name, number, confirmation=confirmation)
+
+
+def resolve_study(
+    name: str | None, number: int | None = None, *, confirmation: bool = False
+) -> tuple[str | None, int | None]:
+    """Return the same as `resolve_stage`, where the study file is read later: its path is left as it is."""
+    match = _NAME.fullmatch(name or "")
+    if match is None:
+        return name, number
+    search, kind, digits = match.groups()
+    if kind == "confirm" and not confirmation:
+        raise UnknownSearch(
+            f"{name} is a confirmation; for it: `{{}}`, `{{}}`, `{{}}`",
+            Action("confirm", {"search": name}),
+            Action("narrow", {"search": search, "stage": int(digits), "source": "confirm"}),
+            Action("evaluate", {"search": search, "stage": int(digits), "confirmed": True}),
+        )
+    if number not in (None, int(digits)):
+        raise BadInput(f"{name} and {{}} are two stages; leave one out", Argument("stage", number))
+    return search, int(digits)
+
+
+def resolve_search(name: str | None) -> str | None:
+    """Return the search that a name stands for, where a whole search is needed.
+
+    Raises:
+        BadInput: The name of a stage.
+        BadStudyFile: There is no such study file, or it cannot be used.
+        UnknownSearch: The name of a confirmation.
+    """
+    search, number = resolve_stage(name)
+    if number is not None:
+        raise BadInput(f"{name} is one stage, and this is about a whole search: give {search}")
+    return search
 
 
 def versions() -> dict[str, str]:
-    """The versions that a stage's results depend on."""
+    """Return the versions that a stage's results depend on."""
     return {package: version_of(package) for package in ("hpsearch", "numpy", "optuna")}
 
 
 def stages_of(store: Store, search: str | None) -> list[Stage]:
-    """The stages of the search that is meant; without a name, of the only one there is.
-
-    Args:
-        store: The study database.
-        search: Its name, or None.
+    """Return the stages of a search; without a name, of the only one there is.
 
     Raises:
         UnknownSearch: No such search, or none named where there are several.
@@ -44,8 +94,9 @@ def stages_of(store: Store, search: str | None) -> list[Stage]:
     known = sorted({stage.search for stage in every})
     if search is None:
         if not known:
-            begin_one = command_line("start", None, store.where)
-            raise UnknownSearch(f"no search in {store.where} yet; `{begin_one}` begins one")
+            raise UnknownSearch(
+                f"no search in {store.where} yet; `{{}}` begins one", Action("start", {"storage": store.where})
+            )
         if len(known) > 1:
             raise UnknownSearch(f"{store.where} holds several searches; name one of: {', '.join(known)}")
         search = known[0]
@@ -54,18 +105,8 @@ def stages_of(store: Store, search: str | None) -> list[Stage]:
     return [stage for stage in every if stage.search == search]
 
 
-def commands_for(store: Store, search: str) -> Commands:
-    """What renders commands over a search in this database."""
-    return Commands(search, store.where, named=len({stage.search for stage in store.stages()}) > 1)
-
-
-def unscored(store: Store, search: str, what: str) -> NotEnoughTrials:
-    """What to say where no trial of a search or stage has a score."""
-    return NotEnoughTrials(f"{what} has no trial with a score yet; run `{commands_for(store, search)('start')}` first")
-
-
-def pick(stages: list[Stage], number: int | None) -> Stage:
-    """One stage of a search, by number or the latest.
+def pick(stages: Sequence[Stage], number: int | None) -> Stage:
+    """Return one stage of a search, by number or the latest.
 
     Raises:
         UnknownSearch: There is no stage of that number.
@@ -79,51 +120,112 @@ def pick(stages: list[Stage], number: int | None) -> Stage:
     raise UnknownSearch(f"{stages[0].search} has no stage {number}; known: {known}")
 
 
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """Makes next steps over one search in one database.
+
+    Args:
+        search: The search's name.
+        storage: The database.
+        named: Whether the search must be named, as the database holds others too.
+    """
+
+    search: str
+    storage: str
+    named: bool
+
+    def __call__(self, kind: str, **arguments: Any) -> Action:
+        """Return an action over this search and database."""
+        # Without a name `start` and `train` take a study file; the others the only search there is.
+        named = self.named or kind in ("start", "train")
+        return Action(kind, {"search": self.search if named else None, **arguments, "storage": self.storage})
+
+
+def actions_for(store: Store, search: str) -> Actions:
+    """Return the maker of actions over a search in this database."""
+    return Actions(search, store.where, named=len({stage.search for stage in store.stages()}) > 1)
+
+
+def unscored(store: Store, search: str, name: str) -> NotEnoughTrials:
+    """Return the error for a search or stage of which no trial has a score."""
+    start = actions_for(store, search)("start")
+    return NotEnoughTrials(f"{name} has no trial with a score yet; run `{{}}` first", start)
+
+
 def known_confirmation(store: Store, stage: Stage) -> Stage | None:
-    """The confirmation of a stage; None where there is none."""
-    return next((found for found in store.confirmations(stage.search) if found.number == stage.number), None)
+    """Return the confirmation of a stage; None where there is none."""
+    return next((one for one in store.confirmations(stage.search) if one.number == stage.number), None)
 
 
 def confirmation_of(store: Store, stage: Stage) -> Stage:
-    """The confirmation of a stage.
+    """Return the confirmation of a stage.
 
     Raises:
         UnknownSearch: There is none.
     """
-    found = known_confirmation(store, stage)
-    if found is not None:
-        return found
-    confirm = commands_for(store, stage.search)("confirm", "--stage", str(stage.number))
-    raise UnknownSearch(f"{stage.name} has not been confirmed; `{confirm}` does it")
+    confirmation = known_confirmation(store, stage)
+    if confirmation is None:
+        confirm = actions_for(store, stage.search)("confirm", stage=stage.number)
+        raise UnknownSearch(f"{stage.name} has not been confirmed; `{{}}` does it", confirm)
+    return confirmation
+
+
+def latest_with_trials(store: Store, stages: Sequence[Stage]) -> Stage:
+    """Return the last stage that has any trial; the first one where none has."""
+    return next((stage for stage in reversed(stages) if store.counts(stage).rows), stages[0])
+
+
+def best_of(store: Store, stages: Sequence[Stage]) -> tuple[Stage, Columns] | None:
+    """Return the stage with the best trial of all these, and that trial's columns; None before any is complete."""
+    return best_among([(stage, store.columns(stage, top=1)) for stage in stages])
+
+
+def best_among(candidates: Sequence[tuple[Stage, Columns]]) -> tuple[Stage, Columns] | None:
+    """Return the stage with the best trial and its columns; None where there is no trial.
+
+    Ties between stages go to the lower validation loss, then to the earlier stage.
+
+    Args:
+        candidates: Stages with the columns of their best trials, best first.
+    """
+
+    def key(item: tuple[Stage, Columns]) -> tuple[float, float, int]:
+        stage, columns = item
+        return rank_key(stage.direction, columns["score"][0], columns["validation_loss"][0], stage.number)
+
+    return min((item for item in candidates if item[1]["number"]), key=key, default=None)
+
+
+def kept_study(stage: Stage) -> StudyFile:
+    """Return the study file that a stage keeps."""
+    return parse(stage.study_file, source=f"the study file kept in {stage.name}")
 
 
 def begin(
     store: Store,
     study: StudyFile,
+    data: Data,
     *,
-    fingerprint: str,
-    sizes: Mapping[str, int] | None = None,
     number: int | None = None,
     seed: int | None = None,
     pruner: str | None = None,
 ) -> tuple[Stage, bool]:
-    """The stage to run: the search's latest (or the one asked for), or a new stage 1.
+    """Return the stage to run: the search's latest (or the one of that number), or a new stage 1.
 
     Args:
         store: The study database.
         study: The study file.
-        fingerprint: sha256 of the training and validation arrays; a new stage keeps it.
-        sizes: How many examples are for ``train`` and for ``validation``; likewise.
+        data: Its data, whose fingerprint and sizes a new stage keeps.
         number: A stage's number, or None for the latest.
-        seed: The seed asked for on the command line, or None for the study file's.
-        pruner: The rule of pruning asked for there, or None likewise.
+        seed: Overrides the study file's.
+        pruner: Overrides the study file's pruning rule.
 
     Returns:
         The stage, and whether it was made just now.
 
     Raises:
         UnknownSearch: There is no stage of that number.
-        StageConflict: The stage was begun with another seed or rule of pruning.
+        StageConflict: The stage was begun with another seed or pruning rule.
     """
     stages = store.stages(study.name)
     if stages:
@@ -140,8 +242,8 @@ def begin(
         seed=stage_seed(study.trials.seed if seed is None else seed, 1),
         space=study.space,
         study_file=(study if pruner is None else study.with_pruning(pruner)).to_dict(),
-        fingerprint=fingerprint,
-        sizes=sizes or {},
+        fingerprint=data.fingerprint,
+        sizes=data.sizes,
         versions=versions(),
     )
     stage = store.create_stage(new)
@@ -156,27 +258,30 @@ def begin(
 def _check_seed(stage: Stage, seed: int) -> None:
     if stage.seed != seed:
         raise StageConflict(
-            f"{stage.name} was begun with seed {stage.seed}, not {seed}; "
-            "give the search another name or another --storage"
+            f"{{}}: {stage.name} was begun with seed {stage.seed}; give the search another name or another {{}}",
+            Argument("seed", seed),
+            Argument("storage"),
         )
 
 
 def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:
-    """The stage, with that rule of pruning: its own, or a new one as long as it has no trials."""
+    """Return the stage with that pruning rule: its own, or a new one as long as it has no trials."""
     rule = stage.pruning_rule
-    if pruner == rule or not stage.trainable:  # one that was run elsewhere is adopted, or refused, as a whole
+    if pruner == rule or not kinds.trainable(stage):  # one that was run elsewhere is adopted, or refused, as a whole
         return stage
     if store.counts(stage).rows:
         raise StageConflict(
-            f"{stage.name} was begun with --pruner {rule}, not {pruner}, and trials under two rules cannot be "
-            "compared; leave --pruner out, or give the search another name or another --storage"
+            f"{{}}: {stage.name} was begun with pruning rule {rule}, and trials under two rules cannot be compared; "
+            "leave it out, or give the search another name or another {}",
+            Argument("pruner", pruner),
+            Argument("storage"),
         )
-    study = parse(stage.study_file, source=f"the study file kept in {stage.name}").with_pruning(pruner)
+    study = kept_study(stage).with_pruning(pruner)
     return store.create_stage(replace(stage, study_file=study.to_dict()), replace=True)
 
 
 def check_fingerprint(stage: Stage, fingerprint: str) -> None:
-    """Make sure that a stage goes on with the data that it was begun with.
+    """Check that a stage goes on with the data that it was begun with.
 
     Raises:
         StageConflict: The data are others.
@@ -189,140 +294,46 @@ def check_fingerprint(stage: Stage, fingerprint: str) -> None:
 
 
 def other_version(store: Store, stage: Stage) -> str | None:
-    """What to say where a stage's trials were begun with another version of hpsearch; None where they were not."""
+    """Return a warning where a stage's trials were begun with another version of hpsearch."""
     now, then = versions()["hpsearch"], stage.versions.get("hpsearch")
     if then in (None, now) or not store.counts(stage).rows:
         return None
     return (
-        f"{stage.name} was begun with hpsearch {then}, and this is {now}: its new trials may come out otherwise than "
-        "that version's. To compare like with like, begin another search or stage"
+        f"{stage.name} was begun with hpsearch {then}, and this is {now}: its new trials may differ from that "
+        "version's; to compare like with like, begin another search or stage"
     )
-
-
-def latest_with_trials(store: Store, stages: list[Stage]) -> Stage:
-    """The last stage that has any trial; the first one where none has."""
-    for stage in reversed(stages):
-        if store.counts(stage).rows:
-            return stage
-    return stages[0]
-
-
-def best_of(store: Store, stages: list[Stage], *, top: int = 1) -> tuple[Stage, Columns] | None:
-    """The stage with the best trial of all these, and its best trials' columns; None before any has finished.
-
-    Args:
-        store: The study database.
-        stages: Stages of one search.
-        top: How many of its trials to give.
-    """
-    return best_among([(stage, store.columns(stage, top=top)) for stage in stages])
-
-
-def best_among(found: Sequence[tuple[Stage, Columns]]) -> tuple[Stage, Columns] | None:
-    """Of several stages' best trials, those of the stage with the best one; None where there is no trial.
-
-    Ties between stages go to the lower validation loss, then to the earlier stage.
-
-    Args:
-        found: Stages with the columns of their best trials, best first.
-    """
-    scored = [(stage, columns) for stage, columns in found if columns["number"]]
-
-    def key(item: tuple[Stage, Columns]) -> tuple[float, float, int]:
-        stage, columns = item
-        return rank_key(stage.direction, columns["score"][0], columns["validation_loss"][0], stage.number)
-
-    return min(scored, key=key, default=None)
-
-
-_NAME = re.compile(r"([^/]+)/(stage|confirm)-(\d{1,6})")
-
-
-def resolve_stage(
-    given: str | None, number: int | None = None, *, confirmation: bool = False
-) -> tuple[str | None, int | None]:
-    """The search and the number of the stage that are meant: ``mnist/stage-02`` is stage 2 of ``mnist``.
-
-    Args:
-        given: The name of a search, of a stage of it, or the path of a study file; None for the only search.
-        number: The stage's number where that is given too; None for what the command takes by itself.
-        confirmation: Whether ``mnist/confirm-02`` may stand for stage 2, which it confirms.
-
-    Raises:
-        BadInput: Two different stages are named.
-        BadStudyFile: There is no such study file, or it cannot be used.
-        UnknownSearch: The name of a confirmation where one makes no sense.
-    """
-    if given is not None and given.endswith(".toml"):
-        from hpsearch.study_file import find
-
-        given = find(given).name
-    return resolve_study(given, number, confirmation=confirmation)
-
-
-def resolve_study(
-    given: str | None, number: int | None = None, *, confirmation: bool = False
-) -> tuple[str | None, int | None]:
-    """As `resolve_stage`, for a command that reads the study file: its path is left as it is."""
-    named = _NAME.fullmatch(given or "")
-    if named is None:
-        return given, number
-    search, kind, digits = named.groups()
-    if kind == "confirm" and not confirmation:
-        raise UnknownSearch(
-            f"{given} is a confirmation: `confirm {given}` shows it, `narrow {search} --stage {int(digits)} "
-            f"--from confirm` and `evaluate {search} --stage {int(digits)} --confirmed` go by it"
-        )
-    if number not in (None, int(digits)):
-        raise BadInput(f"{given} with --stage {number}: these are two stages; leave one out")
-    return search, int(digits)
-
-
-def resolve_search(given: str | None) -> str | None:
-    """The search that is meant, for what is about a whole search.
-
-    Raises:
-        BadInput: A stage was named.
-        BadStudyFile: There is no such study file, or it cannot be used.
-        UnknownSearch: The name of a confirmation.
-    """
-    search, number = resolve_stage(given)
-    if number is not None:
-        raise BadInput(f"{given} is one stage, and this is about a whole search: give {search}")
-    return search
 
 
 def no_study_file(stage: Stage) -> StageConflict:
-    """What to say when a search that was run elsewhere is to be trained by no study file."""
+    """Return the error for a search that was run elsewhere and has no study file to train by."""
     return StageConflict(
         f"{stage.search} was imported from {_origin(stage)} without a study file, so hpsearch cannot train its trials; "
-        "narrow, status, trials and best work. To go on here, narrow it, write a study file of that name "
-        f"(`hpsearch init {stage.search}`) that searches {', '.join(stage.space)}, and start that"
+        f"narrow it, write a study file of that name (`{{}}`) that searches {', '.join(stage.space)}, and start that",
+        Action("init", {"name": stage.search}),
     )
 
 
-def adopt(store: Store, stage: Stage, study: StudyFile, split: Data, *, pruner: str | None) -> Stage:
-    """The stage to be trained by a study file: itself where it has one, or the same ranges with this one.
+def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: str | None) -> Stage:
+    """Return an imported stage with a study file to train by.
 
-    Trials of others are never mixed with trials of ours: they saw other data. So only a stage without trials, which was
-    narrowed from theirs, takes on a study file.
+    Trials of others are never mixed with trials of ours: they saw other data. So only a stage without trials, which
+    was narrowed from theirs, takes on a study file.
 
     Args:
         store: The study database.
-        stage: The stage to be run.
+        stage: The stage to be run, which has no study file.
         study: The study file of the search's name.
-        split: Its data.
-        pruner: The rule of pruning asked for on the command line, or None for the study file's.
+        data: Its data.
+        pruner: Overrides the study file's pruning rule.
 
     Raises:
         StageConflict: The stage has trials of others, or the study file searches something else.
     """
-    if stage.trainable:
-        return stage
     if store.counts(stage).rows:
         raise StageConflict(
             f"the trials of {stage.name} were run elsewhere ({_origin(stage)}), so none can be added to them here; "
-            f"`hpsearch narrow {stage.search}` makes the next stage, which can be started"
+            "`{}` makes the next stage, which can be started",
+            actions_for(store, stage.search)("narrow"),
         )
     if set(study.space) != set(stage.space):
         raise StageConflict(
@@ -336,14 +347,10 @@ def adopt(store: Store, stage: Stage, study: StudyFile, split: Data, *, pruner: 
     try:
         chosen = study if pruner is None else study.with_pruning(pruner)
         ranged = parse(chosen.to_dict() | {"space": space_to_dict(stage.space)}, source=f"the ranges of {stage.name}")
-    except BadStudyFile as error:
+    except (BadStudyFile, BadArgument) as error:
         raise StageConflict(f"{stage.name} cannot be trained here: {error}") from error
     adopted = replace(
-        stage,
-        study_file=ranged.to_dict(),
-        fingerprint=split.fingerprint,
-        sizes=split.sizes,
-        versions=versions(),
+        stage, study_file=ranged.to_dict(), fingerprint=data.fingerprint, sizes=data.sizes, versions=versions()
     )
     return store.create_stage(adopted, replace=True)
 

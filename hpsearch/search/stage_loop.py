@@ -3,53 +3,95 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import BadStorage, Interrupted
+from hpsearch.errors import BadStorage
+from hpsearch.objectives import kinds
 from hpsearch.search.narrowing import DEFAULT_TOP, check_top, narrow_stage
 from hpsearch.search.pruning import epochs_spent, plan_of, unused_words
-from hpsearch.search.runner import Runner, Summary
-from hpsearch.search.stage import adopt, begin, check_fingerprint, no_study_file, other_version
+from hpsearch.search.runner import Runner, interrupted
+from hpsearch.search.stage import adopt, begin, check_fingerprint, kept_study, no_study_file, other_version
 from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.engine import no_database_yet
-from hpsearch.study_file import StudyFile, differences, find, parse
-from hpsearch.text import counted
+from hpsearch.study_file import StudyFile, differences, find
 
 if TYPE_CHECKING:
     from hpsearch.executors.base import Executor
     from hpsearch.objectives.base import Data, Estimate
     from hpsearch.records import Stage
     from hpsearch.search.workflow import Job, Listener, Stopping
-    from hpsearch.study_file import StudyFile
 
 
 def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: Listener, stop: Stopping) -> None:
     """Run a stage, or a whole search of several; see `hpsearch.search.workflow.run`.
 
     Args:
-        job: What to do.
+        job: The job.
         study: The study file; None where the database is to hold it.
-        executor: Where batches are evaluated.
-        listener: Told what happens.
-        stop: Asked often; True ends the run after what is finished has been recorded.
+        executor: Evaluates batches.
+        listener: Receives the progress.
+        stop: Ends the run after everything finished has been recorded.
     """
-    data = _Splits(job.data_dir)
+    data = _Loaded(job.data_dir)
+    new = no_database_yet(job.storage)
+    if study is None and new:
+        study = find(job.study)  # raises
     if study is not None:
-        # Before the database is touched: what cannot run leaves nothing behind.
-        if no_database_yet(job.storage):
+        # Before the database is touched: a study that cannot run leaves nothing behind.
+        if new:
             _check_top(job, study, job.trials or study.trials.count, [], None)
         data.of(study)
         study.check_names()
     if job.make_folder:
         make_folder(Path(job.storage).parent)
-    store = open_store(job.storage, create=study is not None, write=True)
-    store.on_disconnect(listener.note, stopping=stop)
-    try:
-        _run(job, study or _kept(job, store), data, store, executor, stop, listener)
-    finally:
-        store.close()
+    with closing(open_store(job.storage, create=study is not None, write=True)) as store:
+        store.on_disconnect(listener.note, stopping=stop)
+        study = study or _kept(job, store)
+        until = job.trials or study.trials.count
+        _check_top(job, study, until, store.stages(study.name), store)
+        stage = _begin(job, study, data.of(study), store, listener)
+        while True:
+            _run_stage(job, stage, data, until, store, executor, listener, stop)
+            if job.stages is None or stage.number >= job.stages:
+                return
+            stage = _next(job, store, stage, listener)
+
+
+def _run_stage(
+    job: Job,
+    stage: Stage,
+    data: _Loaded,
+    until: int,
+    store: Store,
+    executor: Executor,
+    listener: Listener,
+    stop: Stopping,
+) -> None:
+    study = kept_study(stage)
+    loaded = data.of(study)
+    objective = study.objective(loaded, seed=stage.seed, space=stage.space)
+    check_fingerprint(stage, loaded.fingerprint)
+    top = store.columns(stage, top=1)
+    best = (top["number"][0], top["score"][0]) if top["number"] else None
+    listener.began(stage, until=until, jobs=executor.slots, best=best, finished=store.counts(stage).finished)
+    runner = Runner(
+        store,
+        stage,
+        objective,
+        executor,
+        until=until,
+        lanes=job.lanes,
+        plan=plan_of(study),
+        on_tick=listener.tick,
+        stopping=stop,
+    )
+    summary = runner.run()
+    listener.ended(stage, summary, store)
+    if summary.stopped:
+        raise interrupted(stage, summary, until)
 
 
 def make_folder(folder: Path) -> None:
@@ -64,8 +106,8 @@ def make_folder(folder: Path) -> None:
         raise BadStorage(f"cannot make the folder {folder} for the database: {error.strerror}") from error
 
 
-class _Splits:
-    """The data of study files, read once for all stages of a search."""
+class _Loaded:
+    """The data of study files, loaded once for all stages of a search."""
 
     def __init__(self, data_dir: Path | None) -> None:
         self._data_dir = data_dir
@@ -77,46 +119,6 @@ class _Splits:
         return self._last[1]
 
 
-def _run(
-    job: Job,
-    study: StudyFile,
-    data: _Splits,
-    store: Store,
-    executor: Executor,
-    stop: Stopping,
-    listener: Listener,
-) -> None:
-    until = job.trials or study.trials.count
-    _check_top(job, study, until, store.stages(study.name), store)
-    stage = _begin(job, study, data.of(study), store, listener)
-    while True:
-        study = parse(stage.study_file, source=f"the study file kept in {stage.name}")
-        split = data.of(study)
-        objective = study.objective(split, seed=stage.seed, space=stage.space)
-        check_fingerprint(stage, split.fingerprint)
-        top = store.columns(stage, top=1)
-        best = (top["number"][0], top["score"][0]) if top["number"] else None
-        finished = store.counts(stage).finished
-        listener.began(stage, until=until, jobs=executor.slots, best=best, finished=finished)
-        summary = Runner(
-            store,
-            stage,
-            objective,
-            executor,
-            until=until,
-            lanes=job.lanes,
-            plan=plan_of(study),
-            on_tick=listener.tick,
-            stopping=stop,
-        ).run()
-        listener.ended(stage, summary, store)
-        if summary.stopped:
-            raise _interrupted(stage, summary, until)
-        if job.stages is None or stage.number >= job.stages:
-            return
-        stage = _next(job, store, stage, listener)
-
-
 def _check_top(job: Job, study: StudyFile, until: int, stages: list[Stage], store: Store | None) -> None:
     # Before anything is trained, not after the first stage; only where there will be narrowing.
     latest = stages[-1].number if stages else 1
@@ -124,57 +126,44 @@ def _check_top(job: Job, study: StudyFile, until: int, stages: list[Stage], stor
         return
     counts = store.counts(stages[-1]) if stages and store is not None else Counts()
     # A stage that has begun goes by the study file that it keeps.
-    begun = stages and stages[-1].trainable
-    ruling = parse(stages[-1].study_file, source=f"the study file kept in {stages[-1].name}") if begun else study
-    check_top(_top(job), until, plan_of(ruling.with_pruning(job.pruner) if job.pruner else ruling), counts)
-
-
-def _top(job: Job) -> int:
-    return DEFAULT_TOP if job.top is None else job.top
+    if stages and kinds.trainable(stages[-1]):
+        study = kept_study(stages[-1])
+    plan = plan_of(study.with_pruning(job.pruner) if job.pruner else study)
+    check_top(job.top or DEFAULT_TOP, until, plan, counts)
 
 
 def _kept(job: Job, store: Store) -> StudyFile:
-    """The study file that the database keeps of a search: it goes on without the file."""
-    kept = store.stages(job.study)
-    if not kept:
-        return find(job.study)  # which says what is wrong
+    """Return the study file that the database keeps of a search: it goes on without the file."""
+    stages = store.stages(job.study)
+    if not stages:
+        return find(job.study)  # raises
     # The first stage may have been run elsewhere, by no study file, and a later one here.
-    first = next((stage for stage in kept if stage.trainable), None)
+    first = next((stage for stage in stages if kinds.trainable(stage)), None)
     if first is None:
-        raise no_study_file(kept[0])
-    return parse(first.study_file, source=f"the study file kept in {first.name}")
+        raise no_study_file(stages[0])
+    return kept_study(first)
 
 
-def _begin(job: Job, study: StudyFile, split: Data, store: Store, listener: Listener) -> Stage:
-    stage, new = begin(
-        store,
-        study,
-        fingerprint=split.fingerprint,
-        sizes=split.sizes,
-        number=job.stage,
-        seed=job.seed,
-        pruner=job.pruner,
-    )
-    if not stage.trainable:
-        return adopt(store, stage, study, split, pruner=job.pruner)
+def _begin(job: Job, study: StudyFile, data: Data, store: Store, listener: Listener) -> Stage:
+    stage, new = begin(store, study, data, number=job.stage, seed=job.seed, pruner=job.pruner)
+    if not kinds.trainable(stage):
+        return adopt(store, stage, study, data, pruner=job.pruner)
+    notes: list[str | None]
     if new:
-        unused = unused_words(study if job.pruner is None else study.with_pruning(job.pruner))
-        if unused is not None:
-            listener.note(unused)
+        notes = [unused_words(study if job.pruner is None else study.with_pruning(job.pruner))]
     else:
-        if (text := other_version(store, stage)) is not None:
-            listener.note(text)
-        if job.pruner is None and stage.pruning_rule != study.pruning.rule:
-            listener.note(
-                f"{stage.name} goes on with pruning by {stage.pruning_rule}, as it was begun; the study file says "
-                f"{study.pruning.rule}"
-            )
-        changed = list(differences(stage.study_file, study.to_dict()))
+        notes = [other_version(store, stage)]
+        rule, changed = stage.pruning_rule, "; ".join(differences(stage.study_file, study.to_dict()))
+        if job.pruner is None and rule != study.pruning.rule:
+            here = f"the study file says {study.pruning.rule}"
+            notes.append(f"{stage.name} goes on with pruning by {rule}, as it was begun; {here}")
         if changed:
-            listener.note(
-                f"the study file has changed since {stage.name} was begun ({'; '.join(changed)}); "
-                "the stage goes on as it was begun. To search with the new file, give it another name"
+            notes.append(
+                f"the study file has changed since {stage.name} was begun ({changed}); the stage goes on as it was "
+                "begun. To search with the new file, give it another name"
             )
+    for note in filter(None, notes):
+        listener.note(note)
     return stage
 
 
@@ -183,17 +172,10 @@ def _next(job: Job, store: Store, stage: Stage, listener: Listener) -> Stage:
     later = [other for other in stages if other.parent == stage.number]
     if later:  # narrowed already, by hand or by an earlier run
         return later[-1]
-    narrowed = narrow_stage(store, stages, number=stage.number, top=_top(job), expand=job.expand)
+    narrowed = narrow_stage(store, stages, number=stage.number, top=job.top or DEFAULT_TOP, expand=job.expand)
     listener.narrowed(narrowed)
     assert narrowed.stage is not None
     return narrowed.stage
-
-
-def _interrupted(stage: Stage, summary: Summary, until: int) -> Interrupted:
-    return Interrupted(
-        f"stopped: {stage.name} has {summary.counts.finished} of {counted(until, 'trial')}, all recorded; "
-        f"{summary.given_back} that had begun were given back. The same command goes on from here"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +192,7 @@ class StageEstimate:
 
 
 def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> StageEstimate:
-    """Time one batch of a stage's most expensive trials for a few epochs.
+    """Estimate the cost of a stage by timing one batch of its most expensive trials for a few epochs.
 
     Args:
         study: The study file.
@@ -218,9 +200,8 @@ def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> StageEs
         trials: Trials of the stage.
         jobs: Processes.
     """
-    trial = study.kind.runtime().estimate(
-        study.sections, data, seed=study.trials.seed, space=study.space, lanes=math.ceil(trials / jobs)
-    )
+    rounds = math.ceil(trials / jobs)
+    trial = study.kind.runtime().estimate(study.sections, data, seed=study.trials.seed, space=study.space, lanes=rounds)
     plan = plan_of(study)
     share = 1.0 if plan is None else epochs_spent(plan, trials) / (trials * plan.epochs)
-    return StageEstimate(trial, trial.seconds_per_trial * math.ceil(trials / jobs) * share)
+    return StageEstimate(trial, trial.seconds_per_trial * rounds * share)

@@ -1,4 +1,4 @@
-"""Intervals for a share of images and for a mean of a few runs."""
+"""Intervals for a share of examples and for a mean of a few runs."""
 
 from __future__ import annotations
 
@@ -18,55 +18,51 @@ class Interval:
     """A confidence interval.
 
     Args:
-        low: Its lower end.
-        high: Its upper end.
-        level: How often such intervals hold the true value.
+        low: The lower end.
+        high: The upper end.
+        level: Share of such intervals that hold the true value.
     """
 
     low: float
     high: float
     level: float = 0.95
 
-    def holds(self, value: float) -> bool:
-        """Whether a value lies inside, ends included."""
-        return self.low <= value <= self.high
 
-
-def wilson(hits: int, images: int, *, level: float = 0.95) -> Interval:
-    """The score interval of a share, which stays inside [0, 1] and has a width even at 0 and 1 (Wilson 1927).
+def wilson(hits: int, examples: int, *, level: float = 0.95) -> Interval:
+    """Return the score interval of a share, which stays inside [0, 1] and has a width even at 0 and 1 (Wilson 1927).
 
     Its centre is (h + z^2/2)/(n + z^2); its half-width z sqrt(h (n - h)/n + z^2/4)/(n + z^2).
 
     Args:
-        hits: How many images were right.
-        images: How many there were, at least 1.
-        level: How often such intervals hold the true share.
+        hits: Examples that were right.
+        examples: All of them, at least 1.
+        level: Share of such intervals that hold the true share.
 
     Raises:
-        BadInput: No images, more hits than images, or a level outside (0, 1).
+        BadInput: No examples, more hits than examples, or a level outside (0, 1).
     """
     if hits != int(hits):
         raise BadInput(f"{hits} hits; give a whole number")
-    return wilson_of_share(hits / max(images, 1), images, level=level)
+    return wilson_of_share(hits / max(examples, 1), examples, level=level)
 
 
-def wilson_of_share(share: float, images: int, *, level: float = 0.95) -> Interval:
-    """`wilson` about a share that is no whole number of hits, such as one from which a bias was taken.
+def wilson_of_share(share: float, examples: int, *, level: float = 0.95) -> Interval:
+    """Return `wilson` about a share that is no whole number of hits, such as one from which a bias was taken.
 
     Args:
         share: In [0, 1].
-        images: How many images it rests on, at least 1.
-        level: How often such intervals hold the true share.
+        examples: The number that it rests on, at least 1.
+        level: As for `wilson`.
 
     Raises:
-        BadInput: No images, a share outside [0, 1], or a level outside (0, 1).
+        BadInput: No examples, a share outside [0, 1], or a level outside (0, 1).
     """
     _check_level(level)
-    if images < 1 or not 0 <= share <= 1:
-        raise BadInput(f"a share of {share:g} of {images} images; give at least 1 image, and from none to all of them")
-    z = _normal(level)
-    centre = (share * images + z * z / 2) / (images + z * z)
-    half = z * math.sqrt(images * share * (1 - share) + z * z / 4) / (images + z * z)
+    if examples < 1 or not 0 <= share <= 1:
+        raise BadInput(f"a share of {share:g} of {examples} examples; give a share from 0 to 1 of at least 1 example")
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    centre = (share * examples + z * z / 2) / (examples + z * z)
+    half = z * math.sqrt(examples * share * (1 - share) + z * z / 4) / (examples + z * z)
     # At 0 and at 1 the end is exact; rounding would leave it beside.
     low = 0.0 if share == 0 else max(centre - half, 0.0)
     high = 1.0 if share == 1 else min(centre + half, 1.0)
@@ -74,11 +70,11 @@ def wilson_of_share(share: float, images: int, *, level: float = 0.95) -> Interv
 
 
 def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
-    """Student's interval of a mean: mean +- t s/sqrt(n), with n - 1 degrees of freedom (Student 1908).
+    """Return Student's interval of a mean: mean +- t s/sqrt(n), with n - 1 degrees of freedom (Student 1908).
 
     Args:
         values: Independent values of about a normal distribution, at least 2.
-        level: How often such intervals hold the true mean.
+        level: Share of such intervals that hold the true mean.
 
     Raises:
         BadInput: Fewer than two values, one that is not finite, or a level outside (0, 1).
@@ -94,10 +90,10 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
 
 
 def student_cdf(t: float, freedom: int) -> float:
-    """P(T <= t) of Student's t for whole degrees of freedom, as a finite sum (Abramowitz & Stegun 26.7.3 and .4).
+    """Return P(T <= t) of Student's t for whole degrees of freedom, a finite sum (Abramowitz & Stegun 26.7.3 and .4).
 
     Args:
-        t: Where.
+        t: The value.
         freedom: Degrees of freedom, at least 1.
     """
     theta = math.atan2(t, math.sqrt(freedom))
@@ -118,7 +114,7 @@ def student_cdf(t: float, freedom: int) -> float:
 
 
 def student_quantile(probability: float, freedom: int) -> float:
-    """The t with P(T <= t) = ``probability``, by bisection of `student_cdf`.
+    """Return the t with P(T <= t) = ``probability``, by bisection of `student_cdf`.
 
     Args:
         probability: In (0, 1).
@@ -136,11 +132,6 @@ def student_quantile(probability: float, freedom: int) -> float:
         else:
             high = middle
     return (low + high) / 2
-
-
-def _normal(level: float) -> float:
-    """The z that a normal value stays within with probability ``level``."""
-    return NormalDist().inv_cdf(0.5 + level / 2)
 
 
 def _check_level(level: float) -> None:

@@ -19,9 +19,8 @@ from simulated_search import SPACE, Simulated, response, simulate
 from hpsearch.search.best import MOST
 from hpsearch.search.range_analysis import Movement, movement, narrow, within_reach
 from hpsearch.space import Categorical, to_scale
-from hpsearch.statistics.comparisons import is_tied, paired_p
 from hpsearch.statistics.intervals import wilson, wilson_of_share
-from hpsearch.statistics.selection import corrected_share
+from hpsearch.statistics.selection import corrected_share, is_tied, paired_p
 
 TOP = 5
 LOSES = 0.01
@@ -79,8 +78,8 @@ def best_score(hits: NDArray[np.bool_], accuracy: NDArray[np.float64], order: Se
     truly = int(np.argmax(accuracy))
     return Scored(
         truth,
-        naive.holds(truth),
-        corrected.holds(truth),
+        naive.low <= truth <= naive.high,
+        corrected.low <= truth <= corrected.high,
         score - truth,
         share - truth,
         corrected.high - corrected.low,

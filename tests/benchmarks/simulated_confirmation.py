@@ -51,7 +51,7 @@ def confirm(accuracies: list[float], repeats: int, images: int, *, rng: np.rando
         hits[trial] = dict(enumerate(right))
         scores = dict(enumerate(right.mean(axis=1).tolist()))
         found.append(Repeats(Setting(trial, {"lr": 0.1}, scores[0]), scores))
-    ranked = rank_confirmed(found, direction="maximize", accuracy=True, images=images, hits=hits)
+    ranked = rank_confirmed(found, direction="maximize", examples=images, hits=hits)
     return Confirmation(ranked, dict(enumerate(accuracies)))
 
 
@@ -74,7 +74,7 @@ def row(count: int, repeats: int, images: int, seed: int) -> str:
     better = [confirm([0.86, *[0.81] * 4], repeats, images, rng=rng) for rng in rngs[count:]]
 
     def covers(of: Confirmation, one: Confirmed) -> bool:
-        return one.interval is not None and one.interval.holds(of.truth[one.setting.trial])
+        return one.interval is not None and one.interval.low <= of.truth[one.setting.trial] <= one.interval.high
 
     every = [covers(of, one) for of in (*equal, *better) for one in of.ranked]
     first = [covers(of, of.ranked[0]) for of in (*equal, *better)]

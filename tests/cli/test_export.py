@@ -21,7 +21,7 @@ from hpsearch.exchange import exporting
 from hpsearch.exchange.layout import all_columns
 from hpsearch.records import CURVES, HITS, Report, Stage
 from hpsearch.search.narrowing import narrow_stage
-from hpsearch.search.range_analysis import narrowing_to_dict
+from hpsearch.serialization import to_plain
 from hpsearch.store import Counts, Owner, Store, open_store
 
 FORMS = ("csv", "parquet", "json")
@@ -48,7 +48,8 @@ def content(store: Store, stage: Stage) -> list[Any]:
 
 def narrowed(store: Store, stages: list[Stage], number: int) -> dict[str, Any]:
     result = narrow_stage(store, stages, number=number, top=5, expand=True, dry_run=True, branch=True)
-    return narrowing_to_dict(result.narrowing)
+    plain: dict[str, Any] = to_plain(result.narrowing)
+    return plain
 
 
 @pytest.mark.parametrize("form", LOSSLESS)

@@ -13,7 +13,7 @@ from commands import HELD_OUT, START, Cli, Made
 
 from hpsearch.__main__ import main
 from hpsearch.nn import load_model
-from hpsearch.search.confirmation import best_settings, grown
+from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.store import open_store
 
 DB = "studies/hpsearch.db"
@@ -51,7 +51,7 @@ def unfinished(cli: Cli) -> None:
     """Let the confirmation have six places more than were run."""
     store = open_store(DB, write=True)
     (stage,) = store.stages()
-    grown(store, stage, best_settings(store, stage, 3), 6)
+    planned(store, stage, best_settings(store, stage, 3), 6)
     store.close()
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from made_search import LR, THREE, material
 
+from hpsearch.records import Sentence
 from hpsearch.reports.page import Page
 from hpsearch.reports.report import Confirmation, Look, Repeated, report
-from hpsearch.search.findings import RangeFinding
+from hpsearch.search.evidence import Edge
+from hpsearch.search.range_analysis import Movement, NarrowedRange
 from hpsearch.space import Float
 from hpsearch.statistics import Interval
 
@@ -51,17 +53,20 @@ def test_a_single_score_is_superseded_by_what_was_judged_later() -> None:
 
 
 def test_which_figure_counts_is_not_said_twice() -> None:
-    found = material(THREE, advice=("the mean counts", "lr matters", "next: this"), figures=("the mean counts",))
+    counts, *others = map(Sentence, ("the mean counts", "lr matters", "next: this"))
+    found = material(THREE, advice=(counts, *others), figures=(counts,))
     assert report(found, figures=False).answer.notes == ("lr matters.",)
 
 
 def test_the_range_that_is_shown_next_is_the_one_that_is_advised() -> None:
-    lr = RangeFinding(LR, LR, 0.001, "high", 0.3, 0.1, expanding=Float(1e-6, 0.1, log=True))
+    edge, moves = Edge("high", 1e-2, 0.0, 0.0, 0.0), Movement(0.3, 0.1, 0.0, 0.0, True)
+    wide = Float(1e-6, 0.1, log=True)
+    lr = NarrowedRange(LR, LR, 5, 0.001, edges=(edge,), widened=wide, movement=moves)
     advised = report(material(THREE, ranges={"lr": lr}, step="expand"), figures=False)
     shown = section(advised, "ranges")
     row = shown.tables[0].columns
     assert (row["stage"][3], row["range"][3]) == ("next, by narrow --expand", "1e-06 .. 0.1 (log)")
-    assert "move its low end by a factor of 2.00, its high end by a factor of 1.26" in shown.points[0]
+    assert "low end uncertain by x2.00, high end by x1.26" in shown.points[0].lower()
     assert not any("decades" in point for point in shown.points)
     judged_already = report(material(THREE, ranges={"lr": lr}, step="use"), figures=False)
     assert section(judged_already, "ranges").tables[0].columns["stage"][3] == "if narrowed, with --expand"

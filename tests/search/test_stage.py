@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import optuna
 import pytest
@@ -19,11 +20,20 @@ from hpsearch.space import Float
 from hpsearch.store import NewStage, Owner, Store
 
 SEED = 3
-DATA = "a" * 64
+
+
+class Loaded(NamedTuple):
+    """Data that nothing reads."""
+
+    fingerprint: str
+    sizes: Mapping[str, int]
+
+
+DATA, OTHER = (Loaded(letter * 64, {"train": 4, "validation": 2}) for letter in "ab")
 
 
 def started(store: Store) -> Stage:
-    return begin(store, tiny.study(), fingerprint=DATA, seed=SEED)[0]
+    return begin(store, tiny.study(), DATA, seed=SEED)[0]
 
 
 def finish(store: Store, stage: Stage, count: int, *, failed: int = 0) -> None:
@@ -43,31 +53,31 @@ def numbered(store: Store) -> dict[int, Any]:
 
 def test_the_first_stage_is_made_once_and_found_again(store: Store) -> None:
     study = tiny.study(trials={"seed": 5})
-    stage, new = begin(store, study, fingerprint=DATA)
+    stage, new = begin(store, study, DATA)
     assert new
     assert (stage.name, stage.seed, stage.direction, stage.parent) == ("tiny/stage-01", 5, "maximize", None)
     assert stage.space == study.space
     assert stage.study_file == study.to_dict()
     assert set(stage.versions) == {"hpsearch", "numpy", "optuna"}
-    assert begin(store, study, fingerprint=DATA) == (stage, False)
-    assert begin(store, study, fingerprint="b" * 64, number=1, seed=5) == (stage, False)
+    assert begin(store, study, DATA) == (stage, False)
+    assert begin(store, study, OTHER, number=1, seed=5) == (stage, False)
     assert store.stages() == [stage]
 
 
 def test_the_direction_is_the_metric_s(store: Store) -> None:
-    stage, _ = begin(store, tiny.study(objective={"metric": "validation_loss"}), fingerprint=DATA)
+    stage, _ = begin(store, tiny.study(objective={"metric": "validation_loss"}), DATA)
     assert stage.direction == "minimize"
 
 
 def test_another_seed_or_stage_than_there_is_is_refused(store: Store) -> None:
     with pytest.raises(UnknownSearch, match="tiny has no stage 2: it has not been started"):
-        begin(store, tiny.study(), fingerprint=DATA, number=2)
+        begin(store, tiny.study(), DATA, number=2)
     assert store.stages() == []
     started(store)
-    with pytest.raises(StageConflict, match=f"tiny/stage-01 was begun with seed {SEED}, not 4; .*--storage"):
-        begin(store, tiny.study(), fingerprint=DATA, seed=4)
+    with pytest.raises(StageConflict, match=f"seed=4: tiny/stage-01 was begun with seed {SEED}; .*another storage"):
+        begin(store, tiny.study(), DATA, seed=4)
     with pytest.raises(UnknownSearch, match="tiny has no stage 2; known: 1"):
-        begin(store, tiny.study(), fingerprint=DATA, number=2)
+        begin(store, tiny.study(), DATA, number=2)
 
 
 def test_stages_are_found_by_name_or_because_there_is_one_search(store: Store) -> None:
@@ -77,7 +87,7 @@ def test_stages_are_found_by_name_or_because_there_is_one_search(store: Store) -
     assert stages_of(store, None) == stages_of(store, "tiny") == [stage]
     with pytest.raises(UnknownSearch, match=r"no search 'tinny' in .*; did you mean 'tiny'"):
         stages_of(store, "tinny")
-    begin(store, tiny.study("other"), fingerprint=DATA)
+    begin(store, tiny.study("other"), DATA)
     with pytest.raises(UnknownSearch, match="name one of: other, tiny"):
         stages_of(store, None)
     assert stages_of(store, "tiny") == [stage]
@@ -85,10 +95,10 @@ def test_stages_are_found_by_name_or_because_there_is_one_search(store: Store) -
 
 def test_the_data_of_a_stage_stay_the_same(store: Store) -> None:
     stage = started(store)
-    assert stage.fingerprint == DATA
-    check_fingerprint(stage, DATA)
+    assert (stage.fingerprint, stage.sizes) == DATA
+    check_fingerprint(stage, DATA.fingerprint)
     with pytest.raises(StageConflict, match="the data of tiny/stage-01 have changed"):
-        check_fingerprint(stage, "b" * 64)
+        check_fingerprint(stage, OTHER.fingerprint)
 
 
 def test_narrowing_makes_the_next_stage_with_its_lineage(store: Store) -> None:
@@ -135,7 +145,7 @@ def test_a_stage_with_trials_is_never_replaced(store: Store) -> None:
     second = pick(store.stages(), 2)
     finish(store, second, 6)
     with pytest.raises(
-        StageConflict, match=r"tiny/stage-02 has 6 trials already.*--branch to make stage 3 from stage 1"
+        StageConflict, match=r"tiny/stage-02 has 6 trials already.*add branch to make stage 3 from stage 1"
     ):
         narrow_stage(store, store.stages(), number=1, top=6)
     assert numbered(store) == {1: None, 2: 1}
@@ -153,7 +163,7 @@ def test_an_empty_last_stage_does_not_hide_the_trials_of_one_between(store: Stor
     narrow_stage(store, store.stages(), top=4)
     assert numbered(store) == {1: None, 2: 1, 3: 2}
     with pytest.raises(
-        StageConflict, match=r"tiny/stage-02 has 6 trials already.*--branch to make stage 3 from stage 1"
+        StageConflict, match=r"tiny/stage-02 has 6 trials already.*add branch to make stage 3 from stage 1"
     ):
         narrow_stage(store, store.stages(), number=1, top=4)
     assert narrow_stage(store, store.stages(), top=3).replaced
@@ -177,10 +187,10 @@ def test_a_dry_run_writes_nothing(store: Store) -> None:
 
 def test_narrowing_needs_the_trials_it_is_asked_to_use(store: Store) -> None:
     stage = started(store)
-    with pytest.raises(NotEnoughTrials, match="tiny/stage-01 has no trial with a score yet; run `hpsearch start tiny"):
+    with pytest.raises(NotEnoughTrials, match=r"tiny/stage-01 has no trial with a score yet; run `start\(\)` first"):
         narrow_stage(store, store.stages(), top=4)
     finish(store, stage, 5, failed=2)
-    with pytest.raises(NotEnoughTrials, match="3"):
+    with pytest.raises(NotEnoughTrials, match="there are 3"):
         narrow_stage(store, store.stages(), top=4)
     assert numbered(store) == {1: None}
 

@@ -17,23 +17,23 @@ from hpsearch.errors import BadInput, BadStudyFile, Interrupted, StageConflict
 from hpsearch.executors.inline import InlineExecutor
 from hpsearch.objectives.network import runtime
 from hpsearch.records import Stage
-from hpsearch.search import workflow as setup
-from hpsearch.search.narrowing import Narrowed, narrow_stage
+from hpsearch.search import workflow
+from hpsearch.search.narrowing import NextStage, narrow_stage
 from hpsearch.search.runner import Summary, Tick
-from hpsearch.search.workflow import Job, run
+from hpsearch.search.workflow import Job, Listener, run
 from hpsearch.store import Store, open_store
 
 pytestmark = pytest.mark.usefixtures("folder")
 
 
-class Heard:
+class Heard(Listener):
     """A listener that remembers."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.stages: list[int] = []
         self.recorded: list[int] = []
-        self.narrowings: list[Narrowed] = []
+        self.narrowings: list[NextStage] = []
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -47,7 +47,7 @@ class Heard:
     def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
         self.recorded.append(summary.recorded)
 
-    def narrowed(self, narrowed: Narrowed) -> None:
+    def narrowed(self, narrowed: NextStage) -> None:
         self.narrowings.append(narrowed)
 
 
@@ -100,7 +100,7 @@ def test_workers_are_let_go_whatever_happens(monkeypatch: pytest.MonkeyPatch, fa
             closed.append(kill)
             super().close(kill=kill)
 
-    monkeypatch.setattr(setup, "executor_for", lambda job, jobs, note: Closed())
+    monkeypatch.setattr(workflow, "InlineExecutor", Closed)
     if fails:
         with pytest.raises(BadInput):
             start(stage=7)
@@ -212,13 +212,13 @@ def test_another_seed_is_refused_and_the_same_one_is_not() -> None:
     start(trials=2, seed=9)
     assert start(trials=3, seed=9).recorded == [1]
     assert start(trials=4).recorded == [1]
-    with pytest.raises(StageConflict, match="begun with seed 9, not 8"):
+    with pytest.raises(StageConflict, match="seed=8: tiny/stage-01 was begun with seed 9"):
         start(trials=5, seed=8)
 
 
 @pytest.mark.parametrize("option", ["trials", "stages", "jobs", "lanes"])
 def test_counts_begin_at_one(option: str, folder: Path) -> None:
-    with pytest.raises(BadInput, match=f"--{option} 0: give a number from 1"):
+    with pytest.raises(BadInput, match=f"{option}=0: give a number from 1"):
         start(**{option: 0})
     assert not (folder / "studies.db").exists()
 
@@ -263,10 +263,10 @@ def test_pruning_is_said_when_a_stage_begins_and_goes_on_in_the_next(
 def test_another_rule_is_refused_once_a_stage_has_trials(folder: Path, reopened: Callable[[], Store]) -> None:
     tiny.write(folder / "studies", **PRUNED)
     start()
-    with pytest.raises(StageConflict, match="tiny/stage-01 was begun with --pruner none, not median, and trials under"):
+    with pytest.raises(StageConflict, match="pruner=median: tiny/stage-01 was begun with pruning rule none, and"):
         start(pruner="median")
     start(stages=2, top=2, trials=6, stage=1)  # narrowed and run
-    with pytest.raises(StageConflict, match="tiny/stage-02 was begun with --pruner none, not halving"):
+    with pytest.raises(StageConflict, match="pruner=halving: tiny/stage-02 was begun with pruning rule none"):
         start(pruner="halving", trials=9)
     assert {stage.study_file["pruning"]["rule"] for stage in reopened().stages()} == {"none"}
 
@@ -285,13 +285,13 @@ def test_a_narrowed_stage_without_trials_may_begin_with_another_rule(
 
 
 def test_a_rule_that_there_is_not(folder: Path) -> None:
-    with pytest.raises(BadInput, match="--pruner halvin: no such rule; did you mean 'halving'"):
+    with pytest.raises(BadInput, match="pruner=halvin: no such rule; did you mean 'halving'"):
         start(pruner="halvin")
     assert not (folder / "studies.db").exists()
 
 
 def test_more_best_trials_than_pruning_leaves_are_refused_before_anything_is_trained(folder: Path) -> None:
     tiny.write(folder / "studies", **PRUNED)
-    with pytest.raises(BadInput, match="--top 3 of 12 trials a stage, of which pruning by halving may leave 2"):
+    with pytest.raises(BadInput, match="top=3: of 12 trials a stage, pruning by halving may leave only 2 complete"):
         start(stages=2, top=3, trials=12, pruner="halving")
     assert not (folder / "studies.db").exists()

@@ -20,7 +20,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database that `url` copies."""
     path = tmp_path_factory.mktemp("served") / "studies.db"
     store = open_store(str(path), create=True, write=True)
-    stage, _ = begin(store, tiny.study(), fingerprint=tiny.split().fingerprint)
+    stage, _ = begin(store, tiny.study(), tiny.split())
     Runner(store, stage, tiny.objective(), InlineExecutor(), until=5).run()
     narrow_stage(store, store.stages(), top=3)
     store.close()

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.errors import BadInput
-from hpsearch.statistics import Interval, mean_interval, wilson
+from hpsearch.statistics import mean_interval, wilson
 from hpsearch.statistics.intervals import student_cdf, student_quantile, wilson_of_share
 
-COUNTS = st.integers(1, 3000).flatmap(lambda images: st.tuples(st.integers(0, images), st.just(images)))
+COUNTS = st.integers(1, 3000).flatmap(lambda examples: st.tuples(st.integers(0, examples), st.just(examples)))
 
 
 @pytest.mark.parametrize(
-    ("hits", "images", "low", "high"),
+    ("hits", "examples", "low", "high"),
     [
         # (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n) with z = 1.959964, by hand.
         (8, 10, 0.490162, 0.943318),
@@ -25,48 +25,43 @@ COUNTS = st.integers(1, 3000).flatmap(lambda images: st.tuples(st.integers(0, im
         (50, 100, 0.403832, 0.596168),
     ],
 )
-def test_wilson_by_hand(hits: int, images: int, low: float, high: float) -> None:
-    found = wilson(hits, images)
-    assert [found.low, found.high, found.level] == pytest.approx([low, high, 0.95], abs=1e-6)
+def test_wilson_by_hand(hits: int, examples: int, low: float, high: float) -> None:
+    interval = wilson(hits, examples)
+    assert [interval.low, interval.high, interval.level] == pytest.approx([low, high, 0.95], abs=1e-6)
 
 
 @given(COUNTS)
 def test_wilson_lies_within_0_and_1_around_the_share_and_mirrors(counts: tuple[int, int]) -> None:
-    hits, images = counts
-    found, mirrored = wilson(hits, images), wilson(images - hits, images)
-    assert 0 <= found.low <= hits / images <= found.high <= 1
-    assert found.low < found.high
-    assert [mirrored.low, mirrored.high] == pytest.approx([1 - found.high, 1 - found.low])
+    hits, examples = counts
+    interval, mirrored = wilson(hits, examples), wilson(examples - hits, examples)
+    assert 0 <= interval.low <= hits / examples <= interval.high <= 1
+    assert interval.low < interval.high
+    assert [mirrored.low, mirrored.high] == pytest.approx([1 - interval.high, 1 - interval.low])
 
 
 @given(COUNTS)
-def test_wilson_moves_with_hits_and_narrows_with_images(counts: tuple[int, int]) -> None:
-    hits, images = counts
-    found, more, sure = wilson(hits, images), wilson(4 * hits, 4 * images), wilson(hits, images, level=0.99)
-    assert more.high - more.low < found.high - found.low < sure.high - sure.low
-    if hits < images:
-        better = wilson(hits + 1, images)
-        assert better.low > found.low
-        assert better.high > found.high or better.high == 1
+def test_wilson_moves_with_hits_and_narrows_with_examples(counts: tuple[int, int]) -> None:
+    hits, examples = counts
+    interval, more, sure = wilson(hits, examples), wilson(4 * hits, 4 * examples), wilson(hits, examples, level=0.99)
+    assert more.high - more.low < interval.high - interval.low < sure.high - sure.low
+    if hits < examples:
+        better = wilson(hits + 1, examples)
+        assert better.low > interval.low
+        assert better.high > interval.high or better.high == 1
 
 
-def test_an_interval_holds_its_ends() -> None:
-    assert Interval(0.1, 0.2).holds(0.1)
-    assert not Interval(0.1, 0.2).holds(0.2001)
-
-
-@pytest.mark.parametrize(("hits", "images", "level"), [(1, 0, 0.95), (11, 10, 0.95), (-1, 10, 0.95), (1, 2, 1.0)])
-def test_what_is_no_share_is_refused(hits: int, images: int, level: float) -> None:
+@pytest.mark.parametrize(("hits", "examples", "level"), [(1, 0, 0.95), (11, 10, 0.95), (-1, 10, 0.95), (1, 2, 1.0)])
+def test_what_is_no_share_is_refused(hits: int, examples: int, level: float) -> None:
     with pytest.raises(BadInput):
-        wilson(hits, images, level=level)
+        wilson(hits, examples, level=level)
     with pytest.raises(BadInput):
         wilson_of_share(1.5, 10)
 
 
 def test_a_mean_s_interval_by_hand() -> None:
-    found = mean_interval([1.0, 2.0, 3.0])  # t = 4.302653 with 2 degrees of freedom, s = 1
-    assert found.low == pytest.approx(2 - 4.302653 / math.sqrt(3), abs=1e-6)
-    assert found.high == pytest.approx(2 + 4.302653 / math.sqrt(3), abs=1e-6)
+    interval = mean_interval([1.0, 2.0, 3.0])  # t = 4.302653 with 2 degrees of freedom, s = 1
+    assert interval.low == pytest.approx(2 - 4.302653 / math.sqrt(3), abs=1e-6)
+    assert interval.high == pytest.approx(2 + 4.302653 / math.sqrt(3), abs=1e-6)
     with pytest.raises(BadInput, match="needs at least 2"):
         mean_interval([1.0])
     with pytest.raises(BadInput, match="finite"):

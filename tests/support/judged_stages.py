@@ -1,4 +1,4 @@
-"""Confirmations of made stages whose repeats have the scores of the test's choice, and looks at test images."""
+"""Confirmations of made stages whose repeats have the scores of the test's choice, and evaluations on the test set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpsearch.records import Completed, Failed, Outcome, Stage
-from hpsearch.search.confirmation import best_settings, grown
+from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.store import Owner, Store
 from hpsearch.store.stages import EVALUATIONS
 
@@ -23,7 +23,7 @@ def confirm(
         repeats: How many of each there are to be.
         run: How many trials are run; None for all.
     """
-    made = grown(store, stage, best_settings(store, stage, len(means)), repeats)
+    made = planned(store, stage, best_settings(store, stage, len(means)), repeats)
     assert made.plan is not None
     many, owner = made.plan.size if run is None else run, Owner.current()
     claimed = store.claim(made, until=many, most=many, owner=owner).trials
@@ -41,7 +41,7 @@ def confirm(
 
 
 def evaluate(store: Store, stage: Stage, trial: int, **fields: Any) -> None:
-    """Keep a look at the test images."""
+    """Keep an evaluation on the test set."""
     look: Mapping[str, Any] = {
         "id": "x",
         "when": "2026-01-02T03:04:05+00:00",
@@ -52,6 +52,7 @@ def evaluate(store: Store, stage: Stage, trial: int, **fields: Any) -> None:
         "interval": [0.832, 0.875],
         "level": 0.95,
         "images": 1000,
+        "hits": 855,
         **fields,
     }
     first = store.stages(stage.search)[0]

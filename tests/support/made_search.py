@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from made_trials import drawn
 
-from hpsearch.records import Stage
+from hpsearch.records import Action, Sentence, Stage
 from hpsearch.reports.report import Material, StageTrials
 from hpsearch.reports.rows import used_only
-from hpsearch.search.best import Best
-from hpsearch.search.findings import Findings, RangeFinding
+from hpsearch.search.best import BestTrial
+from hpsearch.search.findings import Findings
+from hpsearch.search.range_analysis import Movement, NarrowedRange
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 from hpsearch.statistics import Interval, wilson
 
@@ -116,13 +117,22 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         corrected: tuple[float | None, Interval | None] = (None, None)
         if images:
             corrected = (score - 0.02, Interval(score - 0.1, score + 0.05))
-        found["best"] = Best(
-            last.stage.name, int(row["number"]), score, interval, corrected[0], corrected[1], params, images
+        found["best"] = BestTrial(
+            last.stage.name,
+            int(row["number"]),
+            score,
+            interval,
+            *corrected,
+            params,
+            images,
+            last.stage.metric,
+            last.stage,
+            {},
         )
         if len(last.complete) >= 5:
             found |= {"tied": (1, 2), "distinguishable": False}
             found["ranges"] = {
-                name: RangeFinding(one, one, 0.001 * 10**place, None, 0.1, 0.2)
+                name: NarrowedRange(one, one, 5, 0.001 * 10**place, movement=Movement(0.1, 0.2, 0.0, 0.0, True))
                 for place, (name, one) in enumerate(last.stage.space.items())
                 if place < 3
             }
@@ -130,7 +140,10 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         **{
             "search": there[0].stage.search,
             "stage": (scored or there)[-1].stage.name,
-            "advice": ("lr matters (p = 0.001)", "next: hpsearch narrow --top 5"),
+            "advice": (
+                Sentence("lr matters (p = 0.001)"),
+                Sentence("next: {}", (Action("narrow", {"top": 5}),)),
+            ),
             **found,
             **changes,
         }

@@ -44,7 +44,7 @@ def start(database: Path) -> Iterator[Start]:
 def undisturbed(folder: Path, pruner: str | None = None) -> dict[str, list[Any]]:
     """What the study's twelve trials come to where nothing happens: in this process, and all in one batch."""
     storage = str(folder / "undisturbed.db")
-    workflow.run(Job(storage, study=str(folder / "tiny.toml"), trials=TRIALS, engine="inline", pruner=pruner))
+    workflow.run(Job(storage=storage, study=str(folder / "tiny.toml"), trials=TRIALS, engine="inline", pruner=pruner))
     return values(storage)
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from hpsearch.records import Setting
 from hpsearch.search.best import Repeats
-from hpsearch.search.ranking import Confirmed, Hits, crossed_variance, rank_confirmed, share_interval
+from hpsearch.search.ranking import Confirmed, SettingHits, crossed_variance, rank_confirmed, share_interval
 from hpsearch.statistics import mean_interval, wilson
 
-IMAGES = 100
+EXAMPLES = 100
+Hits = Mapping[int, SettingHits]
 
 
 def repeats(trial: int, scores: Sequence[float], *, failed: int = 0, losses: Sequence[float] = ()) -> Repeats:
@@ -30,19 +31,26 @@ def from_hits(of: Mapping[int, NDArray[np.bool_]]) -> tuple[list[Repeats], Hits]
     return found, {trial: dict(enumerate(hits)) for trial, hits in of.items()}
 
 
-def ranked(given: Sequence[Repeats], hits: Hits | None = None, *, images: int | None = IMAGES) -> tuple[Confirmed, ...]:
-    return rank_confirmed(given, direction="maximize", accuracy=True, images=images, hits=hits)
+def ranked(given: Sequence[Repeats], hits: Hits | None = None, *, size: int = EXAMPLES) -> tuple[Confirmed, ...]:
+    return rank_confirmed(given, direction="maximize", examples=size, hits=hits)
 
 
 def drawn(
-    rng: np.random.Generator, settings: int, rounds: int, images: int, *, seeds: float, spread: float, low: float = 0.0
+    rng: np.random.Generator,
+    settings: int,
+    rounds: int,
+    examples: int,
+    *,
+    seeds: float,
+    spread: float,
+    low: float = 0.0,
 ) -> dict[int, NDArray[np.bool_]]:
     """Hits of settings of the same worth but the last: logits of an image's ease and a repeat's luck."""
-    ease = 1.0 + spread * rng.standard_normal(images)
+    ease = 1.0 + spread * rng.standard_normal(examples)
     found = {}
     for trial in range(settings):
         luck = seeds * rng.standard_normal(rounds) - (low if trial == settings - 1 else 0.0)
-        found[trial] = rng.random((rounds, images)) < 1 / (1 + np.exp(-(luck[:, None] + ease)))
+        found[trial] = rng.random((rounds, examples)) < 1 / (1 + np.exp(-(luck[:, None] + ease)))
     return found
 
 
@@ -50,9 +58,7 @@ def test_settings_stand_by_their_means() -> None:
     order = ranked([repeats(1, [0.7, 0.7]), repeats(2, [0.9, 0.7]), repeats(3, [0.8, 0.7])])
     assert [one.setting.trial for one in order] == [2, 3, 1]
     assert [one.mean for one in order] == pytest.approx([0.8, 0.75, 0.7])
-    small = rank_confirmed(
-        [repeats(1, [0.7, 0.7]), repeats(2, [0.9, 0.7])], direction="minimize", accuracy=False, images=IMAGES
-    )
+    small = rank_confirmed([repeats(1, [0.7, 0.7]), repeats(2, [0.9, 0.7])], direction="minimize")
     assert [one.setting.trial for one in small] == [1, 2]
 
 
@@ -72,26 +78,26 @@ def test_ties_go_to_the_lower_loss_and_failures_to_the_end() -> None:
 def test_the_variance_is_that_of_the_two_way_layout() -> None:
     """By hand: 2 x 3 values 1 0 1 / 1 1 1."""
     variance, freedom = crossed_variance(np.array([[1.0, 0, 1], [1, 1, 1]]))
-    # Row means 2/3, 1; column means 1, 1/2, 1; MS 1/6, 1/6 and 1/6: what is left of seeds and images is none.
+    # Row means 2/3, 1; column means 1, 1/2, 1; MS 1/6, 1/6 and 1/6: what is left of seeds and examples is none.
     assert variance == pytest.approx(1 / 6 / 6)
     assert freedom == pytest.approx((1 / 6) ** 2 / ((1 / 6) ** 2 * (1 / 1 + 1 / 2 + 1 / 2)))
 
 
-def test_images_that_all_repeats_agree_on_are_no_more_than_themselves() -> None:
-    """Ten repeats with the same hits say as much about other images as one does: the width of about Wilson's."""
-    hits = np.zeros((10, IMAGES), dtype=bool)
+def test_examples_that_all_repeats_agree_on_are_no_more_than_themselves() -> None:
+    """Ten repeats with the same hits say as much about other examples as one does: the width of about Wilson's."""
+    hits = np.zeros((10, EXAMPLES), dtype=bool)
     hits[:, :80] = True
     (one,) = ranked(*from_hits({0: hits}))
     assert one.interval is not None
-    plain = wilson(80, IMAGES)
+    plain = wilson(80, EXAMPLES)
     assert one.interval.low == pytest.approx(plain.low, abs=0.003)
     assert one.interval.high == pytest.approx(plain.high, abs=0.003)
-    assert one.covers == "seeds and images"
+    assert one.covers == "seeds and examples"
 
 
 def test_independent_hits_count_all() -> None:
     rng = np.random.default_rng(0)
-    hits = rng.random((20, IMAGES)) < 0.8
+    hits = rng.random((20, EXAMPLES)) < 0.8
     (one,) = ranked(*from_hits({0: hits}))
     plain = wilson(int(hits.sum()), hits.size)
     assert one.interval is not None
@@ -100,20 +106,20 @@ def test_independent_hits_count_all() -> None:
 
 def test_without_hits_the_interval_is_no_narrower() -> None:
     rng = np.random.default_rng(1)
-    given, hits = from_hits(drawn(rng, 3, 10, IMAGES, seeds=0.3, spread=1.5))
+    given, hits = from_hits(drawn(rng, 3, 10, EXAMPLES, seeds=0.3, spread=1.5))
     with_hits = {one.setting.trial: one.interval for one in ranked(given, hits)}
     for one in ranked(given):
         known = with_hits[one.setting.trial]
         assert one.interval is not None
         assert known is not None
         assert one.interval.high - one.interval.low >= known.high - known.low
-        assert one.covers == "seeds and images"
+        assert one.covers == "seeds and examples"
 
 
-def test_a_comparison_without_hits_says_that_it_is_of_these_images() -> None:
+def test_a_comparison_without_hits_says_that_it_is_of_these_examples() -> None:
     rng = np.random.default_rng(1)
-    given, hits = from_hits(drawn(rng, 2, 10, IMAGES, seeds=0.3, spread=1.5))
-    assert ranked(given, hits)[1].compared == "seeds and images"
+    given, hits = from_hits(drawn(rng, 2, 10, EXAMPLES, seeds=0.3, spread=1.5))
+    assert ranked(given, hits)[1].compared == "seeds and examples"
     assert ranked(given)[1].compared == "seeds"
     # Hits of one repeat are missing: then none are used.
     del hits[0][3]  # type: ignore[attr-defined]
@@ -122,24 +128,24 @@ def test_a_comparison_without_hits_says_that_it_is_of_these_images() -> None:
 
 def test_a_loss_s_interval_is_student_s_and_says_what_it_covers() -> None:
     scores = [0.5, 0.6, 0.4, 0.55]
-    (one,) = rank_confirmed([repeats(0, scores)], direction="minimize", accuracy=False, images=IMAGES)
+    (one,) = rank_confirmed([repeats(0, scores)], direction="minimize")
     assert one.interval == mean_interval(scores)
     assert one.covers == "seeds"
 
 
 def test_hits_say_nothing_of_losses() -> None:
-    """The one classifies far more images right; their losses are the same."""
+    """The one classifies far more examples right; their losses are the same."""
     rng = np.random.default_rng(6)
-    hits = {0: dict(enumerate(rng.random((5, IMAGES)) < 0.9)), 1: dict(enumerate(rng.random((5, IMAGES)) < 0.1))}
+    hits = {0: dict(enumerate(rng.random((5, EXAMPLES)) < 0.9)), 1: dict(enumerate(rng.random((5, EXAMPLES)) < 0.1))}
     losses = [repeats(0, [0.5, 0.6, 0.4, 0.5, 0.5]), repeats(1, [0.6, 0.5, 0.5, 0.4, 0.51])]
-    second = rank_confirmed(losses, direction="minimize", accuracy=False, images=IMAGES, hits=hits)[1]
+    second = rank_confirmed(losses, direction="minimize", hits=hits)[1]
     assert second.compared == "seeds"
     assert not second.distinguishable
 
 
 def test_an_interval_stays_within_0_and_1_and_has_a_width() -> None:
     for share in (0.0, 0.005, 0.995, 1.0):
-        found = share_interval(share, share * (1 - share) / 50, 9, IMAGES)
+        found = share_interval(share, share * (1 - share) / 50, 9, EXAMPLES)
         assert 0 <= found.low <= share <= found.high <= 1
         assert found.high - found.low > 0.01
 
@@ -158,16 +164,16 @@ def test_nothing_to_rank() -> None:
     assert ranked([]) == ()
 
 
-def test_what_seeds_and_images_do_to_both_drops_out() -> None:
-    """Two settings far less sure than their difference: one gets right what the other does, and five images more."""
+def test_what_seeds_and_examples_do_to_both_drops_out() -> None:
+    """Two settings far less sure than their difference: one gets right what the other does, and five examples more."""
     rng = np.random.default_rng(2)
-    base = rng.random((10, IMAGES)) < np.linspace(0, 1, IMAGES)
+    base = rng.random((10, EXAMPLES)) < np.linspace(0, 1, EXAMPLES)
     better = base.copy()
     better[:, :6] = True
     first, second = ranked(*from_hits({0: base, 1: better}))
     assert (first.setting.trial, second.setting.trial) == (1, 0)
     assert first.interval is not None
-    assert first.interval.holds(second.mean)
+    assert first.interval.low <= second.mean <= first.interval.high
     assert second.distinguishable
     # Out of step they are the same settings, and cannot be told apart.
     given, _ = from_hits({0: base, 1: better})
@@ -177,18 +183,18 @@ def test_what_seeds_and_images_do_to_both_drops_out() -> None:
 
 def test_p_counts_all_pairs() -> None:
     rng = np.random.default_rng(3)
-    of = drawn(rng, 2, 10, IMAGES, seeds=0.1, spread=1.0, low=0.5)
+    of = drawn(rng, 2, 10, EXAMPLES, seeds=0.1, spread=1.0, low=0.5)
     pair = ranked(*from_hits(of))[1].p
-    more = {**of, 2: np.zeros((10, IMAGES), dtype=bool), 3: np.zeros((10, IMAGES), dtype=bool)}
+    more = {**of, 2: np.zeros((10, EXAMPLES), dtype=bool), 3: np.zeros((10, EXAMPLES), dtype=bool)}
     six = next(one for one in ranked(*from_hits(more)) if one.setting.trial == 1).p
     assert pair is not None
     assert six == pytest.approx(min(1.0, 6 * pair))
 
 
 @pytest.mark.parametrize(
-    ("rounds", "images", "seeds", "spread"), [(10, 100, 0.1, 2.0), (10, 1000, 0.5, 2.0), (4, 100, 0.3, 1.0)]
+    ("rounds", "examples", "seeds", "spread"), [(10, 100, 0.1, 2.0), (10, 1000, 0.5, 2.0), (4, 100, 0.3, 1.0)]
 )
-def test_coverage_and_false_claims(rounds: int, images: int, seeds: float, spread: float) -> None:
+def test_coverage_and_false_claims(rounds: int, examples: int, seeds: float, spread: float) -> None:
     """Of 200 confirmations of five equal settings: how many intervals hold the truth, how many claims are false."""
     rng = np.random.default_rng(4)
     sd = math.hypot(seeds, spread)
@@ -196,10 +202,10 @@ def test_coverage_and_false_claims(rounds: int, images: int, seeds: float, sprea
     truth = fmean(1 / (1 + math.exp(-(1.0 + sd * NormalDist().inv_cdf((i + 0.5) / 2000)))) for i in range(2000))
     holds = false = 0
     for _ in range(200):
-        order = ranked(*from_hits(drawn(rng, 5, rounds, images, seeds=seeds, spread=spread)), images=images)
+        order = ranked(*from_hits(drawn(rng, 5, rounds, examples, seeds=seeds, spread=spread)), size=examples)
         one = next(one for one in order if one.setting.trial == 0)
         assert one.interval is not None
-        holds += one.interval.holds(truth)
+        holds += one.interval.low <= truth <= one.interval.high
         false += any(other.distinguishable for other in order)
     # 95 % and 5 % within four standard deviations of 200 coin throws.
     assert holds >= 200 * 0.95 - 4 * math.sqrt(200 * 0.95 * 0.05)
@@ -210,6 +216,6 @@ def test_a_difference_there_is_is_found() -> None:
     rng = np.random.default_rng(5)
     found = 0
     for _ in range(50):
-        order = ranked(*from_hits(drawn(rng, 2, 10, 1000, seeds=0.1, spread=1.0, low=0.5)), images=1000)
+        order = ranked(*from_hits(drawn(rng, 2, 10, 1000, seeds=0.1, spread=1.0, low=0.5)), size=1000)
         found += order[0].setting.trial == 0 and bool(order[1].distinguishable)
     assert found >= 45

@@ -1,9 +1,9 @@
-"""Mann and Whitney's test, counted out."""
+"""Two groups of scores: Mann and Whitney's test, superiority and the expected best, counted out."""
 
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.errors import BadInput
-from hpsearch.statistics import mann_whitney
+from hpsearch.statistics.comparisons import expected_best, mann_whitney, superiority
 
 GROUP = st.lists(st.integers(0, 5).map(float), min_size=1, max_size=5)
 
@@ -51,8 +51,29 @@ def test_many_values_as_scipy_has_them() -> None:
     assert mann_whitney(np.ones(30), np.ones(30)) == 1.0
 
 
-def test_empty_groups_and_nan_are_refused() -> None:
-    with pytest.raises(BadInput, match="needs both"):
-        mann_whitney([], [1.0])
-    with pytest.raises(BadInput, match="NaN"):
-        mann_whitney([math.nan], [1.0])
+@pytest.mark.parametrize(("a", "b"), [([], [1.0]), ([math.nan], [1.0])])
+def test_empty_groups_and_nan_are_refused(a: list[float], b: list[float]) -> None:
+    with pytest.raises(BadInput, match="needs numbers in both, and no NaN"):
+        mann_whitney(a, b)
+
+
+SCORES = st.lists(st.sampled_from([-1.0, 0.0, 0.1 + 0.2, 0.3, 0.75, 1e9]), min_size=1, max_size=7)
+
+
+@given(SCORES, SCORES)
+def test_superiority_is_the_share_of_pairs(winners: list[float], losers: list[float]) -> None:
+    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a, b in product(winners, losers)]
+    assert superiority(np.array(winners), np.array(losers)) == pytest.approx(sum(pairs) / len(pairs))
+
+
+@given(SCORES, st.data())
+def test_the_expected_best_is_the_mean_over_all_draws(scores: list[float], data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, len(scores)))
+    best = [max(chosen) for chosen in combinations(scores, size)]
+    assert expected_best(np.array(scores), size) == pytest.approx(sum(best) / len(best))
+
+
+def test_many_scores_take_no_overflow() -> None:
+    scores = np.arange(100_000) / 100_000
+    # Of n uniform ranks, m of them: the expected highest rank is m (n + 1) / (m + 1).
+    assert expected_best(scores, 99) == pytest.approx(99 * 100_001 / 100 / 100_000 - 1e-5)

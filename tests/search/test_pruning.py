@@ -112,8 +112,8 @@ def test_the_median_is_optuna_s_own_in_a_study(
         for step, score in enumerate(curve, start=1):
             trial.report(score, step)
         study.tell(trial, curve[-1])
-        rule.tell(dict(enumerate(curve, start=1)))
+        rule.add(dict(enumerate(curve, start=1)))
     trial = study.ask()
     for step, score in enumerate(asked, start=1):
         trial.report(score, step)
-    assert rule.stops(asked) is trial.should_prune()
+    assert rule.prunes(asked) is trial.should_prune()

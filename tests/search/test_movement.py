@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_movement_and_choices_have_none() -> None:
     assert found == moved(x, x)
     assert found != moved(x, x, seed=1)
     assert set(found) == {"x", "n"}
-    assert not found["x"].images
+    assert not found["x"].examples
 
 
 def test_what_matters_stands_firmer_than_what_does_not() -> None:
@@ -64,7 +64,7 @@ def test_other_images_move_ends_too() -> None:
     hits = rng.random((100, 50)) < (0.9 - np.abs(x - 0.5))[:, None]
     score = hits.mean(axis=1)
     alone, with_images = moved(score, x)["x"], moved(score, x, hits=hits)["x"]
-    assert with_images.images
+    assert with_images.examples
     assert with_images.low + with_images.high > alone.low + alone.high
 
 
@@ -93,10 +93,13 @@ def test_it_says_how_far_the_ends_of_other_searches_really_lie() -> None:
 
 def test_in_words() -> None:
     assert Movement(0.3, 0.001, 0.2, 0.0, True).sentence(Float(1e-6, 1e-2, log=True)) == (
-        "other trials and images would move its low end by a factor of 2.00, its high end not at all"
+        "low end uncertain by x2.00, high end by x1 (bootstrap SD over trials and examples)"
     )
-    assert Movement(0.05, 0.05, 0.2, 0.2, False).sentence(Float(0, 1)) == "other trials would move both ends by 0.05"
-    assert "17-fold" in Movement(1.23, 0.1, 0.2, 0.2, False).sentence(Float(1e-6, 1e-2, log=True))
+    assert (
+        Movement(0.05, 0.05, 0.2, 0.2, False).sentence(Float(0, 1))
+        == "both ends uncertain by 0.05 (bootstrap SD over trials)"
+    )
+    assert "by x17," in Movement(1.23, 0.1, 0.2, 0.2, False).sentence(Float(1e-6, 1e-2, log=True))
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])

@@ -16,7 +16,7 @@ from hpsearch.errors import EvaluationFailure
 from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.records import Stage
 from hpsearch.search.runner import Runner, Tick
-from hpsearch.search.workflow import Job, Quiet, run
+from hpsearch.search.workflow import Job, Listener, run
 from hpsearch.store import Counts, Store, open_store
 
 
@@ -68,13 +68,13 @@ def test_when_the_scheduler_dies_the_next_start_goes_on(tmp_path: Path, monkeypa
 
     with cluster(1) as made:
 
-        class Kills(Quiet):
+        class Kills(Listener):
             def tick(self, tick: Tick) -> None:
                 if tick.recorded:
                     made.process.kill()
                     made.process.join()
 
-        job = Job(storage, study=study, trials=9, engine="dask", scheduler=made.address, lanes=2)
+        job = Job(storage=storage, study=study, trials=9, engine="dask", scheduler=made.address, lanes=2)
         with pytest.raises(
             EvaluationFailure, match=r"Dask scheduler tcp://127.0.0.1:\d+ is lost; what was recorded stays"
         ):
@@ -82,5 +82,5 @@ def test_when_the_scheduler_dies_the_next_start_goes_on(tmp_path: Path, monkeypa
     left = counts()
     assert 2 <= left.complete < 9
     assert left.running == 0
-    run(Job(storage, study=study, trials=9, engine="inline"))
+    run(Job(storage=storage, study=study, trials=9, engine="inline"))
     assert counts() == Counts(complete=9)

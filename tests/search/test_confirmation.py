@@ -17,7 +17,7 @@ import signalled
 import tiny
 from faulty.process import Running
 
-from hpsearch.errors import BadInput, Interrupted, NotEnoughTrials, StageConflict, UnknownSearch
+from hpsearch.errors import BadInput, Interrupted, StageConflict, UnknownSearch
 from hpsearch.nn import Purpose, lane_rng
 from hpsearch.objectives.network import runtime
 from hpsearch.objectives.network.objective import NetworkObjective
@@ -25,7 +25,7 @@ from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, Stage, Trial
 from hpsearch.search.confirmation import Confirmation
 from hpsearch.search.runner import Tick
 from hpsearch.search.stage import confirmation_of
-from hpsearch.search.workflow import ConfirmJob, Job, confirm, run
+from hpsearch.search.workflow import ConfirmJob, Job, Listener, confirm, run
 from hpsearch.statistics.hits import unpack
 from hpsearch.store import Store, open_store
 from hpsearch.study_file import parse
@@ -90,7 +90,7 @@ def outcomes(storage: str, stage: int = 1) -> dict[tuple[int, int], tuple[Any, .
     return result
 
 
-class StopAfter:
+class StopAfter(Listener):
     """Presses Ctrl-C once so many trials are recorded."""
 
     def __init__(self, trials: int) -> None:
@@ -261,10 +261,10 @@ def test_signals_to_its_processes_lose_nothing_that_was_recorded(tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"top": 0}, BadInput, "--top 0: give a number from 1 to 200"),
-        ({"top": 201}, BadInput, "--top 201"),
-        ({"repeats": 1}, BadInput, "--repeats 1: give a number from 2 to 1000; one repeat has no spread"),
-        ({"top": 99}, NotEnoughTrials, r"tiny/stage-01 has \d+ trials with a score, and --top 99 asks for more"),
+        ({"top": 0}, BadInput, "top=0: give a number from 1 to 200"),
+        ({"top": 201}, BadInput, "top=201"),
+        ({"repeats": 1}, BadInput, "repeats=1: give a number from 2 to 1000; one repeat has no spread"),
+        ({"top": 99}, BadInput, r"top=99: tiny/stage-01 has \d+ trials with a score; use a smaller top"),
         ({"stage": 2}, UnknownSearch, "tiny has no stage 2; known: 1"),
         ({"search": "other"}, UnknownSearch, "no search 'other'"),
         ({"engine": "polo"}, BadInput, "did you mean 'pool'"),
@@ -292,6 +292,6 @@ def test_other_data_than_the_stage_s_are_refused(copy: Callable[[], str], monkey
 
 def test_a_stage_that_nobody_confirmed_says_how(copy: Callable[[], str]) -> None:
     store: Store = open_store(copy())
-    with pytest.raises(UnknownSearch, match="stage-01 has not been confirmed; `hpsearch confirm --stage 1 --storage "):
+    with pytest.raises(UnknownSearch, match=r"stage-01 has not been confirmed; `confirm\(stage=1\)` does it"):
         confirmation_of(store, store.stages()[0])
     store.close()

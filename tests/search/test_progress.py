@@ -12,7 +12,7 @@ import pytest
 
 from hpsearch.errors import StorageFailure, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Stage
-from hpsearch.search.confirmation import best_settings, grown
+from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.search.progress import Watcher
 from hpsearch.store import Counts, Owner, Store, open_store
 
@@ -180,7 +180,7 @@ def test_a_confirmation_that_runs_is_looked_at(store: Store, reader: Store) -> N
     made = hit_stages.make(store, [0.6, 0.8, 0.7], trials=3)
     watcher = Watcher(reader, None, until=3)
     assert watcher.look().shown.stage == made
-    other = Work(store, grown(store, made, best_settings(store, made, 2), 3))
+    other = Work(store, planned(store, made, best_settings(store, made, 2), 3))
     other.claim(3)
     view = watcher.look()
     assert (view.shown.stage.name, view.until, view.shown.counts.running) == ("made/confirm-01", 6, 3)

@@ -1,0 +1,202 @@
+"""Evaluation on the test set: the values, the examples, and how often."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import judged_stages
+import numpy as np
+import pytest
+import tiny
+
+from hpsearch import data
+from hpsearch.data import splits
+from hpsearch.errors import BadData, BadInput, EvaluatedAlready, NotEnoughTrials, StageConflict, UnknownSearch
+from hpsearch.objectives.network import runtime
+from hpsearch.records import Completed
+from hpsearch.search.best import choose
+from hpsearch.search.confirmation import best_settings, planned
+from hpsearch.search.evaluation import Evaluated, evaluate, evaluations, prepare
+from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.workflow import Job, run
+from hpsearch.statistics import Interval, wilson
+from hpsearch.store import Owner, Store, open_store
+from hpsearch.store.stages import EVALUATIONS
+
+TEST = 50
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database in which a stage has run; its study keeps 50 test examples."""
+    folder = tmp_path_factory.mktemp("searched")
+    study = tiny.write(folder, data={"test": TEST}, trials={"count": 12}, training={"epochs": 6})
+    run(Job(storage=str(folder / "made.db"), study=str(study), engine="inline"))
+    return (folder / "made.db").read_bytes()
+
+
+@pytest.fixture
+def store(tmp_path: Any, searched: bytes) -> Iterator[Store]:
+    (tmp_path / "studies.db").write_bytes(searched)
+    opened = open_store(str(tmp_path / "studies.db"), write=True)
+    yield opened
+    opened.close()
+
+
+def evaluated(store: Store, **options: Any) -> Evaluated:
+    prepared = prepare(store, store.stages(), **options)
+    return evaluate(store, prepared, prepared.fit())
+
+
+def test_the_test_set_scores_what_all_other_examples_train_and_all_of_it_is_kept(store: Store) -> None:
+    prepared = prepare(store, store.stages())
+    fitted: Any = prepared.fit()
+    found = evaluate(store, prepared, fitted, now=lambda: datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
+    score, result = found.result.score, found.result
+    section = prepared.study.sections.data
+    x, labels = splits.test_part(
+        data.load(section.name), train=section.train, validation=section.validation, test=TEST, seed=section.seed
+    )
+    # By another way: one example at a time.
+    predictions = [int(fitted.network.infer(example[None, None]).argmax()) for example in x]
+    hits = int(np.sum(labels == predictions))
+    assert (score.hits, score.examples, score.score) == (hits, TEST, hits / TEST)
+    interval = Interval(score.low or 0.0, score.high or 0.0, score.level or 0.0)
+    assert interval == wilson(hits, TEST)
+    assert np.trace(np.array(result.facts["confusion"])) == hits
+    assert len(result.facts["mistakes"]) == TEST - hits
+    # The entry is what databases of 0.2 have.
+    (entry,) = store.study_attribute(store.stages()[0], EVALUATIONS) or []
+    assert entry == found.entry
+    best = store.columns(store.stages()[0], top=1)
+    params = {name: best[f"param:{name}"][0] for name in store.stages()[0].space}
+    assert (entry["stage"], entry["trial"], entry["params"]) == ("tiny/stage-01", best["number"][0], params)
+    assert (entry["accuracy"], entry["images"], entry["hits"]) == (hits / TEST, TEST, hits)
+    assert entry["interval"] == [score.low, score.high]
+    assert (entry["epochs"], entry["trained_on"], entry["chosen"]) == (6, 60, "best")
+    assert set(entry["versions"]) == {"hpsearch", "numpy", "optuna"}
+    (kept,) = evaluations(store, store.stages())
+    assert (kept.score, kept.interval, kept.examples, kept.trained_on) == (hits / TEST, interval, TEST, 60)
+    assert kept.when == "2026-03-04T05:06:00+00:00"
+    # A second one is refused before anything is trained, and marked if it is wanted all the same.
+    says = rf"tiny was evaluated on 2026-03-04 05:06 UTC: test accuracy {score.score:.4g}, 95 %.*; again evaluates"
+    with pytest.raises(EvaluatedAlready, match=says):
+        prepare(store, store.stages())
+    again = evaluated(store, again=True)
+    assert (found.count, again.count) == (1, 2)
+    assert again.result.facts == result.facts  # the same bits
+    with pytest.raises(EvaluatedAlready, match=r"2026-03-04 05:06 UTC \(the first of 2 times\): test accuracy"):
+        prepare(store, store.stages())
+    assert evaluated(store, again=True, seed=1).result.facts["mistakes"] != result.facts["mistakes"]
+
+
+def test_of_two_at_once_only_one_gets_in(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    load = runtime.load_test
+
+    def counted(*arguments: Any, **options: Any) -> tuple[Any, Any]:
+        reads.append(1)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(runtime, "load_test", counted)
+    prepared = prepare(store, store.stages(), epochs=1)
+    fitted = prepared.fit()
+    together = threading.Barrier(2, timeout=60)
+
+    def one() -> Evaluated | EvaluatedAlready:
+        mine = open_store(store.url, write=True)
+        together.wait()
+        try:
+            return evaluate(mine, prepared, fitted)
+        except EvaluatedAlready as refused:
+            return refused
+        finally:
+            mine.close()
+
+    with ThreadPoolExecutor(2) as both:
+        results = [future.result() for future in [both.submit(one), both.submit(one)]]
+    assert sorted(type(result).__name__ for result in results) == ["Evaluated", "EvaluatedAlready"]
+    assert len(evaluations(store, store.stages())) == 1
+    assert len(reads) == 1  # the other one never saw the test set
+
+
+def test_an_evaluation_that_breaks_off_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = prepare(store, store.stages(), epochs=1)
+    fitted = prepared.fit()
+
+    def breaks(*_: object, **__: object) -> None:
+        assert len(evaluations(store, store.stages())) == 1  # claimed before the test set is read
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runtime, "load_test", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(store, prepared, fitted)
+    with pytest.raises(EvaluatedAlready, match="that evaluation did not end, and the test set may have been read"):
+        prepare(store, store.stages())
+
+
+def test_without_a_test_set_or_with_other_data_nothing_is_trained(
+    store: Store, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tiny.write(tmp_path, "bare", data={"test": 0}, trials={"count": 2}, training={"epochs": 1})
+    run(Job(storage=store.url, study=str(study), engine="inline"))
+    with pytest.raises(BadData, match=r"there is no test set: \[data\] says test = 0"):
+        prepare(store, store.stages("bare"))
+    elsewhere = tiny.study(data={"seed": 1, "test": TEST}).load()
+    monkeypatch.setattr(runtime, "load", lambda sections, data_dir: elsewhere)
+    with pytest.raises(StageConflict, match="the data of tiny/stage-01 have changed"):
+        prepare(store, store.stages("tiny"))
+
+
+def test_the_best_trial_is_chosen_until_its_stage_is_confirmed(store: Store) -> None:
+    stages = store.stages()
+    best = store.columns(stages[0], top=1)["number"][0]
+    choice = choose(store, stages)
+    assert (choice.trial, choice.by, choice.repeats) == (best, "best", 1)
+    assert "tiny/stage-01 has not been confirmed" in choice.why
+    # The third setting comes out first.
+    judged_stages.confirm(store, stages[0], [0.5, 0.5, 0.6, 0.5], repeats=3)
+    third = store.columns(stages[0], top=4)
+    choice = choose(store, stages)
+    assert (choice.trial, choice.by, choice.repeats) == (third["number"][2], "confirmed", 3)
+    assert choice.score == pytest.approx(0.6, abs=0.01)
+    assert choice.params == {name: third[f"param:{name}"][2] for name in stages[0].space}
+    assert choose(store, stages, by="best").trial == best
+    assert choose(store, stages, by="confirmed") == choice
+    given = choose(store, stages, number=1, trial=choice.trial)
+    assert (given.trial, given.by, given.params) == (choice.trial, "asked", choice.params)
+    # A confirmation of another stage says nothing of a better trial.
+    second = narrow_stage(store, stages, top=4, expand=True).stage
+    assert second is not None
+    (trial,) = store.claim(second, until=1, most=1, owner=(me := Owner.current())).trials
+    store.record(second, [Completed(trial.number, 1.0)], {trial.number: trial.trial_id}, owner=me)
+    stages = store.stages()
+    choice = choose(store, stages)
+    assert (choice.stage.number, choice.by) == (2, "best")
+    assert choose(store, stages, by="confirmed").stage.number == 1
+    assert choose(store, stages, number=1).by == "confirmed"
+
+
+def test_what_cannot_be_chosen_is_refused(store: Store) -> None:
+    stages = store.stages()
+    with pytest.raises(UnknownSearch, match="tiny/stage-01 has not been confirmed"):
+        choose(store, stages, by="confirmed")
+    with pytest.raises(BadInput, match="trial=3: every stage has its own numbers"):
+        choose(store, stages, trial=3)
+    with pytest.raises(BadInput, match="tiny/stage-01 has no trial 99 with a score"):
+        choose(store, stages, number=1, trial=99)
+    with pytest.raises(UnknownSearch, match="no stage 7"):
+        choose(store, stages, number=7)
+    confirmation = planned(store, stages[0], best_settings(store, stages[0], 2), 3)
+    store.claim(confirmation, until=6, most=2, owner=Owner.current())
+    for by in (None, "confirmed"):
+        with pytest.raises(BadInput, match="tiny/confirm-01 is not complete: 0 of 6 trials have finished"):
+            choose(store, stages, by=by)
+    assert choose(store, stages, by="best").by == "best"
+    narrow_stage(store, stages, top=4)
+    with pytest.raises(NotEnoughTrials, match="tiny/stage-02 has no trial with a score"):
+        choose(store, store.stages(), number=2)

@@ -1,0 +1,251 @@
+"""Findings and advice: what follows from the trials, which figure counts, and what is left to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import hit_stages
+import judged_stages
+import pytest
+
+from hpsearch.cli.render import word
+from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
+from hpsearch.search.advice import uncertain_ends
+from hpsearch.search.evaluation import prepare
+from hpsearch.search.findings import Findings, findings, what_next
+from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.range_analysis import Movement, NarrowedRange
+from hpsearch.space import Float, Value
+from hpsearch.store import Store
+
+
+def rising(number: int, params: Mapping[str, Value]) -> float:
+    """Better with every decade of the learning rate, up to the upper bound and beyond it."""
+    return 0.5 + 0.1 * (math.log10(float(params["lr"])) + 4)
+
+
+def humped(number: int, params: Mapping[str, Value]) -> float:
+    """Best in the middle of the learning rate's range."""
+    return 0.9 - 0.15 * (math.log10(float(params["lr"])) + 2) ** 2
+
+
+def edgeless(number: int, params: Mapping[str, Value]) -> float:
+    return 0.85 if number % 7 else 0.88
+
+
+def advice(seen: Findings) -> list[str]:
+    return list(map(str, seen.advice))
+
+
+def actions(seen: Findings) -> list[str]:
+    return list(map(str, seen.actions))
+
+
+def has(seen: Findings, words: str) -> bool:
+    return any(words in sentence for sentence in advice(seen))
+
+
+def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
+    seen = findings(store, [hit_stages.make(store, [], trials=0)])
+    assert (seen.best, seen.tied, seen.distinguishable, seen.ranges) == (None, (), None, {})
+    assert advice(seen) == ["no trial has a score yet: run them (start())"]
+    assert (seen.step, actions(seen), seen.search, seen.stage) == ("start", ["start()"], "made", "made/stage-01")
+    start = f"hpsearch start made --storage {store.where}"
+    plain = seen.plain(word)
+    assert (plain["commands"], plain["advice"]) == ([start], [f"no trial has a score yet: run them ({start})"])
+
+
+def test_an_edge_comes_first_and_the_action_that_widens_last(store: Store) -> None:
+    seen = findings(store, [hit_stages.make(store, rising, images=400)])
+    lr = seen.ranges["lr"]
+    assert lr.at_edge == "high"
+    assert isinstance(lr.after, Float)
+    assert isinstance(lr.widened, Float)
+    assert lr.after.high <= 1.0 < lr.widened.high
+    start = "the best lr lies at the upper edge, 1, and the score still gets better towards it"
+    assert advice(seen)[0].startswith(start)
+    assert advice(seen)[0].endswith("(narrow(top=5, expand=True))")
+    assert advice(seen)[-1] == "next: narrow(top=5, expand=True), then start()"
+    assert (actions(seen), seen.step) == (["narrow(top=5, expand=True)", "start()"], "expand")
+    # The range that is advised is the one of that action.
+    assert lr.advised == lr.widened
+    assert seen.ranges["weight_decay"].advised == seen.ranges["weight_decay"].after
+    assert has(seen, "weight_decay shows no effect at this budget")
+    assert seen.plain()["ranges"]["lr"]["expanding"]["high"] == lr.widened.high
+
+
+def test_an_edge_at_its_limit_is_not_to_be_widened(store: Store) -> None:
+    space = {**hit_stages.SPACE, "lr": Float(1e-4, 1.0, log=True, limit=(1e-4, 1.0))}
+    seen = findings(store, [hit_stages.make(store, rising, images=400, space=space)])
+    assert seen.ranges["lr"].at_edge == "high"
+    assert advice(seen)[0].endswith("its limit allows no wider range")
+    assert "expand" not in advice(seen)[-1]
+
+
+def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
+    stage = hit_stages.make(store, humped, images=400)
+    seen = findings(store, [stage], top=6)
+    lr = seen.ranges["lr"]
+    assert (lr.at_edge, lr.widened) == (None, None)
+    assert lr.evidence is not None
+    assert lr.evidence < 0.01
+    assert lr.movement is not None
+    assert 0 < lr.movement.low < 0.5
+    assert has(seen, "lr matters")
+    assert actions(seen) == ["narrow(top=6)", "start()"]
+    assert advice(seen)[-1] == "next: narrow(top=6), then start()"
+    # Nothing is decided twice: narrowing itself makes the same of the range.
+    made = narrow_stage(store, [stage], top=6, dry_run=True).narrowing.ranges
+    assert {name: of.after for name, of in made.items()} == {name: of.after for name, of in seen.ranges.items()}
+    assert made["lr"].movement == lr.movement
+    assert findings(store, [stage], top=6) == seen
+
+
+def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
+    seen = findings(store, [hit_stages.make(store, [0.8] * 100)])
+    assert seen.distinguishable is False
+    assert set(seen.tied) >= {1, 2, 3, 4}
+    assert has(seen, "the top 5 are tied: 99 ")
+    assert all(of.evidence is not None and of.evidence > 0.05 for of in seen.ranges.values())
+    assert "confirm()" in advice(seen)[-1]
+
+
+def test_a_winner_differs_from_the_others(store: Store) -> None:
+    seen = findings(store, [hit_stages.make(store, [0.95, *[0.4] * 39], trials=40)])
+    assert (seen.distinguishable, seen.tied) == (True, ())
+    assert has(seen, "differs significantly from every other trial")
+
+
+def test_few_trials_are_called_few(store: Store) -> None:
+    few = findings(store, [hit_stages.make(store, rising, trials=8)])
+    assert "only 8 trials" in advice(few)[0]
+    assert actions(few) == ["start(trials=100)"]
+    assert advice(few)[-1] == "next: run more trials (start(trials=100))"
+    fewer = findings(store, [hit_stages.make(store, rising, trials=3, number=2)])
+    assert (fewer.ranges, fewer.distinguishable) == ({}, None)
+    assert "too few for a top 5" in advice(fewer)[0]
+
+
+def test_a_loss_is_not_given_a_noise_that_nobody_knows(store: Store) -> None:
+    seen = findings(store, [hit_stages.make(store, humped, metric="validation_loss")])
+    assert seen.best is not None
+    assert (seen.best.interval, seen.distinguishable) == (None, None)
+    assert has(seen, "noise unknown")
+    assert seen.ranges["lr"].movement is not None
+    assert not seen.ranges["lr"].movement.examples  # over trials alone
+
+
+@pytest.mark.parametrize("hits", [True, False])
+def test_an_empty_next_stage_is_not_what_the_ranges_are_about(store: Store, hits: bool) -> None:
+    narrow_stage(store, [hit_stages.make(store, humped, trials=30, hits=hits)], top=5)
+    seen = findings(store, store.stages())
+    assert (seen.stage, seen.step) == ("made/stage-01", "start")
+    assert "made/stage-02 is made and has no trial yet" in advice(seen)[-1]
+    assert seen.best is not None
+    assert (seen.best.corrected is None) is not hits
+
+
+def test_after_a_confirmation_its_mean_counts_and_single_scores_are_superseded(store: Store) -> None:
+    stage = hit_stages.make(store, edgeless, trials=40)
+    before = findings(store, [stage])
+    assert before.step == "confirm"
+    assert before.best is not None
+    assert has(before, f"expect about {before.best.corrected:.2f} of trial {before.best.trial}")
+    judged_stages.confirm(store, stage, [0.81, 0.86, 0.82])
+    after = findings(store, [stage])
+    assert after.confirmed is not None
+    assert after.confirmed.trial != before.best.trial
+    assert advice(after)[0].startswith(f"trial {after.confirmed.trial} comes first of the 3 settings")
+    assert "mean validation_accuracy 0.86" in advice(after)[0]
+    assert advice(after)[1].startswith("superseded by it: the best single score 0.88")
+    assert after.figures == after.advice[:2]
+    assert not has(after, "expect about")
+    assert after.step == "evaluate"
+    assert f"trial {after.confirmed.trial} is the one to pick" in advice(after)[-1]
+    assert actions(after) == ["evaluate()"]
+    assert what_next(store, [stage]).actions == after.actions
+
+
+def test_after_the_evaluation_the_test_score_is_the_answer_and_nothing_is_narrowed(store: Store) -> None:
+    stage = hit_stages.make(store, rising, images=400)
+    assert findings(store, [stage]).step == "expand"
+    judged_stages.confirm(store, stage, [0.81, 0.86, 0.82])
+    assert "or end here: evaluate()" in advice(findings(store, [stage]))[-1]
+    judged_stages.evaluate(store, stage, 7)
+    seen = findings(store, [stage])
+    assert seen.evaluated is not None
+    assert seen.evaluated.answers
+    assert advice(seen)[0].startswith("test accuracy 0.855 (0.832 to 0.875) on 1,000 test examples")
+    assert advice(seen)[1].startswith("superseded by it: the mean 0.86 of made/confirm-01, the best single score")
+    assert seen.step == "use"
+    assert not any(has(seen, words) for words in ("narrow(", "expect about", "uncertain"))
+    assert "begin another search with another test set" in advice(seen)[-1]
+    assert actions(seen)[0].startswith("evaluate(stage=1, trial=7, again=True, save=")
+    # As databases and JSON of 0.2 have it.
+    assert {"accuracy": 0.855, "images": 1000, "looks": 1}.items() <= seen.plain()["evaluated"].items()
+
+
+def test_an_evaluation_before_the_search_went_on_is_told_and_not_taken_for_the_answer(store: Store) -> None:
+    judged_stages.evaluate(store, hit_stages.make(store, [0.6] * 40, trials=40), 3)
+    judged_stages.confirm(store, hit_stages.make(store, edgeless, trials=40, number=2), [0.86, 0.85])
+    seen = findings(store, store.stages())
+    assert "before the search went on" in advice(seen)[0]
+    assert seen.step == "pick"
+    assert "the test set has been used" in advice(seen)[-1]
+    assert actions(seen) == []
+
+
+def test_an_evaluation_without_a_result_counts_as_one(store: Store) -> None:
+    stage = hit_stages.make(store, edgeless, trials=40)
+    judged_stages.confirm(store, stage, [0.86, 0.85])
+    judged_stages.evaluate(store, stage, 3, accuracy=None, interval=None)
+    seen = findings(store, [stage])
+    assert advice(seen)[0].startswith("the evaluation on the test set")
+    assert seen.step == "pick"
+    # A stage or trial that is not there is no second evaluation.
+    with pytest.raises(UnknownSearch, match="no stage 9"):
+        prepare(store, [stage], number=9)
+    with pytest.raises(BadInput, match="no trial 99"):
+        prepare(store, [stage], number=1, trial=99)
+    with pytest.raises(EvaluatedAlready):
+        prepare(store, [stage], number=1)
+
+
+def test_an_incomplete_confirmation_is_not_final_and_brought_to_its_end(store: Store) -> None:
+    stage = hit_stages.make(store, edgeless, trials=40)
+    judged_stages.confirm(store, stage, [0.86, 0.85, 0.84], repeats=6, run=10)
+    seen = findings(store, [stage])
+    assert has(seen, "made/confirm-01 is not complete, 8 trials are left")
+    assert actions(seen) == ["confirm(top=3, repeats=6)"]
+
+
+def test_the_stage_of_the_best_trial_is_named_where_it_is_not_the_latest(store: Store) -> None:
+    hit_stages.make(store, edgeless, trials=40)
+    hit_stages.make(store, [0.6] * 40, trials=40, number=2)
+    assert actions(findings(store, store.stages())) == ["confirm(stage=1)"]
+
+
+def test_an_uncertain_end_is_told_with_the_share_of_resamples() -> None:
+    moves = Movement(0.3, 0.1, 0.61, 0.2, True)
+    lr = NarrowedRange(Float(1e-4, 1.0, log=True), Float(0.1, 1.0, log=True), 5, 0.001, movement=moves)
+    # Four decades: a tenth of them is a factor of 2.51.
+    (sentence,) = uncertain_ends({"lr": lr})
+    assert sentence.startswith("the lower end of lr's narrowed range is uncertain: x2.51 or more elsewhere in 61% of")
+    assert uncertain_ends({"lr": replace(lr, movement=replace(moves, low_often=0.5))}) == []
+    assert uncertain_ends({"lr": replace(lr, evidence=0.2)}) == []
+
+
+def test_narrowing_by_all_that_were_confirmed_says_that_nothing_was_chosen(store: Store) -> None:
+    stage = hit_stages.make(store, edgeless, trials=40)
+    judged_stages.confirm(store, stage, [0.86, 0.85, 0.84, 0.83, 0.82], repeats=4)
+    every = narrow_stage(store, [stage], top=5, dry_run=True, confirmed=True)
+    assert all(of.movement is None for of in every.narrowing.ranges.values())
+    first, second = map(str, every.remarks)
+    assert first.startswith("all 5 confirmed trials were used, so their means chose nothing")
+    assert "top=3" in first
+    assert second.startswith("the uncertainty of the ends is not known")
+    fewer = narrow_stage(store, [stage], top=3, dry_run=True, confirmed=True)
+    assert [str(remark).startswith("all ") for remark in fewer.remarks] == [False]
+    assert narrow_stage(store, [stage], top=5, dry_run=True).remarks == ()
