@@ -13,22 +13,17 @@ from typing import TYPE_CHECKING, Any
 from bounded import LIMIT_S
 from faulty.process import Hook, warm
 
+from hpsearch.executors.dask.cluster import silence_logs
+
 if TYPE_CHECKING:
     from distributed import LocalCluster
 
-_DOWN_S = 5.0
-_TEND_EVERY_S = 0.5
+TEND_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What there is to reach, and to kill.
-
-    Args:
-        address: The scheduler's.
-        process: The scheduler's process; with it the workers end.
-        line: Asks that process for its workers.
-    """
+    """A scheduler's address and process, with which its workers end, and the pipe to ask it for them."""
 
     address: str
     process: BaseProcess
@@ -48,11 +43,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(workers: int = 2, *, threads: int = 1) -> Iterator[Cluster]:
-    """A scheduler and workers, which start while the caller goes on.
-
-    All of them, those that take the place of a killed one too, are copies of a process that has loaded Dask: with
-    `hpsearch.executors.dask.cluster.OwnCluster` as the runner makes it each would load it anew, for a second or more.
-    """
+    """A scheduler and workers, which start while the caller goes on, as copies of a process that has loaded Dask."""
     here, there = warm().Pipe()
     process = warm().Process(target=_serve, args=(there, workers, threads))
     process.start()
@@ -69,26 +60,28 @@ def cluster(workers: int = 2, *, threads: int = 1) -> Iterator[Cluster]:
 
 def _serve(line: Connection[Any, Any], workers: int, threads: int) -> None:
     import dask
+    from distributed import LocalCluster
 
-    from hpsearch.executors.dask.cluster import OwnCluster
-
+    silence_logs()
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        made = OwnCluster(0)
-        made._cluster.new_spec["options"]["nthreads"] = threads
-        made._jobs = workers
-        made._cluster.scale(workers)
-        line.send(made.address)
+        made = LocalCluster(
+            n_workers=0,
+            threads_per_worker=threads,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit=None,
+        )
+        made.scale(workers)
+        line.send(made.scheduler_address)
         with contextlib.suppress(EOFError, OSError):
             while True:
-                if not line.poll(_TEND_EVERY_S):
-                    made.restart_missing()
-                elif (asked := line.recv()) == "ready":
-                    line.send(len(made._cluster.scheduler_info["workers"]) == workers)
-                elif asked:
-                    line.send([nanny.pid for nanny in list(made._cluster.workers.values()) if nanny.pid is not None])
+                if not line.poll(TEND_EVERY_S):
+                    made.scale(workers)  # starts those anew whose nannies have given them up
+                elif line.recv() == "ready":
+                    line.send(len(made.scheduler_info["workers"]) == workers)
                 else:
-                    break
-        made.close(_DOWN_S, kill=True)
+                    line.send([nanny.pid for nanny in list(made.workers.values()) if nanny.pid is not None])
+        made.close(timeout=5)
 
 
 @contextlib.contextmanager
@@ -121,10 +114,8 @@ def adaptive(least: int, most: int) -> Iterator[LocalCluster]:
     """A cluster whose workers, threads of this process, come and go as it sees work."""
     from distributed import LocalCluster
 
-    from hpsearch.executors.dask.cluster import silence_logs
-
     silence_logs()
-    made = LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address=None)
+    made = LocalCluster(n_workers=0, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0")
     try:
         made.adapt(minimum=least, maximum=most, interval="50ms")
         yield made

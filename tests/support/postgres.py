@@ -1,7 +1,7 @@
 """A PostgreSQL server of the tests' own, in a folder that is thrown away, on 127.0.0.1 and a socket in that folder.
 
-It is started in the foreground as a child of this process, so that it can be stopped, killed and started again
-under the same address, and ends with this process however that ends.
+It runs in the foreground as a child of this process, so that it can be stopped, killed and started again under the
+same address, and ends with this process however that ends.
 """
 
 from __future__ import annotations
@@ -19,29 +19,31 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import bounded
 import psycopg
+from bounded import until
 
-from hpsearch.store import open_store
-from hpsearch.store import schema as tables
+from hpsearch.store import open_store, schema
 
-_STUDIES = [table for table in tables.metadata.sorted_tables if table is not tables.alembic_version]
-_DEBIAN = Path("/usr/lib/postgresql")
-_SETTINGS = {
+SETTINGS = {
     "max_connections": "60",
     "timezone": "Asia/Kolkata",  # not UTC, and half an hour beside every other: what takes local times is seen
     "shared_buffers": "32MB",
     "autovacuum": "off",
 }
-_FAST = {"fsync": "off", "full_page_writes": "off"}
+FAST = {"fsync": "off", "full_page_writes": "off"}
+EMPTIED = "".join(
+    f"DELETE FROM {table.name};"
+    for table in reversed(schema.metadata.sorted_tables)
+    if table is not schema.alembic_version
+)
 
 
 def binaries() -> Path | None:
     """The folder of PostgreSQL's server programs: on the path, or where Debian keeps them; None where there is none."""
-    found = shutil.which("initdb")
-    if found is not None and shutil.which("postgres", path=(folder := Path(found).resolve().parent)):
+    on_path = shutil.which("initdb")
+    if on_path is not None and shutil.which("postgres", path=(folder := Path(on_path).resolve().parent)):
         return folder
-    versions = [initdb.parent for initdb in _DEBIAN.glob("*/bin/initdb") if (initdb.parent / "postgres").exists()]
+    versions = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     return max(versions, key=lambda folder: float(folder.parent.name), default=None)
 
 
@@ -57,9 +59,10 @@ class Server:
 
     def __init__(self, programs: Path, *, durable: bool = False, settings: Mapping[str, str] | None = None) -> None:
         self._programs = programs
-        self._settings = _SETTINGS | ({} if durable else _FAST) | dict(settings or {})
+        self._settings = SETTINGS | ({} if durable else FAST) | dict(settings or {})
         self.folder = Path(tempfile.mkdtemp(prefix="hpsearch-pg-"))
-        self.port = _free_port()
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
         self._as: dict[str, Any] = {}
         if os.getuid() == 0:  # the server refuses to be root
             self._as = {"user": "postgres", "group": "postgres", "extra_groups": []}
@@ -68,17 +71,10 @@ class Server:
         self._names = map("made_{}".format, itertools.count())
         self._template: str | None = None
         self._shared: str | None = None
+        options = ("--username=tests", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+        command = [programs / "initdb", *options, self.folder / "data"]
         try:
-            options = ("--username=tests", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
-            made = subprocess.run(
-                [programs / "initdb", *options, self.folder / "data"],
-                **self._as,
-                cwd=self.folder,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert made.returncode == 0, made.stderr
+            subprocess.run(command, **self._as, cwd=self.folder, stdout=subprocess.DEVNULL, check=True)
             self.start()
         except BaseException:
             self.close()
@@ -87,12 +83,12 @@ class Server:
     def start(self) -> None:
         """Start it, under the same address as before, and wait until it takes connections."""
         assert self._server is None
-        settings = self._settings | {
+        where = {
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self.folder),
         }
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in (self._settings | where).items() for part in ("-c", f"{name}={value}")]
         # Where the kernel can, it ends the server when this process is killed.
         setpriv = shutil.which("setpriv")
         bond = [setpriv, "--pdeathsig", "QUIT"] if setpriv and sys.platform == "linux" else []
@@ -105,7 +101,7 @@ class Server:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the tests, which then stop it
             )
-        bounded.until(self._answers, what=f"PostgreSQL; see {self.folder}/log")
+        until(self._answers, what=f"PostgreSQL; see {self.folder}/log")
 
     def _answers(self) -> bool:
         assert self._server is not None
@@ -123,11 +119,6 @@ class Server:
     def kill(self) -> None:
         """Shut it down as a crash does: connections are cut (57P02), and the next start recovers from the log."""
         self._end(signal.SIGQUIT)
-
-    def restart(self) -> None:
-        """`stop` and `start`."""
-        self.stop()
-        self.start()
 
     def _end(self, by: signal.Signals) -> None:
         if self._server is not None:
@@ -154,9 +145,11 @@ class Server:
             cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
-    def empty(self) -> str:
-        """The URL of a new database without any table."""
-        return self._create("")
+    def empty(self, template: str = "template1") -> str:
+        """The URL of a new database without any table, or of a copy of another one."""
+        name = next(self._names)
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
 
     def database(self) -> str:
         """The URL of a new study database without studies: a copy of one that hpsearch made."""
@@ -164,7 +157,7 @@ class Server:
             url = self.empty()
             open_store(url, create=True).close()
             self._template = _name(url)
-        return self._create(f"TEMPLATE {self._template}")
+        return self.empty(self._template)
 
     def cleared(self) -> str:
         """The URL of an empty study database that is always the same one: to empty it costs a tenth of a new one.
@@ -177,15 +170,9 @@ class Server:
         self.cut(self._shared)
         name = _name(self._shared)
         sequences = self.run("SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'", database=name)
-        emptied = [f"DELETE FROM {table.name};" for table in reversed(_STUDIES)]
-        restarted = [f"ALTER SEQUENCE {sequence} RESTART;" for (sequence,) in sequences]
-        self.run("".join(["BEGIN;", *emptied, *restarted, "COMMIT"]), database=name)
+        restarted = "".join(f"ALTER SEQUENCE {sequence} RESTART;" for (sequence,) in sequences)
+        self.run(f"BEGIN;{EMPTIED}{restarted}COMMIT", database=name)
         return self._shared
-
-    def _create(self, options: str) -> str:
-        name = next(self._names)
-        self.run(f"CREATE DATABASE {name} {options}")
-        return self.url(name)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
@@ -197,7 +184,7 @@ class Server:
         return len(self.run(ended, _name(url)))
 
     def connections(self, url: str) -> int:
-        """How many connections to a database there are."""
+        """The number of connections to a database."""
         return len(self.run("SELECT pid FROM pg_stat_activity WHERE datname = %s", _name(url)))
 
 
@@ -205,20 +192,9 @@ def _name(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def served(skip: Callable[[str], Any], *, durable: bool = False) -> Iterator[Server]:
-    """A server for as long as the block lasts.
-
-    Args:
-        skip: Called with the reason where there is none to be had: `pytest.skip`.
-        durable: See `Server`.
-    """
+    """A server for as long as the block lasts; ``skip`` is called with the reason where there is none to be had."""
     programs = binaries()
     if programs is None:
         skip("no PostgreSQL server binaries")
