@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from hpsearch.errors import worded
-from hpsearch.objectives.network.hyperparameters import uses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -159,11 +158,6 @@ class NewStage:
         return (stage_name if self.plan is None else confirmation_name)(self.search, self.number)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The study file's ``[network]`` and ``[training]``: the values of hyperparameters that are not drawn."""
-        return {**self.study_file.get("network", {}), **self.study_file.get("training", {})}
-
-    @property
     def pruning_rule(self) -> str:
         """The rule by which hopeless trials stop early, or ``none``; a stage from before there was one has none."""
         section: Mapping[str, Any] = self.study_file.get("pruning", {})
@@ -174,28 +168,6 @@ class NewStage:
         """The name of what its trials are ranked by."""
         objective: Mapping[str, Any] = self.study_file.get("objective", {})
         return str(objective.get("metric", "score"))
-
-    @property
-    def images(self) -> int | None:
-        """How many validation images the score is a share of; None where it is no accuracy, or that is not known."""
-        return (self.sizes.get("validation") or None) if self.metric == "validation_accuracy" else None
-
-    @property
-    def trainable(self) -> bool:
-        """Whether it has a study file to train by; a stage imported from elsewhere has at most its objective."""
-        return bool(self.settings)
-
-    @property
-    def foreign(self) -> bool:
-        """Whether its trials were run elsewhere, by nothing that can be run here."""
-        return bool(self.imported) and not self.trainable
-
-    def used(self, params: Mapping[str, Any]) -> list[str]:
-        """Which of a trial's drawn values have an effect in it: not ``momentum`` under ``adam``.
-
-        Of trials that were run elsewhere all have: a name need not mean there what it means here.
-        """
-        return [name for name in params if not self.trainable or uses(name, {**self.settings, **params})]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hpsearch.cli.options import Format
 from hpsearch.cli.output import console, emit, emit_object, note, say
 from hpsearch.cli.render import command
+from hpsearch.objectives import kinds
 from hpsearch.records import Action, Completed, Stage
 from hpsearch.search.workflow import Listener
 from hpsearch.text import counted
@@ -200,7 +201,7 @@ class Display(Listener):
         table = trials_table(stage, best, tied=ties_of(store, stage, best))
         del table["seconds"]
         emit(table, Format.table)
-        if stage.images is not None:
+        if kinds.examples(stage) is not None:
             say()
             say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
         from hpsearch.search.findings import what_next

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpsearch.cli.options import Format, FormatOption, Search, SearchOrStage, StageNumber, Storage, storage_url
+from hpsearch.objectives import kinds
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -282,7 +283,7 @@ def _say_best(found: BestTrial) -> None:
     best = found
     error = "" if best.interval is None else " (one standard error)"
     say(f"{best.stage} trial {best.trial}: {best.metric} {with_error(found.of, best.score)}{error}")
-    used = found.of.used(best.params)
+    used = kinds.used(found.of, best.params)
     for name in used:
         say(f"  {name} = {shown(best.params[name])}")
     if len(used) < len(best.params):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, nearest
+from hpsearch.objectives import kinds
 from hpsearch.reports.plot_kinds import MOST_CURVES, Kind, Plan
 from hpsearch.space import Categorical, Float
 
@@ -183,7 +184,7 @@ def _interval(search: _Search, frames: Sequence[pd.DataFrame]) -> tuple[float, f
     """Wilson's interval of the best accuracy, as if it had not been chosen for being the best; None for no accuracy."""
     from hpsearch.statistics import wilson
 
-    images = search.stage.images
+    images = kinds.examples(search.stage)
     scores = [score for frame in frames for score in frame.loc[frame["state"] == "COMPLETE", "score"].dropna()]
     if not images or not scores or not 0 <= max(scores) <= 1:
         return None
@@ -197,7 +198,7 @@ def _importance(search: _Search, plan: Plan) -> go.Figure:
 
     stage = search.stage
     found = importance(
-        search.store.trials(stage), stage.space, direction=stage.direction, settings=stage.settings or None
+        search.store.trials(stage), stage.space, direction=stage.direction, settings=kinds.settings(stage) or None
     )
     return figures.importances(found, title=f"{stage.name}: which hyperparameters mattered")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.objectives import kinds
 from hpsearch.records import ancestry
 from hpsearch.reports.figures.style import words
 from hpsearch.reports.figures.trials import complete, none_complete
@@ -107,7 +108,7 @@ class Material:
     @property
     def images(self) -> int | None:
         """How many validation images score a trial, where that is known and the score is their accuracy."""
-        return self.stages[-1].stage.images
+        return kinds.examples(self.stages[-1].stage)
 
     @property
     def latest(self) -> StageTrials:
@@ -421,7 +422,7 @@ def answer(material: Material) -> Answer:
         why = none_complete(material.latest.trials)
         return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=following, notes=notes)
     picked = _picked(material, best)
-    values = {name: picked.params[name] for name in picked.stage.used(picked.params)}
+    values = {name: picked.params[name] for name in kinds.used(picked.stage, picked.params)}
     unused = [name for name in picked.params if name not in values]
     note = f" (drawn, but without effect in it: {', '.join(unused)})" if unused else ""
     return Answer(

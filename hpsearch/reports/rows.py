@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.objectives import kinds
 from hpsearch.records import CURVES
 from hpsearch.space import Categorical
 
@@ -52,7 +53,7 @@ def used_only(frame: pd.DataFrame, stage: NewStage) -> pd.DataFrame:
     columns = {name: frame[f"param:{name}"].tolist() for name in stage.space}
     trials = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     blanked: dict[str, Any] = {}
-    used = [set(stage.used(trial)) for trial in trials]
+    used = [set(kinds.used(stage, trial)) for trial in trials]
     for name, values in columns.items():
         if not all(name in of_trial for of_trial in used):
             blanked[f"param:{name}"] = [

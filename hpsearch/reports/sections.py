@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch import __version__
 from hpsearch.errors import BadInput
+from hpsearch.objectives import kinds
 from hpsearch.reports import figures
 from hpsearch.reports.figures.axes import cut
 from hpsearch.reports.figures.curves import MOST_PANELS
@@ -512,7 +513,9 @@ def _importance(material: Material) -> Drawing | str | None:
     one = next((one for one in material.stages if len(one.complete)), None)
     if one is None or len(one.stage.space) < 2:
         return None
-    found = importance(one.trials, one.stage.space, direction=material.direction, settings=one.stage.settings or None)
+    found = importance(
+        one.trials, one.stage.space, direction=material.direction, settings=kinds.settings(one.stage) or None
+    )
     if not found.shares:
         return f"Which parameters mattered cannot be said: {'; '.join(found.notes)}."
     rows = [

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.objectives import kinds
 from hpsearch.space import describe, shown, space_to_dict
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def standard_error(stage: Stage, score: float) -> float | None:
 
     None where the score is no accuracy.
     """
-    return None if stage.images is None else accuracy_error(score, stage.images)
+    examples = kinds.examples(stage)
+    return None if examples is None else accuracy_error(score, examples)
 
 
 def accuracy_error(accuracy: float, images: int) -> float:
@@ -99,7 +101,7 @@ def drawn_values(stage: Stage, drawn: Mapping[str, Any]) -> dict[str, Any]:
         stage: Whose trial it is.
         drawn: Its drawn values by name.
     """
-    used = set(stage.used(drawn))
+    used = set(kinds.used(stage, drawn))
     return {name: _flag(value) if name in used else None for name, value in drawn.items()}
 
 

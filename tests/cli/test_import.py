@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from commands import Cli
 
+from hpsearch.objectives import kinds
 from hpsearch.records import Stage
 from hpsearch.space import Categorical, Float, Int
 from hpsearch.store import open_store
@@ -63,7 +64,7 @@ def test_a_table_with_ranges_from_its_data(cli: Cli, form: str) -> None:
         "nesterov": Categorical((False, True)),
         "dropout": Float(frame["dropout"].min(), frame["dropout"].max()),
     }
-    assert (stage.direction, stage.metric, stage.trainable) == ("maximize", "accuracy", False)
+    assert (stage.direction, stage.metric, kinds.trainable(stage)) == ("maximize", "accuracy", False)
     assert stage.imported["from"] == f"old.{form}"
     for name in stage.space:
         assert columns[f"param:{name}"] == frame[name].tolist()

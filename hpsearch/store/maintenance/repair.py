@@ -20,6 +20,7 @@ from sqlalchemy import DateTime, bindparam, text
 
 from hpsearch.errors import BadInput, BadStorage, OutputFailure, StorageFailure
 from hpsearch.files import replacing
+from hpsearch.objectives import kinds
 from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, Action, Argument
 from hpsearch.store import claims
 from hpsearch.store import schema as t
@@ -126,7 +127,7 @@ def _mend_all(storage: str, sampler: Sampler | None) -> Checked:
                     # Once more, now that the studies are held: a trial that was stuck may have a result by now.
                     checked = contents(connection, show(url), sampler=sampler)
                     stages, _ = rules.read_stages(connection, checked.names)
-                    runnable = {stage.study_id for stage in stages if stage.trainable}
+                    runnable = {stage.study_id for stage in stages if kinds.trainable(stage)}
                     mend(connection, checked.findings, runnable)
             checked = check(storage, sampler)
     return checked
