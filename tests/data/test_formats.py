@@ -1,19 +1,38 @@
+"""Readers: what is written is read, and what is damaged is refused in one line, whatever its bytes."""
+
 from __future__ import annotations
 
+import gzip
 import pickle
+import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
-from hpsearch.data import load
-from hpsearch.errors import MissingExtra
+from hpsearch.data import load, read_idx
+from hpsearch.errors import BadData, MissingExtra
 
 X = np.arange(12.0).reshape(6, 2)
 Y = np.array([0, 1, 2, 0, 1, 2])
+
+
+def read_or_refused(read: Callable[[], object]) -> None:
+    """Assert that a reader gives arrays or refuses in one line, and nothing else."""
+    message = ""
+    try:
+        read()
+    except BadData as error:
+        message = str(error)
+    assert "\n" not in message
 
 
 def npz(folder: Path, **arrays: Any) -> Path:
@@ -112,10 +131,7 @@ def test_npz_that_is_none(tmp_path: Path, refused: Callable[..., str]) -> None:
     refused(lambda: load(path=path), "not a whole .npz")
     for at in range(0, len(whole) - 30, 7):  # flipped bytes anywhere: read or refused, nothing else
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
-        try:
-            load(path=path)
-        except Exception:
-            refused(lambda: load(path=path))
+        read_or_refused(lambda: load(path=path))
 
 
 CSV = "a,Label,b\n1,cat,2.5\n3,dog,-4\n5,cat,1e3\n"
@@ -213,7 +229,7 @@ def test_bad_parquet(tmp_path: Path, refused: Callable[..., str]) -> None:
 def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "some.parquet"
     pd.DataFrame({"a": [1, 2], "label": [0, 1]}).to_parquet(path)
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(MissingExtra, match=r'pip install "hpsearch\[data\]"'):
         load(path=path)
 
@@ -225,3 +241,66 @@ def test_paths_that_are_no_data(tmp_path: Path, refused: Callable[..., str]) -> 
     refused(lambda: load(path=tmp_path / "some.txt"), "allowed: .npz, .csv, .parquet")
     refused(lambda: load(path=tmp_path), "holds no train-images")
     refused(lambda: load(path=npz(tmp_path, x=X, y=Y), label="y"), "names a column")
+
+
+Writer = Callable[[npt.NDArray[Any]], bytes]
+HEADER = struct.pack(">BBBBI", 0, 0, 0x08, 1, 3)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    array=st.sampled_from(["u1", "i1", "i2", "i4", "f4", "f8"]).flatmap(
+        lambda dtype: arrays(dtype, array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=4))
+    ),
+    zipped=st.booleans(),
+)
+def test_what_is_written_is_read(array: npt.NDArray[Any], zipped: bool, idx_bytes: Writer, tmp_path: Path) -> None:
+    content = idx_bytes(array)
+    path = tmp_path / "array-idx"  # no ending: gzip is told by the content
+    path.write_bytes(gzip.compress(content, mtime=0) if zipped else content)
+    read = read_idx(path)
+    assert read.dtype == array.dtype
+    assert read.dtype.isnative
+    assert read.shape == array.shape
+    np.testing.assert_array_equal(read, array)
+    assert read.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("content", "fragments"),
+    [
+        (b"", ["is empty"]),
+        (b"\0\0\x08", ["is not an IDX file", "3 bytes"]),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), ["is not an IDX file", "89 50 4e 47"]),
+        (b"\0\0\x0a\x01" + bytes(8), ["is not an IDX file", "00 00 0a 01"]),
+        (b"\0\0\x08\x03\0\0", ["cut off inside its header", "6 of 16 bytes"]),
+        (HEADER + b"12", ["is cut off", "says 3 bytes of data, it has 2"]),
+        (HEADER + b"1234", ["is too long", "says 3 bytes of data, it has 4"]),
+        (b"\0\0\x08\xff" + bytes(4 * 255), ["says 255 dimensions"]),
+        (struct.pack(">BBBB4I", 0, 0, 0x0E, 4, 0, *[2**32 - 1] * 3), ["which no array can have"]),
+        (gzip.compress(HEADER + b"123" * 50, mtime=0)[:-12], ["is cut off", "gzip stream does not end"]),
+        (b"\x1f\x8b" + b"nonsense" * 4, ["is damaged", "gzip"]),
+        (gzip.compress(b"", mtime=0)[:10] + b"\xff" * 20, ["is damaged", "gzip"]),  # a good header, a bad stream
+        (gzip.compress(HEADER + b"123", mtime=0)[:-8] + bytes(8), ["is damaged", "gzip"]),
+        (gzip.compress(b"", mtime=0), ["is not an IDX file", "0 bytes"]),
+    ],
+)
+def test_damaged_files_are_refused_in_one_line(
+    content: bytes, fragments: list[str], tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(content)
+    refused(lambda: read_idx(path), str(path), *fragments)
+
+
+def test_no_file(tmp_path: Path, refused: Callable[..., str]) -> None:
+    refused(lambda: read_idx(tmp_path / "none"), "cannot read", "No such file")
+    refused(lambda: read_idx(tmp_path), "cannot read", "Is a directory")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=60), magic=st.sampled_from([b"", b"\0\0", b"\0\0\x08\x02", b"\x1f\x8b"]))
+def test_no_bytes_whatever_bring_a_traceback(content: bytes, magic: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "any"
+    path.write_bytes(magic + content)
+    read_or_refused(lambda: read_idx(path))

@@ -96,28 +96,25 @@ def test_stratified_splits_have_each_class_in_proportion(
     assert np.all(np.sum(taken, axis=0) <= counts)
 
 
-def test_stratifying_by_hand() -> None:
-    # Shares of 7 among 6, 3 and 1 of 10: 4.2, 2.1, 0.7, so the one that is over goes to the last class.
-    dataset = dataset_of(np.repeat([0, 1, 2], [60, 30, 10]))
-    parts = split(dataset, train=7, validation=10, seed=3, stratify=True)
-    assert np.bincount(parts.y_train).tolist() == [4, 2, 1]
-    assert np.bincount(parts.y_validation).tolist() == [6, 3, 1]
-    assert parts.y_validation.tolist() != sorted(parts.y_validation)  # mixed, not class by class
+@pytest.mark.parametrize(
+    ("size", "members", "counts"),
+    [
+        (7, [60, 30, 10], [4, 2, 1]),  # shares 4.2, 2.1, 0.7: the last class has the largest remainder
+        (5, [5, 5], [3, 2]),  # equal remainders: the lower class first
+        (10, [5, 5], [5, 5]),
+        (0, [0, 0], [0, 0]),
+    ],
+)
+def test_classes_share_a_split_by_the_largest_remainders(size: int, members: list[int], counts: list[int]) -> None:
+    assert proportional(size, np.array(members)).tolist() == counts
 
 
-def test_equal_remainders_go_to_the_lower_classes() -> None:
-    members = np.array([3, 5] * 200)
-    share, remainder = np.divmod(1100 * members, 1600)
-    order = sorted(range(400), key=lambda k: (-remainder[k], k))
-    share[order[: 1100 - share.sum()]] += 1
-    assert proportional(1100, members).tolist() == share.tolist()
-
-
-def test_stratifying_may_use_everything() -> None:
-    # Each half wants 2.5 of both classes; rounding both up the same way would need 6 of the 5.
-    dataset = cyclic(10, classes=2)
-    parts = split(dataset, train=5, validation=5, seed=0, stratify=True)
+def test_stratified_splits_are_mixed_and_may_use_everything() -> None:
+    parts = split(cyclic(10, classes=2), train=5, validation=5, seed=0, stratify=True)
     assert sorted(rows(parts.x_train) + rows(parts.x_validation)) == list(range(10))
+    parts = split(dataset_of(np.repeat([0, 1, 2], [60, 30, 10])), train=7, validation=10, seed=3, stratify=True)
+    assert np.bincount(parts.y_validation).tolist() == [6, 3, 1]
+    assert parts.y_validation.tolist() != sorted(parts.y_validation)  # not class by class
 
 
 def test_the_shuffled_order_is_numpys() -> None:
@@ -126,6 +123,7 @@ def test_the_shuffled_order_is_numpys() -> None:
     assert rows(parts.x_train) == order[:4]
     assert rows(parts.x_validation) == order[4:7]
     assert rows(test_part(cyclic(10), train=4, validation=3, test=2, seed=5)[0]) == order[7:9]
+    assert test_part(cyclic(10), train=4, validation=3, seed=5)[0].shape == (0, 1)
 
 
 def test_an_own_test_part_is_what_test_is_drawn_from() -> None:
@@ -170,12 +168,6 @@ def test_a_split_reads_no_test_example(own_test: int, stratify: bool) -> None:
     assert x_test is None or x_test.seen == set()
 
 
-def test_without_test() -> None:
-    x, y = test_part(cyclic(10), train=5, validation=5, seed=0)
-    assert x.shape == (0, 1)
-    assert y.shape == (0,)
-
-
 @pytest.mark.parametrize(
     ("n", "train", "validation", "expected"),
     [(100, 0.29, 0.01, (29, 1)), (10, 0.8, 0.2, (8, 2)), (7, 0.5, 0.5, (3, 3)), (500, 0.8, 100, (400, 100))],
@@ -187,17 +179,11 @@ def test_fractions(n: int, train: float, validation: float, expected: tuple[int,
 
 def test_grey_levels_are_scaled_and_floats_are_not() -> None:
     grey = np.array([[[0, 51]], [[255, 102]]], dtype=np.uint8)
-    labels = np.array([0, 1])
-    dataset = Dataset("grey", grey, labels, ("0", "1"), None, None, "a test")
-    parts = split(dataset, train=1, validation=1, seed=0)
+    parts = split(Dataset("grey", grey, np.array([0, 1]), ("0", "1"), None, None, ""), train=1, validation=1, seed=0)
     x = np.concatenate([parts.x_train, parts.x_validation])[np.argsort([*parts.y_train, *parts.y_validation])]
     np.testing.assert_array_equal(x, np.array([[0, 0.2], [1, 0.4]], dtype=np.float32))
-    for array in (parts.x_train, parts.x_validation):
-        assert array.dtype == np.float32
-        assert array.shape == (1, 2)
-        assert array.flags.c_contiguous
-    assert parts.y_train.dtype == parts.y_validation.dtype == np.int64
-    assert parts.classes == 2
+    assert (parts.x_train.dtype.name, parts.y_train.dtype.name, parts.classes) == ("float32", "int64", 2)
+    assert parts.x_train.flags.c_contiguous
     assert grey.max() == 255
 
 
@@ -212,11 +198,6 @@ def test_the_fingerprint_is_of_the_four_arrays() -> None:
     ):
         digest.update(head.encode() + array.tobytes())
     assert parts.fingerprint == digest.hexdigest()
-
-
-def test_a_class_may_be_missing_in_train() -> None:
-    parts = split(dataset_of(np.array([0, 0, 0, 0, 1])), train=1, validation=4, seed=0)
-    assert parts.classes == 2
 
 
 @pytest.mark.parametrize(
