@@ -29,7 +29,7 @@ REASON = "reason"
 CURVES = "curves"
 """The trial attribute with the learning curves beyond the score's own (which are intermediate values)."""
 HITS = "hits"
-"""The trial attribute that says which validation images were right at the scored epoch (`hpsearch.statistics.hits`)."""
+"""The trial attribute with the validation examples that were right at the scored epoch (`hpsearch.statistics.hits`)."""
 SECONDS = "seconds"
 """The trial attribute with the trial's share of its batch's time, in seconds."""
 
@@ -93,17 +93,17 @@ class Sentence:
 
 
 def stage_name(search: str, number: int) -> str:
-    """The name of a stage's Optuna study: ``mnist/stage-01``."""
+    """Return the name of a stage's Optuna study: ``mnist/stage-01``."""
     return f"{search}/stage-{number:02d}"
 
 
 def confirmation_name(search: str, number: int) -> str:
-    """The name of the Optuna study that confirms a stage: ``mnist/confirm-01``."""
+    """Return the name of the Optuna study that confirms a stage: ``mnist/confirm-01``."""
     return f"{search}/confirm-{number:02d}"
 
 
 def rank_key(direction: Direction, score: float, loss: float | None, number: int) -> tuple[float, float, int]:
-    """What trials are sorted by, best first: by score, then lower validation loss (none last), then lower number.
+    """Return the key that sorts trials, best first: score, then lower validation loss (none last), then lower number.
 
     `hpsearch.search.range_analysis.Finished.best_first` is the same over arrays.
     """
@@ -124,17 +124,17 @@ class NewStage:
         search: Name of the search, as in the study file.
         number: 1 for the first stage; of a confirmation that of the stage that it confirms, its parent.
         direction: Whether a higher or a lower score is better.
-        seed: What every draw of the stage's trials derives from.
+        seed: Of everything random in the stage's trials.
         space: The ranges.
         study_file: The whole resolved study file, as plain data.
         parent: Number of the stage that this one was narrowed from, or None.
-        rule: How the ranges came about: the narrowing's options and evidence; empty for stage 1.
+        rule: The origin of the ranges: the narrowing's options and evidence; empty for stage 1.
         trials_used: Numbers of the parent's trials that the narrowing used, best first.
         fingerprint: sha256 of the training and validation arrays, or empty before the first run.
-        sizes: How many examples are for ``train`` and for ``validation``.
+        sizes: The number of examples for ``train`` and for ``validation``.
         versions: Versions of hpsearch, NumPy and Optuna that made the stage.
-        plan: Which values a confirmation's trials have; None for a stage of the search, which draws them.
-        imported: Where a stage that was run elsewhere comes from; empty for one of this database.
+        plan: The values of a confirmation's trials; None for a stage of the search, which samples them.
+        imported: The origin of a stage that was run elsewhere; empty for one of this database.
     """
 
     search: str
@@ -154,18 +154,18 @@ class NewStage:
 
     @property
     def name(self) -> str:
-        """The name of the stage's Optuna study."""
+        """Return the name of the stage's Optuna study."""
         return (stage_name if self.plan is None else confirmation_name)(self.search, self.number)
 
     @property
     def pruning_rule(self) -> str:
-        """The rule by which hopeless trials stop early, or ``none``; a stage from before there was one has none."""
+        """Return the rule by which trials are pruned, or ``none``, as for a stage from before there was one."""
         section: Mapping[str, Any] = self.study_file.get("pruning", {})
         return str(section.get("rule", "none"))
 
     @property
     def metric(self) -> str:
-        """The name of what its trials are ranked by."""
+        """Return the name of the score that ranks its trials."""
         objective: Mapping[str, Any] = self.study_file.get("objective", {})
         return str(objective.get("metric", "score"))
 
@@ -200,12 +200,12 @@ def ancestry(stages: Sequence[Stage], last: Stage) -> list[Stage]:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A claimed trial: one draw of the hyperparameters, to be evaluated.
+    """A claimed trial: one sample of the parameters, to be evaluated.
 
     Args:
         trial_id: The trial's key in the database.
         number: 0 for the stage's first trial.
-        params: The drawn values by parameter name.
+        params: The sampled values by parameter name.
         repeat: In a confirmation, which repeat of its values it is: trials of one repeat have the same seeds. None:
             its number gives its seeds.
     """
@@ -266,13 +266,13 @@ class Failed:
 
 
 def stopped_after(epoch: int) -> str:
-    """Why a pruned trial has no score, in words for people, as `Failed.reason` says it of a failed one."""
+    """Return why a pruned trial has no score, in words, like `Failed.reason` of a failed one."""
     return f"stopped after epoch {epoch}"
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """A trial that was stopped early, because others were better by then.
+    """A trial that was pruned, because others were better by then.
 
     Args:
         number: The trial's number.
@@ -292,7 +292,7 @@ Outcome: TypeAlias = Completed | Failed | Pruned
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """A trial that was trained as far as asked, and may go on or be stopped there.
+    """A trial that was trained up to an epoch, and may go on or be pruned there.
 
     Args:
         number: The trial's number.
@@ -309,17 +309,17 @@ class Paused:
 
     @property
     def epoch(self) -> int:
-        """The last epoch that it was trained for."""
+        """Return the last epoch that it was trained for."""
         return len(self.intermediate)
 
     def pruned(self) -> Pruned:
-        """What becomes of it if it is stopped here."""
+        """Return its outcome if it is pruned here."""
         return Pruned(self.number, self.epoch, self.intermediate, self.attributes)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a trial in the database stands at an epoch.
+    """The standing of a trial in the database at an epoch.
 
     Args:
         number: The trial's number.
@@ -335,7 +335,7 @@ class Standing:
 
     @property
     def finished(self) -> bool:
-        """Whether it will not be run again."""
+        """Return whether it will not be run again."""
         return self.state in ("COMPLETE", "PRUNED", "FAIL")
 
 
@@ -371,7 +371,7 @@ class Setting:
 
     Args:
         trial: The trial's number in its own stage.
-        params: Its drawn values by parameter name.
+        params: Its sampled values by parameter name.
         score: Its score there.
     """
 
@@ -393,7 +393,7 @@ class Block(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many trials it holds."""
+        """Return the number of its trials."""
         return len(self.settings) * (self.stop - self.first)
 
 
@@ -417,16 +417,16 @@ class ConfirmationPlan:
 
     @property
     def size(self) -> int:
-        """How many trials have a place."""
+        """Return the number of trials that have a place."""
         return sum(block.size for block in self.blocks)
 
     @property
     def asked(self) -> tuple[int, int]:
-        """How many settings there are, and the most repeats that any of them has a place for."""
+        """Return the number of settings, and the most repeats that any of them has a place for."""
         return len(self.settings), max(map(self.repeats, range(len(self.settings))), default=0)
 
     def place(self, number: int) -> tuple[int, int]:
-        """Which setting, by index, and which repeat of it a trial is.
+        """Return the setting, by index, and the repeat of it that a trial is.
 
         Raises:
             IndexError: The number is beyond the last block.
@@ -440,7 +440,7 @@ class ConfirmationPlan:
         raise IndexError(f"trial {number} of {self.size}")
 
     def repeats(self, setting: int) -> int:
-        """How many repeats of a setting, by index, have a place."""
+        """Return how many repeats of a setting, by index, have a place."""
         return max((block.stop for block in self.blocks if setting in block.settings), default=0)
 
     def grown(self, settings: Sequence[Setting], repeats: int) -> ConfirmationPlan:
@@ -464,7 +464,7 @@ class ConfirmationPlan:
         return ConfirmationPlan(every, (*self.blocks, *added))
 
     def end(self, trials: Collection[int], repeats: int) -> int:
-        """The number behind the last of these trials' repeats below ``repeats``: by then all of them have had a place.
+        """Return the number behind the last of these trials' repeats below ``repeats``: by then all have a place.
 
         Args:
             trials: The settings, by their trials' numbers.

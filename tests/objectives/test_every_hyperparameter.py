@@ -10,8 +10,8 @@ import pytest
 import tiny
 
 from hpsearch.nn import ACTIVATIONS, INITIALIZERS, OPTIMIZERS, SCHEDULES, Adam
-from hpsearch.objectives.network.build import build
 from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS
+from hpsearch.objectives.network.structure import build
 from hpsearch.records import CURVES, Completed, Trial
 from hpsearch.samplers import values
 

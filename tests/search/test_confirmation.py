@@ -190,7 +190,7 @@ def test_a_repeat_s_seeds_are_its_own_whatever_its_number_and_setting(copy: Call
 
 
 def test_weights_order_and_masks_are_all_drawn_anew_for_a_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hpsearch.objectives.network import build as built
+    from hpsearch.objectives.network import structure as built
 
     drawn: list[tuple[int, Purpose]] = []
 

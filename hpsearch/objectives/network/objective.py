@@ -19,8 +19,15 @@ from hpsearch.nn import (
     snapshots,
     train_epochs,
 )
-from hpsearch.objectives.network.build import Lanes, build, check_names
-from hpsearch.objectives.network.structure import Structure, largest_values, structure_of, structures
+from hpsearch.objectives.network.structure import (
+    Lanes,
+    Structure,
+    build,
+    check_names,
+    largest_values,
+    structure_of,
+    structures,
+)
 from hpsearch.records import (
     CURVES,
     HITS,

@@ -55,10 +55,10 @@ def export_onnx(model: Model, path: Path, *, raw: Literal["uint8", "float32"] | 
     if sum(values.nbytes for layer in network.parameters for values in layer.values()) > _MOST_BYTES:
         raise BadInput("the network has 2 GiB of weights or more, and an ONNX file holds less")
     try:
-        import onnx
+        import onnx  # the extra [onnx]
     except ImportError as error:
         raise MissingExtra("an ONNX file needs onnx; pip install 'hpsearch[onnx]'") from error
-    made = _made(model, preprocessing, raw or ("uint8" if grey else "float32"))
+    made = _made(onnx, model, preprocessing, raw or ("uint8" if grey else "float32"))
     try:
         onnx.checker.check_model(made, full_check=True)
     except Exception as error:  # its own exceptions derive from several built-in ones
@@ -68,39 +68,38 @@ def export_onnx(model: Model, path: Path, *, raw: Literal["uint8", "float32"] | 
 
 
 class _Graph:
-    """Nodes and constants in the order in which they are added."""
+    """Nodes and constants in the order in which they are added; ``onnx`` is the package."""
 
-    def __init__(self) -> None:
+    def __init__(self, onnx: Any) -> None:
+        self._onnx = onnx
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
     def add(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         """Append a node; returns the name of its output."""
-        from onnx import helper
-
         name = output or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        self.nodes.append(self._onnx.helper.make_node(operator, list(inputs), [name], **attributes))
         return name
 
     def constant(self, name: str, values: npt.NDArray[Any]) -> str:
         """Keep an array; returns its name."""
-        from onnx import numpy_helper
-
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.constants.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
 
-def _made(model: Model, preprocessing: Preprocessing, raw: str) -> Any:
-    from onnx import helper
+def _made(onnx: Any, model: Model, preprocessing: Preprocessing, raw: str) -> Any:
+    helper, network, graph = onnx.helper, model.network, _Graph(onnx)
 
-    network, graph = model.network, _Graph()
-    values = graph.add("Cast", INPUT, to=_type(np.float32))
+    def type_of(dtype: npt.DTypeLike) -> int:
+        return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    values = graph.add("Cast", INPUT, to=type_of(np.float32))
     values = graph.add("Flatten", values, axis=1)  # (N, ...) -> (N, D)
     if preprocessing.divisor != 1:
         divisor = np.array([preprocessing.divisor], dtype=np.float32)
         values = graph.add("Div", values, graph.constant("divisor", divisor))
     if network.dtype != np.float32:
-        values = graph.add("Cast", values, to=_type(network.dtype))
+        values = graph.add("Cast", values, to=type_of(network.dtype))
     for i, layer in enumerate(network.layers):
         match layer:
             case Affine():  # (N, D) @ (D, H) + (1, H) -> (N, H)
@@ -119,8 +118,8 @@ def _made(model: Model, preprocessing: Preprocessing, raw: str) -> Any:
         helper.make_graph(
             graph.nodes,
             "hpsearch",
-            [helper.make_tensor_value_info(INPUT, _type(raw), ["N", *preprocessing.shape])],
-            [helper.make_tensor_value_info(OUTPUT, _type(network.dtype), ["N", network.sizes[-1]])],
+            [helper.make_tensor_value_info(INPUT, type_of(raw), ["N", *preprocessing.shape])],
+            [helper.make_tensor_value_info(OUTPUT, type_of(network.dtype), ["N", network.sizes[-1]])],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid("", _OPSET)],
@@ -136,10 +135,3 @@ def _made(model: Model, preprocessing: Preprocessing, raw: str) -> Any:
     }
     helper.set_model_props(made, {name: json.dumps(content) for name, content in about.items()})
     return made
-
-
-def _type(dtype: npt.DTypeLike) -> int:
-    """ONNX's number for a type."""
-    from onnx import helper
-
-    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

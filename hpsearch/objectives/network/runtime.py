@@ -17,15 +17,16 @@ from hpsearch.errors import BadData
 from hpsearch.nn import Epoch, parameter_count
 from hpsearch.objectives.base import Estimate
 from hpsearch.objectives.network import evaluation
-from hpsearch.objectives.network.build import check_names
+from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS
 from hpsearch.objectives.network.objective import NetworkObjective
+from hpsearch.objectives.network.structure import check_names
 from hpsearch.objectives.network.train_once import Trained, train_once, with_values
-from hpsearch.objectives.network.words import network_words, training_words
 from hpsearch.records import Trial
+from hpsearch.space import possible, shown
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from hpsearch.data import Dataset
     from hpsearch.data.splits import Floats, Labels
@@ -93,7 +94,7 @@ def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space,
         "parameters": parameters,
         "flops_per_trial": flops,
     }
-    words = network_words(sections, space)
+    words = _network_words(sections, space)
     source = sections.data.name or sections.data.path or "mnist-10k"
     return Estimate(
         lanes,
@@ -103,11 +104,48 @@ def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space,
             "data": f"{source}: {train} train, {validation} validation, {counted(data.x_train.shape[1], 'input')}, "
             f"{counted(data.classes, 'class')}",
             "network": f"{'-'.join(map(str, structure.sizes))}, {parameters:,} parameters{words and f'; {words}'}",
-            "training": training_words(sections, space),
+            "training": _training_words(sections, space),
             "objective": f"{sections.direction} {sections.metric} at the {sections.objective.at} epoch",
             "a trial": f"{flops / 1e9:.3g} GFLOP, about {seconds:.2g} s in one process",
         },
     )
+
+
+_NETWORK = ("activation", "initializer", "init_std", "init_value", "batch_norm", "dropout")
+_TRAINING = (
+    *("optimizer", "momentum", "rho", "beta1", "beta2", "eps", "lr", "weight_decay"),
+    *("lr_schedule", "lr_decay", "lr_decay_epochs", "warmup_epochs", "batch_size"),
+)
+_NOTHING = (
+    *(("batch_norm", False), ("dropout", 0.0), ("eps", None)),
+    *(("weight_decay", 0.0), ("lr_schedule", "constant"), ("warmup_epochs", 0.0)),
+)
+"""What goes without saying."""
+_BY_VALUE = ("activation", "initializer", "optimizer")
+"""Hyperparameters whose values say of themselves what they are."""
+
+
+def _network_words(sections: NetworkSections, space: Space) -> str:
+    """Return the network's settings, but for its sizes: ``relu, he, dropout 0.2``."""
+    return ", ".join(_words(sections.settings, space, _NETWORK))
+
+
+def _training_words(sections: NetworkSections, space: Space) -> str:
+    """Return the training's settings: ``adam, beta1 0.9, beta2 0.999, lr 0.001, batch_size 100, 50 epochs``."""
+    scored = ["whole training set scored"] if sections.training.evaluate_train else []
+    return ", ".join([*_words(sections.settings, space, _TRAINING), counted(sections.epochs, "epoch"), *scored])
+
+
+def _words(settings: Mapping[str, Any], space: Space, names: Iterable[str]) -> Iterable[str]:
+    for name in names:
+        value, used_by = settings[name], HYPERPARAMETERS[name].used_by
+        idle = used_by and not set(used_by.values) & set(possible(used_by.name, space, settings))
+        if name in space or idle or (name, value) in _NOTHING:
+            continue
+        if name in _BY_VALUE:
+            yield value
+        else:
+            yield name if value is True else f"{name} {shown(value)}"
 
 
 def held_out(sections: NetworkSections, data: Split) -> int:

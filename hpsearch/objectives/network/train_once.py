@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from hpsearch.errors import BadArgument, BadStudyFile, nearest
 from hpsearch.nn import Epoch, History, Network, train
-from hpsearch.objectives.network.build import build
 from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, uses
 from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.objectives.network.sections import NetworkSections
+from hpsearch.objectives.network.structure import build
 from hpsearch.objectives.sections import explained
 
 if TYPE_CHECKING:

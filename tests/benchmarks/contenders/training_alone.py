@@ -13,7 +13,7 @@ from workloads import Assignment, answer
 from hpsearch import samplers as sampling
 from hpsearch.nn import train
 from hpsearch.objectives.network import runtime
-from hpsearch.objectives.network.build import build
+from hpsearch.objectives.network.structure import build
 from hpsearch.study_file import parse
 
 
