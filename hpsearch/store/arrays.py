@@ -15,16 +15,18 @@ import numpy as np
 
 from hpsearch.records import VALIDATION_LOSS, Stage
 from hpsearch.space import Categorical, Int, Parameter
-from hpsearch.store.queries import Arrays, finite, number_of, points
+from hpsearch.store.queries import Arrays, finite, frame, number_of, points
 from hpsearch.store.sql import CHUNK, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
     from sqlalchemy.engine import Connection
 
+_FETCH = 2000
+"""Rows that are fetched before they become arrays: few enough to stay in the processor's cache."""
 _AT_ONCE = 16
 """Parameters that are joined in one statement: SQLite joins 64 tables at most."""
 _OF_LOSSES = (
@@ -40,6 +42,16 @@ _INFINITE = Query(
     f"SELECT t.number, p.step, p.intermediate_value_type {_OF_POINTS}"
     " AND p.intermediate_value_type IN ('INF_POS', 'INF_NEG')"
 )
+
+
+def _columns(connection: Connection, query: Query, types: Sequence[type], *values: Any) -> list[NDArray[Any]]:
+    """Return an array for each column of a query (``int``, ``float`` or ``object``); a null among floats is NaN."""
+    cursor = query.cursor(connection, *values)
+    pieces: list[list[NDArray[Any]]] = [[np.empty(0, kind)] for kind in types]
+    while rows := cursor.fetchmany(_FETCH):
+        for piece, column, kind in zip(pieces, zip(*rows, strict=True), types, strict=True):
+            piece.append(np.array(column, dtype=kind))
+    return [np.concatenate(piece) for piece in pieces]
 
 
 @cache
@@ -65,13 +77,13 @@ def scores(connection: Connection, stage: Stage, ranked: Callable[[int], int] | 
         some = names[first : first + _AT_ONCE]
         types = (int, int, float, *[float] * len(some))
         # The same trials in the same order each time: it is one transaction.
-        ids, numbers, score, *stored = _scored(len(some)).columns(connection, types, *some, stage.study_id)
+        ids, numbers, score, *stored = _columns(connection, _scored(len(some)), types, *some, stage.study_id)
         columns |= {"number": numbers, "score": score, "validation_loss": np.empty(0)}
         for name, values in zip(some, stored, strict=True):
             columns[f"param:{name}"] = _external(stage.space[name], values)
     wanted = len(ids) if ranked is None else ranked(len(ids))
     if 2 * wanted > len(ids):
-        with_loss, texts = _LOSSES.columns(connection, (int, object), stage.study_id)
+        with_loss, texts = _columns(connection, _LOSSES, (int, object), stage.study_id)
     else:
         best = ids[_among_best(score if stage.direction == "minimize" else -score, wanted)]
         rows = _SOME_LOSSES.rows(connection, stage.study_id, best.tolist())
@@ -120,11 +132,10 @@ def _external(parameter: Parameter, stored: NDArray[Any]) -> NDArray[Any]:
 
 def curves(connection: Connection, stage: Stage, numbers: Collection[int] | None) -> pd.DataFrame:
     """Return scores after each epoch as rows; see `hpsearch.store.Store.curves`."""
-    import pandas as pd  # 0.3 s to load; narrowing does without it
-
     if numbers is not None and len(numbers) <= CHUNK:
-        return pd.DataFrame(points(connection, stage, numbers), columns=["number", "step", "value"])
-    number, step, value = _CURVES.columns(connection, (int, int, float), stage.study_id)
+        rows = points(connection, stage, numbers)
+        return frame({name: [row[at] for row in rows] for at, name in enumerate(("number", "step", "value"))})
+    number, step, value = _columns(connection, _CURVES, (int, int, float), stage.study_id)
     if np.isnan(value).any():
         at = {(n, s): number_of(None, kind) for n, s, kind in _INFINITE.rows(connection, stage.study_id)}
         for i in np.flatnonzero(np.isnan(value)):
@@ -132,5 +143,5 @@ def curves(connection: Connection, stage: Stage, numbers: Collection[int] | None
     if numbers is not None:
         wanted = np.isin(number, list(numbers))
         number, step, value = number[wanted], step[wanted], value[wanted]
-    frame = pd.DataFrame({"number": number, "step": step, "value": value})
-    return frame if np.all(number[1:] >= number[:-1]) else frame.sort_values(["number", "step"], ignore_index=True)
+    curves = frame({"number": number, "step": step, "value": value})
+    return curves if np.all(number[1:] >= number[:-1]) else curves.sort_values(["number", "step"], ignore_index=True)

@@ -14,14 +14,14 @@ from sqlalchemy import select
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import ConfirmationPlan, Stage, Trial
-from hpsearch.space import Categorical, Float, Int, Parameter, Value, external, to_distribution
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, external
 from hpsearch.store import queries
 from hpsearch.store import schema as t
 from hpsearch.store.counts import Counts, Snapshot, snapshot
 from hpsearch.store.leases import Owner, Watch, database_now, running_among, utc_now
 from hpsearch.store.sql import Query, Write
 from hpsearch.store.stages import DECISIVE, NOBODY, OWNER, RELEASED, ROSTER, is_same, replaced
-from hpsearch.store.writer import FORGET_BEATS, FORGET_POINTS, PARAMS, SYSTEM_ATTRIBUTES
+from hpsearch.store.writer import FORGET_BEATS, FORGET_POINTS, PARAMS, SYSTEM_ATTRIBUTES, distributions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -87,7 +87,7 @@ def default_sampler() -> Sampler:
 
 
 class StageCache:
-    """What a store keeps of a stage between its calls.
+    """A stage as a store keeps it between calls.
 
     Args:
         stage: The stage.
@@ -106,10 +106,7 @@ class StageCache:
     @cached_property
     def distributions(self) -> Mapping[str, tuple[BaseDistribution, str]]:
         """Optuna's distributions by parameter name, each also as the database keeps it."""
-        from optuna.distributions import distribution_to_json  # 0.3 s to load; reading does without it
-
-        made = {name: to_distribution(parameter) for name, parameter in self.stage.space.items()}
-        return {name: (distribution, distribution_to_json(distribution)) for name, distribution in made.items()}
+        return distributions(self.stage.space)
 
     def count(self, connection: Connection) -> Snapshot:
         """Return the stage's snapshot; at the beginning of a transaction."""

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")
-_IS_FINISHED, _IS_UNFINISHED = "state IN ('COMPLETE', 'PRUNED', 'FAIL')", "state IN ('RUNNING', 'WAITING')"
+IS_FINISHED, _IS_UNFINISHED = "state IN ('COMPLETE', 'PRUNED', 'FAIL')", "state IN ('RUNNING', 'WAITING')"
 # One statement, so that no trial finishes between the count of the finished and the list of the others.
 _WHOLE = Query(
     "SELECT state, count(*), max(trial_id), max(number) FROM trials"
-    f" WHERE study_id = {{study_id}} AND {_IS_FINISHED} GROUP BY state"
+    f" WHERE study_id = {{study_id}} AND {IS_FINISHED} GROUP BY state"
     f" UNION ALL SELECT state, NULL, trial_id, number FROM trials WHERE study_id = {{study_id}} AND {_IS_UNFINISHED}"
 )
 _SINCE = Query(
@@ -59,7 +59,6 @@ class Snapshot:
     """A stage's trials at some moment, as the database had them committed then.
 
     Args:
-        counts: Their numbers by state.
         waiting: Number and id of those that wait, by number.
         unfinished: Ids of those that run, whoever runs them, or wait.
         last: The id of the newest trial; 0 before the first.

@@ -48,7 +48,7 @@ _ALLOWED = "give a file such as studies/hpsearch.db, sqlite:///FILE, or postgres
 
 _LIBPQ = {
     "connect_timeout": "10",
-    # A server, or the network on the way, may vanish without a word; the kernel's own patience is two hours.
+    # A server, or the way to it, may vanish without a word; the kernel's own patience is two hours.
     "keepalives_idle": "20",
     "keepalives_interval": "5",
     "keepalives_count": "4",

@@ -212,16 +212,7 @@ def _is_over(age: timedelta, *, still: float) -> bool:
 
 
 class Running(NamedTuple):
-    """A trial that is under way.
-
-    Args:
-        study_id: Its study's key.
-        number: Its number.
-        trial_id: Its key.
-        owner: The runner of hpsearch's that holds it; None for nobody, or for somebody else.
-        beat: Its last heartbeat, UTC; None for none.
-        began: When it began, UTC; likewise.
-    """
+    """A trial that is under way; its owner is None for nobody, or for somebody who is no runner of hpsearch's."""
 
     study_id: int
     number: int

@@ -9,7 +9,7 @@ from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy import Select, case, func, select
 
 from hpsearch.records import (
     HITS,
@@ -25,13 +25,14 @@ from hpsearch.records import (
 )
 from hpsearch.space import Value, external
 from hpsearch.store import schema as t
+from hpsearch.store.counts import IS_FINISHED
 from hpsearch.store.leases import Owned, Owner
 from hpsearch.store.schema import StudyDirection, TrialState
 from hpsearch.store.sql import Query, chunks
 from hpsearch.store.stages import ATTRIBUTE_PREFIX, NOBODY, OWNER, RELEASED, stage_attributes, stage_from_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -59,6 +60,29 @@ _OWNERS = Query(
 _HISTORY = Query(
     "SELECT t.number, o.key, o.value_json FROM trials t JOIN trial_system_attributes o ON o.trial_id = t.trial_id"
     f" WHERE t.study_id = {{study_id}} AND o.key IN ('{OWNER}', '{RELEASED}') AND t.number {{ids}}"
+)
+_FINISHERS = Query(
+    "SELECT o.value_json, count(*) FROM trials t JOIN trial_system_attributes o ON o.trial_id = t.trial_id"
+    f" WHERE t.study_id = {{study_id}} AND {IS_FINISHED} AND o.key = '{OWNER}' AND t.trial_id >= {{first}}"
+    " GROUP BY o.value_json"
+)
+_FIRST_AMONG = Query(
+    "SELECT trial_id FROM trials WHERE study_id = {study_id} ORDER BY trial_id DESC LIMIT 1 OFFSET {skip}"
+)
+_STANDINGS = Query(
+    "SELECT t.number, t.state, o.value_json, p.intermediate_value, p.intermediate_value_type FROM trials t"
+    f" LEFT JOIN trial_system_attributes o ON o.trial_id = t.trial_id AND o.key = '{OWNER}'"
+    " LEFT JOIN trial_intermediate_values p ON p.trial_id = t.trial_id AND p.step = {step}"
+    " WHERE t.study_id = {study_id} AND t.number >= {start} AND t.number < {stop} ORDER BY t.number"
+)
+_ATTRIBUTE = Query(
+    "SELECT t.number, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
+    " WHERE t.study_id = {study_id} AND a.key = {key} AND t.number {ids} ORDER BY t.number"
+)
+_SAMPLED = Query("SELECT max(number) FROM trials WHERE study_id = {study_id}")
+_EPOCHS = Query(
+    "SELECT count(*) FROM trials t JOIN trial_intermediate_values p ON p.trial_id = t.trial_id"
+    " WHERE t.study_id = {study_id}"
 )
 
 
@@ -271,9 +295,8 @@ def latest(connection: Connection, stage: Stage, count: int) -> list[int]:
 def sampled(connection: Connection, stage: Stage) -> int:
     """Return how many trials were sampled so far, whatever became of them: the highest number and 1."""
     # Not the newest key's: a trial that a repair has put in again is newer than those after it.
-    highest = select(func.max(t.trials.c.number)).where(t.trials.c.study_id == stage.study_id)
-    number = connection.execute(highest).scalar()
-    return 0 if number is None else int(number) + 1
+    ((highest,),) = _SAMPLED.rows(connection, stage.study_id)
+    return 0 if highest is None else int(highest) + 1
 
 
 def points(connection: Connection, stage: Stage, numbers: Collection[int]) -> list[tuple[int, int, float | None]]:
@@ -293,9 +316,8 @@ def curves(connection: Connection, stage: Stage, numbers: Collection[int]) -> di
 
 def epochs(connection: Connection, stage: Stage) -> int:
     """Return how many points the curves of a stage's trials have together."""
-    rows = t.trials.join(t.trial_intermediate_values)
-    query = select(func.count()).select_from(rows).where(t.trials.c.study_id == stage.study_id)
-    return int(connection.execute(query).scalar_one())
+    ((count,),) = _EPOCHS.rows(connection, stage.study_id)
+    return int(count)
 
 
 def runners(connection: Connection, unfinished: Collection[int]) -> dict[Owner, int]:
@@ -306,23 +328,10 @@ def runners(connection: Connection, unfinished: Collection[int]) -> dict[Owner, 
 
 def finishers(connection: Connection, stage: Stage, among: int | None) -> dict[Owner, int]:
     """Return who finished how many of a stage's newest trials, or of all; the one with the most first."""
-    owners, trials = t.trial_system_attributes, t.trials.c
-    query = (
-        select(owners.c.value_json, func.count())
-        .select_from(t.trials.join(owners))
-        .where(
-            trials.study_id == stage.study_id,
-            trials.state.in_([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]),
-            owners.c.key == OWNER,
-        )
-        .group_by(owners.c.value_json)
-    )
-    if among is not None:
-        of_stage = select(trials.trial_id).where(trials.study_id == stage.study_id)
-        first = connection.execute(of_stage.order_by(trials.trial_id.desc()).offset(among - 1).limit(1)).scalar()
-        query = query.where(trials.trial_id >= first) if first is not None else query
-    rows = ((Owner.from_json(text), count) for text, count in connection.execute(query))
-    return dict(Counter({owner: count for owner, count in rows if owner is not None}).most_common())
+    first = [] if among is None else _FIRST_AMONG.rows(connection, stage.study_id, among - 1)
+    rows = _FINISHERS.rows(connection, stage.study_id, first[0][0] if first else 0)
+    owners = {Owner.from_json(text): count for text, count in rows}
+    return dict(Counter({owner: count for owner, count in owners.items() if owner is not None}).most_common())
 
 
 def owned(connection: Connection, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
@@ -341,44 +350,17 @@ def owned(connection: Connection, stage: Stage, numbers: Collection[int]) -> dic
 
 def standings(connection: Connection, stage: Stage, numbers: range, step: int) -> list[Standing]:
     """Return where the trials there are among these numbers stand at an epoch, by number."""
-    trials, points, owners = t.trials.c, t.trial_intermediate_values, t.trial_system_attributes
-    of_owner = and_(owners.c.trial_id == trials.trial_id, owners.c.key == OWNER)
-    of_point = and_(points.c.trial_id == trials.trial_id, points.c.step == step)
-    rows = connection.execute(
-        select(
-            trials.number,
-            trials.state,
-            owners.c.value_json,
-            points.c.intermediate_value,
-            points.c.intermediate_value_type,
-        )
-        .select_from(t.trials.outerjoin(owners, of_owner).outerjoin(points, of_point))
-        .where(trials.study_id == stage.study_id, trials.number >= numbers.start, trials.number < numbers.stop)
-        .order_by(trials.number)
-    )
+    rows = _STANDINGS.rows(connection, step, stage.study_id, numbers.start, numbers.stop)
     return [
-        Standing(
-            number,
-            state.name,
-            held=state == TrialState.RUNNING and owner not in (None, NOBODY),
-            value=number_of(stored, kind),
-        )
+        Standing(number, state, state == "RUNNING" and owner not in (None, NOBODY), number_of(stored, kind))
         for number, state, owner, stored, kind in rows
     ]
 
 
 def attribute(connection: Connection, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
     """Return a user attribute of the trials that have it, by number."""
-    of_trial = t.trial_user_attributes
-    rows: list[Any] = []
-    for some in chunks([int(number) for number in numbers]):  # SQLite finds no NumPy integer
-        rows += connection.execute(
-            select(t.trials.c.number, of_trial.c.value_json)
-            .join(of_trial, of_trial.c.trial_id == t.trials.c.trial_id)
-            .where(t.trials.c.study_id == stage.study_id, t.trials.c.number.in_(some), of_trial.c.key == key)
-            .order_by(t.trials.c.number)
-        ).all()
-    return {number: json.loads(text) for number, text in rows}
+    wanted = sorted(map(int, numbers))  # SQLite finds no NumPy integer
+    return {number: json.loads(text) for number, text in _ATTRIBUTE.rows(connection, stage.study_id, key, wanted)}
 
 
 def attributes(connection: Connection, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
@@ -394,13 +376,14 @@ def attributes(connection: Connection, stage: Stage, key: str) -> Iterator[tuple
         yield number, json.loads(text)
 
 
-def to_frame(columns: Columns) -> pd.DataFrame:
-    """Return trials' columns as a DataFrame, with types that do not depend on which values are missing."""
+def frame(columns: Mapping[str, Any], types: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Return columns as a DataFrame, some of them with types that do not depend on which values are missing."""
     import pandas as pd  # 0.3 s to load; commands that show a few rows do without it
 
-    frame = pd.DataFrame(columns)
-    for column in ("score", "validation_loss", "seconds"):
-        frame[column] = frame[column].astype(float)
-    for column in ("started", "finished"):
-        frame[column] = pd.to_datetime(frame[column])
-    return frame
+    return pd.DataFrame(columns).astype(types or {})
+
+
+def trials_frame(columns: Columns) -> pd.DataFrame:
+    """Return trials' columns as a DataFrame."""
+    times = dict.fromkeys(("started", "finished"), "datetime64[us]")
+    return frame(columns, dict.fromkeys(("score", "validation_loss", "seconds"), "float64") | times)

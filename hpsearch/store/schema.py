@@ -15,6 +15,7 @@ import sqlite3
 import tempfile
 from importlib import metadata as packages
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Column, DateTime, Enum, Float, ForeignKey, Integer, MetaData, String, Table, Text
@@ -55,37 +56,7 @@ class TrialState(enum.Enum):
 metadata = MetaData()
 
 alembic_version = Table("alembic_version", metadata, Column("version_num", String(32)))
-
-studies = Table(
-    "studies",
-    metadata,
-    Column("study_id", Integer, primary_key=True),
-    Column("study_name", String(512)),
-)
-study_directions = Table(
-    "study_directions",
-    metadata,
-    Column("study_direction_id", Integer, primary_key=True),
-    Column("direction", Enum(StudyDirection, name="studydirection")),
-    Column("study_id", Integer, ForeignKey("studies.study_id")),
-    Column("objective", Integer),
-)
-study_user_attributes = Table(
-    "study_user_attributes",
-    metadata,
-    Column("study_user_attribute_id", Integer, primary_key=True),
-    Column("study_id", Integer, ForeignKey("studies.study_id")),
-    Column("key", String(512)),
-    Column("value_json", Text),
-)
-study_system_attributes = Table(
-    "study_system_attributes",
-    metadata,
-    Column("study_system_attribute_id", Integer, primary_key=True),
-    Column("study_id", Integer, ForeignKey("studies.study_id")),
-    Column("key", String(512)),
-    Column("value_json", Text),
-)
+studies = Table("studies", metadata, Column("study_id", Integer, primary_key=True), Column("study_name", String(512)))
 trials = Table(
     "trials",
     metadata,
@@ -96,59 +67,50 @@ trials = Table(
     Column("datetime_start", DateTime),
     Column("datetime_complete", DateTime),
 )
-trial_params = Table(
+
+
+def _part(of: Table, name: str, key: str, *columns: Column[Any]) -> Table:
+    """Declare a table whose rows belong to a study or a trial."""
+    (owner,) = of.primary_key.columns
+    of_owner = Column(owner.name, Integer, ForeignKey(owner))
+    return Table(name, metadata, Column(key, Integer, primary_key=True), of_owner, *columns)
+
+
+def _attributes(of: Table, name: str) -> Table:
+    return _part(of, f"{name}s", f"{name}_id", Column("key", String(512)), Column("value_json", Text))
+
+
+_direction: Column[Any] = Column("direction", Enum(StudyDirection, name="studydirection"))
+study_directions = _part(studies, "study_directions", "study_direction_id", _direction, Column("objective", Integer))
+study_user_attributes = _attributes(studies, "study_user_attribute")
+study_system_attributes = _attributes(studies, "study_system_attribute")
+trial_params = _part(
+    trials,
     "trial_params",
-    metadata,
-    Column("param_id", Integer, primary_key=True),
-    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
+    "param_id",
     Column("param_name", String(512)),
     Column("param_value", Float(precision=53)),
     Column("distribution_json", Text),
 )
-trial_values = Table(
+trial_values = _part(
+    trials,
     "trial_values",
-    metadata,
-    Column("trial_value_id", Integer, primary_key=True),
-    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
+    "trial_value_id",
     Column("objective", Integer),
     Column("value", Float(precision=53)),
     Column("value_type", Enum("FINITE", "INF_POS", "INF_NEG", name="trialvaluetype")),
 )
-trial_intermediate_values = Table(
+trial_intermediate_values = _part(
+    trials,
     "trial_intermediate_values",
-    metadata,
-    Column("trial_intermediate_value_id", Integer, primary_key=True),
-    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
+    "trial_intermediate_value_id",
     Column("step", Integer),
     Column("intermediate_value", Float(precision=53)),
-    Column(
-        "intermediate_value_type",
-        Enum("FINITE", "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype"),
-    ),
+    Column("intermediate_value_type", Enum("FINITE", "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype")),
 )
-trial_user_attributes = Table(
-    "trial_user_attributes",
-    metadata,
-    Column("trial_user_attribute_id", Integer, primary_key=True),
-    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
-    Column("key", String(512)),
-    Column("value_json", Text),
-)
-trial_system_attributes = Table(
-    "trial_system_attributes",
-    metadata,
-    Column("trial_system_attribute_id", Integer, primary_key=True),
-    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
-    Column("key", String(512)),
-    Column("value_json", Text),
-)
-trial_heartbeats = Table(
-    "trial_heartbeats",
-    metadata,
-    Column("trial_heartbeat_id", Integer, primary_key=True),
-    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
-    Column("heartbeat", DateTime),
-)
+trial_user_attributes = _attributes(trials, "trial_user_attribute")
+trial_system_attributes = _attributes(trials, "trial_system_attribute")
+trial_heartbeats = _part(trials, "trial_heartbeats", "trial_heartbeat_id", Column("heartbeat", DateTime))
 
 
 def create_sqlite(file: str) -> None:

@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
     from sqlalchemy.engine import Connection
 
 CHUNK = 500
 """Ids in one IN list: SQLite bounds the number of variables in a statement."""
-_FETCH = 2000
-"""Rows that are fetched before they become arrays: few enough to stay in the processor's cache."""
 _TYPES = {
     "state": "trialstate",
     "value_type": "trialvaluetype",
@@ -54,38 +51,24 @@ class Query:
             **{name: f"%({name})s" for name in self._names} | {"ids": "= ANY(%(ids)s::INTEGER[])"}
         )
 
-    def rows(self, connection: Connection, *values: Any) -> list[tuple[Any, ...]]:
-        """Return the rows; one value for each name in order of appearance."""
+    def cursor(self, connection: Connection, *values: Any) -> Any:
+        """Run it; return the cursor. One value for each name in order of appearance, none of them ``ids``."""
         given = dict(zip(self._names, values, strict=True))
-        if connection.dialect.name != "sqlite":
-            return list(map(tuple, connection.exec_driver_sql(self._postgresql, given)))
-        if "ids" not in given:
-            return list(driver(connection).execute(self._sqlite, [given[field] for field in self._fields]))
+        if connection.dialect.name == "sqlite":
+            return driver(connection).execute(self._sqlite, [given[field] for field in self._fields])
+        return connection.exec_driver_sql(self._postgresql, given)
+
+    def rows(self, connection: Connection, *values: Any) -> list[tuple[Any, ...]]:
+        """Run it; return the rows. One value for each name in order of appearance."""
+        if "ids" not in self._names or connection.dialect.name != "sqlite":
+            return list(map(tuple, self.cursor(connection, *values)))
+        given = dict(zip(self._names, values, strict=True))
         rows: list[tuple[Any, ...]] = []
         for ids in chunks(given["ids"]):
             text = self._sqlite.format(", ".join("?" * len(ids)))
             bound = [value for field in self._fields for value in (ids if field == "ids" else (given[field],))]
             rows += driver(connection).execute(text, bound)
         return rows
-
-    def columns(self, connection: Connection, types: Sequence[type], *values: Any) -> list[NDArray[Any]]:
-        """Return an array for each column (``int``, ``float`` or ``object``); a null among floats is NaN.
-
-        Never are more than some rows Python objects at one time. For queries without ``{ids}``.
-        """
-        import numpy as np  # commands that show a few rows start without it
-
-        given = dict(zip(self._names, values, strict=True))
-        cursor: Any
-        if connection.dialect.name == "sqlite":
-            cursor = driver(connection).execute(self._sqlite, [given[field] for field in self._fields])
-        else:
-            cursor = connection.exec_driver_sql(self._postgresql, given)
-        pieces: list[list[NDArray[Any]]] = [[np.empty(0, kind)] for kind in types]
-        while rows := cursor.fetchmany(_FETCH):
-            for piece, column, kind in zip(pieces, zip(*rows, strict=True), types, strict=True):
-                piece.append(np.array(column, dtype=kind))
-        return [np.concatenate(piece) for piece in pieces]
 
 
 class Write:

@@ -31,6 +31,7 @@ from hpsearch.store.leases import GIVEN_BACK, Owned, Owner
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
+    from types import ModuleType
 
     import pandas as pd
     from sqlalchemy.engine import Connection
@@ -378,7 +379,7 @@ class Store:
 
     def trials(self, stage: Stage, *, states: Collection[str] | None = None, top: int | None = None) -> pd.DataFrame:
         """Return the same as a DataFrame of one row a trial."""
-        return queries.to_frame(self.columns(stage, states=states, top=top))
+        return queries.trials_frame(self.columns(stage, states=states, top=top))
 
     def scores(self, stage: Stage, *, ranked: Callable[[int], int] | None = None) -> Arrays:
         """Return the completed trials with a finite score: number, score, validation_loss, ``param:NAME``, by number.
@@ -391,15 +392,12 @@ class Store:
             ranked: Of n trials, how many of the best are to be told apart; None for all. The losses of the others,
                 which would only break ties among them, may be missing.
         """
-        from hpsearch.store import arrays  # loads NumPy, which commands that show a few rows do without
-
-        return self._read(arrays.scores, stage, ranked)
+        return self._read(_arrays().scores, stage, ranked)
 
     def curves(self, stage: Stage, numbers: Collection[int] | None = None) -> pd.DataFrame:
         """Return the scores after each epoch, as rows of number, step, value; of all trials without ``numbers``."""
-        from hpsearch.store import arrays  # as in `scores`
-
-        return self._read(arrays.curves, stage, numbers)
+        curves: pd.DataFrame = self._read(_arrays().curves, stage, numbers)
+        return curves
 
     def points(self, stage: Stage, numbers: Collection[int]) -> dict[int, tuple[float, ...]]:
         """Return the scores after each epoch of some trials by number; none of a trial without any. Quick for a few."""
@@ -452,3 +450,9 @@ class Store:
     def close(self) -> None:
         """Let go of every connection."""
         self.database.close()
+
+
+def _arrays() -> ModuleType:
+    from hpsearch.store import arrays  # loads NumPy, which commands that show a few rows do without
+
+    return arrays

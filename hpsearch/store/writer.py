@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert
 
 from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned, Stage
-from hpsearch.space import Categorical, Parameter, Value, to_distribution
+from hpsearch.space import Categorical, Parameter, Space, Value, to_distribution
 from hpsearch.store import schema as t
 from hpsearch.store.leases import utc_now
 from hpsearch.store.sql import Query, Write
@@ -24,6 +24,7 @@ from hpsearch.store.stages import stage_attributes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from optuna.distributions import BaseDistribution
     from sqlalchemy.engine import Connection
 
     from hpsearch.records import PastTrials
@@ -160,26 +161,32 @@ def _attributes(outcome: Outcome) -> dict[str, Any]:
     return dict(outcome.attributes) | reason
 
 
+def distributions(space: Space) -> dict[str, tuple[BaseDistribution, str]]:
+    """Return Optuna's distributions by parameter name, each also as the database keeps it."""
+    from optuna.distributions import distribution_to_json  # 0.3 s to load; reading does without it
+
+    made = {name: to_distribution(parameter) for name, parameter in space.items()}
+    return {name: (distribution, distribution_to_json(distribution)) for name, distribution in made.items()}
+
+
 def import_stage(connection: Connection, new: NewStage, past: PastTrials) -> None:
     """Write a stage that was run elsewhere, with its trials."""
-    from optuna.distributions import distribution_to_json  # Optuna takes 0.3 s to load; imports alone need it here
-
     study_id = insert_stage(connection, new)
     trials = zip(past.states, past.started, past.finished, strict=True)
     _PAST.run(connection, [(number, study_id, *of_trial) for number, of_trial in enumerate(trials)])
-    (ids,) = _IDS.columns(connection, (int,), study_id)
-    id_of = ids.tolist()
+    id_of = [trial_id for (trial_id,) in _IDS.rows(connection, study_id)]
     scores = [(id_of[number], score) for number, score in enumerate(past.scores) if score is not None]
     VALUES.run(connection, [(trial_id, 0, *_typed(score)) for trial_id, score in scores])
+    known = distributions(new.space)
     for name, values in past.params.items():
-        text = distribution_to_json(to_distribution(new.space[name]))
+        _, text = known[name]
         stored = zip(id_of, _stored(new.space[name], values), strict=True)
         PARAMS.run(connection, [(trial_id, name, value, text) for trial_id, value in stored if value is not None])
     number, step, value = past.points
     for start in range(0, len(number), _PIECE):
         piece = slice(start, start + _PIECE)
-        points = zip(ids[number[piece]].tolist(), step[piece].tolist(), value[piece].tolist(), strict=True)
-        _insert_points(connection, list(points))
+        points = zip(number[piece].tolist(), step[piece].tolist(), value[piece].tolist(), strict=True)
+        _insert_points(connection, [(id_of[trial], *point) for trial, *point in points])
     for rows in _pieces(past.attributes):
         ATTRIBUTES.run(connection, [(id_of[number], key, json.dumps(value)) for number, key, value in rows])
 

@@ -146,7 +146,7 @@ def rows(url: str) -> Callable[[str], list[dict[str, Any]]]:
         declared = schema.metadata.tables[table]
         engine = sqlalchemy.create_engine(url)
         with engine.connect() as connection:
-            found = [dict(row._mapping) for row in connection.execute(select(declared))]
+            found = [dict(row) for row in connection.execute(select(declared)).mappings()]
         engine.dispose()
         return found
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import optuna
 import pytest
 
@@ -14,15 +17,17 @@ def sampled(stage: Stage, number: int) -> dict[str, object]:
     return dict(values(stage.space, seed=stage.seed, number=number))
 
 
-def test_every_number_once_with_its_values(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
+def test_every_number_once_with_its_values(
+    store: Store, stage: Stage, study: optuna.Study, me: Owner, rows: Callable[[str], list[dict[str, Any]]]
+) -> None:
     claims = [store.claim(stage, until=12, most=most, owner=me) for most in (5, 0, 1, 9, 9)]
     assert [len(claim.trials) for claim in claims] == [5, 0, 1, 6, 0]
     trials = [trial for claim in claims for trial in claim.trials]
     assert [trial.number for trial in trials] == list(range(12))
     assert len({trial.trial_id for trial in trials}) == 12
+    assert [(row["number"], row["trial_id"]) for row in rows("trials")] == [(t.number, t.trial_id) for t in trials]
     for trial, seen in zip(trials, study.trials, strict=True):
         assert trial.params == sampled(stage, trial.number) == seen.params
-        assert (seen.number, seen._trial_id) == (trial.number, trial.trial_id)
         assert seen.state.name == "RUNNING"
     assert [claim.counts.running for claim in claims] == [5, 5, 6, 12, 12]
     assert claims[-1].counts == store.counts(stage)

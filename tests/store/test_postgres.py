@@ -221,13 +221,7 @@ def work(store: Store, new_stage: NewStage, me: Owner) -> list[Any]:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_lost_commits_change_nothing(
-    remote: Store,
-    postgres: Server,
-    file: Path,
-    opener: Opener,
-    new_stage: NewStage,
-    me: Owner,
-    when: When,
+    remote: Store, postgres: Server, file: Path, opener: Opener, new_stage: NewStage, me: Owner, when: When
 ) -> None:
     expected = work(opener(file), new_stage, me)
     with commits_lost(remote, postgres, when) as notes:

@@ -121,9 +121,12 @@ def test_of_mixed_outcomes_only_ones_own(store: Store, stage: Stage, study: optu
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "RUNNING", "RUNNING"]
 
 
-def test_a_foreign_trial_is_not_recorded(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
-    foreign = study.ask()
-    assert store.record(stage, [Completed(0, 0.5)], {0: foreign._trial_id}, owner=me) == set()
+def test_a_foreign_trial_is_not_recorded(
+    store: Store, stage: Stage, study: optuna.Study, me: Owner, rows: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    study.ask()
+    (row,) = rows("trials")
+    assert store.record(stage, [Completed(0, 0.5)], {0: row["trial_id"]}, owner=me) == set()
     assert study.trials[0].state == TrialState.RUNNING
 
 

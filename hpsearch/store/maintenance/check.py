@@ -1,4 +1,4 @@
-"""`hpsearch db check`: everything that can be known to be wrong with a study database, from the file to the scores."""
+"""Check of a study database: everything that can be known to be wrong with it, from the file to the scores."""
 
 from __future__ import annotations
 
@@ -53,15 +53,8 @@ INDEXES = {
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The findings of a check.
-
-    Args:
-        where: The database, for people.
-        findings: What is wrong; nothing where the database is sound.
-        studies: How many studies there are; None where they could not be read.
-        trials: How many trials there are; likewise.
-        names: The studies' names by their keys.
-        notes: What was not looked at, and why.
+    """The findings of a check: how many studies and trials there are, None where they could not be read; the studies'
+    names by key; and notes on what was not looked at.
     """
 
     where: str
@@ -73,12 +66,12 @@ class Checked:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """True if nothing is wrong."""
         return not self.findings
 
     @property
     def broken(self) -> bool:
-        """Whether SQLite itself cannot read all of the file, so that only a recovery helps."""
+        """True if SQLite itself cannot read all of the file, so that only a recovery helps."""
         return any(finding.kind == "file" for finding in self.findings)
 
     @property
@@ -100,10 +93,6 @@ class Checked:
 
 def check(storage: str, sampler: Sampler | None = None) -> Checked:
     """Check a study database from end to end; nothing is changed.
-
-    Args:
-        storage: A SQLAlchemy URL, or the path of a SQLite file.
-        sampler: That of its stages; None for the random one.
 
     Raises:
         BadStorage: There is no such database, or it is not one of Optuna's.
@@ -137,14 +126,7 @@ def check(storage: str, sampler: Sampler | None = None) -> Checked:
 def contents(
     connection: Connection, where: str, findings: Sequence[Finding] = (), sampler: Sampler | None = None
 ) -> Checked:
-    """Check what a database holds, where the file and its schema are in order.
-
-    Args:
-        connection: A transaction.
-        where: The database, for people.
-        findings: Those of the file.
-        sampler: See `check`.
-    """
+    """Check what a database holds, where the file and its schema are in order; ``findings`` are those of the file."""
     names = dict(map(tuple, connection.execute(text("SELECT study_id, study_name FROM studies"))))
     trials = connection.execute(text("SELECT count(*) FROM trials")).scalar_one()
     stages, unreadable = rules.read_stages(connection, names)
@@ -210,11 +192,7 @@ def _unreadable(error: BaseException) -> Finding:
 
 
 def refuse_passing(file: Path, error: BaseException) -> None:
-    """Tell what passes from damage.
-
-    Raises:
-        BadStorage: Somebody holds the file, its disk is full, or it cannot be opened here.
-    """
+    """Raise BadStorage where an error is no damage: somebody holds the file, or it cannot be opened here."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
         with translated(URL.create("sqlite", database=str(file)), door=True):
             raise error

@@ -39,13 +39,7 @@ WAIT_S = 5.0
 
 
 class Vacuumed(NamedTuple):
-    """Sizes of a database with its log, in bytes, before and after a vacuum.
-
-    Args:
-        before: Before.
-        after: After.
-        emptied: Whether its log was emptied; False where somebody began to use it meanwhile.
-    """
+    """Bytes of a database and its log before and after a vacuum, and whether the log was emptied."""
 
     before: int
     after: int
@@ -53,15 +47,12 @@ class Vacuumed(NamedTuple):
 
 
 def backup(storage: str, target: Path, *, force: bool = False) -> int:
-    """Copy a database to a file, as it stands at one moment; whoever works on it goes on meanwhile.
+    """Copy a database to a file, as it stands at one moment, while others work on it; return its size in bytes.
 
     Args:
         storage: A SQLAlchemy URL, or the path of a SQLite file.
         target: The file; its folder must exist.
-        force: Whether a file that is there is replaced.
-
-    Returns:
-        The copy's size in bytes.
+        force: Whether a database that is there is replaced.
 
     Raises:
         BadInput: The copy cannot be made there, or the database is a server's.
@@ -97,19 +88,11 @@ def by_other_means(url: URL, name: str) -> str:
 
 
 def safe_copy(storage: str, before: str) -> Path:
-    """Copy a database beside itself before something is removed from it.
+    """Copy a database beside itself before something is removed from it; return the copy.
 
     Args:
         storage: A SQLAlchemy URL, or the path of a SQLite file.
         before: What comes next, as part of the copy's name: ``repair``, ``delete``.
-
-    Returns:
-        The copy.
-
-    Raises:
-        BadInput: It is a server's: its copy is another program's work.
-        BadStorage: It is read-only.
-        OutputFailure: There is no room for the copy.
     """
     url = parse_url(storage)
     file = sqlite_file(url)
@@ -131,13 +114,7 @@ def free_name(file: Path, end: str) -> Path:
 
 
 def _copy(file: Path, target: Path, *, sound: bool) -> None:
-    """Copy a SQLite database with what its log holds: one file, with the rights of the other, to be used like it.
-
-    Args:
-        file: The database.
-        target: Where the copy is to stand.
-        sound: Whether a damaged one is refused; otherwise it is copied as it is, as far as SQLite reads its pages.
-    """
+    """Copy a SQLite database with what its log holds to one file with the same rights; ``sound``: refuse damage."""
     check_room(file, target, OutputFailure)
     with replacing(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
         try:
@@ -198,16 +175,7 @@ def megabytes(size: int) -> str:
 
 
 def vacuum(storage: str) -> Vacuumed:
-    """Rewrite a SQLite database without its free pages, with fresh figures for its planner, and empty its log.
-
-    Args:
-        storage: A SQLAlchemy URL, or the path of a SQLite file.
-
-    Raises:
-        BadInput: The database is a server's, which looks after itself.
-        BadStorage: It cannot be opened, or is read-only.
-        StorageFailure: Somebody works on it, the disk is full, or it is damaged.
-    """
+    """Rewrite a SQLite database without its free pages, with fresh figures for its planner, and empty its log."""
     url = parse_url(storage)
     file = sqlite_file(url)
     if file is None:

@@ -28,15 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """A study that would go.
-
-    Args:
-        study_id: Its key in the database.
-        name: Its name.
-        states: How many trials it has in each state.
-        newest: The key of its newest trial; None for no trials.
-        why: Why it goes along; empty for what was named.
-    """
+    """A study that would go: its trials by state, its newest one's key, and why it goes along with what was named."""
 
     study_id: int
     name: str
@@ -46,7 +38,7 @@ class Doomed:
 
     @property
     def trials(self) -> int:
-        """How many trials it has."""
+        """The number of its trials."""
         return sum(count for _, count in self.states)
 
 
@@ -65,11 +57,6 @@ class Deletion:
     studies: Sequence[Doomed]
     evaluations: int = 0
     heir: int | None = None
-
-    @property
-    def trials(self) -> int:
-        """How many trials would go."""
-        return sum(study.trials for study in self.studies)
 
 
 def plan(storage: str, name: str, *, descendants: bool = False) -> Deletion:

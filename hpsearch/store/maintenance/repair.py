@@ -1,4 +1,4 @@
-"""`hpsearch db repair`: what can be mended without making anything up, and the recovery of a malformed file.
+"""Repair of a study database: what can be mended without making anything up, and the recovery of a malformed file.
 
 A repair removes, gives back and builds anew. A recovery is SQLite's own: ``.recover`` of its program, or where that is
 not installed what SQLite reads of each table from both ends. What it saves is then checked and repaired like any other
@@ -75,11 +75,7 @@ class Repaired:
 
 
 def refuse_hopeless(checked: Checked) -> None:
-    """Refuse to mend a file in place that SQLite itself cannot read.
-
-    Raises:
-        StorageFailure: It is one.
-    """
+    """Raise StorageFailure for a file that SQLite itself cannot read, so that it cannot be mended in place."""
     if checked.broken:
         raise StorageFailure(
             f"{literal(checked.where)} cannot be mended in place: {literal(checked.findings[0].what)}; {{}} recovers "
@@ -89,16 +85,10 @@ def refuse_hopeless(checked: Checked) -> None:
 
 
 def repair(storage: str, before: Checked, *, backup: bool = True, sampler: Sampler | None = None) -> Repaired:
-    """Mend a database.
-
-    Args:
-        storage: A SQLAlchemy URL, or the path of a SQLite file.
-        before: The check that was made of it.
-        backup: Whether to copy it first; a server's database is never copied.
-        sampler: See `check`.
+    """Mend a database of which a check was made before; copy it first, unless ``backup`` is False.
 
     Raises:
-        BadInput: It is a server's, and a copy was not declined.
+        BadInput: It is a server's, which cannot be copied here.
         BadStorage: It is read-only, or somebody works on it.
         StorageFailure: SQLite itself cannot read it.
         OutputFailure: There is no room for the copy.
@@ -134,15 +124,12 @@ def _mend_all(storage: str, sampler: Sampler | None) -> Checked:
 
 
 def refuse_live(connection: Connection, where: str, study: int | None = None) -> None:
-    """Refuse to change what a runner that is alive works on.
+    """Raise BadStorage where a runner that is alive works on a database, or on one of its studies.
 
     Args:
         connection: A transaction that holds the studies, so that nobody claims a trial of theirs after the look.
         where: The database or study, for people.
-        study: Of this study only; None for all.
-
-    Raises:
-        BadStorage: There is one.
+        study: The study's key; None for all.
     """
     now = database_now(connection)
     for trial in running(connection):
@@ -164,13 +151,7 @@ def _mend_file(connection: Connection, findings: Iterable[Finding]) -> None:
 
 
 def mend(connection: Connection, findings: Sequence[Finding], runnable: Collection[int]) -> None:
-    """Mend the contents.
-
-    Args:
-        connection: A write transaction.
-        findings: From a check of this very state.
-        runnable: The keys of the studies whose trials can be run again.
-    """
+    """Mend what a check of this very state has found; ``runnable`` are the studies whose trials can be run again."""
     again: set[Any] = set()
     for finding in findings:
         if finding.mend is None:
@@ -271,7 +252,7 @@ def _fail(connection: Connection, ids: Sequence[int], what: str) -> None:
         ended = "UPDATE trials SET state = 'FAIL', datetime_complete = coalesce(datetime_complete, :now)"
         now = bindparam("now", type_=DateTime)
         connection.execute(text(f"{ended} WHERE trial_id = :id").bindparams(now), rows)
-    _write(connection, "trial_user_attributes", REASON, json.dumps(f"damaged: {what} (hpsearch db repair)"), ids)
+    _write(connection, "trial_user_attributes", REASON, json.dumps(f"damaged: {what} (marked by a repair)"), ids)
 
 
 def _write(connection: Connection, table: str, key: str, value: str, ids: Sequence[int]) -> None:
@@ -291,14 +272,8 @@ def _forget_unreadable(connection: Connection, table: str, ids: Sequence[int]) -
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """The trials of one study after a recovery.
-
-    Args:
-        study: Its name.
-        kept: Trials that are whole, in whatever state.
-        again: Trials that wait to be run again, as their results were lost in part or whole.
-        failed: Trials that are marked as failed for that, as hpsearch cannot run them.
-        stage: Whether it is a stage; of one that was, some of its own attributes may be lost.
+    """The trials of one study after a recovery: kept whole, waiting to be run again as something of them was lost, or
+    failed, as hpsearch cannot run them; and whether the study is a stage.
     """
 
     study: str
@@ -309,18 +284,15 @@ class Saved:
 
     @property
     def trials(self) -> int:
-        """How many there were, as far as can be known."""
+        """The number of trials there were, as far as can be known."""
         return self.kept + self.again + self.failed
 
 
 @dataclass(frozen=True, slots=True)
 class Salvage:
-    """What a recovery saved.
+    """The result of a recovery from one file to another.
 
     Args:
-        source: The damaged file.
-        target: The new one.
-        studies: The trials of each study.
         lost: How many rows SQLite read of which it cannot know the table.
         better: What may read more, if it is installed; None for nothing.
         after: What a check says of the new database.
@@ -335,12 +307,7 @@ class Salvage:
 
 
 def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = None) -> Salvage:
-    """Recover what SQLite can read of a damaged database into a new file, and repair that.
-
-    Args:
-        storage: The path or URL of a SQLite file; it is only read.
-        target: The new file; by default one beside it.
-        sampler: See `check`.
+    """Recover what SQLite can read of a damaged database into a new file (by default one beside it), and repair that.
 
     Raises:
         BadInput: The database is a server's, or the new file is there already.
@@ -415,10 +382,7 @@ def _recover(program: str, file: Path, path: Path) -> int:
 def _read_from_both_ends(file: Path, path: Path) -> None:
     """Copy the rows of each table that SQLite reads from its beginning and from its end, up to what is lost."""
     t.create_sqlite(str(path))
-    with (
-        plain_connection(file) as source,
-        contextlib.closing(sqlite3.connect(path)) as made,
-    ):
+    with plain_connection(file) as source, contextlib.closing(sqlite3.connect(path)) as made:
         source.text_factory = bytes
         source.execute("PRAGMA writable_schema=ON")  # then SQLite reads a file whose end is cut off, too
         for table in t.metadata.tables:

@@ -56,13 +56,7 @@ _LOST = text(
 
 
 def result_findings(connection: Connection, stage: Stage, sampler: Sampler | None) -> list[Finding]:
-    """Return what does not fit in the trials of one stage, or confirmation.
-
-    Args:
-        connection: A transaction.
-        stage: The stage. Of one whose trials were run elsewhere nothing is known.
-        sampler: That of the stage; None for the random one.
-    """
+    """Return what does not fit in the trials of one stage, or confirmation; of imported ones nothing is known."""
     if stage.imported:
         return []
     places: dict[tuple[str, str], list[Place]] = {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import text
 
 from hpsearch.store.leases import database_now, running
+from hpsearch.store.schema import metadata
 from hpsearch.store.stages import KIND, RANGES, stage_from_attributes
 
 if TYPE_CHECKING:
@@ -22,21 +23,11 @@ AGAIN = "run again with the same values (of a study that hpsearch cannot run: ma
 """What becomes of a trial whose result is damaged."""
 WAIT = "they wait, to be run with the values that their numbers give"
 _BACKUP = "take the study from a backup, or delete it"
-STUDY_TABLES = {
-    "study_directions": "study_direction_id",
-    "study_user_attributes": "study_user_attribute_id",
-    "study_system_attributes": "study_system_attribute_id",
-}
-"""The tables of what belongs to a study, and their primary keys."""
-TRIAL_TABLES = {
-    "trial_params": "param_id",
-    "trial_values": "trial_value_id",
-    "trial_intermediate_values": "trial_intermediate_value_id",
-    "trial_user_attributes": "trial_user_attribute_id",
-    "trial_system_attributes": "trial_system_attribute_id",
-    "trial_heartbeats": "trial_heartbeat_id",
-}
-KEYS = {"trials": "trial_id", **STUDY_TABLES, **TRIAL_TABLES}
+_KEYS = {table.name: next(iter(table.primary_key)).name for table in metadata.sorted_tables if table.primary_key}
+TRIAL_TABLES = tuple(name for name in _KEYS if name.startswith("trial_"))
+"""The tables of what belongs to a trial."""
+KEYS = {name: key for name, key in _KEYS.items() if name != "studies"}
+"""Primary keys of the tables of what belongs to a study or a trial."""
 _SHOWN = 5
 """Trials that a finding names for people; it counts all of them."""
 _FINISHED = "('COMPLETE', 'PRUNED', 'FAIL')"
@@ -45,13 +36,7 @@ _TIME = "[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][
 
 
 class Place(NamedTuple):
-    """A place where something is wrong.
-
-    Args:
-        study: The study's key in the database, or None where no study is to blame.
-        number: The trial's number there, or None.
-        key: What a repair goes by: mostly the trial's key, or that of a row.
-    """
+    """A place where something is wrong: the study's key, the trial's number, and the key that a repair goes by."""
 
     study: int | None
     number: int | None
@@ -112,14 +97,7 @@ class Finding:
 
 
 class Rule(NamedTuple):
-    """One kind of damage.
-
-    Args:
-        kind: A short name for programs, and for `hpsearch.store.maintenance.repair`.
-        what: What is wrong, for people.
-        mend: What a repair does about it, or None.
-        sql: Selects (study, trial number, key) of each place.
-    """
+    """One kind of damage, as in `Finding`; ``sql`` selects (study, trial number, key) of each place."""
 
     kind: str
     what: str
@@ -193,12 +171,7 @@ def _rules(*, sqlite: bool) -> Iterator[Rule]:
 
 
 def row_findings(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
-    """Return what every rule finds, over all studies.
-
-    Args:
-        connection: A transaction.
-        names: The studies' names by their keys.
-    """
+    """Return what every rule finds, over all studies; ``names`` are theirs by key."""
     findings = []
     for rule in _rules(sqlite=connection.dialect.name == "sqlite"):
         places = [Place(*row) for row in connection.execute(text(rule.sql))]
