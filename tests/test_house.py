@@ -151,6 +151,7 @@ def test_only_the_network_s_rooms_know_the_network() -> None:
         if path.relative_to(ROOT / "hpsearch").as_posix().startswith(NETWORK_ROOMS):
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if words.search(line):
+            # Names that databases and JSON of 0.2 have are marked so.
+            if words.search(line) and not line.endswith("# as in 0.2"):
                 found.append(f"{path.relative_to(ROOT)}:{number} {line.strip()[:80]}")
     assert found == []

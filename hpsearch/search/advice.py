@@ -28,13 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """The next step.
-
-    Args:
-        step: Its name.
-        words: The same in words.
-        actions: Its actions, the most important first.
-    """
+    """The next step."""
 
     step: Step
     words: Sentence
@@ -42,12 +36,7 @@ class NextStep:
 
 
 def next_step(at: Findings, action: Actions) -> NextStep:
-    """Return the next step of a search.
-
-    Args:
-        at: The findings, without advice.
-        action: Makes actions over this search.
-    """
+    """Return the next step of a search."""
     assert at.of is not None
     if at.evaluated is not None and at.evaluated.answers:
         return _use(at, at.evaluated, action)

@@ -26,8 +26,6 @@ class Batches:
     """A queue of batches.
 
     Args:
-        objective: Evaluates them, and groups trials that go together.
-        executor: The executor, which has a number of slots now.
         lanes: Trials to a batch; None: what the objective and the trials left make best.
     """
 
@@ -90,16 +88,10 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The decision at a rung about a runner's own trials.
+    """The decision at a rung about a runner's own trials."""
 
-    Args:
-        survivors: Those that go on, best first.
-        until: The epoch up to which; None: to the end.
-        beaten: Those that are pruned.
-    """
-
-    survivors: tuple[tuple[Trial, Paused], ...]
-    until: int | None
+    survivors: tuple[tuple[Trial, Paused], ...]  # best first
+    until: int | None  # the epoch up to which they go on; None: to the end
     beaten: tuple[Pruned, ...]
 
 
@@ -118,12 +110,6 @@ class Cohorts:
     Several runners may share a cohort. They meet in the database: each writes its trials' values at a rung, and decides
     about its own trials once every member has finished, or has a value there. As `hpsearch.search.pruning` decides by
     those values alone, all decide alike.
-
-    Args:
-        store: The study database.
-        stage: The stage.
-        plan: The pruning; None: none.
-        owner: The runner.
     """
 
     def __init__(self, store: Store, stage: Stage, plan: Plan | None, owner: Owner) -> None:
@@ -142,7 +128,7 @@ class Cohorts:
 
     @property
     def crowded(self) -> bool:
-        """Whether so many wait that no new ones should begin: each keeps its state in memory meanwhile."""
+        """True if so many wait that no new ones should begin: each keeps its state in memory meanwhile."""
         return self._plan is not None and self.waiting >= 2 * self._plan.cohort
 
     @property

@@ -46,18 +46,10 @@ class BestTrial:
     """The best trial of a search, its score, and the trials tied with it.
 
     Args:
-        stage: The stage's name, ``mnist/stage-01``.
-        trial: The trial's number in it.
-        score: As measured.
         interval: Wilson's interval of that score, as if the trial had not been chosen for it; None where the score is
             no share of examples, or their number is not known.
         corrected: The score corrected for selection: the expected score of the best trial of such a selection on
             examples that had no part in choosing it. None where the hits on single examples are not stored.
-        corrected_interval: That value's interval; None likewise.
-        params: The trial's sampled values by name.
-        examples: Number of validation examples that scored it; None: not known.
-        metric: The name of the score.
-        of: The stage.
         columns: That stage's best trials, best first (`hpsearch.store.Store.columns`).
         ties: For each of these trials but the first, whether it is statistically tied with it; None: not known.
         paired: Whether all of them were compared on the same examples.
@@ -87,12 +79,12 @@ class BestTrial:
 
     @property
     def known(self) -> bool:
-        """Whether the other trials could be compared with it at all."""
+        """True if the other trials could be compared with it at all."""
         return None not in self.ties
 
     @property
     def open_ended(self) -> bool:
-        """Whether further trials, which were not compared, may tie as well."""
+        """True if further trials, which were not compared, may tie as well."""
         return bool(self.ties) and len(self.columns["number"]) >= MOST and bool(self.ties[-1])
 
     def ties_sentence(self) -> str:
@@ -156,10 +148,6 @@ def hits_of(columns: Columns, examples: int) -> dict[int, int]:
     """Return the stored hits of trials that match their scores, as whole numbers, by trial number.
 
     A trial whose hits are missing, of other examples or of another epoch than its score is left out.
-
-    Args:
-        columns: Trials with their ``hits``.
-        examples: Number of validation examples.
     """
     trials = zip(columns["number"], columns["score"], columns[HITS], strict=True)
     hits = ((number, matching(text, examples, score)) for number, score, text in trials)
@@ -170,9 +158,6 @@ def ties(columns: Columns, hits: Mapping[int, int], examples: int, trials: int) 
     """Return for each trial but the first whether it is tied with the first; and whether all comparisons were paired.
 
     Args:
-        columns: Trials, best first.
-        hits: From `hits_of`.
-        examples: Number of validation examples.
         trials: Number of sampled trials, of which the first came out best.
     """
     numbers, scores = columns["number"], columns["score"]
@@ -259,7 +244,6 @@ def tally(confirmation: Stage, columns: Columns) -> list[Repeats]:
     """Return the repeats of each setting, in the plan's order.
 
     Args:
-        confirmation: The confirmation.
         columns: Its trials, from `hpsearch.store.Store.columns`. One that another program ran with values of its own
             is no repeat of anything, and left out.
     """
@@ -306,9 +290,6 @@ class Overview:
     """The state of a confirmation.
 
     Args:
-        confirmation: The confirmation.
-        finished: Number of its trials that have finished.
-        failed: Number of those without a score.
         order: Its settings that have a score, best first.
     """
 
@@ -331,7 +312,7 @@ class Overview:
 
     @property
     def complete(self) -> bool:
-        """Whether all its trials have finished, and some of them with a score."""
+        """True if all its trials have finished, and some of them with a score."""
         return self.finished >= self.places and bool(self.order)
 
 
@@ -354,13 +335,9 @@ class Choice:
     """The chosen values of one trial.
 
     Args:
-        stage: The trial's stage.
-        trial: Its number there.
-        params: Its sampled values by name.
         by: The means of choosing; ``asked``: given by its number.
         score: Its validation score: the mean over the repeats where it is confirmed.
         repeats: Number of trainings that that is over.
-        why: The reason in words.
     """
 
     stage: Stage

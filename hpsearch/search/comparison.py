@@ -37,19 +37,9 @@ class Side:
     """The results of one of the two.
 
     Args:
-        name: The search, or the stage.
         where: The database, for people.
-        metric: The name of its scores.
-        direction: Whether a higher or a lower one is better.
-        stages: Number of its stages.
-        complete: Trials with a score.
-        pruned: Trials that were pruned.
-        failed: Trials without a score.
         epochs: Trained in all trials together; 0 where no curve was kept.
         seconds: Of all trials together; None where that is not known.
-        best_stage: The name of the stage with the best trial.
-        best_trial: That trial's number.
-        best: Its score.
         interval: The 95 % interval of that score; None where it is no share of a known number of examples.
         quartiles: Lowest, first quartile, median, third quartile and highest of the scores.
     """
@@ -81,9 +71,6 @@ class Paired:
     """The two best trials, example by example.
 
     Args:
-        examples: Number of validation examples that both were scored on.
-        only_a: Number that only the first got right.
-        only_b: Number that only the second did.
         p: McNemar's exact p-value that they are equally good.
     """
 
@@ -109,8 +96,6 @@ class Comparison:
     """Two searches or stages compared; ``b`` against ``a``.
 
     Args:
-        a: The first.
-        b: The second.
         superiority: The probability that a random trial of b is better than one of a, ties counted half; None where
             their scores are not of one kind.
         p: Mann and Whitney's p-value that they are of one distribution; None likewise.
@@ -119,7 +104,6 @@ class Comparison:
         paired: The two best trials example by example; None where they were not scored on the same examples, or that
             is not known.
         remarks: Obstacles to the comparison.
-        sentences: The result in words.
     """
 
     a: Side
@@ -142,8 +126,6 @@ class Entrant:
     """One of the two that are compared.
 
     Args:
-        store: Its database.
-        name: The search, or the stage.
         stages: The search's stages, or that stage.
     """
 

@@ -49,11 +49,7 @@ class Confirmation:
     """The result of a confirmation.
 
     Args:
-        parent: The stage whose trials were confirmed.
-        stage: The confirmation.
         ranking: All its settings that have a score, best first: those of this job and those of before.
-        summary: The sum of the run.
-        following: The next steps.
     """
 
     parent: Stage

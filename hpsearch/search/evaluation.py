@@ -37,19 +37,11 @@ class Evaluation:
     """An evaluation on the test set, as the database keeps it.
 
     Args:
-        stage: The name of the stage whose values were evaluated.
-        trial: The trial whose values they are.
         score: On the test set; None for an evaluation that broke off.
         interval: Of that score.
-        examples: Number of test examples.
-        epochs: Length of the training.
-        seed: Of everything random in it.
         looks: Number of evaluations of the search so far.
         current: Whether the search still comes to these values: no later stage has been run since, or none was better.
-        params: The values by name.
-        when: The time, as text.
         trained_on: Number of examples that the model was fitted to.
-        metric: The name of the score.
     """
 
     stage: str
@@ -68,7 +60,7 @@ class Evaluation:
 
     @property
     def answers(self) -> bool:
-        """Whether the search comes to this score."""
+        """True if the search comes to this score."""
         return self.current and self.score is not None
 
 
@@ -109,12 +101,7 @@ class Prepared:
 
     Args:
         first: The search's first stage, which keeps the list of evaluations.
-        choice: The values, and why these.
         study: The study file with those values; nothing is sampled.
-        data: Its data.
-        seed: Of everything random.
-        again: Whether earlier evaluations do not matter.
-        data_dir: The folder where data sets are looked up first.
     """
 
     first: Stage
@@ -132,16 +119,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluated:
-    """The result of an evaluation.
+    """The result of an evaluation."""
 
-    Args:
-        entry: The evaluation as the database keeps it.
-        count: Number of evaluations of this search so far; 1 for the first.
-        result: The score, and anything else that the kind knows of it.
-    """
-
-    entry: Mapping[str, Any]
-    count: int
+    entry: Mapping[str, Any]  # as the database keeps it
+    count: int  # of the evaluations of this search so far
     result: Result
 
 
@@ -160,15 +141,10 @@ def prepare(
     """Choose the values and load their data; the test set is not read.
 
     Args:
-        store: The study database.
-        stages: The search's stages.
-        number: Only of this stage.
-        trial: This trial of that stage; None to choose.
         by: ``confirmed`` or ``best``; None for the default (`hpsearch.search.best.choose`).
         epochs: Length of the training; None for the study file's.
         seed: Of everything random; None for the search's own.
         again: Go on although the search has been evaluated.
-        data_dir: The folder where data sets are looked up first.
 
     Raises:
         EvaluatedAlready: It has been, and ``again`` is not set.
@@ -208,12 +184,6 @@ def evaluate(
 
     The evaluation is in the database before the test set is read. One that ends in between stays there without a
     result, and counts.
-
-    Args:
-        store: The study database.
-        prepared: The values.
-        fitted: The model.
-        now: Returns the time, UTC.
 
     Raises:
         EvaluatedAlready: Somebody else has evaluated the search meanwhile.

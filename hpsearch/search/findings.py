@@ -40,14 +40,8 @@ class ConfirmationFinding:
     """The confirmation of the best trial's stage.
 
     Args:
-        confirmation: Its name, ``mnist/confirm-03``.
-        stage: The name of the stage that it confirms.
-        settings: Number of settings that have a score.
         left: Number of its trials that have not finished; until there are none its ranking is not final.
         trial: The trial whose values come first; None while none has a score.
-        mean: Their mean score.
-        interval: Of that mean; None with fewer than two repeats.
-        repeats: Number of their repeats.
         tied: Trials whose values are statistically tied with the first, in order.
         compared: Whether all could be compared with the first.
         asked: Number of settings and of repeats of each that it has places for.
@@ -67,13 +61,13 @@ class ConfirmationFinding:
 
     @property
     def complete(self) -> bool:
-        """Whether its ranking is final: all its trials have finished, some of them with a score."""
+        """True if its ranking is final: all its trials have finished, some of them with a score."""
         return self.left == 0 and self.trial is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a search has shown so far.
+    """The findings of a search so far.
 
     Args:
         search: The search's name.
@@ -118,7 +112,7 @@ class Findings:
 
     @property
     def few(self) -> bool:
-        """Whether there are too few trials to go by."""
+        """True if there are too few trials to go by."""
         return self.counts.complete < self.top or self.counts.complete + self.counts.pruned < FEW
 
     @property
@@ -160,8 +154,6 @@ def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings
     """Return what the stages of one search have shown so far.
 
     Args:
-        store: The study database; nothing is written.
-        stages: The search's stages, at least one, by number.
         top: Number of trials that are called the best; at least 2.
     """
     seen = _seen(store, stages, top, firm=True)
@@ -246,8 +238,6 @@ def evaluated(store: Store, stages: Sequence[Stage], *, current: Collection[str]
     """Return the first evaluation that came to a result, or the first one; None before any.
 
     Args:
-        store: The study database.
-        stages: The search's stages.
         current: The names of the stages whose values the search comes to now.
     """
     every = evaluations(store, stages)

@@ -48,12 +48,6 @@ _MOST_HITS = 1000
 def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
     """Check, before a stage is run, that it comes to have as many trials as its narrowing is to use.
 
-    Args:
-        top: Number of best trials to narrow by.
-        until: Number of finished trials that the stage is to have.
-        plan: The pruning; None: none.
-        counts: The trials that the stage has already.
-
     Raises:
         BadArgument: It does not.
     """
@@ -69,11 +63,8 @@ class RangeAnalysis:
     """The analysis of a stage's ranges from its trials.
 
     Args:
-        stage: The stage.
         first_space: The search's stage-1 ranges.
-        trials: Its completed trials.
         pruned: Number of further ones, which were pruned; they count, as beaten.
-        narrowing: The next ranges.
     """
 
     stage: Stage
@@ -219,8 +210,6 @@ class NextStage:
     """The next stage, made by narrowing another.
 
     Args:
-        parent: The stage that was narrowed.
-        narrowing: The new ranges with their evidence.
         stage: The next stage, or None on a dry run.
         replaced: Whether it took the place of an earlier narrowing.
         confirmed: Number of confirmed trials of which the best were taken; None: the best of all.

@@ -30,8 +30,6 @@ class StageView:
     """The state of a stage or confirmation.
 
     Args:
-        stage: The stage, or the confirmation.
-        counts: Its trials by state.
         best: Number and score of its best trial; of a confirmation the trial whose values come first so far, with their
             mean. None before there is one.
     """
@@ -42,7 +40,7 @@ class StageView:
 
     @property
     def confirms(self) -> bool:
-        """Whether it is a confirmation."""
+        """True if it is a confirmation."""
         return self.stage.plan is not None
 
 

@@ -187,10 +187,6 @@ class Median:
     """Optuna's `MedianPruner` over an in-memory mirror of the trials that ran to the end.
 
     Only trials of earlier cohorts are added, all of which are finished before one of a later cohort is compared.
-
-    Args:
-        startup: Trials that must have run to the end before any is pruned.
-        direction: Of the score.
     """
 
     def __init__(self, startup: int, direction: Direction) -> None:

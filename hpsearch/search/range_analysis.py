@@ -39,19 +39,12 @@ _EXPONENTS = 300.0  # 10**x stays a finite number above 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
-    """Completed trials column by column, N of them: narrowing reads all of a stage's, however many there are.
+    """Completed trials column by column, N of them: narrowing reads all of a stage's, however many there are."""
 
-    Args:
-        number: Shape (N,).
-        score: Shape (N,).
-        loss: Validation losses, which break ties of the score; NaN for none; shape (N,).
-        params: The sampled values by parameter, each of shape (N,).
-    """
-
-    number: NDArray[np.int64]
-    score: NDArray[np.float64]
-    loss: NDArray[np.float64]
-    params: Mapping[str, NDArray[Any]]
+    number: NDArray[np.int64]  # (N,)
+    score: NDArray[np.float64]  # (N,)
+    loss: NDArray[np.float64]  # (N,) validation losses, which break ties of the score; NaN for none
+    params: Mapping[str, NDArray[Any]]  # (N,) each, by name
 
     def __len__(self) -> int:
         return len(self.number)
@@ -160,7 +153,7 @@ class Movement:
 
     @property
     def resampled(self) -> str:
-        """What was resampled, in words."""
+        """The resampled things, in words."""
         return "trials and examples" if self.examples else "trials"
 
 
@@ -214,7 +207,7 @@ class NarrowedRange:
 
     @property
     def widens(self) -> bool:
-        """Whether expanding makes another range than plain narrowing."""
+        """True if expanding makes another range than plain narrowing."""
         return self.widened is not None and self.widened != self.after
 
     @property
@@ -228,8 +221,6 @@ class Narrowing:
     """The next ranges of a stage.
 
     Args:
-        space: The new ranges, in the old order.
-        ranges: The same with the evidence for each.
         used: Numbers of the trials that it rests on, best first.
         rule: The options it was made with, JSON-able.
     """
@@ -318,21 +309,13 @@ def narrow(
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """The words for one narrowed range.
-
-    Args:
-        name: The parameter.
-        range: The range.
-        best: Number of best trials, of which ``range.top`` use the parameter; None where all trials use it.
-        used_by: The condition under which they do.
-        few: Number of completed trials, where pruning left too few to look for edges; otherwise None.
-    """
+    """The words for one narrowed range."""
 
     name: str
     range: NarrowedRange
-    best: int | None
+    best: int | None  # number of best trials, of which some use the parameter; None where all do
     used_by: UsedBy | None
-    few: int | None
+    few: int | None  # number of complete trials, where pruning left too few to look for edges
 
     def sentences(self, *, expand: bool, direction: Direction) -> tuple[Sentence, ...]:
         made, p, top = self.range, self.range.evidence, self.range.top

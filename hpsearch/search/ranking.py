@@ -69,17 +69,12 @@ class Confirmed(Repeats):
 
     @property
     def distinguishable(self) -> bool | None:
-        """Whether it differs significantly from the first; None where that is not known."""
+        """True if it differs significantly from the first; None where that is not known."""
         return None if self.p is None else self.p <= 1 - LEVEL
 
 
 def ranking(store: Store, confirmation: Stage) -> tuple[Confirmed, ...]:
-    """Return the settings of a confirmation that have a score, best first, with their uncertainty.
-
-    Args:
-        store: The study database.
-        confirmation: One of `hpsearch.store.Store.confirmations`.
-    """
+    """Return the settings of a confirmation that have a score, best first, with their uncertainty."""
     repeats = tally(confirmation, store.columns(confirmation))
     examples = kinds.examples(confirmation)
     numbers = [number for of in repeats for number in of.numbers.values()]

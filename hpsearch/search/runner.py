@@ -83,14 +83,8 @@ class Runner:
     """Brings one stage to ``until`` finished trials. Several may work on one stage at the same time.
 
     Args:
-        store: The study database; only the runner writes to it.
-        stage: The stage.
-        objective: Evaluates a batch.
         executor: Runs it. After a run that was stopped it may still be at work: close it.
-        until: Number of finished trials that the stage is to have.
         lanes: Trials to a batch; by default what the objective and the trials left make best.
-        plan: The pruning; None: none.
-        on_tick: Called whenever something has changed.
         stopping: Called often; True ends the run after everything finished has been recorded.
     """
 

@@ -125,8 +125,6 @@ class Actions:
     """Makes next steps over one search in one database.
 
     Args:
-        search: The search's name.
-        storage: The database.
         named: Whether the search must be named, as the database holds others too.
     """
 
@@ -318,13 +316,6 @@ def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: s
 
     Trials of others are never mixed with trials of ours: they saw other data. So only a stage without trials, which
     was narrowed from theirs, takes on a study file.
-
-    Args:
-        store: The study database.
-        stage: The stage to be run, which has no study file.
-        study: The study file of the search's name.
-        data: Its data.
-        pruner: Overrides the study file's pruning rule.
 
     Raises:
         StageConflict: The stage has trials of others, or the study file searches something else.

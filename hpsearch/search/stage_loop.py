@@ -29,11 +29,7 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
     """Run a stage, or a whole search of several; see `hpsearch.search.workflow.run`.
 
     Args:
-        job: The job.
         study: The study file; None where the database is to hold it.
-        executor: Evaluates batches.
-        listener: Receives the progress.
-        stop: Ends the run after everything finished has been recorded.
     """
     data = _Loaded(job.data_dir)
     new = no_database_yet(job.storage)
@@ -180,26 +176,14 @@ def _next(job: Job, store: Store, stage: Stage, listener: Listener) -> Stage:
 
 @dataclass(frozen=True, slots=True)
 class StageEstimate:
-    """The cost of one stage of a study file.
-
-    Args:
-        trial: Of its most expensive trial.
-        seconds: Of the whole stage, with all jobs.
-    """
+    """The cost of one stage of a study file."""
 
     trial: Estimate
     seconds: float
 
 
 def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> StageEstimate:
-    """Estimate the cost of a stage by timing one batch of its most expensive trials for a few epochs.
-
-    Args:
-        study: The study file.
-        data: Its data.
-        trials: Trials of the stage.
-        jobs: Processes.
-    """
+    """Estimate the cost of a stage by timing one batch of its most expensive trials for a few epochs."""
     rounds = math.ceil(trials / jobs)
     trial = study.kind.runtime().estimate(study.sections, data, seed=study.trials.seed, space=study.space, lanes=rounds)
     plan = plan_of(study)

@@ -44,11 +44,8 @@ class Execution:
     """The database and the workers of a job.
 
     Args:
-        storage: SQLAlchemy URL or SQLite file.
         engine: ``pool`` (processes), ``dask``, or ``inline`` (this process, for debugging).
-        jobs: Processes; None for one a core.
         scheduler: Address of a Dask scheduler, or its scheduler file; None for processes on this machine.
-        lanes: Trials to a batch; None for what suits the trials.
         data_dir: The folder where data sets are looked up first.
     """
 
