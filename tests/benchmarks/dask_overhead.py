@@ -9,13 +9,11 @@ lowest and the highest round. Starting the workers is not counted; it is given b
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from measuring import load, machine, machine_table, markdown
@@ -26,6 +24,7 @@ from hpsearch.executors.pool import PoolExecutor
 from hpsearch.records import Completed, Outcome, Paused, Report, Trial
 
 SLEEP_S = 0.05
+ENGINES = ("pool", "dask")
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,10 @@ class Sleeps:
         yield [Completed(trial.number, trial.number / 8, (), {"pid": os.getpid()}) for trial in trials]
 
 
-def drive(
-    executor: Executor, objective: Sleeps, batches: int, *, kill_at: int | None = None
-) -> tuple[float, list[float]]:
+def drive(executor: Executor, batches: int, *, kill_at: int | None = None) -> tuple[float, list[float]]:
     """Seconds that so many batches of one trial take, and their scores in order.
 
-    Args:
-        executor: Where.
-        objective: What evaluates them.
-        batches: How many.
-        kill_at: After so many, kill the worker that the last one came from: it has the next one by then.
+    After ``kill_at`` of them the worker that the last one came from is killed: it has the next one by then.
     """
     waiting = [Batch(key, (Trial(key, key, {}),)) for key in range(batches)]
     scores: dict[int, float] = {}
@@ -92,8 +85,8 @@ def started(engine: str, workers: int) -> tuple[Executor, float]:
     return executor, took
 
 
-def spread(values: Sequence[float]) -> str:
-    """Median and extremes, in milliseconds."""
+def milliseconds(values: Sequence[float]) -> str:
+    """Median and extremes."""
     return f"{1e3 * median(values):.1f} ({1e3 * min(values):.1f} .. {1e3 * max(values):.1f})"
 
 
@@ -102,48 +95,37 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batches", type=int, default=100, help="of a round that returns at once")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     before = load()
-    engines = ("pool", "dask")
-    samples: dict[str, list[float]] = {}
     rows = []
     for workers in options.workers:
-        made = {engine: started(engine, workers) for engine in engines}
+        made = {engine: started(engine, workers) for engine in ENGINES}
+        at_once: dict[str, list[float]] = {engine: [] for engine in ENGINES}
+        idle: dict[str, list[float]] = {engine: [] for engine in ENGINES}
         for _ in range(options.rounds):
-            for engine in engines:
-                executor = made[engine][0]
+            for engine, (executor, _) in made.items():
                 executor.load(Sleeps())
-                took, _ = drive(executor, Sleeps(), options.batches)
-                samples.setdefault(f"{engine} {workers} at once", []).append(took / options.batches)
+                at_once[engine].append(drive(executor, options.batches)[0] / options.batches)
                 executor.load(Sleeps(SLEEP_S))
-                slept = 10 * workers
-                took, _ = drive(executor, Sleeps(SLEEP_S), slept)
-                samples.setdefault(f"{engine} {workers} sleeps", []).append(took * workers / slept - SLEEP_S)
-        for engine in engines:
-            made[engine][0].close()
-            at_once, sleeps = samples[f"{engine} {workers} at once"], samples[f"{engine} {workers} sleeps"]
-            rows.append([engine, str(workers), f"{made[engine][1]:.1f}", spread(at_once), spread(sleeps)])
-    print(
-        markdown(
-            ("engine", "workers", "start, s", "returns at once: ms a batch", f"sleeps {SLEEP_S} s: ms idle a batch"),
-            rows,
-        )
-    )
+                idle[engine].append(drive(executor, 10 * workers)[0] / 10 - SLEEP_S)
+        for engine, (executor, took) in made.items():
+            executor.close()
+            rows.append(
+                [engine, str(workers), f"{took:.1f}", milliseconds(at_once[engine]), milliseconds(idle[engine])]
+            )
+    heading = ("engine", "workers", "start, s", "returns at once: ms a batch", f"sleeps {SLEEP_S} s: ms idle a batch")
+    print(markdown(heading, rows))
     killed = []
-    for engine in engines:
+    for engine in ENGINES:
         executor, _ = started(engine, 2)
         executor.load(Sleeps(SLEEP_S))
-        plain, expected = drive(executor, Sleeps(SLEEP_S), 60)
-        hurt, scores = drive(executor, Sleeps(SLEEP_S), 60, kill_at=20)
+        plain, expected = drive(executor, 60)
+        hurt, scores = drive(executor, 60, kill_at=20)
         executor.close()
         assert scores == expected
-        samples[f"{engine} killed"] = [plain, hurt]
         killed.append([engine, f"{plain:.2f}", f"{hurt:.2f}", "the same"])
     print(markdown(("engine", "60 batches, 2 workers, s", "a worker killed at the 20th, s", "scores"), killed))
     print(machine_table({**machine(), "load before and after": f"{before:.1f}, {load():.1f}"}))
-    if options.json is not None:
-        options.json.write_text(json.dumps(samples, indent=1))
 
 
 if __name__ == "__main__":

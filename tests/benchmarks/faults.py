@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from faulty.faults import KINDS, Kind, World, lacking
 from faulty.place import Result
+from measuring import markdown
 
 COLUMNS = (
     "fault",
@@ -35,26 +36,11 @@ COLUMNS = (
 def row(kind: Kind, results: Sequence[Result]) -> tuple[str, ...]:
     """A kind's line of the table."""
     wrong = str(sum(bool(one.wrong) for one in results))
-    if not kind.ends:  # only what the commands said is looked at
+    if not kind.ends:  # only the commands' words are judged
         return kind.words, str(len(results)), *["-"] * 5, wrong
-    sums = [sum(counts) for counts in zip(*(_counts(one) for one in results), strict=True)] or [0] * 4
-    return (
-        kind.words,
-        str(len(results)),
-        *map(str, sums),
-        str(max((one.again for one in results), default=0)),
-        wrong,
-    )
-
-
-def _counts(result: Result) -> tuple[int, ...]:
-    return result.losses, result.duplicates, result.differing, result.running_left
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as Markdown."""
-    lines = [COLUMNS, ["---"] + ["---:"] * (len(COLUMNS) - 1), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    counts = ([getattr(one, name) for one in results] for name in ("losses", "duplicates", "differing", "running_left"))
+    again = max(one.again for one in results)
+    return kind.words, str(len(results)), *(str(sum(count)) for count in counts), str(again), wrong
 
 
 def main() -> int:
@@ -83,7 +69,7 @@ def main() -> int:
                 print(f"{kind}: {len(results)} in {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
     finally:
         world.close()
-    print(table(rows))
+    print(markdown(COLUMNS, rows))
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     return min(bad, 100)
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
-from typing import Any, Self
 
 import numpy as np
 
@@ -155,13 +154,6 @@ class Run:
     cpu: Mapping[str, float]
     calls: Mapping[str, Call]
     late_s: tuple[float, float] = (0.0, 0.0)
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """The inverse of `asdict`, whatever else stands beside it."""
-        kept = {name: plain[name] for name in ("slots", "lanes", "trials", "seconds", "cpu")}
-        calls = {name: Call(**call) for name, call in plain["calls"].items()}
-        return cls(**kept, calls=calls, late_s=tuple(plain["late_s"]))
 
     @property
     def rate(self) -> float:

@@ -72,7 +72,7 @@ class Server:
         self._template: str | None = None
         self._shared: str | None = None
         options = ("--username=tests", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
-        command = [programs / "initdb", *options, self.folder / "data"]
+        command = [str(programs / "initdb"), *options, str(self.folder / "data")]
         try:
             subprocess.run(command, **self._as, cwd=self.folder, stdout=subprocess.DEVNULL, check=True)
             self.start()
