@@ -72,6 +72,15 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     return frame
 
 
+def arrow(path: Path) -> Any:
+    """Return pyarrow with its module ``parquet``; MissingExtra where it is not installed."""
+    try:
+        import pyarrow.parquet  # an extra; pandas' own message for its absence has several lines
+    except ImportError as error:
+        raise MissingExtra(f'{path} needs pyarrow; pip install "hpsearch[data]"') from error
+    return pyarrow
+
+
 def read_parquet(path: Path, **options: Any) -> pd.DataFrame:
     """Read a Parquet file; ``options`` go to ``pandas.read_parquet``.
 
@@ -79,10 +88,7 @@ def read_parquet(path: Path, **options: Any) -> pd.DataFrame:
         BadData: Empty, damaged, or no Parquet.
         MissingExtra: pyarrow is not installed.
     """
-    try:
-        import pyarrow.parquet  # noqa: F401 - an extra; pandas' own message for its absence has several lines
-    except ImportError as error:
-        raise MissingExtra(f'{path} needs pyarrow; pip install "hpsearch[data]"') from error
+    arrow(path)
     refuse_empty(path)
     try:
         return pd.read_parquet(path, engine="pyarrow", **options)

@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpsearch import __version__
-from hpsearch.errors import BadInput, MissingExtra, nearest
+from hpsearch.data.tables import arrow
+from hpsearch.errors import BadInput, nearest
 from hpsearch.exchange.layout import (
     KEY,
     LAYOUT,
@@ -167,20 +168,6 @@ def export(
     return Exported(
         files, tuple(stage.name for stage in chosen), sum(map(len, rows.values())), sum(map(len, curves.values()))
     )
-
-
-def arrow(path: Path) -> Any:
-    """Return pyarrow with its module ``parquet``.
-
-    Raises:
-        MissingExtra: It is not installed.
-    """
-    try:
-        import pyarrow as pa  # an extra
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtra(f'{path} needs pyarrow; pip install "hpsearch[data]", or use .csv or .json') from error
-    return pa
 
 
 def _write_csv(path: Path, table: pd.DataFrame, columns: Sequence[Column], header: Mapping[str, Any]) -> None:

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from hpsearch.data.formats import first_line
+from hpsearch.data.tables import arrow
 from hpsearch.errors import BadInput, BadStudyFile, StageConflict
 from hpsearch.exchange import tables
-from hpsearch.exchange.exporting import arrow, floats, typed_cells
+from hpsearch.exchange.exporting import floats, typed_cells
 from hpsearch.exchange.foreign import FINISHED, ForeignTrials, ImportRequest, times
 from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, from_iso, iso, parse_header
 from hpsearch.records import (

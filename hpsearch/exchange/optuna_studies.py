@@ -72,7 +72,7 @@ def _check_schema(storage: Any, where: str) -> None:
     if current != head:
         raise BadStorage(
             f"the database {where} has the schema {current}, and this Optuna reads {head}; "
-            "`optuna storage upgrade --storage URL` may bring it up to date"
+            "`optuna storage upgrade` may bring it up to date"
         )
 
 

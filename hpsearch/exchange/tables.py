@@ -12,14 +12,15 @@ import numpy as np
 from hpsearch.data.tables import csv_header, read_csv
 from hpsearch.errors import BadArgument, BadInput, HpsearchError, nearest
 from hpsearch.exchange.foreign import ForeignTrials, ImportRequest, extent, likely_direction, metric_name, parse_range
-from hpsearch.exchange.layout import PARAMS, TRIALS
+from hpsearch.exchange.layout import PARAMS, TRIALS, curve_columns
 from hpsearch.records import REASON, SECONDS, VALIDATION_LOSS, Argument, PastTrials, Sentence
 from hpsearch.space import Parameter, Value, describe
 
 Columns: TypeAlias = Mapping[str, list[Any]]
 """A table's cells by column: numbers, booleans, texts and None."""
 
-_SCORES = ("score", "value", "validation_accuracy", "validation_loss")
+_METRICS = [column.name for column in curve_columns() if column.name.startswith("validation_")]
+_SCORES = ("score", "value", *reversed(_METRICS))
 """Columns that are the score where nobody names one: ours, Optuna's, and a study file's metrics."""
 _OTHER = {column.name for column in TRIALS} | {"", "number", "value", "datetime_start", "datetime_complete", "duration"}
 """Columns that are no hyperparameters: ours, and those of Optuna's ``trials_dataframe``."""
