@@ -1,4 +1,4 @@
-"""A hyperparameter as an axis: its scale, its ranges, and where its values stand."""
+"""A hyperparameter as an axis: its scale, its ranges, and the positions of its values."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from hpsearch.reports.figures.style import log_axis, words
 from hpsearch.reports.figures.trials import value_words
 from hpsearch.space import Categorical, Float, Int, Parameter, from_scale, to_scale
 
-_IN_WORDS = {"lr": "learning rate (lr)", "hidden": "hidden layers"}
-"""Parameters whose names are no words."""
 _HALF = 0.42
-"""How far a choice's stretch of the axis reaches to each side of it; choices stand 1 apart."""
+"""Half the width of a choice's stretch of the axis; choices stand 1 apart."""
 
 
 class ParameterAxis:
     """An axis for the values of one hyperparameter, wide enough for all its ranges.
 
-    Choices stand at 0, 1, ..., in the order of the lists, and their trials are spread about them so that they do
-    not hide each other.
+    Choices stand at 0, 1, ..., in the order of the lists; their trials are spread about them so that they do not hide
+    each other.
 
     Args:
         name: Of the hyperparameter.
@@ -36,7 +34,7 @@ class ParameterAxis:
         lists = [parameter for parameter in parameters if isinstance(parameter, Categorical)]
         ranges = [parameter for parameter in parameters if not isinstance(parameter, Categorical)]
         if lists and ranges:
-            raise BadInput(f"{name} is a list of choices in one stage and a range in another; draw them apart")
+            raise BadInput(f"{name} is a list of choices in one stage and a range in another; plot them separately")
         self._choices = list(dict.fromkeys(choice for parameter in lists for choice in parameter.choices))
         self._scale: Float | Int | None = ranges[0] if ranges else None
         self.log = self._scale is not None and self._scale.log
@@ -46,28 +44,25 @@ class ParameterAxis:
             raise BadInput(f"{name} is on a log scale in one stage and reaches {self._low!r} in another")
 
     def positions(self, values: Iterable[Any], *, step: float = 0.618034) -> list[float]:
-        """Where values stand; NaN for one that is missing or no choice.
+        """Return the positions of values; NaN for one that is missing or no choice.
 
         Args:
             values: Of the parameter.
-            step: How far along its choice's stretch each trial stands from the one before, wrapping around.
+            step: How far along its choice's stretch each trial stands from the one before, wrapping around; 0: all at
+                the choice.
         """
         if self._scale is not None:
             return [math.nan if value is None else float(value) for value in values]
         # Multiples of the golden section, or the like, spread evenly, whatever their number.
         return [
-            self._choices.index(value) + 0.6 * ((place * step) % 1 - 0.5) if value in self._choices else math.nan
+            self._choices.index(value) + (0.6 * ((place * step) % 1 - 0.5) if step else 0.0)
+            if value in self._choices
+            else math.nan
             for place, value in enumerate(values)
         ]
 
-    def standing(self, values: Iterable[Any]) -> list[float]:
-        """The same, with every trial of a choice right at it."""
-        if self._scale is not None:
-            return self.positions(values)
-        return [float(self._choices.index(value)) if value in self._choices else math.nan for value in values]
-
     def spans(self, parameter: Parameter) -> list[tuple[float, float]]:
-        """The stretches of the axis that a range covers: one, or one for each run of neighbouring choices."""
+        """Return the stretches of the axis that a range covers: one, or one for each run of neighbouring choices."""
         if not isinstance(parameter, Categorical):
             return [(float(parameter.low), float(parameter.high))]
         spans: list[tuple[float, float]] = []
@@ -79,13 +74,13 @@ class ParameterAxis:
         return spans
 
     def fraction(self, position: float) -> float:
-        """How far along the axis a position stands, from 0 to 1."""
+        """Return how far along the axis a position stands, from 0 to 1."""
         low, high = self.range
         on_scale = position if self._scale is None else to_scale(self._scale, position)
         return (on_scale - low) / (high - low)
 
     def at(self, fraction: float) -> float:
-        """The inverse of `fraction`."""
+        """Return the position at a fraction of the axis."""
         low, high = self.range
         on_scale = low + fraction * (high - low)
         return on_scale if self._scale is None else from_scale(self._scale, on_scale)
@@ -99,34 +94,26 @@ class ParameterAxis:
         air = 0.03 * (high - low)
         return low - air, high + air
 
-    @property
-    def title(self) -> str:
-        """The parameter in words, with its scale: ``learning rate (lr), log scale``."""
-        return f"{_IN_WORDS.get(self.name, words(self.name))}{', log scale' if self.log else ''}"
-
     def layout(self, *, short: bool = False) -> dict[str, Any]:
-        """The axis as Plotly's properties.
+        """Return the axis as Plotly's properties.
 
         Args:
             short: For a small panel: few ticks, and long choices are cut.
         """
-        axis: dict[str, Any] = {"title": {"text": self.title}, "range": list(self.range)}
+        title = f"{words(self.name)}{', log scale' if self.log else ''}"
+        axis: dict[str, Any] = {"title": {"text": title}, "range": list(self.range)}
         if self._scale is None:
             longest = max(4, (28 if short else 80) // len(self._choices))
             texts = [cut(choice, longest) for choice in self._choices]
             return axis | {"tickvals": list(range(len(texts))), "ticktext": texts, "showgrid": False}
         if self.log:
-            found = log_axis(self.at(0), self.at(1))
-            return axis | found | ({"nticks": min(found["nticks"], 5)} if short else {})
+            log = log_axis(self.at(0), self.at(1))
+            return axis | log | ({"nticks": min(log["nticks"], 5)} if short else {})
         whole = isinstance(self._scale, Int) and self._high - self._low <= 8
         return axis | ({"tick0": self._low, "dtick": 1} if whole else {"nticks": 5} if short else {})
 
     def ticks(self, most: int = 6) -> list[tuple[float, str]]:
-        """Some round values on the axis, or all its choices, as fractions of it with their texts.
-
-        Args:
-            most: How many values; of choices all are there.
-        """
+        """Return at most so many round values on the axis, or all its choices, as fractions of it with their texts."""
         if self._scale is None:
             return [(self.fraction(place), cut(choice, 12)) for place, choice in enumerate(self._choices)]
         powers = _decades(self._low, self._high, most) if self.log else []
@@ -137,19 +124,19 @@ class ParameterAxis:
 
 
 def cut(choice: object, longest: int) -> str:
-    """A choice in words, or its beginning where it is longer than there is room for."""
+    """Return a choice in words, cut to a length."""
     text = str(choice)
     return value_words(choice if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}")
 
 
 def _decades(low: float, high: float, most: int) -> list[int]:
-    """The exponents of the powers of ten from low to high, every so many of them."""
+    """Return the exponents of the powers of ten from low to high, every so many of them."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     return list(range(first, last + 1, max(1, math.ceil((last - first + 1) / most))))
 
 
 def _round_values(low: float, high: float, most: int, *, whole: bool) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten from low to high."""
+    """Return multiples of 1, 2 or 5 times a power of ten from low to high."""
     if high <= low:
         return [low]
     step = 10.0 ** math.floor(math.log10((high - low) / most))

@@ -1,4 +1,4 @@
-"""Which stage came from which, how its ranges narrowed, and what it found."""
+"""The stages of a search: which came from which, how the ranges narrowed, and the best scores."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from hpsearch.reports.figures.axes import ParameterAxis
-from hpsearch.reports.figures.style import LINE, MUTED, colour, needs, nothing, panels, tell, words
-from hpsearch.reports.figures.trials import check, failed, ranked, stopped
+from hpsearch.reports.figures.style import LINE, MUTED, colour, nothing, panels, tell, words
+from hpsearch.reports.figures.trials import check, ranked, summary
 from hpsearch.space import describe as range_words
-from hpsearch.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
     from hpsearch.records import NewStage
+
+_DIAMOND = {"symbol": "diamond", "size": 10, "color": colour(1), "line": {"color": "white", "width": 1}}
 
 
 def lineage(
@@ -26,7 +29,7 @@ def lineage(
     metric: str = "score",
     title: str | None = None,
 ) -> go.Figure:
-    """The stages from top to bottom: of each parameter its range as a bar, and at the end the best score.
+    """Plot the stages from top to bottom: of each parameter its range as a bar, and at the end the best score.
 
     Thin lines lead from the ends of the range that a stage was narrowed from to the ends of its own. A diamond is the
     best trial's value.
@@ -46,7 +49,9 @@ def lineage(
         check(frame)
     names = list(dict.fromkeys(name for stage in stages for name in stage.space))
     places = {stage.number: place for place, stage in enumerate(stages)}
+    # The best trial of each stage with a score.
     tops = {number: ranked(frame, stages[0].direction).head(1) for number, frame in frames.items()}
+    best = {number: top.iloc[0] for number, top in tops.items() if len(top)}
     columns = min(3, len(names) + 1)
     figure = panels(
         [""] * (len(names) + 1),
@@ -57,157 +62,121 @@ def lineage(
         shared=False,
         gaps=(44.0, 66.0),
     )
-    needs(figure, 76 + 190 * columns)
     for index, name in enumerate(names):
         row, column = index // columns + 1, index % columns + 1
         x = ParameterAxis(name, [stage.space[name] for stage in stages if name in stage.space])
-        for trace in _ranges(stages, places, name, x, tops):
+        for trace in _ranges(stages, places, x, best):
             figure.add_trace(trace, row=row, col=column)
         figure.update_xaxes(x.layout(short=True), row=row, col=column)
-    _scores(
-        figure, stages, places, frames, tops, metric, row=len(names) // columns + 1, column=len(names) % columns + 1
-    )
-    texts = [_label(stage) for stage in stages]
+    row, column = len(names) // columns + 1, len(names) % columns + 1
+    scores = {number: float(trial["score"]) for number, trial in best.items()}
+    _add_scores(figure, places, frames, scores, metric, row=row, column=column)
+    texts = [
+        f"stage {stage.number}" + ("" if stage.parent is None else f"<br>from {stage.parent}") for stage in stages
+    ]
     figure.update_yaxes(
         tickvals=list(places.values()), ticktext=texts, range=[len(stages) - 0.4, -0.6], showgrid=False, ticks=""
     )
     for index in range(len(names) + 1):
         if index % columns:
             figure.update_yaxes(showticklabels=False, row=index // columns + 1, col=index % columns + 1)
-    return tell(figure, " ".join(_sentence(stage, tops.get(stage.number), metric) for stage in stages))
+    sentences = [_sentence(stage, scores.get(stage.number), metric) for stage in stages]
+    return tell(figure, " ".join(sentences), least_width=76 + 190 * columns)
 
 
-def _label(stage: NewStage) -> str:
-    return f"stage {stage.number}" + (f"<br>from {stage.parent}" if stage.parent is not None else "")
-
-
-def _sentence(stage: NewStage, top: pd.DataFrame | None, metric: str) -> str:
+def _sentence(stage: NewStage, score: float | None, metric: str) -> str:
     ranges = ", ".join(f"{name} {range_words(parameter)}" for name, parameter in stage.space.items())
     parent = "" if stage.parent is None else f", from stage {stage.parent}"
-    found = "no score yet" if top is None or top.empty else f"best {words(metric)} {top['score'].iloc[0]:.4g}"
-    return f"Stage {stage.number}{parent}: {ranges}; {found}."
+    best = "no score yet" if score is None else f"best {words(metric)} {score:.4g}"
+    return f"Stage {stage.number}{parent}: {ranges}; {best}."
 
 
 def _ranges(
-    stages: Sequence[NewStage],
-    places: Mapping[int, int],
-    name: str,
-    x: ParameterAxis,
-    tops: Mapping[int, pd.DataFrame],
-) -> list[go.Scatter]:
-    traces = []
+    stages: Sequence[NewStage], places: Mapping[int, int], x: ParameterAxis, best: Mapping[int, pd.Series]
+) -> Iterator[go.Scatter]:
+    spans = {stage.number: x.spans(stage.space[x.name]) for stage in stages if x.name in stage.space}
     for stage in stages:
-        if name not in stage.space:
+        number, place = stage.number, places[stage.number]
+        if number not in spans:
             continue
-        place, spans = places[stage.number], x.spans(stage.space[name])
-        parent = next((other for other in stages if other.number == stage.parent and name in other.space), None)
-        if parent is not None:
-            before = x.spans(parent.space[name])
-            above = places[parent.number]
-            ends = ((before[0][0], spans[0][0]), (before[-1][1], spans[-1][1]))
-            traces.append(
-                go.Scatter(
-                    x=[value for old, new in ends for value in (old, new, None)],
-                    y=[above, place, None] * 2,
-                    name=f"stage {stage.number} from {stage.parent}",
-                    mode="lines",
-                    line={"color": LINE, "width": 1, "dash": "dot"},
-                    hoverinfo="skip",
-                    showlegend=False,
-                )
-            )
-        traces.append(
-            go.Scatter(
-                x=[value for left, right in spans for value in (left, right, None)],
-                y=[place, place, None] * len(spans),
-                name=f"stage {stage.number}",
+        if stage.parent in spans and stage.parent != number:
+            before, after = spans[stage.parent], spans[number]
+            ends = ((before[0][0], after[0][0]), (before[-1][1], after[-1][1]))
+            yield go.Scatter(
+                x=[value for old, new in ends for value in (old, new, None)],
+                y=[places[stage.parent], place, None] * 2,
+                name=f"stage {number} from {stage.parent}",
                 mode="lines",
-                line={"color": colour(0), "width": 9},
-                opacity=0.75,
-                text=[f"stage {stage.number}: {name} {range_words(stage.space[name])}"] * 3 * len(spans),
+                line={"color": LINE, "width": 1, "dash": "dot"},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        yield go.Scatter(
+            x=[value for left, right in spans[number] for value in (left, right, None)],
+            y=[place, place, None] * len(spans[number]),
+            name=f"stage {number}",
+            mode="lines",
+            line={"color": colour(0), "width": 9},
+            opacity=0.75,
+            text=[f"stage {number}: {x.name} {range_words(stage.space[x.name])}"] * 3 * len(spans[number]),
+            hovertemplate="%{text}<extra></extra>",
+            showlegend=False,
+        )
+        if number in best and f"param:{x.name}" in best[number]:
+            trial, value = best[number]["number"], best[number][f"param:{x.name}"]
+            yield go.Scatter(
+                x=x.positions([value], step=0),
+                y=[place],
+                name=f"best of stage {number}",
+                mode="markers",
+                marker=_DIAMOND,
+                text=[f"best of stage {number}: trial {trial}, {x.name} {value}"],
                 hovertemplate="%{text}<extra></extra>",
                 showlegend=False,
             )
-        )
-        top = tops.get(stage.number)
-        if top is not None and not top.empty and f"param:{name}" in top:
-            value = top[f"param:{name}"].iloc[0]
-            traces.append(
-                go.Scatter(
-                    x=x.standing([value]),
-                    y=[place],
-                    name=f"best of stage {stage.number}",
-                    mode="markers",
-                    marker={
-                        "symbol": "diamond",
-                        "size": 10,
-                        "color": colour(1),
-                        "line": {"color": "white", "width": 1},
-                    },
-                    text=[f"best of stage {stage.number}: trial {top['number'].iloc[0]}, {name} {value}"],
-                    hovertemplate="%{text}<extra></extra>",
-                    showlegend=False,
-                )
-            )
-    return traces
 
 
-def _scores(
+def _add_scores(
     figure: go.Figure,
-    stages: Sequence[NewStage],
     places: Mapping[int, int],
     frames: Mapping[int, pd.DataFrame],
-    tops: Mapping[int, pd.DataFrame],
+    scores: Mapping[int, float],
     metric: str,
     *,
     row: int,
     column: int,
 ) -> None:
-    """The best score of each stage, written beside its mark."""
-    found = {number: float(top["score"].iloc[0]) for number, top in tops.items() if not top.empty}
-    low, high = (min(found.values()), max(found.values())) if found else (0.0, 1.0)
+    """Plot the best score of each stage, written beside its mark."""
+    low, high = (min(scores.values()), max(scores.values())) if scores else (0.0, 1.0)
     air = 0.25 * (high - low) or 0.1 * abs(low) or 0.1
+    scored = [number for number in places if number in scores]
+    figure.add_scatter(
+        x=[scores[number] for number in scored],
+        y=[places[number] for number in scored],
+        name="best score",
+        mode="markers+text",
+        marker=_DIAMOND | {"size": 11},
+        text=[f"  {scores[number]:.4g}" for number in scored],
+        textposition="middle right",
+        hovertext=[f"stage {number}: {summary(frames[number])}" for number in scored],
+        hovertemplate=f"%{{hovertext}}<br>best {words(metric)} %{{x:.4g}}<extra></extra>",
+        showlegend=False,
+        row=row,
+        col=column,
+    )
+    unscored = [place for number, place in places.items() if number not in scores]
+    figure.add_scatter(
+        x=[low - 0.5 * air] * len(unscored),
+        y=unscored,
+        name="no score yet",
+        mode="text",
+        text=["no score yet"] * len(unscored),
+        textposition="middle right",
+        textfont={"color": MUTED},
+        hoverinfo="skip",
+        showlegend=False,
+        row=row,
+        col=column,
+    )
     ends = (low - air, high + 3 * air)
-    scored = [stage.number for stage in stages if stage.number in found]
-    figure.add_trace(
-        go.Scatter(
-            x=[found[number] for number in scored],
-            y=[places[number] for number in scored],
-            name="best score",
-            mode="markers+text",
-            marker={"symbol": "diamond", "size": 11, "color": colour(1), "line": {"color": "white", "width": 1}},
-            text=[f"  {found[number]:.4g}" for number in scored],
-            textposition="middle right",
-            hovertext=[f"stage {number}: {_ends(frames[number])}" for number in scored],
-            hovertemplate=f"%{{hovertext}}<br>best {words(metric)} %{{x:.4g}}<extra></extra>",
-            showlegend=False,
-        ),
-        row=row,
-        col=column,
-    )
-    figure.add_trace(
-        go.Scatter(
-            x=[low - 0.5 * air] * (len(stages) - len(scored)),
-            y=[places[stage.number] for stage in stages if stage.number not in found],
-            name="no score yet",
-            mode="text",
-            text=["no score yet"] * (len(stages) - len(scored)),
-            textposition="middle right",
-            textfont={"color": MUTED},
-            hoverinfo="skip",
-            showlegend=False,
-        ),
-        row=row,
-        col=column,
-    )
     figure.update_xaxes(title_text=f"best {words(metric)}", range=ends, nticks=4, row=row, col=column)
-
-
-def _ends(frame: pd.DataFrame) -> str:
-    lost, pruned = len(failed(frame)), len(stopped(frame))
-    parts = [
-        counted(len(frame), "trial"),
-        *([f"{pruned} stopped early"] if pruned else []),
-        *([f"{lost} failed"] if lost else []),
-    ]
-    return ", ".join(parts)

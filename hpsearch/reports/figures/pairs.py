@@ -15,18 +15,12 @@ from hpsearch.reports.figures.style import PAPER, SCORES, colour, empty_figure, 
 from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     MOST_POINTS,
-    STOPPED,
-    STOPPED_MARKER,
-    best_words,
+    PRUNED_MARKER,
+    TrialGroups,
     check,
-    counted,
-    failed,
     hover_lines,
     none_complete,
-    ranked,
-    stopped,
-    thinned,
-    thinned_note,
+    summary_with_best,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 8
 _OTHER = 0.754878
-"""How choices are spread along the other axis: not in step with the first, which would make lines of them."""
+"""The step between choices' trials along the other axis: not in step with the first, which would make lines of them."""
 
 
 def pair(
@@ -51,7 +45,7 @@ def pair(
     direction: Direction = "maximize",
     title: str | None = None,
 ) -> go.Figure:
-    """Two parameters against each other, the trials coloured by score, with the stages' ranges as rectangles.
+    """Plot two parameters against each other, the trials coloured by score, the stages' ranges as rectangles.
 
     Args:
         frame: Rows of `hpsearch.store.Store.trials`, of one stage or of several together.
@@ -74,89 +68,69 @@ def pair(
                 raise BadInput(f"no parameter {name!r} in the ranges{nearest(name, ranges)}")
     across = ParameterAxis(x, [space[x], *(ranges[x] for ranges in rectangles.values())])
     upwards = ParameterAxis(y, [space[y], *(ranges[y] for ranges in rectangles.values())])
-    order, pruned, lost = ranked(frame, direction), stopped(frame), failed(frame)
-    everything = len(order) + len(pruned) + len(lost)
-    share = min(1.0, MOST_POINTS / max(everything, 1))
-    order, pruned, lost = (thinned(part, max(1, round(share * len(part)))) for part in (order, pruned, lost))
-    figure = empty_figure(title=title, key=thinned_note(len(order) + len(pruned) + len(lost), everything), legend=True)
-    for group, part, marker in (("failed", lost, FAILED_MARKER), (STOPPED, pruned, STOPPED_MARKER)):
-        if part.empty:
-            continue
-        figure.add_trace(
-            go.Scatter(
-                x=across.positions(part[f"param:{x}"]),
-                y=upwards.positions(part[f"param:{y}"], step=_OTHER),
-                name=group,
-                mode="markers",
-                marker=marker,
-                text=hover_lines(part, [x, y]),
-                hovertemplate=f"%{{text}}<br>{group}<extra></extra>",
-                showlegend=True,
-            )
+    trials = TrialGroups.of(frame, direction).sample(MOST_POINTS)
+    figure = empty_figure(title=title, key=trials.left_out, legend=True)
+
+    def points(part: pd.DataFrame, name: str, marker: dict[str, object], ending: str) -> go.Scatter:
+        return go.Scatter(
+            x=across.positions(part[f"param:{x}"]),
+            y=upwards.positions(part[f"param:{y}"], step=_OTHER),
+            name=name,
+            mode="markers",
+            marker=marker,
+            text=hover_lines(part, [x, y]),
+            hovertemplate=f"%{{text}}<br>{ending}<extra></extra>",
+            showlegend=name != "trials",
         )
-    # The best are drawn last, over the others.
-    order = order.iloc[::-1]
+
+    for group, part, marker in (("failed", trials.failed, FAILED_MARKER), ("pruned", trials.pruned, PRUNED_MARKER)):
+        if not part.empty:
+            figure.add_trace(points(part, group, marker, group))
+    # The best are plotted last, over the others.
+    order = trials.complete.iloc[::-1]
     if not order.empty:
-        figure.add_trace(
-            go.Scatter(
-                x=across.positions(order[f"param:{x}"]),
-                y=upwards.positions(order[f"param:{y}"], step=_OTHER),
-                name="trials",
-                mode="markers",
-                marker={
-                    "color": order["score"].astype(float),
-                    "colorscale": SCORES,
-                    "reversescale": direction == "minimize",
-                    "size": 9 if len(order) <= 300 else 6,
-                    "line": {"color": PAPER, "width": 0.5},
-                    "colorbar": {
-                        "title": {"text": words(metric), "side": "right", "font": {"size": 14}},
-                        "thickness": 14,
-                        "outlinewidth": 0,
-                    },
-                },
-                text=hover_lines(order, [x, y]),
-                hovertemplate=f"%{{text}}<br>{words(metric)} %{{marker.color:.4g}}<extra></extra>",
-                showlegend=False,
-            )
-        )
+        scale = {
+            "color": order["score"].astype(float),
+            "colorscale": SCORES,
+            "reversescale": direction == "minimize",
+            "size": 9 if len(order) <= 300 else 6,
+            "line": {"color": PAPER, "width": 0.5},
+            "colorbar": {
+                "title": {"text": words(metric), "side": "right", "font": {"size": 14}},
+                "thickness": 14,
+                "outlinewidth": 0,
+            },
+        }
+        figure.add_trace(points(order, "trials", scale, f"{words(metric)} %{{marker.color:.4g}}"))
     _rectangles(figure, across, upwards, {label: (ranges[x], ranges[y]) for label, ranges in rectangles.items()})
     figure.update_xaxes(across.layout())
     figure.update_yaxes(upwards.layout())
     nested = f" The ranges of {', '.join(rectangles)} are rectangles." if len(rectangles) > 1 else ""
     if len(rectangles) == 1:
         nested = f" The rectangle shows the ranges of {next(iter(rectangles))}."
-    tell(
-        figure,
-        f"{x} against {y}, coloured by {words(metric)}. {counted(frame)}; "
-        f"{best_words(frame, direction, metric)}.{nested}",
-    )
+    counts = summary_with_best(frame, direction, metric)
+    tell(figure, f"{x} against {y}, coloured by {words(metric)}. {counts}.{nested}")
     return say(figure, none_complete(frame)) if order.empty else figure
 
 
 def _rectangles(
     figure: go.Figure, across: ParameterAxis, upwards: ParameterAxis, ranges: Mapping[str, tuple[Parameter, Parameter]]
 ) -> None:
-    """Each stage's ranges as a rectangle, its label in a corner that no earlier label has taken.
+    """Plot each stage's ranges as a rectangle, its label in a corner that no earlier label has taken.
 
-    They are traces and no shapes: a trace is in the data's units on every axis and in every version of Plotly.
+    They are traces, not shapes: a trace is in the data's units on every axis and in every version of Plotly.
     """
     taken: list[tuple[float, float]] = []
     for stage, (label, (of_x, of_y)) in enumerate(ranges.items()):
         ink = colour(stage + 1)
-        boxes = list(product(across.spans(of_x), upwards.spans(of_y)))
-        for place, ((left, right), (bottom, top)) in enumerate(boxes):
-            figure.add_trace(
-                go.Scatter(
-                    x=[left, right, right, left, left],
-                    y=[bottom, bottom, top, top, bottom],
-                    name=label,
-                    mode="lines",
-                    line={"color": ink, "width": 2},
-                    hoverinfo="skip",
-                    legendgroup=label,
-                    showlegend=False,
-                )
+        common = {"name": label, "hoverinfo": "skip", "legendgroup": label, "showlegend": False}
+        for place, ((left, right), (bottom, top)) in enumerate(product(across.spans(of_x), upwards.spans(of_y))):
+            figure.add_scatter(
+                x=[left, right, right, left, left],
+                y=[bottom, bottom, top, top, bottom],
+                mode="lines",
+                line={"color": ink, "width": 2},
+                **common,
             )
             # Of many rectangles the first and the last have room for a name.
             if place or (len(ranges) > _MOST_NAMED and 0 < stage < len(ranges) - 1):
@@ -169,24 +143,19 @@ def _rectangles(
             ]
             corner = max(corners, key=lambda corner: round(_room(corner[:2], taken), 2))
             taken.append(corner[:2])
-            figure.add_trace(
-                go.Scatter(
-                    x=[across.at(corner[0])],
-                    y=[upwards.at(corner[1])],
-                    name=label,
-                    mode="text",
-                    text=[f"\N{NO-BREAK SPACE}<b>{label}</b>\N{NO-BREAK SPACE}"],
-                    textposition=corner[2],
-                    # A white rim, where the label stands on trials.
-                    textfont={"color": ink, "size": 13, "shadow": ", ".join(["0 0 2px white"] * 4)},
-                    cliponaxis=False,
-                    hoverinfo="skip",
-                    legendgroup=label,
-                    showlegend=False,
-                )
+            figure.add_scatter(
+                x=[across.at(corner[0])],
+                y=[upwards.at(corner[1])],
+                mode="text",
+                text=[f"\N{NO-BREAK SPACE}<b>{label}</b>\N{NO-BREAK SPACE}"],
+                textposition=corner[2],
+                # A white rim, where the label stands on trials.
+                textfont={"color": ink, "size": 13, "shadow": ", ".join(["0 0 2px white"] * 4)},
+                cliponaxis=False,
+                **common,
             )
 
 
 def _room(place: tuple[float, float], taken: list[tuple[float, float]]) -> float:
-    """The distance to the nearest of the places taken, at most 0.3; text is wider than high."""
+    """Return the distance to the nearest of the places taken, at most 0.3; text is wider than high."""
     return min([0.3, *(math.hypot((place[0] - x) / 2, place[1] - y) for x, y in taken)])

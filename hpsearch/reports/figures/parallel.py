@@ -7,40 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from hpsearch.reports.figures.axes import ParameterAxis
-from hpsearch.reports.figures.style import (
-    INK,
-    LINE,
-    MUTED,
-    PAPER,
-    SCALE,
-    empty_figure,
-    needs,
-    nothing,
-    say,
-    tell,
-    words,
-)
+from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCALE, empty_figure, nothing, say, tell, words
 from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
-    STOPPED,
-    best_words,
+    TrialGroups,
     check,
-    counted,
-    failed,
     hover_lines,
     none_complete,
-    ranked,
-    stopped,
-    thinned,
-    thinned_note,
+    summary_with_best,
 )
 from hpsearch.space import Float
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from hpsearch.records import Direction
     from hpsearch.space import Space
@@ -59,10 +41,10 @@ def parallel(
     direction: Direction = "maximize",
     title: str | None = None,
 ) -> go.Figure:
-    """A line for each trial, across an axis for each parameter, to its score at the right; the best are on top.
+    """Plot a line for each trial, across an axis for each parameter, to its score at the right.
 
-    Lines are coloured by score, those of the best are thick; dotted ones were stopped early. Crosses on the axes are
-    the values of failed trials.
+    Lines are coloured by score, those of the best are thick and on top; pruned trials are dotted. Crosses on the axes
+    are the values of failed trials.
 
     Args:
         frame: Rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter.
@@ -77,85 +59,61 @@ def parallel(
     """
     check(frame, *space)
     if not space:
-        return nothing("there is no parameter to draw", title=title)
+        return nothing("there is no parameter to plot", title=title)
     axes = [ParameterAxis(name, [parameter]) for name, parameter in space.items()]
-    order, pruned, lost = ranked(frame, direction), stopped(frame), failed(frame)
-    everything = len(order) + len(pruned) + len(lost)
-    share = min(1.0, MOST_LINES / max(everything, 1))
-    top, rest = order.iloc[:best], thinned(order.iloc[best:], max(1, round(share * len(order.iloc[best:]))))
-    pruned_drawn = thinned(pruned, max(1, round(share * len(pruned))))
-    lost_drawn = thinned(lost, max(1, round(share * len(lost))))
-    drawn = len(top) + len(rest) + len(pruned_drawn) + len(lost_drawn)
-    left_out = thinned_note(drawn, everything, kept=f"the best {len(top)}")
-    key = "; ".join(part for part in ("yellow: better, blue: worse", left_out) if part)
+    every = TrialGroups.of(frame, direction)
+    trials = every.sample(MOST_LINES, keep=best)
+    top, rest, failed = trials.complete.iloc[:best], trials.complete.iloc[best:], trials.failed
+    key = "; ".join(part for part in ("yellow: better, blue: worse", trials.left_out) if part)
     figure = empty_figure(title=title, key=key, legend=True)
-    scores = np.concatenate([order["score"].to_numpy(float), pruned["score"].to_numpy(float)])
+    scores = every.scores
     last = _score_axis(metric, scores)
 
-    def line(
-        part: pd.DataFrame,
-        name: str,
-        *,
-        ink: str,
-        width: float,
-        dash: str = "solid",
-        opacity: float,
-        legend: bool = True,
-    ) -> None:
+    def lines(part: pd.DataFrame, name: str, ink: str, width: float, opacity: float, **more: Any) -> None:
         if part.empty:
             return
         heights = [_heights(axis, part[f"param:{axis.name}"]) for axis in axes]
         heights.append([last.fraction(score) for score in part["score"].astype(float)])
-        y = np.column_stack([*heights, [math.nan] * len(part)])
         texts = [
             f"{text}<br>{words(metric)} {score:.4g}"
             for text, score in zip(hover_lines(part, list(space)), part["score"].astype(float), strict=True)
         ]
-        figure.add_trace(
-            go.Scatter(
-                x=np.tile([*range(len(axes) + 1), math.nan], len(part)),
-                y=y.ravel(),
-                name=name,
-                mode="lines",
-                line={"color": ink, "width": width, "dash": dash},
-                opacity=opacity,
-                text=np.repeat(texts, len(axes) + 2),
-                hovertemplate="%{text}<extra></extra>",
-                legendgroup=name,
-                showlegend=legend,
-            )
+        figure.add_scatter(
+            x=np.tile([*range(len(axes) + 1), math.nan], len(part)),
+            y=np.column_stack([*heights, [math.nan] * len(part)]).ravel(),
+            name=name,
+            mode="lines",
+            line={"color": ink, "width": width, "dash": more.pop("dash", "solid")},
+            opacity=opacity,
+            text=np.repeat(texts, len(axes) + 2),
+            hovertemplate="%{text}<extra></extra>",
+            legendgroup=name,
+            showlegend=more.pop("legend", True),
         )
 
-    line(pruned_drawn, STOPPED, ink=MUTED, width=1, dash="dot", opacity=0.6)
+    lines(trials.pruned, "pruned", MUTED, 1, 0.6, dash="dot")
     places = _classes(rest["score"].to_numpy(float), scores, minimize=direction == "minimize")
     for place, ink in enumerate(SCALE):
-        opacity = 0.35 + 0.4 * place / (_CLASSES - 1)
-        line(rest[places == place], "trials", ink=ink, width=1.3, opacity=opacity, legend=False)
+        lines(rest[places == place], "trials", ink, 1.3, 0.35 + 0.4 * place / (_CLASSES - 1), legend=False)
     if not rest.empty:
         # The ends of the scale are faint, one on white and the other on black: its middle stands for all.
         middle = {"color": SCALE[_CLASSES // 2], "width": 2}
-        figure.add_trace(go.Scatter(x=[None], y=[None], name="trials", mode="lines", line=middle, legendgroup="trials"))
-    line(top.iloc[::-1], f"best {len(top)}", ink="#D55E00", width=2.6, opacity=0.95)
-    if not lost_drawn.empty:
-        figure.add_trace(
-            go.Scatter(
-                x=np.repeat(range(len(axes)), len(lost_drawn)),
-                y=np.concatenate([_heights(axis, lost_drawn[f"param:{axis.name}"]) for axis in axes]),
-                name="failed",
-                mode="markers",
-                marker=FAILED_MARKER,
-                text=hover_lines(lost_drawn, list(space)) * len(axes),
-                hovertemplate="%{text}<br>failed<extra></extra>",
-            )
+        figure.add_scatter(x=[None], y=[None], name="trials", mode="lines", line=middle, legendgroup="trials")
+    lines(top.iloc[::-1], f"best {len(top)}", "#D55E00", 2.6, 0.95)
+    if not failed.empty:
+        figure.add_scatter(
+            x=np.repeat(range(len(axes)), len(failed)),
+            y=np.concatenate([_heights(axis, failed[f"param:{axis.name}"]) for axis in axes]),
+            name="failed",
+            mode="markers",
+            marker=FAILED_MARKER,
+            text=hover_lines(failed, list(space)) * len(axes),
+            hovertemplate="%{text}<br>failed<extra></extra>",
         )
-    _draw_axes(figure, [*axes, last])
-    needs(figure, 100 + 90 * len(axes))
-    tell(
-        figure,
-        f"A line for each trial across {', '.join(space)} to its {words(metric)}. {counted(frame)}; "
-        f"{best_words(frame, direction, metric)}.",
-    )
-    return say(figure, none_complete(frame)) if order.empty else figure
+    _add_axes(figure, [*axes, last])
+    text = f"A line for each trial across {', '.join(space)} to its {words(metric)}. "
+    tell(figure, f"{text}{summary_with_best(frame, direction, metric)}.", least_width=100 + 90 * len(axes))
+    return say(figure, none_complete(frame)) if trials.complete.empty else figure
 
 
 def _heights(axis: ParameterAxis, values: pd.Series[Any]) -> list[float]:
@@ -169,7 +127,7 @@ def _score_axis(metric: str, scores: NDArray[np.float64]) -> ParameterAxis:
 
 
 def _classes(scores: NDArray[np.float64], every: NDArray[np.float64], *, minimize: bool) -> NDArray[np.int64]:
-    """The colour's place of each score, from 0 for the worst."""
+    """Return the place of each score's colour, from 0 for the worst."""
     if not len(scores) or every.max() == every.min():
         return np.full(len(scores), _CLASSES - 1)
     share = (scores - every.min()) / (every.max() - every.min())
@@ -177,15 +135,13 @@ def _classes(scores: NDArray[np.float64], every: NDArray[np.float64], *, minimiz
     return places.clip(max=_CLASSES - 1)
 
 
-def _draw_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
-    """The axes as lines with ticks and names. All notes at once: Plotly looks through all for each that is added."""
+def _add_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
+    """Add the axes as lines with ticks and names. All at once: Plotly looks through all for each that is added."""
     crowded = len(axes) > 8
     notes: list[dict[str, Any]] = []
-    shapes = []
+    line = {"color": LINE, "width": 1.2}
+    shapes = [{"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line} for at in range(len(axes))]
     for place, axis in enumerate(axes):
-        shapes.append(
-            {"type": "line", "x0": place, "x1": place, "y0": 0, "y1": 1, "line": {"color": LINE, "width": 1.2}}
-        )
         notes += [
             {
                 "text": text,

@@ -1,26 +1,35 @@
-"""Figures as files: interactive pages, and images drawn by a browser."""
+"""Figures as files: interactive pages, and images rendered by a browser."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import html
+import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
 from hpsearch.files import replacing
 from hpsearch.reports.figures.style import describe, least_width
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import plotly.graph_objects as go
 
 IMAGES = ("png", "svg", "pdf")
 ENDINGS = ("html", *IMAGES)
 LEAST_PAGE = 640
-"""What title, buttons and legend need side by side, in px; a narrower window scrolls."""
+"""The room that title, buttons and legend need side by side, in px; a narrower window scrolls."""
 WIDTH, HEIGHT = 900, 500
-"""The size in px of a figure that does not say its own."""
+"""The size in px of a figure without a size of its own."""
+LIMIT_S = 60.0
+"""The time that starting the browser may take, and each figure; some 2 s on a quiet core."""
+_CLOSE_S = 10.0
 
 
 def save(
@@ -29,7 +38,7 @@ def save(
     """Write a figure to a file; an existing file is replaced, and never by half of one.
 
     Args:
-        figure: What to write.
+        figure: The figure.
         path: Its ending says how: ``.html``, a page that needs no network, or ``.png``, ``.svg`` and ``.pdf``.
         width: Of an image, in px; by default the figure's own, or 900.
         height: Of an image, in px; by default the figure's own, or 500.
@@ -38,20 +47,20 @@ def save(
     Raises:
         BadInput: Another ending, a size that is none, or a path that cannot be written.
         MissingExtra: An image without kaleido installed.
-        OutputFailure: No browser to draw the image with, or one that does not draw.
+        OutputFailure: No browser, or one that does not render.
     """
     path = Path(path).expanduser()
     ending = check_path(path)
     if ending == "html":
         content = page(figure).encode()
     else:
-        content = render(figure, ending, width=width, height=height, scale=scale)
+        [content] = render([figure], ending, width=width, height=height, scale=scale)
     with replacing(path) as whole:
         whole.write_bytes(content)
 
 
 def check_path(path: Path) -> str:
-    """The ending of a path that a figure can be saved to, without its dot.
+    """Return the ending of a path that a figure can be saved to, without its dot.
 
     Raises:
         BadInput: Another ending, or no such folder.
@@ -68,11 +77,11 @@ def check_path(path: Path) -> str:
 
 
 def _no_kaleido(format: str) -> MissingExtra:
-    return MissingExtra(f"drawing a .{format} needs kaleido; pip install 'hpsearch[images]'")
+    return MissingExtra(f"writing a .{format} needs kaleido; pip install 'hpsearch[images]'")
 
 
 def page(figure: go.Figure) -> str:
-    """A figure as one page of HTML with plotly.js in it, some 5 MB, which loads nothing from elsewhere."""
+    """Return a figure as one page of HTML with plotly.js in it, some 5 MB, which loads nothing from elsewhere."""
     body = figure.to_html(
         full_html=False,
         include_plotlyjs=True,
@@ -84,28 +93,27 @@ def page(figure: go.Figure) -> str:
     title = html.escape(figure.layout.title.text or "hpsearch")
     ground = figure.layout.template.layout.paper_bgcolor or "white"
     width = max(LEAST_PAGE, least_width(figure))
-    words = html.escape(describe(figure))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<title>{title}</title>\n<meta name="viewport" content="width=device-width">\n'
         f"<style>body, figure {{ margin: 0; background: {ground}; }}</style>\n</head>\n<body>\n"
-        f'<main>\n<figure aria-label="{words}" style="min-width: {width}px">\n{body}\n</figure>\n'
+        f'<main>\n<figure aria-label="{html.escape(describe(figure))}" style="min-width: {width}px">\n{body}\n</figure>\n'
         "</main>\n</body>\n</html>\n"
     )
 
 
 def render(
-    figure: go.Figure,
+    figures: Sequence[go.Figure],
     format: str = "png",
     *,
     width: int | None = None,
     height: int | None = None,
     scale: float = 1.0,
-) -> bytes:
-    """A figure as an image. The browser that draws it stays open for the next one, until the program ends.
+) -> list[bytes]:
+    """Return figures as images, all from one browser, within `LIMIT_S` for its start and for each figure.
 
     Args:
-        figure: What to draw.
+        figures: The figures.
         format: ``png``, ``svg`` or ``pdf``.
         width: In px; by default the figure's own, or 900.
         height: In px; by default the figure's own, or 500.
@@ -114,28 +122,53 @@ def render(
     Raises:
         BadInput: Another format, or a size that is none.
         MissingExtra: kaleido is not installed.
-        OutputFailure: No browser was found, it did not start, or it did not draw.
+        OutputFailure: No browser was found, it did not start, or it did not render.
     """
     if format not in IMAGES:
         raise BadInput(f"no image format {format!r}; known: {', '.join(IMAGES)}")
-    width, height = width or figure.layout.width or WIDTH, height or figure.layout.height or HEIGHT
-    if not (0 < width <= 10_000 and 0 < height <= 10_000 and 0 < scale <= 10):
-        raise BadInput(f"{width} x {height} px at scale {scale}; give up to 10000 x 10000 px and a scale up to 10")
-    try:
-        import kaleido  # noqa: F401 - so that a missing one is said here, and not from inside of Plotly
-        from choreographer.errors import ChromeNotFoundError
-    except ImportError as error:
-        raise _no_kaleido(format) from error
-    from hpsearch.reports.figures.browser import draw
+    options = []
+    for figure in figures:
+        w, h = width or figure.layout.width or WIDTH, height or figure.layout.height or HEIGHT
+        if not (0 < w <= 10_000 and 0 < h <= 10_000 and 0 < scale <= 10):
+            raise BadInput(f"{w} x {h} px at scale {scale}; give up to 10000 x 10000 px and a scale up to 10")
+        options.append({"format": format, "width": w, "height": h, "scale": scale})
+    if find_spec("kaleido") is None:
+        raise _no_kaleido(format)
+    from choreographer.errors import ChromeNotFoundError  # an optional package, kaleido's own
 
     advice = "install Chromium or Chrome (Debian: apt install chromium), or save .html instead"
     try:
-        return draw(figure, {"format": format, "width": width, "height": height, "scale": scale})
+        # In a thread of its own: the loop of a notebook's is running already.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, _render(figures, options)).result()
     except ChromeNotFoundError as error:
         named = os.environ.get("BROWSER_PATH")
         found = f"none is at BROWSER_PATH={named}" if named else "none was found"
-        raise OutputFailure(f"drawing a .{format} needs a browser and {found}; {advice}") from error
+        raise OutputFailure(f"writing a .{format} needs a browser and {found}; {advice}") from error
     except Exception as error:
         lines = str(error.args[0] if error.args else "").strip().splitlines()
         reason = f"{type(error).__name__}: {lines[0][:120]}" if lines else type(error).__name__
-        raise OutputFailure(f"the browser did not draw the .{format} ({reason}); {advice}") from error
+        raise OutputFailure(f"the browser did not render the .{format} ({reason}); {advice}") from error
+
+
+async def _render(figures: Sequence[go.Figure], options: Sequence[dict[str, Any]]) -> list[bytes]:
+    import kaleido  # an optional package
+
+    for library in ("kaleido", "choreographer"):
+        # Their messages come back as an exception.
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    # plotly.js is the one in the installed Plotly; MathJax would come from the network.
+    browser = kaleido.Kaleido(timeout=LIMIT_S, mathjax=False)
+    try:
+        await asyncio.wait_for(browser.open(), LIMIT_S)
+        return [
+            await browser.calc_fig(figure, opts=option) for figure, option in zip(figures, options, strict=True)
+        ]
+    except BaseException:
+        # Closing asks the browser to end, and waits for one that does not answer.
+        if (process := getattr(browser, "subprocess", None)) is not None:
+            process.kill()
+        raise
+    finally:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(browser.close(), _CLOSE_S)

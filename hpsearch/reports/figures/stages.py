@@ -8,25 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from hpsearch.reports.figures.style import INK, colour, empty_figure, nothing, tell, words
-from hpsearch.reports.figures.trials import (
-    MOST_POINTS,
-    check,
-    complete,
-    counted,
-    failed,
-    hover_lines,
-    none_complete,
-    ranked,
-    stopped,
-    thinned,
-    thinned_note,
-)
+from hpsearch.reports.figures.trials import MOST_POINTS, TrialGroups, check, evenly, hover_lines, none_complete, summary
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from hpsearch.records import Direction
 
@@ -43,9 +31,9 @@ def scores_by_stage(
     direction: Direction = "maximize",
     title: str | None = None,
 ) -> go.Figure:
-    """The distribution of the scores, stage by stage: every trial, the quartiles, and the best score in figures.
+    """Plot the distribution of the scores, stage by stage: every trial, the quartiles, and the best score in figures.
 
-    Trials that were stopped early or failed have no score to compare; their numbers stand below the axis.
+    Trials that were pruned or failed have no score to compare; their numbers stand below the axis.
 
     Args:
         frames: Of each stage, by the name it is to be shown under, rows of `hpsearch.store.Store.trials`.
@@ -58,63 +46,60 @@ def scores_by_stage(
     """
     for frame in frames.values():
         check(frame)
-    if not frames or all(complete(frame).empty for frame in frames.values()):
-        alone = next(iter(frames.values())) if len(frames) == 1 else None
-        text = "no trial is complete yet" if alone is None else none_complete(alone)
+    stages = {label: TrialGroups.of(frame, direction) for label, frame in frames.items()}
+    whole = sum(len(stage.complete) for stage in stages.values())
+    if not whole:
+        text = none_complete(next(iter(frames.values()))) if len(frames) == 1 else "no trial is complete yet"
         return tell(nothing(text, title=title), f"Scores by stage: {text}.")
-    whole = sum(len(complete(frame)) for frame in frames.values())
     share = min(1.0, MOST_POINTS / whole)
-    parts = {label: ranked(frame, direction) for label, frame in frames.items()}
-    drawn = {label: thinned(order, max(1, round(share * len(order)))) for label, order in parts.items()}
-    note = thinned_note(sum(map(len, drawn.values())), whole)
-    figure = empty_figure(title=title, key=f"{note}; the boxes are of all" if note else None)
+    plotted = {label: stage.complete.iloc[evenly(len(stage.complete), share)] for label, stage in stages.items()}
+    points = sum(map(len, plotted.values()))
+    note = f"{points:,} of {whole:,} trials plotted: an even sample; the boxes are of all" if points < whole else None
+    figure = empty_figure(title=title, key=note)
     crowded = len(frames) > MOST_IN_WORDS
-    named = math.ceil(len(frames) / MOST_NAMED)
-    ticks, told = [], []
-    for place, (label, order) in enumerate(parts.items()):
-        counts = f"{len(order)} of {len(frames[label])}" if crowded else _counts(frames[label], len(order))
-        ticks.append("" if place % named else f"{label}<br>{counts}")
+    every = math.ceil(len(frames) / MOST_NAMED)
+    ticks, texts = [], []
+    for place, (label, stage) in enumerate(stages.items()):
+        order = stage.complete
+        counts = f"{len(order)} of {len(frames[label])}" if crowded else _counts(stage)
+        ticks.append("" if place % every else f"{label}<br>{counts}")
         if order.empty:
             continue
         scores = order["score"].to_numpy(float)
-        for trace in _box(label, place, scores, drawn[label], metric):
-            figure.add_trace(trace)
+        _add_box(figure, label, place, scores, plotted[label], metric)
         top = float(scores[0])
-        told.append(f"{label}: best {top:.4g}, median {np.median(scores):.4g}, {counted(frames[label])}")
+        texts.append(f"{label}: best {top:.4g}, median {np.median(scores):.4g}, {summary(frames[label])}")
         figure.add_annotation(
-            text="" if place % named else f"{top:.3g}" if crowded else f"best {top:.4g}",
+            text="" if place % every else f"{top:.3g}" if crowded else f"best {top:.4g}",
             x=place,
             y=top,
             yanchor="bottom" if direction == "maximize" else "top",
             yshift=6 if direction == "maximize" else -6,
             font={"size": 11 if crowded else 13, "color": INK},
         )
-    every = np.concatenate([order["score"].to_numpy(float) for order in parts.values()])
-    air = 0.1 * float(np.ptp(every)) or 0.1 * abs(float(every[0])) or 0.1
+    scores = np.concatenate([stage.complete["score"].to_numpy(float) for stage in stages.values()])
+    air = 0.1 * float(np.ptp(scores)) or 0.1 * abs(float(scores[0])) or 0.1
     figure.update_xaxes(
         tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4], showgrid=False, tickangle=0
     )
     if crowded:
-        figure.update_xaxes(title_text="trials that are complete, of all; above: the best score", tickfont_size=10)
-    figure.update_yaxes(title_text=words(metric), range=[float(every.min()) - air, float(every.max()) + air])
-    return tell(figure, f"{words(metric).capitalize()} by stage. {'; '.join(told)}.")
+        figure.update_xaxes(title_text="complete trials, of all; above: the best score", tickfont_size=10)
+    figure.update_yaxes(title_text=words(metric), range=[float(scores.min()) - air, float(scores.max()) + air])
+    return tell(figure, f"{words(metric).capitalize()} by stage. {'; '.join(texts)}.")
 
 
-def _counts(frame: pd.DataFrame, scored: int) -> str:
-    parts = [f"{scored:,} complete"]
-    for word, part in (("stopped early", stopped(frame)), ("failed", failed(frame))):
-        if len(part):
-            parts.append(f"{len(part):,} {word}")
-    return "<br>".join(parts)
+def _counts(stage: TrialGroups) -> str:
+    ends = (("pruned", stage.pruned), ("failed", stage.failed))
+    return "<br>".join([f"{len(stage.complete):,} complete", *(f"{len(part):,} {end}" for end, part in ends if len(part))])
 
 
-def _box(
-    label: str, place: int, scores: NDArray[np.float64], drawn: pd.DataFrame, metric: str
-) -> list[go.Box | go.Scatter]:
-    """The quartiles of all scores, and the trials that are drawn, spread about the middle of the box."""
+def _add_box(
+    figure: go.Figure, label: str, place: int, scores: NDArray[np.float64], plotted: pd.DataFrame, metric: str
+) -> None:
+    """Plot the quartiles of all scores, and the trials spread about the middle of the box."""
     ink = colour(place)
     low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
-    box = go.Box(
+    figure.add_box(
         x=[place],
         q1=[low],
         median=[middle],
@@ -129,15 +114,14 @@ def _box(
         showlegend=False,
     )
     # Multiples of the golden section spread evenly, whatever their number.
-    spread = 0.4 * ((np.arange(len(drawn)) * 0.618034) % 1 - 0.5)
-    points = go.Scatter(
+    spread = 0.4 * ((np.arange(len(plotted)) * 0.618034) % 1 - 0.5)
+    figure.add_scatter(
         x=place + spread,
-        y=drawn["score"].astype(float),
+        y=plotted["score"].astype(float),
         name=label,
         mode="markers",
-        marker={"color": ink, "size": 6 if len(drawn) <= 300 else 4, "opacity": 0.55},
-        text=hover_lines(drawn, []),
+        marker={"color": ink, "size": 6 if len(plotted) <= 300 else 4, "opacity": 0.55},
+        text=hover_lines(plotted, []),
         hovertemplate=f"%{{text}}<br>{words(metric)} %{{y:.4g}}<extra></extra>",
         showlegend=False,
     )
-    return [box, points]

@@ -8,33 +8,34 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import plotly.colors
 import plotly.graph_objects as go
 import plotly.io as pio
+from plotly.colors import sequential
 from plotly.subplots import make_subplots
 
 TEMPLATE = "hpsearch"
 """The name under which the template is registered with Plotly."""
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#595959", "#8C510A")
-"""Okabe and Ito's colours, told apart by the colour-blind; without their yellow, which white swallows."""
+"""Okabe and Ito's colours, told apart by the colour-blind; without their yellow, which is lost on white."""
 INK = "#262626"
 MUTED = "#6E6E6E"
 GRID = "#E6E6E6"
 LINE = "#8C8C8C"
 """Of axes and of failed trials."""
 FAINT = "#BDBDBD"
-"""Of lines that only part what stands on both sides."""
+"""Of separating lines."""
 PAPER = "white"
 FONT = "Inter, Helvetica, Arial, 'DejaVu Sans', sans-serif"
 SCORES = "Cividis"
 """The colour scale of scores, even in lightness: it survives colour-blindness and grey print."""
-SCALE: tuple[str, ...] = tuple(plotly.colors.sequential.Cividis)
+SCALE: tuple[str, ...] = tuple(sequential.Cividis)
 """Its colours, the worst score's first."""
 TRAIN, VALIDATION = "dash", "solid"
-"""How the curves of the two parts are drawn, everywhere."""
 KEY = "solid: validation, dashed: train"
 PANEL_FONT = 12
 """Of small panels' titles and ticks, in px."""
+LEAST_WIDTH = 320
+"""The width of any phone, in px."""
 
 _AXIS = {
     "showgrid": True,
@@ -78,25 +79,25 @@ pio.templates[TEMPLATE] = go.layout.Template(
 
 
 def colour(place: int) -> str:
-    """The colour of the name at a place, counted from 0."""
+    """Return the colour of the series at a place, counted from 0."""
     return PALETTE[place % len(PALETTE)]
 
 
 def words(name: str) -> str:
-    """A column's or quantity's name for people: ``validation accuracy``."""
+    """Return a column's name in words: ``validation loss``."""
     return name.replace("_", " ")
 
 
 def empty_figure(*, title: str | None = None, key: str | None = None, legend: bool = False) -> go.Figure:
-    """A figure with one pair of axes and nothing on it.
+    """Return a figure with one pair of axes and nothing on it.
 
     Args:
-        title: Above the data, or none.
-        key: What the line styles mean, in a line above the data.
+        title: Above the data.
+        key: The meaning of the line styles, in a line above the data.
         legend: Leave room for a legend above the data.
     """
     figure = go.Figure()
-    _dress(figure, title=title, key=key, above=30 if legend else 0)
+    _decorate(figure, title=title, key=key, above=30 if legend else 0)
     return figure
 
 
@@ -113,17 +114,17 @@ def panels(
     legend: bool = False,
     gaps: tuple[float, float] = (14.0, 34.0),
 ) -> go.Figure:
-    """A figure of small panels, filled row by row.
+    """Return a figure of small panels, filled row by row.
 
     Args:
         titles: One of each panel.
         columns: Panels side by side.
         panel_height: Of one panel, in px.
         title: Of the whole figure.
-        key: What the line styles mean, in a line above the panels.
+        key: The meaning of the line styles, in a line above the panels.
         x_title: Once, for all panels.
         y_title: Once, for all panels.
-        shared: All panels have the same two axes, and ticks stand at the outer ones only.
+        shared: All panels have the same two axes, with ticks at the outer ones only.
         legend: Leave room for a legend above the panels, which have no titles then.
         gaps: Between panels, horizontally and vertically, in px of a figure 900 px wide.
     """
@@ -142,8 +143,7 @@ def panels(
         y_title=y_title,
     )
     figure.update_annotations(font={"size": 13, "color": INK})
-    # The titles of all panels together come last, and are axes' titles.
-    # An empty title is no annotation.
+    # The axis titles of all panels come last. An empty panel title is no annotation.
     for annotation in figure.layout.annotations[sum(map(bool, titles)) :]:
         annotation.font.size = 14
     figure.update_xaxes(tickfont_size=PANEL_FONT)
@@ -155,14 +155,14 @@ def panels(
     for place in range(len(titles), rows * columns):
         figure.update_xaxes(visible=False, row=place // columns + 1, col=place % columns + 1)
         figure.update_yaxes(visible=False, row=place // columns + 1, col=place % columns + 1)
-    above = _dress(figure, title=title, key=key, above=30 if legend else 20)
+    above = _decorate(figure, title=title, key=key, above=30 if legend else 20)
     below = 58 if x_title else 40
     figure.update_layout(height=above + height + below, margin={"l": 76 if y_title else 56, "b": below})
     return figure
 
 
-def _dress(figure: go.Figure, *, title: str | None, key: str | None, above: int) -> int:
-    """Title and key in a margin that has room for them; returns that margin in px."""
+def _decorate(figure: go.Figure, *, title: str | None, key: str | None, above: int) -> int:
+    """Add template, title and key, in a top margin that has room for them; return that margin in px."""
     margin = 16 + above + (20 + 18 * key.count("<br>") if key else 0) + (26 if title else 0)
     figure.update_layout(template=TEMPLATE, margin={"l": 72, "r": 28, "t": margin, "b": 58})
     if title:
@@ -184,12 +184,11 @@ def _dress(figure: go.Figure, *, title: str | None, key: str | None, above: int)
 
 
 def say(figure: go.Figure, text: str) -> go.Figure:
-    """Write in the middle of a figure why it is empty; returns the figure."""
-    bare = not figure.data
-    if bare:
+    """Write in the middle of a figure why it is empty; return the figure."""
+    if not figure.data:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)
-    figure.add_annotation(
+    return figure.add_annotation(
         text=text,
         xref="paper",
         yref="paper",
@@ -200,16 +199,15 @@ def say(figure: go.Figure, text: str) -> go.Figure:
         font={"size": 16, "color": MUTED},
         bgcolor=PAPER,
     )
-    return figure
 
 
 def nothing(text: str, *, title: str | None = None) -> go.Figure:
-    """A figure that only says, in words, why there is nothing to draw."""
+    """Return a figure that only says why there is nothing to plot."""
     return say(empty_figure(title=title), text)
 
 
 def log_axis(low: float, high: float) -> dict[str, Any]:
-    """A log axis with ticks that can be read: powers of ten, or plain numbers where it is short.
+    """Return a log axis with readable ticks: powers of ten, or plain numbers where it is short.
 
     Args:
         low: Its lower end, above 0.
@@ -227,8 +225,37 @@ def log_axis(low: float, high: float) -> dict[str, Any]:
     return axis | {"nticks": max(3, int(decades / 0.31)), "tickformat": "~g"}
 
 
+def tell(figure: go.Figure, text: str, *, least_width: int | None = None) -> go.Figure:
+    """Store with a figure its alternative text, and the width that it needs; return the figure.
+
+    Args:
+        figure: The figure.
+        text: What it shows, in a sentence or two.
+        least_width: In px; on a narrower screen it is scrolled, not squeezed.
+    """
+    return figure.update_layout(meta={"description": text, **({"least_width": least_width} if least_width else {})})
+
+
+def describe(figure: go.Figure) -> str:
+    """Return a figure's alternative text; without one its title or the title of its y axis."""
+    meta = figure.layout.meta
+    if isinstance(meta, dict) and meta.get("description"):
+        return str(meta["description"])
+    # An empty figure has the reason as its only text.
+    why = () if figure.data else tuple(note.text for note in figure.layout.annotations)
+    parts = (figure.layout.title.text or figure.layout.yaxis.title.text, *why)
+    text = ": ".join(part for part in parts if part) or "figure"
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+
+
+def least_width(figure: go.Figure) -> int:
+    """Return how many px a figure needs to be readable."""
+    meta = figure.layout.meta
+    return int(meta.get("least_width", LEAST_WIDTH)) if isinstance(meta, dict) else LEAST_WIDTH
+
+
 def _lifted(colour: str, share: float) -> str:
-    """A colour part of the way to white: the scale's dark end would be lost on a dark page."""
+    """Return a colour part of the way to white."""
     parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)
 
@@ -247,54 +274,14 @@ DARK: Mapping[str, str] = {
             strict=True,
         )
     ),
+    # The scale's dark end would be lost on a dark page; lifted, it still rises evenly in lightness.
     **{colour: _lifted(colour, 0.42 * (1 - place / (len(SCALE) - 1))) for place, colour in enumerate(SCALE)},
 }
-"""The colour on a dark page of each that would be lost on one; the others stay. A page's script may use it too."""
-
-LEAST_WIDTH = 320
-"""What any phone has, in px."""
-
-
-def tell(figure: go.Figure, text: str) -> go.Figure:
-    """Keep with a figure what it shows, in a sentence or two, for who cannot see it; returns the figure."""
-    meta = figure.layout.meta if isinstance(figure.layout.meta, dict) else {}
-    return figure.update_layout(meta={**meta, "description": text})
-
-
-def describe(figure: go.Figure) -> str:
-    """What a figure shows, in plain words: its alternative text.
-
-    Args:
-        figure: Any figure; one that was told nothing is described by its title, or by its y axis.
-    """
-    meta = figure.layout.meta
-    if isinstance(meta, dict) and meta.get("description"):
-        return str(meta["description"])
-    # One with nothing on it says why in its only text.
-    why = () if figure.data else tuple(note.text for note in figure.layout.annotations)
-    parts = (figure.layout.title.text or figure.layout.yaxis.title.text, *why)
-    return plain(": ".join(part for part in parts if part) or "figure")
-
-
-def least_width(figure: go.Figure) -> int:
-    """How many px a figure needs to be read; on a narrower screen it is better scrolled than squeezed."""
-    meta = figure.layout.meta
-    return int(meta.get("least_width", LEAST_WIDTH)) if isinstance(meta, dict) else LEAST_WIDTH
-
-
-def needs(figure: go.Figure, width: int) -> go.Figure:
-    """Keep with a figure how many px it needs; returns the figure."""
-    meta = figure.layout.meta if isinstance(figure.layout.meta, dict) else {}
-    return figure.update_layout(meta={**meta, "least_width": width})
-
-
-def plain(text: str) -> str:
-    """A text of a figure without its markup."""
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+"""The colour on a dark page of each that would be lost on one; the others stay. The page's script uses it too."""
 
 
 def dark(figure: go.Figure) -> go.Figure:
-    """The same figure for a dark page: a copy, with the colours of `DARK` in it and in its template."""
+    """Return a copy of a figure for a dark page: the colours of `DARK` in it and in its template."""
     return go.Figure(
         [_recoloured(trace.to_plotly_json()) for trace in figure.data], _recoloured(figure.layout.to_plotly_json())
     )
@@ -303,9 +290,8 @@ def dark(figure: go.Figure) -> go.Figure:
 def _recoloured(part: Any) -> Any:
     match part:
         case str():
-            # A rim is a list of shadows, each with its colour.
-            found = DARK.get(part)
-            return found or (re.sub(rf"\b{PAPER}\b", DARK[PAPER], part) if "px " in part else part)
+            # A text's rim is a list of shadows, each with its colour.
+            return DARK.get(part) or (re.sub(rf"\b{PAPER}\b", DARK[PAPER], part) if "px " in part else part)
         case Mapping():
             return {name: _recoloured(value) for name, value in part.items()}
         case Sequence() if not isinstance(part, bytes):

@@ -1,31 +1,30 @@
-"""Rows of trials as the figures need them: checked, in order of rank, few enough to be seen, and in words."""
+"""Rows of trials as figures need them: checked, grouped by how they ended, few enough to be seen, and in words."""
 
 from __future__ import annotations
 
 import html
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch import text
 from hpsearch.errors import BadInput, nearest
-from hpsearch.reports.figures.style import LINE, MUTED
+from hpsearch.reports.figures.style import LINE, MUTED, words
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from hpsearch.records import Direction
 
 MOST_POINTS = 1_500
-"""Of more trials than this the eye sees a cloud, and a page gets slow: some are left out, and the figure says so."""
+"""More points than this are a cloud and make a page slow: a sample is plotted, and the figure says so."""
 _COLUMNS = ("number", "state", "score")
-
-STOPPED = "stopped early"
-"""What pruned trials are called: their score is that of the last epoch that they were trained for."""
 FAILED_MARKER: dict[str, Any] = {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": LINE}}
-STOPPED_MARKER: dict[str, Any] = {"symbol": "triangle-down-open", "size": 7, "color": MUTED, "line": {"width": 1.2}}
+PRUNED_MARKER: dict[str, Any] = {"symbol": "triangle-down-open", "size": 7, "color": MUTED, "line": {"width": 1.2}}
 
 
 def check(frame: pd.DataFrame, *names: str) -> None:
@@ -40,81 +39,121 @@ def check(frame: pd.DataFrame, *names: str) -> None:
 
 
 def complete(frame: pd.DataFrame) -> pd.DataFrame:
-    """The trials that have a score."""
+    """Return the trials that have a score."""
     return frame[(frame["state"] == "COMPLETE") & np.isfinite(frame["score"].astype(float))]
 
 
-def stopped(frame: pd.DataFrame) -> pd.DataFrame:
-    """The trials that were stopped early, with the score at their last epoch, by number."""
-    found = frame[(frame["state"] == "PRUNED") & np.isfinite(frame["score"].astype(float))]
-    return found.sort_values("number", kind="stable")
-
-
-def failed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The trials that failed, by number."""
-    return frame[frame["state"] == "FAIL"].sort_values("number", kind="stable")
-
-
 def ranked(frame: pd.DataFrame, direction: Direction) -> pd.DataFrame:
-    """Complete trials, the best first, in the order of `hpsearch.store.Store.trials`: ties by loss, then number."""
+    """Return the complete trials, best first, in the order of `hpsearch.store.Store.trials`: by loss, then number."""
     by = [column for column in ("score", "validation_loss", "number") if column in frame]
-    ascending = [direction == "minimize", *[True] * (len(by) - 1)]
-    return complete(frame).sort_values(by, ascending=ascending)
+    return complete(frame).sort_values(by, ascending=[direction == "minimize", *[True] * (len(by) - 1)])
 
 
-def thinned(rows: pd.DataFrame, most: int = MOST_POINTS) -> pd.DataFrame:
-    """At most so many rows, taken evenly in their order: ranked rows keep the distribution of their scores.
-
-    Args:
-        rows: In an order that means something.
-        most: How many to keep; the first and the last are kept.
-    """
-    if len(rows) <= most:
-        return rows
-    return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
-
-
-def thinned_note(drawn: int, of: int, *, kept: str = "") -> str | None:
-    """What a figure says about trials that it leaves out, or None where it draws all.
+@dataclass(frozen=True, slots=True, eq=False)
+class TrialGroups:
+    """Finished trials by how they ended.
 
     Args:
-        drawn: How many trials are drawn.
-        of: How many there are.
-        kept: Those that are all there, such as ``the best 20``.
+        complete: Trials with a score, best first, or in the order given.
+        pruned: Pruned trials, by number; their score is that of their last epoch.
+        failed: Failed trials, by number.
+        left_out: How many trials a sample leaves out, in words; None: none.
     """
-    if drawn >= of:
-        return None
-    return f"{drawn:,} of {of:,} trials drawn: {f'{kept} and ' if kept else ''}an even sample"
+
+    complete: pd.DataFrame
+    pruned: pd.DataFrame
+    failed: pd.DataFrame
+    left_out: str | None = None
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, direction: Direction | None) -> TrialGroups:
+        """Group trials; without a direction those with a score keep their order."""
+        pruned = frame[(frame["state"] == "PRUNED") & np.isfinite(frame["score"].astype(float))]
+        failed = frame[frame["state"] == "FAIL"]
+        return cls(
+            complete(frame) if direction is None else ranked(frame, direction),
+            pruned.sort_values("number", kind="stable"),
+            failed.sort_values("number", kind="stable"),
+        )
+
+    def __len__(self) -> int:
+        return len(self.complete) + len(self.pruned) + len(self.failed)
+
+    def sample(self, most: int, *, keep: int = 0) -> TrialGroups:
+        """Return an even sample of each group, of at most so many trials in all.
+
+        Args:
+            most: How many trials.
+            keep: So many of the best are kept, beside the sample.
+        """
+        share = min(1.0, most / max(len(self), 1))
+        best = self.complete.iloc[:keep]
+        rest = keep + evenly(len(self.complete) - len(best), share)
+        kept = self.complete.iloc[np.concatenate([np.arange(len(best)), rest]).astype(int)]
+        pruned, failed = (part.iloc[evenly(len(part), share)] for part in (self.pruned, self.failed))
+        plotted = len(kept) + len(pruned) + len(failed)
+        if plotted == len(self):
+            return self
+        best_too = f"the best {len(best)} and " if len(best) else ""
+        return TrialGroups(
+            kept, pruned, failed, f"{plotted:,} of {len(self):,} trials plotted: {best_too}an even sample"
+        )
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The scores of complete and of pruned trials."""
+        return np.concatenate([part["score"].to_numpy(float) for part in (self.complete, self.pruned)])
+
+    def score_axis(self, *more: float, above: float = 1.0) -> tuple[float, float, float]:
+        """Return the ends of a score axis, and between them the place of failed trials, below the lowest score.
+
+        Args:
+            more: Further values that the axis holds.
+            above: Room above the highest score, in units of the room between ticks and data.
+        """
+        scores = [*self.scores, *more]
+        lowest, highest = (min(scores), max(scores)) if scores else (0.0, 1.0)
+        air = 0.06 * (highest - lowest) or 0.06 * abs(lowest) or 0.06
+        bottom = lowest - 1.5 * air
+        return (lowest if self.failed.empty else bottom) - air, highest + above * air, bottom
+
+
+def evenly(count: int, share: float) -> NDArray[np.int64]:
+    """Return a share of the places 0 .. count - 1, spaced evenly, the first and the last among them."""
+    most = max(1, round(share * count))
+    if count <= most:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
 def none_complete(frame: pd.DataFrame) -> str:
-    """Why there is no score, for trials of which none is complete."""
+    """Say why there is no score, for trials of which none is complete."""
     if frame.empty:
         return "there are no trials yet"
-    if len(failed(frame)) == len(frame):
+    if (frame["state"] == "FAIL").all():
         return "all trials failed" if len(frame) > 1 else "the one trial failed"
     return "no trial is complete yet"
 
 
-def counted(frame: pd.DataFrame) -> str:
-    """How many trials came to which end, in words: ``100 trials: 90 complete, 7 stopped early, 3 failed``."""
+def summary(frame: pd.DataFrame) -> str:
+    """Count trials by state, in words: ``100 trials: 90 complete, 7 pruned, 3 failed``."""
     states = frame["state"].value_counts()
-    ends = {"COMPLETE": "complete", "PRUNED": STOPPED, "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
+    ends = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
     parts = [f"{states[state]:,} {word}" for state, word in ends.items() if states.get(state, 0)]
-    many = text.counted(len(frame), "trial")
-    return f"{many}: {', '.join(parts)}" if parts else many
+    number = counted(len(frame), "trial")
+    return f"{number}: {', '.join(parts)}" if parts else number
 
 
-def best_words(frame: pd.DataFrame, direction: Direction, metric: str) -> str:
-    """The best score in words, or why there is none."""
+def summary_with_best(frame: pd.DataFrame, direction: Direction, metric: str) -> str:
+    """Return the same with the best score, or with why there is none."""
     order = ranked(frame, direction)
     if order.empty:
-        return none_complete(frame)
-    return f"the best {metric.replace('_', ' ')} is {order['score'].iloc[0]:.4g}"
+        return f"{summary(frame)}; {none_complete(frame)}"
+    return f"{summary(frame)}; the best {words(metric)} is {order['score'].iloc[0]:.4g}"
 
 
 def value_words(value: object) -> str:
-    """A hyperparameter's value, short."""
+    """Return a hyperparameter's value in a few characters."""
     if value is None or value != value:
         return "-"
     if isinstance(value, bool):
@@ -124,7 +163,7 @@ def value_words(value: object) -> str:
 
 
 def hover_lines(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """What the pointer shows of each trial: its number and the values of some parameters."""
+    """Return the hover text of each trial: its number and the values of some parameters."""
     columns = [frame[f"param:{name}"].tolist() for name in names]
     return [
         "<br>".join(

@@ -1,4 +1,4 @@
-"""Figures as data in a web page: short numbers, no markup but the figures' own, dark colours, layouts for phones."""
+"""Figures as data in a web page: short numbers, no markup but the figures' own, layouts for phones."""
 
 from __future__ import annotations
 
@@ -12,43 +12,42 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.reports.figures.style import DARK, SCORES
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import plotly.graph_objects as go
 
-
 DIGITS = 5
-"""Significant digits of a drawn number: more than any screen can show."""
-
-_LIFT = 0.42
-"""How far the darkest colour of the scale of scores goes towards white on a dark page."""
-
+"""Significant digits of a plotted number: more than any screen can show."""
 _MARKUP = re.compile(r"<(?!/?(?:b|i|br|sub|sup|extra)>)")
+_LINE = 46
+"""Characters of a line of text across a phone."""
+_LINE_HEIGHT = 17
+_TICKS, _TITLE = 11, 13
+_GAP = 66
+"""Below a panel, for its ticks and its title, in px."""
 
 
 def plain_figure(figure: go.Figure) -> dict[str, Any]:
-    """A figure's ``data`` and ``layout`` as JSON-able data.
+    """Return a figure's ``data`` and ``layout`` as JSON-able data.
 
-    Plotly takes some HTML in any text for markup, links included: what is not markup of our own figures, such as that
-    of a parameter's or a choice's name, becomes text.
+    Plotly takes some HTML in any text for markup, links included: anything but the markup of our own figures, such as
+    that in a parameter's or a choice's name, becomes text.
 
     Args:
         figure: It stays as it is.
     """
-    found: dict[str, Any] = _plain(figure.to_plotly_json())
-    layout = found["layout"]
-    # The page has a ground of its own.
+    plain: dict[str, Any] = _plain(figure.to_plotly_json())
+    layout = plain["layout"]
+    # The page has a background of its own.
     for ground in (layout, layout.get("template", {}).get("layout", {})):
         ground.update(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
     # No trace has a template of its own.
     layout.get("template", {}).pop("data", None)
-    for trace in found["data"]:
+    for trace in plain["data"]:
         if isinstance(trace.get("text"), list):
             trace["text"] = _packed(trace["text"])
-    return {"data": found["data"], "layout": layout}
+    return {"data": plain["data"], "layout": layout}
 
 
 def _plain(value: Any) -> Any:
@@ -71,10 +70,7 @@ def _plain(value: Any) -> Any:
 
 
 def _packed(texts: list[str]) -> list[str] | dict[str, Any]:
-    """Texts that come in runs of one length, as lines have them for each of their points, with each said once.
-
-    The page's script writes them out again.
-    """
+    """Return texts that come in runs of one length with each said once; the page's script writes them out again."""
     run = next((place for place, text in enumerate(texts) if text != texts[0]), 0)
     if run < 2 or len(texts) % run:
         return texts
@@ -90,55 +86,24 @@ def _short(value: float) -> float | int | None:
 
 
 def script_json(value: Mapping[str, Any]) -> str:
-    """Data as JSON that may stand in a ``<script>`` element: nothing in it ends the element or begins another."""
+    """Return data as JSON for a ``<script>`` element: nothing in it ends the element or begins another."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def dark_colours() -> dict[str, str]:
-    """What stands for each colour on a dark page: `DARK`, and the scale of scores.
-
-    The scale's dark end would be lost on a dark page: it is lifted, and rises evenly in lightness still.
-    """
-    from plotly.colors import sample_colorscale, sequential
-
-    scale = sequential.Cividis
-    found = dict(DARK)
-    for steps in (scale, *(sample_colorscale(SCORES, [place / (n - 1) for place in range(n)]) for n in (8,))):
-        for place, colour in enumerate(steps):
-            found[colour] = _towards_white(colour, _LIFT * (1 - place / (len(steps) - 1)))
-    return found
-
-
-def _towards_white(colour: str, share: float) -> str:
-    if colour.startswith("#"):
-        parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
-    else:
-        parts = [round(float(part)) for part in re.findall(r"[\d.]+", colour)]
-    return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)
-
-
-_LINE = 46
-"""Characters of a line of text across a phone."""
-_LINE_HEIGHT = 17
-_TICKS, _TITLE = 11, 13
-_GAP = 66
-"""Below a panel, for its ticks and its title, in px."""
-
-
 def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
-    """A layout with smaller letters, narrower margins, and texts broken into lines that fit.
+    """Return a layout for a phone: smaller letters, narrower margins, and texts broken into lines that fit.
 
     Args:
         layout: Plotly's, as plain data; it stays as it is.
     """
-    found: dict[str, Any] = copy.deepcopy(dict(layout))
-    margin = found.setdefault("margin", {})
+    narrow: dict[str, Any] = copy.deepcopy(dict(layout))
+    margin = narrow.setdefault("margin", {})
     # A title of all panels together is no axis', and makes no room for itself.
-    turned = any(annotation.get("textangle") == -90 for annotation in found.get("annotations", ()))
+    turned = any(annotation.get("textangle") == -90 for annotation in narrow.get("annotations", ()))
     margin.update(l=min(margin.get("l", 60), 66 if turned else 52), r=min(margin.get("r", 28), 14))
-    for name in _axes(found):
-        axis = found[name]
+    for name in _axes(narrow):
+        axis = narrow[name]
         axis.setdefault("tickfont", {})["size"] = _TICKS
         if axis.get("ticktext") and name.startswith("x"):
             axis["ticktext"] = [text.replace(", ", "<br>") for text in axis["ticktext"]]
@@ -151,39 +116,39 @@ def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
         if axis.get("title", {}).get("text"):
             axis["title"] = {**axis["title"], "text": _broken(axis["title"]["text"]), "font": {"size": _TITLE}}
     taller = 0
-    for annotation in found.get("annotations", ()):
+    for annotation in narrow.get("annotations", ()):
         # A key: in the margin above the data.
         if annotation.get("xref") == annotation.get("yref") == "paper" and annotation.get("y") == 1:
             broken = _broken(annotation["text"])
             taller = max(taller, _LINE_HEIGHT * (broken.count("<br>") - annotation["text"].count("<br>")))
             annotation["text"] = broken
     margin["t"] = margin.get("t", 40) + taller
-    if "height" in found:
-        found["height"] += taller
-    return found
+    if "height" in narrow:
+        narrow["height"] += taller
+    return narrow
 
 
 def stacked(layout: Mapping[str, Any], *, panel: int) -> dict[str, Any]:
-    """The panels of a figure one below the other; each has axes of its own, with their titles and ticks.
+    """Return a layout for a phone with the panels one below the other, each with its own axes, titles and ticks.
 
     Args:
         layout: Plotly's, as plain data; it stays as it is.
         panel: The height of a panel, in px.
     """
-    found = narrowed(layout)
+    narrow = narrowed(layout)
     pairs = [
-        (found[name], found[name.replace("x", "y", 1)])
-        for name in _axes(found)
-        if name.startswith("x") and found[name].get("visible", True)
+        (narrow[name], narrow[name.replace("x", "y", 1)])
+        for name in _axes(narrow)
+        if name.startswith("x") and narrow[name].get("visible", True)
     ]
     height = len(pairs) * (panel + _GAP) - _GAP
     for place, (across, upwards) in enumerate(pairs):
         top = 1 - place * (panel + _GAP) / height
         across["domain"], upwards["domain"] = [0, 1], [max(top - panel / height, 0), top]
         upwards["showticklabels"] = True
-    margin = found["margin"]
-    found["height"] = margin["t"] + height + margin.get("b", 58)
-    return found
+    margin = narrow["margin"]
+    narrow["height"] = margin["t"] + height + margin.get("b", 58)
+    return narrow
 
 
 def _axes(layout: Mapping[str, Any]) -> list[str]:
