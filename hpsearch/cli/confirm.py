@@ -145,7 +145,7 @@ def _show(done: Confirmation) -> None:
 
 
 def _table(done: Confirmation) -> dict[str, list[Any]]:
-    from hpsearch.reports.tables import drawn_values
+    from hpsearch.reports.tables import used_values
 
     rows = []
     for one in done.ranking:
@@ -159,7 +159,7 @@ def _table(done: Confirmation) -> dict[str, list[Any]]:
             "failed": one.failed,
             "p": None if one.p is None else float(f"{one.p:.2g}"),
         }
-        rows.append(row | drawn_values(done.parent, one.setting.params))
+        rows.append(row | used_values(done.parent, one.setting.params))
     columns = _columns(rows)
     if len(set(columns["repeats"])) == 1:
         del columns["repeats"]

@@ -53,5 +53,5 @@ def with_curves(
         return table | {"curve": [" ".join(map(repr, curve)) for curve in of_trials]}
     epochs = stage.study_file.get("training", {}).get("epochs")
     scale = Scale.of(of_trials, epochs=epochs, blocks=shows_blocks(sys.stdout.encoding))
-    wider = table | {f"curve {scale.words}": [scale.draw(curve) or None for curve in of_trials]}
+    wider = table | {f"curve {scale.words}": [scale.sparkline(curve) or None for curve in of_trials]}
     return wider if asked or least_width(wider) <= console().width else table

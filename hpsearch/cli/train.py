@@ -155,7 +155,7 @@ def _table(history: History) -> Columns:
 
 def _show(file: StudyFile, trained: Trained, images: int) -> None:
     from hpsearch.cli.output import emit, say
-    from hpsearch.reports.tables import accuracy_error
+    from hpsearch.reports.tables import share_error
     from hpsearch.reports.terminal import chart
 
     history, network = trained.history, trained.network
@@ -176,7 +176,7 @@ def _show(file: StudyFile, trained: Trained, images: int) -> None:
     say("            accuracy: . train  o validation")
     say()
     accuracy = history.validation_accuracy[-1]
-    error = accuracy_error(accuracy, images)
+    error = share_error(accuracy, images)
     say(
         f"validation accuracy {accuracy:.4g} +- {error:.2g} (one standard error) after {counted(epochs, 'epoch')}, "
         f"in {trained.seconds:.1f} s"

@@ -228,7 +228,7 @@ def _frame(view: View, screen: Console) -> RenderableType:
         parts.append(Text(f"first so far: {best}"))
     elif best:
         scale = Scale.of([view.curve], blocks=shows_blocks(screen.encoding))
-        parts.append(Text(f"best {best}  {scale.draw(view.curve)} {scale.words} over {scale.epochs} epochs"))
+        parts.append(Text(f"best {best}  {scale.sparkline(view.curve)} {scale.words} over {scale.epochs} epochs"))
     parts.append(Text(_who(view)))
     if view.latest["number"]:
         parts += [Text(), Text("finished last"), table(trials_table(stage, view.latest), screen)]

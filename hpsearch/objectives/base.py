@@ -273,6 +273,9 @@ class Kind(Protocol):
     """Names that people use for them elsewhere, in lower case."""
     curves: Mapping[str, str]
     """The learning curves that a trial keeps beside its score's, and their meaning."""
+    curve_bounds: Mapping[str, tuple[float, float] | None]
+    """The quantities that ``train_`` and ``validation_`` curves are of, with the least and the most that each can be;
+    the first is the one to plot."""
 
     def sections(self) -> type[BaseModel]:
         """Return the pydantic model of its part of a study file (see `Sections`)."""

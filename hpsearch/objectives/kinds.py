@@ -64,6 +64,11 @@ def uncertainty(stage: NewStage) -> Uncertainty:
     return kind_of(stage.study_file).uncertainty(stage.study_file, stage.sizes)
 
 
+def curve_bounds(stage: NewStage) -> Mapping[str, tuple[float, float] | None]:
+    """Return the quantities of a stage's learning curves; see `hpsearch.objectives.base.Kind.curve_bounds`."""
+    return kind_of(stage.study_file).curve_bounds
+
+
 def examples(stage: NewStage) -> int | None:
     """Return how many validation examples a score is the share of; None: it is no share, or that is not known."""
     return uncertainty(stage).examples

@@ -1,4 +1,4 @@
-"""What ``hpsearch plot`` can draw, and what it may be told; light enough to be read by ``--help``."""
+"""The kinds of figures of a search, and the arguments that each takes; light enough to be read by ``--help``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import BadInput
+from hpsearch.errors import BadArgument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Kind(StrEnum):
-    """What may be drawn."""
+class PlotKind(StrEnum):
+    """A kind of figure of a search."""
 
     curves = "curves"
     parameters = "parameters"
@@ -25,61 +25,61 @@ class Kind(StrEnum):
     stages = "stages"
 
 
-WORDS: Mapping[Kind, str] = {
-    Kind.curves: "learning curves of the best trials of a stage, a panel each",
-    Kind.parameters: "score against every hyperparameter of a stage, or against one",
-    Kind.pair: "two hyperparameters, coloured by score, with the ranges of all stages",
-    Kind.parallel: "a line for each trial of a stage, across all hyperparameters",
-    Kind.history: "every score in the order of the trials, and the best so far",
-    Kind.importance: "which hyperparameters mattered in a stage, beside chance",
-    Kind.lineage: "which stage came from which, how ranges narrowed, the best scores",
-    Kind.stages: "the distribution of the scores, stage by stage",
+WORDS: Mapping[PlotKind, str] = {
+    PlotKind.curves: "learning curves of the best trials of a stage, a panel each",
+    PlotKind.parameters: "score against every hyperparameter of a stage, or against one",
+    PlotKind.pair: "two hyperparameters, coloured by score, with the ranges of all stages",
+    PlotKind.parallel: "a line for each trial of a stage, across all hyperparameters",
+    PlotKind.history: "every score in the order of the trials, and the best so far",
+    PlotKind.importance: "which hyperparameters mattered in a stage, beside chance",
+    PlotKind.lineage: "which stage came from which, how ranges narrowed, the best scores",
+    PlotKind.stages: "the distribution of the scores, stage by stage",
 }
-"""What each kind shows, for people."""
-OF_ONE_STAGE = frozenset({Kind.curves, Kind.parameters, Kind.parallel, Kind.importance})
-"""Kinds that look at one stage; the others look at all, or at one where it is named."""
-OF_ALL_STAGES = frozenset({Kind.lineage, Kind.stages})
+"""What each kind shows."""
+OF_ONE_STAGE = frozenset({PlotKind.curves, PlotKind.parameters, PlotKind.parallel, PlotKind.importance})
+"""Kinds of one stage; the others are of all, or of one where it is named."""
+OF_ALL_STAGES = frozenset({PlotKind.lineage, PlotKind.stages})
 """Kinds to which one stage makes no sense."""
 MOST_CURVES = 20
-_TIMES = {1: "once", 2: "twice"}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be drawn. None: what suits the kind.
+class PlotRequest:
+    """A figure to be made. None: the kind's default.
 
     Args:
-        kind: What.
+        kind: The kind of figure.
         parameters: Hyperparameters: one of ``parameters`` and ``curves``, two of ``pair``.
-        top: How many of the best trials are drawn (``curves``) or highlighted (``parameters``, ``parallel``).
-        quantity: ``accuracy`` or ``loss``, of ``curves``.
+        top: How many of the best trials are plotted (``curves``) or highlighted (``parameters``, ``parallel``).
+        quantity: What learning curves are of, such as ``loss``.
 
     Raises:
-        BadInput: Something that the kind has no use for, or too many of it.
+        BadArgument: One that the kind has no use for, or too many of it.
     """
 
-    kind: Kind
+    kind: PlotKind
     parameters: tuple[str, ...] = ()
     top: int | None = None
     quantity: str | None = None
 
     def __post_init__(self) -> None:
-        takers: Mapping[str, tuple[object, tuple[Kind, ...]]] = {
-            "--parameter": (self.parameters or None, (Kind.curves, Kind.parameters, Kind.pair)),
-            "--top": (self.top, (Kind.curves, Kind.parameters, Kind.parallel)),
-            "--quantity": (self.quantity, (Kind.curves,)),
+        curves, parameters, pair, parallel = PlotKind.curves, PlotKind.parameters, PlotKind.pair, PlotKind.parallel
+        takers: Mapping[str, tuple[object, tuple[PlotKind, ...]]] = {
+            "parameter": (self.parameters or None, (curves, parameters, pair)),
+            "top": (self.top, (curves, parameters, parallel)),
+            "quantity": (self.quantity, (curves,)),
         }
-        for option, (value, kinds) in takers.items():
+        for name, (value, kinds) in takers.items():
             if value is not None and self.kind not in kinds:
-                raise BadInput(f"{option} is of no use to {self.kind}, only to {', '.join(kinds)}; leave it out")
-        wanted = (2,) if self.kind is Kind.pair else (1,)
-        if self.parameters and len(self.parameters) not in wanted:
-            many = "two" if wanted == (2,) else "one"
-            times = _TIMES.get(len(self.parameters), f"{len(self.parameters)} times")
-            raise BadInput(f"--parameter is given {times}; {self.kind} takes {many}")
+                raise BadArgument(name, None, f"of no use to {self.kind}, only to {', '.join(kinds)}", "leave it out")
+        needed = 2 if self.kind is pair else 1
+        if self.parameters and len(self.parameters) != needed:
+            raise BadArgument(
+                "parameter", None, f"{self.kind} takes {needed}, not {len(self.parameters)}", f"give {needed}"
+            )
         if len(set(self.parameters)) < len(self.parameters):
-            raise BadInput(f"--parameter {self.parameters[0]} is given twice; give two different ones")
+            raise BadArgument("parameter", self.parameters[0], "given twice", "give two different ones")
         if self.top is not None and self.top < 1:
-            raise BadInput(f"--top {self.top}; give at least 1")
-        if self.kind is Kind.curves and self.top is not None and self.top > MOST_CURVES:
-            raise BadInput(f"--top {self.top}; more than {MOST_CURVES} panels cannot be read, give up to {MOST_CURVES}")
+            raise BadArgument("top", self.top, "too few", "give at least 1")
+        if self.kind is curves and self.top is not None and self.top > MOST_CURVES:
+            raise BadArgument("top", self.top, "more panels than can be read", f"give up to {MOST_CURVES}")

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-
+WIDTH = 10
+"""Characters of a sparkline that runs to the end."""
+BLOCKS = "▁▂▃▄▅▆▇█"
+DIGITS = "0123456789"
+"""Tenths of the scale, where there are no blocks."""
 _LEFT = 11
-"""Columns of the axis' labels."""
+"""Columns of a chart's axis labels."""
 
 
 def chart(curves: Mapping[str, Sequence[float]], *, width: int = 72, height: int = 12) -> list[str]:
-    """Curves over epochs as lines of text, one mark a curve; where curves meet, the later one's mark is seen.
+    """Return curves over epochs as lines of text, one mark a curve; where curves meet, the later one's mark is seen.
 
     Args:
         curves: By one-character mark: (E,) values, of the same E for all, from epoch 1.
@@ -49,21 +53,14 @@ def chart(curves: Mapping[str, Sequence[float]], *, width: int = 72, height: int
     return [*(line.rstrip() for line in lines), under, f"{'':{_LEFT + 1}}1{last:>{columns - 1}}  epoch"]
 
 
-WIDTH = 10
-"""Characters of a curve that runs to the end."""
-BLOCKS = "▁▂▃▄▅▆▇█"
-DIGITS = "0123456789"
-"""Where there are no blocks: tenths of the scale."""
-
-
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What the lowest and the highest character stand for, and how long a whole curve is.
+    """The common scale of the sparklines of a table, so that its rows compare.
 
     Args:
         low: Value of the lowest character.
-        high: Of the highest one.
-        epochs: Epochs of a curve that runs to the end: one that was stopped early is as much shorter.
+        high: Value of the highest one.
+        epochs: Epochs of a curve that runs to the end: a pruned one is as much shorter.
         blocks: Whether the output can show blocks; otherwise digits.
     """
 
@@ -74,10 +71,10 @@ class Scale:
 
     @classmethod
     def of(cls, curves: Iterable[Sequence[float]], *, epochs: int | None = None, blocks: bool = True) -> Scale:
-        """The scale that holds all of some curves.
+        """Return the scale that holds all finite values of some curves.
 
         Args:
-            curves: (E,) values each, from epoch 1. What is not finite has no say.
+            curves: (E,) values each, from epoch 1.
             epochs: Of a curve that runs to the end; None: those of the longest.
             blocks: Whether the output can show blocks.
         """
@@ -94,14 +91,10 @@ class Scale:
             return f"{self.low:.2g} to {self.high:.2g}"
         return f"{DIGITS[0]} = {self.low:.2g}, {DIGITS[-1]} = {self.high:.2g}"
 
-    def draw(self, curve: Sequence[float]) -> str:
-        """A curve in characters, each the mean of the epochs at its place.
+    def sparkline(self, curve: Sequence[float]) -> str:
+        """Return a curve, (E,) values from epoch 1, as at most `WIDTH` characters, each the mean of its epochs.
 
-        Args:
-            curve: (E,) values from epoch 1.
-
-        Returns:
-            At most `WIDTH` characters; an infinite value stands at its end of the scale, a blank for what is no number.
+        An infinite value stands at its end of the scale, a blank for NaN.
         """
         marks = BLOCKS if self.blocks else DIGITS
         columns = min(WIDTH, self.epochs)
@@ -119,7 +112,7 @@ class Scale:
 
 
 def shows_blocks(encoding: str | None) -> bool:
-    """Whether an output of this encoding can show blocks."""
+    """Return whether an output of this encoding can show blocks."""
     try:
         BLOCKS.encode(encoding or "ascii")
     except (LookupError, UnicodeEncodeError):

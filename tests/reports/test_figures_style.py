@@ -8,10 +8,10 @@ import sys
 from itertools import pairwise
 
 import pytest
+from hpsearch.reports.figures.labels import apart
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.reports.figures.labels import apart
 from hpsearch.reports.figures.style import PALETTE, TEMPLATE, empty_figure, log_axis, nothing, panels
 
 

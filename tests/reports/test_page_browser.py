@@ -100,7 +100,7 @@ def with_script(page: str, *scripts: str) -> str:
 
 LOOK = """
 (async () => {
-  while (!document.documentElement.hasAttribute("data-drawn")) await new Promise((done) => setTimeout(done, 50));
+  while (!document.documentElement.hasAttribute("data-plotted")) await new Promise((done) => setTimeout(done, 50));
   document.querySelectorAll("details").forEach((part) => { part.open = true; });
   const found = await axe.run(document, { resultTypes: ["violations"] });
   const sideways = document.documentElement.scrollWidth > document.documentElement.clientWidth;
@@ -127,7 +127,7 @@ def test_everything_is_drawn_and_nothing_serious_keeps_anybody_from_reading_it(
     assert said == []
     figures = sum(len(section.drawings) for section in page.sections)
     assert figures > 8
-    assert f'data-drawn="{figures}"' in document
+    assert f'data-plotted="{figures}"' in document
     assert document.count('class="main-svg"') >= figures
     found = re.search(r'<pre id="found">(.*?)</pre>', document, re.DOTALL)
     assert found is not None, "axe-core did not come to its end"
@@ -142,7 +142,7 @@ def test_nothing_in_the_database_becomes_part_of_the_page(tmp_path: Path) -> Non
     reason = "<script>document.title='reason'</script>{}"
     page = report(material([(stage(space=HOSTILE, search=search), trials(40, space=HOSTILE, failed=5, reason=reason))]))
     document, said = opened(to_html(page), tmp_path)
-    assert "data-drawn=" in document
+    assert "data-plotted=" in document
     assert said == []
     assert re.search(r"<title>Hyperparameter search &lt;img", document)
     assert not re.search(r"<(img|a) [^>]*(onerror|src=x)", document)

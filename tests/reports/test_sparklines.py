@@ -15,20 +15,20 @@ CURVES = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), min_s
 
 def test_a_rise_in_steps() -> None:
     curve = [epoch / 8 for epoch in range(1, 9)]
-    assert Scale.of([curve]).draw(curve) == BLOCKS
-    assert Scale.of([curve], blocks=False).draw(curve) == "01245789"
+    assert Scale.of([curve]).sparkline(curve) == BLOCKS
+    assert Scale.of([curve], blocks=False).sparkline(curve) == "01245789"
 
 
 def test_each_character_is_the_mean_of_its_epochs() -> None:
     curve = [0.0, 1.0] * 10
     scale = Scale.of([curve])
-    assert scale.draw(curve) == BLOCKS[4] * WIDTH
-    assert scale.draw([0.0] * 10 + [1.0] * 10) == BLOCKS[0] * 5 + BLOCKS[-1] * 5
+    assert scale.sparkline(curve) == BLOCKS[4] * WIDTH
+    assert scale.sparkline([0.0] * 10 + [1.0] * 10) == BLOCKS[0] * 5 + BLOCKS[-1] * 5
 
 
 def test_what_was_stopped_early_is_shorter() -> None:
     scale = Scale.of([[0.1] * 12], epochs=50)
-    assert [len(scale.draw([0.1] * epochs)) for epochs in (0, 1, 5, 12, 25, 50)] == [0, 1, 1, 3, 5, 10]
+    assert [len(scale.sparkline([0.1] * epochs)) for epochs in (0, 1, 5, 12, 25, 50)] == [0, 1, 1, 3, 5, 10]
     assert scale.epochs == 50
 
 
@@ -38,22 +38,22 @@ def test_rows_compare(curves: list[list[float]]) -> None:
     scale = Scale.of(curves)
     assert (scale.low, scale.high) == (min(map(min, curves)), max(map(max, curves)))
     flat = sorted(curve[0] for curve in curves)
-    marks = [scale.draw([value]) for value in flat]
+    marks = [scale.sparkline([value]) for value in flat]
     assert marks == sorted(marks, key=BLOCKS.index)
-    assert all(1 <= len(scale.draw(curve)) <= WIDTH for curve in curves)
-    assert all(set(scale.draw(curve)) <= set(BLOCKS) for curve in curves)
+    assert all(1 <= len(scale.sparkline(curve)) <= WIDTH for curve in curves)
+    assert all(set(scale.sparkline(curve)) <= set(BLOCKS) for curve in curves)
 
 
 def test_what_is_not_finite() -> None:
     curves = [[1.0, math.nan, 3.0], [math.inf, -math.inf, 2.0]]
     scale = Scale.of(curves)
     assert (scale.low, scale.high) == (1.0, 3.0)
-    assert scale.draw(curves[0]) == f"{BLOCKS[0]} {BLOCKS[-1]}"
-    assert scale.draw(curves[1]) == f"{BLOCKS[-1]}{BLOCKS[0]}{BLOCKS[4]}"
-    assert scale.draw([1.0, math.nan]) == BLOCKS[0]  # blanks at the end are nobody's data
-    assert Scale.of([[math.nan]]).draw([math.nan]) == ""
-    assert Scale.of([]).draw([]) == ""
-    assert Scale.of([[5.0]]).draw([5.0]) == BLOCKS[-1]
+    assert scale.sparkline(curves[0]) == f"{BLOCKS[0]} {BLOCKS[-1]}"
+    assert scale.sparkline(curves[1]) == f"{BLOCKS[-1]}{BLOCKS[0]}{BLOCKS[4]}"
+    assert scale.sparkline([1.0, math.nan]) == BLOCKS[0]  # blanks at the end are nobody's data
+    assert Scale.of([[math.nan]]).sparkline([math.nan]) == ""
+    assert Scale.of([]).sparkline([]) == ""
+    assert Scale.of([[5.0]]).sparkline([5.0]) == BLOCKS[-1]
 
 
 def test_the_heading_says_the_scale() -> None:

@@ -29,6 +29,7 @@ class NetworkKind:
         "validation_loss": "mean loss over the validation images after the epoch",
         "validation_accuracy": "share of the validation images that are right after it, 0 to 1",
     }
+    curve_bounds: Mapping[str, tuple[float, float] | None] = {"accuracy": (0.0, 1.0), "loss": None}
 
     def sections(self) -> type[BaseModel]:
         """Return the pydantic model of ``[data]``, ``[network]``, ``[training]`` and ``[objective]``."""

@@ -13,7 +13,7 @@ from hpsearch.errors import BadInput, nearest
 from hpsearch.reports.figures.style import KEY, TRAIN, VALIDATION, colour, nothing, panels, tell, words
 
 Curves: TypeAlias = Mapping[str, ArrayLike]
-"""Values after each epoch, from epoch 1, (E,): ``train_<quantity>`` and ``validation_<quantity>`` of some quantities."""
+"""Values after each epoch, from epoch 1, (E,), of ``train_<quantity>`` and ``validation_<quantity>``."""
 Bounds: TypeAlias = Mapping[str, tuple[float, float] | None]
 MOST_PANELS = 20
 _NONE = "there is no learning curve to plot"
@@ -141,9 +141,7 @@ def _trace(values: NDArray[np.float64], part: str, *, name: str = "", width: flo
     )
 
 
-def _ends(
-    rows: Iterable[NDArray[np.float64]], bounds: tuple[float, float] | None
-) -> tuple[float, float] | None:
+def _ends(rows: Iterable[NDArray[np.float64]], bounds: tuple[float, float] | None) -> tuple[float, float] | None:
     """Return the ends of a y axis that holds the bounds, or all values and 0, with some air; None: no finite value."""
     values = np.concatenate([np.empty(0), *rows])
     values = values[np.isfinite(values)]

@@ -58,7 +58,10 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     )
     figure.add_scatter(
         # At the end of the bar, or behind its mark where they would meet.
-        x=[marks[name] if shares[name] <= marks[name] <= shares[name] + 0.09 * longest else shares[name] for name in names],
+        x=[
+            marks[name] if shares[name] <= marks[name] <= shares[name] + 0.09 * longest else shares[name]
+            for name in names
+        ],
         y=[words(name) for name in names],
         name="share",
         mode="text",
@@ -68,8 +71,9 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
         hoverinfo="skip",
         showlegend=False,
     )
+    among = f"the best {importance.best} of {importance.trials:,} trials"
     figure.update_xaxes(
-        title_text=f"share of the importance for being among the best {importance.best} of {importance.trials:,} trials",
+        title_text=f"share of the importance for being among {among}",
         tickformat=".0%",
         range=[0, min(1.12 * longest + 0.04, 1.12)],
     )

@@ -71,9 +71,7 @@ def lineage(
     row, column = len(names) // columns + 1, len(names) % columns + 1
     scores = {number: float(trial["score"]) for number, trial in best.items()}
     _add_scores(figure, places, frames, scores, metric, row=row, column=column)
-    texts = [
-        f"stage {stage.number}" + ("" if stage.parent is None else f"<br>from {stage.parent}") for stage in stages
-    ]
+    texts = [f"stage {stage.number}" + ("" if stage.parent is None else f"<br>from {stage.parent}") for stage in stages]
     figure.update_yaxes(
         tickvals=list(places.values()), ticktext=texts, range=[len(stages) - 0.4, -0.6], showgrid=False, ticks=""
     )

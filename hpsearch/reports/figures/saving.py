@@ -92,12 +92,12 @@ def page(figure: go.Figure) -> str:
     )
     title = html.escape(figure.layout.title.text or "hpsearch")
     ground = figure.layout.template.layout.paper_bgcolor or "white"
-    width = max(LEAST_PAGE, least_width(figure))
+    width, alt = max(LEAST_PAGE, least_width(figure)), html.escape(describe(figure))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<title>{title}</title>\n<meta name="viewport" content="width=device-width">\n'
         f"<style>body, figure {{ margin: 0; background: {ground}; }}</style>\n</head>\n<body>\n"
-        f'<main>\n<figure aria-label="{html.escape(describe(figure))}" style="min-width: {width}px">\n{body}\n</figure>\n'
+        f'<main>\n<figure aria-label="{alt}" style="min-width: {width}px">\n{body}\n</figure>\n'
         "</main>\n</body>\n</html>\n"
     )
 
@@ -161,9 +161,7 @@ async def _render(figures: Sequence[go.Figure], options: Sequence[dict[str, Any]
     browser = kaleido.Kaleido(timeout=LIMIT_S, mathjax=False)
     try:
         await asyncio.wait_for(browser.open(), LIMIT_S)
-        return [
-            await browser.calc_fig(figure, opts=option) for figure, option in zip(figures, options, strict=True)
-        ]
+        return [await browser.calc_fig(figure, opts=option) for figure, option in zip(figures, options, strict=True)]
     except BaseException:
         # Closing asks the browser to end, and waits for one that does not answer.
         if (process := getattr(browser, "subprocess", None)) is not None:

@@ -90,7 +90,9 @@ def scores_by_stage(
 
 def _counts(stage: TrialGroups) -> str:
     ends = (("pruned", stage.pruned), ("failed", stage.failed))
-    return "<br>".join([f"{len(stage.complete):,} complete", *(f"{len(part):,} {end}" for end, part in ends if len(part))])
+    return "<br>".join(
+        [f"{len(stage.complete):,} complete", *(f"{len(part):,} {end}" for end, part in ends if len(part))]
+    )
 
 
 def _add_box(

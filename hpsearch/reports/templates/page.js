@@ -44,7 +44,7 @@
   const drawAll = () => figures.forEach(draw);
   // One after the other, so that the page can be read and moved meanwhile.
   const drawFrom = (index) => {
-    if (index === figures.length) return document.documentElement.setAttribute("data-drawn", String(index));
+    if (index === figures.length) return document.documentElement.setAttribute("data-plotted", String(index));
     draw(figures[index]);
     setTimeout(drawFrom, 0, index + 1);
   };
