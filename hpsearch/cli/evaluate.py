@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from hpsearch.objectives.network.train_once import Trained
     from hpsearch.search.evaluation import Evaluated, Prepared
 
-_MISTAKES = 24
-"""Pictures of mistakes in a figure."""
-
 
 def evaluate(
     search: SearchOrStage = None,
@@ -90,7 +87,7 @@ def _check_choice(confirmed: bool, best: bool, trial: int | None) -> None:
 def _check_pictures(prepared: Prepared, mistakes: Path | None) -> None:
     # Before anything is trained or looked at.
     from hpsearch.errors import BadInput
-    from hpsearch.reports.figures.evaluation import is_picture
+    from hpsearch.objectives.network.figures import is_picture
 
     data: Any = prepared.data
     shape = data.preprocessing.shape
@@ -102,10 +99,8 @@ def _check_pictures(prepared: Prepared, mistakes: Path | None) -> None:
 
 def _show(prepared: Prepared, trained: Trained, found: Evaluated, output: Format) -> None:
     from hpsearch.cli.output import emit, emit_object, say
-    from hpsearch.reports.confusion import confusion_table
 
     result: Any = found.result
-    names = result.class_names
     match output:
         case Format.json:
             emit_object(_plain(prepared, trained, found))
@@ -118,7 +113,7 @@ def _show(prepared: Prepared, trained: Trained, found: Evaluated, output: Format
             for line in _headlines(prepared, trained, found):
                 say(line)
             say()
-            emit(confusion_table(result.confusion.tolist(), names), output)
+            emit(result.table(), output)
             say()
             for line in _worst(result):
                 say(line)
@@ -209,16 +204,12 @@ def _write(
 
     what = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(result.score.examples, 'test image')}"
     if plot is not None:
-        title = f"{what}: accuracy {result.score.score:.3f}"
-        figures.save(figures.confusion(result.confusion.tolist(), split.class_names, title=title), plot)
+        title = f"{what}: {result.score.metric} {result.score.score:.3f}"
+        figures.save(figures.styled(result.figure("plot", title=title)), plot)
         note(f"the confusion matrix is in {plot}")
     if mistakes is not None:
-        few = result.mistakes[:_MISTAKES]
-        pictures = [
-            figures.Picture(result.inputs[one.index], one.label, one.prediction, one.probability) for one in few
-        ]
         title = f"{what}: the most confident of {counted(len(result.mistakes), 'mistake')}"
-        figures.save(figures.mistakes(pictures, split.preprocessing.shape, split.class_names, title=title), mistakes)
+        figures.save(figures.styled(result.figure("mistakes", title=title)), mistakes)
         note(f"the mistakes are in {mistakes}")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hpsearch.cli.options import SearchOrStage, StageNumber, Storage, storage_url
-from hpsearch.reports.plot_kinds import OF_ALL_STAGES, OF_ONE_STAGE, WORDS, Kind, Plan
+from hpsearch.reports.plot_kinds import OF_ALL_STAGES, OF_ONE_STAGE, WORDS, PlotKind, PlotRequest
 
 _STDOUT = "-"
 
@@ -23,7 +23,7 @@ class Quantity(StrEnum):
 
 
 def plot(
-    kind: Annotated[Kind, typer.Argument(help="What to draw; see below.", show_default=False)],
+    kind: Annotated[PlotKind, typer.Argument(help="What to plot; see below.", show_default=False)],
     search: SearchOrStage = None,
     stage: StageNumber = None,
     out: Annotated[
@@ -40,7 +40,7 @@ def plot(
     ] = None,
     top: Annotated[
         int | None,
-        typer.Option(help="Best trials that are drawn (curves: 20) or highlighted (others: 5).", show_default=False),
+        typer.Option(help="Best trials that are plotted (curves: 20) or highlighted (others: 5).", show_default=False),
     ] = None,
     quantity: Annotated[
         Quantity | None, typer.Option(help="Of curves. [default: accuracy]", show_default=False)
@@ -48,23 +48,23 @@ def plot(
     dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
     storage: Storage = None,
 ) -> None:
-    """Draw a figure of a search."""
+    """Plot a figure of a search."""
     from hpsearch.cli.output import say
     from hpsearch.errors import BadInput
     from hpsearch.reports import plots
     from hpsearch.search.stage import latest_with_trials, pick, resolve_stage, stages_of
     from hpsearch.store import open_store
 
-    plan = Plan(kind, tuple(parameter or ()), top, quantity)
+    request = PlotRequest(kind, tuple(parameter or ()), top, quantity)
     search, stage = resolve_stage(search, stage)
     if stage is not None and kind in OF_ALL_STAGES:
-        raise BadInput(f"stage {stage}: {kind} draws all stages; leave it out")
+        raise BadInput(f"stage {stage}: {kind} plots all stages; leave it out")
     _check(out)
     store = open_store(storage_url(storage), write=False)
     try:
         stages = stages_of(store, search)
         chosen = latest_with_trials(store, stages) if stage is None else pick(stages, stage)
-        figure = plots.plot(store, stages, plan, stage=chosen, alone=stage is not None)
+        figure = plots.plot(store, stages, request, stage=chosen, alone=stage is not None)
     finally:
         store.close()
     from hpsearch.reports import figures
@@ -98,5 +98,5 @@ plot.__doc__ = f"""{plot.__doc__}
 KIND is one of:
 {chr(10).join(f"  {kind:<11} {words}" for kind, words in WORDS.items())}
 
-Trials that were stopped early are open triangles or dotted lines, failed ones crosses. A file is replaced.
+Pruned trials are open triangles or dotted lines, failed ones crosses. A file is replaced.
 """

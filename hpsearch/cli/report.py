@@ -78,24 +78,25 @@ def _check(out: str | None, path: Path | None, form: str, *, force: bool, open_b
     import sys
 
     from hpsearch.errors import BadInput
-    from hpsearch.reports.page import check, needed
+    from hpsearch.reports.page import check_html, check_out
 
     if out == _STDOUT and open_browser:
         raise BadInput("--open with --out -: there is no file to open; leave one out")
     if out == _STDOUT and form == "html" and sys.stdout.isatty():
         raise BadInput("--out - writes a page of 5 MB to the terminal; give a file, a pipe, or --format md")
     if path is not None:
-        check(path, force=force)
+        check_out(path, force=force)
     if form == "html":
-        needed()
+        check_html()
 
 
 def _made(material: Material, form: str) -> tuple[Page, str]:
+    from hpsearch.cli.render import word
     from hpsearch.reports.page import to_html, to_markdown
     from hpsearch.reports.report import report as contents
 
     if form == "md":
-        made = contents(material, figures=False)
+        made = contents(material, figures=False, word=word)
         return made, to_markdown(made)
-    made = contents(material)
+    made = contents(material, word=word)
     return made, to_html(made)

@@ -210,7 +210,9 @@ def _write(file: StudyFile, split: Any, trained: Trained, plot: Path | None, sav
         )
         note(f"the network is in {save}")
     if plot is not None:
+        from hpsearch.objectives.kinds import DEFAULT
         from hpsearch.reports import figures
 
-        figures.save(figures.training_history(trained.history.curves(), title=file.name), plot)
+        bounds = DEFAULT.curves
+        figures.save(figures.training_curves(trained.history.curves(), bounds=bounds, title=file.name), plot)
         note(f"the learning curves are in {plot}")

@@ -197,6 +197,12 @@ class Evaluation(Protocol):
     def facts(self) -> Mapping[str, Any]:
         """Return anything else that is worth showing, JSON-able, by name."""
 
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """Return the same for people, by column."""
+
+    def figure(self, name: str, *, title: str) -> Any:
+        """Return a Plotly figure by the name that the kind has for it, without a template."""
+
 
 class Runtime(Protocol):
     """The part of a kind that needs its libraries and data: a module, loaded when trials are to run."""

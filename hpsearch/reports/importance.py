@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from hpsearch.records import Direction
     from hpsearch.space import Parameter, Space
@@ -198,7 +199,7 @@ def _evaluated(
         study = optuna.create_study(direction="minimize")
         study.add_trials(trials)
 
-        def importances(ranks: Sequence[float]) -> dict[str, float]:
+        def importances(ranks: NDArray[np.float64]) -> dict[str, float]:
             return get_param_importances(
                 study,
                 evaluator=evaluator,

@@ -22,6 +22,7 @@ from hpsearch.reports.sections import (
     lineage,
     provenance,
     ranges,
+    test_interval,
     test_section,
     test_sentence,
 )
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from hpsearch.objectives.base import HeldOut
     from hpsearch.records import Action, Argument, Direction, Stage
     from hpsearch.search.best import Best
     from hpsearch.search.findings import Findings
@@ -109,7 +111,7 @@ class Material:
             `hpsearch.reports.figures.curve_grid`.
         database: Where they are stored, for people.
         confirmations: Of stages whose best values were run again.
-        looks: Evaluations on the test set, the first one first, as `hpsearch.search.evaluation.looks` gives them.
+        evaluations: On the test set, the first one first, as the database stores them.
     """
 
     stages: Sequence[StageTrials]
@@ -117,7 +119,7 @@ class Material:
     curves: Sequence[Mapping[str, Any]]
     database: str
     confirmations: Sequence[StageConfirmation] = ()
-    looks: Sequence[Mapping[str, Any]] = ()
+    evaluations: Sequence[Mapping[str, Any]] = ()
 
     @property
     def search(self) -> str:
@@ -182,7 +184,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
             for confirmation in store.confirmations(stages[0].search)
             if confirmation.number in by_number
         ],
-        looks=looks(store, every),
+        evaluations=looks(store, every),
     )
 
 
@@ -258,9 +260,11 @@ def _choice(material: Material, best: Best) -> tuple[str, str, Stage, int, Mappi
     stages = {stage.stage.name: stage.stage for stage in material.stages}
     result = _current_result(material, best)
     if result is not None:
-        ends = "" if result.interval is None else f" ({result.interval.low:.3f} to {result.interval.high:.3f})"
-        score = f"Test {result.metric} {result.score:.3g}{ends}"
-        return score, "the evaluated trial", stages[result.stage], result.trial, result.params
+        record, value = result
+        interval = test_interval(value)
+        ends = "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
+        score = f"Test {value.metric} {value.score:.3g}{ends}"
+        return score, "the evaluated trial", stages[record["stage"]], record["trial"], record["params"]
     for confirmation in reversed(material.confirmations):
         if confirmation.decides and confirmation.stage.name == best.stage:  # as `evaluate` chooses
             first = confirmation.ranking[0]
@@ -272,9 +276,11 @@ def _choice(material: Material, best: Best) -> tuple[str, str, Stage, int, Mappi
     return score, "the best trial", stages[best.stage], best.trial, best.params
 
 
-def _current_result(material: Material, best: Best) -> Any:
+def _current_result(material: Material, best: Best) -> tuple[Mapping[str, Any], HeldOut] | None:
+    """Return the first evaluation with a score, if it is of what the search comes to now."""
     result = first_result(material)
-    return result if result is not None and result.stage in {best.stage, material.latest.stage.name} else None
+    current = {best.stage, material.latest.stage.name}
+    return result if result is not None and result[0]["stage"] in current else None
 
 
 def _no_score(material: Material) -> str:

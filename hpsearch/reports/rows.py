@@ -52,15 +52,12 @@ def used_only(frame: pd.DataFrame, stage: NewStage) -> pd.DataFrame:
     columns = {name: frame[f"param:{name}"].tolist() for name in stage.space}
     trials = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     names = [set(used(stage, trial)) for trial in trials]
-    return frame.assign(
-        **{
-            f"param:{name}": [
-                value if name in of_trial else None for value, of_trial in zip(values, names, strict=True)
-            ]
-            for name, values in columns.items()
-            if not all(name in of_trial for of_trial in names)
-        }
-    )
+    blanked: dict[str, Any] = {
+        f"param:{name}": [value if name in of_trial else None for value, of_trial in zip(values, names, strict=True)]
+        for name, values in columns.items()
+        if not all(name in of_trial for of_trial in names)
+    }
+    return frame.assign(**blanked)
 
 
 def varied(frame: pd.DataFrame, space: Space) -> Space:

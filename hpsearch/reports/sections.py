@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from hpsearch import __version__
+from hpsearch.objectives.kinds import kind_of
 from hpsearch.reports.figures.trials import ranked
 from hpsearch.reports.page import Section, Table
 from hpsearch.reports.tables import by_column, used_values
@@ -18,10 +19,10 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpsearch.objectives.base import HeldOut
     from hpsearch.records import Stage
     from hpsearch.reports.report import Material, StageConfirmation, StageTrials
     from hpsearch.search.findings import RangeFinding
-    from hpsearch.space import Value
 
 TOP = 20
 """Rows of the table of the best trials."""
@@ -265,46 +266,23 @@ def _confirmed_rows(confirmation: StageConfirmation) -> Iterator[dict[str, Any]]
         }
 
 
-class _Result(NamedTuple):
-    stage: str
-    trial: int
-    params: Mapping[str, Value]
-    when: str
-    metric: str
-    score: float | None
-    interval: Interval | None
-    examples: int | None
-    trained_on: int | None
-    epochs: int | None
-    seed: int | None
+def test_scores(material: Material) -> list[HeldOut | None]:
+    """Return the score of each evaluation on the test set; None of one that broke off."""
+    kind = kind_of(material.stages[0].stage.study_file)
+    return [kind.held_out(record) for record in material.evaluations]
 
 
-def _results(material: Material) -> list[_Result]:
-    """Return the evaluations on the test set; one that ended early has no score."""
-    results = []
-    for entry in material.looks:
-        ends = entry.get("interval")
-        results.append(
-            _Result(
-                entry["stage"],
-                entry["trial"],
-                entry["params"],
-                entry["when"],
-                "accuracy",
-                entry.get("accuracy"),
-                None if ends is None else Interval(ends[0], ends[1], entry.get("level", 0.95)),
-                entry.get("images"),
-                entry.get("trained_on"),
-                entry.get("epochs"),
-                entry.get("seed"),
-            )
-        )
-    return results
+def first_result(material: Material) -> tuple[Mapping[str, Any], HeldOut] | None:
+    """Return the first evaluation that came to a score, as stored, and that score."""
+    pairs = zip(material.evaluations, test_scores(material), strict=True)
+    return next(((record, score) for record, score in pairs if score is not None), None)
 
 
-def first_result(material: Material) -> _Result | None:
-    """Return the first evaluation that came to a score."""
-    return next((result for result in _results(material) if result.score is not None), None)
+def test_interval(score: HeldOut) -> Interval | None:
+    """Return the interval of a score on the test set, where it has one."""
+    if score.low is None or score.high is None or score.level is None:
+        return None
+    return Interval(score.low, score.high, score.level)
 
 
 def test_sentence(material: Material) -> str | None:
@@ -312,40 +290,44 @@ def test_sentence(material: Material) -> str | None:
     first = first_result(material)
     if first is None:
         return None
-    held = "" if first.interval is None else f" ({between(first.interval)})"
-    which = "" if first == _results(material)[0] else ", but not at the first evaluation"
+    record, score = first
+    interval = test_interval(score)
+    held = "" if interval is None else f" ({between(interval)})"
+    which = "" if record is material.evaluations[0] else ", but not at the first evaluation"
     return (
-        f"On the test set of {counted(first.examples or 0, 'example')}, unseen by any trial: {first.metric} "
-        f"{first.score:.3g}{held}, with the values of trial {first.trial} of {first.stage}{which}."
+        f"On the test set of {counted(score.examples, 'example')}, unseen by any trial: {score.metric} "
+        f"{score.score:.3g}{held}, with the values of trial {record['trial']} of {record['stage']}{which}."
     )
 
 
 def test_section(material: Material) -> Section | None:
     """Return every evaluation on the test set; only the first is unbiased."""
-    results = _results(material)
-    if not results:
+    if not material.evaluations:
         return None
     sentences = [test_sentence(material) or "The evaluation on the test set ended before its result was known."]
-    if len(results) > 1:
+    if (number := len(material.evaluations)) > 1:
         sentences.append(
-            f"The test set was evaluated {len(results)} times: what is chosen after the first evaluation is no longer "
-            "judged without bias."
+            f"The test set was evaluated {number} times: what is chosen after the first evaluation is no longer judged "
+            "without bias."
         )
-    metric = f"test {results[0].metric}"
-    rows = [
-        {
-            "evaluation": place,
-            "when (UTC)": result.when.replace("T", " ").removesuffix("+00:00"),
-            "values of": f"{result.stage} trial {result.trial}",
-            metric: result.score,
-            "95 % interval": result.interval and f"{result.interval.low:.3f} to {result.interval.high:.3f}",
-            "test examples": result.examples,
-            "trained on": result.trained_on,
-            "epochs": result.epochs,
-            "seed": result.seed,
-        }
-        for place, result in enumerate(results, start=1)
-    ]
+    scores = test_scores(material)
+    metric = next((f"test {score.metric}" for score in scores if score is not None), "test score")
+    rows = []
+    for place, (record, score) in enumerate(zip(material.evaluations, scores, strict=True), start=1):
+        interval = None if score is None else test_interval(score)
+        rows.append(
+            {
+                "evaluation": place,
+                "when (UTC)": record["when"].replace("T", " ").removesuffix("+00:00"),
+                "values of": f"{record['stage']} trial {record['trial']}",
+                metric: None if score is None else score.score,
+                "95 % interval": None if interval is None else f"{interval.low:.3f} to {interval.high:.3f}",
+                "test examples": None if score is None else score.examples,
+                "trained on": record.get("trained_on"),
+                "epochs": record.get("epochs"),
+                "seed": record.get("seed"),
+            }
+        )
     caption = "The chosen values, trained on all other examples and scored on the test set."
     table = Table(caption, by_column(rows))
     return Section("evaluation", "On the test set", "test", sentences=tuple(sentences), tables=(table,))

@@ -29,10 +29,10 @@ MIXED: Mapping[str, Parameter] = {
     "batch_size": Int(20, 100, step=20),
     "batch_norm": Categorical((True, False)),
 }
-IMAGES = 100
+EXAMPLES = 100
 STUDY_FILE: Mapping[str, Any] = {
     "name": "made",
-    "data": {"name": "mnist-10k", "train": 400, "validation": IMAGES, "seed": 0},
+    "data": {"name": "mnist-10k", "train": 400, "validation": EXAMPLES, "seed": 0},
     "network": {"hidden": [100, 100], "activation": "relu", "batch_norm": False},
     "training": {"optimizer": "sgd", "epochs": 50},
     "trials": {"count": 100, "seed": 7},
@@ -50,7 +50,7 @@ def stage(number: int = 1, *, space: Space = SPACE, search: str = "made", **fiel
         "rule": {"rule": {"top": 5, "expand": False}} if number > 1 else {},
         "trials_used": (3, 1, 4, 0, 2) if number > 1 else (),
         "fingerprint": "ab" * 32,
-        "sizes": {"train": 400, "validation": IMAGES},
+        "sizes": {"train": 400, "validation": EXAMPLES},
         "versions": {"hpsearch": "1.0", "numpy": "2.0"},
     }
     return Stage(search=search, number=number, space=space, study_id=number, **{**plain, **fields})
@@ -66,13 +66,13 @@ def trials(
     reason: str = "training loss became nan in epoch {}",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Rows as `hpsearch.store.Store.trials` gives them; the last ones failed, were stopped early or run.
+    """Rows as `hpsearch.store.Store.trials` gives them; the last ones failed, were pruned or run.
 
     Args:
         count: How many in all.
         space: What they are drawn from.
         failed: How many failed.
-        pruned: How many were stopped early.
+        pruned: How many were pruned.
         running: How many have not finished.
         reason: Of the failed ones; ``{}`` becomes an epoch.
         seed: Of the draws.

@@ -12,11 +12,20 @@ from hpsearch.objectives.base import HeldOut
 from hpsearch.statistics import wilson
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import plotly.graph_objects as go
     from numpy.typing import NDArray
 
     from hpsearch.data import Split
     from hpsearch.data.splits import Floats, Labels
     from hpsearch.objectives.network.train_once import Trained
+
+_MOST_CLASSES = 12
+"""More columns than this do not fit a line of 80 characters."""
+_WIDEST = 5
+"""Of a class's name in a heading, in characters."""
+_MOST_PAIRS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,19 @@ class NetworkEvaluation:
     inputs: NDArray[np.float32]
     class_names: tuple[str, ...]
     shape: tuple[int, ...]
+
+    def table(self) -> dict[str, list[Any]]:
+        """Return which classes were predicted for which, in 80 columns; see `confusion_table`."""
+        return confusion_table(self.confusion.tolist(), self.class_names)
+
+    def figure(self, name: str, *, title: str) -> go.Figure:
+        """Return a figure: ``plot``, the confusion matrix, or ``mistakes``, the most confident ones as pictures."""
+        from hpsearch.objectives.network import figures  # Plotly, which workers and quick commands do without
+
+        if name == "plot":
+            return figures.confusion_figure(self.confusion, self.class_names, title=title)
+        worst = self.mistakes[: figures.MOST_MISTAKES]
+        return figures.mistakes_figure(worst, self.inputs, self.shape, self.class_names, title=title)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -130,3 +152,35 @@ def mistakes(labels: NDArray[np.integer], probabilities: NDArray[np.float64]) ->
         Mistake(int(wrong[i]), int(labels[wrong[i]]), int(predictions[wrong[i]]), float(confidence[i]))
         for i in np.argsort(-confidence, kind="stable")
     )
+
+
+def confusion_table(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return a confusion matrix in 80 columns.
+
+    Args:
+        matrix: (C, C) counts, label by row and prediction by column.
+        names: Of the C classes.
+
+    Returns:
+        The whole matrix, with the share of each class that was right, where it fits; otherwise the pairs of classes
+        that were confused most often.
+    """
+    if len(names) <= _MOST_CLASSES and max(map(len, names)) <= _WIDEST:
+        # No zeros: mistakes stand out.
+        table: dict[str, list[Any]] = {"label": list(names)}
+        table |= {name: [row[column] or None for row in matrix] for column, name in enumerate(names)}
+        shares = [f"{row[at] / sum(row):.0%}" if sum(row) else None for at, row in enumerate(matrix)]
+        return table | {"right": shares}
+    pairs = [
+        (-count, label, prediction)
+        for label, row in enumerate(matrix)
+        for prediction, count in enumerate(row)
+        if label != prediction and count
+    ]
+    worst = sorted(pairs)[:_MOST_PAIRS]
+    return {
+        "label": [names[label] for _, label, _ in worst],
+        "predicted as": [names[prediction] for _, _, prediction in worst],
+        "examples": [-count for count, *_ in worst],
+        "of the label's": [sum(matrix[label]) for _, label, _ in worst],
+    }

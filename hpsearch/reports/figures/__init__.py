@@ -12,7 +12,7 @@ from hpsearch.reports.figures.pairs import pair
 from hpsearch.reports.figures.parallel import parallel
 from hpsearch.reports.figures.saving import check_path, page, render, save
 from hpsearch.reports.figures.stages import scores_by_stage
-from hpsearch.reports.figures.style import dark, describe, least_width
+from hpsearch.reports.figures.style import dark, describe, least_width, styled
 
 __all__ = [
     "check_path",
@@ -31,5 +31,6 @@ __all__ = [
     "score_by_parameters",
     "scores_by_stage",
     "search_history",
+    "styled",
     "training_curves",
 ]

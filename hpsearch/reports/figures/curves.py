@@ -90,7 +90,7 @@ def curve_grid(
         shown = f"{value:.2g}" if isinstance(value, float) else value
         titles.append(f"{rank}: {row['score']:.3g}" + (f", {parameter} {shown}" if value is not None else ""))
     parts = [_by_part(f"row {rank}", row, quantity) for rank, row in enumerate(rows, start=1)]
-    values = [row for of_panel in parts for row in of_panel.values()]
+    values = [curve for of_panel in parts for curve in of_panel.values()]
     y_range = _ends(values, bounds)
     if y_range is None:
         return tell(nothing(_NONE, title=title), _NONE)
@@ -98,8 +98,8 @@ def curve_grid(
         titles, columns=columns, panel_height=118, title=title, key=KEY, x_title="epoch", y_title=words(quantity)
     )
     for place, of_panel in enumerate(parts):
-        for part, row in of_panel.items():
-            trace = _trace(row, part, name=titles[place], width=1.8)
+        for part, curve in of_panel.items():
+            trace = _trace(curve, part, name=titles[place], width=1.8)
             figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
     figure.update_xaxes(**_epochs(values))
     figure.update_yaxes(range=y_range)

@@ -29,7 +29,7 @@ WIDTH, HEIGHT = 900, 500
 """The size in px of a figure without a size of its own."""
 LIMIT_S = 60.0
 """The time that starting the browser may take, and each figure; some 2 s on a quiet core."""
-_CLOSE_S = 10.0
+_CLOSE_S = 3.0
 
 
 def save(
@@ -159,14 +159,17 @@ async def _render(figures: Sequence[go.Figure], options: Sequence[dict[str, Any]
         logging.getLogger(library).setLevel(logging.CRITICAL)
     # plotly.js is the one in the installed Plotly; MathJax would come from the network.
     browser = kaleido.Kaleido(timeout=LIMIT_S, mathjax=False)
+    opening = asyncio.ensure_future(browser.open())
     try:
-        await asyncio.wait_for(browser.open(), LIMIT_S)
+        await asyncio.wait({opening}, timeout=LIMIT_S)
+        if not opening.done():
+            raise TimeoutError(f"no answer within {LIMIT_S:g} s")
+        opening.result()
         return [await browser.calc_fig(figure, opts=option) for figure, option in zip(figures, options, strict=True)]
-    except BaseException:
-        # Closing asks the browser to end, and waits for one that does not answer.
-        if (process := getattr(browser, "subprocess", None)) is not None:
-            process.kill()
-        raise
     finally:
+        opening.cancel()
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            await opening
+        # Closing asks the browser to end, and kills one that does not answer.
         with contextlib.suppress(Exception):
             await asyncio.wait_for(browser.close(), _CLOSE_S)

@@ -183,6 +183,11 @@ def _decorate(figure: go.Figure, *, title: str | None, key: str | None, above: i
     return margin
 
 
+def styled(figure: go.Figure) -> go.Figure:
+    """Give a figure made elsewhere the house's template; return the figure."""
+    return figure.update_layout(template=TEMPLATE)
+
+
 def say(figure: go.Figure, text: str) -> go.Figure:
     """Write in the middle of a figure why it is empty; return the figure."""
     if not figure.data:

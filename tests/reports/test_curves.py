@@ -1,0 +1,82 @@
+"""Learning curves: what is plotted is what was given."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from hpsearch.errors import BadInput
+from hpsearch.reports.figures import curve_grid, training_curves
+
+CURVES = {
+    "train_loss": [2.0, 1.0, 0.5],
+    "train_accuracy": [0.3, 0.6, 0.9],
+    "validation_loss": [2.1, 1.4, 1.2],
+    "validation_accuracy": [0.2, 0.5, math.inf],
+}
+BOUNDS = {"accuracy": (0.0, 1.0), "loss": None}
+
+
+def texts(figure: Any) -> list[str]:
+    return [annotation.text for annotation in figure.layout.annotations]
+
+
+def test_a_training_has_a_panel_for_each_quantity_with_train_dashed_and_validation_solid() -> None:
+    figure = training_curves(CURVES, bounds=BOUNDS)
+    assert texts(figure)[:2] == ["loss", "accuracy"]
+    curves = {(trace.xaxis, trace.line.dash): list(trace.y) for trace in figure.data}
+    assert curves == {
+        ("x", "dash"): CURVES["train_loss"],
+        ("x", "solid"): CURVES["validation_loss"],
+        ("x2", "dash"): CURVES["train_accuracy"],
+        ("x2", "solid"): pytest.approx([0.2, 0.5, math.nan], nan_ok=True),  # what is not finite is a gap
+    }
+    loss, accuracy = (axis.range for axis in figure.select_yaxes())
+    assert accuracy == pytest.approx((-0.02, 1.02))
+    assert loss[0] == 0
+    assert loss[1] > 2.1
+    assert len(training_curves({"validation_accuracy": [0.5]}).data) == 1
+
+
+def test_a_grid_shows_the_best_20_with_rank_score_and_a_parameter() -> None:
+    rows = [{"score": 0.9 - place / 100, "param:lr": 0.01, **CURVES} for place in range(25)]
+    figure = curve_grid(rows, quantity="accuracy", bounds=(0.0, 1.0), parameter="lr", title="a title")
+    titles = texts(figure)[:20]
+    assert titles[0] == "1: 0.9, lr 0.01"
+    assert titles[19].startswith("20: 0.71")
+    assert len({trace.xaxis for trace in figure.data}) == 20
+    assert [trace.line.dash for trace in figure.data] == ["dash", "solid"] * 20
+    # Shared axes: one zoom moves all.
+    assert len({axis.matches for axis in figure.select_yaxes()} - {None}) == 1
+    assert len({axis.range for axis in figure.select_yaxes()}) == 1
+    assert texts(figure)[20:22] == ["epoch", "accuracy"]
+    assert texts(curve_grid([{"score": 0.5, "validation_loss": [0.5]}], quantity="loss"))[0] == "1: 0.5"
+
+
+@pytest.mark.parametrize(
+    "curves", [{}, {"train_loss": []}, {"train_loss": [math.nan]}], ids=["none", "empty", "not finite"]
+)
+def test_nothing_to_plot_is_said_in_words(curves: dict[str, list[float]]) -> None:
+    rows = [{"score": 1, **curves}] if curves else []
+    for figure in (training_curves(curves), curve_grid(rows, quantity="loss")):
+        assert not figure.data
+        assert texts(figure) == ["there is no learning curve to plot"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: training_curves({"trai_loss": [1]}), "'trai_loss'; its name must begin with train_ or validation_"),
+        (lambda: training_curves({"train_loss": ["x"]}), "train_loss of the training: not a row of numbers"),
+        (lambda: training_curves({"train_loss": [[1, 2]]}), "has the shape (1, 2); give one row of numbers, (E,)"),
+        (lambda: curve_grid([{"score": 1}], quantity="loss"), "row 1 has no loss; it has score"),
+        (lambda: curve_grid([{"scores": 1, **CURVES}], quantity="loss"), "row 1 has no score"),
+    ],
+)
+def test_bad_curves_are_refused_in_one_line(make: Any, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        make()
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

@@ -1,0 +1,247 @@
+"""What each kind of figure shows: ranges, rectangles, the best so far, lines, boxes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_trials import SPACE, made_trials
+
+from hpsearch.records import NewStage
+from hpsearch.reports.figures import (
+    describe,
+    lineage,
+    page,
+    pair,
+    parallel,
+    score_by_parameter,
+    score_by_parameters,
+    scores_by_stage,
+    search_history,
+)
+from hpsearch.reports.figures.axes import ParameterAxis
+from hpsearch.space import Categorical, Float, Int, Parameter, Space
+
+LR, HIDDEN = SPACE["lr"], Categorical(("50", "100", "100x2"))
+NEXT: dict[str, Parameter] = {**SPACE, "lr": Float(1e-4, 3e-2, log=True), "hidden": Categorical(("50", "100x2"))}
+
+
+def traces(figure: Any, name: str) -> list[Any]:
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def named(figure: Any, name: str) -> Any:
+    [trace] = traces(figure, name)
+    return trace
+
+
+def texts(figure: Any) -> list[str]:
+    return [annotation.text for annotation in figure.layout.annotations]
+
+
+def corners(trace: Any) -> tuple[float, float, float, float]:
+    return min(trace.x), max(trace.x), min(trace.y), max(trace.y)
+
+
+class TestScoreByParameter:
+    @pytest.mark.parametrize("direction", ["maximize", "minimize"])
+    def test_the_best_are_highlighted_and_failed_trials_stand_below_all_scores(self, direction: Any) -> None:
+        frame = made_trials(60, failed=7, running=3)
+        figure = score_by_parameter(frame, "lr", LR, best=5, direction=direction)
+        best, rest, failed = named(figure, "best 5"), named(figure, "trials"), named(figure, "failed")
+        assert (len(best.x), len(rest.x), len(failed.x)) == (5, 45, 7)
+        complete = frame[frame["state"] == "COMPLETE"]
+        assert sorted([*best.x, *rest.x]) == pytest.approx(sorted(complete["param:lr"]))
+        assert min(best.y) >= max(rest.y) if direction == "maximize" else max(best.y) <= min(rest.y)
+        low, high = figure.layout.yaxis.range
+        [line] = [shape for shape in figure.layout.shapes if shape.type == "line"]
+        assert low < max(failed.y) < line.y0 < complete["score"].min() <= complete["score"].max() < high
+
+    def test_ties_go_to_the_lower_loss_and_then_to_the_lower_number(self) -> None:
+        frame = made_trials(4).assign(score=0.5, validation_loss=[1.0, 0.7, 0.7, 2.0])
+        best = named(score_by_parameter(frame, "lr", LR, best=2), "best 2")
+        assert [text.split("<br>")[0] for text in best.text] == ["trial 1", "trial 2"]
+
+    def test_the_axis_is_the_parameter_s_own_with_both_ranges(self) -> None:
+        figure = score_by_parameter(made_trials(20), "lr", LR, narrowed=Float(6e-4, 1e-1, log=True))
+        assert figure.layout.xaxis.type == "log"
+        low, high = figure.layout.xaxis.range
+        assert -6.5 < low < -6
+        assert -1 < high < -0.5  # the widened end of the next range too
+        assert {x for x in named(figure, "this range").x if x is not None} == {1e-6, 1e-2}
+        band = named(figure, "next range")
+        assert corners(band) == (6e-4, 1e-1, *figure.layout.yaxis.range)
+        assert band.fill == "toself"
+        frame = made_trials(20)
+        assert score_by_parameter(frame, "batch_size", Int(10, 200)).layout.xaxis.type != "log"
+        assert score_by_parameter(frame, "batch_size", Int(10, 200, log=True)).layout.xaxis.type == "log"
+
+    def test_choices_stand_side_by_side_and_the_next_list_may_have_a_gap(self) -> None:
+        figure = score_by_parameter(made_trials(50), "hidden", HIDDEN, narrowed=NEXT["hidden"])
+        assert list(figure.layout.xaxis.ticktext) == ["50", "100", "100x2"]
+        trials = named(figure, "trials")
+        for x, text in zip(trials.x, trials.text, strict=True):
+            assert text.endswith(f"hidden {HIDDEN.choices[round(x)]}")
+        bands = traces(figure, "next range")
+        assert [round((min(band.x) + max(band.x)) / 2) for band in bands] == [0, 2]
+        assert sum(band.showlegend for band in bands) == 1
+
+    def test_every_parameter_has_a_panel_on_its_own_scale(self) -> None:
+        frame = made_trials(50)
+        figure = score_by_parameters(frame, SPACE, narrowed=NEXT)
+        axes = [axis for axis in figure.select_xaxes() if axis.visible is not False]
+        titles = ["lr, log scale", "weight decay, log scale", "hidden", "batch size", "dropout"]
+        assert [axis.title.text for axis in axes] == titles
+        assert [axis.type for axis in axes[:2]] == ["log", "log"]
+        shown = [sorted([*a.x, *b.x]) for a, b in zip(traces(figure, "trials"), traces(figure, "best 5"), strict=True)]
+        for name, xs in zip(SPACE, shown, strict=True):
+            if not isinstance(SPACE[name], Categorical):
+                assert xs == pytest.approx(sorted(frame[f"param:{name}"]))
+        assert sum(bool(trace.showlegend) for trace in figure.data) == len({trace.name for trace in figure.data})
+
+
+class TestPair:
+    def test_rectangles_have_their_corners_at_the_ranges_and_labels_at_a_corner(self) -> None:
+        second: Space = {"lr": Float(6.6e-3, 0.1, log=True), "weight_decay": Float(3.4e-7, 1e-4, log=True)}
+        boxes = {"stage 1": SPACE, "stage 2": second}
+        figure = pair(made_trials(40), "lr", "weight_decay", space=SPACE, rectangles=boxes)
+        assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == ("log", "log")
+        outlines = {trace.name: corners(trace) for trace in figure.data if trace.mode == "lines"}
+        assert outlines == {"stage 1": (1e-6, 1e-2, 1e-8, 1e-4), "stage 2": (6.6e-3, 0.1, 3.4e-7, 1e-4)}
+        low, high = figure.layout.xaxis.range
+        assert low < -6 < -1 < high
+        labels = [trace for trace in figure.data if trace.mode == "text"]
+        assert [label.name in label.text[0] for label in labels] == [True, True]
+        for label in labels:
+            left, right, bottom, top = outlines[label.name]
+            assert any(label.x[0] == pytest.approx(x) for x in (left, right))
+            assert any(label.y[0] == pytest.approx(y) for y in (bottom, top))
+
+    def test_labels_of_the_same_rectangle_take_different_corners(self) -> None:
+        boxes = {f"stage {n}": SPACE for n in range(4)}
+        figure = pair(made_trials(5), "lr", "weight_decay", space=SPACE, rectangles=boxes)
+        places = {(round(math.log10(t.x[0]), 6), round(math.log10(t.y[0]), 6)) for t in figure.data if t.mode == "text"}
+        assert len(places) == 4
+
+    def test_choices_have_a_rectangle_for_each_run_of_them(self) -> None:
+        figure = pair(made_trials(40), "lr", "hidden", space=SPACE, rectangles={"stage 2": NEXT})
+        boxes = [corners(trace) for trace in figure.data if trace.mode == "lines"]
+        assert [round((bottom + top) / 2) for *_, bottom, top in boxes] == [0, 2]
+        assert len([trace for trace in figure.data if trace.mode == "text"]) == 1
+
+    @pytest.mark.parametrize(("direction", "reverse"), [("maximize", False), ("minimize", True)])
+    def test_trials_are_coloured_by_score_and_the_best_lie_on_top(self, direction: Any, reverse: bool) -> None:
+        frame = made_trials(30, failed=4)
+        marker = named(pair(frame, "lr", "dropout", space=SPACE, direction=direction), "trials").marker
+        assert list(marker.color) == sorted(frame["score"].dropna(), reverse=reverse)
+        assert bool(marker.reversescale) is reverse
+
+
+class TestHistory:
+    @pytest.mark.parametrize("direction", ["maximize", "minimize"])
+    def test_the_best_so_far_is_the_best_of_all_trials_before(self, direction: Any) -> None:
+        frames = {"stage 1": made_trials(40, failed=5), "stage 2": made_trials(30, pruned=4, seed=1)}
+        figure = search_history({**frames, "stage 3": made_trials(0)}, direction=direction)
+        scores = pd.concat(frame.loc[frame["state"] != "PRUNED", "score"] for frame in frames.values())
+        line = named(figure, "best so far")
+        steps = dict(zip(line.x, line.y, strict=True))
+        best = math.nan
+        for place, score in zip(np.r_[1:41, 41:67], scores, strict=True):  # stage 1 has the places 1 to 40
+            if math.isfinite(score) and not (score <= best if direction == "maximize" else score >= best):
+                best = score
+                assert steps[place] == best
+        assert line.y[-1] == best == (scores.max() if direction == "maximize" else scores.min())
+        assert line.line.shape == "hv"
+        assert {"stage 1", "stage 2"} <= set(texts(figure))
+        assert "70 trials: 61 complete, 4 pruned, 5 failed over 3 stages; the best score is" in describe(figure)
+
+    @pytest.mark.parametrize(
+        ("corrected", "name", "words"),
+        [
+            (False, "interval of one trial", "not corrected for selection, is 0.61 to 0.93"),
+            (True, "interval corrected for selection", "corrected for selection, is 0.61 to 0.93"),
+        ],
+    )
+    def test_the_interval_of_the_best_is_a_band_across_all_trials(self, corrected: bool, name: str, words: str) -> None:
+        figure = search_history({"stage 1": made_trials(20)}, interval=(0.61, 0.93), corrected=corrected)
+        left, right, bottom, top = corners(named(figure, name))
+        assert left < 1 < 20 < right
+        assert (bottom, top) == (0.61, 0.93)
+        low, high = figure.layout.yaxis.range
+        assert low < 0.61 < 0.93 < high
+        assert f"its 95 % interval, {words}" in describe(figure)
+        assert f"its 95 % interval, {words}" in page(figure)  # for readers who cannot see it
+
+
+def test_a_line_goes_through_its_trial_s_values_to_its_score() -> None:
+    frame = made_trials(3)
+    figure = parallel(frame, SPACE, best=1)
+    best = frame.sort_values("score", ascending=False).iloc[0]
+    line = named(figure, "best 1")
+    assert list(line.x[:-1]) == list(range(len(SPACE) + 1))
+    lr, dropout, score = line.y[0], line.y[4], line.y[5]
+    assert lr == pytest.approx(0.03 / 1.06 + (math.log10(best["param:lr"]) + 6) / 4 / 1.06)
+    assert dropout == pytest.approx(0.03 / 1.06 + best["param:dropout"] / 0.6 / 1.06)
+    assert score > max(y for trace in traces(figure, "trials") for y in trace.y[5::7])
+
+
+def test_lineage_has_each_stage_s_ranges_and_its_best_value() -> None:
+    stages = [
+        NewStage("mnist", number, "maximize", 0, space, {}, parent)
+        for number, space, parent in ((1, SPACE, None), (2, NEXT, 1), (3, SPACE, 1))
+    ]
+    frames = {1: made_trials(30), 2: made_trials(20, NEXT, seed=1)}
+    figure = lineage(stages, frames)
+    for stage in stages:
+        lr = stage.space["lr"]
+        assert isinstance(lr, Float)
+        assert [x for x in traces(figure, f"stage {stage.number}")[0].x if x is not None] == [lr.low, lr.high]
+    for number, frame in frames.items():
+        top = frame.sort_values(["score", "validation_loss"], ascending=[False, True]).iloc[0]
+        assert traces(figure, f"best of stage {number}")[0].x[0] == top["param:lr"]
+    assert list(named(figure, "best score").x) == [frame["score"].max() for frame in frames.values()]
+    assert list(figure.layout.yaxis.ticktext) == ["stage 1", "stage 2<br>from 1", "stage 3<br>from 1"]
+    # Lines lead from the ends of the range that a stage came from to its own ends.
+    link, other = traces(figure, "stage 2 from 1")[0], traces(figure, "stage 3 from 1")[0]
+    assert (list(link.x), list(link.y)) == ([1e-6, 1e-4, None, 1e-2, 3e-2, None], [0, 1, None] * 2)
+    assert (list(other.x), list(other.y)) == ([1e-6, 1e-6, None, 1e-2, 1e-2, None], [0, 2, None] * 2)
+    assert named(figure, "no score yet").text == ("no score yet",)
+    # A list of choices that has a gap is a bar with one.
+    hidden = traces(figure, "stage 2")[2]
+    assert [round(x) for x in hidden.x if x is not None] == [0, 0, 2, 2]
+    assert "Stage 2, from stage 1: lr 0.0001 .. 0.03 (log)" in describe(figure)
+
+
+def test_scores_by_stage_has_every_score_and_names_the_best() -> None:
+    frames = {"stage-01": made_trials(30, failed=3), "stage-02": made_trials(20, seed=1), "stage-03": made_trials(0)}
+    figure = scores_by_stage(frames, metric="validation_loss")
+    for name in ("stage-01", "stage-02"):
+        scores = frames[name]["score"].dropna()
+        box = named(figure, f"{name}, quartiles")
+        assert [box.q1[0], box.median[0], box.q3[0]] == pytest.approx(np.quantile(scores, [0.25, 0.5, 0.75]))
+        assert (box.lowerfence[0], box.upperfence[0]) == (scores.min(), scores.max())
+        assert sorted(named(figure, name).y) == pytest.approx(sorted(scores))
+        assert f"best {scores.max():.4g}" in texts(figure)
+    assert list(figure.layout.xaxis.ticktext) == [
+        "stage-01<br>27 complete<br>3 failed",
+        "stage-02<br>20 complete",
+        "stage-03<br>0 complete",
+    ]
+    least = scores_by_stage({"a": frames["stage-02"]}, direction="minimize")
+    assert f"best {frames['stage-02']['score'].min():.4g}" in texts(least)
+
+
+@pytest.mark.parametrize("parameter", [LR, Float(-1.0, 3.0), Int(1, 64, log=True), HIDDEN])
+@pytest.mark.parametrize("fraction", [0.0, 0.25, 1.0])
+def test_a_fraction_of_an_axis_is_a_place_and_back(parameter: Parameter, fraction: float) -> None:
+    axis = ParameterAxis("p", [parameter])
+    assert axis.fraction(axis.at(fraction)) == pytest.approx(fraction)
+
+
+def test_missing_values_have_no_place() -> None:
+    choices, numbers = ParameterAxis("hidden", [HIDDEN]), ParameterAxis("lr", [LR])
+    assert np.isnan(choices.positions([None, "no choice", "50"])).tolist() == [True, True, False]
+    assert np.isnan(numbers.positions([None, 0.1])).tolist() == [True, False]

@@ -1,0 +1,250 @@
+"""Figures of a search: the same laws for every kind, whatever the order, number and end of the trials."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import plotly.io as pio
+import pytest
+from made_trials import SPACE, made_trials
+
+from hpsearch.errors import BadInput
+from hpsearch.records import NewStage
+from hpsearch.reports import figures
+from hpsearch.reports.figures.style import GRID, INK, MUTED, PALETTE, TEMPLATE, empty_figure, log_axis, nothing, panels
+from hpsearch.reports.figures.trials import MOST_POINTS, evenly
+from hpsearch.reports.importance import Importance
+from hpsearch.space import Categorical, Float, Int, Parameter, Space
+
+ONE: dict[str, Parameter] = {"lr": Float(1e-6, 1e-2, log=True)}
+LISTS: dict[str, Parameter] = {
+    "optimizer": Categorical(("sgd", "a < b & <i>c</i>")),
+    "batch_norm": Categorical((True, False)),
+}
+INTS: dict[str, Parameter] = {
+    "hidden_layers": Int(1, 6),
+    "batch_size": Int(16, 256, log=True),
+    "units": Int(10, 90, step=10),
+}
+
+
+def stage(number: int, space: Space, parent: int | None = None) -> NewStage:
+    return NewStage("mnist", number, "maximize", 0, space, {}, parent)
+
+
+Make = Callable[..., Any]
+SHARES = Importance({"lr": 0.7, "dropout": 0.3}, {"lr": 0.4, "dropout": 0.5}, 60, 6)
+KINDS: dict[str, Make] = {
+    "parameter": lambda frame, space, **more: figures.score_by_parameter(
+        frame, next(iter(space)), space[next(iter(space))], **more
+    ),
+    "parameters": lambda frame, space, **more: figures.score_by_parameters(frame, space, narrowed=space, **more),
+    "pair": lambda frame, space, **more: figures.pair(
+        frame, next(iter(space)), list(space)[-1], space=space, rectangles={"stage 1": space}, **more
+    ),
+    "parallel": lambda frame, space, **more: figures.parallel(frame, space, **more),
+    "history": lambda frame, space, **more: figures.search_history({"stage 1": frame}, interval=(0.5, 0.9), **more),
+    "lineage": lambda frame, space, **more: figures.lineage([stage(1, space)], {1: frame}, **more),
+    "stages": lambda frame, space, **more: figures.scores_by_stage({"stage 1": frame}, **more),
+}
+FEW = {
+    "no trial": made_trials(0),
+    "one": made_trials(1),
+    "one failed": made_trials(1, failed=1),
+    "only failures": made_trials(5, failed=5),
+    "only pruned": made_trials(5, pruned=5),
+    "running": made_trials(3, running=3),
+    "two of the same score": made_trials(2).assign(score=0.5),
+    "a bit of all": made_trials(12, pruned=3, failed=3, running=2),
+}
+EMPTY = {
+    "no trial": "there are no trials yet",
+    "one failed": "the one trial failed",
+    "only failures": "all trials failed",
+    "running": "no trial is complete yet",
+}
+
+
+def traces(figure: Any, name: str) -> list[Any]:
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def texts(figure: Any) -> str:
+    return " | ".join(str(text) for note in figure.layout.annotations if (text := note.text))
+
+
+@pytest.mark.parametrize("few", FEW)
+@pytest.mark.parametrize("kind", KINDS)
+def test_few_trials_of_any_end_are_plotted_or_said(kind: str, few: str) -> None:
+    figure = KINDS[kind](FEW[few], SPACE, title="a title")
+    assert figure.to_json()
+    assert len(figures.describe(figure)) > 20
+    assert figure.layout.title.text == "a title"
+    assert figure.layout.width is None  # as wide as its place
+    if kind != "lineage" and few in EMPTY:
+        assert EMPTY[few] in texts(figure)
+
+
+@pytest.mark.parametrize("space", [ONE, LISTS, INTS], ids=["one", "lists", "ints"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_parameter_is_plotted(kind: str, space: Space) -> None:
+    assert KINDS[kind](made_trials(30, space, pruned=3, failed=3), space).to_json()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_axes_name_the_metric_and_the_parameters(kind: str) -> None:
+    figure = KINDS[kind](made_trials(20), SPACE, metric="validation_loss")
+    axes = [axis.title.text for axis in (*figure.select_xaxes(), *figure.select_yaxes())]
+    bar = [trace.marker.colorbar.title.text for trace in figure.data if trace.type == "scatter"]
+    said = " | ".join(filter(None, (*axes, *bar, texts(figure))))
+    assert "validation loss" in said
+    if kind not in ("history", "stages"):
+        assert "lr, log scale" in said or "lr (log)" in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_order_of_the_rows_does_not_matter(kind: str) -> None:
+    frame = made_trials(80, pruned=10, failed=5, running=2)
+    shuffled = frame.sample(frac=1, random_state=1)
+    assert KINDS[kind](shuffled, SPACE).to_json() == KINDS[kind](frame, SPACE).to_json()
+
+
+@pytest.mark.parametrize("kind", ["parameter", "parameters", "pair", "history"])
+def test_every_trial_is_plotted_as_what_it_is(kind: str) -> None:
+    figure = KINDS[kind](made_trials(60, pruned=9, failed=7, running=3), SPACE)
+    panels = len(SPACE) if kind == "parameters" else 1
+    for name, symbol, count in (("pruned", "triangle-down-open", 9), ("failed", "x-thin", 7)):
+        assert [len(trace.x) for trace in traces(figure, name)] == [count] * panels
+        assert {trace.marker.symbol for trace in traces(figure, name)} == {symbol}
+    scored = [trace for trace in figure.data if trace.name == "trials" or trace.name.startswith("best 5")]
+    assert sum(len(trace.x) for trace in scored) == 41 * panels
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_many_trials_some_are_left_out_and_that_is_said(kind: str) -> None:
+    figure = KINDS[kind](made_trials(4000, pruned=300, failed=200), SPACE)
+    points = sum(len(trace.x) for trace in figure.data if trace.type == "scatter" and trace.mode == "markers")
+    assert points <= (MOST_POINTS + 10) * (len(SPACE) if kind == "parameters" else 1)
+    if kind != "lineage":
+        assert " trials plotted: " in texts(figure)
+        assert "4,000" in texts(figure) or "3,500" in texts(figure)
+    assert len(figure.to_json()) < 2_000_000
+
+
+def test_the_best_are_never_left_out() -> None:
+    frame = made_trials(4000, failed=100)
+    top = frame.sort_values(["score", "validation_loss", "number"], ascending=[False, True, True]).head(5)
+    [best] = traces(figures.score_by_parameter(frame, "lr", SPACE["lr"]), "best 5")
+    assert list(best.x) == pytest.approx(list(top["param:lr"]))
+    [line] = traces(figures.parallel(frame, SPACE), "best 5")
+    assert {text.split("<br>")[0] for text in line.text} == {f"trial {number}" for number in top["number"]}
+
+
+def test_an_even_sample_keeps_both_ends_and_the_order() -> None:
+    kept = evenly(100, 0.07).tolist()
+    assert (kept[0], kept[-1], len(kept)) == (0, 99, 7)
+    assert kept == sorted(kept)
+    assert evenly(100, 1.0).tolist() == list(range(100))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "importance"])
+def test_a_dark_figure_has_no_ink_on_black_and_the_same_data(kind: str) -> None:
+    figure = figures.importances(SHARES) if kind == "importance" else KINDS[kind](made_trials(30, failed=3), SPACE)
+    dark = figures.dark(figure)
+    text = dark.to_json()
+    assert not any(f'"{colour}"' in text for colour in (INK, MUTED, GRID, "white"))
+    assert INK in figure.to_json()
+    for before, after in zip(figure.data, dark.data, strict=True):
+        assert (before.name, before.to_plotly_json().get("x") is None) == (after.name, after.x is None)
+
+
+def test_a_value_that_is_missing_is_a_gap() -> None:
+    frame = made_trials(4)
+    frame.loc[0, "param:lr"] = math.nan
+    frame.loc[1, "param:hidden"] = None
+    for make in KINDS.values():
+        assert make(frame, SPACE).to_json()
+    y = [y for trace in figures.parallel(frame, SPACE, best=4).data for y in trace.y]
+    assert sum(map(math.isnan, y)) == 4 + 2  # after each line, and the two
+
+
+def test_a_choice_s_name_is_no_markup() -> None:
+    frame = made_trials(20, LISTS)
+    for kind in ("parameters", "pair", "parallel"):
+        text = KINDS[kind](frame, LISTS).to_json().replace("\\u003c", "<").replace("\\u003e", ">")
+        assert "a &lt; b" in text
+        assert "<i>" not in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_without_a_column_are_refused_in_one_line(kind: str) -> None:
+    with pytest.raises(BadInput, match=r"^the trials have no column 'score'; [^\n]*$"):
+        KINDS[kind](made_trials(3).drop(columns="score"), SPACE)
+
+
+LR, CHOICES = SPACE["lr"], SPACE["hidden"]
+SOME = made_trials(2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: figures.score_by_parameters(SOME, SPACE, narrowed={"rho": Float(0, 1)}), "range of 'rho'"),
+        (lambda: figures.parallel(made_trials(3, LISTS), SPACE), "no column 'param:lr'"),
+        (lambda: figures.score_by_parameter(SOME, "lrr", LR), "no column 'param:lrr'; did you mean 'param:lr'?"),
+        (lambda: figures.score_by_parameter(SOME, "lr", LR, narrowed=CHOICES), "lr is a list of choices in one stage"),
+        (lambda: figures.score_by_parameter(SOME, "lr", LR, narrowed=Float(0, 1)), "lr is on a log scale"),
+        (lambda: figures.pair(SOME, "lr", "dropout", space=ONE), "no parameter 'dropout'"),
+        (lambda: figures.pair(SOME, "lr", "lr2", space=SPACE), "no column 'param:lr2'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(make: Any, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        make()
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_tables_do_without_plotly_and_pandas() -> None:
+    script = "import hpsearch.reports.tables, sys; print({'plotly', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_house_style_is_each_figure_s_own_and_leaves_plotly_s_default_alone() -> None:
+    figure = empty_figure(title="a title")
+    assert figure.layout.template == pio.templates[TEMPLATE]
+    assert figure.layout.template.layout.colorway == PALETTE
+    assert pio.templates.default != TEMPLATE
+    assert texts(nothing("there is nothing yet")) == "there is nothing yet"
+
+
+def test_every_colour_stands_out_from_white() -> None:
+    assert len(set(PALETTE)) == len(PALETTE)
+    for colour in PALETTE:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        assert 1.05 / (luminance + 0.05) > 2.0, colour
+
+
+def test_a_long_log_axis_has_ticks_at_powers_of_ten_and_a_short_one_plain_numbers() -> None:
+    assert log_axis(1e-6, 1e-2)["nticks"] == 4
+    assert "tickformat" not in log_axis(1e-6, 1e-2)
+    assert log_axis(0.0066, 0.1)["tickformat"] == "~g"
+    # Plotly's rule: ticks at 1, 2 and 5 where a tick's share of the axis is above 0.3 decades.
+    assert math.log10(0.1 / 0.0066) / log_axis(0.0066, 0.1)["nticks"] > 0.3
+
+
+@pytest.mark.parametrize(("titles", "columns"), [(1, 5), (5, 5), (7, 5), (20, 5), (16, 4), (3, 2)])
+def test_panels_are_as_many_as_titles(titles: int, columns: int) -> None:
+    figure = panels([f"t{place}" for place in range(titles)], columns=columns, panel_height=100, x_title="x")
+    shown = [axis for axis in figure.select_xaxes() if axis.visible is not False]
+    assert len(shown) == titles
+    # Below the last panel of each column stand ticks, also where the last row is not full.
+    ticked = [axis for axis in shown if axis.showticklabels is not False]
+    assert len(ticked) >= min(columns, titles)

@@ -1,0 +1,304 @@
+"""The contents of a report, whatever the search was like; that it is text, the same each time, and small enough."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from html import unescape
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from made_search import EXAMPLES, LR, MIXED, NARROWER, SPACE, STUDY_FILE, THREE, curve_row, material, stage, trials
+
+from hpsearch.errors import MissingExtra
+from hpsearch.reports import importance
+from hpsearch.reports.figures.style import DARK, FAINT, GRID, PAPER
+from hpsearch.reports.figures.web import narrowed, script_json, stacked
+from hpsearch.reports.page import Page, to_html, to_markdown
+from hpsearch.reports.report import report
+from hpsearch.space import Categorical, Float, Parameter
+
+IMPORTED = stage(study_file={}, sizes={}, fingerprint="", versions={})
+LOSS = stage(direction="minimize", study_file={**STUDY_FILE, "objective": {"metric": "validation_loss"}})
+HOSTILE: dict[str, Parameter] = {
+    "<script>alert(1)</script>": Float(0.0, 1.0),
+    'x" onmouseover="alert(2)': Categorical(("</script><script>alert(3)</script>", "<img src=x onerror=alert(4)>")),
+}
+REASON = "<script>alert({})</script> | [x](javascript:alert(1)) `a` *b*"
+SEARCHES: dict[str, Sequence[Any]] = {
+    "no trial": [(stage(), trials(0))],
+    "one trial": [(stage(), trials(1))],
+    "only failures": [(stage(), trials(30, failed=30))],
+    "pruned": [(stage(), trials(60, pruned=40, failed=5))],
+    "choices": [(stage(space=MIXED), trials(60, space=MIXED, failed=3))],
+    "one parameter": [(stage(space={"lr": LR}), trials(30, space={"lr": LR}))],
+    "three stages": THREE,
+    "imported": [(IMPORTED, trials(40))],
+    "a loss": [(LOSS, trials(40))],
+    "a stage without trials": [*THREE[:1], (stage(2, space=NARROWER), trials(0, space=NARROWER))],
+    "hostile": [
+        (
+            stage(space=HOSTILE, search="<b>&\"'", study_file={**STUDY_FILE, "data": {"path": "<i>.npz"}}),
+            trials(40, space=HOSTILE, failed=5, reason=REASON),
+        )
+    ],
+}
+
+
+@cache
+def made(name: str) -> Page:
+    """The report of a search of a kind, with its figures."""
+    advice = {"advice": ("<u>do</u> this",)} if name == "hostile" else {}
+    return report(material(SEARCHES[name], curves=0 if name == "imported" else 4, **advice))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_shuffles() -> Iterator[None]:
+    """Importance has its own tests; here it is enough that it is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importance, "SHUFFLES", 2)
+        yield
+
+
+@pytest.fixture(scope="module", params=SEARCHES)
+def page(request: pytest.FixtureRequest) -> Page:
+    """The report of a search of each kind."""
+    return made(request.param)
+
+
+def keys(page: Page) -> list[str]:
+    return [section.key for section in page.sections]
+
+
+def section(page: Page, key: str) -> Any:
+    [section] = [section for section in page.sections if section.key == key]
+    return section
+
+
+def figures(page: Page) -> list[Any]:
+    return [figure for section in page.sections for figure in section.figures]
+
+
+def test_every_search_has_a_report(page: Page) -> None:
+    assert page.answer.score
+    assert page.answer.sure
+    assert {"lineage", "provenance"} <= set(keys(page))
+    assert not any("could not be made" in sentence for section in page.sections for sentence in section.sentences)
+    for figure in figures(page):
+        assert figure.caption.endswith(".")
+        assert len(figure.alt) > 20
+        assert figure.figure["data"]
+
+
+def test_names_for_links_are_of_one_thing_each(page: Page) -> None:
+    links = [*keys(page), *(figure.key for figure in figures(page)), "answer", "settings"]
+    assert len(links) == len(set(links))
+    assert all(re.fullmatch(r"[a-z0-9-]+", key) for key in links)
+
+
+def test_a_page_loads_nothing_and_runs_only_its_own_scripts(page: Page) -> None:
+    html = to_html(page)
+    policy = unescape(re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[0])
+    assert policy.startswith("default-src 'none';")
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert re.findall(r"'sha256-([^']+)'", policy) == hashes
+    assert len(hashes) == 2
+    without = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+    assert re.findall(r"""\b(?:src|srcset|action|data|poster)\s*=\s*["']""", without) == []
+    assert all(link.startswith("#") for link in re.findall(r'href="([^"]*)"', without))
+    assert "url(" not in without
+    assert "@import" not in without
+
+
+def contrast(colour: str, paper: str) -> float:
+    """The contrast of two colours, from 1 to 21 (WCAG 2.1)."""
+
+    def luminance(of: str) -> float:
+        parts = [int(of[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+    light, dark = sorted((luminance(colour), luminance(paper)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_every_colour_of_the_figures_can_be_seen_on_a_dark_page(page: Page) -> None:
+    faint = {DARK[GRID], DARK[FAINT], DARK[PAPER]}  # lines and rims that are to be seen just so
+    for figure in figures(page):
+        colours = re.findall(r'"(#[0-9a-fA-F]{6}|rgb\([^)]*\))"', json.dumps(figure.figure))
+        for colour in {DARK.get(colour, colour) for colour in colours} - faint:
+            assert contrast(colour, DARK[PAPER]) >= 3, colour
+
+
+def test_the_answer_says_the_score_its_interval_and_its_correction() -> None:
+    answer = report(material(THREE), figures=False).answer
+    assert answer.score == "Validation accuracy 0.87; corrected for selection 0.85"
+    interval = "95\N{NO-BREAK SPACE}% interval 0.79 to 0.92"
+    assert f"measured on {EXAMPLES} validation examples: {interval}; corrected for selection" in " ".join(answer.sure)
+    assert set(answer.values) == set(SPACE)
+    assert "stage 3" in answer.values_of
+    assert answer.next == ("Next: hpsearch narrow --top 5.",)
+    assert answer.notes == ("lr matters (p = 0.001).",)
+
+
+def test_a_search_that_only_failed_is_said_to_have() -> None:
+    page = made("only failures")
+    assert page.answer.score == "All trials failed"
+    assert "30 failed" in " ".join(page.answer.sure)
+    [table] = section(page, "failures").tables
+    assert table.rows == [("training loss became nan in epoch …", 30, "1/0, 1/1, 1/2, 1/3, 1/4, 1/5, ...")]
+
+
+def test_values_without_effect_are_no_part_of_the_answer() -> None:
+    space = {name: MIXED[name] for name in ("lr", "optimizer", "momentum")} | {"optimizer": Categorical(("sgd",))}
+    page = report(material([(stage(space=space), trials(20, space=space))]), figures=False)
+    assert list(page.answer.values) == ["lr", "optimizer"]
+    assert "without effect in it: momentum" in page.answer.values_of
+    assert set(section(page, "best").tables[0].columns["momentum"]) == {None}
+
+
+@pytest.mark.parametrize("name", ["three stages", "a loss"])
+def test_the_best_are_ranked_over_all_stages(name: str) -> None:
+    columns = section(report(material(SEARCHES[name]), figures=False), "best").tables[0].columns
+    metric = "validation loss" if name == "a loss" else "validation accuracy"
+    every = sorted((s for _, f in SEARCHES[name] for s in f["score"].dropna()), reverse=name != "a loss")
+    assert list(columns[metric]) == every[:20]
+    assert columns["rank"] == list(range(1, 21))
+    assert columns["tied"].count("best") == 1
+    assert columns["tied"].count("yes") <= 2
+    assert ("95 % interval" in columns) is (name != "a loss")
+
+
+def test_where_it_comes_from() -> None:
+    columns = section(report(material(THREE), figures=False), "provenance").tables[0].columns
+    facts = dict(zip(columns["what"], columns["value"], strict=True))
+    expected = {
+        "database": "studies/made.db",
+        "examples": "400 train, 100 validation",
+        "sha256 of the data": "ab" * 32,
+        "seed of the study file": "7",
+        "made with": "hpsearch 1.0, numpy 2.0",
+        "last trial finished": "2026-01-02 03:05 UTC",
+    }
+    assert {name: facts[name] for name in expected} == expected
+
+
+def test_learning_curves_are_those_given() -> None:
+    one = material([(stage(), trials(30))], curves=3)
+    [figure] = section(report(one), "curves").figures
+    assert "best 3 trials" in figure.title
+    expected = curve_row(0, one.stages[0])["validation_accuracy"]
+    assert any(trace["y"] == pytest.approx(expected, rel=1e-4) for trace in figure.figure["data"])
+
+
+def test_the_same_database_makes_the_same_bytes() -> None:
+    assert to_html(report(material(THREE))) == to_html(made("three stages"))
+
+
+def test_markdown_has_the_answer_and_the_tables() -> None:
+    page = made("three stages")
+    text = to_markdown(report(material(THREE), figures=False))
+    for sentence in (*page.answer.sure, *page.answer.next, *page.answer.notes):
+        assert sentence in text
+    tables = [table for section in page.sections for table in section.tables]
+    assert len(re.findall(r"^\|(?: -+:? \|)+$", text, re.MULTILINE)) == len(tables)
+    assert "](" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("count", "more", "size"), [(1000, {"failed": 30, "pruned": 200}, 6e6), (10_000, {"failed": 300}, 6.5e6)]
+)
+def test_a_report_of_many_trials_is_small_and_says_what_it_leaves_out(
+    count: int, more: dict[str, int], size: float
+) -> None:
+    space = MIXED if count == 1000 else SPACE
+    page = report(material([(stage(space=space), trials(count, space=space, **more))], curves=20))
+    assert len(to_html(page).encode()) < size
+    assert f"{count:,} trials" in page.about
+    for figure in figures(page):
+        if count > 1000 and figure.key in ("history", "pair", "against-1"):
+            assert re.search(r"of (9,700|10,000) trials plotted", json.dumps(figure.figure["layout"]))
+
+
+def test_whatever_is_in_the_database_stays_text_in_html() -> None:
+    html = to_html(made("hostile"))
+    plotly = max(re.findall(r"<script>(.*?)</script>", html, re.DOTALL), key=len)
+    # Three blocks of the page's own and one of each figure.
+    assert html.count("<script") - plotly.count("<script") == len(figures(made("hostile"))) + 3
+    without = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+    assert not re.search(r"<(script|img|i|b|u)\b", without)
+    assert 'onmouseover="' not in without
+    assert "&lt;u&gt;do&lt;/u&gt; this" in without
+
+
+def strings(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            yield from (text for item in value.values() for text in strings(item))
+        case list():
+            yield from (text for item in value for text in strings(item))
+
+
+def test_no_figure_takes_markup_from_the_database() -> None:
+    plain = [part for figure in figures(made("hostile")) for part in (dict(figure.figure), dict(figure.narrow))]
+    texts = [text for part in plain for text in strings(part)]
+    assert any("script" in text for text in texts)
+    tags = {tag for text in texts for tag in re.findall(r"<[^>]*>", text)}
+    assert tags <= {"<br>", "<b>", "</b>", "<extra>", "</extra>"}
+
+
+def test_whatever_is_in_the_database_stays_text_in_markdown() -> None:
+    text = to_markdown(made("hostile"))
+    assert not re.search(r"(?<!\\)<(?!!-- generator)", text)
+    reason = next(line for line in text.splitlines() if "alert(" in line and "javascript" in line)
+    assert len(re.findall(r"(?<!\\)\|", reason)) == 4
+    assert not re.search(r"(?<!\\)[\[\]`*]", reason)
+
+
+def test_data_in_a_script_cannot_end_it() -> None:
+    text = script_json({"a": "</script><!--\u2028"})
+    assert "<" not in text
+    assert json.loads(text) == {"a": "</script><!--\u2028"}
+
+
+def test_without_jinja2_there_is_one_line_and_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    page = report(material(THREE[:1]), figures=False)
+    with pytest.raises(MissingExtra, match=r"pip install 'hpsearch\[report\]'"):
+        to_html(page)
+    assert to_markdown(page)
+
+
+def test_layouts_for_phones_break_long_texts_and_leave_the_wide_one_alone() -> None:
+    layout = {
+        "height": 400,
+        "margin": {"t": 40, "l": 80},
+        "xaxis": {"title": {"text": "word " * 20}, "ticktext": ["a, b"]},
+    }
+    before = json.dumps(layout)
+    narrow = narrowed(layout)
+    assert json.dumps(layout) == before
+    assert "<br>" in narrow["xaxis"]["title"]["text"]
+    assert narrow["xaxis"]["ticktext"] == ["a<br>b"]
+    assert narrow["margin"]["l"] < 80
+
+
+def test_panels_are_stacked_without_overlap() -> None:
+    axes = {f"{axis}axis{n}": {"domain": [0, 1]} for n in ("", 2, 3) for axis in "xy"}
+    narrow = stacked(axes | {"margin": {"t": 40, "b": 50}}, panel=100)
+    domains = [narrow[f"yaxis{n}"]["domain"] for n in ("", 2, 3)]
+    assert domains[0][1] == 1
+    assert domains[-1][0] == pytest.approx(0)
+    assert all(upper[0] > lower[1] for upper, lower in pairwise(domains))
+    assert narrow["height"] > 3 * 100

@@ -1,0 +1,101 @@
+"""A report of values that were confirmed, or evaluated on the test set: which figure counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from made_search import LR, THREE, material
+
+from hpsearch.records import Action, Sentence, Setting
+from hpsearch.reports.page import Page
+from hpsearch.reports.report import StageConfirmation, report
+from hpsearch.search.findings import RangeFinding
+from hpsearch.search.ranking import Confirmed
+from hpsearch.space import Float
+from hpsearch.statistics import Interval
+
+PARAMS = {"lr": 0.002, "weight_decay": 3e-6}
+
+
+def section(page: Page, key: str) -> Any:
+    [section] = [section for section in page.sections if section.key == key]
+    return section
+
+
+def confirmed(trial: int, p: float | None, **more: Any) -> Confirmed:
+    mean = 0.8 - trial / 100
+    scores = dict.fromkeys(range(5), mean)
+    plain: dict[str, Any] = {"interval": Interval(0.7, 0.85), "covers": "seeds and examples", "failed": 0}
+    return Confirmed(Setting(trial, PARAMS, 0.9), mean, scores, p=p, **{**plain, **more})
+
+
+def judged(stage_number: int, *, evaluations: int = 1, **more: Any) -> Page:
+    """The three stages with one of them confirmed, and its first values evaluated."""
+    found = material(THREE)
+    stage = found.stages[stage_number - 1].stage
+    broken = {"stage": stage.name, "trial": 2, "params": PARAMS, "when": "2026-01-03T04:05:06+00:00"}
+    result = {"accuracy": 0.812, "interval": [0.78, 0.83], "level": 0.95, "hits": 812, "images": 1000}
+    every = [broken] * (evaluations - 1) + [broken | result | {"trained_on": 500, "seed": 9}] * (evaluations > 0)
+    ranking = (confirmed(2, None, **more), confirmed(4, 0.75, **more))
+    confirmations = (StageConfirmation(stage, ranking),)
+    return report(replace(found, confirmations=confirmations, evaluations=every), figures=False)
+
+
+def test_the_values_to_pick_are_those_judged_last() -> None:
+    by_repeats, by_test = judged(3, evaluations=0).answer, judged(3).answer
+    assert by_repeats.score == "Mean validation accuracy 0.78 (0.70 to 0.85)"
+    assert by_test.score == "Test accuracy 0.812 (0.780 to 0.830)"
+    for answer in (by_repeats, by_test):
+        assert answer.values == {"lr": "0.002", "weight_decay": "3e-06"}
+        assert "number 2 of stage 3" in answer.values_of
+        assert any("Run again 5 times" in sentence for sentence in answer.sure)
+        assert answer.sure[-1].startswith("Superseded by that: the best single score of ")
+    assert not any("Superseded" in sentence for sentence in judged(1).answer.sure)
+
+
+def test_a_judgement_of_an_earlier_stage_is_told_and_its_values_are_not_picked() -> None:
+    answer = judged(1).answer
+    assert answer.score.startswith("Validation accuracy 0.87")
+    assert any("Run again 5 times" in sentence for sentence in answer.sure)
+    assert any("1,000 examples" in sentence and "made/stage-01" in sentence for sentence in answer.sure)
+
+
+def test_advice_is_worded_by_the_caller_and_which_figure_counts_is_not_said_twice() -> None:
+    step = Sentence("next: `{}`", (Action("narrow", {"top": 5}),))
+    found = material(THREE, advice=("the mean counts", "lr matters", step), figures=("the mean counts",))
+    answer = report(found, figures=False, word=lambda action: f"hpsearch {action.kind}").answer
+    assert answer.notes == ("lr matters.",)
+    assert answer.next == ("Next: `hpsearch narrow`.",)
+
+
+def test_the_next_range_is_the_advised_one() -> None:
+    lr = RangeFinding(LR, LR, 0.001, "high", 0.3, 0.1, expanding=Float(1e-6, 0.1, log=True))
+    shown = section(report(material(THREE, ranges={"lr": lr}, step="expand"), figures=False), "ranges")
+    columns = shown.tables[0].columns
+    assert (columns["stage"][3], columns["range"][3]) == ("next, expanded", "1e-06 .. 0.1 (log)")
+    assert not any("decades" in point for point in shown.points)
+    used = report(material(THREE, ranges={"lr": lr}, step="use"), figures=False)
+    assert section(used, "ranges").tables[0].columns["stage"][3] == "if narrowed, expanded"
+
+
+def test_a_caption_says_what_intervals_and_p_hold_for() -> None:
+    alone = section(judged(3, covers="seeds", compared="seeds"), "confirmation").tables[0].caption
+    assert "Intervals hold for other seeds; p" in alone
+    assert "for these validation examples alone" in alone
+    caption = section(judged(3), "confirmation").tables[0].caption
+    assert "other seeds and other examples; p: two-sided, Bonferroni-adjusted" in caption
+    assert "alone" not in caption
+
+
+def test_confirmations_and_evaluations_have_their_tables() -> None:
+    page = judged(3, evaluations=2)
+    [table] = section(page, "confirmation").tables
+    assert table.columns["mean"] == [0.78, 0.76]
+    assert table.columns["p"] == [None, 0.75]
+    assert "failed" not in table.columns
+    test = section(page, "evaluation")
+    assert test.tables[0].columns["test accuracy"] == [None, 0.812]
+    assert test.tables[0].columns["95 % interval"] == [None, "0.780 to 0.830"]
+    assert any("2 times" in sentence for sentence in test.sentences)
+    assert "not at the first evaluation" in test.sentences[0]

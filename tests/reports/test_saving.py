@@ -1,0 +1,183 @@
+"""Figures as files: pages that need no network, images of the size asked, and one line for what goes wrong."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_trials import made_trials
+
+from hpsearch.errors import BadInput, MissingExtra, OutputFailure
+from hpsearch.reports.figures import pair, render, save, saving, training_curves
+from hpsearch.space import Float
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium to render with")
+
+
+def figure() -> Any:
+    return training_curves({"train_loss": [1, 2, 3]}, title="A <title> & more")
+
+
+class Sources(HTMLParser):
+    """Collects what a page would load, and how much script is in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.script = 0
+        self._in_script = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._in_script = tag == "script"
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.script += len(data) if self._in_script else 0
+
+
+def test_a_page_loads_nothing_and_has_plotly_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "figure.html"
+    save(figure(), path)
+    page = Sources()
+    text = path.read_text("utf-8")
+    page.feed(text)
+    assert page.addresses == []
+    assert page.script > 1_000_000
+    assert '"showSendToCloud": false' in text[-1000:]
+    assert "MathJax.js" not in text.split("plotly.js v")[0]
+    assert "<title>A &lt;title&gt; &amp; more</title>" in text
+    assert [file.name for file in tmp_path.iterdir()] == ["figure.html"]
+
+
+@pytest.mark.parametrize("name", ["figure", "figure.jpeg", "figure.html.gz", ".png", "png"])
+def test_another_ending_is_refused_with_those_allowed(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        save(figure(), tmp_path / name)
+    assert all(f".{ending}" in str(caught.value) for ending in saving.ENDINGS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="make it first"):
+        save(figure(), tmp_path / "no folder" / "figure.html")
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(BadInput, match="it is a folder"):
+        save(figure(), tmp_path / "folder.html")
+
+
+@pytest.mark.parametrize("size", [{"width": -5}, {"height": 20_000}, {"scale": 0}])
+def test_a_size_that_is_none_is_refused(size: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="px at scale"):
+        render([figure()], **size)
+
+
+def test_an_image_without_kaleido_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kaleido", None)
+    with pytest.raises(MissingExtra, match=re.escape("pip install 'hpsearch[images]'")):
+        save(figure(), tmp_path / "figure.png")
+
+
+@needs_browser
+@pytest.mark.slow
+def test_images_have_the_size_asked_their_own_or_the_house_s() -> None:
+    pytest.importorskip("kaleido")
+    own = figure().update_layout(height=700)
+    sizes = [struct.unpack(">II", image[16:24]) for image in render([own, pair_of_logs()], scale=2.0)]
+    assert sizes == [(1800, 1400), (1800, 1000)]
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_program_that_saves_an_image_ends_and_says_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("kaleido")
+    path = tmp_path / "figure.pdf"
+    script = (
+        "from hpsearch.reports.figures import save, training_curves; "
+        f"save(training_curves({{'train_loss': [1, 2]}}), {str(path)!r}, width=640, height=360)"
+    )
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert path.read_bytes().startswith(b"%PDF")
+
+
+def pair_of_logs() -> Any:
+    space = {"lr": Float(1e-6, 1e-2, log=True), "decay": Float(1e-8, 1e-4, log=True)}
+    inner = {"lr": Float(1e-4, 1e-3, log=True), "decay": Float(1e-7, 1e-5, log=True)}
+    return pair(made_trials(1, space), "lr", "decay", space=space, rectangles={"stage 2": inner})
+
+
+@needs_browser
+@pytest.mark.slow
+def test_rectangles_are_where_the_log_axes_have_their_ranges() -> None:
+    pytest.importorskip("kaleido")
+    figure = pair_of_logs()
+    svg = render([figure], "svg")[0].decode()
+    # The outline in px, from the upper left corner of the plotting area, whose size its clip path has.
+    [points] = re.findall(r'class="js-line"[^>]*d="M([^"Z]*)Z?"', svg)
+    [size] = re.findall(r'xyplot"[^>]*><rect width="([\d.]+)" height="([\d.]+)"', svg)
+    width, height = map(float, size)
+    xs, ys = _corners(points)
+    low, high = figure.layout.xaxis.range
+    assert (min(xs), max(xs)) == pytest.approx([(end - low) / (high - low) * width for end in (-4, -3)], abs=0.5)
+    low, high = figure.layout.yaxis.range
+    assert (min(ys), max(ys)) == pytest.approx([(high - end) / (high - low) * height for end in (-5, -7)], abs=0.5)
+
+
+def _corners(path: str) -> tuple[list[float], list[float]]:
+    """The x and the y of an SVG path's points after its first M."""
+    xs, ys = [], []
+    for command, numbers in re.findall(r"([A-Za-z]?)([^A-Za-z]+)", path):
+        values = [float(value) for value in re.findall(r"[\d.]+", numbers)]
+        xs += values[:1] if command != "V" else []
+        ys += values[-1:] if command != "H" else []
+    return xs, ys
+
+
+class TestWithoutABrowser:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        pytest.importorskip("kaleido")
+        # choreographer would look first for a browser that it downloaded into the home folder.
+        monkeypatch.setenv("HOME", str(tmp_path))
+        return tmp_path
+
+    @pytest.mark.parametrize("path", ["/no/browser/here", "/bin/false"])
+    def test_one_line_says_what_to_do(
+        self, path: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("BROWSER_PATH", path)
+        with pytest.raises(OutputFailure) as caught:
+            save(figure(), folder / "figure.png")
+        message = str(caught.value)
+        assert caught.value.exit_code == 1
+        assert len(message.splitlines()) == 1
+        assert len(message) < 400
+        assert "install Chromium or Chrome" in message
+        assert ".html" in message
+        assert not (folder / "figure.png").exists()
+        assert capfd.readouterr().err == ""
+
+    @pytest.mark.slow
+    def test_one_that_hangs_is_given_up_and_ended(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        silent = folder / "silent"
+        silent.write_text('#!/bin/sh\necho $$ > "$0.pid"\nexec sleep 600\n')
+        silent.chmod(0o755)
+        monkeypatch.setenv("BROWSER_PATH", str(silent))
+        monkeypatch.setattr(saving, "LIMIT_S", 1.0)
+        began = time.monotonic()
+        with pytest.raises(OutputFailure, match="TimeoutError"):
+            render([figure()])
+        assert time.monotonic() - began < 30
+        pid = (folder / "silent.pid").read_text().strip()
+        state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False).stdout
+        assert state.strip()[:1] in ("", "Z")  # gone, or ended and not yet reaped
