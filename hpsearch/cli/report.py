@@ -57,7 +57,7 @@ def report(
     _check(out, path, chosen, force=force, open_browser=open_browser)
     store = open_store(storage_url(storage), write=False)
     try:
-        material = gather(store, search, stage=stage, word=word)
+        material = gather(store, search, stage=stage)
     finally:
         store.close()
     page, text = _made(material, chosen)
@@ -91,7 +91,6 @@ def _check(out: str | None, path: Path | None, form: str, *, force: bool, open_b
 
 
 def _made(material: Material, form: str) -> tuple[Page, str]:
-    from hpsearch.cli.render import word
     from hpsearch.reports.page import to_html, to_markdown
     from hpsearch.reports.report import report as contents
 

@@ -213,6 +213,6 @@ def _write(file: StudyFile, split: Any, trained: Trained, plot: Path | None, sav
         from hpsearch.objectives.kinds import DEFAULT
         from hpsearch.reports import figures
 
-        bounds = DEFAULT.curves
+        bounds = DEFAULT.curve_bounds
         figures.save(figures.training_curves(trained.history.curves(), bounds=bounds, title=file.name), plot)
         note(f"the learning curves are in {plot}")

@@ -127,7 +127,7 @@ def _by_evidence(material: Material) -> list[str]:
     findings = material.findings.ranges
 
     def p(name: str) -> float:
-        value = findings[name].p if name in findings else None
+        value = findings[name].evidence if name in findings else None
         return 1.0 if value is None else value
 
     return sorted(varied(material.judged.trials, material.judged.stage.space), key=p)

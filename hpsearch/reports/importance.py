@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.records import Direction
-    from hpsearch.space import Parameter, Space
+    from hpsearch.space import Space
 
 LEAST = 10
 """Fewer trials say nothing."""
@@ -89,7 +89,11 @@ def importance(
     check(frame, *space)
     rows = _ranked(frame, direction)
     complete = int((rows["state"] == "COMPLETE").sum())
-    left_out = {name: "only one value" for name, parameter in space.items() if _constant(parameter)}
+    left_out = {
+        name: "only one value"
+        for name, parameter in space.items()
+        if isinstance(parameter, Categorical) and len(parameter.choices) == 1
+    }
     nothing = Importance({}, {}, len(rows), 0, left_out)
     if len(rows) < LEAST or complete < 2:
         count = counted(len(rows), "finished trial")
@@ -142,12 +146,6 @@ def _notes(result: Importance, finished: int) -> tuple[str, ...]:
     if not result.above_chance:
         notes.append("no hyperparameter mattered more than chance would have it")
     return tuple(notes)
-
-
-def _constant(parameter: Parameter) -> bool:
-    if isinstance(parameter, Categorical):
-        return len(parameter.choices) == 1
-    return parameter.low == parameter.high
 
 
 def _ranked(frame: pd.DataFrame, direction: Direction) -> pd.DataFrame:

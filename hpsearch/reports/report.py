@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives.kinds import examples, used
-from hpsearch.records import Sentence, ancestry
+from hpsearch.records import ancestry
 from hpsearch.reports.figure_sections import figure_sections
 from hpsearch.reports.figures.style import words
 from hpsearch.reports.figures.trials import complete, none_complete
@@ -22,12 +22,11 @@ from hpsearch.reports.sections import (
     lineage,
     provenance,
     ranges,
-    test_interval,
     test_section,
     test_sentence,
 )
 from hpsearch.search.best import trials_left
-from hpsearch.search.evaluation import looks
+from hpsearch.search.evaluation import evaluations
 from hpsearch.search.findings import findings
 from hpsearch.search.ranking import ranking
 from hpsearch.search.stage import pick, stages_of
@@ -39,9 +38,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from hpsearch.objectives.base import HeldOut
     from hpsearch.records import Action, Argument, Direction, Stage
-    from hpsearch.search.best import Best
+    from hpsearch.search.best import BestTrial
+    from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.findings import Findings
     from hpsearch.search.ranking import Confirmed
     from hpsearch.space import Value
@@ -111,7 +110,7 @@ class Material:
             `hpsearch.reports.figures.curve_grid`.
         database: Where they are stored, for people.
         confirmations: Of stages whose best values were run again.
-        evaluations: On the test set, the first one first, as the database stores them.
+        evaluations: On the test set, the first one first, including any that broke off.
     """
 
     stages: Sequence[StageTrials]
@@ -119,7 +118,7 @@ class Material:
     curves: Sequence[Mapping[str, Any]]
     database: str
     confirmations: Sequence[StageConfirmation] = ()
-    evaluations: Sequence[Mapping[str, Any]] = ()
+    evaluations: Sequence[Evaluation] = ()
 
     @property
     def search(self) -> str:
@@ -184,7 +183,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
             for confirmation in store.confirmations(stages[0].search)
             if confirmation.number in by_number
         ],
-        evaluations=looks(store, every),
+        evaluations=evaluations(store, every),
     )
 
 
@@ -227,7 +226,7 @@ def _about(material: Material) -> str:
 def _answer(material: Material, word: Callable[[Action | Argument], str]) -> Answer:
     # Which figure counts is said in the answer's own words.
     advice = [
-        _sentence(part.worded(word) if isinstance(part, Sentence) else part, material)
+        _sentence(part.worded(word), material)
         for part in material.findings.advice
         if part not in material.findings.figures
     ]
@@ -251,7 +250,7 @@ def _answer(material: Material, word: Callable[[Action | Argument], str]) -> Ans
     )
 
 
-def _choice(material: Material, best: Best) -> tuple[str, str, Stage, int, Mapping[str, Value]]:
+def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, Mapping[str, Value]]:
     """Return the best known score in words, and whose values to pick: of which stage, which trial, which values.
 
     The values are those judged last: on the test set, by running them again, or by their score alone. A judgement of
@@ -260,11 +259,9 @@ def _choice(material: Material, best: Best) -> tuple[str, str, Stage, int, Mappi
     stages = {stage.stage.name: stage.stage for stage in material.stages}
     result = _current_result(material, best)
     if result is not None:
-        record, value = result
-        interval = test_interval(value)
-        ends = "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
-        score = f"Test {value.metric} {value.score:.3g}{ends}"
-        return score, "the evaluated trial", stages[record["stage"]], record["trial"], record["params"]
+        ends = "" if result.interval is None else f" ({result.interval.low:.3f} to {result.interval.high:.3f})"
+        score = f"Test {result.metric} {result.score:.3g}{ends}"
+        return score, "the evaluated trial", stages[result.stage], result.trial, result.params
     for confirmation in reversed(material.confirmations):
         if confirmation.decides and confirmation.stage.name == best.stage:  # as `evaluate` chooses
             first = confirmation.ranking[0]
@@ -276,11 +273,11 @@ def _choice(material: Material, best: Best) -> tuple[str, str, Stage, int, Mappi
     return score, "the best trial", stages[best.stage], best.trial, best.params
 
 
-def _current_result(material: Material, best: Best) -> tuple[Mapping[str, Any], HeldOut] | None:
+def _current_result(material: Material, best: BestTrial) -> Evaluation | None:
     """Return the first evaluation with a score, if it is of what the search comes to now."""
     result = first_result(material)
     current = {best.stage, material.latest.stage.name}
-    return result if result is not None and result[0]["stage"] in current else None
+    return result if result is not None and result.stage in current else None
 
 
 def _no_score(material: Material) -> str:
@@ -290,7 +287,7 @@ def _no_score(material: Material) -> str:
     return f"Of {counted(total, 'trial')} {failed or 'none'} failed and none has a score: nothing can be concluded yet."
 
 
-def _uncertainty(material: Material, best: Best) -> Iterator[str]:
+def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     """Say how sure the answer is, the firmest judgement first."""
     if (sentence := test_sentence(material)) is not None:
         yield sentence

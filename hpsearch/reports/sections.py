@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hpsearch import __version__
-from hpsearch.objectives.kinds import kind_of
 from hpsearch.reports.figures.trials import ranked
 from hpsearch.reports.page import Section, Table
 from hpsearch.reports.tables import by_column, used_values
@@ -19,10 +18,10 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpsearch.objectives.base import HeldOut
     from hpsearch.records import Stage
     from hpsearch.reports.report import Material, StageConfirmation, StageTrials
-    from hpsearch.search.findings import RangeFinding
+    from hpsearch.search.evaluation import Evaluation
+    from hpsearch.search.range_analysis import NarrowedRange
 
 TOP = 20
 """Rows of the table of the best trials."""
@@ -65,16 +64,17 @@ def _range_rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
         yield {"parameter": name, "stage": label, "range": describe(finding.advised)}
 
 
-def _range_words(finding: RangeFinding) -> str:
+def _range_words(finding: NarrowedRange) -> str:
     """Say whether a parameter matters, and how firm its next range is."""
-    if finding.p is None:
+    p = finding.evidence
+    if p is None:
         words = "too few of the best trials use it to say anything"
-    elif finding.p <= CLEAR:
-        words = f"it matters (p = {finding.p:.1g}): the best trials lie far closer together than chance would put them"
-    elif finding.p <= WEAK:
-        words = f"it may matter (p = {finding.p:.2g}): the best trials lie closer together than chance would put them"
+    elif p <= CLEAR:
+        words = f"it matters (p = {p:.1g}): the best trials lie far closer together than chance would put them"
+    elif p <= WEAK:
+        words = f"it may matter (p = {p:.2g}): the best trials lie closer together than chance would put them"
     else:
-        words = f"no effect can be seen (p = {finding.p:.2g}): the best trials are spread as if it did not matter"
+        words = f"no effect can be seen (p = {p:.2g}): the best trials are spread as if it did not matter"
     if finding.at_edge is not None:
         words += f"; the score still gets better towards the {'upper' if finding.at_edge == 'high' else 'lower'} bound"
     if finding.movement is not None:
@@ -266,23 +266,9 @@ def _confirmed_rows(confirmation: StageConfirmation) -> Iterator[dict[str, Any]]
         }
 
 
-def test_scores(material: Material) -> list[HeldOut | None]:
-    """Return the score of each evaluation on the test set; None of one that broke off."""
-    kind = kind_of(material.stages[0].stage.study_file)
-    return [kind.held_out(record) for record in material.evaluations]
-
-
-def first_result(material: Material) -> tuple[Mapping[str, Any], HeldOut] | None:
-    """Return the first evaluation that came to a score, as stored, and that score."""
-    pairs = zip(material.evaluations, test_scores(material), strict=True)
-    return next(((record, score) for record, score in pairs if score is not None), None)
-
-
-def test_interval(score: HeldOut) -> Interval | None:
-    """Return the interval of a score on the test set, where it has one."""
-    if score.low is None or score.high is None or score.level is None:
-        return None
-    return Interval(score.low, score.high, score.level)
+def first_result(material: Material) -> Evaluation | None:
+    """Return the first evaluation that came to a score."""
+    return next((evaluation for evaluation in material.evaluations if evaluation.score is not None), None)
 
 
 def test_sentence(material: Material) -> str | None:
@@ -290,13 +276,11 @@ def test_sentence(material: Material) -> str | None:
     first = first_result(material)
     if first is None:
         return None
-    record, score = first
-    interval = test_interval(score)
-    held = "" if interval is None else f" ({between(interval)})"
-    which = "" if record is material.evaluations[0] else ", but not at the first evaluation"
+    held = "" if first.interval is None else f" ({between(first.interval)})"
+    which = "" if first is material.evaluations[0] else ", but not at the first evaluation"
     return (
-        f"On the test set of {counted(score.examples, 'example')}, unseen by any trial: {score.metric} "
-        f"{score.score:.3g}{held}, with the values of trial {record['trial']} of {record['stage']}{which}."
+        f"On the test set of {counted(first.examples or 0, 'example')}, unseen by any trial: {first.metric} "
+        f"{first.score:.3g}{held}, with the values of trial {first.trial} of {first.stage}{which}."
     )
 
 
@@ -310,24 +294,22 @@ def test_section(material: Material) -> Section | None:
             f"The test set was evaluated {number} times: what is chosen after the first evaluation is no longer judged "
             "without bias."
         )
-    scores = test_scores(material)
-    metric = next((f"test {score.metric}" for score in scores if score is not None), "test score")
-    rows = []
-    for place, (record, score) in enumerate(zip(material.evaluations, scores, strict=True), start=1):
-        interval = None if score is None else test_interval(score)
-        rows.append(
-            {
-                "evaluation": place,
-                "when (UTC)": record["when"].replace("T", " ").removesuffix("+00:00"),
-                "values of": f"{record['stage']} trial {record['trial']}",
-                metric: None if score is None else score.score,
-                "95 % interval": None if interval is None else f"{interval.low:.3f} to {interval.high:.3f}",
-                "test examples": None if score is None else score.examples,
-                "trained on": record.get("trained_on"),
-                "epochs": record.get("epochs"),
-                "seed": record.get("seed"),
-            }
-        )
+    first = first_result(material)
+    metric = "test score" if first is None else f"test {first.metric}"
+    rows = [
+        {
+            "evaluation": place,
+            "when (UTC)": one.when.replace("T", " ").removesuffix("+00:00"),
+            "values of": f"{one.stage} trial {one.trial}",
+            metric: one.score,
+            "95 % interval": one.interval and f"{one.interval.low:.3f} to {one.interval.high:.3f}",
+            "test examples": one.examples,
+            "trained on": one.trained_on,
+            "epochs": one.epochs,
+            "seed": one.seed,
+        }
+        for place, one in enumerate(material.evaluations, start=1)
+    ]
     caption = "The chosen values, trained on all other examples and scored on the test set."
     table = Table(caption, by_column(rows))
     return Section("evaluation", "On the test set", "test", sentences=tuple(sentences), tables=(table,))

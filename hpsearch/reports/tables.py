@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from hpsearch.records import NewStage, Stage
     from hpsearch.store import Counts, Owner
-    from hpsearch.store.base import Owned
-    from hpsearch.store.frames import Columns
+    from hpsearch.store.leases import Owned
+    from hpsearch.store.queries import Columns
 
 RECENT = 10_000
 """Of so many trials of a stage, the last ones, people are told who ran them."""

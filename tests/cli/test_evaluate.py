@@ -78,7 +78,7 @@ def test_files(ready: Cli, tmp_path: Path) -> None:
     ran = ready("evaluate", "--plot", "c.html", "--mistakes", "m.html", "--save", "net.npz", "--format", "json")
     assert ran.code == 0
     found = json.loads(ran.out)
-    for name, words in (("c.html", "taken for"), ("m.html", "most confident")):
+    for name, words in (("c.html", "predicted as"), ("m.html", "most confident")):
         assert words in (tmp_path / name).read_text(encoding="utf-8")
     model = load_model(tmp_path / "net.npz")
     assert model.about["test_accuracy"] == found["accuracy"]

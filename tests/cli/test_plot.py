@@ -9,7 +9,7 @@ import pytest
 from commands import START, Cli, Made
 
 from hpsearch.errors import OutputFailure
-from hpsearch.reports.plot_kinds import OF_ONE_STAGE, WORDS, Kind
+from hpsearch.reports.plot_kinds import OF_ONE_STAGE, WORDS, PlotKind
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def title(page: Path) -> str:
 
 
 def test_every_kind_is_drawn_and_said(staged: Cli, tmp_path: Path) -> None:
-    for kind in Kind:
+    for kind in PlotKind:
         ran = staged("plot", kind)
         assert (ran.code, ran.err) == (0, "")
         name = f"tiny-stage-01-{kind}.html" if kind in OF_ONE_STAGE else f"tiny-{kind}.html"
@@ -73,7 +73,7 @@ def test_options_reach_the_figure(staged: Cli, tmp_path: Path) -> None:
 
 
 def test_a_stage_without_trials_is_a_figure_that_says_so(staged: Cli, tmp_path: Path) -> None:
-    for kind in (*OF_ONE_STAGE, Kind.history, Kind.pair):
+    for kind in (*OF_ONE_STAGE, PlotKind.history, PlotKind.pair):
         ran = staged("plot", kind, "--stage", "2", "--out", "a.html")
         assert (ran.code, ran.err) == (0, ""), kind
     assert "there are no trials yet" in (tmp_path / "a.html").read_text("utf-8")
@@ -86,17 +86,17 @@ def test_a_stage_without_trials_is_a_figure_that_says_so(staged: Cli, tmp_path: 
         ([], "plot needs KIND"),
         (["curves", "nothing"], "no search 'nothing'"),
         (["curves", "--stage", "7"], "has no stage 7"),
-        (["stages", "--stage", "1"], "stages draws all stages; leave it out"),
+        (["stages", "--stage", "1"], "stages plots all stages; leave it out"),
         (["curves", "--out", "a.jpeg"], "the name must end with .html, .png, .svg, .pdf"),
         (["curves", "--out", "a.jpeg", "--storage", "nothing.db"], "the name must end with"),
         (["curves", "--out", "no/folder/a.html"], "make it first"),
         (["curves", "--top", "21"], "give up to 20"),
-        (["parallel", "--top", "0"], "--top 0; give at least 1"),
-        (["pair", "--top", "5"], "--top is of no use to pair"),
+        (["parallel", "--top", "0"], "--top 0: too few; give at least 1"),
+        (["pair", "--top", "5"], "--top: of no use to pair"),
         (["pair", "--quantity", "loss"], "only to curves"),
         (["curves", "--quantity", "error"], "--quantity 'error'; known: accuracy, loss"),
         (["parameters", "--parameter", "lrr"], "did you mean 'lr'?"),
-        (["pair", "--parameter", "lr"], "pair takes two"),
+        (["pair", "--parameter", "lr"], "pair takes 2"),
         (["pair", "--parameter", "lr", "--parameter", "lr"], "given twice"),
         (["history", "--storage", "nothing.db"], "nothing.db"),
     ],

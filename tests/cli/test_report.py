@@ -62,8 +62,8 @@ def test_confirmed_and_evaluated_values_are_in_it(made: Made) -> None:
     assert cli("evaluate", "--confirmed").code == 0
     text = cli("report", "--format", "md", "--out", "-").out
     assert "**Test accuracy 0." in text
-    assert "Trained again 2 times with other seeds" in text
-    assert "On 100 test images" in text
+    assert "Run again 2 times with other seeds" in text
+    assert "On the test set of 100 examples" in text
 
 
 def test_only_a_report_is_written_over(searched: Cli) -> None:
@@ -83,7 +83,7 @@ def test_only_a_report_is_written_over(searched: Cli) -> None:
     ("arguments", "says"),
     [
         (("--out", "a.txt"), "let it end with .html or .md"),
-        (("--out", "a.md", "--format", "html"), "--format html does not go with 'a.md'"),
+        (("--out", "a.md", "--format", "html"), "--format html: does not go with 'a.md'"),
         (("--out", "nowhere/a.html"), "there is no folder nowhere"),
         (("--out", "studies/", "--format", "html"), "it is a folder"),
         (("--out", "-", "--open"), "there is no file to open"),

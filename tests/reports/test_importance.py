@@ -78,10 +78,9 @@ def test_what_cannot_be_judged_is_left_out_with_the_reason() -> None:
         **SPACE,
         "optimizer": Categorical(("sgd",)),
         "momentum": Float(0.0, 0.9),
-        "rho": Float(0.5, 0.5),
     }
     found = importance(made_trials(60, space), space, used=used)
-    assert found.left_out == {"optimizer": "only one value", "momentum": "no trial uses it", "rho": "only one value"}
+    assert found.left_out == {"optimizer": "only one value", "momentum": "no trial uses it"}
     assert set(found.shares) == set(SPACE)
 
 

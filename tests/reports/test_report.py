@@ -18,6 +18,7 @@ import pytest
 from made_search import EXAMPLES, LR, MIXED, NARROWER, SPACE, STUDY_FILE, THREE, curve_row, material, stage, trials
 
 from hpsearch.errors import MissingExtra
+from hpsearch.records import Sentence
 from hpsearch.reports import importance
 from hpsearch.reports.figures.style import DARK, FAINT, GRID, PAPER
 from hpsearch.reports.figures.web import narrowed, script_json, stacked
@@ -55,7 +56,7 @@ SEARCHES: dict[str, Sequence[Any]] = {
 @cache
 def made(name: str) -> Page:
     """The report of a search of a kind, with its figures."""
-    advice = {"advice": ("<u>do</u> this",)} if name == "hostile" else {}
+    advice = {"advice": (Sentence("<u>do</u> this"),)} if name == "hostile" else {}
     return report(material(SEARCHES[name], curves=0 if name == "imported" else 4, **advice))
 
 
@@ -145,7 +146,7 @@ def test_the_answer_says_the_score_its_interval_and_its_correction() -> None:
     assert f"measured on {EXAMPLES} validation examples: {interval}; corrected for selection" in " ".join(answer.sure)
     assert set(answer.values) == set(SPACE)
     assert "stage 3" in answer.values_of
-    assert answer.next == ("Next: hpsearch narrow --top 5.",)
+    assert answer.next == ("Next: narrow(top=5).",)
     assert answer.notes == ("lr matters (p = 0.001).",)
 
 

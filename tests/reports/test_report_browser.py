@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ HOSTILE: dict[str, Parameter] = {
     "<script>document.title='script'</script>": Float(0.0, 1.0),
     "x": Categorical(("</script><script>document.title='choice'</script>", '<img src=x onerror="document.title=1">')),
 }
+Seen = tuple[dict[str, dict[str, Any]], int]
 AXE = 'axe.run(document, {resultTypes: ["violations"]})'
 CHECK = f"""{AXE}.then((done) => ({{
   title: document.title,
@@ -97,7 +97,7 @@ async def visited(pages: dict[str, tuple[Path, int, bool]]) -> dict[str, dict[st
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, dict[str, Any]], int]]:
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """What a browser shows of each page, and how many figures the whole report has."""
     folder = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
@@ -113,13 +113,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, d
         "hostile": (folder / "hostile.html", 1280, False),
         "figure": (folder / "figure.html", 1280, False),
     }
-    yield asyncio.run(visited(pages)), sum(len(section.figures) for section in page.sections)
+    return asyncio.run(visited(pages)), sum(len(section.figures) for section in page.sections)
 
 
 @pytest.mark.parametrize("name", ["wide", "phone, dark"])
-def test_everything_is_plotted_and_nothing_serious_keeps_anybody_from_reading_it(
-    seen: tuple[dict[str, dict[str, Any]], int], name: str
-) -> None:
+def test_everything_is_plotted_and_nothing_serious_keeps_anybody_from_reading_it(seen: Seen, name: str) -> None:
     page, figures = seen[0][name], seen[1]
     assert page["console"] == []  # which would say what the page's own policy forbids
     assert figures > 8
@@ -131,7 +129,7 @@ def test_everything_is_plotted_and_nothing_serious_keeps_anybody_from_reading_it
     assert not page["sideways"]
 
 
-def test_nothing_in_the_database_becomes_part_of_the_page(seen: tuple[dict[str, dict[str, Any]], int]) -> None:
+def test_nothing_in_the_database_becomes_part_of_the_page(seen: Seen) -> None:
     page = seen[0]["hostile"]
     assert page["plotted"] > 0
     assert page["console"] == []
@@ -139,7 +137,7 @@ def test_nothing_in_the_database_becomes_part_of_the_page(seen: tuple[dict[str, 
     assert page["images"] == 0
 
 
-def test_a_figure_s_page_is_plotted(seen: tuple[dict[str, dict[str, Any]], int]) -> None:
+def test_a_figure_s_page_is_plotted(seen: Seen) -> None:
     page = seen[0]["figure"]
     assert page["drawings"] > 0
     assert page["console"] == []

@@ -10,7 +10,8 @@ from made_search import LR, THREE, material
 from hpsearch.records import Action, Sentence, Setting
 from hpsearch.reports.page import Page
 from hpsearch.reports.report import StageConfirmation, report
-from hpsearch.search.findings import RangeFinding
+from hpsearch.search.evaluation import Evaluation
+from hpsearch.search.range_analysis import Movement, NarrowedRange
 from hpsearch.search.ranking import Confirmed
 from hpsearch.space import Float
 from hpsearch.statistics import Interval
@@ -24,19 +25,19 @@ def section(page: Page, key: str) -> Any:
 
 
 def confirmed(trial: int, p: float | None, **more: Any) -> Confirmed:
-    mean = 0.8 - trial / 100
-    scores = dict.fromkeys(range(5), mean)
-    plain: dict[str, Any] = {"interval": Interval(0.7, 0.85), "covers": "seeds and examples", "failed": 0}
-    return Confirmed(Setting(trial, PARAMS, 0.9), mean, scores, p=p, **{**plain, **more})
+    scores = dict.fromkeys(range(5), 0.8 - trial / 100)
+    plain: dict[str, Any] = {"interval": Interval(0.7, 0.85), "covers": "seeds and examples"}
+    return Confirmed(Setting(trial, PARAMS, 0.9), scores, p=p, **{**plain, **more})
 
 
 def judged(stage_number: int, *, evaluations: int = 1, **more: Any) -> Page:
     """The three stages with one of them confirmed, and its first values evaluated."""
     found = material(THREE)
     stage = found.stages[stage_number - 1].stage
-    broken = {"stage": stage.name, "trial": 2, "params": PARAMS, "when": "2026-01-03T04:05:06+00:00"}
-    result = {"accuracy": 0.812, "interval": [0.78, 0.83], "level": 0.95, "hits": 812, "images": 1000}
-    every = [broken] * (evaluations - 1) + [broken | result | {"trained_on": 500, "seed": 9}] * (evaluations > 0)
+    when = "2026-01-03T04:05:06+00:00"
+    broken = Evaluation(stage.name, 2, None, None, None, params=PARAMS, when=when, metric="accuracy")
+    result = replace(broken, score=0.812, interval=Interval(0.78, 0.83), examples=1000, trained_on=500, seed=9)
+    every = [broken] * (evaluations - 1) + [result] * (evaluations > 0)
     ranking = (confirmed(2, None, **more), confirmed(4, 0.75, **more))
     confirmations = (StageConfirmation(stage, ranking),)
     return report(replace(found, confirmations=confirmations, evaluations=every), figures=False)
@@ -63,18 +64,21 @@ def test_a_judgement_of_an_earlier_stage_is_told_and_its_values_are_not_picked()
 
 def test_advice_is_worded_by_the_caller_and_which_figure_counts_is_not_said_twice() -> None:
     step = Sentence("next: `{}`", (Action("narrow", {"top": 5}),))
-    found = material(THREE, advice=("the mean counts", "lr matters", step), figures=("the mean counts",))
+    counts = Sentence("the mean counts")
+    found = material(THREE, advice=(counts, Sentence("lr matters"), step), figures=(counts,))
     answer = report(found, figures=False, word=lambda action: f"hpsearch {action.kind}").answer
     assert answer.notes == ("lr matters.",)
     assert answer.next == ("Next: `hpsearch narrow`.",)
 
 
 def test_the_next_range_is_the_advised_one() -> None:
-    lr = RangeFinding(LR, LR, 0.001, "high", 0.3, 0.1, expanding=Float(1e-6, 0.1, log=True))
+    lr = NarrowedRange(
+        LR, LR, 5, 0.001, widened=Float(1e-6, 0.1, log=True), movement=Movement(0.3, 0.1, 0.0, 0.0, True)
+    )
     shown = section(report(material(THREE, ranges={"lr": lr}, step="expand"), figures=False), "ranges")
     columns = shown.tables[0].columns
     assert (columns["stage"][3], columns["range"][3]) == ("next, expanded", "1e-06 .. 0.1 (log)")
-    assert not any("decades" in point for point in shown.points)
+    assert "Low end uncertain by x2.00, high end by x1.26" in shown.points[0]
     used = report(material(THREE, ranges={"lr": lr}, step="use"), figures=False)
     assert section(used, "ranges").tables[0].columns["stage"][3] == "if narrowed, expanded"
 
