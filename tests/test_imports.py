@@ -108,14 +108,13 @@ def test_a_saved_network_is_used_without_the_slow_libraries(tmp_path: Path) -> N
 def test_workers_start_before_the_slow_libraries_are_loaded() -> None:
     statement = f"""
 from hpsearch.search import workflow
-from hpsearch.search import workflow as setup
 
 class Started(Exception): pass
 
-def executor_for(job, jobs, note):
+def _workers(*arguments):
     raise Started
 
-setup.executor_for = executor_for
+workflow._workers = _workers
 try:
     workflow.run(workflow.Job(storage="never.db", study={str(MNIST)!r}, trials=1))
     raise AssertionError

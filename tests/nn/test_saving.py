@@ -1,42 +1,53 @@
-"""A network comes back from its file as it was, with what is needed to use it."""
+"""Saved networks: they come back as they were; a file from anybody gives a network or a refusal of one line.
+
+Nothing in a file is run, and no more memory is taken than the file has bytes.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-from collections.abc import Mapping
+import os
+import pickle
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import models
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from spoilt import DESCR, RAW, WEIGHT, answers, contents, loaded, npy, refused, repacked
 
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput
-from hpsearch.nn import ACTIVATIONS, Inputs, Model, Network, Purpose, lane_rngs, load, load_model, save
+from hpsearch.nn import Inputs, Model, Network, Purpose, lane_rngs, load, load_model, save
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("batch_norm", [True, False])
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-@pytest.mark.parametrize("dropout", [None, 0.5])
+@pytest.mark.parametrize(
+    ("activation", "batch_norm", "dtype", "dropout", "sizes"),
+    [
+        ("relu", False, "float32", None, (6, 3)),
+        ("sigmoid", True, "float32", 0.5, (6, 1, 3)),
+        ("tanh", False, "float64", 0.5, (6, 7, 2, 9, 3)),
+        ("relu", True, "float64", None, (6, 5, 4, 3)),
+    ],
+)
 def test_a_saved_lane_answers_with_the_same_bits(
-    tmp_path: Path, activation: str, batch_norm: bool, dtype: str, dropout: float | None
+    tmp_path: Path, activation: str, batch_norm: bool, dtype: str, dropout: float | None, sizes: tuple[int, ...]
 ) -> None:
-    trained = models.network(3, activation=activation, batch_norm=batch_norm, dtype=dtype, dropout=dropout)
+    options = {"activation": activation, "batch_norm": batch_norm, "dtype": dtype, "dropout": dropout, "sizes": sizes}
+    trained = models.network(3, **options)  # type: ignore[arg-type]
     save(trained, tmp_path / "n.npz", lane=1, about={"study": "mnist", "lr": 0.1})
     loaded, about = load(tmp_path / "n.npz")
     assert about == {"study": "mnist", "lr": 0.1}
     x = np.random.default_rng(2).standard_normal((1, 4, 6)).astype(dtype)
     assert loaded.lanes == 1
     assert loaded.infer(x)[0].tobytes() == trained.infer(x)[1].tobytes()
-
-
-@pytest.mark.parametrize("sizes", [(6, 3), (6, 1, 3), (6, 7, 2, 9, 3)])
-def test_any_depth_comes_back(tmp_path: Path, sizes: tuple[int, ...]) -> None:
-    trained = models.network(sizes=sizes)
-    save(trained, tmp_path / "n.npz")
-    x = np.random.default_rng(2).random((1, 4, 6), dtype=np.float32)
-    assert load(tmp_path / "n.npz")[0].infer(x).tobytes() == trained.infer(x).tobytes()
 
 
 def test_a_model_is_saved_and_predicts_with_the_same_bits(tmp_path: Path) -> None:
@@ -61,8 +72,9 @@ def test_probabilities_are_the_softmax_of_the_logits_of_scaled_pixels() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("sizes", [(784, 100, 10), (784, 33, 7), (784, 10)])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("sizes", "dtype"), [((784, 100, 10), "float32"), ((784, 33, 7), "float64"), ((784, 10), "float32")]
+)
 def test_what_is_said_of_an_example_does_not_hang_on_its_company(sizes: tuple[int, ...], dtype: str) -> None:
     model = Model(models.network(sizes=sizes, dtype=dtype, batch_norm=False), Preprocessing((28, 28)), ())
     raw = np.random.default_rng(3).integers(0, 256, (261, 28, 28)).astype(np.uint8)
@@ -82,18 +94,14 @@ def test_inputs_that_were_left_out_come_back_in_the_file(tmp_path: Path) -> None
     np.testing.assert_allclose(loaded.network.infer(x)[0], narrow.infer(x[..., inputs.kept])[1], rtol=1e-5, atol=1e-6)
 
 
-def test_the_same_network_gives_the_same_file(tmp_path: Path) -> None:
+def test_a_file_holds_arrays_and_text_and_no_pickle_and_is_the_same_for_the_same_network(tmp_path: Path) -> None:
     first, second = models.saved(tmp_path / "a.npz"), models.saved(tmp_path / "b.npz")
     assert first.read_bytes() == second.read_bytes()
-
-
-def test_the_file_holds_arrays_and_text_and_no_pickle(tmp_path: Path) -> None:
-    models.saved(tmp_path / "n.npz")
-    with np.load(tmp_path / "n.npz", allow_pickle=False) as archive:
+    with np.load(first, allow_pickle=False) as archive:
         kinds = {name: archive[name].dtype.kind for name in archive.files}
     assert {name for name, kind in kinds.items() if kind == "U"} == {"about", "architecture", "preprocessing"}
     assert set(kinds.values()) == {"U", "f"}
-    assert [path.name for path in tmp_path.iterdir()] == ["n.npz"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a.npz", "b.npz"}
 
 
 def former(
@@ -138,10 +146,7 @@ def test_a_file_of_format_1_that_does_not_say_its_scale_loads_and_does_not_guess
 
 def test_a_newer_format_is_named(tmp_path: Path) -> None:
     path = models.saved(tmp_path / "n.npz")
-    with np.load(path) as archive:
-        arrays = dict(archive)
-    arrays["architecture"] = np.array(str(arrays["architecture"]).replace('"format": 2', '"format": 3'))
-    np.savez(path, **arrays)
+    with_json(path.read_bytes(), path, ("architecture", "format"), 3)
     with pytest.raises(BadInput, match="format 3, this hpsearch reads 2; update hpsearch"):
         load(path)
 
@@ -200,3 +205,277 @@ def test_preprocessing_leaves_the_raw_values_as_they_are(dtype: str) -> None:
     np.testing.assert_array_equal(raw.ravel(), np.arange(12))
     np.testing.assert_array_equal(inputs.ravel(), np.arange(12, dtype=np.float32) / np.float32(asked.divisor))
     assert (asked.low, asked.high, asked.divisor) == ((0, 255, 255) if dtype == "uint8" else (0, 11, 1))
+
+
+def test_a_file_cut_off_anywhere_is_refused(whole: bytes, path: Path) -> None:
+    for length in (*range(0, 100, 3), *range(100, len(whole) - 100, 97), *range(len(whole) - 100, len(whole), 3)):
+        path.write_bytes(whole[:length])
+        refused(path, "is not a saved network, or is damaged")
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, 10**9), st.integers(1, 255)), min_size=1, max_size=4))
+def test_changed_bytes_give_the_same_network_or_a_refusal(
+    whole: bytes, path: Path, changes: list[tuple[int, int]]
+) -> None:
+    path.write_bytes(whole)
+    expected = answers(load_model(path))
+    spoilt = bytearray(whole)
+    for place, change in changes:
+        spoilt[place % len(whole)] ^= change
+    path.write_bytes(spoilt)
+    found = loaded(path)
+    assert found is None or answers(found) == expected
+
+
+@given(junk=st.binary(max_size=300), keep=st.integers(0, 10**9))
+def test_junk_gives_the_same_network_or_a_refusal(whole: bytes, path: Path, junk: bytes, keep: int) -> None:
+    path.write_bytes(whole)
+    expected = answers(load_model(path))
+    cut = keep % len(whole)
+    for spoilt in (junk, whole[:cut] + junk + whole[cut:], whole[:cut] + junk):
+        path.write_bytes(spoilt)
+        found = loaded(path)
+        assert found is None or answers(found) == expected
+
+
+class Bomb:
+    """What a pickle may hold: unpickled, it makes a folder."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("name", ["0.weight", "architecture", "about", "preprocessing", "other"])
+def test_a_pickle_in_the_file_is_never_loaded(whole: bytes, path: Path, tmp_path: Path, name: str) -> None:
+    mark = tmp_path / "mark"
+    np.savez(path, **{**contents(whole), name: np.array([Bomb(mark)], dtype=object)})
+    refused(path)
+    assert not mark.exists()
+    np.load(path, allow_pickle=True)[name]  # the trap works
+    assert mark.exists()
+
+
+def test_a_pickle_in_place_of_the_file_is_never_loaded(path: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    path.write_bytes(pickle.dumps(Bomb(mark)))
+    refused(path)
+    np.save(path.with_suffix(".npy"), np.array([Bomb(mark)], dtype=object))
+    path.with_suffix(".npy").rename(path)
+    refused(path)
+    assert not mark.exists()
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    refused(tmp_path / "missing.npz", "No such file or directory")
+    refused(tmp_path, "it is a folder")
+    os.mkfifo(tmp_path / "pipe.npz")  # nobody will ever write into it
+    refused(tmp_path / "pipe.npz", "it is no file")
+
+
+def test_archives_of_others_are_refused(path: Path) -> None:
+    np.savez(path, images=np.zeros((3, 4)), labels=np.zeros(3))
+    refused(path, "it has no architecture")
+    np.savez(path, architecture=np.array("{}"), about=np.array("{}"))
+    refused(path, "it has no format")
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        npy(DESCR % "(1000000000000, 1000000000000)", WEIGHT),
+        npy(DESCR % "(6, 1000000000)", WEIGHT),
+        npy(DESCR % "(-6, -2)", WEIGHT),
+        npy(DESCR % "(6, 2, 0)", WEIGHT),
+        npy(DESCR % "(True, 12)", WEIGHT),
+        npy(DESCR % "(12,)", WEIGHT),
+        npy(DESCR % "(2, 6)", WEIGHT),
+        npy(DESCR % "(6, 2)", WEIGHT + b"0"),
+        npy((DESCR % "(6, 2)").replace("False", "True"), WEIGHT),
+        npy((DESCR % "(6, 2)").replace("<f4", "<i4"), WEIGHT),
+        npy((DESCR % "(6, 2)").replace("<f4", "|O"), WEIGHT),
+        npy((DESCR % "(6, 2)").replace("<f4", "<U1"), WEIGHT),
+        npy((DESCR % "(6, 2)").replace("<f4", "<M8[s]"), WEIGHT * 2),
+        npy((DESCR % "(6, 2)").replace("'<f4'", "[('a', '<f4')]"), WEIGHT),
+        npy((DESCR % "(6, 2)").replace("<f4", "<f2"), WEIGHT[:24]),
+        npy((DESCR % "(6, 2)").replace("<f4", "<f8"), WEIGHT * 2),
+        npy("{'descr': '\\\\d', 'fortran_order': False, 'shape': (6L, 2), }", WEIGHT),
+        npy("[" * 5000, WEIGHT),
+        npy("{" + " " * 30_000 + "}", WEIGHT),
+        npy(DESCR % "(6, 2)", WEIGHT, version=(3, 0)),
+        npy(DESCR % "(6, 2)", np.full(12, np.nan, np.float32).tobytes()),
+        npy(DESCR % "(6, 2)", np.full(12, -np.inf, np.float32).tobytes()),
+        b"\x93NUMPY",
+        b"",
+    ],
+)
+def test_an_array_that_is_not_the_wanted_one_is_refused(whole: bytes, path: Path, member: bytes) -> None:
+    repacked(whole, path, {"0.weight.npy": member})
+    refused(path, "is not a saved network, or is damaged")
+
+
+def test_a_variance_below_zero_is_refused(whole: bytes, path: Path) -> None:
+    arrays = contents(whole)
+    np.savez(path, **{**arrays, "1.variance": -arrays["1.variance"]})
+    refused(path, "1.variance holds numbers that no network has")
+
+
+def test_numbers_of_the_other_byte_order_are_the_same_numbers(whole: bytes, path: Path) -> None:
+    path.write_bytes(whole)
+    expected = answers(load_model(path))
+    swapped = {name: a.astype(a.dtype.newbyteorder(">")) for name, a in contents(whole).items()}
+    np.savez(path, **swapped)
+    assert answers(load_model(path)) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.npy", "/tmp/evil.npy", "..\\evil.npy", "evil.pkl", "9.weight.npy", "évil.npy"]
+)
+def test_members_that_do_not_belong_are_refused_and_go_nowhere(whole: bytes, path: Path, name: str) -> None:
+    before = set(path.parent.parent.rglob("*evil*"))
+    repacked(whole, path, {name: npy(DESCR % "(6, 2)", WEIGHT)})
+    refused(path, "is not a saved network, or is damaged")
+    assert set(path.parent.parent.rglob("*evil*")) == before
+
+
+@pytest.mark.parametrize(
+    "missing", ["0.weight.npy", "1.mean.npy", "architecture.npy", "preprocessing.npy", "about.npy"]
+)
+def test_members_that_are_missing_are_missed(whole: bytes, path: Path, missing: str) -> None:
+    with zipfile.ZipFile(io.BytesIO(whole)) as own, zipfile.ZipFile(path, "w") as archive:
+        for name in own.namelist():
+            if name != missing:
+                archive.writestr(name, own.read(name))
+    refused(path, "is not a saved network, or is damaged")
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """Fails where more than some MiB are taken."""
+    tracemalloc.start()
+    yield
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 2**20
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_what_is_compressed_is_not_unpacked(whole: bytes, path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("0.weight.npy", "w") as member:
+        member.write(npy(DESCR % "(10000000, 1)"))
+        for _ in range(640):
+            member.write(bytes(2**16))
+    assert path.stat().st_size < 10**5
+    refused(path, "is compressed")
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("sizes", [[2**20, 2**20, 3], [6, 10**12, 3], [6, *[2] * 10**4, 3]])
+def test_a_network_larger_than_its_file_is_not_made(whole: bytes, path: Path, sizes: list[int]) -> None:
+    with_json(whole, path, ("architecture", "sizes"), sizes)
+    refused(path, "need more than the")
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_members_that_lie_over_one_another_are_refused(path: Path) -> None:
+    payload = npy(DESCR % "(1000, 1)", bytes(4000))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("0.weight.npy", payload)
+        first = archive.infolist()[0]
+        for i in range(1, 3000):  # the directory says 3000 members, all of them in one place
+            twin = zipfile.ZipInfo(f"{i}.weight.npy")
+            twin.header_offset = first.header_offset
+            twin.CRC, twin.file_size, twin.compress_size = first.CRC, first.file_size, first.compress_size
+            archive.filelist.append(twin)
+    refused(path, "more bytes than its own")
+
+
+def test_two_members_of_one_name_are_refused(whole: bytes, path: Path) -> None:
+    path.write_bytes(whole)
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("0.weight.npy", npy(DESCR % "(6, 2)", WEIGHT))
+    refused(path, "two members have one name")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+KEYS = [
+    *(("architecture", key) for key in ("format", "sizes", "activation", "batch_norm", "dtype", "versions")),
+    *(("preprocessing", key) for key in ("class_names", "values")),
+    *(("preprocessing", "values", key) for key in ("shape", "dtype", "divisor", "low", "high")),
+    ("about", "study"),
+]
+
+
+def with_json(whole: bytes, path: Path, key: tuple[str, ...], value: object) -> None:
+    """Write the file with another value in one of its texts."""
+    arrays = contents(whole)
+    text = json.loads(str(arrays[key[0]]))
+    inner = text
+    for name in key[1:-1]:
+        inner = inner[name]
+    inner[key[-1]] = value
+    np.savez(path, **{**arrays, key[0]: np.array(json.dumps(text))})
+
+
+@given(key=st.sampled_from(KEYS), value=JSON)
+def test_any_json_in_any_place_gives_a_network_or_a_refusal(
+    whole: bytes, path: Path, key: tuple[str, ...], value: object
+) -> None:
+    with_json(whole, path, key, value)
+    found = loaded(path)
+    if found is not None:
+        assert found.network.sizes == (6, 2, 3)
+        json.dumps(dict(found.about), allow_nan=False, ensure_ascii=False).encode()
+        with contextlib.suppress(BadInput):
+            assert found.probabilities(RAW).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (("architecture", "sizes"), [6, 2.0, 3]),
+        (("architecture", "sizes"), [6, True, 3]),
+        (("architecture", "sizes"), [6, -2, 3]),
+        (("architecture", "sizes"), [6]),
+        (("architecture", "sizes"), [10**9, 10**9, 3]),
+        (("architecture", "sizes"), [10**400, 2, 3]),
+        (("architecture", "sizes"), [1] * 100_000),
+        (("architecture", "format"), True),
+        (("architecture", "format"), 1.0),
+        (("architecture", "format"), 0),
+        (("architecture", "activation"), "__class__"),
+        (("architecture", "activation"), ["relu"]),
+        (("architecture", "batch_norm"), 1),
+        (("architecture", "batch_norm"), False),
+        (("architecture", "dtype"), "float64"),
+        (("architecture", "dtype"), "object"),
+        (("architecture", "versions"), {"numpy": 2}),
+        (("preprocessing", "class_names"), ["a", "b"]),
+        (("preprocessing", "class_names"), [1, 2, 3]),
+        (("preprocessing", "class_names"), ["a", "b", "\ud800"]),
+        (("preprocessing", "values"), {"shape": [6]}),
+        (("preprocessing", "values", "shape"), [10**9, 10**9]),
+        (("preprocessing", "values", "shape"), []),
+        (("preprocessing", "values", "divisor"), 0.0),
+        (("preprocessing", "values", "high"), float("nan")),
+        (("about", "score"), float("inf")),
+    ],
+)
+def test_texts_that_make_no_sense_are_refused(whole: bytes, path: Path, key: tuple[str, ...], value: object) -> None:
+    with_json(whole, path, key, value)
+    refused(path, "is not a saved network, or is damaged")
+
+
+def test_json_that_nests_without_end_is_refused(whole: bytes, path: Path) -> None:
+    np.savez(path, **{**contents(whole), "about": np.array("[" * 100_000)})
+    refused(path, "its about is no JSON")
+    np.savez(path, **{**contents(whole), "about": np.array('{"a": ' + "9" * 10_000 + "}")})
+    refused(path, "its about is no JSON")
+    np.savez(path, **{**contents(whole), "about": np.array("[]")})
+    refused(path, "its about is no JSON object")

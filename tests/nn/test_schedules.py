@@ -20,36 +20,28 @@ def factors(schedule: Schedule, epochs: int) -> list[float]:
     return [schedule.factor(done, steps=STEPS, epochs=epochs) for done in range(epochs * STEPS)]
 
 
-def test_constant_is_exactly_1() -> None:
-    assert factors(Schedule(), 5) == [1.0] * 20
-    assert not Schedule().changes
-    assert Schedule(warmup_epochs=0.1).changes
-    assert all(Schedule(name).changes for name in SCHEDULES if name != "constant")
+FORMULAS: list[tuple[Schedule, int, list[float]]] = [  # by mini-batch, of four an epoch
+    (Schedule(), 5, [1.0] * 20),
+    (Schedule("step", decay=0.1, decay_epochs=2), 6, [1.0] * 8 + [0.1] * 8 + [0.01] * 8),
+    (Schedule("step", decay=0.1, decay_epochs=0.5), 1, [1, 1, 0.1, 0.1]),
+    (Schedule("exponential", decay=0.3, decay_epochs=2), 4, [0.3 ** (done / 8) for done in range(16)]),
+    # decay 0.25 after 2 epochs: 1 / (1 + 3 t / 2) at t epochs
+    (Schedule("inverse_time", 0.25, 2), 5, [1 / (1 + 3 * done / STEPS / 2) for done in range(20)]),
+    # from 1 to 0 over the whole training, whatever the decay
+    (Schedule("cosine", 0.1, 1), 3, [(1 + math.cos(math.pi * done / 12)) / 2 for done in range(12)]),
+]
 
 
-def test_step_decays_at_once() -> None:
-    expected = [1.0] * 8 + [0.1] * 8 + [0.1 * 0.1] * 8
-    assert factors(Schedule("step", decay=0.1, decay_epochs=2), 6) == pytest.approx(expected, rel=1e-14)
-    assert factors(Schedule("step", decay=0.1, decay_epochs=0.5), 1) == pytest.approx([1, 1, 0.1, 0.1], rel=1e-14)
+@pytest.mark.parametrize(("schedule", "epochs", "expected"), FORMULAS, ids=lambda value: getattr(value, "name", None))
+def test_every_schedule_follows_its_formula(schedule: Schedule, epochs: int, expected: list[float]) -> None:
+    assert factors(schedule, epochs) == pytest.approx(expected, rel=1e-14)
+    assert factors(schedule, epochs)[0] == 1
+    assert schedule.changes == (schedule.name != "constant")
+    assert Schedule(schedule.name, warmup_epochs=0.1).changes
 
 
-def test_exponential_decays_mini_batch_by_mini_batch() -> None:
-    found = factors(Schedule("exponential", decay=0.3, decay_epochs=2), 4)
-    assert found == pytest.approx([0.3 ** (done / 8) for done in range(16)], rel=1e-14)
-
-
-def test_inverse_time_is_1_over_t() -> None:
-    # decay 0.25 after 2 epochs: 1 / (1 + 3 t / 2) at t epochs: 1, 0.4, 0.25, 1 / 5.5, 1 / 7
-    found = factors(Schedule("inverse_time", decay=0.25, decay_epochs=2), 5)
-    assert found[::STEPS] == pytest.approx([1, 0.4, 0.25, 1 / 5.5, 1 / 7], rel=1e-14)
-    assert found[1] == pytest.approx(1 / (1 + 3 * 0.25 / 2), rel=1e-14)
-
-
-def test_cosine_falls_from_1_to_0_over_the_whole_training() -> None:
-    found = factors(Schedule("cosine", decay=0.1, decay_epochs=1), 3)
-    assert found == pytest.approx([(1 + math.cos(math.pi * done / 12)) / 2 for done in range(12)], rel=1e-14)
-    assert found[0] == 1
-    assert found[6] == pytest.approx(0.5)
+def test_every_schedule_is_in_the_table() -> None:
+    assert {schedule.name for schedule, *_ in FORMULAS} == set(SCHEDULES)
     assert Schedule("cosine").factor(12, steps=STEPS, epochs=3) == 0
 
 
