@@ -78,9 +78,16 @@ def test_schemes_differ_by_a_factor_alone() -> None:
     assert not np.allclose(draws[1], draws[2])
 
 
-@pytest.mark.parametrize("scheme", ["zeros", "constant", Constant(-0.5)])
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize(
+    ("scheme", "activation", "batch_norm"),
+    [
+        ("zeros", "sigmoid", False),
+        ("zeros", "relu", True),
+        ("constant", "relu", False),
+        ("constant", "tanh", True),
+        (Constant(-0.5), "tanh", False),
+    ],
+)
 def test_equal_weights_cannot_learn_apart(scheme: str | Initializer, activation: str, batch_norm: bool) -> None:
     """All units of a hidden layer get the same gradient: after training each layer still has one unit's worth."""
     rng = np.random.default_rng(0)

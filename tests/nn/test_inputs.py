@@ -1,4 +1,4 @@
-"""Inputs that are 0 in every image are left out, and nothing but rounding changes."""
+"""The training data: inputs that are 0 in every example are left out, and nothing but rounding changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.errors import BadInput
+from hpsearch.errors import BadData, BadInput
 from hpsearch.nn import (
     OPTIMIZERS,
     Inputs,
@@ -99,3 +99,26 @@ def test_the_curves_are_those_of_all_inputs(optimizer: str, batch_norm: bool) ->
 def test_networks_and_inputs_must_fit() -> None:
     with pytest.raises(BadInput, match=r"sizes\[0\] = 5 of a network with 3 inputs left"):
         Network((5, 2), rngs=lane_rngs(0, [0], Purpose.WEIGHTS), inputs=Inputs(9, np.arange(3)))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((2, 3)), np.zeros(3, np.int64), r"\(2, 3\) and labels \(3,\)"),
+        (np.zeros((0, 3)), np.zeros(0, np.int64), "at least one"),
+        (np.zeros((2, 3)), np.zeros(2), "whole numbers"),
+        (np.zeros((2, 3)), np.array([0, -1]), "whole numbers"),
+        (np.full((2, 3), np.nan), np.zeros(2, np.int64), "not finite"),
+        (np.zeros((2, 4)), np.zeros(2, np.int64), "4 inputs"),
+    ],
+)
+def test_damaged_data_are_refused(
+    images: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    message: str,
+) -> None:
+    good = np.zeros((2, 3)), np.zeros(2, np.int64)
+    with pytest.raises(BadData, match=message):
+        TrainingData(images, labels, *good)
+    with pytest.raises(BadData, match="validation images 4" if "inputs" in message else message):
+        TrainingData(*good, images, labels)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.errors import BadInput
-from hpsearch.nn import SCHEDULES, SGD, Network, Purpose, Schedule, TrainingData, lane_rngs, train, train_epochs
+from hpsearch.nn import SCHEDULES, SGD, Network, Purpose, Schedule, TrainingData, lane_rngs, train
 
 STEPS = 4  # mini-batches of an epoch
 
@@ -96,28 +96,6 @@ def test_training_gives_every_lane_its_own_factors() -> None:
             probability = 1 / (1 + math.exp(-4 * bias))
             bias += (0.1, 0.2, 0.3)[lane] * schedule.factor(done, steps=2, epochs=3) * (1 - probability)
         assert network.parameters[0]["bias"][lane].ravel() == pytest.approx([bias, -bias], rel=1e-12)
-
-
-def test_schedules_stay_with_their_lanes_when_another_diverges() -> None:
-    data = TrainingData(np.ones((3, 1)), np.zeros(3, np.int64), np.ones((1, 1)), np.array([1]))
-
-    def last(numbers: list[int]) -> np.ndarray[Any, np.dtype[Any]]:
-        schedules = [Schedule("step", 0.5, 1), Schedule(), Schedule("exponential", 0.1, 1)]
-        network = Network([1, 3, 2], rngs=lane_rngs(0, numbers, Purpose.WEIGHTS))
-        epochs = train_epochs(
-            network,
-            SGD([(0.1, 1e300, 0.1)[number] for number in numbers]),
-            data,
-            batch_size=2,
-            epochs=4,
-            rngs=lane_rngs(0, numbers, Purpose.ORDER),
-            schedules=[schedules[number] for number in numbers],
-        )
-        *_, final = epochs
-        assert len(final.lanes) == len(set(numbers) - {1})
-        return network.values
-
-    assert np.array_equal(last([0, 1, 2]), last([0, 2]))
 
 
 @pytest.mark.parametrize(
