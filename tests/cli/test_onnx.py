@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-from commands import Cli
+from commands import TRAIN, Cli, Made
 
 from hpsearch import data
 from hpsearch.data.preprocessing import Preprocessing
@@ -96,8 +96,8 @@ def test_large_sums_do_not_overflow(cli: Cli, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, load_model(tmp_path / "net.npz").probabilities(raw), atol=1e-5)
 
 
-def test_the_file_is_valid_and_says_where_it_comes_from(cli: Cli, tiny: Path) -> None:
-    assert cli("train", "tiny.toml", "--save", "net.npz").code == 0
+def test_the_file_is_valid_and_says_where_it_comes_from(made: Made) -> None:
+    cli = made(TRAIN)
     assert cli("model", "export", "net.npz", "net.onnx").code == 0
     made = onnx.load("net.onnx")
     onnx.checker.check_model(made, full_check=True)

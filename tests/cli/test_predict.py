@@ -11,7 +11,7 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
-from commands import Cli
+from commands import TRAIN, Cli, Made
 from PIL import Image
 
 from hpsearch import data
@@ -44,8 +44,8 @@ def table(path: Path, raw: np.ndarray, labels: list[str] | None = None, name: st
     path.write_text("\n".join(",".join(line) for line in [header, *lines]) + "\n")
 
 
-def test_a_digit_that_was_trained_on_mnist_is_read_from_a_png(cli: Cli, tiny: Path) -> None:
-    assert cli("train", "tiny.toml", "--set", "lr=0.3", "--save", "net.npz").code == 0
+def test_a_digit_that_was_trained_on_mnist_is_read_from_a_png(made: Made) -> None:
+    cli = made(TRAIN)
     images = data.load("mnist-10k")
     Path("digits").mkdir()
     for i in range(12):
@@ -159,8 +159,8 @@ def test_a_picture_comes_on_the_scale_that_was_trained_on(
     assert found["predictions"][0]["probability"] == own.max()
 
 
-def test_a_drawn_digit_is_cropped_inverted_and_resized_when_asked(cli: Cli, tiny: Path) -> None:
-    assert cli("train", "tiny.toml", "--save", "net.npz").code == 0
+def test_a_drawn_digit_is_cropped_inverted_and_resized_when_asked(made: Made) -> None:
+    cli = made(TRAIN)
     Image.fromarray(np.full((90, 60), 250, dtype=np.uint8)).save("empty.png")
     page = np.full((90, 60), 250, dtype=np.uint8)
     page[20:60, 20:25] = 10
@@ -236,8 +236,8 @@ def test_what_cannot_be_predicted_is_said_in_one_line(
     assert says in ran.err
 
 
-def test_what_is_in_a_file_is_shown(cli: Cli, tiny: Path) -> None:
-    assert cli("train", "tiny.toml", "--set", "batch_norm=true", "--save", "net.npz").code == 0
+def test_what_is_in_a_file_is_shown(made: Made) -> None:
+    cli = made(TRAIN)
     out = cli("model", "show", "net.npz").out
     assert out.startswith("net.npz: 784-8-10, relu, batch norm, float32, 6,386 parameters\n")
     for line in ("28x28 uint8 from 0 to 255, divided by 255", "tiny", "validation_accuracy", "settings.lr", "numpy 2"):

@@ -20,6 +20,7 @@ Made = Callable[..., Cli]
 """Gives the command line in a folder where commands have run after one another, as the ``made`` fixture does."""
 
 START = "start tiny.toml --engine inline"
+TRAIN = "train tiny.toml --set batch_norm=true --set lr=0.3 --save net.npz"
 
 TINY = """\
 name = "tiny"
