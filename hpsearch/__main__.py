@@ -1,4 +1,4 @@
-"""The door: ``hpsearch`` and ``python -m hpsearch``. Errors become one line and an exit code here."""
+"""``hpsearch`` and ``python -m hpsearch``: errors become one line and an exit code here."""
 
 from __future__ import annotations
 
@@ -29,67 +29,49 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _complain(STOPPED, 130)
     except BrokenPipeError:
-        # The reader of our output has left (`hpsearch trials | head`): nothing to say, and nobody to say it to.
+        # The reader of the output has left: `hpsearch trials | head`.
         _drop_output()
         return 1
     except Exception as error:
         if debug:
             raise
-        return _explain(error, given)
+        if isinstance(error, OSError):
+            _drop_output()
+        return _explain(error)
     finally:
         gc.set_threshold(*thresholds)
 
 
 def _run(arguments: list[str]) -> int:
-    # What a command loads and reads lives until its end: looking through it for garbage every 700 objects costs a
-    # tenth of a second, and finds none.
+    # The objects of a command live until its end: searching them for garbage every 700 objects costs a tenth of a
+    # second, and finds none.
     gc.set_threshold(100_000, 20, 20)
-    # Inside the door's guard: importing takes long enough for a Ctrl-C.
+    # Imported here, as importing takes long enough for a Ctrl-C, which `main` answers.
     from hpsearch.executors import blas
 
     blas.pin()
-    from hpsearch.cli.app import command_line
+    from hpsearch.cli.app import app
 
-    code = command_line().main(args=arguments, prog_name="hpsearch", standalone_mode=False)
+    code = app.main(args=arguments, prog_name="hpsearch", standalone_mode=False)
     sys.stdout.flush()
-    # Typer makes exit code 130 of a KeyboardInterrupt and says nothing.
-    return _complain(STOPPED, 130) if code == 130 else code if isinstance(code, int) else 0
+    return code if isinstance(code, int) else 0
 
 
-def _explain(error: Exception, given: list[str]) -> int:
-    import typer
+def _explain(error: Exception) -> int:
+    from hpsearch.cli import render  # as in `_run`
 
-    from hpsearch.errors import HpsearchError
-
-    # Click's own base class of usage errors, wherever this Typer keeps its Click.
-    if isinstance(error, typer.BadParameter.__mro__[2]):
-        from hpsearch.cli.usage import usage
-
-        return _complain(usage(error, given), 2)
-    if isinstance(error, HpsearchError):
-        from hpsearch.cli.render import message
-
-        return _complain(message(error), error.exit_code)
-    if isinstance(error, typer.Abort):
-        return _complain(STOPPED, 130)
-    if isinstance(error, MemoryError):
-        return _complain("out of memory; try fewer --jobs or --lanes", 1)
-    if isinstance(error, OSError):
-        _drop_output()
-        return _complain(f"the system refused: {error}", 1)
-    what = f"{type(error).__name__}: {error}"
-    return _complain(f"unexpected {what} (this is a defect of hpsearch; --debug shows where)", 1)
+    return _complain(*render.explained(error))
 
 
 def _open_streams() -> None:
-    # A shell may close them (`>&-`); then Python has None for a stream, which nobody downstream expects.
+    # A shell may close them (`>&-`); then Python has None for a stream.
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 def _drop_output() -> None:
-    """Let what is still to be written go nowhere; flushing it at exit would fail again."""
+    """Discard what is still to be written; flushing it at exit would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
-DEFAULT_STORAGE = Path("studies") / "hpsearch.db"
-DEFAULT_STUDY = "mnist"
-"""What ``hpsearch start`` runs where no study file is named."""
+from hpsearch.records import DEFAULT_STORAGE, DEFAULT_STUDY
 
 _HIDDEN = "***"
 """What SQLAlchemy shows for a password."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from hpsearch.errors import worded
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from hpsearch.space import Space, Value
 
+DEFAULT_STORAGE = Path("studies") / "hpsearch.db"
+"""The study database where none is named."""
+DEFAULT_STUDY = "mnist"
+"""The study file where none is named."""
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 

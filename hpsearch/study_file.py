@@ -19,13 +19,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from hpsearch.commands import DEFAULT_STUDY
 from hpsearch.errors import BadArgument, BadSpace, BadStudyFile, nearest
 from hpsearch.files import replacing
 from hpsearch.objectives.base import Data, Hyperparameter, Kind, Objective
 from hpsearch.objectives.kinds import DEFAULT, kind_of
 from hpsearch.objectives.sections import Count, Section, Seed, explained
-from hpsearch.records import Action, Argument, Direction
+from hpsearch.records import DEFAULT_STUDY, Action, Argument, Direction
 from hpsearch.space import Categorical, Parameter, Space, parameter_from_dict, possible, space_to_dict
 from hpsearch.text import either
 

@@ -291,16 +291,19 @@ def test_the_readme_is_short() -> None:
 
 def walk() -> Iterator[tuple[str, Any]]:
     """Yield every command of the command line that does something, with its full name."""
-    from hpsearch.cli.app import command_line
+    from click import Context, Group
+
+    from hpsearch.cli.app import app
 
     def below(path: str, command: Any) -> Iterator[tuple[str, Any]]:
-        children = getattr(command, "commands", {})
-        for name, child in children.items():
-            yield from below(f"{path} {name}", child)
-        if not children:
+        if not isinstance(command, Group):
             yield path, command
+            return
+        context = Context(command)
+        for name in command.list_commands(context):
+            yield from below(f"{path} {name}", command.get_command(context, name))
 
-    yield from below("hpsearch", command_line())
+    yield from below("hpsearch", app)
 
 
 def sections() -> dict[str, str]:

@@ -46,8 +46,8 @@ def run(*arguments: str) -> str:
     "steps",
     [
         {
-            "import hpsearch": HEAVY | {"numpy", "typer", "rich"},
-            "import hpsearch.__main__": HEAVY | {"numpy", "typer", "rich"},
+            "import hpsearch": HEAVY | {"numpy", "click", "rich"},
+            "import hpsearch.__main__": HEAVY | {"numpy", "click", "rich"},
             "import hpsearch.cli.app": HEAVY | {"numpy"},
             run("--help"): HEAVY | {"numpy"},
             # Typer itself looks for pydantic when it shows a command's options.
@@ -57,10 +57,10 @@ def run(*arguments: str) -> str:
         },
         {
             # `__main__` passes through it on the way to `blas`.
-            "import hpsearch.executors.blas": HEAVY | {"numpy", "typer", "rich", "asyncio", "multiprocessing"},
-            "import hpsearch.executors.pool, hpsearch.executors.dask": HEAVY | {"numpy", "typer", "rich"},
-            "import hpsearch.objectives.kinds": HEAVY | {"numpy", "typer", "rich"},
-            "import hpsearch.objectives.network.objective": HEAVY | {"typer", "rich"},
+            "import hpsearch.executors.blas": HEAVY | {"numpy", "click", "rich", "asyncio", "multiprocessing"},
+            "import hpsearch.executors.pool, hpsearch.executors.dask": HEAVY | {"numpy", "click", "rich"},
+            "import hpsearch.objectives.kinds": HEAVY | {"numpy", "click", "rich"},
+            "import hpsearch.objectives.network.objective": HEAVY | {"click", "rich"},
         },
     ],
     ids=["commands", "executors"],
@@ -124,7 +124,7 @@ except Started:
 """
     [modules] = loaded(statement)
     assert "pydantic" in modules  # the study file has been read
-    assert modules & ((HEAVY | {"numpy", "typer", "rich"}) - {"pydantic"}) == set()
+    assert modules & ((HEAVY | {"numpy", "click", "rich"}) - {"pydantic"}) == set()
 
 
 def test_the_command_line_pins_blas_before_numpy_is_loaded() -> None:

@@ -1,95 +1,67 @@
-"""The commands, put together."""
+"""The command line: one table of commands, each of which is loaded when it runs or its help is asked for."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Any
 
-import typer
+import click
 
-from hpsearch.cli import (
-    compare,
-    confirm,
-    dashboard,
-    data,
-    db,
-    delete,
-    docs,
-    evaluate,
-    exchange,
-    findings,
-    model,
-    narrow,
-    plot,
-    predict,
-    report,
-    show,
-    start,
-    study,
-    train,
-)
+from hpsearch import __version__
+from hpsearch.cli.options import Group, flag
 
-app = typer.Typer(
-    name="hpsearch",
-    help=(
-        "Staged random search for hyperparameters: draw values at random, train briefly, score on validation "
-        "data, look, narrow the ranges, go again."
-    ),
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (
-    study.init,
-    study.check,
-    start.start,
-    train.train,
-    narrow.narrow,
-    confirm.confirm,
-    show.status,
-    show.trials,
-    show.best,
-    findings.findings,
-    plot.plot,
-    report.report,
-    evaluate.evaluate,
-    predict.predict,
-    compare.compare,
-    exchange.export,
-    exchange.import_,
-    delete.delete,
-    dashboard.dashboard,
-    docs.docs,
-):
-    app.command(command.__name__.removesuffix("_"))(command)
-app.add_typer(data.app, name="data")
-app.add_typer(model.app, name="model")
-app.add_typer(db.app, name="db")
-COMMANDS = (*(command.name for command in app.registered_commands if command.name), "data", "model", "db")
+COMMANDS = {
+    "init": ("data:init", "Write a commented study file to begin from."),
+    "check": ("data:check", "Validate a study file and say what a stage of it would do and cost."),
+    "start": ("run:start", "Run a stage until it has the requested number of finished trials."),
+    "train": ("models:train", "Train one model with the study file's values; nothing is stored."),
+    "narrow": ("narrow:narrow", "Compute the next stage's ranges from the best trials, with the evidence."),
+    "confirm": ("run:confirm", "Run the best trials again with other seeds and rank them by their mean scores."),
+    "status": ("show:status", "Show every stage: its trials by state, its best score, its ranges."),
+    "trials": ("show:trials", "Show the trials of a stage: values, score, and why one failed."),
+    "best": ("show:best", "Show the best trial of a search, and how sure it is the best."),
+    "findings": ("narrow:findings", "Summarise what was learned and what to do next."),
+    "plot": ("report:plot", "Plot a figure of a search."),
+    "report": ("report:report", "Write one page about a search, with figures and tables."),
+    "evaluate": ("models:evaluate", "Train the chosen values and score them on the test set, once."),
+    "predict": ("models:predict", "Classify new examples with a saved model."),
+    "compare": ("narrow:compare", "Compare two searches or stages."),
+    "export": ("exchange:export", "Write trials and learning curves to a file."),
+    "import": ("exchange:import_", "Read trials that were run elsewhere as a search."),
+    "delete": ("db:delete", "Remove a stage, a confirmation or a whole search."),
+    "dashboard": ("service:dashboard", "Serve the Optuna dashboard on this machine."),
+    "data": ("data:data", "List, download and show data sets."),
+    "model": ("models:model", "Show a saved model, or export it."),
+    "docs": ("docs:docs", "Read the manual."),
+    "db": ("db:db", "Maintain the study database: check, repair, backup, vacuum."),
+}
+"""Each command's place (``module:function`` in this package) and its line in ``hpsearch --help``."""
 
 
-@cache
-def command_line() -> Any:
-    """All commands as Click's one, which is built once a process: it takes longer than most that the commands do."""
-    return typer.main.get_command(app)
+class Commands(Group):
+    """The commands of the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands' names, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Load a command."""
+        if name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(import_module(f"hpsearch.cli.{module}"), function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table, without loading the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        from hpsearch import __version__
-
-        typer.echo(f"hpsearch {__version__}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def root(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-    # Taken out of the arguments before they get here, so that it may stand anywhere; here for --help.
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
-) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+@click.group(cls=Commands, name="hpsearch")
+@click.version_option(__version__, message="hpsearch %(version)s", help="Print the version.")
+@flag("--debug", "Show tracebacks of errors.")
+def app(**_: Any) -> None:
+    """Staged random search for hyperparameters: sample values at random, train briefly, score on validation data,
+    look at the results, narrow the ranges, repeat."""

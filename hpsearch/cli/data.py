@@ -1,37 +1,114 @@
-"""``hpsearch data``: which data sets there are, downloading one, and looking at one."""
+"""``hpsearch data``, ``init`` and ``check``: data sets and study files."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
+import numpy as np
 
-from hpsearch.cli.options import DataDir, Format, FormatOption
+from hpsearch.cli import options
+from hpsearch.cli.options import FILE, INT, Command, Format, Group
+from hpsearch.cli.render import command, emit, emit_record, note, say, terminal, worded
+from hpsearch.data import KNOWN, fetch, load, whereabouts
+from hpsearch.records import Action
+from hpsearch.reports.tables import by_column
+from hpsearch.search.pruning import plan_of, pruning_words, unused_words
+from hpsearch.search.stage_loop import estimate
+from hpsearch.search.workflow import check_counts, check_pruner, cores
+from hpsearch.space import describe
+from hpsearch.study_file import find, write_study
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hpsearch.data import Dataset
 
-app = typer.Typer(help="List, download and look at data sets.")
+
+@click.command(cls=Command)
+@click.argument("name", help="Name of the search; the file is studies/NAME.toml.")
+@click.option("--force/--no-force", default=False, help="Overwrite a file that exists.")
+@options.output
+def init(name: str, force: bool, output: Format) -> None:
+    """Write a commented study file to begin from."""
+    path = write_study(name, force=force)
+    if output != "table":
+        emit_record({"search": name, "path": path}, output)
+        return
+    say(f"wrote {path}")
+    say(f"edit it, then: {command(Action('check', {'path': path}))}")
+    say(f"               hpsearch start {name}")
 
 
-@app.callback(invoke_without_command=True)
-def data(context: typer.Context) -> None:
-    """List, download and look at data sets."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+@click.command(cls=Command)
+@click.argument("study", required=False, help="Study file, or its name. [default: mnist]")
+@click.option("--trials", type=INT, help="Trials a stage. [default: the study file's]")
+@options.jobs
+@options.pruner
+@options.data_dir
+@options.output
+def check(
+    study: str | None,
+    trials: int | None,
+    jobs: int | None,
+    pruner: str | None,
+    data_dir: Path | None,
+    output: Format,
+) -> None:
+    """Validate a study file and say what a stage of it would do and cost."""
+    check_counts(trials=trials, jobs=jobs)
+    check_pruner(pruner)
+    file = find(study)
+    if pruner is not None:
+        file = file.with_pruning(pruner)
+    examples = file.load(data_dir=data_dir)
+    jobs = jobs or cores()
+    trials = trials or file.trials.count
+    cost = estimate(file, examples, trials=trials, jobs=jobs)
+    if (unused := unused_words(file)) is not None:
+        note(unused)
+    if output != "table":
+        record = {
+            "search": file.name,
+            "data_fingerprint": examples.fingerprint,
+            **cost.trial.facts,
+            "seconds_per_trial": cost.trial.seconds_per_trial,
+            "trials": trials,
+            "jobs": jobs,
+            "lanes": cost.trial.lanes,
+            "seconds": cost.seconds,
+            "study_file": file.to_dict(),
+        }
+        emit_record(record, output)
+        return
+    words = dict(cost.trial.words)
+    goal, of_trial = words.pop("objective"), words.pop("a trial")
+    lines = {
+        "search": file.name,
+        **words,
+        **{f"  {name}": f"{describe(range_)}{file.only_where(name)}" for name, range_ in file.space.items()},
+        "objective": goal,
+        "pruning": pruning_words(plan_of(file), trials),
+        "a trial": of_trial,
+        "a stage": f"{counted(trials, 'trial')}, {counted(jobs, 'process')}, "
+        f"{counted(cost.trial.lanes, 'lane')}: about {cost.seconds:.2g} s",
+    }
+    for title, text in lines.items():
+        say(f"{title:<16}{text}", hanging=16)
 
 
-@app.command("list")
-def list_data_sets(data_dir: DataDir = None, output: FormatOption = Format.table) -> None:
+@click.group(cls=Group)
+def data() -> None:
+    """List, download and show data sets."""
+
+
+@data.command("list")
+@options.data_dir
+@options.output
+def list_data_sets(data_dir: Path | None, output: Format) -> None:
     """List the data sets that have a name, and whether they are here."""
-    from hpsearch.cli import render
-    from hpsearch.data import KNOWN, whereabouts
-
     rows: list[dict[str, object]] = []
     for name, known in KNOWN.items():
         where = whereabouts(name, data_dir)
@@ -43,33 +120,22 @@ def list_data_sets(data_dir: DataDir = None, output: FormatOption = Format.table
                 "shape": "x".join(map(str, known.shape)),
                 "classes": known.classes,
                 "here": where is not None,
-                "where": known.remedy.worded(render.word) if where is None else where,
+                "where": worded(known.remedy) if where is None else where,
             }
         )
     _print_rows(rows, output)
 
 
-@app.command("fetch")
-def fetch_data_set(
-    name: Annotated[str, typer.Argument(help="mnist or fashion-mnist.")],
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Put it into the subfolder NAME of this folder.")
-    ] = None,
-    base_url: Annotated[str | None, typer.Option("--base-url", hidden=True, help="Download from a mirror.")] = None,
-    output: FormatOption = Format.table,
-) -> None:
+@data.command("fetch")
+@click.argument("name", help="mnist or fashion-mnist.")
+@click.option("--data-dir", type=FILE, help="Put it into the subfolder NAME of this folder.")
+@click.option("--base-url", hidden=True, help="Download from a mirror.")
+@options.output
+def fetch_data_set(name: str, data_dir: Path | None, base_url: str | None, output: Format) -> None:
     """Download a data set; files that are here already are not downloaded again."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
-
-    from hpsearch.cli.output import emit_record
-    from hpsearch.data import fetch
-
-    bars: dict[str, TaskID] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    # On stderr, so that stdout holds the folder and nothing else; and for people only.
-    screen = Console(stderr=True)
-    with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
+    bars: dict[str, int] = {}
+    # On stderr, so that stdout holds the folder and nothing else.
+    with terminal().download_bar() as progress:
 
         def advance(file: str, here: int, size: int) -> None:
             if file not in bars:
@@ -77,41 +143,33 @@ def fetch_data_set(
             progress.update(bars[file], completed=here, total=size or None)
 
         folder = fetch(name, data_dir=data_dir, base_url=base_url, progress=advance)
-    if output is not Format.table:
-        emit_record({"name": name, "folder": str(folder)}, output)
-        return
-    typer.echo(f"{name} is in {folder}")
+    if output == "table":
+        say(f"{name} is in {folder}")
+    else:
+        emit_record({"name": name, "folder": folder}, output)
 
 
-@app.command("show")
-def show_data_set(
-    what: Annotated[str, typer.Argument(metavar="NAME_OR_PATH", help="A name, a file or a folder of IDX files.")],
-    label: Annotated[str | None, typer.Option(help="The column of the labels in a table.")] = None,
-    data_dir: DataDir = None,
-    output: FormatOption = Format.table,
-) -> None:
+@data.command("show")
+@click.argument("what", metavar="NAME_OR_PATH", help="A name, a file or a folder of IDX files.")
+@click.option("--label", help="The column of the labels in a table.")
+@options.data_dir
+@options.output
+def show_data_set(what: str, label: str | None, data_dir: Path | None, output: Format) -> None:
     """Show how many examples a data set has, their shape, and how many of each class."""
-    from hpsearch.data import KNOWN, load
-
-    # What looks like a path is one; any other word is a name, so that a misspelt name is answered as such.
+    # A word that does not look like a path is a name, so that a misspelt name is answered as such.
     path = Path(what)
     is_path = what not in KNOWN and (bool(path.suffix) or os.sep in what or path.exists())
     dataset = load(path=path, label=label) if is_path else load(what, label=label, data_dir=data_dir)
-    if output is Format.table:
+    if output == "table":
         test = "" if dataset.x_test is None else f" and {len(dataset.x_test)} of its own test part"
-        typer.echo(f"{dataset.name} ({dataset.source})")
-        typer.echo(f"{counted(len(dataset.x), 'example')}{test}, each of shape {_shape(dataset)}, {dataset.x.dtype}")
-        typer.echo(counted(dataset.classes, "class"))
+        shape = "x".join(map(str, dataset.x.shape[1:]))
+        say(f"{dataset.name} ({dataset.source})")
+        say(f"{counted(len(dataset.x), 'example')}{test}, each of shape {shape}, {dataset.x.dtype}")
+        say(counted(dataset.classes, "class"))
     _print_rows(_class_rows(dataset), output)
 
 
-def _shape(dataset: Dataset) -> str:
-    return "x".join(str(n) for n in dataset.x.shape[1:])
-
-
 def _class_rows(dataset: Dataset) -> list[dict[str, object]]:
-    import numpy as np
-
     counts = np.bincount(dataset.labels, minlength=dataset.classes)
     test_labels = np.array([], dtype=np.int64) if dataset.labels_test is None else dataset.labels_test
     test_counts = np.bincount(test_labels, minlength=dataset.classes)
@@ -122,10 +180,5 @@ def _class_rows(dataset: Dataset) -> list[dict[str, object]]:
 
 
 def _print_rows(rows: Sequence[dict[str, object]], output: Format) -> None:
-    from hpsearch.cli.output import emit
-    from hpsearch.reports.tables import by_column
-
     columns = by_column(rows)
-    if output is Format.table:
-        columns = {name.replace("_", " "): cells for name, cells in columns.items()}
-    emit(columns, output)
+    emit({name.replace("_", " "): cells for name, cells in columns.items()} if output == "table" else columns, output)

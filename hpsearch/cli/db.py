@@ -1,209 +1,239 @@
-"""``hpsearch db``: is the database sound, and what is to be done where it is not."""
+"""``hpsearch db`` and ``delete``: check, repair, copy and shrink the study database, and remove studies from it."""
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from hpsearch.cli.options import Format, FormatOption, Storage, storage_url
+from hpsearch.cli import options
+from hpsearch.cli.options import FILE, Command, Format, Group
+from hpsearch.cli.render import ask, command, emit, emit_object, emit_record, note, say, worded
+from hpsearch.errors import BadInput, HpsearchError
+from hpsearch.records import DEFAULT_STORAGE, Action
+from hpsearch.search.advice import to_run_again
+from hpsearch.store import open_store
+from hpsearch.store.maintenance.check import check as check_database
+from hpsearch.store.maintenance.copies import backup as copy
+from hpsearch.store.maintenance.copies import megabytes, safe_copy
+from hpsearch.store.maintenance.copies import vacuum as rewrite
+from hpsearch.store.maintenance.delete import delete as remove
+from hpsearch.store.maintenance.delete import plan
+from hpsearch.store.maintenance.repair import refuse_hopeless
+from hpsearch.store.maintenance.repair import repair as mend
+from hpsearch.store.maintenance.repair import salvage as recover
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from hpsearch.store.maintenance.check import Checked
-
-app = typer.Typer(help="Look after the study database: check, repair, backup, vacuum.", no_args_is_help=True)
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+    from hpsearch.store.maintenance.delete import Deletion
 
 
-@app.command()
-def check(storage: Storage = None, output: FormatOption = Format.table) -> None:
-    """Look for damage from the file to the scores; nothing is changed. Exit code 1 where something was found."""
-    from hpsearch.store.maintenance.check import check as look
-
-    found = look(storage_url(storage))
-    _print(found, output)
-    if output is Format.table and not found.sound:
-        _next(found, storage)
-    if not found.sound:
-        raise typer.Exit(1)
+@click.group(cls=Group)
+def db() -> None:
+    """Maintain the study database: check, repair, backup, vacuum."""
 
 
-@app.command()
+@db.command()
+@options.storage
+@options.output
+@click.pass_context
+def check(ctx: click.Context, storage: str | None, output: Format) -> None:
+    """Look for damage, from the file to the scores; nothing is changed.
+
+    Exit code 1 if anything is wrong.
+    """
+    checked = check_database(_url(storage))
+    _print(checked, output)
+    if output == "table" and checked.broken:
+        say(f"next: {command(Action('db repair', {'salvage': True, 'storage': storage}))}")
+    elif output == "table" and checked.mendable:
+        say(f"next: {command(Action('db repair', {'storage': storage}))}")
+    if not checked.sound:
+        ctx.exit(1)
+
+
+@db.command()
+@options.flag("--salvage", "Copy what can be read of a damaged file to a new one.")
+@click.option("--out", type=FILE, help="With --salvage: the new file. [default: beside it]")
+@options.yes
+@options.no_backup
+@options.storage
+@options.output
+@click.pass_context
 def repair(
-    salvage: Annotated[
-        bool, typer.Option("--salvage", help="Copy what can be read of a damaged file to a new one.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="With --salvage: the new file. [default: beside it]", show_default=False),
-    ] = None,
-    yes: Yes = False,
-    no_backup: Annotated[bool, typer.Option("--no-backup", help="Make no copy of the database first.")] = False,
-    storage: Storage = None,
-    output: FormatOption = Format.table,
+    ctx: click.Context,
+    salvage: bool,
+    out: Path | None,
+    yes: bool,
+    no_backup: bool,
+    storage: str | None,
+    output: Format,
 ) -> None:
-    """Mend what can be mended without making anything up; the database is copied first."""
-    from hpsearch.cli.asking import ask
-    from hpsearch.cli.output import emit_object, say
-    from hpsearch.errors import BadInput
-    from hpsearch.store.maintenance.check import check as look
-    from hpsearch.store.maintenance.repair import refuse_hopeless
-    from hpsearch.store.maintenance.repair import repair as mend
-
+    """Repair what can be repaired without inventing anything; the database is copied first."""
     if salvage:
-        _salvage(storage, out, output)
+        _salvage(ctx, storage, out, output)
         return
     if out is not None:
-        raise BadInput("--out is for --salvage; a repair mends the database where it is, and copies it first")
-    before = look(storage_url(storage))
+        raise BadInput("--out is for --salvage; a repair changes the database where it is, and copies it first")
+    before = check_database(_url(storage))
     refuse_hopeless(before)
-    table = output is Format.table
+    table = output == "table"
     if table:
         _print(before, output)
     if before.mendable:
-        ask("mend what can be mended? (yes/no)", "yes", yes=yes)
-    done = mend(storage_url(storage), before, backup=not no_backup)
+        ask("repair what can be repaired? (yes/no)", "yes", yes=yes)
+    done = mend(_url(storage), before, backup=not no_backup)
     if table:
         if done.backup is not None:
             say(f"copied to {done.backup}")
         if before.mendable:
-            say("mended" if done.after.sound else "mended in part; what is left:")
-        if not done.after.sound and before.mendable:
-            _print(done.after, output)
-        if before.mendable:
+            say("repaired" if done.after.sound else "repaired in part; what is left:")
+            if not done.after.sound:
+                _print(done.after, output)
             _run_again(storage)
     else:
-        backup = None if done.backup is None else str(done.backup)
-        emit_object({"before": before.to_dict(), "backup": backup, "after": done.after.to_dict()})
+        emit_object({"before": before.to_dict(), "backup": done.backup, "after": done.after.to_dict()})
     if not done.after.sound:
-        raise typer.Exit(1)
+        ctx.exit(1)
 
 
-@app.command()
-def backup(
-    file: Annotated[Path, typer.Argument(help="Where the copy is to stand.")],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
-    storage: Storage = None,
-    output: FormatOption = Format.table,
-) -> None:
+@db.command()
+@click.argument("file", type=FILE, help="The file of the copy.")
+@options.force
+@options.storage
+@options.output
+def backup(file: Path, force: bool, storage: str | None, output: Format) -> None:
     """Copy the database as it stands at one moment, while others work on it, and check the copy."""
-    from hpsearch.cli.output import emit_record, say
-    from hpsearch.store.maintenance.copies import backup as copy
-    from hpsearch.store.maintenance.copies import megabytes
-
-    size = copy(storage_url(storage), file, force=force)
-    if output is Format.table:
-        say(f"copied {storage_url(storage)} to {file}: {megabytes(size)}, whole and sound")
+    size = copy(_url(storage), file, force=force)
+    if output == "table":
+        say(f"copied {_url(storage)} to {file}: {megabytes(size)}, complete and sound")
     else:
-        emit_record({"database": storage_url(storage), "copy": str(file), "bytes": size}, output)
+        emit_record({"database": _url(storage), "copy": file, "bytes": size}, output)
 
 
-@app.command()
-def vacuum(storage: Storage = None, output: FormatOption = Format.table) -> None:
-    """Give the space of what was removed back to the disk."""
-    from hpsearch.cli.output import emit_record, note, say
-    from hpsearch.store.maintenance.copies import megabytes
-    from hpsearch.store.maintenance.copies import vacuum as rewrite
-
-    done = rewrite(storage_url(storage))
-    if output is Format.table:
-        say(f"{storage_url(storage)}: {megabytes(done.before)} before, {megabytes(done.after)} now")
+@db.command()
+@options.storage
+@options.output
+def vacuum(storage: str | None, output: Format) -> None:
+    """Return the space of what was removed to the disk."""
+    done = rewrite(_url(storage))
+    if output == "table":
+        say(f"{_url(storage)}: {megabytes(done.before)} before, {megabytes(done.after)} now")
     else:
-        emit_record({"database": storage_url(storage), "bytes_before": done.before, "bytes": done.after}, output)
+        emit_record({"database": _url(storage), "bytes_before": done.before, "bytes": done.after}, output)
     if not done.emptied:
-        note("its log could not be emptied, as somebody uses the database again; SQLite does so when it can")
+        note("its log could not be emptied, as another process uses the database; SQLite does so when it can")
 
 
-def _print(found: Checked, output: Format) -> None:
-    from hpsearch.cli.output import emit, emit_object, note, say
-    from hpsearch.text import counted
+def _url(storage: str | None) -> str:
+    return str(storage or DEFAULT_STORAGE)
 
-    if output is Format.json:
-        emit_object(found.to_dict())
+
+def _print(checked: Checked, output: Format) -> None:
+    if output == "json":
+        emit_object(checked.to_dict())
         return
-    if output is Format.csv:
-        rows = [finding.to_dict() for finding in found.findings]
+    if output == "csv":
+        rows = [finding.to_dict() for finding in checked.findings]
         names = ("kind", "study", "trials", "count", "what", "repair", "advice")
         flat = [{**row, "trials": " ".join(map(str, row["trials"]))} for row in rows]
         emit({name: [row[name] for row in flat] for name in names}, output)
         return
     contents = ""
-    if found.trials is not None and found.studies is not None:
-        contents = f"{counted(found.studies, 'study')}, {counted(found.trials, 'trial')}: "
-    many = len(found.findings)
-    said = "sound" if found.sound else f"{many} thing{'s are' if many > 1 else ' is'} wrong"
-    say(f"{found.where}: {contents}{said}", hanging=2)
-    for finding in found.findings:
+    if checked.trials is not None and checked.studies is not None:
+        contents = f"{counted(checked.studies, 'study')}, {counted(checked.trials, 'trial')}: "
+    say(f"{checked.where}: {contents}{counted(len(checked.findings), 'problem') if checked.findings else 'sound'}")
+    for finding in checked.findings:
         number = f" ({finding.count} in all)" if finding.count > 1 else ""
         say(f"- {finding.where}: {finding.what}{number}", hanging=2)
         if finding.mend is not None:
             say(f"  repair: {finding.mend}", hanging=4)
         elif finding.advice is not None:
             say(f"  no repair: {finding.advice}", hanging=4)
-    for text in found.notes:
+    for text in checked.notes:
         note(text)
 
 
-def _next(found: Checked, storage: str | None) -> None:
-    from hpsearch.cli.output import say
-    from hpsearch.commands import command_line
-
-    if found.broken:
-        say(f"next: {command_line('db', None, storage, 'repair', '--salvage')}")
-    elif found.mendable:
-        say(f"next: {command_line('db', None, storage, 'repair')}")
-
-
-def _salvage(storage: str | None, out: Path | None, output: Format) -> None:
-    from hpsearch.cli.output import emit, emit_object, note, say
-    from hpsearch.commands import command_line
-    from hpsearch.store.maintenance.repair import salvage
-
-    done = salvage(storage_url(storage), out)
+def _salvage(ctx: click.Context, storage: str | None, out: Path | None, output: Format) -> None:
+    done = recover(_url(storage), out)
     rows = [
-        {"study": one.study, "kept": one.kept, "of": one.trials, "run_again": one.again, "failed": one.failed}
-        for one in done.studies
+        {"study": study.study, "kept": study.kept, "of": study.trials, "run_again": study.again, "failed": study.failed}
+        for study in done.studies
     ]
-    if output is Format.json:
+    if output == "json":
         after = done.after.to_dict()
         lost = {"lost_and_found": done.lost} if done.lost else {}
         emit_object({"database": str(done.target), "studies": rows, "unreadable": lost, "after": after})
     else:
         emit({name: [row[name] for row in rows] for name in ("study", "kept", "of", "run_again", "failed")}, output)
-    if output is Format.table:
+    if output == "table":
         say()
-        say(f"rows whose table is not known any more: {done.lost or 'none'}", hanging=2)
-        say(f"{done.source} is as it was; what was saved is in {done.target}", hanging=2)
+        say(f"rows whose table is unknown: {done.lost or 'none'}", hanging=2)
+        say(f"{done.source} is unchanged; what was saved is in {done.target}", hanging=2)
         if done.better is not None:
             note(done.better)
-        for one in done.studies:
-            if not one.stage:
-                note(f"{one.study} is no stage any more: some of what it was begun with is lost")
+        for study in done.studies:
+            if not study.stage:
+                note(f"{study.study} is no stage any more: some of its attributes are lost")
         if not done.after.sound:
             _print(done.after, output)
-        if not any(one.stage and one.trials for one in done.studies):
-            note("nothing was saved that hpsearch can go on with")
+        if not any(study.stage and study.trials for study in done.studies):
+            note("nothing was saved that hpsearch can continue")
         elif not _run_again(str(done.target)):
-            say(f"next: {command_line('status', None, str(done.target))}")
+            say(f"next: {command(Action('status', {'storage': str(done.target)}))}")
     if not done.after.sound:
-        raise typer.Exit(1)
+        ctx.exit(1)
 
 
 def _run_again(storage: str | None) -> bool:
-    """Say what runs those trials again that wait for it; whether any does."""
-    import contextlib
+    """Say what runs those trials again that wait for it, and return whether any do."""
+    actions = []
+    # What could not be repaired was printed, and may be in the way here.
+    with suppress(HpsearchError), closing(open_store(_url(storage))) as store:
+        actions = to_run_again(store, storage)
+    for action in actions:
+        say(f"next: {worded(action)}")
+    return bool(actions)
 
-    from hpsearch.cli.output import say
-    from hpsearch.cli.render import command
-    from hpsearch.errors import HpsearchError
-    from hpsearch.search.advice import to_run_again
-    from hpsearch.store import open_store
 
-    lines: list[str] = []
-    # What is left to be mended was said, and may be in the way here: then there is nothing to type.
-    with contextlib.suppress(HpsearchError), contextlib.closing(open_store(storage_url(storage))) as store:
-        lines = [command(action) for action in to_run_again(store, storage)]
-    for line in lines:
-        say(f"next: {line}")
-    return bool(lines)
+@click.command(cls=Command)
+@click.argument("study", help="A stage (mnist/stage-02), a confirmation, or a whole search (mnist).")
+@options.flag("--with-descendants", "The stages that were narrowed from it, too.")
+@options.yes
+@options.no_backup
+@options.storage
+@options.output
+def delete(study: str, with_descendants: bool, yes: bool, no_backup: bool, storage: str | None, output: Format) -> None:
+    """Remove a stage, a confirmation or a whole search.
+
+    Its trials are removed with it; the database is copied first.
+    """
+    planned = plan(_url(storage), study, descendants=with_descendants)
+    table = output == "table"
+    if table:
+        _show(planned)
+    ask(f"type {study} to delete it:", study, yes=yes)
+    backup = None if no_backup else str(safe_copy(_url(storage), "delete"))
+    if table and backup is not None:
+        say(f"copied to {backup}")
+    remove(_url(storage), planned)
+    if table:
+        say(f"deleted {study}")
+    else:
+        deleted = [{"study": removed.name, "trials": removed.trials} for removed in planned.studies]
+        emit_record({"deleted": deleted, "backup": backup, "looks": planned.evaluations}, output)
+    if planned.evaluations:
+        note("the test set of these data has been evaluated on: a new search with them starts with a used test set")
+
+
+def _show(planned: Deletion) -> None:
+    say("to delete:")
+    width = max(len(study.name) for study in planned.studies)
+    for study in planned.studies:
+        reason = f"  ({study.why})" if study.why else ""
+        say(f"  {study.name:<{width}}  {study.trials:>5} trials{reason}")
+    if planned.evaluations:
+        say(f"  the record of {counted(planned.evaluations, 'evaluation')} on the test set")

@@ -6,15 +6,14 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.theme import Theme
 
-from hpsearch.cli.options import Format
-from hpsearch.cli.output import emit
+from hpsearch.cli.options import Command
+from hpsearch.cli.render import emit
 from hpsearch.errors import BadInput, nearest
 
 PAGES = Path(__file__).parents[1] / "docs"
@@ -26,15 +25,12 @@ _WIDEST = 110
 _THEME = Theme({"markdown.code": "bold cyan"})  # Rich's has a black background, whatever the terminal's
 
 
-def docs(
-    topic: Annotated[
-        str | None,
-        typer.Argument(help="A topic, or a command, such as narrow. [default: list the topics]", show_default=False),
-    ] = None,
-) -> None:
+@click.command(cls=Command)
+@click.argument("topic", required=False, help="A topic, or a command, such as narrow. [default: list the topics]")
+def docs(topic: str | None) -> None:
     """Read the manual."""
     if topic is None:
-        emit({"topic": list(topics()), "about": list(topics().values())}, Format.table)
+        emit({"topic": list(topics()), "about": list(topics().values())}, "table")
         sys.stdout.write("\nhpsearch docs TOPIC shows one; a command's name is a topic, too\n")
         return
     text = page(topic)

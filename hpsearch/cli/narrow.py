@@ -1,144 +1,200 @@
-"""``hpsearch narrow``: compute the next stage's ranges."""
+"""``hpsearch narrow``, ``findings`` and ``compare``: what the trials say."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from hpsearch.cli.options import Format, FormatOption, SearchOrStage, StageNumber, Storage, storage_url
-from hpsearch.cli.render import word
-
-_MOVES = {
-    "low": "low moves",
-    "high": "high moves",
-    "low_often": "low moves often",
-    "high_often": "high moves often",
-}
+from hpsearch.api import Search
+from hpsearch.cli import options
+from hpsearch.cli.options import FLOAT, INT, Command, Format, Number, OneOf
+from hpsearch.cli.render import command, emit, emit_object, say, word, worded
+from hpsearch.records import Action
+from hpsearch.reports.tables import by_column
+from hpsearch.serialization import to_plain
+from hpsearch.space import describe
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
+    from hpsearch.search.comparison import Comparison, Side
     from hpsearch.search.narrowing import NextStage
     from hpsearch.store.queries import Columns
 
-
-class Source(StrEnum):
-    """What says which trials are the best."""
-
-    trials = "trials"
-    confirm = "confirm"
+_MOVES = {"low": "low moves", "high": "high moves", "low_often": "low moves often", "high_often": "high moves often"}
+_QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 
 
-def narrow(
-    search: SearchOrStage = None,
-    top: Annotated[
-        int | None, typer.Option(help="How many of the best trials to use. [default: 5]", show_default=False)
-    ] = None,
-    quantile: Annotated[float | None, typer.Option(help="Or which fraction of them.")] = None,
-    source: Annotated[
-        Source, typer.Option("--from", help="The best by their scores, or by their means in the confirmation.")
-    ] = Source.trials,
-    stage: StageNumber = None,
-    expand: Annotated[bool, typer.Option("--expand", help="Widen where the score still rises to an edge.")] = False,
-    branch: Annotated[
-        bool, typer.Option("--branch", help="Narrow an earlier stage although a later one has trials.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would happen.")] = False,
-    storage: Storage = None,
-    output: FormatOption = Format.table,
-) -> None:
-    """Compute the next stage's ranges from the best trials, with the evidence for each."""
-    from hpsearch.cli.output import emit, emit_object
-    from hpsearch.search.narrowing import DEFAULT_TOP, narrow_stage
-    from hpsearch.search.stage import resolve_stage, stages_of
-    from hpsearch.serialization import to_plain
-    from hpsearch.store import open_store
-
-    search, stage = resolve_stage(search, stage)
-    store = open_store(storage_url(storage), write=not dry_run)
-    try:
-        narrowed = narrow_stage(
-            store,
-            stages_of(store, search),
-            number=stage,
-            top=DEFAULT_TOP if top is None and quantile is None and source is Source.trials else top,
-            quantile=quantile,
-            expand=expand,
-            branch=branch,
-            dry_run=dry_run,
-            confirmed=source is Source.confirm,
+@click.command(cls=Command)
+@options.search_or_stage
+@click.option("--top", type=INT, help="How many of the best trials to use. [default: 5]")
+@click.option("--quantile", type=FLOAT, help="Or which fraction of them.")
+@click.option(
+    "--from",
+    "source",
+    type=OneOf(["trials", "confirm"]),
+    default="trials",
+    help="The best by their scores, or by their means in the confirmation.",
+)
+@options.stage
+@options.flag("--expand", "Widen a range whose edge the score still improves towards.")
+@options.flag("--branch", "Narrow an earlier stage although a later one has trials.")
+@options.flag("--dry-run", "Only show what would happen.")
+@options.storage
+@options.output
+def narrow(search: str | None, storage: str | None, output: Format, **request: Any) -> None:
+    """Compute the next stage's ranges from the best trials, with the evidence."""
+    narrowed = Search(search, storage=storage).narrow(**request)
+    moves = {name: range_.movement for name, range_ in narrowed.narrowing.ranges.items()}
+    if output == "json":
+        emit_object(
+            {
+                "parent": narrowed.parent.name,
+                "stage": None if narrowed.stage is None else narrowed.stage.name,
+                **to_plain(narrowed.narrowing, word=word),
+                "movement": {name: move for name, move in moves.items() if move is not None},
+                "remarks": narrowed.remarks,
+            }
         )
-    finally:
-        store.close()
-    match output:
-        case Format.json:
-            next_stage = None if narrowed.stage is None else narrowed.stage.name
-            moves = {name: of.movement for name, of in narrowed.narrowing.ranges.items() if of.movement is not None}
-            found = {**to_plain(narrowed.narrowing, word=word), "movement": moves, "remarks": narrowed.remarks}
-            emit_object(to_plain({"parent": narrowed.parent.name, "stage": next_stage, **found}, word=word))
-        case Format.csv:
-            emit(_table(narrowed) | _movement(narrowed), output)
-        case Format.table:
-            show(narrowed)
-            _say_what_is_next(narrowed, storage)
-
-
-def _say_what_is_next(narrowed: NextStage, storage: str | None) -> None:
-    from hpsearch.cli.output import say
-    from hpsearch.commands import Commands
-
-    if narrowed.stage is None:
-        say("nothing was written (--dry-run)")
-        return
-    how = "replaced" if narrowed.replaced else "made"
-    say(f"{how} {narrowed.stage.name}; next: {Commands(narrowed.stage.search, storage)('start')}")
+    elif output == "csv":
+        ends = {heading: [getattr(move, end, None) for move in moves.values()] for end, heading in _MOVES.items()}
+        emit(_ranges(narrowed) | ends, output)
+    else:
+        show(narrowed)
+        if narrowed.stage is None:
+            say("nothing was written (--dry-run)")
+        else:
+            made = "replaced" if narrowed.replaced else "made"
+            start = Action("start", {"search": narrowed.stage.search, "storage": storage})
+            say(f"{made} {narrowed.stage.name}; next: {command(start)}")
 
 
 def show(narrowed: NextStage) -> None:
-    """Print what a narrowing found: the ranges, and the evidence in words."""
-    from hpsearch.cli.output import emit, say
-    from hpsearch.text import counted
-
-    used, pruned = ", ".join(str(number) for number in narrowed.narrowing.used), narrowed.pruned
-    everyone = narrowed.confirmed is None
-    of = counted(narrowed.finished, "trial") if everyone else counted(narrowed.confirmed or 0, "confirmed trial")
-    say(
-        f"{narrowed.parent.name}: ranges of the best {len(narrowed.narrowing.used)} "
-        f"of {of} ({used})"
-        + (f"; {pruned} {'was' if pruned == 1 else 'were'} stopped early" if pruned and everyone else "")
-    )
+    """Print the ranges and the evidence for each."""
+    used, pruned = ", ".join(map(str, narrowed.narrowing.used)), narrowed.pruned
+    if narrowed.confirmed is None:
+        of, note = counted(narrowed.finished, "trial"), f"; {pruned} pruned" if pruned else ""
+    else:
+        of, note = counted(narrowed.confirmed, "confirmed trial"), ""
+    say(f"{narrowed.parent.name}: ranges of the best {len(narrowed.narrowing.used)} of {of} ({used}){note}")
     say()
-    emit(_table(narrowed), Format.table)
+    emit(_ranges(narrowed), "table")
     say()
-    for name, made in narrowed.narrowing.ranges.items():
-        for sentence in made.sentences:
-            say(f"  {name}: {sentence.worded(word)}", hanging=4)
-        if made.movement is not None:
-            say(f"  {name}: {made.movement.sentence(made.before)}", hanging=4)
+    for name, range_ in narrowed.narrowing.ranges.items():
+        for sentence in range_.sentences:
+            say(f"  {name}: {worded(sentence)}", hanging=4)
+        if range_.movement is not None:
+            say(f"  {name}: {range_.movement.sentence(range_.before)}", hanging=4)
     for remark in narrowed.remarks:
-        say(f"  {remark.worded(word)}", hanging=4)
+        say(f"  {worded(remark)}", hanging=4)
     say()
 
 
-def _table(narrowed: NextStage) -> Columns:
-    from hpsearch.reports.tables import by_column
-    from hpsearch.space import describe
-
+def _ranges(narrowed: NextStage) -> Columns:
     return by_column(
         [
             {
                 "parameter": name,
-                "range": describe(made.before),
-                "next range": describe(made.after),
-                "kept": f"{made.kept:.0%}",
-                "p": made.evidence,
+                "range": describe(range_.before),
+                "next range": describe(range_.after),
+                "kept": f"{range_.kept:.0%}",
+                "p": range_.evidence,
             }
-            for name, made in narrowed.narrowing.ranges.items()
+            for name, range_ in narrowed.narrowing.ranges.items()
         ]
     )
 
 
-def _movement(narrowed: NextStage) -> Columns:
-    """How far the ends would move, for programs: on the parameter's own scale, with the share of clear moves."""
-    found = [made.movement for made in narrowed.narrowing.ranges.values()]
-    return {heading: [getattr(of, key, None) for of in found] for key, heading in _MOVES.items()}
+@click.command(cls=Command)
+@options.search
+@click.option("--top", type=Number(int, 2, 10**6), default=5, help="How many of the best trials to call the best.")
+@options.storage
+@options.output
+def findings(search: str | None, top: int, storage: str | None, output: Format) -> None:
+    """Summarise what was learned and what to do next.
+
+    The most important comes first.
+    """
+    found = Search(search, storage=storage).findings(top=top)
+    if output == "json":
+        emit_object(found.plain(word))
+    elif output == "csv":
+        emit({"advice": list(map(worded, found.advice))}, output)
+    else:
+        say(found.stage)
+        for sentence in found.advice:
+            say(f"- {worded(sentence)}", hanging=2)
+
+
+@click.command(cls=Command)
+@click.argument("a", metavar="A", help="A search (mnist), a stage (mnist/stage-02), or either elsewhere: FILE::mnist.")
+@click.argument("b", metavar="B", help="Likewise.")
+@options.storage
+@click.option("--other-storage", help="The database of B. [default: that of A]")
+@options.output
+def compare(a: str, b: str, storage: str | None, other_storage: str | None, output: Format) -> None:
+    """Compare two searches or stages.
+
+    The best trial of each, all their trials, their cost, and what chance explains.
+    """
+    result = _named(a, storage).compare(_named(b, storage if other_storage is None else other_storage))
+    if output == "json":
+        emit_object(result)
+    elif output == "csv":
+        emit(_numbers(result), output)
+    else:
+        emit(_sides(result), output)
+        say()
+        for sentence in result.sentences:
+            say(f"  {sentence}", hanging=4)
+        for remark in result.remarks:
+            say(f"  note: {worded(remark)}", hanging=4)
+
+
+def _named(text: str, storage: str | None) -> Search:
+    """Return a search by its name, which may have its database before it; without a name, the only search there."""
+    where, mark, name = text.rpartition("::")
+    return Search(name or None, storage=where if mark else storage)
+
+
+def _sides(result: Comparison) -> Columns:
+    sides = (result.a, result.b)
+    best = 4 if result.a.direction == "maximize" else 0
+    rows: dict[str, list[str | None]] = {
+        "metric": [side.metric for side in sides],
+        "best": [f"{side.best:.4g}" for side in sides],
+        "95 % interval": [
+            None if side.interval is None else f"{side.interval.low:.2f} .. {side.interval.high:.2f}" for side in sides
+        ],
+        "of trial": [
+            f"{side.best_trial}{'' if side.best_stage == side.name else f' of {side.best_stage}'}" for side in sides
+        ],
+        **{
+            name.replace("_", " "): [f"{side.quartiles[i]:.4g}" for side in sides]
+            for i, name in reversed(list(enumerate(_QUARTILES)))
+            if i != best  # it stands above
+        },
+        "finished trials": [str(side.finished) for side in sides],
+        "failed": [_share(side.failed, side) for side in sides],
+        "pruned": [_share(side.pruned, side) for side in sides],
+        "epochs": [f"{side.epochs:,}" if side.epochs else None for side in sides],
+        "seconds": [None if side.seconds is None else f"{side.seconds:.4g}" for side in sides],
+    }
+    headings = [f"A: {result.a.name}", f"B: {result.b.name}"]
+    return {"": list(rows), **{heading: [row[i] for row in rows.values()] for i, heading in enumerate(headings)}}
+
+
+def _share(count: int, side: Side) -> str:
+    return f"{count} ({count / side.finished:.0%})" if count else "0"
+
+
+def _numbers(result: Comparison) -> Columns:
+    """Return a row a side, with every digit."""
+    rows: list[dict[str, Any]] = []
+    for label, side in (("A", result.a), ("B", result.b)):
+        row = asdict(side)
+        interval, quartiles = row.pop("interval"), row.pop("quartiles")
+        row |= {f"interval_{end}": None if interval is None else interval[end] for end in ("low", "high")}
+        rows.append({"side": label, **row, **dict(zip(_QUARTILES, quartiles, strict=True))})
+    return by_column(rows)

@@ -1,22 +1,24 @@
-"""What ``hpsearch start`` shows while it runs, and what it says at the end of a stage."""
+"""Progress of ``hpsearch start`` and ``confirm``, and the summary at the end of a stage."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from hpsearch.api import best_trials, next_actions
+from hpsearch.cli.narrow import show
 from hpsearch.cli.options import Format
-from hpsearch.cli.output import console, emit, emit_object, note, say
-from hpsearch.cli.render import command
-from hpsearch.objectives import kinds
+from hpsearch.cli.render import command, emit, emit_object, note, say, terminal
+from hpsearch.objectives.kinds import examples
 from hpsearch.records import Action, Completed, Stage
+from hpsearch.reports.tables import by_column, with_error
 from hpsearch.search.workflow import Listener
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress
 
     from hpsearch.search.narrowing import NextStage
@@ -31,10 +33,10 @@ _LINE_EVERY = 0.2
 
 
 def fitting(parts: dict[str, str], room: int) -> str:
-    """As much of what there is to say as fits: Rich would leave out the bar and the count, and cut off the rest.
+    """Return as many of the parts as fit: Rich would leave out the bar and the count, and cut off the rest.
 
     Args:
-        parts: What there is to say, in order: the best trial, how many were pruned, the rate, the time left.
+        parts: In order: the best trial, how many were pruned, the rate, the time left.
         room: Characters.
     """
     kept = dict(parts)
@@ -45,21 +47,16 @@ def fitting(parts: dict[str, str], room: int) -> str:
 
 
 class Display(Listener):
-    """A `hpsearch.search.workflow.Listener` that prints: a bar in a terminal, a few plain lines elsewhere."""
+    """Prints progress: a bar in a terminal, a few plain lines elsewhere."""
 
     def __init__(self, output: Format, *, scores: bool = True) -> None:
         self._output = output
-        self._scores = scores  # whether a single trial's score says anything
+        self._scores = scores  # of single trials mean something
         self._bar: Progress | None = None
         self._task: Any = None
         self._finished: list[dict[str, Any]] = []
-        self._next: list[str] = []  # commands to type, after the stage that ended last
-        self._said = ""  # what was said last to be waited for
-
-    @cached_property
-    def _console(self) -> Console:
-        # Not before a stage begins: loading Rich would keep the workers from starting.
-        return console(stderr=True)
+        self._next: list[str] = []  # commands after the stage that ended last
+        self._waiting = ""  # what the last line says is waited for
 
     def __enter__(self) -> Self:
         return self
@@ -70,11 +67,11 @@ class Display(Listener):
         self._end_bar()
 
     def note(self, text: str) -> None:
-        """Say something that is no error."""
+        """Print something that is no error."""
         note(text)
 
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
-        """A stage begins, or goes on."""
+        """Announce a stage that begins, or goes on."""
         self._stage = stage
         self._until = until
         self._maximize = stage.direction == "maximize"
@@ -85,27 +82,17 @@ class Display(Listener):
         self._line_at = _LINE_EVERY
         self._began = time.monotonic()
         if finished >= until:
-            self._console.print(f"{stage.name} has the {counted(until, 'trial')} asked for already", markup=False)
+            say(f"{stage.name} has {counted(until, 'trial')} already", stderr=True)
             return
         who = counted(jobs, "process") if jobs else "no worker yet"
-        self._console.print(f"{stage.name}: {counted(until, 'trial')}, {who}", markup=False)
-        if self._console.is_terminal:
-            self._start_bar()
-
-    def _start_bar(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        self._bar = Progress(
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[words]}"),
-            console=self._console,
-        )
-        self._task = self._bar.add_task("trials", total=self._until, words="")
-        self._bar.start()
+        say(f"{stage.name}: {counted(until, 'trial')}, {who}", stderr=True)
+        if sys.stderr.isatty():
+            self._bar = terminal().bar("{task.fields[words]}")
+            self._task = self._bar.add_task("trials", total=until, words="")
+            self._bar.start()
 
     def tick(self, tick: Tick) -> None:
-        """Trials have finished."""
+        """Update the bar: trials have finished."""
         finished = tick.counts.finished
         if self._before is None:
             self._before = finished
@@ -122,13 +109,13 @@ class Display(Listener):
         if self._bar is not None:
             self._bar.update(self._task, completed=min(finished, self._until), words=words)
         elif tick.waiting_for_others or tick.waiting_for_workers:
-            if self._said != words.split()[-1]:
-                self._console.print(words, markup=False)
-            self._said = words.split()[-1]
+            if self._waiting != words.split()[-1]:
+                say(words, stderr=True)
+            self._waiting = words.split()[-1]
         elif tick.recorded and finished / self._until >= self._line_at:
-            self._said = ""
+            self._waiting = ""
             self._line_at = finished / self._until + _LINE_EVERY
-            self._console.print(f"{finished}/{counted(self._until, 'trial')}, {words}", markup=False)
+            say(f"{finished}/{counted(self._until, 'trial')}, {words}", stderr=True)
 
     def _words(self, finished: int, pruned: int) -> str:
         done = finished - (self._before or 0)
@@ -137,7 +124,7 @@ class Display(Listener):
         if self._best is not None and self._scores:
             parts["best"] = f"best {self._best:.4g} (trial {self._best_trial})"
         if pruned:
-            parts["pruned"] = f"{pruned} stopped early"
+            parts["pruned"] = f"{pruned} pruned"
         if done:
             rate = done / seconds
             parts["rate"] = f"{rate:.1f} trials/s" if rate >= 1 else f"{1 / rate:.1f} s a trial"
@@ -145,7 +132,7 @@ class Display(Listener):
             parts["left"] = f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
         if self._bar is None:
             return ", ".join(parts.values())
-        return fitting(parts, self._console.width - _LEAST_BAR - len(f" {self._until}/{self._until} "))
+        return fitting(parts, shutil.get_terminal_size().columns - _LEAST_BAR - len(f" {self._until}/{self._until} "))
 
     def _end_bar(self) -> None:
         if self._bar is not None:
@@ -153,13 +140,10 @@ class Display(Listener):
             self._bar = None
 
     def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
-        """A stage has all its trials, or the run was stopped."""
-        from hpsearch.reports.tables import trials_table, with_error
-        from hpsearch.search.best import ties_of
-
+        """Summarise a stage that has all its trials, or whose run was stopped."""
         self._end_bar()
-        best = store.columns(stage, top=_TOP, hits=True)
-        score = best["score"][0] if best["score"] else None
+        best = best_trials(store, stage, _TOP)
+        score = best.columns["score"][0] if best.columns["score"] else None
         self._finished.append(
             {
                 "stage": stage.name,
@@ -179,50 +163,42 @@ class Display(Listener):
         if summary.released:
             done = "run again" if summary.recorded else "given back"
             note(f"{done}, as the run that they belonged to had died: {counted(summary.released, 'trial')}")
-        if self._output is not Format.table:
+        if self._output != "table":
             return
-        from hpsearch.search.stage import actions_for
-
-        action = actions_for(store, stage.search)
+        here = {"search": stage.search, "storage": store.where}
         self._next = [command(Action("dashboard", {"storage": store.where}))]
         counts = summary.counts
-        stopped = f"{counts.pruned} stopped early" if counts.pruned else ""
-        failed = f"{counts.failed} failed" if counts.failed else ""
-        which = f" ({', '.join(filter(None, (stopped, failed)))})" if stopped or failed else ""
-        if summary.recorded:
-            took = f"; {summary.recorded} of them now, in {summary.seconds:.1f} s"
-        else:
-            took = "; nothing was left to do"
-        say(f"{stage.name} has {counted(counts.finished, 'finished trial')}{which}{took}")
+        ended = {"pruned": counts.pruned, "failed": counts.failed}
+        which = ", ".join(f"{count} {state}" for state, count in ended.items() if count)
+        took = (
+            f"{summary.recorded} of them now, in {summary.seconds:.1f} s"
+            if summary.recorded
+            else "nothing was left to do"
+        )
+        say(f"{stage.name} has {counted(counts.finished, 'finished trial')}{which and f' ({which})'}; {took}")
         if score is None:
-            say(f"no trial came to a score; `{command(action('trials'))}` gives the reasons")
+            say(f"no trial has a score; `{command(Action('trials', here))}` gives the reasons")
             return
         say()
-        table = trials_table(stage, best, tied=ties_of(store, stage, best))
+        table = best.table(full=False)
         del table["seconds"]
-        emit(table, Format.table)
-        if kinds.examples(stage) is not None:
+        emit(table, "table")
+        if examples(stage) is not None:
             say()
             say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
-        from hpsearch.search.findings import what_next
-
-        self._next = [*map(command, what_next(store, store.stages(stage.search)).actions[:1]), *self._next]
+        self._next = [*map(command, next_actions(store, stage.search)[:1]), *self._next]
 
     def narrowed(self, narrowed: NextStage) -> None:
-        """The next stage's ranges are made."""
-        from hpsearch.cli.narrow import show
-
-        if self._output is Format.table:
+        """Print the next stage's ranges."""
+        if self._output == "table":
             say()
             show(narrowed)
 
     def done(self) -> None:
-        """Everything asked for has run."""
-        if self._output is Format.json:
+        """Print the results of the whole run."""
+        if self._output == "json":
             emit_object({"stages": self._finished})
-        elif self._output is Format.csv:
-            from hpsearch.reports.tables import by_column
-
-            emit(by_column(self._finished), Format.csv)
+        elif self._output == "csv":
+            emit(by_column(self._finished), "csv")
         else:
             say(f"next: {'    '.join(self._next)}")

@@ -1,20 +1,35 @@
-"""Words of the command line: actions as commands, arguments as options, structured errors as one line."""
+"""What the command line prints: tables, CSV and JSON, notes, and errors and actions put into words."""
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import shlex
-from collections.abc import Callable, Mapping
-from typing import Any
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from hpsearch.commands import DEFAULT_STORAGE, DEFAULT_STUDY
-from hpsearch.errors import HpsearchError
-from hpsearch.records import Action, Argument
+import click
+
+from hpsearch.cli.options import Format, OneOf, called, path
+from hpsearch.errors import BadInput, HpsearchError, nearest
+from hpsearch.records import DEFAULT_STORAGE, DEFAULT_STUDY, Action, Argument, Sentence
+from hpsearch.serialization import to_plain
+from hpsearch.text import printable
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from hpsearch.store.queries import Columns
 
 OPTIONS = {"source": "--from", "form": "--format", "ranges": "--range", "backup": "--no-backup"}
 """Options that are not called as the API's arguments are."""
 POSITIONAL = ("search", "study", "name", "path")
 """Arguments that stand on the command line without an option, in this order."""
+STOPPED = "stopped; what was recorded stays, and the same command goes on"
 _HIDDEN = "***"
 """Stands for a password in a URL, as SQLAlchemy shows it."""
 
@@ -61,3 +76,190 @@ def command(action: Action) -> str:
         secret = "://" in str(storage) and ("@" in str(storage) or "?" in str(storage))
         words += ["--storage", "URL" if secret or _HIDDEN in str(storage) else str(storage)]
     return shlex.join(words)
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """Return one line for an error that ends a command, and the exit code."""
+    match error:
+        case click.UsageError():
+            return usage(error), 2
+        case HpsearchError():
+            return message(error), error.exit_code
+        case click.Abort():  # Click's word for Ctrl-C
+            return STOPPED, 130
+        case MemoryError():
+            return "out of memory; use fewer --jobs or --lanes", 1
+        case OSError():
+            return f"the system refused: {error}", 1
+    return f"internal error, please report it: {type(error).__name__}: {error} (--debug shows where)", 1
+
+
+def usage(error: click.UsageError) -> str:
+    """Return one line for a command line that Click cannot read."""
+    ctx = error.ctx
+    params = [] if ctx is None else ctx.command.params
+    match error:
+        case click.NoSuchOption() if ctx is not None:
+            known = [name for param in params if isinstance(param, click.Option) for name in param.opts]
+            guess = nearest(error.option_name, known).partition(" known:")[0]
+            return f"{path(ctx)} has no option {error.option_name}{guess} `{ctx.command_path} --help` lists them"
+        case click.NoSuchCommand() if ctx is not None and isinstance(ctx.command, click.Group):
+            of = "" if ctx.parent is None else f" of {path(ctx)}"
+            return f"no command {error.command_name!r}{of}{nearest(error.command_name, ctx.command.list_commands(ctx))}"
+        case click.BadOptionUsage():
+            flags = [
+                name for param in params if isinstance(param, click.Option) and param.is_flag for name in param.opts
+            ]
+            return f"{error.option_name}{' takes no value' if error.option_name in flags else ': a value is missing'}"
+        case click.MissingParameter() if ctx is not None and error.param is not None:
+            choices = error.param.type.choices if isinstance(error.param.type, OneOf) else ()
+            listed = f": one of {', '.join(choices)}" if choices else f"; `{ctx.command_path} --help` says what it is"
+            return f"{path(ctx)} needs {called(error.param)}{listed}"
+    return error.format_message().rstrip(".")
+
+
+def ask(question: str, wanted: str, *, yes: bool) -> None:
+    """Continue only where the user types the expected answer.
+
+    Args:
+        question: Goes to standard error: the command's results go to standard output.
+        wanted: The answer.
+        yes: Do not ask.
+
+    Raises:
+        BadInput: Another answer, or standard input is not a terminal.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BadInput("not a terminal: pass --yes")
+    sys.stderr.write(f"{question} ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != wanted:
+        raise BadInput(f"nothing was changed: the answer was not {wanted}")
+
+
+_LONGEST_WORD = 30
+"""Longer ones, such as paths, are broken where a table has no room."""
+
+
+def screen_width() -> int:
+    """Return the columns of the terminal; where there is none, nothing is cut off."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+
+
+def terminal() -> ModuleType:
+    """Return `hpsearch.cli.terminal`."""
+    from hpsearch.cli import terminal  # loads Rich, 0.1 s, which pipes and JSON do without
+
+    return terminal
+
+
+def say(text: str = "", *, hanging: int = 0, stderr: bool = False) -> None:
+    """Print a line of text.
+
+    Args:
+        text: Wrapped between words in a terminal; elsewhere the line stays whole.
+        hanging: Indentation of the lines after the first where it is wrapped.
+        stderr: Print to standard error.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    if not stream.isatty():
+        stream.write(f"{text}\n")
+        return
+    screen = terminal().console(stderr=stderr)
+    if hanging:
+        text = textwrap.fill(text, screen.width, subsequent_indent=" " * hanging, break_on_hyphens=False)
+    screen.print(text, markup=False)
+
+
+def note(text: str | Sentence) -> None:
+    """Print to standard error what is worth knowing and is not the result."""
+    say(f"note: {worded(text)}", stderr=True)
+
+
+def worded(text: str | Sentence | Action) -> str:
+    """Return a sentence or an action as the command line words it."""
+    return text if isinstance(text, str) else text.worded(word) if isinstance(text, Sentence) else command(text)
+
+
+def emit(columns: Columns, form: Format, *, title: str | None = None) -> None:
+    """Print rows.
+
+    Args:
+        columns: The rows by column; names are the headings.
+        form: Table, CSV or JSON. The last two keep full precision.
+        title: Printed above a table.
+    """
+    rows = zip(*columns.values(), strict=True)
+    if form == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(["" if is_missing(value) else value for value in row] for row in rows)
+    elif form == "json":
+        emit_object([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        if title:
+            say(title)
+        _print_table(columns)
+
+
+def emit_object(record: Any) -> None:
+    """Print a record as JSON."""
+    sys.stdout.write(json.dumps(to_plain(record, word=word), indent=2, ensure_ascii=False) + "\n")
+
+
+def emit_record(record: Any, form: Format) -> None:
+    """Print one record for programs: a JSON object, or CSV of one row in which nested data are JSON."""
+    if form == "json":
+        emit_object(record)
+        return
+    plain = to_plain(record, word=word)
+    emit({k: [json.dumps(v) if isinstance(v, list | dict) else v] for k, v in plain.items()}, form)
+
+
+def is_missing(value: object) -> bool:
+    return value is None or value != value
+
+
+def is_numeric(cells: Sequence[object]) -> bool:
+    known = [value for value in cells if not is_missing(value)]
+    return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+
+
+def cell(value: object) -> str:
+    if is_missing(value):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+
+
+def _print_table(columns: Columns) -> None:
+    if sys.stdout.isatty():
+        screen = terminal().console()
+        screen.print(terminal().table(columns, screen))
+        return
+    aligned = []
+    for name, cells in columns.items():
+        texts = [name, *map(cell, cells)]
+        width = max(map(len, texts))
+        aligned.append([text.rjust(width) if is_numeric(cells) else text.ljust(width) for text in texts])
+    for row in zip(*aligned, strict=True):
+        sys.stdout.write("  ".join(row).rstrip() + "\n")
+
+
+def least_width(columns: Columns, *, gap: int = 2) -> int:
+    """Return the characters that a table takes at least: texts may be broken between their words, numbers may not."""
+    return sum(width + gap for width in least_widths(columns).values())  # Rich keeps a gap behind the last column too
+
+
+def least_widths(columns: Columns) -> dict[str, int]:
+    """Return the longest word of each column."""
+    return {
+        name: min(
+            max((len(w) for text in (name.replace("_", " "), *map(cell, cells)) for w in text.split()), default=0),
+            _LONGEST_WORD,
+        )
+        for name, cells in columns.items()
+    }

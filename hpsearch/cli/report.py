@@ -1,101 +1,104 @@
-"""``hpsearch report``: a search as one page, to read, to print or to send."""
+"""``hpsearch plot`` and ``hpsearch report``: figures, and a search as one page to read, print or send."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+import sys
+import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
-import typer
+import click
 
-from hpsearch.cli.options import SearchOrStage, Storage, storage_url
-from hpsearch.cli.render import word
-
-if TYPE_CHECKING:
-    from hpsearch.reports.page import Page
-    from hpsearch.reports.report import Material
-
+from hpsearch.api import Search
+from hpsearch.cli import options
+from hpsearch.cli.options import INT, Command, OneOf
+from hpsearch.cli.render import say, word
+from hpsearch.errors import BadInput
+from hpsearch.reports.plot_kinds import WORDS, PlotKind
 
 _STDOUT = "-"
 
 
-class Form(StrEnum):
-    """What kind of file a report is."""
-
-    html = "html"
-    md = "md"
-
-
-def report(
-    search: SearchOrStage = None,
-    stage: Annotated[
-        int | None,
-        typer.Option(help="Only this stage and those that it was narrowed from. [default: all]", show_default=False),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(help="File, or - for standard output. [default: SEARCH-report.html here]", show_default=False),
-    ] = None,
-    form: Annotated[
-        Form | None,
-        typer.Option("--format", help="html or md (Markdown). [default: by --out, or html]", show_default=False),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is no report.")] = False,
-    open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-    storage: Storage = None,
+@click.command(cls=Command)
+@click.argument("kind", metavar="KIND", type=OneOf([kind.value for kind in PlotKind]), help="The figure; see below.")
+@options.search_or_stage
+@options.stage
+@click.option(
+    "--out",
+    help="File, whose ending gives the format: .html, .png, .svg or .pdf; - for HTML to standard output. "
+    "[default: SEARCH-KIND.html here]",
+)
+@click.option("--parameter", "parameters", multiple=True, help="Parameter: of parameters and curves one, of pair two.")
+@click.option("--top", type=INT, help="Best trials that are plotted (curves: 20) or highlighted (others: 5).")
+@click.option("--quantity", type=OneOf(["accuracy", "loss"]), help="Of curves. [default: the score's]")
+@options.flag("--dark", "Light on dark.")
+@options.storage
+def plot(
+    kind: str,
+    search: str | None,
+    stage: int | None,
+    out: str | None,
+    parameters: tuple[str, ...],
+    top: int | None,
+    quantity: str | None,
+    dark: bool,
+    storage: str | None,
 ) -> None:
-    """Write one page about a search: the best values, how sure they are, what next, with figures and tables."""
-    from hpsearch.cli.output import say
-    from hpsearch.reports.page import form_of, name_for, write
-    from hpsearch.reports.report import gather
-    from hpsearch.search.stage import resolve_stage
-    from hpsearch.store import open_store
-
-    search, stage = resolve_stage(search, stage)
+    """Plot a figure of a search."""
+    if out == _STDOUT and sys.stdout.isatty():
+        raise BadInput("--out - writes a page of 5 MB to the terminal; give a file or a pipe")
     path = None if out in (None, _STDOUT) else Path(str(out)).expanduser()
-    chosen = form_of(path, None if form is None else form.value)
-    _check(out, path, chosen, force=force, open_browser=open_browser)
-    store = open_store(storage_url(storage), write=False)
-    try:
-        material = gather(store, search, stage=stage)
-    finally:
-        store.close()
-    page, text = _made(material, chosen)
+    figure = Search(search, storage=storage).plot(
+        kind, stage=stage, parameters=parameters, top=top, quantity=quantity, dark=dark, out=path
+    )
     if out == _STDOUT:
-        typer.echo(text, nl=False)
-        return
-    path = path or Path(name_for(material.search, chosen))
-    write(path, text, force=force)
-    say(f"wrote {path} ({len(text.encode()) / 1e6:.2g} MB): {page.answer.score}")
-    if open_browser:
-        import webbrowser
-
-        webbrowser.open(path.absolute().as_uri())
+        sys.stdout.write(figure.html())
+    else:
+        say(f"wrote {figure.save(path)}: {figure}")
 
 
-def _check(out: str | None, path: Path | None, form: str, *, force: bool, open_browser: bool) -> None:
-    """Refuse what cannot be done before the database is read."""
-    import sys
+plot.help = f"""{plot.help}
 
-    from hpsearch.errors import BadInput
-    from hpsearch.reports.page import check_html, check_out
+\b
+KIND is one of:
+{chr(10).join(f"  {kind:<11} {words}" for kind, words in WORDS.items())}
 
+Pruned trials are open triangles or dotted lines, failed ones crosses. A file is replaced.
+"""
+
+
+@click.command(cls=Command)
+@options.search_or_stage
+@click.option("--stage", type=INT, help="Only this stage and those that it was narrowed from. [default: all]")
+@click.option("--out", help="File, or - for standard output. [default: SEARCH-report.html here]")
+@click.option(
+    "--format", "form", type=OneOf(["html", "md"]), help="html or md (Markdown). [default: by --out, or html]"
+)
+@options.flag("--force", "Overwrite a file that is no report.")
+@click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
+@options.storage
+def report(
+    search: str | None,
+    stage: int | None,
+    out: str | None,
+    form: str | None,
+    force: bool,
+    open_browser: bool,
+    storage: str | None,
+) -> None:
+    """Write one page about a search, with figures and tables.
+
+    The best values, how sure they are, and what to do next.
+    """
     if out == _STDOUT and open_browser:
         raise BadInput("--open with --out -: there is no file to open; leave one out")
-    if out == _STDOUT and form == "html" and sys.stdout.isatty():
+    if out == _STDOUT and form != "md" and sys.stdout.isatty():
         raise BadInput("--out - writes a page of 5 MB to the terminal; give a file, a pipe, or --format md")
-    if path is not None:
-        check_out(path, force=force)
-    if form == "html":
-        check_html()
-
-
-def _made(material: Material, form: str) -> tuple[Page, str]:
-    from hpsearch.reports.page import to_html, to_markdown
-    from hpsearch.reports.report import report as contents
-
-    if form == "md":
-        made = contents(material, figures=False, word=word)
-        return made, to_markdown(made)
-    made = contents(material, word=word)
-    return made, to_html(made)
+    path = None if out in (None, _STDOUT) else Path(str(out)).expanduser()
+    made = Search(search, storage=storage).report(stage=stage, form=form, out=path, force=force, word=word)
+    if out == _STDOUT:
+        sys.stdout.write(made.text)
+        return
+    path = made.save(path, force=force)
+    say(f"wrote {path} ({len(made.text.encode()) / 1e6:.2g} MB): {made.page.answer.score}")
+    if open_browser:
+        webbrowser.open(path.absolute().as_uri())

@@ -11,90 +11,68 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hpsearch.cli.options import Format, storage_url
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from hpsearch.cli.terminal import console, table
+from hpsearch.errors import BadArgument
+from hpsearch.reports.tables import standard_error, status_table, trials_table
+from hpsearch.reports.terminal import Scale, shows_blocks
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
+    from hpsearch.api import Search
+    from hpsearch.cli.options import Format
     from hpsearch.search.progress import View
 
 Show: TypeAlias = Callable[["View"], None]
 
 EVERY_S = 1.0
-"""Seconds between two looks, unless told otherwise."""
+"""Seconds between two reads, unless the user gives them."""
 _LEAST_S, _MOST_S = 0.1, 3600.0
 _STAGES = 6
-"""So many stages are shown, the last ones: what is above the screen cannot be drawn again."""
+"""So many stages are shown, the last ones: what is above the screen cannot be updated."""
 
 
-def watch(
-    search: str | None,
-    storage: str | None,
-    output: Format,
-    *,
-    every: float | None,
-    trials: int | None,
-    until_done: bool,
-) -> None:
-    """Look at a search again and again, until it is done or until Ctrl-C.
+def watch(search: Search, output: Format, *, every: float | None, trials: int | None, until_done: bool) -> None:
+    """Show a search until it is done or until Ctrl-C.
 
     Args:
-        search: Its name, or None for the only one there is.
-        storage: The storage asked for, or None for the default.
+        search: The search.
         output: Table: live in a terminal, a line for each change elsewhere. JSON: an object on a line for each change.
-        every: Seconds between two looks, or None for one.
+        every: Seconds between two reads, or None for one.
         trials: How many finished trials the stage is to have, or None for the study file's count.
-        until_done: Whether to end when nothing is left to wait for.
+        until_done: End when nothing is left to wait for.
 
     Raises:
         BadInput: An option that makes no sense.
         StorageFailure: The database is gone.
     """
-    from hpsearch.errors import BadInput
-    from hpsearch.search.progress import Watcher
-    from hpsearch.search.workflow import check_counts
-    from hpsearch.store import open_store
-
     every = EVERY_S if every is None else every
     if not _LEAST_S <= every <= _MOST_S:
-        raise BadInput(f"--every {every:g}: give {_LEAST_S:g} to {_MOST_S:g} seconds")
-    if output is Format.csv:
-        raise BadInput("--format csv with --watch: changes are no table; give json, an object a line, or leave it out")
-    check_counts(trials=trials)
-    store = open_store(storage_url(storage))
+        raise BadArgument("every", f"{every:g}", f"give {_LEAST_S:g} to {_MOST_S:g} seconds")
+    if output == "csv":
+        raise BadArgument(
+            "format", "csv", "a watched search is no table", "use json, an object a line, or leave it out"
+        )
     try:
-        # Whoever stops it politely means the same as Ctrl-C, which is how watching ends: no failure.
-        with _polite(), _showing(output) as show:
-            watcher = Watcher(store, search, until=trials)
+        # SIGTERM means the same as Ctrl-C, which is how watching ends: no failure.
+        with search.watch(trials=trials) as look, _terminable(), _showing(output) as show:
             while True:
-                view = watcher.look()
+                view = look()
                 show(view)
                 if until_done and view.done:
                     return
                 time.sleep(every)
     except KeyboardInterrupt:
         return
-    finally:
-        store.close()
-
-
-def check_unused(**options: float | bool | None) -> None:
-    """Check that nothing was asked of a watching that was not asked for.
-
-    Raises:
-        BadInput: Something was.
-    """
-    from hpsearch.errors import BadInput
-
-    for name, value in options.items():
-        if value is not None and value is not False:
-            said = f"--{name.replace('_', '-')}"
-            raise BadInput(f"{said} without --watch: status is shown once; add --watch, or leave {said} out")
 
 
 @contextmanager
-def _polite() -> Iterator[None]:
+def _terminable() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -104,14 +82,10 @@ def _polite() -> Iterator[None]:
 
 @contextmanager
 def _showing(output: Format) -> Iterator[Show]:
-    from hpsearch.cli.output import console
-
     screen = console()
-    if output is Format.json:
+    if output == "json":
         yield _once_a_change(lambda view: json.dumps(as_json(view), ensure_ascii=False))
     elif screen.is_terminal and not screen.is_dumb_terminal:
-        from rich.live import Live
-
         with Live(console=screen, auto_refresh=False) as live:
             yield lambda view: live.update(_frame(view, screen), refresh=True)
     else:
@@ -132,11 +106,11 @@ def _once_a_change(text: Callable[[View], str]) -> Show:
 
 
 def line(view: View) -> str:
-    """What is to see, in a line of a log: ``mnist/stage-01: 40 of 100 trials finished, 20 running, best 0.74 ...``."""
+    """Return a view as a line of a log: ``mnist/stage-01: 40 of 100 trials finished, 20 running, best 0.74 ...``."""
     counts = view.shown.counts
     parts = [f"{counts.finished} of {counted(view.until, 'trial')} finished"]
-    several = {"failed": counts.failed, "pruned": counts.pruned, "running": counts.running, "waiting": counts.waiting}
-    parts += [f"{many} {state}" for state, many in several.items() if many]
+    states = {"failed": counts.failed, "pruned": counts.pruned, "running": counts.running, "waiting": counts.waiting}
+    parts += [f"{count} {state}" for state, count in states.items() if count]
     best = _best(view)
     parts += (
         ([f"{'first so far: ' if view.shown.confirms else 'best '}{best}"] if best else [])
@@ -157,8 +131,6 @@ def _speed(view: View) -> list[str]:
 
 
 def _best(view: View) -> str | None:
-    from hpsearch.reports.tables import standard_error
-
     if view.shown.best is None:
         return None
     number, score = view.shown.best
@@ -169,9 +141,7 @@ def _best(view: View) -> str | None:
 
 
 def as_json(view: View) -> dict[str, Any]:
-    """What is to see, for programs; times are UTC, speeds and scores have every digit."""
-    from hpsearch.reports.tables import standard_error
-
+    """Return a view for programs; times are UTC, speeds and scores have every digit."""
     stage, counts, best = view.shown.stage, view.shown.counts, view.shown.best
     latest = view.latest
     return {
@@ -193,7 +163,7 @@ def as_json(view: View) -> dict[str, Any]:
         "curve": list(view.curve),
         "trials_per_second": view.rate,
         "seconds_left": view.seconds_left,
-        "runners": [{"host": who.host, "process": who.pid, "trials": many} for who, many in view.runners],
+        "runners": [{"host": who.host, "process": who.pid, "trials": count} for who, count in view.runners],
         "latest": [
             {"trial": number, "state": state, "score": score}
             for number, state, score in zip(latest["number"], latest["state"], latest["score"], strict=True)
@@ -203,21 +173,12 @@ def as_json(view: View) -> dict[str, Any]:
 
 
 def _frame(view: View, screen: Console) -> RenderableType:
-    """One picture of the live view."""
-    from rich.columns import Columns
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.text import Text
-
-    from hpsearch.cli.output import table
-    from hpsearch.reports.tables import status_table, trials_table
-    from hpsearch.reports.terminal import Scale, shows_blocks
-
+    """Return a frame of the live view."""
     stage, counts = view.shown.stage, view.shown.counts
-    seen = [*view.stages[-_STAGES:], *view.confirmations]
-    rows = [(one.stage, one.counts, None if one.confirms else one.best and one.best[1]) for one in seen]
+    shown = [*view.stages[-_STAGES:], *view.confirmations]
+    rows = [(row.stage, row.counts, None if row.confirms else row.best and row.best[1]) for row in shown]
     # The search's name stands below; here it would only make the table wide, as would the stages' parents.
-    short = status_table(rows) | {"stage": [one.stage.name.rpartition("/")[2] for one in seen]}
+    short = status_table(rows) | {"stage": [row.stage.name.rpartition("/")[2] for row in shown]}
     del short["from"]
     parts: list[RenderableType] = [table(short, screen), Text()]
     done = ", ".join([f"{counts.finished} of {counted(view.until, 'trial')}", *_speed(view)])
@@ -238,6 +199,6 @@ def _frame(view: View, screen: Console) -> RenderableType:
 
 def _who(view: View) -> str:
     if view.runners:
-        words = [f"{who.host} (process {who.pid}) has {many}" for who, many in view.runners]
+        words = [f"{who.host} (process {who.pid}) has {count}" for who, count in view.runners]
         return f"running: {', '.join(words)}"
-    return "done" if view.done else "nobody runs it now"
+    return "done" if view.done else "no runner"

@@ -179,7 +179,7 @@ def check_there(file: Path, *, create: bool = False) -> bytes:
     folder = file.parent
     try:
         if not create and not file.exists():
-            raise BadStorage(f"no database {literal(file)}; {{}} makes one", Action("start", {"storage": str(file)}))
+            raise BadStorage(f"no database {literal(file)}; `{{}}` makes one", Action("start", {"storage": str(file)}))
         if not folder.is_dir():
             raise BadStorage(f"the folder {folder} of the database {file} does not exist; make it first")
         if file.is_dir():
@@ -194,7 +194,7 @@ def check_there(file: Path, *, create: bool = False) -> bytes:
         raise BadStorage(f"cannot read the database {file}: {error.strerror}") from error
     if not start and not create:
         action = Action("start", {"storage": str(file)})
-        raise BadStorage(f"the database {literal(file)} is empty; {{}} fills it", action)
+        raise BadStorage(f"the database {literal(file)} is empty; `{{}}` fills it", action)
     return start
 
 
@@ -451,7 +451,7 @@ def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]
 
 def _damaged(kind: type[HpsearchError], where: str, how: str) -> HpsearchError:
     return kind(
-        f"the database {literal(where)} is damaged ({literal(how)}); {{}} says more, {{}} saves what can be read",
+        f"the database {literal(where)} is damaged ({literal(how)}); `{{}}` says more, `{{}}` saves what can be read",
         Action("db check", {"storage": where}),
         Action("db repair", {"salvage": True, "storage": where}),
     )
@@ -473,7 +473,7 @@ def _explained(url: URL, error: BaseException, kind: type[HpsearchError], *, pas
             sqlite3.SQLITE_FULL: "the disk of {} is full; free some space and start again: nothing recorded is lost",
             sqlite3.SQLITE_NOTADB: "{} is not a SQLite database; give another storage",
             sqlite3.SQLITE_CANTOPEN: "cannot open {}: is its folder there, and are you allowed to write to it?",
-            sqlite3.SQLITE_BUSY: f"the database {{}} was locked by another program for {BUSY_TIMEOUT_S:.0f} s;"
+            sqlite3.SQLITE_BUSY: f"the database `{{}}` was locked by another program for {BUSY_TIMEOUT_S:.0f} s;"
             " try again",
         }
         if code & 0xFF in sentences:

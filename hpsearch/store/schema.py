@@ -179,7 +179,7 @@ def check_revision(database: Database, *, create: bool) -> None:
             revision = _read_revision(database)
     if revision is None:
         action = Action("start", {"storage": where})
-        raise BadStorage(f"the database {literal(where)} holds no studies; {{}} makes some", action)
+        raise BadStorage(f"the database {literal(where)} holds no studies; `{{}}` makes some", action)
     if revision != REVISION:
         raise BadStorage(
             f"the database {where} has the schema {revision}; hpsearch knows {REVISION}, that of Optuna {OPTUNAS}"

@@ -96,7 +96,7 @@ def _check_file(file: Path, *, create: bool) -> None:
     start = check_there(file, create=create)
     if start and start != MAGIC:
         raise BadStorage(
-            f"{literal(file)} is not a SQLite database; give another storage, or see {{}}",
+            f"{literal(file)} is not a SQLite database; give another storage, or see `{{}}`",
             Action("db check", {"storage": str(file)}),
         )
     if not start:

@@ -201,7 +201,7 @@ AFTER = [
     Case("a stage to watch", "status tiny/stage-01", "this is about a whole search: give tiny"),
     Case("a stage that is not there", "best tiny/stage-07", "tiny has no stage 7; known: 1"),
     Case("a stage of no search", "narrow tniy/stage-01", "did you mean 'tiny'"),
-    Case("a stage of a figure of all", "plot lineage tiny/stage-01", "stage 1: lineage draws all stages"),
+    Case("a stage of a figure of all", "plot lineage tiny/stage-01", "stage 1: lineage shows all stages"),
     Case("a confirmation", "trials tiny/confirm-01", "`narrow tiny --stage 1 --from confirm`"),
     Case("unknown search in the database", "narrow tniy", "did you mean 'tiny'"),
     Case("unknown stage", "trials --stage 7", "tiny has no stage 7; known: 1"),

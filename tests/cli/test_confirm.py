@@ -33,8 +33,8 @@ def test_confirm_ranks_by_means_and_says_how_to_read_it(searched: Cli) -> None:
     assert ran.code == 0
     assert "tiny/confirm-01 has 12 finished trials; 12 of them now" in ran.out
     assert "score before" in ran.out
-    assert "over 4 repeats on the same 40 validation images" in ran.out
-    assert "covers other seeds and other validation images" in ran.out
+    assert "over 4 repeats on the same 40 validation examples" in ran.out
+    assert "covers other seeds and other validation examples" in ran.out
     assert "next: hpsearch narrow --from confirm --top 2    hpsearch evaluate" in ran.out
     table = [line.split() for line in ran.out.splitlines() if line.strip()[:1].isdigit()]
     assert {int(row[0]) for row in table} == set(best)

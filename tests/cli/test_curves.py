@@ -13,8 +13,9 @@ import pytest
 import tiny
 from commands import Cli
 
-from hpsearch.cli.curves import wanted, with_curves
+from hpsearch.api import Trials
 from hpsearch.cli.options import Format
+from hpsearch.cli.show import wants_curves, with_curves
 from hpsearch.reports.terminal import BLOCKS, DIGITS
 
 
@@ -64,28 +65,28 @@ def test_one_that_was_stopped_early_is_shorter(cli: Cli, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("asked", "output", "trials", "looks", "read"),
     [
-        (None, Format.table, 500, True, True),
-        (None, Format.table, 501, True, False),
-        (None, Format.table, 5, False, False),
-        (None, Format.json, 5, True, False),
-        (True, Format.json, 100_000, False, True),
-        (False, Format.table, 5, True, False),
+        (None, "table", 500, True, True),
+        (None, "table", 501, True, False),
+        (None, "table", 5, False, False),
+        (None, "json", 5, True, False),
+        (True, "json", 100_000, False, True),
+        (False, "table", 5, True, False),
     ],
 )
 def test_when_curves_are_read(
     monkeypatch: pytest.MonkeyPatch, asked: bool | None, output: Format, trials: int, looks: bool, read: bool
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: looks, raising=False)
-    assert wanted(asked, output, trials) is read
+    assert wants_curves(asked, output, trials) is read
 
 
 def test_where_there_is_no_room_there_is_no_column(monkeypatch: pytest.MonkeyPatch) -> None:
     stage: Any = type("Stage", (), {"study_file": {"training": {"epochs": 3}}})
+    trials = Trials(stage, {}, None, {1: (0.1, 0.5, 0.9)}, {})
     table: dict[str, list[Any]] = {"trial": [1], **{f"parameter {n}": [0.123456] for n in range(8)}}
-    shown = {1: (0.1, 0.5, 0.9)}
     monkeypatch.setenv("COLUMNS", "95")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    assert with_curves(table, stage, shown, Format.table, asked=None) == table
-    assert len(with_curves(table, stage, shown, Format.table, asked=True)) == len(table) + 1
+    assert with_curves(trials, table, "table", requested=None) == table
+    assert len(with_curves(trials, table, "table", requested=True)) == len(table) + 1
     monkeypatch.setenv("COLUMNS", "110")
-    assert len(with_curves(table, stage, shown, Format.table, asked=None)) == len(table) + 1
+    assert len(with_curves(trials, table, "table", requested=None)) == len(table) + 1

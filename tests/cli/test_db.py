@@ -44,11 +44,11 @@ def test_damage_is_shown_asked_about_and_mended(cli: Cli, file: Path) -> None:
     ]
     before = file.read_bytes()
     ran = cli("db", "repair", "--storage", "my.db")
-    assert (ran.code, ran.err) == (2, "hpsearch: nobody is there to be asked; say --yes to do it\n")
+    assert (ran.code, ran.err) == (2, "hpsearch: not a terminal: pass --yes\n")
     assert file.read_bytes() == before
     ran = cli("db", "repair", "--storage", "my.db", "--yes")
     assert ran.code == 0
-    _, said = ran.out.split("\nmended\n")
+    _, said = ran.out.split("\nrepaired\n")
     assert "next: hpsearch start tiny --stage 1 --trials 6 --storage my.db\n" in said
     assert "copied to my.before-repair-" in ran.out
     assert cli("db", "check", "--storage", "my.db").code == 0
@@ -77,7 +77,7 @@ def test_deleting_is_shown_asked_about_and_copied_first(cli: Cli, file: Path) ->
     before = cared.rows(file)
     ran = cli("delete", "tiny/stage-02", "--storage", "my.db")
     assert ran.code == 2
-    assert "would go:\n  tiny/stage-02      4 trials\n" in ran.out
+    assert "to delete:\n  tiny/stage-02      4 trials\n" in ran.out
     assert cared.rows(file) == before
     ran = cli("delete", "tiny/stage-02", "--storage", "my.db", "--yes")
     assert ran.code == 0, ran
@@ -111,7 +111,7 @@ def test_a_damaged_database_is_salvaged(cli: Cli, file: Path) -> None:
     ran = cli("db", "repair", "--yes", "--storage", "my.db")
     assert (ran.code, ran.err.count("\n")) == (1, 1)
     ran = cli("db", "repair", "--salvage", "--out", "new.db", "--storage", "my.db")
-    assert "my.db is as it was; what was saved is in new.db" in ran.out
+    assert "my.db is unchanged; what was saved is in new.db" in ran.out
     assert file.read_bytes() == harmed
     ran = cli("db", "repair", "--out", "new.db", "--storage", "new.db")
     assert (ran.code, "--salvage" in ran.err) == (2, True)

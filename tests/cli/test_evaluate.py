@@ -45,8 +45,8 @@ def test_the_first_look_says_what_was_scored_and_the_second_is_refused(ready: Cl
     assert "--again" in refused.err
     again = ready("evaluate", "--again")
     assert again.code == 0
-    assert "the 2nd look at the test images: no longer an unbiased estimate" in again.out
-    assert "the 3rd look" in ready("evaluate", "--again").out
+    assert "evaluation 2 on this test set: no longer an unbiased estimate" in again.out
+    assert "evaluation 3 on" in ready("evaluate", "--again").out
 
 
 def test_for_programs(ready: Cli) -> None:
@@ -128,6 +128,6 @@ def test_values_that_diverge_cost_no_look(cli: Cli, tiny: Path) -> None:
     trial = str(plain(cli, "trials", "--state", "complete")[0]["trial"])
     ran = cli("evaluate", "--stage", "1", "--trial", trial, "--epochs", "200")
     assert ran.code == 1
-    assert "The test images were not looked at" in ran.err
+    assert "The test set was not read" in ran.err
     study = optuna.load_study(study_name="tiny/stage-01", storage="sqlite:///studies/hpsearch.db")
     assert "hpsearch:evaluations" not in study.user_attrs

@@ -227,7 +227,7 @@ def test_without_pyarrow_there_is_one_line(cli_old: Cli, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("export --storage old.db", "Give --out FILE"),
+        ("export --storage old.db", "give --out FILE"),
         ("export --out r.xlsx --storage old.db", "no format 'xlsx'"),
         ("export --out r --storage old.db", "--format"),
         ("export --out r.txt --format csv --storage old.db", "call it r.csv"),

@@ -32,7 +32,7 @@ def test_the_network_is_kept_though_the_screen_is_gone(judged: Cli, monkeypatch:
     def gone(*arguments: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("hpsearch.cli.evaluate._show", gone)
+    monkeypatch.setattr("hpsearch.cli.models._show_evaluation", gone)
     assert judged("evaluate", "--save", "net.npz").code == 1
     assert load_model(Path("net.npz")).network.sizes[-1] == 10
 
@@ -40,7 +40,9 @@ def test_the_network_is_kept_though_the_screen_is_gone(judged: Cli, monkeypatch:
 def test_an_export_says_what_it_leaves_behind(judged: Cli) -> None:
     assert "not in the export: tiny/confirm-01;" in judged("export", "--out", "a.json").err
     assert judged("evaluate").code == 0
-    assert "not in the export: tiny/confirm-01, 1 look at the test images;" in judged("export", "--out", "b.json").err
+    assert (
+        "not in the export: tiny/confirm-01, 1 evaluation on the test set;" in judged("export", "--out", "b.json").err
+    )
 
 
 def test_what_is_confirmed_need_not_be_confirmed_again(judged: Cli) -> None:

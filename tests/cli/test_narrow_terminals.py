@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import sys
 from io import StringIO
 from typing import Any
 
@@ -12,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from hpsearch.cli import output
-from hpsearch.cli.output import least_width, say, table
+from hpsearch.cli import terminal
 from hpsearch.cli.progress import fitting
+from hpsearch.cli.render import least_width, say
+from hpsearch.cli.terminal import table
 
 
 def printed(columns: dict[str, list[Any]], width: int) -> list[str]:
@@ -98,11 +100,13 @@ def test_the_line_beside_the_bar_says_what_fits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("terminal", "lines"), [(True, ["data   one", "       two-three", "       four"]), (False, None)]
+    ("is_terminal", "lines"), [(True, ["data   one", "       two-three", "       four"]), (False, None)]
 )
-def test_a_wrapped_line_hangs(monkeypatch: pytest.MonkeyPatch, terminal: bool, lines: list[str] | None) -> None:
+def test_a_wrapped_line_hangs(monkeypatch: pytest.MonkeyPatch, is_terminal: bool, lines: list[str] | None) -> None:
     stream = StringIO()
-    screen = Console(file=stream, force_terminal=terminal, color_system=None, width=19)
-    monkeypatch.setattr(output, "console", lambda: screen)
+    screen = Console(file=stream, force_terminal=True, color_system=None, width=19)
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setattr(terminal, "console", lambda **_: screen)
     say("data   one two-three four", hanging=7)
     assert stream.getvalue().splitlines() == (lines or ["data   one two-three four"])

@@ -22,7 +22,7 @@ def searched(made: Made) -> Cli:
 def test_start_says_how_many_were_stopped(made: Made) -> None:
     ran = made(study=STOPPING)(*TWELVE.split())
     assert ran.code == 0, ran.err
-    assert "early" in ran.out
+    assert "pruned)" in ran.out
     assert "next: hpsearch start tiny --trials 100 " in ran.out  # as `findings` says: so few say little
 
 
@@ -41,7 +41,7 @@ def test_status_trials_and_narrow_count_them(searched: Cli) -> None:
     assert len(json.loads(searched("trials", "--top", "12", "--format", "json").out)) == complete
     narrowed = searched("narrow", "--top", "2", "--dry-run")
     assert "of 12 trials (" in narrowed.out
-    assert f"{stopped} were stopped early" in narrowed.out
+    assert f"; {stopped} pruned" in narrowed.out
     refused = searched("narrow", "--top", "12")
     assert refused.code == 2
     assert f"there are {complete} ({stopped} more were stopped early)" in refused.err

@@ -14,7 +14,7 @@ def test_best_has_intervals_and_ties_for_people_and_for_programs(searched: Cli) 
     plain = json.loads(searched("best", "--format", "json").out)
     assert f"{plain['validation_accuracy']:.4g} +- {plain['standard_error']:.2f} (one standard error)" in shown
     assert f"95 % interval {plain['interval']['low']:.2f} .. {plain['interval']['high']:.2f}" in shown
-    assert f"without the luck of that choice {plain['corrected']:.2f}" in shown
+    assert f"corrected for selection {plain['corrected']:.2f}" in shown
     assert plain["corrected"] <= plain["validation_accuracy"]
     assert plain["corrected_interval"]["low"] < plain["corrected"] < plain["corrected_interval"]["high"]
     assert (plain["paired"], plain["compared"], plain["interval"]["level"]) == (True, 7, 0.95)

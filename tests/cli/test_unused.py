@@ -56,7 +56,7 @@ def test_best_leaves_out_what_had_no_effect(mixed: Cli, tiny: Path) -> None:
     assert f"  batch_norm = {str(best['batch_norm']).lower()}\n" in said
     assert (f"  momentum = {best['momentum']:.6g}\n" in said) == (best["optimizer"] == "momentum")
     unused = {"sgd": "momentum, beta1", "momentum": "beta1", "adam": "momentum"}[best["optimizer"]]
-    assert f"\ndrawn, but without effect in this trial: {unused}\n" in said
+    assert f"\nsampled, but without effect in this trial: {unused}\n" in said
 
 
 def test_narrow_rests_on_the_trials_that_use_it(mixed: Cli) -> None:

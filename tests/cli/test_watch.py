@@ -15,7 +15,7 @@ import pytest
 from commands import Cli
 from rich.console import Console
 
-from hpsearch.cli import output
+from hpsearch.cli import watch
 from hpsearch.records import Completed, Failed
 from hpsearch.store import Owner, open_store
 
@@ -109,7 +109,7 @@ def test_the_live_view_fits(
         screen.seek(0)
         screen.truncate()
 
-    monkeypatch.setattr(output, "console", console)
+    monkeypatch.setattr(watch, "console", console)
     monkeypatch.delenv("TERM", raising=False)
     meanwhile(work["claim"], look, work["record"], look)
     assert searched("status", "--watch", "--trials", "10").code == 0
@@ -142,11 +142,11 @@ def test_a_database_that_vanishes_ends_it_with_a_line(searched: Cli, meanwhile: 
         ("--watch --every 0", "--every 0: give 0.1 to 3600 seconds"),
         ("--watch --every nan", "--every nan: give 0.1 to 3600 seconds"),
         ("--watch --trials 0", "--trials 0: give a number from 1"),
-        ("--watch --format csv", "--format csv with --watch"),
+        ("--watch --format csv", "--format csv: a watched search is no table"),
         ("--watch nosuch", "no search 'nosuch'"),
-        ("--every 2", "--every without --watch: status is shown once; add --watch, or leave --every out"),
-        ("--until-done", "--until-done without --watch"),
-        ("--trials 3", "--trials without --watch"),
+        ("--every 2", "--every 2: status is shown once; add --watch, or leave it out"),
+        ("--until-done", "--until-done: status is shown once"),
+        ("--trials 3", "--trials 3: status is shown once"),
         ("--watch --storage nowhere.db", "no database nowhere.db; `hpsearch start --storage nowhere.db` makes one"),
     ],
 )

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from hpsearch.cli.data import app
+from hpsearch.cli.data import data
 from hpsearch.data import KNOWN
 from hpsearch.errors import BadData, DownloadFailure
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=True)
+    result = CliRunner().invoke(data, list(arguments), catch_exceptions=True)
     if result.exception is not None:
         raise result.exception
     return result.stdout

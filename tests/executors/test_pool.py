@@ -141,7 +141,7 @@ def test_a_worker_loads_no_library_that_it_does_not_need() -> None:
         pool.load(Surroundings())
         modules = done(drain(pool, [batch(0)])).outcomes[0].attributes["modules"]
         assert "numpy" in modules
-        assert not {"optuna", "sqlalchemy", "pandas", "plotly", "pydantic", "typer", "rich"} & set(modules)
+        assert not {"optuna", "sqlalchemy", "pandas", "plotly", "pydantic", "click", "rich"} & set(modules)
     finally:
         pool.close(kill=True)
 

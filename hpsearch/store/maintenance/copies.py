@@ -68,7 +68,7 @@ def backup(storage: str, target: Path, *, force: bool = False) -> int:
         raise BadInput(f"{target} is the database itself; give another file")
     if target.exists() and not force:
         raise BadInput(
-            f"{literal(target)} is there already; add {{}} to overwrite it, or give another file", Argument("force")
+            f"{literal(target)} is there already; add `{{}}` to overwrite it, or give another file", Argument("force")
         )
     if force and target.is_file() and check_there(target, create=True) not in (b"", MAGIC):
         raise BadInput(f"{target} is no database, and a backup does not replace it; give another file")
@@ -97,7 +97,7 @@ def safe_copy(storage: str, before: str) -> Path:
     url = parse_url(storage)
     file = sqlite_file(url)
     if file is None:
-        raise BadInput(f"{literal(by_other_means(url, 'studies.dump'))}, then say {{}}", Argument("no_backup"))
+        raise BadInput(f"{literal(by_other_means(url, 'studies.dump'))}, then say `{{}}`", Argument("no_backup"))
     as_permitted(file, url, write=True)
     moment = utc_now().strftime("%Y%m%d-%H%M%S")
     target = free_name(file, f"before-{before}-{moment}")
@@ -126,7 +126,7 @@ def _copy(file: Path, target: Path, *, sound: bool) -> None:
                 made.execute("PRAGMA journal_mode=DELETE")  # now all of it is in one file
                 if sound and (reason := _unsound(made)) is not None:
                     raise OutputFailure(
-                        f"{literal(file)} is damaged ({literal(reason)}), and so would be its copy; {{}} says more",
+                        f"{literal(file)} is damaged ({literal(reason)}), and so would be its copy; `{{}}` says more",
                         Action("db check", {"storage": str(file)}),
                     )
                 # The mode stays with the file: the copy may be put in the other's place, and be written to.
@@ -136,7 +136,7 @@ def _copy(file: Path, target: Path, *, sound: bool) -> None:
                 raise OutputFailure(f"cannot write {target}: the disk is full") from error
             # Its bytes alone would be no copy: what its log holds would be missing, or half of what is being written.
             raise OutputFailure(
-                f"cannot copy {literal(file)}: {literal(error)}; {{}} says whether it is damaged",
+                f"cannot copy {literal(file)}: {literal(error)}; `{{}}` says whether it is damaged",
                 Action("db check", {"storage": str(file)}),
             ) from error
         finally:

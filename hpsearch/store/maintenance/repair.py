@@ -78,7 +78,7 @@ def refuse_hopeless(checked: Checked) -> None:
     """Raise StorageFailure for a file that SQLite itself cannot read, so that it cannot be mended in place."""
     if checked.broken:
         raise StorageFailure(
-            f"{literal(checked.where)} cannot be mended in place: {literal(checked.findings[0].what)}; {{}} recovers "
+            f"{literal(checked.where)} cannot be mended in place: {literal(checked.findings[0].what)}; `{{}}` recovers "
             "what can be read to a new file",
             Action("db repair", {"salvage": True, "storage": checked.where}),
         )
@@ -322,7 +322,7 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
         raise BadStorage(f"{file} is not a SQLite database; give another storage")
     target = target or free_name(file, "salvaged")
     if target.exists() or left_in(target, LOG, JOURNAL) is not None:
-        raise BadInput(f"{literal(target)} is there already; give another file with {{}}", Argument("out"))
+        raise BadInput(f"{literal(target)} is there already; give another file with `{{}}`", Argument("out"))
     program = _recovering_program()
     check_room(file, target, OutputFailure)
     with contextlib.suppress(StorageFailure), tolerant_database(url) as database:

@@ -1,0 +1,790 @@
+"""The API: everything that can be done with a search, for scripts, notebooks, the command line and services."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import BadArgument
+from hpsearch.records import DEFAULT_STORAGE
+from hpsearch.search.progress import View, Watcher
+from hpsearch.search.stage import (
+    latest_with_trials,
+    pick,
+    resolve_search,
+    resolve_stage,
+    resolve_study,
+    stages_of,
+    unscored,
+)
+from hpsearch.store import Store, open_store
+from hpsearch.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from hpsearch.exchange import exporting, foreign, importing
+    from hpsearch.objectives.base import Fitted
+    from hpsearch.records import Action, Argument, Direction, Sentence, Stage
+    from hpsearch.reports import figures, page, plot_kinds, plots, tables
+    from hpsearch.reports import report as reporting
+    from hpsearch.reports.figures import saving
+    from hpsearch.search import best as bests
+    from hpsearch.search import comparison, evaluation, narrowing, stage_loop, workflow
+    from hpsearch.search import findings as learned
+    from hpsearch.search.best import BestTrial
+    from hpsearch.search.confirmation import Confirmation
+    from hpsearch.search.findings import Findings
+    from hpsearch.search.runner import Summary
+    from hpsearch.store import Counts, Owner
+    from hpsearch.store.leases import Owned
+    from hpsearch.store.queries import Columns
+else:
+
+    class _Later:
+        """A module that is loaded at its first use."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(importlib.import_module(self._name), attribute)
+
+    # Each method loads what it needs: `status` answers before NumPy, pandas and Plotly would be loaded, and the workers
+    # of `start` begin while this process loads them.
+    exporting = _Later("hpsearch.exchange.exporting")
+    foreign = _Later("hpsearch.exchange.foreign")
+    importing = _Later("hpsearch.exchange.importing")
+    figures = _Later("hpsearch.reports.figures")
+    page = _Later("hpsearch.reports.page")
+    plot_kinds = _Later("hpsearch.reports.plot_kinds")
+    plots = _Later("hpsearch.reports.plots")
+    reporting = _Later("hpsearch.reports.report")
+    saving = _Later("hpsearch.reports.figures.saving")
+    tables = _Later("hpsearch.reports.tables")
+    bests = _Later("hpsearch.search.best")
+    comparison = _Later("hpsearch.search.comparison")
+    evaluation = _Later("hpsearch.search.evaluation")
+    learned = _Later("hpsearch.search.findings")
+    narrowing = _Later("hpsearch.search.narrowing")
+    stage_loop = _Later("hpsearch.search.stage_loop")
+    workflow = _Later("hpsearch.search.workflow")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationStatus:
+    """The state of a stage's confirmation.
+
+    Args:
+        confirmation: Its name.
+        stage: The name of the stage that it confirms.
+        settings: How many of the stage's trials are run again.
+        finished: Its trials that have finished.
+        failed: Those of them without a score.
+        places: The trials that it is to have.
+        first: The number of the trial whose values come first; None before any has a score.
+        mean: Their mean score.
+        repeats: Over so many repeats.
+        params: These values.
+    """
+
+    confirmation: str
+    stage: str
+    settings: int
+    finished: int
+    failed: int
+    places: int
+    first: int | None
+    mean: float | None
+    repeats: int | None
+    params: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """The state of a stage.
+
+    Args:
+        stage: The stage.
+        counts: Its trials by state.
+        best: Its best score; None before there is one.
+        finishers: How many trials each runner finished.
+        abandoned: Running trials whose runner has died; the next start runs them again.
+        confirmation: The state of its confirmation; None where there is none.
+    """
+
+    stage: Stage
+    counts: Counts
+    best: float | None
+    finishers: Mapping[Owner, int]
+    abandoned: int
+    confirmation: ConfirmationStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """Trials of a stage.
+
+    Args:
+        stage: The stage.
+        columns: The trials by column (`hpsearch.store.Store.columns`).
+        tied: Whether each is statistically tied with the best; None: the best ones were not requested.
+        curves: The scores after each epoch by the trial's number; None: not requested.
+        owned: Who runs or ran each, by its number.
+    """
+
+    stage: Stage
+    columns: Columns
+    tied: tuple[bool | None, ...] | None
+    curves: Mapping[int, Sequence[float]] | None
+    owned: Mapping[int, Owned]
+
+    def table(self, *, full: bool = True) -> Columns:
+        """Return the trials by column, ``full`` for programs or shortened for people."""
+        table = tables.trials_table(self.stage, self.columns, full=full, tied=self.tied)
+        return table | tables.owned_columns(self.owned, self.columns["number"]) if full else table
+
+    def frame(self) -> pd.DataFrame:
+        """Return the trials as a pandas DataFrame, a row a trial."""
+        import pandas as pd  # 0.3 s, which the command line must do without
+
+        return pd.DataFrame(self.table())
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A model that was fitted with the chosen values, and its score on the test set.
+
+    Args:
+        prepared: The values, why these, and the data.
+        fitted: The model.
+        evaluated: Its score on the test set.
+    """
+
+    prepared: evaluation.Prepared
+    fitted: Fitted
+    evaluated: evaluation.Evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A figure of a search.
+
+    Args:
+        figure: The Plotly figure.
+        name: What it shows: a search, or a stage.
+        kind: The kind of figure.
+    """
+
+    figure: go.Figure
+    name: str
+    kind: str
+
+    def __str__(self) -> str:
+        return str(figures.describe(self.figure))
+
+    def html(self) -> str:
+        """Return the figure as a page."""
+        return figures.page(self.figure)
+
+    def save(self, path: Path | None = None) -> Path:
+        """Write the figure to a file whose ending gives the format, by default ``NAME-KIND.html`` here."""
+        path = path or Path(f"{self.name.replace('/', '-')}-{self.kind}.html")
+        figures.save(self.figure, path, scale=2.0 if path.suffix.lower() == ".png" else 1.0)
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report of a search.
+
+    Args:
+        page: Its contents.
+        text: The same as HTML or Markdown.
+        file_name: A name for its file.
+    """
+
+    page: page.Page
+    text: str
+    file_name: str
+
+    def save(self, path: Path | None = None, *, force: bool = False) -> Path:
+        """Write the report to a file, by default ``SEARCH-report.html`` here; an earlier report is replaced.
+
+        Args:
+            path: The file.
+            force: Overwrite a file that is no report.
+        """
+        path = path or Path(self.file_name)
+        page.write(path, self.text, force=force)
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class StageRun:
+    """A stage that `Search.start` ran.
+
+    Args:
+        stage: The stage.
+        summary: What the run did.
+    """
+
+    stage: Stage
+    summary: Summary
+
+
+class Search:
+    """A search in a study database.
+
+    Args:
+        name: The search's name, the name of one of its stages (``mnist/stage-02``), or the path of its study file.
+            None: the only search of the database; for `start` the default study file.
+        storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
+
+    Every method opens the database, does its work and closes it, and raises a `hpsearch.HpsearchError` that says what
+    was wrong with the request. For example, two stages of 20 trials::
+
+        >>> from hpsearch import Search
+        >>> search = Search("mnist", storage="example.db")
+        >>> runs = search.start(trials=20, engine="inline")
+        >>> narrowed = search.narrow(top=5)
+        >>> narrowed.stage.name
+        'mnist/stage-02'
+        >>> runs = search.start(trials=20, engine="inline")
+        >>> search.trials(top=3).frame()["trial"].count()
+        3
+    """
+
+    def __init__(self, name: str | None = None, *, storage: str | Path | None = None) -> None:
+        self.name = name
+        self.storage = str(DEFAULT_STORAGE if storage is None else storage)
+        self._default = storage is None
+
+    def __repr__(self) -> str:
+        return f"Search({self.name!r}, storage={self.storage!r})"
+
+    def start(
+        self,
+        *,
+        trials: int | None = None,
+        stage: int | None = None,
+        stages: int | None = None,
+        top: int | None = None,
+        expand: bool = False,
+        seed: int | None = None,
+        jobs: int | None = None,
+        engine: str = "pool",
+        scheduler: str | None = None,
+        lanes: int | None = None,
+        pruner: str | None = None,
+        data_dir: Path | None = None,
+        listener: workflow.Listener | None = None,
+    ) -> tuple[StageRun, ...]:
+        """Run a stage until it has the requested number of finished trials; those of earlier runs count.
+
+        Args:
+            trials: Finished trials that each stage is to have. None: the study file's count.
+            stage: Number of the stage. None: the latest.
+            stages: Run the whole workflow up to this many stages, narrowing in between. None: one stage.
+            top: With ``stages``: best trials that narrowing uses. None: 5.
+            expand: With ``stages``: widen a range whose edge the score still improves towards.
+            seed: Seed of a new search. None: the study file's.
+            jobs: Processes. None: one per core.
+            engine: ``pool`` (processes), ``dask``, or ``inline`` (this process).
+            scheduler: Address of a Dask scheduler, or its scheduler file.
+            lanes: Trials that are evaluated together. None: what suits the objective.
+            pruner: Rule that prunes unpromising trials of a new stage. None: the study file's.
+            data_dir: Folder in which data sets are looked for first.
+            listener: Is told of progress. None: nobody.
+
+        Returns:
+            The stages that ran, in order.
+
+        Raises:
+            BadInput: The request cannot be carried out as given.
+            Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
+        """
+        study, number = resolve_study(self.name, stage)
+        recorder = _Recorder(listener or workflow.Listener())
+        workflow.run(
+            workflow.Job(
+                storage=self.storage,
+                make_folder=self._default,
+                study=study,
+                trials=trials,
+                stage=number,
+                stages=stages,
+                top=top,
+                expand=expand,
+                seed=seed,
+                engine=engine,
+                jobs=jobs,
+                scheduler=scheduler,
+                lanes=lanes,
+                pruner=pruner,
+                data_dir=data_dir,
+            ),
+            recorder,
+        )
+        return tuple(recorder.runs)
+
+    def narrow(
+        self,
+        *,
+        top: int | None = None,
+        quantile: float | None = None,
+        source: str = "trials",
+        stage: int | None = None,
+        expand: bool = False,
+        branch: bool = False,
+        dry_run: bool = False,
+    ) -> narrowing.NextStage:
+        """Compute the next stage's ranges from the best trials, with the evidence for each.
+
+        Args:
+            top: How many of the best trials to use. None: 5.
+            quantile: Or which fraction of them.
+            source: The best by their scores (``trials``), or by their means in the confirmation (``confirm``).
+            stage: Number of the stage to narrow. None: the latest that has trials.
+            expand: Widen a range whose edge the score still improves towards.
+            branch: Narrow an earlier stage although a later one has trials.
+            dry_run: Only show what would happen.
+
+        Raises:
+            NotEnoughTrials: Fewer trials have finished.
+            StageConflict: A later stage has trials already.
+        """
+        name, number = resolve_stage(self.name, stage)
+        if top is None and quantile is None and source == "trials":
+            top = narrowing.DEFAULT_TOP
+        with closing(open_store(self.storage, write=not dry_run)) as store:
+            return narrowing.narrow_stage(
+                store,
+                stages_of(store, name),
+                number=number,
+                top=top,
+                quantile=quantile,
+                expand=expand,
+                branch=branch,
+                dry_run=dry_run,
+                confirmed=source == "confirm",
+            )
+
+    def confirm(
+        self,
+        *,
+        top: int = 5,
+        repeats: int = 10,
+        stage: int | None = None,
+        jobs: int | None = None,
+        engine: str = "pool",
+        scheduler: str | None = None,
+        lanes: int | None = None,
+        data_dir: Path | None = None,
+        listener: workflow.Listener | None = None,
+    ) -> Confirmation:
+        """Run a stage's best trials again with other seeds, and rank their values by the mean scores.
+
+        Args:
+            top: How many of the best trials.
+            repeats: How often each is to have been run.
+            stage: Number of the stage. None: the latest that has trials.
+            jobs, engine, scheduler, lanes, data_dir: As for `start`.
+            listener: Is told of progress. None: nobody.
+
+        Raises:
+            NotEnoughTrials: Fewer trials have finished.
+            Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
+        """
+        name, number = resolve_stage(self.name, stage, confirmation=True)
+        job = workflow.ConfirmJob(
+            storage=self.storage,
+            search=name,
+            stage=number,
+            top=top,
+            repeats=repeats,
+            engine=engine,
+            jobs=jobs,
+            scheduler=scheduler,
+            lanes=lanes,
+            data_dir=data_dir,
+        )
+        return workflow.confirm(job, listener)
+
+    def status(self, *, recent: int | None = None) -> tuple[StageStatus, ...]:
+        """Return the state of every stage, by number; without a name those of all searches.
+
+        Args:
+            recent: Count who finished only the last so many trials of each stage. None: all.
+
+        Raises:
+            UnknownSearch: No such search, or none at all.
+        """
+        name = resolve_search(self.name)
+        with closing(open_store(self.storage)) as store:
+            stages = (stages_of(store, name) if name else store.stages()) or stages_of(store, name)
+            confirmations = _confirmations(store, stages)
+            return tuple(_status(store, stage, confirmations.get(stage.name), recent) for stage in stages)
+
+    @contextmanager
+    def watch(self, *, trials: int | None = None) -> Iterator[Callable[[], View]]:
+        """Watch the search while others run it: a context that gives a function, which returns the current state.
+
+        Args:
+            trials: Finished trials that the stage is to have. None: the study file's count.
+        """
+        name = resolve_search(self.name)
+        workflow.check_counts(trials=trials)
+        with closing(open_store(self.storage)) as store:
+            yield Watcher(store, name, until=trials).look
+
+    def trials(
+        self,
+        *,
+        stage: int | None = None,
+        top: int | None = None,
+        state: str | None = None,
+        curves: bool | Callable[[int], bool] = False,
+        owned: bool = True,
+    ) -> Trials:
+        """Return the trials of a stage.
+
+        Args:
+            stage: Number of the stage. None: the latest that has trials.
+            top: Only the best ones, best first. None: all, by number.
+            state: Only those in this state: ``complete``, ``pruned``, ``fail``, ``running`` or ``waiting``.
+            curves: Read their learning curves too; or a function of the number of trials that says whether to.
+            owned: Read who ran each.
+        """
+        if top is not None and state not in (None, "complete"):
+            raise BadArgument(
+                "top", top, f"only complete trials have a score, and the state is {state}", "leave one out"
+            )
+        name, number = resolve_stage(self.name, stage)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
+            chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
+            states = None if state is None else (state.upper(),)
+            columns = store.columns(chosen, states=states, top=top, hits=top is not None)
+            numbers = columns["number"]
+            return Trials(
+                chosen,
+                columns,
+                tied=None if top is None else bests.ties_of(store, chosen, columns),
+                curves=store.points(chosen, numbers)
+                if (curves(len(numbers)) if callable(curves) else curves)
+                else None,
+                owned=store.owned(chosen, numbers) if owned else {},
+            )
+
+    def best(self, *, stage: int | None = None) -> tuple[BestTrial, ConfirmationStatus | None]:
+        """Return the best trial, its score's uncertainty and its ties; and the state of its stage's confirmation.
+
+        Args:
+            stage: Of this stage only. None: of all.
+
+        Raises:
+            NotEnoughTrials: No trial has a score yet.
+        """
+        name, number = resolve_stage(self.name, stage)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
+            chosen = stages if number is None else [pick(stages, number)]
+            best = bests.best_trial(store, chosen)
+            if best is None:
+                raise unscored(store, stages[0].search, stages[0].search if number is None else chosen[0].name)
+            return best, _confirmations(store, [best.of]).get(best.stage)
+
+    def findings(self, *, top: int = 5) -> Findings:
+        """Return what was learned so far and what to do next, the most important first.
+
+        Args:
+            top: How many of the best trials to call the best; at least 2.
+        """
+        name = resolve_search(self.name)
+        with closing(open_store(self.storage)) as store:
+            return learned.findings(store, stages_of(store, name), top=top)
+
+    def evaluate(
+        self,
+        *,
+        stage: int | None = None,
+        trial: int | None = None,
+        by: str | None = None,
+        epochs: int | None = None,
+        seed: int | None = None,
+        again: bool = False,
+        data_dir: Path | None = None,
+        check: Callable[[evaluation.Prepared], object] | None = None,
+        fit: Callable[[evaluation.Prepared], Fitted] | None = None,
+    ) -> Evaluation:
+        """Train the chosen values on all but the test set, and score them on that, once.
+
+        Args:
+            stage: Of this stage only. None: of all.
+            trial: With ``stage``: this trial's values. None: choose.
+            by: Choose by the confirmation (``confirmed``) or by single scores (``best``). None: the confirmation's
+                where it is complete.
+            epochs: To train for. None: the study file's.
+            seed: Of the training. None: the search's own.
+            again: Evaluate although the search has been evaluated.
+            data_dir: Folder in which data sets are looked for first.
+            check: Called before the training; raises what stands against it.
+            fit: Fits the model, and shows how it goes. None: quietly.
+
+        Raises:
+            EvaluatedAlready: The search has been evaluated, and ``again`` is not set.
+            BadData: The study file keeps no test set.
+        """
+        name, number = resolve_stage(self.name, stage)
+        workflow.check_counts(epochs=epochs)
+        workflow.check_seed(seed)
+        with closing(open_store(self.storage, write=True)) as store:
+            prepared = evaluation.prepare(
+                store,
+                stages_of(store, name),
+                number=number,
+                trial=trial,
+                by=by,
+                epochs=epochs,
+                seed=seed,
+                again=again,
+                data_dir=data_dir,
+            )
+            if check is not None:
+                check(prepared)
+            fitted = prepared.fit() if fit is None else fit(prepared)
+            return Evaluation(prepared, fitted, evaluation.evaluate(store, prepared, fitted))
+
+    def compare(self, other: Search) -> comparison.Comparison:
+        """Compare this search or stage with another one, here or in another database.
+
+        Raises:
+            NotEnoughTrials: One of them has no trial with a score.
+        """
+        with self._opened() as store:
+            if other.storage == self.storage:
+                return comparison.compare(self._entrant(store), other._entrant(store))
+            with other._opened() as elsewhere:
+                return comparison.compare(self._entrant(store), other._entrant(elsewhere))
+
+    def plot(
+        self,
+        kind: str,
+        *,
+        stage: int | None = None,
+        parameters: Sequence[str] = (),
+        top: int | None = None,
+        quantity: str | None = None,
+        dark: bool = False,
+        out: Path | None = None,
+    ) -> Plot:
+        """Plot a figure of the search.
+
+        Args:
+            kind: One of ``curves``, ``parameters``, ``pair``, ``parallel``, ``history``, ``importance``, ``lineage``
+                and ``stages``.
+            stage: Number of the stage. None: the latest that has trials, or all.
+            parameters: Of ``parameters`` and ``curves`` one parameter, of ``pair`` two.
+            top: Best trials that are plotted (``curves``) or highlighted.
+            quantity: Of ``curves``: which curve.
+            dark: Light on dark.
+            out: The file that it will be saved to, checked before the database is read. None: show it, or save later.
+        """
+        request = plot_kinds.PlotRequest(plot_kinds.PlotKind(kind), tuple(parameters), top, quantity)
+        name, number = resolve_stage(self.name, stage)
+        if number is not None and request.kind in plot_kinds.OF_ALL_STAGES:
+            raise BadArgument("stage", number, f"{kind} plots all stages", "leave it out")
+        if out is not None:
+            saving.check_path(out)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
+            chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
+            figure = plots.plot(store, stages, request, stage=chosen, alone=number is not None)
+        single = number is not None or request.kind in plot_kinds.OF_ONE_STAGE
+        return Plot(
+            figures.dark(figure) if dark else figure, chosen.name if single else chosen.search, str(request.kind)
+        )
+
+    def report(
+        self,
+        *,
+        stage: int | None = None,
+        form: str | None = None,
+        out: Path | None = None,
+        force: bool = False,
+        word: Callable[[Action | Argument], str] = str,
+    ) -> Report:
+        """Write a report of the search, as a page or as Markdown.
+
+        Args:
+            stage: Only this stage and those that it was narrowed from. None: all.
+            form: ``html`` or ``md``. None: by the file's ending, or HTML.
+            out: The file that it will be saved to, checked before the database is read. None: save it later.
+            force: Overwrite a file that is no report.
+            word: Puts next steps into words. By default as Python code.
+
+        Raises:
+            MissingExtra: ``html`` needs Jinja2, and it is not installed.
+        """
+        name, number = resolve_stage(self.name, stage)
+        form = page.form_of(out, form)
+        if out is not None:
+            page.check_out(out, force=force)
+        if form == "html":
+            page.check_html()
+        with closing(open_store(self.storage)) as store:
+            material = reporting.gather(store, name, stage=number)
+        made = reporting.report(material, figures=form == "html", word=word)
+        text = page.to_html(made) if form == "html" else page.to_markdown(made)
+        return Report(made, text, page.name_for(material.search, form))
+
+    def export(
+        self,
+        out: Path,
+        *,
+        form: str | None = None,
+        what: str = "all",
+        stage: int | None = None,
+        force: bool = False,
+    ) -> tuple[exporting.Exported, tuple[str, ...]]:
+        """Write trials and learning curves to files; return what was written, and what was left out.
+
+        Args:
+            out: The file.
+            form: ``csv``, ``parquet`` or ``json``. None: by the file's ending.
+            what: ``trials``, ``curves`` or ``all``.
+            stage: Of this stage only. None: of all.
+            force: Overwrite files that exist.
+        """
+        name, number = resolve_stage(self.name, stage)
+        exporting.target(out, form)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
+            if number is not None:
+                pick(stages, number)
+            exported = exporting.export(store, stages, out, form=form, what=what, number=number, force=force)
+            left_out = [confirmation.name for confirmation in store.confirmations(stages[0].search)]
+            if evaluations := len(evaluation.evaluations(store, stages)):
+                left_out.append(f"{counted(evaluations, 'evaluation')} on the test set")
+            return exported, tuple(left_out)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Store]:
+        with closing(open_store(self.storage)) as store:
+            yield store
+
+    def _entrant(self, store: Store) -> comparison.Entrant:
+        name, number = resolve_stage(self.name)
+        stages = stages_of(store, name)
+        if number is not None:
+            stages = [pick(stages, number)]
+        return comparison.Entrant(store, stages[0].search if number is None else stages[0].name, stages)
+
+
+class _Recorder:
+    """A listener that records the runs and passes everything on."""
+
+    def __init__(self, listener: workflow.Listener) -> None:
+        self._listener = listener
+        self.runs: list[StageRun] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listener, name)
+
+    def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
+        """Record the run of a stage."""
+        self.runs.append(StageRun(stage, summary))
+        self._listener.ended(stage, summary, store)
+
+
+def searches(storage: str | Path | None = None) -> tuple[str, ...]:
+    """Return the names of all searches in a database, in alphabetical order.
+
+    Args:
+        storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
+    """
+    with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
+        return tuple(sorted({stage.search for stage in store.stages()}))
+
+
+def import_trials(
+    source: str,
+    *,
+    storage: str | Path | None = None,
+    name: str | None = None,
+    study_name: str | None = None,
+    metric: str | None = None,
+    direction: Direction | None = None,
+    parameters: Sequence[str] = (),
+    ranges: Sequence[str] = (),
+) -> tuple[Search, Sequence[Sentence]]:
+    """Read trials that were run elsewhere as a search of their own; return it and what is worth knowing of it.
+
+    Args:
+        source: An export, a table with a score, or an Optuna storage URL.
+        storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
+        name: Name of the search. None: its own.
+        study_name: Which study of an Optuna storage.
+        metric: Of a table: the column of the score.
+        direction: Of a table: which scores are better.
+        parameters: Of a table: the columns that are parameters.
+        ranges: Of a table: ``lr=1e-6:1e-2:log`` or ``act=relu,tanh``.
+    """
+    read = importing.read(foreign.ImportRequest(source, name, study_name, metric, direction, parameters, ranges))
+    if storage is None:
+        stage_loop.make_folder(DEFAULT_STORAGE.parent)
+    with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage), create=True, write=True)) as store:
+        stages = importing.write(store, read)
+    return Search(stages[0].search, storage=storage), read.notes
+
+
+def best_trials(store: Store, stage: Stage, top: int) -> Trials:
+    """Return a stage's best trials and which are statistically tied with the best."""
+    columns = store.columns(stage, top=top, hits=True)
+    return Trials(stage, columns, bests.ties_of(store, stage, columns), None, {})
+
+
+def next_actions(store: Store, search: str) -> Sequence[Action]:
+    """Return what the findings advise to do next, the most important first."""
+    return learned.what_next(store, store.stages(search)).actions
+
+
+def _status(store: Store, stage: Stage, confirmation: ConfirmationStatus | None, recent: int | None) -> StageStatus:
+    scores = store.columns(stage, top=1)["score"]
+    counts = store.counts(stage)
+    abandoned = sum(n for owner, n in store.runners(stage).items() if owner.is_gone()) if counts.running else 0
+    best = scores[0] if scores else None
+    return StageStatus(stage, counts, best, store.finishers(stage, among=recent), abandoned, confirmation)
+
+
+def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, ConfirmationStatus]:
+    """Return the state of the stages' confirmations, by the stages' names."""
+    names = {(stage.search, stage.number): stage.name for stage in stages}
+    states = {}
+    for confirmation in store.confirmations():
+        name = names.get((confirmation.search, confirmation.number))
+        if name is None:
+            continue
+        overview = bests.overview(store, confirmation)
+        first = overview.order[0] if overview.order else None
+        states[name] = ConfirmationStatus(
+            confirmation=confirmation.name,
+            stage=name,
+            settings=len(confirmation.plan.settings) if confirmation.plan else 0,
+            finished=overview.finished,
+            failed=overview.failed,
+            places=overview.places,
+            first=None if first is None else first.setting.trial,
+            mean=None if first is None else first.mean,
+            repeats=None if first is None else len(first.scores),
+            params=None if first is None else dict(first.setting.params),
+        )
+    return states

@@ -1,0 +1,455 @@
+"""``hpsearch train``, ``evaluate``, ``predict`` and ``model``: single networks, trained, judged and used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from hpsearch.api import Evaluation, Search
+from hpsearch.cli import options
+from hpsearch.cli.options import FILE, INT, Command, Format, Group, OneOf
+from hpsearch.cli.render import emit, emit_object, note, say, terminal
+from hpsearch.data.examples import Adjustments, read_examples
+from hpsearch.errors import BadArgument, BadInput, EvaluationFailure, Interrupted
+from hpsearch.nn import load_model
+from hpsearch.nn import save as save_network
+from hpsearch.objectives.kinds import DEFAULT, used
+from hpsearch.objectives.network import describing
+from hpsearch.objectives.network.figures import is_picture
+from hpsearch.objectives.network.onnx_export import export_onnx
+from hpsearch.objectives.network.predicting import Predictions
+from hpsearch.objectives.network.predicting import predict as classify
+from hpsearch.objectives.network.train_once import train_once, with_settings
+from hpsearch.reports import figures
+from hpsearch.reports.tables import share_error
+from hpsearch.reports.terminal import chart
+from hpsearch.search.workflow import check_seed
+from hpsearch.space import shown
+from hpsearch.study_file import find
+from hpsearch.text import counted, printable
+
+if TYPE_CHECKING:
+    from hpsearch.nn import Epoch
+    from hpsearch.objectives.network.train_once import Trained
+    from hpsearch.search.evaluation import Prepared
+    from hpsearch.study_file import StudyFile
+
+_EPOCHS = 10
+"""Epochs of the printed learning curve."""
+_ROWS = 20
+"""Predictions of the printed table."""
+
+plot_option = click.option("--plot", type=FILE, help="Plot the learning curves: .html, .png, .svg or .pdf.")
+save_option = click.option("--save", type=FILE, help="Write the trained network: .npz.")
+model_file = click.argument("path", metavar="MODEL", type=FILE, help="A network that --save wrote: .npz.")
+
+
+@click.command(cls=Command)
+@click.argument("study", required=False, help="Study file, or its name. [default: mnist]")
+@click.option("--set", "assignments", multiple=True, help="KEY=VALUE, such as training.lr=0.01; may be repeated.")
+@click.option("--seed", type=INT, help="Of weights, order and dropout. [default: the study file's]")
+@plot_option
+@save_option
+@options.data_dir
+@options.output
+def train(
+    study: str | None,
+    assignments: tuple[str, ...],
+    seed: int | None,
+    plot: Path | None,
+    save: Path | None,
+    data_dir: Path | None,
+    output: Format,
+) -> None:
+    """Train one model with the study file's values; nothing is stored.
+
+    Its learning curves are shown.
+    """
+    file = find(study)
+    file = replace(file, sections=with_settings(file.sections, assignments), space={})
+    check_seed(seed)
+    check_outputs({"plot": plot}, save)
+    split: Any = file.load(data_dir=data_dir)
+    chosen = file.trials.seed if seed is None else seed
+    trained = train_shown(file, partial(train_once, file.sections, split, seed=chosen))
+    curves = trained.history.curves()
+    if output == "json":
+        settings = {name: value for name, value in trained.settings.items() if value is not None}
+        seconds = round(trained.seconds, 3)
+        emit_object({"settings": settings, "seed": trained.seed, "seconds": seconds, "curves": curves})
+    elif output == "csv":
+        emit({"epoch": list(range(1, len(trained.history) + 1)), **curves}, output)
+    else:
+        _show_training(file, trained, len(split.y_validation))
+    if save is not None:
+        about_it = trained.about(file.name, file.sections, split)
+        save_network(
+            trained.network, save, about=about_it, preprocessing=split.preprocessing, class_names=split.class_names
+        )
+        note(f"the network is in {save}")
+    if plot is not None:
+        figures.save(figures.training_curves(curves, bounds=DEFAULT.curve_bounds, title=file.name), plot)
+        note(f"the learning curves are in {plot}")
+
+
+def check_outputs(plots: Mapping[str, Path | None], save: Path | None) -> None:
+    """Check, before anything is trained, that files can be written.
+
+    Args:
+        plots: The paths of figures, by the name of their argument.
+        save: That of the network.
+
+    Raises:
+        BadInput: An ending of another format, or a path that cannot be written.
+    """
+    for path in plots.values():
+        if path is not None:
+            figures.check_path(path)
+    if save is not None and save.suffix != ".npz":
+        raise BadArgument("save", save, "a network is saved as .npz")
+    for name, path in {**plots, "save": save}.items():
+        if path is not None and not path.absolute().parent.is_dir():
+            raise BadArgument(name, path, f"there is no folder {path.parent}", "make it first")
+        if path is not None and path.is_dir():
+            raise BadArgument(name, path, "it is a folder", "give a file")
+
+
+def train_shown(
+    file: StudyFile, fit: Callable[..., Any], *, advice: str = "Try a smaller --set training.lr"
+) -> Trained:
+    """Train with a bar on standard error, where that is a terminal.
+
+    Args:
+        file: The study file.
+        fit: Trains, given ``on_epoch``.
+        advice: What to do if the loss diverges.
+
+    Raises:
+        Interrupted: Ctrl-C.
+        EvaluationFailure: The loss diverged.
+    """
+    done, epochs = 0, file.epochs
+    bar = terminal().bar("epochs{task.fields[words]}", transient=True)
+
+    def on_epoch(epoch: Epoch) -> None:
+        nonlocal done
+        done = epoch.epoch
+        words = f", val. accuracy {epoch.validation_accuracy[0]:.4g}" if len(epoch.lanes) else ""
+        bar.update(task, completed=done, words=words)
+
+    try:
+        with bar:
+            task = bar.add_task("epochs", total=epochs, words="")
+            trained: Trained = fit(on_epoch=on_epoch)
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped after epoch {done} of {epochs}; nothing was written") from None
+    if trained.history.ended is not None:
+        rate = file.sections.training.lr
+        raise EvaluationFailure(f"{trained.history.ended} (lr = {rate:g}); nothing was written. {advice}")
+    return trained
+
+
+def _show_training(file: StudyFile, trained: Trained, examples: int) -> None:
+    history, epochs = trained.history, len(trained.history)
+    rows: Sequence[int] = range(1, epochs + 1)
+    if epochs > _EPOCHS:
+        rows = sorted({round(1 + i * (epochs - 1) / (_EPOCHS - 1)) for i in range(_EPOCHS)})
+    say(f"{file.name}: {'-'.join(map(str, trained.network.sizes))}, {_settings(file)}, seed {trained.seed}")
+    say()
+    curves = {name.replace("validation_", "val. "): cells for name, cells in history.curves().items()}
+    emit({"epoch": list(rows), **{name: [cells[i - 1] for i in rows] for name, cells in curves.items()}}, "table")
+    say()
+    for line in chart({".": history.train_accuracy, "o": history.validation_accuracy}):
+        say(line)
+    say("            accuracy: . train  o validation")
+    say()
+    accuracy = history.validation_accuracy[-1]
+    say(
+        f"validation accuracy {accuracy:.4g} +- {share_error(accuracy, examples):.2g} (one standard error) after "
+        f"{counted(epochs, 'epoch')}, in {trained.seconds:.1f} s"
+    )
+
+
+def _settings(file: StudyFile) -> str:
+    network, training = file.sections.network, file.sections.training
+    words = [network.activation, network.initializer]
+    words += ["batch norm"] if network.batch_norm else []
+    words += [f"dropout {network.dropout:g}"] if network.dropout else []
+    words += [f"{training.optimizer} lr {training.lr:g}"]
+    words += [training.lr_schedule] if training.lr_schedule != "constant" else []
+    words += [f"weight decay {training.weight_decay:g}"] if training.weight_decay else []
+    return ", ".join(words)
+
+
+@click.command(cls=Command)
+@options.search_or_stage
+@options.one_stage
+@click.option("--trial", type=INT, help="With --stage: this trial's values.")
+@options.flag("--confirmed", "The values that a confirmation ranks first.")
+@options.flag("--best", "The best trial's values, confirmed or not.")
+@click.option("--epochs", type=INT, help="Epochs to train for. [default: the study file's]")
+@click.option("--seed", type=INT, help="Of weights, order and dropout. [default: the search's]")
+@options.flag("--again", "Evaluate on the test set once more.")
+@click.option("--plot", type=FILE, help="Plot the confusion matrix: .html, .png, .svg or .pdf.")
+@click.option("--mistakes", type=FILE, help="Plot the most confident mistakes; likewise.")
+@save_option
+@options.storage
+@options.data_dir
+@options.output
+def evaluate(
+    search: str | None,
+    trial: int | None,
+    confirmed: bool,
+    best: bool,
+    plot: Path | None,
+    mistakes: Path | None,
+    save: Path | None,
+    storage: str | None,
+    output: Format,
+    **request: Any,
+) -> None:
+    """Train the chosen values and score them on the test set, once.
+
+    They are trained on all examples but those of the test set. A second evaluation needs --again.
+    """
+    choices = {"--confirmed": confirmed, "--best": best, "--trial": trial is not None}
+    if sum(choices.values()) > 1:
+        given = " and ".join(name for name, chosen in choices.items() if chosen)
+        raise BadInput(f"{given} choose different values; give one of them")
+    check_outputs({"plot": plot, "mistakes": mistakes}, save)
+
+    def check(prepared: Prepared) -> None:
+        data: Any = prepared.data
+        shape = data.preprocessing.shape
+        if mistakes is not None and not is_picture(shape):
+            shape_words = "x".join(map(str, shape))
+            raise BadArgument("mistakes", mistakes, f"examples of shape {shape_words} are no pictures", "leave it out")
+
+    def fit(prepared: Prepared) -> Trained:
+        advice = "The test set was not read; choose other values, or another --seed"
+        return train_shown(prepared.study, prepared.fit, advice=advice)
+
+    by = "confirmed" if confirmed else "best" if best else None
+    evaluation = Search(search, storage=storage).evaluate(trial=trial, by=by, check=check, fit=fit, **request)
+    # The files come first: a terminal that is gone must not cost the network, as there is no second evaluation.
+    _write_evaluation(evaluation, plot, mistakes, save)
+    _show_evaluation(evaluation, output)
+
+
+def _write_evaluation(evaluation: Evaluation, plot: Path | None, mistakes: Path | None, save: Path | None) -> None:
+    prepared, result = evaluation.prepared, evaluation.evaluated.result
+    trained: Any = evaluation.fitted
+    data: Any = prepared.data
+    if save is not None:
+        about = _about(evaluation)
+        save_network(trained.network, save, about=about, preprocessing=data.preprocessing, class_names=data.class_names)
+        note(f"the network is in {save}")
+    score = result.score
+    title = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(score.examples, 'test image')}"
+    if plot is not None:
+        figure = result.figure("plot", title=f"{title}: {score.metric} {score.score:.3f}")
+        figures.save(figures.styled(figure), plot)
+        note(f"the confusion matrix is in {plot}")
+    if mistakes is not None:
+        title += f": the most confident of {counted(len(result.mistakes), 'mistake')}"
+        figures.save(figures.styled(result.figure("mistakes", title=title)), mistakes)
+        note(f"the mistakes are in {mistakes}")
+
+
+def _about(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the origin of the network and its test score, as JSON-able data to be saved with it."""
+    prepared, score = evaluation.prepared, evaluation.evaluated.result.score
+    trained: Any = evaluation.fitted
+    plain = trained.about(prepared.study.name, prepared.study.sections, prepared.data)
+    # It was trained on the validation examples too.
+    kept = {name: value for name, value in plain.items() if not name.startswith("validation_")}
+    return kept | {
+        "trained_on": sum(prepared.data.sizes.values()),
+        "stage": prepared.choice.stage.name,
+        "trial": prepared.choice.trial,
+        "test_accuracy": score.score,
+        "test_interval": [score.low, score.high],
+        "test_images": score.examples,
+        "look": evaluation.evaluated.count,
+    }
+
+
+def _show_evaluation(evaluation: Evaluation, output: Format) -> None:
+    choice, evaluated = evaluation.prepared.choice, evaluation.evaluated
+    result: Any = evaluated.result
+    entry = {name: value for name, value in evaluated.entry.items() if name != "id"}
+    if output == "json":
+        trained: Any = evaluation.fitted
+        emit_object(
+            {
+                **entry,
+                "look": evaluated.count,
+                "why": choice.why,
+                "validation_score": choice.score,
+                "seconds": round(trained.seconds, 3),
+                **result.facts,
+            }
+        )
+    elif output == "csv":
+        row = {name: value for name, value in entry.items() if name not in ("params", "versions", "interval")}
+        row |= {"low": result.score.low, "high": result.score.high, "look": evaluated.count}
+        emit({name: [value] for name, value in {**row, **choice.params}.items()}, output)
+    else:
+        for line in _headlines(evaluation):
+            say(line)
+        say()
+        emit(result.table(), output)
+        say()
+        if not result.mistakes:
+            say("no test image was classified wrong")
+            return
+        names = result.class_names
+        worst = [f"{names[m.label]} taken for {names[m.prediction]} ({m.probability:.1%})" for m in result.mistakes[:3]]
+        which = "" if len(result.mistakes) == 1 else "; the most confident ones"
+        say(f"{counted(len(result.mistakes), 'mistake')}{which}:")
+        say(f"  {', '.join(worst)}")
+
+
+def _headlines(evaluation: Evaluation) -> list[str]:
+    prepared, score = evaluation.prepared, evaluation.evaluated.result.score
+    trained: Any = evaluation.fitted
+    choice = prepared.choice
+    values = ", ".join(f"{name} = {shown(choice.params[name])}" for name in used(choice.stage, choice.params))
+    train, validation = (prepared.data.sizes[part] for part in ("train", "validation"))
+    reason = {"confirmed": f", the mean of {counted(choice.repeats, 'repeat')}", "best": ", for which it was selected"}
+    lines = [
+        f"{choice.stage.name} trial {choice.trial}: {values}",
+        f"chosen: {choice.why}",
+        f"{choice.stage.metric.replace('_', ' ')} {choice.score:.4g}{reason.get(choice.by, '')}",
+        f"trained on {counted(train + validation, 'image')} ({train:,} train, {validation:,} validation) for "
+        f"{counted(len(trained.history), 'epoch')}, in {trained.seconds:.1f} s",
+    ]
+    if prepared.study.sections.objective.at == "best":
+        lines.append("the last epoch's network: without validation images none can be called the best one")
+    lines += [
+        "",
+        f"test accuracy {score.score:.4g}, 95 % interval {score.low:.3f} .. {score.high:.3f} "
+        f"({score.hits:,} of {counted(score.examples, 'image')})",
+    ]
+    if evaluation.evaluated.count > 1:
+        lines.append(f"evaluation {evaluation.evaluated.count} on this test set: no longer an unbiased estimate")
+    return lines
+
+
+@click.command(cls=Command)
+@click.argument("model", metavar="MODEL", type=FILE, help="A network that --save wrote: .npz.")
+@click.argument(
+    "examples",
+    metavar="FILES...",
+    nargs=-1,
+    required=True,
+    type=FILE,
+    help="Pictures (.png, .jpg), folders of them, .npz, .csv or .parquet.",
+)
+@click.option("--label", help="The column of the labels in a table. [default: label]")
+@options.flag("--resize", "Scale pictures of another size.")
+@options.flag("--crop", "Crop to the content and centre it, as in MNIST.")
+@options.flag("--invert", "For pictures of dark ink on white paper.")
+@options.output
+def predict(
+    model: Path,
+    examples: tuple[Path, ...],
+    label: str | None,
+    resize: bool,
+    crop: bool,
+    invert: bool,
+    output: Format,
+) -> None:
+    """Classify new examples with a saved model.
+
+    Where they have labels, it says how many are right.
+    """
+    kept = load_model(model)
+    shape = kept.takes().shape
+    adjustments = Adjustments(invert=invert, crop=crop, resize=resize)
+    sources = [part for path in examples for part in read_examples(path, shape, label=label, adjustments=adjustments)]
+    predictions = classify(kept, sources)
+    for source in predictions.scaled:
+        note(f"{source} lies within 0 .. 1: taken as grey levels that are divided by 255 already")
+    columns = {
+        name: [printable(cell) if isinstance(cell, str) else cell for cell in cells]
+        for name, cells in predictions.columns().items()
+    }
+    if output == "json":
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        emit_object({"predictions": rows, **_scores(predictions)})
+    elif output == "csv":
+        emit(columns, output)
+        if predictions.labelled:
+            note(_sentence(predictions))
+    else:
+        emit({name.replace("_", " "): cells[:_ROWS] for name, cells in columns.items()}, output)
+        if (more := len(predictions.best) - _ROWS) > 0:
+            say(f"and {more} more (all with --format csv or json)")
+        if predictions.labelled:
+            say()
+            say(_sentence(predictions))
+
+
+def _scores(predictions: Predictions) -> dict[str, Any]:
+    if not predictions.labelled:
+        return {}
+    accuracy, interval = predictions.accuracy()
+    return {
+        "labelled": predictions.labelled,
+        "right": predictions.hits,
+        "accuracy": accuracy,
+        "interval": interval,
+    }
+
+
+def _sentence(predictions: Predictions) -> str:
+    accuracy, interval = predictions.accuracy()
+    return (
+        f"accuracy {accuracy:.4g}, {predictions.hits} of {predictions.labelled} right "
+        f"({interval.level:.0%} interval {interval.low:.4g} .. {interval.high:.4g})"
+    )
+
+
+@click.group(cls=Group)
+def model() -> None:
+    """Show a saved model, or export it."""
+
+
+@model.command("show")
+@model_file
+@options.output
+def show_model(path: Path, output: Format) -> None:
+    """Show the architecture, inputs, outputs and origin of a saved network."""
+    kept = load_model(path)
+    if output == "json":
+        emit_object(describing.plain(kept))
+        return
+    facts, headline = describing.facts(kept), describing.headline(kept)
+    if output == "csv":
+        facts = {"network": headline, **facts}
+        emit({"name": list(facts), "value": list(facts.values())}, output)
+        return
+    say(f"{path}: {headline}")
+    say()
+    emit({"what": list(facts), "value": list(facts.values())}, output)
+
+
+@model.command("export")
+@model_file
+@click.argument("to", metavar="FILE.onnx", type=FILE, help="The file to write.")
+@click.option(
+    "--input",
+    "raw",
+    type=OneOf(["uint8", "float32"]),
+    help="Type of the raw values that go in. [default: as it was trained]",
+)
+def export_model(path: Path, to: Path, raw: Literal["uint8", "float32"] | None) -> None:
+    """Export a saved network as an ONNX file: raw values go in, probabilities come out."""
+    export_onnx(load_model(path), to, raw=raw)
+    say(f"the network is in {to}")
