@@ -312,8 +312,7 @@ class Search:
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
         study, number = resolve_study(self.name, stage)
-        recorder = _Recorder(listener or workflow.Listener())
-        workflow.run(
+        runs = workflow.run(
             workflow.Job(
                 storage=self.storage,
                 make_folder=self._default,
@@ -331,9 +330,9 @@ class Search:
                 pruner=pruner,
                 data_dir=data_dir,
             ),
-            recorder,
+            listener,
         )
-        return tuple(recorder.runs)
+        return tuple(StageRun(stage, summary) for stage, summary in runs)
 
     def narrow(
         self,
@@ -687,22 +686,6 @@ class Search:
         if number is not None:
             stages = [pick(stages, number)]
         return comparison.Entrant(store, stages[0].search if number is None else stages[0].name, stages)
-
-
-class _Recorder:
-    """A listener that records the runs and passes everything on."""
-
-    def __init__(self, listener: workflow.Listener) -> None:
-        self._listener = listener
-        self.runs: list[StageRun] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._listener, name)
-
-    def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
-        """Record the run of a stage."""
-        self.runs.append(StageRun(stage, summary))
-        self._listener.ended(stage, summary, store)
 
 
 def searches(storage: str | Path | None = None) -> tuple[str, ...]:

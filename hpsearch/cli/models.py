@@ -242,7 +242,8 @@ def evaluate(
 
 
 def _write_evaluation(evaluation: Evaluation, plot: Path | None, mistakes: Path | None, save: Path | None) -> None:
-    prepared, result = evaluation.prepared, evaluation.evaluated.result
+    prepared = evaluation.prepared
+    result: Any = evaluation.evaluated.result
     trained: Any = evaluation.fitted
     data: Any = prepared.data
     if save is not None:

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from hpsearch.executors.base import Executor
     from hpsearch.objectives.base import Data, Estimate
     from hpsearch.records import Stage
+    from hpsearch.search.runner import Summary
     from hpsearch.search.workflow import Job, Listener, Stopping
 
 
-def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: Listener, stop: Stopping) -> None:
-    """Run a stage, or a whole search of several; see `hpsearch.search.workflow.run`.
+def run_stages(
+    job: Job, study: StudyFile | None, executor: Executor, listener: Listener, stop: Stopping
+) -> list[tuple[Stage, Summary]]:
+    """Run a stage, or a whole search of several, and return the stages; see `hpsearch.search.workflow.run`.
 
     Args:
         study: The study file; None where the database is to hold it.
@@ -49,10 +52,11 @@ def run_stages(job: Job, study: StudyFile | None, executor: Executor, listener: 
         until = job.trials or study.trials.count
         _check_top(job, study, until, store.stages(study.name), store)
         stage = _begin(job, study, data.of(study), store, listener)
+        runs = []
         while True:
-            _run_stage(job, stage, data, until, store, executor, listener, stop)
+            runs.append((stage, _run_stage(job, stage, data, until, store, executor, listener, stop)))
             if job.stages is None or stage.number >= job.stages:
-                return
+                return runs
             stage = _next(job, store, stage, listener)
 
 
@@ -65,7 +69,7 @@ def _run_stage(
     executor: Executor,
     listener: Listener,
     stop: Stopping,
-) -> None:
+) -> Summary:
     study = kept_study(stage)
     loaded = data.of(study)
     objective = study.objective(loaded, seed=stage.seed, space=stage.space)
@@ -88,6 +92,7 @@ def _run_stage(
     listener.ended(stage, summary, store)
     if summary.stopped:
         raise interrupted(stage, summary, until)
+    return summary
 
 
 def make_folder(folder: Path) -> None:

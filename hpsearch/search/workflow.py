@@ -154,8 +154,8 @@ def stopping() -> Iterator[Stopping]:
             signal.signal(number, handler)
 
 
-def run(job: Job, listener: Listener | None = None) -> None:
-    """Run a stage, or a whole search of several stages, up to the number of trials.
+def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary]]:
+    """Run a stage, or a whole search of several stages, up to the number of trials; return the stages that ran.
 
     Args:
         job: The job.
@@ -174,7 +174,7 @@ def run(job: Job, listener: Listener | None = None) -> None:
         with _workers(job, most, listener.note) as executor:
             from hpsearch.search.stage_loop import run_stages  # heavy: loads while the workers start
 
-            run_stages(job, study, executor, listener, stop)
+            return run_stages(job, study, executor, listener, stop)
 
 
 def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
