@@ -1,30 +1,41 @@
-"""The loop's promise: the stage comes to have exactly what was asked for, whatever happens on the way."""
+"""The runner's promise: the stage comes to have exactly its number of trials, whatever happens on the way."""
 
 from __future__ import annotations
 
+import contextlib
+import re
+import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import bounded
 import pytest
+import tiny
+from bounded import LIMIT_S
+from clusters import adaptive, cluster
 from stub_objectives import STEPS, Stub, value
 
-from hpsearch import samplers as sampling
-from hpsearch.errors import StorageFailure
-from hpsearch.executors.base import Executor
+from hpsearch import samplers
+from hpsearch.errors import EvaluationFailure, StageConflict, StorageFailure
+from hpsearch.executors.base import Batch, Done, Evaluates, Event, Executor, Lost, Progress, drive
+from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.executors.inline import InlineExecutor
 from hpsearch.executors.pool import PoolExecutor
-from hpsearch.objectives.base import Objective
-from hpsearch.records import Completed, Outcome, Paused, Report, Stage, Trial
+from hpsearch.records import Completed, NewStage, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.runner import Runner, Summary, Tick
+from hpsearch.search.workflow import Job, Listener
+from hpsearch.search.workflow import run as run_job
+from hpsearch.space import Float
 from hpsearch.store import Counts, Owner, Store, open_store
 
 
-def run(store: Store, stage: Stage, objective: Objective, executor: Executor | None = None, **options: Any) -> Summary:
+def run(store: Store, stage: Stage, objective: Any, executor: Executor | None = None, **options: Any) -> Summary:
     used = executor or InlineExecutor()
     try:
         return Runner(store, stage, objective, used, **options).run()
@@ -37,22 +48,23 @@ def numbers(store: Store, stage: Stage, *states: str) -> list[int]:
     return [n for n, state in zip(frame["number"], frame["state"], strict=True) if not states or state in states]
 
 
-def test_the_stage_comes_to_have_what_is_asked_and_keeps_it(store: Store, stage: Stage, tmp_path: Path) -> None:
+def curves(store: Store, stage: Stage, count: int) -> bool:
+    points = [(n, s, value(n, s)) for n in range(count) for s in range(1, STEPS + 1)]
+    return list(store.curves(stage, range(count)).itertuples(index=False, name=None)) == points
+
+
+def test_the_stage_comes_to_have_its_trials_and_keeps_them(store: Store, stage: Stage, tmp_path: Path) -> None:
     summary = run(store, stage, Stub(tmp_path), until=10)
     assert summary == replace(summary, counts=Counts(complete=10), recorded=10, given_back=0, stopped=False)
     first = store.trials(stage)
     assert first["number"].tolist() == list(range(10))
     assert first["score"].tolist() == [value(n, STEPS) for n in range(10)]
-    assert first["param:lr"].tolist() == [sampling.values(stage.space, seed=7, number=n)["lr"] for n in range(10)]
-    points = [(n, s, value(n, s)) for n in range(10) for s in range(1, STEPS + 1)]
-    assert list(store.curves(stage, range(10)).itertuples(index=False, name=None)) == points
-
+    assert first["param:lr"].tolist() == [samplers.values(stage.space, seed=7, number=n)["lr"] for n in range(10)]
+    assert curves(store, stage, 10)
     nothing = run(store, stage, Stub(tmp_path / "nowhere"), until=10)
     assert (nothing.recorded, nothing.stopped) == (0, False)
     assert store.trials(stage).equals(first)
-
-    more = run(store, stage, Stub(tmp_path), until=13)
-    assert more.recorded == 3
+    assert run(store, stage, Stub(tmp_path), until=13).recorded == 3
     assert numbers(store, stage, "COMPLETE") == list(range(13))
     assert store.trials(stage).head(10).equals(first)
 
@@ -82,38 +94,38 @@ def test_stopping_gives_back_what_had_begun(store: Store, stage: Stage, tmp_path
     summary = run(store, stage, Stub(tmp_path), until=12, lanes=2, on_tick=note, stopping=lambda: len(recorded) >= 4)
     assert summary.stopped
     assert numbers(store, stage, "COMPLETE") == sorted(recorded) == [0, 1, 2, 3]
-    assert len(numbers(store, stage, "WAITING")) == summary.given_back > 0
+    waiting = numbers(store, stage, "WAITING")
+    assert len(waiting) == summary.given_back > 0
     assert len(numbers(store, stage)) == 4 + summary.given_back
-    assert store.curves(stage, numbers(store, stage, "WAITING")).empty
-
+    assert store.curves(stage, waiting).empty
     rest = run(store, stage, Stub(tmp_path), until=12)
     assert (rest.recorded, rest.stopped) == (8, False)
     assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(12))
+    # A stop once all is done is none.
+    more = run(store, stage, Stub(tmp_path), until=14, stopping=lambda: store.counts(stage).complete == 14)
+    assert (more.stopped, more.given_back, more.recorded) == (False, 0, 2)
 
 
-def test_asked_to_stop_when_all_is_done_is_no_stop(store: Store, stage: Stage, tmp_path: Path) -> None:
-    def complete() -> bool:
-        return store.counts(stage).complete == 4
-
-    summary = run(store, stage, Stub(tmp_path), until=4, stopping=complete)
-    assert (summary.stopped, summary.given_back, summary.recorded) == (False, 0, 4)
-
-
-def test_the_guilty_trial_of_a_batch_fails_alone(store: Store, stage: Stage, tmp_path: Path) -> None:
-    summary = run(store, stage, Stub(tmp_path, raises={5}), until=8, lanes=4)
-    assert summary.counts == Counts(complete=7, failed=1)
-    assert summary.recorded == 8
+@pytest.mark.parametrize("how", ["raises", "kills", "kills on Dask"])
+def test_the_guilty_trial_of_a_batch_fails_alone(
+    store: Store, stage: Stage, tmp_path: Path, how: str, request: pytest.FixtureRequest
+) -> None:
+    if how == "raises":
+        summary = run(store, stage, Stub(tmp_path, raises={1}), until=6, lanes=3)
+        says = "ValueError: trial 1 is bad"
+    elif how == "kills":
+        summary = run(store, stage, Stub(tmp_path, kills={1}), PoolExecutor(2), until=6, lanes=3)
+        says = r"the worker process died \(killed by signal 9\)"
+    else:
+        executor = DaskExecutor(request.getfixturevalue("scheduler"))
+        summary = run(store, stage, Stub(tmp_path, kills={1}), executor, until=6, lanes=3)
+        says = r"its worker processes died \(tcp://127.0.0.1:\d+, tcp://127.0.0.1:\d+\)"
+    assert (summary.counts, summary.recorded) == (Counts(complete=5, failed=1), 6)
     frame = store.trials(stage).set_index("number")
-    assert frame["reason"].dropna().to_dict() == {5: "ValueError: trial 5 is bad"}
-    assert frame["state"][5] == "FAIL"
-    assert frame["score"].dropna().to_dict() == {n: value(n, STEPS) for n in range(8) if n != 5}
-
-
-def test_a_trial_that_kills_its_worker_fails_alone(store: Store, stage: Stage, tmp_path: Path) -> None:
-    summary = run(store, stage, Stub(tmp_path, kills={1}), PoolExecutor(2), until=6, lanes=3)
-    assert summary.counts == Counts(complete=5, failed=1)
-    reasons = store.trials(stage).set_index("number")["reason"]
-    assert reasons.dropna().to_dict() == {1: "the worker process died (killed by signal 9)"}
+    assert frame["state"][1] == "FAIL"
+    (reason,) = frame["reason"].dropna()
+    assert re.fullmatch(says, reason)
+    assert frame["score"].dropna().to_dict() == {n: value(n, STEPS) for n in range(6) if n != 1}
 
 
 @dataclass
@@ -133,24 +145,21 @@ class Failing:
         return self.store.record(stage, outcomes, ids, owner=owner)
 
 
-def test_a_failing_database_ends_the_run_and_leaves_nothing_running(store: Store, stage: Stage, tmp_path: Path) -> None:
+def test_a_failing_database_or_an_exception_leaves_nothing_running(store: Store, stage: Stage, tmp_path: Path) -> None:
     with pytest.raises(StorageFailure, match="the disk is full"):
         run(cast("Store", Failing(store, 3)), stage, Stub(tmp_path), until=12, lanes=2)
     assert numbers(store, stage, "COMPLETE") == [0, 1, 2, 3]
     assert numbers(store, stage, "RUNNING") == []
-    assert run(store, stage, Stub(tmp_path), until=12).recorded == 8
-    assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(12))
 
-
-def test_an_exception_from_outside_leaves_nothing_running(store: Store, stage: Stage, tmp_path: Path) -> None:
     def interrupted(tick: Tick) -> None:
         if tick.recorded:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(store, stage, Stub(tmp_path), until=12, lanes=2, on_tick=interrupted)
-    assert store.counts(stage).running == 0
-    assert store.counts(stage).waiting > 0
+    assert (store.counts(stage).complete, store.counts(stage).running) == (6, 0)
+    assert run(store, stage, Stub(tmp_path), until=12).recorded == 6
+    assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(12))
 
 
 @dataclass(frozen=True)
@@ -172,9 +181,8 @@ def test_two_runners_share_a_stage(store: Store, stage: Stage, tmp_path: Path) -
     summaries: list[Summary] = []
 
     def one_runner() -> None:
-        own = open_store(store.url, write=True)
-        summaries.append(run(own, stage, objective, until=30, lanes=1))
-        own.close()
+        with contextlib.closing(open_store(store.url, write=True)) as own:
+            summaries.append(run(own, stage, objective, until=30, lanes=1))
 
     threads = [threading.Thread(target=one_runner) for _ in range(2)]
     for thread in threads:
@@ -238,5 +246,190 @@ def test_curves_reach_the_database_before_their_batch_ends(store: Store, stage: 
 
     run(store, stage, Stub(tmp_path, waits={0}), until=2, stopping=look)
     assert seen == [(0, 1, value(0, 1)), (1, 1, value(1, 1))]
-    assert numbers(store, stage, "COMPLETE") == [0, 1]
-    assert len(store.curves(stage, [0, 1])) == 2 * STEPS
+    assert curves(store, stage, 2)
+
+
+class AllAtOnce:
+    """Says nothing until every slot has a batch, and then everything at once, each point of a curve twice.
+
+    Args:
+        slots: How many.
+        loses: Trials whose first batch is lost.
+        before: Called before events are given.
+    """
+
+    def __init__(self, slots: int, *, loses: tuple[int, ...] = (), before: Callable[[], object] = lambda: None) -> None:
+        self.slots, self._loses, self._before = slots, set(loses), before
+        self._batches: list[Batch] = []
+
+    @property
+    def free(self) -> int:
+        return self.slots - len(self._batches)
+
+    def load(self, objective: Evaluates) -> None:
+        self._objective = objective
+
+    def expect(self, batches: int) -> None:
+        pass
+
+    def submit(self, batch: Batch) -> None:
+        self._batches.append(batch)
+
+    def wait(self, timeout: float) -> list[Event]:
+        self._before()
+        batches, self._batches = self._batches, []
+        return [event for batch in batches for event in self._events(batch)]
+
+    def _events(self, batch: Batch) -> list[Event]:
+        if lost := self._loses & {trial.number for trial in batch.trials}:
+            self._loses -= lost
+            return [Lost(batch, "its worker died")]
+        points = tuple(Report(trial.number, 1, value(trial.number, 1)) for trial in batch.trials)
+        (done,) = [event for event in drive(self._objective, batch) if isinstance(event, Done)]
+        return [Progress(points), Progress(points), done]
+
+    def close(self, *, kill: bool = False) -> None:
+        self._batches = []
+
+
+@pytest.mark.parametrize("loses", [(), (2, 9)])
+def test_batches_that_come_back_together_are_recorded_together(
+    store: Store, stage: Stage, tmp_path: Path, loses: tuple[int, ...]
+) -> None:
+    ticks: list[Tick] = []
+    summary = run(store, stage, Stub(tmp_path), AllAtOnce(3, loses=loses), until=14, lanes=2, on_tick=ticks.append)
+    assert (summary.counts, summary.recorded, summary.stopped) == (Counts(complete=14), 14, False)
+    assert loses or [len(tick.recorded) for tick in ticks if tick.recorded] == [6, 6, 2]
+    assert curves(store, stage, 14)
+
+
+def test_what_has_come_back_before_a_stop_is_recorded(store: Store, stage: Stage, tmp_path: Path) -> None:
+    waits: list[None] = []
+    executor = AllAtOnce(3, before=lambda: waits.append(None))
+    summary = run(store, stage, Stub(tmp_path), executor, until=12, lanes=2, stopping=lambda: bool(waits))
+    assert (summary.stopped, summary.recorded, summary.given_back) == (True, 6, 0)
+    assert store.counts(stage) == Counts(complete=6)
+
+
+def test_a_runner_that_slept_past_its_lease_counts_its_trials_once(store: Store, stage: Stage, tmp_path: Path) -> None:
+    """Its trials were given back by another runner, which took none of them; it claims them again itself."""
+    released: list[int] = []
+
+    def sleep() -> None:
+        if not released:
+            (owner,) = store.runners(stage)
+            released.append(store.release(stage, owner=owner))
+
+    summary = run(store, stage, Stub(tmp_path), AllAtOnce(2, before=sleep), until=8, lanes=2)
+    assert released == [4]
+    assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(8))
+    assert summary.counts == Counts(complete=8)
+
+
+@dataclass(frozen=True)
+class Hopeless(Stub):
+    """Cannot evaluate anything here."""
+
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome]]:
+        raise MemoryError("no memory for this network")
+        yield []
+
+
+@pytest.mark.parametrize("until", [1, 2, 20])
+def test_where_nothing_can_be_evaluated_nothing_is_used_up(
+    store: Store, stage: Stage, tmp_path: Path, until: int
+) -> None:
+    with pytest.raises(EvaluationFailure, match="MemoryError: no memory for this network; nothing was recorded"):
+        run(store, stage, Hopeless(tmp_path), until=until)
+    assert (store.counts(stage).finished, store.counts(stage).running) == (0, 0)
+    assert run(store, stage, Stub(tmp_path), until=until).counts == Counts(complete=until)
+
+
+def test_a_stage_that_was_narrowed_anew_is_not_run_with_its_old_ranges(
+    store: Store, stage: Stage, tmp_path: Path
+) -> None:
+    other = NewStage("stub", 1, "maximize", 7, {"lr": Float(0.5, 0.6)}, {"name": "stub"})
+    store.create_stage(other, replace=True)
+    with pytest.raises(StageConflict, match="stub/stage-01 was narrowed or begun anew meanwhile; start again"):
+        run(store, stage, Stub(tmp_path), until=4)
+    assert store.counts(stage) == Counts()
+    with pytest.raises(StageConflict, match="begun anew"):
+        store.claim(replace(stage, study_id=99), until=4, most=4, owner=Owner.current())
+
+
+def test_a_database_that_is_deleted_meanwhile_ends_the_run(store: Store, stage: Stage, tmp_path: Path) -> None:
+    executor = AllAtOnce(1, before=lambda: (tmp_path / "studies.db").unlink(missing_ok=True))
+    with pytest.raises(StorageFailure, match="was deleted or replaced while in use"):
+        run(store, stage, Stub(tmp_path), executor, until=4, lanes=2)
+
+
+class Slow(Stub):
+    """Shows nothing of a trial until the lease on it was renewed twice."""
+
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome]]:
+        seen: set[str] = set()
+
+        def beaten() -> bool:
+            with contextlib.closing(sqlite3.connect(self.folder / "studies.db")) as connection:
+                query = "SELECT heartbeat FROM trial_heartbeats WHERE trial_id = ?"
+                seen.update(beat for (beat,) in connection.execute(query, [trials[0].trial_id]))
+            return len(seen) > 2
+
+        bounded.until(beaten, what="a third heartbeat")
+        yield from super().evaluate(trials, until=until, paused=paused)
+
+
+def test_a_lease_is_renewed_while_the_loop_stands_still(
+    store: Store, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpsearch.search.runner.BEAT_EVERY_S", 0.01)
+    assert run(store, stage, Slow(tmp_path), until=2, lanes=1).counts == Counts(complete=2)
+    assert not [thread.name for thread in threading.enumerate() if "pulse" in thread.name]
+
+
+def test_a_run_has_a_cluster_grow_from_nothing(store: Store, stage: Stage, tmp_path: Path) -> None:
+    """No trial is claimed before there is a worker for it, and none ends before all workers are there."""
+    end = time.monotonic() + LIMIT_S
+    with adaptive(0, 3) as made:
+        executor = DaskExecutor(made.scheduler_address)
+
+        def stopping() -> bool:
+            assert executor.slots or not store.counts(stage).running
+            if executor.slots == 3:
+                for number in range(8):
+                    (tmp_path / f"go-{number}").touch()
+            return time.monotonic() > end
+
+        stub = Stub(tmp_path, waits=range(8))
+        summary = run(store, stage, stub, executor, until=8, lanes=1, stopping=stopping)
+    assert summary.counts == Counts(complete=8)
+
+
+def test_when_the_scheduler_dies_the_next_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpsearch.executors.dask.cluster.CONNECT_S", 1.0)
+    study, storage = str(tiny.write(tmp_path)), str(tmp_path / "studies.db")
+
+    def counts() -> Counts:
+        with contextlib.closing(open_store(storage)) as store:
+            return store.counts(store.stages()[0])
+
+    with cluster(1) as made:
+
+        class Kills(Listener):
+            def tick(self, tick: Tick) -> None:
+                if tick.recorded:
+                    made.process.kill()
+                    made.process.join()
+
+        job = Job(storage=storage, study=study, trials=9, engine="dask", scheduler=made.address, lanes=2)
+        with pytest.raises(EvaluationFailure, match=r"Dask scheduler tcp://127.0.0.1:\d+ is lost; what was recorded"):
+            run_job(job, Kills())
+    left = counts()
+    assert 2 <= left.complete < 9
+    assert left.running == 0
+    run_job(Job(storage=storage, study=study, trials=9, engine="inline"))
+    assert counts() == Counts(complete=9)
