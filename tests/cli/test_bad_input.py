@@ -107,10 +107,10 @@ STUDY = [
     Case("trials = 0 in the file", "start bad.toml", "trials.count", edited("count = 8", "count = 0")),
     Case("jobs = 0", "start tiny.toml --jobs 0", "--jobs 0: give a number from 1"),
     Case("more jobs than there can be", "start tiny.toml --jobs 99999", "from 1 to 1,024"),
-    Case("unknown engine", "start tiny.toml --engine dusk", "no engine 'dusk'"),
+    Case("unknown engine", "start tiny.toml --engine dusk", "--engine dusk: no such engine"),
     Case("top without stages", "start tiny.toml --top 3", "--top 3 without --stages"),
     Case("expand without stages", "start tiny.toml --expand", "--expand without --stages"),
-    Case("top > trials of each stage", "start tiny.toml --stages 2 --top 9", "--top 9 of 8 trials a stage"),
+    Case("top > trials of each stage", "start tiny.toml --stages 2 --top 9", "--top 9: a stage has 8 trials"),
     Case("a path beyond all length", f"start ./{'a' * 300}", "cannot read the study file"),
     Case("a name beyond all length", f"start {'a' * 300}", "300 characters"),
     Case("data for a study file", "start my.csv", "my.csv is no study file"),
@@ -196,7 +196,7 @@ USAGE = [
     ),
 ]
 AFTER = [
-    Case("two stages named", "trials tiny/stage-01 --stage 2", "tiny/stage-01 with --stage 2: these are two stages"),
+    Case("two stages named", "trials tiny/stage-01 --stage 2", "tiny/stage-01 and --stage 2 are two stages"),
     Case("a stage of a whole search", "findings tiny/stage-01", "this is about a whole search: give tiny"),
     Case("a stage to watch", "status tiny/stage-01", "this is about a whole search: give tiny"),
     Case("a stage that is not there", "best tiny/stage-07", "tiny has no stage 7; known: 1"),
@@ -207,9 +207,9 @@ AFTER = [
     Case("unknown stage", "trials --stage 7", "tiny has no stage 7; known: 1"),
     Case("top > finished trials", "narrow --top 9", "the top 9 needs 9 trials that finished with a score"),
     Case("top = 1", "narrow --top 1", "give at least 2"),
-    Case("quantile out of range", "narrow --quantile 1.5", "quantile = 1.5"),
+    Case("quantile out of range", "narrow --quantile 1.5", "--quantile 1.5"),
     Case("top and quantile", "narrow --top 3 --quantile 0.5", "give one of them"),
-    Case("another seed", "start tiny.toml --seed 5", "was begun with seed 0, not 5"),
+    Case("another seed", "start tiny.toml --seed 5", "--seed 5: tiny/stage-01 was begun with seed 0"),
     Case("top with a failed state", "trials --top 3 --state fail", "only complete trials have a score"),
     Case("stage to start unknown", "start tiny.toml --stage 4", "tiny has no stage 4; known: 1"),
 ]

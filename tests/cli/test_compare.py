@@ -96,7 +96,7 @@ def test_numbers_by_hand(two: Cli) -> None:
     assert found["paired"] == {"images": 40, "only_a": 0, "only_b": 10, "p": 2 / 2**10}
     assert "beats one of A in 97% of pairs (p = 0.0087)" in found["sentences"][0]
     assert found["sentences"][-1].endswith("B's best is better on them")
-    assert any("picked for its score on these images" in remark for remark in found["remarks"])
+    assert any("chosen for its score on these examples" in remark for remark in found["remarks"])
 
 
 def test_the_other_way_round_says_the_same(two: Cli) -> None:
@@ -145,7 +145,7 @@ def test_two_databases(cli: Cli, arguments: tuple[str, ...]) -> None:
         ),
         ({"direction": "minimize"}, "not comparable: A is to maximize", False),
         ({"fingerprint": "cd34"}, "not comparable: the data differ", True),
-        ({"fingerprint": ""}, "which data B saw is not known", True),
+        ({"fingerprint": ""}, "the data of B are not known", True),
         (
             {"study_file": {**STAGE.study_file, "training": {"epochs": 5}}},
             "a trial of A trains for 2 epochs, one of B for 5",
@@ -183,7 +183,7 @@ def test_trials_that_were_stopped_early_are_left_out_and_that_is_said(cli: Cli) 
     write((STAGE, past(A)), (replace(STAGE, search="two"), past(A, pruned=5)))
     found = compared(cli, "one", "two", "--storage", "a.db")
     assert found["superiority"] == 0.5
-    assert any("B stopped 5 of 10 trials early" in remark for remark in found["remarks"])
+    assert any("B pruned 5 of 10 trials" in remark for remark in found["remarks"])
 
 
 def test_a_search_of_several_stages_is_all_of_them(cli: Cli) -> None:
@@ -235,4 +235,4 @@ def test_a_real_search_with_itself(searched: Cli) -> None:
     assert (found["superiority"], found["p"]) == (0.5, 1)
     assert found["paired"]["only_a"] == found["paired"]["only_b"] == 0
     assert found["remarks"] == []
-    assert "get the same of the 40 validation images right" in found["sentences"][-1]
+    assert "get the same of the 40 validation examples right" in found["sentences"][-1]

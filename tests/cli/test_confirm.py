@@ -128,12 +128,12 @@ def test_the_study_file_s_path_names_the_search(searched: Cli, tiny: Path) -> No
     [
         (("confirm", "--top", "0"), "--top 0: give a number from 1 to 200"),
         (("confirm", "--repeats", "1"), "--repeats 1: give a number from 2 to 1000; one repeat has no spread"),
-        (("confirm", "--top", "9"), "tiny/stage-01 has 8 trials with a score, and --top 9 asks for more"),
+        (("confirm", "--top", "9"), "--top 9: tiny/stage-01 has 8 trials with a score"),
         (("confirm", "--jobs", "0"), "--jobs 0"),
         (("confirm", "--engine", "polo"), "did you mean 'pool'"),
         (("confirm", "other"), "no search 'other'"),
         (("narrow", "--from", "confirm"), "tiny/stage-01 has not been confirmed; `hpsearch confirm --stage 1`"),
-        (("narrow", "--from", "confirm", "--quantile", "0.5"), "--quantile 0.5 with --from confirm"),
+        (("narrow", "--from", "confirm", "--quantile", "0.5"), "--quantile 0.5: only few trials are confirmed"),
         (("narrow", "--from", "confrim"), "confrim"),
     ],
 )
@@ -150,7 +150,7 @@ def test_more_than_are_confirmed_says_how_many_are(confirmed: Cli) -> None:
     ran = confirmed("narrow", "--from", "confirm", "--top", "4")
     assert ran.code == 2
     assert (
-        "--top 4 of 3 confirmed trials; give a smaller --top, or first `hpsearch confirm --stage 1 --top 4`" in ran.err
+        "--top 4: only 3 trials confirmed; use a smaller top, or first `hpsearch confirm --stage 1 --top 4`" in ran.err
     )
 
 

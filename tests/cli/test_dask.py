@@ -32,7 +32,7 @@ def test_a_search_on_dask_equals_one_in_the_pool(cli: Cli, tiny: Path, scheduler
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--scheduler", "tcp://127.0.0.1:1"), "with --engine pool: add --engine dask, or leave it out"),
+        (("--scheduler", "tcp://127.0.0.1:1"), "with --engine pool: use --engine dask, or leave it out"),
         (("--engine", "inline", "--scheduler", "x.json"), "--scheduler x.json with --engine inline"),
         (("--engine", "dask", "--jobs", "2", "--scheduler", "tcp://127.0.0.1:1"), "leave out one of them"),
         (("--engine", "dask", "--scheduler", "x.json"), "no such file, and not an address; give tcp://HOST:PORT"),

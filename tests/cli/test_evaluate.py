@@ -96,7 +96,7 @@ def test_files(ready: Cli, tmp_path: Path) -> None:
         (("--confirmed",), "tiny/stage-01 has not been confirmed"),
         (("--confirmed", "--best"), "--confirmed and --best choose different values; give one of them"),
         (("--best", "--stage", "1", "--trial", "2"), "--best and --trial"),
-        (("--trial", "2"), "--trial 2 without --stage"),
+        (("--trial", "2"), "--trial 2: every stage has its own numbers"),
         (("--stage", "1", "--trial", "99"), "tiny/stage-01 has no trial 99 with a score"),
         (("--stage", "4"), "tiny has no stage 4; known: 1"),
         (("--epochs", "0"), "--epochs 0"),

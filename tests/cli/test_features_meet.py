@@ -122,7 +122,7 @@ def test_stopped_trials_count_as_trials(cli: Cli, tmp_path: Path) -> None:
     assert cli("start", "tiny.toml", "--trials", "12", "--pruner", "halving", "--engine", "inline").code == 0
     said = cli("findings").out
     assert "too few for a top" not in said
-    assert "more were stopped early)" in said
+    assert "more were pruned)" in said
     assert "hpsearch start tiny --trials 100" in said
     assert cli("start", "tiny.toml", "--trials", "24", "--engine", "inline").code == 0
     assert "hpsearch start tiny --trials" not in cli("findings").out

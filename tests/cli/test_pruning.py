@@ -44,7 +44,7 @@ def test_status_trials_and_narrow_count_them(searched: Cli) -> None:
     assert f"; {stopped} pruned" in narrowed.out
     refused = searched("narrow", "--top", "12")
     assert refused.code == 2
-    assert f"there are {complete} ({stopped} more were stopped early)" in refused.err
+    assert f"there are {complete} ({stopped} more were pruned)" in refused.err
 
 
 def test_status_says_nothing_of_pruning_where_nothing_is_pruned(cli: Cli, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_narrowing_later_goes_by_the_plan_that_the_stage_keeps(searched: Cli, tm
     file = tiny.write(tmp_path, training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 2, "min_epochs": 4})
     ran = searched("start", str(file), "--trials", "24", "--stages", "2", "--top", "12", "--engine", "inline")
     assert ran.code == 2
-    assert "pruning by halving may leave 11 that run to the end" in ran.err
+    assert "pruning by halving may leave only 11 complete" in ran.err
 
 
 def test_a_stage_of_another_version_is_noticed(searched: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_a_stage_of_another_version_is_noticed(searched: Cli, tmp_path: Path, mo
 def test_another_rule_is_refused_in_one_line(searched: Cli, tmp_path: Path) -> None:
     ran = searched("start", str(tmp_path / "tiny.toml"), "--pruner", "median")
     assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
-    assert "tiny/stage-01 was begun with --pruner halving, not median" in ran.err
+    assert "tiny/stage-01 was begun with pruning rule halving" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_another_rule_is_refused_in_one_line(searched: Cli, tmp_path: Path) -> N
         ("none", "none: every trial runs to the end"),
         (
             "halving",
-            "halving after epochs 1, 4: the best 1 in 4 of each cohort of 100 goes on, and what ties with it; "
-            "at least 47 of 320 epochs (15%)",
+            "halving after epochs 1, 4: the best 1 in 4 of each cohort of 100 continue, and trials tied at the cut-off"
+            "; at least 47 of 320 epochs (15%)",
         ),
         ("median", "median after epochs 1, 2, 4, 8: each cohort of 20 against the median of the trials before it"),
     ],

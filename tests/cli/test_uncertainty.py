@@ -41,7 +41,7 @@ def test_status_has_an_error_beside_the_score(searched: Cli) -> None:
 
 def test_narrow_says_how_far_the_ends_would_move(searched: Cli) -> None:
     shown = searched("narrow", "--top", "4", "--dry-run").out
-    assert "lr: other trials and images would move" in shown
+    assert "bootstrap SD over trials and examples" in shown
     moves = json.loads(searched("narrow", "--top", "4", "--dry-run", "--format", "json").out)["movement"]
     assert set(moves) == {"lr", "weight_decay"}
     assert 0 < moves["lr"]["low"] < 3
