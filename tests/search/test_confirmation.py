@@ -245,7 +245,7 @@ def test_signals_to_its_processes_lose_nothing_that_was_recorded(tmp_path: Path)
     with Running(tmp_path) as running:
         # Those of the stage have finished before.
         for number, held in ((signal.SIGINT, 3), (signal.SIGKILL, 6)):
-            process = signalled.start(running, *words, held=held)
+            process = signalled.start(running, *words, held_from=held)
             signalled.finished(storage, process, 2 + held)
             process.send(number, group=True)
             code, _, said = process.end()

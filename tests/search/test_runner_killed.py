@@ -38,7 +38,7 @@ def start(database: Path) -> Iterator[Start]:
     """Begins ``hpsearch start`` on twelve trials, those from a number on held."""
     words = ("start", "tiny.toml", "--trials", str(TRIALS), "--lanes", "1", "--jobs", "2", "--storage", database.name)
     with Running(database.parent) as running:
-        yield lambda *options, held=None: signalled.start(running, *words, *options, held=held)
+        yield lambda *options, held=None: signalled.start(running, *words, *options, held_from=held)
 
 
 def undisturbed(folder: Path, pruner: str | None = None) -> dict[str, list[Any]]:

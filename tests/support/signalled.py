@@ -10,10 +10,11 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bounded import LIMIT_S, until
-from faulty.hooks import Held, OwnGroup
+from faulty.hooks import held, own_group
 from faulty.process import Run, Running
 
 
@@ -45,19 +46,19 @@ class Command:
         raise AssertionError("workers go on after their runner")
 
 
-def start(running: Running, *words: str, held: int | None = None) -> Command:
+def start(running: Running, *words: str, held_from: int | None = None) -> Command:
     """Begin a command, which is ended with all others.
 
     Args:
         running: Where it runs.
         words: ``hpsearch WORDS``.
-        held: The first trial of those that stay at their first epoch; None: none.
+        held_from: The first trial of those that stay at their first epoch; None: none.
     """
     fifo = running.folder / f"{len(running.runs)}.pipe"
     os.mkfifo(fifo)
     pipe = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    held_there = [] if held is None else [Held(held, running.folder / "go")]
-    return Command(running.start(*words, hooks=[OwnGroup(fifo), *held_there]), pipe)
+    stays = [] if held_from is None else [partial(held, held_from, running.folder / "go")]
+    return Command(running.start(*words, hooks=[partial(own_group, fifo), *stays]), pipe)
 
 
 def states(database: Path) -> list[str]:

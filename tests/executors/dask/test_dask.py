@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from batches import batch, begun, drain
 from bounded import until
 from clusters import cluster, worker
-from faulty.hooks import Environment, Rounds
+from faulty.hooks import environment, rounds
 from stub_objectives import STEPS, Stub, value
 
 from hpsearch import __version__
@@ -88,12 +89,12 @@ def test_workers_that_come_and_go_are_counted(tmp_path: Path) -> None:
             ]
             executor.load(Stub(tmp_path))
             # NumPy is loaded with as many BLAS threads as it likes: results would differ in their last bits.
-            two = Environment({"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"})
+            two = partial(environment, {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"})
             with worker(made.address, "--no-nanny", "--nthreads", "1", hooks=[two]):
                 until(lambda: executor.wait(0.05) == [] and len(notes) == 2, what="a worker to be refused")
                 assert "may use several BLAS threads" in notes[1]
                 assert notes[1].endswith("It is given no work")
-                one = Environment(dict.fromkeys(BLAS_VARIABLES, "1"))
+                one = partial(environment, dict.fromkeys(BLAS_VARIABLES, "1"))
                 with worker(made.address, "--no-nanny", "--nthreads", "3", hooks=[one]):
                     until(lambda: are(3), what="three threads")
                     assert "--nthreads 1 is faster" in notes[2]
@@ -101,7 +102,7 @@ def test_workers_that_come_and_go_are_counted(tmp_path: Path) -> None:
                 until(lambda: are(0), what="the worker to leave")
                 # As of processors of two kinds; see `test_kernels_for_other_processors_round_differently`.
                 for kind in ("one", "other"):
-                    with worker(made.address, "--no-nanny", hooks=[one, Rounds(kind)]):
+                    with worker(made.address, "--no-nanny", hooks=[one, partial(rounds, kind)]):
                         until(lambda: executor.wait(0.05) == [] and executor.slots > 0, what="a worker")
                     until(lambda: are(0), what="the worker to leave")
                 assert sum("not the same to the bit" in note for note in notes) == 1

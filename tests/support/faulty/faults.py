@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,16 @@ from clusters import Cluster, cluster
 from postgres import Server, binaries
 
 from faulty import search
-from faulty.hooks import ClockOff, Elsewhere, FilesUpTo, ShortCalls, ShortLeases, Statements
+from faulty.hooks import (
+    SHORT,
+    SHORT_ON_A_NETWORK,
+    SHORT_ON_TWO_MACHINES,
+    clock_off,
+    dies_at,
+    elsewhere,
+    files_up_to,
+    short_calls,
+)
 from faulty.place import Place, Result, Undisturbed, when
 from faulty.process import Run
 from faulty.proxy import Proxy
@@ -30,9 +40,7 @@ from faulty.proxy import Proxy
 AWAY_S = 1.5
 """A server or a network is away for so long at most."""
 LOCKED_S = 4.0
-SHORT = ShortLeases(lease=0.6, still=0.2, beat=0.05)
-SHORT_ON_A_NETWORK = ShortLeases(lease=1.5, still=0.5, beat=0.05)
-SHORT_ON_TWO_MACHINES = ShortLeases(lease=2.0, still=0.8, beat=0.05)
+POOL = ("pool", "--jobs", "2")
 
 
 def killed(place: Place, *, engine: Sequence[str] = ("inline",)) -> None:
@@ -42,13 +50,9 @@ def killed(place: Place, *, engine: Sequence[str] = ("inline",)) -> None:
     place.expect(run, -signal.SIGKILL, 0)
 
 
-def killed_with_its_pool(place: Place) -> None:
-    killed(place, engine=("pool", "--jobs", "2"))
-
-
 def killed_at_a_statement(place: Place) -> None:
     """Between two transactions, or inside of one."""
-    run = place.start(Statements(place.rng.randint(1, place.undisturbed.statements)))
+    run = place.start(partial(dies_at, place.rng.randint(1, place.undisturbed.statements)))
     place.expect(run, -signal.SIGKILL, 0)
 
 
@@ -58,14 +62,6 @@ def asked_to_end(place: Place, number: signal.Signals) -> None:
     run.send(number)
     # Before it has begun to listen, SIGTERM ends it as any process.
     place.expect(run, 130, 0, *([-number] if number == signal.SIGTERM else []))
-
-
-def terminated(place: Place) -> None:
-    asked_to_end(place, signal.SIGTERM)
-
-
-def interrupted(place: Place) -> None:
-    asked_to_end(place, signal.SIGINT)
 
 
 def stopped_and_continued(place: Place) -> None:
@@ -115,7 +111,7 @@ def _may_write(place: Place) -> bool:
 
 
 def worker_killed(place: Place) -> None:
-    run = place.start(engine=("pool", "--jobs", "2"))
+    run = place.start(engine=POOL)
     place.at_any_moment(run)
     _kill_one(place, search.workers_of(run.pid))
     place.expect(run, 0)
@@ -127,11 +123,11 @@ def _kill_one(place: Place, workers: Sequence[int]) -> None:
             os.kill(place.rng.choice(workers), signal.SIGKILL)
 
 
-def clock_off(place: Place) -> None:
+def clocks_differ(place: Place) -> None:
     """Two runners on two machines, one of which has a clock that is hours off; in half of the cases it is killed."""
     off = timedelta(hours=place.rng.choice([-1, 1]) * place.rng.uniform(1, 48))
-    wrong = place.start(ClockOff(off), Elsewhere("a"), SHORT_ON_TWO_MACHINES)
-    right = place.start(Elsewhere("b"), SHORT_ON_TWO_MACHINES)
+    wrong = place.start(partial(clock_off, off), partial(elsewhere, "a"), SHORT_ON_TWO_MACHINES)
+    right = place.start(partial(elsewhere, "b"), SHORT_ON_TWO_MACHINES)
     if place.rng.random() < 0.5:
         place.at_any_moment(wrong)
         wrong.send(signal.SIGKILL)
@@ -154,7 +150,7 @@ def disk_full(place: Place) -> None:
 def files_limited(place: Place) -> None:
     """No file may grow beyond a random size, until the next start."""
     size = place.rng.randrange(0, 2 * place.undisturbed.size)
-    place.expect(place.start(FilesUpTo(max(size, 4096))), 0, 1, 2)
+    place.expect(place.start(partial(files_up_to, max(size, 4096))), 0, 1, 2)
 
 
 def damaged(place: Place) -> None:
@@ -221,7 +217,7 @@ def dask_torn_off(place: Place, cluster: Cluster) -> None:
     with Proxy(int(cluster.address.rpartition(":")[2])) as proxy:
         silent = place.rng.random() < 0.5
         # Some of the silences last longer than it waits for an answer, others do not.
-        hooks = (ShortCalls(1.0),) if silent else ()
+        hooks = (partial(short_calls, 1.0),) if silent else ()
         run = place.start(*hooks, engine=_on_dask(f"tcp://127.0.0.1:{proxy.port}"))
         place.at_any_moment(run)
         proxy.fall_silent() if silent else proxy.tear()
@@ -232,7 +228,7 @@ def dask_torn_off(place: Place, cluster: Cluster) -> None:
 
 def dask_scheduler_killed(place: Place, cluster: Cluster) -> None:
     # It will not come back, and the runner need not wait for long to see that.
-    run = place.start(ShortCalls(3.0), engine=_on_dask(cluster.address))
+    run = place.start(partial(short_calls, 3.0), engine=_on_dask(cluster.address))
     place.at_any_moment(run)
     cluster.process.kill()
     place.expect(run, 0, 1, 2)
@@ -240,14 +236,11 @@ def dask_scheduler_killed(place: Place, cluster: Cluster) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault.
+    """A kind of fault: its words, and what makes it happen, at a moment that the place's `rng` chooses.
 
     Args:
-        words: The fault, for people.
-        happen: Makes it happen, at a moment that the place's `rng` chooses.
         in_flight: So many batches may have to be trained again, as they were under way; None: not bounded here.
-        where: What it needs: a ``disk`` of its own, the PostgreSQL ``server``, the Dask ``cluster`` or its ``own
-            cluster``, or nothing.
+        where: Its needs: a ``disk``, the PostgreSQL ``server``, the Dask ``cluster``, its ``own cluster``, or nothing.
         ends: Whether the search can be completed afterwards: a damaged file cannot.
     """
 
@@ -261,13 +254,13 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "kill": Kind("SIGKILL of the runner", killed),
     # Two at the workers, and the two before them, which have come back and are about to be recorded.
-    "kill-pool": Kind("SIGKILL of the runner of a pool of two", killed_with_its_pool, 4),
+    "kill-pool": Kind("SIGKILL of the runner of a pool of two", partial(killed, engine=POOL), 4),
     "kill-sql": Kind("SIGKILL of the runner before a random SQL statement", killed_at_a_statement),
-    "term": Kind("SIGTERM of the runner", terminated),
-    "int": Kind("SIGINT (Ctrl-C) of the runner", interrupted),
+    "term": Kind("SIGTERM of the runner", partial(asked_to_end, number=signal.SIGTERM)),
+    "int": Kind("SIGINT (Ctrl-C) of the runner", partial(asked_to_end, number=signal.SIGINT)),
     "stop": Kind("SIGSTOP of the runner, another takes over, SIGCONT", stopped_and_continued, None),
     "worker": Kind("SIGKILL of a worker of the pool", worker_killed),
-    "clock": Kind("a clock that is 1 to 48 hours off, the runner killed or not", clock_off, None),
+    "clock": Kind("a clock that is 1 to 48 hours off, the runner killed or not", clocks_differ, None),
     "disk": Kind("a full disk", disk_full, where="disk"),
     "file-size": Kind("a limit on the size of files", files_limited),
     "postgres": Kind("PostgreSQL killed and started again", database_crashes, where="server"),
@@ -302,20 +295,43 @@ class World:
         self.undisturbed = Undisturbed(trials)
         self._stack = contextlib.ExitStack()
         self._alone = {"server": threading.Lock(), "cluster": threading.Lock()}
-        self._server: Server | None = None
-        self._cluster: Cluster | None = None
 
     def close(self) -> None:
         """End what was started."""
         self._stack.close()
 
+    @cached_property
+    def server(self) -> Server:
+        programs = binaries()
+        assert programs is not None
+        # One that is killed would lose what it has acknowledged, unless it waits for the disk.
+        server = Server(programs, durable=True)
+        self._stack.callback(server.close)
+        return server
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        return self._stack.enter_context(cluster())
+
     def suffer(self, name: str, seed: int) -> Result:
         """Have one fault of a kind happen, and judge what it cost."""
-        kind = KINDS[name]
-        rng = random.Random(f"{name} {seed}")
+        kind, rng = KINDS[name], random.Random(f"{name} {seed}")
         with contextlib.ExitStack() as stack:
-            more, given = self._surroundings(kind, stack)
-            place = stack.enter_context(Place(self.undisturbed, rng, **more))
+            if kind.where in self._alone:  # the others would suffer too
+                stack.enter_context(self._alone[kind.where])
+            database = disk = None
+            given: tuple[Any, ...] = ()
+            match kind.where:
+                case "disk":
+                    disk = stack.enter_context(small_disk())
+                case "server":
+                    database, given = self.server.database(), (self.server,)
+                    stack.callback(self.server.drop, database)
+                case "cluster":
+                    given = (self.cluster,)
+                case "own cluster":
+                    given = (stack.enter_context(cluster(1)),)
+            place = stack.enter_context(Place(self.undisturbed, rng, database, disk))
             try:
                 kind.happen(place, *given)
                 if not kind.ends:
@@ -327,31 +343,6 @@ class World:
             too_many = f"{result.again} batches were trained again, {kind.in_flight} were in flight"
             result = replace(result, wrong=(*result.wrong, too_many))
         return result
-
-    def _surroundings(self, kind: Kind, stack: contextlib.ExitStack) -> tuple[dict[str, Any], tuple[Any, ...]]:
-        """Arguments for the fault's place, and for the fault."""
-        if kind.where in self._alone:  # the others would suffer too
-            stack.enter_context(self._alone[kind.where])
-        match kind.where:
-            case "disk":
-                return {"disk": stack.enter_context(small_disk())}, ()
-            case "server":
-                if self._server is None:
-                    programs = binaries()
-                    assert programs is not None
-                    # One that is killed would lose what it has acknowledged, unless it waits for the disk.
-                    self._server = Server(programs, durable=True)
-                    self._stack.callback(self._server.close)
-                url = self._server.database()
-                stack.callback(self._server.drop, url)
-                return {"database": url}, (self._server,)
-            case "cluster":
-                if self._cluster is None:
-                    self._cluster = self._stack.enter_context(cluster())
-                return {}, (self._cluster,)
-            case "own cluster":
-                return {}, (stack.enter_context(cluster(1)),)
-        return {}, ()
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Changes to hpsearch in a command's process before it runs. Each is picklable, and called there."""
+"""Changes to hpsearch in a command's process before it runs: functions, to be pickled as a `partial`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy
+from sqlalchemy import event
+from tiny import split
+
+from faulty.objectives import Counting, Holding
+from hpsearch.nn import arithmetic
+from hpsearch.objectives.network import runtime
+from hpsearch.search import runner
+from hpsearch.store import leases
+from hpsearch.store.store import Store
 
 
 def put(where: object, name: str, thing: object) -> None:
@@ -23,178 +34,102 @@ def put(where: object, name: str, thing: object) -> None:
 
 def _wrapped(wrap: Callable[[Any], Any]) -> None:
     """Have the objectives that commands make in this process be wrapped."""
-    from tiny import split
-
-    from hpsearch.objectives.network import runtime
-
     plain = runtime.objective
     put(runtime, "objective", lambda *arguments, **named: wrap(plain(*arguments, **named)))
     # The data were read once, before the process was made.
     put(runtime, "load", lambda sections, *, data_dir=None: split())
 
 
-@dataclass(frozen=True)
-class Counted:
-    """Its objectives write down what they begin (`Counting`), and it writes down which trials it has recorded."""
+def counted(begun: Path, recorded: Path) -> None:
+    """Its objectives write down which trials they begin (`Counting`), and it which ones it has recorded."""
+    _wrapped(lambda objective: Counting(objective, begun))
+    plain = Store.record
 
-    begun: Path
-    recorded: Path
+    def record(store: Store, *arguments: Any, **named: Any) -> set[int]:
+        done = plain(store, *arguments, **named)
+        if done:
+            with recorded.open("ab", buffering=0) as log:
+                log.write((" ".join(map(str, sorted(done))) + "\n").encode())
+        return done
 
-    def __call__(self) -> None:
-        from faulty.objectives import Counting
-        from hpsearch.store.store import Store
-
-        _wrapped(lambda objective: Counting(objective, self.begun))
-        plain = Store.record
-
-        def record(store: Store, *arguments: Any, **named: Any) -> set[int]:
-            done = plain(store, *arguments, **named)
-            if done:
-                with self.recorded.open("ab", buffering=0) as log:
-                    log.write((" ".join(map(str, sorted(done))) + "\n").encode())
-            return done
-
-        put(Store, "record", record)
+    put(Store, "record", record)
 
 
-@dataclass(frozen=True)
-class Held:
+def held(first: int, go: Path) -> None:
     """Its objectives stay at the first epoch of this trial and of all later ones (`Holding`)."""
-
-    first: int
-    go: Path
-
-    def __call__(self) -> None:
-        from faulty.objectives import Holding
-
-        _wrapped(lambda objective: Holding(objective, self.first, self.go))
+    _wrapped(lambda objective: Holding(objective, first, go))
 
 
-@dataclass(frozen=True)
-class OwnGroup:
+def own_group(pipe: Path) -> None:
     """It leads a process group, as a shell's command does, and prints into a FIFO, as do those that it starts."""
-
-    pipe: Path
-
-    def __call__(self) -> None:
-        os.setsid()
-        descriptor = os.open(self.pipe, os.O_WRONLY)
-        os.dup2(descriptor, 1)
-        os.close(descriptor)
+    os.setsid()
+    descriptor = os.open(pipe, os.O_WRONLY)
+    os.dup2(descriptor, 1)
+    os.close(descriptor)
 
 
-@dataclass(frozen=True)
-class Statements:
-    """It counts the SQL statements that SQLite runs, and dies before one.
+def dies_at(number: int | None, log: Path | None = None) -> None:
+    """It dies before an SQL statement that SQLite runs, the first being 1; their count is written down at its end."""
+    count = 0
 
-    Args:
-        dies_at: The number of that one, from 1; None: none.
-        log: Receives their count at the end, if it comes to that.
-    """
+    def trace(_: str) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    dies_at: int | None
-    log: Path | None = None
-
-    def __call__(self) -> None:
-        from sqlalchemy import Engine, event
-
-        count = 0
-
-        def trace(_: str) -> None:
-            nonlocal count
-            count += 1
-            if count == self.dies_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        event.listen(Engine, "connect", lambda connection, _: connection.set_trace_callback(trace))
-        if self.log is not None:
-            log = self.log
-            Finalize(None, lambda: log.write_text(str(count)), exitpriority=0)
+    event.listen(sqlalchemy.Engine, "connect", lambda connection, _: connection.set_trace_callback(trace))
+    if log is not None:
+        Finalize(None, lambda: log.write_text(str(count)), exitpriority=0)
 
 
-@dataclass(frozen=True)
-class ShortLeases:
-    """Its leases, and how often it renews them and looks at others', in seconds."""
-
-    lease: float
-    still: float
-    beat: float
-
-    def __call__(self) -> None:
-        from hpsearch.search import runner
-        from hpsearch.store import leases
-
-        put(leases, "LEASE", timedelta(seconds=self.lease))
-        put(leases, "STILL_S", self.still)
-        put(runner, "BEAT_EVERY_S", self.beat)
-        put(runner, "_POLL_S", min(runner._POLL_S, self.beat))
+def short_leases(lease: float, still: float, beat: float) -> None:
+    """Its leases, and how often it renews them and looks at others', are these, in seconds."""
+    put(leases, "LEASE", timedelta(seconds=lease))
+    put(leases, "STILL_S", still)
+    put(runner, "BEAT_EVERY_S", beat)
+    put(runner, "_POLL_S", min(runner._POLL_S, beat))
 
 
-@dataclass(frozen=True)
-class ShortCalls:
-    """Seconds that a Dask scheduler may take to answer it, at the start and once the connection is lost."""
+def short_calls(seconds: float) -> None:
+    """A Dask scheduler has so many seconds to answer it, at the start and once the connection is lost."""
+    from hpsearch.executors.dask import cluster, executor
 
-    seconds: float
-
-    def __call__(self) -> None:
-        from hpsearch.executors.dask import cluster, executor
-
-        put(cluster, "CONNECT_S", self.seconds)
-        put(executor, "CONNECT_S", self.seconds)
+    put(cluster, "CONNECT_S", seconds)
+    put(executor, "CONNECT_S", seconds)
 
 
-@dataclass(frozen=True)
-class Elsewhere:
+def elsewhere(host: str) -> None:
     """It takes itself for a process on another machine: neither can see whether a process of the other lives."""
-
-    host: str
-
-    def __call__(self) -> None:
-        socket.gethostname = lambda: self.host
+    socket.gethostname = lambda: host
 
 
-@dataclass(frozen=True)
-class ClockOff:
+def clock_off(by: timedelta) -> None:
     """The clock that it reads is off by so much."""
 
-    by: timedelta
+    def utc_now() -> datetime:
+        return datetime.now(UTC).replace(tzinfo=None) + by
 
-    def __call__(self) -> None:
-        def utc_now() -> datetime:
-            return datetime.now(UTC).replace(tzinfo=None) + self.by
-
-        for name, module in list(sys.modules.items()):
-            if name.startswith("hpsearch.store.") and hasattr(module, "utc_now"):
-                put(module, "utc_now", utc_now)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("hpsearch.store.") and hasattr(module, "utc_now"):
+            put(module, "utc_now", utc_now)
 
 
-@dataclass(frozen=True)
-class FilesUpTo:
+def files_up_to(size: int) -> None:
     """No file that it writes may grow beyond so many bytes, as where a disk is full."""
-
-    size: int
-
-    def __call__(self) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-@dataclass(frozen=True)
-class Environment:
+def environment(variables: Mapping[str, str]) -> None:
     """Its environment has these variables; what reads them as it is loaded has been loaded before."""
-
-    variables: Mapping[str, str]
-
-    def __call__(self) -> None:
-        os.environ.update(self.variables)
+    os.environ.update(variables)
 
 
-@dataclass(frozen=True)
-class Rounds:
+def rounds(kind: str) -> None:
     """It takes its processor for one of this kind."""
+    put(arithmetic, "fingerprint", lambda: kind)
 
-    kind: str
 
-    def __call__(self) -> None:
-        from hpsearch.executors.dask import worker
-
-        put(worker, "fingerprint", lambda: self.kind)
+SHORT = partial(short_leases, 0.6, 0.2, 0.05)
+SHORT_ON_A_NETWORK = partial(short_leases, 1.5, 0.5, 0.05)
+SHORT_ON_TWO_MACHINES = partial(short_leases, 2.0, 0.8, 0.05)

@@ -9,13 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tiny
 
 from faulty import search
-from faulty.hooks import Counted, Statements
+from faulty.hooks import counted, dies_at
 from faulty.process import LIMIT_S, Hook, Run, Running
 from faulty.search import LANES, Found, Rows
 from hpsearch.store import open_store
@@ -68,7 +69,7 @@ class Undisturbed:
                 place.begun_log.unlink(missing_ok=True)
                 counts = place.folder / "statements"
                 began = time.monotonic()
-                run = place.start(Statements(None, counts))
+                run = place.start(partial(dies_at, None, counts))
                 when(lambda: place.begun() > 0, run)
                 self.before_seconds = time.monotonic() - began
                 assert run.wait() == 0, run.lines
@@ -88,8 +89,7 @@ class Place:
     Args:
         undisturbed: The search without any fault.
         rng: Decides whatever of a fault is left to chance.
-        database: URL of a server's database without stages; None: a SQLite file.
-        disk: Folder of the SQLite file; None: the place's own.
+        database: URL of a server's database without stages; None: a SQLite file, in `disk` or in the folder.
     """
 
     undisturbed: Undisturbed
@@ -121,7 +121,7 @@ class Place:
         """Run ``hpsearch start``."""
         storage = url or self.database or str(self.file)
         words = ("start", "tiny.toml", "--storage", storage, "--lanes", str(LANES), "--engine", *engine)
-        return self.commands.start(*words, hooks=(Counted(self.begun_log, self.recorded_log), *hooks))
+        return self.commands.start(*words, hooks=(partial(counted, self.begun_log, self.recorded_log), *hooks))
 
     def status(self) -> Run:
         """Run ``hpsearch status``."""
@@ -136,12 +136,7 @@ class Place:
         return set(search.begun_in(self.begun_log)) - set(search.begun_in(self.recorded_log))
 
     def at_any_moment(self, run: Run, *, within: float = LIMIT_S) -> None:
-        """Let a random part of the command pass, from its first instructions to its last ones.
-
-        Args:
-            run: The command.
-            within: At most about so many seconds: it may be waiting for what happens next.
-        """
+        """Let a random part of the command pass, from its first instructions to its last, within so many seconds."""
         whole, already = self.undisturbed, self.begun()
         passed = self.rng.randrange(-3, whole.batches + 1)
         if passed >= 0:

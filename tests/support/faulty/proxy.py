@@ -12,11 +12,7 @@ _CHUNK = 1 << 16
 
 
 class Proxy:
-    """A port on 127.0.0.1 behind which another one is.
-
-    Args:
-        port: The other one.
-    """
+    """A port on 127.0.0.1 behind which another one is."""
 
     def __init__(self, port: int) -> None:
         self._to = port
