@@ -12,6 +12,7 @@ import optuna
 import pytest
 import sqlalchemy
 from sqlalchemy import select
+from stored import storage
 
 from hpsearch.records import Stage
 from hpsearch.space import Categorical, Float, Int, Space
@@ -95,7 +96,7 @@ def stage(store: Store, new_stage: NewStage) -> Stage:
 @pytest.fixture
 def study(stage: Stage, url: str) -> optuna.Study:
     """The stage as anybody sees it who opens the database with Optuna."""
-    return optuna.load_study(study_name=stage.name, storage=url)
+    return optuna.load_study(study_name=stage.name, storage=storage(url))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
+from stored import storage
 
 from hpsearch.records import Completed, Failed, Outcome, Report, Stage
 from hpsearch.store import Counts, NewStage, Owner, Store, open_store
@@ -57,7 +58,7 @@ def test_counts_are_those_of_a_fresh_count(
     file.write_bytes(empty_database)
     runners = [(opener(file), Owner.current(), dict[int, int]()) for _ in range(2)]
     stage = runners[0][0].create_stage(new_stage)
-    study = optuna.load_study(study_name=stage.name, storage=f"sqlite:///{file}")
+    study = optuna.load_study(study_name=stage.name, storage=storage(f"sqlite:///{file}"))
     asked: list[optuna.Trial] = []
     for what, who, many in steps:
         store, owner, ids = runners[who]
@@ -102,7 +103,7 @@ def test_a_study_that_took_anothers_place_is_counted_anew(
     ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=3, most=3, owner=me).trials}
     store.record(stage, [Completed(n, 0.5) for n in ids], ids, owner=me)
     assert store.counts(stage) == Counts(complete=3)
-    optuna.delete_study(study_name=stage.name, storage=store.url)
+    optuna.delete_study(study_name=stage.name, storage=storage(store.url))
     again = store.create_stage(new_stage)
     second = store.create_stage(replace(new_stage, number=2))
     assert store.create_stage(new_stage) == again

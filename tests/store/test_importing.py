@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from stored import storage
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import PastTrials
@@ -69,7 +70,7 @@ def test_everything_is_there(store: Store, new_stage: NewStage) -> None:
 
 def test_optuna_reads_them(store: Store, new_stage: NewStage) -> None:
     store.import_stages([(new_stage, past())])
-    study = optuna.load_study(study_name=new_stage.name, storage=store.url)
+    study = optuna.load_study(study_name=new_stage.name, storage=storage(store.url))
     assert [trial.state.name for trial in study.trials] == past().states
     assert study.best_value == math.inf
     assert study.trials[0].params == {"lr": 0.1 + 0.2, "batch_size": 20, "activation": "sigmoid"}
@@ -91,14 +92,14 @@ def test_a_name_that_is_taken_is_refused_and_nothing_written(
     store: Store, new_stage: NewStage, of_optuna: bool
 ) -> None:
     if of_optuna:
-        optuna.create_study(study_name=new_stage.name, storage=store.url)
+        optuna.create_study(study_name=new_stage.name, storage=storage(store.url))
     else:
         store.create_stage(new_stage)
     before = store.stages()
     with pytest.raises(StageConflict, match=r"mnist/stage-01 is in .* already"):
         store.import_stages([(replace(new_stage, number=2), past()), (new_stage, past())])
     assert store.stages() == before
-    assert optuna.get_all_study_names(store.url) == [new_stage.name]
+    assert optuna.get_all_study_names(storage(store.url)) == [new_stage.name]
 
 
 def test_what_breaks_in_the_middle_leaves_nothing(store: Store, new_stage: NewStage) -> None:
@@ -110,7 +111,7 @@ def test_what_breaks_in_the_middle_leaves_nothing(store: Store, new_stage: NewSt
     with pytest.raises(RuntimeError, match="ends here"):
         store.import_stages([(new_stage, past()), (second, past(breaking()))])
     assert store.stages() == []
-    assert optuna.get_all_study_names(store.url) == []
+    assert optuna.get_all_study_names(storage(store.url)) == []
     assert len(store.import_stages([(new_stage, past())])) == 1
 
 

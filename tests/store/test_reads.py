@@ -16,9 +16,10 @@ import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
+from stored import storage
 
 from hpsearch.records import HITS, Completed, Direction, Failed, Outcome, Pruned, Stage
-from hpsearch.space import Float
+from hpsearch.space import Float, Space
 from hpsearch.statistics.hits import pack
 from hpsearch.store import NewStage, Owner, Store, arrays, queries
 
@@ -41,67 +42,25 @@ def fill(store: Store, stage: Stage, outcomes: list[Outcome], owner: Owner) -> N
     store.record(stage, outcomes, ids, owner=owner)
 
 
-@pytest.mark.parametrize(("direction", "order"), [("maximize", [4, 1, 0, 5, 6, 2]), ("minimize", [2, 4, 1, 0, 5, 6])])
-def test_the_best_by_score_then_loss_then_number(
-    store: Store, new_stage: NewStage, me: Owner, direction: Direction, order: list[int]
-) -> None:
-    stage = store.create_stage(replace(new_stage, direction=direction))
-    outcomes: list[Outcome] = [
-        scored(0, 0.8, 0.5),
-        scored(1, 0.8, 0.25),
-        scored(2, 0.7, 10.0),
-        Failed(3, "diverged"),
-        scored(4, 0.8, 0.125),
-        scored(5, 0.8, 0.5),
-        scored(6, 0.8, None),  # no loss known: behind those of which it is
-    ]
-    fill(store, stage, outcomes, me)
-    for top in (0, 1, 3, 6, 99):
-        assert store.trials(stage, top=top)["number"].tolist() == order[:top]
-
-
-def test_numbers_are_compared_as_numbers(store: Store, stage: Stage, me: Owner) -> None:
-    fill(store, stage, [scored(0, 0.5, 10.0), scored(1, 0.5, 9.0), scored(2, 0.5, 1e-7)], me)
-    assert store.trials(stage, top=3)["number"].tolist() == [2, 1, 0]
-
-
-def test_a_loss_that_is_not_finite_is_the_worst(store: Store, stage: Stage, me: Owner) -> None:
-    fill(store, stage, [scored(0, 0.5, math.nan), scored(1, 0.5, math.inf), scored(2, 0.5, 3.0)], me)
-    frame = store.trials(stage, top=3)
-    assert frame["number"].tolist() == [2, 0, 1]
-    assert frame["validation_loss"].isna().tolist() == [False, True, True]
-
-
-def test_a_score_that_is_not_finite_is_never_the_best(
-    store: Store, stage: Stage, study: optuna.Study, me: Owner
-) -> None:
-    """hpsearch records none; somebody's own `tell` may."""
-    study.tell(study.ask(), math.inf)
-    study.tell(study.ask(), -math.inf)
-    fill(store, stage, [scored(2, 0.5, None)], me)
-    assert store.trials(stage, top=9)["number"].tolist() == [2]
-    assert store.trials(stage)["score"].tolist() == [math.inf, -math.inf, 0.5]
-
-
 def test_columns(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
     fill(store, stage, [Completed(1, 0.5, (), {"validation_loss": 0.25, "seconds": 1.5}), Failed(2, "a reason")], me)
+    trials = study.trials
+    columns = store.columns(stage)
+    assert columns == {
+        "number": [0, 1, 2],
+        "state": ["RUNNING", "COMPLETE", "FAIL"],
+        "score": [None, 0.5, None],
+        "validation_loss": [None, 0.25, None],
+        "seconds": [None, 1.5, None],
+        "reason": [None, None, "a reason"],
+        "started": [trial.datetime_start for trial in trials],
+        "finished": [trial.datetime_complete for trial in trials],
+        **{f"param:{name}": [trial.params[name] for trial in trials] for name in stage.space},
+    }
     frame = store.trials(stage)
-    fixed = ["number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished"]
-    assert list(frame.columns) == [*fixed, "param:lr", "param:batch_size", "param:activation"]
-    assert frame["number"].tolist() == [0, 1, 2]
-    assert frame["state"].tolist() == ["RUNNING", "COMPLETE", "FAIL"]
-    assert frame["score"].tolist()[1] == 0.5
-    assert frame["score"].isna().tolist() == [True, False, True]
-    assert frame["validation_loss"].tolist()[1] == 0.25
-    assert frame["seconds"].tolist()[1] == 1.5
-    assert frame["reason"].isna().tolist() == [True, True, False]
-    assert frame["reason"].tolist()[2] == "a reason"
-    assert frame["started"].tolist() == [trial.datetime_start for trial in study.trials]
+    assert list(frame.columns) == list(columns)
     assert frame["finished"].isna().tolist() == [True, False, False]
-    assert frame["finished"].tolist()[1:] == [trial.datetime_complete for trial in study.trials[1:]]
-    for name in stage.space:
-        assert frame[f"param:{name}"].tolist() == [trial.params[name] for trial in study.trials]
-    assert pd.api.types.is_integer_dtype(frame["param:batch_size"])
+    assert [frame[name].dtype.kind for name in ("score", "param:batch_size", "started")] == ["f", "i", "M"]
 
 
 def test_states(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
@@ -135,16 +94,6 @@ def test_a_pruned_trial_says_when_it_was_stopped(store: Store, stage: Stage, stu
     assert store.columns(stage)["reason"] == [None, "stopped after epoch 3", "no", None, "stopped after epoch 7"]
 
 
-def test_curves_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
-    fill(store, stage, [Completed(n, 0.5, tuple(n + step / 8 for step in range(3))) for n in range(4)], me)
-    frame = store.curves(stage, [3, 1, 77])
-    assert frame["number"].tolist() == [1, 1, 1, 3, 3, 3]
-    assert frame["value"].tolist() == [1.0, 1.125, 1.25, 3.0, 3.125, 3.25]
-    assert list(store.curves(stage, []).columns) == ["number", "step", "value"]
-    assert store.curves(stage, []).empty
-    pd.testing.assert_frame_equal(store.curves(stage, list(np.array([3, 1, 77]))), frame)
-
-
 def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
     fill(
         store,
@@ -158,13 +107,15 @@ def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Ow
     assert store.attribute(stage, [0], "other") == store.attribute(stage, [], "curves") == {}
 
 
-def test_scores_are_the_completed_trials_that_have_one(
-    store: Store, stage: Stage, study: optuna.Study, me: Owner
-) -> None:
+def test_scores_are_the_completed_trials_that_have_one(store: Store, new_stage: NewStage, me: Owner) -> None:
+    """Of a space with more parameters than one statement joins, and than SQLite joins at all."""
+    space: Space = {**new_stage.space, **{f"p{n}": Float(0.0, 1.0) for n in range(70)}}
+    stage = store.create_stage(replace(new_stage, space=space))
+    study = optuna.load_study(study_name=stage.name, storage=storage(store.url))
     study.tell(study.ask(), math.inf)
     study.tell(study.ask(), 0.125)  # somebody's own, with none of our parameters
-    many: list[Outcome] = [scored(2, 0.5, 0.1), scored(3, 0.5, None), Failed(4, "no", (), {"validation_loss": 0.5})]
-    fill(store, stage, [*many, scored(5, 0.25, math.nan)], me)
+    failed = Failed(4, "no", (), {"validation_loss": 0.5})  # whose loss is not its neighbour's
+    fill(store, stage, [scored(2, 0.5, 0.1), scored(3, 0.5, None), failed, scored(5, 0.25, math.nan)], me)
     store.claim(stage, until=7, most=1, owner=me)
     frame = pd.DataFrame(store.scores(stage))
     assert frame["number"].tolist() == [1, 2, 3, 5]
@@ -191,60 +142,46 @@ def test_the_losses_of_the_best_are_read_whoever_else_is_asked_about(
             assert some["validation_loss"][number] == every["validation_loss"][number] == number / 16, wanted
 
 
-def test_a_space_of_many_parameters_is_read_whole(store: Store, new_stage: NewStage, me: Owner) -> None:
-    """More than one statement joins, and more than SQLite joins at all."""
-    space = {f"p{n}": Float(0.0, 1.0) for n in range(70)}
-    stage = store.create_stage(replace(new_stage, space=space))
-    fill(store, stage, [scored(n, 0.5, 0.1) for n in range(4)], me)
-    frame = pd.DataFrame(store.scores(stage))
-    of_trials = store.trials(stage)
-    assert len(frame) == 4
-    for name in space:
-        assert frame[f"param:{name}"].tolist() == of_trials[f"param:{name}"].tolist()
-
-
-def test_a_failed_trial_s_loss_is_nobody_else_s(store: Store, stage: Stage, me: Owner) -> None:
-    """That of a trial without a score is read too, and must not become its neighbour's, who has none."""
-    failed = Failed(1, "no", (), {"validation_loss": 0.5})
-    fill(store, stage, [scored(0, 0.5, 0.25), failed, scored(2, 0.5, None), scored(3, 0.5, None)], me)
-    losses = pd.DataFrame(store.scores(stage))["validation_loss"]
-    assert losses.isna().tolist() == [False, True, True]
-
-
-def test_whole_stages_and_some_trials_have_the_same_curves(
-    store: Store, stage: Stage, me: Owner, monkeypatch: pytest.MonkeyPatch
+def test_curves_of_some_trials_and_of_whole_stages(
+    store: Store, stage: Stage, study: optuna.Study, me: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd = (0.1, math.nan, math.inf, -math.inf, 5e-324, 0.3)
     fill(store, stage, [Completed(n, 0.5, tuple(value * (n + 1) for value in odd[n:])) for n in range(5)], me)
-    some, whole = store.curves(stage, range(5)), store.curves(stage)
-    monkeypatch.setattr(arrays, "CHUNK", 1)
-    pd.testing.assert_frame_equal(some, whole, check_exact=True)
-    pd.testing.assert_frame_equal(
-        store.curves(stage, [3, 1, 77]), whole[whole["number"].isin([1, 3])].reset_index(drop=True)
-    )
-    study = optuna.load_study(study_name=stage.name, storage=store.url)
+    whole = store.curves(stage)
+    assert list(whole.columns) == ["number", "step", "value"]
     for trial in study.trials:
-        assert repr(list(trial.intermediate_values.values())) == repr(
-            whole["value"][whole["number"] == trial.number].tolist()
-        )
+        values = whole["value"][whole["number"] == trial.number].tolist()
+        assert repr(values) == repr(list(trial.intermediate_values.values()))
+    some = whole[whole["number"].isin([1, 3])].reset_index(drop=True)
+    for chunk in (500, 1):
+        monkeypatch.setattr(arrays, "CHUNK", chunk)
+        pd.testing.assert_frame_equal(store.curves(stage, range(5)), whole, check_exact=True)
+        pd.testing.assert_frame_equal(store.curves(stage, list(np.array([3, 1, 77]))), some, check_exact=True)
+        assert store.curves(stage, []).empty
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_the_best_are_ranked_whole_however_many_tie(
+def test_the_best_by_score_then_loss_then_number_however_many_tie(
     store: Store, new_stage: NewStage, me: Owner, monkeypatch: pytest.MonkeyPatch, direction: Direction
 ) -> None:
+    """A loss that is not finite, or not known, is the worst; a score that is not finite is never the best."""
     stage = store.create_stage(replace(new_stage, direction=direction))
+    study = optuna.load_study(study_name=stage.name, storage=storage(store.url))
+    study.tell(study.ask(), math.inf)  # hpsearch records none; somebody's own `tell` may
+    study.tell(study.ask(), -math.inf)
     rng = np.random.default_rng(0)
-    scores = rng.integers(0, 3, 16) / 4
-    losses = [[0.0, 1.0, math.nan, None][loss] for loss in rng.integers(0, 4, 16)]
-    fill(store, stage, [scored(number, float(scores[number]), losses[number]) for number in range(16)], me)
+    scores = dict(enumerate((rng.integers(0, 3, 20) / 4).tolist(), start=2))
+    losses = {n: [10.0, 9.0, 1e-7, math.nan, math.inf, None][loss] for n, loss in enumerate(rng.integers(0, 6, 20), 2)}
+    failed: list[Outcome] = [Failed(22, "diverged", (), {"validation_loss": 0.0})]
+    fill(store, stage, [*(scored(number, scores[number], losses[number]) for number in scores), *failed], me)
     sign = -1 if direction == "maximize" else 1
-    known = [math.inf if loss is None or math.isnan(loss) else loss for loss in losses]
-    order = sorted(range(16), key=lambda i: (sign * scores[i], known[i], i))
+    known = {n: math.inf if loss is None or not math.isfinite(loss) else loss for n, loss in losses.items()}
+    order = sorted(scores, key=lambda n: (sign * scores[n], known[n], n))
     for beyond in (1, 3, 1000):
         monkeypatch.setattr(queries, "_BEYOND", beyond)
-        for top in (1, 2, 5, 15, 16, 20):
+        for top in (0, 1, 2, 5, 19, 20, 99):
             assert store.columns(stage, top=top)["number"] == order[:top]
+    assert store.trials(stage)["score"].tolist()[:2] == [math.inf, -math.inf]
 
 
 @given(numbers=st.lists(st.floats(0, 1e9, allow_subnormal=True), min_size=12, max_size=12))

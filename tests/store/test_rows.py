@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.trial import TrialState
+from stored import storage
 
 from hpsearch.optuna_sampler import KeyedRandomSampler
 from hpsearch.records import Completed, Failed, Outcome, Pruned, Report
@@ -54,7 +55,7 @@ def in_a_batch(store: Store, new_stage: NewStage) -> None:
 def one_by_one(store: Store, new_stage: NewStage) -> None:
     study = optuna.create_study(
         study_name=new_stage.name,
-        storage=store.url,
+        storage=storage(store.url),
         direction=new_stage.direction,
         sampler=KeyedRandomSampler(new_stage.seed),
     )
@@ -86,7 +87,7 @@ def rows(store: Store) -> dict[str, list[str]]:
 def test_the_same_rows(store: Store, new_stage: NewStage) -> None:
     in_a_batch(store, new_stage)
     ours = rows(store)
-    optuna.delete_study(study_name=new_stage.name, storage=store.url)
+    optuna.delete_study(study_name=new_stage.name, storage=storage(store.url))
     assert not any(rows(store).values())
     one_by_one(store, new_stage)
     optunas = rows(store)
