@@ -46,25 +46,20 @@ def test_never_more_than_until(store: Store, stage: Stage, me: Owner) -> None:
     assert (counts.finished, counts.rows) == (2, 6)
 
 
-def test_released_ones_come_first_and_are_the_same(store: Store, stage: Stage, me: Owner) -> None:
+def test_released_ones_come_first_and_are_the_same(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
     first = store.claim(stage, until=9, most=4, owner=me).trials
     ids = {trial.number: trial.trial_id for trial in first}
+    store.report(stage, [Report(0, 1, 0.1), Report(0, 2, 0.2)], ids, owner=me)
     store.record(stage, [Completed(1, 0.5)], ids, owner=me)
     assert store.release(stage, owner=me) == 3
     assert store.counts(stage).waiting == 3
-    again = store.claim(stage, until=9, most=2, owner=Owner.current())
+    assert (study.trials[0].state.name, study.trials[0].intermediate_values) == ("WAITING", {})  # half a curve is gone
+    again = store.claim(stage, until=3, most=9, owner=Owner.current())  # they count in for ``until``
     assert again.trials == (first[0], first[2])
     assert (again.counts.waiting, again.counts.running) == (1, 2)
     rest = store.claim(stage, until=9, most=9, owner=Owner.current()).trials
     assert rest[0] == first[3]
     assert [trial.number for trial in rest] == [3, 4, 5, 6, 7, 8]
-
-
-def test_released_ones_count_in_for_until(store: Store, stage: Stage, me: Owner) -> None:
-    store.claim(stage, until=5, most=5, owner=me)
-    store.release(stage, owner=me)
-    assert [t.number for t in store.claim(stage, until=2, most=9, owner=me).trials] == [0, 1]
-    assert store.counts(stage).waiting == 3
 
 
 def test_an_enqueued_trial_is_honoured(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
@@ -105,20 +100,17 @@ def test_a_trial_added_to_be_run_again_keeps_its_values(
     assert again.params == failed.params == study.trials[1].params
 
 
-def test_foreign_running_trials_do_not_count(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
-    foreign = study.ask()
-    assert store.counts(stage).running == 0
-    assert [t.number for t in store.claim(stage, until=2, most=9, owner=me).trials] == [1, 2]
-    assert store.release(stage, owner=me) == 2
-    assert store.release_dead(stage, me=Owner.current()) == 0
-    assert study.trials[foreign.number].state.name == "RUNNING"
-
-
-def test_foreign_finished_trials_count(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
+def test_foreign_trials_count_once_they_have_finished(
+    store: Store, stage: Stage, study: optuna.Study, me: Owner
+) -> None:
     study.tell(study.ask(), 0.5)
     study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
-    assert store.counts(stage).finished == 2
-    assert [t.number for t in store.claim(stage, until=3, most=9, owner=me).trials] == [2]
+    study.ask()
+    assert (store.counts(stage).finished, store.counts(stage).running) == (2, 0)
+    assert [t.number for t in store.claim(stage, until=4, most=9, owner=me).trials] == [3, 4]
+    assert store.release(stage, owner=me) == 2
+    assert store.release_dead(stage, me=Owner.current()) == 0
+    assert study.trials[2].state.name == "RUNNING"
 
 
 def test_a_released_trial_that_optuna_takes_is_nobodys(
@@ -132,19 +124,6 @@ def test_a_released_trial_that_optuna_takes_is_nobodys(
     assert store.release(stage, owner=me) == 0
     assert store.release_dead(stage, me=Owner.current()) == 0
     assert study.trials[0].state.name == "RUNNING"
-
-
-def test_half_a_curve_is_gone_after_the_run_that_replaces_it(
-    store: Store, stage: Stage, study: optuna.Study, me: Owner
-) -> None:
-    (trial,) = store.claim(stage, until=1, most=1, owner=me).trials
-    ids = {0: trial.trial_id}
-    store.report(stage, [Report(0, 1, 0.1), Report(0, 2, 0.2)], ids, owner=me)
-    store.release(stage, owner=me)
-    assert study.trials[0].state.name == "WAITING"
-    store.claim(stage, until=1, most=1, owner=me)
-    store.record(stage, [Completed(0, 0.7, (0.5, 0.6, 0.7))], ids, owner=me)
-    assert study.trials[0].intermediate_values == {1: 0.5, 2: 0.6, 3: 0.7}
 
 
 def test_many_trials_at_once(store: Store, stage: Stage, me: Owner) -> None:

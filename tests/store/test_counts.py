@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import pytest
 import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -128,16 +127,6 @@ def test_trials_that_somebody_deleted_are_counted_no_more(store: Store, stage: S
     assert store.counts(stage) == Counts(complete=1, running=2)
 
 
-def test_a_trial_that_somebody_took_up_is_not_ours(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
-    """Optuna's own `ask` takes released trials too."""
-    store.claim(stage, until=2, most=2, owner=me)
-    store.release(stage, owner=me)
-    assert store.counts(stage) == Counts(waiting=2)
-    study.ask()
-    assert store.counts(stage) == Counts(waiting=1)
-    assert store.claim(stage, until=2, most=2, owner=me).counts == Counts(running=2)
-
-
 @contextmanager
 def watched(store: Store) -> Iterator[list[str]]:
     """What SQLite's driver runs meanwhile, with the values in it."""
@@ -179,16 +168,3 @@ def test_a_call_s_price_is_what_it_touches(file: Path, opener: Opener, new_stage
         assert plan.startswith("SEARCH"), plan
         # A search by the stage alone finds all of its trials.
         assert not plan.endswith("ix_trials_study_id (study_id=?)"), plan
-
-
-@pytest.mark.parametrize("most", [1, 7])
-def test_claims_of_another_runner_are_seen_at_once(file: Path, opener: Opener, new_stage: NewStage, most: int) -> None:
-    one, other = opener(file), opener(file)
-    stage = one.create_stage(new_stage)
-    mine, yours = Owner.current(), Owner.current()
-    numbers = []
-    for _ in range(3):
-        for store, owner in ((one, mine), (other, yours)):
-            numbers += [trial.number for trial in store.claim(stage, until=20, most=most, owner=owner).trials]
-    assert numbers == list(range(min(20, 6 * most)))
-    assert one.counts(stage) == other.counts(stage) == Counts(running=len(numbers))
