@@ -595,8 +595,8 @@ def options_table(command: Any) -> str:
             continue
         if not names[0].startswith("-"):
             names = [parameter.metavar or parameter.name.upper()]
-        if parameter.default not in (None, False, ()) and getattr(parameter, "show_default", False):
-            help_ += f" [default: {getattr(parameter.default, 'value', parameter.default)}]"
+        if type(parameter.default) in (int, float, str) and "[default" not in help_:
+            help_ += f" [default: {parameter.default}]"
         rows += f"| {', '.join(f'`{name}`' for name in names)} | {help_} |\n"
     if common:
         rows += f"| {', '.join(f'`{name}`' for name in common)} | see [commands](commands.md) |\n"
