@@ -37,7 +37,7 @@ from hpsearch.space import Value
 from hpsearch.store import Store
 
 FORMS = ("csv", "parquet", "json")
-WHAT = ("trials", "curves", "all")
+_ODD = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 """Beginnings that make a spreadsheet take a cell for a formula; an apostrophe before them makes it text there."""
@@ -45,14 +45,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The result of an export.
-
-    Args:
-        files: The files by their content: ``trials``, ``curves``, or ``all`` in one.
-        stages: Names of the stages.
-        trials: Number of rows of trials.
-        points: Number of rows of curves.
-    """
+    """Files by their content (``trials``, ``curves``, or ``all`` in one), names of stages, and numbers of rows."""
 
     files: Mapping[str, Path]
     stages: tuple[str, ...]
@@ -61,11 +54,7 @@ class Exported:
 
 
 def target(out: Path, form: str | None) -> tuple[Path, str]:
-    """Return the file and its format; a file without an ending gets that of the format.
-
-    Raises:
-        BadInput: The format is none of `FORMS`, or the file ends in another one.
-    """
+    """Return the file and its format; a file without an ending gets that of the format."""
     if out.is_dir():
         raise BadInput(f"{out} is a folder; give a file in it")
     ending = out.suffix.removeprefix(".").lower()
@@ -79,15 +68,6 @@ def target(out: Path, form: str | None) -> tuple[Path, str]:
     if ending != form:
         raise BadInput(f"{out} does not end in .{form}; call it {out.stem}.{form}")
     return out, form
-
-
-def files_of(out: Path, form: str, what: str) -> dict[str, Path]:
-    """Return the files of an export to ``out`` by their content; see `Exported`."""
-    if form == "json":
-        return {"all": out}
-    if what != "all":
-        return {what: out}
-    return {table: out.with_name(f"{out.stem}.{table}{out.suffix}") for table in ("trials", "curves")}
 
 
 def export(
@@ -107,7 +87,7 @@ def export(
         stages: The search's stages.
         out: The file; where two are made, their names are this one's with ``.trials`` and ``.curves`` in it.
         form: One of `FORMS`; by default the ending of ``out``.
-        what: One of `WHAT`.
+        what: ``trials``, ``curves`` or ``all``.
         number: Of this stage only, instead of all.
         force: Overwrite files that are there.
 
@@ -117,7 +97,10 @@ def export(
         OutputFailure: The disk is full.
     """
     out, form = target(out, form)
-    files = files_of(out, form, what)
+    names = ("trials", "curves") if what == "all" else (what,)
+    files = {"all": out} if form == "json" else {what: out}
+    if form != "json" and what == "all":
+        files = {name: out.with_name(f"{out.stem}.{name}{out.suffix}") for name in names}
     if form == "parquet":
         arrow(out)
     for file in files.values():
@@ -132,25 +115,15 @@ def export(
         rows[stage.number] = _trials(store, stage, columns["trials"])
         if what != "trials":
             curves[stage.number], series[stage.number] = _curves(store, stage, columns["curves"], rows[stage.number])
-    tables = {
-        name: pd.concat(parts.values(), ignore_index=True)
-        for name, parts in (("trials", rows), ("curves", curves))
-        if what in (name, "all")
-    }
-    described = stages
-    if number is not None:
-        described = sorted(ancestry(stages, chosen[0]), key=lambda stage: stage.number)
+    parts = {"trials": rows, "curves": curves}
+    tables = {name: pd.concat(parts[name].values(), ignore_index=True) for name in names}
+    described = stages if number is None else sorted(ancestry(stages, chosen[0]), key=lambda stage: stage.number)
     header = Header(
         hpsearch_export=LAYOUT,
         search=stages[0].search,
         exported=iso(datetime.now(UTC).replace(microsecond=0)),
         version=__version__,
-        stages=[
-            StageHeader.of(
-                stage, len(rows[stage.number]) if stage.number in rows else None, series.get(stage.number, ())
-            )
-            for stage in described
-        ],
+        stages=[StageHeader.of(stage, rows.get(stage.number), series.get(stage.number, [])) for stage in described],
         columns={
             name: {column.name: f"{TYPES[column.type]}: {column.meaning}" for column in of}
             for name, of in columns.items()
@@ -161,41 +134,32 @@ def export(
         paths = {content: stack.enter_context(replacing(file)) for content, file in files.items()}
         if form == "json":
             _write_json(paths["all"], header, tables, columns)
-        write = _write_parquet if form == "parquet" else _write_csv
-        for name, path in paths.items():
-            if name != "all":
-                write(path, tables[name], columns[name], header)
+        else:
+            for name in names:
+                write = _write_parquet if form == "parquet" else _write_csv
+                write(paths[name], tables[name], columns[name], header)
     return Exported(
         files, tuple(stage.name for stage in chosen), sum(map(len, rows.values())), sum(map(len, curves.values()))
     )
 
 
 def _write_csv(path: Path, table: pd.DataFrame, columns: Sequence[Column], header: Mapping[str, Any]) -> None:
-    cells = {column.name: _plain(column, table[column.name]) for column in columns}
-    pd.DataFrame(cells).to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
-
-
-def _plain(column: Column, values: pd.Series[Any]) -> pd.Series[Any]:
-    """Return a column's cells for a CSV file: no text is a formula for a spreadsheet, and none is empty."""
-    match column.type:
-        case "text":
-            return _mapped(values, escaped)
-        case "time":
-            return _mapped(values, iso)
-        case "choice":
-            return _mapped(values, _choice_text(column, escaped))
-        case _:
-            return values
+    convert: dict[str, Callable[[Any], str]] = {"text": escaped, "time": iso}
+    for column in columns:
+        if column.type == "choice":
+            convert["choice"] = _choice_text(column, escaped)
+        if column.type in convert:
+            table[column.name] = _mapped(table[column.name], convert[column.type])
+    table.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
 
 
 def _mapped(values: pd.Series[Any], function: Callable[[Any], Any]) -> pd.Series[Any]:
     return values.astype(object).map(function, na_action="ignore")
 
 
-def _choice_text(column: Column, text: Callable[[str], str] = str) -> Callable[[Value], str]:
-    texts = {
-        (type(choice), choice): text(name) for choice, name in zip(column.choices, column.choice_texts(), strict=True)
-    }
+def _choice_text(column: Column, text: Callable[[str], str]) -> Callable[[Value], str]:
+    pairs = zip(column.choices, column.choice_texts(), strict=True)
+    texts = {(type(choice), choice): text(name) for choice, name in pairs}
     return lambda value: texts[type(value), value]
 
 
@@ -212,11 +176,10 @@ def _utf8(text: str) -> str:
 def _write_parquet(path: Path, table: pd.DataFrame, columns: Sequence[Column], header: Mapping[str, Any]) -> None:
     pa = arrow(path)
     for column in columns:
-        values = table[column.name]
         if column.type == "choice" and column.only_type is object:
-            table[column.name] = _mapped(values, _choice_text(column))
+            table[column.name] = _mapped(table[column.name], _choice_text(column, _utf8))
         elif column.type == "text" or column.only_type is str:
-            table[column.name] = _mapped(values, _utf8)
+            table[column.name] = _mapped(table[column.name], _utf8)
     made = pa.Table.from_pandas(table, preserve_index=False)
     # pandas has no way to write metadata of one's own.
     made = made.replace_schema_metadata({**(made.schema.metadata or {}), KEY: json.dumps(header)})
@@ -244,12 +207,8 @@ def _json_cells(column: Column, values: pd.Series[Any]) -> list[Any]:
     if column.type == "time":
         return [None if cell is None else iso(cell) for cell in cells]
     if column.type == "float":
-        return [cell if cell is None or math.isfinite(cell) else _odd(cell) for cell in cells]
+        return [cell if cell is None or math.isfinite(cell) else _ODD[str(cell)] for cell in cells]
     return cells
-
-
-def _odd(number: float) -> str:
-    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 
 def _trials(store: Store, stage: Stage, columns: Sequence[Column]) -> pd.DataFrame:
@@ -270,9 +229,7 @@ def typed_cells(column: Column, cells: Sequence[Any]) -> pd.Series[Any]:
         case "int":
             return pd.Series(cells, dtype="Int64")
         case "float":
-            return floats(
-                np.array([math.nan if cell is None else cell for cell in cells], float), [c is None for c in cells]
-            )
+            return floats(np.array([0.0 if c is None else c for c in cells], float), [c is None for c in cells])
         case "time":
             return pd.to_datetime(pd.Series(cells, dtype=object), utc=True).astype("datetime64[us, UTC]")
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -38,9 +38,15 @@ from hpsearch.space import Float, Int, Parameter, Value
 from hpsearch.store import Store
 from hpsearch.study_file import check_name
 
-_UNFINISHED = ("RUNNING", "WAITING")
-_MAX_STEP = 2**31 - 1
-_MAX_INT = 2**53
+_MAX_INT, _MAX_STEP = 2**53, 2**31 - 1
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float, int),
+    "text": (str,),
+    "time": (str, datetime),
+    "choice": (str, bool, int, float),
+}
+"""Types of the cells of a column, by its type."""
 _ODD = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -130,14 +136,7 @@ def _file(path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Archive:
-    """An export that was read.
-
-    Args:
-        source: The file's name, without its folder.
-        header: The header.
-        trials: The cells of its trials by column, None for a missing one.
-        curves: The points of its curves by stage, trial and epoch, NA for a missing value.
-    """
+    """An export that was read: the cells of its trials (None: missing), the points of its curves (NA: missing)."""
 
     source: str
     header: Header
@@ -183,25 +182,14 @@ def _json_table(path: Path, plain: Mapping[str, Any], name: str, columns: Sequen
 
 def _cells(path: Path, column: Column, cells: list[Any]) -> list[Any]:
     """Return the cells of a JSON or Parquet file's column, each of its type; `_checked` looks at their values."""
-    types: Mapping[str, tuple[type, ...]] = {
-        "int": (int,),
-        "float": (float, int),
-        "text": (str,),
-        "time": (str, datetime),
-        "choice": (str, bool, int, float),
-    }
-    convert: Mapping[str, Callable[[Any], Any]] = {"float": float, "time": _time}
     if column.type == "float":
         cells = [_ODD.get(cell, cell) if isinstance(cell, str) else cell for cell in cells]
     for cell in cells:
-        if cell is not None and (
-            type(cell) not in types[column.type] or (column.type == "int" and abs(cell) > _MAX_INT)
-        ):
+        if cell is not None and (type(cell) not in _TYPES[column.type] or (type(cell) is int and abs(cell) > _MAX_INT)):
             raise BadInput(f"{path} is damaged: {column.name} holds {repr(cell)[:40]}")
-    if column.type not in convert:
-        return cells
+    convert: Any = {"float": float, "time": _time}.get(column.type)
     try:
-        return [None if cell is None else convert[column.type](cell) for cell in cells]
+        return cells if convert is None else [None if cell is None else convert(cell) for cell in cells]
     except (ValueError, OverflowError) as error:
         raise BadInput(f"{path} is damaged: {column.name}: {error}") from error
 
@@ -221,7 +209,7 @@ def _by_epoch(path: Path, curves: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
     table = pd.DataFrame(curves)
     for name in ("trial", "epoch"):
         numbers = table[name]
-        if numbers.isna().any() or not ((numbers.abs() <= _MAX_STEP) & (numbers % 1 == 0)).all():
+        if numbers.isna().any() or (numbers.abs() > _MAX_STEP).any() or (numbers % 1 != 0).any():
             raise BadInput(f"{path} is damaged: its curves have a {name} that is no whole number")
         table[name] = numbers.astype(np.int64)
     if table.duplicated(["stage", "trial", "epoch"]).any():
@@ -230,12 +218,7 @@ def _by_epoch(path: Path, curves: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
 
 
 def _parquet(path: Path) -> Any:
-    """Return a Parquet file as a pyarrow table.
-
-    Raises:
-        BadInput: It cannot be read, or is no Parquet.
-        MissingExtra: pyarrow is not installed.
-    """
+    """Return a Parquet file as a pyarrow table."""
     parquet = arrow(path).parquet
     try:
         return parquet.read_table(path)
@@ -260,22 +243,19 @@ def _parquet_archive(path: Path, table: Any, text: str) -> _Archive:
             choices = dict(zip(column.choice_texts(), column.choices, strict=True))
             cells = [choices.get(cell, cell) for cell in cells]
         trials[column.name] = cells
-    columns = _curve_columns(header)
     other = path.with_name(f"{path.stem.removesuffix('.trials')}.curves{path.suffix}")
-    if not path.stem.endswith(".trials") or not other.exists():
-        return _Archive(path.name, header, trials, _by_epoch(path, {c.name: typed_cells(c, []) for c in columns}))
-    points = _parquet(other)
-    if _metadata(points) != text:
+    points = _parquet(other) if path.stem.endswith(".trials") and other.exists() else None
+    if points is not None and _metadata(points) != text:
         raise BadInput(f"{other} is of another export than {path}; move it away, or export both again")
     curves = {}
-    for column in columns:
+    for column in _curve_columns(header):
+        if points is None or column.type == "text":
+            cells = [] if points is None else _arrow_column(other, column, points).to_pylist()
+            curves[column.name] = typed_cells(column, cells)
+            continue
         array = _arrow_column(other, column, points).combine_chunks()
         try:
-            curves[column.name] = (
-                pd.Series(array.to_pylist(), dtype=object)
-                if column.type == "text"
-                else floats(array.to_numpy(zero_copy_only=False).astype(float), array.is_null())
-            )
+            curves[column.name] = floats(array.to_numpy(zero_copy_only=False).astype(float), array.is_null())
         except (TypeError, ValueError) as error:
             raise BadInput(f"{other} is damaged: {column.name} holds {array.type}") from error
     return _Archive(path.name, header, trials, _by_epoch(other, curves))
@@ -288,18 +268,13 @@ def _arrow_column(path: Path, column: Column, table: Any) -> Any:
 
 
 def _restored(archive: _Archive, name: str | None, now: datetime) -> list[tuple[NewStage, PastTrials]]:
-    """Return the stages of an export with their trials.
-
-    Raises:
-        BadInput: Rows are missing, twice there, or hold what no trial has.
-    """
+    """Return the stages of an export with their trials."""
     header = archive.header
     rows: dict[str, list[int]] = {stage_name(header.search, stage.number): [] for stage in header.stages}
-    for row, stage in enumerate([*archive.trials["stage"], *archive.curves["stage"].unique()]):
-        if stage not in rows:
-            raise archive.damaged(f"it does not describe the stage {str(stage)[:80]!r}")
-        if row < len(archive.trials["stage"]):
-            rows[stage].append(row)
+    for stage in {*archive.trials["stage"], *archive.curves["stage"]} - rows.keys():
+        raise archive.damaged(f"it does not describe the stage {str(stage)[:80]!r}")
+    for row, stage in enumerate(archive.trials["stage"]):
+        rows[stage].append(row)
     restored = []
     for of_header, old, new in zip(header.stages, rows, header.new_stages(name), strict=True):
         about = {
@@ -310,20 +285,13 @@ def _restored(archive: _Archive, name: str | None, now: datetime) -> list[tuple[
             "imported": iso(now),
             **({"before": dict(new.imported)} if new.imported else {}),
         }
-        past = _past_trials(archive, new, of_header, old, _by_number(archive, of_header, rows[old], old), now)
+        numbers = {archive.trials["trial"][row]: row for row in rows[old]}
+        trials = of_header.trials or 0
+        if len(rows[old]) != trials or not set(range(trials)) <= numbers.keys():
+            raise archive.damaged(f"of the {trials} trials of {old} some are missing or there twice")
+        past = _past_trials(archive, new, of_header, old, [numbers[number] for number in range(trials)], now)
         restored.append((replace(new, imported=about), past))
     return restored
-
-
-def _by_number(archive: _Archive, header: StageHeader, rows: list[int], name: str) -> list[int]:
-    """Return the rows of a stage's trials by number, all of them once."""
-    numbers = archive.trials["trial"]
-    if not all(type(numbers[row]) is int for row in rows):
-        raise archive.damaged(f"a trial of {name} has no number")
-    rows = sorted(rows, key=lambda row: numbers[row])
-    if [numbers[row] for row in rows] != list(range(header.trials or 0)):
-        raise archive.damaged(f"of the {header.trials or 0} trials of {name} some are missing or there twice")
-    return rows
 
 
 def _past_trials(
@@ -335,7 +303,7 @@ def _past_trials(
 
     states, scores = cells("state"), cells("score")
     for trial, (state, score) in enumerate(zip(states, scores, strict=True)):
-        if state not in (*FINISHED, *_UNFINISHED):
+        if state not in (*FINISHED, "RUNNING", "WAITING"):
             raise archive.damaged(f"{new.name}: trial {trial} has the state {str(state)[:40]!r}")
         if score != score or (state == "COMPLETE" and score is None):
             raise archive.damaged(f"{new.name}: trial {trial} is {state} and has no score")

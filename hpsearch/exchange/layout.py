@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
@@ -25,26 +25,13 @@ PARAMS = "params_"
 _LONGEST_NAME = 200
 
 Type: TypeAlias = Literal["text", "int", "float", "time", "choice"]
-TYPES: Mapping[str, str] = {
-    "text": "text",
-    "int": "whole number",
-    "float": "number",
-    "time": "ISO 8601",
-    "choice": "value",
-}
+TYPES = {"text": "text", "int": "whole number", "float": "number", "time": "ISO 8601", "choice": "value"}
 """Types of columns in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of an exported table.
-
-    Args:
-        name: Its heading.
-        type: The type of its cells; a ``choice`` is one of ``choices``.
-        meaning: In words for people.
-        choices: The values of a ``choice``.
-    """
+    """A column of an exported table; the cells of a ``choice`` are of ``choices``."""
 
     name: str
     type: Type
@@ -94,11 +81,7 @@ POINTS = (
 
 
 def trial_columns(stages: Sequence[NewStage]) -> tuple[Column, ...]:
-    """Return the columns of the trials of stages.
-
-    Raises:
-        BadInput: A hyperparameter is a range in one stage and a list in another.
-    """
+    """Return the columns of the trials of stages."""
     names = dict.fromkeys(name for stage in stages for name in stage.space)
     return (*TRIALS[:-1], *(_parameter_column(name, stages) for name in names), TRIALS[-1])
 
@@ -151,18 +134,13 @@ class _Model(BaseModel):
 
 
 class StageHeader(_Model):
-    """A stage as it travels; see `hpsearch.records.NewStage`.
-
-    Args:
-        trials: Number of its trials in the table; None where only the stage itself is, for its descendants' sake.
-        series: The learning curves that its trials keep beside their score's.
-    """
+    """A stage as it travels; see `hpsearch.records.NewStage`."""
 
     number: Annotated[int, Field(ge=1, le=100_000)]
     direction: Direction
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     ranges: dict[str, dict[str, Any]]
-    study_file: Mapping[str, Any] = {}
+    study_file: Mapping[str, Mapping[str, Any] | str] = {}
     parent: Annotated[int, Field(ge=1)] | None = None
     rule: Mapping[str, Any] = {}
     trials_used: Sequence[int] = ()
@@ -171,16 +149,18 @@ class StageHeader(_Model):
     versions: Mapping[str, str] = {}
     imported: Mapping[str, Any] = {}
     trials: Annotated[int, Field(ge=0)] | None = None
+    """Number of its trials in the table; None where only the stage itself is, for its descendants' sake."""
     series: list[str] = []
+    """The learning curves that its trials keep beside their score's."""
 
     @classmethod
-    def of(cls, stage: NewStage, trials: int | None, series: Sequence[str]) -> StageHeader:
+    def of(cls, stage: NewStage, trials: Sized | None, series: Sequence[str]) -> StageHeader:
         """Return the header of a stage."""
         return cls(
             ranges=space_to_dict(stage.space),
             data_fingerprint=stage.fingerprint,
             data_sizes=stage.sizes,
-            trials=trials,
+            trials=None if trials is None else len(trials),
             series=list(series),
             **{name: getattr(stage, name) for name in _SHARED},
         )
@@ -204,16 +184,7 @@ _SHARED = ("number", "direction", "seed", "study_file", "parent", "rule", "trial
 
 
 class Header(_Model):
-    """The header of an export.
-
-    Args:
-        hpsearch_export: `LAYOUT`.
-        search: The search's name.
-        exported: Time of the export, UTC, ISO 8601.
-        version: Of the hpsearch that wrote it.
-        stages: By number: those that are exported, and their ancestors.
-        columns: The meanings of the columns, by table and heading.
-    """
+    """The header of an export: its search, the stages that are exported and their ancestors, the columns' meanings."""
 
     hpsearch_export: int
     search: str
@@ -233,11 +204,7 @@ class Header(_Model):
 
 
 def parse_header(plain: Any, *, source: str) -> Header:
-    """Return a header from its JSON, parsed or as text.
-
-    Raises:
-        BadInput: It is none, is damaged, or its ranges make no sense; the message is one line.
-    """
+    """Return a header from its JSON, parsed or as text; BadInput where it is none, or makes no sense."""
     try:
         plain = json.loads(plain) if isinstance(plain, str | bytes) else plain
     except (ValueError, RecursionError) as error:
@@ -249,36 +216,22 @@ def parse_header(plain: Any, *, source: str) -> Header:
         raise BadInput(f"{source} has the layout {layout}, and this hpsearch reads {LAYOUT}; a newer version wrote it")
     try:
         header = Header.model_validate(plain)
-        _check_stages(header)
+        numbers = [stage.number for stage in header.stages]
+        if numbers != sorted(set(numbers)) or all(stage.trials is None for stage in header.stages):
+            raise BadInput("its stages are not in order, or have no trials")
+        for of_header, stage in zip(header.stages, header.new_stages(), strict=True):
+            if not set(of_header.series) <= set(kinds.kind_of(stage.study_file).curves):
+                raise BadInput(f"it has unknown curves: {', '.join(of_header.series)[:80]}")
         return header
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{source} is damaged: {where}: {first['msg'].lower()}") from error
+        raise BadInput(f"{source} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from error
     except (HpsearchError, TypeError, OverflowError, RecursionError) as error:
         raise BadInput(f"{source} is damaged: {error}") from error
 
 
-def _check_stages(header: Header) -> None:
-    numbers = [stage.number for stage in header.stages]
-    if numbers != sorted(set(numbers)):
-        raise BadInput("its stages are not in order")
-    if all(stage.trials is None for stage in header.stages):
-        raise BadInput("it has trials of no stage")
-    for of_header, stage in zip(header.stages, header.new_stages(), strict=True):
-        if not set(of_header.series) <= set(kinds.kind_of(stage.study_file).curves):
-            raise BadInput(f"it has unknown curves: {', '.join(of_header.series)[:80]}")
-        for section, content in stage.study_file.items():
-            if section != "name" and not isinstance(content, Mapping):
-                raise BadInput(f"the section {section} of its study file is no table")
-
-
 def checked_space(space: dict[str, Parameter]) -> Space:
-    """Return a space whose parameters may have columns of their own.
-
-    Raises:
-        BadInput: There is none, or a name has characters that no table shows, or is that of another column.
-    """
+    """Return a space whose parameters may have columns of their own; BadInput for any other."""
     if not space:
         raise BadInput("there is no hyperparameter")
     reserved = {column.name for column in (*TRIALS, *curve_columns())}

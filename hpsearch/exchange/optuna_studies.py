@@ -25,12 +25,7 @@ _MAX_STEP = 2**31 - 1
 
 
 def read(url: str, study_name: str | None, *, metric: str | None = None) -> ForeignTrials:
-    """Read a study as trials that were run elsewhere.
-
-    Args:
-        url: The storage, as Optuna takes it.
-        study_name: The study; None for the only one there is.
-        metric: A name for its value.
+    """Read a study (None: the only one of the storage) as trials that were run elsewhere.
 
     Raises:
         BadStorage: It cannot be opened, or is of a schema that this Optuna does not know.
@@ -57,18 +52,17 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
 
 def _check_tables(url: URL) -> None:
     engine = sqlalchemy.create_engine(url)
-    try:
-        if not {"studies", "trials", "version_info"} <= set(sqlalchemy.inspect(engine).get_table_names()):
-            raise BadStorage(f"{show(url)} holds no studies of Optuna's")
-    finally:
-        engine.dispose()
+    tables = sqlalchemy.inspect(engine).get_table_names()
+    engine.dispose()
+    if not {"studies", "trials", "version_info"} <= set(tables):
+        raise BadStorage(f"{show(url)} holds no studies of Optuna's")
 
 
 def _check_schema(storage: Any, where: str) -> None:
     try:
         current, head = storage.get_current_version(), storage.get_head_version()
     except Exception as error:  # alembic's and Optuna's own, several kinds
-        raise BadStorage(f"the schema of {where} is none that Optuna knows") from error
+        raise BadStorage(f"{where} has a schema that Optuna does not know") from error
     if current != head:
         raise BadStorage(
             f"the database {where} has the schema {current}, and this Optuna reads {head}; "
