@@ -14,23 +14,14 @@ if TYPE_CHECKING:
 
 
 class ReLU(Parameterless):
-    """``max(x, 0)``; its derivative at 0 is 0.
-
-    Args:
-        units: H, as many outputs as inputs.
-    """
-
-    def __init__(self, units: int) -> None:
-        self._units = units
+    """``max(x, 0)``; its derivative at 0 is 0."""
 
     def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
-        """Allocate buffers for up to ``lanes`` lanes of ``rows`` samples."""
         self._all_positive = lane_array(lanes, (rows, self._units), np.dtype(np.bool_))
         # As large as a lane, since np.maximum with a scalar takes three times as long.
         self._all_zeros: Floats = lane_array(1, (rows, self._units), dtype)
 
     def select(self, lanes: int, rows: int) -> None:
-        """Work on the first ``lanes`` lanes and ``rows`` samples of the buffers from now on."""
         self._positive = self._all_positive[:lanes, :rows]
         self._zeros = self._all_zeros[:, :rows]
 
@@ -47,21 +38,12 @@ class ReLU(Parameterless):
 
 
 class _Smooth(Parameterless):
-    """An activation whose derivative follows from its output.
-
-    Args:
-        units: H, as many outputs as inputs.
-    """
-
-    def __init__(self, units: int) -> None:
-        self._units = units
+    """An activation whose derivative follows from its output."""
 
     def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
-        """Allocate buffers for up to ``lanes`` lanes of ``rows`` samples."""
         self._all_slope: Floats = lane_array(lanes, (rows, self._units), dtype)
 
     def select(self, lanes: int, rows: int) -> None:
-        """Work on the first ``lanes`` lanes and ``rows`` samples of the buffers from now on."""
         self._slope = self._all_slope[:lanes, :rows]
 
 

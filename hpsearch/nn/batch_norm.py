@@ -46,7 +46,6 @@ class BatchNorm:
         self._gamma_gradient, self._beta_gradient = gradients["gamma"], gradients["beta"]
 
     def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
-        """Allocate buffers for up to ``lanes`` lanes of ``rows`` samples."""
         full, unit = (rows, self._units), (1, self._units)
         self._all_full: list[Floats] = [lane_array(lanes, full, dtype) for _ in range(3)]
         self._all_unit: list[Floats] = [lane_array(lanes, unit, dtype) for _ in range(4)]
@@ -54,7 +53,6 @@ class BatchNorm:
         self._all_ones.fill(1)
 
     def select(self, lanes: int, rows: int) -> None:
-        """Work on the first ``lanes`` lanes and ``rows`` samples of the buffers from now on."""
         self._normal, self._out, self._back = (buffer[:lanes, :rows] for buffer in self._all_full)
         self._scale, self._sum, self._gammas, self._betas = (buffer[:lanes] for buffer in self._all_unit)
         self._ones = self._all_ones[:, :, :rows]

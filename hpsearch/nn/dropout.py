@@ -34,7 +34,7 @@ class Dropout(Parameterless):
     """
 
     def __init__(self, units: int, rates: ArrayLike, *, rngs: Sequence[np.random.Generator]) -> None:
-        self._units = units
+        super().__init__(units)
         self._rates = np.atleast_1d(np.asarray(rates, dtype=np.float64))
         self.rngs = list(rngs)
         if self._rates.shape != (len(self.rngs),):
@@ -46,12 +46,10 @@ class Dropout(Parameterless):
                 raise BadInput(f"dropout = {rate} in lane {lane}; give a probability from 0 to below 1")
 
     def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
-        """Allocate buffers for up to ``lanes`` lanes of ``rows`` samples."""
         self._all_mask: Floats = lane_array(lanes, (rows, self._units), dtype)
         self._all_out: Floats = lane_array(lanes, (rows, self._units), dtype)
 
     def select(self, lanes: int, rows: int) -> None:
-        """Work on the first ``lanes`` lanes and ``rows`` samples of the buffers from now on."""
         self._mask = self._all_mask[:lanes, :rows]
         self._out = self._all_out[:lanes, :rows]
 
@@ -69,6 +67,5 @@ class Dropout(Parameterless):
         return np.multiply(gradient, self._mask, out=gradient)
 
     def keep(self, lanes: Indices) -> None:
-        """Go on with these lanes alone, given in ascending order."""
         self._rates = self._rates[lanes]
         self.rngs = [self.rngs[lane] for lane in lanes]

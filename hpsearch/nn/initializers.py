@@ -39,31 +39,18 @@ def _normal(shape: tuple[int, int], std: float, rng: np.random.Generator) -> NDA
 def he(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return normal weights of standard deviation sqrt(2 / fan-in), which keeps the spread through ReLU layers.
 
-    Args:
-        shape: (D, H) = (fan-in, fan-out).
-        rng: The lane's generator of weights.
-
     Source: He, Zhang, Ren and Sun 2015, "Delving Deep into Rectifiers", eq. 10.
     """
     return _normal(shape, math.sqrt(2.0 / shape[0]), rng)
 
 
 def xavier(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return normal weights of standard deviation sqrt(1 / fan-in): the simplified form, as in Caffe and the chapter.
-
-    Args:
-        shape: (D, H) = (fan-in, fan-out).
-        rng: The lane's generator of weights.
-    """
+    """Return normal weights of standard deviation sqrt(1 / fan-in): the simplified form, as in Caffe."""
     return _normal(shape, math.sqrt(1.0 / shape[0]), rng)
 
 
 def glorot(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return normal weights of standard deviation sqrt(2 / (fan-in + fan-out)), for forward and backward spread alike.
-
-    Args:
-        shape: (D, H) = (fan-in, fan-out).
-        rng: The lane's generator of weights.
 
     Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", eq. 12.
     """

@@ -31,16 +31,7 @@ _COPY_FROM_ROWS = 64
 
 
 def gradient_slices(rows: int, fan_in: int, fan_out: int) -> int:
-    """Return the slices of inputs that the product for the weights' gradient is cut into: (n, D/n, B) @ (B, H).
-
-    Args:
-        rows: B.
-        fan_in: D.
-        fan_out: H.
-
-    Returns:
-        n, a divisor of D; 1 where no cut helps.
-    """
+    """Return n for the weights' gradient, (n, D/n, B) @ (B, H): a divisor of D, 1 where no cut helps."""
     least = -(-rows * fan_in * fan_out // SMALL)
     for slices in range(least, fan_in // _THINNEST + 1):
         if fan_in % slices == 0:
@@ -49,16 +40,7 @@ def gradient_slices(rows: int, fan_in: int, fan_out: int) -> int:
 
 
 def forward_slices(rows: int, fan_in: int, fan_out: int) -> int:
-    """Return the summands that the product of a forward pass is cut into: the sum over n of (B, D/n) @ (D/n, H).
-
-    Args:
-        rows: B.
-        fan_in: D.
-        fan_out: H.
-
-    Returns:
-        n, a divisor of D; 1 where no cut helps.
-    """
+    """Return n for a forward pass, the sum over n of (B, D/n) @ (D/n, H): a divisor of D, 1 where no cut helps."""
     slices = gradient_slices(rows, fan_in, fan_out)
     return slices if slices <= _MOST_SUMMANDS else 1
 
@@ -67,11 +49,6 @@ def copies_transposed(rows: int, fan_in: int, fan_out: int) -> bool:
     """Return whether the backward pass multiplies with a transposed copy of the weights, (B, H) @ (H, D).
 
     The one small product that OpenBLAS packs all the same is that with a transposed second factor.
-
-    Args:
-        rows: B.
-        fan_in: D.
-        fan_out: H.
     """
     return rows >= _COPY_FROM_ROWS and rows * fan_in * fan_out <= SMALL
 
@@ -135,18 +112,25 @@ class PerLane(Protocol):
 
 
 class Parameterless:
-    """A layer without parameters, of as many outputs as inputs."""
+    """A layer without parameters.
+
+    Args:
+        units: H, as many outputs as inputs.
+    """
 
     weights: Mapping[str, tuple[int, int]] = {}
     others: Mapping[str, tuple[int, int]] = {}
     statistics: Mapping[str, tuple[int, int]] = {}
     ones: frozenset[str] = frozenset()
 
+    def __init__(self, units: int) -> None:
+        self._units = units
+
     def bind(self, values: Mapping[str, Floats], gradients: Mapping[str, Floats]) -> None:
-        """Nothing to take."""
+        """Take nothing."""
 
     def parameter_gradients(self, lane: int) -> None:
-        """Nothing to write."""
+        """Write nothing."""
 
 
 class Affine:
@@ -172,7 +156,6 @@ class Affine:
         self._weight_gradient, self._bias_gradient = gradients["weight"], gradients["bias"]
 
     def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
-        """Allocate buffers for up to ``lanes`` lanes of ``rows`` samples."""
         self._all_out: Floats = lane_array(lanes, (rows, self._fan_out), dtype)
         self._all_back: Floats = lane_array(lanes, (rows, self._fan_in), dtype)
         self._all_ones: Floats = lane_array(1, (1, rows), dtype)
@@ -180,7 +163,6 @@ class Affine:
         self._dtype = dtype
 
     def select(self, lanes: int, rows: int) -> None:
-        """Work on the first ``lanes`` lanes and ``rows`` samples of the buffers from now on."""
         self._out = self._all_out[:lanes, :rows]
         self._back = self._all_back[:lanes, :rows]
         self._ones = self._all_ones[0, :, :rows]

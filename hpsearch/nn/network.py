@@ -127,12 +127,10 @@ class Network:
             part = slice(offset, offset + prod(shape))
             layer = self.layers[i]
             if name in layer.weights:
-                fewer = inputs if i == 0 else None
+                # Drawn for all inputs there were: leaving some out changes neither the draws nor the fan-in.
+                whole, kept = (shape, slice(None)) if inputs is None or i else ((inputs.total, shape[1]), inputs.kept)
                 for lane, (draw, rng) in enumerate(zip(draws, rngs, strict=True)):
-                    drawn = (
-                        draw(shape, rng=rng) if fewer is None else draw((fewer.total, shape[1]), rng=rng)[fewer.kept]
-                    )
-                    self._lanes[lane, part] = drawn.ravel()
+                    self._lanes[lane, part] = draw(whole, rng=rng)[kept].ravel()
             elif name in layer.ones:
                 self._lanes[:, part] = 1
 
@@ -214,12 +212,12 @@ class Network:
         """
         self._make_room(x.shape[1])
         wanted = tuple(ACTIVATIONS.values())
-        found = []
+        activations = []
         for infer in self._infer:
             x = infer(x)
             if isinstance(getattr(infer, "__self__", None), wanted):  # type: ignore[arg-type]
-                found.append(x.copy())
-        return found
+                activations.append(x.copy())
+        return activations
 
     def _make_room(self, rows: int) -> None:
         if rows > self._reserved:

@@ -81,25 +81,35 @@ class LaneOptimizer:
     """An optimizer's hyperparameters and state by lane, and weight decay.
 
     Args:
-        values: Hyperparameters by name: (K,) each, or one number for all K lanes. ``lr`` gives K.
+        lr: (K,), learning rates; (K,) or one for all are the others too.
+        weight_decay: lambda of the L2 term lambda/2 * sum W^2.
+        others: Hyperparameters in ``defaults``.
 
     Raises:
         BadInput: Another shape, or a value that is not finite, is below 0 or (where only that has a meaning) is not
             below 1.
     """
 
-    hyperparameters: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
+    hyperparameters: ClassVar[tuple[str, ...]]
+    defaults: ClassVar[Mapping[str, float]] = {}
+    """Its other hyperparameters, and their values in the literature."""
     slots: ClassVar[int] = 0
     """The number of states that a parameter has."""
     _below_one: ClassVar[frozenset[str]] = frozenset({"momentum", "rho", "beta1", "beta2"})
 
-    def __init__(self, **values: ArrayLike) -> None:
-        lanes = np.size(values["lr"])
+    def __init__(self, lr: ArrayLike, weight_decay: ArrayLike = 0.0, **others: ArrayLike) -> None:
+        lanes = np.size(lr)
+        if unknown := set(others) - set(self.defaults):
+            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
+        values = {"lr": lr, "weight_decay": weight_decay, **self.defaults, **others}
         self._given: dict[str, NDArray[np.float64]] = {
             name: self._per_lane(name, value, lanes) for name, value in values.items()
         }
         self._factors = np.ones(lanes)
         self._state: list[Floats] = []
+
+    def __init_subclass__(cls) -> None:
+        cls.hyperparameters = ("lr", "weight_decay", *cls.defaults)
 
     @classmethod
     def _per_lane(cls, name: str, values: ArrayLike, lanes: int) -> NDArray[np.float64]:
@@ -129,7 +139,6 @@ class LaneOptimizer:
         return np.ones(self.lanes)
 
     def scale_lr(self, factors: Sequence[float]) -> None:
-        """Multiply the learning rates given at the start by these, one a lane, from the next update on."""
         self._factors = np.array(factors, dtype=np.float64)
 
     def _lr(self, lane: int) -> float:
@@ -140,7 +149,6 @@ class LaneOptimizer:
         return float(self._given["weight_decay"][lane])
 
     def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
-        """Make one step, in place; see `Optimizer.update`."""
         if not self._state:
             self._begin(values)
         decay = self._decay(lane)
@@ -160,11 +168,9 @@ class LaneOptimizer:
         self._scratch: Floats = lane_array(1, (_BLOCK,), values.dtype)[0]
 
     def lane_state(self, lane: int) -> tuple[list[Floats], int]:
-        """Return the state of one lane: a view of each slot, (P,), and the steps so far where they count."""
         return [state[lane] for state in self._state], 0
 
     def resume(self, lane: int, slots: Sequence[Floats], steps: int) -> None:
-        """Go on in one lane from what `lane_state` gave there or in another optimizer of the kind."""
         if slots and not self._state:
             self._begin(slots[0])
         for state, slot in zip(self._state, slots, strict=True):
@@ -175,7 +181,6 @@ class LaneOptimizer:
         raise NotImplementedError
 
     def keep(self, lanes: Indices) -> None:
-        """Go on with these lanes alone, given in ascending order."""
         for state in self._state:
             for to, lane in enumerate(lanes):  # ascending, so no lane is written over before it has moved
                 state[to] = state[lane]
@@ -202,13 +207,7 @@ class SGD(_Linear):
     Weights shrink by ``1 - lr * weight_decay``. Where that factor rounds to 1 (in float32, lr * weight_decay
     below 3e-8: a decay that takes 30 million steps to show) the product is left out, as it changes nothing.
 
-    Args:
-        lr: (K,), learning rates.
-        weight_decay: lambda of the L2 term lambda/2 * sum W^2; (K,) or one for all, as all that follow.
     """
-
-    def __init__(self, lr: ArrayLike, weight_decay: ArrayLike = 0.0) -> None:
-        super().__init__(lr=lr, weight_decay=weight_decay)
 
     def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
         """Make one step, in place; ``gradient`` is already multiplied by lr."""
@@ -222,18 +221,13 @@ class Momentum(_Linear):
     """``v <- m v - lr g; W <- W + v``.
 
     Args:
-        lr: (K,), learning rates.
-        weight_decay: lambda of the L2 term.
         momentum: m, from 0 to below 1.
 
     Source: Polyak 1964, in the form of Sutskever et al. 2013, eq. 1 and 2.
     """
 
-    hyperparameters = (*LaneOptimizer.hyperparameters, "momentum")
+    defaults: ClassVar[Mapping[str, float]] = {"momentum": 0.9}
     slots = 1
-
-    def __init__(self, lr: ArrayLike, weight_decay: ArrayLike = 0.0, momentum: ArrayLike = 0.9) -> None:
-        super().__init__(lr=lr, weight_decay=weight_decay, momentum=momentum)
 
     def _step(self, lane: int) -> Any:
         momentum = float(self._given["momentum"][lane])
@@ -253,8 +247,6 @@ class Nesterov(Momentum):
     where the gradient is wanted: ``v <- m v - lr g(Theta); Theta <- Theta + m v - lr g``, with the new v.
 
     Args:
-        lr: (K,), learning rates.
-        weight_decay: lambda of the L2 term.
         momentum: m, from 0 to below 1.
 
     Source: Sutskever, Martens, Dahl and Hinton 2013, "On the importance of initialization and momentum in deep
@@ -278,18 +270,13 @@ class AdaGrad(LaneOptimizer):
     """``h <- h + g*g; W <- W - lr g / (sqrt(h) + eps)``: steps shrink where gradients have been large, for good.
 
     Args:
-        lr: (K,), learning rates.
-        weight_decay: lambda of the L2 term.
         eps: Keeps the first steps finite.
 
     Source: Duchi, Hazan and Singer 2011, "Adaptive Subgradient Methods", with diagonal matrices.
     """
 
-    hyperparameters = (*LaneOptimizer.hyperparameters, "eps")
+    defaults: ClassVar[Mapping[str, float]] = {"eps": 1e-7}
     slots = 1
-
-    def __init__(self, lr: ArrayLike, weight_decay: ArrayLike = 0.0, eps: ArrayLike = 1e-7) -> None:
-        super().__init__(lr=lr, weight_decay=weight_decay, eps=eps)
 
     def _step(self, lane: int) -> Any:
         lr, eps = self._lr(lane), float(self._given["eps"][lane])
@@ -306,21 +293,14 @@ class RMSProp(LaneOptimizer):
     """``h <- rho h + (1 - rho) g*g; W <- W - lr g / (sqrt(h) + eps)``: old gradients are forgotten.
 
     Args:
-        lr: (K,), learning rates.
-        weight_decay: lambda of the L2 term.
         rho: From 0 to below 1.
         eps: Keeps steps finite where gradients vanish.
 
     Source: Hinton 2012, "Neural Networks for Machine Learning", lecture 6.
     """
 
-    hyperparameters = (*LaneOptimizer.hyperparameters, "rho", "eps")
+    defaults: ClassVar[Mapping[str, float]] = {"rho": 0.99, "eps": 1e-7}
     slots = 1
-
-    def __init__(
-        self, lr: ArrayLike, weight_decay: ArrayLike = 0.0, rho: ArrayLike = 0.99, eps: ArrayLike = 1e-7
-    ) -> None:
-        super().__init__(lr=lr, weight_decay=weight_decay, rho=rho, eps=eps)
 
     def _step(self, lane: int) -> Any:
         lr, eps, rho = self._lr(lane), float(self._given["eps"][lane]), float(self._given["rho"][lane])
@@ -352,8 +332,6 @@ class Adam(LaneOptimizer):
     W <- W - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)`` at step t from 1.
 
     Args:
-        lr: (K,), learning rates.
-        weight_decay: lambda of the L2 term.
         beta1: From 0 to below 1.
         beta2: From 0 to below 1.
         eps: Keeps steps finite where gradients vanish.
@@ -361,18 +339,11 @@ class Adam(LaneOptimizer):
     Source: Kingma and Ba 2015, "Adam", algorithm 1.
     """
 
-    hyperparameters = (*LaneOptimizer.hyperparameters, "beta1", "beta2", "eps")
+    defaults: ClassVar[Mapping[str, float]] = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     slots = 2
 
-    def __init__(
-        self,
-        lr: ArrayLike,
-        weight_decay: ArrayLike = 0.0,
-        beta1: ArrayLike = 0.9,
-        beta2: ArrayLike = 0.999,
-        eps: ArrayLike = 1e-8,
-    ) -> None:
-        super().__init__(lr=lr, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps)
+    def __init__(self, lr: ArrayLike, weight_decay: ArrayLike = 0.0, **others: ArrayLike) -> None:
+        super().__init__(lr, weight_decay, **others)
         self._steps: NDArray[np.intp] = np.zeros(self.lanes, dtype=np.intp)
 
     def _step(self, lane: int) -> Any:
@@ -395,16 +366,13 @@ class Adam(LaneOptimizer):
         return step
 
     def lane_state(self, lane: int) -> tuple[list[Floats], int]:
-        """Return both moments of one lane and the number of steps."""
         return super().lane_state(lane)[0], int(self._steps[lane])
 
     def resume(self, lane: int, slots: Sequence[Floats], steps: int) -> None:
-        """Go on in one lane from what `lane_state` gave."""
         super().resume(lane, slots, steps)
         self._steps[lane] = steps
 
     def keep(self, lanes: Indices) -> None:
-        """Go on with these lanes alone, given in ascending order."""
         super().keep(lanes)
         self._steps = self._steps[lanes]
 
@@ -422,7 +390,6 @@ class AdamW(Adam):
         return 0.0
 
     def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
-        """Make one step, in place; see `hpsearch.nn.optimizers.Optimizer.update`."""
         shrink = values.dtype.type(1 - self._lr(lane) * super()._decay(lane))
         if shrink != 1:
             np.multiply(values[:weights], shrink, out=values[:weights])

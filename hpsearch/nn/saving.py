@@ -52,12 +52,7 @@ class Damaged(ValueError):
 
 
 def _write_archive(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
-    """Write arrays as an uncompressed .npz; the same arrays give the same bytes.
-
-    Args:
-        path: The file.
-        arrays: Numbers and texts by name.
-    """
+    """Write arrays as an uncompressed .npz; the same arrays give the same bytes."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             # A ZipInfo of a name alone has no time of day in it, as one that np.savez makes has.
@@ -66,15 +61,7 @@ def _write_archive(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
 
 
 def _read_archive(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return all arrays of an uncompressed .npz by name: floats, read-only, and texts and yes-or-no of no dimension.
-
-    Args:
-        path: The file.
-
-    Raises:
-        BadInput: It cannot be read.
-        Damaged: It is something else, or broken.
-    """
+    """Return all arrays of an uncompressed .npz by name: floats, read-only, and texts and yes-or-no of no dimension."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
             raise BadInput(f"cannot read {path}: it is {'a folder' if path.is_dir() else 'no file'}")
@@ -135,11 +122,7 @@ def _array(payload: bytes, name: str) -> npt.NDArray[Any]:
 
 
 def _text(array: npt.NDArray[Any]) -> str:
-    """Return the text in an array of no dimension.
-
-    Raises:
-        Damaged: It holds something else.
-    """
+    """Return the text in an array of no dimension."""
     if array.dtype.kind != "U":
         raise Damaged(f"{array.dtype} in place of text")
     order = "be" if array.dtype.str[0] == ">" else "le"
@@ -196,17 +179,17 @@ class Model:
         takes = self.takes()
         if raw.ndim < 2 or math.prod(raw.shape[1:]) != takes.inputs:
             raise BadInput(f"examples of shape {raw.shape[1:]}; the network takes {takes.shape}")
-        found = np.empty((len(raw), self.network.sizes[-1]))
-        one = np.empty((1, 1, self.network.sizes[0]), dtype=self.network.dtype)
+        probabilities = np.empty((len(raw), self.network.sizes[-1]))
+        x = np.empty((1, 1, self.network.sizes[0]), dtype=self.network.dtype)
         for start in range(0, len(raw), _PREPARED):
             inputs = takes.apply(raw[start : start + _PREPARED])
             for place, example in enumerate(inputs, start):
-                one[0, 0] = example
+                x[0, 0] = example
                 with np.errstate(all="ignore"):
-                    found[place] = _softmax(self.network.infer(one)[0])[0]  # (1, 1, D) -> (1, 1, C)
-        if not np.isfinite(found).all():
+                    probabilities[place] = _softmax(self.network.infer(x)[0])[0]  # (1, 1, D) -> (1, 1, C)
+        if not np.isfinite(probabilities).all():
             raise BadInput("the network gives no finite probabilities for these examples")
-        return found
+        return probabilities
 
 
 def _softmax(logits: Floats) -> npt.NDArray[np.float64]:
@@ -280,23 +263,13 @@ def save(
 
 
 def load(path: Path) -> tuple[Network, dict[str, Any]]:
-    """Read a network alone, and what is known of it; `load_model` reads all.
-
-    Args:
-        path: What `save` wrote.
-
-    Raises:
-        BadInput: As for `load_model`.
-    """
+    """Read a network alone, and what is known of it; see `load_model`."""
     model = load_model(path)
     return model.network, dict(model.about)
 
 
 def load_model(path: Path) -> Model:
     """Read what `save` wrote. Anybody's file may be read: nothing in it is run, and none of it is trusted.
-
-    Args:
-        path: The file.
 
     Returns:
         A network of one lane, without dropout (which matters in training alone), and all that the file says of it.
@@ -351,13 +324,13 @@ def _json(texts: Mapping[str, NDArray[Any]], name: str) -> dict[str, Any]:
     if name not in texts:
         raise Damaged(f"it has no {name}")
     try:
-        found = json.loads(_text(texts[name]), parse_constant=_finite, parse_float=_finite)
-        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair, which JSON allows, is no text
+        content = json.loads(_text(texts[name]), parse_constant=_finite, parse_float=_finite)
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair, which JSON allows, is no text
     except (ValueError, RecursionError) as error:
         raise Damaged(f"its {name} is no JSON") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise Damaged(f"its {name} is no JSON object")
-    return found
+    return content
 
 
 def _finite(number: str) -> float:

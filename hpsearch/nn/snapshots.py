@@ -41,15 +41,7 @@ class Snapshot:
 def take(
     network: Network, optimizer: Optimizer, rngs: Sequence[np.random.Generator], *, lane: int, epoch: int
 ) -> Snapshot:
-    """Return a snapshot of one lane, in memory of its own.
-
-    Args:
-        network: K lanes.
-        optimizer: Of the same lanes.
-        rngs: Their K generators for the order of samples.
-        lane: Which one.
-        epoch: The epoch that has just ended.
-    """
+    """Return a snapshot of one lane after an epoch, in memory of its own; ``rngs`` give the order of samples."""
     slots, steps = optimizer.lane_state(lane)
     masks = network.dropout_rngs()
     return Snapshot(

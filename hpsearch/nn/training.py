@@ -74,10 +74,7 @@ class History:
     """One lane's learning curves, an entry an epoch.
 
     Args:
-        train_loss: Mean data loss; of what, `Epoch` says.
-        train_accuracy: From 0 to 1.
-        validation_loss: After each epoch.
-        validation_accuracy: From 0 to 1.
+        train_loss: As in `Epoch`, and so are the other curves.
         ended: Why training ended before its last epoch, if it did.
     """
 
@@ -115,22 +112,10 @@ def train(
 ) -> list[History]:
     """Train all lanes to the end; `train_epochs` step by step.
 
-    Args:
-        network: K lanes; trained in place.
-        optimizer: See `train_epochs`, as for all that follow.
-        data: The training and validation sets.
-        batch_size: Samples of a mini-batch.
-        epochs: At least 1.
-        rngs: K generators for the order of samples.
-        schedules: K learning-rate schedules, or None.
-        evaluate_train: Score the whole training set after each epoch.
-        on_epoch: Called after every epoch.
+    Args are those of `train_epochs`, and ``on_epoch``, which is called after every epoch.
 
     Returns:
         The history of each of the K lanes.
-
-    Raises:
-        BadInput: Lanes that do not match, sizes below 1 or data of other sizes than the network's.
     """
     histories = [History() for _ in range(network.lanes)]
     for epoch in train_epochs(

@@ -315,14 +315,14 @@ def test_nesterov_s_parameters_are_those_looked_ahead_at(weight_decay: float) ->
         v = m * v - lr * (CURVATURE * ahead + weight_decay * ahead)
         w = w + v
         expected.append(w + m * v)
-    found = descend(Nesterov(lr, weight_decay, m), START, lambda values, step: CURVATURE * values, 30)
+    found = descend(Nesterov(lr, weight_decay, momentum=m), START, lambda values, step: CURVATURE * values, 30)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("kind", [Momentum, Nesterov])
 def test_without_momentum_there_is_sgd(kind: type[Momentum]) -> None:
     expected = descend(SGD(0.1, 0.2), START, lambda values, step: CURVATURE * values, 10)
-    found = descend(kind(0.1, 0.2, 0.0), START, lambda values, step: CURVATURE * values, 10)
+    found = descend(kind(0.1, 0.2, momentum=0.0), START, lambda values, step: CURVATURE * values, 10)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
