@@ -1,8 +1,8 @@
 """The study file: a search as TOML, checked by pydantic.
 
 Sections that every kind of objective has are ``name``, ``[space]``, ``[trials]`` and ``[pruning]``; the others are the
-kind's (`hpsearch.objectives.base.Sections`). A parameter that stands in ``[space]`` is sampled; otherwise the value in
-the kind's sections holds.
+kind's (`hpsearch.objectives.base.Kind.sections`). A parameter that stands in ``[space]`` is sampled; otherwise the value
+in the kind's sections holds.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class StudyFile:
         trials: How many, and the seed.
         pruning: The rule.
         kind: The kind of objective.
-        sections: The kind's own (`hpsearch.objectives.base.Sections`).
+        sections: The kind's own (`hpsearch.objectives.base.Kind.sections`).
     """
 
     name: str

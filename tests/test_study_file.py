@@ -138,6 +138,12 @@ def test_what_is_resolved_reads_as_the_same_file(drawn: dict[str, Any]) -> None:
             assert resolved[section] | keys == resolved[section]
 
 
+def test_a_file_may_name_its_kind_of_objective_which_is_not_kept() -> None:
+    named = parse(plain(objective={"kind": "network"}), source="")
+    assert named == parse(plain(), source="")
+    assert "kind" not in named.to_dict()["objective"]
+
+
 def test_types_come_from_the_hyperparameter() -> None:
     study = parse(
         plain(

@@ -87,6 +87,7 @@ from hpsearch.study_file import check_name, parse, write_study
             "objective.metric = 'validation_acc'; did you mean 'validation_accu",
         ),
         ({"objective": {"at": "x" * 900}}, "objective.at"),
+        ({"objective": {"kind": "netwrok"}}, "objective.kind = 'netwrok'; did you mean 'network'?"),
         ({"name": 3}, "name: input should be a valid string"),
     ],
 )

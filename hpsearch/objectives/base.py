@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from hpsearch.records import Direction, Outcome, Paused, Report, Trial
+    from hpsearch.records import Outcome, Paused, Report, Trial
     from hpsearch.space import Space
 
 
@@ -142,26 +142,6 @@ class Data(Protocol):
         """Return the number of examples by part: ``train``, ``validation``."""
 
 
-class Sections(Protocol):
-    """A kind's own part of a study file: a pydantic model whose fields are its top-level sections."""
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Return the values of all parameters that are not sampled."""
-
-    @property
-    def metric(self) -> str:
-        """Return the name of the score."""
-
-    @property
-    def direction(self) -> Direction:
-        """Return whether a higher or a lower score is better."""
-
-    @property
-    def epochs(self) -> int | None:
-        """Return the length of a whole learning curve; None: trials have none, and cannot be pruned."""
-
-
 class Estimate(NamedTuple):
     """The cost of a stage.
 
@@ -191,7 +171,7 @@ class Evaluation(Protocol):
 
     @property
     def score(self) -> HeldOut:
-        """Return the score."""
+        """Return the score on the test set."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -205,7 +185,10 @@ class Evaluation(Protocol):
 
 
 class Runtime(Protocol):
-    """The part of a kind that needs its libraries and data: a module, loaded when trials are to run."""
+    """The part of a kind that needs its libraries and data: a module, loaded when trials are to run.
+
+    ``sections`` is what the kind's model has read, ``data`` what `load` gave.
+    """
 
     def check(self, sections: Any, space: Space) -> None:
         """Check every name that only the libraries know.
@@ -222,14 +205,7 @@ class Runtime(Protocol):
         """
 
     def objective(self, sections: Any, data: Any, *, seed: int, space: Space) -> Objective:
-        """Return the objective of a stage.
-
-        Args:
-            sections: The study file's.
-            data: From `load`.
-            seed: The stage's.
-            space: The stage's ranges.
-        """
+        """Return the objective of a stage with this seed and these ranges."""
 
     def estimate(self, sections: Any, data: Any, *, seed: int, space: Space, lanes: int) -> Estimate:
         """Time one batch of the most expensive trials, of at most ``lanes``."""
@@ -249,14 +225,7 @@ class Runtime(Protocol):
         """
 
     def fit(self, sections: Any, data: Any, *, seed: int, on_epoch: Callable[[Any], None] | None = None) -> Fitted:
-        """Fit a model with fixed values to the training and validation examples together.
-
-        Args:
-            sections: From `with_values`.
-            data: From `load`.
-            seed: Of everything random.
-            on_epoch: Called with each point of the learning curve.
-        """
+        """Fit a model to the training and validation examples together; ``sections`` are from `with_values`."""
 
     def evaluate(self, fitted: Any, sections: Any, data: Any, *, data_dir: Path | None = None) -> Evaluation:
         """Read the test set and score a model on it. `hpsearch.search.evaluation` alone may call this, once."""
@@ -284,7 +253,12 @@ class Kind(Protocol):
     the first is the one to plot."""
 
     def sections(self) -> type[BaseModel]:
-        """Return the pydantic model of its part of a study file (see `Sections`)."""
+        """Return the pydantic model of its part of a study file, whose fields are top-level sections of it.
+
+        It has the properties ``settings`` (the values of all parameters that are not sampled), ``metric``,
+        ``direction`` and ``epochs`` (of a whole learning curve; None: trials have none, and cannot be pruned), and
+        ``check(space)``, which raises a BadStudyFile where sections and ranges do not go together.
+        """
 
     def runtime(self) -> Runtime:
         """Return what evaluates trials."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives.network.kind import NetworkKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hpsearch.objectives.base import Hyperparameter, Kind, Uncertainty
     from hpsearch.records import NewStage
 
@@ -17,8 +16,9 @@ KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (DEFAULT,)}
 
 
 def kind_of(plain: Mapping[str, Any]) -> Kind:
-    """Return the kind of a study file, from its plain data; one that names none is a network's."""
-    return DEFAULT
+    """Return the kind that the ``[objective]`` of a study file names; where it names none, the network."""
+    section = plain.get("objective")
+    return KINDS.get(str(section.get("kind")), DEFAULT) if isinstance(section, Mapping) else DEFAULT
 
 
 def settings(stage: NewStage) -> dict[str, Any]:

@@ -102,14 +102,7 @@ def everything(split: Split) -> Split:
 
 
 def score(trained: Trained, split: Split, x: Floats, labels: Labels) -> NetworkEvaluation:
-    """Score a network on the test set.
-
-    Args:
-        trained: The network.
-        split: The data that it was trained on.
-        x: (T, D) features of the test examples.
-        labels: (T,) their classes.
-    """
+    """Score a network on the test set, features (T, D) and classes (T,); ``split`` is what it was trained on."""
     # The preprocessing has been applied to these features already.
     ready = replace(split.preprocessing, dtype="float32", divisor=1.0)
     probabilities = Model(trained.network, ready, split.class_names).probabilities(x)
@@ -127,24 +120,13 @@ def score(trained: Trained, split: Split, x: Floats, labels: Labels) -> NetworkE
 
 
 def confusion(labels: NDArray[np.integer], predictions: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
-    """Return how often examples of each class were taken for each: (C, C), label by row and prediction by column.
-
-    Args:
-        labels: (T,).
-        predictions: (T,).
-        classes: C.
-    """
+    """Return how often examples of each class were taken for each: (C, C), label by row and prediction by column."""
     pairs = labels.astype(np.int64) * classes + predictions
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def mistakes(labels: NDArray[np.integer], probabilities: NDArray[np.float64]) -> tuple[Mistake, ...]:
-    """Return the examples classified wrong, the most confident first; of equally confident ones the earlier.
-
-    Args:
-        labels: (T,).
-        probabilities: (T, C).
-    """
+    """Return the examples classified wrong, the most confident first; of equally confident ones the earlier."""
     predictions = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predictions != labels)
     confidence = probabilities[wrong, predictions[wrong]]

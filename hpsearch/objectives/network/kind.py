@@ -32,38 +32,31 @@ class NetworkKind:
     curve_bounds: Mapping[str, tuple[float, float] | None] = {"accuracy": (0.0, 1.0), "loss": None}
 
     def sections(self) -> type[BaseModel]:
-        """Return the pydantic model of ``[data]``, ``[network]``, ``[training]`` and ``[objective]``."""
         from hpsearch.objectives.network.sections import NetworkSections  # pydantic: quick commands do without
 
         return NetworkSections
 
     def runtime(self) -> Runtime:
-        """Return what loads data, trains and evaluates."""
         from hpsearch.objectives.network import runtime  # NumPy: quick commands and reading a study file do without
 
         return runtime
 
     def settings(self, plain: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of ``[network]`` and ``[training]``."""
         return {**plain.get("network", {}), **plain.get("training", {})}
 
     def epochs(self, plain: Mapping[str, Any]) -> int | None:
-        """Return how many epochs a trial trains for."""
         epochs = self.settings(plain).get("epochs")
         return epochs if isinstance(epochs, int) else None
 
     def uses(self, name: str, values: Mapping[str, Any]) -> bool:
-        """Return whether a hyperparameter has an effect: not ``momentum`` under ``adam``."""
         return uses(name, values)
 
     def uncertainty(self, plain: Mapping[str, Any], sizes: Mapping[str, int]) -> Uncertainty:
-        """Return the number of validation examples that an accuracy is the share of; of a loss nothing is known."""
         if plain.get("objective", {}).get("metric") != "validation_accuracy" or not sizes.get("validation"):
             return Uncertainty("unknown")
         return Uncertainty("hits", sizes["validation"])
 
     def held_out(self, record: Mapping[str, Any]) -> HeldOut | None:
-        """Return the accuracy of a stored evaluation; None where that broke off."""
         if "accuracy" not in record:
             return None
         low, high = record.get("interval") or (None, None)
@@ -71,7 +64,6 @@ class NetworkKind:
         return HeldOut("accuracy", record["accuracy"], record["images"], record["hits"], low, high, level)
 
     def held_out_record(self, score: HeldOut) -> dict[str, Any]:
-        """Return the accuracy as the database stores it."""
         return {
             "images": score.examples,
             "hits": score.hits,
@@ -81,5 +73,4 @@ class NetworkKind:
         }
 
     def template(self, search: str) -> str:
-        """Return a commented study file to begin from."""
         return TEMPLATE.format(name=search)

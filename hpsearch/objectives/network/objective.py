@@ -106,14 +106,7 @@ class NetworkObjective:
 
     @classmethod
     def of(cls, sections: NetworkSections, data: Split, *, seed: int, space: Space) -> NetworkObjective:
-        """Return the objective of a stage.
-
-        Args:
-            sections: The study file's.
-            data: Its data.
-            seed: The stage's.
-            space: The stage's ranges.
-        """
+        """Return the objective of a stage with this seed and these ranges."""
         training = TrainingData(data.x_train, data.y_train, data.x_validation, data.y_validation)
         training, inputs = live_inputs(training)
         return cls(

@@ -114,12 +114,13 @@ class Training(Section):
 class Objective(Section):
     """The score of a trial: a validation metric, at the last epoch or at its best one."""
 
+    kind: Annotated[Literal["network"], Field(exclude=True)] = "network"  # study files that are kept do not name it
     metric: Literal["validation_accuracy", "validation_loss"] = "validation_accuracy"
     at: Literal["last", "best"] = "last"
 
 
 class NetworkSections(Section):
-    """All of them; see `hpsearch.objectives.base.Sections`."""
+    """All of them; see `hpsearch.objectives.base.Kind.sections`."""
 
     data: Data = Data()
     network: Network = Network()

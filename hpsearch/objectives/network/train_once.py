@@ -65,7 +65,7 @@ def with_settings(sections: NetworkSections, assignments: Sequence[str]) -> Netw
     """Return the sections with some values set.
 
     Args:
-        sections: The study file's.
+        sections: Those of a study file.
         assignments: ``training.lr=0.01`` each, or ``lr=0.01`` for a key of ``[network]`` or ``[training]``. Values
             are TOML; anything else is text, so that ``optimizer=adam`` needs no quotes.
 
@@ -87,16 +87,7 @@ def with_settings(sections: NetworkSections, assignments: Sequence[str]) -> Netw
 def with_values(
     sections: NetworkSections, params: Mapping[str, Value], *, epochs: int | None = None
 ) -> NetworkSections:
-    """Return the sections with a trial's values in their places.
-
-    Args:
-        sections: The study file's.
-        params: The values by hyperparameter.
-        epochs: To train for; None for the study file's.
-
-    Raises:
-        BadStudyFile: Values that do not go together.
-    """
+    """Return the sections with a trial's values in their places; see `hpsearch.objectives.base.Runtime`."""
     plain = sections.model_dump(mode="json")
     for name, value in params.items():
         section = next(section for section in _HYPERPARAMETERS if name in plain[section])
