@@ -1,8 +1,8 @@
 """The study file: a search as TOML, checked by pydantic.
 
-Sections that every kind of objective has are ``name``, ``[space]``, ``[trials]`` and ``[pruning]``; the others are the
-kind's (`hpsearch.objectives.base.Kind.sections`). A parameter that stands in ``[space]`` is sampled; otherwise the value
-in the kind's sections holds.
+Every kind of objective has ``name``, ``[space]``, ``[trials]`` and ``[pruning]``; the other sections are the kind's
+(`hpsearch.objectives.base.Kind.sections`). A parameter in ``[space]`` is sampled; otherwise the value in the kind's
+sections holds.
 """
 
 from __future__ import annotations
