@@ -317,10 +317,6 @@ def uncertain_ends(ranges: Mapping[str, NarrowedRange]) -> list[str]:
 def to_run_again(store: Store, storage: str | None) -> list[Action]:
     """Return the actions that run waiting trials again, after a repair has released them.
 
-    Args:
-        store: The repaired database.
-        storage: The storage as the user gave it; None: the default.
-
     Returns:
         An action for each stage and confirmation of which trials wait; none for a stage that another program made,
         as nothing here trains it.

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from hpsearch.objectives.base import Objective
     from hpsearch.store import Counts, Owner, Store
 
-_ATTEMPTS = 2
-"""Number of times that a trial may take its worker down, alone, before it is given up."""
+_ATTEMPTS = 2  # number of times that a trial may take its worker down, alone, before it is given up
 
 
 class Batches:
@@ -56,9 +55,7 @@ class Batches:
         """Put trials into batches, those of one structure together.
 
         Args:
-            trials: The trials.
             size: Most trials to a batch.
-            until: The epoch at which they pause; None: they run to the end.
             paused: Where each stands, by number; None: they begin.
         """
         for group in self._objective.group(trials):
@@ -159,7 +156,6 @@ class Cohorts:
         """Take trials that have come to a rung; `write` is to follow.
 
         Args:
-            trials: The batch that they were in.
             paused: Where those stand that were not finished before.
         """
         of_number = {trial.number: trial for trial in trials}
@@ -193,7 +189,6 @@ class Cohorts:
 
         Args:
             ids: Trial ids by number.
-            until: Number of finished trials that the stage is to have.
         """
         ready = [key for key, rung in sorted(self._rungs.items()) if not self._coming(rung)]
         if not ready or self._plan is None:
@@ -275,8 +270,6 @@ class Cohorts:
 
         Args:
             standings: Where the trials stand.
-            counts: The stage's, from before the standings were read.
-            until: Number of finished trials that the stage is to have.
         """
         unfinished = [trial for trial in standings if not trial.finished]
         if any(trial.held for trial in unfinished):

@@ -31,14 +31,10 @@ if TYPE_CHECKING:
     from hpsearch.store import Store
     from hpsearch.store.queries import Columns
 
-MOST = 100
-"""Number of a stage's best trials that are compared with the best one."""
-_NAMED = 5
-"""Number of tied trials that are named."""
-_LEAST = 10
-"""With fewer examples there is nothing to be compared and no selection to be corrected for."""
-TOP, REPEATS = 5, 10
-"""Number of settings that a confirmation trains again by default, and of repeats."""
+MOST = 100  # number of a stage's best trials that are compared with the best one
+_NAMED = 5  # number of tied trials that are named
+_LEAST = 10  # with fewer examples there is nothing to be compared and no selection to be corrected for
+TOP, REPEATS = 5, 10  # number of settings that a confirmation trains again by default, and of repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +98,6 @@ def best_trial(store: Store, stages: Sequence[Stage], *, most: int = MOST, corre
     """Return the best trial of these stages, compared with its rivals; None before any trial has a score.
 
     Args:
-        store: The study database.
         stages: Stages of one search.
         most: Number of a stage's best trials to compare.
         correcting: Whether to correct the score for selection, which takes a tenth of a second.
@@ -155,11 +150,7 @@ def hits_of(columns: Columns, examples: int) -> dict[int, int]:
 
 
 def ties(columns: Columns, hits: Mapping[int, int], examples: int, trials: int) -> tuple[tuple[bool, ...], bool]:
-    """Return for each trial but the first whether it is tied with the first; and whether all comparisons were paired.
-
-    Args:
-        trials: Number of sampled trials, of which the first came out best.
-    """
+    """Return for each trial but the first whether it ties with the first; and whether all comparisons were paired."""
     numbers, scores = columns["number"], columns["score"]
     tied, paired = [], True
     for number, score in zip(numbers[1:], scores[1:], strict=True):
@@ -175,8 +166,6 @@ def ties_of(store: Store, stage: Stage, columns: Columns) -> tuple[bool | None, 
     """Return for each of a stage's best trials but the first whether it is tied with the first; None: not known.
 
     Args:
-        store: The study database.
-        stage: Their stage.
         columns: The trials with their ``hits``, best first; those beyond the first `MOST` are not compared.
     """
     others, examples = len(columns["number"]) - 1, kinds.examples(stage)
@@ -371,7 +360,7 @@ def choose(
         by: ``confirmed`` or ``best``, to choose by that alone.
 
     Raises:
-        BadInput: The arguments exclude each other, there is no such trial, or the confirmation is not complete.
+        BadInput: There is no such trial, or the confirmation is not complete.
         NotEnoughTrials: No trial has a score.
         UnknownSearch: No such stage, or none of them is confirmed.
     """
@@ -393,12 +382,7 @@ def choose(
 
 
 def choose_trial(store: Store, stages: Sequence[Stage], *, number: int | None, trial: int) -> Choice:
-    """Choose a trial by its numbers.
-
-    Raises:
-        UnknownSearch: No such stage.
-        BadInput: No such trial with a score, or no stage is given.
-    """
+    """Choose a trial by its numbers. BadInput if it has no score, or no stage is given."""
     if number is None:
         problem = "every stage has its own numbers"
         raise BadArgument("trial", trial, problem, "add the number of a stage")

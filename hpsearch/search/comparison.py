@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from hpsearch.records import Direction, Stage
     from hpsearch.store import Store
 
-SIGNIFICANT = 0.05
-"""At and above this p-value chance may explain a difference."""
+SIGNIFICANT = 0.05  # at and above this p-value chance may explain a difference
 _MOST_DIFFERENCES = 4
 
 
@@ -135,11 +134,7 @@ class Entrant:
 
 
 def compare(a: Entrant, b: Entrant) -> Comparison:
-    """Compare two searches or stages.
-
-    Raises:
-        NotEnoughTrials: One of them has no trial with a score.
-    """
+    """Compare two searches or stages. NotEnoughTrials if one of them has no trial with a score."""
     scores_a, scores_b = (_scores(entrant) for entrant in (a, b))
     side_a, side_b = _side(a, scores_a), _side(b, scores_b)
     sentences = []

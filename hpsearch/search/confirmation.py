@@ -111,10 +111,6 @@ def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
     """Return the values of a stage's best trials, best first.
 
     Trials that another program ran in the stage's study with values outside its ranges are passed over.
-
-    Raises:
-        NotEnoughTrials: The stage has no trial with a score.
-        BadArgument: It has fewer than ``top``.
     """
     rows = top
     while True:

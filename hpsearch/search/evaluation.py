@@ -138,16 +138,10 @@ def prepare(
     again: bool = False,
     data_dir: Path | None = None,
 ) -> Prepared:
-    """Choose the values and load their data; the test set is not read.
-
-    Args:
-        by: ``confirmed`` or ``best``; None for the default (`hpsearch.search.best.choose`).
-        epochs: Length of the training; None for the study file's.
-        seed: Of everything random; None for the search's own.
-        again: Go on although the search has been evaluated.
+    """Choose the values and load their data; the test set is not read. See `hpsearch.Search.evaluate`.
 
     Raises:
-        EvaluatedAlready: It has been, and ``again`` is not set.
+        EvaluatedAlready: The search has been evaluated, and ``again`` is not set.
         BadData: There is no test set.
         StageConflict: The data are not those of the search.
         NotEnoughTrials, UnknownSearch: As for `hpsearch.search.best.choose`.

@@ -31,8 +31,7 @@ RISE_LEVEL = 0.02  # the response is steep where an edge matters; a plateau's sl
 FALL_LEVEL = 0.01  # two unlucky trials at the bound must not hide an edge; a cliff's three or four do
 EMPTY_LEVEL = 0.001  # so long a stretch without a finished trial does not happen unless trials fail there
 
-CLEAR, WEAK = 0.01, 0.05
-"""Evidence at or below these p-values is called clear, or weak."""
+CLEAR, WEAK = 0.01, 0.05  # evidence at or below these p-values is called clear, or weak
 
 
 LEAST_FOR_EDGES = 10  # fewer pairs of parameter and score show little
@@ -105,7 +104,6 @@ def discrete_spread_p(positions: ArrayLike, weights: ArrayLike, distance: float,
 
     Args:
         positions: Increasing values, shape (C,).
-        weights: Their probabilities, shape (C,).
         distance: Observed range, in the unit of ``positions``.
         k: Number of draws.
     """
@@ -164,12 +162,7 @@ def draw_probability(parameter: Float | Int, value: float) -> tuple[float, float
 
 
 def spread_p(parameter: Parameter, values: Sequence[Value]) -> float:
-    """Return P(the best trials lie at least this close together) if the parameter does not matter.
-
-    Args:
-        parameter: The range that the trials were sampled from.
-        values: The best trials' values.
-    """
+    """Return P(the best trials lie at least this close together) if the parameter does not matter."""
     k = len(values)
     if isinstance(parameter, Categorical):
         if len(parameter.choices) == 1:
@@ -244,8 +237,7 @@ def find_edges(parameter: Float | Int, values: ArrayLike, goodness: ArrayLike, k
        (1 - g / width)^n unless trials fail there, and a rise that ends in failures needs no wider range.
 
     Args:
-        parameter: The range that the trials were sampled from.
-        values: The values of all finished trials, best trial first, shape (n,).
+        values: Of all complete trials, best trial first, shape (n,).
         goodness: Their scores, higher is better, in the same order, shape (n,).
         k: Number of best trials.
     """

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store
 
-FEW = 20
-"""With fewer trials an edge or a parameter without effect may be chance, and the advice says so."""
+FEW = 20  # with fewer trials an edge or a parameter without effect may be chance, and the advice says so
 
 Step = Literal["start", "expand", "narrow", "confirm", "evaluate", "pick", "use"]
 """The next step: run trials, narrow with or without expanding, confirm, evaluate, take the best trial, or use the
@@ -176,7 +175,7 @@ def _seen(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fin
     if counts.pruned and 2 <= counts.complete < top:
         top = counts.complete  # all that pruning left
     try:
-        ranges = _ranges(store, stages, stage, top, firm=firm)
+        ranges = analyse_ranges(store, stages, stage, top=top, bootstrap=firm, widen=True).ranges
     except NotEnoughTrials:  # the advice says so
         ranges = {}
     known = best is not None and best.known and len(best.ties) >= top - 1
@@ -198,15 +197,6 @@ def _seen(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fin
         counts=counts,
         part=len(every) > len(stages),
     )
-
-
-def _ranges(
-    store: Store, stages: Sequence[Stage], stage: Stage, top: int, *, firm: bool
-) -> Mapping[str, NarrowedRange]:
-    analysis = analyse_ranges(store, stages, stage, top=top)
-    narrowing = analysis.with_movement(store) if firm else analysis.narrowing
-    widened = analysis.widened()
-    return {name: replace(made, widened=widened.get(name)) for name, made in narrowing.ranges.items()}
 
 
 def confirmed(store: Store, stage: Stage) -> ConfirmationFinding | None:

@@ -29,20 +29,18 @@ from hpsearch.statistics.hits import hits_match_score, unpack
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from hpsearch.objectives.base import Hyperparameter
     from hpsearch.records import Stage
     from hpsearch.search.best import Repeats
-    from hpsearch.space import Parameter, Space
+    from hpsearch.space import Parameter
     from hpsearch.store import Counts, Store
 
-DEFAULT_TOP = 5
-"""Number of best trials that narrowing uses by default."""
-_MOST_HITS = 1000
-"""Of more trials than these, which a very large ``top`` brings, the examples are not resampled."""
+DEFAULT_TOP = 5  # number of best trials that narrowing uses by default
+_MOST_HITS = 1000  # of more trials than these, which a very large ``top`` brings, the examples are not resampled
 
 
 def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
@@ -56,48 +54,6 @@ def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
     if plan is not None and top > max(least := least_survivors(plan, until, counts), counts.complete):
         problem = f"of {counted(until, 'trial')} a stage, pruning by {plan.rule} may leave only {least} complete"
         raise BadArgument("top", top, problem, "use more trials, a smaller top or no pruning")
-
-
-@dataclass(frozen=True, slots=True)
-class RangeAnalysis:
-    """The analysis of a stage's ranges from its trials.
-
-    Args:
-        first_space: The search's stage-1 ranges.
-        pruned: Number of further ones, which were pruned; they count, as beaten.
-    """
-
-    stage: Stage
-    first_space: Space
-    trials: Finished
-    pruned: int
-    narrowing: Narrowing
-
-    def with_movement(self, store: Store) -> Narrowing:
-        """Return the narrowing with the uncertainty of its ends, by bootstrap over trials and examples."""
-        stage, k = self.stage, len(self.narrowing.used)
-        ranked = self.trials.best(within_reach(k), stage.direction)
-        examples = kinds.examples(stage)
-        hits = None
-        if examples is not None and len(ranked) <= _MOST_HITS:
-            hits = hits_of(store, stage, ranked, examples)
-        known, settings = kinds.parameters(stage), kinds.settings(stage)
-        users = {
-            name: ranked.users(known[name].used_by if name in known else None, settings) for name in self.stage.space
-        }
-        seed = draw_seed(stage.seed, k, "movement")
-        moves = movement(self.narrowing, ranked, users, self.first_space, total=len(self.trials), hits=hits, seed=seed)
-        ranges = {name: replace(made, movement=moves.get(name)) for name, made in self.narrowing.ranges.items()}
-        return replace(self.narrowing, ranges=ranges)
-
-    def widened(self) -> Mapping[str, Parameter]:
-        """Return the ranges whose pressed bounds an expansion would move outwards, by name."""
-        edges = [name for name, made in self.narrowing.ranges.items() if made.edges]
-        if not edges:
-            return {}
-        rule = self.narrowing.rule
-        wide = _narrow(self.stage, self.first_space, self.trials, self.pruned, rule["top"], rule["quantile"], True)
-        return {name: wide.space[name] for name in edges}
 
 
 def stage_to_narrow(store: Store, stages: Sequence[Stage]) -> Stage:
@@ -117,64 +73,69 @@ def analyse_ranges(
     quantile: float | None = None,
     expand: bool = False,
     leaders: Sequence[int] | None = None,
-) -> RangeAnalysis:
-    """Analyse a stage's ranges; nothing is written.
+    bootstrap: bool = False,
+    widen: bool = False,
+) -> Narrowing:
+    """Compute a stage's next ranges; nothing is written.
 
     Args:
         store: The study database.
         stages: The search's stages.
-        stage: The stage.
-        top: Number of best trials to use.
-        quantile: Or the fraction of them.
-        expand: Move a bound outwards where the score still rises towards it.
-        leaders: Numbers of the trials that are the best, best first; None: those with the best scores.
+        stage: One of them.
+        top, quantile, expand, leaders: As for `hpsearch.search.range_analysis.narrow`.
+        bootstrap: Also compute the uncertainty of the new ends.
+        widen: Also compute the ranges that an expansion would make.
 
     Raises:
         NotEnoughTrials: Fewer completed trials than ``top``, or none.
     """
-    pruned = store.counts(stage).pruned
+    pruned, known, settings = store.counts(stage).pruned, kinds.parameters(stage), kinds.settings(stage)
 
     def ranked(complete: int) -> int:
         used = used_trials(complete, pruned, top, quantile)
         return max(ranked_trials(complete, pruned, top, quantile), within_reach(used))
 
-    conditional = any(known.used_by is not None for known in kinds.parameters(stage).values())
+    conditional = any(natural.used_by is not None for natural in known.values())
     columns = store.scores(stage, ranked=None if conditional else ranked)
     trials = Finished.from_columns(stage.space, columns)
     if len(trials) < len(columns["number"]):  # those that were left out may have been among the best
         trials = Finished.from_columns(stage.space, store.scores(stage))
     if not len(trials):
         raise unscored(store, stage.search, stage.name)
-    first_space = stages[0].space
-    narrowing = _narrow(stage, first_space, trials, pruned, top, quantile, expand, leaders)
-    return RangeAnalysis(stage, first_space, trials, pruned, narrowing)
 
+    def narrowed(expand: bool) -> Narrowing:
+        return narrow(
+            stage.space,
+            trials,
+            top=top,
+            quantile=quantile,
+            direction=stage.direction,
+            first_space=stages[0].space,
+            expand=expand,
+            natural={name: reachable(natural, stage.space[name]) for name, natural in known.items()},
+            used_by={name: natural.used_by for name, natural in known.items() if natural.used_by is not None},
+            settings=settings,
+            pruned=pruned,
+            leaders=leaders,
+        )
 
-def _narrow(
-    stage: Stage,
-    first_space: Space,
-    trials: Finished,
-    pruned: int,
-    top: int | None,
-    quantile: float | None,
-    expand: bool,
-    leaders: Sequence[int] | None = None,
-) -> Narrowing:
-    known = kinds.parameters(stage)
-    return narrow(
-        stage.space,
-        trials,
-        top=top,
-        quantile=quantile,
-        direction=stage.direction,
-        first_space=first_space,
-        expand=expand,
-        natural={name: reachable(parameter, stage.space[name]) for name, parameter in known.items()},
-        used_by={name: parameter.used_by for name, parameter in known.items() if parameter.used_by is not None},
-        settings=kinds.settings(stage),
-        pruned=pruned,
-        leaders=leaders,
-    )
+    narrowing = narrowed(expand)
+    ranges = narrowing.ranges
+    if any(made.edges for made in ranges.values()):
+        wide = narrowing if expand else narrowed(True)
+        ranges = {
+            name: replace(made, widened=wide.space[name] if made.edges else None) for name, made in ranges.items()
+        }
+    if bootstrap:
+        k, examples, hits = len(narrowing.used), kinds.examples(stage), None
+        best = trials.best(within_reach(k), stage.direction)
+        if examples is not None and len(best) <= _MOST_HITS:
+            hits = hits_of(store, stage, best, examples)
+        users = {name: best.users(known[name].used_by if name in known else None, settings) for name in stage.space}
+        seed = draw_seed(stage.seed, k, "movement")
+        moves = movement(narrowing, best, users, stages[0].space, total=len(trials), hits=hits, seed=seed)
+        ranges = {name: replace(made, movement=moves.get(name)) for name, made in ranges.items()}
+    return replace(narrowing, ranges=ranges)
 
 
 def reachable(natural: Hyperparameter, old: Parameter) -> tuple[float | None, float | None]:
@@ -246,17 +207,13 @@ def narrow_stage(
     dry_run: bool = False,
     confirmed: bool = False,
 ) -> NextStage:
-    """Compute the next stage's ranges from a stage's best trials, and make that stage.
+    """Compute the next stage's ranges from a stage's best trials, and make that stage; see `hpsearch.Search.narrow`.
 
     Args:
         store: The study database.
         stages: The search's stages.
-        number: The stage to narrow; by default the latest that has trials.
-        top: Number of best trials to use.
-        quantile: Or the fraction of them.
-        expand: Move a bound outwards where the score still rises towards it.
-        branch: Narrow an earlier stage although a later one has trials.
-        dry_run: Write nothing.
+        number: The stage to narrow; None: the latest that has trials.
+        top, quantile, expand, branch, dry_run: As for `hpsearch.Search.narrow`.
         confirmed: Take for the best trials those of the stage's confirmation, by their mean scores.
 
     Raises:
@@ -275,12 +232,18 @@ def narrow_stage(
     if leaders is not None and top is None:
         top = min(DEFAULT_TOP, len(leaders))
     order = None if leaders is None else [one.setting.trial for one in leaders]
-    analysis = analyse_ranges(store, stages, parent, top=top, quantile=quantile, expand=expand, leaders=order)
+    narrowing = analyse_ranges(
+        store,
+        stages,
+        parent,
+        top=top,
+        quantile=quantile,
+        expand=expand,
+        leaders=order,
+        bootstrap=leaders is None,  # the uncertainty is that of the best by single scores
+    )
     remarks: tuple[Sentence, ...] = ()
-    if leaders is None:
-        narrowing = analysis.with_movement(store)
-    else:  # the uncertainty is that of the best by single scores
-        narrowing = analysis.narrowing
+    if leaders is not None:
         narrowing = replace(narrowing, rule={**narrowing.rule, **_confirmed_rule(parent, leaders)})
         remarks = _remarks(leaders, narrowing)
     stage = None
@@ -316,12 +279,12 @@ def _check_later(store: Store, stages: Sequence[Stage], parent: Stage, next_numb
 
 
 def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float | None) -> Sequence[Repeats]:
-    """Return the settings of a stage's confirmation, best first, to narrow by.
+    """Return the settings of a stage's confirmation to narrow by, best first.
 
     Raises:
         UnknownSearch: The stage has no confirmation.
         NotEnoughTrials: It is not complete, or has fewer settings than ``top``.
-        BadInput: A quantile, which is a share of many trials.
+        BadArgument: A quantile, which is a share of many trials.
     """
     if quantile is not None:
         raise BadArgument("quantile", quantile, "only few trials are confirmed", "use top")

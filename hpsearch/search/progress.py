@@ -18,11 +18,9 @@ if TYPE_CHECKING:
     from hpsearch.store import Counts, Owner, Store
     from hpsearch.store.queries import Columns
 
-_LATEST = 5
-"""Number of the trials that finished last in a view."""
+_LATEST = 5  # number of the trials that finished last in a view
 _RATE_OVER_S = 60.0
-_RATE_OVER_CHANGES = 4
-"""The rate is that of the last minute, or of so many changes where these took longer."""
+_RATE_OVER_CHANGES = 4  # the rate is that of the last minute, or of so many changes where these took longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +90,6 @@ class Watcher:
         until: Number of finished trials that the stage is to have; None for the study file's count, or for as many as
             there are where these are more.
         clock: Returns seconds that pass.
-
-    Raises:
-        UnknownSearch: From `look`: no such search, or none named where there are several.
     """
 
     def __init__(

@@ -25,8 +25,7 @@ Rule: TypeAlias = Literal["halving", "median"]
 
 _FACTORS: Mapping[Rule, int] = {"halving": 4, "median": 2}
 _COHORTS: Mapping[Rule, int] = {"halving": 100, "median": 20}
-_SHARE = 16
-"""The first rung is at this share of all epochs: 3 of 50."""
+_SHARE = 16  # the first rung is at this share of all epochs: 3 of 50
 _USED_BY: Mapping[str, tuple[str, ...]] = {
     "reduction_factor": ("halving", "median"),
     "min_epochs": ("halving", "median"),
@@ -112,8 +111,6 @@ def least_survivors(plan: Plan, trials: int, counts: Counts) -> int:
     """Return how many of a stage's trials run to the end for certain, unless they diverge.
 
     Args:
-        plan: The pruning.
-        trials: Number of finished trials that the stage is to have.
         counts: The trials it has. Of a cohort that has begun only those count that have run to the end already: a
             decision without its other members may leave none of those.
     """
@@ -171,7 +168,6 @@ def halving_survivors(values: Mapping[int, float], factor: int, direction: Direc
     Args:
         values: The score at the rung of every trial that came to it, by number; NaN is worse than any other.
         factor: The reduction factor.
-        direction: Of the score.
 
     Source: Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization".
     """

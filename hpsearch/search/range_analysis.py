@@ -58,7 +58,6 @@ class Finished:
 
         Args:
             space: The stage's ranges.
-            columns: From `hpsearch.store.Store.scores`.
         """
         params = {name: columns[f"param:{name}"] for name in space}
         kept = np.isfinite(columns["score"])
@@ -119,12 +118,9 @@ def inside(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray((parameter.low <= values) & (values <= parameter.high))
 
 
-FAR = 0.1
-"""An end of a bootstrap resample is far away beyond this share of the old range."""
-RESAMPLES = 100
-"""They leave a fourteenth of a standard deviation's own value as its error."""
-_UNMOVED = 1.005
-"""A factor that is written as 1.00 is none."""
+FAR = 0.1  # an end of a bootstrap resample is far away beyond this share of the old range
+RESAMPLES = 100  # they leave a fourteenth of a standard deviation's own value as its error
+_UNMOVED = 1.005  # a factor that is written as 1.00 is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +249,8 @@ def narrow(
 
     Args:
         space: The ranges that the trials were sampled from.
-        trials: The completed trials, in any order.
         top: Use this many of the best; at least 2.
         quantile: Or this share of all of them and of the pruned ones, in (0, 1].
-        direction: Of the score.
         first_space: The search's stage-1 ranges: none gets narrower than 2 % of those.
         expand: Move a bound outwards where the score still rises towards it.
         natural: The lowest and highest values that a parameter can have at all (None: no bound), by name; bounds an
@@ -509,13 +503,10 @@ def movement(
     left out. tests/benchmarks/interval_coverage.py compares the result with the spread over simulated searches.
 
     Args:
-        narrowing: The narrowing by these trials.
         ranked: The best of the trials, as many as are `within_reach`, best first.
         users: The places among them of those that use a parameter, by name.
         first_space: The search's stage-1 ranges.
-        total: Number of all trials.
         hits: The hits of ``ranked``, shape (len(ranked), examples); None where they are not stored.
-        seed: The same one gives the same movement.
 
     Returns:
         By name, for ranges that were narrowed by at least two trials.

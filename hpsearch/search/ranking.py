@@ -36,10 +36,8 @@ if TYPE_CHECKING:
     from hpsearch.store import Store
 
 LEVEL = 0.95
-_MOST_FREEDOM = 1000
-"""Student's t with more degrees of freedom differs from the normal distribution in the third digit."""
-_LEAST_P = 1e-15
-"""The rest of a smaller probability is rounding."""
+_MOST_FREEDOM = 1000  # Student's t with more degrees of freedom differs from the normal distribution in the third digit
+_LEAST_P = 1e-15  # the rest of a smaller probability is rounding
 _LEAST_TO_COMPARE = 4
 """Repeats that two settings must have in common: the spread of fewer is known so badly that too many differences would
 be claimed (in simulations of five equal settings up to 9 % at 3 repeats, at most 5.5 % from 4 on)."""
@@ -108,11 +106,9 @@ def rank_confirmed(
 
     Args:
         repeats: The repeats of each setting.
-        direction: Of the score.
         examples: N, where the scores are shares of so many examples; otherwise None.
         hits: The hits by the setting's trial and by repeat; where a repeat's are missing, its setting's interval adds
             the most that the examples' own variance can be, p (1 - p)/N, and it is compared over seeds alone.
-        level: Of the intervals.
     """
     ranked = in_order(repeats, direction)
     pairs = len(ranked) * (len(ranked) - 1) // 2
@@ -163,7 +159,6 @@ def share_interval(share: float, variance: float, freedom: float, examples: int,
         share: The observed mean.
         variance: Its variance.
         freedom: The variance's degrees of freedom.
-        examples: Their number, which counts where the variance is 0.
         level: Share of such intervals that hold the true share.
     """
     t = student_quantile(0.5 + level / 2, _whole(freedom))

@@ -26,12 +26,10 @@ if TYPE_CHECKING:
     from hpsearch.search.pruning import Plan
 
 
-_POLL_S = 0.25
-"""Length of one wait for events; Ctrl-C is heard at least this often."""
+_POLL_S = 0.25  # length of one wait for events; Ctrl-C is heard at least this often
 _MOST_LEGS = 4
 """So many batches a worker are claimed at a time where each is trained to its first rung only; others want some too."""
-_SUSPICIOUS = 3
-"""So many trials given up and none finished: the fault is the machine's, not the trials'."""
+_SUSPICIOUS = 3  # so many trials given up and none finished: the fault is the machine's, not the trials'
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,8 +295,7 @@ class Runner:
         self._counts = self._store.counts(self._stage)
 
 
-_PATIENCE_S = 5.0
-"""Longest wait at the end for a heartbeat that is just being written."""
+_PATIENCE_S = 5.0  # longest wait at the end for a heartbeat that is just being written
 
 
 class Pulse:

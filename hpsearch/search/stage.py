@@ -31,7 +31,7 @@ def resolve_stage(
     """Return the search and the number of the stage that a name stands for: ``mnist/stage-02`` is stage 2 of ``mnist``.
 
     Args:
-        name: The name of a search, of a stage of it, or the path of a study file; None for the only search.
+        name: The name of a search or of a stage, or the path of a study file; None for the only search.
         number: The stage's number where that is given too; None for the default.
         confirmation: Whether ``mnist/confirm-02`` may stand for stage 2, which it confirms.
 
@@ -66,13 +66,7 @@ def resolve_study(
 
 
 def resolve_search(name: str | None) -> str | None:
-    """Return the search that a name stands for, where a whole search is needed.
-
-    Raises:
-        BadInput: The name of a stage.
-        BadStudyFile: There is no such study file, or it cannot be used.
-        UnknownSearch: The name of a confirmation.
-    """
+    """Return the search that a name stands for; the name of a stage is a BadInput, as a whole search is needed."""
     search, number = resolve_stage(name)
     if number is not None:
         raise BadInput(f"{name} is one stage, and this is about a whole search: give {search}")
@@ -85,11 +79,7 @@ def versions() -> dict[str, str]:
 
 
 def stages_of(store: Store, search: str | None) -> list[Stage]:
-    """Return the stages of a search; without a name, of the only one there is.
-
-    Raises:
-        UnknownSearch: No such search, or none named where there are several.
-    """
+    """Return the stages of a search; without a name, of the only one there is. UnknownSearch if there is none."""
     every = store.stages()
     known = sorted({stage.search for stage in every})
     if search is None:
@@ -106,11 +96,7 @@ def stages_of(store: Store, search: str | None) -> list[Stage]:
 
 
 def pick(stages: Sequence[Stage], number: int | None) -> Stage:
-    """Return one stage of a search, by number or the latest.
-
-    Raises:
-        UnknownSearch: There is no stage of that number.
-    """
+    """Return one stage of a search, by number or the latest. UnknownSearch if there is none of that number."""
     if number is None:
         return stages[-1]
     for stage in stages:
@@ -156,11 +142,7 @@ def known_confirmation(store: Store, stage: Stage) -> Stage | None:
 
 
 def confirmation_of(store: Store, stage: Stage) -> Stage:
-    """Return the confirmation of a stage.
-
-    Raises:
-        UnknownSearch: There is none.
-    """
+    """Return the confirmation of a stage. UnknownSearch if there is none."""
     confirmation = known_confirmation(store, stage)
     if confirmation is None:
         confirm = actions_for(store, stage.search)("confirm", stage=stage.number)
@@ -209,14 +191,6 @@ def begin(
     pruner: str | None = None,
 ) -> tuple[Stage, bool]:
     """Return the stage to run: the search's latest (or the one of that number), or a new stage 1.
-
-    Args:
-        store: The study database.
-        study: The study file.
-        data: Its data, whose fingerprint and sizes a new stage keeps.
-        number: A stage's number, or None for the latest.
-        seed: Overrides the study file's.
-        pruner: Overrides the study file's pruning rule.
 
     Returns:
         The stage, and whether it was made just now.
@@ -279,11 +253,7 @@ def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:
 
 
 def check_fingerprint(stage: Stage, fingerprint: str) -> None:
-    """Check that a stage goes on with the data that it was begun with.
-
-    Raises:
-        StageConflict: The data are others.
-    """
+    """Check that a stage goes on with the data that it was begun with. StageConflict if they are others."""
     if stage.fingerprint != fingerprint:
         raise StageConflict(
             f"the data of {stage.name} have changed (sha256 {stage.fingerprint[:12]}, now {fingerprint[:12]}); "

@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 def run_stages(
     job: Job, study: StudyFile | None, executor: Executor, listener: Listener, stop: Stopping
 ) -> list[tuple[Stage, Summary]]:
-    """Run a stage, or a whole search of several, and return the stages; see `hpsearch.search.workflow.run`.
-
-    Args:
-        study: The study file; None where the database is to hold it.
-    """
+    """Run a stage, or a whole search of several, and return the stages; see `hpsearch.search.workflow.run`."""
     data = _Loaded(job.data_dir)
     new = no_database_yet(job.storage)
     if study is None and new:
@@ -96,11 +92,7 @@ def _run_stage(
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of a database.
-
-    Raises:
-        BadStorage: It cannot be made.
-    """
+    """Make the folder of a database."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -41,13 +41,7 @@ MOST = {"jobs": 1024, "stages": 1000, "confirmed": 200, "repeats": 1000}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """The database and the workers of a job.
-
-    Args:
-        engine: ``pool`` (processes), ``dask``, or ``inline`` (this process, for debugging).
-        scheduler: Address of a Dask scheduler, or its scheduler file; None for processes on this machine.
-        data_dir: The folder where data sets are looked up first.
-    """
+    """The database and the workers of a job; the fields are those of `hpsearch.Search.start`."""
 
     storage: str
     engine: str = "pool"
@@ -59,18 +53,10 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(Execution):
-    """A job of one stage, or of a whole search of several.
+    """A job of one stage, or of a whole search of several; the fields are those of `hpsearch.Search.start`.
 
     Args:
         make_folder: Whether to make the SQLite file's folder; for the default storage, which nobody chose.
-        study: Study file or name; None for the default.
-        trials: Finished trials that each stage is to have; None for the study file's count.
-        stage: Number of the stage to run; None for the latest.
-        stages: Number of stages that the search is to have in the end; None to run one stage only.
-        top: Best trials that narrowing between stages uses; None for 5.
-        expand: Whether narrowing between stages may widen towards a bound.
-        seed: Seed for a new search; None for the study file's.
-        pruner: Pruning rule of a stage that begins; None for the study file's.
     """
 
     make_folder: bool = False
@@ -86,14 +72,7 @@ class Job(Execution):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmJob(Execution):
-    """A job of one confirmation.
-
-    Args:
-        search: Name of the search, or its study file; None for the only one in the database.
-        stage: Number of the stage to confirm; None for the latest that has trials.
-        top: Number of its best trials.
-        repeats: Number of trainings that each is to have.
-    """
+    """A job of one confirmation; the fields are those of `hpsearch.Search.confirm`."""
 
     search: str | None = None
     stage: int | None = None
@@ -155,11 +134,7 @@ def stopping() -> Iterator[Stopping]:
 
 
 def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary]]:
-    """Run a stage, or a whole search of several stages, up to the number of trials; return the stages that ran.
-
-    Args:
-        job: The job.
-        listener: Receives its progress.
+    """Run a stage, or a whole search of several, up to the number of trials; return the stages that ran.
 
     Raises:
         BadInput: Something in the job cannot be done.
@@ -228,11 +203,7 @@ def cores() -> int:
 
 
 def check_counts(**counts: int | None) -> None:
-    """Check arguments that count something.
-
-    Raises:
-        BadArgument: One is below 1, or beyond all use.
-    """
+    """Check that arguments which count something are at least 1, and not beyond all use."""
     for name, value in counts.items():
         most = MOST.get(name, 10**9)
         if value is not None and not 1 <= value <= most:
@@ -240,21 +211,13 @@ def check_counts(**counts: int | None) -> None:
 
 
 def check_seed(seed: int | None) -> None:
-    """Check a seed; None: none was given.
-
-    Raises:
-        BadArgument: It is negative, or beyond 63 bits.
-    """
+    """Check that a seed is a whole number of at most 63 bits; None: none was given."""
     if seed is not None and not 0 <= seed < 2**63:
         raise BadArgument("seed", seed, "give a whole number from 0")
 
 
 def check_pruner(rule: str | None) -> None:
-    """Check a pruning rule; None: none was given.
-
-    Raises:
-        BadArgument: There is no such rule.
-    """
+    """Check that there is a pruning rule; None: none was given."""
     if rule is not None and rule not in PRUNING_RULES:
         raise BadArgument("pruner", rule, f"no such rule{nearest(rule, PRUNING_RULES)}")
 
@@ -285,11 +248,6 @@ def _workers(job: Execution, most: int | None, note: Callable[[str], None]) -> I
 
     Inline, Ctrl-C is heard at the ends of epochs only, and BLAS must have one thread (`hpsearch.executors.blas.pin`),
     or results differ in their last bits.
-
-    Raises:
-        BadInput: No Dask scheduler answers, or one of its workers cannot be used.
-        MissingExtra: Dask is not installed.
-        EvaluationFailure: This machine does not let the workers start.
     """
     jobs = min(job.jobs or cores(), most or 10**9)
     preload = kinds.DEFAULT.preload

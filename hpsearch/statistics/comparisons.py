@@ -12,8 +12,7 @@ from hpsearch.errors import BadInput
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-_EXACT = 400
-"""Up to so many pairs the orders are counted; beyond, the normal approximation is right to the third digit."""
+_EXACT = 400  # up to so many pairs the orders are counted; beyond, the normal approximation is right to the third digit
 
 
 def mann_whitney(a: ArrayLike, b: ArrayLike) -> float:

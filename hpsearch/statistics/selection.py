@@ -18,10 +18,8 @@ from hpsearch.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LEVEL = 0.05
-"""Share of searches in which the truly best trial may be missing among those tied with the best."""
-RESAMPLES = 200
-"""Halvings of the examples. The error that they leave is small beside the score's own standard error."""
+LEVEL = 0.05  # share of searches in which the truly best trial may be missing among those tied with the best
+RESAMPLES = 200  # halvings of the examples. The error that they leave is small beside the score's own standard error
 
 
 def discordant(a: int, b: int) -> tuple[int, int]:
