@@ -121,11 +121,9 @@ def analyse_ranges(
 
     narrowing = narrowed(expand)
     ranges = narrowing.ranges
-    if any(made.edges for made in ranges.values()):
-        wide = narrowing if expand else narrowed(True)
-        ranges = {
-            name: replace(made, widened=wide.space[name] if made.edges else None) for name, made in ranges.items()
-        }
+    if widen and any(made.edges for made in ranges.values()):
+        wide = narrowed(True).space
+        ranges = {name: replace(made, widened=wide[name]) if made.edges else made for name, made in ranges.items()}
     if bootstrap:
         k, examples, hits = len(narrowing.used), kinds.examples(stage), None
         best = trials.best(within_reach(k), stage.direction)
