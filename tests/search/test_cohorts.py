@@ -1,11 +1,13 @@
-"""Runs in which trials stop early: the same ones, whatever the lanes, the processes, the runners or a kill."""
+"""Runs with pruning: the same trials are pruned, whatever the lanes, the processes, the runners or a kill."""
 
 from __future__ import annotations
 
 import itertools
+import statistics
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,20 +16,15 @@ import pytest
 from pausing_objectives import EPOCHS, TRAINED, Pausing, curve
 from pruned_runs import HALVING, PLANS, UNTIL, expected, found, run
 
+from hpsearch.executors.base import Batch
 from hpsearch.executors.inline import InlineExecutor
 from hpsearch.executors.pool import PoolExecutor
-from hpsearch.records import Completed, Stage
+from hpsearch.records import Completed, Failed, NewStage, Outcome, Paused, Report, Stage, Trial
+from hpsearch.search.batches import Cohorts
 from hpsearch.search.pruning import Plan
-from hpsearch.search.runner import Runner, Summary, Tick
+from hpsearch.search.runner import Summary, Tick
 from hpsearch.space import Float
-from hpsearch.store import Counts, NewStage, Owner, Store, open_store
-
-
-def test_the_curves_have_ties_divergence_and_all_kinds_of_ends() -> None:
-    for plan in PLANS:
-        ends = expected(plan)
-        assert {state for state, _ in ends.values()} == {"COMPLETE", "PRUNED", "FAIL"}
-        assert len({len(points) for state, points in ends.values() if state == "PRUNED"}) > 1
+from hpsearch.store import Counts, Owner, Store, open_store
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -41,6 +38,8 @@ def test_the_same_trials_stop_whatever_the_lanes(
     wanted = expected(plan)
     assert found(store, stage) == wanted
     states = [state for state, _ in wanted.values()]
+    assert set(states) == {"COMPLETE", "PRUNED", "FAIL"}  # or this test would show little
+    assert len({len(points) for state, points in wanted.values() if state == "PRUNED"}) > 1
     assert summary.recorded == UNTIL
     assert summary.counts == Counts(states.count("COMPLETE"), states.count("PRUNED"), states.count("FAIL"))
     assert sorted(outcome.number for tick in ticks for outcome in tick.recorded) == list(range(UNTIL))
@@ -51,16 +50,18 @@ def test_the_same_trials_stop_whatever_the_lanes(
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_an_objective_that_cannot_go_on_from_a_pause_begins_again(store: Store, stage: Stage, plan: Plan) -> None:
-    run(store, stage, plan, Pausing(keeps=False))
-    assert found(store, stage) == expected(plan)
-    assert max(store.attribute(stage, range(UNTIL), TRAINED).values()) == sum(plan.rungs) + EPOCHS
-
-
-@pytest.mark.parametrize("plan", PLANS)
-def test_in_processes(store: Store, stage: Stage, plan: Plan) -> None:
-    run(store, stage, plan, executor=PoolExecutor(2))
-    assert found(store, stage) == expected(plan)
+@pytest.mark.parametrize("how", ["in processes", "growing by cohorts", "without keeping state at a pause"])
+def test_nor_do_they_differ(store: Store, stage: Stage, plan: Plan, how: str) -> None:
+    until = UNTIL
+    if how == "in processes":
+        run(store, stage, plan, executor=PoolExecutor(2))
+    elif how == "growing by cohorts":
+        for cohorts in (1, 2, 3):
+            run(store, stage, plan, until=(until := cohorts * plan.cohort))
+    else:
+        run(store, stage, plan, Pausing(keeps=False))
+        assert max(store.attribute(stage, range(UNTIL), TRAINED).values()) == sum(plan.rungs) + EPOCHS
+    assert found(store, stage) == expected(plan, until)
 
 
 def test_survivors_go_on_together_and_best_first(store: Store, stage: Stage) -> None:
@@ -84,13 +85,6 @@ def test_survivors_go_on_together_and_best_first(store: Store, stage: Stage) -> 
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_a_stage_that_grows_by_whole_cohorts(store: Store, stage: Stage, plan: Plan) -> None:
-    for cohorts in (1, 2, 3):
-        run(store, stage, plan, until=cohorts * plan.cohort)
-    assert found(store, stage) == expected(plan, 3 * plan.cohort)
-
-
-@pytest.mark.parametrize("plan", PLANS)
 def test_two_runners_share_cohorts(store: Store, stage: Stage, plan: Plan) -> None:
     together = threading.Barrier(2)
     summaries: list[Summary] = []
@@ -106,9 +100,8 @@ def test_two_runners_share_cohorts(store: Store, stage: Stage, plan: Plan) -> No
             yield from super().evaluate(trials, **more)
 
     def one_runner() -> None:
-        own = open_store(store.url, write=True)
-        summaries.append(run(own, stage, plan, Starts(), lanes=1))
-        own.close()
+        with closing(open_store(store.url, write=True)) as own:
+            summaries.append(run(own, stage, plan, Starts(), lanes=1))
 
     threads = [threading.Thread(target=one_runner) for _ in range(2)]
     for thread in threads:
@@ -232,29 +225,154 @@ def test_a_stop_records_what_was_decided_and_gives_the_rest_back(store: Store, s
 
 def test_a_runner_that_lost_its_points_and_got_its_trials_again(store: Store, stage: Stage) -> None:
     """It slept past its lease; another gave its trials back, and it claims them itself."""
-    runner: list[Runner] = []
-    woken: list[int] = []
+    released: list[int] = []
 
     class Slept(InlineExecutor):  # type: ignore[misc]  # final, but for this
         def wait(self, timeout: float) -> Any:
-            if len(store.curves(stage, range(16))) >= 8 and not woken:
-                woken.append(store.release(stage, owner=runner[0]._owner))
+            if len(store.curves(stage, range(16))) >= 8 and not released:
+                (owner,) = store.runners(stage)
+                released.append(store.release(stage, owner=owner))
             return super().wait(timeout)
 
-    executor = Slept()
-    runner.append(Runner(store, stage, Pausing(), executor, plan=HALVING, until=20, lanes=4))
-    summary = runner[0].run()
-    executor.close()
-    assert woken[0] > 8
+    summary = run(store, stage, HALVING, executor=Slept(), until=20, lanes=4)
+    assert released[0] > 8
     assert found(store, stage) == expected(HALVING, 20)
     assert summary.counts.finished == 20
 
 
+def test_where_many_wait_for_another_runner_no_new_ones_begin(store: Store, stage: Stage) -> None:
+    """Each that waits keeps its state in memory."""
+    plan = Plan("median", 2, (1, 2, 4, 8), 4, 1, EPOCHS)
+    other = Owner.current()
+    (theirs,) = store.claim(stage, until=60, most=1, owner=other).trials
+    rows: list[int] = []
+
+    def other_ends(tick: Tick) -> None:
+        if tick.waiting_for_others and not rows:
+            rows.append(store.counts(stage).rows)
+            done = Completed(theirs.number, 1.0, curve(1))
+            store.record(stage, [done], {theirs.number: theirs.trial_id}, owner=other)
+
+    summary = run(store, stage, plan, until=60, lanes=1, on_tick=other_ends)
+    # The first cohort, two that wait, and what is claimed at a time.
+    assert rows[0] <= plan.cohort + 2 * plan.cohort + 4
+    assert summary.counts.finished == summary.counts.rows == 60
+
+
+@dataclass(frozen=True)
+class Breaking(Pausing):
+    """Cannot evaluate some trials, whatever is tried."""
+
+    never: tuple[int, ...] = ()
+
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        if any(trial.number in self.never for trial in trials):
+            raise ValueError("broken")
+        yield from super().evaluate(trials, until=until, paused=paused)
+
+
+def test_trials_that_wait_show_that_others_can_be_evaluated(store: Store, stage: Stage) -> None:
+    """Nothing is finished yet when the last three of a cohort break: their fault, not the machine's."""
+    plan = Plan("halving", 2, (2,), 16, 5, EPOCHS)
+    never = (*(number for number in range(13) if len(curve(number)) < 2), 13, 14, 15)
+    summary = run(store, stage, plan, Breaking(never=never), until=16, lanes=1)
+    assert summary.counts.finished == 16
+    states = {number: state for number, (state, _) in found(store, stage).items()}
+    assert {states.pop(number) for number in never} == {"FAIL"}
+    assert {"PRUNED", "COMPLETE"} <= set(states.values())
+
+
+def test_what_was_decided_just_before_a_stop_is_recorded(store: Store, stage: Stage) -> None:
+    decided: list[Batch] = []
+
+    class Watched(InlineExecutor):  # type: ignore[misc]  # final, but for this
+        def expect(self, batches: int) -> None:
+            pass
+
+        def submit(self, batch: Any) -> None:
+            if batch.paused:  # survivors: the others of their rung are beaten, and nobody has written that yet
+                decided.append(batch)
+            super().submit(batch)
+
+    plan = Plan("halving", 2, (2,), 12, 5, EPOCHS)  # of whose last batch none diverges before the rung
+    run(store, stage, plan, executor=Watched(), until=12, stopping=lambda: bool(decided))
+    pruned = {number for number, (state, _) in found(store, stage).items() if state == "PRUNED"}
+    assert pruned == {number for number, (state, _) in expected(plan, 12).items() if state == "PRUNED"} != set()
+    assert store.counts(stage).running == 0
+
+
+class Side:
+    """One of two runners, by hand: its cohorts, its trials and where they stand."""
+
+    def __init__(self, store: Store, stage: Stage, plan: Plan, *, most: int) -> None:
+        self.owner = Owner.current()
+        self.cohorts = Cohorts(store, stage, plan, self.owner)
+        self.trials = store.claim(stage, until=12, most=most, owner=self.owner).trials
+        self.ids = {trial.number: trial.trial_id for trial in self.trials}
+        self.cohorts.send(self.trials, 2)
+
+    def come(self, *numbers: int) -> None:
+        """Some of its trials come to the rung at epoch 2, all with the values of `ten`."""
+        self.cohorts.arrive(self.trials, [Paused(number, (0.0, ten(number))) for number in numbers])
+        self.cohorts.write(self.ids)
+
+    def decide(self, until: int = 12) -> list[tuple[list[int], list[int], int | None]]:
+        return [
+            ([trial.number for trial, _ in one.survivors], [pruned.number for pruned in one.beaten], one.until)
+            for one in self.cohorts.decide(self.ids, until=until)
+        ]
+
+
+def ten(number: int) -> float:
+    return (number * 7 % 12) / 16
+
+
+def test_nothing_is_decided_before_all_members_are_known_and_then_the_same_by_all(store: Store, stage: Stage) -> None:
+    plan = Plan("halving", 3, (2, 6), 12, 5, EPOCHS)
+    one = Side(store, stage, plan, most=5)
+    one.come(0, 1, 2, 3, 4)
+    assert one.decide() == []  # 5 to 11 have not begun
+    other = Side(store, stage, plan, most=7)
+    assert [trial.number for trial in other.trials] == [5, 6, 7, 8, 9, 10, 11]
+    other.come(5, 6, 7)
+    assert one.decide() == other.decide() == []
+    # One that ended before the rung is not waited for, and not compared.
+    other.cohorts.forget(8)
+    store.record(stage, [Failed(8, "diverged", (0.5,))], other.ids, owner=other.owner)
+    other.come(9, 10)
+    assert one.decide() == other.decide() == []
+    # One that its runner gave back is waited for again, whatever it came to before.
+    other.come(11)
+    store.release(stage, owner=other.owner)
+    assert one.decide() == []
+    again = {trial.number: trial.trial_id for trial in store.claim(stage, until=12, most=9, owner=other.owner).trials}
+    assert again == {number: other.ids[number] for number in (5, 6, 7, 9, 10, 11)}
+    best = sorted((n for n in range(12) if n != 8), key=ten, reverse=True)[: 11 // 3]
+    beaten: dict[bool, list[int]] = {True: [], False: []}
+    for number in sorted(set(range(12)) - {8, *best}):
+        beaten[number < 5].append(number)
+    # It holds them still, and writes what was lost once it decides itself.
+    assert other.decide() == [([n for n in best if n >= 5], beaten[False], 6)]
+    assert one.decide() == [([n for n in best if n < 5], beaten[True], 6)]
+    assert one.decide() == other.decide() == []
+
+
+def test_the_median_of_earlier_cohorts_waits_for_all_of_them_and_for_nobody_else(store: Store, stage: Stage) -> None:
+    plan = Plan("median", 3, (2, 6), 6, 5, EPOCHS)
+    early, late = Side(store, stage, plan, most=6), Side(store, stage, plan, most=5)
+    late.come(6, 7, 8, 9, 10)  # 11 has not begun
+    assert late.decide() == []
+    done = [Completed(number, 0.5, (0.0, number / 16, 0.5)) for number in range(6)]
+    store.record(stage, done[:5], early.ids, owner=early.owner)
+    assert late.decide() == []
+    store.record(stage, done[5:], early.ids, owner=early.owner)
+    median = statistics.median(number / 16 for number in range(6))
+    going = sorted((n for n in range(6, 11) if ten(n) >= median), key=ten, reverse=True)
+    assert late.decide() == [(going, [n for n in range(6, 11) if n not in going], 6)]
+
+
 def test_without_a_plan_nothing_pauses(store: Store, stage: Stage) -> None:
-    ticks: list[Tick] = []
-    Runner(store, stage, Pausing(), InlineExecutor(), until=10, on_tick=ticks.append).run()
-    outcomes = [outcome for tick in ticks for outcome in tick.recorded]
-    assert all(len(o.intermediate) == EPOCHS for o in outcomes if isinstance(o, Completed))
-    assert found(store, stage) == {
-        number: ("COMPLETE" if len(curve(number)) == EPOCHS else "FAIL", curve(number)) for number in range(10)
-    }
+    run(store, stage, None, until=10)
+    assert found(store, stage) == {n: ("COMPLETE" if len(curve(n)) == EPOCHS else "FAIL", curve(n)) for n in range(10)}

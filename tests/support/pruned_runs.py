@@ -65,7 +65,7 @@ def found(store: Store, stage: Stage) -> Found:
 def run(
     store: Store,
     stage: Stage,
-    plan: Plan,
+    plan: Plan | None,
     objective: Pausing | None = None,
     executor: Executor | None = None,
     **more: Any,
