@@ -127,7 +127,9 @@ def environment(variables: Mapping[str, str]) -> None:
 
 def rounds(kind: str) -> None:
     """It takes its processor for one of this kind."""
-    put(arithmetic, "fingerprint", lambda: kind)
+    from hpsearch.executors.dask import worker
+
+    put(worker, "fingerprint", lambda: kind)
 
 
 SHORT = partial(short_leases, 0.6, 0.2, 0.05)
