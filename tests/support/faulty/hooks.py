@@ -19,7 +19,6 @@ from sqlalchemy import event
 from tiny import split
 
 from faulty.objectives import Counting, Holding
-from hpsearch.nn import lanes as arithmetic
 from hpsearch.objectives.network import runtime
 from hpsearch.search import runner
 from hpsearch.store import leases
