@@ -219,7 +219,7 @@ def test_markdown_has_the_answer_and_the_tables() -> None:
     ("count", "more", "size"), [(1000, {"failed": 30, "pruned": 200}, 6e6), (10_000, {"failed": 300}, 6.5e6)]
 )
 def test_a_report_of_many_trials_is_small_and_says_what_it_leaves_out(
-    count: int, more: dict[str, int], size: float
+    count: int, more: dict[str, Any], size: float
 ) -> None:
     space = MIXED if count == 1000 else SPACE
     page = report(material([(stage(space=space), trials(count, space=space, **more))], curves=20))

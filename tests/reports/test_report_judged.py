@@ -66,7 +66,7 @@ def test_advice_is_worded_by_the_caller_and_which_figure_counts_is_not_said_twic
     step = Sentence("next: `{}`", (Action("narrow", {"top": 5}),))
     counts = Sentence("the mean counts")
     found = material(THREE, advice=(counts, Sentence("lr matters"), step), figures=(counts,))
-    answer = report(found, figures=False, word=lambda action: f"hpsearch {action.kind}").answer
+    answer = report(found, figures=False, word=lambda mention: f"hpsearch {getattr(mention, 'kind', mention)}").answer
     assert answer.notes == ("lr matters.",)
     assert answer.next == ("Next: `hpsearch narrow`.",)
 
