@@ -74,11 +74,7 @@ def test_where_nothing_matters_little_is_above_chance() -> None:
 
 @few_shuffles
 def test_what_cannot_be_judged_is_left_out_with_the_reason() -> None:
-    space: dict[str, Parameter] = {
-        **SPACE,
-        "optimizer": Categorical(("sgd",)),
-        "momentum": Float(0.0, 0.9),
-    }
+    space: dict[str, Parameter] = {**SPACE, "optimizer": Categorical(("sgd",)), "momentum": Float(0.0, 0.9)}
     found = importance(made_trials(60, space), space, used=used)
     assert found.left_out == {"optimizer": "only one value", "momentum": "no trial uses it"}
     assert set(found.shares) == set(SPACE)

@@ -23,11 +23,7 @@ _DIAMOND = {"symbol": "diamond", "size": 10, "color": colour(1), "line": {"color
 
 
 def lineage(
-    stages: Sequence[NewStage],
-    frames: Mapping[int, pd.DataFrame],
-    *,
-    metric: str = "score",
-    title: str | None = None,
+    stages: Sequence[NewStage], frames: Mapping[int, pd.DataFrame], *, metric: str = "score", title: str | None = None
 ) -> go.Figure:
     """Plot the stages from top to bottom: of each parameter its range as a bar, and at the end the best score.
 
