@@ -1,1 +1,1 @@
-"""What people look at: tables (pandas) and, later, figures."""
+"""Reports: tables, figures, and a page about a search."""

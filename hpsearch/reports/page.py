@@ -43,13 +43,7 @@ _BEGINNING = 4096
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a page.
-
-    Args:
-        caption: What its rows are, in a sentence.
-        columns: Cells by heading, all of one length; numbers stay numbers, so that they stand at the right.
-        folded: The summary under which it is folded away, or nothing.
-    """
+    """A table of a page: cells by heading; ``folded`` is the summary under which it is folded away, or nothing."""
 
     caption: str
     columns: Mapping[str, Sequence[object]]
@@ -75,12 +69,12 @@ class PageFigure:
 
     Args:
         key: A name for links, of letters and hyphens.
-        title: What it shows, in a few words.
+        title: In a few words.
         caption: What there is to see, in a sentence.
         alt: The alternative text.
         figure: Plotly's ``data`` and ``layout``, as plain data.
-        narrow: The layout for a screen as narrow as a phone's.
-        width: How many px it needs at least; on a narrower screen it is scrolled.
+        narrow: The layout for a phone.
+        width: Least width in px; on a narrower screen it is scrolled.
         half: Whether two may stand side by side on a wide screen.
         table: The plotted data, where they are few.
     """
@@ -98,17 +92,7 @@ class PageFigure:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page under a heading.
-
-    Args:
-        key: A name for links, of letters and hyphens.
-        heading: In a few words.
-        short: The same in a word, for the list of parts.
-        sentences: Paragraphs, the most important first.
-        points: Sentences of a list.
-        tables: Tables, in order.
-        figures: Figures, in order.
-    """
+    """A part of the page under a heading; ``key`` is its name for links, ``short`` the heading in the list of parts."""
 
     key: str
     heading: str
@@ -126,7 +110,7 @@ class Answer:
     Args:
         score: The best score with its name, such as ``Validation loss 0.9``; or why there is none.
         sure: Its uncertainty, a sentence each.
-        values: The best trial's values by parameter, as a study file would have them.
+        values: The values to pick, as a study file would have them.
         values_of: Whose values these are.
         next: What to do next.
         notes: What to make of it, the most important first.
@@ -142,14 +126,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A whole report.
-
-    Args:
-        title: The search's name.
-        about: What was searched, in a line.
-        answer: The result.
-        sections: The rest, in order.
-    """
+    """A whole report; ``about`` says in a line what was searched."""
 
     title: str
     about: str
@@ -303,10 +280,6 @@ def _inside(text: str) -> str:
 def form_of(out: Path | None, form: str | None) -> str:
     """Return the kind of file to write, ``html`` or ``md``: the one given, or that of the file's ending.
 
-    Args:
-        out: The file, or None for one that is still to be named.
-        form: The form given, or None.
-
     Raises:
         BadInput: The ending says nothing, or something else than the form.
     """
@@ -328,14 +301,10 @@ def name_for(search: str, form: str) -> str:
 
 
 def check_out(path: Path, *, force: bool = False) -> None:
-    """Refuse a path to which a report cannot or should not be written.
-
-    Args:
-        path: The file.
-        force: Whether it may replace any file.
+    """Refuse a path to which a report cannot be written, or without ``force`` a file that is no report.
 
     Raises:
-        BadInput: No such folder, a folder, or a file that is no report.
+        BadInput: It is refused.
     """
     if not path.absolute().parent.is_dir():
         raise BadInput(f"cannot write {path}: there is no folder {path.parent}; make it first")
@@ -353,12 +322,7 @@ def check_out(path: Path, *, force: bool = False) -> None:
 
 
 def write(path: Path, text: str, *, force: bool = False) -> None:
-    """Write a report, whole or not at all; an earlier report is replaced.
-
-    Args:
-        path: The file.
-        text: The report.
-        force: Whether it may replace any file.
+    """Write a report, whole or not at all; an earlier report is replaced, with ``force`` any file.
 
     Raises:
         BadInput: It cannot or should not be written there.

@@ -53,13 +53,7 @@ _NEXT = "Next: "
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StageTrials:
-    """A stage and all its trials.
-
-    Args:
-        stage: The stage.
-        trials: Rows of `hpsearch.store.Store.trials`, without the values that had no effect
-            (`hpsearch.reports.rows.used_only`).
-    """
+    """A stage and all its trials, without the values that had no effect (`hpsearch.reports.rows.used_only`)."""
 
     stage: Stage
     trials: pd.DataFrame
@@ -81,13 +75,7 @@ class StageTrials:
 
 @dataclass(frozen=True, slots=True)
 class StageConfirmation:
-    """A stage's best values, run again with other seeds.
-
-    Args:
-        stage: The stage.
-        ranking: The settings that have a score, best first.
-        left: How many of its trials are still to be run.
-    """
+    """A stage's best values, run again with other seeds: those with a score, best first, and the trials left."""
 
     stage: Stage
     ranking: Sequence[Confirmed]
@@ -95,7 +83,7 @@ class StageConfirmation:
 
     @property
     def decides(self) -> bool:
-        """Whether all of it has been run, some with a score."""
+        """All of it has been run, some with a score."""
         return bool(self.ranking) and not self.left
 
 
@@ -127,7 +115,7 @@ class Material:
 
     @property
     def direction(self) -> Direction:
-        """Whether a higher or a lower score is better."""
+        """``maximize`` or ``minimize``."""
         return self.stages[0].stage.direction
 
     @property

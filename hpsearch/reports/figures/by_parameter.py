@@ -39,8 +39,6 @@ class _Panel:
         frame: Rows of `hpsearch.store.Store.trials`.
         best: How many of the best are highlighted.
         most: Points of a panel.
-        metric: What the score is.
-        direction: ``maximize`` or ``minimize``.
     """
 
     def __init__(self, frame: pd.DataFrame, *, best: int, most: int, metric: str, direction: Direction) -> None:
@@ -130,9 +128,6 @@ def score_by_parameter(
         parameter: The stage's range of it, with dotted lines at its ends.
         narrowed: The range of the next stage, a band.
         best: How many of the best trials are highlighted.
-        metric: What the score is.
-        direction: ``maximize`` or ``minimize``.
-        title: Above the data.
 
     Raises:
         BadInput: A column is missing, or ``narrowed`` is of another kind than ``parameter``.
@@ -169,9 +164,6 @@ def score_by_parameters(
         space: The ranges, a panel each.
         narrowed: Those of the next stage, as far as known.
         best: How many of the best trials are highlighted.
-        metric: What the score is.
-        direction: ``maximize`` or ``minimize``.
-        title: Above the panels.
 
     Raises:
         BadInput: A column is missing, or a range is of another kind in the next stage.

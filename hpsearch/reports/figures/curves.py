@@ -26,7 +26,6 @@ def training_curves(curves: Curves, *, bounds: Bounds | None = None, title: str 
     Args:
         curves: Its values after each epoch; see `Curves`.
         bounds: Of a quantity the least and the most that it can be; without it the axis fits the values.
-        title: Above the panels.
 
     Raises:
         BadInput: A curve of no part, or values that are no rows of numbers.
@@ -76,7 +75,6 @@ def curve_grid(
         bounds: The least and the most that it can be; without them the axis fits the values.
         parameter: What stands in a panel's title beside rank and score, in trials that have it.
         columns: Panels side by side.
-        title: Above the panels.
 
     Raises:
         BadInput: A row without a score or without the quantity, or values that are no rows of numbers.

@@ -40,14 +40,8 @@ def search_history(
 
     Args:
         frames: Of each stage, by the name it is to be shown under, rows of `hpsearch.store.Store.trials`.
-        metric: What the score is.
-        direction: ``maximize`` or ``minimize``.
         interval: The 95 % interval of the best trial's score, a band.
         corrected: The interval is corrected for the selection of the best trial.
-        title: Above the data.
-
-    Raises:
-        BadInput: A column is missing.
     """
     for frame in frames.values():
         check(frame)

@@ -21,7 +21,6 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
 
     Args:
         importance: What `hpsearch.reports.importance.importance` returns.
-        title: Above the data.
     """
     if not importance.shares:
         text = "; ".join(importance.notes) or "there is nothing to compare"

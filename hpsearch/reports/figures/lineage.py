@@ -33,8 +33,6 @@ def lineage(
     Args:
         stages: In the order of their numbers.
         frames: Of each stage, by its number, rows of `hpsearch.store.Store.trials`; one without trials may be absent.
-        metric: What the score is.
-        title: Above the panels.
 
     Raises:
         BadInput: A column is missing, or a parameter is of another kind in another stage.

@@ -53,9 +53,6 @@ def pair(
         y: The parameter from bottom to top.
         space: Ranges that the axes hold at least, and their scales.
         rectangles: The ranges of each stage, by the label that its rectangle gets, in order.
-        metric: What the score is.
-        direction: ``maximize`` or ``minimize``.
-        title: Above the data.
 
     Raises:
         BadInput: A column or a parameter is missing, or one is of another kind in another stage.

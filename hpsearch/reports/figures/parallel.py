@@ -50,12 +50,6 @@ def parallel(
         frame: Rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter.
         space: The stage's ranges, each axis being as long as its range.
         best: How many of the best trials are highlighted.
-        metric: What the score is.
-        direction: ``maximize`` or ``minimize``.
-        title: Above the data.
-
-    Raises:
-        BadInput: A column is missing.
     """
     check(frame, *space)
     if not space:

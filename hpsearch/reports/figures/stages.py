@@ -37,12 +37,6 @@ def scores_by_stage(
 
     Args:
         frames: Of each stage, by the name it is to be shown under, rows of `hpsearch.store.Store.trials`.
-        metric: What the score is.
-        direction: ``maximize`` or ``minimize``.
-        title: Above the data.
-
-    Raises:
-        BadInput: A column is missing.
     """
     for frame in frames.values():
         check(frame)

@@ -92,7 +92,6 @@ def empty_figure(*, title: str | None = None, key: str | None = None, legend: bo
     """Return a figure with one pair of axes and nothing on it.
 
     Args:
-        title: Above the data.
         key: The meaning of the line styles, in a line above the data.
         legend: Leave room for a legend above the data.
     """
@@ -120,7 +119,6 @@ def panels(
         titles: One of each panel.
         columns: Panels side by side.
         panel_height: Of one panel, in px.
-        title: Of the whole figure.
         key: The meaning of the line styles, in a line above the panels.
         x_title: Once, for all panels.
         y_title: Once, for all panels.
@@ -227,7 +225,7 @@ def log_axis(low: float, high: float) -> dict[str, Any]:
     # left alone it would write every digit. It prints powers a quarter larger than asked.
     if decades > 2.4:
         return axis | {"nticks": min(math.ceil(decades), 10), "tickfont": {"size": 12}}
-    return axis | {"nticks": max(3, int(decades / 0.31)), "tickformat": "~g"}
+    return axis | {"nticks": max(3, int(decades / 0.31)), "tickformat": "~g" if low > 1e-4 else "~e"}
 
 
 def tell(figure: go.Figure, text: str, *, least_width: int | None = None) -> go.Figure:

@@ -28,11 +28,7 @@ PRUNED_MARKER: dict[str, Any] = {"symbol": "triangle-down-open", "size": 7, "col
 
 
 def check(frame: pd.DataFrame, *names: str) -> None:
-    """Refuse rows without the columns that every figure needs, or without those of some parameters.
-
-    Raises:
-        BadInput: A column is missing.
-    """
+    """Refuse rows without the columns that every figure needs, or without those of some parameters."""
     for column in (*_COLUMNS, *(f"param:{name}" for name in names)):
         if column not in frame:
             raise BadInput(f"the trials have no column {column!r}{nearest(column, map(str, frame))}")
