@@ -60,15 +60,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A data set that has a name.
-
-    Args:
-        images: Number of labelled images in its main part.
-        test_images: Number in its own test part; 0 without one.
-        shape: Height and width in pixels.
-        classes: Number of classes.
-        remedy: The way to get it.
-    """
+    """A data set that has a name: its numbers of images, their height and width, and the way to get it."""
 
     images: int
     test_images: int
@@ -137,15 +129,7 @@ def load(
 
 
 def whereabouts(name: str, data_dir: Path | None = None) -> str | None:
-    """Return the place that a named data set would be read from, or None where it is not here. Reads no examples.
-
-    Args:
-        name: One of `KNOWN`.
-        data_dir: The folder that is searched first.
-
-    Raises:
-        BadData: Unknown name.
-    """
+    """Return the place that a data set of `KNOWN` would be read from, None where it is not here; nothing is read."""
     if name not in KNOWN:
         raise BadData(f"no data set {name!r}{nearest(name, KNOWN)}")
     if name == "mnist-10k":
@@ -228,15 +212,10 @@ def _assemble(name: str, raw: formats.Arrays, source: str) -> Dataset:
 
 
 def features(x: npt.NDArray[Any], where: str, *, columns: Sequence[str] = ()) -> npt.NDArray[Any]:
-    """Return features as a data set holds them: uint8 as they are, other numbers as floats.
+    """Return features (N, ...) as a data set holds them: uint8 as they are, other numbers as floats.
 
-    Args:
-        x: (N, ...) numbers.
-        where: Their source, for messages.
-        columns: Of a table, the names of the D features, for messages.
-
-    Raises:
-        BadData: Not numbers, no rows, no features, or numbers that float32 cannot hold.
+    BadData is raised for no numbers, no features, and what float32 cannot hold; ``where`` is the source of the
+    features and ``columns`` are their names, for its message.
     """
     if x.dtype.kind not in "buif":
         raise BadData(f"{where}: x holds {x.dtype}; features are numbers")
@@ -265,15 +244,9 @@ def features(x: npt.NDArray[Any], where: str, *, columns: Sequence[str] = ()) ->
 
 
 def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArray[Any]:
-    """Return label values that can name classes: whole numbers as int64 (or uint64), strings as strings.
+    """Return label values (N,) that can name N classes: whole numbers as int64 (or uint64), strings as strings.
 
-    Args:
-        values: (N,) integers, whole floats, booleans or strings.
-        where: Their source, for messages.
-        examples: How many rows x has.
-
-    Raises:
-        BadData: Of the wrong length or shape, missing, fractional, or neither numbers nor strings.
+    BadData is raised for another number of labels than of examples, and for missing or fractional ones.
     """
     if values.ndim != 1:
         raise BadData(
@@ -307,15 +280,7 @@ def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArra
 
 
 def class_names(values: npt.NDArray[Any], where: str) -> tuple[str, ...]:
-    """Return the different labels as strings, sorted as numbers where all of them are numbers.
-
-    Args:
-        values: (N,) checked labels.
-        where: Their source, for messages.
-
-    Raises:
-        BadData: Fewer than two classes.
-    """
+    """Return the different labels as strings, sorted as numbers where all are numbers; BadData for fewer than two."""
     names = [str(value) for value in np.unique(values)]
     if len(names) < 2:
         raise BadData(f"{where}: every label is {names[0]!r}; a data set needs at least two classes to tell apart")
@@ -329,19 +294,7 @@ def class_names(values: npt.NDArray[Any], where: str) -> tuple[str, ...]:
 
 
 def encode(values: npt.NDArray[Any], names: tuple[str, ...], where: str) -> npt.NDArray[np.int64]:
-    """Return labels as positions in the list of classes.
-
-    Args:
-        values: (N,) checked labels.
-        names: The classes.
-        where: Their source, for messages.
-
-    Returns:
-        (N,) int64 in 0..C-1.
-
-    Raises:
-        BadData: A label that is none of the classes (only a test part can have one).
-    """
+    """Return labels (N,) as positions 0..C-1 in the list of classes; BadData for one of a test part that is none."""
     code = {name: i for i, name in enumerate(names)}
     different, inverse = np.unique(values, return_inverse=True)
     for value in different:
@@ -350,5 +303,4 @@ def encode(values: npt.NDArray[Any], names: tuple[str, ...], where: str) -> npt.
                 f"{where}: the test part has a label {str(value)!r} that no training example has; "
                 f"known: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
             )
-    codes = np.array([code[str(value)] for value in different], dtype=np.int64)
-    return codes[inverse]
+    return np.array([code[str(value)] for value in different], dtype=np.int64)[inverse]

@@ -43,11 +43,7 @@ class Arrays:
 
 
 def read(path: Path, *, label: str | None = None) -> Arrays:
-    """Read a file by its ending: .npz, .csv, .parquet, or a folder of IDX files.
-
-    Args:
-        path: A file or a folder.
-        label: The column of the labels in a .csv or .parquet file; without it, the one called ``label``.
+    """Read a file by its ending: .npz, .csv or .parquet (with a column ``label``), or a folder of IDX files.
 
     Raises:
         BadData: Not there, of another kind, damaged, or without labels.
@@ -90,11 +86,7 @@ def first_line(error: Exception) -> str:
 
 
 def read_idx(path: Path) -> npt.NDArray[Any]:
-    """Read one IDX file, gzipped (by its first two bytes) or plain, as an array in native byte order.
-
-    Raises:
-        BadData: No such file, or one that is not whole IDX.
-    """
+    """Read one IDX file, gzipped (by its first two bytes) or plain, as an array in native byte order."""
     content = _unzipped(path)
     if len(content) < 4:
         raise BadData(f"{path} is not an IDX file: {len(content)} bytes, an IDX header has at least 4")
@@ -140,11 +132,7 @@ def _unzipped(path: Path) -> bytes:
 
 
 def find_idx(folder: Path) -> dict[str, Path]:
-    """Return the IDX files directly in a folder by role (``train-images``, ``t10k-labels``); none for no folder.
-
-    Raises:
-        BadData: The folder cannot be read.
-    """
+    """Return the IDX files directly in a folder by role (``train-images``, ``t10k-labels``); none for no folder."""
     try:
         # Descending, so that of a file and its .gz the plain one comes last and stays.
         files = sorted((file for file in folder.iterdir() if file.is_file()), reverse=True)
@@ -156,11 +144,7 @@ def find_idx(folder: Path) -> dict[str, Path]:
 
 
 def read_idx_folder(folder: Path) -> Arrays:
-    """Read a folder with MNIST's file names: train-images and train-labels, and the t10k pair where it has one.
-
-    Raises:
-        BadData: No training part, one file of a pair, or a damaged file.
-    """
+    """Read a folder with MNIST's file names: train-images and train-labels, and the t10k pair where it has one."""
     files = find_idx(folder)
     train = _idx_pair(files, "train")
     if train is None:
@@ -191,15 +175,7 @@ def _idx_pair(files: dict[str, Path], part: str) -> tuple[npt.NDArray[Any], npt.
 
 
 def read_npz(path: Path, *, labelled: bool = True) -> Arrays:
-    """Read a NumPy archive with ``x`` and ``y``, or ``images`` and ``labels``.
-
-    Args:
-        path: The file.
-        labelled: Refuse it where it has no labels.
-
-    Raises:
-        BadData: Damaged, without these arrays, or with arrays of Python objects.
-    """
+    """Read a NumPy archive with ``x`` and ``y``, or ``images`` and ``labels``; it has labels if ``labelled``."""
     refuse_empty(path)
     if not zipfile.is_zipfile(path):
         raise BadData(f"{path} is not a whole .npz file: NumPy's archives are zip files, this is none or cut off")

@@ -42,11 +42,7 @@ def _csv_errors(path: Path) -> Iterator[None]:
 
 
 def csv_header(path: Path) -> list[str]:
-    """Return a CSV file's column names.
-
-    Raises:
-        BadData: It cannot be read, is empty, or names a column twice.
-    """
+    """Return a CSV file's column names, each once."""
     with _csv_errors(path):
         head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     return _unique(path, [str(name) for name in head.iloc[0]])
@@ -62,11 +58,7 @@ def _unique(path: Path, names: list[str]) -> list[str]:
 
 
 def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a CSV file in UTF-8 whose header was checked by `csv_header`; ``options`` go to ``pandas.read_csv``.
-
-    Raises:
-        BadData: Ragged, or no text.
-    """
+    """Read a CSV file in UTF-8 whose header `csv_header` has checked; ``options`` go to ``pandas.read_csv``."""
     with _csv_errors(path):
         frame: pd.DataFrame = pd.read_csv(path, encoding="utf-8-sig", index_col=False, keep_default_na=False, **options)
     return frame
@@ -81,17 +73,12 @@ def arrow(path: Path) -> Any:
     return pyarrow
 
 
-def read_parquet(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a Parquet file; ``options`` go to ``pandas.read_parquet``.
-
-    Raises:
-        BadData: Empty, damaged, or no Parquet.
-        MissingExtra: pyarrow is not installed.
-    """
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet file."""
     arrow(path)
     refuse_empty(path)
     try:
-        return pd.read_parquet(path, engine="pyarrow", **options)
+        return pd.read_parquet(path, engine="pyarrow")
     except Exception as error:  # Arrow's exceptions derive from several built-in ones
         raise BadData(f"{path} is not a whole .parquet file: {first_line(error)}") from error
 

@@ -189,31 +189,21 @@ def _fits(key: str, value: Any) -> bool:
 
 
 def parse_range(text: str, values: Sequence[Any]) -> Parameter:
-    """Return the range that a person gives for a column.
-
-    Args:
-        text: ``1e-6:1e-2:log``, ``16:512``, or ``relu,tanh``.
-        values: The column's values: where all are whole, so is the range.
-
-    Raises:
-        BadInput: It is none.
-    """
+    """Return the range that a person gives for a column with these values: ``1e-6:1e-2:log``, ``16:512``, ``a,b``."""
     if ":" not in text:
         return _choices(text, values)
     low, high, *words = text.split(":")
     if not set(words) <= {"log", "int", "float"} or len(words) > 2:
         raise BadInput(f"{text!r}: {_FORM}; and :int or :float where the data do not say it")
-    whole = all(value is None or type(value) is int for value in values) and _is_whole(low) and _is_whole(high)
-    number = int if "int" in words or (whole and "float" not in words) else float
     try:
-        bounds = {"low": number(low), "high": number(high)}
+        bounds = float(low), float(high)
     except ValueError as error:
         raise BadInput(f"{text!r}: {low!r} or {high!r} is no number; {_FORM}") from error
-    return parameter_from_dict({"type": number.__name__, **bounds, "log": "log" in words})
-
-
-def _is_whole(text: str) -> bool:
-    return text.strip().lstrip("+-").isdigit()
+    whole = all(value is None or type(value) is int for value in values) and all(map(float.is_integer, bounds))
+    if "int" in words or (whole and "float" not in words):
+        first, last = (int(bound) if bound.is_integer() else bound for bound in bounds)
+        return parameter_from_dict({"type": "int", "low": first, "high": last, "log": "log" in words})
+    return Float(*bounds, "log" in words)
 
 
 def _choices(text: str, values: Sequence[Any]) -> Categorical:
@@ -228,13 +218,9 @@ def _choices(text: str, values: Sequence[Any]) -> Categorical:
 
 
 def extent(values: Sequence[Value | None]) -> Parameter | None:
-    """Return the extent of a column's values: a range, logarithmic where it spans more than a decade, or choices.
+    """Return the extent of a column's values: choices, or a range, logarithmic where it spans more than a decade.
 
-    Returns:
-        None where all values are one.
-
-    Raises:
-        BadInput: Too many different texts, or numbers and texts together.
+    It is None where all values are one.
     """
     known = [value for value in values if value is not None]
     types = {type(value) for value in known}
@@ -255,11 +241,7 @@ def extent(values: Sequence[Value | None]) -> Parameter | None:
 
 
 def union(first: Parameter, second: Parameter) -> Parameter:
-    """Return the range that holds both, of two that a study sampled one hyperparameter from.
-
-    Raises:
-        BadSpace: They are of different types.
-    """
+    """Return the range that holds both, of two that a study sampled one hyperparameter from."""
     match first, second:
         case Float(), Float() if first.log == second.log:
             return Float(min(first.low, second.low), max(first.high, second.high), first.log)

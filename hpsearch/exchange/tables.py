@@ -29,11 +29,7 @@ _STATES = {"COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"}
 
 
 def read_csv_columns(path: Path) -> Columns:
-    """Read a CSV file's columns.
-
-    Raises:
-        BadInput: It cannot be read.
-    """
+    """Read a CSV file's columns."""
     # As text, for pandas would round some numbers and make whole ones with gaps floats.
     csv_header(path)
     frame = read_csv(path, dtype=str)
@@ -57,11 +53,7 @@ def _boolean(cell: str) -> bool:
 
 
 def foreign_trials(path: Path, columns: Columns, request: ImportRequest) -> ForeignTrials:
-    """Return a table's rows as trials.
-
-    Raises:
-        BadInput: No such column, no score, or no range.
-    """
+    """Return a table's rows as trials."""
     if not any(columns.values()):
         raise BadInput(f"{path} has no row")
     if {"trial", "epoch"} <= set(columns):
@@ -206,11 +198,7 @@ def _ranges(
 
 
 def _values(cells: Sequence[Any]) -> list[Value | None]:
-    """Return the cells of a hyperparameter's column, None for NaN and infinities.
-
-    Raises:
-        BadInput: They are no values that one may have.
-    """
+    """Return the cells of a hyperparameter's column, None for NaN and infinities."""
     for cell in cells:
         if cell is not None and type(cell) not in (int, float, bool, str):
             raise BadInput(f"it holds {type(cell).__name__}, and a hyperparameter numbers, texts or booleans")
