@@ -70,16 +70,6 @@ def test_running_statistics_follow_every_mini_batch_and_evaluation_uses_them() -
     np.testing.assert_allclose(values["variance"], variance, rtol=1e-12)
 
 
-def test_running_statistics_tend_to_those_of_the_data() -> None:
-    layer, values = bound(1, 2, 50)
-    rng = np.random.default_rng(2)
-    for _ in range(400):
-        layer.forward(rng.normal([3, -1], [2, 0.5], (1, 50, 2)))
-    # A geometric mean over about 19 mini-batches, 950 samples: four standard errors each.
-    np.testing.assert_allclose(values["mean"].ravel(), [3, -1], atol=4 * 2 / np.sqrt(950))
-    np.testing.assert_allclose(np.sqrt(values["variance"].ravel()), [2, 0.5], rtol=4 / np.sqrt(2 * 950))
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_mini_batch_of_one_gives_beta_and_no_statistics(dtype: DTypeLike) -> None:
     layer, values = bound(2, 3, 4, dtype)
@@ -98,13 +88,6 @@ def test_equal_samples_have_no_spread_and_stay_finite() -> None:
     out = layer.forward(np.full((1, 4, 3), 7.0))
     np.testing.assert_allclose(out, np.broadcast_to(values["beta"], out.shape), rtol=1e-12)
     assert np.isfinite(layer.backward(np.random.default_rng(0).standard_normal((1, 4, 3)))).all()
-
-
-def test_a_shift_and_a_scale_of_the_inputs_change_nothing() -> None:
-    layer, _ = bound(1, 3, 6)
-    x = 10 * np.random.default_rng(0).standard_normal((1, 6, 3))
-    expected = layer.forward(x.copy()).copy()
-    np.testing.assert_allclose(layer.forward(100 + 20 * x), expected, rtol=1e-5)
 
 
 def test_statistics_move_with_keep() -> None:

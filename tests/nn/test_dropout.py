@@ -134,11 +134,6 @@ def test_p_of_0_trains_as_no_dropout_does() -> None:
     assert trained[0][1] != trained[2][1]
 
 
-def test_one_rate_is_for_all_lanes() -> None:
-    x = np.repeat(data().images[None].astype(np.float32), 2, axis=0)
-    assert network(0.3).forward(x).tobytes() == network([0.3, 0.3]).forward(x).tobytes()
-
-
 def test_layers_of_a_network_have_masks_of_their_own() -> None:
     made = Network(
         [3, 50, 50, 2],
@@ -150,13 +145,6 @@ def test_layers_of_a_network_have_masks_of_their_own() -> None:
     first, second = (one for one in made.layers if isinstance(one, Dropout))
     masks = [one.backward(np.ones((1, 4, 50), np.float32)) != 0 for one in (first, second)]
     assert not np.array_equal(*masks)
-
-
-def test_rates_stay_with_their_lanes() -> None:
-    made = network([0.0, 0.9, 0.0], 3)
-    made.keep([0, 2])
-    x = np.repeat(data().images[None].astype(np.float32), 2, axis=0)
-    assert made.forward(x).tobytes() == made.infer(x).tobytes()
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, math.nan])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -208,28 +207,7 @@ class Setup:
         pytest.fail(f"relative error {error} at a step of {step}")
 
 
-COMBINATIONS = [
-    # How weights begin decides where a gradient is looked at, not how it is worked out: each initializer once or more.
-    (*combination, sorted(INITIALIZERS)[number % len(INITIALIZERS)])
-    for number, combination in enumerate(product(sorted(ACTIVATIONS), (False, True), (False, True)))
-]
-
-
-@pytest.mark.parametrize(("activation", "batch_norm", "dropout", "kind"), COMBINATIONS)
-def test_whole_network(activation: str, batch_norm: bool, dropout: bool, kind: str) -> None:
-    setup = Setup(
-        (3, 5, 4, 3),
-        5,
-        lanes=2,
-        activation=activation,
-        batch_norm=batch_norm,
-        dropout=dropout,
-        initializers=[kind, "he"],
-    )
-    setup.check()
-
-
-@settings(max_examples=20)
+@settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(1, 5), min_size=2, max_size=4),
     # Two or three samples all but equal, normalised twice, have differences that no step gets right.
@@ -241,7 +219,7 @@ def test_whole_network(activation: str, batch_norm: bool, dropout: bool, kind: s
     kinds=st.lists(st.sampled_from(sorted(INITIALIZERS)), min_size=3, max_size=3),
     seed=st.integers(0, 1000),
 )
-def test_small_architectures(
+def test_whole_networks(
     sizes: list[int],
     rows: int,
     lanes: int,

@@ -14,7 +14,6 @@ from hpsearch.nn import (
     Network,
     Purpose,
     flops_per_trial,
-    he,
     lane_rng,
     lane_rngs,
     lanes_for,
@@ -39,12 +38,6 @@ def test_both_modes_start_from_the_same_weights_and_zero_biases() -> None:
     assert not single.parameters[2]["bias"].any()
 
 
-def test_every_lane_draws_from_its_own_generator() -> None:
-    network = Network([5, 4], rngs=weight_rngs(3))
-    expected = he((5, 4), rng=lane_rng(3, 2, Purpose.WEIGHTS)).astype(np.float32)
-    assert np.array_equal(network.parameters[0]["weight"][2], expected)
-
-
 def test_purposes_and_numbers_have_streams_of_their_own() -> None:
     draws = {lane_rng(s, n, p).random() for s in range(3) for n in range(3) for p in Purpose}
     assert len(draws) == 27
@@ -58,23 +51,14 @@ def test_the_forward_pass_is_the_formula() -> None:
     network = Network([5, 4, 3], rngs=weight_rngs(2), dtype=np.float64)
     network.parameters[0]["bias"][:] = 0.3
     x = np.random.default_rng(0).standard_normal((2, 6, 5))
+    for lanes in ([], [1, 0], [0, 0]):
+        with pytest.raises(BadInput, match="ascending"):
+            network.keep(lanes)
     for lane in range(2):
         first, last = ({n: v[lane] for n, v in network.parameters[i].items()} for i in (0, 2))
         hidden = np.maximum(x[lane] @ first["weight"] + first["bias"], 0)
         expected = hidden @ last["weight"] + last["bias"]
         np.testing.assert_allclose(network.forward(x)[lane], expected, rtol=1e-12)
-
-
-def test_keep_moves_the_lanes_that_stay_together() -> None:
-    network = Network([5, 4, 3], rngs=weight_rngs(4))
-    x = np.random.default_rng(0).standard_normal((4, 6, 5)).astype(np.float32)
-    before = network.forward(x).copy()
-    network.keep([1, 3])
-    assert network.lanes == 2
-    assert np.array_equal(network.forward(x[[1, 3]]), before[[1, 3]])
-    for lanes in ([], [1, 0], [0, 0]):
-        with pytest.raises(BadInput, match="ascending"):
-            network.keep(lanes)
 
 
 def test_weights_come_before_all_other_parameters() -> None:

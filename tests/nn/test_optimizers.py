@@ -141,19 +141,6 @@ def test_a_vector_of_many_blocks_is_updated_as_its_elements_are(name: str, dtype
         assert part.tobytes() == whole[first:last].tobytes()
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_scaling_lr_is_another_lr_from_the_next_step_on(name: str) -> None:
-    """The state does not know: for a fixed state a step is proportional to lr, Momentum's apart, whose v holds lr."""
-    options, _, _ = BY_HAND[name]
-    both = {key: [value, value] for key, value in options.items()}
-    scaled = make(name, [0.4, 0.1], [0.0, 0.0], both)
-    plain = make(name, [0.2, 0.1], [0.0, 0.0], both)
-    scaled.scale_lr([0.5, 1.0])
-    for lane in range(2):
-        expected = steps(plain, lane, np.ones(2), GRADIENTS)
-        np.testing.assert_allclose(steps(scaled, lane, np.ones(2), GRADIENTS), expected, rtol=1e-15)
-
-
 @pytest.mark.parametrize("name", sorted(set(ALL) - {"momentum", "nesterov"}))
 def test_factors_are_of_the_lr_given_at_the_start_and_stay_with_their_lanes(name: str) -> None:
     options, _, bias = BY_HAND[name]
@@ -186,10 +173,8 @@ def test_momentum_s_v_holds_each_step_s_own_lr() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_weights_of_gradient_zero_and_no_decay_stay(name: str) -> None:
     """So do the elements between two arrays of a lane, which are 0 and have no gradient."""
-    start = np.array([0.0, 1.0, -2.0], np.float32)
-    values = start.copy()
-    steps(make(name), 0, values, [0.0] * 3)
-    assert values.tobytes() == start.tobytes()
+    values = np.array([0.0, 1.0, -2.0], np.float32)
+    assert steps(make(name), 0, values, [0.0] * 3) == [[0.0, 1.0, -2.0]] * 3
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -317,13 +302,6 @@ def test_nesterov_s_parameters_are_those_looked_ahead_at(weight_decay: float) ->
         expected.append(w + m * v)
     found = descend(Nesterov(lr, weight_decay, momentum=m), START, lambda values, step: CURVATURE * values, 30)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
-
-
-@pytest.mark.parametrize("kind", [Momentum, Nesterov])
-def test_without_momentum_there_is_sgd(kind: type[Momentum]) -> None:
-    expected = descend(SGD(0.1, 0.2), START, lambda values, step: CURVATURE * values, 10)
-    found = descend(kind(0.1, 0.2, momentum=0.0), START, lambda values, step: CURVATURE * values, 10)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_adamw_s_decay_is_its_own_factor() -> None:
