@@ -70,9 +70,8 @@ def address_of(scheduler: str) -> str:
     elif Path(scheduler).is_file():
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
-        written = "`dask scheduler --scheduler-file FILE` writes one"
-        raise BadArgument("scheduler", scheduler, "not a scheduler file", written)
-    remedy = "give tcp://HOST:PORT, or the file that `dask scheduler --scheduler-file FILE` writes"
+        raise BadArgument("scheduler", scheduler, "not a scheduler file", "give one that `dask scheduler` has written")
+    remedy = "give tcp://HOST:PORT, or the scheduler file that `dask scheduler` has written"
     raise BadArgument("scheduler", scheduler, "no such file, and not an address", remedy)
 
 

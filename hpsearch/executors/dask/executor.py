@@ -346,7 +346,7 @@ class DaskExecutor:
         if threads > 1:
             self._note_once(
                 "Dask workers with several threads evaluate so many batches in one process, where they wait for each "
-                "other; --nthreads 1 is faster",
+                "other; workers of one thread each are faster",
                 key="threads",
             )
         if rounding != (self._rounding or rounding):
