@@ -26,8 +26,7 @@ from hpsearch.objectives.network.predicting import Predictions
 from hpsearch.objectives.network.predicting import predict as classify
 from hpsearch.objectives.network.train_once import train_once, with_settings
 from hpsearch.reports import figures
-from hpsearch.reports.tables import share_error
-from hpsearch.reports.terminal import chart
+from hpsearch.reports.tables import chart, share_error
 from hpsearch.search.workflow import check_seed
 from hpsearch.space import shown
 from hpsearch.study_file import find

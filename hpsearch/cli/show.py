@@ -16,17 +16,18 @@ from hpsearch.errors import BadArgument
 from hpsearch.objectives.kinds import epochs, used
 from hpsearch.reports.tables import (
     RECENT,
+    Scale,
     confirmations_table,
     pruning_lines,
     ranges_table,
     run_by,
     run_by_line,
+    shows_blocks,
     standard_error,
     status_table,
     trials_table,
     with_error,
 )
-from hpsearch.reports.terminal import Scale, shows_blocks
 from hpsearch.serialization import to_plain
 from hpsearch.space import shown
 from hpsearch.text import counted

@@ -19,8 +19,7 @@ from rich.text import Text
 
 from hpsearch.cli.terminal import console, table
 from hpsearch.errors import BadArgument
-from hpsearch.reports.tables import standard_error, status_table, trials_table
-from hpsearch.reports.terminal import Scale, shows_blocks
+from hpsearch.reports.tables import Scale, shows_blocks, standard_error, status_table, trials_table
 from hpsearch.text import counted
 
 if TYPE_CHECKING:

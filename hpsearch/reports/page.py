@@ -17,8 +17,8 @@ from hpsearch import __version__
 from hpsearch.errors import BadArgument, BadInput, MissingExtra
 from hpsearch.files import replacing
 from hpsearch.records import Argument
+from hpsearch.reports.figures.saving import script_json
 from hpsearch.reports.figures.style import DARK
-from hpsearch.reports.figures.web import script_json
 from hpsearch.text import printable
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hpsearch.objectives.kinds import curve_bounds, examples, used
 from hpsearch.reports import figures
 from hpsearch.reports.importance import importance
 from hpsearch.reports.plot_kinds import MOST_CURVES, PlotKind, PlotRequest
-from hpsearch.reports.rows import curve_rows, used_only, varied
+from hpsearch.reports.tables import curve_rows, used_only, varied
 from hpsearch.space import Categorical, Float
 from hpsearch.statistics import wilson
 

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives.kinds import examples, used
 from hpsearch.records import ancestry
-from hpsearch.reports.figure_sections import figure_sections
 from hpsearch.reports.figures.style import words
 from hpsearch.reports.figures.trials import complete, none_complete
 from hpsearch.reports.page import Answer, Page
-from hpsearch.reports.rows import curve_rows, used_only
 from hpsearch.reports.sections import (
     best_trials,
     between,
     confirmation_section,
     confirmation_sentence,
     failures,
+    figure_sections,
     first_result,
     lineage,
     provenance,
@@ -25,6 +24,7 @@ from hpsearch.reports.sections import (
     test_section,
     test_sentence,
 )
+from hpsearch.reports.tables import curve_rows, used_only
 from hpsearch.search.best import trials_left
 from hpsearch.search.evaluation import evaluations
 from hpsearch.search.findings import findings
@@ -53,7 +53,7 @@ _NEXT = "Next: "
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StageTrials:
-    """A stage and all its trials, without the values that had no effect (`hpsearch.reports.rows.used_only`)."""
+    """A stage and all its trials, without the values that had no effect (`hpsearch.reports.tables.used_only`)."""
 
     stage: Stage
     trials: pd.DataFrame

@@ -16,7 +16,7 @@ from commands import Cli
 from hpsearch.api import Trials
 from hpsearch.cli.options import Format
 from hpsearch.cli.show import wants_curves, with_curves
-from hpsearch.reports.terminal import BLOCKS, DIGITS
+from hpsearch.reports.tables import BLOCKS, DIGITS
 
 
 def curves(cli: Cli, *options: str) -> list[str]:

@@ -22,7 +22,7 @@ from hpsearch.reports.figures import (
     scores_by_stage,
     search_history,
 )
-from hpsearch.reports.figures.axes import ParameterAxis
+from hpsearch.reports.figures.style import ParameterAxis
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
 
 LR, HIDDEN = SPACE["lr"], Categorical(("50", "100", "100x2"))

@@ -20,8 +20,8 @@ from made_search import EXAMPLES, LR, MIXED, NARROWER, SPACE, STUDY_FILE, THREE,
 from hpsearch.errors import MissingExtra
 from hpsearch.records import Sentence
 from hpsearch.reports import importance
+from hpsearch.reports.figures.saving import narrowed, script_json, stacked
 from hpsearch.reports.figures.style import DARK, FAINT, GRID, PAPER
-from hpsearch.reports.figures.web import narrowed, script_json, stacked
 from hpsearch.reports.page import Page, to_html, to_markdown
 from hpsearch.reports.report import report
 from hpsearch.space import Categorical, Float, Parameter

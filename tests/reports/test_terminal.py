@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.reports.tables import share_error
-from hpsearch.reports.terminal import BLOCKS, WIDTH, Scale, chart, shows_blocks
+from hpsearch.reports.tables import BLOCKS, WIDTH, Scale, chart, share_error, shows_blocks
 
 curves = st.lists(st.floats(0, 1), min_size=1, max_size=400)
 CURVES = st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), min_size=1, max_size=5)

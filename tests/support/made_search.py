@@ -12,7 +12,7 @@ from made_trials import drawn
 
 from hpsearch.records import Action, Sentence, Stage
 from hpsearch.reports.report import Material, StageTrials
-from hpsearch.reports.rows import used_only
+from hpsearch.reports.tables import used_only
 from hpsearch.search.best import BestTrial
 from hpsearch.search.findings import Findings
 from hpsearch.search.range_analysis import Movement, NarrowedRange

@@ -3,10 +3,9 @@
 Missing data make a figure that says so in words; data that do not fit together raise `BadInput`.
 """
 
-from hpsearch.reports.figures.by_parameter import score_by_parameter, score_by_parameters
+from hpsearch.reports.figures.by_parameter import importances, score_by_parameter, score_by_parameters
 from hpsearch.reports.figures.curves import curve_grid, training_curves
 from hpsearch.reports.figures.history import search_history
-from hpsearch.reports.figures.importance import importances
 from hpsearch.reports.figures.lineage import lineage
 from hpsearch.reports.figures.pairs import pair
 from hpsearch.reports.figures.parallel import parallel

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.axes import ParameterAxis
-from hpsearch.reports.figures.style import LINE, MUTED, colour, nothing, panels, tell, words
+from hpsearch.reports.figures.style import LINE, MUTED, ParameterAxis, colour, nothing, panels, tell, words
 from hpsearch.reports.figures.trials import check, ranked, summary
 from hpsearch.space import describe as range_words
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from hpsearch.errors import BadInput, nearest
-from hpsearch.reports.figures.axes import ParameterAxis
-from hpsearch.reports.figures.style import PAPER, SCORES, colour, empty_figure, say, tell, words
+from hpsearch.reports.figures.style import PAPER, SCORES, ParameterAxis, colour, empty_figure, say, tell, words
 from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     MOST_POINTS,

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.axes import ParameterAxis
-from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCALE, empty_figure, nothing, say, tell, words
+from hpsearch.reports.figures.style import (
+    INK,
+    LINE,
+    MUTED,
+    PAPER,
+    SCALE,
+    ParameterAxis,
+    empty_figure,
+    nothing,
+    say,
+    tell,
+    words,
+)
 from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     TrialGroups,

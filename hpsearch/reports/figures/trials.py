@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpsearch.errors import BadInput, nearest
-from hpsearch.reports.figures.style import LINE, MUTED, words
+from hpsearch.reports.figures.style import LINE, MUTED, value_words, words
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -146,16 +145,6 @@ def summary_with_best(frame: pd.DataFrame, direction: Direction, metric: str) ->
     if order.empty:
         return f"{summary(frame)}; {none_complete(frame)}"
     return f"{summary(frame)}; the best {words(metric)} is {order['score'].iloc[0]:.4g}"
-
-
-def value_words(value: object) -> str:
-    """Return a hyperparameter's value in a few characters."""
-    if value is None or value != value:
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    # Plotly takes tags in any text for markup.
-    return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value), quote=False)
 
 
 def hover_lines(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
