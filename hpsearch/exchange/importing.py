@@ -17,9 +17,17 @@ import pandas as pd
 from hpsearch.data.formats import first_line
 from hpsearch.data.tables import arrow
 from hpsearch.errors import BadInput, BadStudyFile, StageConflict
-from hpsearch.exchange import tables
 from hpsearch.exchange.exporting import floats, typed_cells
-from hpsearch.exchange.foreign import FINISHED, ForeignTrials, ImportRequest, times
+from hpsearch.exchange.foreign import (
+    FINISHED,
+    Columns,
+    ForeignTrials,
+    ImportRequest,
+    curves_only,
+    foreign_trials,
+    read_csv_columns,
+    times,
+)
 from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, from_iso, iso, parse_header
 from hpsearch.records import (
     CURVES,
@@ -82,16 +90,16 @@ def read(request: ImportRequest) -> Imported:
                 return _table(path, table.to_pydict(), request, now)
             archive = _parquet_archive(path, table, header)
         case ".csv":
-            return _table(path, tables.read_csv_columns(path), request, now)
+            return _table(path, read_csv_columns(path), request, now)
         case _:
             raise BadInput(f"{path} is no file that can be imported; give a .csv, .parquet or .json, or a database URL")
     request.refuse("an export of hpsearch", "direction", "metric", "ranges", "parameters", "study_name")
     return Imported(_restored(archive, request.name, now))
 
 
-def _table(path: Path, columns: tables.Columns, request: ImportRequest, now: datetime) -> Imported:
+def _table(path: Path, columns: Columns, request: ImportRequest, now: datetime) -> Imported:
     request.refuse("a table", "study_name")
-    return _foreign(tables.foreign_trials(path, columns, request), request, now)
+    return _foreign(foreign_trials(path, columns, request), request, now)
 
 
 def _foreign(trials: ForeignTrials, request: ImportRequest, now: datetime) -> Imported:
@@ -162,7 +170,7 @@ def _json_archive(path: Path) -> _Archive:
         raise BadInput(f"{path} is no export of hpsearch: it is no JSON object")
     header = parse_header(plain, source=str(path))
     if "trials" not in plain:
-        raise tables.curves_only(path)
+        raise curves_only(path)
     trials = _json_table(path, plain, "trials", header.trial_columns())
     columns = _curve_columns(header)
     cells = _json_table(path, plain, "curves", columns) if "curves" in plain else {}
@@ -235,7 +243,7 @@ def _metadata(table: Any) -> str | None:
 def _parquet_archive(path: Path, table: Any, text: str) -> _Archive:
     header = parse_header(text, source=str(path))
     if "epoch" in table.column_names:
-        raise tables.curves_only(path)
+        raise curves_only(path)
     trials = {}
     for column in header.trial_columns():
         cells = _cells(path, column, _arrow_column(path, column, table).to_pylist())
