@@ -94,7 +94,7 @@ def test_deleting_is_shown_asked_about_and_copied_first(cli: Cli, file: Path) ->
 @pytest.mark.parametrize("command", ["db check", "db repair", "db vacuum", "db backup copy.db", "delete tiny"])
 def test_a_database_that_is_not_there(cli: Cli, command: str) -> None:
     ran = cli(*command.split(), "--storage", "none.db")
-    assert (ran.code, ran.err) == (2, "hpsearch: no database none.db; hpsearch start --storage none.db makes one\n")
+    assert (ran.code, ran.err) == (2, "hpsearch: no database none.db; `hpsearch start --storage none.db` makes one\n")
 
 
 def test_a_damaged_database_is_salvaged(cli: Cli, file: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_damaged_database_is_salvaged(cli: Cli, file: Path) -> None:
     for command in ("status tiny", "best tiny"):
         ran = cli(*command.split(), "--storage", "my.db")
         assert (ran.code, ran.err.count("\n")) == (2, 1)
-        assert "hpsearch db repair --salvage --storage my.db saves" in ran.err
+        assert "`hpsearch db repair --salvage --storage my.db` saves" in ran.err
     ran = cli("db", "check", "--storage", "my.db")
     assert ran.code == 1
     assert ran.out.endswith("next: hpsearch db repair --salvage --storage my.db\n")
