@@ -87,12 +87,7 @@ def default_sampler() -> Sampler:
 
 
 class StageCache:
-    """A stage as a store keeps it between calls.
-
-    Args:
-        stage: The stage.
-        sampler: Gives the values of its trials; None for the random one.
-    """
+    """A stage as a store keeps it between calls; ``sampler`` gives its trials their values, None: the random one."""
 
     def __init__(self, stage: Stage, sampler: Sampler | None) -> None:
         self.stage = stage
@@ -135,12 +130,6 @@ class StageCache:
 
         Enqueued values hold where they are parameters of the stage and lie in their ranges. (Optuna takes a number
         from outside its range too, and breaks on an unknown choice.)
-
-        Args:
-            trial_id: The trial's key.
-            number: The trial's number.
-            fixed: The values that ``study.enqueue_trial`` was given.
-            stored: The values that the trial has already.
         """
         if self._plan is not None:
             return planned_trial(self.stage, self._plan, trial_id, number)
@@ -176,10 +165,6 @@ def lock_studies(connection: Connection, study_ids: Collection[int] | None = Non
     """Hold studies until the transaction ends: whoever writes to their trials does so one after the other.
 
     SQLite's one writer holds everything already. Optuna locks the same row when it numbers a trial.
-
-    Args:
-        connection: A write transaction.
-        study_ids: Their keys; None for all.
     """
     if connection.dialect.name != "sqlite":
         # In one order, so that two who do so cannot wait for each other.
@@ -246,11 +231,7 @@ def _take_waiting(connection: Connection, cache: StageCache, id_of: Mapping[int,
 
 
 def planned_trial(stage: Stage, plan: ConfirmationPlan, trial_id: int, number: int) -> Trial:
-    """Return a confirmation's trial: the values and the repeat are those of its place.
-
-    Raises:
-        StageConflict: It has no place, as others began trials in this study.
-    """
+    """Return a confirmation's trial: the values and the repeat are those of its place."""
     try:
         setting, repeat = plan.place(number)
     except IndexError:
@@ -303,13 +284,7 @@ def dead(connection: Connection, cache: StageCache, *, me: Owner) -> dict[int, s
 
 
 def release(connection: Connection, reasons: Mapping[int, str], *, by: Owner) -> None:
-    """Make running trials waiting again, without their half curves, and nobody's. Others stay as they are.
-
-    Args:
-        connection: The transaction, which holds the stage.
-        reasons: The reason for each trial, by id.
-        by: Who does it.
-    """
+    """Make running trials waiting again, without their half curves, and nobody's; ``reasons`` are by trial id."""
     # One that has finished meanwhile has a curve to keep.
     ids = [trial_id for (trial_id,) in _RUNNING.rows(connection, list(reasons))]
     rows = [(trial_id,) for trial_id in ids]
@@ -332,14 +307,7 @@ def release(connection: Connection, reasons: Mapping[int, str], *, by: Owner) ->
 
 
 def _attempt(owner: str, before: str | None, *, by: Owner, reason: str) -> str:
-    """Return what stays on record when a trial is given back, as JSON.
-
-    Args:
-        owner: Whose attempt it was, as JSON.
-        before: What was on record so far, as this function gave it; None for nothing.
-        by: Who gives it back.
-        reason: One of the reasons of `hpsearch.store.leases`.
-    """
+    """Return what stays on record when somebody gives back an ``owner``'s trial, from what was there, as JSON."""
     times = json.loads(before)["times"] if before else 0
     kept = {"times": times + 1, "owner": json.loads(owner), "by": asdict(by), "why": reason}
     return json.dumps({**kept, "at": f"{utc_now().isoformat()}Z"})

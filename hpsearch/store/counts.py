@@ -73,13 +73,7 @@ class Snapshot:
 
 
 def snapshot(connection: Connection, study_id: int, before: Snapshot | None) -> Snapshot:
-    """Return a stage's snapshot.
-
-    Args:
-        connection: A transaction that has not written yet.
-        study_id: The stage's study.
-        before: An earlier one of the same stage; None for none.
-    """
+    """Return a stage's snapshot, in a transaction that has not written yet; ``before`` is an earlier one of its own."""
     if before is not None and before.last:
         since = _SINCE.rows(connection, study_id, before.last)
         # Where the newest trial is gone, the study was deleted, and its id may be another trial's by now.

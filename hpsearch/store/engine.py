@@ -8,7 +8,6 @@ import json
 import os
 import random
 import sqlite3
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -67,7 +66,7 @@ _SESSION = {
 }
 _POOL = {
     "pool_pre_ping": True,
-    "pool_size": 2,  # a runner needs one, and a second while it holds the lock of `exclusive`
+    "pool_size": 2,  # a runner needs one, and a second while it holds the lock of `Database.exclusive`
     "max_overflow": 3,
     "pool_recycle": 1800,  # firewalls forget connections that are quiet
     # There is no hstore among Optuna's columns, and looking for it costs every first connection a query.
@@ -77,7 +76,7 @@ _LOST_STATES = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
 """Beginnings of SQLSTATEs that end a connection: exceptions of it, shutdowns, starting up, sessions that idled."""
 _CROSSED_STATES = ("40001", "40P01")
 """Two transactions that were in each other's way; one of them has to begin anew."""
-_LOCK_NOT_GIVEN, _READ_ONLY, _DISK_FULL = "55P03", "25006", "53100"
+_READ_ONLY, _DISK_FULL = "25006", "53100"
 _BETWEEN = "the database system is "
 """... starting up, shutting down: a server that refuses connections, which libpq reports without SQLSTATE."""
 
@@ -171,11 +170,7 @@ def as_permitted(file: Path, url: URL, *, write: bool) -> URL:
 
 
 def check_there(file: Path, *, create: bool = False) -> bytes:
-    """Return the first bytes of a database file; none where it is to be made.
-
-    Raises:
-        BadStorage: There is no such file, or it cannot be read.
-    """
+    """Return the first bytes of a database file that is there, none where it is to be made; else raise BadStorage."""
     folder = file.parent
     try:
         if not create and not file.exists():
@@ -204,11 +199,7 @@ def literal(name: object) -> str:
 
 
 class Database:
-    """An engine with hpsearch's settings, its transactions timed and its errors translated.
-
-    Args:
-        url: Where the database is. Its schema is there already.
-    """
+    """An engine with hpsearch's settings, its transactions timed and its errors translated."""
 
     def __init__(self, url: URL) -> None:
         self.url = url
@@ -217,8 +208,7 @@ class Database:
         self._met = False
         """Whether a connection was made: there is a server, and what it says later does not mean a wrong address."""
         self._file = sqlite_file(url)
-        self._inode = os.stat(self._file).st_ino if self._file is not None and self._file.exists() else None
-        self._open = threading.local()  # a runner's heartbeats may come from a thread of their own
+        self._inode = None if self._file is None else _inode(self._file)
         self.retrying = Retrying()
         sqlite = url.get_backend_name() == "sqlite"
         if sqlite:
@@ -259,11 +249,7 @@ class Database:
             yield connection
 
     def reading(self, work: Callable[[Connection], T]) -> T:
-        """Return what comes of some work in a transaction that reads, tried again where a server was away.
-
-        Args:
-            work: Does it, from the beginning each time.
-        """
+        """Return what comes of some work in a transaction that reads, tried again where a server was away."""
 
         def attempt() -> T:
             with self.read() as connection:
@@ -300,16 +286,12 @@ class Database:
     def _timed(self) -> Iterator[None]:
         """Count the time as the store's, and turn database errors into hpsearch's."""
         began = time.perf_counter()
-        outer = getattr(self._open, "timed", False)
-        self._open.timed = True
         try:
             self._check_there()
             with self.translated():
                 yield
         finally:
-            self._open.timed = outer
-            if not outer:
-                self.seconds += time.perf_counter() - began
+            self.seconds += time.perf_counter() - began
 
     def translated(self) -> contextlib.AbstractContextManager[None]:
         """Turn errors into hpsearch's: those of bad input while nothing has come of the storage yet."""
@@ -317,54 +299,25 @@ class Database:
 
     def _check_there(self) -> None:
         # A SQLite file that was deleted stays open and takes every write, for nobody.
-        if self._file is None:
-            return
-        try:
-            there = os.stat(self._file).st_ino
-        except OSError:
-            there = None
-        if there != self._inode:
+        if self._file is not None and _inode(self._file) != self._inode:
             raise StorageFailure(
                 f"the database {self._file} was deleted or replaced while in use; what was not saved elsewhere is lost"
             )
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold a lock that every hpsearch process respects, whatever else it does: a server's, or of a file's folder.
-
-        Raises:
-            StorageFailure: Somebody else has held a server's lock for `LOCK_WAIT_S`.
-        """
+        """Hold a lock that every hpsearch process respects, whatever else it does: a server's, or a folder's."""
         if self._file is not None:
             with folder_lock(self._file):
                 yield
             return
-        # Outside of any transaction: one that idles is ended by the server.
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_WAIT_S}s'")
-            try:
-                connection.exec_driver_sql("SELECT pg_advisory_lock(7740317)")
-            except DBAPIError as error:
-                if _sqlstate(error.orig) != _LOCK_NOT_GIVEN:
-                    raise
-                raise StorageFailure(
-                    f"another hpsearch has held the lock of {show(self.url)} for {LOCK_WAIT_S} s, and may be stopped; "
-                    "end it, or try again later"
-                ) from error
-            finally:
-                if not connection.invalidated:
-                    connection.exec_driver_sql("SET lock_timeout = 0")
-            try:
-                yield
-            finally:
-                connection.exec_driver_sql("SELECT pg_advisory_unlock(7740317)")
+        with self.translated(), self.engine.begin() as connection:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'")
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7740317)")
+            yield
 
     def check_writable(self) -> None:
-        """Refuse a database whose studies may only be read: a standby, or tables of another user's.
-
-        Raises:
-            BadStorage: It is one.
-        """
+        """Raise BadStorage where studies may only be read: on a standby, or in tables of another user's."""
         with self.write() as connection:
             if self.dialect == "sqlite":
                 return
@@ -384,6 +337,13 @@ class Database:
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()
+
+
+def _inode(file: Path) -> int | None:
+    try:
+        return os.stat(file).st_ino
+    except OSError:
+        return None
 
 
 def configure_sqlite(connection: DBAPIConnection, _: object) -> None:
@@ -491,11 +451,7 @@ def _sqlstate(error: BaseException | None) -> str | None:
 
 
 def passes(error: DBAPIError) -> bool:
-    """Return whether the same operation may succeed when it is tried again.
-
-    Args:
-        error: SQLAlchemy's. SQLite's never pass: its own waiting for locks is bounded already.
-    """
+    """Return whether the same operation may succeed when it is tried again. (SQLite's own waiting is bounded.)"""
     if error.connection_invalidated:
         return True
     if isinstance(error.orig, sqlite3.Error):

@@ -222,10 +222,9 @@ class Running(NamedTuple):
     began: datetime | None
 
     def may_work(self, *, now: datetime) -> bool:
-        """Return whether its runner may still work on it, as far as a single look at the database's time ``now`` shows.
+        """Return whether its runner may still work on it, as far as a single look shows.
 
-        On this machine its process tells; a heartbeat is old here after a night with the lid closed, and the process
-        goes on.
+        On this machine its process tells; a heartbeat is old here after a night with the lid closed.
         """
         if self.owner is None or self.owner.is_here():
             return self.owner is not None and not self.owner.is_gone()

@@ -75,12 +75,12 @@ _STANDINGS = Query(
     " LEFT JOIN trial_intermediate_values p ON p.trial_id = t.trial_id AND p.step = {step}"
     " WHERE t.study_id = {study_id} AND t.number >= {start} AND t.number < {stop} ORDER BY t.number"
 )
-_ATTRIBUTE = Query(
+ATTRIBUTE = Query(
     "SELECT t.number, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
     " WHERE t.study_id = {study_id} AND a.key = {key} AND t.number {ids} ORDER BY t.number"
 )
-_SAMPLED = Query("SELECT max(number) FROM trials WHERE study_id = {study_id}")
-_EPOCHS = Query(
+HIGHEST = Query("SELECT max(number) FROM trials WHERE study_id = {study_id}")
+EPOCHS = Query(
     "SELECT count(*) FROM trials t JOIN trial_intermediate_values p ON p.trial_id = t.trial_id"
     " WHERE t.study_id = {study_id}"
 )
@@ -292,13 +292,6 @@ def latest(connection: Connection, stage: Stage, count: int) -> list[int]:
     return [trial_id for _, _, trial_id in sorted(finished, reverse=True)[:count]]
 
 
-def sampled(connection: Connection, stage: Stage) -> int:
-    """Return how many trials were sampled so far, whatever became of them: the highest number and 1."""
-    # Not the newest key's: a trial that a repair has put in again is newer than those after it.
-    ((highest,),) = _SAMPLED.rows(connection, stage.study_id)
-    return 0 if highest is None else int(highest) + 1
-
-
 def points(connection: Connection, stage: Stage, numbers: Collection[int]) -> list[tuple[int, int, float | None]]:
     """Return points of the curves of some trials, (number, step, value), by number and step."""
     wanted = sorted({int(number) for number in numbers})  # SQLite finds no NumPy integer
@@ -312,12 +305,6 @@ def curves(connection: Connection, stage: Stage, numbers: Collection[int]) -> di
     for number, _, value in points(connection, stage, numbers):
         curves.setdefault(number, []).append(math.nan if value is None else value)
     return {number: tuple(curve) for number, curve in curves.items()}
-
-
-def epochs(connection: Connection, stage: Stage) -> int:
-    """Return how many points the curves of a stage's trials have together."""
-    ((count,),) = _EPOCHS.rows(connection, stage.study_id)
-    return int(count)
 
 
 def runners(connection: Connection, unfinished: Collection[int]) -> dict[Owner, int]:
@@ -355,12 +342,6 @@ def standings(connection: Connection, stage: Stage, numbers: range, step: int) -
         Standing(number, state, state == "RUNNING" and owner not in (None, NOBODY), number_of(stored, kind))
         for number, state, owner, stored, kind in rows
     ]
-
-
-def attribute(connection: Connection, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
-    """Return a user attribute of the trials that have it, by number."""
-    wanted = sorted(map(int, numbers))  # SQLite finds no NumPy integer
-    return {number: json.loads(text) for number, text in _ATTRIBUTE.rows(connection, stage.study_id, key, wanted)}
 
 
 def attributes(connection: Connection, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:

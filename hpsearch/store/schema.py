@@ -161,15 +161,7 @@ def create_file(file: Path) -> None:
 
 
 def check_revision(database: Database, *, create: bool) -> None:
-    """Make sure that a database has Optuna's tables of the revision that the store knows.
-
-    Args:
-        database: The database.
-        create: Make the tables where there are none. Safe when several processes do so at once.
-
-    Raises:
-        BadStorage: They are not there, or of another revision.
-    """
+    """Raise BadStorage where a database lacks Optuna's tables of the known revision; ``create`` makes them."""
     where = show(database.url)
     revision = _read_revision(database)
     if revision is None and create:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -107,10 +108,6 @@ def _check_file(file: Path, *, create: bool) -> None:
 class Store:
     """A study database. Every method is one transaction, or several that may be repeated without harm.
 
-    Args:
-        database: The engine.
-        sampler: Gives the values of new trials; None for the random one.
-
     Raises (all methods): StorageFailure, when the database stops working.
     """
 
@@ -129,12 +126,7 @@ class Store:
         return self.database.seconds
 
     def on_disconnect(self, note: Callable[[str], object], *, stopping: Callable[[], bool]) -> None:
-        """Set who hears of it when the database's server is away, and who may say that nobody waits any longer.
-
-        Args:
-            note: Given one line, once for each time that it is away.
-            stopping: Called often meanwhile.
-        """
+        """Set who is given a line when the database's server is away, and who may say that nobody waits any longer."""
         self.database.retrying.tell(note, stopping)
 
     def stages(self, search: str | None = None) -> list[Stage]:
@@ -286,14 +278,7 @@ class Store:
         return self._holding(stage, work)
 
     def report(self, stage: Stage, reports: Sequence[Report], ids: Mapping[int, int], *, owner: Owner) -> None:
-        """Write points of the curves of trials that ``owner`` still holds; a point that is there is overwritten.
-
-        Args:
-            stage: The stage.
-            reports: The points.
-            ids: Trial ids by trial number.
-            owner: Who writes.
-        """
+        """Write points of the curves of trials that ``owner`` still holds, ``ids`` by number, over those there are."""
 
         def work(connection: Connection, _: None) -> None:
             mine = claims.running_of(connection, {ids[report.number] for report in reports}, owner)
@@ -303,11 +288,7 @@ class Store:
         self._holding(stage, work)
 
     def record(self, stage: Stage, outcomes: Sequence[Outcome], ids: Mapping[int, int], *, owner: Owner) -> set[int]:
-        """Finish trials. One that is finished already, or that another runner holds by now, is left alone.
-
-        Returns:
-            The numbers that were recorded.
-        """
+        """Finish trials; return the numbers of those that ``owner`` still held. The others are left alone."""
 
         def work(connection: Connection, doubted: set[int] | None) -> set[int]:
             done = claims.finished_of(connection, [ids[number] for number in doubted], owner) if doubted else set()
@@ -356,7 +337,9 @@ class Store:
 
     def sampled(self, stage: Stage) -> int:
         """Return how many trials were sampled so far, whatever became of them."""
-        return self._read(queries.sampled, stage)
+        # Not the newest key's number: a trial that a repair has put in again is newer than those after it.
+        ((highest,),) = self._read(queries.HIGHEST.rows, stage.study_id)
+        return 0 if highest is None else int(highest) + 1
 
     def columns(
         self,
@@ -405,7 +388,8 @@ class Store:
 
     def epochs(self, stage: Stage) -> int:
         """Return how many points the curves of its trials have together, counted where they are."""
-        return self._read(queries.epochs, stage)
+        ((count,),) = self._read(queries.EPOCHS.rows, stage.study_id)
+        return int(count)
 
     def latest(self, stage: Stage, count: int) -> Columns:
         """Return the trials that finished last, newest first, as `columns` has them.
@@ -419,12 +403,7 @@ class Store:
         return self._read(lambda c: queries.runners(c, self._cache(stage).count(c).unfinished))
 
     def finishers(self, stage: Stage, *, among: int | None = None) -> dict[Owner, int]:
-        """Return who finished how many of the stage's trials; the one with the most first. Imported ones are nobody's.
-
-        Args:
-            stage: The stage.
-            among: Look only at so many of the trials that were begun last; all of a million take their time.
-        """
+        """Return who finished how many trials, of all or of so many that began last; the one with the most first."""
         return self._read(queries.finishers, stage, among)
 
     def owned(self, stage: Stage, numbers: Collection[int]) -> dict[int, Owned]:
@@ -437,7 +416,9 @@ class Store:
 
     def attribute(self, stage: Stage, numbers: Collection[int], key: str) -> dict[int, Any]:
         """Return a user attribute of the trials that have it, by number; `hpsearch.records.CURVES`, say."""
-        return self._read(queries.attribute, stage, numbers, key)
+        wanted = sorted(map(int, numbers))  # SQLite finds no NumPy integer
+        rows = self._read(queries.ATTRIBUTE.rows, stage.study_id, key, wanted)
+        return {number: json.loads(text) for number, text in rows}
 
     def attributes(self, stage: Stage, key: str) -> Iterator[tuple[int, Any]]:
         """Yield a user attribute of every trial that has it, as (number, value), in any order.

@@ -55,7 +55,7 @@ def test_damage_is_shown_asked_about_and_mended(cli: Cli, file: Path) -> None:
 
 
 def test_what_cannot_be_mended_is_said(cli: Cli, file: Path) -> None:
-    cared.run_sql(file, next(plant.sql for plant in PLANTS if plant.kind == "direction"))
+    cared.run_sql(file, next(plant.sql for plant in PLANTS if plant.kind == "stage"))
     ran = cli("db", "repair", "--storage", "my.db", "--yes")
     assert ran.code == 1
     assert "no repair: take the study from a backup" in ran.out

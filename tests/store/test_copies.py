@@ -95,7 +95,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     file = cared.write(tmp_path)
     copy = tmp_path / "copy.db"
     copy.write_text("mine")
-    with pytest.raises(BadInput, match="add force to overwrite"):
+    with pytest.raises(BadInput, match="is there already; add `force`"):
         backup(str(file), copy)
     with pytest.raises(BadInput, match="is no database, and a backup does not replace it"):
         backup(str(file), copy, force=True)

@@ -129,7 +129,6 @@ PLANTS = (
     Plant("early-value", f"UPDATE trials SET state = 'WAITING' WHERE trial_id = {_T2}"),
     Plant("point", "UPDATE trial_intermediate_values SET intermediate_value = NULL"
           f" WHERE trial_id = {_T2} AND step = 1"),
-    Plant("no-number", f"UPDATE trials SET number = NULL WHERE trial_id = {trial(5)}", mended=False),
     Plant("time", f"UPDATE trials SET datetime_start = '2026-13-45' WHERE trial_id = {_T2}"),
     Plant("param", f"UPDATE trial_params SET param_value = NULL WHERE trial_id = {_T2} AND param_name = 'lr'"),
     Plant("no-param", f"UPDATE trial_params SET param_value = 7.5 WHERE trial_id = {_T2} AND param_name = 'lr'"),
@@ -142,8 +141,6 @@ PLANTS = (
           + "".join(f"DELETE FROM {t} WHERE trial_id NOT IN (SELECT trial_id FROM trials);"
                     for t in ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes",
                               "trial_system_attributes"))),
-    Plant("doubled", "INSERT INTO trials (number, study_id, state) VALUES (2, 1, 'WAITING')"),
-    Plant("doubled", f"UPDATE trials SET number = 2 WHERE trial_id = {trial(3)}", mended=False, also=("gap",)),
     Plant("stuck", "INSERT INTO trials (number, study_id, state, datetime_start)"
           " VALUES (6, 1, 'RUNNING', '2020-01-01 00:00:00')"),
     Plant("attribute", "UPDATE trial_user_attributes SET value_json = '{\"a'"
@@ -159,12 +156,8 @@ PLANTS = (
     Plant("study-attribute", "UPDATE study_user_attributes SET value_json = '{' WHERE study_id = 1"
           " AND key = 'hpsearch:rule'", mended=False),
     Plant("stage", "DELETE FROM study_user_attributes WHERE study_id = 1 AND key = 'hpsearch:search'", mended=False),
-    Plant("direction", "DELETE FROM study_directions WHERE study_id = 1", mended=False),
-    Plant("no-index", "DROP INDEX ix_trials_study_id", None),
     Plant("index", "PRAGMA writable_schema=ON; UPDATE sqlite_master SET sql ="
           " 'CREATE INDEX ix_trials_study_id ON trials (number)' WHERE name = 'ix_trials_study_id'", None),
-    Plant("revision", "DELETE FROM alembic_version", None),
-    Plant("table", "DROP TABLE trial_heartbeats", None, mended=False),
 )  # fmt: skip
 
 

@@ -44,11 +44,6 @@ _MOST = 100
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
 """Primary codes of errors that are no damage."""
 RECOVER = "a salvage recovers what SQLite can read of it, into a new file"
-INDEXES = {
-    "ix_studies_study_name": "CREATE UNIQUE INDEX IF NOT EXISTS ix_studies_study_name ON studies (study_name)",
-    "ix_trials_study_id": "CREATE INDEX IF NOT EXISTS ix_trials_study_id ON trials (study_id)",
-}
-"""The indexes that Optuna makes by name, and how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,41 +99,28 @@ def check(storage: str, sampler: Sampler | None = None) -> Checked:
         if check_there(file) != MAGIC:
             raise BadStorage(f"{file} is not a SQLite database; give another storage")
         findings = _file_findings(file)
-        if not any(finding.kind == "file" for finding in findings):
-            findings += _schema_findings(file)
-        kinds = {finding.kind for finding in findings}
-        if kinds & {"file", "table", "revision"}:
-            return Checked(where, findings)
-        if "index" in kinds:  # what is looked up by them would be wrong
-            return Checked(where, findings, notes=["the trials were not looked at: first the indexes must be right"])
+        if findings:  # what is looked up by wrong indexes would be wrong, too
+            return Checked(where, findings, notes=["the trials were not looked at"])
     with tolerant_database(url) as database:
         t.check_revision(database, create=False)
         database.opened()
         try:
             with database.read() as connection:
-                return contents(connection, where, findings, sampler)
+                return contents(connection, where, sampler)
         except StorageFailure as error:
             if file is None:
                 raise
-            return Checked(where, [*findings, _unreadable(error.__cause__ or error)])
+            return Checked(where, [_unreadable(error.__cause__ or error)])
 
 
-def contents(
-    connection: Connection, where: str, findings: Sequence[Finding] = (), sampler: Sampler | None = None
-) -> Checked:
-    """Check what a database holds, where the file and its schema are in order; ``findings`` are those of the file."""
+def contents(connection: Connection, where: str, sampler: Sampler | None = None) -> Checked:
+    """Check what a database holds, where its file is in order."""
     names = dict(map(tuple, connection.execute(text("SELECT study_id, study_name FROM studies"))))
     trials = connection.execute(text("SELECT count(*) FROM trials")).scalar_one()
     stages, unreadable = rules.read_stages(connection, names)
-    findings = [*findings, *rules.row_findings(connection, names), *unreadable]
+    findings = rules.row_findings(connection, names) + unreadable
     # Of a trial that is damaged otherwise its results say nothing new.
-    # (That its number is another one's, or that none has, is said of the number.)
-    known = {
-        (place.study, place.number)
-        for finding in findings
-        if finding.kind not in ("doubled", "gap")
-        for place in finding.places
-    }
+    known = {(place.study, place.number) for finding in findings for place in finding.places}
     for stage in stages:
         for finding in results.result_findings(connection, stage, sampler):
             fresh = [place for place in finding.places if (place.study, place.number) not in known]
@@ -149,11 +131,7 @@ def contents(
 
 @contextlib.contextmanager
 def plain_connection(file: Path) -> Iterator[sqlite3.Connection]:
-    """Open a file with SQLite's driver alone, to read it; what a writer had begun that was cut off is rolled back.
-
-    Raises:
-        BadStorage: It cannot be opened, or somebody holds it for longer than `BUSY_TIMEOUT_S`.
-    """
+    """Open a file with SQLite's driver alone, to read it; what a writer had begun that was cut off is rolled back."""
     # Where no side files can be made and no log is left, as a file that does not change.
     fixed = not os.access(file.parent, os.W_OK) and left_in(file, LOG) is None
     options = "mode=ro&immutable=1" if fixed else "mode=rw" if os.access(file, os.W_OK) else "mode=ro"
@@ -196,32 +174,6 @@ def refuse_passing(file: Path, error: BaseException) -> None:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
         with translated(URL.create("sqlite", database=str(file)), door=True):
             raise error
-
-
-def _schema_findings(file: Path) -> list[Finding]:
-    """Return tables, columns and indexes of Optuna's that are missing, and a missing revision."""
-    findings = []
-    with plain_connection(file) as connection:
-        rows = list(connection.execute("SELECT type, name FROM sqlite_master"))
-        tables = {name for kind, name in rows if kind == "table"}
-        if tables and not tables & {"studies", "trials", "trial_params", "trial_values"}:
-            first = ", ".join(sorted(tables)[:3])
-            raise BadStorage(f"{file} holds other tables ({first}), not Optuna's; give another storage")
-        for name, table in t.metadata.tables.items():
-            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({name})")}
-            missing = [column.name for column in table.columns if column.name not in columns]
-            if missing:
-                what = f"the table {name} lacks {', '.join(missing)}" if columns else f"there is no table {name}"
-                findings.append(Finding("table", what, advice="take the database from a backup", total=len(missing)))
-        lost = INDEXES.keys() - {name for kind, name in rows if kind == "index"}
-        if lost:
-            what = f"no index {', '.join(sorted(lost))}"
-            findings.append(Finding("no-index", what, mend="it is built anew", total=len(lost)))
-        if not findings and connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (0,):
-            what = "the table alembic_version is empty: Optuna cannot know the schema"
-            mend = f"the revision is {t.REVISION}, as the tables are"
-            findings.append(Finding("revision", what, mend=mend, total=1))
-    return findings
 
 
 @contextlib.contextmanager

@@ -44,11 +44,9 @@ class Doomed:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The studies that would go, and what would be lost with them.
+    """The studies that would go, the one that was named first, and what would be lost with them.
 
     Args:
-        name: What is to be deleted.
-        studies: The studies, the one that was named first.
         evaluations: How many evaluations on the test set nobody would know of any more.
         heir: The study that the list of evaluations moves to, as the one that keeps it goes; None where it need not.
     """
@@ -60,17 +58,12 @@ class Deletion:
 
 
 def plan(storage: str, name: str, *, descendants: bool = False) -> Deletion:
-    """Return what a deletion would remove; nothing is changed.
-
-    Args:
-        storage: A SQLAlchemy URL, or the path of a SQLite file.
-        name: The name of a study, such as ``mnist/stage-02``, or of a search.
-        descendants: Whether stages that were narrowed from it go along.
+    """Return what the deletion of a study or search would remove; nothing is changed.
 
     Raises:
         BadStorage: There is no such database, it is read-only, or a runner works on one of the studies.
         UnknownSearch: There is no such study.
-        StageConflict: Other stages were narrowed from it, and are not to go.
+        StageConflict: Other stages were narrowed from it, and ``descendants`` are not to go.
     """
     open_store(storage, write=True).close()  # its errors say what is wrong where it cannot be read, or written
     with tolerant_database(parse_url(storage)) as database, database.read() as connection:

@@ -40,7 +40,7 @@ from hpsearch.store.engine import (
 )
 from hpsearch.store.leases import Owner, database_now, running, utc_now
 from hpsearch.store.maintenance import rules
-from hpsearch.store.maintenance.check import INDEXES, Checked, check, contents, plain_connection, tolerant_database
+from hpsearch.store.maintenance.check import Checked, check, contents, plain_connection, tolerant_database
 from hpsearch.store.maintenance.copies import check_room, free_name, safe_copy
 from hpsearch.store.maintenance.rules import KEYS, TRIAL_TABLES, Finding, Place
 from hpsearch.store.sql import chunks
@@ -112,13 +112,13 @@ def _mend_all(storage: str, sampler: Sampler | None) -> Checked:
             with database.write() as connection:
                 lock_studies(connection)
                 refuse_live(connection, show(url))
-                _mend_file(connection, checked.findings)
-                if checked.studies is not None:  # else nobody has looked at the trials yet: the next round does
+                if any(finding.kind == "index" for finding in checked.findings):
+                    connection.execute(text("REINDEX"))
+                else:
                     # Once more, now that the studies are held: a trial that was stuck may have a result by now.
-                    checked = contents(connection, show(url), sampler=sampler)
+                    checked = contents(connection, show(url), sampler)
                     stages, _ = rules.read_stages(connection, checked.names)
-                    runnable = {stage.study_id for stage in stages if kinds.trainable(stage)}
-                    mend(connection, checked.findings, runnable)
+                    mend(connection, checked.findings, {stage.study_id for stage in stages if kinds.trainable(stage)})
             checked = check(storage, sampler)
     return checked
 
@@ -136,18 +136,6 @@ def refuse_live(connection: Connection, where: str, study: int | None = None) ->
         if study in (None, trial.study_id) and trial.owner is not None and trial.may_work(now=now):
             runner = f"a runner (process {trial.owner.pid} on {trial.owner.host})"
             raise BadStorage(f"{runner} works on {where}; stop it first, with Ctrl-C")
-
-
-def _mend_file(connection: Connection, findings: Iterable[Finding]) -> None:
-    """Mend indexes, which must be right before anything is looked up by them, and the schema's revision."""
-    kinds = {finding.kind for finding in findings if finding.mend is not None}
-    if "no-index" in kinds:
-        for statement in INDEXES.values():
-            connection.execute(text(statement))
-    if "index" in kinds:
-        connection.execute(text("REINDEX"))
-    if "revision" in kinds:
-        connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": t.REVISION})
 
 
 def mend(connection: Connection, findings: Sequence[Finding], runnable: Collection[int]) -> None:
@@ -175,12 +163,8 @@ def mend(connection: Connection, findings: Sequence[Finding], runnable: Collecti
             case "stuck":
                 reasons = dict.fromkeys([key for key in keys if key not in again], ABANDONED)
                 claims.release(connection, reasons, by=Owner.current())
-            case "doubled":
-                _drop_doubled(connection, finding.places)
             case "gap":
                 _fill(connection, finding.places, runnable)
-            case "no-index" | "index" | "revision":
-                pass  # see `_mend_file`
             case _:
                 _again(connection, finding, runnable)
                 again.update(keys)
@@ -199,17 +183,6 @@ def _run(connection: Connection, sql: str, rows: Sequence[Mapping[str, Any]]) ->
 
 def _delete(connection: Connection, table: str, column: str, keys: Iterable[Any]) -> None:
     _run(connection, f"DELETE FROM {table} WHERE {column} = :key", [{"key": key} for key in keys])
-
-
-def _drop_doubled(connection: Connection, places: Sequence[Place]) -> None:
-    """Remove one of several trials of one number that has no result; the first one of all goes last."""
-    for place in places:
-        query = text("SELECT trial_id, state FROM trials WHERE study_id = :study AND number = :number")
-        rows = connection.execute(query, {"study": place.study, "number": place.number})
-        states = {row[0]: row[1] for row in rows}
-        unfinished = [trial_id for trial_id, state in states.items() if state in ("RUNNING", "WAITING")]
-        if len(states) > 1 and unfinished:
-            drop_trials(connection, [max(unfinished)])
 
 
 def _fill(connection: Connection, places: Sequence[Place], runnable: Collection[int]) -> None:

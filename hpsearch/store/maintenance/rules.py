@@ -140,7 +140,6 @@ def _rules(*, sqlite: bool) -> Iterator[Rule]:
     missing = "NOT EXISTS (SELECT 1 FROM trial_values v WHERE v.trial_id = trials.trial_id)"
     trials = "SELECT study_id, number, trial_id FROM trials WHERE "
     yield Rule("no-value", "complete, without a value", AGAIN, f"{trials} state = 'COMPLETE' AND {missing}")
-    yield Rule("no-number", "a trial without a number", None, f"{trials} number IS NULL OR number < 0")
     bad = _number("r.value", "r.value_type", "'INF_POS', 'INF_NEG'", sqlite=sqlite)
     what = "a value that is no number: it makes every read of the study raise"
     yield Rule("value", what, AGAIN, _of_trials("trial_values", f"t.state IN {_FINISHED} AND {bad}"))
@@ -152,15 +151,6 @@ def _rules(*, sqlite: bool) -> Iterator[Rule]:
     sql = f"param_value IS NULL OR param_value > {_MOST} OR param_value < -{_MOST}"
     sql += " OR typeof(param_value) NOT IN ('real', 'integer')" if sqlite else ""
     yield Rule("param", "a parameter whose value is no number", AGAIN, _of_trials("trial_params", sql))
-    doubled = (
-        "SELECT t.study_id, t.number, t.trial_id FROM trials t JOIN (SELECT study_id, number, min(trial_id) AS first,"
-        f" sum(CASE WHEN state IN {_FINISHED} THEN 0 ELSE 1 END) AS unfinished"
-        " FROM trials WHERE number IS NOT NULL GROUP BY study_id, number HAVING count(*) > 1) d"
-        " ON d.study_id = t.study_id AND d.number = t.number WHERE t.trial_id <> d.first AND d.unfinished "
-    )
-    what = "a number that an earlier trial has already"
-    yield Rule("doubled", what, "that without a result is removed", f"{doubled} > 0")
-    yield Rule("doubled", what, None, f"{doubled} = 0")
     if not sqlite:  # a server holds columns to their types
         return
     states = "('RUNNING', 'COMPLETE', 'PRUNED', 'FAIL', 'WAITING')"
@@ -317,10 +307,6 @@ def read_stages(connection: Connection, names: Mapping[int, str]) -> tuple[list[
         except Exception as error:  # whatever reads a half dictionary raises
             what = f"its attributes do not make a stage ({type(error).__name__}: {error})"
             findings.append(Finding("stage", what, [Place(study, None)], study=names[study], advice=_BACKUP))
-    for study, name in names.items():
-        if (direction := directions.get(study)) not in ("MAXIMIZE", "MINIMIZE", "NOT_SET"):
-            what = f"the study has no direction that Optuna knows ({direction})"
-            findings.append(Finding("direction", what, [Place(study, None)], study=name, advice=_BACKUP))
     return stages, findings
 
 
