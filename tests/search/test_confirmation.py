@@ -1,13 +1,16 @@
-"""Confirmations: the same bits however they come about, fresh seeds, and exactly as much as is asked."""
+"""Confirmations: the same bits however they come about, fresh seeds, and exactly the requested trials."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,19 +19,19 @@ import pytest
 import signalled
 import tiny
 from faulty.process import Running
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hpsearch.errors import BadInput, Interrupted, StageConflict, UnknownSearch
 from hpsearch.nn import Purpose, lane_rng
-from hpsearch.objectives.network import runtime
+from hpsearch.objectives.network import runtime, structure
 from hpsearch.objectives.network.objective import NetworkObjective
-from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, Stage, Trial
-from hpsearch.search.confirmation import Confirmation
+from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, ConfirmationPlan, Setting, Trial
 from hpsearch.search.runner import Tick
-from hpsearch.search.stage import confirmation_of
+from hpsearch.search.stage import confirmation_of, kept_study
 from hpsearch.search.workflow import ConfirmJob, Job, Listener, confirm, run
 from hpsearch.statistics.hits import unpack
-from hpsearch.store import Store, open_store
-from hpsearch.study_file import parse
+from hpsearch.store import open_store
 
 SECTIONS: dict[str, Any] = {
     "network": {"hidden": None},
@@ -67,26 +70,23 @@ def job(storage: str, **options: Any) -> ConfirmJob:
     return ConfirmJob(storage=storage, **{"engine": "inline", "top": 3, "repeats": 4, **options})
 
 
-def outcomes(storage: str, stage: int = 1) -> dict[tuple[int, int], tuple[Any, ...]]:
+def outcomes(storage: str) -> dict[tuple[int, int], tuple[Any, ...]]:
     """All that lasts of a confirmation's trials, by confirmed trial and repeat."""
-    store = open_store(storage)
-    (found,) = [one for one in store.confirmations() if one.number == stage]
-    roster = found.plan
-    assert roster is not None
-    columns = store.columns(found)
-    curves = {number: rows["value"].tolist() for number, rows in store.curves(found).groupby("number")}
-    attributes = {key: store.attribute(found, columns["number"], key) for key in (HITS, CURVES, VALIDATION_LOSS)}
+    with closing(open_store(storage)) as store:
+        (confirmation,) = store.confirmations()
+        plan, columns = confirmation.plan, store.columns(confirmation)
+        assert plan is not None
+        points = store.curves(confirmation).groupby("number")
+        keys = (HITS, CURVES, VALIDATION_LOSS)
+        attributes = [store.attribute(confirmation, columns["number"], key) for key in keys]
+    curves = {number: rows["value"].tolist() for number, rows in points}
     result = {}
     for at, number in enumerate(columns["number"]):
-        index, repeat = roster.place(number)
-        assert {name: columns[f"param:{name}"][at] for name in found.space} == roster.settings[index].params
-        kept = [attributes[key].get(number) for key in attributes]
-        result[roster.settings[index].trial, repeat] = (
-            *(columns[name][at] for name in ("state", "score", "reason")),
-            curves.get(number),
-            *kept,
-        )
-    store.close()
+        index, repeat = plan.place(number)
+        setting = plan.settings[index]
+        assert {name: columns[f"param:{name}"][at] for name in confirmation.space} == setting.params
+        ends = (columns[name][at] for name in ("state", "score", "reason"))
+        result[setting.trial, repeat] = (*ends, curves.get(number), *(of.get(number) for of in attributes))
     return result
 
 
@@ -99,9 +99,6 @@ class StopAfter(Listener):
     def note(self, text: str) -> None:
         raise AssertionError(text)
 
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
-        self.until = until
-
     def tick(self, tick: Tick) -> None:
         self._left -= len(tick.recorded)
         if self._left <= 0:
@@ -111,111 +108,82 @@ class StopAfter(Listener):
 
 def test_lanes_processes_a_stop_and_the_way_of_growing_make_no_difference(copy: Callable[[], str]) -> None:
     first = copy()
-    confirm(job(first, lanes=1))
+    done = confirm(job(first, lanes=1))
     expected = outcomes(first)
-    assert len(expected) == 12
-    assert len({repeat for _, repeat in expected}) == 4
+    assert (done.summary.recorded, done.stage.name, done.parent.name) == (12, "tiny/confirm-01", "tiny/stage-01")
+    assert {repeat for _, repeat in expected} == {0, 1, 2, 3}
     assert len({scores[1] for scores in expected.values()}) > 1
+    complete = [of for of in expected.values() if of[0] == "COMPLETE"]
+    assert all(float(unpack(hits, 20).mean()) == score for _, score, _, _, hits, *_ in complete)
     wide, pool, grown, stopped = (copy() for _ in range(4))
     confirm(job(wide, lanes=7))
     confirm(job(pool, engine="pool", jobs=2))
-    for top, repeats in ((2, 2), (3, 2), (1, 3), (3, 4)):
-        confirm(job(grown, top=top, repeats=repeats, lanes=2))
+    ran = [
+        confirm(job(grown, top=top, repeats=repeats, lanes=2)).summary.recorded
+        for top, repeats in ((2, 2), (2, 2), (1, 2), (3, 2), (1, 3), (3, 4))
+    ]
+    assert ran == [4, 0, 0, 2, 1, 5]  # exactly what is missing
     with pytest.raises(Interrupted, match=r"stopped: tiny/confirm-01 has \d+ of 12 trials, all recorded"):
         confirm(job(stopped, lanes=2), StopAfter(3))
-    assert 3 <= len([one for one in outcomes(stopped).values() if one[0] != "WAITING"]) < 12
+    assert 3 <= len([of for of in outcomes(stopped).values() if of[0] != "WAITING"]) < 12
     confirm(job(stopped, lanes=5))
     for storage in (wide, pool, grown, stopped):
         assert outcomes(storage) == expected
 
 
-def test_it_comes_to_have_what_is_asked_and_no_more(copy: Callable[[], str]) -> None:
-    storage = copy()
-    done = confirm(job(storage, top=2, repeats=3))
-    assert (done.summary.recorded, done.stage.name, done.parent.name) == (6, "tiny/confirm-01", "tiny/stage-01")
-    assert confirm(job(storage, top=2, repeats=3)).summary.recorded == 0
-    assert confirm(job(storage, top=1, repeats=2)).summary.recorded == 0
-    assert confirm(job(storage, top=2, repeats=5)).summary.recorded == 4
-    grown = confirm(job(storage, top=3, repeats=5))
-    assert grown.summary.recorded == 5
-    assert {one.repeats + one.failed for one in grown.ranking} == {5}
-    assert confirm(job(storage, top=1, repeats=6)).summary.recorded == 1
-
-
-def test_what_an_interrupted_bigger_one_left_unfinished_is_finished_where_it_is_asked_for(
-    copy: Callable[[], str],
-) -> None:
+def test_what_a_larger_one_left_unfinished_is_finished_where_it_is_requested(copy: Callable[[], str]) -> None:
     storage = copy()
     with pytest.raises(Interrupted):
         confirm(job(storage, top=3, repeats=30, lanes=1), StopAfter(4))
     confirm(job(storage, top=3, repeats=2))
-    found = outcomes(storage)
-    asked = {place for place in found if place[1] < 2}
-    assert len(asked) == 6
-    assert all(found[place][0] in ("COMPLETE", "FAIL") for place in asked)
+    requested = {place: of for place, of in outcomes(storage).items() if place[1] < 2}
+    assert len(requested) == 6
+    assert all(of[0] in ("COMPLETE", "FAIL") for of in requested.values())
 
 
 def test_the_best_of_now_are_confirmed_though_others_were_before(copy: Callable[[], str], tmp_path: Path) -> None:
     storage = copy()
-    before = confirm(job(storage, top=2, repeats=2))
-    study = tiny.write(tmp_path, **SECTIONS)
-    run(Job(storage=storage, study=str(study), trials=80, engine="inline"))
-    after = confirm(job(storage, top=2, repeats=2))
-    store = open_store(storage)
-    (stage,) = store.stages()
-    best = store.columns(stage, top=2)["number"]
-    store.close()
-    assert {one.setting.trial for one in after.ranking} >= set(best) | {one.setting.trial for one in before.ranking}
-    assert best != [one.setting.trial for one in before.ranking]  # or this test would test nothing
-
-
-def objective_of(done: Confirmation) -> NetworkObjective:
-    study = parse(done.parent.study_file, source="kept")
-    return cast("NetworkObjective", study.objective(tiny.split(), seed=done.stage.seed, space=done.parent.space))
+    before = {of.setting.trial for of in confirm(job(storage, top=2, repeats=2)).ranking}
+    run(Job(storage=storage, study=str(tiny.write(tmp_path, **SECTIONS)), trials=200, engine="inline"))
+    after = {of.setting.trial for of in confirm(job(storage, top=2, repeats=2)).ranking}
+    with closing(open_store(storage)) as store:
+        best = set(store.columns(store.stages()[0], top=2)["number"])
+    assert after >= best | before
+    assert best != before  # or this test would test nothing
 
 
 def test_a_repeat_s_seeds_are_its_own_whatever_its_number_and_setting(copy: Callable[[], str]) -> None:
     storage = copy()
     done = confirm(job(storage))
     assert done.stage.seed != done.parent.seed
-    found = outcomes(storage)
-    objective = objective_of(done)
-    one = next(one for one in done.ranking if not one.failed)
+    kept = outcomes(storage)
+    study = kept_study(done.parent)
+    objective = cast(NetworkObjective, study.objective(tiny.split(), seed=done.stage.seed, space=done.parent.space))
+    setting = next(of.setting for of in done.ranking if not of.failed)
     for number, repeat in ((0, 0), (17, 0), (3, 2)):
-        (again,), _ = tiny.evaluated(objective, [Trial(1, number, one.setting.params, repeat)])[0].values(), None
-        assert again.score == found[one.setting.trial, repeat][1]  # type: ignore[union-attr]
-        assert again.intermediate == tuple(found[one.setting.trial, repeat][3])
-    curves = {tuple(found[one.setting.trial, repeat][3]) for repeat in range(4)}
-    assert len(curves) == 4
+        (again,) = tiny.evaluated(objective, [Trial(1, number, setting.params, repeat)])[0].values()
+        assert again.score == kept[setting.trial, repeat][1]  # type: ignore[union-attr]
+        assert again.intermediate == tuple(kept[setting.trial, repeat][3])
+    assert len({tuple(kept[setting.trial, repeat][3]) for repeat in range(4)}) == 4
 
 
-def test_weights_order_and_masks_are_all_drawn_anew_for_a_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hpsearch.objectives.network import structure as built
-
-    drawn: list[tuple[int, Purpose]] = []
+def test_weights_order_and_masks_are_all_anew_for_a_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: set[tuple[int, Purpose]] = set()
 
     def note(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
-        drawn.append((number, purpose))
+        used.add((number, purpose))
         return lane_rng(seed, number, purpose)
 
-    monkeypatch.setattr(built, "lane_rng", note)
-    monkeypatch.setattr(built, "lane_rngs", lambda seed, numbers, purpose: [note(seed, n, purpose) for n in numbers])
+    monkeypatch.setattr(structure, "lane_rng", note)
+    monkeypatch.setattr(
+        structure, "lane_rngs", lambda seed, numbers, purpose: [note(seed, n, purpose) for n in numbers]
+    )
     objective = tiny.objective(network={"dropout": 0.2})
     params = {"lr": 0.1, "weight_decay": 1e-6}
     tiny.evaluated(objective, [Trial(1, 10, params, 3), Trial(2, 11, params, 4)])
-    assert {number for number, purpose in drawn if purpose == Purpose.WEIGHTS} == {3, 4}
-    assert {number for number, purpose in drawn if purpose == Purpose.DROPOUT} == {3, 4}
-    assert {3, 4} <= {number for number, purpose in drawn if purpose == Purpose.ORDER}
-    assert 10 not in {number for number, _ in drawn}
-
-
-def test_hits_are_kept_of_every_repeat(copy: Callable[[], str]) -> None:
-    storage = copy()
-    confirm(job(storage, top=2, repeats=2))
-    complete = [one for one in outcomes(storage).values() if one[0] == "COMPLETE"]
-    assert complete
-    for _, score, _, _, hits, *_ in complete:
-        assert float(unpack(hits, 20).mean()) == score
+    for purpose in (Purpose.WEIGHTS, Purpose.DROPOUT, Purpose.ORDER):
+        assert {number for number, of in used if of == purpose} >= {3, 4}
+    assert not {10, 11} & {number for number, _ in used}
 
 
 def test_several_runners_share_one(copy: Callable[[], str]) -> None:
@@ -223,16 +191,14 @@ def test_several_runners_share_one(copy: Callable[[], str]) -> None:
     confirm(job(alone, top=3, repeats=4))
     together = threading.Barrier(2, timeout=60)
 
-    class Together(StopAfter):
-        def began(
-            self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0
-        ) -> None:
+    class Together(Listener):
+        def began(self, *_: Any, **__: Any) -> None:
             together.wait()
 
     with ThreadPoolExecutor(2) as runners:
-        asked = [{"top": 2, "repeats": 3, "lanes": 1}, {"top": 3, "repeats": 4, "lanes": 2}]
-        done = [runners.submit(confirm, job(storage, **options), Together(10**9)) for options in asked]
-        assert sum(one.result().summary.recorded for one in done) == 12
+        options = [{"top": 2, "repeats": 3, "lanes": 1}, {"top": 3, "repeats": 4, "lanes": 2}]
+        done = [runners.submit(confirm, job(storage, **of), Together()) for of in options]
+        assert sum(of.result().summary.recorded for of in done) == 12
     assert outcomes(storage) == outcomes(alone)
 
 
@@ -248,13 +214,12 @@ def test_signals_to_its_processes_lose_nothing_that_was_recorded(tmp_path: Path)
             process = signalled.start(running, *words, held_from=held)
             signalled.finished(storage, process, 2 + held)
             process.send(number, group=True)
-            code, _, said = process.end()
+            code, _, lines = process.end()
             assert code == (130 if number == signal.SIGINT else -number)
-            if number == signal.SIGINT:
-                assert said[-1].startswith("hpsearch: stopped: tiny/confirm-01 has ")
+            assert number == signal.SIGKILL or lines[-1].startswith("hpsearch: stopped: tiny/confirm-01 has ")
             assert 2 + held <= signalled.states(storage).count("COMPLETE") < 2 + 16
-    confirm(job(str(storage), top=2, repeats=8))
-    confirm(job(undisturbed, top=2, repeats=8))
+    for place in (str(storage), undisturbed):
+        confirm(job(place, top=2, repeats=8))
     assert outcomes(str(storage)) == outcomes(undisturbed)
 
 
@@ -268,30 +233,73 @@ def test_signals_to_its_processes_lose_nothing_that_was_recorded(tmp_path: Path)
         ({"stage": 2}, UnknownSearch, "tiny has no stage 2; known: 1"),
         ({"search": "other"}, UnknownSearch, "no search 'other'"),
         ({"engine": "polo"}, BadInput, "did you mean 'pool'"),
+        ({"data": "other"}, StageConflict, "the data of tiny/stage-01 have changed"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_made(
-    copy: Callable[[], str], options: dict[str, Any], error: type[Exception], words: str
+    copy: Callable[[], str],
+    options: dict[str, Any],
+    error: type[Exception],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     storage = copy()
+    if options.pop("data", None):
+        elsewhere = tiny.study(data={"seed": 1}).load()
+        monkeypatch.setattr(runtime, "load", lambda sections, data_dir: elsewhere)
     with pytest.raises(error, match=words):
         confirm(job(storage, **options))
-    store = open_store(storage)
-    assert store.confirmations() == []
-    store.close()
+    with closing(open_store(storage)) as store:
+        assert store.confirmations() == []
+        with pytest.raises(UnknownSearch, match=r"stage-01 has not been confirmed; `confirm\(stage=1\)` does it"):
+            confirmation_of(store, store.stages()[0])
 
 
-def test_other_data_than_the_stage_s_are_refused(copy: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    storage = copy()
-    other = tiny.study(data={"seed": 1})
-    elsewhere = other.load()
-    monkeypatch.setattr(runtime, "load", lambda sections, data_dir: elsewhere)
-    with pytest.raises(StageConflict, match="the data of tiny/stage-01 have changed"):
-        confirm(job(storage))
+# The plan: which setting and repeat a trial is, for ever the same, however the confirmation grows.
 
 
-def test_a_stage_that_nobody_confirmed_says_how(copy: Callable[[], str]) -> None:
-    store: Store = open_store(copy())
-    with pytest.raises(UnknownSearch, match=r"stage-01 has not been confirmed; `confirm\(stage=1\)` does it"):
-        confirmation_of(store, store.stages()[0])
-    store.close()
+def settings(*trials: int) -> list[Setting]:
+    return [Setting(trial, {"lr": 0.1 * trial}, trial / 100) for trial in trials]
+
+
+def places(plan: ConfirmationPlan) -> list[tuple[int, int]]:
+    """The trial that is repeated, and the repeat, by number."""
+    return [(plan.settings[index].trial, repeat) for index, repeat in map(plan.place, range(plan.size))]
+
+
+GROWTHS = st.lists(
+    st.tuples(st.lists(st.integers(0, 9), min_size=1, max_size=6, unique=True), st.integers(1, 6)), max_size=6
+)
+
+
+@given(GROWTHS)
+def test_growing_in_any_direction_keeps_every_number_and_adds_what_is_missing(
+    growths: list[tuple[list[int], int]],
+) -> None:
+    plan, every = ConfirmationPlan(), set()
+    for trials, repeats in growths:
+        before = places(plan)
+        plan = plan.grown(settings(*trials), repeats)
+        after = places(plan)
+        assert after[: len(before)] == before
+        requested = {(trial, repeat) for trial in trials for repeat in range(repeats)}
+        every |= requested
+        assert Counter(after) == Counter(every)  # nothing twice, nothing else
+        # As soon as all numbers below the end are there, so is what was requested.
+        end = plan.end(trials, repeats)
+        assert requested <= set(after[:end])
+        assert not requested <= set(after[: end - 1])
+        assert plan.grown(settings(*trials), repeats) == plan
+    assert ConfirmationPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+def test_all_settings_are_trained_about_equally_often_at_any_time() -> None:
+    plan = ConfirmationPlan().grown(settings(7, 3, 5), 4)
+    for stop in range(1, plan.size):
+        trained = Counter(trial for trial, _ in places(plan)[:stop])
+        assert max(trained.values()) - min(trained.get(trial, 0) for trial in (7, 3, 5)) <= 1
+    # Latecomers are brought level first.
+    late = ConfirmationPlan().grown(settings(7), 2).grown(settings(7, 3), 3)
+    assert places(late) == [(7, 0), (7, 1), (3, 0), (3, 1), (7, 2), (3, 2)]
+    with pytest.raises(IndexError):
+        late.place(6)

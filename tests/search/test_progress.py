@@ -1,8 +1,9 @@
-"""What a watcher sees of a search that others run."""
+"""The progress of a search that others run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,7 @@ from hpsearch.store import Counts, Owner, Store, open_store
 class Clock:
     """Time that passes when told."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    now = 0.0
 
     def __call__(self) -> float:
         return self.now
@@ -38,26 +38,24 @@ class Work:
         trials = self.store.claim(self.stage, until=until, most=most, owner=self.owner).trials
         self.ids |= {trial.number: trial.trial_id for trial in trials}
 
-    def record(self, *outcomes: Outcome) -> None:
+    def record(self, *scores: float, first: int) -> None:
+        self.give(*(Completed(number, score, (0.1, score)) for number, score in enumerate(scores, first)))
+
+    def give(self, *outcomes: Outcome) -> None:
         self.store.record(self.stage, outcomes, self.ids, owner=self.owner)
 
 
 @pytest.fixture
 def reader(store: Store) -> Iterator[Store]:
     """The watcher's own view of the database."""
-    opened = open_store(store.url)
-    yield opened
-    opened.close()
+    with closing(open_store(store.url)) as opened:
+        yield opened
 
 
 @pytest.fixture
 def work(store: Store, stage: Stage) -> Work:
     """A runner of the stage."""
     return Work(store, stage)
-
-
-def completed(number: int, score: float) -> Completed:
-    return Completed(number, score, (0.1, score))
 
 
 def test_a_search_as_it_runs(reader: Store, stage: Stage, work: Work) -> None:
@@ -70,55 +68,52 @@ def test_a_search_as_it_runs(reader: Store, stage: Stage, work: Work) -> None:
     assert begun.runners == ((work.owner, 3),)
     assert begun.changes != empty.changes
     assert watcher.look().changes == begun.changes
-    work.record(completed(0, 0.5))
-    work.record(completed(1, 0.75), Failed(2, "diverged"))
+    work.record(0.5, 0.75, first=0)
+    work.give(Failed(2, "diverged"))
     view = watcher.look()
     assert view.shown.counts == Counts(complete=2, failed=1)
-    assert view.shown.best == (1, 0.75)
-    assert view.curve == (0.1, 0.75)
-    assert view.latest["number"] == [2, 1, 0]
-    assert view.runners == ()
+    assert (view.shown.best, view.curve) == ((1, 0.75), (0.1, 0.75))
+    assert (view.latest["number"], view.runners) == ([2, 1, 0], ())
     work.claim(1)
-    work.record(completed(3, 0.25))
+    work.record(0.25, first=3)
     assert [watcher.look().done for _ in range(3)] == [False, True, True]
     assert watcher.look().shown.best == (1, 0.75)
 
 
-def test_the_goal_is_what_is_said_or_the_study_file_s(store: Store, reader: Store, stage: Stage) -> None:
+def test_the_goal_is_the_given_one_or_the_study_file_s(store: Store, reader: Store, stage: Stage) -> None:
     file = {**stage.study_file, "trials": {"count": 7}}
     stage = store.create_stage(replace(stage, search="other", study_file=file))
-    assert Watcher(reader, "other").look().until == 7
-    assert Watcher(reader, "other", until=3).look().until == 3
+    assert [Watcher(reader, "other", until=until).look().until for until in (None, 3)] == [7, 3]
     Work(store, stage).claim(9)
     assert Watcher(reader, "other").look().until == 9
 
 
-def test_the_speed_is_measured_while_watching(reader: Store, work: Work) -> None:
+def test_the_rate_is_measured_while_watching(reader: Store, work: Work) -> None:
     clock = Clock()
     work.claim(20, until=20)
-    work.record(completed(0, 0.5))
+    work.record(0.5, first=0)
     watcher = Watcher(reader, None, until=20, clock=clock)
-    assert watcher.look().rate is None  # what was finished before says nothing
+    assert watcher.look().rate is None  # trials that were finished before say nothing
     clock.now = 2.0
-    work.record(*(completed(number, 0.5) for number in range(1, 9)))
+    work.record(*[0.5] * 8, first=1)
     view = watcher.look()
     assert view.rate == pytest.approx(4.0)
     assert view.seconds_left == pytest.approx(11 / 4)
     clock.now = 8.0  # nothing more has come
     assert watcher.look().rate == pytest.approx(1.0)
     for number, clock.now in enumerate((100.0, 120.0, 140.0, 160.0, 180.0), start=9):
-        work.record(completed(number, 0.5))
+        work.record(0.5, first=number)
         view = watcher.look()
-    assert view.rate == pytest.approx(1 / 20)  # of the last changes, not of what was long ago
-    work.record(*(completed(number, 0.5) for number in range(14, 20)))
+    assert view.rate == pytest.approx(1 / 20)  # of the last changes, not of long ago
+    work.record(*[0.5] * 6, first=14)
     assert watcher.look().seconds_left is None
 
 
-def test_the_last_stage_with_trials_is_looked_at(store: Store, reader: Store, stage: Stage, work: Work) -> None:
+def test_the_last_stage_with_trials_is_shown(store: Store, reader: Store, stage: Stage, work: Work) -> None:
     clock = Clock()
     watcher = Watcher(reader, None, until=2, clock=clock)
     work.claim(2)
-    work.record(completed(0, 0.5), completed(1, 0.25))
+    work.record(0.5, 0.25, first=0)
     watcher.look()
     second = store.create_stage(replace(stage, number=2, parent=1))
     assert watcher.look().shown.stage == stage
@@ -128,7 +123,7 @@ def test_the_last_stage_with_trials_is_looked_at(store: Store, reader: Store, st
     view = watcher.look()
     assert (view.shown.stage, view.rate, view.latest["number"], view.curve) == (second, None, [], ())
     assert not view.done
-    other.record(*(completed(number, 0.75) for number in range(4)))
+    other.record(*[0.75] * 4, first=0)
     clock.now = 6.0
     assert watcher.look().rate == pytest.approx(4.0)  # of this stage alone
     assert [one.stage.number for one in view.stages] == [1, 2]
@@ -139,44 +134,42 @@ def test_a_run_that_ended_below_the_goal_is_done_and_one_that_was_stopped_is_not
     watcher = Watcher(reader, None, until=100)
     work.claim(4)
     assert not watcher.look().done
-    work.record(completed(0, 0.5), completed(1, 0.5))
+    work.record(0.5, 0.5, first=0)
     work.store.release(work.stage, owner=work.owner)
     assert [watcher.look().done for _ in range(3)] == [False] * 3
     work.claim(2)
-    work.record(completed(2, 0.5), completed(3, 0.5))
+    work.record(0.5, 0.5, first=2)
     assert [watcher.look().done for _ in range(2)] == [False, True]
     # Who comes later has seen nobody run it: it may begin any moment.
     assert [Watcher(reader, None, until=100).look().done for _ in range(3)] == [False] * 3
 
 
 def test_a_look_costs_what_has_changed(reader: Store, work: Work) -> None:
-    asked: list[str] = []
+    calls: list[str] = []
 
     class Counted:
         def __getattr__(self, name: str) -> Any:
-            method = getattr(reader, name)
-
             def call(*arguments: Any, **options: Any) -> Any:
-                asked.append(name)
-                return method(*arguments, **options)
+                calls.append(name)
+                return getattr(reader, name)(*arguments, **options)
 
             return call
 
     work.claim(3)
-    work.record(completed(0, 0.5))
+    work.record(0.5, first=0)
     counted: Any = Counted()
     watcher = Watcher(counted, None)
     watcher.look()
-    asked.clear()
+    calls.clear()
     watcher.look()
-    assert asked == ["stages", "counts", "confirmations", "runners"]
-    work.record(Failed(1, "diverged"))
-    asked.clear()
+    assert calls == ["stages", "counts", "confirmations", "runners"]
+    work.give(Failed(1, "diverged"))
+    calls.clear()
     watcher.look()
-    assert asked == ["stages", "counts", "confirmations", "latest", "points", "runners"]
+    assert calls == ["stages", "counts", "confirmations", "latest", "points", "runners"]
 
 
-def test_a_confirmation_that_runs_is_looked_at(store: Store, reader: Store) -> None:
+def test_a_confirmation_that_runs_is_shown(store: Store, reader: Store) -> None:
     made = hit_stages.make(store, [0.6, 0.8, 0.7], trials=3)
     watcher = Watcher(reader, None, until=3)
     assert watcher.look().shown.stage == made
@@ -186,10 +179,10 @@ def test_a_confirmation_that_runs_is_looked_at(store: Store, reader: Store) -> N
     assert (view.shown.stage.name, view.until, view.shown.counts.running) == ("made/confirm-01", 6, 3)
     assert (view.curve, view.done, view.confirmations) == ((), False, (view.shown,))
     assert [one.stage.name for one in view.stages] == ["made/stage-01"]
-    other.record(completed(0, 0.5), completed(1, 0.65), completed(2, 0.7))
+    other.record(0.5, 0.65, 0.7, first=0)
     assert watcher.look().shown.best == (2, 0.65)  # of the values of the stage's trial 2
     other.claim(3)
-    other.record(completed(3, 0.7), completed(4, 0.7), completed(5, 0.7))
+    other.record(0.7, 0.7, 0.7, first=3)
     assert [watcher.look().done for _ in range(2)] == [False, True]
     # It stays in sight until a stage runs; who comes later sees the stages.
     assert watcher.look().shown.stage.name == "made/confirm-01"
@@ -198,7 +191,7 @@ def test_a_confirmation_that_runs_is_looked_at(store: Store, reader: Store) -> N
     assert watcher.look().shown.stage == made
 
 
-def test_no_search_and_no_database(store: Store, reader: Store, stage: Stage, tmp_path: Path) -> None:
+def test_no_search_and_no_database(reader: Store, stage: Stage, tmp_path: Path) -> None:
     with pytest.raises(UnknownSearch, match="no search 'stubb' in"):
         Watcher(reader, "stubb").look()
     watcher = Watcher(reader, None)
@@ -215,9 +208,9 @@ def test_a_watcher_locks_nobody_out(reader: Store, work: Work, monkeypatch: pyte
 
     def interrupted(method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            found = method(*arguments, **options)
-            work.record(completed(next(left), 0.5))
-            return found
+            result = method(*arguments, **options)
+            work.record(0.5, first=next(left))
+            return result
 
         return call
 

@@ -1,11 +1,11 @@
-"""`hpsearch start` without its door: what a job makes of a database."""
+"""The staged workflow, without its command: the work of a job in a database, and signals on the way."""
 
 from __future__ import annotations
 
-import json
 import signal
-import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,8 @@ from hpsearch.records import Stage
 from hpsearch.search import workflow
 from hpsearch.search.narrowing import NextStage, narrow_stage
 from hpsearch.search.runner import Summary, Tick
-from hpsearch.search.workflow import Job, Listener, run
-from hpsearch.store import Store, open_store
-
-pytestmark = pytest.mark.usefixtures("folder")
+from hpsearch.search.workflow import Job, Listener, Stopping, run, stopping
+from hpsearch.store import Counts, Store, open_store
 
 
 class Heard(Listener):
@@ -38,11 +36,8 @@ class Heard(Listener):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
+    def began(self, stage: Stage, **_: Any) -> None:
         self.stages.append(stage.number)
-
-    def tick(self, tick: Tick) -> None:
-        pass
 
     def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
         self.recorded.append(summary.recorded)
@@ -53,7 +48,7 @@ class Heard(Listener):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in."""
+    """A folder to work in, with the tiny study in ``studies``."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HPSEARCH_DATA", raising=False)
     (tmp_path / "studies").mkdir()
@@ -61,38 +56,29 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def start(**options: Any) -> Heard:
-    heard = Heard()
+def start(heard: Heard | None = None, **options: Any) -> Heard:
+    heard = heard or Heard()
     run(Job(**{"storage": "studies.db", "study": "tiny", "engine": "inline", **options}), heard)
     return heard
 
 
-@pytest.fixture
-def reopened() -> Iterator[Callable[[], Store]]:
-    """Opens the jobs' database."""
-    opened: list[Store] = []
-
-    def reopen() -> Store:
-        opened.append(open_store("studies.db"))
-        return opened[-1]
-
-    yield reopen
-    for store in opened:
-        store.close()
+def stages_and_counts() -> tuple[list[Stage], list[Counts]]:
+    """All that the jobs left in their database."""
+    with closing(open_store("studies.db")) as store:
+        return (stages := store.stages()), [store.counts(stage) for stage in stages]
 
 
-def test_a_job_brings_the_stage_to_the_study_s_count_once(reopened: Callable[[], Store]) -> None:
+def test_a_job_brings_the_stage_to_its_count_once(folder: Path) -> None:
     first, second, third = start(), start(), start(trials=8)
     assert (first.recorded, second.recorded, third.recorded) == ([6], [0], [2])
     assert first.notes == second.notes == third.notes == []
-    store = reopened()
-    (stage,) = store.stages()
-    assert store.counts(stage).complete == 8
+    (stage,), (counts,) = stages_and_counts()
+    assert counts.complete == 8
     assert stage.fingerprint == tiny.split().fingerprint
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_workers_are_let_go_whatever_happens(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+def test_workers_are_let_go_whatever_happens(folder: Path, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
     closed: list[bool] = []
 
     class Closed(InlineExecutor):  # type: ignore[misc]  # final, but for this
@@ -105,49 +91,31 @@ def test_workers_are_let_go_whatever_happens(monkeypatch: pytest.MonkeyPatch, fa
         with pytest.raises(BadInput):
             start(stage=7)
     else:
-        start()
+        start(trials=1)
     assert closed == [fails]  # after a failure batches may be under way, and nobody waits for them
 
 
-def test_the_data_are_made_ready_once_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_stages_and_nothing_more_the_second_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     make = runtime.objective
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        made.append(options["space"])
-        return make(*arguments, **options)
-
-    monkeypatch.setattr(runtime, "objective", counted)
-    start(stages=2, top=3)
-    assert len(made) == 2
-
-
-def test_three_stages_and_nothing_more_the_second_time(reopened: Callable[[], Store]) -> None:
+    monkeypatch.setattr(runtime, "objective", lambda *given, **options: (made.append(0), make(*given, **options))[1])
     first = start(stages=3, top=3)
     assert (first.stages, first.recorded) == ([1, 2, 3], [6, 6, 6])
+    assert len(made) == 3  # the data are made ready once a stage
     assert [narrowed.parent.number for narrowed in first.narrowings] == [1, 2]
-    store = reopened()
-    stages = store.stages()
+    stages, counts = stages_and_counts()
     assert [(stage.number, stage.parent) for stage in stages] == [(1, None), (2, 1), (3, 2)]
-    assert [store.counts(stage).complete for stage in stages] == [6, 6, 6]
+    assert [of.complete for of in counts] == [6, 6, 6]
     assert len({stage.fingerprint for stage in stages}) == 1
     again = start(stages=3, top=3)
     assert (again.stages, again.recorded, again.narrowings) == ([3], [0], [])
-    assert store.stages() == stages
+    # Stages that are there already, made by hand or by an earlier run, are taken as they are.
+    whole = start(stage=1, stages=4, top=2)
+    assert (whole.stages, whole.recorded) == ([1, 2, 3, 4], [0, 0, 0, 6])
+    assert stages_and_counts()[0][:3] == stages
 
 
-def test_a_stage_narrowed_by_hand_is_the_next_one(reopened: Callable[[], Store]) -> None:
-    start()
-    start(stage=1, stages=2, top=2)
-    by_hand = reopened().stages()
-    whole = start(stage=1, stages=3, top=3)
-    assert (whole.stages, whole.recorded) == ([1, 2, 3], [0, 0, 6])
-    assert reopened().stages()[:2] == by_hand
-
-
-def test_an_edited_study_file_is_noticed_and_the_stage_goes_on_as_it_was(
-    folder: Path, reopened: Callable[[], Store]
-) -> None:
+def test_an_edited_study_file_is_noticed_and_the_stage_goes_on_as_it_was(folder: Path) -> None:
     start(trials=2)
     tiny.write(folder / "studies", training={"epochs": 5}, trials={"count": 3})
     heard = start()
@@ -155,9 +123,9 @@ def test_an_edited_study_file_is_noticed_and_the_stage_goes_on_as_it_was(
     assert "training.epochs: 3 -> 5" in note
     assert "count" not in note
     assert heard.recorded == [1]
-    store = reopened()
-    (stage,) = store.stages()
-    assert store.curves(stage, range(3)).groupby("number")["step"].max().tolist() == [3, 3, 3]
+    with closing(open_store("studies.db")) as store:
+        steps = store.curves(store.stages()[0], range(3)).groupby("number")["step"].max().tolist()
+    assert steps == [3, 3, 3]
 
 
 def test_a_search_goes_on_without_its_file_but_not_with_a_broken_one(folder: Path) -> None:
@@ -170,45 +138,28 @@ def test_a_search_goes_on_without_its_file_but_not_with_a_broken_one(folder: Pat
     file.unlink()
     assert start(trials=3).recorded == [1]
     file.write_text(whole)
-    with pytest.raises(BadStudyFile, match="no study file"):
-        start(study="other")
+    for storage in ("studies.db", "nowhere.db"):
+        with pytest.raises(BadStudyFile, match="no study file"):
+            start(study="other", storage=storage)
 
 
-def test_other_data_under_the_same_name_are_refused(folder: Path) -> None:
-    start(trials=2)
-    with sqlite3.connect("studies.db") as connection:
-        ((text,),) = connection.execute(
-            "SELECT value_json FROM study_user_attributes WHERE key = 'hpsearch:study_file'"
-        ).fetchall()
-        kept = json.loads(text)
-        kept["data"]["seed"] = 1
-        connection.execute(
-            "UPDATE study_user_attributes SET value_json = ? WHERE key = 'hpsearch:study_file'", [json.dumps(kept)]
-        )
-    connection.close()
-    with pytest.raises(StageConflict, match=r"the data of tiny/stage-01 have changed"):
-        start(trials=3)
-
-
-def test_a_changed_data_file_is_refused(folder: Path, reopened: Callable[[], Store]) -> None:
+def test_changed_data_are_refused(folder: Path) -> None:
     def save(offset: int) -> None:
         x = (np.arange(80 * 6).reshape(80, 6) + offset).astype(np.uint8)
         np.savez("own.npz", x=x, y=np.arange(80) % 4)
 
     save(0)
-    section = {"name": None, "path": "own.npz", "test": 0}
-    tiny.write(folder / "studies", "own", data=section)
+    tiny.write(folder / "studies", "own", data={"name": None, "path": "own.npz", "test": 0})
     start(study="own", trials=2)
     save(0)
     assert start(study="own", trials=3).recorded == [1]
     save(1)
     with pytest.raises(StageConflict, match="the data of own/stage-01 have changed"):
         start(study="own", trials=4)
-    store = reopened()
-    assert store.counts(store.stages()[0]).rows == 3
+    assert stages_and_counts()[1][0].rows == 3
 
 
-def test_another_seed_is_refused_and_the_same_one_is_not() -> None:
+def test_another_seed_is_refused_and_the_same_one_is_not(folder: Path) -> None:
     start(trials=2, seed=9)
     assert start(trials=3, seed=9).recorded == [1]
     assert start(trials=4).recorded == [1]
@@ -216,82 +167,103 @@ def test_another_seed_is_refused_and_the_same_one_is_not() -> None:
         start(trials=5, seed=8)
 
 
-@pytest.mark.parametrize("option", ["trials", "stages", "jobs", "lanes"])
-def test_counts_begin_at_one(option: str, folder: Path) -> None:
-    with pytest.raises(BadInput, match=f"{option}=0: give a number from 1"):
-        start(**{option: 0})
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        *(({name: 0}, f"{name}=0: give a number from 1") for name in ("trials", "stages", "jobs", "lanes")),
+        ({"seed": -1}, "seed=-1: give a whole number from 0"),
+        ({"pruner": "halvin"}, "pruner=halvin: no such rule; did you mean 'halving'"),
+        ({"engine": "polo"}, "engine=polo: no such engine; did you mean 'pool'"),
+        ({"scheduler": "tcp://x:1"}, "scheduler=tcp://x:1 with engine=inline: use engine=dask"),
+        ({"expand": True}, "expand without stages"),
+        ({"stages": 2, "top": 7}, "top=7: a stage has 6 trials"),
+        (
+            {"stages": 2, "top": 3, "trials": 12, "pruner": "halving"},
+            "top=3: of 12 trials a stage, pruning by halving may leave only 2 complete",
+        ),
+    ],
+)
+def test_a_job_that_cannot_be_done_leaves_nothing_behind(folder: Path, options: dict[str, Any], says: str) -> None:
+    tiny.write(folder / "studies", **PRUNED)
+    with pytest.raises(BadInput, match=says):
+        start(**options)
     assert not (folder / "studies.db").exists()
 
 
-def test_a_stopped_run_says_how_far_it_came(reopened: Callable[[], Store]) -> None:
+def test_a_stopped_run_says_how_far_it_came(folder: Path) -> None:
     class Stops(Heard):
         def tick(self, tick: Tick) -> None:
             if tick.recorded:
                 signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(Interrupted, match="tiny/stage-01 has 2 of 6 trials, all recorded; 2 that had begun were given"):
-        run(Job(storage="studies.db", study="tiny", engine="inline", lanes=2), Stops())
-    store = reopened()
-    counts = store.counts(store.stages()[0])
+        start(Stops(), lanes=2)
+    (counts,) = stages_and_counts()[1]
     assert (counts.complete, counts.running, counts.waiting) == (2, 0, 2)
 
 
 PRUNED: dict[str, Any] = {"training": {"epochs": 8}, "pruning": {"cohort": 6, "reduction_factor": 2}}
 
 
-def test_pruning_is_said_when_a_stage_begins_and_goes_on_in_the_next(
-    folder: Path, reopened: Callable[[], Store]
-) -> None:
+def test_a_stage_s_pruning_rule_goes_on_in_the_next_until_another_is_given(folder: Path) -> None:
     tiny.write(folder / "studies", **PRUNED)
     heard = start(stages=2, top=2, trials=12, pruner="halving")
     assert heard.recorded == [12, 12]
-    store = reopened()
-    stages = store.stages()
+    stages, counts = stages_and_counts()
     assert [stage.study_file["pruning"]["rule"] for stage in stages] == ["halving", "halving"]
-    for stage in stages:
-        counts = store.counts(stage)
-        assert counts.finished == 12
-        assert counts.pruned >= 6
+    assert all(of.finished == 12 and of.pruned >= 6 for of in counts)
     (narrowed,) = heard.narrowings
-    assert (narrowed.finished, narrowed.pruned) == (12, store.counts(stages[0]).pruned)
-    # Said again, or not said, it goes on; the file's own rule is another, and that is told.
+    assert (narrowed.finished, narrowed.pruned) == (12, counts[0].pruned)
+    # Given again, or not given, it goes on; the file's own rule is another, and that is noted.
     assert start(trials=12, pruner="halving").notes == []
     (note,) = start(trials=12).notes
     assert note == "tiny/stage-02 goes on with pruning by halving, as it was begun; the study file says none"
-
-
-def test_another_rule_is_refused_once_a_stage_has_trials(folder: Path, reopened: Callable[[], Store]) -> None:
-    tiny.write(folder / "studies", **PRUNED)
-    start()
-    with pytest.raises(StageConflict, match="pruner=median: tiny/stage-01 was begun with pruning rule none, and"):
-        start(pruner="median")
-    start(stages=2, top=2, trials=6, stage=1)  # narrowed and run
-    with pytest.raises(StageConflict, match="pruner=halving: tiny/stage-02 was begun with pruning rule none"):
-        start(pruner="halving", trials=9)
-    assert {stage.study_file["pruning"]["rule"] for stage in reopened().stages()} == {"none"}
-
-
-def test_a_narrowed_stage_without_trials_may_begin_with_another_rule(
-    folder: Path, reopened: Callable[[], Store]
-) -> None:
-    tiny.write(folder / "studies", **PRUNED)
-    start(pruner="halving", trials=12)
-    store = open_store("studies.db", write=True)
-    narrow_stage(store, store.stages(), top=2)
-    store.close()
+    with pytest.raises(StageConflict, match="pruner=median: tiny/stage-02 was begun with pruning rule halving, and"):
+        start(pruner="median", trials=13)
+    # A narrowed stage without trials may begin with another rule.
+    with closing(open_store("studies.db", write=True)) as store:
+        narrow_stage(store, store.stages(), top=2)
     start(pruner="none")
-    store = reopened()
-    assert [store.counts(stage).pruned > 0 for stage in store.stages()] == [True, False]
+    assert [of.pruned > 0 for of in stages_and_counts()[1]] == [True, True, False]
 
 
-def test_a_rule_that_there_is_not(folder: Path) -> None:
-    with pytest.raises(BadInput, match="pruner=halvin: no such rule; did you mean 'halving'"):
-        start(pruner="halvin")
-    assert not (folder / "studies.db").exists()
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
-def test_more_best_trials_than_pruning_leaves_are_refused_before_anything_is_trained(folder: Path) -> None:
-    tiny.write(folder / "studies", **PRUNED)
-    with pytest.raises(BadInput, match="top=3: of 12 trials a stage, pruning by halving may leave only 2 complete"):
-        start(stages=2, top=3, trials=12, pruner="halving")
-    assert not (folder / "studies.db").exists()
+@pytest.fixture
+def handlers() -> Iterator[Callable[[], list[Any]]]:
+    """The handlers of signals, which are to be those of before in the end."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    yield lambda: [signal.getsignal(number) for number in SIGNALS]
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.mark.parametrize("second", SIGNALS)
+@pytest.mark.parametrize("first", SIGNALS)
+def test_the_first_signal_is_noted_and_the_second_raises(
+    handlers: object, first: signal.Signals, second: signal.Signals
+) -> None:
+    def twice() -> None:
+        with stopping() as stop:
+            assert not stop()
+            signal.raise_signal(first)
+            assert stop()
+            assert stop.signal == first
+            signal.raise_signal(second)
+
+    with pytest.raises(KeyboardInterrupt):
+        twice()
+
+
+def test_a_thread_handles_no_signals(handlers: Callable[[], list[Any]]) -> None:
+    before, seen = handlers(), []
+
+    def work() -> None:
+        with stopping() as stop:
+            seen.extend([stop, stop(), handlers()])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(60)
+    assert isinstance(seen[0], Stopping)
+    assert seen[1:] == [False, before]
