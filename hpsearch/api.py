@@ -11,17 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument
 from hpsearch.records import DEFAULT_STORAGE
-from hpsearch.search.progress import View, Watcher
-from hpsearch.search.stage import (
-    latest_with_trials,
-    pick,
-    resolve_search,
-    resolve_stage,
-    resolve_study,
-    stages_of,
-    unscored,
-)
-from hpsearch.store import Store, open_store
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -30,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+    from hpsearch import store as stores
     from hpsearch.exchange import exporting, foreign, importing
     from hpsearch.objectives.base import Fitted
     from hpsearch.records import Action, Argument, Direction, Sentence, Stage
@@ -37,13 +27,14 @@ if TYPE_CHECKING:
     from hpsearch.reports import report as reporting
     from hpsearch.reports.figures import saving
     from hpsearch.search import best as bests
-    from hpsearch.search import comparison, evaluation, narrowing, stage_loop, workflow
+    from hpsearch.search import comparison, evaluation, narrowing, progress, stage_loop, workflow
     from hpsearch.search import findings as learned
+    from hpsearch.search import stage as lineage
     from hpsearch.search.best import BestTrial
     from hpsearch.search.confirmation import Confirmation
     from hpsearch.search.findings import Findings
     from hpsearch.search.runner import Summary
-    from hpsearch.store import Counts, Owner
+    from hpsearch.store import Counts, Owner, Store
     from hpsearch.store.leases import Owned
     from hpsearch.store.queries import Columns
 else:
@@ -75,6 +66,9 @@ else:
     learned = _Later("hpsearch.search.findings")
     narrowing = _Later("hpsearch.search.narrowing")
     stage_loop = _Later("hpsearch.search.stage_loop")
+    lineage = _Later("hpsearch.search.stage")
+    progress = _Later("hpsearch.search.progress")
+    stores = _Later("hpsearch.store")
     workflow = _Later("hpsearch.search.workflow")
 
 
@@ -249,16 +243,16 @@ class Search:
         storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
 
     Every method opens the database, does its work and closes it, and raises a `hpsearch.HpsearchError` that says what
-    was wrong with the request. For example, two stages of 20 trials::
+    was wrong with the request. For example, two stages of 8 trials::
 
         >>> from hpsearch import Search
         >>> search = Search("mnist", storage="example.db")
-        >>> runs = search.start(trials=20, engine="inline")
+        >>> runs = search.start(trials=8, engine="inline")
         >>> narrowed = search.narrow(top=5)
         >>> narrowed.stage.name
         'mnist/stage-02'
-        >>> runs = search.start(trials=20, engine="inline")
-        >>> search.trials(top=3).frame()["trial"].count()
+        >>> runs = search.start(trials=8, engine="inline")
+        >>> len(search.trials(top=3).frame())
         3
     """
 
@@ -311,7 +305,7 @@ class Search:
             BadInput: The request cannot be carried out as given.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
-        study, number = resolve_study(self.name, stage)
+        study, number = lineage.resolve_study(self.name, stage)
         runs = workflow.run(
             workflow.Job(
                 storage=self.storage,
@@ -360,13 +354,13 @@ class Search:
             NotEnoughTrials: Fewer trials have finished.
             StageConflict: A later stage has trials already.
         """
-        name, number = resolve_stage(self.name, stage)
+        name, number = lineage.resolve_stage(self.name, stage)
         if top is None and quantile is None and source == "trials":
             top = narrowing.DEFAULT_TOP
-        with closing(open_store(self.storage, write=not dry_run)) as store:
+        with closing(stores.open_store(self.storage, write=not dry_run)) as store:
             return narrowing.narrow_stage(
                 store,
-                stages_of(store, name),
+                lineage.stages_of(store, name),
                 number=number,
                 top=top,
                 quantile=quantile,
@@ -402,7 +396,7 @@ class Search:
             NotEnoughTrials: Fewer trials have finished.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
-        name, number = resolve_stage(self.name, stage, confirmation=True)
+        name, number = lineage.resolve_stage(self.name, stage, confirmation=True)
         job = workflow.ConfirmJob(
             storage=self.storage,
             search=name,
@@ -426,23 +420,23 @@ class Search:
         Raises:
             UnknownSearch: No such search, or none at all.
         """
-        name = resolve_search(self.name)
-        with closing(open_store(self.storage)) as store:
-            stages = (stages_of(store, name) if name else store.stages()) or stages_of(store, name)
+        name = lineage.resolve_search(self.name)
+        with closing(stores.open_store(self.storage)) as store:
+            stages = (lineage.stages_of(store, name) if name else store.stages()) or lineage.stages_of(store, name)
             confirmations = _confirmations(store, stages)
             return tuple(_status(store, stage, confirmations.get(stage.name), recent) for stage in stages)
 
     @contextmanager
-    def watch(self, *, trials: int | None = None) -> Iterator[Callable[[], View]]:
+    def watch(self, *, trials: int | None = None) -> Iterator[Callable[[], progress.View]]:
         """Watch the search while others run it: a context that gives a function, which returns the current state.
 
         Args:
             trials: Finished trials that the stage is to have. None: the study file's count.
         """
-        name = resolve_search(self.name)
+        name = lineage.resolve_search(self.name)
         workflow.check_counts(trials=trials)
-        with closing(open_store(self.storage)) as store:
-            yield Watcher(store, name, until=trials).look
+        with closing(stores.open_store(self.storage)) as store:
+            yield progress.Watcher(store, name, until=trials).look
 
     def trials(
         self,
@@ -466,10 +460,10 @@ class Search:
             raise BadArgument(
                 "top", top, f"only complete trials have a score, and the state is {state}", "leave one out"
             )
-        name, number = resolve_stage(self.name, stage)
-        with closing(open_store(self.storage)) as store:
-            stages = stages_of(store, name)
-            chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
+        name, number = lineage.resolve_stage(self.name, stage)
+        with closing(stores.open_store(self.storage)) as store:
+            stages = lineage.stages_of(store, name)
+            chosen = lineage.latest_with_trials(store, stages) if number is None else lineage.pick(stages, number)
             states = None if state is None else (state.upper(),)
             columns = store.columns(chosen, states=states, top=top, hits=top is not None)
             numbers = columns["number"]
@@ -492,13 +486,13 @@ class Search:
         Raises:
             NotEnoughTrials: No trial has a score yet.
         """
-        name, number = resolve_stage(self.name, stage)
-        with closing(open_store(self.storage)) as store:
-            stages = stages_of(store, name)
-            chosen = stages if number is None else [pick(stages, number)]
+        name, number = lineage.resolve_stage(self.name, stage)
+        with closing(stores.open_store(self.storage)) as store:
+            stages = lineage.stages_of(store, name)
+            chosen = stages if number is None else [lineage.pick(stages, number)]
             best = bests.best_trial(store, chosen)
             if best is None:
-                raise unscored(store, stages[0].search, stages[0].search if number is None else chosen[0].name)
+                raise lineage.unscored(store, stages[0].search, stages[0].search if number is None else chosen[0].name)
             return best, _confirmations(store, [best.of]).get(best.stage)
 
     def findings(self, *, top: int = 5) -> Findings:
@@ -507,9 +501,9 @@ class Search:
         Args:
             top: How many of the best trials to call the best; at least 2.
         """
-        name = resolve_search(self.name)
-        with closing(open_store(self.storage)) as store:
-            return learned.findings(store, stages_of(store, name), top=top)
+        name = lineage.resolve_search(self.name)
+        with closing(stores.open_store(self.storage)) as store:
+            return learned.findings(store, lineage.stages_of(store, name), top=top)
 
     def evaluate(
         self,
@@ -542,13 +536,13 @@ class Search:
             EvaluatedAlready: The search has been evaluated, and ``again`` is not set.
             BadData: The study file keeps no test set.
         """
-        name, number = resolve_stage(self.name, stage)
+        name, number = lineage.resolve_stage(self.name, stage)
         workflow.check_counts(epochs=epochs)
         workflow.check_seed(seed)
-        with closing(open_store(self.storage, write=True)) as store:
+        with closing(stores.open_store(self.storage, write=True)) as store:
             prepared = evaluation.prepare(
                 store,
-                stages_of(store, name),
+                lineage.stages_of(store, name),
                 number=number,
                 trial=trial,
                 by=by,
@@ -598,14 +592,14 @@ class Search:
             out: The file that it will be saved to, checked before the database is read. None: show it, or save later.
         """
         request = plot_kinds.PlotRequest(plot_kinds.PlotKind(kind), tuple(parameters), top, quantity)
-        name, number = resolve_stage(self.name, stage)
+        name, number = lineage.resolve_stage(self.name, stage)
         if number is not None and request.kind in plot_kinds.OF_ALL_STAGES:
             raise BadArgument("stage", number, f"{kind} plots all stages", "leave it out")
         if out is not None:
             saving.check_path(out)
-        with closing(open_store(self.storage)) as store:
-            stages = stages_of(store, name)
-            chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
+        with closing(stores.open_store(self.storage)) as store:
+            stages = lineage.stages_of(store, name)
+            chosen = lineage.latest_with_trials(store, stages) if number is None else lineage.pick(stages, number)
             figure = plots.plot(store, stages, request, stage=chosen, alone=number is not None)
         single = number is not None or request.kind in plot_kinds.OF_ONE_STAGE
         return Plot(
@@ -633,13 +627,13 @@ class Search:
         Raises:
             MissingExtra: ``html`` needs Jinja2, and it is not installed.
         """
-        name, number = resolve_stage(self.name, stage)
+        name, number = lineage.resolve_stage(self.name, stage)
         form = page.form_of(out, form)
         if out is not None:
             page.check_out(out, force=force)
         if form == "html":
             page.check_html()
-        with closing(open_store(self.storage)) as store:
+        with closing(stores.open_store(self.storage)) as store:
             material = reporting.gather(store, name, stage=number)
         made = reporting.report(material, figures=form == "html", word=word)
         text = page.to_html(made) if form == "html" else page.to_markdown(made)
@@ -663,12 +657,12 @@ class Search:
             stage: Of this stage only. None: of all.
             force: Overwrite files that exist.
         """
-        name, number = resolve_stage(self.name, stage)
+        name, number = lineage.resolve_stage(self.name, stage)
         exporting.target(out, form)
-        with closing(open_store(self.storage)) as store:
-            stages = stages_of(store, name)
+        with closing(stores.open_store(self.storage)) as store:
+            stages = lineage.stages_of(store, name)
             if number is not None:
-                pick(stages, number)
+                lineage.pick(stages, number)
             exported = exporting.export(store, stages, out, form=form, what=what, number=number, force=force)
             left_out = [confirmation.name for confirmation in store.confirmations(stages[0].search)]
             if evaluations := len(evaluation.evaluations(store, stages)):
@@ -677,14 +671,14 @@ class Search:
 
     @contextmanager
     def _opened(self) -> Iterator[Store]:
-        with closing(open_store(self.storage)) as store:
+        with closing(stores.open_store(self.storage)) as store:
             yield store
 
     def _entrant(self, store: Store) -> comparison.Entrant:
-        name, number = resolve_stage(self.name)
-        stages = stages_of(store, name)
+        name, number = lineage.resolve_stage(self.name)
+        stages = lineage.stages_of(store, name)
         if number is not None:
-            stages = [pick(stages, number)]
+            stages = [lineage.pick(stages, number)]
         return comparison.Entrant(store, stages[0].search if number is None else stages[0].name, stages)
 
 
@@ -694,7 +688,7 @@ def searches(storage: str | Path | None = None) -> tuple[str, ...]:
     Args:
         storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
     """
-    with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
+    with closing(stores.open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
         return tuple(sorted({stage.search for stage in store.stages()}))
 
 
@@ -724,7 +718,9 @@ def import_trials(
     read = importing.read(foreign.ImportRequest(source, name, study_name, metric, direction, parameters, ranges))
     if storage is None:
         stage_loop.make_folder(DEFAULT_STORAGE.parent)
-    with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage), create=True, write=True)) as store:
+    with closing(
+        stores.open_store(str(DEFAULT_STORAGE if storage is None else storage), create=True, write=True)
+    ) as store:
         stages = importing.write(store, read)
     return Search(stages[0].search, storage=storage), read.notes
 

@@ -52,7 +52,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from hpsearch.records import Action, Argument
+    from hpsearch.records import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument that a message refers to: ``top=9``, which the command line prints as ``--top 9``.
+
+    Args:
+        name: Its name in `hpsearch.Search`.
+        value: Its value; None where only its name matters.
+    """
+
+    name: str
+    value: Any = None
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name}={self.value}"
 
 
 def worded(text: str, mentions: Iterable[Action | Argument], word: Callable[[Action | Argument], str]) -> str:
@@ -126,8 +142,6 @@ class BadArgument(BadInput):
 
     def worded(self, word: Callable[[Action | Argument], str] = str) -> str:
         """Return ``name=value: problem; remedy``, the argument worded by ``word``."""
-        from hpsearch.records import Argument  # records load after errors
-
         remedy = f"; {self.remedy}" if self.remedy else ""
         return f"{word(Argument(self.name, self.value))}: {self.problem}{remedy}"
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from hpsearch.errors import Argument as Argument  # beside Action
 from hpsearch.errors import worded
 
 if TYPE_CHECKING:
@@ -59,22 +60,6 @@ class Action:
             if name not in ("search", "storage") and value is not None and value is not False
         }
         return f"{self.kind}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """An argument that a message refers to: ``top=9``, which the command line prints as ``--top 9``.
-
-    Args:
-        name: Its name in `hpsearch.Search`.
-        value: Its value; None where only its name matters.
-    """
-
-    name: str
-    value: Any = None
-
-    def __str__(self) -> str:
-        return self.name if self.value is None else f"{self.name}={self.value}"
 
 
 @dataclass(frozen=True, slots=True)

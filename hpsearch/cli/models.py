@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from hpsearch.api import Evaluation, Search
+from hpsearch.api import Evaluation, Search, figures
 from hpsearch.cli import options
 from hpsearch.cli.options import FILE, INT, Command, Format, Group, OneOf
 from hpsearch.cli.render import emit, emit_object, note, say, terminal
 from hpsearch.data.examples import Adjustments, read_examples
+from hpsearch.data.preprocessing import is_picture
 from hpsearch.errors import BadArgument, BadInput, EvaluationFailure, Interrupted
 from hpsearch.nn import load_model
 from hpsearch.nn import save as save_network
 from hpsearch.objectives.kinds import DEFAULT, used
 from hpsearch.objectives.network import describing
-from hpsearch.objectives.network.figures import is_picture
 from hpsearch.objectives.network.onnx_export import export_onnx
 from hpsearch.objectives.network.predicting import Predictions
 from hpsearch.objectives.network.predicting import predict as classify
 from hpsearch.objectives.network.train_once import train_once, with_settings
-from hpsearch.reports import figures
 from hpsearch.reports.tables import chart, share_error
 from hpsearch.search.workflow import check_seed
 from hpsearch.space import shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,11 @@ GREY_LEVELS = 255.0
 _MOST_DIMENSIONS = 8
 _DIVISORS = 1e-30, 1e30
 """Bounds that float32 holds with room to spare."""
+
+
+def is_picture(shape: Sequence[int]) -> bool:
+    """Return whether examples of this shape can be shown: (H, W), or (H, W, 1) or (H, W, 3)."""
+    return len(shape) in (2, 3) and (len(shape) == 2 or shape[2] in (1, 3)) and min(shape[:2]) > 1
 
 
 @dataclass(frozen=True, slots=True)

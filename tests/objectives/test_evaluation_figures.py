@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpsearch.data.preprocessing import is_picture
 from hpsearch.errors import BadInput
 from hpsearch.objectives.network.evaluation import Mistake, confusion_table
-from hpsearch.objectives.network.figures import confusion_figure, is_picture, mistakes_figure
+from hpsearch.objectives.network.figures import confusion_figure, mistakes_figure
 
 MATRIX = [[8, 2, 0], [0, 5, 5], [0, 0, 0]]
 NAMES = ("a", "b", "c")

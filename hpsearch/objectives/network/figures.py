@@ -14,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from hpsearch.data.preprocessing import is_picture
 from hpsearch.errors import BadInput
 
 if TYPE_CHECKING:
@@ -99,11 +100,6 @@ def confusion_figure(matrix: ArrayLike, names: Sequence[str], *, title: str | No
         yaxis=axis | {"title": {"text": "label"}, "autorange": False, "range": ends[::-1], "scaleanchor": "x"},
     )
     return _titled(figure, title)
-
-
-def is_picture(shape: Sequence[int]) -> bool:
-    """Return whether examples of this shape can be shown: (H, W), or (H, W, 1) or (H, W, 3)."""
-    return len(shape) in (2, 3) and (len(shape) == 2 or shape[2] in (1, 3)) and min(shape[:2]) > 1
 
 
 def mistakes_figure(

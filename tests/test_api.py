@@ -1,0 +1,51 @@
+"""The public names, and one search from a script."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hpsearch
+from hpsearch import Action, BadArgument, NotEnoughTrials, Search, UnknownSearch
+
+
+def test_every_public_name_is_there_and_loaded_when_it_is_used() -> None:
+    assert set(hpsearch.__all__) <= set(dir(hpsearch))
+    for name in hpsearch.__all__:
+        assert getattr(hpsearch, name).__doc__, name
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        hpsearch.nothing  # noqa: B018
+    script = "import sys, hpsearch; print({'numpy', 'click', 'sqlalchemy', 'optuna'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_the_example_of_the_docstring_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = doctest.DocTestFinder(recurse=False).find(Search, "Search")
+    assert doctest.DocTestRunner().run(example) == (0, 7)
+    search = Search(storage="example.db")
+    assert hpsearch.searches("example.db") == ("mnist",)
+    first, second = search.status()
+    assert (first.stage.number, first.counts.finished, second.stage.parent) == (1, 8, 1)
+    best, confirmation = search.best()
+    assert (best.score, confirmation) == (max(first.best or 0, second.best or 0), None)
+    assert all(isinstance(action, Action) for action in search.findings().actions)
+    assert search.compare(Search("mnist/stage-01", storage="example.db")).b.finished == 8
+    assert search.plot("history").save() == Path("mnist-history.html")
+    assert search.report(form="md").text.startswith("<!-- generator: hpsearch")
+    assert search.export(Path("all.json"))[0].trials == 16
+    copy, _ = hpsearch.import_trials("all.json", storage="copy.db", name="again")
+    assert [stage.counts.finished for stage in copy.status()] == [8, 8]
+
+
+def test_errors_are_worded_as_python(tmp_path: Path) -> None:
+    with pytest.raises(hpsearch.BadStorage, match=r"`start\(\)` makes one"):
+        Search(storage=tmp_path / "none.db").status()
+    with pytest.raises(BadArgument, match="top=2: only complete trials have a score, and the state is fail"):
+        Search(storage=tmp_path / "none.db").trials(top=2, state="fail")
+    for error in (NotEnoughTrials, UnknownSearch):
+        assert issubclass(error, hpsearch.HpsearchError)
