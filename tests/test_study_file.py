@@ -1,5 +1,9 @@
+"""Study files: what they resolve to, what is refused and why, where they are found, the template."""
+
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from minimal import SPACE, plain
+from pydantic import ValidationError
+from refusals import one_line
 
-from hpsearch.errors import BadArgument
-from hpsearch.objectives.network.hyperparameters import LR_SCHEDULES
+from hpsearch.errors import BadArgument, BadStudyFile, OutputFailure
+from hpsearch.objectives.kinds import DEFAULT
+from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, HYPERPARAMETERS, LR_SCHEDULES
+from hpsearch.objectives.network.sections import Network, Training
 from hpsearch.space import Categorical, Float, Int
-from hpsearch.study_file import check_name, differences, find, parse
+from hpsearch.study_file import StudyFile, check_name, differences, find, parse, parse_parameter, read, write_study
 
 
 def test_the_default_is_the_books_experiment(tmp_path: Path) -> None:
@@ -198,3 +206,355 @@ def test_differences() -> None:
     assert set(differences(older, newer)) == {"training.momentum: 0.9 -> 0.5", "network.batch_norm: False -> True"}
     assert list(differences(old, {**old, "name": "other"})) == ["name: 'mine' -> 'other'"]
     assert list(differences({"name": "mine"}, {"name": "mine", "data": {}, "pruning": {}})) == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "says"),
+    [
+        ({"pruning": {"rule": "hyperband"}}, "pruning.rule = 'hyperband'; known: halving, median, none"),
+        ({"pruning": {"rule": "halfing"}}, "pruning.rule = 'halfing'; did you mean 'halving'? known:"),
+        ({"pruning": {"rule": 3}}, "pruning.rule = 3; known: halving, median, none"),
+        ({"pruning": {"facter": 3}}, "'facter' is not a key of [pruning]"),
+        ({"pruning": {"epochs": 3}}, "'epochs' is not a key of [pruning]; epochs stands in [training]"),
+        ({"pruning": {"reduction_factor": 1}}, "pruning.reduction_factor: input should be greater than or equal to 2"),
+        ({"pruning": {"min_epochs": 0}}, "pruning.min_epochs: input should be greater than or equal to 1"),
+        ({"pruning": {"cohort": 1}}, "pruning.cohort: input should be greater than or equal to 2"),
+        ({"pruning": {"startup_trials": 0}}, "pruning.startup_trials: input should be greater than or equal to 1"),
+        ({"pruning": {"cohort": 2.5}}, "pruning.cohort: input should be a valid integer"),
+        (
+            {"pruning": {"rule": "halving", "min_epochs": 26}},
+            "pruning.min_epochs = 26 is more than half of the 50 epochs, so that no trial could be pruned; give at "
+            "most 25, or leave it out",
+        ),
+        ({"netwrok": {}}, "'netwrok' is not a key of the file; did you mean 'network'?"),
+        ({"data": {"trian": 4}}, "'trian' is not a key of [data]; did you mean 'train'?"),
+        ({"network": {"hiden": [4]}}, "'hiden' is not a key of [network]; did you mean 'hidden'?"),
+        ({"training": {"epoch": 4}}, "'epoch' is not a key of [training]; did you mean 'epochs'?"),
+        ({"training": {"learning_rate": 4}}, "'learning_rate' is not a key of [training]; did you mean 'lr'?"),
+        ({"training": {"dropout_rate": 0.5}}, "'dropout_rate' is not a key of [training]; dropout stands in [network]"),
+        ({"network": {"lr": 0.5}}, "'lr' is not a key of [network]; lr stands in [training]"),
+        ({"trials": {"number": 4}}, "'number' is not a key of [trials]; known: count, seed"),
+        ({"objective": {"metrik": "x"}}, "'metrik' is not a key of [objective]; did you mean 'metric'?"),
+        ({"space": {"learningrate": {}}}, "[space] 'learningrate' is not a hyperparameter"),
+        ({"space": {"wd": {}}}, "'wd' is not a hyperparameter; did you mean 'weight_decay'?"),
+        ({"space": {"lr": {"low": 1.0, "hihg": 2.0}}}, "[space] lr: 'hihg' is not a key"),
+        ({"space": {"lr": {"low": 1.0, "high": 0.5}}}, "[space] lr: low = 1.0 is not below high = 0.5"),
+        ({"space": {"lr": 0.1}}, "[space] lr = 0.1; write { low = ..., high = ..., log = true }"),
+        ({"space": {"lr": {"low": -1.0, "high": 0.5}}}, "[space] lr: -1.0 lies below 0"),
+        ({"space": {"lr": {"low": 1.0, "high": 2.0, "limit": [-1.0, 9.0]}}}, "-1.0 lies below 0"),
+        ({"space": {"lr": {"choices": ["a", "b"]}}}, "[space] lr: choice 'a' is not a number"),
+        ({"space": {"batch_size": {"low": 0, "high": 5}}}, "[space] batch_size: 0 lies below 1"),
+        ({"space": {"batch_size": {"choices": [10, 2.5]}}}, "2.5 is not a whole number"),
+        ({"space": {"batch_size": {"type": "float", "low": 1, "high": 5}}}, "leave type out or make it 'int'"),
+        ({"space": {"activation": {"low": 1, "high": 5}}}, "[space] activation: a range of numbers"),
+        ({"space": {"activation": {"choices": [1, 2]}}}, "choice 1 is not a string"),
+        ({"space": {"hidden": {"choices": ["50", "a"]}}}, "[space] hidden: 'a' is not a list of layer sizes"),
+        ({"space": {}}, "[space] is empty"),
+        ({"space": 3}, "space: input should be a valid dictionary"),
+        ({"data": 3}, "data: input should be a valid dictionary"),
+        ({"data": {"train": 0}}, "data.train: give a count (1 or more) or a fraction (between 0 and 1) (given: 0)"),
+        ({"data": {"train": 1.0}}, "data.train: give a count"),
+        ({"data": {"validation": True}}, "data.validation: give a count"),
+        ({"data": {"test": -1}}, "data.test"),
+        ({"data": {"test": False}}, "data.test"),
+        ({"data": {"seed": -1}}, "data.seed"),
+        ({"data": {"seed": True}}, "data.seed"),
+        ({"data": {"stratify": "no"}}, "data.stratify"),
+        ({"data": {"name": "a", "path": "b"}}, "data: both name and path are given; give one"),
+        ({"network": {"hidden": "axb"}}, "network.hidden: 'axb' is not a list of layer sizes"),
+        ({"network": {"hidden": [100, 0]}}, "network.hidden"),
+        ({"network": {"hidden": [100.0]}}, "network.hidden"),
+        ({"network": {"hidden": [5], "hidden_units": 5}}, "the hidden layers are given twice"),
+        ({"network": {"hidden_units": 5}}, "hidden_layers is missing"),
+        ({"network": {"hidden": [5]}, "space": {"hidden_units": {"low": 1, "high": 5}}}, "given twice"),
+        ({"space": {"hidden_units": {"low": 1, "high": 5}}}, "hidden_layers is missing"),
+        ({"training": {"lr": 0}}, "training.lr: input should be greater than 0 (given: 0)"),
+        ({"training": {"lr": "0.1"}}, "training.lr: input should be a valid number"),
+        ({"training": {"lr": float("nan")}}, "training.lr"),
+        ({"training": {"weight_decay": float("inf")}}, "training.weight_decay"),
+        ({"training": {"epochs": 0}}, "training.epochs: input should be greater than or equal to 1"),
+        ({"training": {"epochs": 2.0}}, "training.epochs"),
+        ({"training": {"optimizer": 3}}, "training.optimizer"),
+        ({"trials": {"count": 0}}, "trials.count"),
+        ({"trials": {"seed": True}}, "trials.seed"),
+        ({"trials": {"seed": 2**63}}, "trials.seed"),
+        (
+            {"objective": {"metric": "validation_acc"}},
+            "objective.metric = 'validation_acc'; did you mean 'validation_accu",
+        ),
+        ({"objective": {"at": "x" * 900}}, "objective.at"),
+        ({"objective": {"kind": "netwrok"}}, "objective.kind = 'netwrok'; did you mean 'network'?"),
+        ({"name": 3}, "name: input should be a valid string"),
+    ],
+)
+def test_refused(sections: dict[str, Any], says: str) -> None:
+    message = one_line(parse, plain(**sections), source="studies/mine.toml")
+    assert says in message
+    assert message.startswith("studies/mine.toml: ")
+
+
+def test_missing() -> None:
+    assert "name is missing" in one_line(parse, {"space": SPACE}, source="f")
+    assert "space is missing" in one_line(parse, {"name": "a"}, source="f")
+    assert "name is missing; space is missing" in one_line(parse, {}, source="f")
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\n", "x" * 65, "a/b", "../a", ".hidden", "-a", "a b", "größe", "a\0b"])
+def test_names_that_are_none(name: str, tmp_path: Path) -> None:
+    for message in (
+        one_line(check_name, name),
+        one_line(parse, plain(name=name), source="f"),
+        one_line(write_study, name, folder=tmp_path),
+    ):
+        assert f"({len(name)} characters) is not a name for a search" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading(tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    assert f"cannot read the study file {file}: No such file" in one_line(read, file)
+    assert f"cannot read the study file {tmp_path}: Is a directory" in one_line(read, tmp_path)
+    file.write_bytes(b'name = "\xff\xfe"\n')
+    assert one_line(read, file) == f"{file} is not a text file in UTF-8"
+    file.write_text('name = "a"\n[space\nlr = 3\n')
+    message = one_line(read, file)
+    assert message.startswith(f"{file} is not valid TOML: ")
+    assert re.search(r"at line 2, column \d+", message)
+    file.write_text('name = "a"\nname = "b"\n')
+    assert "is not valid TOML" in one_line(read, file)
+    file.write_text("")
+    assert f"{file}: name is missing" in one_line(read, file)
+    file.write_text('name = "a"\n[space]\nlr = { low = 0.1, high = 1979-05-27 }\n')
+    assert "is not a finite number" in one_line(read, file)
+
+
+def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    text = 'name = "{}"\n[space]\nlr = {{ low = 0.1, high = 1.0 }}\n'
+    (folder / "mine.toml").write_text(text.format("by-name"))
+    (tmp_path / "other.toml").write_text(text.format("by-path"))
+    monkeypatch.chdir(tmp_path)
+    assert find("mine", folder=folder).name == "by-name"
+    assert find("mine").name == "by-name"  # studies/ is where names are looked up
+    assert find("other.toml", folder=folder).name == find("./other.toml").name == "by-path"
+    assert find("mnist", folder=folder) == find(None, folder=tmp_path / "no folder")
+    message = one_line(find, "mnie", folder=folder)
+    assert (
+        f"no study file {folder / 'mnie.toml'}; did you mean 'mine'? known: batch-norm, initialisation, mine, mnist, "
+        in message
+    )
+    assert "`init(name='mnie')`" in message
+    assert "No such file" in one_line(find, "no.toml")
+    assert "is no study file" in one_line(find, "studies/")
+    assert "is not a name" in one_line(find, "")
+    (folder / "mnist.toml").write_text(text.format("my-own"))  # before the shipped one
+    assert find(None, folder=folder).name == "my-own"
+    (folder / "bad.toml").write_text("?")
+    assert str(folder / "bad.toml") in one_line(find, "bad", folder=folder)
+
+
+LR = {"low": 1e-3, "high": 1.0, "log": True}
+
+
+NUMBERS = sorted(name for name, kind in HYPERPARAMETERS.items() if kind.type in ("float", "int"))
+
+
+def accepted(call: Callable[..., object], *arguments: object) -> bool:
+    try:
+        call(*arguments)
+    except (BadStudyFile, ValidationError):
+        return False
+    return True
+
+
+@given(name=st.sampled_from(NUMBERS), value=st.sampled_from([-1, 0, 1, 2, -1e-9, 1e-9, 0.5, 1 - 1e-9, 1 + 1e-9, 1e300]))
+def test_a_value_may_be_drawn_if_and_only_if_it_may_be_set(name: str, value: float) -> None:
+    section = Network if name in Network.model_fields else Training
+    drawn = accepted(parse_parameter, name, {"choices": [value]}, DEFAULT)
+    if (name, value) != ("lr", 0):  # a range may begin there; a trial at 0 learns nothing
+        assert accepted(section.model_validate, {name: value}) == drawn
+    whole = HYPERPARAMETERS[name].type == "float" or isinstance(value, int)
+    assert drawn == (whole and HYPERPARAMETERS[name].misfit(value) is None)
+
+
+def test_every_hyperparameter_can_be_set_too() -> None:
+    assert set(HYPERPARAMETERS) < set(Network.model_fields) | set(Training.model_fields)
+
+
+def test_whole_numbers_stand_for_real_ones() -> None:
+    study = parse(
+        plain(
+            space={"dropout": {"low": 0, "high": 0.5}, "warmup_epochs": {"choices": [0, 5]}},
+            network={"init_std": 1, "init_value": -3},
+            training={"eps": 1, "lr_decay": 1, "lr_decay_epochs": 30, "momentum": 0},
+        ),
+        source="",
+    )
+    assert study.space == {"dropout": Float(0.0, 0.5), "warmup_epochs": Categorical((0, 5))}
+    values = [study.settings[name] for name in ("init_std", "init_value", "eps", "lr_decay", "lr_decay_epochs")]
+    assert values == [1.0, -3.0, 1.0, 1.0, 30.0]
+    assert all(type(value) is float for value in values)
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        ({"momentum": {"low": 0.5, "high": 1.0}, "optimizer": {"choices": ["momentum"]}}, "1.0 is not below 1"),
+        ({"dropout": {"low": 0.0, "high": 0.5, "limit": [0, 1]}}, "dropout: 1 is not below 1"),
+        ({"lr_decay": {"low": 0.5, "high": 1.5}}, "[space] lr_decay: 1.5 lies above 1, the most that it can be"),
+        ({"warmup_epochs": {"low": -1, "high": 5}}, "[space] warmup_epochs: -1.0 lies below 0"),
+        ({"batch_norm": {"choices": [True, "no"]}}, "[space] batch_norm: choice 'no' is neither true nor false"),
+        ({"batch_norm": {"choices": [0, 1]}}, "[space] batch_norm: choice 0 is neither true nor false"),
+        ({"batch_norm": {"low": 0, "high": 1}}, "a range of numbers; give choices = [true, false]"),
+        ({"batch_norm": True}, "[space] batch_norm = True; write { choices = [true, false] }"),
+        ({"optimizer": "adam"}, "[space] optimizer = 'adam'; write { choices = [...] }"),
+        ({"lr_schedule": {"choices": ["step", "cosin"]}}, "no lr_schedule 'cosin'; did you mean 'cosine'?"),
+        ({"drop_rate": {}}, "'drop_rate' is not a hyperparameter; did you mean 'dropout'?"),
+        ({"gamma": {}}, "did you mean 'lr_decay'?"),
+        ({"BN": {}}, "did you mean 'batch_norm'?"),
+    ],
+)
+def test_ranges_refused(space: dict[str, Any], says: str) -> None:
+    assert says in one_line(parse, plain(space=space), source="f")
+
+
+@pytest.mark.parametrize(
+    ("training", "says"),
+    [
+        ({"lr_schedule": "cosin"}, "training.lr_schedule: no lr_schedule 'cosin'; did you mean 'cosine'?"),
+        ({"momentum": 1.0}, "training.momentum: input should be less than 1 (given: 1.0)"),
+        ({"eps": 0}, "training.eps: input should be greater than 0 (given: 0)"),
+        ({"eps": True}, "training.eps"),
+        ({"lr_decay": float("nan")}, "training.lr_decay"),
+        ({"evaluate_train": 1}, "training.evaluate_train"),
+        ({"scheduler": "step"}, "'scheduler' is not a key of [training]; did you mean 'lr_schedule'?"),
+    ],
+)
+def test_settings_refused(training: dict[str, Any], says: str) -> None:
+    assert says in one_line(parse, plain(space={"lr": LR}, training=training), source="f")
+
+
+def test_other_names_mean_something_that_can_be_set() -> None:
+    for name, meant in ALSO_CALLED.items():
+        assert f"did you mean {meant!r}" in one_line(parse, plain(space={name: {}}), source="f")
+
+
+def _momentum(**sections: Any) -> dict[str, Any]:
+    space = {"momentum": {"low": 0.5, "high": 0.99}, **sections.pop("space", {})}
+    return plain(space=space, **sections)
+
+
+def test_what_nothing_uses_is_refused() -> None:
+    assert one_line(parse, _momentum(), source="f") == (
+        "f: [space] momentum has no effect: only optimizer = momentum or nesterov uses it, "
+        "and this search has sgd; leave momentum out or change optimizer"
+    )
+    drawn = _momentum(space={"optimizer": {"choices": ["sgd", "adam"]}}, training={"optimizer": "momentum"})
+    assert "and this search has sgd or adam;" in one_line(parse, drawn, source="f")
+    assert "init_std has no effect" in one_line(parse, plain(space={"init_std": LR}), source="f")
+    assert "lr_decay has no effect" in one_line(
+        parse, plain(space={"lr_decay": {"low": 0.1, "high": 1}}, training={"lr_schedule": "cosine"}), source="f"
+    )
+    accepted: list[dict[str, Any]] = [
+        _momentum(training={"optimizer": "nesterov"}),
+        _momentum(space={"optimizer": {"choices": ["sgd", "momentum"]}}),
+        plain(space={"init_std": LR}, network={"initializer": "normal"}),
+        plain(space={"lr_decay": {"low": 0.1, "high": 1}}, training={"lr_schedule": "step"}),
+    ]
+    for file in accepted:
+        assert isinstance(parse(file, source="f"), StudyFile)
+
+
+YES: dict[str, Any] = {"batch_norm": True}
+EITHER: dict[str, Any] = {"choices": [False, True]}
+
+
+@pytest.mark.parametrize(
+    ("space", "sections", "refused"),
+    [
+        ({}, {"network": YES, "training": {"batch_size": 1}}, "[training] batch_size = 1"),
+        ({"batch_size": {"low": 1, "high": 9}}, {"network": YES}, "[space] batch_size may be 1"),
+        ({"batch_norm": EITHER, "batch_size": {"choices": [10, 1]}}, {}, "[space] batch_size may be 1"),
+        ({"batch_norm": EITHER}, {"training": {"batch_size": 1}}, "[training] batch_size = 1"),
+        ({"batch_size": {"low": 2, "high": 9}}, {"network": YES, "training": {"batch_size": 1}}, None),
+        ({"batch_norm": {"choices": [False]}}, {"network": YES, "training": {"batch_size": 1}}, None),
+        ({}, {"training": {"batch_size": 1}}, None),
+        ({}, {"network": YES}, None),
+    ],
+)
+def test_batch_norm_needs_more_than_one_image(
+    space: dict[str, Any], sections: dict[str, Any], refused: str | None
+) -> None:
+    file = plain(space={"lr": LR, **space}, **sections)
+    if refused is None:
+        parse(file, source="f")
+    else:
+        assert one_line(parse, file, source="f") == f"f: {refused}, and batch_norm needs mini-batches of at least 2"
+
+
+def test_the_template_is_a_study_file(tmp_path: Path) -> None:
+    folder = tmp_path / "studies"
+    path = write_study("mine", folder=folder)
+    assert path == folder / "mine.toml"
+    study = read(path)
+    assert isinstance(study, StudyFile)
+    assert study.name == "mine"
+    # What it shows commented out works too, in place of what is set.
+    path.write_text(_uncommented(path.read_text()))
+    shown = read(path)
+    assert set(shown.space) == {
+        "lr",
+        "weight_decay",
+        "batch_size",
+        "optimizer",
+        "momentum",
+        "dropout",
+        "batch_norm",
+    }
+    assert shown.sections.network.hidden_units == 100
+    assert shown.sections.training.lr_schedule == "step"
+    assert shown.pruning.rule == "none"
+    for section in (shown.sections.network, shown.sections.training, shown.pruning):
+        assert set(type(section).model_fields) <= section.model_fields_set | {"hidden"}
+
+
+def _uncommented(text: str) -> str:
+    """The last of each key's lines in a section, comments included, but for keys that exclude another one."""
+    lines: dict[tuple[str, str], str] = {}
+    section = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line
+            lines[section, ""] = line
+        elif match := re.match(r"(?:# )?(\w+) = ", line):
+            lines[section, match[1]] = line.removeprefix("# ")
+    for instead in (("[data]", "name"), ("[network]", "hidden"), ("[space]", "hidden")):
+        del lines[instead]
+    return "\n".join(lines.values())
+
+
+def test_init_overwrites_only_when_told_and_then_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_study("mine", folder=tmp_path)
+    path.write_text("my own work")
+    assert one_line(write_study, "mine", folder=tmp_path) == f"{path} exists; use force to overwrite it"
+    assert path.read_text() == "my own work"
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        with pytest.raises(OutputFailure, match=r"cannot write .*: No space left on device"):
+            write_study("mine", folder=tmp_path, force=True)
+    assert path.read_text() == "my own work"
+    assert list(tmp_path.iterdir()) == [path]
+    assert write_study("mine", folder=tmp_path, force=True) == path
+    assert read(path).name == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_init_where_nothing_can_be_made(tmp_path: Path) -> None:
+    for force in (False, True):
+        assert "cannot write" in one_line(write_study, "mine", folder=tmp_path / "no" / "folder", force=force)
+    assert list(tmp_path.iterdir()) == []
