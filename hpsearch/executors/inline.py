@@ -26,18 +26,15 @@ class InlineExecutor:
 
     @property
     def free(self) -> int:
-        """Return 1 while no batch is under way."""
         return 0 if self._running is not None else 1
 
     def load(self, objective: Evaluates) -> None:
-        """Set the objective."""
         self._objective = objective
 
     def expect(self, batches: int) -> None:
         """Do nothing: there are no other workers to be had."""
 
     def submit(self, batch: Batch) -> None:
-        """Begin a batch; the work is done in `wait`."""
         assert self._objective is not None
         self._running = drive(self._objective, batch)
 
@@ -55,5 +52,4 @@ class InlineExecutor:
         return []
 
     def close(self, *, kill: bool = False) -> None:
-        """Drop the batch under way, if any."""
         self._running = None

@@ -126,11 +126,9 @@ class PoolExecutor:
 
     @property
     def free(self) -> int:
-        """Return how many workers have no batch."""
         return sum(worker.batch is None for worker in self._workers)
 
     def load(self, objective: Evaluates) -> None:
-        """Send the objective to every worker; with it go the data, once."""
         self._objective = objective
         for worker in self._workers:
             self._send(worker, objective)
@@ -144,7 +142,6 @@ class PoolExecutor:
         """Do nothing: there are no other workers to be had."""
 
     def submit(self, batch: Batch) -> None:
-        """Hand a batch to a worker that has none."""
         worker = next(worker for worker in self._workers if worker.batch is None)
         worker.batch = batch
         self._send(worker, batch)
@@ -177,6 +174,5 @@ class PoolExecutor:
         return Lost(batch, f"the worker process died ({how})")
 
     def close(self, *, kill: bool = False) -> None:
-        """End the workers; see `hpsearch.executors.base.Executor.close`."""
         _end(self._workers, kill=kill)
         self._workers = []

@@ -233,11 +233,9 @@ class DaskExecutor:
 
     @property
     def free(self) -> int:
-        """Return how many threads of workers have no batch."""
         return max(self.slots - len(self._submissions), 0)
 
     def load(self, objective: Evaluates) -> None:
-        """Send the objective with its data, once; workers get it from each other."""
         self._link.load(objective)
         self._link.send(list(self._workers))
 
@@ -248,7 +246,6 @@ class DaskExecutor:
             self._link.ask_for_workers(wanted, there=self.slots)
 
     def submit(self, batch: Batch) -> None:
-        """Hand a batch to a worker that has room; there is one, or one is about to be there."""
         submission = Submission(batch)
         self._submissions[batch.key] = submission
         self._waiting.append(submission)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives.base import HeldOut, Uncertainty
 from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, HYPERPARAMETERS, uses
-from hpsearch.objectives.network.template import TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,4 +73,5 @@ class NetworkKind:
         }
 
     def template(self, search: str) -> str:
-        return TEMPLATE.format(name=search)
+        text = Path(__file__).with_name("template.toml").read_text(encoding="utf-8")
+        return text.replace("{name}", search)

@@ -134,16 +134,13 @@ class NetworkObjective:
         return largest_values(self.space)
 
     def lanes(self, trial: Trial | None = None) -> int:
-        """Return how many trials of this structure fit the cache together."""
         structure = self.largest() if trial is None else self.structure(trial.params)
         return lanes_for(structure.parameters)
 
     def structures(self) -> int:
-        """Return how many structures the space holds; 8 stands for many."""
         return structures(self.space)
 
     def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
-        """Return the trials by structure."""
         groups: dict[Structure, list[Trial]] = {}
         for trial in trials:
             groups.setdefault(self.structure(trial.params), []).append(trial)
