@@ -48,7 +48,7 @@ def _check_bounds(kind: str, low: float, high: float, *, log: bool, limit: tuple
     if limit is not None and not (limit[0] <= low and high <= limit[1]):
         raise BadSpace(
             f"limit = [{limit[0]!r}, {limit[1]!r}] does not contain the range [{low!r}, {high!r}]; "
-            "a limit bounds how far --expand may move the range"
+            "a limit bounds how far narrowing may move the range"
         )
 
 
