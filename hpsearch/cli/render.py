@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
     from hpsearch.store.queries import Columns
 
-OPTIONS = {"source": "--from", "form": "--format", "ranges": "--range", "backup": "--no-backup"}
+OPTIONS = {
+    "source": "--from",
+    "form": "--format",
+    "ranges": "--range",
+    "parameters": "--parameter",
+    "backup": "--no-backup",
+}
 """Options that are not called as the API's arguments are."""
 POSITIONAL = ("search", "study", "name", "path")
 """Arguments that stand on the command line without an option, in this order."""

@@ -78,9 +78,7 @@ class ImportRequest:
         """Raise BadArgument for the first of these arguments that was given."""
         for name in arguments:
             if getattr(self, name):
-                raise BadArgument(
-                    "parameter" if name == "parameters" else name, None, f"not for {what}", "leave it out"
-                )
+                raise BadArgument(name, None, f"not for {what}", "leave it out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +359,7 @@ def _ranges(
             if name in given:
                 raise BadArgument("ranges", f"{name}={given[name]}", str(error)) from error
             if name in parameters:
-                raise BadArgument("parameter", name, str(error)) from error
+                raise BadArgument("parameters", name, str(error)) from error
             notes.append(Sentence(f"{name} is left out: {error}"))
             continue
         if parameter is None:

@@ -30,8 +30,8 @@ Damage = Callable[[str], str]
 
 
 @contextmanager
-def opened(file: str = "old.db", **options: bool) -> Iterator[Store]:
-    store = open_store(file, **options)
+def opened(file: str = "old.db", *, write: bool = False) -> Iterator[Store]:
+    store = open_store(file, write=write)
     try:
         yield store
     finally:
@@ -252,6 +252,14 @@ def test_a_file_may_have_any_name(cli_old: Cli, out: str) -> None:
     assert cli_old("import", "no-ending.json" if form else out, "--storage", "new.db").code == 0
 
 
+def refused(cli: Cli, file: str, says: str = "") -> None:
+    """Run an import that is refused in one line, and writes nothing."""
+    ran = cli("import", file, "--storage", "new.db")
+    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
+    assert says in ran.err
+    assert not os.path.exists("new.db")
+
+
 def swapped(old: str, new: str) -> Damage:
     def damage(text: str) -> str:
         assert old in text, old
@@ -296,10 +304,7 @@ def swapped(old: str, new: str) -> Damage:
 def test_a_damaged_export_is_one_line_and_nothing_written(cli_exports: Cli, damage: Damage, says: str) -> None:
     file = Path("r.json")
     file.write_text(damage(file.read_text("utf-8")), "utf-8")
-    ran = cli_exports("import", "r.json", "--storage", "new.db")
-    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
-    assert says in ran.err
-    assert not os.path.exists("new.db")
+    refused(cli_exports, "r.json", says)
 
 
 @pytest.mark.parametrize("name", ["r.trials.parquet", "r.curves.parquet"])
@@ -307,13 +312,9 @@ def test_a_damaged_export_is_one_line_and_nothing_written(cli_exports: Cli, dama
 def test_a_damaged_parquet_file_is_one_line_and_nothing_written(cli_exports: Cli, name: str, how: str) -> None:
     whole = Path(name).read_bytes()
     Path(name).write_bytes({"cut": whole[:-100], "changed": whole[:50] + b"\xff" + whole[51:], "emptied": b""}[how])
-    ran = cli_exports("import", "r.parquet", "--storage", "new.db")
-    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
-    assert not os.path.exists("new.db")
+    refused(cli_exports, "r.parquet")
 
 
 def test_curves_of_another_export_are_refused(cli_exports: Cli) -> None:
     os.replace("o.curves.parquet", "r.curves.parquet")
-    ran = cli_exports("import", "r.parquet", "--storage", "new.db")
-    assert (ran.code, ran.err.count("\n"), "of another export" in ran.err) == (2, 1, True), ran
-    assert not os.path.exists("new.db")
+    refused(cli_exports, "r.parquet", "of another export")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from commands import Cli
+from commands import Cli, Ran
 
 from hpsearch.objectives import kinds
 from hpsearch.records import Stage
@@ -30,6 +32,21 @@ def read(search: str) -> tuple[Stage, dict[str, list[Any]]]:
     columns = store.columns(stage)
     store.close()
     return stage, columns
+
+
+def imported(cli: Cli, *arguments: str) -> Ran:
+    """Run an import that succeeds."""
+    ran = cli("import", *arguments)
+    assert ran.code == 0, ran
+    return ran
+
+
+def refused(cli: Cli, *arguments: str, says: str) -> None:
+    """Run an import that is refused in one line, and writes nothing."""
+    ran = cli("import", *arguments)
+    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
+    assert says in ran.err, ran.err
+    assert not os.path.exists(DB)
 
 
 def table(rows: int = 30) -> pd.DataFrame:
@@ -52,8 +69,7 @@ def table(rows: int = 30) -> pd.DataFrame:
 def test_a_table_with_ranges_from_its_data(cli: Cli, form: str) -> None:
     frame = table()
     frame.to_csv("old.csv", index=False) if form == "csv" else frame.to_parquet("old.parquet", index=False)
-    ran = cli("import", f"old.{form}", "--metric", "accuracy")
-    assert ran.code == 0, ran
+    ran = imported(cli, f"old.{form}", "--metric", "accuracy")
     assert "no more than the data reach" in ran.err
     assert "p-values take the trials for random draws" in ran.err
     stage, columns = read("old")
@@ -74,8 +90,7 @@ def test_a_table_with_ranges_from_its_data(cli: Cli, form: str) -> None:
 def test_a_table_with_ranges_that_are_given(cli: Cli) -> None:
     table().to_csv("old.csv", index=False)
     options = ("--range", "lr=1e-6:1:log", "--range", "units=16:512", "--range", "act=relu,größe,tanh")
-    ran = cli("import", "old.csv", "--metric", "accuracy", "--direction", "minimize", *options, "--name", "mine")
-    assert ran.code == 0, ran
+    ran = imported(cli, "old.csv", "--metric", "accuracy", "--direction", "minimize", *options, "--name", "mine")
     stage, _ = read("mine")
     assert stage.space["lr"] == Float(1e-6, 1.0, log=True)
     assert stage.space["units"] == Int(16, 512)
@@ -89,14 +104,14 @@ def test_only_the_columns_that_are_named(cli: Cli) -> None:
     frame = table()
     frame["run"] = [f"run {n}" for n in range(len(frame))]
     frame.to_csv("old.csv", index=False)
-    assert cli("import", "old.csv", "--metric", "accuracy", "--parameter", "lr", "--parameter", "units").code == 0
+    imported(cli, "old.csv", "--metric", "accuracy", "--parameter", "lr", "--parameter", "units")
     assert list(read("old")[0].space) == ["lr", "units"]
 
 
 def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Path) -> None:
     """What the import is for."""
     table()[["lr", "accuracy"]].to_csv("tiny.csv", index=False)
-    assert cli("import", "tiny.csv", "--metric", "accuracy", "--range", "lr=1e-3:1:log").code == 0
+    imported(cli, "tiny.csv", "--metric", "accuracy", "--range", "lr=1e-3:1:log")
     for command in ("status", "trials", "best"):
         ran = cli(command)
         assert (ran.code, "tiny/stage-01" in ran.out) == (0, True), ran
@@ -140,7 +155,7 @@ def test_a_hyperparameter_of_others_need_not_be_what_it_is_here(cli: Cli) -> Non
     frame["optimizer"] = ["SGD", "Adam"] * 15
     frame["momentum"] = np.random.default_rng(1).random(30)
     frame.to_csv("old.csv", index=False)
-    assert cli("import", "old.csv", "--metric", "accuracy").code == 0
+    imported(cli, "old.csv", "--metric", "accuracy")
     ran = json.loads(cli("narrow", "--top", "5", "--dry-run", "--format", "json").out)
     assert ran["ranges"]["momentum"]["top"] == 5
     assert cli("trials").out.split().count("-") == 2 * 30  # the validation losses and the seconds, and nothing else
@@ -148,23 +163,18 @@ def test_a_hyperparameter_of_others_need_not_be_what_it_is_here(cli: Cli) -> Non
     assert "without effect" not in cli("best").out
 
 
-def test_ranges_of_the_data_say_whether_they_are_logarithmic(cli: Cli) -> None:
+def test_ranges_of_the_data_are_logarithmic_beyond_a_decade(cli: Cli) -> None:
     rows = {"a": [0.1, 1.0], "b": [0.1, 1.1], "c": [0, 100], "d": [1, 11], "score": [1, 2]}
     pd.DataFrame(rows).to_csv("old.csv", index=False)
-    assert cli("import", "old.csv").code == 0
-    logs = {
-        name: parameter.log
-        for name, parameter in read("old")[0].space.items()
-        if not isinstance(parameter, Categorical)
-    }
-    assert logs == {"a": False, "b": True, "c": False, "d": True}
+    imported(cli, "old.csv")
+    ranges = [Float(0.1, 1.0), Float(0.1, 1.1, log=True), Int(0, 100), Int(1, 11, log=True)]
+    assert list(read("old")[0].space.values()) == ranges
 
 
 def test_what_is_missing_in_a_table(cli: Cli) -> None:
     text = "lr,momentum,fixed,score\n0.1,0.5,3,0.7\n0.2,,3,0.8\n0.3,0.6,3,nan\n0.4,0.5,3,\n0.5,0.5,3,inf\n\n"
     Path("old.csv").write_text(text)
-    ran = cli("import", "old.csv")
-    assert ran.code == 0, ran
+    ran = imported(cli, "old.csv")
     assert "momentum is left out: 1 of 2 scored trials have no value of it" in ran.err
     assert "fixed is left out" in ran.err
     stage, columns = read("old")
@@ -177,8 +187,7 @@ def test_a_trials_dataframe_of_optuna(cli: Cli) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 5), n_trials=12)
     study.trials_dataframe().to_csv("frame.csv")  # with its index
-    ran = cli("import", "frame.csv", "--direction", "minimize")
-    assert ran.code == 0, ran
+    imported(cli, "frame.csv", "--direction", "minimize")
     stage, columns = read("frame")
     assert list(stage.space) == ["n", "x"]
     assert columns["score"] == [trial.value for trial in study.trials]
@@ -198,13 +207,6 @@ def test_our_csv_is_a_table_like_any_other(searched: Cli) -> None:
     pd.concat([trials, trials.assign(stage="tiny/stage-02")]).to_csv("two.csv", index=False)
     ran = searched("import", "two.csv")
     assert (ran.code, ran.err.count("\n"), "trials of several stages" in ran.err) == (2, 1, True)
-
-
-def refused(cli: Cli, arguments: str, says: str) -> None:
-    ran = cli("import", *arguments.split())
-    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
-    assert says in ran.err, ran.err
-    assert not os.path.exists(DB)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def refused(cli: Cli, arguments: str, says: str) -> None:
 )
 def test_tables_that_are_refused(cli: Cli, text: str, options: str, says: str) -> None:
     Path("old.csv").write_text(text)
-    refused(cli, f"old.csv {options}", says)
+    refused(cli, "old.csv", *options.split(), says=says)
 
 
 @pytest.mark.parametrize(
@@ -253,20 +255,14 @@ def test_tables_that_are_refused(cli: Cli, text: str, options: str, says: str) -
 )
 def test_files_that_are_refused(cli: Cli, name: str, content: bytes, says: str) -> None:
     Path(name).write_bytes(content)
-    ran = cli("import", name)
-    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran
-    assert says in ran.err, ran.err
-    assert not os.path.exists(DB)
+    refused(cli, name, says=says)
 
 
-def test_no_such_file(cli: Cli) -> None:
-    refused(cli, "gone.csv", "there is no file gone.csv")
-    refused(cli, ".", "is a folder")
-
-
-def test_a_table_of_nested_columns_is_refused(cli: Cli) -> None:
+def test_other_things_that_are_refused(cli: Cli) -> None:
+    refused(cli, "gone.csv", says="there is no file gone.csv")
+    refused(cli, ".", says="is a folder")
     pd.DataFrame({"lr": [[1], [2]], "score": [1, 2]}).to_parquet("old.parquet")
-    refused(cli, "old.parquet", "holds list")
+    refused(cli, "old.parquet", says="holds list")
 
 
 def test_columns_that_are_no_hyperparameters_are_left_out(cli: Cli) -> None:
@@ -277,12 +273,11 @@ def test_columns_that_are_no_hyperparameters_are_left_out(cli: Cli) -> None:
     frame["when"] = pd.date_range("2026-01-01", periods=len(frame))
     frame["few"] = frame["row"] % 4
     frame.to_parquet("old.parquet", index=False)
-    ran = cli("import", "old.parquet", "--metric", "accuracy")
-    assert ran.code == 0, ran
+    ran = imported(cli, "old.parquet", "--metric", "accuracy")
     assert list(read("old")[0].space) == ["lr", "units", "act", "nesterov", "dropout", "id", "few"]
     for said in ("row is left out: it numbers the rows", "when is left out: it holds"):
         assert said in ran.err
-    assert cli("import", "old.parquet", "--metric", "accuracy", "--parameter", "row", "--name", "mine").code == 0
+    imported(cli, "old.parquet", "--metric", "accuracy", "--parameter", "row", "--name", "mine")
     assert read("mine")[0].space == {"row": Int(1, 30, log=True)}
 
 
@@ -290,5 +285,149 @@ def test_a_csv_of_a_spreadsheet(cli: Cli) -> None:
     """With a byte order mark, CRLF and quotes."""
     with open("old.csv", "w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["lr", "score"], [0.1, 1], [0.2, 2]])
-    assert cli("import", "old.csv").code == 0
+    imported(cli, "old.csv")
     assert read("old")[1]["param:lr"] == [0.1, 0.2]
+
+
+STORAGE = "sqlite:///theirs.db"
+
+
+@pytest.fixture
+def theirs_db(cli: Cli, empty_database: bytes) -> None:
+    """Puts an empty database of Optuna's into the folder, for Optuna takes long to make one."""
+    Path("theirs.db").write_bytes(empty_database)
+
+
+def theirs(**options: Any) -> optuna.Study:
+    """A study in another database."""
+    return optuna.create_study(
+        storage=STORAGE, study_name="theirs", sampler=optuna.samplers.RandomSampler(0), **options
+    )
+
+
+def objective(trial: optuna.Trial) -> float:
+    """With every distribution that there is, a curve, and a conditional value."""
+    lr = trial.suggest_float("lr", 1e-5, 1e-1, log=True)
+    kind = trial.suggest_categorical("kind", ["a", True, 3, 0.5])
+    trial.suggest_int("n", 2, 20, step=3)
+    trial.suggest_int("units", 1, 100, log=True)
+    trial.suggest_float("drop", 0, 1, step=0.25)
+    trial.suggest_float("fixed", 2, 2)
+    if kind == "a":
+        trial.suggest_float("only_a", 0, 1)
+    for step in range(3):
+        trial.report(step / (trial.number + 1), step)
+    trial.set_user_attr("note", {"ü": [1]})
+    trial.set_user_attr("seconds", "many")
+    if trial.number % 5 == 3:
+        raise optuna.TrialPruned
+    if trial.number % 5 == 4:
+        raise ValueError("broken")
+    return -abs(math.log10(lr) + 3)
+
+
+@pytest.mark.usefixtures("theirs_db")
+def test_an_optuna_study(cli: Cli) -> None:
+    study = theirs(direction="maximize")
+    study.optimize(objective, n_trials=8, catch=(ValueError,))
+    study.ask()
+    before = Path("theirs.db").read_bytes()
+    ran = imported(cli, STORAGE)
+    assert Path("theirs.db").read_bytes() == before
+    stage, columns = read("theirs")
+    assert stage.space == {
+        "lr": Float(1e-5, 1e-1, log=True),
+        "kind": Categorical(("a", True, 3, 0.5)),
+        "n": Int(2, 20, step=3),
+        "units": Int(1, 100, log=True),
+        "drop": Float(0.0, 1.0),
+        "fixed": Categorical((2.0,)),
+    }
+    assert "only_a is left out" in ran.err
+    assert "drop was sampled in steps of 0.25" in ran.err
+    again = optuna.load_study(study_name="theirs/stage-01", storage=f"sqlite:///{DB}")
+    for old, new in zip(study.trials[:-1], again.trials[:-1], strict=True):
+        assert (old.state, old.value, old.intermediate_values) == (new.state, new.value, new.intermediate_values)
+        assert {name: value for name, value in old.params.items() if name != "only_a"} == new.params
+        assert (old.datetime_start, old.datetime_complete) == (new.datetime_start, new.datetime_complete)
+        assert new.user_attrs["note"] == {"ü": [1]}
+        assert "seconds" not in new.user_attrs
+    assert columns["state"][-1] == "WAITING"
+    assert stage.imported["from"] == "theirs in theirs.db"
+    assert cli("narrow", "theirs", "--top", "5", "--dry-run").code == 0
+    assert cli("trials", "theirs", "--top", "3").code == 0
+
+
+@pytest.mark.usefixtures("theirs_db")
+def test_ranges_that_changed_are_taken_together(cli: Cli) -> None:
+    study = theirs()
+    for low, high in ((0.1, 1.0), (0.5, 2.0)):
+        study.optimize(lambda trial, low=low, high=high: trial.suggest_float("x", low, high), n_trials=3)  # type: ignore[misc]
+    ran = imported(cli, STORAGE, "--study-name", "theirs", "--name", "mine")
+    assert read("mine")[0].space == {"x": Float(0.1, 2.0)}
+    assert "2 different ranges" in ran.err
+
+
+def empty(direction: str = "minimize") -> None:
+    theirs(direction=direction).optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+
+
+def two_objectives() -> None:
+    theirs(directions=["minimize", "maximize"]).optimize(lambda t: (t.suggest_float("x", 0, 1), 0), n_trials=2)
+
+
+def choice_of_nothing() -> None:
+    theirs().optimize(lambda t: float(t.suggest_categorical("x", [None, "a"]) is None), n_trials=2)
+
+
+def our_own_name() -> None:
+    theirs().optimize(lambda t: t.suggest_float("score", 0, 1), n_trials=2)
+
+
+def two_studies() -> None:
+    empty()
+    optuna.create_study(storage=STORAGE, study_name="another")
+
+
+def odd_name() -> None:
+    optuna.create_study(storage=STORAGE, study_name="größe ü").optimize(
+        lambda t: t.suggest_float("x", 0, 1), n_trials=1
+    )
+
+
+def ours() -> None:
+    empty()
+    optuna.load_study(storage=STORAGE, study_name="theirs").set_user_attr("hpsearch:ranges", {})
+
+
+def old_schema() -> None:
+    empty()
+    connection = sqlite3.connect("theirs.db")
+    connection.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.usefixtures("theirs_db")
+@pytest.mark.parametrize(
+    ("prepare", "options", "says"),
+    [
+        (two_objectives, "", "has 2 objectives"),
+        (choice_of_nothing, "", "the choice None"),
+        (our_own_name, "", "rename it"),
+        (two_studies, "", "name one with --study-name: another, theirs"),
+        (two_studies, "--study-name thiers", "did you mean 'theirs'"),
+        (two_studies, "--study-name another", "no trial with a score"),
+        (odd_name, "", "--name"),
+        (ours, "", "hpsearch export theirs"),
+        (old_schema, "", "optuna storage upgrade"),
+        (lambda: Path("theirs.db").unlink(), "", "no database theirs.db"),
+        (lambda: Path("theirs.db").write_text("no database at all, but text"), "", "is not a SQLite database"),
+        (lambda: Path("theirs.db").write_bytes(b""), "", "no studies"),
+        (empty, "--range x=0:1", "--range: not for an Optuna study"),
+        (empty, "--name ../x", "is not a name for a search"),
+    ],
+)
+def test_studies_that_are_refused(cli: Cli, prepare: Any, options: str, says: str) -> None:
+    prepare()
+    refused(cli, STORAGE, *options.split(), says=says)
