@@ -8,18 +8,18 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
-import simulated_confirmation
+from measuring import markdown
 from numpy.typing import NDArray
-from simulated_search import SPACE, Simulated, response, simulate
+from simulated import SPACE, Simulated, confirm, response, simulate
 
 from hpsearch.search.best import MOST
 from hpsearch.search.range_analysis import Movement, movement, narrow, within_reach
 from hpsearch.space import Categorical, to_scale
-from hpsearch.statistics.intervals import wilson, wilson_of_share
+from hpsearch.statistics.intervals import Interval, wilson, wilson_of_share
 from hpsearch.statistics.selection import corrected_share, is_tied, paired_p
 
 TOP = 5
@@ -29,29 +29,21 @@ NEAR = 0.5
 """Decades from a bound within which an optimum inside is nearly as well found outside: the top is flat."""
 
 
-@dataclass(frozen=True)
-class Scored:
-    """What was said of a best score, and what is true.
+class Scored(NamedTuple):
+    """A best score's intervals, held against the chosen trial's accuracy on all images, the truth."""
 
-    Args:
-        truth: The chosen trial's accuracy on all images.
-        naive: Whether Wilson's interval of its score holds that.
-        corrected: Whether the corrected one does.
-        luck: Score less truth.
-        error: Corrected score less truth.
-        width: Of the corrected interval.
-        tied: How many trials tie with it.
-        holds_best: Whether the truly best trial is it, or ties with it, or may tie beyond those that are looked at.
-    """
+    naive: bool  # Wilson's interval of the score holds the truth
+    corrected: bool  # the corrected one does
+    luck: float  # score less truth
+    error: float  # corrected score less truth
+    width: float  # of the corrected interval
+    tied: int  # trials that tie with it
+    holds_best: bool  # the truly best trial is it, or ties with it, or may tie beyond those that are compared
 
-    truth: float
-    naive: bool
-    corrected: bool
-    luck: float
-    error: float
-    width: float
-    tied: int
-    holds_best: bool
+
+def holds(interval: Interval, truth: float) -> bool:
+    """Whether an interval covers a value."""
+    return interval.low <= truth <= interval.high
 
 
 def as_numbers(hits: NDArray[np.bool_]) -> list[int]:
@@ -77,9 +69,8 @@ def best_score(hits: NDArray[np.bool_], accuracy: NDArray[np.float64], order: Se
     tied = {number for number, other in zip(order, near, strict=False) if is_tied(paired_p(near[0], other), len(hits))}
     truly = int(np.argmax(accuracy))
     return Scored(
-        truth,
-        naive.low <= truth <= naive.high,
-        corrected.low <= truth <= corrected.high,
+        holds(naive, truth),
+        holds(corrected, truth),
         score - truth,
         share - truth,
         corrected.high - corrected.low,
@@ -88,29 +79,17 @@ def best_score(hits: NDArray[np.bool_], accuracy: NDArray[np.float64], order: Se
     )
 
 
-@dataclass(frozen=True)
-class Ranged:
-    """What narrowing said of the learning rate, and what is true.
+class Ranged(NamedTuple):
+    """A narrowed range of the learning rate, held against the optimum."""
 
-    Args:
-        kept: Whether the narrowed range holds the optimum.
-        kept_good: Whether it holds a value that is at most `LOSES` worse than the best one in the old range.
-        inside: By how many decades the optimum lies in the old range; negative: beyond it.
-        loses: Accuracy that the old range's best value lacks of the optimum's.
-        warned: Whether it warned of the bound nearest to the optimum.
-        warned_other: Whether it warned of the other bound.
-        ends: The narrowed range, log10.
-        moves: What was said of how far its ends move.
-    """
-
-    kept: bool
-    kept_good: bool
-    inside: float
-    loses: float
-    warned: bool
-    warned_other: bool
-    ends: tuple[float, float]
-    moves: Movement
+    kept: bool  # it holds the optimum
+    kept_good: bool  # it holds a value that is at most `LOSES` worse than the best one in the old range
+    inside: float  # decades by which the optimum lies in the old range; negative: beyond it
+    loses: float  # accuracy that the old range's best value lacks of the optimum's
+    warned: bool  # of the bound nearest to the optimum
+    warned_other: bool  # of the other bound
+    ends: tuple[float, float]  # log10
+    moves: Movement  # how far its ends are said to move
 
 
 def ranged(of: Simulated, *, seed: int) -> Ranged:
@@ -161,23 +140,14 @@ def mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def scores_row(name: str, found: Sequence[Scored]) -> str:
+SCORES = "searches|Wilson covers|corrected covers|score - truth|corrected - truth|width|tied|best among tied"
+
+
+def scores_row(name: str, found: Sequence[Scored]) -> tuple[str, ...]:
     """A line of the table of best scores."""
-    cells = (
-        f"{mean(s.naive for s in found):.1%}",
-        f"**{mean(s.corrected for s in found):.1%}**",
-        f"{mean(s.luck for s in found):+.3f}",
-        f"{mean(s.error for s in found):+.3f}",
-        f"{mean(s.width for s in found):.3f}",
-        f"{mean(s.tied for s in found):.0f}",
-        f"{mean(s.holds_best for s in found):.1%}",
-    )
-    return f"| {name} | {' | '.join(cells)} |"
-
-
-SCORES_HEAD = """\
-| searches | Wilson covers | corrected covers | score - truth | corrected - truth | width | tied | best among tied |
-|---|---|---|---|---|---|---|---|"""
+    naive, corrected, luck, error, width, tied, best = (mean(values) for values in zip(*found, strict=True))
+    cells = (f"{naive:.1%}", f"**{corrected:.1%}**", f"{luck:+.3f}", f"{error:+.3f}", f"{width:.3f}", f"{tied:.0f}")
+    return (name, *cells, f"{best:.1%}")
 
 
 def searches(count: int, trials: int, images: int, *, margin: float, seed: int) -> list[Simulated]:
@@ -191,51 +161,66 @@ def searches(count: int, trials: int, images: int, *, margin: float, seed: int) 
     return found
 
 
-def order_of(of: Simulated) -> list[int]:
-    """A stage's trials, best first, as hpsearch ranks them."""
-    return [int(number) for number in of.trials.best_first("maximize").number]
+def scores_table(count: int, seed: int) -> str:
+    """How often the intervals of best scores hold the truth."""
+    rows = []
+    for trials, images in ((20, 100), (100, 100), (1000, 100), (100, 400), (100, 2000)):
+        found = []
+        for number, one in enumerate(searches(count, trials, images, margin=1.0, seed=seed)):
+            order = [int(number) for number in one.trials.best_first("maximize").number]
+            found.append(best_score(one.hits, one.accuracy, order, seed=number))
+        rows.append(scores_row(f"{count} of {trials} trials, {images} images", found))
+    return markdown(SCORES.split("|"), rows)
 
 
-def ranges_table(count: int, seed: int) -> None:
-    """Print how often narrowing and its warning are right."""
-    print("\n| trials, images | keeps the optimum | keeps a value within 0.01 of it | said to move | moves |")
-    print("|---|---|---|---|---|")
+def ranges_tables(count: int, seed: int) -> str:
+    """How often narrowing and its warning are right."""
+    kept, warned = [], []
     for trials, images in ((20, 100), (100, 100), (100, 1000)):
+        name = f"{trials}, {images}"
         inside = [ranged(one, seed=i) for i, one in enumerate(searches(count, trials, images, margin=0.0, seed=seed))]
         rngs = (np.random.default_rng([seed, 9, trials, images, i]) for i in range(count))
         again = [ranged(simulate(trials, images, optimum=-2.0, rng=rng), seed=i) for i, rng in enumerate(rngs)]
         said = [math.sqrt(mean(getattr(r.moves, end) ** 2 for r in again)) for end in ("low", "high")]
         truly = np.std([r.ends for r in again], axis=0)
-        print(
-            f"| {trials}, {images} | {share(r.kept for r in inside)} | {share(r.kept_good for r in inside)} "
-            f"| {said[0]:.2f}, {said[1]:.2f} | {truly[0]:.2f}, {truly[1]:.2f} |"
-        )
-    print("\n| trials, images | warned beyond | beyond by 0.01 or more | inside by under half a decade | farther in |")
-    print("|---|---|---|---|---|")
-    for trials, images in ((20, 100), (100, 100), (100, 1000)):
-        found = [
-            ranged(one, seed=i) for i, one in enumerate(searches(count, trials, images, margin=1.5, seed=seed + 1))
-        ]
+        shares = (share(r.kept for r in inside), share(r.kept_good for r in inside))
+        kept.append((name, *shares, f"{said[0]:.2f}, {said[1]:.2f}", f"{truly[0]:.2f}, {truly[1]:.2f}"))
+        beyond = searches(count, trials, images, margin=1.5, seed=seed + 1)
+        found = [ranged(one, seed=i) for i, one in enumerate(beyond)]
         groups = (
             [r.warned for r in found if r.inside < 0],
             [r.warned for r in found if r.inside < 0 and r.loses >= LOSES],
             [r.warned for r in found if 0 <= r.inside < NEAR],
             [r.warned or r.warned_other for r in found if r.inside >= NEAR],
         )
-        print(f"| {trials}, {images} | {' | '.join(map(share, groups))} |")
+        warned.append((name, *map(share, groups)))
+    keeps = ("keeps the optimum", "keeps a value within 0.01 of it", "said to move", "moves")
+    warns = ("warned beyond", "beyond by 0.01 or more", "inside by under half a decade", "farther in")
+    head = "trials, images"
+    return f"{markdown((head, *keeps), kept)}\n{markdown((head, *warns), warned)}"
 
 
-def simulated(count: int, seed: int) -> None:
-    """Print the tables over simulated searches."""
-    print(SCORES_HEAD)
-    for trials, images in ((20, 100), (100, 100), (1000, 100), (100, 400), (100, 2000)):
-        of = searches(count, trials, images, margin=1.0, seed=seed)
-        found = [best_score(one.hits, one.accuracy, order_of(one), seed=i) for i, one in enumerate(of)]
-        print(scores_row(f"{len(found)} of {trials} trials, {images} images", found), flush=True)
-    ranges_table(count, seed)
-    print(f"\n{simulated_confirmation.HEAD}")
+def confirmations_table(count: int, seed: int) -> str:
+    """Five equal settings, and five of which one is better by 0.05, trained again."""
+    rows = []
     for repeats, images in ((5, 100), (10, 100), (5, 1000)):
-        print(simulated_confirmation.row(count, repeats, images, seed), flush=True)
+        rngs = [np.random.default_rng([seed, repeats, images, i]) for i in range(2 * count)]
+        equal = [confirm([0.84] * 5, repeats, images, rng=rng) for rng in rngs[:count]]
+        better = [confirm([0.86, *[0.81] * 4], repeats, images, rng=rng) for rng in rngs[count:]]
+        covers = [
+            [one.interval is not None and holds(one.interval, of.truth[one.setting.trial]) for one in of.ranked]
+            for of in (*equal, *better)
+        ]
+        groups = (
+            [held for of in covers for held in of],
+            [of[0] for of in covers],
+            [any(one.distinguishable for one in of.ranked) for of in equal],
+            [of.ranked[0].setting.trial == 0 for of in better],
+            [bool(o.distinguishable) for of in better if of.ranked[0].setting.trial == 0 for o in of.ranked[1:]],
+        )
+        rows.append((f"{count} of 5 settings, {repeats} repeats, {images} images", *(f"{mean(g):.1%}" for g in groups)))
+    covers_ = ("intervals cover", "that of the first", "equals called different", "best is first", "0.05 told apart")
+    return markdown(("confirmations", *covers_), rows)
 
 
 def main() -> None:
@@ -246,7 +231,8 @@ def main() -> None:
     asked = parser.parse_args()
     error = NormalDist().inv_cdf(0.975) * math.sqrt(0.95 * 0.05 / asked.searches)
     print(f"{asked.searches} searches a row: a share of 95 % is known to +- {error:.0%}\n")
-    simulated(asked.searches, asked.seed)
+    for table in (scores_table, ranges_tables, confirmations_table):
+        print(table(asked.searches, asked.seed), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from measuring import load, machine, markdown
 from postgres import Server, binaries
 from scale_growth import Grown, grow, rows_of_trial
-from scale_loop import CALLS, on_dask, on_slots, statements
+from scale_loop import CALLS, on_dask, on_slots
 from scale_model import Costs, Run, Work, costs, new_stage, simulate
 
 KINDS = ("sqlite", "postgresql")
@@ -64,7 +64,7 @@ class Scale:
 
     def runner(self) -> str:
         """The cost of the runner's calls, by how many batches are under way and how many come back together."""
-        rows, trial = [], []
+        rows = []
         for kind in self.kinds:
             runs = []
             cases = [(Work(0.5, LANES), slots, together) for slots, together in SIZES[: 4 if self.quick else None]]
@@ -77,11 +77,8 @@ class Scale:
                 runs.append(run)
             self.costs[kind] = costs(runs)
             self.found["runner", kind] = [asdict(run) for run in runs]
-            with self.database(kind, "runner: statements") as url:
-                of_trial = statements(url, Work(0.5, LANES), 10, seconds=0.3 if self.quick else 1.0)
-            trial.append(f"{kind}: " + ", ".join(f"{value:.3g} {name}" for name, value in sorted(of_trial.items())))
         heading = ("database", "under way", "back at a time", *CALLS, "trials a CPU s", "x")
-        return f"{markdown(heading, rows)}\na trial, {'; '.join(trial)}\n"
+        return markdown(heading, rows)
 
     def clock(self) -> str:
         """Trials a second of batches that take two seconds each, on slots that cost nothing, by the real clock."""

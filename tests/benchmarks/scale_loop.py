@@ -9,8 +9,7 @@ import contextlib
 import heapq
 import os
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -18,11 +17,11 @@ from typing import Any, cast, final
 
 from clusters import cluster
 from scale_model import Call, Run, Work, flushes, new_stage
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Executor, Progress
 from hpsearch.executors.dask.executor import DaskExecutor
-from hpsearch.records import Report, Stage
+from hpsearch.records import Report
 from hpsearch.search.runner import Runner, Tick
 from hpsearch.store import Store, open_store
 
@@ -76,7 +75,7 @@ class Slots:
         heapq.heappush(self._due, (began + whole, next(self._order), batch, -1, -1))
 
     def wait(self, timeout: float) -> list[Event]:
-        """What is due; the next event, by a clock that is not real."""
+        """Events that are due; the next one, by a clock that is not real."""
         if not self._due:
             return []
         if self._together is not None:
@@ -153,7 +152,6 @@ def measured(
     *,
     seconds: float,
     pids: Mapping[str, int] | None = None,
-    stage: Stage | None = None,
     warm_up: float = 0.0,
 ) -> Run:
     """Run a stage for a while.
@@ -164,12 +162,11 @@ def measured(
         executor: Where it runs; it has a ``late_s``, or none.
         seconds: How long, from the first recorded batch on, and `warm_up` after it.
         pids: Other processes whose CPU seconds are told, by name.
-        stage: The stage; None for a new one.
         warm_up: Seconds after the first recorded batch that are not counted.
     """
     pids = {"runner": os.getpid(), **(pids or {})}
     timed = Timed(store, pids.get("database"))
-    stage = stage or store.create_stage(new_stage(1 + len(store.stages())))
+    stage = store.create_stage(new_stage(1 + len(store.stages())))
     marks: list[tuple[float, int, dict[str, float], dict[str, Call]]] = []
     late: list[float] = getattr(executor, "late_s", [])
     recorded, rounds, begun, skipped = 0, 0, 0.0, 0
@@ -231,50 +228,6 @@ def _backend_pid(store: Store) -> int | None:
         return None
     with store.database.engine.connect() as connection:  # the pool has one connection, which everybody gets
         return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
-
-
-@contextlib.contextmanager
-def counted(store: Store) -> Iterator[Counter[str]]:
-    """Counts the statements (each row of a list counts), round trips and transactions of a store meanwhile.
-
-    SQLite has no round trips; there statements are those that it runs itself.
-    """
-    engine, found = store.database.engine, Counter[str]()
-
-    def executed(_: Any, __: Any, ___: str, parameters: Any, ____: Any, many: bool) -> None:
-        found["round trips"] += 1
-        found["statements"] += len(parameters) if many else 1
-
-    def committed(_: Any) -> None:
-        found["transactions"] += 1
-
-    def traced(connection: Any, _: Any, __: Any) -> None:
-        connection.set_trace_callback(lambda statement: found.update(statements=1))
-
-    sqlite = store.database.dialect == "sqlite"
-    engine.dispose()
-    listeners = [("commit", committed), ("checkout", traced) if sqlite else ("before_cursor_execute", executed)]
-    for name, listener in listeners:
-        event.listen(engine, name, listener)
-    try:
-        yield found
-    finally:
-        for name, listener in listeners:
-            event.remove(engine, name, listener)
-        engine.dispose()
-
-
-def statements(url: str, work: Work, slots: int, *, seconds: float) -> dict[str, float]:
-    """Statements, round trips and transactions a trial."""
-    store = open_store(url, create=True, write=True)
-    try:
-        stage = store.create_stage(new_stage(1 + len(store.stages())))
-        with counted(store) as found:
-            run = measured(store, work, Slots(work, slots, together=1), seconds=seconds, stage=stage)
-            counts = store.counts(stage)
-        return {name: many / max(counts.finished, run.trials, 1) for name, many in found.items()}
-    finally:
-        store.close()
 
 
 class Late:

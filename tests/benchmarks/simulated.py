@@ -1,4 +1,4 @@
-"""Searches with a known optimum, simulated: the values drawn, how good each trial truly is, which images it hits.
+"""Searches and confirmations with a known truth, simulated: values, true accuracies, and the images that are hit.
 
 The constants are those of real stages of the book's network, scored on 3,000 images
 (``hpsearch start`` over ``lr`` from 0.001 to 0.3, 100 trials):
@@ -19,7 +19,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.records import Setting
+from hpsearch.search.best import Repeats
 from hpsearch.search.range_analysis import Finished
+from hpsearch.search.ranking import Confirmed, rank_confirmed
 from hpsearch.space import Float, Space
 
 SPACE: Space = {"lr": Float(1e-4, 1.0, log=True), "weight_decay": Float(1e-8, 1e-4, log=True)}
@@ -84,3 +87,42 @@ def simulate(
     params = {"lr": np.clip(10.0**lr, 1e-4, 1.0), "weight_decay": np.clip(10.0**decay, 1e-8, 1e-4)}
     finished = Finished(np.arange(trials), hits.mean(axis=1), loss, params)
     return Simulated(finished, hits, accuracy, optimum, decay_optimum)
+
+
+SEEDS = 0.015
+"""How much the accuracy of one setting varies from seed to seed (standard deviation)."""
+COMMON = 0.3
+"""The share of that variance which settings have in common in a repeat."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What a confirmation said, and the settings' true accuracies by their trials."""
+
+    ranked: tuple[Confirmed, ...]
+    truth: dict[int, float]
+
+
+def confirm(accuracies: list[float], repeats: int, images: int, *, rng: np.random.Generator) -> Confirmation:
+    """Train settings again and rank them.
+
+    Args:
+        accuracies: Each setting's own, over all seeds and images.
+        repeats: How often each is trained.
+        images: Of the validation set.
+        rng: Draws everything.
+    """
+    difficulty = rng.normal(size=images)
+    common = rng.normal(size=repeats)
+    found, hits = [], {}
+    for trial, accuracy in enumerate(accuracies):
+        seeds = SEEDS * (np.sqrt(COMMON) * common + np.sqrt(1 - COMMON) * rng.normal(size=repeats))
+        levels = np.clip(accuracy + seeds, 0.02, 0.98)
+        threshold = np.array([NormalDist().inv_cdf(a) for a in levels.tolist()])
+        noise = rng.normal(size=(repeats, images))
+        right = np.sqrt(SHARED) * difficulty + np.sqrt(1 - SHARED) * noise < threshold[:, None]
+        hits[trial] = dict(enumerate(right))
+        scores = dict(enumerate(right.mean(axis=1).tolist()))
+        found.append(Repeats(Setting(trial, {"lr": 0.1}, scores[0]), scores))
+    ranked = rank_confirmed(found, direction="maximize", examples=images, hits=hits)
+    return Confirmation(ranked, dict(enumerate(accuracies)))
