@@ -52,15 +52,10 @@ def as_numbers(hits: NDArray[np.bool_]) -> list[int]:
     return [int.from_bytes(row.tobytes(), "big") >> spare for row in np.packbits(hits, axis=1)]
 
 
-def best_score(hits: NDArray[np.bool_], accuracy: NDArray[np.float64], order: Sequence[int], *, seed: int) -> Scored:
-    """What `hpsearch.search.best.best_trial` says of a stage's best trial, held against the truth.
-
-    Args:
-        hits: Which images each trial got right, (N, V).
-        accuracy: Their accuracies on all images, (N,).
-        order: The trials best first.
-        seed: Of the resampling.
-    """
+def best_score(of: Simulated, *, seed: int) -> Scored:
+    """Hold what `hpsearch.search.best.best_trial` says of a stage's best trial against the truth."""
+    hits, accuracy = of.hits, of.accuracy
+    order = [int(number) for number in of.trials.best_first("maximize").number]
     images, best = hits.shape[1], order[0]
     near = as_numbers(hits[list(order[:MOST])])
     score, truth = near[0].bit_count() / images, float(accuracy[best])
@@ -165,10 +160,8 @@ def scores_table(count: int, seed: int) -> str:
     """How often the intervals of best scores hold the truth."""
     rows = []
     for trials, images in ((20, 100), (100, 100), (1000, 100), (100, 400), (100, 2000)):
-        found = []
-        for number, one in enumerate(searches(count, trials, images, margin=1.0, seed=seed)):
-            order = [int(number) for number in one.trials.best_first("maximize").number]
-            found.append(best_score(one.hits, one.accuracy, order, seed=number))
+        of = searches(count, trials, images, margin=1.0, seed=seed)
+        found = [best_score(one, seed=number) for number, one in enumerate(of)]
         rows.append(scores_row(f"{count} of {trials} trials, {images} images", found))
     return markdown(SCORES.split("|"), rows)
 

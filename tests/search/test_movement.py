@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from interval_coverage import ranged
 from numpy.typing import NDArray
-from simulated_search import simulate
+from simulated import simulate
 
 from hpsearch.search.range_analysis import Finished, Movement, movement, narrow, within_reach
 from hpsearch.space import Categorical, Float, Int, Space

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from interval_coverage import best_score, order_of, searches
+from interval_coverage import best_score, searches
 
 from hpsearch.errors import BadInput
 from hpsearch.statistics import corrected_share
@@ -100,10 +100,7 @@ def test_of_equal_trials_the_best_comes_to_their_worth() -> None:
 
 def test_the_corrected_interval_covers_and_the_plain_one_does_not() -> None:
     """A small tests/benchmarks/interval_coverage.py, which has the figures: of 80 searches 76 should be right."""
-    scores = [
-        best_score(search.hits, search.accuracy, order_of(search), seed=seed)
-        for seed, search in enumerate(searches(80, 1000, 100, margin=0.5, seed=3))
-    ]
+    scores = [best_score(search, seed=seed) for seed, search in enumerate(searches(80, 1000, 100, margin=0.5, seed=3))]
     assert 73 <= sum(s.corrected for s in scores) <= 79
     assert sum(s.naive for s in scores) < 70
     assert np.mean([s.luck for s in scores]) > 0.025
