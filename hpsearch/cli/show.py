@@ -46,7 +46,7 @@ _MANY = 500
 @options.search
 @options.flag("--watch", "Show it live while others run it; Ctrl-C ends the watching.")
 @click.option("--every", type=FLOAT, help="With --watch: seconds between reads. [default: 1]")
-@options.flag("--until-done", "With --watch: end when the stage has its trials and nobody runs it.")
+@options.flag("--until-done", "With --watch: end when the stage has its trials and no runner is at work.")
 @click.option(
     "--trials",
     type=INT,
