@@ -78,8 +78,6 @@ def importance(
     The same rows give the same numbers, whatever their order.
 
     Args:
-        frame: Rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter.
-        space: The stage's ranges.
         direction: ``maximize`` or ``minimize``.
         used: Returns which of a trial's values have an effect in it; None: all.
 

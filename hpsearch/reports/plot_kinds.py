@@ -48,7 +48,6 @@ class PlotRequest:
     """A figure to be made. None: the kind's default.
 
     Args:
-        kind: The kind of figure.
         parameters: Hyperparameters: one of ``parameters`` and ``curves``, two of ``pair``.
         top: How many of the best trials are plotted (``curves``) or highlighted (``parameters``, ``parallel``).
         quantity: What learning curves are of, such as ``loss``.

@@ -32,9 +32,6 @@ def plot(
     """Return a figure of a search.
 
     Args:
-        store: The study database.
-        stages: All stages of the search.
-        request: The figure.
         stage: The stage of kinds of one stage.
         alone: Whether the other kinds are of that stage only.
 

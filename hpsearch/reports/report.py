@@ -147,8 +147,6 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
     """Return everything that a report of a search shows.
 
     Args:
-        store: The study database; it is only read.
-        search: The search's name, or None for the only one there is.
         stage: The number of a stage: then the report is of it and of those that it was narrowed from.
 
     Raises:

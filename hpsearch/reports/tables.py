@@ -68,7 +68,6 @@ def trials_table(
     """Return trials as people read them, in 80 columns, or as programs do.
 
     Args:
-        stage: The trials' stage.
         columns: What `hpsearch.store.Store.columns` gives.
         full: With every column under its full name and every sampled value; for programs. People see none of a
             hyperparameter that the trial does not use.
@@ -192,7 +191,6 @@ def run_by_line(finishers: Iterable[Mapping[Owner, int]], *, recent: bool = Fals
     """Return the same of several stages together, for people; None where one machine with one version ran all.
 
     Args:
-        finishers: Of each stage, how many trials each owner finished.
         recent: Whether a stage has more than the `RECENT` trials that were read.
     """
     machines = _machines(finishers)
@@ -243,8 +241,6 @@ def chart(curves: Mapping[str, Sequence[float]], *, width: int = 72, height: int
 
     Args:
         curves: By one-character mark: (E,) values, of the same E for all, from epoch 1.
-        width: Columns of the whole chart.
-        height: Rows of the part with marks.
 
     Returns:
         Rows from the top, with values on the left and epochs below; nothing for no epochs.
@@ -277,10 +273,7 @@ class Scale:
     """The common scale of the sparklines of a table, so that its rows compare.
 
     Args:
-        low: Value of the lowest character.
-        high: Value of the highest one.
         epochs: Epochs of a curve that runs to the end: a pruned one is as much shorter.
-        blocks: Whether the output can show blocks; otherwise digits.
     """
 
     low: float
@@ -295,7 +288,6 @@ class Scale:
         Args:
             curves: (E,) values each, from epoch 1.
             epochs: Of a curve that runs to the end; None: those of the longest.
-            blocks: Whether the output can show blocks.
         """
         listed = list(curves)
         finite = [value for curve in listed for value in curve if math.isfinite(value)]
@@ -340,13 +332,7 @@ def shows_blocks(encoding: str | None) -> bool:
 
 
 def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:
-    """Return the best trials of a stage, best first: their columns, and each of their learning curves by its name.
-
-    Args:
-        store: The study database.
-        stage: The trials' stage.
-        top: How many of the best.
-    """
+    """Return the best trials of a stage, best first: their columns, and each of their learning curves by its name."""
     columns = store.columns(stage, top=top)
     numbers = columns["number"]
     if not numbers:
@@ -366,12 +352,7 @@ def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:
 
 
 def used_only(frame: pd.DataFrame, stage: NewStage) -> pd.DataFrame:
-    """Return trials without the values that had no effect in them.
-
-    Args:
-        frame: Rows of `hpsearch.store.Store.trials`.
-        stage: The trials' stage.
-    """
+    """Return trials without the values that had no effect in them."""
     columns = {name: frame[f"param:{name}"].tolist() for name in stage.space}
     trials = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     names = [set(used(stage, trial)) for trial in trials]
@@ -384,12 +365,7 @@ def used_only(frame: pd.DataFrame, stage: NewStage) -> pd.DataFrame:
 
 
 def varied(frame: pd.DataFrame, space: Space) -> Space:
-    """Return the ranges of what differs between trials and has an effect in any; all where nothing is left.
-
-    Args:
-        frame: Trials as `used_only` gives them.
-        space: The stage's ranges.
-    """
+    """Return the ranges of what differs between trials and has an effect in any; all where nothing is left."""
     ranges = {
         name: parameter
         for name, parameter in space.items()

@@ -1,6 +1,8 @@
 """Figures: rows and arrays in, Plotly figures out, in one house style.
 
-Missing data make a figure that says so in words; data that do not fit together raise `BadInput`.
+``frame`` stands for rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter;
+``metric`` for the name of the score, ``direction`` for ``maximize`` or ``minimize``, ``best`` for how many of the best
+trials are highlighted. Missing data make a figure that says so; data that do not fit together raise `BadInput`.
 """
 
 from hpsearch.reports.figures.by_parameter import importances, score_by_parameter, score_by_parameters

@@ -26,8 +26,8 @@ from hpsearch.reports.figures.trials import (
     PRUNED_MARKER,
     TrialGroups,
     check,
-    hover_lines,
     none_complete,
+    points,
     summary_with_best,
 )
 from hpsearch.space import describe as range_words
@@ -46,13 +46,7 @@ _NEXT = "rgba(0, 158, 115, 0.18)"
 
 
 class _Panel:
-    """The trials as every panel shows them.
-
-    Args:
-        frame: Rows of `hpsearch.store.Store.trials`.
-        best: How many of the best are highlighted.
-        most: Points of a panel.
-    """
+    """The trials as every panel shows them."""
 
     def __init__(self, frame: pd.DataFrame, *, best: int, most: int, metric: str, direction: Direction) -> None:
         every = TrialGroups.of(frame, direction)
@@ -100,16 +94,9 @@ class _Panel:
         )
         for group, trials, marker, ending in self._groups:
             if not trials.empty:
-                yield go.Scatter(
-                    x=x.positions(trials[f"param:{x.name}"]),
-                    y=[self.bottom] * len(trials) if group == "failed" else trials["score"].astype(float),
-                    name=group,
-                    mode="markers",
-                    marker=marker,
-                    legendgroup=group,
-                    text=hover_lines(trials, [x.name]),
-                    hovertemplate=f"%{{text}}<br>{ending}<extra></extra>",
-                )
+                across = x.positions(trials[f"param:{x.name}"])
+                y = [self.bottom] * len(trials) if group == "failed" else trials["score"].astype(float)
+                yield points(trials, across, y, group, marker, ending, names=[x.name], legendgroup=group)
 
     def finish(self, figure: go.Figure, frame: pd.DataFrame) -> go.Figure:
         """Return the figure; without any score it says so, and its score axis says nothing."""
@@ -136,11 +123,8 @@ def score_by_parameter(
     that a stretch where trials diverge does not look empty.
 
     Args:
-        frame: Rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>``.
-        name: Of the parameter.
         parameter: The stage's range of it, with dotted lines at its ends.
         narrowed: The range of the next stage, a band.
-        best: How many of the best trials are highlighted.
 
     Raises:
         BadInput: A column is missing, or ``narrowed`` is of another kind than ``parameter``.
@@ -173,10 +157,7 @@ def score_by_parameters(
     """Plot the score against every parameter, a panel each; see `score_by_parameter`.
 
     Args:
-        frame: Rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter.
-        space: The ranges, a panel each.
         narrowed: Those of the next stage, as far as known.
-        best: How many of the best trials are highlighted.
 
     Raises:
         BadInput: A column is missing, or a range is of another kind in the next stage.
@@ -228,11 +209,7 @@ _KEY_LINE = 100
 
 
 def importances(importance: Importance, *, title: str | None = None) -> go.Figure:
-    """Plot each hyperparameter's share of the importance as a bar, with a mark at what chance alone would give.
-
-    Args:
-        importance: What `hpsearch.reports.importance.importance` returns.
-    """
+    """Plot each hyperparameter's share of the importance as a bar, with a mark at what chance alone would give."""
     if not importance.shares:
         text = "; ".join(importance.notes) or "there is nothing to compare"
         return tell(nothing(text, title=title), f"Importance of the hyperparameters: {text}.")

@@ -71,10 +71,8 @@ def curve_grid(
     Args:
         rows: One of each trial, the best first: ``score``, ``param:<name>`` (as in rows of
             `hpsearch.store.Store.trials`), and the curves of the quantity (see `Curves`).
-        quantity: What the curves are of.
         bounds: The least and the most that it can be; without them the axis fits the values.
         parameter: What stands in a panel's title beside rank and score, in trials that have it.
-        columns: Panels side by side.
 
     Raises:
         BadInput: A row without a score or without the quantity, or values that are no rows of numbers.

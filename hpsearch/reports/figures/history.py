@@ -19,6 +19,7 @@ from hpsearch.reports.figures.trials import (
     check,
     hover_lines,
     none_complete,
+    points,
     summary,
     summary_with_best,
 )
@@ -64,15 +65,10 @@ def search_history(
         ("failed", trials.failed, FAILED_MARKER, "failed"),
     ):
         if not part.empty:
-            figure.add_scatter(
-                x=part["place"],
-                y=[bottom] * len(part) if group == "failed" else part["score"].astype(float),
-                name=group,
-                mode="markers",
-                marker=marker,
-                text=[f"{label}, {line}" for label, line in zip(part["stage"], hover_lines(part, []), strict=True)],
-                hovertemplate=f"%{{text}}<br>{ending}<extra></extra>",
-            )
+            y = [bottom] * len(part) if group == "failed" else part["score"].astype(float)
+            trace = points(part, part["place"], y, group, marker, ending)
+            trace.text = [f"{label}, {line}" for label, line in zip(part["stage"], trace.text, strict=True)]
+            figure.add_trace(trace)
     if not order.empty:
         _best_so_far(figure, order, last=across[1], direction=direction)
     _stage_lines(figure, frames, high)

@@ -30,7 +30,6 @@ def lineage(
     best trial's value.
 
     Args:
-        stages: In the order of their numbers.
         frames: Of each stage, by its number, rows of `hpsearch.store.Store.trials`; one without trials may be absent.
 
     Raises:

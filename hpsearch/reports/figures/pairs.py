@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
@@ -17,8 +17,8 @@ from hpsearch.reports.figures.trials import (
     PRUNED_MARKER,
     TrialGroups,
     check,
-    hover_lines,
     none_complete,
+    points,
     summary_with_best,
 )
 
@@ -47,9 +47,6 @@ def pair(
     """Plot two parameters against each other, the trials coloured by score, the stages' ranges as rectangles.
 
     Args:
-        frame: Rows of `hpsearch.store.Store.trials`, of one stage or of several together.
-        x: The parameter from left to right.
-        y: The parameter from bottom to top.
         space: Ranges that the axes hold at least, and their scales.
         rectangles: The ranges of each stage, by the label that its rectangle gets, in order.
 
@@ -67,21 +64,13 @@ def pair(
     trials = TrialGroups.of(frame, direction).sample(MOST_POINTS)
     figure = empty_figure(title=title, key=trials.left_out, legend=True)
 
-    def points(part: pd.DataFrame, name: str, marker: dict[str, object], ending: str) -> go.Scatter:
-        return go.Scatter(
-            x=across.positions(part[f"param:{x}"]),
-            y=upwards.positions(part[f"param:{y}"], step=_OTHER),
-            name=name,
-            mode="markers",
-            marker=marker,
-            text=hover_lines(part, [x, y]),
-            hovertemplate=f"%{{text}}<br>{ending}<extra></extra>",
-            showlegend=name != "trials",
-        )
+    def add(part: pd.DataFrame, name: str, marker: dict[str, Any], ending: str) -> None:
+        at_x, at_y = across.positions(part[f"param:{x}"]), upwards.positions(part[f"param:{y}"], step=_OTHER)
+        figure.add_trace(points(part, at_x, at_y, name, marker, ending, names=[x, y], showlegend=name != "trials"))
 
     for group, part, marker in (("failed", trials.failed, FAILED_MARKER), ("pruned", trials.pruned, PRUNED_MARKER)):
         if not part.empty:
-            figure.add_trace(points(part, group, marker, group))
+            add(part, group, marker, group)
     # The best are plotted last, over the others.
     order = trials.complete.iloc[::-1]
     if not order.empty:
@@ -97,7 +86,7 @@ def pair(
                 "outlinewidth": 0,
             },
         }
-        figure.add_trace(points(order, "trials", scale, f"{words(metric)} %{{marker.color:.4g}}"))
+        add(order, "trials", scale, f"{words(metric)} %{{marker.color:.4g}}")
     _rectangles(figure, across, upwards, {label: (ranges[x], ranges[y]) for label, ranges in rectangles.items()})
     figure.update_xaxes(across.layout())
     figure.update_yaxes(upwards.layout())

@@ -27,6 +27,7 @@ from hpsearch.reports.figures.trials import (
     check,
     hover_lines,
     none_complete,
+    points,
     summary_with_best,
 )
 from hpsearch.space import Float
@@ -56,11 +57,6 @@ def parallel(
 
     Lines are coloured by score, those of the best are thick and on top; pruned trials are dotted. Crosses on the axes
     are the values of failed trials.
-
-    Args:
-        frame: Rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter.
-        space: The stage's ranges, each axis being as long as its range.
-        best: How many of the best trials are highlighted.
     """
     check(frame, *space)
     if not space:
@@ -106,15 +102,10 @@ def parallel(
         figure.add_scatter(x=[None], y=[None], name="trials", mode="lines", line=middle, legendgroup="trials")
     lines(top.iloc[::-1], f"best {len(top)}", "#D55E00", 2.6, 0.95)
     if not failed.empty:
-        figure.add_scatter(
-            x=np.repeat(range(len(axes)), len(failed)),
-            y=np.concatenate([_heights(axis, failed[f"param:{axis.name}"]) for axis in axes]),
-            name="failed",
-            mode="markers",
-            marker=FAILED_MARKER,
-            text=hover_lines(failed, list(space)) * len(axes),
-            hovertemplate="%{text}<br>failed<extra></extra>",
-        )
+        x = np.repeat(range(len(axes)), len(failed))
+        y = np.concatenate([_heights(axis, failed[f"param:{axis.name}"]) for axis in axes])
+        trace = points(failed, x, y, "failed", FAILED_MARKER, "failed", names=list(space))
+        figure.add_trace(trace.update(text=[*trace.text] * len(axes)))
     _add_axes(figure, [*axes, last])
     text = f"A line for each trial across {', '.join(space)} to its {words(metric)}. "
     tell(figure, f"{text}{summary_with_best(frame, direction, metric)}.", least_width=100 + 90 * len(axes))

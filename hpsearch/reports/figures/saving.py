@@ -47,11 +47,7 @@ def save(
     """Write a figure to a file; an existing file is replaced, and never by half of one.
 
     Args:
-        figure: The figure.
         path: Its ending says how: ``.html``, a page that needs no network, or ``.png``, ``.svg`` and ``.pdf``.
-        width: Of an image, in px; by default the figure's own, or 900.
-        height: Of an image, in px; by default the figure's own, or 500.
-        scale: Of an image: pixels of the file for each px.
 
     Raises:
         BadInput: Another ending, a size that is none, or a path that cannot be written.
@@ -122,11 +118,7 @@ def render(
     """Return figures as images, all from one browser, within `LIMIT_S` for its start and for each figure.
 
     Args:
-        figures: The figures.
         format: ``png``, ``svg`` or ``pdf``.
-        width: In px; by default the figure's own, or 900.
-        height: In px; by default the figure's own, or 500.
-        scale: Pixels of the image for each px.
 
     Raises:
         BadInput: Another format, or a size that is none.
@@ -200,9 +192,6 @@ def plain_figure(figure: go.Figure) -> dict[str, Any]:
 
     Plotly takes some HTML in any text for markup, links included: anything but the markup of our own figures, such as
     that in a parameter's or a choice's name, becomes text.
-
-    Args:
-        figure: It stays as it is.
     """
     plain: dict[str, Any] = _plain(figure.to_plotly_json())
     layout = plain["layout"]
@@ -259,11 +248,7 @@ def script_json(value: Mapping[str, Any]) -> str:
 
 
 def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a layout for a phone: smaller letters, narrower margins, and texts broken into lines that fit.
-
-    Args:
-        layout: Plotly's, as plain data; it stays as it is.
-    """
+    """Return a layout for a phone: smaller letters, narrower margins, and texts broken into lines that fit."""
     narrow: dict[str, Any] = copy.deepcopy(dict(layout))
     margin = narrow.setdefault("margin", {})
     # A title of all panels together is no axis', and makes no room for itself.
@@ -296,12 +281,7 @@ def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stacked(layout: Mapping[str, Any], *, panel: int) -> dict[str, Any]:
-    """Return a layout for a phone with the panels one below the other, each with its own axes, titles and ticks.
-
-    Args:
-        layout: Plotly's, as plain data; it stays as it is.
-        panel: The height of a panel, in px.
-    """
+    """Return a layout for a phone with the panels one below the other, each with its own axes, titles and ticks."""
     narrow = narrowed(layout)
     pairs = [
         (narrow[name], narrow[name.replace("x", "y", 1)])

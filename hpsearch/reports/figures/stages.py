@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from hpsearch.reports.figures.style import INK, colour, empty_figure, nothing, tell, words
-from hpsearch.reports.figures.trials import MOST_POINTS, TrialGroups, check, evenly, hover_lines, none_complete, summary
+from hpsearch.reports.figures.trials import MOST_POINTS, TrialGroups, check, evenly, none_complete, points, summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,13 +111,6 @@ def _add_box(
     )
     # Multiples of the golden section spread evenly, whatever their number.
     spread = 0.4 * ((np.arange(len(plotted)) * 0.618034) % 1 - 0.5)
-    figure.add_scatter(
-        x=place + spread,
-        y=plotted["score"].astype(float),
-        name=label,
-        mode="markers",
-        marker={"color": ink, "size": 6 if len(plotted) <= 300 else 4, "opacity": 0.55},
-        text=hover_lines(plotted, []),
-        hovertemplate=f"%{{text}}<br>{words(metric)} %{{y:.4g}}<extra></extra>",
-        showlegend=False,
-    )
+    dots = {"color": ink, "size": 6 if len(plotted) <= 300 else 4, "opacity": 0.55}
+    y, value = plotted["score"].astype(float), f"{words(metric)} %{{y:.4g}}"
+    figure.add_trace(points(plotted, place + spread, y, label, dots, value, showlegend=False))

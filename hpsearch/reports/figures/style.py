@@ -106,7 +106,6 @@ def empty_figure(*, title: str | None = None, key: str | None = None, legend: bo
 
     Args:
         key: The meaning of the line styles, in a line above the data.
-        legend: Leave room for a legend above the data.
     """
     figure = go.Figure()
     _decorate(figure, title=title, key=key, above=30 if legend else 0)
@@ -129,14 +128,8 @@ def panels(
     """Return a figure of small panels, filled row by row.
 
     Args:
-        titles: One of each panel.
-        columns: Panels side by side.
-        panel_height: Of one panel, in px.
         key: The meaning of the line styles, in a line above the panels.
-        x_title: Once, for all panels.
-        y_title: Once, for all panels.
         shared: All panels have the same two axes, with ticks at the outer ones only.
-        legend: Leave room for a legend above the panels, which have no titles then.
         gaps: Between panels, horizontally and vertically, in px of a figure 900 px wide.
     """
     columns = min(columns, len(titles))
@@ -225,10 +218,6 @@ def nothing(text: str, *, title: str | None = None) -> go.Figure:
 def log_axis(low: float, high: float) -> dict[str, Any]:
     """Return a log axis with readable ticks: powers of ten, or plain numbers where it is short.
 
-    Args:
-        low: Its lower end, above 0.
-        high: Its upper end.
-
     Returns:
         Properties of a Plotly axis, without its range.
     """
@@ -245,8 +234,6 @@ def tell(figure: go.Figure, text: str, *, least_width: int | None = None) -> go.
     """Store with a figure its alternative text, and the width that it needs; return the figure.
 
     Args:
-        figure: The figure.
-        text: What it shows, in a sentence or two.
         least_width: In px; on a narrower screen it is scrolled, not squeezed.
     """
     return figure.update_layout(meta={"description": text, **({"least_width": least_width} if least_width else {})})
@@ -327,7 +314,6 @@ class ParameterAxis:
     each other.
 
     Args:
-        name: Of the hyperparameter.
         parameters: Its ranges, stage by stage; at least one. The first says whether the axis is logarithmic.
 
     Raises:

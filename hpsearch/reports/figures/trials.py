@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import plotly.graph_objects as go
 
 from hpsearch.errors import BadInput, nearest
 from hpsearch.reports.figures.style import LINE, MUTED, value_words, words
@@ -51,7 +52,6 @@ class TrialGroups:
     Args:
         complete: Trials with a score, best first, or in the order given.
         pruned: Pruned trials, by number; their score is that of their last epoch.
-        failed: Failed trials, by number.
         left_out: How many trials a sample leaves out, in words; None: none.
     """
 
@@ -145,6 +145,15 @@ def summary_with_best(frame: pd.DataFrame, direction: Direction, metric: str) ->
     if order.empty:
         return f"{summary(frame)}; {none_complete(frame)}"
     return f"{summary(frame)}; the best {words(metric)} is {order['score'].iloc[0]:.4g}"
+
+
+def points(
+    trials: pd.DataFrame, x: Any, y: Any, name: str, marker: dict[str, Any], ending: str, **more: Any
+) -> go.Scatter:
+    """Return trials as markers, which say their number, the values of some ``names``, and an ending."""
+    text = hover_lines(trials, more.pop("names", ()))
+    template = f"%{{text}}<br>{ending}<extra></extra>"
+    return go.Scatter(x=x, y=y, name=name, mode="markers", marker=marker, text=text, hovertemplate=template, **more)
 
 
 def hover_lines(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
