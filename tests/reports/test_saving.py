@@ -174,6 +174,7 @@ class TestWithoutABrowser:
         silent.chmod(0o755)
         monkeypatch.setenv("BROWSER_PATH", str(silent))
         monkeypatch.setattr(saving, "LIMIT_S", 1.0)
+        monkeypatch.setattr(saving, "_CLOSE_S", 0.2)
         began = time.monotonic()
         with pytest.raises(OutputFailure, match="TimeoutError"):
             render([figure()])
