@@ -77,12 +77,7 @@ def by_loader(workload: Workload, x: Any, y: Any) -> Batches:
 
 def by_index(workload: Workload, x: Any, y: Any) -> Batches:
     """Mini-batches without a loader's cost."""
-
-    def batches() -> Iterator[tuple[Any, Any]]:
-        for chosen in torch.randperm(len(x)).split(workload.batch_size):
-            yield x[chosen], y[chosen]
-
-    return batches
+    return lambda: ((x[chosen], y[chosen]) for chosen in torch.randperm(len(x)).split(workload.batch_size))
 
 
 def optimize(assignment: Assignment, storage: Any, *, trials: int, seed: int, best: bool) -> None:
@@ -110,11 +105,8 @@ def run_best(assignment: Assignment, path: Path) -> None:
     storage.engine.dispose()  # a connection does not survive a fork
     torch.set_num_threads(1)
     cores, trials = assignment.cores, assignment.workload.trials
-    shares = [trials // cores + (i < trials % cores) for i in range(cores)]
     context = multiprocessing.get_context("fork")
-    workers = [
-        context.Process(target=_work, args=(assignment, path, share, i)) for i, share in enumerate(shares) if share
-    ]
+    workers = [context.Process(target=_work, args=(assignment, path, index)) for index in range(min(cores, trials))]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -123,7 +115,8 @@ def run_best(assignment: Assignment, path: Path) -> None:
         sys.exit("a process failed")
 
 
-def _work(assignment: Assignment, path: Path, trials: int, index: int) -> None:
+def _work(assignment: Assignment, path: Path, index: int) -> None:
+    trials = len(range(index, assignment.workload.trials, assignment.cores))
     seed = assignment.seed * assignment.cores + index
     optimize(assignment, connect_wal(path), trials=trials, seed=seed, best=True)
 
