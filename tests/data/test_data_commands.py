@@ -3,11 +3,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from data_files import write_part
 
 from hpsearch.cli.data import data
 from hpsearch.data import KNOWN
@@ -21,7 +21,7 @@ def run(*arguments: str) -> str:
     return result.stdout
 
 
-def test_list(tmp_path: Path, write_part: Callable[..., None]) -> None:
+def test_list(tmp_path: Path) -> None:
     write_part(tmp_path / "mnist")
     rows = json.loads(run("list", "--format", "json", "--data-dir", str(tmp_path)))
     assert {row["name"]: row["here"] for row in rows} == {
@@ -48,7 +48,7 @@ def test_show_a_name() -> None:
     assert rows[1] == {"class": "1", "examples": 1127, "test_examples": 0}
 
 
-def test_show_a_path(tmp_path: Path, write_part: Callable[..., None]) -> None:
+def test_show_a_path(tmp_path: Path) -> None:
     write_part(tmp_path)
     write_part(tmp_path, "t10k", n=4)
     assert "20 examples and 4 of its own test part, each of shape 3x2" in run("show", str(tmp_path))

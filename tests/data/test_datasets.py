@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from data_files import idx_bytes, refused, write_part
 
 from hpsearch.data import KNOWN, load, whereabouts
 from hpsearch.errors import MissingExtra
@@ -39,7 +39,7 @@ def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_folder_of_idx_files(zipped: bool, tmp_path: Path, write_part: Callable[..., None]) -> None:
+def test_a_folder_of_idx_files(zipped: bool, tmp_path: Path) -> None:
     write_part(tmp_path, n=20, zipped=zipped)
     dataset = load(path=tmp_path)
     assert dataset.x.shape == (20, 3, 2)
@@ -53,16 +53,14 @@ def test_a_folder_of_idx_files(zipped: bool, tmp_path: Path, write_part: Callabl
     assert dataset.labels_test.tolist() == [0, 1, 2, 3] * 2
 
 
-def test_other_spelling_of_the_file_names(tmp_path: Path, write_part: Callable[..., None]) -> None:
+def test_other_spelling_of_the_file_names(tmp_path: Path) -> None:
     write_part(tmp_path, zipped=False)
     for file in list(tmp_path.iterdir()):
         file.rename(file.with_name(file.name.replace("-idx", ".idx")))
     assert len(load(path=tmp_path).x) == 20
 
 
-def test_where_named_data_is_looked_for(
-    tmp_path: Path, cache: Path, write_part: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_named_data_is_looked_for(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the last place to the first: each new one is preferred to those before."""
     name = "fashion-mnist"
     monkeypatch.setenv("HPSEARCH_DATA", str(tmp_path / "variable"))
@@ -85,13 +83,13 @@ def test_where_named_data_is_looked_for(
         assert dataset.x.max() == grey
 
 
-def test_one_data_set_is_not_taken_for_the_other(tmp_path: Path, write_part: Callable[..., None]) -> None:
+def test_one_data_set_is_not_taken_for_the_other(tmp_path: Path) -> None:
     write_part(tmp_path / "fashion-mnist")
     assert whereabouts("fashion-mnist", tmp_path / "fashion-mnist")
     assert whereabouts("mnist", tmp_path / "fashion-mnist") is None
 
 
-def test_not_here(tmp_path: Path, cache: Path, refused: Callable[..., str]) -> None:
+def test_not_here(tmp_path: Path, cache: Path) -> None:
     refused(lambda: load("mnist"), "data fetch(name='mnist')", str(cache))
     refused(
         lambda: load("fashion-mnist", data_dir=tmp_path),
@@ -101,7 +99,7 @@ def test_not_here(tmp_path: Path, cache: Path, refused: Callable[..., str]) -> N
     )
 
 
-def test_names_and_paths(tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_names_and_paths(tmp_path: Path) -> None:
     refused(lambda: load("mnits"), "no data set 'mnits'", "did you mean 'mnist'?")
     refused(lambda: whereabouts("mnits"), "no data set 'mnits'", "did you mean 'mnist'?")
     refused(load, "no data set is given", "mnist-10k")
@@ -109,7 +107,7 @@ def test_names_and_paths(tmp_path: Path, refused: Callable[..., str]) -> None:
     refused(lambda: load("mnist", label="y"), "names a column")
 
 
-def test_folders_with_half_of_it(tmp_path: Path, write_part: Callable[..., None], refused: Callable[..., str]) -> None:
+def test_folders_with_half_of_it(tmp_path: Path) -> None:
     write_part(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte.gz").rename(tmp_path / "aside")
     refused(lambda: load("mnist", data_dir=tmp_path), "is there without its labels (train-labels")
@@ -119,12 +117,7 @@ def test_folders_with_half_of_it(tmp_path: Path, write_part: Callable[..., None]
     refused(lambda: load(path=tmp_path), "is there without its images (t10k-images")
 
 
-def test_parts_that_do_not_fit(
-    tmp_path: Path,
-    write_part: Callable[..., None],
-    idx_bytes: Callable[..., bytes],
-    refused: Callable[..., str],
-) -> None:
+def test_parts_that_do_not_fit(tmp_path: Path) -> None:
     write_part(tmp_path, zipped=False)
     write_part(tmp_path, "t10k", n=4, zipped=False)
     labels = tmp_path / "t10k-labels-idx1-ubyte"

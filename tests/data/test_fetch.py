@@ -10,13 +10,14 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from data_files import idx_bytes
 
 from hpsearch.data import SOURCES, fetch, load
 from hpsearch.data.fetch import Source
@@ -57,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(idx_bytes: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Serves MNIST's four files, small ones, which `SOURCES` then names."""
     files = {}
     for part, n in (("train", 40), ("t10k", 8)):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from data_files import idx_bytes, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -115,12 +116,12 @@ def spoiled(index: tuple[int, int], value: float) -> Any:
         ({"x": X.astype(str), "y": Y}, ["features are numbers"]),
     ],
 )
-def test_bad_arrays(arrays: dict[str, Any], fragments: list[str], tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_bad_arrays(arrays: dict[str, Any], fragments: list[str], tmp_path: Path) -> None:
     path = npz(tmp_path, **arrays)
     refused(lambda: load(path=path), "some", *fragments)
 
 
-def test_npz_that_is_none(tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_npz_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "some.npz"
     path.write_bytes(b"")
     refused(lambda: load(path=path), "is empty")
@@ -175,12 +176,12 @@ def test_csv_with_a_named_label_and_a_byte_order_mark(tmp_path: Path) -> None:
         ('a,b,label\n1,"2,x\n3,4,y\n', ["no regular csv table"]),
     ],
 )
-def test_bad_csv(text: str, fragments: list[str], tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_bad_csv(text: str, fragments: list[str], tmp_path: Path) -> None:
     path = table(tmp_path, text)
     refused(lambda: load(path=path), "some", *fragments)
 
 
-def test_csv_that_is_no_text(tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_csv_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
     path.write_bytes(b"a,label\n1,caf\xe9\n")
     refused(lambda: load(path=path), "not UTF-8")
@@ -188,7 +189,7 @@ def test_csv_that_is_no_text(tmp_path: Path, refused: Callable[..., str]) -> Non
     refused(lambda: load(path=path))
 
 
-def test_label_that_is_no_column(tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_label_that_is_no_column(tmp_path: Path) -> None:
     path = table(tmp_path, CSV)
     refused(lambda: load(path=path, label="kind"), "no column 'kind'", "a, Label, b")
 
@@ -207,7 +208,7 @@ def test_parquet(tmp_path: Path) -> None:
     assert load(path=path).class_names == ("7", "11")
 
 
-def test_bad_parquet(tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_bad_parquet(tmp_path: Path) -> None:
     path = tmp_path / "some.parquet"
     path.write_bytes(b"PAR1 but not really PAR1")
     refused(lambda: load(path=path), "not a whole .parquet file")
@@ -234,7 +235,7 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         load(path=path)
 
 
-def test_paths_that_are_no_data(tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_paths_that_are_no_data(tmp_path: Path) -> None:
     refused(lambda: load(path=tmp_path / "none.npz"), "no file or folder")
     refused(lambda: load(path=tmp_path / ("x" * 300 + ".npz")), "cannot read")
     (tmp_path / "some.txt").write_text("hello")
@@ -243,7 +244,6 @@ def test_paths_that_are_no_data(tmp_path: Path, refused: Callable[..., str]) -> 
     refused(lambda: load(path=npz(tmp_path, x=X, y=Y), label="y"), "names a column")
 
 
-Writer = Callable[[npt.NDArray[Any]], bytes]
 HEADER = struct.pack(">BBBBI", 0, 0, 0x08, 1, 3)
 
 
@@ -254,7 +254,7 @@ HEADER = struct.pack(">BBBBI", 0, 0, 0x08, 1, 3)
     ),
     zipped=st.booleans(),
 )
-def test_what_is_written_is_read(array: npt.NDArray[Any], zipped: bool, idx_bytes: Writer, tmp_path: Path) -> None:
+def test_what_is_written_is_read(array: npt.NDArray[Any], zipped: bool, tmp_path: Path) -> None:
     content = idx_bytes(array)
     path = tmp_path / "array-idx"  # no ending: gzip is told by the content
     path.write_bytes(gzip.compress(content, mtime=0) if zipped else content)
@@ -285,15 +285,13 @@ def test_what_is_written_is_read(array: npt.NDArray[Any], zipped: bool, idx_byte
         (gzip.compress(b"", mtime=0), ["is not an IDX file", "0 bytes"]),
     ],
 )
-def test_damaged_files_are_refused_in_one_line(
-    content: bytes, fragments: list[str], tmp_path: Path, refused: Callable[..., str]
-) -> None:
+def test_damaged_files_are_refused_in_one_line(content: bytes, fragments: list[str], tmp_path: Path) -> None:
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(content)
     refused(lambda: read_idx(path), str(path), *fragments)
 
 
-def test_no_file(tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_no_file(tmp_path: Path) -> None:
     refused(lambda: read_idx(tmp_path / "none"), "cannot read", "No such file")
     refused(lambda: read_idx(tmp_path), "cannot read", "Is a directory")
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from data_files import refused
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -74,7 +75,7 @@ def test_only_the_seed_decides_and_not_how_large_test_is(seed: int, stratify: bo
     seed=seeds,
 )
 def test_stratified_splits_have_each_class_in_proportion(
-    counts: list[int], fractions: tuple[float, float, float], seed: int, refused: Callable[..., str]
+    counts: list[int], fractions: tuple[float, float, float], seed: int
 ) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
     dataset = dataset_of(labels)
@@ -232,14 +233,12 @@ def test_the_fingerprint_is_of_the_four_arrays() -> None:
     ],
 )
 @pytest.mark.parametrize("cut", [split, test_part])
-def test_what_cannot_be_cut(
-    cut: Callable[..., object], ask: dict[str, Any], fragments: list[str], refused: Callable[..., str]
-) -> None:
+def test_what_cannot_be_cut(cut: Callable[..., object], ask: dict[str, Any], fragments: list[str]) -> None:
     whole = {"train": 10, "validation": 10, "seed": 0} | ask
     refused(lambda: cut(cyclic(100), **whole), *fragments)
 
 
-def test_an_own_test_part_bounds_test(refused: Callable[..., str]) -> None:
+def test_an_own_test_part_bounds_test() -> None:
     cut: dict[str, Any] = {"train": 9, "validation": 1, "seed": 0, "test": 11}
     refused(lambda: split(cyclic(10, own_test=10), **cut), "test = 11 is more than the 10 examples in the test part")
 
