@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import cared
 import optuna
 import pytest
 import sqlalchemy
@@ -34,6 +35,12 @@ def file(tmp_path: Path, empty_database: bytes) -> Path:
     path = tmp_path / "studies.db"
     path.write_bytes(empty_database)
     return path
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    """A database with everything in it that a check looks at."""
+    return cared.write(tmp_path)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from cared import PLANTS, Plant
 from hpsearch.__main__ import main
 from hpsearch.errors import BadInput, BadStorage, StorageFailure
 from hpsearch.space import Float
-from hpsearch.store import NewStage, Owner, claims, open_store
+from hpsearch.store import NewStage, Owner, open_store
 from hpsearch.store.engine import parse_url
 from hpsearch.store.maintenance import repair as repairing
 from hpsearch.store.maintenance.check import Checked, check, tolerant_database
@@ -27,13 +27,12 @@ from hpsearch.store.maintenance.repair import mend, repair
 from hpsearch.store.maintenance.rules import Finding, Place
 
 
-def test_nothing_is_found_in_a_sound_database(tmp_path: Path) -> None:
-    sound = cared.write(tmp_path)
+def test_nothing_is_found_in_a_sound_database_and_nothing_repaired(sound: Path) -> None:
     before = sound.read_bytes()
-    found = check(str(sound))
-    assert found.findings == []
-    assert found.sound
-    assert (found.studies, found.trials) == (7, 6 + 4 + 4 + 31 + 31 + 5)
+    checked = check(str(sound))
+    assert checked.findings == []
+    assert (checked.studies, checked.trials) == (7, 6 + 4 + 4 + 31 + 31 + 5)
+    assert repair(str(sound), checked).backup is None
     assert sound.read_bytes() == before
 
 
@@ -70,12 +69,11 @@ def test_a_servers_database_is_looked_at_and_mended_too(postgres_url: str, tmp_p
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=[f"{i}-{plant.kind}" for i, plant in enumerate(PLANTS)])
-def test_damage_is_found_and_named_and_mended(tmp_path: Path, plant: Plant) -> None:
-    file = cared.write(tmp_path)
-    before = cared.trials(file)
-    cared.run_sql(file, plant.sql)
-    damaged = cared.trials(file)
-    found = check(str(file))
+def test_damage_is_found_and_named_and_mended(sound: Path, plant: Plant) -> None:
+    before = cared.trials(sound)
+    cared.run_sql(sound, plant.sql)
+    damaged = cared.trials(sound)
+    found = check(str(sound))
     kinds = {finding.kind for finding in found.findings}
     assert plant.kind in kinds
     assert kinds <= {plant.kind, *plant.also}
@@ -84,13 +82,13 @@ def test_damage_is_found_and_named_and_mended(tmp_path: Path, plant: Plant) -> N
     assert (named[0].mend is not None) is plant.mended
     left = found
     if found.mendable:
-        done = repair(str(file), found)
+        done = repair(str(sound), found)
         assert done.backup is not None
         assert cared.trials(done.backup) == damaged
         left = done.after
     assert left.sound is plant.mended, left.findings
     assert not left.mendable
-    after = cared.trials(file)
+    after = cared.trials(sound)
     harmed = {at for at in before if damaged.get(at) != before[at]}
     for at, trial in before.items():
         if at not in harmed:
@@ -102,63 +100,36 @@ def test_damage_is_found_and_named_and_mended(tmp_path: Path, plant: Plant) -> N
             assert not any("trial_values" in part for part in trial[1:])
 
 
-def test_what_runs_again_after_a_repair_comes_to_the_same(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    before = cared.trials(file)
+def test_what_runs_again_after_a_repair_comes_to_the_same(sound: Path, tmp_path: Path) -> None:
+    before = cared.trials(sound)
     for plant in PLANTS:
         if plant.kind in ("no-value", "sampled", "gap", "score", "attribute"):
             of_number = {"no-value": 0, "sampled": 1, "gap": 2, "score": 3, "attribute": 4}[plant.kind]
-            cared.run_sql(file, plant.sql.replace("number = 2", f"number = {of_number}"))
-    repair(str(file), check(str(file)))
+            cared.run_sql(sound, plant.sql.replace("number = 2", f"number = {of_number}"))
+    repair(str(sound), check(str(sound)))
     study = tiny.write(tmp_path)
     with contextlib.redirect_stdout(io.StringIO()):
-        assert main(f"start {study} --engine inline --storage {file} --stage 1".split()) == 0
-    assert cared.trials(file) == before
-    assert check(str(file)).sound
+        assert main(f"start {study} --engine inline --storage {sound} --stage 1".split()) == 0
+    assert cared.trials(sound) == before
+    assert check(str(sound)).sound
 
 
-def test_a_second_repair_does_nothing(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    cared.run_sql(file, next(plant.sql for plant in PLANTS if plant.kind == "no-value"))
-    repair(str(file), check(str(file)))
-    before = file.read_bytes()
-    done = repair(str(file), check(str(file)))
-    assert done.backup is None
-    assert file.read_bytes() == before
-
-
-def test_what_a_living_runner_holds_is_not_repaired(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    cared.run_sql(file, next(plant.sql for plant in PLANTS if plant.kind == "no-value"))
-    store = open_store(str(file), write=True)
+def test_what_a_living_runner_holds_is_not_repaired(sound: Path) -> None:
+    cared.run_sql(sound, next(plant.sql for plant in PLANTS if plant.kind == "no-value"))
+    store = open_store(str(sound), write=True)
     store.claim(store.stages("tiny")[0], until=9, most=1, owner=Owner.current())
     store.close()
-    found = check(str(file))
+    found = check(str(sound))
     assert {finding.kind for finding in found.findings} == {"no-value"}
     with pytest.raises(BadStorage, match="stop it first"):
-        repair(str(file), found)
+        repair(str(sound), found)
 
 
-def test_only_running_trials_are_given_back(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    before = cared.rows(file)
-    with tolerant_database(parse_url(str(file)), write=True) as database, database.write() as connection:
-        claims.release(connection, {row[0]: "gone" for row in before["trials"]}, by=Owner.current())
-    after = cared.rows(file)
-    running = {row[0] for row in before["trials"] if row[3] == "RUNNING"}
-    for table in ("trial_intermediate_values", "trial_system_attributes"):
-        for rows in (before, after):
-            rows[table] = [row for row in rows[table] if row[1] not in running]
-    assert before["trial_intermediate_values"] == after["trial_intermediate_values"]
-    assert before["trial_system_attributes"] == after["trial_system_attributes"]
-
-
-def test_what_has_finished_since_the_check_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = cared.write(tmp_path)
-    with contextlib.closing(open_store(str(file), write=True)) as store:
+def test_what_has_finished_since_the_check_stays(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.closing(open_store(str(sound), write=True)) as store:
         dead = replace(Owner.current(), pid=2**22 + 1)  # a process that never was
         store.claim(store.stages("tiny")[0], until=7, most=1, owner=dead)
-    before = check(str(file))
+    before = check(str(sound))
     assert [(finding.kind, finding.trials) for finding in before.findings] == [("stuck", [6])]
     finished: list[cared.Rows] = []
 
@@ -166,14 +137,14 @@ def test_what_has_finished_since_the_check_stays(tmp_path: Path, monkeypatch: py
         checked = check(storage, sampler)
         if not finished:
             with contextlib.redirect_stdout(io.StringIO()):
-                start = f"start {tiny.write(tmp_path)} --engine inline --stage 1 --trials 7 --storage {file}"
+                start = f"start {tiny.write(tmp_path)} --engine inline --stage 1 --trials 7 --storage {sound}"
                 assert main(start.split()) == 0
-            finished.append(cared.rows(file))
+            finished.append(cared.rows(sound))
         return checked
 
     monkeypatch.setattr(repairing, "check", check_and_finish)
-    assert repair(str(file), before, backup=False).after.sound
-    assert [cared.rows(file)] == finished
+    assert repair(str(sound), before, backup=False).after.sound
+    assert [cared.rows(sound)] == finished
 
 
 def test_a_number_that_is_filled_takes_no_key_of_those_to_come(url: str, me: Owner) -> None:
@@ -211,14 +182,13 @@ def test_a_writer_that_was_cut_off_left_nothing_that_counts(tmp_path: Path) -> N
     assert cared.rows(file)["trial_values"] == cared.rows(cared.write(writing.parent))["trial_values"]
 
 
-def test_a_database_that_somebody_holds_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_somebody_holds_is_not_damaged(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpsearch.store.maintenance.check.BUSY_TIMEOUT_S", 0.01)
-    file = cared.write(tmp_path)
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+    with contextlib.closing(sqlite3.connect(sound, isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode=DELETE")
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(BadStorage, match="locked by another program"):
-            check(str(file))
+            check(str(sound))
 
 
 @pytest.mark.parametrize(
@@ -229,13 +199,12 @@ def test_a_database_that_somebody_holds_is_not_damaged(tmp_path: Path, monkeypat
         ("DROP TABLE trial_intermediate_values", "no such table: trial_intermediate_values"),
     ],
 )
-def test_damage_that_a_reader_meets_is_one_line(tmp_path: Path, damage: str, how: str) -> None:
-    file = cared.write(tmp_path)
-    cared.run_sql(file, damage)
-    with contextlib.closing(open_store(str(file))) as store, pytest.raises(StorageFailure) as caught:
+def test_damage_that_a_reader_meets_is_one_line(sound: Path, damage: str, how: str) -> None:
+    cared.run_sql(sound, damage)
+    with contextlib.closing(open_store(str(sound))) as store, pytest.raises(StorageFailure) as caught:
         store.columns(store.stages()[0], top=3)
     message = str(caught.value)
-    assert message.startswith(f"the database {file} is damaged (")
+    assert message.startswith(f"the database {sound} is damaged (")
     assert how in message
     assert "db check" in message
     assert "\n" not in message

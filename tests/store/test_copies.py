@@ -20,15 +20,14 @@ from hpsearch.store.maintenance.check import check
 from hpsearch.store.maintenance.copies import backup, safe_copy, vacuum
 
 
-def test_a_copy_that_is_taken_while_others_commit_is_one_state(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    with contextlib.closing(sqlite3.connect(file)) as connection:
+def test_a_copy_that_is_taken_while_others_commit_is_one_state(sound: Path, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(sound)) as connection:
         connection.executescript("CREATE TABLE pair (a INTEGER, b INTEGER); INSERT INTO pair VALUES (0, 0)")
     stop = threading.Event()
     written = threading.Event()
 
     def write() -> None:
-        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        with contextlib.closing(sqlite3.connect(sound, isolation_level=None)) as connection:
             count = 0
             while not stop.is_set():
                 count += 1
@@ -43,7 +42,7 @@ def test_a_copy_that_is_taken_while_others_commit_is_one_state(tmp_path: Path) -
     try:
         assert written.wait(60)
         for number in range(5):
-            backup(str(file), tmp_path / f"copy-{number}.db")
+            backup(str(sound), tmp_path / f"copy-{number}.db")
     finally:
         stop.set()
         writer.join()
@@ -58,79 +57,73 @@ def test_a_copy_that_is_taken_while_others_commit_is_one_state(tmp_path: Path) -
     }  # fmt: skip
 
 
-def test_a_copy_holds_what_only_the_log_holds(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+def test_a_copy_holds_what_only_the_log_holds(sound: Path, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(sound, isolation_level=None)) as connection:
         connection.execute("UPDATE studies SET study_name = 'logged' WHERE study_name LIKE 'mine%'")
         assert (tmp_path / "my.db-wal").stat().st_size
-        backup(str(file), tmp_path / "copy.db")
-        assert cared.rows(tmp_path / "copy.db") == cared.rows(file)
+        backup(str(sound), tmp_path / "copy.db")
+        assert cared.rows(tmp_path / "copy.db") == cared.rows(sound)
     assert check(str(tmp_path / "copy.db")).sound
 
 
-def test_a_copy_can_take_the_place_of_its_original(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    file.chmod(0o600)
-    for copy in (safe_copy(str(file), "delete"), tmp_path / "copy.db"):
+def test_a_copy_can_take_the_place_of_its_original(sound: Path, tmp_path: Path) -> None:
+    sound.chmod(0o600)
+    for copy in (safe_copy(str(sound), "delete"), tmp_path / "copy.db"):
         if not copy.exists():
-            backup(str(file), copy)
+            backup(str(sound), copy)
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
         assert [path.name for path in tmp_path.glob(f"{copy.name}-*")] == []
         with contextlib.closing(sqlite3.connect(copy)) as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_only_a_log_makes_it_safe_to_wait_less_for_the_disk(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
+def test_only_a_log_makes_it_safe_to_wait_less_for_the_disk(sound: Path) -> None:
     for mode, level in (("wal", 1), ("delete", 2)):
-        with contextlib.closing(sqlite3.connect(file)) as connection:
+        with contextlib.closing(sqlite3.connect(sound)) as connection:
             assert connection.execute(f"PRAGMA journal_mode={mode}").fetchone() == (mode,)
-        database = Database(parse_url(str(file)))
+        database = Database(parse_url(str(sound)))
         with database.write() as writing:
             assert writing.exec_driver_sql("PRAGMA synchronous").scalar() == level
         database.close()
 
 
-def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
+def test_a_file_that_is_there_stays(sound: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     copy.write_text("mine")
     with pytest.raises(BadInput, match="is there already; add `force`"):
-        backup(str(file), copy)
+        backup(str(sound), copy)
     with pytest.raises(BadInput, match="is no database, and a backup does not replace it"):
-        backup(str(file), copy, force=True)
+        backup(str(sound), copy, force=True)
     assert copy.read_text() == "mine"
     shutil.copy(cared.write(tmp_path), copy)
     cared.run_sql(copy, "DELETE FROM trial_values")
-    backup(str(file), copy, force=True)
-    assert cared.rows(copy) == cared.rows(file)
+    backup(str(sound), copy, force=True)
+    assert cared.rows(copy) == cared.rows(sound)
     (tmp_path / "copy.db-wal").write_text("a log")
     with pytest.raises(BadInput, match="may be in use"):
-        backup(str(file), copy, force=True)
+        backup(str(sound), copy, force=True)
     with pytest.raises(BadInput, match="the database itself"):
-        backup(str(file), file, force=True)
+        backup(str(sound), sound, force=True)
     with pytest.raises(BadInput, match="no folder"):
-        backup(str(file), tmp_path / "nowhere" / "copy.db")
+        backup(str(sound), tmp_path / "nowhere" / "copy.db")
 
 
-def test_a_damaged_database_is_no_copy_to_go_back_to(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
+def test_a_damaged_database_is_no_copy_to_go_back_to(sound: Path, tmp_path: Path) -> None:
+    whole = sound.read_bytes()
+    sound.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(OutputFailure, match="db check"):
-        backup(str(file), tmp_path / "copy.db")
+        backup(str(sound), tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()
 
 
-def test_a_disk_without_room_gets_no_half_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = cared.write(tmp_path)
+def test_a_disk_without_room_gets_no_half_copy(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(OutputFailure, match=r"needs .* MB, and the disk .* has 1.0 kB left"):
-        backup(str(file), tmp_path / "copy.db")
+        backup(str(sound), tmp_path / "copy.db")
     with pytest.raises(StorageFailure, match=r"1\.0 kB left"):
-        vacuum(str(file))
+        vacuum(str(sound))
     with pytest.raises(OutputFailure):
-        safe_copy(str(file), "delete")
+        safe_copy(str(sound), "delete")
     assert [path.name for path in tmp_path.iterdir()] == ["my.db"]
 
 
@@ -142,32 +135,30 @@ def test_a_servers_database_is_backed_up_by_its_own_program(tmp_path: Path) -> N
     assert "secret" not in str(refused.value)
 
 
-def test_a_vacuum_gives_space_back_and_changes_no_row(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    cared.run_sql(file, "CREATE TABLE much AS SELECT zeroblob(500000) AS x; DROP TABLE much")
-    before = cared.rows(file)
-    large, small, emptied = vacuum(str(file))
+def test_a_vacuum_gives_space_back_and_changes_no_row(sound: Path) -> None:
+    cared.run_sql(sound, "CREATE TABLE much AS SELECT zeroblob(500000) AS x; DROP TABLE much")
+    before = cared.rows(sound)
+    large, small, emptied = vacuum(str(sound))
     assert emptied
     assert small < large - 400_000
-    assert small == file.stat().st_size
-    after = cared.rows(file)
+    assert small == sound.stat().st_size
+    after = cared.rows(sound)
     assert {table: after[table] for table in before} == before
-    assert check(str(file)).sound
+    assert check(str(sound)).sound
 
 
-def test_a_vacuum_waits_only_so_long_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vacuum_waits_only_so_long_for_others(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpsearch.store.maintenance.copies.WAIT_S", 0.01)
-    file = cared.write(tmp_path)
     for other in ("BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM trials"):
-        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        with contextlib.closing(sqlite3.connect(sound, isolation_level=None)) as connection:
             for statement in other.split("; "):
                 connection.execute(statement).fetchall()
-            with contextlib.closing(sqlite3.connect(file)) as writer:
+            with contextlib.closing(sqlite3.connect(sound)) as writer:
                 if "SELECT" in other:
                     writer.execute("UPDATE studies SET study_name = study_name")
                     writer.commit()
             with pytest.raises(StorageFailure, match="somebody works on"):
-                vacuum(str(file))
+                vacuum(str(sound))
 
 
 def test_who_comes_during_a_vacuum_does_not_make_it_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

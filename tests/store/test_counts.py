@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from stored import storage
 
-from hpsearch.records import Completed, Failed, Outcome, Report, Stage
+from hpsearch.records import Completed, Failed, Outcome, Report
 from hpsearch.store import Counts, NewStage, Owner, Store, open_store
 
 Opener = Callable[..., Store]
@@ -111,20 +111,6 @@ def test_a_study_that_took_anothers_place_is_counted_anew(
     with open_other(store) as other:  # by the time that this store looks, the newest trial's id is there once more
         other.claim(again, until=2, most=2, owner=me)
     assert store.counts(again) == Counts(running=2)
-
-
-def test_trials_that_somebody_deleted_are_counted_no_more(store: Store, stage: Stage, me: Owner) -> None:
-    """By hand, in the database: with one of those that run go the finished ones."""
-    ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=5, most=5, owner=me).trials}
-    store.record(stage, [Completed(0, 0.5), Completed(1, 0.5)], ids, owner=me)
-    assert store.counts(stage) == Counts(complete=2, running=3)
-    engine = sqlalchemy.create_engine(store.url)
-    with engine.begin() as connection:
-        for number in (0, 2):
-            for table in ("trial_params", "trial_system_attributes", "trial_heartbeats", "trial_values", "trials"):
-                connection.exec_driver_sql(f"DELETE FROM {table} WHERE trial_id = {ids[number]}")
-    engine.dispose()
-    assert store.counts(stage) == Counts(complete=1, running=2)
 
 
 @contextmanager

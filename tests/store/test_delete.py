@@ -40,101 +40,70 @@ def _names(file: Path) -> set[str]:
         ("mine: größe", {"mine: größe"}),
     ],
 )
-def test_what_was_asked_for_goes_and_nothing_else(tmp_path: Path, asked: str, goes: set[str]) -> None:
-    file = cared.write(tmp_path)
-    before = cared.rows(file)
-    planned = plan(str(file), asked)
+def test_what_was_asked_for_goes_and_nothing_else(sound: Path, asked: str, goes: set[str]) -> None:
+    before = cared.rows(sound)
+    planned = plan(str(sound), asked)
     assert {study.name for study in planned.studies} == goes
-    assert cared.rows(file) == before
-    delete(str(file), planned)
-    assert _names(file) == {row[1] for row in before["studies"]} - goes
-    assert check(str(file)).sound
+    assert cared.rows(sound) == before
+    delete(str(sound), planned)
+    assert _names(sound) == {row[1] for row in before["studies"]} - goes
+    assert check(str(sound)).sound
     gone = {row[0] for row in before["studies"] if row[1] in goes}
     trials = {row[0] for row in before["trials"] if row[2] in gone}
-    after = cared.rows(file)
+    after = cared.rows(sound)
     for table, rows in before.items():
         if table.startswith("trial_"):
             assert after[table] == [row for row in rows if row[1] not in trials]
 
 
-def test_a_stage_that_others_came_of_goes_only_with_them(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
+def test_a_stage_that_others_came_of_goes_only_with_them(sound: Path) -> None:
+    with pytest.raises(UnknownSearch, match="did you mean 'tiny/stage-01'"):
+        plan(str(sound), "tiny/stage-1")
     with pytest.raises(StageConflict, match=f"{SECOND} came of {FIRST}.*with_descendants"):
-        plan(str(file), FIRST)
-    planned = plan(str(file), FIRST, descendants=True)
+        plan(str(sound), FIRST)
+    planned = plan(str(sound), FIRST, descendants=True)
     assert [study.name for study in planned.studies] == [FIRST, SECOND, CONFIRMED]
-    delete(str(file), planned)
-    assert not {name for name in _names(file) if name.startswith("tiny")}
+    delete(str(sound), planned)
+    assert not {name for name in _names(sound) if name.startswith("tiny")}
 
 
-def test_what_a_living_runner_works_on_stays(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    store = open_store(str(file), write=True)
-    store.claim(store.stages("tiny")[1], until=9, most=1, owner=Owner.current())
-    store.close()
-    before = cared.rows(file)
-    with pytest.raises(BadStorage, match="stop it first"):
-        delete(str(file), plan(str(file), "tiny"))
-    assert cared.rows(file) == before
-    delete(str(file), plan(str(file), CONFIRMED))
-
-
-def test_what_came_meanwhile_is_not_deleted_unseen(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    planned = plan(str(file), SECOND)
-    cared.run_sql(
-        file,
-        "UPDATE study_user_attributes SET value_json = '2' WHERE key = 'hpsearch:parent' AND study_id ="
-        f" (SELECT study_id FROM studies WHERE study_name = '{CONFIRMED}')",
-    )
-    cared.run_sql(file, f"UPDATE studies SET study_name = 'tiny/confirm-02' WHERE study_name = '{CONFIRMED}'")
-    with pytest.raises(StageConflict, match="look again"):
-        delete(str(file), planned)
-
-
-def test_looks_at_the_test_images_stay_known_while_the_search_lives(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    store = open_store(str(file), write=True)
+def test_evaluations_stay_known_while_the_search_lives(sound: Path) -> None:
+    store = open_store(str(sound), write=True)
     first, second = store.stages("tiny")
     store.change_study_attribute(first, EVALUATIONS, lambda _: [{"stage": FIRST}])
     store.change_study_attribute(second, "hpsearch:parent", lambda _: None)
     store.close()
-    planned = plan(str(file), FIRST)
+    planned = plan(str(sound), FIRST)
     assert (planned.evaluations, planned.heir) == (0, second.study_id)
-    delete(str(file), planned)
-    with contextlib.closing(sqlite3.connect(file)) as connection:
+    delete(str(sound), planned)
+    with contextlib.closing(sqlite3.connect(sound)) as connection:
         (kept,) = connection.execute(
             "SELECT value_json FROM study_user_attributes WHERE key = ?", (EVALUATIONS,)
         ).fetchone()
     assert json.loads(kept) == [{"stage": FIRST}]
-    assert plan(str(file), "tiny").evaluations == 1
+    assert plan(str(sound), "tiny").evaluations == 1
 
 
-def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnknownSearch, match="did you mean 'tiny/stage-01'"):
-        plan(str(cared.write(tmp_path)), "tiny/stage-1")
-
-
-def test_results_that_came_after_the_copy_are_not_deleted(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    planned = plan(str(file), "tiny")
-    store, me = open_store(str(file), write=True), Owner.current()
-    stage = store.stages("tiny")[0]
-    (trial,) = store.claim(stage, until=7, most=1, owner=me).trials
-    store.record(stage, [Completed(trial.number, 0.5, (0.5,), {})], {trial.number: trial.trial_id}, owner=me)
-    before = cared.rows(file)
-    with pytest.raises(StageConflict, match="look again"):
-        delete(str(file), planned)
-    assert cared.rows(file) == before
-    planned = plan(str(file), "tiny")
-    (waiting,) = store.claim(stage, until=8, most=1, owner=me).trials
-    store.release(stage, owner=me)
-    planned = plan(str(file), "tiny")
-    store.claim(stage, until=8, most=1, owner=me)
-    store.record(stage, [Completed(waiting.number, 0.5, (0.5,), {})], {waiting.number: waiting.trial_id}, owner=me)
-    store.close()
-    with pytest.raises(StageConflict, match="look again"):  # as many trials, and none newer
-        delete(str(file), planned)
+def test_what_came_after_the_copy_is_not_deleted(sound: Path) -> None:
+    """A new trial, a result of one that waited, or a study that belongs to it."""
+    me = Owner.current()
+    with contextlib.closing(open_store(str(sound), write=True)) as store:
+        stage = store.stages("tiny")[0]
+        (trial,) = store.claim(stage, until=7, most=1, owner=me).trials
+        ids = {trial.number: trial.trial_id}
+        planned = [plan(str(sound), SECOND)]
+        store.release(stage, owner=me)
+        planned += [plan(str(sound), "tiny")]
+        store.claim(stage, until=7, most=1, owner=me)
+        store.record(stage, [Completed(trial.number, 0.5, (0.5,), {})], ids, owner=me)
+        (confirmation,) = store.confirmations("tiny")
+        store.change_study_attribute(confirmation, "hpsearch:parent", lambda _: 2)
+    cared.run_sql(sound, f"UPDATE studies SET study_name = 'tiny/confirm-02' WHERE study_name = '{CONFIRMED}'")
+    before = cared.rows(sound)
+    for deletion in planned:
+        with pytest.raises(StageConflict, match="look again"):
+            delete(str(sound), deletion)
+    assert cared.rows(sound) == before
 
 
 def test_on_a_server_nobody_claims_what_is_being_deleted_or_mended(
@@ -161,20 +130,19 @@ def test_on_a_server_nobody_claims_what_is_being_deleted_or_mended(
     assert free == [[], [(1,), (2,)], [(2,)]]
 
 
-def test_a_runner_of_this_machine_works_whatever_its_heartbeat_says(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    store, me = open_store(str(file), write=True), Owner.current()
+def test_a_runner_of_this_machine_works_whatever_its_heartbeat_says(sound: Path) -> None:
+    store, me = open_store(str(sound), write=True), Owner.current()
     first = store.stages("tiny")[0]
     store.claim(first, until=7, most=1, owner=me)
-    cared.run_sql(file, "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-3 days')")
-    assert check(str(file)).sound
+    cared.run_sql(sound, "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-3 days')")
+    assert check(str(sound)).sound
     with pytest.raises(BadStorage, match="stop it first"):
-        delete(str(file), plan(str(file), "tiny"))
+        delete(str(sound), plan(str(sound), "tiny"))
     store.release(first, owner=me)
     store.claim(first, until=7, most=1, owner=replace(me, place="elsewhere"))
     with pytest.raises(BadStorage, match="stop it first"):
-        delete(str(file), plan(str(file), "tiny"))
-    cared.run_sql(file, "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-3 minutes')")
-    assert check(str(file)).sound
-    delete(str(file), plan(str(file), "tiny"))
+        delete(str(sound), plan(str(sound), "tiny"))
+    cared.run_sql(sound, "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-3 minutes')")
+    assert check(str(sound)).sound
+    delete(str(sound), plan(str(sound), "tiny"))
     store.close()

@@ -206,33 +206,6 @@ def test_a_watch_that_sees_no_trial_any_more_begins_anew(monkeypatch: pytest.Mon
     assert watch.gone([(7, _THEM, old)], me=_ME, now=time.clock(timedelta())) == {7: SILENT}
 
 
-@pytest.mark.parametrize("by", [timedelta(hours=5), -timedelta(hours=5)])
-def test_a_clock_that_jumps_takes_no_trial_from_a_living_runner(
-    store: Store, stage: Stage, me: Owner, age: Age, pass_time: PassTime, by: timedelta
-) -> None:
-    """On the same machine: the heartbeat is from before the jump; the next one comes within the time of three."""
-    living = Owner.current()
-    (trial,) = store.claim(stage, until=1, most=1, owner=living).trials
-    age(trial.trial_id, by)
-    for _ in range(20):
-        assert store.release_dead(stage, me=me) == 0
-        pass_time(BEAT_EVERY_S)
-        store.beat(stage, [trial.trial_id], owner=living)
-    assert store.record(stage, [Completed(0, 0.5)], {0: trial.trial_id}, owner=living) == {0}
-
-
-def test_a_heartbeat_from_the_future_holds_no_trial_for_ever(
-    store: Store, stage: Stage, me: Owner, age: Age, pass_time: PassTime
-) -> None:
-    """The clock was set back after the runner, which was elsewhere, had died."""
-    there = replace(me, run="another run", host="another machine")
-    (trial,) = store.claim(stage, until=1, most=1, owner=there).trials
-    age(trial.trial_id, -timedelta(days=400))
-    assert store.release_dead(stage, me=me) == 0
-    pass_time(STILL_S)
-    assert store.release_dead(stage, me=me) == 1
-
-
 def _ids(store: Store, stage: Stage, owner: Owner, *, until: int = 3) -> dict[int, int]:
     return {trial.number: trial.trial_id for trial in store.claim(stage, until=until, most=9, owner=owner).trials}
 

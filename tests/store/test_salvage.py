@@ -49,15 +49,14 @@ def _harm(file: Path, table: str) -> None:
     file.write_bytes(content)
 
 
-def test_of_a_sound_database_everything_is_saved(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    file.chmod(0o600)
-    content = file.read_bytes()
-    done = salvage(str(file))
+def test_of_a_sound_database_everything_is_saved(sound: Path, tmp_path: Path) -> None:
+    sound.chmod(0o600)
+    content = sound.read_bytes()
+    done = salvage(str(sound))
     assert done.target == tmp_path / "my.salvaged.db"
-    assert file.read_bytes() == content
+    assert sound.read_bytes() == content
     assert (done.lost, done.after.findings) == (0, [])
-    assert cared.rows(done.target) == cared.rows(file)
+    assert cared.rows(done.target) == cared.rows(sound)
     assert {path.name for path in tmp_path.glob("*.db")} == {"my.db", "my.salvaged.db"}
     assert stat.S_IMODE(done.target.stat().st_mode) == 0o600
     with contextlib.closing(sqlite3.connect(done.target)) as connection:
@@ -67,12 +66,11 @@ def test_of_a_sound_database_everything_is_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "table", ["trial_values", "trial_params", "trial_user_attributes", "trial_intermediate_values"]
 )
-def test_what_is_lost_runs_again_and_comes_to_the_same(tmp_path: Path, table: str) -> None:
-    file = cared.write(tmp_path)
-    before = cared.trials(file)
-    _harm(file, table)
-    assert check(str(file)).broken
-    done = salvage(str(file))
+def test_what_is_lost_runs_again_and_comes_to_the_same(sound: Path, tmp_path: Path, table: str) -> None:
+    before = cared.trials(sound)
+    _harm(sound, table)
+    assert check(str(sound)).broken
+    done = salvage(str(sound))
     assert check(str(done.target)).sound
     after = cared.trials(done.target)
     for at, trial in after.items():
@@ -88,28 +86,25 @@ def test_what_is_lost_runs_again_and_comes_to_the_same(tmp_path: Path, table: st
     assert {at: again[at] for at in mine} == {at: before[at] for at in mine}
 
 
-def test_a_log_is_read_too(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+def test_a_log_is_read_too(sound: Path, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(sound, isolation_level=None)) as connection:
         connection.execute("UPDATE studies SET study_name = 'logged' WHERE study_name LIKE 'mine%'")
         assert (tmp_path / "my.db-wal").stat().st_size
-        done = salvage(str(file), tmp_path / "new.db")
+        done = salvage(str(sound), tmp_path / "new.db")
     assert "logged" in {saved.study for saved in done.studies}
     assert done.after.sound
 
 
-def test_what_a_living_runner_writes_is_not_recovered(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
-    with contextlib.closing(open_store(str(file), write=True)) as store:
+def test_what_a_living_runner_writes_is_not_recovered(sound: Path) -> None:
+    with contextlib.closing(open_store(str(sound), write=True)) as store:
         store.claim(store.stages("tiny")[0], until=7, most=1, owner=Owner.current())
         with pytest.raises(BadStorage, match="stop it first"):
-            salvage(str(file))
+            salvage(str(sound))
 
 
-def test_nothing_is_written_over_and_nothing_is_made_of_nothing(tmp_path: Path) -> None:
-    file = cared.write(tmp_path)
+def test_nothing_is_written_over_and_nothing_is_made_of_nothing(sound: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="there already"):
-        salvage(str(file), file)
+        salvage(str(sound), sound)
     other = tmp_path / "other.db"
     with contextlib.closing(sqlite3.connect(other)) as connection:
         connection.execute("CREATE TABLE orders (id INTEGER)")
@@ -122,16 +117,17 @@ def test_nothing_is_written_over_and_nothing_is_made_of_nothing(tmp_path: Path) 
     assert {path.name for path in tmp_path.glob("*.db")} == {"my.db", "other.db", "noise.db"}
 
 
-def test_sqlites_own_program_recovers_where_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sqlites_own_program_recovers_where_it_is_there(
+    sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not every build of it can; this one's ``.recover`` finds a row, too, whose table is lost."""
-    file = cared.write(tmp_path)
-    before = cared.rows(file)
+    before = cared.rows(sound)
     program = tmp_path / "sqlite3"
     program.write_text(_PROGRAM)
     program.chmod(0o755)
-    assert salvage(str(file), tmp_path / "without.db").better is not None
+    assert salvage(str(sound), tmp_path / "without.db").better is not None
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    done = salvage(str(file), tmp_path / "with.db")
+    done = salvage(str(sound), tmp_path / "with.db")
     assert (done.better, done.lost, done.after.findings) == (None, 1, [])
     assert {study.study: study.trials for study in done.studies}[cared.FIRST] == 6
     assert cared.rows(done.target) == before
