@@ -27,7 +27,6 @@ from hpsearch.space import Value, external
 from hpsearch.store import schema as t
 from hpsearch.store.counts import IS_FINISHED
 from hpsearch.store.leases import Owned, Owner
-from hpsearch.store.schema import StudyDirection, TrialState
 from hpsearch.store.sql import Query, chunks
 from hpsearch.store.stages import ATTRIBUTE_PREFIX, NOBODY, OWNER, RELEASED, stage_attributes, stage_from_attributes
 
@@ -94,7 +93,7 @@ def stages(connection: Connection) -> list[Stage]:
     for study_id, key, text in connection.execute(query.where(of_study.key.startswith(ATTRIBUTE_PREFIX))):
         attributes.setdefault(study_id, {})[key] = json.loads(text)
     directions: dict[int, Direction] = {
-        study_id: "maximize" if direction == StudyDirection.MAXIMIZE else "minimize"
+        study_id: "maximize" if direction == "MAXIMIZE" else "minimize"
         for study_id, direction in connection.execute(
             select(t.study_directions.c.study_id, t.study_directions.c.direction)
         )
@@ -168,7 +167,7 @@ def _select_trials(stage: Stage, *, hits: bool) -> Select[Any]:
             t.trial_values.c.value.label("score"),
             t.trial_values.c.value_type.label("score_type"),
             *map(_attribute, (VALIDATION_LOSS, SECONDS, REASON)),
-            case((t.trials.c.state == TrialState.PRUNED, last)).label("last_epoch"),
+            case((t.trials.c.state == "PRUNED", last)).label("last_epoch"),
             t.trials.c.datetime_start.label("started"),
             t.trials.c.datetime_complete.label("finished"),
         )
@@ -192,7 +191,7 @@ def columns(
         return columns_of(connection, stage, _best(connection, stage, top), hits=hits)
     query = _select_trials(stage, hits=hits)
     if states is not None:
-        query = query.where(t.trials.c.state.in_([TrialState[state] for state in states]))
+        query = query.where(t.trials.c.state.in_(states))
     if numbers is not None:
         query = query.where(t.trials.c.number.in_(numbers))
     rows = list(connection.execute(query.order_by(t.trials.c.number)))
@@ -213,7 +212,7 @@ def _by_column(
 ) -> Columns:
     columns: Columns = {
         "number": [row.number for row in rows],
-        "state": [row.state.name for row in rows],
+        "state": [row.state for row in rows],
         "score": [number_of(row.score, row.score_type) for row in rows],
         "validation_loss": [_number(row.validation_loss) for row in rows],
         "seconds": [_number(row.seconds) for row in rows],
@@ -255,7 +254,7 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
         .select_from(t.trials.join(t.trial_values))
         .where(
             t.trials.c.study_id == stage.study_id,
-            t.trials.c.state == TrialState.COMPLETE,
+            t.trials.c.state == "COMPLETE",
             t.trial_values.c.value_type == "FINITE",
         )
     )

@@ -9,7 +9,6 @@ and the SQL against the tables that the installed Optuna makes.
 from __future__ import annotations
 
 import contextlib
-import enum
 import os
 import sqlite3
 import tempfile
@@ -34,25 +33,6 @@ KEPT_VERSION = "5.0.0"
 KEPT = Path(__file__).with_name(f"optuna-{KEPT_VERSION}.sql")
 
 
-# Optuna's own enums cost 0.2 s to import, and a database holds their labels only.
-class StudyDirection(enum.Enum):
-    """Optuna's directions."""
-
-    NOT_SET = 0
-    MINIMIZE = 1
-    MAXIMIZE = 2
-
-
-class TrialState(enum.Enum):
-    """Optuna's trial states."""
-
-    RUNNING = 0
-    COMPLETE = 1
-    PRUNED = 2
-    FAIL = 3
-    WAITING = 4
-
-
 metadata = MetaData()
 
 alembic_version = Table("alembic_version", metadata, Column("version_num", String(32)))
@@ -63,7 +43,7 @@ trials = Table(
     Column("trial_id", Integer, primary_key=True),
     Column("number", Integer),
     Column("study_id", Integer, ForeignKey("studies.study_id")),
-    Column("state", Enum(TrialState, name="trialstate")),
+    Column("state", Enum("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING", name="trialstate")),
     Column("datetime_start", DateTime),
     Column("datetime_complete", DateTime),
 )
@@ -80,7 +60,7 @@ def _attributes(of: Table, name: str) -> Table:
     return _part(of, f"{name}s", f"{name}_id", Column("key", String(512)), Column("value_json", Text))
 
 
-_direction: Column[Any] = Column("direction", Enum(StudyDirection, name="studydirection"))
+_direction: Column[Any] = Column("direction", Enum("NOT_SET", "MINIMIZE", "MAXIMIZE", name="studydirection"))
 study_directions = _part(studies, "study_directions", "study_direction_id", _direction, Column("objective", Integer))
 study_user_attributes = _attributes(studies, "study_user_attribute")
 study_system_attributes = _attributes(studies, "study_system_attribute")

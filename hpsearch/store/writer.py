@@ -61,7 +61,7 @@ def insert_stage(connection: Connection, new: NewStage) -> int:
     key = connection.execute(insert(t.studies).values(study_name=new.name)).inserted_primary_key
     assert key is not None
     study_id: int = key[0]
-    direction = t.StudyDirection.MAXIMIZE if new.direction == "maximize" else t.StudyDirection.MINIMIZE
+    direction = new.direction.upper()
     connection.execute(insert(t.study_directions).values(study_id=study_id, direction=direction, objective=0))
     rows = [
         {"study_id": study_id, "key": key, "value_json": json.dumps(value)}

@@ -78,7 +78,7 @@ def test_a_late_record_is_refused(store: Store, stage: Stage, study: optuna.Stud
     store.report(stage, [Report(0, 1, 0.1)], ids, owner=them)
     store.beat(stage, ids.values(), owner=them)
     assert store.release(stage, owner=them) == 0
-    states = [("RUNNING", None, {}), ("WAITING", None, {}), ("COMPLETE", [0.5], {})]
+    states: list[Any] = [("RUNNING", None, {}), ("WAITING", None, {}), ("COMPLETE", [0.5], {})]
     assert [(t.state.name, t.values, t.intermediate_values) for t in study.trials] == states
     assert store.record(stage, [Completed(0, 0.9)], ids, owner=me) == {0}
 

@@ -71,7 +71,7 @@ def read(url: str) -> Found:
                     cells[trial_id, name].append(tuple(map(_plain, row)))
     engine.dispose()
     rows = {
-        number: (state.name, *(tuple(sorted(cells[trial_id, name])) for name in OF_TRIAL))
+        number: (state, *(tuple(sorted(cells[trial_id, name])) for name in OF_TRIAL))
         for trial_id, number, state, _ in found
     }
     values = [len(rows) for (_, name), rows in cells.items() if name == "trial_values"]
@@ -79,13 +79,13 @@ def read(url: str) -> Found:
         rows,
         {number: when for _, number, _, when in found if when is not None},
         repeated=len(found) - len(rows) + sum(count > 1 for count in values),
-        running=sum(state.name == "RUNNING" for _, _, state, _ in found),
+        running=sum(state == "RUNNING" for _, _, state, _ in found),
     )
 
 
 def _plain(cell: Any) -> Any:
-    """Floats by their bits, and an enum by its label."""
-    return cell.hex() if isinstance(cell, float) else getattr(cell, "name", cell)
+    """Floats by their bits."""
+    return cell.hex() if isinstance(cell, float) else cell
 
 
 def workers_of(parent: int) -> list[int]:
