@@ -2,74 +2,48 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument
-from hpsearch.records import DEFAULT_STORAGE
+from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage
+from hpsearch.reports import tables
+from hpsearch.search.best import BestTrial, best_trial, overview, ties_of
+from hpsearch.search.comparison import Comparison, Entrant, compare
+from hpsearch.search.confirmation import Confirmation
+from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
+from hpsearch.search.findings import Findings, findings, what_next
+from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, narrow_stage
+from hpsearch.search.progress import View, Watcher
+from hpsearch.search.runner import Summary
+from hpsearch.search.stage import (
+    latest_with_trials,
+    pick,
+    resolve_search,
+    resolve_stage,
+    resolve_study,
+    stages_of,
+    unscored,
+)
+from hpsearch.search.stage_loop import make_folder
+from hpsearch.search.workflow import ConfirmJob, Job, Listener, check_counts, check_seed, confirm, run
+from hpsearch.store import Counts, Owner, Store, open_store
+from hpsearch.store.leases import Owned
+from hpsearch.store.queries import Columns
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
 
     import pandas as pd
     import plotly.graph_objects as go
 
-    from hpsearch import store as stores
-    from hpsearch.exchange import exporting, foreign, importing
+    from hpsearch.exchange.exporting import Exported
     from hpsearch.objectives.base import Fitted
-    from hpsearch.records import Action, Argument, Direction, Sentence, Stage
-    from hpsearch.reports import figures, page, plot_kinds, plots, tables
-    from hpsearch.reports import report as reporting
-    from hpsearch.reports.figures import saving
-    from hpsearch.search import best as bests
-    from hpsearch.search import comparison, evaluation, narrowing, progress, stage_loop, workflow
-    from hpsearch.search import findings as learned
-    from hpsearch.search import stage as lineage
-    from hpsearch.search.best import BestTrial
-    from hpsearch.search.confirmation import Confirmation
-    from hpsearch.search.findings import Findings
-    from hpsearch.search.runner import Summary
-    from hpsearch.store import Counts, Owner, Store
-    from hpsearch.store.leases import Owned
-    from hpsearch.store.queries import Columns
-else:
-
-    class _Later:
-        """A module that is loaded at its first use."""
-
-        def __init__(self, name: str) -> None:
-            self._name = name
-
-        def __getattr__(self, attribute: str) -> Any:
-            return getattr(importlib.import_module(self._name), attribute)
-
-    # Each method loads what it needs: `status` answers before NumPy, pandas and Plotly would be loaded, and the workers
-    # of `start` begin while this process loads them.
-    exporting = _Later("hpsearch.exchange.exporting")
-    foreign = _Later("hpsearch.exchange.foreign")
-    importing = _Later("hpsearch.exchange.importing")
-    figures = _Later("hpsearch.reports.figures")
-    page = _Later("hpsearch.reports.page")
-    plot_kinds = _Later("hpsearch.reports.plot_kinds")
-    plots = _Later("hpsearch.reports.plots")
-    reporting = _Later("hpsearch.reports.report")
-    saving = _Later("hpsearch.reports.figures.saving")
-    tables = _Later("hpsearch.reports.tables")
-    bests = _Later("hpsearch.search.best")
-    comparison = _Later("hpsearch.search.comparison")
-    evaluation = _Later("hpsearch.search.evaluation")
-    learned = _Later("hpsearch.search.findings")
-    narrowing = _Later("hpsearch.search.narrowing")
-    stage_loop = _Later("hpsearch.search.stage_loop")
-    lineage = _Later("hpsearch.search.stage")
-    progress = _Later("hpsearch.search.progress")
-    stores = _Later("hpsearch.store")
-    workflow = _Later("hpsearch.search.workflow")
+    from hpsearch.reports.page import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +121,7 @@ class Trials:
 
     def frame(self) -> pd.DataFrame:
         """Return the trials as a pandas DataFrame, a row a trial."""
-        import pandas as pd  # 0.3 s, which the command line must do without
+        import pandas as pd  # takes 0.3 s to load
 
         return pd.DataFrame(self.table())
 
@@ -162,9 +136,9 @@ class Evaluation:
         evaluated: Its score on the test set.
     """
 
-    prepared: evaluation.Prepared
+    prepared: Prepared
     fitted: Fitted
-    evaluated: evaluation.Evaluated
+    evaluated: Evaluated
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,16 +156,16 @@ class Plot:
     kind: str
 
     def __str__(self) -> str:
-        return str(figures.describe(self.figure))
+        return str(plotting().describe(self.figure))
 
     def html(self) -> str:
         """Return the figure as a page."""
-        return figures.page(self.figure)
+        return str(plotting().page(self.figure))
 
     def save(self, path: Path | None = None) -> Path:
         """Write the figure to a file whose ending gives the format, by default ``NAME-KIND.html`` here."""
         path = path or Path(f"{self.name.replace('/', '-')}-{self.kind}.html")
-        figures.save(self.figure, path, scale=2.0 if path.suffix.lower() == ".png" else 1.0)
+        plotting().save(self.figure, path, scale=2.0 if path.suffix.lower() == ".png" else 1.0)
         return path
 
 
@@ -205,7 +179,7 @@ class Report:
         file_name: A name for its file.
     """
 
-    page: page.Page
+    page: Page
     text: str
     file_name: str
 
@@ -217,7 +191,7 @@ class Report:
             force: Overwrite a file that is no report.
         """
         path = path or Path(self.file_name)
-        page.write(path, self.text, force=force)
+        _pages()[0].write(path, self.text, force=force)
         return path
 
 
@@ -279,7 +253,7 @@ class Search:
         lanes: int | None = None,
         pruner: str | None = None,
         data_dir: Path | None = None,
-        listener: workflow.Listener | None = None,
+        listener: Listener | None = None,
     ) -> tuple[StageRun, ...]:
         """Run a stage until it has the requested number of finished trials; those of earlier runs count.
 
@@ -305,9 +279,9 @@ class Search:
             BadInput: The request cannot be carried out as given.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
-        study, number = lineage.resolve_study(self.name, stage)
-        runs = workflow.run(
-            workflow.Job(
+        study, number = resolve_study(self.name, stage)
+        runs = run(
+            Job(
                 storage=self.storage,
                 make_folder=self._default,
                 study=study,
@@ -338,7 +312,7 @@ class Search:
         expand: bool = False,
         branch: bool = False,
         dry_run: bool = False,
-    ) -> narrowing.NextStage:
+    ) -> NextStage:
         """Compute the next stage's ranges from the best trials, with the evidence for each.
 
         Args:
@@ -354,13 +328,13 @@ class Search:
             NotEnoughTrials: Fewer trials have finished.
             StageConflict: A later stage has trials already.
         """
-        name, number = lineage.resolve_stage(self.name, stage)
+        name, number = resolve_stage(self.name, stage)
         if top is None and quantile is None and source == "trials":
-            top = narrowing.DEFAULT_TOP
-        with closing(stores.open_store(self.storage, write=not dry_run)) as store:
-            return narrowing.narrow_stage(
+            top = DEFAULT_TOP
+        with closing(open_store(self.storage, write=not dry_run)) as store:
+            return narrow_stage(
                 store,
-                lineage.stages_of(store, name),
+                stages_of(store, name),
                 number=number,
                 top=top,
                 quantile=quantile,
@@ -381,7 +355,7 @@ class Search:
         scheduler: str | None = None,
         lanes: int | None = None,
         data_dir: Path | None = None,
-        listener: workflow.Listener | None = None,
+        listener: Listener | None = None,
     ) -> Confirmation:
         """Run a stage's best trials again with other seeds, and rank their values by the mean scores.
 
@@ -396,8 +370,8 @@ class Search:
             NotEnoughTrials: Fewer trials have finished.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
-        name, number = lineage.resolve_stage(self.name, stage, confirmation=True)
-        job = workflow.ConfirmJob(
+        name, number = resolve_stage(self.name, stage, confirmation=True)
+        job = ConfirmJob(
             storage=self.storage,
             search=name,
             stage=number,
@@ -409,7 +383,7 @@ class Search:
             lanes=lanes,
             data_dir=data_dir,
         )
-        return workflow.confirm(job, listener)
+        return confirm(job, listener)
 
     def status(self, *, recent: int | None = None) -> tuple[StageStatus, ...]:
         """Return the state of every stage, by number; without a name those of all searches.
@@ -420,23 +394,23 @@ class Search:
         Raises:
             UnknownSearch: No such search, or none at all.
         """
-        name = lineage.resolve_search(self.name)
-        with closing(stores.open_store(self.storage)) as store:
-            stages = (lineage.stages_of(store, name) if name else store.stages()) or lineage.stages_of(store, name)
+        name = resolve_search(self.name)
+        with closing(open_store(self.storage)) as store:
+            stages = (stages_of(store, name) if name else store.stages()) or stages_of(store, name)
             confirmations = _confirmations(store, stages)
             return tuple(_status(store, stage, confirmations.get(stage.name), recent) for stage in stages)
 
     @contextmanager
-    def watch(self, *, trials: int | None = None) -> Iterator[Callable[[], progress.View]]:
+    def watch(self, *, trials: int | None = None) -> Iterator[Callable[[], View]]:
         """Watch the search while others run it: a context that gives a function, which returns the current state.
 
         Args:
             trials: Finished trials that the stage is to have. None: the study file's count.
         """
-        name = lineage.resolve_search(self.name)
-        workflow.check_counts(trials=trials)
-        with closing(stores.open_store(self.storage)) as store:
-            yield progress.Watcher(store, name, until=trials).look
+        name = resolve_search(self.name)
+        check_counts(trials=trials)
+        with closing(open_store(self.storage)) as store:
+            yield Watcher(store, name, until=trials).look
 
     def trials(
         self,
@@ -460,17 +434,17 @@ class Search:
             raise BadArgument(
                 "top", top, f"only complete trials have a score, and the state is {state}", "leave one out"
             )
-        name, number = lineage.resolve_stage(self.name, stage)
-        with closing(stores.open_store(self.storage)) as store:
-            stages = lineage.stages_of(store, name)
-            chosen = lineage.latest_with_trials(store, stages) if number is None else lineage.pick(stages, number)
+        name, number = resolve_stage(self.name, stage)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
+            chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
             states = None if state is None else (state.upper(),)
             columns = store.columns(chosen, states=states, top=top, hits=top is not None)
             numbers = columns["number"]
             return Trials(
                 chosen,
                 columns,
-                tied=None if top is None else bests.ties_of(store, chosen, columns),
+                tied=None if top is None else ties_of(store, chosen, columns),
                 curves=store.points(chosen, numbers)
                 if (curves(len(numbers)) if callable(curves) else curves)
                 else None,
@@ -486,13 +460,13 @@ class Search:
         Raises:
             NotEnoughTrials: No trial has a score yet.
         """
-        name, number = lineage.resolve_stage(self.name, stage)
-        with closing(stores.open_store(self.storage)) as store:
-            stages = lineage.stages_of(store, name)
-            chosen = stages if number is None else [lineage.pick(stages, number)]
-            best = bests.best_trial(store, chosen)
+        name, number = resolve_stage(self.name, stage)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
+            chosen = stages if number is None else [pick(stages, number)]
+            best = best_trial(store, chosen)
             if best is None:
-                raise lineage.unscored(store, stages[0].search, stages[0].search if number is None else chosen[0].name)
+                raise unscored(store, stages[0].search, stages[0].search if number is None else chosen[0].name)
             return best, _confirmations(store, [best.of]).get(best.stage)
 
     def findings(self, *, top: int = 5) -> Findings:
@@ -501,9 +475,9 @@ class Search:
         Args:
             top: How many of the best trials to call the best; at least 2.
         """
-        name = lineage.resolve_search(self.name)
-        with closing(stores.open_store(self.storage)) as store:
-            return learned.findings(store, lineage.stages_of(store, name), top=top)
+        name = resolve_search(self.name)
+        with closing(open_store(self.storage)) as store:
+            return findings(store, stages_of(store, name), top=top)
 
     def evaluate(
         self,
@@ -515,8 +489,8 @@ class Search:
         seed: int | None = None,
         again: bool = False,
         data_dir: Path | None = None,
-        check: Callable[[evaluation.Prepared], object] | None = None,
-        fit: Callable[[evaluation.Prepared], Fitted] | None = None,
+        check: Callable[[Prepared], object] | None = None,
+        fit: Callable[[Prepared], Fitted] | None = None,
     ) -> Evaluation:
         """Train the chosen values on all but the test set, and score them on that, once.
 
@@ -536,13 +510,13 @@ class Search:
             EvaluatedAlready: The search has been evaluated, and ``again`` is not set.
             BadData: The study file keeps no test set.
         """
-        name, number = lineage.resolve_stage(self.name, stage)
-        workflow.check_counts(epochs=epochs)
-        workflow.check_seed(seed)
-        with closing(stores.open_store(self.storage, write=True)) as store:
-            prepared = evaluation.prepare(
+        name, number = resolve_stage(self.name, stage)
+        check_counts(epochs=epochs)
+        check_seed(seed)
+        with closing(open_store(self.storage, write=True)) as store:
+            prepared = prepare(
                 store,
-                lineage.stages_of(store, name),
+                stages_of(store, name),
                 number=number,
                 trial=trial,
                 by=by,
@@ -554,9 +528,9 @@ class Search:
             if check is not None:
                 check(prepared)
             fitted = prepared.fit() if fit is None else fit(prepared)
-            return Evaluation(prepared, fitted, evaluation.evaluate(store, prepared, fitted))
+            return Evaluation(prepared, fitted, evaluate(store, prepared, fitted))
 
-    def compare(self, other: Search) -> comparison.Comparison:
+    def compare(self, other: Search) -> Comparison:
         """Compare this search or stage with another one, here or in another database.
 
         Raises:
@@ -564,9 +538,9 @@ class Search:
         """
         with self._opened() as store:
             if other.storage == self.storage:
-                return comparison.compare(self._entrant(store), other._entrant(store))
+                return compare(self._entrant(store), other._entrant(store))
             with other._opened() as elsewhere:
-                return comparison.compare(self._entrant(store), other._entrant(elsewhere))
+                return compare(self._entrant(store), other._entrant(elsewhere))
 
     def plot(
         self,
@@ -591,19 +565,21 @@ class Search:
             dark: Light on dark.
             out: The file that it will be saved to, checked before the database is read. None: show it, or save later.
         """
+        from hpsearch.reports import plot_kinds, plots  # Plotly takes 0.3 s to load
+
         request = plot_kinds.PlotRequest(plot_kinds.PlotKind(kind), tuple(parameters), top, quantity)
-        name, number = lineage.resolve_stage(self.name, stage)
+        name, number = resolve_stage(self.name, stage)
         if number is not None and request.kind in plot_kinds.OF_ALL_STAGES:
             raise BadArgument("stage", number, f"{kind} plots all stages", "leave it out")
         if out is not None:
-            saving.check_path(out)
-        with closing(stores.open_store(self.storage)) as store:
-            stages = lineage.stages_of(store, name)
-            chosen = lineage.latest_with_trials(store, stages) if number is None else lineage.pick(stages, number)
+            plotting().check_path(out)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
+            chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
             figure = plots.plot(store, stages, request, stage=chosen, alone=number is not None)
         single = number is not None or request.kind in plot_kinds.OF_ONE_STAGE
         return Plot(
-            figures.dark(figure) if dark else figure, chosen.name if single else chosen.search, str(request.kind)
+            plotting().dark(figure) if dark else figure, chosen.name if single else chosen.search, str(request.kind)
         )
 
     def report(
@@ -627,15 +603,16 @@ class Search:
         Raises:
             MissingExtra: ``html`` needs Jinja2, and it is not installed.
         """
-        name, number = lineage.resolve_stage(self.name, stage)
+        name, number = resolve_stage(self.name, stage)
+        page, contents = _pages()
         form = page.form_of(out, form)
         if out is not None:
             page.check_out(out, force=force)
         if form == "html":
             page.check_html()
-        with closing(stores.open_store(self.storage)) as store:
-            material = reporting.gather(store, name, stage=number)
-        made = reporting.report(material, figures=form == "html", word=word)
+        with closing(open_store(self.storage)) as store:
+            material = contents.gather(store, name, stage=number)
+        made = contents.report(material, figures=form == "html", word=word)
         text = page.to_html(made) if form == "html" else page.to_markdown(made)
         return Report(made, text, page.name_for(material.search, form))
 
@@ -647,7 +624,7 @@ class Search:
         what: str = "all",
         stage: int | None = None,
         force: bool = False,
-    ) -> tuple[exporting.Exported, tuple[str, ...]]:
+    ) -> tuple[Exported, tuple[str, ...]]:
         """Write trials and learning curves to files; return what was written, and what was left out.
 
         Args:
@@ -657,29 +634,44 @@ class Search:
             stage: Of this stage only. None: of all.
             force: Overwrite files that exist.
         """
-        name, number = lineage.resolve_stage(self.name, stage)
+        name, number = resolve_stage(self.name, stage)
+        from hpsearch.exchange import exporting  # pandas takes 0.3 s to load
+
         exporting.target(out, form)
-        with closing(stores.open_store(self.storage)) as store:
-            stages = lineage.stages_of(store, name)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
             if number is not None:
-                lineage.pick(stages, number)
+                pick(stages, number)
             exported = exporting.export(store, stages, out, form=form, what=what, number=number, force=force)
             left_out = [confirmation.name for confirmation in store.confirmations(stages[0].search)]
-            if evaluations := len(evaluation.evaluations(store, stages)):
-                left_out.append(f"{counted(evaluations, 'evaluation')} on the test set")
+            if count := len(evaluations(store, stages)):
+                left_out.append(f"{counted(count, 'evaluation')} on the test set")
             return exported, tuple(left_out)
 
     @contextmanager
     def _opened(self) -> Iterator[Store]:
-        with closing(stores.open_store(self.storage)) as store:
+        with closing(open_store(self.storage)) as store:
             yield store
 
-    def _entrant(self, store: Store) -> comparison.Entrant:
-        name, number = lineage.resolve_stage(self.name)
-        stages = lineage.stages_of(store, name)
+    def _entrant(self, store: Store) -> Entrant:
+        name, number = resolve_stage(self.name)
+        stages = stages_of(store, name)
         if number is not None:
-            stages = [lineage.pick(stages, number)]
-        return comparison.Entrant(store, stages[0].search if number is None else stages[0].name, stages)
+            stages = [pick(stages, number)]
+        return Entrant(store, stages[0].search if number is None else stages[0].name, stages)
+
+
+def plotting() -> ModuleType:
+    """Return `hpsearch.reports.figures`."""
+    from hpsearch.reports import figures  # Plotly takes 0.3 s to load
+
+    return figures
+
+
+def _pages() -> tuple[ModuleType, ModuleType]:
+    from hpsearch.reports import page, report  # pandas and Plotly
+
+    return page, report
 
 
 def searches(storage: str | Path | None = None) -> tuple[str, ...]:
@@ -688,7 +680,7 @@ def searches(storage: str | Path | None = None) -> tuple[str, ...]:
     Args:
         storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
     """
-    with closing(stores.open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
+    with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage))) as store:
         return tuple(sorted({stage.search for stage in store.stages()}))
 
 
@@ -715,12 +707,12 @@ def import_trials(
         parameters: Of a table: the columns that are parameters.
         ranges: Of a table: ``lr=1e-6:1e-2:log`` or ``act=relu,tanh``.
     """
+    from hpsearch.exchange import foreign, importing  # pandas takes 0.3 s to load
+
     read = importing.read(foreign.ImportRequest(source, name, study_name, metric, direction, parameters, ranges))
     if storage is None:
-        stage_loop.make_folder(DEFAULT_STORAGE.parent)
-    with closing(
-        stores.open_store(str(DEFAULT_STORAGE if storage is None else storage), create=True, write=True)
-    ) as store:
+        make_folder(DEFAULT_STORAGE.parent)
+    with closing(open_store(str(DEFAULT_STORAGE if storage is None else storage), create=True, write=True)) as store:
         stages = importing.write(store, read)
     return Search(stages[0].search, storage=storage), read.notes
 
@@ -728,12 +720,12 @@ def import_trials(
 def best_trials(store: Store, stage: Stage, top: int) -> Trials:
     """Return a stage's best trials and which are statistically tied with the best."""
     columns = store.columns(stage, top=top, hits=True)
-    return Trials(stage, columns, bests.ties_of(store, stage, columns), None, {})
+    return Trials(stage, columns, ties_of(store, stage, columns), None, {})
 
 
 def next_actions(store: Store, search: str) -> Sequence[Action]:
     """Return what the findings advise to do next, the most important first."""
-    return learned.what_next(store, store.stages(search)).actions
+    return what_next(store, store.stages(search)).actions
 
 
 def _status(store: Store, stage: Stage, confirmation: ConfirmationStatus | None, recent: int | None) -> StageStatus:
@@ -752,15 +744,15 @@ def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, Confirmat
         name = names.get((confirmation.search, confirmation.number))
         if name is None:
             continue
-        overview = bests.overview(store, confirmation)
-        first = overview.order[0] if overview.order else None
+        standing = overview(store, confirmation)
+        first = standing.order[0] if standing.order else None
         states[name] = ConfirmationStatus(
             confirmation=confirmation.name,
             stage=name,
             settings=len(confirmation.plan.settings) if confirmation.plan else 0,
-            finished=overview.finished,
-            failed=overview.failed,
-            places=overview.places,
+            finished=standing.finished,
+            failed=standing.failed,
+            places=standing.places,
             first=None if first is None else first.setting.trial,
             mean=None if first is None else first.mean,
             repeats=None if first is None else len(first.scores),

@@ -16,6 +16,9 @@ HEAVY = {
     *("PIL", "onnx", "onnxruntime", "dask", "distributed"),
 }
 
+SLOWEST = HEAVY - {"sqlalchemy", "pydantic"}
+"""Libraries that a command which reads the database does without."""
+
 
 def loaded(
     *statements: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
@@ -50,9 +53,9 @@ def run(*arguments: str) -> str:
             "import hpsearch.__main__": HEAVY | {"numpy", "click", "rich"},
             "import hpsearch.cli.app": HEAVY | {"numpy"},
             run("--help"): HEAVY | {"numpy"},
-            run("start", "--help"): (HEAVY | {"numpy"}) - {"pydantic"},
-            run("confirm", "--help"): (HEAVY | {"numpy"}) - {"pydantic"},
-            run("evaluate", "--help"): HEAVY - {"pydantic"},
+            run("start", "--help"): SLOWEST,
+            run("confirm", "--help"): SLOWEST,
+            run("evaluate", "--help"): SLOWEST,
         },
         {
             # `__main__` passes through it on the way to `blas`.
@@ -79,15 +82,14 @@ def test_commands_that_show_a_few_rows_load_little(tmp_path: Path) -> None:
         # What a stage shows at its end is a few rows: no reason to load pandas.
         assert modules & {"pandas", "plotly"} == set()
     steps = {
-        run("status"): HEAVY | {"numpy"},
-        run("best"): HEAVY | {"numpy"},
-        run("trials", "--top", "3"): HEAVY | {"numpy"},
-        run("narrow", "--top", "2", "--dry-run"): HEAVY,
+        run("status"): SLOWEST,
+        run("best"): SLOWEST,
+        run("trials", "--top", "3"): SLOWEST,
+        run("narrow", "--top", "2", "--dry-run"): SLOWEST,
     }
     for (command, never), modules in zip(steps.items(), loaded(*steps, folder=tmp_path), strict=True):
         assert "sqlalchemy" in modules
-        # Typer itself looks for pydantic.
-        assert modules & (never - {"sqlalchemy", "pydantic"}) == set(), command
+        assert modules & never == set(), command
 
 
 def test_a_saved_network_is_used_without_the_slow_libraries(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_a_saved_network_is_used_without_the_slow_libraries(tmp_path: Path) -> N
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / "x.png")
     steps = {run("model", "show", "net.npz"): set[str](), run("predict", "net.npz", "x.png"): {"PIL"}}
     for (command, needs), modules in zip(steps.items(), loaded(*steps, folder=tmp_path), strict=True):
-        assert modules & (HEAVY - {"pydantic"}) == needs, command  # Typer itself looks for pydantic
+        assert modules & SLOWEST == needs, command
 
 
 def test_workers_start_before_the_slow_libraries_are_loaded() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from hpsearch.api import Evaluation, Search, figures
+from hpsearch.api import Evaluation, Search, plotting
 from hpsearch.cli import options
 from hpsearch.cli.options import FILE, INT, Command, Format, Group, OneOf
 from hpsearch.cli.render import emit, emit_object, note, say, terminal
@@ -91,7 +91,7 @@ def train(
         )
         note(f"the network is in {save}")
     if plot is not None:
-        figures.save(figures.training_curves(curves, bounds=DEFAULT.curve_bounds, title=file.name), plot)
+        plotting().save(plotting().training_curves(curves, bounds=DEFAULT.curve_bounds, title=file.name), plot)
         note(f"the learning curves are in {plot}")
 
 
@@ -107,7 +107,7 @@ def check_outputs(plots: Mapping[str, Path | None], save: Path | None) -> None:
     """
     for path in plots.values():
         if path is not None:
-            figures.check_path(path)
+            plotting().check_path(path)
     if save is not None and save.suffix != ".npz":
         raise BadArgument("save", save, "a network is saved as .npz")
     for name, path in {**plots, "save": save}.items():
@@ -252,11 +252,11 @@ def _write_evaluation(evaluation: Evaluation, plot: Path | None, mistakes: Path 
     title = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(score.examples, 'test image')}"
     if plot is not None:
         figure = result.figure("plot", title=f"{title}: {score.metric} {score.score:.3f}")
-        figures.save(figures.styled(figure), plot)
+        plotting().save(plotting().styled(figure), plot)
         note(f"the confusion matrix is in {plot}")
     if mistakes is not None:
         title += f": the most confident of {counted(len(result.mistakes), 'mistake')}"
-        figures.save(figures.styled(result.figure("mistakes", title=title)), mistakes)
+        plotting().save(plotting().styled(result.figure("mistakes", title=title)), mistakes)
         note(f"the mistakes are in {mistakes}")
 
 
