@@ -13,7 +13,7 @@ from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sente
 from hpsearch.reports import tables
 from hpsearch.search.best import BestTrial, best_trial, overview, ties_of
 from hpsearch.search.comparison import Comparison, Entrant, compare
-from hpsearch.search.confirmation import Confirmation
+from hpsearch.search.confirmation import Confirmation, confirm
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
 from hpsearch.search.findings import Findings, findings, what_next
 from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, narrow_stage
@@ -28,8 +28,7 @@ from hpsearch.search.stage import (
     stages_of,
     unscored,
 )
-from hpsearch.search.stage_loop import make_folder
-from hpsearch.search.workflow import ConfirmJob, Job, Listener, check_counts, check_seed, confirm, run
+from hpsearch.search.workflow import ConfirmJob, Job, Listener, check_counts, check_seed, make_folder, run
 from hpsearch.store import Counts, Owner, Store, open_store
 from hpsearch.store.leases import Owned
 from hpsearch.store.queries import Columns

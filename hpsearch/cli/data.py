@@ -17,8 +17,7 @@ from hpsearch.data import KNOWN, fetch, load, whereabouts
 from hpsearch.records import Action
 from hpsearch.reports.tables import by_column
 from hpsearch.search.pruning import plan_of, pruning_words, unused_words
-from hpsearch.search.stage_loop import estimate
-from hpsearch.search.workflow import check_counts, check_pruner, cores
+from hpsearch.search.workflow import check_counts, check_pruner, cores, estimate
 from hpsearch.space import describe
 from hpsearch.study_file import find, write_study
 from hpsearch.text import counted

@@ -16,8 +16,7 @@ from hpsearch.reports.tables import by_column, used_values
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from hpsearch.search.confirmation import Confirmation
-    from hpsearch.search.ranking import Confirmed
+    from hpsearch.search.confirmation import Confirmation, Confirmed
 
 
 @click.command(cls=Command)

@@ -26,9 +26,9 @@ from hpsearch.reports.sections import (
 )
 from hpsearch.reports.tables import curve_rows, used_only
 from hpsearch.search.best import trials_left
+from hpsearch.search.confirmation import ranking
 from hpsearch.search.evaluation import evaluations
 from hpsearch.search.findings import findings
-from hpsearch.search.ranking import ranking
 from hpsearch.search.stage import pick, stages_of
 from hpsearch.space import shown
 from hpsearch.text import counted
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
     from hpsearch.records import Action, Argument, Direction, Stage
     from hpsearch.search.best import BestTrial
+    from hpsearch.search.confirmation import Confirmed
     from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.findings import Findings
-    from hpsearch.search.ranking import Confirmed
     from hpsearch.space import Value
     from hpsearch.store import Store
 

@@ -2,7 +2,7 @@
 
 Only the nearest `MOST` trials of a stage are compared, however many there are, and without NumPy, so that commands that
 show a few rows stay fast. For the same reason the means of a confirmation are computed here, and their intervals in
-`hpsearch.search.ranking`.
+`hpsearch.search.confirmation`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument
 from hpsearch.search.stage import actions_for, best_among, best_of, confirmation_of, known_confirmation, pick, unscored
 from hpsearch.seeds import draw_seed
-from hpsearch.statistics.hits import matching
+from hpsearch.statistics.hits import corrected_share, is_tied, matching, paired_p, unpaired_p
 from hpsearch.statistics.intervals import Interval, wilson, wilson_of_share
-from hpsearch.statistics.selection import corrected_share, is_tied, paired_p, unpaired_p
 from hpsearch.text import counted
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ from hpsearch.objectives import kinds
 from hpsearch.records import HITS, SECONDS
 from hpsearch.search.stage import best_of
 from hpsearch.statistics.comparisons import expected_best, mann_whitney, superiority
-from hpsearch.statistics.hits import matching
+from hpsearch.statistics.hits import discordant, matching, mcnemar
 from hpsearch.statistics.intervals import Interval, wilson
-from hpsearch.statistics.selection import discordant, mcnemar
 from hpsearch.study_file import differences
 from hpsearch.text import counted
 

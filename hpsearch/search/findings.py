@@ -13,9 +13,9 @@ from hpsearch.errors import NotEnoughTrials
 from hpsearch.records import Action, Argument, Sentence, Stage
 from hpsearch.search.advice import NextStep, advice, next_step
 from hpsearch.search.best import BestTrial, best_trial, trials_left
+from hpsearch.search.confirmation import ranking
 from hpsearch.search.evaluation import Evaluation, evaluations
 from hpsearch.search.narrowing import analyse_ranges, stage_to_narrow
-from hpsearch.search.ranking import ranking
 from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
 from hpsearch.serialization import to_plain
 from hpsearch.store import Counts

@@ -19,8 +19,8 @@ from simulated import SPACE, Simulated, confirm, response, simulate
 from hpsearch.search.best import MOST
 from hpsearch.search.range_analysis import Movement, movement, narrow, within_reach
 from hpsearch.space import Categorical, to_scale
+from hpsearch.statistics.hits import corrected_share, is_tied, paired_p
 from hpsearch.statistics.intervals import Interval, wilson, wilson_of_share
-from hpsearch.statistics.selection import corrected_share, is_tied, paired_p
 
 TOP = 5
 LOSES = 0.01

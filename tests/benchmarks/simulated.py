@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from hpsearch.records import Setting
 from hpsearch.search.best import Repeats
+from hpsearch.search.confirmation import Confirmed, rank_confirmed
 from hpsearch.search.range_analysis import Finished
-from hpsearch.search.ranking import Confirmed, rank_confirmed
 from hpsearch.space import Float, Space
 
 SPACE: Space = {"lr": Float(1e-4, 1.0, log=True), "weight_decay": Float(1e-8, 1e-4, log=True)}

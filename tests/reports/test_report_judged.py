@@ -10,9 +10,9 @@ from made_search import LR, THREE, material
 from hpsearch.records import Action, Sentence, Setting
 from hpsearch.reports.page import Page
 from hpsearch.reports.report import StageConfirmation, report
+from hpsearch.search.confirmation import Confirmed
 from hpsearch.search.evaluation import Evaluation
 from hpsearch.search.range_analysis import Movement, NarrowedRange
-from hpsearch.search.ranking import Confirmed
 from hpsearch.space import Float
 from hpsearch.statistics import Interval
 

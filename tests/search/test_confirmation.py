@@ -27,9 +27,10 @@ from hpsearch.nn import Purpose, lane_rng
 from hpsearch.objectives.network import runtime, structure
 from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, ConfirmationPlan, Setting, Trial
+from hpsearch.search.confirmation import confirm
 from hpsearch.search.runner import Tick
 from hpsearch.search.stage import confirmation_of, kept_study
-from hpsearch.search.workflow import ConfirmJob, Job, Listener, confirm, run
+from hpsearch.search.workflow import ConfirmJob, Job, Listener, run
 from hpsearch.statistics.hits import unpack
 from hpsearch.store import open_store
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hpsearch.records import Setting
 from hpsearch.search.best import Repeats
-from hpsearch.search.ranking import Confirmed, SettingHits, crossed_variance, rank_confirmed, share_interval
+from hpsearch.search.confirmation import Confirmed, SettingHits, crossed_variance, rank_confirmed, share_interval
 from hpsearch.statistics import mean_interval, wilson
 
 EXAMPLES = 100

@@ -98,7 +98,12 @@ def test_workers_are_let_go_whatever_happens(folder: Path, monkeypatch: pytest.M
 def test_three_stages_and_nothing_more_the_second_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     make = runtime.objective
-    monkeypatch.setattr(runtime, "objective", lambda *given, **options: (made.append(0), make(*given, **options))[1])
+
+    def counted(*given: Any, **options: Any) -> Any:
+        made.append(options["space"])
+        return make(*given, **options)
+
+    monkeypatch.setattr(runtime, "objective", counted)
     first = start(stages=3, top=3)
     assert (first.stages, first.recorded) == ([1, 2, 3], [6, 6, 6])
     assert len(made) == 3  # the data are made ready once a stage

@@ -1,14 +1,123 @@
-"""Hits survive being text, and other text is refused."""
+"""Hits as text, McNemar's exact test, ties with the best of many, and its score corrected for selection."""
 
 from __future__ import annotations
+
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from interval_coverage import best_score, searches
 
 from hpsearch.errors import BadInput
-from hpsearch.statistics.hits import as_number, matching, pack, unpack
+from hpsearch.statistics import corrected_share
+from hpsearch.statistics.hits import (
+    LEVEL,
+    as_number,
+    discordant,
+    is_tied,
+    lower_tail,
+    matching,
+    mcnemar,
+    pack,
+    paired_p,
+    unpack,
+    unpaired_p,
+)
+
+COUNTS = st.integers(0, 60)
+TRIALS = st.integers(2, 40).flatmap(
+    lambda examples: st.tuples(st.just(examples), st.lists(st.integers(0, 2**examples - 1), min_size=1, max_size=8))
+)
+
+
+@pytest.mark.parametrize(("only_a", "only_b", "p"), [(8, 2, 112 / 1024), (5, 0, 2 / 32), (3, 3, 1.0), (0, 0, 1.0)])
+def test_mcnemar_by_hand(only_a: int, only_b: int, p: float) -> None:
+    assert mcnemar(only_a, only_b) == mcnemar(only_b, only_a) == p  # 2 (1 + 10 + 45) / 2^10
+
+
+@given(COUNTS, COUNTS)
+def test_the_tails_of_a_fair_coin(hits: int, more: int) -> None:
+    throws = hits + more
+    whole = lower_tail(hits, throws) + (lower_tail(throws - hits - 1, throws) if throws > hits else 0)
+    assert whole == pytest.approx(1.0)
+    assert 0 < mcnemar(hits, more) <= 1
+    # Clearer evidence is never called weaker.
+    assert mcnemar(hits, throws + 1) <= mcnemar(hits, throws) or throws < hits
+
+
+def test_mcnemar_as_scipy_has_it() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for only_a, only_b in ((0, 1), (3, 9), (17, 40), (400, 470)):
+        expected = float(stats.binomtest(only_a, only_a + only_b).pvalue)
+        assert mcnemar(only_a, only_b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_ties_among_a_hundred_by_hand() -> None:
+    # One-sided, at 0.05/99: 11 examples that only the best gets right (2^-11) tell the two apart, 10 do not.
+    best = 2**90 - 1
+    assert discordant(best, best >> 11) == (11, 0)
+    assert not is_tied(paired_p(best, best >> 11), 100)
+    assert is_tied(paired_p(best, best >> 10), 100)
+    assert not is_tied(paired_p(best, best >> 5), 2)  # 2^-5 beside one other trial
+    assert is_tied(paired_p(best, best), 2)
+    assert LEVEL == 0.05
+
+
+@given(COUNTS, st.integers(2, 10_000))
+def test_among_more_trials_more_tie(behind: int, trials: int) -> None:
+    p = paired_p(2**90 - 1, 2 ** (90 - behind) - 1)
+    assert is_tied(p, trials + 1) or not is_tied(p, trials)
+
+
+@given(st.integers(50, 100), st.integers(0, 25))
+def test_without_hits_more_is_called_tied(best: int, behind: int) -> None:
+    # The other's hits are the best's but for some: the surest case, which two shares alone cannot see.
+    paired = paired_p(2**best - 1, 2 ** (best - behind) - 1)
+    unpaired = unpaired_p(best / 100, (best - behind) / 100, 100)
+    assert 0 <= unpaired <= 1
+    assert is_tied(unpaired, 100) or not is_tied(paired, 100)
+
+
+@given(TRIALS, st.integers(0, 2**32))
+def test_a_corrected_share_is_never_above_the_best(case: tuple[int, list[int]], seed: int) -> None:
+    examples, hits = case
+    share = corrected_share(hits, examples, seed=seed, resamples=20)
+    assert 0 <= share <= max(map(int.bit_count, hits)) / examples
+    shuffled = list(hits)
+    Random(1).shuffle(shuffled)
+    assert corrected_share(shuffled, examples, seed=seed, resamples=20) == pytest.approx(share)
+
+
+def test_where_nothing_was_chosen_nothing_is_taken_away() -> None:
+    assert corrected_share([0b0111], 4, seed=0) == 0.75
+    assert corrected_share([2**90 - 1, 0b1111, 0b11], 100, seed=0) == pytest.approx(0.9, abs=0.005)
+    for hits, examples in (([], 10), ([1], 1)):
+        with pytest.raises(BadInput):
+            corrected_share(hits, examples, seed=0)
+
+
+def test_of_equal_trials_the_best_comes_to_their_worth() -> None:
+    """A hundred trials that are right with probability 0.8 each: the best has 0.90, by selection alone."""
+    best, corrected = [], []
+    for seed in range(12):
+        hits = np.random.default_rng(seed).random((100, 100)) < 0.8
+        numbers = [int("".join("01"[int(h)] for h in row), 2) for row in hits]
+        best.append(hits.mean(axis=1).max())
+        corrected.append(corrected_share(numbers, 100, seed=seed))
+    assert np.mean(best) > 0.88
+    assert np.mean(corrected) == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_corrected_interval_covers_and_the_plain_one_does_not() -> None:
+    """A small tests/benchmarks/interval_coverage.py, which has the figures: of 80 searches 76 should be right."""
+    scores = [best_score(search, seed=seed) for seed, search in enumerate(searches(80, 1000, 100, margin=0.5, seed=3))]
+    assert 73 <= sum(s.corrected for s in scores) <= 79
+    assert sum(s.naive for s in scores) < 70
+    assert np.mean([s.luck for s in scores]) > 0.025
+    assert abs(np.mean([s.error for s in scores])) < 0.012
+    assert sum(s.holds_best for s in scores) >= 76
 
 
 @given(hits=st.lists(st.booleans(), min_size=1, max_size=100))
