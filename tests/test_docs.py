@@ -40,9 +40,8 @@ from hpsearch.__main__ import main
 from hpsearch.cli.docs import rendered, topics
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
 MANUAL = ROOT / "hpsearch" / "docs"
-PAGES = {"README": README, **{path.stem: path for path in sorted(MANUAL.glob("*.md"))}}
+PAGES = {"README": ROOT / "README.md", **{path.stem: path for path in sorted(MANUAL.glob("*.md"))}}
 FROM_NOTHING = ("README", "tutorial")
 """Pages that begin without a database; the others begin with what the tutorial leaves."""
 NOT_RUN = {
@@ -83,9 +82,14 @@ class Block:
         return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
 
 
-def blocks(text: str) -> list[Block]:
+def read(page: str) -> str:
+    """Return a page's text."""
+    return PAGES[page].read_text(encoding="utf-8")
+
+
+def blocks(page: str) -> list[Block]:
     """Return a page's blocks of commands, TOML and Python, in order."""
-    made = []
+    text, made = read(page), []
     for fence in _FENCE.finditer(text):
         end = text.index("```", fence.end())
         note = "ci" if fence["marker"] in ("tests", "notebooks") else fence["note"].strip()
@@ -199,7 +203,7 @@ def agree(printed: str, shown: str) -> bool:
 
 def run_page(shell: Shell, page: str) -> None:
     """Run everything that a page shows."""
-    for block in blocks(PAGES[page].read_text(encoding="utf-8")):
+    for block in blocks(page):
         if block.note in NOT_RUN:
             continue
         if block.kind == "toml":
@@ -230,8 +234,7 @@ def test_what_a_page_shows_runs_and_prints_that(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    text = PAGES[page].read_text(encoding="utf-8")
-    if all(block.note in NOT_RUN for block in blocks(text)):
+    if all(block.note in NOT_RUN for block in blocks(page)):
         return
     if page not in FROM_NOTHING:
         shutil.copytree(request.getfixturevalue("searched"), tmp_path / "work")
@@ -243,15 +246,14 @@ def test_what_a_page_shows_runs_and_prints_that(
 
 
 def test_the_tutorial_leaves_what_the_other_pages_begin_with() -> None:
-    text = PAGES["tutorial"].read_text(encoding="utf-8")
-    shown = [command for block in blocks(text) for command, _ in block.commands if block.kind == "console"]
+    shown = [command for block in blocks("tutorial") for command, _ in block.commands if block.kind == "console"]
     assert [command for command in shown if command.removeprefix("hpsearch ") in TUTORIAL] == [
         f"hpsearch {command}" for command in TUTORIAL
     ]
 
 
 def test_the_set_up_commands_are_one_line_each() -> None:
-    marked = {block.marker: block for block in blocks(README.read_text(encoding="utf-8")) if block.marker}
+    marked = {block.marker: block for block in blocks("README") if block.marker}
     assert marked.keys() == {"main-job", "tests", "notebooks"}
     for block in marked.values():
         assert len(block.commands) == 1
@@ -261,7 +263,7 @@ def test_the_set_up_commands_are_one_line_each() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len(README.read_text(encoding="utf-8").split()) <= 1500
+    assert len(read("README").split()) <= 1500
 
 
 def walk() -> Iterator[tuple[str, Any]]:
@@ -331,19 +333,19 @@ def test_links_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_links_of_the_manual_stay_in_it(page: str) -> None:
     # The wheel has no folder above hpsearch/: a link to a file there would be dead.
-    targets = re.findall(r"\]\(([^)#]+)", PAGES[page].read_text(encoding="utf-8"))
+    targets = re.findall(r"\]\(([^)#]+)", read(page))
     if page != "README":
         assert all("://" in target or "/" not in target for target in targets)
 
 
 def test_every_exported_column_is_explained() -> None:
-    assert PAGES["howto-export"].read_text(encoding="utf-8").endswith(columns_table())
+    assert read("howto-export").endswith(columns_table())
 
 
 def test_every_key_of_a_study_file_is_explained() -> None:
     from hpsearch.study_file import find
 
-    [whole, *_] = [block for block in blocks(PAGES["study-files"].read_text(encoding="utf-8")) if block.kind == "toml"]
+    [whole, *_] = [block for block in blocks("study-files") if block.kind == "toml"]
     for name, section in find(None).to_dict().items():
         if isinstance(section, dict) and name != "space":
             for key in section:
@@ -351,7 +353,7 @@ def test_every_key_of_a_study_file_is_explained() -> None:
 
 
 def test_the_architecture_s_places_and_names_exist() -> None:
-    text = PAGES["architecture"].read_text(encoding="utf-8")
+    text = read("architecture")
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "hpsearch").rglob("*.py"))
     for name in re.findall(r"`([\w./-]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)):
         if "/" in name or name.endswith(".py"):
@@ -361,7 +363,7 @@ def test_the_architecture_s_places_and_names_exist() -> None:
 
 
 def test_the_map_has_every_room() -> None:
-    text = PAGES["architecture"].read_text(encoding="utf-8")
+    text = read("architecture")
     rooms = text[text.index("```\nhpsearch/") : text.index("## The seams")]
     names = {*re.findall(r"^  (\w+/)", rooms, re.M), *re.findall(r"\w+\.py", rooms), "py.typed"}
     there = {
@@ -371,7 +373,7 @@ def test_the_map_has_every_room() -> None:
 
 
 def test_each_correction_of_the_chapter_is_in_the_code_and_has_its_test() -> None:
-    text = PAGES["network"].read_text(encoding="utf-8")
+    text = read("network")
     table = text[text.index("## The chapter's corrections") :]
     rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
     assert len(rows) >= 8
@@ -406,7 +408,7 @@ def test_docs_lists_every_topic_with_a_line_about_it(capsys: pytest.CaptureFixtu
 def test_docs_prints_a_page_or_the_one_about_a_command_as_it_is(
     topic: str, page: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert docs(capsys, topic) == (0, PAGES[page].read_text(encoding="utf-8"), "")
+    assert docs(capsys, topic) == (0, read(page), "")
 
 
 def test_docs_names_the_nearest_topic_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -419,7 +421,7 @@ def test_docs_names_the_nearest_topic_in_one_line(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_page_fits_a_terminal(page: str, width: int) -> None:
     screen = Console(width=width, file=StringIO(), force_terminal=True, color_system=None)
-    screen.print(rendered(PAGES[page].read_text(encoding="utf-8")))
+    screen.print(rendered(read(page)))
     assert isinstance(screen.file, StringIO)
     shown = screen.file.getvalue()
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= width
@@ -470,9 +472,9 @@ def update(pages: list[str]) -> None:
 
 def renewed(page: str, shell: Shell) -> str:
     """Return a page with what its commands print now."""
-    text = PAGES[page].read_text(encoding="utf-8")
+    text = read(page)
     pieces, at = [], 0
-    for block in blocks(text):
+    for block in blocks(page):
         if block.note in NOT_RUN:
             continue
         if block.kind == "python":  # it may make what later commands read
