@@ -1,7 +1,8 @@
-"""The law of lanes: a trial's results are the same bytes alone and in any company."""
+"""The law of lanes: a trial's results are the same bytes alone, in any company, and after a pause elsewhere."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle
@@ -12,21 +13,22 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from hpsearch.errors import BadInput
 from hpsearch.nn import (
     ACTIVATIONS,
+    CURVE_NAMES,
     INITIALIZERS,
     OPTIMIZERS,
     SCHEDULES,
-    History,
     Network,
     Optimizer,
     Purpose,
     Schedule,
     TrainingData,
     lane_rngs,
-    record,
     train_epochs,
 )
+from hpsearch.nn.snapshots import Snapshot, resume, take
 
 SEED = 11
 
@@ -98,9 +100,8 @@ class Training:
             self.rngs = lane_rngs(SEED, [0], Purpose.ORDER) * len(lanes)
         self.found: dict[int, list[Any]] = {lane.number: [] for lane in lanes}
 
-    def run(self) -> None:
-        """Train as the work says; add what every lane reported, as bytes, and why it ended."""
-        histories = [History() for _ in self.lanes]
+    def run(self, start: int = 1, stop: int | None = None) -> None:
+        """Train these epochs; add what every lane reported after each, as bytes, and why it ended."""
         alive = list(range(len(self.lanes)))
         for epoch in train_epochs(
             self.network,
@@ -111,13 +112,23 @@ class Training:
             rngs=self.rngs,
             schedules=[lane.schedule for lane in self.lanes] if self.work.schedules else None,
             evaluate_train=self.work.evaluate_train,
+            start=start,
+            stop=stop,
         ):
-            record(epoch, histories)
             alive = epoch.lanes.tolist()
-        for lane, history in zip(self.lanes, histories, strict=True):
-            curves = {name: np.array(curve).tobytes() for name, curve in history.curves().items()}
-            self.found[lane.number] += [curves, history.ended]
+            for position, lane in enumerate(alive):
+                values = [getattr(epoch, name)[position] for name in CURVE_NAMES]
+                self.found[self.lanes[lane].number].append(np.array(values).tobytes())
+            for ended in epoch.ended:
+                self.found[self.lanes[ended.lane].number].append(ended.reason)
         self._forget(alive)
+
+    def snapshots(self, epoch: int) -> dict[int, Snapshot]:
+        """Of all lanes, as they arrive in another process."""
+        return {
+            own.number: pickle.loads(pickle.dumps(take(self.network, self.optimizer, self.rngs, lane=i, epoch=epoch)))
+            for i, own in enumerate(self.lanes)
+        }
 
     def drop(self, numbers: Sequence[int]) -> None:
         kept = [i for i, lane in enumerate(self.lanes) if lane.number not in numbers]
@@ -255,10 +266,10 @@ def test_a_lane_that_diverges_leaves_its_neighbours_alone(optimizer: str, activa
         Lane(2, 0.2, 0.0, 0.5, schedule=FOUR[2].schedule),
     ]
     expected = results(work, calm)
-    assert all(ended is None for _, ended, _ in expected.values())
+    assert not any(isinstance(item, str) for found in expected.values() for item in found)
     for place in range(4):
         found = results(work, [*calm[:place], Lane(9, 1e300, 0.0, 0.4), *calm[place:]])
-        assert found.pop(9)[1] is not None
+        assert any(isinstance(item, str) for item in found.pop(9))
         assert found == expected
 
 
@@ -284,3 +295,85 @@ def test_lanes_that_are_dropped_leave_the_others_alone(
             assert alone.results() == {lane.number: found[lane.number]}
         else:
             assert alone.found[lane.number] == found[lane.number]
+
+
+def lane(number: int) -> Lane:
+    """A lane whose values follow from its number; 13 diverges at once."""
+    schedule = Schedule(sorted(SCHEDULES)[number % 5], warmup_epochs=number % 3)
+    rate = 1e300 if number == 13 else 0.02 * (1 + number)
+    return Lane(number, rate, 0.01 * number, 0.1 * (number % 4), schedule=schedule)
+
+
+SMALL = Work((6, 5, 4, 3), 30, 20, 7, 6, "float32")
+
+
+def check_snapshots(work: Work, first: list[int], stop: int, then: list[int], beside: list[int]) -> None:
+    """Train lanes up to an epoch in two batches, and some of both on in one: as if they had never stopped."""
+    before: dict[int, list[Any]] = {}
+    snapshots: dict[int, Snapshot] = {}
+    for numbers in (first, beside):
+        training = Training(work, [lane(number) for number in numbers])
+        training.run(1, stop)
+        before |= {number: list(training.found[number]) for number in numbers}
+        snapshots |= training.snapshots(stop)
+        training.run(stop + 1)  # a batch's later epochs do not touch what was taken from it
+    again = Training(work, [lane(number) for number in then])
+    assert resume(again.network, again.optimizer, again.rngs, [snapshots[number] for number in then]) == stop + 1
+    again.run(stop + 1)
+    found = again.results()
+    for number in then:
+        assert before[number] + found[number] == results(work, [lane(number)])[number]
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_a_lane_goes_on_in_another_batch_with_every_optimizer(optimizer: str) -> None:
+    for batch_norm, dropout in ((False, False), (True, True)):
+        work = replace(SMALL, optimizer=optimizer, batch_norm=batch_norm, dropout=dropout, schedules=True)
+        check_snapshots(work, [0, 1, 13, 2], 2, [5, 2, 0], [4, 5])
+        check_snapshots(work, [3], 1, [3], [4])
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    work=works,
+    stop=st.integers(1, 5),
+    numbers=st.permutations(range(8)),
+    kept=st.permutations(range(6)),
+    count=st.integers(1, 6),
+)
+def test_any_lane_goes_on_in_any_company(
+    work: Work, stop: int, numbers: list[int], kept: list[int], count: int
+) -> None:
+    mine = numbers[:6]
+    work = replace(work, epochs=6)
+    calm = [results(work, [lane(number)])[number] for number in mine]
+    assume(not any(isinstance(item, str) for found in calm for item in found))
+    check_snapshots(work, mine[:3], stop, [mine[place] for place in kept[:count]], mine[3:])
+
+
+def test_snapshots_that_do_not_fit_are_refused() -> None:
+    work = replace(SMALL, optimizer="adam")
+
+    def trained(number: int, epochs: int) -> Snapshot:
+        training = Training(work, [lane(number)])
+        training.run(1, epochs)
+        return training.snapshots(epochs)[number]
+
+    def refused(work: Work, snapshots: list[Snapshot], message: str, *, shared: bool = False) -> None:
+        fresh = Training(replace(work, shared_order=shared), [lane(number) for number in range(len(snapshots))])
+        with pytest.raises(BadInput, match=message):
+            resume(fresh.network, fresh.optimizer, fresh.rngs, snapshots)
+
+    first = trained(0, 1)
+    refused(work, [first, trained(1, 2)], r"2 snapshots of epochs \[1, 2\] for 2 lanes")
+    refused(replace(work, dropout=True), [first], "dropout")
+    refused(replace(work, batch_norm=True), [first], "they go on in a network of their own kind")
+    for other in ("sgd", "momentum"):
+        refused(replace(work, optimizer=other), [first], "2 slots of an optimizer for a network of")
+    refused(work, [first, trained(1, 1)], "with a generator each", shared=True)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 3), (4, 3), (1, 7)])
+def test_a_part_lies_within_the_epochs(start: int, stop: int) -> None:
+    with pytest.raises(BadInput, match=f"epochs {start} to {stop} of 6"):
+        Training(SMALL, [lane(0)]).run(start, stop)

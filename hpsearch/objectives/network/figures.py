@@ -1,4 +1,4 @@
-"""What the network contributes to an evaluation's output: the confusion matrix, as a table and a figure, and mistakes.
+"""Figures of an evaluation: the confusion matrix, and mistakes as pictures.
 
 Figures have no template; `hpsearch.reports.figures.styled` gives them the house's.
 """
