@@ -152,6 +152,9 @@ def test_only_the_network_s_rooms_know_the_network() -> None:
         if name.startswith(NETWORK_ROOMS):
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if words.search(re.sub(OTHER_SENSE.get(name, "$^"), "", line, flags=re.I)):
+            # Names that databases and JSON of 0.2 have are marked so.
+            if not line.endswith("# as in 0.2") and words.search(
+                re.sub(OTHER_SENSE.get(name, "$^"), "", line, flags=re.I)
+            ):
                 found.append(f"hpsearch/{name}:{number} {line.strip()[:80]}")
     assert found == []
