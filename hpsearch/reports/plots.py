@@ -97,16 +97,10 @@ def _curves(search: _Search, request: PlotRequest) -> go.Figure:
 
 def _parameters(search: _Search, request: PlotRequest) -> go.Figure:
     stage, narrowed, frame = search.stage, search.narrowed, search.trials()
-    best = request.top or 5
-    if request.parameters:
-        (name,) = request.parameters
-        title = f"{stage.name}: score by {name}"
-        return figures.score_by_parameter(
-            frame, name, stage.space[name], narrowed=narrowed.get(name), best=best, title=title, **search.scored
-        )
-    space = varied(frame, stage.space)
+    space = {name: stage.space[name] for name in request.parameters} or varied(frame, stage.space)
     after = {name: narrowed[name] for name in space if name in narrowed}
-    title = f"{stage.name}: score by hyperparameter"
+    title = f"{stage.name}: score by {', '.join(request.parameters) or 'hyperparameter'}"
+    best = request.top or 5
     return figures.score_by_parameters(frame, space, narrowed=after, best=best, title=title, **search.scored)
 
 

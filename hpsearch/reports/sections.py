@@ -474,8 +474,10 @@ def _by_evidence(material: Material) -> list[str]:
 def _against(material: Material, *, name: str, place: int) -> PageFigure:
     stage, top, finding = material.judged, material.findings.top, material.findings.ranges.get(name)
     parameter = stage.stage.space[name]
-    narrowed = finding.advised if finding else None
-    figure = figures.score_by_parameter(stage.trials, name, parameter, narrowed=narrowed, best=top, **_scored(material))
+    narrowed = {name: finding.advised} if finding else None
+    figure = figures.score_by_parameters(
+        stage.trials, {name: parameter}, narrowed=narrowed, best=top, **_scored(material)
+    )
     figure.update_layout(height=_HALF_HEIGHT)
     if isinstance(parameter, Categorical):
         # Long labels, which Plotly turns, would leave no room for the data.

@@ -17,7 +17,6 @@ from hpsearch.reports.figures import (
     page,
     pair,
     parallel,
-    score_by_parameter,
     score_by_parameters,
     scores_by_stage,
     search_history,
@@ -50,7 +49,7 @@ class TestScoreByParameter:
     @pytest.mark.parametrize("direction", ["maximize", "minimize"])
     def test_the_best_are_highlighted_and_failed_trials_stand_below_all_scores(self, direction: Any) -> None:
         frame = made_trials(60, failed=7, running=3)
-        figure = score_by_parameter(frame, "lr", LR, best=5, direction=direction)
+        figure = score_by_parameters(frame, {"lr": LR}, best=5, direction=direction)
         best, rest, failed = named(figure, "best 5"), named(figure, "trials"), named(figure, "failed")
         assert (len(best.x), len(rest.x), len(failed.x)) == (5, 45, 7)
         complete = frame[frame["state"] == "COMPLETE"]
@@ -62,11 +61,11 @@ class TestScoreByParameter:
 
     def test_ties_go_to_the_lower_loss_and_then_to_the_lower_number(self) -> None:
         frame = made_trials(4).assign(score=0.5, validation_loss=[1.0, 0.7, 0.7, 2.0])
-        best = named(score_by_parameter(frame, "lr", LR, best=2), "best 2")
+        best = named(score_by_parameters(frame, {"lr": LR}, best=2), "best 2")
         assert [text.split("<br>")[0] for text in best.text] == ["trial 1", "trial 2"]
 
     def test_the_axis_is_the_parameter_s_own_with_both_ranges(self) -> None:
-        figure = score_by_parameter(made_trials(20), "lr", LR, narrowed=Float(6e-4, 1e-1, log=True))
+        figure = score_by_parameters(made_trials(20), {"lr": LR}, narrowed={"lr": Float(6e-4, 1e-1, log=True)})
         assert figure.layout.xaxis.type == "log"
         low, high = figure.layout.xaxis.range
         assert -6.5 < low < -6
@@ -76,11 +75,11 @@ class TestScoreByParameter:
         assert corners(band) == (6e-4, 1e-1, *figure.layout.yaxis.range)
         assert band.fill == "toself"
         frame = made_trials(20)
-        assert score_by_parameter(frame, "batch_size", Int(10, 200)).layout.xaxis.type != "log"
-        assert score_by_parameter(frame, "batch_size", Int(10, 200, log=True)).layout.xaxis.type == "log"
+        assert score_by_parameters(frame, {"batch_size": Int(10, 200)}).layout.xaxis.type != "log"
+        assert score_by_parameters(frame, {"batch_size": Int(10, 200, log=True)}).layout.xaxis.type == "log"
 
     def test_choices_stand_side_by_side_and_the_next_list_may_have_a_gap(self) -> None:
-        figure = score_by_parameter(made_trials(50), "hidden", HIDDEN, narrowed=NEXT["hidden"])
+        figure = score_by_parameters(made_trials(50), {"hidden": HIDDEN}, narrowed={"hidden": NEXT["hidden"]})
         assert list(figure.layout.xaxis.ticktext) == ["50", "100", "100x2"]
         trials = named(figure, "trials")
         for x, text in zip(trials.x, trials.text, strict=True):

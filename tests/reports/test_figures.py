@@ -39,9 +39,7 @@ def stage(number: int, space: Space, parent: int | None = None) -> NewStage:
 Make = Callable[..., Any]
 SHARES = Importance({"lr": 0.7, "dropout": 0.3}, {"lr": 0.4, "dropout": 0.5}, 60, 6)
 KINDS: dict[str, Make] = {
-    "parameter": lambda frame, space, **more: figures.score_by_parameter(
-        frame, next(iter(space)), space[next(iter(space))], **more
-    ),
+    "parameter": lambda frame, space, **more: figures.score_by_parameters(frame, dict(list(space.items())[:1]), **more),
     "parameters": lambda frame, space, **more: figures.score_by_parameters(frame, space, narrowed=space, **more),
     "pair": lambda frame, space, **more: figures.pair(
         frame, next(iter(space)), list(space)[-1], space=space, rectangles={"stage 1": space}, **more
@@ -138,7 +136,7 @@ def test_of_many_trials_some_are_left_out_and_that_is_said(kind: str) -> None:
 def test_the_best_are_never_left_out() -> None:
     frame = made_trials(4000, failed=100)
     top = frame.sort_values(["score", "validation_loss", "number"], ascending=[False, True, True]).head(5)
-    [best] = traces(figures.score_by_parameter(frame, "lr", SPACE["lr"]), "best 5")
+    [best] = traces(figures.score_by_parameters(frame, ONE), "best 5")
     assert list(best.x) == pytest.approx(list(top["param:lr"]))
     [line] = traces(figures.parallel(frame, SPACE), "best 5")
     assert {text.split("<br>")[0] for text in line.text} == {f"trial {number}" for number in top["number"]}
@@ -195,9 +193,12 @@ SOME = made_trials(2)
     [
         (lambda: figures.score_by_parameters(SOME, SPACE, narrowed={"rho": Float(0, 1)}), "range of 'rho'"),
         (lambda: figures.parallel(made_trials(3, LISTS), SPACE), "no column 'param:lr'"),
-        (lambda: figures.score_by_parameter(SOME, "lrr", LR), "no column 'param:lrr'; did you mean 'param:lr'?"),
-        (lambda: figures.score_by_parameter(SOME, "lr", LR, narrowed=CHOICES), "lr is a list of choices in one stage"),
-        (lambda: figures.score_by_parameter(SOME, "lr", LR, narrowed=Float(0, 1)), "lr is on a log scale"),
+        (lambda: figures.score_by_parameters(SOME, {"lrr": LR}), "no column 'param:lrr'; did you mean 'param:lr'?"),
+        (
+            lambda: figures.score_by_parameters(SOME, ONE, narrowed={"lr": CHOICES}),
+            "lr is a list of choices in one stage",
+        ),
+        (lambda: figures.score_by_parameters(SOME, ONE, narrowed={"lr": Float(0, 1)}), "lr is on a log scale"),
         (lambda: figures.pair(SOME, "lr", "dropout", space=ONE), "no parameter 'dropout'"),
         (lambda: figures.pair(SOME, "lr", "lr2", space=SPACE), "no column 'param:lr2'"),
     ],

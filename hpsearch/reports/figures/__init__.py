@@ -5,7 +5,7 @@
 trials are highlighted. Missing data make a figure that says so; data that do not fit together raise `BadInput`.
 """
 
-from hpsearch.reports.figures.by_parameter import importances, score_by_parameter, score_by_parameters
+from hpsearch.reports.figures.by_parameter import importances, score_by_parameters
 from hpsearch.reports.figures.curves import curve_grid, training_curves
 from hpsearch.reports.figures.history import search_history
 from hpsearch.reports.figures.lineage import lineage
@@ -28,7 +28,6 @@ __all__ = [
     "parallel",
     "render",
     "save",
-    "score_by_parameter",
     "score_by_parameters",
     "scores_by_stage",
     "search_history",

@@ -106,44 +106,6 @@ class _Panel:
         return figure
 
 
-def score_by_parameter(
-    frame: pd.DataFrame,
-    name: str,
-    parameter: Parameter,
-    *,
-    narrowed: Parameter | None = None,
-    best: int = 5,
-    metric: str = "score",
-    direction: Direction = "maximize",
-    title: str | None = None,
-) -> go.Figure:
-    """Plot the score of every trial against one parameter, on the parameter's scale.
-
-    Pruned trials stand at their last score, as open triangles. Failed trials stand as crosses below the scores, so
-    that a stretch where trials diverge does not look empty.
-
-    Args:
-        parameter: The stage's range of it, with dotted lines at its ends.
-        narrowed: The range of the next stage, a band.
-
-    Raises:
-        BadInput: A column is missing, or ``narrowed`` is of another kind than ``parameter``.
-    """
-    check(frame, name)
-    x = ParameterAxis(name, [parameter, *([narrowed] if narrowed is not None else [])])
-    panel = _Panel(frame, best=best, most=MOST_POINTS, metric=metric, direction=direction)
-    figure = empty_figure(title=title, key=panel.left_out, legend=True)
-    figure.add_traces(list(panel.traces(x, parameter, narrowed)))
-    if panel.line is not None:
-        figure.add_hline(y=panel.line, line={"color": FAINT, "width": 1})
-    figure.update_xaxes(x.layout())
-    figure.update_yaxes(title_text=words(metric), range=[panel.low, panel.high])
-    after = "" if narrowed is None else f"; the next range is {range_words(narrowed)}"
-    text = f"{words(metric).capitalize()} against {name}, sampled from {range_words(parameter)}{after}. "
-    tell(figure, f"{text}{summary_with_best(frame, direction, metric)}.", least_width=400)
-    return panel.finish(figure, frame)
-
-
 def score_by_parameters(
     frame: pd.DataFrame,
     space: Space,
@@ -154,10 +116,14 @@ def score_by_parameters(
     direction: Direction = "maximize",
     title: str | None = None,
 ) -> go.Figure:
-    """Plot the score against every parameter, a panel each; see `score_by_parameter`.
+    """Plot the score of every trial against each parameter, on the parameter's scale, a panel each.
+
+    Pruned trials stand at their last score, as open triangles. Failed trials stand as crosses below the scores, so
+    that a stretch where trials diverge does not look empty.
 
     Args:
-        narrowed: Those of the next stage, as far as known.
+        space: The stage's ranges, with dotted lines at their ends.
+        narrowed: Those of the next stage, as far as known, as bands.
 
     Raises:
         BadInput: A column is missing, or a range is of another kind in the next stage.
@@ -172,35 +138,43 @@ def score_by_parameters(
     # The same trials stand in every panel: fewer of them in many.
     most = max(300, MOST_POINTS // max(len(space) // 2, 1))
     panel = _Panel(frame, best=best, most=most, metric=metric, direction=direction)
-    columns = min(len(space), 3 if len(space) > 4 or len(space) == 3 else 2)
-    figure = panels(
-        [""] * len(space),
-        columns=columns,
-        panel_height=230 if len(space) <= 4 else 190,
-        title=title,
-        key=panel.left_out,
-        y_title=words(metric),
-        shared=False,
-        legend=True,
-        gaps=(44.0, 66.0),
-    )
+    alone, columns = len(space) == 1, min(len(space), 3 if len(space) > 4 or len(space) == 3 else 2)
+    if alone:
+        figure = empty_figure(title=title, key=panel.left_out, legend=True)
+        figure.update_yaxes(title_text=words(metric))
+    else:
+        figure = panels(
+            [""] * len(space),
+            columns=columns,
+            panel_height=230 if len(space) <= 4 else 190,
+            title=title,
+            key=panel.left_out,
+            y_title=words(metric),
+            shared=False,
+            legend=True,
+            gaps=(44.0, 66.0),
+        )
     known: set[str] = set()
     for place, (name, parameter) in enumerate(space.items()):
-        row, column = place // columns + 1, place % columns + 1
+        at = {} if alone else {"row": place // columns + 1, "col": place % columns + 1}
         after = narrowed.get(name)
         x = ParameterAxis(name, [parameter, *([after] if after is not None else [])])
         for trace in panel.traces(x, parameter, after):
             trace.showlegend = trace.name not in known
             known.add(trace.name)
-            figure.add_trace(trace, row=row, col=column)
+            figure.add_trace(trace, **at)
         if panel.line is not None:
-            figure.add_hline(y=panel.line, line={"color": FAINT, "width": 1}, row=row, col=column)
-        figure.update_xaxes(x.layout(short=True), row=row, col=column)
-        if column > 1:
-            figure.update_yaxes(showticklabels=False, row=row, col=column)
-    figure.update_yaxes(range=[panel.low, panel.high], matches="y")
-    text = f"{words(metric).capitalize()} against each of {', '.join(space)}. "
-    tell(figure, f"{text}{summary_with_best(frame, direction, metric)}.", least_width=76 + 190 * columns)
+            figure.add_hline(y=panel.line, line={"color": FAINT, "width": 1}, **at)
+        figure.update_xaxes(x.layout(short=not alone), **at)
+        if place % columns:
+            figure.update_yaxes(showticklabels=False, **at)
+    figure.update_yaxes(range=[panel.low, panel.high], matches=None if alone else "y")
+    text = f"{words(metric).capitalize()} against {'' if alone else 'each of '}{', '.join(space)}"
+    for name, parameter in space.items() if alone else ():
+        text += f", sampled from {range_words(parameter)}"
+        text += f"; the next range is {range_words(narrowed[name])}" if name in narrowed else ""
+    text = f"{text}. {summary_with_best(frame, direction, metric)}."
+    tell(figure, text, least_width=400 if alone else 76 + 190 * columns)
     return panel.finish(figure, frame)
 
 
