@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +45,8 @@ _SCORES = ("score", "value", *reversed(_METRICS))
 _OTHER = {column.name for column in TRIALS} | {"", "number", "value", "datetime_start", "datetime_complete", "duration"}
 """Columns that are no hyperparameters: ours, and those of Optuna's ``trials_dataframe``."""
 _OTHER_STARTS = ("user_attrs_", "system_attrs_", "values_", "Unnamed: ")
+_ESCAPE = re.compile(r"\A'(?=[=+\-@\t\r']|\Z)")
+"""The apostrophe that keeps a spreadsheet from taking a text for a formula."""
 _STATES = {"COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"}
 _LOSSES = ("loss", "error", "rmse", "mse", "mae", "perplexity")
 _LOG_SPAN = 10.0
@@ -217,7 +220,7 @@ def _parsed(cells: Sequence[str]) -> list[Any]:
         except (ValueError, KeyError, OverflowError):
             continue
         return [values.get(cell) for cell in cells]
-    return [cell if cell.strip() else None for cell in cells]
+    return [_ESCAPE.sub("", cell) if cell.strip() else None for cell in cells]
 
 
 def _boolean(cell: str) -> bool:

@@ -22,6 +22,7 @@ from hpsearch.exchange.layout import all_columns
 from hpsearch.records import CURVES, HITS, Report, Stage
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.serialization import to_plain
+from hpsearch.space import Categorical
 from hpsearch.store import Counts, Owner, Store, open_store
 
 FORMS = ("csv", "parquet", "json")
@@ -176,6 +177,13 @@ def test_no_cell_is_a_formula(cli_exports: Cli) -> None:
                     float(cell)  # a number is one, with its sign
                 except ValueError:
                     assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")), cell
+    # An import knows the texts again, as those of any table.
+    assert cli_exports("import", "o.trials.csv", "--metric", "score", "--storage", "new.db").code == 0
+    with opened() as old, opened("new.db") as new:
+        before, after = (store.stages()[0].space["=aktivierung"] for store in (old, new))
+        assert isinstance(before, Categorical)
+        assert isinstance(after, Categorical)
+        assert set(after.choices) == set(before.choices)
 
 
 def test_files_that_are_there_stay_unless_forced(cli_old: Cli) -> None:
