@@ -311,6 +311,12 @@ def test_every_page_is_listed_in_the_index_and_shipped() -> None:
     assert "exclude" not in wheel
 
 
+def test_every_extra_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for extra in project["project"]["optional-dependencies"]:
+        assert f"`[{extra}]`" in read("commands"), extra
+
+
 def anchors(path: Path) -> set[str]:
     """Return the anchors that GitHub gives a page's headings."""
     headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
