@@ -335,21 +335,20 @@ def _recovering_program() -> str | None:
 
 
 def _recover(program: str, file: Path, path: Path) -> int:
-    """Pipe what ``.recover`` reads of a file into another one; return how many rows are of no known table."""
-    with subprocess.Popen(
-        [program, "-readonly", str(file), ".recover"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as source:
-        write = [program, "-batch", str(path)]
-        subprocess.run(write, stdin=source.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, check=False)
-    lost = 0
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        for table in [name for name in tables if name.startswith("lost_and_found")]:
-            lost += connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            connection.execute(f"DROP TABLE {table}")
-        if tables:
-            connection.execute("PRAGMA journal_mode=WAL")
-    return lost
+    """Copy what ``.recover`` reads of a file to another one; return how many rows are of no known table."""
+    recovered = path.with_name(f"{path.name}.recovered")
+    try:
+        with subprocess.Popen(
+            [program, "-readonly", str(file), ".recover"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as source:
+            write = [program, "-batch", str(recovered)]
+            subprocess.run(write, stdin=source.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, check=False)
+        _read_from_both_ends(recovered, path)
+        with plain_connection(recovered) as connection, contextlib.suppress(sqlite3.OperationalError):
+            return int(connection.execute("SELECT count(*) FROM lost_and_found").fetchone()[0])
+    finally:
+        recovered.unlink(missing_ok=True)
+    return 0
 
 
 def _read_from_both_ends(file: Path, path: Path) -> None:
@@ -358,7 +357,7 @@ def _read_from_both_ends(file: Path, path: Path) -> None:
     with plain_connection(file) as source, contextlib.closing(sqlite3.connect(path)) as made:
         source.text_factory = bytes
         source.execute("PRAGMA writable_schema=ON")  # then SQLite reads a file whose end is cut off, too
-        for table in t.metadata.tables:
+        for table in ("studies", *KEYS):
             for order in ("", "ORDER BY rowid DESC"):
                 with contextlib.suppress(sqlite3.DatabaseError):
                     for row in source.execute(f"SELECT * FROM {table} {order}"):
