@@ -6,135 +6,104 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from data_files import refused
 from PIL import Image
 
 from hpsearch.data.examples import Adjustments, read_examples
-from hpsearch.errors import BadArgument, BadData, MissingExtra
+from hpsearch.errors import BadArgument, MissingExtra
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 4)).astype(np.uint8)
 Bytes = npt.NDArray[np.uint8]
+Read = Callable[..., Bytes]
 
 
-def read_picture(
-    path: Path, shape: tuple[int, ...], *, resize: bool = False, crop: bool = False, invert: bool = False
-) -> Bytes:
-    """Read one picture as an example of this shape."""
-    [examples] = read_examples(path, shape, adjustments=Adjustments(resize=resize, crop=crop, invert=invert))
-    assert examples.picture
-    return examples.x
+def png(pixels: Bytes, form: str = "PNG", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form, **options)
+    return stream.getvalue()
 
 
-def digit(height: int = 28, width: int = 28) -> Bytes:
-    """A bright 1 that leans, on black, anywhere but in the middle."""
-    made = np.zeros((height, width), dtype=np.uint8)
-    for row in range(height // 4, height // 2):
-        made[row, width // 8 + row // 4 : width // 8 + row // 4 + max(width // 14, 1)] = 255
-    return made
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Reads a picture of pixels, or of a file's bytes, as an example of a shape."""
+
+    def read(picture: Bytes | bytes, shape: tuple[int, ...] = (6, 4), **adjustments: bool) -> Bytes:
+        path = tmp_path / "a.png"
+        path.write_bytes(picture if isinstance(picture, bytes) else png(picture))
+        [examples] = read_examples(path, shape, adjustments=Adjustments(**adjustments))
+        assert examples.picture
+        return examples.x
+
+    return read
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (6, 4, 1), (1, 6, 4), (24,)])
-def test_a_png_of_the_right_size_comes_as_it_is(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    Image.fromarray(GREY).save(tmp_path / "a.png")
-    found = read_picture(tmp_path / "a.png", shape)
-    assert (found.dtype, found.shape) == (np.dtype(np.uint8), (1, *shape))
-    np.testing.assert_array_equal(found.reshape(6, 4), GREY)
+def test_a_png_of_the_right_size_comes_as_it_is(read: Read, shape: tuple[int, ...]) -> None:
+    x = read(GREY, shape)
+    assert (x.dtype, x.shape) == (np.dtype(np.uint8), (1, *shape))
+    np.testing.assert_array_equal(x.reshape(6, 4), GREY)
+    np.testing.assert_array_equal(read(255 - GREY, shape, invert=True), x)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: Image.fromarray(GREY).convert("RGB"),
-        lambda: Image.fromarray(GREY).convert("RGBA"),
-        lambda: Image.fromarray(GREY).convert("LA"),
-        lambda: Image.fromarray(GREY).convert("P"),
-        lambda: Image.fromarray(GREY.astype(np.uint16) * 257),
-    ],
-)
-def test_every_kind_of_png_has_the_same_grey_levels(tmp_path: Path, make: Callable[[], Image.Image]) -> None:
-    make().save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", (6, 4))[0], GREY)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "I;16"])
+def test_every_kind_of_png_has_the_same_grey_levels(read: Read, mode: str) -> None:
+    stream = io.BytesIO()
+    picture = Image.fromarray(GREY.astype(np.uint16) * 257 if mode == "I;16" else GREY)
+    (picture if mode == "I;16" else picture.convert(mode)).save(stream, "PNG")
+    np.testing.assert_array_equal(read(stream.getvalue())[0], GREY)
 
 
-def test_colours_stay_where_the_network_takes_them(tmp_path: Path) -> None:
+def test_colours_stay_where_the_network_takes_them(read: Read) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (6, 4, 3)).astype(np.uint8)
-    Image.fromarray(colours).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", (6, 4, 3))[0], colours)
+    np.testing.assert_array_equal(read(colours, (6, 4, 3))[0], colours)
     with pytest.raises(BadArgument, match="goes to a network of colours"):
-        read_picture(tmp_path / "a.png", (6, 4, 3), crop=True)
+        read(colours, (6, 4, 3), crop=True)
 
 
-def test_what_is_transparent_is_black_or_paper(tmp_path: Path) -> None:
-    ink = np.zeros((6, 4, 4), dtype=np.uint8)  # transparent black
-    ink[2, 1] = (0, 0, 0, 255)
-    Image.fromarray(ink).save(tmp_path / "ink.png")
-    found = read_picture(tmp_path / "ink.png", (6, 4), invert=True)[0]
-    assert (found[2, 1], found.sum()) == (255, 255)
-    ink[2, 1] = (255, 255, 255, 255)
-    Image.fromarray(ink).save(tmp_path / "ink.png")
-    found = read_picture(tmp_path / "ink.png", (6, 4))[0]
-    assert (found[2, 1], found.sum()) == (255, 255)
+@pytest.mark.parametrize(("ink", "invert"), [(0, True), (255, False)])
+def test_what_is_transparent_is_black_or_paper(read: Read, ink: int, invert: bool) -> None:
+    pixels = np.zeros((6, 4, 4), dtype=np.uint8)  # transparent black
+    pixels[2, 1] = (ink, ink, ink, 255)
+    x = read(pixels, invert=invert)[0]
+    assert (x[2, 1], x.sum()) == (255, 255)
 
 
-def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
+def test_a_photograph_is_turned_upright(read: Read) -> None:
     flat = np.repeat(np.repeat(GREY, 8, 0), 8, 1)  # blocks that JPEG keeps
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: the file's left is the picture's top
-    Image.fromarray(np.rot90(flat)).save(tmp_path / "a.jpg", quality=100, exif=exif)
-    found = read_picture(tmp_path / "a.jpg", (48, 32))[0]
-    assert np.abs(found.astype(int) - flat).max() < 4
+    x = read(png(np.rot90(flat), "JPEG", quality=100, exif=exif), (48, 32))[0]
+    assert np.abs(x.astype(int) - flat).max() < 4
 
 
-def test_inverting_twice_is_the_picture(tmp_path: Path) -> None:
-    Image.fromarray(255 - GREY).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", (6, 4), invert=True)[0], GREY)
-
-
-def test_another_size_is_refused_with_both_sizes_or_scaled_and_filled_up(tmp_path: Path) -> None:
-    Image.fromarray(np.full((30, 60), 200, dtype=np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(BadData, match=r"a\.png is 60x30 pixels, the network takes 20x20 .*resize"):
-        read_picture(tmp_path / "a.png", (20, 20))
-    found = read_picture(tmp_path / "a.png", (20, 20), resize=True)[0]
-    assert (found[:5].max(), found[15:].max()) == (0, 0)  # the proportions stay
-    np.testing.assert_array_equal(found[5:15], 200)
-    flat = read_picture(tmp_path / "a.png", (400,), resize=True)
-    np.testing.assert_array_equal(flat.reshape(20, 20), found)
+def test_another_size_is_refused_with_both_sizes_or_scaled_and_filled_up(read: Read) -> None:
+    wide = np.full((30, 60), 200, dtype=np.uint8)
+    refused(lambda: read(wide, (20, 20)), "a.png is 60x30 pixels, the network takes 20x20", "resize")
+    x = read(wide, (20, 20), resize=True)[0]
+    assert (x[:5].max(), x[15:].max()) == (0, 0)  # the proportions stay
+    np.testing.assert_array_equal(x[5:15], 200)
+    np.testing.assert_array_equal(read(wide, (400,), resize=True).reshape(20, 20), x)
 
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (280, 280), (300, 200), (90, 400), (2400, 1800)])
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_cropped_digit_stands_in_the_middle_at_the_size_of_mnist_s(
-    tmp_path: Path, height: int, width: int, dark: bool
+    read: Read, height: int, width: int, dark: bool
 ) -> None:
-    drawn = 40 + digit(height, width) // 2  # grey on dark grey, as a photograph is
-    Image.fromarray(255 - drawn if dark else drawn).save(tmp_path / "a.png")
-    found = read_picture(tmp_path / "a.png", (28, 28), crop=True, invert=dark)[0].astype(float)
-    rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
+    digit = np.full((height, width), 40, dtype=np.uint8)  # grey on dark grey, as a photograph is
+    for row in range(height // 4, height // 2):  # a 1 that leans, anywhere but in the middle
+        digit[row, width // 8 + row // 4 : width // 8 + row // 4 + max(width // 14, 1)] = 167
+    x = read(255 - digit if dark else digit, (28, 28), crop=True, invert=dark)[0].astype(float)
+    rows, columns = np.flatnonzero(x.any(axis=1)), np.flatnonzero(x.any(axis=0))
     assert max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1 in range(16, 23)
-    assert abs((np.arange(28) + 0.5) @ found.sum(axis=1) / found.sum() - 14) <= 1
-    assert abs((np.arange(28) + 0.5) @ found.sum(axis=0) / found.sum() - 14) <= 1
-    assert (found.min(), found.max() > 200) == (0, True)
-
-
-def test_a_picture_of_nothing_is_not_cropped(tmp_path: Path) -> None:
-    Image.fromarray(np.full((30, 30), 255, dtype=np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(BadData, match=r"nothing in it is lighter than its ground.*try invert"):
-        read_picture(tmp_path / "a.png", (28, 28), crop=True)
-
-
-def png() -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(GREY).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def gif() -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(GREY).save(stream, "GIF")
-    return stream.getvalue()
+    for axis in (0, 1):
+        assert abs((np.arange(28) + 0.5) @ x.sum(axis=axis) / x.sum() - 14) <= 1
+    assert (x.min(), x.max() > 200) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -142,38 +111,28 @@ def gif() -> bytes:
     [
         (b"", "is empty"),
         (b"no picture", "is no whole .png or .jpg picture"),
-        (png()[:40], "is no whole .png or .jpg picture"),
-        (png()[:-30], "is no whole .png or .jpg picture"),
-        (png().replace(b"\x00\x00\x00\x04\x00\x00\x00\x06", b"\x7f\xff\xff\xff\x7f\xff\xff\xff"), "no whole"),
-        (gif(), "is no whole .png or .jpg picture"),
+        (png(GREY)[:40], "is no whole .png or .jpg picture"),
+        (png(GREY)[:-30], "is no whole .png or .jpg picture"),
+        (png(GREY).replace(b"\0\0\0\x04\0\0\0\x06", b"\x7f\xff\xff\xff\x7f\xff\xff\xff"), "is no whole"),
+        (png(GREY, "GIF"), "is no whole .png or .jpg picture"),
     ],
 )
-def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path, content: bytes, says: str) -> None:
-    (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(BadData) as caught:
-        read_picture(tmp_path / "a.png", (6, 4))
-    assert says in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_a_picture_of_too_many_pixels_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.data.pictures._MAX_PIXELS", 23)
-    Image.fromarray(GREY).save(tmp_path / "a.png")
-    with pytest.raises(BadData, match="has 24 pixels; at most 23 are read"):
-        read_picture(tmp_path / "a.png", (6, 4))
+def test_what_is_no_picture_is_refused_in_one_line(read: Read, content: bytes, says: str) -> None:
+    refused(lambda: read(content), says)
 
 
 @pytest.mark.parametrize("shape", [(23,), (6, 4, 2), (2, 3, 4)])
-def test_an_example_that_is_no_picture_is_said(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    Image.fromarray(GREY).save(tmp_path / "a.png")
-    with pytest.raises(BadData, match="is a picture of 4x6 pixels, and the network takes examples of"):
-        read_picture(tmp_path / "a.png", shape)
+def test_an_example_that_is_no_picture_is_refused(read: Read, shape: tuple[int, ...]) -> None:
+    refused(lambda: read(GREY, shape), "is a picture of 4x6 pixels, and the network takes examples of")
 
 
-def test_without_pillow_what_to_install_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Image.fromarray(GREY).save(tmp_path / "a.png")
+def test_pictures_that_are_refused_before_they_are_used(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, empty = png(GREY), np.full((30, 30), 255, dtype=np.uint8)
+    refused(lambda: read(empty, (28, 28), crop=True), "nothing in it is lighter than its ground", "try invert")
+    monkeypatch.setattr("hpsearch.data.pictures._MAX_PIXELS", 23)
+    refused(lambda: read(GREY), "has 24 pixels; at most 23 are read")
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.delitem(sys.modules, "hpsearch.data.pictures", raising=False)
     monkeypatch.delattr("hpsearch.data.pictures", raising=False)
     with pytest.raises(MissingExtra, match=r"a\.png needs Pillow; pip install 'hpsearch\[predict\]'"):
-        read_picture(tmp_path / "a.png", (6, 4))
+        read(whole)
