@@ -1,4 +1,4 @@
-"""``--engine dask`` at the command line: the values of the pool, and what is refused at the door."""
+"""``--engine dask`` at the command line: the same values, and what is refused at the door."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from commands import Cli
 TIMES = ("seconds", "started", "finished")
 
 
-def test_a_search_on_dask_equals_one_in_the_pool(cli: Cli, tiny: Path, scheduler: str) -> None:
+def test_a_search_on_dask_equals_one_in_this_process(cli: Cli, tiny: Path, scheduler: str) -> None:
     import pandas as pd
 
     frames = []
-    for engine, options in (("pool", ("--jobs", "2")), ("dask", ("--scheduler", scheduler))):
+    for engine, options in (("inline", ()), ("dask", ("--scheduler", scheduler))):
         storage = ("--storage", f"{engine}.db")
         ran = cli("start", str(tiny), "--engine", engine, *options, *storage)
         assert ran.code == 0, ran.err
-        said = ("tiny/stage-01: 8 trials, 2 proc", "4/8", "8/8")
+        said = ("tiny/stage-01: 8 trials, ", "4/8", "8/8")
         assert all(line.startswith(said) for line in ran.err.splitlines()), ran.err
         assert cli("export", *storage, "--out", f"{engine}.csv").code == 0
         frames.append([pd.read_csv(f"{engine}.{table}.csv") for table in ("trials", "curves")])

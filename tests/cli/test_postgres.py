@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +14,7 @@ import psycopg
 import pytest
 from bounded import until
 from commands import Cli
+from faulty.process import Running
 from optuna.trial import TrialState
 from postgres import Server
 
@@ -24,8 +22,6 @@ from hpsearch.records import CURVES, HITS, Stage
 from hpsearch.samplers import values
 from hpsearch.store import Store, open_store
 from hpsearch.store.stages import OWNER
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -76,8 +72,8 @@ def test_a_search_is_the_same_to_the_bit(
     assert [told(here, mine) == told(there, theirs) for mine, theirs in pairs] == [True] * 3
 
     # Through a file into a search of another name, and a page of it all.
-    assert cli("export", "--out", "all.csv", "--storage", postgres_url).code == 0
-    assert cli("import", "all.csv", "--name", "copy", "--storage", postgres_url).code == 0
+    assert cli("export", "--out", "all.json", "--storage", postgres_url).code == 0
+    assert cli("import", "all.json", "--name", "copy", "--storage", postgres_url).code == 0
     copies = [replace(stage, search="tiny") for stage in there.stages("copy")]
     assert [told(there, copy)[1:] for copy in copies] == [told(there, stage)[1:] for stage in there.stages("tiny")]
     assert cli("report", "tiny", "--out", "page.html", "--storage", postgres_url).code == 0
@@ -111,19 +107,10 @@ def test_runners_begin_at_once_on_an_empty_database_share_a_stage_and_outlive_th
     tiny: Path, postgres: Server
 ) -> None:
     # Many enough for some to be left when the server is killed; each process trains in itself, without workers.
-    many, url = 150, postgres.empty()
-    arguments = ["start", "tiny.toml", "--engine", "inline", "--lanes", "2", "--trials", str(many), "--storage", url]
-    starts = [
-        subprocess.Popen(
-            [sys.executable, "-m", "hpsearch", *arguments],
-            cwd=tiny.parent,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(3)
-    ]
+    many, url = 90, postgres.empty()
+    arguments = ("start", "tiny.toml", "--engine", "inline", "--lanes", "2", "--trials", str(many), "--storage", url)
+    running = Running(tiny.parent)
+    starts = [running.start(*arguments) for _ in range(3)]
 
     def at_work(connection: psycopg.Connection[Any]) -> tuple[int, int]:
         """Runners that have claimed something (who has not met the server is told there is none), and what is done."""
@@ -137,13 +124,12 @@ def test_runners_begin_at_once_on_an_empty_database_share_a_stage_and_outlive_th
 
     # One connection for all looks: to make a new one each time takes the server more than the runners do.
     with psycopg.connect(postgres.dsn(url.rpartition("/")[2]), autocommit=True) as connection:
-        until(lambda: at_work(connection) >= (len(starts), 20), what="the first trials of three runners")
+        until(lambda: at_work(connection) >= (len(starts), 8), what="the first trials of three runners")
     postgres.kill()
     postgres.start()
-    said = [start.communicate(timeout=120) for start in starts]
-    assert [start.returncode for start in starts] == [0, 0, 0], said
-    assert any("trying again for up to 60 s" in err for _, err in said)
-    assert all("Traceback" not in err for _, err in said)
+    assert [start.wait() for start in starts] == [0, 0, 0], [start.lines for start in starts]
+    assert any("trying again for up to 60 s" in line for start in starts for line in start.lines)
+    assert not any("Traceback" in line for start in starts for line in start.lines)
     study = optuna.load_study(study_name="tiny/stage-01", storage=url)
     trials = study.get_trials(deepcopy=False)
     assert [trial.number for trial in trials] == list(range(many))

@@ -37,10 +37,12 @@ def test_the_next_start_completes_the_search(world: World, kind: str, seed: int)
     assert result == Result(again=result.again)
 
 
-def test_runners_at_once_at_two_databases_share_them(world: World) -> None:
+def test_runners_begin_at_once_at_two_databases_that_are_not_there_and_share_them(world: World) -> None:
     """Every trial is begun once and by one; nobody is shown a lock."""
     with contextlib.ExitStack() as stack:
         places = [stack.enter_context(Place(world.undisturbed, random.Random(n))) for n in range(2)]
+        for place in places:
+            place.file.unlink()
         runs = [(place, place.start()) for _ in range(4) for place in places]
         for place, run in runs:
             place.expect(run, 0)
