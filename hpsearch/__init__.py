@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hpsearch.space import Int as Int
     from hpsearch.store import open_store as open_store
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _HOMES = {
     "api": ("Search", "import_trials", "searches"),
