@@ -57,15 +57,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument that a message refers to: ``top=9``, which the command line prints as ``--top 9``.
+    """An argument that a message refers to: ``top=9``, which the command line prints as ``--top 9``."""
 
-    Args:
-        name: Its name in `hpsearch.Search`.
-        value: Its value; None where only its name matters.
-    """
-
-    name: str
-    value: Any = None
+    name: str  # its name in `hpsearch.Search`
+    value: Any = None  # its value; None where only its name matters
 
     def __str__(self) -> str:
         return self.name if self.value is None else f"{self.name}={self.value}"
@@ -126,19 +121,12 @@ class BadInput(HpsearchError):
 
 @dataclass(eq=False)
 class BadArgument(BadInput):
-    """An argument that is out of its bounds, or does not go with another.
+    """An argument that is out of its bounds, or does not go with another."""
 
-    Args:
-        name: The argument, as the methods of `hpsearch.Search` call it.
-        value: Its value; None where its mere presence is the problem.
-        problem: What is wrong with it.
-        remedy: What to do instead.
-    """
-
-    name: str
-    value: Any
-    problem: str
-    remedy: str | None = None
+    name: str  # the argument, as the methods of `hpsearch.Search` call it
+    value: Any  # its value; None where its mere presence is the problem
+    problem: str  # what is wrong with it
+    remedy: str | None = None  # what to do instead
 
     def worded(self, word: Callable[[Action | Argument], str] = str) -> str:
         """Return ``name=value: problem; remedy``, the argument worded by ``word``."""

@@ -42,14 +42,10 @@ SECONDS = "seconds"
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A next step as data: the command line prints it as a command, a page shows it as a button.
+    """A next step as data: the command line prints it as a command, a page shows it as a button."""
 
-    Args:
-        kind: The method of `hpsearch.Search`, or the command, that does it: ``"narrow"``, ``"db repair"``.
-        arguments: Its arguments by name, of which ``search`` and ``storage`` say where. None and False count as absent.
-    """
-
-    kind: str
+    kind: str  # the method of `hpsearch.Search`, or the command, that does it: ``"narrow"``, ``"db repair"``
+    # its arguments by name, of which ``search`` and ``storage`` say where. None and False count as absent.
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -64,15 +60,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of advice or a note that refers to actions: ``Sentence("next: `{}`", (Action("start"),))``.
+    """A sentence of advice or a note that refers to actions: ``Sentence("next: `{}`", (Action("start"),))``."""
 
-    Args:
-        text: The sentence; ``{}`` stands for each mention.
-        mentions: The actions and arguments that it refers to.
-    """
-
-    text: str = ""
-    mentions: tuple[Action | Argument, ...] = ()
+    text: str = ""  # the sentence; ``{}`` stands for each mention
+    mentions: tuple[Action | Argument, ...] = ()  # the actions and arguments that it refers to
 
     def worded(self, word: Callable[[Action | Argument], str] = str) -> str:
         """Return the sentence, its mentions worded by ``word``: as Python code unless the command line is meant."""
@@ -109,37 +100,26 @@ class NewStage:
     """One round of the workflow in fixed ranges: one Optuna study, which may be still to be made.
 
     Or, with a plan, the confirmation of such a stage: its best trials' values, trained again.
-
-    Args:
-        search: Name of the search, as in the study file.
-        number: 1 for the first stage; of a confirmation that of the stage that it confirms, its parent.
-        direction: Whether a higher or a lower score is better.
-        seed: Of everything random in the stage's trials.
-        space: The ranges.
-        study_file: The whole resolved study file, as plain data.
-        parent: Number of the stage that this one was narrowed from, or None.
-        rule: The origin of the ranges: the narrowing's options and evidence; empty for stage 1.
-        trials_used: Numbers of the parent's trials that the narrowing used, best first.
-        fingerprint: sha256 of the training and validation arrays, or empty before the first run.
-        sizes: The number of examples for ``train`` and for ``validation``.
-        versions: Versions of hpsearch, NumPy and Optuna that made the stage.
-        plan: The values of a confirmation's trials; None for a stage of the search, which samples them.
-        imported: The origin of a stage that was run elsewhere; empty for one of this database.
     """
 
-    search: str
-    number: int
-    direction: Direction
-    seed: int
-    space: Space
-    study_file: Mapping[str, Any]
-    parent: int | None = None
+    search: str  # name of the search, as in the study file
+    number: int  # 1 for the first stage; of a confirmation that of the stage that it confirms, its parent
+    direction: Direction  # whether a higher or a lower score is better
+    seed: int  # of everything random in the stage's trials
+    space: Space  # the ranges
+    study_file: Mapping[str, Any]  # the whole resolved study file, as plain data
+    parent: int | None = None  # number of the stage that this one was narrowed from, or None
+    # the origin of the ranges: the narrowing's options and evidence; empty for stage 1
     rule: Mapping[str, Any] = field(default_factory=dict)
-    trials_used: tuple[int, ...] = ()
-    fingerprint: str = ""
+    trials_used: tuple[int, ...] = ()  # numbers of the parent's trials that the narrowing used, best first
+    fingerprint: str = ""  # sha256 of the training and validation arrays, or empty before the first run
+    # the number of examples for ``train`` and for ``validation``
     sizes: Mapping[str, int] = field(default_factory=dict)
+    # versions of hpsearch, NumPy and Optuna that made the stage
     versions: Mapping[str, str] = field(default_factory=dict)
+    # the values of a confirmation's trials; None for a stage of the search, which samples them
     plan: ConfirmationPlan | None = None
+    # the origin of a stage that was run elsewhere; empty for one of this database
     imported: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -162,13 +142,9 @@ class NewStage:
 
 @dataclass(frozen=True, slots=True)
 class Stage(NewStage):
-    """A stage that is in the database.
+    """A stage that is in the database."""
 
-    Args:
-        study_id: The study's key there.
-    """
-
-    study_id: int = field(kw_only=True)
+    study_id: int = field(kw_only=True)  # the study's key there
 
 
 def ancestry(stages: Sequence[Stage], last: Stage) -> list[Stage]:
@@ -190,69 +166,43 @@ def ancestry(stages: Sequence[Stage], last: Stage) -> list[Stage]:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A claimed trial: one sample of the parameters, to be evaluated.
+    """A claimed trial: one sample of the parameters, to be evaluated."""
 
-    Args:
-        trial_id: The trial's key in the database.
-        number: 0 for the stage's first trial.
-        params: The sampled values by parameter name.
-        repeat: In a confirmation, which repeat of its values it is: trials of one repeat have the same seeds. None:
-            its number gives its seeds.
-    """
-
-    trial_id: int
-    number: int
-    params: Mapping[str, Value]
+    trial_id: int  # the trial's key in the database
+    number: int  # 0 for the stage's first trial
+    params: Mapping[str, Value]  # the sampled values by parameter name
+    # in a confirmation, which repeat of its values it is: trials of one repeat have the same seeds. None: its number
+    # gives its seeds.
     repeat: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One point of a running trial's learning curve.
+    """One point of a running trial's learning curve."""
 
-    Args:
-        number: The trial's number.
-        step: Epoch, from 1.
-        value: The score at that epoch.
-    """
-
-    number: int
-    step: int
-    value: float
+    number: int  # the trial's number
+    step: int  # epoch, from 1
+    value: float  # the score at that epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A trial that ended with a score.
+    """A trial that ended with a score."""
 
-    Args:
-        number: The trial's number.
-        score: The objective value; always finite.
-        intermediate: The score after each epoch, from epoch 1.
-        attributes: What else is worth keeping, as JSON-able data.
-    """
-
-    number: int
-    score: float
-    intermediate: tuple[float, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    number: int  # the trial's number
+    score: float  # the objective value; always finite
+    intermediate: tuple[float, ...] = ()  # the score after each epoch, from epoch 1
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # what else is worth keeping, as JSON-able data
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A trial that ended without a score: it diverged, or its evaluation broke.
+    """A trial that ended without a score: it diverged, or its evaluation broke."""
 
-    Args:
-        number: The trial's number.
-        reason: Why, in words for people.
-        intermediate: The score after each epoch before the failure, from epoch 1.
-        attributes: What else is worth keeping, as JSON-able data.
-    """
-
-    number: int
-    reason: str
-    intermediate: tuple[float, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    number: int  # the trial's number
+    reason: str  # why, in words for people
+    intermediate: tuple[float, ...] = ()  # the score after each epoch before the failure, from epoch 1
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # what else is worth keeping, as JSON-able data
 
 
 def stopped_after(epoch: int) -> str:
@@ -262,19 +212,13 @@ def stopped_after(epoch: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """A trial that was pruned, because others were better by then.
+    """A trial that was pruned, because others were better by then."""
 
-    Args:
-        number: The trial's number.
-        epoch: The last one that it was trained for.
-        intermediate: The score after each epoch, from epoch 1 to that one. The last stands for the trial's score.
-        attributes: What else is worth keeping, as JSON-able data.
-    """
-
-    number: int
-    epoch: int
+    number: int  # the trial's number
+    epoch: int  # the last one that it was trained for
+    # the score after each epoch, from epoch 1 to that one. The last stands for the trial's score.
     intermediate: tuple[float, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # what else is worth keeping, as JSON-able data
 
 
 Outcome: TypeAlias = Completed | Failed | Pruned
@@ -282,19 +226,14 @@ Outcome: TypeAlias = Completed | Failed | Pruned
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """A trial that was trained up to an epoch, and may go on or be pruned there.
+    """A trial that was trained up to an epoch, and may go on or be pruned there."""
 
-    Args:
-        number: The trial's number.
-        intermediate: The score after each epoch so far, from epoch 1; at least one.
-        attributes: What is worth keeping if it is stopped here, as JSON-able data.
-        state: What the objective needs to go on from here; it may be pickled, and only the objective looks inside.
-            None where the objective cannot: then the trial is evaluated from the start again.
-    """
-
-    number: int
-    intermediate: tuple[float, ...]
+    number: int  # the trial's number
+    intermediate: tuple[float, ...]  # the score after each epoch so far, from epoch 1; at least one
+    # what is worth keeping if it is stopped here, as JSON-able data
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    # what the objective needs to go on from here; it may be pickled, and only the objective looks inside. None where
+    # the objective cannot: then the trial is evaluated from the start again.
     state: object | None = None
 
     @property
@@ -309,19 +248,12 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The standing of a trial in the database at an epoch.
+    """The standing of a trial in the database at an epoch."""
 
-    Args:
-        number: The trial's number.
-        state: Optuna's name of its state.
-        held: Whether it is running and a runner of hpsearch's holds it.
-        value: Its score after that epoch; None where that is not known, or not yet.
-    """
-
-    number: int
-    state: str
-    held: bool
-    value: float | None
+    number: int  # the trial's number
+    state: str  # optuna's name of its state
+    held: bool  # whether it is running and a runner of hpsearch's holds it
+    value: float | None  # its score after that epoch; None where that is not known, or not yet
 
     @property
     def finished(self) -> bool:
@@ -331,24 +263,18 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PastTrials:
-    """N trials that were run elsewhere, as an import brings them: the i-th of each list is trial number i.
+    """N trials that were run elsewhere, as an import brings them: the i-th of each list is trial number i."""
 
-    Args:
-        states: Optuna's names of their states, shape (N,). One that was running is no longer: it is ``WAITING``.
-        scores: Their values, finite or infinite, None for none, shape (N,); every ``COMPLETE`` trial has one.
-        started: When they began, UTC, None for not yet, shape (N,).
-        finished: When they ended, UTC, likewise.
-        params: Their values by parameter name, None for none, each of shape (N,).
-        points: The learning curves: numbers, steps and scores, three arrays of shape (P,), by number and step.
-        attributes: (number, key, value) of what else is kept of them, in any order; read once.
-    """
-
+    # optuna's names of their states, shape (N,). One that was running is no longer: it is ``WAITING``.
     states: Sequence[str]
+    # their values, finite or infinite, None for none, shape (N,); every ``COMPLETE`` trial has one
     scores: Sequence[float | None]
-    started: Sequence[datetime | None]
-    finished: Sequence[datetime | None]
-    params: Mapping[str, Sequence[Value | None]]
+    started: Sequence[datetime | None]  # when they began, UTC, None for not yet, shape (N,)
+    finished: Sequence[datetime | None]  # when they ended, UTC, likewise
+    params: Mapping[str, Sequence[Value | None]]  # their values by parameter name, None for none, each of shape (N,)
+    # the learning curves: numbers, steps and scores, three arrays of shape (P,), by number and step
     points: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+    # (number, key, value) of what else is kept of them, in any order; read once
     attributes: Iterable[tuple[int, str, Any]] = ()
 
     def __len__(self) -> int:
@@ -357,17 +283,11 @@ class PastTrials:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The values of one trial, to be trained again.
+    """The values of one trial, to be trained again."""
 
-    Args:
-        trial: The trial's number in its own stage.
-        params: Its sampled values by parameter name.
-        score: Its score there.
-    """
-
-    trial: int
-    params: Mapping[str, Value]
-    score: float
+    trial: int  # the trial's number in its own stage
+    params: Mapping[str, Value]  # its sampled values by parameter name
+    score: float  # its score there
 
 
 class Block(NamedTuple):
@@ -396,13 +316,10 @@ class ConfirmationPlan:
     either grows. So the way of growing is kept: blocks of settings and repeats, one behind the other. A block is never
     changed and none is removed, hence the meaning of a number, once it has one, is the same for ever, for every process
     that has read the list before or after it grew.
-
-    Args:
-        settings: In the order in which they were taken in.
-        blocks: The trials, by number. Of each setting they hold the repeats 0, 1, ... without a gap.
     """
 
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[Setting, ...] = ()  # in the order in which they were taken in
+    # the trials, by number. Of each setting they hold the repeats 0, 1, ... without a gap.
     blocks: tuple[Block, ...] = ()
 
     @property

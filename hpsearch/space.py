@@ -56,20 +56,14 @@ def _check_bounds(kind: str, low: float, high: float, *, log: bool, limit: tuple
 class Float:
     """A real-valued hyperparameter.
 
-    Args:
-        low: Lower bound.
-        high: Upper bound, above ``low``.
-        log: Sample uniformly in ``log10`` of the value.
-        limit: How far ``narrow --expand`` may move the bounds, as (lowest, highest).
-
     Raises:
         BadSpace: The bounds do not make a range.
     """
 
-    low: float
-    high: float
-    log: bool = False
-    limit: tuple[float, float] | None = None
+    low: float  # lower bound
+    high: float  # upper bound, above ``low``
+    log: bool = False  # sample uniformly in ``log10`` of the value
+    limit: tuple[float, float] | None = None  # how far ``narrow --expand`` may move the bounds, as (lowest, highest)
 
     def __post_init__(self) -> None:
         _check_bounds("float", self.low, self.high, log=self.log, limit=self.limit)
@@ -79,22 +73,15 @@ class Float:
 class Int:
     """A whole-numbered hyperparameter.
 
-    Args:
-        low: Lower bound, included.
-        high: Upper bound, included.
-        log: Sample uniformly in ``log10`` of the value.
-        step: Distance of neighbouring values; 1 on a log scale.
-        limit: How far ``narrow --expand`` may move the bounds, as (lowest, highest).
-
     Raises:
         BadSpace: The bounds do not make a range, or the step does not fit it.
     """
 
-    low: int
-    high: int
-    log: bool = False
-    step: int = 1
-    limit: tuple[int, int] | None = None
+    low: int  # lower bound, included
+    high: int  # upper bound, included
+    log: bool = False  # sample uniformly in ``log10`` of the value
+    step: int = 1  # distance of neighbouring values; 1 on a log scale
+    limit: tuple[int, int] | None = None  # how far ``narrow --expand`` may move the bounds, as (lowest, highest)
 
     def __post_init__(self) -> None:
         _check_bounds("int", self.low, self.high, log=self.log, limit=self.limit)
@@ -113,14 +100,11 @@ class Int:
 class Categorical:
     """A hyperparameter with a list of choices.
 
-    Args:
-        choices: Two or more different values (one is allowed once narrowing has left one).
-
     Raises:
         BadSpace: No choices, or a choice given twice.
     """
 
-    choices: tuple[Value, ...]
+    choices: tuple[Value, ...]  # two or more different values (one is allowed once narrowing has left one)
 
     def __post_init__(self) -> None:
         if not self.choices:

@@ -97,23 +97,14 @@ def check_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StudyFile:
-    """A whole study file.
+    """A whole study file."""
 
-    Args:
-        name: Of the search.
-        space: The ranges, in the order of the file.
-        trials: How many, and the seed.
-        pruning: The rule.
-        kind: The kind of objective.
-        sections: The kind's own (`hpsearch.objectives.base.Kind.sections`).
-    """
-
-    name: str
-    space: Mapping[str, Parameter]
-    trials: Trials
-    pruning: Pruning
-    kind: Kind
-    sections: Any
+    name: str  # of the search
+    space: Mapping[str, Parameter]  # the ranges, in the order of the file
+    trials: Trials  # how many, and the seed
+    pruning: Pruning  # the rule
+    kind: Kind  # the kind of objective
+    sections: Any  # the kind's own (`hpsearch.objectives.base.Kind.sections`)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -32,25 +32,15 @@ _FLOAT32_MAX = np.float64(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Labelled examples, checked: finite features, a class for each example, two classes or more.
+    """Labelled examples, checked: finite features, a class for each example, two classes or more."""
 
-    Args:
-        name: Name of the data set, or of the file.
-        x: (N, ...) uint8 grey levels or floats.
-        labels: (N,) int64 in 0..C-1.
-        class_names: The C label values as they were given; in numeric order where all are numbers.
-        x_test: (M, ...) the data set's own test part, or None.
-        labels_test: (M,) its labels, or None.
-        source: The place that it was read from, for people.
-    """
-
-    name: str
-    x: npt.NDArray[Any]
-    labels: npt.NDArray[np.int64]
-    class_names: tuple[str, ...]
-    x_test: npt.NDArray[Any] | None
-    labels_test: npt.NDArray[np.int64] | None
-    source: str
+    name: str  # name of the data set, or of the file
+    x: npt.NDArray[Any]  # (N, ...) uint8 grey levels or floats
+    labels: npt.NDArray[np.int64]  # (N,) int64 in 0..C-1
+    class_names: tuple[str, ...]  # the C label values as they were given; in numeric order where all are numbers
+    x_test: npt.NDArray[Any] | None  # (M, ...) the data set's own test part, or None
+    labels_test: npt.NDArray[np.int64] | None  # (M,) its labels, or None
+    source: str  # the place that it was read from, for people
 
     @property
     def classes(self) -> int:

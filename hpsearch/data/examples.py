@@ -19,35 +19,23 @@ _ALLOWED = "allowed: .npz, .csv, .parquet, .png, .jpg, a folder of pictures"
 
 @dataclass(frozen=True, slots=True)
 class Adjustments:
-    """Changes to a picture before a network sees it, in this order.
+    """Changes to a picture before a network sees it, in this order."""
 
-    Args:
-        invert: Make dark light and light dark: for dark ink on white paper.
-        crop: Cut out what stands out from its ground and place it as MNIST's digits are: the longer side fills 20 of 28
-            parts, and the centre of mass is in the middle. The ground becomes black and the brightest ink white.
-        resize: Scale a picture of another size, keeping its proportions, and fill up with black.
-    """
-
-    invert: bool = False
+    invert: bool = False  # make dark light and light dark: for dark ink on white paper
+    # cut out what stands out from its ground and place it as MNIST's digits are: the longer side fills 20 of 28 parts,
+    # and the centre of mass is in the middle. The ground becomes black and the brightest ink white.
     crop: bool = False
-    resize: bool = False
+    resize: bool = False  # scale a picture of another size, keeping its proportions, and fill up with black
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Some rows of one file.
+    """Some rows of one file."""
 
-    Args:
-        source: The file, for people.
-        x: (N, ...) uint8 or floats, finite.
-        labels: (N,) whole numbers or strings, or None.
-        picture: True where the file is one picture, whose values are grey levels whatever they are.
-    """
-
-    source: str
-    x: npt.NDArray[Any]
-    labels: npt.NDArray[Any] | None = None
-    picture: bool = False
+    source: str  # the file, for people
+    x: npt.NDArray[Any]  # (N, ...) uint8 or floats, finite
+    labels: npt.NDArray[Any] | None = None  # (N,) whole numbers or strings, or None
+    picture: bool = False  # True where the file is one picture, whose values are grey levels whatever they are
 
 
 def read_examples(

@@ -18,15 +18,10 @@ _CHUNK = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The address of a data set.
+    """The address of a data set."""
 
-    Args:
-        url: The folder of its files, with a slash at the end.
-        files: sha256 of each file by its name.
-    """
-
-    url: str
-    files: dict[str, str]
+    url: str  # the folder of its files, with a slash at the end
+    files: dict[str, str]  # sha256 of each file by its name
 
 
 SOURCES = {

@@ -25,21 +25,13 @@ _IDX_NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx\d+-\w+(\.gz)?")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrays:
-    """Arrays as they were read.
+    """Arrays as they were read."""
 
-    Args:
-        x: (N, ...) features.
-        labels: (N,) label values; None where the file has none.
-        x_test: (M, ...) features of a test part of its own, or None.
-        labels_test: (M,) its label values, or None.
-        columns: The D names of the features of a table, for messages.
-    """
-
-    x: npt.NDArray[Any]
-    labels: npt.NDArray[Any] | None
-    x_test: npt.NDArray[Any] | None = None
-    labels_test: npt.NDArray[Any] | None = None
-    columns: tuple[str, ...] = ()
+    x: npt.NDArray[Any]  # (N, ...) features
+    labels: npt.NDArray[Any] | None  # (N,) label values; None where the file has none
+    x_test: npt.NDArray[Any] | None = None  # (M, ...) features of a test part of its own, or None
+    labels_test: npt.NDArray[Any] | None = None  # (M,) its label values, or None
+    columns: tuple[str, ...] = ()  # the D names of the features of a table, for messages
 
 
 def read(path: Path, *, label: str | None = None) -> Arrays:

@@ -28,22 +28,15 @@ def is_picture(shape: Sequence[int]) -> bool:
 class Preprocessing:
     """Raw examples of one shape, flattened and divided by one number.
 
-    Args:
-        shape: Of one raw example: ``(28, 28)`` for an image, ``(D,)`` for a row of a table.
-        dtype: NumPy's name for the type of the raw values that were trained on; ``uint8`` are grey levels.
-        divisor: Raw values are divided by it: 255 for grey levels, 1 for all others.
-        low: The least raw value in training; 0 for grey levels.
-        high: The greatest; 255 for grey levels.
-
     Raises:
         BadInput: A shape without values, or a divisor or range that makes no sense.
     """
 
-    shape: tuple[int, ...]
-    dtype: str = "uint8"
-    divisor: float = GREY_LEVELS
-    low: float = 0.0
-    high: float = GREY_LEVELS
+    shape: tuple[int, ...]  # of one raw example: ``(28, 28)`` for an image, ``(D,)`` for a row of a table
+    dtype: str = "uint8"  # numPy's name for the type of the raw values that were trained on; ``uint8`` are grey levels
+    divisor: float = GREY_LEVELS  # raw values are divided by it: 255 for grey levels, 1 for all others
+    low: float = 0.0  # the least raw value in training; 0 for grey levels
+    high: float = GREY_LEVELS  # the greatest; 255 for grey levels
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.shape) <= _MOST_DIMENSIONS or min(self.shape) < 1:

@@ -21,29 +21,17 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """The part of a data set that a search may read: its training and validation examples.
+    """The part of a data set that a search may read: its training and validation examples."""
 
-    Args:
-        x_train: (n, D) features; grey levels are scaled to 0..1.
-        y_train: (n,) classes.
-        x_validation: (m, D) features.
-        y_validation: (m,) classes.
-        classes: Number of classes of the data set, seen in these examples or not.
-        fingerprint: sha256 over type, shape and bytes of the four arrays, in hexadecimal.
-        class_names: The label values as they were given, by class.
-        preprocessing: The step from the data set's raw values to these features.
-        test_examples: Number of examples in the test part, which only `test_part` reads.
-    """
-
-    x_train: Floats
-    y_train: Labels
-    x_validation: Floats
-    y_validation: Labels
-    classes: int
-    fingerprint: str
-    class_names: tuple[str, ...]
-    preprocessing: Preprocessing
-    test_examples: int = 0
+    x_train: Floats  # (n, D) features; grey levels are scaled to 0..1
+    y_train: Labels  # (n,) classes
+    x_validation: Floats  # (m, D) features
+    y_validation: Labels  # (m,) classes
+    classes: int  # number of classes of the data set, seen in these examples or not
+    fingerprint: str  # sha256 over type, shape and bytes of the four arrays, in hexadecimal
+    class_names: tuple[str, ...]  # the label values as they were given, by class
+    preprocessing: Preprocessing  # the step from the data set's raw values to these features
+    test_examples: int = 0  # number of examples in the test part, which only `test_part` reads
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -56,25 +56,16 @@ _FORM = "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other"
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """A file or study to import, and how to read it.
+    """A file or study to import, and how to read it."""
 
-    Args:
-        source: A file, or an Optuna storage URL.
-        name: The search's name; None for its own.
-        study_name: Of a storage: the study.
-        metric: Of a table: the column of the score, by default one of a usual name. Of a study: a name for its value.
-        direction: Of a table: the better scores; by default by the metric's name.
-        parameters: Of a table: the columns of the hyperparameters; by default all that can be.
-        ranges: Of a table: ``NAME=LOW:HIGH``, ``NAME=LOW:HIGH:log`` or ``NAME=one,other``; the others reach as far as
-            the data.
-    """
-
-    source: str
-    name: str | None = None
-    study_name: str | None = None
+    source: str  # A file, or an Optuna storage URL
+    name: str | None = None  # the search's name; None for its own
+    study_name: str | None = None  # of a storage: the study
+    # of a table: the column of the score, by default one of a usual name. Of a study: a name for its value.
     metric: str | None = None
-    direction: Direction | None = None
-    parameters: Sequence[str] = ()
+    direction: Direction | None = None  # of a table: the better scores; by default by the metric's name
+    parameters: Sequence[str] = ()  # of a table: the columns of the hyperparameters; by default all that can be
+    # of a table: ``NAME=LOW:HIGH``, ``NAME=LOW:HIGH:log`` or ``NAME=one,other``; the others reach as far as the data
     ranges: Sequence[str] = ()
 
     def refuse(self, what: str, *arguments: str) -> None:
@@ -86,27 +77,16 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ForeignTrials:
-    """Trials that were run elsewhere.
+    """Trials that were run elsewhere."""
 
-    Args:
-        source: The file or the study, for messages and for the database; without folders or passwords.
-        name: A name for the search.
-        kind: ``table`` or ``optuna study``.
-        metric: The name of the score.
-        direction: The better scores.
-        trials: The trials as they are there: in any state, with any scores, and times where these are known.
-        ranges: The ranges of their parameters.
-        notes: Warnings for the person who imports them.
-    """
-
-    source: str
-    name: str
-    kind: str
-    metric: str
-    direction: Direction
-    trials: PastTrials
-    ranges: Mapping[str, Parameter]
-    notes: Sequence[Sentence] = ()
+    source: str  # the file or the study, for messages and for the database; without folders or passwords
+    name: str  # A name for the search
+    kind: str  # ``table`` or ``optuna study``
+    metric: str  # the name of the score
+    direction: Direction  # the better scores
+    trials: PastTrials  # the trials as they are there: in any state, with any scores, and times where these are known
+    ranges: Mapping[str, Parameter]  # the ranges of their parameters
+    notes: Sequence[Sentence] = ()  # warnings for the person who imports them
 
     def to_stage(self, search: str, now: datetime) -> tuple[NewStage, PastTrials, list[Sentence]]:
         """Return the trials as the first stage of a search, and warnings.

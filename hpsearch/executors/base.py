@@ -28,21 +28,13 @@ class Evaluates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Trials to be evaluated together.
+    """Trials to be evaluated together."""
 
-    Args:
-        key: A number that no other batch has.
-        trials: The trials.
-        attempt: 1 for the first time.
-        until: The epoch to pause at; None: evaluate to the end.
-        paused: Where the trials stand, one each in their order; empty: at the start.
-    """
-
-    key: int
-    trials: tuple[Trial, ...]
-    attempt: int = 1
-    until: int | None = None
-    paused: tuple[Paused, ...] = ()
+    key: int  # A number that no other batch has
+    trials: tuple[Trial, ...]  # the trials
+    attempt: int = 1  # 1 for the first time
+    until: int | None = None  # the epoch to pause at; None: evaluate to the end
+    paused: tuple[Paused, ...] = ()  # where the trials stand, one each in their order; empty: at the start
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,14 +61,11 @@ def glorot(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.fl
 class Normal:
     """Normal weights of one standard deviation for all layers.
 
-    Args:
-        std: Above 0.
-
     Raises:
         BadInput: It is not a finite number above 0.
     """
 
-    std: float = STD
+    std: float = STD  # above 0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.std) and self.std > 0):
@@ -83,14 +80,11 @@ class Normal:
 class Constant:
     """Equal weights. All units of a layer then get the same gradient and stay the same: they cannot learn apart.
 
-    Args:
-        value: Of every weight; 0 included.
-
     Raises:
         BadInput: It is not a finite number.
     """
 
-    value: float = CONSTANT
+    value: float = CONSTANT  # of every weight; 0 included
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):

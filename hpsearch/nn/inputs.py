@@ -24,21 +24,15 @@ if TYPE_CHECKING:
 class TrainingData:
     """The training set, which fits the weights, and the validation set, which scores the hyperparameters.
 
-    Args:
-        images: (N, D), training inputs.
-        labels: (N,), whole numbers from 0.
-        validation_images: (V, D).
-        validation_labels: (V,).
-
     Raises:
         BadData: Shapes that do not belong together, no samples, labels that are not whole numbers from 0,
             or inputs that are not finite.
     """
 
-    images: Floats
-    labels: NDArray[np.integer]
-    validation_images: Floats
-    validation_labels: NDArray[np.integer]
+    images: Floats  # (N, D), training inputs
+    labels: NDArray[np.integer]  # (N,), whole numbers from 0
+    validation_images: Floats  # (V, D)
+    validation_labels: NDArray[np.integer]  # (V,)
 
     def __post_init__(self) -> None:
         pairs = (
@@ -66,16 +60,12 @@ _STEP = 16  # float32 numbers of a cache line: rows stay aligned, and products c
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
-    """The inputs that a network has, of those in the data.
+    """The inputs that a network has, of those in the data."""
 
-    Args:
-        total: D, how many there were. Initial weights are drawn for all of them, so that leaving some out changes
-            neither the draws nor the fan-in that their spread comes from.
-        kept: Those that are left, ascending.
-    """
-
+    # D, how many there were. Initial weights are drawn for all of them, so that leaving some out changes neither the
+    # draws nor the fan-in that their spread comes from.
     total: int
-    kept: Indices
+    kept: Indices  # those that are left, ascending
 
 
 def live_inputs(data: TrainingData) -> tuple[TrainingData, Inputs | None]:

@@ -138,21 +138,13 @@ _PREPARED = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """One network and all that is needed to use it.
+    """One network and all that is needed to use it."""
 
-    Args:
-        network: One lane, over all inputs, without dropout.
-        preprocessing: What turns raw values into its inputs; None where an old file does not say.
-        class_names: The C label values; without names, ``0`` to ``C - 1``.
-        about: Where it comes from, as JSON-able data.
-        versions: What wrote the file: hpsearch, Python, NumPy.
-    """
-
-    network: Network
-    preprocessing: Preprocessing | None
-    class_names: tuple[str, ...]
-    about: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
+    network: Network  # one lane, over all inputs, without dropout
+    preprocessing: Preprocessing | None  # what turns raw values into its inputs; None where an old file does not say
+    class_names: tuple[str, ...]  # the C label values; without names, ``0`` to ``C - 1``
+    about: Mapping[str, Any] = field(default_factory=dict)  # where it comes from, as JSON-able data
+    versions: Mapping[str, str] = field(default_factory=dict)  # what wrote the file: hpsearch, Python, NumPy
 
     def takes(self) -> Preprocessing:
         """Return the preprocessing of raw values into the network's inputs.

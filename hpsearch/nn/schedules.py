@@ -55,19 +55,14 @@ SCHEDULES: Mapping[str, Callable[[Schedule, float, int], float]] = {
 class Schedule:
     """The change of a lane's learning rate while it trains.
 
-    Args:
-        name: A name in `SCHEDULES`.
-        decay: What the rate is multiplied by in the first ``decay_epochs`` epochs, above 0 and at most 1.
-        decay_epochs: Above 0.
-        warmup_epochs: The rate rises linearly over this many epochs first, on top of the schedule; 0 or above.
-
     Raises:
         BadInput: An unknown name, or a number out of its range.
     """
 
-    name: str = "constant"
-    decay: float = 0.5
-    decay_epochs: float = 10.0
+    name: str = "constant"  # A name in `SCHEDULES`
+    decay: float = 0.5  # what the rate is multiplied by in the first ``decay_epochs`` epochs, above 0 and at most 1
+    decay_epochs: float = 10.0  # above 0
+    # the rate rises linearly over this many epochs first, on top of the schedule; 0 or above
     warmup_epochs: float = 0.0
 
     def __post_init__(self) -> None:

@@ -19,23 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """All that one lane's next epoch depends on, besides its hyperparameters. It may be pickled.
+    """All that one lane's next epoch depends on, besides its hyperparameters. It may be pickled."""
 
-    Args:
-        epoch: The last one that was trained; a learning-rate schedule goes on after it.
-        arrays: (size,), parameters and running statistics (`Network.lane_vector`).
-        slots: (P,) each, what the optimizer keeps of every parameter.
-        steps: Its updates so far, where it counts them.
-        order: State of the generator of the samples' order.
-        masks: State of the generator of dropout masks; None without dropout.
-    """
-
-    epoch: int
-    arrays: Floats
-    slots: tuple[Floats, ...]
-    steps: int
-    order: Mapping[str, Any]
-    masks: Mapping[str, Any] | None
+    epoch: int  # the last one that was trained; a learning-rate schedule goes on after it
+    arrays: Floats  # (size,), parameters and running statistics (`Network.lane_vector`)
+    slots: tuple[Floats, ...]  # (P,) each, what the optimizer keeps of every parameter
+    steps: int  # its updates so far, where it counts them
+    order: Mapping[str, Any]  # state of the generator of the samples' order
+    masks: Mapping[str, Any] | None  # state of the generator of dropout masks; None without dropout
 
 
 def take(

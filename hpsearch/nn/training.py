@@ -29,15 +29,10 @@ CURVE_NAMES = ("train_loss", "train_accuracy", "validation_loss", "validation_ac
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A lane that diverged and trains no more.
+    """A lane that diverged and trains no more."""
 
-    Args:
-        lane: Its index from the start of training.
-        reason: Why, in words for people.
-    """
-
-    lane: int
-    reason: str
+    lane: int  # its index from the start of training
+    reason: str  # why, in words for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,42 +42,27 @@ class Epoch:
     Losses are means over samples of the data loss, without the L2 term. Training loss and accuracy are those
     of the mini-batches' own forward passes, while the weights moved and with dropout, unless the whole training
     set was asked to be scored; validation's are of the weights after the epoch.
-
-    Args:
-        epoch: From 1.
-        lanes: (A,), the lanes' indices from the start of training, ascending.
-        train_loss: (A,).
-        train_accuracy: (A,), from 0 to 1.
-        validation_loss: (A,).
-        validation_accuracy: (A,), from 0 to 1.
-        validation_hits: (A, V), which of the validation samples were classified right.
-        ended: Lanes that diverged in this epoch.
     """
 
-    epoch: int
-    lanes: Indices
-    train_loss: NDArray[np.float64]
-    train_accuracy: NDArray[np.float64]
-    validation_loss: NDArray[np.float64]
-    validation_accuracy: NDArray[np.float64]
-    validation_hits: NDArray[np.bool_]
-    ended: tuple[Ended, ...] = ()
+    epoch: int  # from 1
+    lanes: Indices  # (A,), the lanes' indices from the start of training, ascending
+    train_loss: NDArray[np.float64]  # (A,)
+    train_accuracy: NDArray[np.float64]  # (A,), from 0 to 1
+    validation_loss: NDArray[np.float64]  # (A,)
+    validation_accuracy: NDArray[np.float64]  # (A,), from 0 to 1
+    validation_hits: NDArray[np.bool_]  # (A, V), which of the validation samples were classified right
+    ended: tuple[Ended, ...] = ()  # lanes that diverged in this epoch
 
 
 @dataclass(slots=True)
 class History:
-    """One lane's learning curves, an entry an epoch.
+    """One lane's learning curves, an entry an epoch."""
 
-    Args:
-        train_loss: As in `Epoch`, and so are the other curves.
-        ended: Why training ended before its last epoch, if it did.
-    """
-
-    train_loss: list[float] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)  # as in `Epoch`, and so are the other curves
     train_accuracy: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
     validation_accuracy: list[float] = field(default_factory=list)
-    ended: str | None = None
+    ended: str | None = None  # why training ended before its last epoch, if it did
 
     def __len__(self) -> int:
         """Return the number of epochs trained."""

@@ -26,28 +26,17 @@ class UsedBy(NamedTuple):
 
 
 class Hyperparameter(NamedTuple):
-    """The natural type and bounds of a parameter's values.
+    """The natural type and bounds of a parameter's values."""
 
-    Args:
-        type: Of its values; those of ``categorical`` are names.
-        low: Lower bound; None: unbounded.
-        high: Upper bound; None: unbounded.
-        open_low: Whether ``low`` itself is excluded.
-        open_high: Whether ``high`` itself is excluded.
-        structural: Whether trials that differ in it cannot be evaluated in one batch.
-        used_by: The condition under which it has an effect; None: always.
-        known: The names that a value may have; empty: not known here.
-        check: Raises a ValueError for a value that is none; instead of the other checks.
-    """
-
-    type: Literal["float", "int", "bool", "categorical"]
-    low: float | None = None
-    high: float | None = None
-    open_low: bool = False
-    open_high: bool = False
-    structural: bool = False
-    used_by: UsedBy | None = None
-    known: tuple[str, ...] = ()
+    type: Literal["float", "int", "bool", "categorical"]  # of its values; those of ``categorical`` are names
+    low: float | None = None  # lower bound; None: unbounded
+    high: float | None = None  # upper bound; None: unbounded
+    open_low: bool = False  # whether ``low`` itself is excluded
+    open_high: bool = False  # whether ``high`` itself is excluded
+    structural: bool = False  # whether trials that differ in it cannot be evaluated in one batch
+    used_by: UsedBy | None = None  # the condition under which it has an effect; None: always
+    known: tuple[str, ...] = ()  # the names that a value may have; empty: not known here
+    # raises a ValueError for a value that is none; instead of the other checks
     check: Callable[[str], object] | None = None
 
     def misfit(self, value: float) -> str | None:
@@ -65,38 +54,24 @@ class Hyperparameter(NamedTuple):
 
 
 class Uncertainty(NamedTuple):
-    """The known noise of a score.
+    """The known noise of a score."""
 
-    Args:
-        by: ``hits``: each trial keeps which of ``examples`` it got right, and its score is their share;
-            ``unknown``: nothing, until a confirmation repeats trials.
-        examples: V, the number of validation examples; None unless ``by`` is ``hits``.
-    """
-
+    # ``hits``: each trial keeps which of ``examples`` it got right, and its score is their share; ``unknown``: nothing,
+    # until a confirmation repeats trials
     by: Literal["hits", "unknown"]
-    examples: int | None = None
+    examples: int | None = None  # V, the number of validation examples; None unless ``by`` is ``hits``
 
 
 class HeldOut(NamedTuple):
-    """A score on the test set.
+    """A score on the test set."""
 
-    Args:
-        metric: Its name.
-        score: Its value.
-        examples: T, the number of test examples.
-        hits: The number of those that a classifier got right; None for any other.
-        low: Lower end of the score's confidence interval; None without one.
-        high: Upper end.
-        level: Of that interval, such as 0.95.
-    """
-
-    metric: str
-    score: float
-    examples: int
-    hits: int | None = None
-    low: float | None = None
-    high: float | None = None
-    level: float | None = None
+    metric: str  # its name
+    score: float  # its value
+    examples: int  # T, the number of test examples
+    hits: int | None = None  # the number of those that a classifier got right; None for any other
+    low: float | None = None  # lower end of the score's confidence interval; None without one
+    high: float | None = None  # upper end
+    level: float | None = None  # of that interval, such as 0.95
 
 
 class Objective(Protocol):
@@ -143,19 +118,13 @@ class Data(Protocol):
 
 
 class Estimate(NamedTuple):
-    """The cost of a stage.
+    """The cost of a stage."""
 
-    Args:
-        lanes: Trials that are evaluated together.
-        seconds_per_trial: Of the most expensive trial, measured in one process.
-        facts: Anything else that the kind says of it, JSON-able, by the name that it has in ``check --format json``.
-        words: The same for people, by heading.
-    """
-
-    lanes: int
-    seconds_per_trial: float
+    lanes: int  # trials that are evaluated together
+    seconds_per_trial: float  # of the most expensive trial, measured in one process
+    # anything else that the kind says of it, JSON-able, by the name that it has in ``check --format json``
     facts: Mapping[str, Any]
-    words: Mapping[str, str]
+    words: Mapping[str, str]  # the same for people, by heading
 
 
 class Fitted(Protocol):

@@ -41,24 +41,17 @@ _MOST_ROWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """The importance of each hyperparameter.
+    """The importance of each hyperparameter."""
 
-    Args:
-        shares: Of each hyperparameter its share of the whole importance, the largest first; they sum to 1, or are all
-            0 where nothing mattered.
-        chance: A mark for each: where nothing matters, any of the shares passes its mark in one of twenty searches.
-        trials: How many trials it rests on.
-        best: How many of them are called the best.
-        left_out: Hyperparameters that cannot be judged, with the reason.
-        notes: Restrictions, a sentence each.
-    """
-
+    # of each hyperparameter its share of the whole importance, the largest first; they sum to 1, or are all 0 where
+    # nothing mattered
     shares: Mapping[str, float]
+    # A mark for each: where nothing matters, any of the shares passes its mark in one of twenty searches
     chance: Mapping[str, float]
-    trials: int
-    best: int
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    trials: int  # how many trials it rests on
+    best: int  # how many of them are called the best
+    left_out: Mapping[str, str] = field(default_factory=dict)  # hyperparameters that cannot be judged, with the reason
+    notes: tuple[str, ...] = ()  # restrictions, a sentence each
 
     @property
     def above_chance(self) -> tuple[str, ...]:

@@ -65,29 +65,17 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class PageFigure:
-    """A figure with its words.
+    """A figure with its words."""
 
-    Args:
-        key: A name for links, of letters and hyphens.
-        title: In a few words.
-        caption: What there is to see, in a sentence.
-        alt: The alternative text.
-        figure: Plotly's ``data`` and ``layout``, as plain data.
-        narrow: The layout for a phone.
-        width: Least width in px; on a narrower screen it is scrolled.
-        half: Whether two may stand side by side on a wide screen.
-        table: The plotted data, where they are few.
-    """
-
-    key: str
-    title: str
-    caption: str
-    alt: str
-    figure: Mapping[str, Any]
-    narrow: Mapping[str, Any]
-    width: int = 0
-    half: bool = False
-    table: Table | None = None
+    key: str  # A name for links, of letters and hyphens
+    title: str  # in a few words
+    caption: str  # what there is to see, in a sentence
+    alt: str  # the alternative text
+    figure: Mapping[str, Any]  # plotly's ``data`` and ``layout``, as plain data
+    narrow: Mapping[str, Any]  # the layout for a phone
+    width: int = 0  # least width in px; on a narrower screen it is scrolled
+    half: bool = False  # whether two may stand side by side on a wide screen
+    table: Table | None = None  # the plotted data, where they are few
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +93,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The part above everything else.
+    """The part above everything else."""
 
-    Args:
-        score: The best score with its name, such as ``Validation loss 0.9``; or why there is none.
-        sure: Its uncertainty, a sentence each.
-        values: The values to pick, as a study file would have them.
-        values_of: Whose values these are.
-        next: What to do next.
-        notes: What to make of it, the most important first.
-    """
-
-    score: str
-    sure: tuple[str, ...] = ()
-    values: Mapping[str, str] = field(default_factory=dict)
-    values_of: str = ""
-    next: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    score: str  # the best score with its name, such as ``Validation loss 0.9``; or why there is none
+    sure: tuple[str, ...] = ()  # its uncertainty, a sentence each
+    values: Mapping[str, str] = field(default_factory=dict)  # the values to pick, as a study file would have them
+    values_of: str = ""  # whose values these are
+    next: tuple[str, ...] = ()  # what to do next
+    notes: tuple[str, ...] = ()  # what to make of it, the most important first
 
 
 @dataclass(frozen=True, slots=True)

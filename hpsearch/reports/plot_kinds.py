@@ -47,19 +47,15 @@ MOST_CURVES = 20
 class PlotRequest:
     """A figure to be made. None: the kind's default.
 
-    Args:
-        parameters: Hyperparameters: one of ``parameters`` and ``curves``, two of ``pair``.
-        top: How many of the best trials are plotted (``curves``) or highlighted (``parameters``, ``parallel``).
-        quantity: What learning curves are of, such as ``loss``.
-
     Raises:
         BadArgument: One that the kind has no use for, or too many of it.
     """
 
     kind: PlotKind
-    parameters: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()  # hyperparameters: one of ``parameters`` and ``curves``, two of ``pair``
+    # how many of the best trials are plotted (``curves``) or highlighted (``parameters``, ``parallel``)
     top: int | None = None
-    quantity: str | None = None
+    quantity: str | None = None  # what learning curves are of, such as ``loss``
 
     def __post_init__(self) -> None:
         curves, parameters, pair, parallel = PlotKind.curves, PlotKind.parameters, PlotKind.pair, PlotKind.parallel

@@ -89,24 +89,16 @@ class StageConfirmation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """All that a report shows.
+    """All that a report shows."""
 
-    Args:
-        stages: At least one, by number.
-        findings: What they have taught.
-        curves: The best trials of the latest stage with any, best first, with their learning curves; see
-            `hpsearch.reports.figures.curve_grid`.
-        database: Where they are stored, for people.
-        confirmations: Of stages whose best values were run again.
-        evaluations: On the test set, the first one first, including any that broke off.
-    """
-
-    stages: Sequence[StageTrials]
-    findings: Findings
+    stages: Sequence[StageTrials]  # at least one, by number
+    findings: Findings  # what they have taught
+    # the best trials of the latest stage with any, best first, with their learning curves; see
+    # `hpsearch.reports.figures.curve_grid`
     curves: Sequence[Mapping[str, Any]]
-    database: str
-    confirmations: Sequence[StageConfirmation] = ()
-    evaluations: Sequence[Evaluation] = ()
+    database: str  # where they are stored, for people
+    confirmations: Sequence[StageConfirmation] = ()  # of stages whose best values were run again
+    evaluations: Sequence[Evaluation] = ()  # on the test set, the first one first, including any that broke off
 
     @property
     def search(self) -> str:

@@ -270,15 +270,11 @@ def chart(curves: Mapping[str, Sequence[float]], *, width: int = 72, height: int
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The common scale of the sparklines of a table, so that its rows compare.
-
-    Args:
-        epochs: Epochs of a curve that runs to the end: a pruned one is as much shorter.
-    """
+    """The common scale of the sparklines of a table, so that its rows compare."""
 
     low: float
     high: float
-    epochs: int
+    epochs: int  # epochs of a curve that runs to the end: a pruned one is as much shorter
     blocks: bool = True
 
     @classmethod

@@ -38,33 +38,27 @@ TOP, REPEATS = 5, 10  # number of settings that a confirmation trains again by d
 
 @dataclass(frozen=True, slots=True)
 class BestTrial:
-    """The best trial of a search, its score, and the trials tied with it.
-
-    Args:
-        interval: Wilson's interval of that score, as if the trial had not been chosen for it; None where the score is
-            no share of examples, or their number is not known.
-        corrected: The score corrected for selection: the expected score of the best trial of such a selection on
-            examples that had no part in choosing it. None where the hits on single examples are not stored.
-        columns: That stage's best trials, best first (`hpsearch.store.Store.columns`).
-        ties: For each of these trials but the first, whether it is statistically tied with it; None: not known.
-        paired: Whether all of them were compared on the same examples.
-        trials: Number of sampled trials, of which this one came out best.
-    """
+    """The best trial of a search, its score, and the trials tied with it."""
 
     stage: str
     trial: int
     score: float
+    # wilson's interval of that score, as if the trial had not been chosen for it; None where the score is no share of
+    # examples, or their number is not known
     interval: Interval | None
+    # the score corrected for selection: the expected score of the best trial of such a selection on examples that had
+    # no part in choosing it. None where the hits on single examples are not stored.
     corrected: float | None
     corrected_interval: Interval | None
     params: Mapping[str, Value]
     examples: int | None = field(metadata={"json": "images"})  # as in 0.2
     metric: str
     of: Stage = field(repr=False)
-    columns: Columns = field(repr=False)
+    columns: Columns = field(repr=False)  # that stage's best trials, best first (`hpsearch.store.Store.columns`)
+    # for each of these trials but the first, whether it is statistically tied with it; None: not known
     ties: tuple[bool | None, ...] = field(default=(), repr=False)
-    paired: bool = field(default=False, repr=False)
-    trials: int = field(default=1, repr=False)
+    paired: bool = field(default=False, repr=False)  # whether all of them were compared on the same examples
+    trials: int = field(default=1, repr=False)  # number of sampled trials, of which this one came out best
 
     @property
     def tied(self) -> tuple[int, ...]:
@@ -196,21 +190,14 @@ def _corrected(
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """The repeats of one setting of a confirmation.
+    """The repeats of one setting of a confirmation."""
 
-    Args:
-        setting: The setting.
-        scores: Of the trials that have one, by repeat.
-        failed: Number of further repeats that ended without a score.
-        losses: Their validation losses, by repeat, where there are any.
-        numbers: Their numbers, by repeat.
-    """
-
-    setting: Setting
-    scores: Mapping[int, float]
-    failed: int = 0
+    setting: Setting  # the setting
+    scores: Mapping[int, float]  # of the trials that have one, by repeat
+    failed: int = 0  # number of further repeats that ended without a score
+    # their validation losses, by repeat, where there are any
     losses: Mapping[int, float] = field(default_factory=dict)
-    numbers: Mapping[int, int] = field(default_factory=dict)
+    numbers: Mapping[int, int] = field(default_factory=dict)  # their numbers, by repeat
 
     @property
     def mean(self) -> float:
@@ -275,16 +262,12 @@ def non_default(top: int, repeats: int) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The state of a confirmation.
-
-    Args:
-        order: Its settings that have a score, best first.
-    """
+    """The state of a confirmation."""
 
     confirmation: Stage
     finished: int
     failed: int
-    order: tuple[Repeats, ...]
+    order: tuple[Repeats, ...]  # its settings that have a score, best first
 
     @property
     def places(self) -> int:
@@ -320,20 +303,14 @@ def overview(store: Store, confirmation: Stage) -> Overview:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen values of one trial.
-
-    Args:
-        by: The means of choosing; ``asked``: given by its number.
-        score: Its validation score: the mean over the repeats where it is confirmed.
-        repeats: Number of trainings that that is over.
-    """
+    """The chosen values of one trial."""
 
     stage: Stage
     trial: int
     params: Mapping[str, Value]
-    by: Literal["confirmed", "best", "asked"]
-    score: float
-    repeats: int
+    by: Literal["confirmed", "best", "asked"]  # the means of choosing; ``asked``: given by its number
+    score: float  # its validation score: the mean over the repeats where it is confirmed
+    repeats: int  # number of trainings that that is over
     why: str
 
 

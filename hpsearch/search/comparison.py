@@ -32,30 +32,24 @@ _MOST_DIFFERENCES = 4
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The results of one of the two.
-
-    Args:
-        where: The database, for people.
-        epochs: Trained in all trials together; 0 where no curve was kept.
-        seconds: Of all trials together; None where that is not known.
-        interval: The 95 % interval of that score; None where it is no share of a known number of examples.
-        quartiles: Lowest, first quartile, median, third quartile and highest of the scores.
-    """
+    """The results of one of the two."""
 
     name: str
-    where: str
+    where: str  # the database, for people
     metric: str
     direction: Direction
     stages: int
     complete: int
     pruned: int
     failed: int
-    epochs: int
-    seconds: float | None
+    epochs: int  # trained in all trials together; 0 where no curve was kept
+    seconds: float | None  # of all trials together; None where that is not known
     best_stage: str
     best_trial: int
     best: float
+    # the 95 % interval of that score; None where it is no share of a known number of examples
     interval: Interval | None
+    # lowest, first quartile, median, third quartile and highest of the scores
     quartiles: tuple[float, float, float, float, float]
 
     @property
@@ -66,16 +60,12 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """The two best trials, example by example.
-
-    Args:
-        p: McNemar's exact p-value that they are equally good.
-    """
+    """The two best trials, example by example."""
 
     examples: int = field(metadata={"json": "images"})  # as in 0.2
     only_a: int
     only_b: int
-    p: float
+    p: float  # mcNemar's exact p-value that they are equally good
 
     def sentence(self) -> str:
         """Return it in words."""
@@ -91,27 +81,20 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two searches or stages compared; ``b`` against ``a``.
-
-    Args:
-        superiority: The probability that a random trial of b is better than one of a, ties counted half; None where
-            their scores are not of one kind.
-        p: Mann and Whitney's p-value that they are of one distribution; None likewise.
-        drawn: Number of random trials that ``expected`` is about: the smaller number of complete ones; None likewise.
-        expected: The expected best of so many random trials of each.
-        paired: The two best trials example by example; None where they were not scored on the same examples, or that
-            is not known.
-        remarks: Obstacles to the comparison.
-    """
+    """Two searches or stages compared; ``b`` against ``a``."""
 
     a: Side
     b: Side
+    # the probability that a random trial of b is better than one of a, ties counted half; None where their scores are
+    # not of one kind
     superiority: float | None
-    p: float | None
+    p: float | None  # mann and Whitney's p-value that they are of one distribution; None likewise
+    # number of random trials that ``expected`` is about: the smaller number of complete ones; None likewise
     drawn: int | None
-    expected: tuple[float, float] | None
+    expected: tuple[float, float] | None  # the expected best of so many random trials of each
+    # the two best trials example by example; None where they were not scored on the same examples, or that is not known
     paired: Paired | None
-    remarks: tuple[str, ...]
+    remarks: tuple[str, ...]  # obstacles to the comparison
     sentences: tuple[str, ...]
 
 
@@ -121,15 +104,11 @@ def _p(p: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """One of the two that are compared.
-
-    Args:
-        stages: The search's stages, or that stage.
-    """
+    """One of the two that are compared."""
 
     store: Store
     name: str
-    stages: Sequence[Stage]
+    stages: Sequence[Stage]  # the search's stages, or that stage
 
 
 def compare(a: Entrant, b: Entrant) -> Comparison:

@@ -80,21 +80,17 @@ SettingHits = Mapping[int, "NDArray[np.bool_]"]
 
 @dataclass(frozen=True, slots=True)
 class Confirmed(Repeats):
-    """One setting of a confirmation with the uncertainty of its mean.
+    """One setting of a confirmation with the uncertainty of its mean."""
 
-    Args:
-        interval: Of the score that the values come to, over all seeds and examples; None with fewer than 2 repeats.
-        covers: Whether the interval holds for other examples too, or for other seeds on these examples alone.
-        p: Two-sided, Bonferroni-adjusted p-value of the difference to the first: multiplied by the number of pairs of
-            settings, as the first was not chosen beforehand. None for the first itself, and with fewer than 4 repeats
-            in common.
-        compared: The scope of ``p``: without hits it holds for these examples alone.
-    """
-
+    # of the score that the values come to, over all seeds and examples; None with fewer than 2 repeats
     interval: Interval | None = None
+    # whether the interval holds for other examples too, or for other seeds on these examples alone
     covers: Covers = "seeds"
+    # two-sided, Bonferroni-adjusted p-value of the difference to the first: multiplied by the number of pairs of
+    # settings, as the first was not chosen beforehand. None for the first itself, and with fewer than 4 repeats in
+    # common.
     p: float | None = None
-    compared: Covers = "seeds and examples"
+    compared: Covers = "seeds and examples"  # the scope of ``p``: without hits it holds for these examples alone
 
     @property
     def distinguishable(self) -> bool | None:
@@ -250,14 +246,11 @@ def _whole(freedom: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """The result of a confirmation.
-
-    Args:
-        ranking: All its settings that have a score, best first: those of this job and those of before.
-    """
+    """The result of a confirmation."""
 
     parent: Stage
     stage: Stage
+    # all its settings that have a score, best first: those of this job and those of before
     ranking: tuple[Confirmed, ...]
     summary: Summary
     following: tuple[Action, ...] = ()

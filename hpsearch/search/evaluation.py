@@ -97,16 +97,11 @@ def _parsed(first: Stage, entries: Sequence[Mapping[str, Any]]) -> tuple[Evaluat
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """The values to be fitted and scored.
+    """The values to be fitted and scored."""
 
-    Args:
-        first: The search's first stage, which keeps the list of evaluations.
-        study: The study file with those values; nothing is sampled.
-    """
-
-    first: Stage
+    first: Stage  # the search's first stage, which keeps the list of evaluations
     choice: Choice
-    study: StudyFile
+    study: StudyFile  # the study file with those values; nothing is sampled
     data: Data
     seed: int
     again: bool

@@ -42,21 +42,13 @@ _MANY_CELLS = 100_000  # above this an int range is continuous for every practic
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A bound towards which the score still rises: the optimum may lie outside the range.
+    """A bound towards which the score still rises: the optimum may lie outside the range."""
 
-    Args:
-        side: The bound.
-        bound: Its value.
-        press: Probability that the best trials lie this close to the bound if the parameter does not matter.
-        correlation: Spearman's rank correlation of score and nearness to the bound among the better trials.
-        rise: One-sided p-value of that correlation.
-    """
-
-    side: Side
-    bound: float
-    press: float
-    correlation: float
-    rise: float
+    side: Side  # the bound
+    bound: float  # its value
+    press: float  # probability that the best trials lie this close to the bound if the parameter does not matter
+    correlation: float  # spearman's rank correlation of score and nearness to the bound among the better trials
+    rise: float  # one-sided p-value of that correlation
 
 
 def uniform_spread_p(ratio: float, k: int) -> float:

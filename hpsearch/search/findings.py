@@ -36,27 +36,19 @@ evaluated values."""
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationFinding:
-    """The confirmation of the best trial's stage.
-
-    Args:
-        left: Number of its trials that have not finished; until there are none its ranking is not final.
-        trial: The trial whose values come first; None while none has a score.
-        tied: Trials whose values are statistically tied with the first, in order.
-        compared: Whether all could be compared with the first.
-        asked: Number of settings and of repeats of each that it has places for.
-    """
+    """The confirmation of the best trial's stage."""
 
     confirmation: str
     stage: str
     settings: int
-    left: int
-    trial: int | None = None
+    left: int  # number of its trials that have not finished; until there are none its ranking is not final
+    trial: int | None = None  # the trial whose values come first; None while none has a score
     mean: float | None = None
     interval: Interval | None = None
     repeats: int = 0
-    tied: tuple[int, ...] = ()
-    compared: bool = True
-    asked: tuple[int, int] = (0, 0)
+    tied: tuple[int, ...] = ()  # trials whose values are statistically tied with the first, in order
+    compared: bool = True  # whether all could be compared with the first
+    asked: tuple[int, int] = (0, 0)  # number of settings and of repeats of each that it has places for
 
     @property
     def complete(self) -> bool:

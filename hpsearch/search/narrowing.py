@@ -166,21 +166,14 @@ def hits_of(store: Store, stage: Stage, trials: Finished, examples: int) -> NDAr
 
 @dataclass(frozen=True, slots=True)
 class NextStage:
-    """The next stage, made by narrowing another.
-
-    Args:
-        stage: The next stage, or None on a dry run.
-        replaced: Whether it took the place of an earlier narrowing.
-        confirmed: Number of confirmed trials of which the best were taken; None: the best of all.
-        remarks: Warnings about a narrowing by confirmed trials.
-    """
+    """The next stage, made by narrowing another."""
 
     parent: Stage
     narrowing: Narrowing
-    stage: Stage | None
-    replaced: bool
-    confirmed: int | None = None
-    remarks: tuple[Sentence, ...] = ()
+    stage: Stage | None  # the next stage, or None on a dry run
+    replaced: bool  # whether it took the place of an earlier narrowing
+    confirmed: int | None = None  # number of confirmed trials of which the best were taken; None: the best of all
+    remarks: tuple[Sentence, ...] = ()  # warnings about a narrowing by confirmed trials
 
     @property
     def finished(self) -> int:

@@ -25,15 +25,12 @@ _RATE_OVER_CHANGES = 4  # the rate is that of the last minute, or of so many cha
 
 @dataclass(frozen=True, slots=True)
 class StageView:
-    """The state of a stage or confirmation.
-
-    Args:
-        best: Number and score of its best trial; of a confirmation the trial whose values come first so far, with their
-            mean. None before there is one.
-    """
+    """The state of a stage or confirmation."""
 
     stage: Stage
     counts: Counts
+    # number and score of its best trial; of a confirmation the trial whose values come first so far, with their mean.
+    # None before there is one.
     best: tuple[int, float] | None
 
     @property
@@ -44,30 +41,19 @@ class StageView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The state of a search at a moment.
+    """The state of a search at a moment."""
 
-    Args:
-        stages: All stages, by number.
-        shown: The one that is shown in detail: the last that has a trial; or a confirmation that is running, or was
-            while it was watched, and no stage is.
-        until: Number of finished trials that it is to have, as far as can be known.
-        rate: Trials that finish in a second, measured while watching; None before two have been counted.
-        curve: The scores after each epoch of its best trial.
-        latest: Its trials that finished last, newest first, from `hpsearch.store.Store.columns`.
-        runners: The number of its running trials by runner.
-        done: Whether nothing is left to wait for.
-        confirmations: Those that are running, and the one shown.
-    """
-
-    stages: tuple[StageView, ...]
+    stages: tuple[StageView, ...]  # all stages, by number
+    # the one that is shown in detail: the last that has a trial; or a confirmation that is running, or was while it was
+    # watched, and no stage is
     shown: StageView
-    until: int
-    rate: float | None
-    curve: tuple[float, ...]
-    latest: Columns
-    runners: tuple[tuple[Owner, int], ...]
-    done: bool
-    confirmations: tuple[StageView, ...] = ()
+    until: int  # number of finished trials that it is to have, as far as can be known
+    rate: float | None  # trials that finish in a second, measured while watching; None before two have been counted
+    curve: tuple[float, ...]  # the scores after each epoch of its best trial
+    latest: Columns  # its trials that finished last, newest first, from `hpsearch.store.Store.columns`
+    runners: tuple[tuple[Owner, int], ...]  # the number of its running trials by runner
+    done: bool  # whether nothing is left to wait for
+    confirmations: tuple[StageView, ...] = ()  # those that are running, and the one shown
 
     @property
     def seconds_left(self) -> float | None:

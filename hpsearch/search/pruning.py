@@ -37,24 +37,16 @@ _USED_BY: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The rungs at which a stage's trials are compared, and the rule.
+    """The rungs at which a stage's trials are compared, and the rule."""
 
-    Args:
-        rule: ``halving`` keeps the best 1 in ``factor`` at each rung; ``median`` those not below the median of trials
-            that ran to the end.
-        factor: Of the rule, and of the distance between rungs.
-        rungs: The epochs at which trials are compared, ascending.
-        cohort: Number of trials that are compared with each other.
-        startup: Trials that must have run to the end before the median rule prunes any.
-        epochs: Of a trial that is not pruned.
-    """
-
+    # ``halving`` keeps the best 1 in ``factor`` at each rung; ``median`` those not below the median of trials that ran
+    # to the end
     rule: Rule
-    factor: int
-    rungs: tuple[int, ...]
-    cohort: int
-    startup: int
-    epochs: int
+    factor: int  # of the rule, and of the distance between rungs
+    rungs: tuple[int, ...]  # the epochs at which trials are compared, ascending
+    cohort: int  # number of trials that are compared with each other
+    startup: int  # trials that must have run to the end before the median rule prunes any
+    epochs: int  # of a trial that is not pruned
 
     def cohort_of(self, number: int) -> range:
         """Return the numbers of the cohort that a trial is in."""

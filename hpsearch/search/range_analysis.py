@@ -163,37 +163,26 @@ def distance(parameter: Parameter, by: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NarrowedRange:
-    """The next range of one parameter, with its evidence.
+    """The next range of one parameter, with its evidence."""
 
-    Args:
-        before: The range that the trials were sampled from.
-        after: The next range.
-        top: Number of trials it rests on.
-        evidence: Probability that ``top`` trials lie this close together if the parameter does not matter; None
-            where fewer than two of the best trials used it.
-        lowest: Smallest value among them; None for a categorical parameter, or where nothing rests on them.
-        highest: Largest value among them; None likewise.
-        kept: New width as a share of the old one, on the transformed scale (of choices: their number).
-        expanded: Whether a bound moved outwards.
-        edges: The bounds towards which the score still rises.
-        stopped: The limits that ended or forbade a move outwards, by side.
-        sentences: The evidence and the edges in words.
-        widened: The range with its pressed bounds moved outwards; None: no edge, or not computed.
-        movement: The uncertainty of its ends; None for choices, or where nothing was resampled.
-    """
-
-    before: Parameter
-    after: Parameter
-    top: int
+    before: Parameter  # the range that the trials were sampled from
+    after: Parameter  # the next range
+    top: int  # number of trials it rests on
+    # probability that ``top`` trials lie this close together if the parameter does not matter; None where fewer than
+    # two of the best trials used it
     evidence: float | None
+    # smallest value among them; None for a categorical parameter, or where nothing rests on them
     lowest: float | None = None
-    highest: float | None = None
-    kept: float = 1.0
-    expanded: bool = False
-    edges: tuple[Edge, ...] = ()
+    highest: float | None = None  # largest value among them; None likewise
+    kept: float = 1.0  # new width as a share of the old one, on the transformed scale (of choices: their number)
+    expanded: bool = False  # whether a bound moved outwards
+    edges: tuple[Edge, ...] = ()  # the bounds towards which the score still rises
+    # the limits that ended or forbade a move outwards, by side
     stopped: Mapping[str, float] = field(default_factory=dict)
-    sentences: tuple[Sentence, ...] = ()
+    sentences: tuple[Sentence, ...] = ()  # the evidence and the edges in words
+    # the range with its pressed bounds moved outwards; None: no edge, or not computed
     widened: Parameter | None = field(default=None, repr=False)
+    # the uncertainty of its ends; None for choices, or where nothing was resampled
     movement: Movement | None = field(default=None, repr=False)
 
     @property
@@ -214,17 +203,12 @@ class NarrowedRange:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """The next ranges of a stage.
-
-    Args:
-        used: Numbers of the trials that it rests on, best first.
-        rule: The options it was made with, JSON-able.
-    """
+    """The next ranges of a stage."""
 
     space: Space
     ranges: Mapping[str, NarrowedRange]
-    used: tuple[int, ...]
-    rule: dict[str, Any]
+    used: tuple[int, ...]  # numbers of the trials that it rests on, best first
+    rule: dict[str, Any]  # the options it was made with, JSON-able
 
 
 def narrow(

@@ -34,19 +34,12 @@ _SUSPICIOUS = 3  # so many trials given up and none finished: the fault is the m
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Progress of a run.
+    """Progress of a run."""
 
-    Args:
-        counts: The stage's trials by state.
-        recorded: Outcomes recorded just now.
-        waiting_for_others: Whether other runners hold all that is missing.
-        waiting_for_workers: Whether there is no worker at the moment.
-    """
-
-    counts: Counts
-    recorded: tuple[Outcome, ...] = ()
-    waiting_for_others: bool = False
-    waiting_for_workers: bool = False
+    counts: Counts  # the stage's trials by state
+    recorded: tuple[Outcome, ...] = ()  # outcomes recorded just now
+    waiting_for_others: bool = False  # whether other runners hold all that is missing
+    waiting_for_workers: bool = False  # whether there is no worker at the moment
 
 
 OnTick: TypeAlias = Callable[[Tick], None]
@@ -54,27 +47,16 @@ OnTick: TypeAlias = Callable[[Tick], None]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The sum of a run.
+    """The sum of a run."""
 
-    Args:
-        counts: The stage's trials by state at the end.
-        recorded: Trials that this run finished.
-        released: Trials of dead runners that it gave back first.
-        given_back: Trials that it had begun and gave back because it was stopped.
-        lost: Trials that it had begun and others took over, as its lease had expired; their results hold.
-        seconds: Its length.
-        store_seconds: The part of that which the runner spent in the store; workers were busy meanwhile.
-        stopped: Whether it was stopped before the stage was complete.
-    """
-
-    counts: Counts
-    recorded: int
-    released: int
-    given_back: int
-    lost: int
-    seconds: float
-    store_seconds: float
-    stopped: bool
+    counts: Counts  # the stage's trials by state at the end
+    recorded: int  # trials that this run finished
+    released: int  # trials of dead runners that it gave back first
+    given_back: int  # trials that it had begun and gave back because it was stopped
+    lost: int  # trials that it had begun and others took over, as its lease had expired; their results hold
+    seconds: float  # its length
+    store_seconds: float  # the part of that which the runner spent in the store; workers were busy meanwhile
+    stopped: bool  # whether it was stopped before the stage was complete
 
 
 class Runner:

@@ -108,15 +108,11 @@ def pick(stages: Sequence[Stage], number: int | None) -> Stage:
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """Makes next steps over one search in one database.
-
-    Args:
-        named: Whether the search must be named, as the database holds others too.
-    """
+    """Makes next steps over one search in one database."""
 
     search: str
     storage: str
-    named: bool
+    named: bool  # whether the search must be named, as the database holds others too
 
     def __call__(self, kind: str, **arguments: Any) -> Action:
         """Return an action over this search and database."""

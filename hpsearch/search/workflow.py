@@ -56,13 +56,9 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(Execution):
-    """A job of one stage, or of a whole search of several; the fields are those of `hpsearch.Search.start`.
+    """A job of one stage, or of a whole search of several; the fields are those of `hpsearch.Search.start`."""
 
-    Args:
-        make_folder: Whether to make the SQLite file's folder; for the default storage, which nobody chose.
-    """
-
-    make_folder: bool = False
+    make_folder: bool = False  # whether to make the SQLite file's folder; for the default storage, which nobody chose
     study: str | None = None
     trials: int | None = None
     stage: int | None = None

@@ -15,17 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A confidence interval.
+    """A confidence interval."""
 
-    Args:
-        low: The lower end.
-        high: The upper end.
-        level: Share of such intervals that hold the true value.
-    """
-
-    low: float
-    high: float
-    level: float = 0.95
+    low: float  # the lower end
+    high: float  # the upper end
+    level: float = 0.95  # share of such intervals that hold the true value
 
 
 def wilson(hits: int, examples: int, *, level: float = 0.95) -> Interval:

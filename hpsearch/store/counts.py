@@ -56,20 +56,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A stage's trials at some moment, as the database had them committed then.
-
-    Args:
-        waiting: Number and id of those that wait, by number.
-        unfinished: Ids of those that run, whoever runs them, or wait.
-        last: The id of the newest trial; 0 before the first.
-        highest: The highest number; -1 before the first.
-    """
+    """A stage's trials at some moment, as the database had them committed then."""
 
     counts: Counts
-    waiting: tuple[tuple[int, int], ...]
-    unfinished: frozenset[int]
-    last: int
-    highest: int
+    waiting: tuple[tuple[int, int], ...]  # number and id of those that wait, by number
+    unfinished: frozenset[int]  # ids of those that run, whoever runs them, or wait
+    last: int  # the id of the newest trial; 0 before the first
+    highest: int  # the highest number; -1 before the first
 
 
 def snapshot(connection: Connection, study_id: int, before: Snapshot | None) -> Snapshot:

@@ -102,25 +102,15 @@ def _here() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A runner, as claims name it.
+    """A runner, as claims name it."""
 
-    Args:
-        run: Random id of the run.
-        host: The machine's name.
-        place: Boot and process namespace, so that a process number means something.
-        pid: Process number.
-        started: When the process started, in the kernel's ticks; empty where it cannot be known.
-        hpsearch: Its version; empty in databases from before 0.3.
-        numpy: Its version; likewise.
-    """
-
-    run: str
-    host: str
-    place: str
-    pid: int
-    started: str
-    hpsearch: str = ""
-    numpy: str = ""
+    run: str  # random id of the run
+    host: str  # the machine's name
+    place: str  # boot and process namespace, so that a process number means something
+    pid: int  # process number
+    started: str  # when the process started, in the kernel's ticks; empty where it cannot be known
+    hpsearch: str = ""  # its version; empty in databases from before 0.3
+    numpy: str = ""  # its version; likewise
 
     @classmethod
     def current(cls) -> Owner:

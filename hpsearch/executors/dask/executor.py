@@ -51,24 +51,15 @@ _DEATHS, _MOST_RETURNS = 2, 10
 
 @dataclass(slots=True, eq=False)
 class Submission:
-    """A batch that was submitted and is not back.
+    """A batch that was submitted and is not back."""
 
-    Args:
-        batch: The batch.
-        key: Of the task that evaluates it; None while it waits for a worker.
-        worker: The task's.
-        future: The task's.
-        deaths: The workers that have died while they evaluated it.
-        returns: The number of times that it came back for another reason.
-        seen: Points of its curves that have been passed on: trial and step.
-    """
-
-    batch: Batch
-    key: str | None = None
-    worker: str = ""
-    future: Future | None = None
-    deaths: list[str] = field(default_factory=list)
-    returns: int = 0
+    batch: Batch  # the batch
+    key: str | None = None  # of the task that evaluates it; None while it waits for a worker
+    worker: str = ""  # the task's
+    future: Future | None = None  # the task's
+    deaths: list[str] = field(default_factory=list)  # the workers that have died while they evaluated it
+    returns: int = 0  # the number of times that it came back for another reason
+    # points of its curves that have been passed on: trial and step
     seen: set[tuple[int, int]] = field(default_factory=set)
 
     def fresh(self, points: Iterable[tuple[int, int, float]]) -> tuple[Report, ...]:

@@ -30,40 +30,24 @@ _MOST_PAIRS = 15
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A test example that was classified wrong.
+    """A test example that was classified wrong."""
 
-    Args:
-        index: Its place in the test set, from 0.
-        label: Its class.
-        prediction: The predicted class.
-        probability: Of that class, by the network.
-    """
-
-    index: int
-    label: int
-    prediction: int
-    probability: float
+    index: int  # its place in the test set, from 0
+    label: int  # its class
+    prediction: int  # the predicted class
+    probability: float  # of that class, by the network
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkEvaluation:
-    """The result of an evaluation; see `hpsearch.objectives.base.Evaluation`.
+    """The result of an evaluation; see `hpsearch.objectives.base.Evaluation`."""
 
-    Args:
-        score: The accuracy.
-        confusion: (C, C) counts, label by row and prediction by column.
-        mistakes: The examples classified wrong, the most confident first.
-        inputs: (T, D) the test examples as the network sees them.
-        class_names: The C label values.
-        shape: Of one raw example.
-    """
-
-    score: HeldOut
-    confusion: NDArray[np.int64]
-    mistakes: tuple[Mistake, ...]
-    inputs: NDArray[np.float32]
-    class_names: tuple[str, ...]
-    shape: tuple[int, ...]
+    score: HeldOut  # the accuracy
+    confusion: NDArray[np.int64]  # (C, C) counts, label by row and prediction by column
+    mistakes: tuple[Mistake, ...]  # the examples classified wrong, the most confident first
+    inputs: NDArray[np.float32]  # (T, D) the test examples as the network sees them
+    class_names: tuple[str, ...]  # the C label values
+    shape: tuple[int, ...]  # of one raw example
 
     def table(self) -> dict[str, list[Any]]:
         """Return which classes were predicted for which, in 80 columns; see `confusion_table`."""

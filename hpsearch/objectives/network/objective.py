@@ -55,15 +55,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The score of a learning curve.
+    """The score of a learning curve."""
 
-    Args:
-        metric: ``validation_accuracy`` (more is better) or ``validation_loss`` (less is better).
-        at: The ``last`` epoch, or the curve's ``best`` one.
-    """
-
+    # ``validation_accuracy`` (more is better) or ``validation_loss`` (less is better)
     metric: Literal["validation_accuracy", "validation_loss"] = "validation_accuracy"
-    at: Literal["last", "best"] = "last"
+    at: Literal["last", "best"] = "last"  # the ``last`` epoch, or the curve's ``best`` one
 
     def epoch(self, curve: Sequence[float]) -> int:
         """Return the index of the scored epoch; of several best ones the first."""
@@ -77,29 +73,21 @@ class Score:
 class NetworkObjective:
     """Trains networks on one split and scores them on its validation part.
 
-    Args:
-        data: Training and validation arrays. The test part is not here.
-        classes: How many classes there are.
-        seed: The stage's; with a trial's number it gives weights and dropout masks, and alone the order of samples.
-            With the repeat of a trial that has one it gives all three, and the number nothing.
-        settings: Values of the hyperparameters that are not sampled: those of ``[network]`` and ``[training]``.
-        space: The ranges of those that are.
-        score: How a learning curve becomes a score.
-        inputs: Which inputs the data have, where some were left out (`hpsearch.nn.live_inputs`).
-        dtype: ``float32``, or ``float64`` for tests.
-
     Raises:
         BadInput: An activation, initialiser, optimizer or schedule that is not known.
     """
 
-    data: TrainingData
-    classes: int
+    data: TrainingData  # training and validation arrays. The test part is not here.
+    classes: int  # how many classes there are
+    # the stage's; with a trial's number it gives weights and dropout masks, and alone the order of samples. With the
+    # repeat of a trial that has one it gives all three, and the number nothing.
     seed: int
+    # values of the hyperparameters that are not sampled: those of ``[network]`` and ``[training]``
     settings: Mapping[str, Any]
-    space: Space
-    score: Score = field(default_factory=Score)
-    inputs: Inputs | None = None
-    dtype: str = "float32"
+    space: Space  # the ranges of those that are
+    score: Score = field(default_factory=Score)  # how a learning curve becomes a score
+    inputs: Inputs | None = None  # which inputs the data have, where some were left out (`hpsearch.nn.live_inputs`)
+    dtype: str = "float32"  # ``float32``, or ``float64`` for tests
 
     def __post_init__(self) -> None:
         check_names(self.settings, self.space)

@@ -22,28 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """Classes by example, in the order of the files and of their rows.
+    """Classes by example, in the order of the files and of their rows."""
 
-    Args:
-        sources: (N,) the file of each.
-        rows: (N,) its row in the file, from 1; None for a picture.
-        class_names: The C label values.
-        best: (N,) the most probable class of each, of equals the first.
-        best_probability: (N,) how likely it is, by this network.
-        second: (N,) the next best class; None where there is one class only.
-        second_probability: Likewise.
-        labels: (N,) the class that the file says; None where it says none.
-        scaled: The files of floats within 0..1, which were taken as grey levels that are divided by 255 already.
-    """
-
-    sources: Sequence[str]
-    rows: Sequence[int | None]
-    class_names: Sequence[str]
-    best: npt.NDArray[np.intp]
-    best_probability: npt.NDArray[np.float64]
-    second: npt.NDArray[np.intp] | None
-    second_probability: npt.NDArray[np.float64] | None
-    labels: Sequence[int | None]
+    sources: Sequence[str]  # (N,) the file of each
+    rows: Sequence[int | None]  # (N,) its row in the file, from 1; None for a picture
+    class_names: Sequence[str]  # the C label values
+    best: npt.NDArray[np.intp]  # (N,) the most probable class of each, of equals the first
+    best_probability: npt.NDArray[np.float64]  # (N,) how likely it is, by this network
+    second: npt.NDArray[np.intp] | None  # (N,) the next best class; None where there is one class only
+    second_probability: npt.NDArray[np.float64] | None  # likewise
+    labels: Sequence[int | None]  # (N,) the class that the file says; None where it says none
+    # the files of floats within 0..1, which were taken as grey levels that are divided by 255 already
     scaled: Sequence[str] = ()
 
     @property

@@ -29,21 +29,13 @@ _SECTIONS = ("data", *_HYPERPARAMETERS)
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A network and how it came about.
+    """A network and how it came about."""
 
-    Args:
-        network: One lane, after its last epoch.
-        history: Its learning curves.
-        settings: All its hyperparameters by name.
-        seconds: What training took.
-        seed: Of weights, order of samples and dropout masks.
-    """
-
-    network: Network
-    history: History
-    settings: Mapping[str, Any]
-    seconds: float
-    seed: int
+    network: Network  # one lane, after its last epoch
+    history: History  # its learning curves
+    settings: Mapping[str, Any]  # all its hyperparameters by name
+    seconds: float  # what training took
+    seed: int  # of weights, order of samples and dropout masks
 
     def about(self, search: str, sections: NetworkSections, split: Split) -> dict[str, Any]:
         """Return the origin of the network as JSON-able data to be saved with it."""

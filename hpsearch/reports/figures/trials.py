@@ -47,18 +47,12 @@ def ranked(frame: pd.DataFrame, direction: Direction) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrialGroups:
-    """Finished trials by how they ended.
+    """Finished trials by how they ended."""
 
-    Args:
-        complete: Trials with a score, best first, or in the order given.
-        pruned: Pruned trials, by number; their score is that of their last epoch.
-        left_out: How many trials a sample leaves out, in words; None: none.
-    """
-
-    complete: pd.DataFrame
-    pruned: pd.DataFrame
+    complete: pd.DataFrame  # trials with a score, best first, or in the order given
+    pruned: pd.DataFrame  # pruned trials, by number; their score is that of their last epoch
     failed: pd.DataFrame
-    left_out: str | None = None
+    left_out: str | None = None  # how many trials a sample leaves out, in words; None: none
 
     @classmethod
     def of(cls, frame: pd.DataFrame, direction: Direction | None) -> TrialGroups:

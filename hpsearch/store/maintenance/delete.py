@@ -44,16 +44,12 @@ class Doomed:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The studies that would go, the one that was named first, and what would be lost with them.
-
-    Args:
-        evaluations: How many evaluations on the test set nobody would know of any more.
-        heir: The study that the list of evaluations moves to, as the one that keeps it goes; None where it need not.
-    """
+    """The studies that would go, the one that was named first, and what would be lost with them."""
 
     name: str
     studies: Sequence[Doomed]
-    evaluations: int = 0
+    evaluations: int = 0  # how many evaluations on the test set nobody would know of any more
+    # the study that the list of evaluations moves to, as the one that keeps it goes; None where it need not
     heir: int | None = None
 
 

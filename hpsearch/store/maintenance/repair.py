@@ -263,20 +263,14 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Salvage:
-    """The result of a recovery from one file to another.
-
-    Args:
-        lost: How many rows SQLite read of which it cannot know the table.
-        better: What may read more, if it is installed; None for nothing.
-        after: What a check says of the new database.
-    """
+    """The result of a recovery from one file to another."""
 
     source: Path
     target: Path
     studies: tuple[Saved, ...]
-    lost: int
-    better: str | None
-    after: Checked
+    lost: int  # how many rows SQLite read of which it cannot know the table
+    better: str | None  # what may read more, if it is installed; None for nothing
+    after: Checked  # what a check says of the new database
 
 
 def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = None) -> Salvage:

@@ -45,25 +45,15 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of damage in one study, or in the file.
+    """One kind of damage in one study, or in the file."""
 
-    Args:
-        kind: A short name for programs.
-        what: What is wrong, for people.
-        places: Where.
-        mend: What a repair does about it; None where it can do nothing.
-        study: The name of the study, or None.
-        advice: What to do where a repair does nothing.
-        total: In how many places, where these are not listed.
-    """
-
-    kind: str
-    what: str
-    places: Sequence[Place] = ()
-    mend: str | None = None
-    study: str | None = None
-    advice: str | None = None
-    total: int | None = None
+    kind: str  # A short name for programs
+    what: str  # what is wrong, for people
+    places: Sequence[Place] = ()  # where
+    mend: str | None = None  # what a repair does about it; None where it can do nothing
+    study: str | None = None  # the name of the study, or None
+    advice: str | None = None  # what to do where a repair does nothing
+    total: int | None = None  # in how many places, where these are not listed
 
     @property
     def count(self) -> int:
