@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _PIECE = 50_000
 """Rows of an import that are Python objects at one time."""
+_STATES = {Completed: "COMPLETE", Pruned: "PRUNED", Failed: "FAIL"}
 PARAMS = Write.insert("trial_params", "trial_id", "param_name", "param_value", "distribution_json")
 VALUES = Write.insert("trial_values", "trial_id", "objective", "value", "value_type")
 ATTRIBUTES = Write.insert("trial_user_attributes", "trial_id", "key", "value_json")
@@ -111,7 +112,7 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
     now = utc_now()
     FORGET_POINTS.run(connection, ids)
     FORGET_BEATS.run(connection, ids)
-    _FINISH.run(connection, [(_state(outcome), now, trial_id) for trial_id, outcome in outcomes])
+    _FINISH.run(connection, [(_STATES[type(outcome)], now, trial_id) for trial_id, outcome in outcomes])
     values = [(trial_id, _value(outcome)) for trial_id, outcome in outcomes]
     VALUES.run(connection, [(trial_id, 0, *_typed(value)) for trial_id, value in values if value is not None])
     _insert_points(
@@ -132,28 +133,15 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
     ATTRIBUTES.run(connection, attributes)
 
 
-def _state(outcome: Outcome) -> str:
-    match outcome:
-        case Completed():
-            return "COMPLETE"
-        case Pruned():
-            return "PRUNED"
-        case Failed():
-            return "FAIL"
-
-
 def _value(outcome: Outcome) -> float | None:
     """Return a trial's value: its score, or the last point of its curve where it was pruned, as Optuna's ``tell`` does.
 
     A point that is NaN is no value: one of those among a study's makes every later read of it raise in Optuna.
     """
-    match outcome:
-        case Completed(score=score):
-            return score
-        case Pruned(intermediate=(*_, last)) if not math.isnan(last):
-            return last
-        case _:
-            return None
+    if isinstance(outcome, Completed):
+        return outcome.score
+    last = outcome.intermediate[-1] if isinstance(outcome, Pruned) and outcome.intermediate else math.nan
+    return None if math.isnan(last) else last
 
 
 def _attributes(outcome: Outcome) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import optuna
@@ -21,7 +20,7 @@ from stored import storage
 from hpsearch.errors import BadStorage, HpsearchError, MissingExtra
 from hpsearch.records import Stage
 from hpsearch.store import NewStage, Owner, Store, open_store
-from hpsearch.store.engine import folder_lock, show
+from hpsearch.store.engine import show
 
 Opener = Callable[..., Store]
 
@@ -172,23 +171,6 @@ def test_a_failed_creation_leaves_nothing_behind(strange: Path, monkeypatch: pyt
     for name in ("new.db", "empty.db"):
         assert "is full; free some space" in refused(strange / name, create=True)
     assert contents(strange) == before
-
-
-def test_a_database_that_another_process_makes_first_is_kept(
-    file: Path, opener: Opener, new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that appears, with a stage in it, after a look found none and before this process has the lock."""
-    opener(file).create_stage(new_stage)
-    new = file.with_name("new.db")
-
-    def second(path: Path) -> AbstractContextManager[None]:
-        execute(file, f"VACUUM INTO '{path}'")
-        return folder_lock(path)
-
-    monkeypatch.setattr("hpsearch.store.schema.folder_lock", second)
-    store = open_store(str(new), create=True)
-    assert [stage.seed for stage in store.stages()] == [new_stage.seed]
-    store.close()
 
 
 def test_a_database_that_holds_nothing_yet(strange: Path) -> None:

@@ -24,17 +24,6 @@ Opener = Callable[..., Store]
 When = Literal["before", "after"]
 
 
-def test_a_database_is_made_and_emptied(postgres: Server, postgres_url: str, new_stage: NewStage) -> None:
-    store = open_store(postgres_url, write=True)
-    stage = store.create_stage(new_stage)
-    assert store.stages() == [stage]
-    store.close()
-    assert postgres.connections(postgres_url) == 0
-    again = open_store(postgres.cleared())
-    assert again.stages() == []
-    again.close()
-
-
 def test_a_database_that_may_only_be_read_is_refused_to_who_writes(postgres: Server, postgres_url: str) -> None:
     open_store(f"{postgres_url}?options=-c%20default_transaction_read_only%3Don").close()
     with pytest.raises(BadStorage, match="is read-only here"):
@@ -55,14 +44,6 @@ def test_a_reader_sees_one_state(postgres_url: str, opener: Callable[..., Store]
         other.create_stage(new_stage)
         assert queries.stages(connection) == []
     assert len(one.stages()) == 1
-
-
-def test_a_session_that_hangs_in_a_transaction_is_ended(postgres: Server, postgres_url: str) -> None:
-    store = open_store(postgres_url)
-    with store.database.read() as connection:
-        wanted = "SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('application_name')"
-        assert tuple(connection.exec_driver_sql(wanted).one()) == ("1min", "hpsearch")
-    store.close()
 
 
 def test_a_database_whose_making_was_cut_off_is_made_whole(postgres: Server, new_stage: NewStage) -> None:
@@ -144,7 +125,9 @@ def test_a_lock_that_somebody_keeps_is_not_waited_for_for_ever(
         pass
 
 
-def test_connections_are_few_and_do_not_hang_on_a_peer_that_is_gone(postgres_url: str, opener: Opener) -> None:
+def test_connections_are_few_and_do_not_hang_on_a_peer_that_is_gone(
+    postgres: Server, postgres_url: str, opener: Opener
+) -> None:
     store = opener(postgres_url)
     with store.database.read() as connection:
         driver: Any = connection.connection.driver_connection
@@ -153,8 +136,11 @@ def test_connections_are_few_and_do_not_hang_on_a_peer_that_is_gone(postgres_url
         # A peer that vanished is noticed within 20 + 4 x 5 s, or after 40 s in which it acknowledged nothing.
         kept = (given["keepalives_idle"], given["keepalives_interval"], given["keepalives_count"])
         assert (*kept, given["tcp_user_timeout"]) == ("20", "5", "4", "40000")
-        query = "SELECT current_setting('tcp_keepalives_idle'), current_setting('plan_cache_mode')"
-        assert tuple(connection.exec_driver_sql(query).one()) == ("20", "force_custom_plan")
+        names = ("tcp_keepalives_idle", "plan_cache_mode", "idle_in_transaction_session_timeout", "application_name")
+        query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
+        assert tuple(connection.exec_driver_sql(query).one()) == ("20", "force_custom_plan", "1min", "hpsearch")
+    store.close()
+    assert postgres.connections(postgres_url) == 0
 
 
 def test_pauses_grow_to_a_bound() -> None:

@@ -90,10 +90,11 @@ def delete(storage: str, planned: Deletion) -> None:
             )
         for study in now.studies:
             refuse_live(connection, study.name, study.study_id)
-        if now.heir is not None:
-            _move_evaluations(connection, now)
         for study in now.studies:
             of_study = {"study": study.study_id}
+            if now.heir is not None:
+                move = "UPDATE study_user_attributes SET study_id = :heir WHERE study_id = :study AND key = :key"
+                connection.execute(text(move), {**of_study, "heir": now.heir, "key": EVALUATIONS})
             for table in TRIAL_TABLES:
                 trials = "SELECT trial_id FROM trials WHERE study_id = :study"
                 connection.execute(text(f"DELETE FROM {table} WHERE trial_id IN ({trials})"), of_study)
@@ -165,9 +166,3 @@ def _with_evaluations(connection: Connection, planned: Deletion, stages: Sequenc
         else:
             evaluations += len(kept or [])
     return Deletion(planned.name, planned.studies, evaluations, heir)
-
-
-def _move_evaluations(connection: Connection, planned: Deletion) -> None:
-    for study in planned.studies:
-        move = "UPDATE study_user_attributes SET study_id = :heir WHERE study_id = :study AND key = :key"
-        connection.execute(text(move), {"heir": planned.heir, "study": study.study_id, "key": EVALUATIONS})

@@ -42,7 +42,7 @@ from hpsearch.store.leases import Owner, database_now, running, utc_now
 from hpsearch.store.maintenance import rules
 from hpsearch.store.maintenance.check import Checked, check, contents, plain_connection, tolerant_database
 from hpsearch.store.maintenance.copies import check_room, free_name, safe_copy
-from hpsearch.store.maintenance.rules import KEYS, TRIAL_TABLES, Finding, Place
+from hpsearch.store.maintenance.rules import KEYS, TRIAL_TABLES, Finding
 from hpsearch.store.sql import chunks
 from hpsearch.store.stages import NOBODY, OWNER
 
@@ -164,7 +164,10 @@ def mend(connection: Connection, findings: Sequence[Finding], runnable: Collecti
                 reasons = dict.fromkeys([key for key in keys if key not in again], ABANDONED)
                 claims.release(connection, reasons, by=Owner.current())
             case "gap":
-                _fill(connection, finding.places, runnable)
+                rows = [{"number": p.number, "study": p.study} for p in finding.places if p.study in runnable]
+                # The database gives the keys: a server's sequence would give keys of our own again in time.
+                sql = "INSERT INTO trials (number, study_id, state) VALUES (:number, :study, 'WAITING')"
+                _run(connection, sql, rows)
             case _:
                 _again(connection, finding, runnable)
                 again.update(keys)
@@ -183,13 +186,6 @@ def _run(connection: Connection, sql: str, rows: Sequence[Mapping[str, Any]]) ->
 
 def _delete(connection: Connection, table: str, column: str, keys: Iterable[Any]) -> None:
     _run(connection, f"DELETE FROM {table} WHERE {column} = :key", [{"key": key} for key in keys])
-
-
-def _fill(connection: Connection, places: Sequence[Place], runnable: Collection[int]) -> None:
-    """Add trials that wait, for numbers that no trial has."""
-    rows = [{"number": place.number, "study": place.study} for place in places if place.study in runnable]
-    # The database gives the keys: a server's sequence would come to keys of our own in time, and give them again.
-    _run(connection, "INSERT INTO trials (number, study_id, state) VALUES (:number, :study, 'WAITING')", rows)
 
 
 def _again(connection: Connection, finding: Finding, runnable: Collection[int]) -> None:
