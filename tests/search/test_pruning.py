@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import optuna
 import tiny
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
@@ -73,6 +73,7 @@ def test_halving_without_values_and_with_what_is_no_number() -> None:
         assert halving_survivors({1: math.nan, 2: 0.5, 3: math.nan}, 3, direction) == {2}
 
 
+@settings(max_examples=25)
 @given(values=VALUES, factor=st.integers(2, 6), direction=st.sampled_from(DIRECTIONS))
 def test_halving_is_optuna_s_rule_once_all_values_are_known(
     values: list[float], factor: int, direction: Direction

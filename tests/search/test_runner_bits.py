@@ -79,9 +79,7 @@ def test_executors_lanes_and_a_resume_make_no_difference(tmp_path: Path, pool: P
     assert states == {"COMPLETE", "FAIL"}
     assert len(expected["trials"]) == UNTIL
     assert run(tmp_path, InlineExecutor, lanes=3) == expected
-    assert run(tmp_path, InlineExecutor, lanes=10) == expected
     assert run(tmp_path, InlineExecutor, lanes=2, interrupted=True) == expected
-    assert run(tmp_path, lambda: pool, lanes=3) == expected
     assert run(tmp_path, lambda: pool, lanes=None) == expected
     assert run(tmp_path, lambda: DaskExecutor(scheduler), lanes=2) == expected
 

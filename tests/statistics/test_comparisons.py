@@ -42,12 +42,11 @@ def test_it_counts_all_ways_of_dealing(a: list[float], b: list[float]) -> None:
 
 
 def test_many_values_as_scipy_has_them() -> None:
-    stats = pytest.importorskip("scipy.stats")
+    # scipy.stats.mannwhitneyu(a, b, method="asymptotic"): without ties, with some, with many.
     rng = np.random.default_rng(0)
-    for digits in (8, 1, 0):  # without ties, with some, with many
+    for digits, expected in ((8, 0.0024888616420639643), (1, 0.02189281934316706), (0, 0.6318875016874504)):
         a, b = rng.normal(size=40).round(digits), rng.normal(0.4, size=50).round(digits)
-        expected = stats.mannwhitneyu(a, b, method="asymptotic").pvalue
-        assert mann_whitney(a, b) == pytest.approx(float(expected), rel=1e-9)
+        assert mann_whitney(a, b) == pytest.approx(expected, rel=1e-9)
     assert mann_whitney(np.ones(30), np.ones(30)) == 1.0
 
 
