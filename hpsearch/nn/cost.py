@@ -17,9 +17,7 @@ MOST_LANES = 32
 def parameter_count(sizes: Sequence[int], *, batch_norm: bool = False) -> int:
     """Return the number of parameters of one lane's network: weights, biases, and gammas and betas.
 
-    Args:
-        sizes: Units by layer, from inputs to classes.
-        batch_norm: Whether hidden layers have a gamma and a beta a unit.
+    ``sizes`` are units by layer, from inputs to classes.
     """
     normalised = 2 * sum(sizes[1:-1]) if batch_norm else 0
     return normalised + sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
@@ -30,13 +28,7 @@ def flops_per_trial(sizes: Sequence[int], *, train: int, validation: int, epochs
 
     A dense layer costs 2 D H a sample forward and twice that backward; the first layer spares the
     gradient of its input. Validation is one forward pass an epoch. Mini-batches cut the same samples
-    differently and change nothing.
-
-    Args:
-        sizes: Units by layer, from inputs to classes.
-        train: Training samples.
-        validation: Validation samples.
-        epochs: Epochs.
+    differently and change nothing. ``train`` and ``validation`` are numbers of samples.
     """
     forward = sum(2 * fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
     backward = 2 * forward - 2 * sizes[0] * sizes[1]
@@ -50,11 +42,5 @@ def lanes_for(parameters: int) -> int:
     which matters for large ones. Measured with float32 and one BLAS thread: 784-100x6-10 takes the same
     time a lane with 2, 3 or 4 lanes, 784-50-10 with 8 to 12, and 784-256-128-10 is fastest with 1. The
     rule looks at no hardware, so that every machine makes the same batches.
-
-    Args:
-        parameters: Of one lane, as from `parameter_count`.
-
-    Returns:
-        1 to `MOST_LANES`.
     """
     return min(max(CACHED_PARAMETERS // max(parameters, 1), 1), MOST_LANES)

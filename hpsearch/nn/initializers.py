@@ -27,7 +27,6 @@ class Initializer(Protocol):
 
     def __call__(self, shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return weights of shape (D, H) = (fan-in, fan-out)."""
-        ...
 
 
 def _normal(shape: tuple[int, int], std: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -59,11 +58,7 @@ def glorot(shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.fl
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """Normal weights of one standard deviation for all layers.
-
-    Raises:
-        BadInput: It is not a finite number above 0.
-    """
+    """Normal weights of one standard deviation for all layers; a BadInput unless it is finite and above 0."""
 
     std: float = STD  # above 0
 
@@ -72,17 +67,12 @@ class Normal:
             raise BadInput(f"init_std = {self.std}; give a finite number above 0")
 
     def __call__(self, shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return weights of shape (D, H) = (fan-in, fan-out)."""
         return _normal(shape, self.std, rng)
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Equal weights. All units of a layer then get the same gradient and stay the same: they cannot learn apart.
-
-    Raises:
-        BadInput: It is not a finite number.
-    """
+    """Equal weights. All units of a layer then get the same gradient and stay the same: they cannot learn apart."""
 
     value: float = CONSTANT  # of every weight; 0 included
 
@@ -91,7 +81,6 @@ class Constant:
             raise BadInput(f"init_value = {self.value}; give a finite number")
 
     def __call__(self, shape: tuple[int, int], *, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Weights of shape (D, H) = (fan-in, fan-out); nothing is drawn."""
         return np.full(shape, self.value)
 
 
@@ -107,12 +96,7 @@ INITIALIZERS: Mapping[str, Callable[[float, float], Initializer]] = {
 
 
 def initializer(name: str, *, std: float = STD, value: float = CONSTANT) -> Initializer:
-    """Return the initialiser of that name.
-
-    Args:
-        name: A name in `INITIALIZERS`.
-        std: Standard deviation, for ``normal``.
-        value: The weight, for ``constant``.
+    """Return the initialiser of that name in `INITIALIZERS`; ``std`` is for ``normal``, ``value`` for ``constant``.
 
     Raises:
         BadInput: No such name, or a value that it cannot take.

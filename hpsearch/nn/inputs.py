@@ -69,15 +69,9 @@ class Inputs:
 
 
 def live_inputs(data: TrainingData) -> tuple[TrainingData, Inputs | None]:
-    """Return the data without the inputs that are 0 in every training and validation example, and the rest.
+    """Return the data without the inputs that are 0 in every example, and those that are left (None: all are).
 
-    A few of those stay, to fill a cache line.
-
-    Args:
-        data: The training and validation sets.
-
-    Returns:
-        The data itself and None, where there is nothing to leave out.
+    A few zero inputs stay, to fill a cache line.
     """
     live = (data.images != 0).any(axis=0) | (data.validation_images != 0).any(axis=0)
     total = len(live)

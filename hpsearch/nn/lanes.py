@@ -30,12 +30,7 @@ class Purpose(IntEnum):
 
 
 def lane_rng(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
-    """Return the generator of one trial for one purpose, from identity alone and never from order.
-
-    Args:
-        seed: The stage's seed, 0 or above.
-        number: The trial's number in its stage, from 0.
-        purpose: What the numbers are drawn for; each purpose has a stream of its own.
+    """Return the generator of one trial for one purpose, from the stage's seed and the trial's number alone.
 
     Raises:
         BadInput: A seed or number below 0.
@@ -61,11 +56,6 @@ def lane_array(lanes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDAr
 
     Alignment and inner strides are then the same for each lane, whatever its place and however many
     neighbours it has, so that no kernel has a reason to add up one lane in another order.
-
-    Args:
-        lanes: K.
-        shape: The shape of one lane.
-        dtype: The type of the elements.
     """
     stride = padded(math.prod(shape), dtype) * dtype.itemsize
     memory = np.zeros(lanes * stride + _ALIGNMENT, dtype=np.uint8)

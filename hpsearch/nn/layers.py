@@ -70,27 +70,21 @@ class Layer(Protocol):
 
     def bind(self, values: Mapping[str, Floats], gradients: Mapping[str, Floats]) -> None:
         """Take the arrays, each (K, *shape), and where one lane's gradient of each parameter goes, (*shape)."""
-        ...
 
     def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
         """Allocate buffers for up to ``lanes`` lanes of ``rows`` samples."""
-        ...
 
     def select(self, lanes: int, rows: int) -> None:
         """Work on the first ``lanes`` lanes and ``rows`` samples of the buffers from now on."""
-        ...
 
     def forward(self, x: Floats) -> Floats:
         """(K, B, D) -> (K, B, H). The layer may write over ``x`` and keeps what `backward` needs."""
-        ...
 
     def backward(self, gradient: Floats) -> Floats:
         """(K, B, H) -> (K, B, D), the loss's gradient by the layer's output to that by its input."""
-        ...
 
     def parameter_gradients(self, lane: int) -> None:
         """Write one lane's parameter gradients where `bind` said, after `backward`."""
-        ...
 
 
 @runtime_checkable
@@ -99,7 +93,6 @@ class Inferring(Protocol):
 
     def infer(self, x: Floats) -> Floats:
         """(K, B, D) -> (K, B, H), as in evaluation: nothing random, nothing kept."""
-        ...
 
 
 @runtime_checkable
@@ -108,7 +101,6 @@ class PerLane(Protocol):
 
     def keep(self, lanes: Indices) -> None:
         """Go on with these lanes alone, given in ascending order."""
-        ...
 
 
 class Parameterless:

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 class SoftmaxCrossEntropy:
     """The cross-entropy of softmax outputs and labels, ``log(sum_j exp(z_j)) - z_label``, a sample.
 
-    Args:
-        lanes: K, at most.
-        rows: B, at most.
-        classes: C.
-        dtype: float32 or float64.
+    It has room for K = ``lanes`` lanes of B = ``rows`` samples.
 
     Source: Bishop 2006, "Pattern Recognition and Machine Learning", section 4.3.4. Subtracting the
     largest logit first keeps every exponent at 0 or below.
@@ -148,15 +144,9 @@ def check_fit(network: Network, images: Floats, labels: NDArray[np.integer]) -> 
 def evaluate(
     network: Network, images: Floats, labels: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each lane's mean data loss and accuracy on a labelled set.
+    """Return each lane's mean data loss and accuracy, (K,) and (K,), on images (V, D) with labels (V,).
 
-    Args:
-        network: K lanes.
-        images: (V, D).
-        labels: (V,), whole numbers from 0.
-
-    Returns:
-        Loss and accuracy, (K,) and (K,); a loss may be nan or infinite.
+    A loss may be nan or infinite.
 
     Raises:
         BadInput: Data of other sizes than the network's.

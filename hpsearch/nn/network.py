@@ -194,22 +194,14 @@ class Network:
         return x
 
     def infer(self, x: Floats) -> Floats:
-        """Return the logits as in evaluation, (K, B, C): no dropout, batch normalisation by its running statistics.
-
-        Args:
-            x: (K, B, D), or (1, B, D) shared by all lanes.
-        """
+        """Return the logits as in evaluation, (K, B, C): no dropout, batch normalisation by its running statistics."""
         self._make_room(x.shape[1])
         for infer in self._infer:
             x = infer(x)
         return x
 
     def activations(self, x: Floats) -> list[Floats]:
-        """Return the outputs of the hidden layers' activations in evaluation, a copy each: (K, B, H) by layer.
-
-        Args:
-            x: (K, B, D), or (1, B, D) shared by all lanes.
-        """
+        """Return the outputs of the hidden layers' activations in evaluation, a copy each: (K, B, H) by layer."""
         self._make_room(x.shape[1])
         wanted = tuple(ACTIVATIONS.values())
         activations = []
@@ -249,11 +241,7 @@ class Network:
         return self._gradient
 
     def widened(self, inputs: Inputs) -> Network:
-        """Return the same networks over all inputs: those that were left out in training weigh 0.
-
-        Args:
-            inputs: Which of them this network has.
-        """
+        """Return the same networks over all inputs: those that were left out in training weigh 0."""
         none = [np.random.default_rng(0)] * self.lanes
         wide = Network(
             [inputs.total, *self.sizes[1:]],
@@ -270,11 +258,7 @@ class Network:
         return wide
 
     def keep(self, lanes: ArrayLike) -> None:
-        """Go on with some lanes alone, and move them together.
-
-        Args:
-            lanes: Present positions, in ascending order; at least one.
-        """
+        """Go on with the lanes at these positions alone, at least one in ascending order, and move them together."""
         kept = np.asarray(lanes, dtype=np.intp)
         if not len(kept) or np.any(np.diff(kept) <= 0):
             raise BadInput(f"lanes = {kept.tolist()}; give one or more positions in ascending order")

@@ -36,16 +36,13 @@ class Optimizer(Protocol):
     @property
     def lanes(self) -> int:
         """K."""
-        ...
 
     @property
     def gradient_scale(self) -> NDArray[np.float64]:
         """(K,): what the loss's gradient is to be multiplied by before it is passed back."""
-        ...
 
     def scale_lr(self, factors: Sequence[float]) -> None:
         """Multiply the learning rates given at the start by these, one a lane, from the next update on."""
-        ...
 
     def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
         """Make one step, in place.
@@ -56,19 +53,15 @@ class Optimizer(Protocol):
             gradient: (P,), scaled by the lane's ``gradient_scale``; may be written over.
             weights: How many of the parameters are weights.
         """
-        ...
 
     def lane_state(self, lane: int) -> tuple[list[Floats], int]:
         """Return the state of one lane: a view of each slot, (P,), and the steps so far where they count."""
-        ...
 
     def resume(self, lane: int, slots: Sequence[Floats], steps: int) -> None:
         """Go on in one lane from what `lane_state` gave there or in another optimizer of the kind."""
-        ...
 
     def keep(self, lanes: Indices) -> None:
         """Go on with these lanes alone, given in ascending order."""
-        ...
 
 
 def blocks(size: int) -> Iterator[slice]:

@@ -53,14 +53,7 @@ def resume(
 ) -> int:
     """Put snapshots into the K lanes of a network and an optimizer that were made with the lanes' hyperparameters.
 
-    Args:
-        network: K lanes; written to.
-        optimizer: Of the same lanes; likewise.
-        rngs: Their generators for the order of samples; likewise.
-        snapshots: K, all of the same epoch.
-
-    Returns:
-        The epoch to go on with.
+    ``rngs`` are their generators for the order of samples. Returns the epoch to go on with.
 
     Raises:
         BadInput: Snapshots of different epochs, not one a lane, or of a network of another kind.

@@ -37,8 +37,7 @@ def versions() -> dict[str, str]:
 def surroundings(preload: str | None = None) -> dict[str, Any]:
     """Return what results depend on: ``versions`` by name, ``pinned`` (one BLAS thread), ``process`` and ``rounding``.
 
-    Args:
-        preload: A module to import, so that the first batch need not wait for it.
+    ``preload`` is a module to import, so that the first batch need not wait for it.
     """
     if preload is not None:
         importlib.import_module(preload)
@@ -54,12 +53,6 @@ def evaluate(objective: bytes, token: str, batch: bytes, topic: str) -> tuple[st
     """Evaluate a batch as a task.
 
     Points of curves go out as events of a topic: ``[key of the task, [[number, step, value], ...]]``.
-
-    Args:
-        objective: Pickled.
-        token: The name of that objective.
-        batch: Pickled.
-        topic: Of the points.
 
     Returns:
         None and the pickled outcomes, or why the batch is lost. A task that nobody waits for any more gives nothing.

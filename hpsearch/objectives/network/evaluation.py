@@ -121,15 +121,10 @@ def mistakes(labels: NDArray[np.integer], probabilities: NDArray[np.float64]) ->
 
 
 def confusion_table(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return a confusion matrix in 80 columns.
+    """Return a confusion matrix, (C, C) counts with label by row, in 80 columns.
 
-    Args:
-        matrix: (C, C) counts, label by row and prediction by column.
-        names: Of the C classes.
-
-    Returns:
-        The whole matrix, with the share of each class that was right, where it fits; otherwise the pairs of classes
-        that were confused most often.
+    Where it fits, that is the whole matrix, with the share of each class that was right; otherwise the pairs of
+    classes that were confused most often.
     """
     if len(names) <= _MOST_CLASSES and max(map(len, names)) <= _WIDEST:
         # No zeros: mistakes stand out.

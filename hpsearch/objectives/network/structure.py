@@ -50,13 +50,7 @@ class Structure(NamedTuple):
 
 
 def structure_of(value: Mapping[str, Any], *, inputs: int, classes: int) -> Structure:
-    """Return the structure of a trial's network.
-
-    Args:
-        value: All hyperparameters by name, sampled or fixed.
-        inputs: Of the network.
-        classes: Its outputs.
-    """
+    """Return the structure of a network with these hyperparameters, sampled and fixed."""
     return Structure(
         sizes=(inputs, *hidden_of(value), classes),
         activation=value["activation"],

@@ -128,12 +128,6 @@ def train_once(
 ) -> Trained:
     """Train one network as trial 0 of a search would be trained.
 
-    Args:
-        sections: The study file's; nothing is sampled.
-        split: The data.
-        seed: Of weights, order of samples and dropout masks.
-        on_epoch: Called after every epoch.
-
     Raises:
         BadInput: A name that is not known.
     """
