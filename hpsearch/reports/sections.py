@@ -14,7 +14,7 @@ from hpsearch.errors import BadInput
 from hpsearch.objectives.kinds import curve_bounds, used
 from hpsearch.reports import figures
 from hpsearch.reports.figures.curves import MOST_PANELS
-from hpsearch.reports.figures.saving import narrowed, plain_figure, stacked
+from hpsearch.reports.figures.saving import narrowed, plain_figure
 from hpsearch.reports.figures.style import cut
 from hpsearch.reports.figures.trials import ranked
 from hpsearch.reports.importance import importance
@@ -573,17 +573,14 @@ def _parallel(material: Material) -> PageFigure | None:
 def _lineage(material: Material) -> PageFigure | None:
     if len(material.stages) < 2:
         return None
-    figure = figures.lineage(
-        [stage.stage for stage in material.stages],
-        {stage.stage.number: stage.trials for stage in material.stages if len(stage.trials)},
-        metric=material.metric,
-    )
+    stages = [stage.stage for stage in material.stages]
+    frames = {stage.stage.number: stage.trials for stage in material.stages if len(stage.trials)}
     return _figure(
         "narrowed",
         "Ranges and best values, stage by stage",
         "Each bar is a range, the diamond in it the best trial's value.",
-        figure,
-        narrow=stacked(plain_figure(figure)["layout"], panel=max(90, 34 * len(material.stages) + 20)),
+        figures.lineage(stages, frames, metric=material.metric),
+        narrow=narrowed(plain_figure(figures.lineage(stages, frames, metric=material.metric, columns=1))["layout"]),
     )
 
 

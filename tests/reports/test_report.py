@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from html import unescape
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from made_search import EXAMPLES, LR, MIXED, NARROWER, SPACE, STUDY_FILE, THREE,
 from hpsearch.errors import MissingExtra
 from hpsearch.records import Sentence
 from hpsearch.reports import importance
-from hpsearch.reports.figures.saving import narrowed, script_json, stacked
+from hpsearch.reports.figures.saving import narrowed, script_json
 from hpsearch.reports.figures.style import DARK, FAINT, GRID, PAPER
 from hpsearch.reports.page import Page, to_html, to_markdown
 from hpsearch.reports.report import report
@@ -293,13 +292,3 @@ def test_layouts_for_phones_break_long_texts_and_leave_the_wide_one_alone() -> N
     assert "<br>" in narrow["xaxis"]["title"]["text"]
     assert narrow["xaxis"]["ticktext"] == ["a<br>b"]
     assert narrow["margin"]["l"] < 80
-
-
-def test_panels_are_stacked_without_overlap() -> None:
-    axes = {f"{axis}axis{n}": {"domain": [0, 1]} for n in ("", 2, 3) for axis in "xy"}
-    narrow = stacked(axes | {"margin": {"t": 40, "b": 50}}, panel=100)
-    domains = [narrow[f"yaxis{n}"]["domain"] for n in ("", 2, 3)]
-    assert domains[0][1] == 1
-    assert domains[-1][0] == pytest.approx(0)
-    assert all(upper[0] > lower[1] for upper, lower in pairwise(domains))
-    assert narrow["height"] > 3 * 100

@@ -22,7 +22,12 @@ _DIAMOND = {"symbol": "diamond", "size": 10, "color": colour(1), "line": {"color
 
 
 def lineage(
-    stages: Sequence[NewStage], frames: Mapping[int, pd.DataFrame], *, metric: str = "score", title: str | None = None
+    stages: Sequence[NewStage],
+    frames: Mapping[int, pd.DataFrame],
+    *,
+    metric: str = "score",
+    columns: int = 3,
+    title: str | None = None,
 ) -> go.Figure:
     """Plot the stages from top to bottom: of each parameter its range as a bar, and at the end the best score.
 
@@ -44,7 +49,7 @@ def lineage(
     # The best trial of each stage with a score.
     tops = {number: ranked(frame, stages[0].direction).head(1) for number, frame in frames.items()}
     best = {number: top.iloc[0] for number, top in tops.items() if len(top)}
-    columns = min(3, len(names) + 1)
+    columns = min(columns, len(names) + 1)
     figure = panels(
         [""] * (len(names) + 1),
         columns=columns,

@@ -183,8 +183,6 @@ _LINE = 46
 """Characters of a line of text across a phone."""
 _LINE_HEIGHT = 17
 _TICKS, _TITLE = 11, 13
-_GAP = 66
-"""Below a panel, for its ticks and its title, in px."""
 
 
 def plain_figure(figure: go.Figure) -> dict[str, Any]:
@@ -277,24 +275,6 @@ def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
     margin["t"] = margin.get("t", 40) + taller
     if "height" in narrow:
         narrow["height"] += taller
-    return narrow
-
-
-def stacked(layout: Mapping[str, Any], *, panel: int) -> dict[str, Any]:
-    """Return a layout for a phone with the panels one below the other, each with its own axes, titles and ticks."""
-    narrow = narrowed(layout)
-    pairs = [
-        (narrow[name], narrow[name.replace("x", "y", 1)])
-        for name in _axes(narrow)
-        if name.startswith("x") and narrow[name].get("visible", True)
-    ]
-    height = len(pairs) * (panel + _GAP) - _GAP
-    for place, (across, upwards) in enumerate(pairs):
-        top = 1 - place * (panel + _GAP) / height
-        across["domain"], upwards["domain"] = [0, 1], [max(top - panel / height, 0), top]
-        upwards["showticklabels"] = True
-    margin = narrow["margin"]
-    narrow["height"] = margin["t"] + height + margin.get("b", 58)
     return narrow
 
 
