@@ -209,6 +209,7 @@ def _boolean(cell: str) -> bool:
 
 def foreign_trials(path: Path, columns: Columns, request: ImportRequest) -> ForeignTrials:
     """Return a table's rows as trials."""
+    request.refuse("a table", "study_name")
     if not any(columns.values()):
         raise BadInput(f"{path} has no row")
     if {"trial", "epoch"} <= set(columns):

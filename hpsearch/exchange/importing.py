@@ -17,10 +17,9 @@ import pandas as pd
 from hpsearch.data.formats import first_line
 from hpsearch.data.tables import arrow
 from hpsearch.errors import BadInput, BadStudyFile, StageConflict
-from hpsearch.exchange.exporting import floats, typed_cells
+from hpsearch.exchange.exporting import typed_cells
 from hpsearch.exchange.foreign import (
     FINISHED,
-    Columns,
     ForeignTrials,
     ImportRequest,
     curves_only,
@@ -87,19 +86,14 @@ def read(request: ImportRequest) -> Imported:
         case ".parquet":
             table = _parquet(path)
             if (header := _metadata(table)) is None:
-                return _table(path, table.to_pydict(), request, now)
+                return _foreign(foreign_trials(path, table.to_pydict(), request), request, now)
             archive = _parquet_archive(path, table, header)
         case ".csv":
-            return _table(path, read_csv_columns(path), request, now)
+            return _foreign(foreign_trials(path, read_csv_columns(path), request), request, now)
         case _:
             raise BadInput(f"{path} is no file that can be imported; give a .csv, .parquet or .json, or a database URL")
     request.refuse("an export of hpsearch", "direction", "metric", "ranges", "parameters", "study_name")
     return Imported(_restored(archive, request.name, now))
-
-
-def _table(path: Path, columns: Columns, request: ImportRequest, now: datetime) -> Imported:
-    request.refuse("a table", "study_name")
-    return _foreign(foreign_trials(path, columns, request), request, now)
 
 
 def _foreign(trials: ForeignTrials, request: ImportRequest, now: datetime) -> Imported:
@@ -171,15 +165,15 @@ def _json_archive(path: Path) -> _Archive:
     header = parse_header(plain, source=str(path))
     if "trials" not in plain:
         raise curves_only(path)
-    trials = _json_table(path, plain, "trials", header.trial_columns())
+    trials = _table(path, "trials", plain["trials"], header.trial_columns())
     columns = _curve_columns(header)
-    cells = _json_table(path, plain, "curves", columns) if "curves" in plain else {}
-    curves = {column.name: typed_cells(column, cells.get(column.name, [])) for column in columns}
+    cells = _table(path, "curves", plain["curves"], columns) if "curves" in plain else {}
+    curves = pd.DataFrame({column.name: typed_cells(column, cells.get(column.name, [])) for column in columns})
     return _Archive(path.name, header, trials, _by_epoch(path, curves))
 
 
-def _json_table(path: Path, plain: Mapping[str, Any], name: str, columns: Sequence[Column]) -> dict[str, list[Any]]:
-    cells = plain[name]
+def _table(path: Path, name: str, cells: Any, columns: Sequence[Column]) -> dict[str, list[Any]]:
+    """Return the cells of a JSON or Parquet file's table, each of its type; `_checked` looks at their values."""
     for column in columns:
         if not isinstance(cells, dict) or not isinstance(cells.get(column.name), list):
             raise BadInput(f"{path} is damaged: {name} has no list {column.name!r}")
@@ -189,7 +183,6 @@ def _json_table(path: Path, plain: Mapping[str, Any], name: str, columns: Sequen
 
 
 def _cells(path: Path, column: Column, cells: list[Any]) -> list[Any]:
-    """Return the cells of a JSON or Parquet file's column, each of its type; `_checked` looks at their values."""
     if column.type == "float":
         cells = [_ODD.get(cell, cell) if isinstance(cell, str) else cell for cell in cells]
     for cell in cells:
@@ -212,12 +205,11 @@ def _curve_columns(header: Header) -> tuple[Column, ...]:
     return (*POINTS, *(Column(name, "float", "") for name in names))
 
 
-def _by_epoch(path: Path, curves: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
+def _by_epoch(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Return the points of curves in order, checked."""
-    table = pd.DataFrame(curves)
     for name in ("trial", "epoch"):
         numbers = table[name]
-        if numbers.isna().any() or (numbers.abs() > _MAX_STEP).any() or (numbers % 1 != 0).any():
+        if numbers.isna().any() or (numbers.abs() > _MAX_STEP).any():
             raise BadInput(f"{path} is damaged: its curves have a {name} that is no whole number")
         table[name] = numbers.astype(np.int64)
     if table.duplicated(["stage", "trial", "epoch"]).any():
@@ -244,35 +236,28 @@ def _parquet_archive(path: Path, table: Any, text: str) -> _Archive:
     header = parse_header(text, source=str(path))
     if "epoch" in table.column_names:
         raise curves_only(path)
-    trials = {}
-    for column in header.trial_columns():
-        cells = _cells(path, column, _arrow_column(path, column, table).to_pylist())
+    columns = header.trial_columns()
+    trials = _table(path, "trials", table.to_pydict(), columns)
+    for column in columns:
         if column.type == "choice" and column.only_type is object:
             choices = dict(zip(column.choice_texts(), column.choices, strict=True))
-            cells = [choices.get(cell, cell) for cell in cells]
-        trials[column.name] = cells
+            trials[column.name] = [choices.get(cell, cell) for cell in trials[column.name]]
+    columns = _curve_columns(header)
+    curves = pd.DataFrame({column.name: typed_cells(column, []) for column in columns})
     other = path.with_name(f"{path.stem.removesuffix('.trials')}.curves{path.suffix}")
-    points = _parquet(other) if path.stem.endswith(".trials") and other.exists() else None
-    if points is not None and _metadata(points) != text:
-        raise BadInput(f"{other} is of another export than {path}; move it away, or export both again")
-    curves = {}
-    for column in _curve_columns(header):
-        if points is None or column.type == "text":
-            cells = [] if points is None else _arrow_column(other, column, points).to_pylist()
-            curves[column.name] = typed_cells(column, cells)
-            continue
-        array = _arrow_column(other, column, points).combine_chunks()
+    if path.stem.endswith(".trials") and other.exists():
+        points = _parquet(other)
+        if _metadata(points) != text:
+            raise BadInput(f"{other} is of another export than {path}; move it away, or export both again")
+        pa = arrow(other)
+        types = {"text": pa.string(), "int": pa.int64(), "float": pa.float64()}
+        schema = pa.schema([(column.name, types[column.type]) for column in columns])
         try:
-            curves[column.name] = floats(array.to_numpy(zero_copy_only=False).astype(float), array.is_null())
-        except (TypeError, ValueError) as error:
-            raise BadInput(f"{other} is damaged: {column.name} holds {array.type}") from error
+            # Columns of Arrow's: there may be millions of points, and a NaN is not a missing value.
+            curves = points.select(schema.names).cast(schema).to_pandas(types_mapper=pd.ArrowDtype)
+        except (KeyError, ValueError, pa.ArrowException) as error:
+            raise BadInput(f"{other} is damaged: {first_line(error)}") from error
     return _Archive(path.name, header, trials, _by_epoch(other, curves))
-
-
-def _arrow_column(path: Path, column: Column, table: Any) -> Any:
-    if column.name not in table.column_names:
-        raise BadInput(f"{path} is damaged: it has no column {column.name!r}")
-    return table.column(column.name)
 
 
 def _restored(archive: _Archive, name: str | None, now: datetime) -> list[tuple[NewStage, PastTrials]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import past_trials
+import pyarrow.parquet
 import pytest
 from commands import Cli
 
@@ -321,6 +322,13 @@ def test_a_damaged_parquet_file_is_one_line_and_nothing_written(cli_exports: Cli
     whole = Path(name).read_bytes()
     Path(name).write_bytes({"cut": whole[:-100], "changed": whole[:50] + b"\xff" + whole[51:], "emptied": b""}[how])
     refused(cli_exports, "r.parquet")
+
+
+def test_curves_of_other_columns_are_refused(cli_exports: Cli) -> None:
+    table = pyarrow.parquet.read_table("r.curves.parquet")
+    for changed in (table.drop_columns("epoch"), table.set_column(2, "epoch", pyarrow.array(["a"] * len(table)))):
+        pyarrow.parquet.write_table(changed, "r.curves.parquet")
+        refused(cli_exports, "r.parquet", "r.curves.parquet is damaged")
 
 
 def test_curves_of_another_export_are_refused(cli_exports: Cli) -> None:
