@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from hpsearch.data import datasets, formats
 from hpsearch.errors import BadArgument, BadData, MissingExtra
+from hpsearch.records import Argument
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_MAX_PIXELS = 5 * 10**7
+_CROP_PIXELS = 1000
+"""Pixels along a picture's longer side that suffice to find the digit in it."""
+_FAINT = 16
+"""Of 255 grey levels: a smaller difference from the ground is noise."""
 PICTURES = (".png", ".jpg", ".jpeg")
 _ALLOWED = "allowed: .npz, .csv, .parquet, .png, .jpg, a folder of pictures"
 
@@ -63,11 +75,7 @@ def read_examples(
     if label is not None and kind not in (".csv", ".parquet"):
         raise BadArgument("label", label, f"it names a column, and {path} has none", "leave it out")
     if kind in PICTURES:
-        try:
-            from hpsearch.data.pictures import read_picture  # loads Pillow, an extra
-        except ImportError as error:
-            raise MissingExtra(f"reading {path} needs Pillow; pip install 'hpsearch[predict]'") from error
-        return [Examples(str(file), read_picture(file, shape, adjustments), picture=True) for file in files]
+        return [Examples(str(file), _read_picture(file, shape, adjustments), picture=True) for file in files]
     for name, given in dataclasses.asdict(adjustments).items():
         if given:
             raise BadArgument(name, None, f"it is for pictures, and {path} is none", "leave it out")
@@ -97,3 +105,117 @@ def _files(path: Path) -> list[Path]:
     if path.suffix.lower() not in (".npz", ".csv", ".parquet", *PICTURES):
         raise BadData(f"{path} holds no examples that can be read; {_ALLOWED}")
     return [path]
+
+
+def _read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) -> npt.NDArray[np.uint8]:
+    """Read one picture as an example (1, ...) of the shape that a network takes, in grey levels or colours.
+
+    Such a shape is (H, W), (H, W, 3) for colours, either with further sizes of 1, or (D,), which any picture of D
+    pixels fits. Transparent pixels count as black, as the digits' ground is; to be inverted they count as white paper.
+    """
+    pil = _pillow(path)
+    upright = _decoded(pil, path)
+    height, width, colours = _wanted(path, upright, tuple(shape))
+    image = _flat(pil, upright, "RGB" if colours else "L", white=adjustments.invert)
+    if adjustments.invert:
+        image = pil.ImageOps.invert(image)
+    if adjustments.crop:
+        if colours:
+            raise BadArgument(
+                "crop", None, f"{path} goes to a network of colours, crop to one of grey levels", "leave it out"
+            )
+        longest = max(_CROP_PIXELS, height, width)
+        image.thumbnail((longest, longest))  # a photograph has more pixels than a digit needs, and noise in each
+        return _placed(pil, path, np.asarray(image, dtype=np.float64), height, width).reshape(1, *shape)
+    if image.size != (width, height):
+        if not adjustments.resize:
+            raise BadData(
+                f"{path} is {image.width}x{image.height} pixels, the network takes {width}x{height} (width x height); "
+                "scale it, or use {} or {}",
+                Argument("resize"),
+                Argument("crop"),
+            )
+        image = pil.ImageOps.pad(image, (width, height), method=3, color=0)  # 3 is bicubic
+    pixels: npt.NDArray[np.uint8] = np.asarray(image, dtype=np.uint8)
+    return pixels.reshape(1, *shape)
+
+
+def _pillow(path: Path) -> Any:
+    """Return Pillow with its modules ``Image`` and ``ImageOps``."""
+    try:
+        import PIL.ImageOps  # an extra
+    except ImportError as error:
+        raise MissingExtra(f"reading {path} needs Pillow; pip install 'hpsearch[predict]'") from error
+    return PIL
+
+
+def _decoded(pil: Any, path: Path) -> Any:
+    """Return a picture's pixels, upright."""
+    formats.refuse_empty(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pil.Image.open(path, formats=("PNG", "JPEG")) as opened:
+                pixels = opened.width * opened.height
+                if pixels <= _MAX_PIXELS:  # known before any pixel is read
+                    return pil.ImageOps.exif_transpose(opened)
+    # A damaged picture raises some ten kinds of exception, of zlib and struct among others.
+    except Exception as error:
+        raise BadData(f"{path} is no whole .png or .jpg picture: {formats.first_line(error)}") from error
+    raise BadData(f"{path} has {pixels:,} pixels; at most {_MAX_PIXELS:,} are read")
+
+
+def _placed(pil: Any, path: Path, levels: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Cut out the ink and place it as MNIST's digits are (LeCun et al. 1998, section III.A)."""
+    levels = levels - np.median(levels)  # the ground is most of a picture
+    if levels.max() < _FAINT:
+        raise BadData(
+            f"{path}: nothing in it is lighter than its ground, so there is nothing to crop to; try {{}}",
+            Argument("invert"),
+        )
+    ink = np.clip(levels / levels.max(), 0, 1)
+    rows, columns = (np.flatnonzero((ink > 0.5).any(axis=axis)) for axis in (1, 0))
+    margin = max(len(levels) // 100, 1)  # strokes fade out beyond what is half as light as the lightest
+    top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
+    part = ink[top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin]
+    scale = min(height, width) * 20 / 28 / max(part.shape)
+    size = max(round(part.shape[1] * scale), 1), max(round(part.shape[0] * scale), 1)
+    small = pil.Image.fromarray((part * 255).astype(np.uint8)).resize(size, resample=3)
+    digit = np.asarray(small)
+    mass = digit.sum(dtype=np.float64)
+    centre = [float((np.arange(n) + 0.5) @ digit.sum(axis=1 - axis) / mass) for axis, n in enumerate(digit.shape)]
+    corner = [
+        min(max(round(whole / 2 - at), 0), whole - n)
+        for whole, at, n in zip((height, width), centre, digit.shape, strict=True)
+    ]
+    placed = np.zeros((height, width), dtype=np.uint8)
+    placed[corner[0] : corner[0] + digit.shape[0], corner[1] : corner[1] + digit.shape[1]] = digit
+    return placed
+
+
+def _wanted(path: Path, image: Image, shape: tuple[int, ...]) -> tuple[int, int, bool]:
+    """Return the height and width that the network takes, and True for colours."""
+    sizes = tuple(size for size in shape if size > 1) or (1,)
+    match sizes:
+        case (height, width):
+            return height, width, False
+        case (height, width, 3):
+            return height, width, True
+        case (inputs,) if inputs == image.width * image.height and len(shape) == 1:
+            return image.height, image.width, False
+        case (inputs,) if math.isqrt(inputs) ** 2 == inputs:
+            return math.isqrt(inputs), math.isqrt(inputs), False
+    raise BadData(
+        f"{path} is a picture of {image.width}x{image.height} pixels, and the network takes examples of "
+        f"{'x'.join(map(str, shape))} numbers"
+    )
+
+
+def _flat(pil: Any, image: Image, mode: str, *, white: bool) -> Any:
+    """Return a picture without transparency, in bytes of that mode."""
+    if image.mode.startswith("I"):  # 16 bits a pixel, which a conversion would cut off at 255
+        return pil.Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert(mode)
+    if image.has_transparency_data:
+        ground = pil.Image.new("RGBA", image.size, "white" if white else "black")
+        image = pil.Image.alpha_composite(ground, image.convert("RGBA"))
+    return image.convert(mode)
