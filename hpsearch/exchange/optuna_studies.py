@@ -19,7 +19,7 @@ from hpsearch.exchange.foreign import ForeignTrials, metric_name, union
 from hpsearch.records import Action, Argument, PastTrials, Sentence
 from hpsearch.space import Categorical, Float, Int, Parameter
 from hpsearch.store.engine import parse_url, show, sqlite_file, translated
-from hpsearch.store.stages import RANGES
+from hpsearch.store.schema import RANGES
 
 _MAX_STEP = 2**31 - 1
 

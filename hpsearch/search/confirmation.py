@@ -53,7 +53,7 @@ from hpsearch.space import contains
 from hpsearch.statistics.hits import hits_match_score, unpack
 from hpsearch.statistics.intervals import Interval, mean_interval, student_cdf, student_quantile
 from hpsearch.store import Store, open_store
-from hpsearch.store.stages import ROSTER
+from hpsearch.store.schema import ROSTER
 from hpsearch.text import counted
 
 if TYPE_CHECKING:

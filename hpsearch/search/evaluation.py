@@ -18,7 +18,7 @@ from hpsearch.search.best import Choice, choose, choose_trial
 from hpsearch.search.stage import check_fingerprint, kept_study, no_study_file, pick, versions
 from hpsearch.seeds import draw_seed
 from hpsearch.statistics.intervals import Interval
-from hpsearch.store.stages import EVALUATIONS
+from hpsearch.store.schema import EVALUATIONS
 from hpsearch.study_file import Pruning, StudyFile
 
 if TYPE_CHECKING:

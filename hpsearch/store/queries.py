@@ -25,10 +25,9 @@ from hpsearch.records import (
 )
 from hpsearch.space import Value, external
 from hpsearch.store import schema as t
-from hpsearch.store.counts import IS_FINISHED
 from hpsearch.store.leases import Owned, Owner
-from hpsearch.store.sql import Query, chunks
-from hpsearch.store.stages import ATTRIBUTE_PREFIX, NOBODY, OWNER, RELEASED, stage_attributes, stage_from_attributes
+from hpsearch.store.schema import ATTRIBUTE_PREFIX, NOBODY, OWNER, RELEASED, stage_attributes, stage_from_attributes
+from hpsearch.store.sql import IS_FINISHED, Query, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

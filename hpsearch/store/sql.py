@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+FINISHED = ("COMPLETE", "PRUNED", "FAIL")
+"""Optuna's states of trials that will not be run again."""
+IS_FINISHED, IS_UNFINISHED = f"state IN {FINISHED}", "state IN ('RUNNING', 'WAITING')"
 CHUNK = 500
 """Ids in one IN list: SQLite bounds the number of variables in a statement."""
 _TYPES = {

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from hpsearch.records import NewStage, Outcome, PastTrials, Report, Stage, Standing
     from hpsearch.samplers import Sampler
-    from hpsearch.store.counts import Counts
+    from hpsearch.store.claims import Counts
     from hpsearch.store.queries import Arrays, Columns
 
 P = ParamSpec("P")

@@ -21,7 +21,7 @@ from postgres import Server
 from hpsearch.records import CURVES, HITS, Stage
 from hpsearch.samplers import values
 from hpsearch.store import Store, open_store
-from hpsearch.store.stages import OWNER
+from hpsearch.store.schema import OWNER
 
 
 @pytest.fixture

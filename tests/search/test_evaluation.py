@@ -25,7 +25,7 @@ from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.workflow import Job, run
 from hpsearch.statistics import Interval, wilson
 from hpsearch.store import Owner, Store, open_store
-from hpsearch.store.stages import EVALUATIONS
+from hpsearch.store.schema import EVALUATIONS
 
 TEST = 50
 

@@ -21,7 +21,7 @@ from hpsearch.store.maintenance import delete as deleting
 from hpsearch.store.maintenance import repair as repairing
 from hpsearch.store.maintenance.check import check
 from hpsearch.store.maintenance.delete import delete, plan
-from hpsearch.store.stages import EVALUATIONS
+from hpsearch.store.schema import EVALUATIONS
 
 if TYPE_CHECKING:
     from postgres import Server

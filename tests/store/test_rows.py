@@ -14,7 +14,7 @@ from hpsearch.optuna_sampler import KeyedRandomSampler
 from hpsearch.records import Completed, Failed, Outcome, Pruned, Report
 from hpsearch.space import to_distribution
 from hpsearch.store import NewStage, Owner, Store
-from hpsearch.store.stages import OWNER, stage_attributes
+from hpsearch.store.schema import OWNER, stage_attributes
 
 OUTCOMES: tuple[Outcome, ...] = (
     Completed(0, 0.125, (0.5, 0.25, 0.125), {"validation_loss": 0.5, "curves": {"train_loss": [math.inf, math.nan]}}),

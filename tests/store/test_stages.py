@@ -16,7 +16,7 @@ from stored import storage
 from hpsearch.errors import StageConflict
 from hpsearch.records import ConfirmationPlan, Direction, Setting, Stage, Trial
 from hpsearch.store import NewStage, Owner, Store, writer
-from hpsearch.store.stages import ROSTER, stage_from_attributes
+from hpsearch.store.schema import ROSTER, stage_from_attributes
 
 Opener = Callable[..., Store]
 SETTINGS = [

@@ -8,7 +8,7 @@ from typing import Any
 from hpsearch.records import Completed, Failed, Outcome, Stage
 from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.store import Owner, Store
-from hpsearch.store.stages import EVALUATIONS
+from hpsearch.store.schema import EVALUATIONS
 
 
 def confirm(

@@ -27,7 +27,7 @@ from hpsearch.store.engine import (
     sqlite_file,
     translated,
 )
-from hpsearch.store.maintenance import results, rules
+from hpsearch.store.maintenance import rules
 from hpsearch.store.maintenance.rules import Finding
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def contents(connection: Connection, where: str, sampler: Sampler | None = None)
     # Of a trial that is damaged otherwise its results say nothing new.
     known = {(place.study, place.number) for finding in findings for place in finding.places}
     for stage in stages:
-        for finding in results.result_findings(connection, stage, sampler):
+        for finding in rules.result_findings(connection, stage, sampler):
             fresh = [place for place in finding.places if (place.study, place.number) not in known]
             if fresh:
                 findings.append(Finding(finding.kind, finding.what, fresh, finding.mend, finding.study))

@@ -15,7 +15,7 @@ from hpsearch.store.engine import literal, parse_url, show, sqlite_file
 from hpsearch.store.maintenance.check import tolerant_database
 from hpsearch.store.maintenance.repair import refuse_live
 from hpsearch.store.maintenance.rules import TRIAL_TABLES, read_stages
-from hpsearch.store.stages import EVALUATIONS
+from hpsearch.store.schema import EVALUATIONS
 from hpsearch.store.store import open_store
 
 if TYPE_CHECKING:
