@@ -15,6 +15,7 @@ from hpsearch.reports.sections import (
     between,
     confirmation_section,
     confirmation_sentence,
+    ends,
     failures,
     figure_sections,
     first_result,
@@ -237,14 +238,14 @@ def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, 
     stages = {stage.stage.name: stage.stage for stage in material.stages}
     result = _current_result(material, best)
     if result is not None:
-        ends = "" if result.interval is None else f" ({result.interval.low:.3f} to {result.interval.high:.3f})"
-        score = f"Test {result.metric} {result.score:.3g}{ends}"
+        held = f" ({ends(result.interval)})" if result.interval else ""
+        score = f"Test {result.metric} {result.score:.3g}{held}"
         return score, "the evaluated trial", stages[result.stage], result.trial, result.params
     for confirmation in reversed(material.confirmations):
         if confirmation.decides and confirmation.stage.name == best.stage:  # as `evaluate` chooses
             first = confirmation.ranking[0]
-            ends = "" if first.interval is None else f" ({first.interval.low:.2f} to {first.interval.high:.2f})"
-            score = f"Mean {material.metric} {first.mean:.3g}{ends}"
+            held = f" ({ends(first.interval, 2)})" if first.interval else ""
+            score = f"Mean {material.metric} {first.mean:.3g}{held}"
             return score, "the confirmed trial", confirmation.stage, first.setting.trial, first.setting.params
     score = f"{words(best.metric).capitalize()} {best.score:.4g}"
     score += "" if best.corrected is None else f"; corrected for selection {best.corrected:.2f}"
@@ -273,7 +274,7 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
         if confirmation.ranking:
             yield confirmation_sentence(confirmation, material.metric)
     number = material.total("COMPLETE")
-    confirmed = any(one.decides and one.stage.name == best.stage for one in material.confirmations)
+    confirmed = any(run.decides and run.stage.name == best.stage for run in material.confirmations)
     if confirmed or _current_result(material, best) is not None:
         held = "" if best.interval is None else f" ({between(best.interval)})"
         corrected = "" if best.corrected is None else f"; corrected for selection {best.corrected:.2f}"

@@ -42,7 +42,12 @@ _SAMPLE = 6
 
 def between(interval: Interval) -> str:
     """Return an interval in words: ``95 % interval 0.82 to 0.94``."""
-    return f"{interval.level * 100:.4g}\N{NO-BREAK SPACE}% interval {interval.low:.2f} to {interval.high:.2f}"
+    return f"{interval.level * 100:.4g}\N{NO-BREAK SPACE}% interval {ends(interval, 2)}"
+
+
+def ends(interval: Interval | None, digits: int = 3) -> str | None:
+    """Return the ends of an interval: ``0.820 to 0.940``."""
+    return None if interval is None else f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
 def ranges(material: Material) -> Section:
@@ -133,8 +138,7 @@ def _trial_row(material: Material, stage: Stage, trial: Mapping[Any, Any]) -> di
         cells["tied"] = "best" if of_stage and trial["number"] == best.trial else ties
     count = material.examples
     if count and 0 <= trial["score"] <= 1:
-        interval = wilson(round(trial["score"] * count), count)
-        cells["95 % interval"] = f"{interval.low:.2f} to {interval.high:.2f}"
+        cells["95 % interval"] = ends(wilson(round(trial["score"] * count), count), 2)
     if material.metric != "validation loss":
         loss = trial.get("validation_loss")
         cells["validation loss"] = None if loss is None or loss != loss else loss
@@ -245,8 +249,8 @@ def confirmation_section(material: Material) -> Section | None:
     scored = [confirmation for confirmation in material.confirmations if confirmation.ranking]
     tables = []
     for confirmation in scored:
-        other = "" if any(one.covers == "seeds" for one in confirmation.ranking) else " and other examples"
-        alone = any(one.p is not None and one.compared == "seeds" for one in confirmation.ranking)
+        other = "" if any(confirmed.covers == "seeds" for confirmed in confirmation.ranking) else " and other examples"
+        alone = any(confirmed.p is not None and confirmed.compared == "seeds" for confirmed in confirmation.ranking)
         caption = (
             f"The best of stage {confirmation.stage.number}, run again with other seeds, best mean first. Intervals "
             f"hold for other seeds{other}; p: two-sided, Bonferroni-adjusted, against the first"
@@ -264,16 +268,18 @@ def confirmation_section(material: Material) -> Section | None:
 
 
 def _confirmed_rows(confirmation: StageConfirmation) -> Iterator[dict[str, Any]]:
-    for one in confirmation.ranking:
+    for confirmed in confirmation.ranking:
         yield {
-            "trial": one.setting.trial,
-            "mean": one.mean,
-            "95 % interval": None if one.interval is None else f"{one.interval.low:.3f} to {one.interval.high:.3f}",
-            "score before": one.setting.score,
-            "repeats": one.repeats,
-            "failed": one.failed,
-            "p": one.p if one.p is None else float(f"{one.p:.2g}"),
-            **used_values(confirmation.stage, one.setting.params),
+            "trial": confirmed.setting.trial,
+            "mean": confirmed.mean,
+            "95 % interval": None
+            if confirmed.interval is None
+            else f"{confirmed.interval.low:.3f} to {confirmed.interval.high:.3f}",
+            "score before": confirmed.setting.score,
+            "repeats": confirmed.repeats,
+            "failed": confirmed.failed,
+            "p": confirmed.p if confirmed.p is None else float(f"{confirmed.p:.2g}"),
+            **used_values(confirmation.stage, confirmed.setting.params),
         }
 
 
@@ -310,16 +316,16 @@ def test_section(material: Material) -> Section | None:
     rows = [
         {
             "evaluation": place,
-            "when (UTC)": one.when.replace("T", " ").removesuffix("+00:00"),
-            "values of": f"{one.stage} trial {one.trial}",
-            metric: one.score,
-            "95 % interval": one.interval and f"{one.interval.low:.3f} to {one.interval.high:.3f}",
-            "test examples": one.examples,
-            "trained on": one.trained_on,
-            "epochs": one.epochs,
-            "seed": one.seed,
+            "when (UTC)": evaluation.when.replace("T", " ").removesuffix("+00:00"),
+            "values of": f"{evaluation.stage} trial {evaluation.trial}",
+            metric: evaluation.score,
+            "95 % interval": ends(evaluation.interval),
+            "test examples": evaluation.examples,
+            "trained on": evaluation.trained_on,
+            "epochs": evaluation.epochs,
+            "seed": evaluation.seed,
         }
-        for place, one in enumerate(material.evaluations, start=1)
+        for place, evaluation in enumerate(material.evaluations, start=1)
     ]
     caption = "The chosen values, trained on all other examples and scored on the test set."
     table = Table(caption, by_column(rows))

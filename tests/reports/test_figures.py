@@ -98,10 +98,10 @@ def test_the_axes_name_the_metric_and_the_parameters(kind: str) -> None:
     figure = KINDS[kind](made_trials(20), SPACE, metric="validation_loss")
     axes = [axis.title.text for axis in (*figure.select_xaxes(), *figure.select_yaxes())]
     bar = [trace.marker.colorbar.title.text for trace in figure.data if trace.type == "scatter"]
-    said = " | ".join(filter(None, (*axes, *bar, texts(figure))))
-    assert "validation loss" in said
+    words = " | ".join(filter(None, (*axes, *bar, texts(figure))))
+    assert "validation loss" in words
     if kind not in ("history", "stages"):
-        assert "lr, log scale" in said or "lr (log)" in said
+        assert "lr, log scale" in words or "lr (log)" in words
 
 
 @pytest.mark.parametrize("kind", KINDS)

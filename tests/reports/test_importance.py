@@ -31,13 +31,13 @@ few_shuffles = pytest.mark.usefixtures("_few_shuffles")
 
 
 def test_what_the_score_depends_on_comes_first_and_shares_are_of_one_whole() -> None:
-    found = importance(made_trials(120), SPACE)
-    assert next(iter(found.shares)) == "lr"
-    assert found.above_chance[0] == "lr"
-    assert sum(found.shares.values()) == pytest.approx(1)
-    assert list(found.shares.values()) == sorted(found.shares.values(), reverse=True)
-    assert set(found.shares) == set(found.chance) == set(SPACE)
-    assert (found.trials, found.best, found.notes) == (120, 12, ())
+    result = importance(made_trials(120), SPACE)
+    assert next(iter(result.shares)) == "lr"
+    assert result.above_chance[0] == "lr"
+    assert sum(result.shares.values()) == pytest.approx(1)
+    assert list(result.shares.values()) == sorted(result.shares.values(), reverse=True)
+    assert set(result.shares) == set(result.chance) == set(SPACE)
+    assert (result.trials, result.best, result.notes) == (120, 12, ())
 
 
 @few_shuffles
@@ -67,17 +67,17 @@ def test_failed_and_pruned_trials_rank_last() -> None:
 @few_shuffles
 def test_where_nothing_matters_little_is_above_chance() -> None:
     few = dict(list(SPACE.items())[1:4])
-    found = [importance(made_trials(40, seed=seed), few) for seed in range(6)]  # the score depends on lr alone
-    assert sum(bool(one.above_chance) for one in found) <= 1
-    assert any("no hyperparameter mattered" in note for note in found[0].notes)
+    result = [importance(made_trials(40, seed=seed), few) for seed in range(6)]  # the score depends on lr alone
+    assert sum(bool(search.above_chance) for search in result) <= 1
+    assert any("no hyperparameter mattered" in note for note in result[0].notes)
 
 
 @few_shuffles
 def test_what_cannot_be_judged_is_left_out_with_the_reason() -> None:
     space: dict[str, Parameter] = {**SPACE, "optimizer": Categorical(("sgd",)), "momentum": Float(0.0, 0.9)}
-    found = importance(made_trials(60, space), space, used=used)
-    assert found.left_out == {"optimizer": "only one value", "momentum": "no trial uses it"}
-    assert set(found.shares) == set(SPACE)
+    result = importance(made_trials(60, space), space, used=used)
+    assert result.left_out == {"optimizer": "only one value", "momentum": "no trial uses it"}
+    assert set(result.shares) == set(SPACE)
 
 
 @few_shuffles
@@ -106,24 +106,24 @@ def test_a_conditional_parameter_is_judged_by_the_trials_that_use_it() -> None:
     ],
 )
 def test_few_trials_are_said(frame: object, says: str) -> None:
-    found = importance(frame, SPACE)  # type: ignore[arg-type]
-    assert any(says in note for note in found.notes), found.notes
-    figure = importances(found)
+    result = importance(frame, SPACE)  # type: ignore[arg-type]
+    assert any(says in note for note in result.notes), result.notes
+    figure = importances(result)
     assert says in describe(figure).replace("Only", "only")
 
 
 @few_shuffles
 def test_the_figure_shows_the_shares_and_the_marks() -> None:
-    found = importance(made_trials(120), SPACE)
-    figure = importances(found)
+    result = importance(made_trials(120), SPACE)
+    figure = importances(result)
     bars = {y: x for trace in figure.data if trace.type == "bar" for y, x in zip(trace.y, trace.x, strict=True)}
-    assert bars == {name.replace("_", " "): share for name, share in found.shares.items()}
+    assert bars == {name.replace("_", " "): share for name, share in result.shares.items()}
     [marks] = [trace for trace in figure.data if trace.type == "scatter" and trace.mode == "markers"]
     assert dict(zip(marks.y, marks.x, strict=True)) == {
-        name.replace("_", " "): min(mark, 1.0) for name, mark in found.chance.items()
+        name.replace("_", " "): min(mark, 1.0) for name, mark in result.chance.items()
     }
     [certain] = [trace for trace in figure.data if trace.name == "more than chance"]
-    assert list(certain.y) == [name.replace("_", " ") for name in reversed(found.above_chance)]
+    assert list(certain.y) == [name.replace("_", " ") for name in reversed(result.above_chance)]
 
 
 def test_rows_of_other_ranges_are_refused() -> None:

@@ -103,8 +103,9 @@ def test_names_for_links_are_of_one_thing_each(page: Page) -> None:
     assert all(re.fullmatch(r"[a-z0-9-]+", key) for key in links)
 
 
-def test_a_page_loads_nothing_and_runs_only_its_own_scripts(page: Page) -> None:
-    html = to_html(page)
+@pytest.mark.parametrize("name", ["no trial", "three stages", "hostile"])
+def test_a_page_loads_nothing_and_runs_only_its_own_scripts(name: str) -> None:
+    html = to_html(made(name))
     policy = unescape(re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[0])
     assert policy.startswith("default-src 'none';")
     scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)

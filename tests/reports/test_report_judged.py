@@ -32,15 +32,15 @@ def confirmed(trial: int, p: float | None, **more: Any) -> Confirmed:
 
 def judged(stage_number: int, *, evaluations: int = 1, **more: Any) -> Page:
     """The three stages with one of them confirmed, and its first values evaluated."""
-    found = material(THREE)
-    stage = found.stages[stage_number - 1].stage
+    whole = material(THREE)
+    stage = whole.stages[stage_number - 1].stage
     when = "2026-01-03T04:05:06+00:00"
     broken = Evaluation(stage.name, 2, None, None, None, params=PARAMS, when=when, metric="accuracy")
     result = replace(broken, score=0.812, interval=Interval(0.78, 0.83), examples=1000, trained_on=500, seed=9)
     every = [broken] * (evaluations - 1) + [result] * (evaluations > 0)
     ranking = (confirmed(2, None, **more), confirmed(4, 0.75, **more))
     confirmations = (StageConfirmation(stage, ranking),)
-    return report(replace(found, confirmations=confirmations, evaluations=every), figures=False)
+    return report(replace(whole, confirmations=confirmations, evaluations=every), figures=False)
 
 
 def test_the_values_to_pick_are_those_judged_last() -> None:
@@ -65,8 +65,8 @@ def test_a_judgement_of_an_earlier_stage_is_told_and_its_values_are_not_picked()
 def test_advice_is_worded_by_the_caller_and_which_figure_counts_is_not_said_twice() -> None:
     step = Sentence("next: `{}`", (Action("narrow", {"top": 5}),))
     counts = Sentence("the mean counts")
-    found = material(THREE, advice=(counts, Sentence("lr matters"), step), figures=(counts,))
-    answer = report(found, figures=False, word=lambda mention: f"hpsearch {getattr(mention, 'kind', mention)}").answer
+    whole = material(THREE, advice=(counts, Sentence("lr matters"), step), figures=(counts,))
+    answer = report(whole, figures=False, word=lambda mention: f"hpsearch {getattr(mention, 'kind', mention)}").answer
     assert answer.notes == ("lr matters.",)
     assert answer.next == ("Next: `hpsearch narrow`.",)
 

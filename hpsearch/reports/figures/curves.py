@@ -106,7 +106,7 @@ def curve_grid(
 
 def _by_part(name: str, curves: Curves, quantity: str) -> dict[str, NDArray[np.float64]]:
     """Return the curves of one quantity by part, train first; what is not finite becomes NaN, a gap in the line."""
-    found = {}
+    by_part = {}
     for part in _PARTS:
         if (key := f"{part}_{quantity}") not in curves:
             continue
@@ -116,10 +116,10 @@ def _by_part(name: str, curves: Curves, quantity: str) -> dict[str, NDArray[np.f
             raise BadInput(f"{key} of {name}: not a row of numbers; give one number for each epoch") from error
         if row.ndim != 1:
             raise BadInput(f"{key} of {name} has the shape {row.shape}; give one row of numbers, (E,)")
-        found[part] = np.where(np.isfinite(row), row, np.nan)
-    if not found:
+        by_part[part] = np.where(np.isfinite(row), row, np.nan)
+    if not by_part:
         raise BadInput(f"{name} has no {words(quantity)}; it has {', '.join(map(str, curves)) or 'nothing'}")
-    return found
+    return by_part
 
 
 def _trace(values: NDArray[np.float64], part: str, *, name: str = "", width: float = 2.2) -> go.Scatter:

@@ -144,8 +144,8 @@ def render(
             return pool.submit(asyncio.run, _render(figures, options)).result()
     except ChromeNotFoundError as error:
         named = os.environ.get("BROWSER_PATH")
-        found = f"none is at BROWSER_PATH={named}" if named else "none was found"
-        raise OutputFailure(f"writing a .{format} needs a browser and {found}; {advice}") from error
+        which = f"none is at BROWSER_PATH={named}" if named else "none was found"
+        raise OutputFailure(f"writing a .{format} needs a browser and {which}; {advice}") from error
     except Exception as error:
         lines = str(error.args[0] if error.args else "").strip().splitlines()
         reason = f"{type(error).__name__}: {lines[0][:120]}" if lines else type(error).__name__
