@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.nn import INITIALIZERS, OPTIMIZERS, SCHEDULES
-from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, HYPERPARAMETERS, LR_SCHEDULES, hidden_sizes, uses
+from hpsearch.objectives.network.kind import ALSO_CALLED, HYPERPARAMETERS, LR_SCHEDULES, hidden_sizes, uses
 from hpsearch.text import either
 
 layers = st.lists(st.tuples(st.integers(1, 2000), st.integers(1, 9)), min_size=1, max_size=5)

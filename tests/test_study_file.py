@@ -16,7 +16,7 @@ from refusals import one_line
 
 from hpsearch.errors import BadArgument, BadStudyFile, OutputFailure
 from hpsearch.objectives.kinds import DEFAULT
-from hpsearch.objectives.network.hyperparameters import ALSO_CALLED, HYPERPARAMETERS, LR_SCHEDULES
+from hpsearch.objectives.network.kind import ALSO_CALLED, HYPERPARAMETERS, LR_SCHEDULES
 from hpsearch.objectives.network.sections import Network, Training
 from hpsearch.space import Categorical, Float, Int
 from hpsearch.study_file import StudyFile, check_name, differences, find, parse, parse_parameter, read, write_study

@@ -20,11 +20,11 @@ from hpsearch.errors import BadArgument, BadInput, EvaluationFailure, Interrupte
 from hpsearch.nn import load_model
 from hpsearch.nn import save as save_network
 from hpsearch.objectives.kinds import DEFAULT, used
-from hpsearch.objectives.network import describing
+from hpsearch.objectives.network import predicting
 from hpsearch.objectives.network.onnx_export import export_onnx
 from hpsearch.objectives.network.predicting import Predictions
 from hpsearch.objectives.network.predicting import predict as classify
-from hpsearch.objectives.network.train_once import train_once, with_settings
+from hpsearch.objectives.network.runtime import train_once, with_settings
 from hpsearch.reports.tables import chart, share_error
 from hpsearch.search.workflow import check_seed
 from hpsearch.space import shown
@@ -33,7 +33,7 @@ from hpsearch.text import counted, printable
 
 if TYPE_CHECKING:
     from hpsearch.nn import Epoch
-    from hpsearch.objectives.network.train_once import Trained
+    from hpsearch.objectives.network.runtime import Trained
     from hpsearch.search.evaluation import Prepared
     from hpsearch.study_file import StudyFile
 
@@ -427,9 +427,9 @@ def show_model(path: Path, output: Format) -> None:
     """Show the architecture, inputs, outputs and origin of a saved network."""
     kept = load_model(path)
     if output == "json":
-        emit_object(describing.plain(kept))
+        emit_object(predicting.plain(kept))
         return
-    facts, headline = describing.facts(kept), describing.headline(kept)
+    facts, headline = predicting.facts(kept), predicting.headline(kept)
     if output == "csv":
         facts = {"network": headline, **facts}
         emit({"name": list(facts), "value": list(facts.values())}, output)

@@ -2,11 +2,10 @@
 
 from hpsearch.nn.activations import ACTIVATIONS, ReLU, Sigmoid, Tanh
 from hpsearch.nn.batch_norm import BatchNorm
-from hpsearch.nn.cost import flops_per_trial, lanes_for, parameter_count
 from hpsearch.nn.dropout import Dropout
 from hpsearch.nn.initializers import INITIALIZERS, Constant, Initializer, Normal, glorot, he, initializer, xavier
 from hpsearch.nn.inputs import Inputs, TrainingData, live_inputs
-from hpsearch.nn.lanes import Purpose, lane_rng, lane_rngs
+from hpsearch.nn.lanes import Purpose, flops_per_trial, lane_rng, lane_rngs, lanes_for, parameter_count
 from hpsearch.nn.layers import Affine, Layer
 from hpsearch.nn.losses import SoftmaxCrossEntropy, evaluate
 from hpsearch.nn.network import Network

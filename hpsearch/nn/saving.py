@@ -27,8 +27,7 @@ from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.files import replacing
 from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.nn.cost import parameter_count
-from hpsearch.nn.lanes import Floats
+from hpsearch.nn.lanes import Floats, parameter_count
 from hpsearch.nn.network import Network
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument, BadInput, BadStorage, BadStudyFile, nearest
+from hpsearch.executors.base import InlineExecutor
 from hpsearch.executors.dask import dask_executor
-from hpsearch.executors.inline import InlineExecutor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 from bounded import until
 
-from hpsearch.executors.base import Executor
+from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask.executor import DaskExecutor
-from hpsearch.executors.inline import InlineExecutor
 from hpsearch.executors.pool import PoolExecutor
 
 EXECUTORS = ("inline", "pool", "dask")

@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from hpsearch.nn import ACTIVATIONS, INITIALIZERS, OPTIMIZERS, SCHEDULES, Adam
-from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS
+from hpsearch.objectives.network.kind import HYPERPARAMETERS
 from hpsearch.objectives.network.structure import build
 from hpsearch.records import CURVES, Completed, Trial
 from hpsearch.samplers import values

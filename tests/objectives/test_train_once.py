@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from hpsearch.errors import BadInput, BadStudyFile
-from hpsearch.objectives.network.train_once import train_once, with_settings
+from hpsearch.objectives.network.runtime import train_once, with_settings
 from hpsearch.records import CURVES, Trial
 
 

@@ -16,8 +16,7 @@ import pytest
 from pausing_objectives import EPOCHS, TRAINED, Pausing, curve
 from pruned_runs import HALVING, PLANS, UNTIL, expected, found, run
 
-from hpsearch.executors.base import Batch
-from hpsearch.executors.inline import InlineExecutor
+from hpsearch.executors.base import Batch, InlineExecutor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.records import Completed, Failed, NewStage, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.batches import Cohorts

@@ -16,7 +16,7 @@ from narrowings import numeric, sentences, trials
 
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.objectives.base import UsedBy
-from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS
+from hpsearch.objectives.network.kind import HYPERPARAMETERS
 from hpsearch.records import Direction
 from hpsearch.search.narrowing import reachable
 from hpsearch.search.range_analysis import Finished, Narrowing, narrow, ranked_trials

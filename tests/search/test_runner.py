@@ -23,9 +23,8 @@ from stub_objectives import STEPS, Stub, value
 
 from hpsearch import samplers
 from hpsearch.errors import EvaluationFailure, StageConflict, StorageFailure
-from hpsearch.executors.base import Batch, Done, Evaluates, Event, Executor, Lost, Progress, drive
+from hpsearch.executors.base import Batch, Done, Evaluates, Event, Executor, InlineExecutor, Lost, Progress, drive
 from hpsearch.executors.dask.executor import DaskExecutor
-from hpsearch.executors.inline import InlineExecutor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.records import Completed, NewStage, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.runner import Runner, Summary, Tick

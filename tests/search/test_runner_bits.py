@@ -10,9 +10,8 @@ import pytest
 import tiny
 from stored import values
 
-from hpsearch.executors.base import Executor
+from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask.executor import DaskExecutor
-from hpsearch.executors.inline import InlineExecutor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.records import Stage
 from hpsearch.search.pruning import Plan

@@ -14,7 +14,7 @@ import pytest
 import tiny
 
 from hpsearch.errors import BadInput, BadStudyFile, Interrupted, StageConflict
-from hpsearch.executors.inline import InlineExecutor
+from hpsearch.executors.base import InlineExecutor
 from hpsearch.objectives.network import runtime
 from hpsearch.records import Stage
 from hpsearch.search import workflow

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from hpsearch.executors.inline import InlineExecutor
+from hpsearch.executors.base import InlineExecutor
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.runner import Runner
 from hpsearch.search.stage import begin

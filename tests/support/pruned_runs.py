@@ -9,8 +9,7 @@ from typing import Any
 
 from pausing_objectives import EPOCHS, Pausing, curve
 
-from hpsearch.executors.base import Executor
-from hpsearch.executors.inline import InlineExecutor
+from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.records import Stage
 from hpsearch.search.pruning import Plan
 from hpsearch.search.runner import Runner, Summary

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hpsearch.data import Split
     from hpsearch.data.splits import Floats, Labels
-    from hpsearch.objectives.network.train_once import Trained
+    from hpsearch.objectives.network.runtime import Trained
 
 _MOST_CLASSES = 12
 """More columns than this do not fit a line of 80 characters."""

@@ -1,4 +1,4 @@
-"""Predictions of a saved network."""
+"""Predictions of a saved network, and what its file says."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import numpy.typing as npt
 from hpsearch.data.examples import Examples
 from hpsearch.data.preprocessing import GREY_LEVELS
 from hpsearch.errors import BadData
+from hpsearch.nn import parameter_count
 from hpsearch.statistics import Interval, wilson
+from hpsearch.text import counted, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hpsearch.data.preprocessing import Preprocessing
     from hpsearch.nn import Model
@@ -88,14 +90,14 @@ def predict(model: Model, examples: Sequence[Examples]) -> Predictions:
             know.
         BadInput: An old network whose file does not say how raw values become inputs, or sums that overflow.
     """
-    asked = model.takes()
+    takes = model.takes()
     code = {name: i for i, name in enumerate(model.class_names)}
     labels: list[int | None] = []
     for some in examples:
         labels += [None] * len(some.x) if some.labels is None else _codes(some, code)
     raw, scaled = [], []
     for some in examples:
-        values, was_scaled = _raw(some, asked)
+        values, was_scaled = _raw(some, takes)
         raw.append(values)
         scaled += [some.source] if was_scaled else []
     probabilities = np.concatenate([model.probabilities(values) for values in raw])  # (N, C)
@@ -125,15 +127,16 @@ def _codes(some: Examples, code: dict[str, int]) -> list[int | None]:
     return [code[name] for name in names]
 
 
-def _raw(some: Examples, asked: Preprocessing) -> tuple[npt.NDArray[Any], bool]:
+def _raw(some: Examples, takes: Preprocessing) -> tuple[npt.NDArray[Any], bool]:
     """Return the values on the scale that the network was trained on, and whether grey levels came as 0..1."""
     x, shape = some.x, some.x.shape[1:]
-    if _essential(shape) != _essential(asked.shape) and (len(shape) > 1 or shape[0] != asked.inputs):
+    if _essential(shape) != _essential(takes.shape) and (len(shape) > 1 or shape[0] != takes.inputs):
         raise BadData(
-            f"{some.source} holds examples of {_shown(shape)} values, the network takes {_shown(asked.shape)}"
+            f"{some.source} holds examples of {_shape_words(shape)} values, "
+            f"the network takes {_shape_words(takes.shape)}"
         )
     low, high = float(x.min()), float(x.max())
-    if asked.divisor == GREY_LEVELS:
+    if takes.divisor == GREY_LEVELS:
         if x.dtype == np.uint8:
             return x, False
         if low < 0 or high > GREY_LEVELS:
@@ -143,12 +146,12 @@ def _raw(some: Examples, asked: Preprocessing) -> tuple[npt.NDArray[Any], bool]:
             )
         return (x * GREY_LEVELS, True) if high <= 1 else (x, False)
     if some.picture:
-        if asked.low < 0 or asked.high > GREY_LEVELS:
+        if takes.low < 0 or takes.high > GREY_LEVELS:
             raise BadData(
-                f"{some.source} is a picture, and the network was trained on values from {asked.low:g} to "
-                f"{asked.high:g}, which no grey level stands for; give such values as .npz or .csv"
+                f"{some.source} is a picture, and the network was trained on values from {takes.low:g} to "
+                f"{takes.high:g}, which no grey level stands for; give such values as .npz or .csv"
             )
-        return (x / GREY_LEVELS if asked.high <= 1 else x), False
+        return (x / GREY_LEVELS if takes.high <= 1 else x), False
     return x, False
 
 
@@ -157,5 +160,70 @@ def _essential(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size for size in shape if size > 1)
 
 
-def _shown(shape: tuple[int, ...]) -> str:
+def _shape_words(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
+
+
+def plain(model: Model) -> dict[str, Any]:
+    """Return all but the weights, as JSON-able data."""
+    network = model.network
+    return {
+        "sizes": list(network.sizes),
+        "activation": network.activation,
+        "batch_norm": network.batch_norm,
+        "dtype": network.dtype.name,
+        "parameters": parameter_count(network.sizes, batch_norm=network.batch_norm),
+        "preprocessing": None if model.preprocessing is None else model.preprocessing.plain(),
+        "class_names": list(model.class_names),
+        "about": dict(model.about),
+        "versions": dict(model.versions),
+    }
+
+
+def headline(model: Model) -> str:
+    """Return the architecture in a line."""
+    network = model.network
+    words = ["-".join(map(str, network.sizes)), network.activation, *(["batch norm"] if network.batch_norm else [])]
+    count = parameter_count(network.sizes, batch_norm=network.batch_norm)
+    return f"{', '.join(words)}, {network.dtype.name}, {counted(count, 'parameter')}"
+
+
+def facts(model: Model) -> dict[str, str]:
+    """Return its inputs, outputs and origin in words, by name."""
+    found = {"inputs": _inputs(model), "classes": printable(", ".join(model.class_names))}
+    # Scores and names first, then sections such as the settings.
+    about = dict(sorted(model.about.items(), key=lambda item: isinstance(item[1], dict)))
+    for name, value in _flattened(about):
+        found[printable(name)] = printable(value)
+    if model.versions:
+        found["written by"] = printable(", ".join(f"{name} {version}" for name, version in model.versions.items()))
+    return found
+
+
+def _inputs(model: Model) -> str:
+    takes = model.preprocessing
+    if takes is None:
+        return f"{model.network.sizes[0]}; the file does not say how raw values become these"
+    shape = "x".join(map(str, takes.shape))
+    divided = "" if takes.divisor == 1 else f", divided by {takes.divisor:g}"
+    return printable(f"{shape} {takes.dtype} from {takes.low:g} to {takes.high:g}{divided}")
+
+
+def _flattened(about: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Nested objects as ``settings.lr``; what is null is left out."""
+    for name, value in about.items():
+        match value:
+            case None:
+                continue
+            case dict():
+                yield from _flattened(value, f"{before}{name}.")
+            case list():
+                yield before + name, ", ".join(map(_shown, value))
+            case _:
+                yield before + name, _shown(value)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hpsearch.errors import BadStudyFile, nearest
-from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS, LR_SCHEDULES, hidden_sizes
+from hpsearch.objectives.network.kind import HYPERPARAMETERS, LR_SCHEDULES, hidden_sizes
 from hpsearch.objectives.sections import Count, Section, Seed
 from hpsearch.records import Direction
 from hpsearch.space import Space, contains, possible

@@ -22,7 +22,7 @@ from hpsearch.nn import (
     lane_rngs,
     parameter_count,
 )
-from hpsearch.objectives.network.hyperparameters import HYPERPARAMETERS, hidden_sizes
+from hpsearch.objectives.network.kind import HYPERPARAMETERS, hidden_sizes
 from hpsearch.space import Categorical, Space, contains, possible
 
 if TYPE_CHECKING:
