@@ -11,7 +11,7 @@ import click
 from hpsearch.api import Search, Trials
 from hpsearch.cli import options
 from hpsearch.cli.options import FLOAT, INT, Command, Format, Number, OneOf
-from hpsearch.cli.render import emit, emit_object, least_width, say, screen_width
+from hpsearch.cli.render import emit, emit_object, least_width, say, screen_width, terminal
 from hpsearch.errors import BadArgument
 from hpsearch.objectives.kinds import epochs, used
 from hpsearch.reports.tables import (
@@ -68,8 +68,7 @@ def status(
     Confirmations too. With --watch it is live.
     """
     if watch:
-        from hpsearch.cli.watch import watch as run  # loads Rich, which the plain status does without
-
+        run = terminal().watch
         run(Search(search, storage=storage), output, every=every, trials=trials, until_done=until_done)
         return
     for name, value in {"every": every and f"{every:g}", "trials": trials, "until_done": until_done or None}.items():

@@ -7,7 +7,7 @@ import socketserver
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from hpsearch.errors import BadInput, MissingExtra
+from hpsearch.errors import BadArgument, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,8 +30,7 @@ class ReadOnly:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in _READING:
             return self._application(environ, start_response)
-        reason = "this dashboard is read-only; start it with --writable to change studies"
-        body = json.dumps({"reason": reason}).encode()
+        body = json.dumps({"reason": "this dashboard is read-only"}).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         start_response("405 Method Not Allowed", [*headers, ("Allow", ", ".join(_READING))])
         return [body]
@@ -101,13 +100,13 @@ def serve(url: str, *, port: int, writable: bool = False, on_ready: Callable[[st
 
     Raises:
         MissingExtra: optuna-dashboard is not installed.
-        BadInput: The port is taken or not one.
+        BadArgument: The port is taken or not one.
     """
     serving = application(url, writable=writable)
     try:
         server = make_server(HOST, port, serving, server_class=_Server, handler_class=_Quiet)
     except (OSError, OverflowError) as error:
-        raise BadInput(f"port {port} cannot be used ({error}); give another --port, or 0 for any") from error
+        raise BadArgument("port", port, f"cannot be used ({error})", "use another one, or 0 for any") from error
     with server:
         on_ready(f"http://{HOST}:{server.server_port}/")
         try:

@@ -21,37 +21,6 @@ def rows(text: str) -> list[dict[str, Any]]:
     return parsed
 
 
-def test_help_names_every_command(cli: Cli) -> None:
-    ran = cli("--help")
-    assert ran.code == 0
-    for command in (
-        "init",
-        "check",
-        "start",
-        "narrow",
-        "confirm",
-        "evaluate",
-        "status",
-        "trials",
-        "best",
-        "plot",
-        "report",
-        "findings",
-        "compare",
-        "export",
-        "import",
-        "predict",
-        "model",
-        "dashboard",
-        "data",
-    ):
-        assert f"  {command} " in ran.out
-
-
-def test_without_a_command_there_is_help(cli: Cli) -> None:
-    assert cli().out == cli("--help").out
-
-
 def test_version(cli: Cli) -> None:
     from hpsearch import __version__
 
@@ -139,14 +108,6 @@ def test_narrowing_again_is_refused_once_the_next_stage_has_trials(searched: Cli
     assert "--branch" in ran.err
     assert "made tiny/stage-03" in searched("narrow", "--top", "3", "--stage", "1", "--branch").out
     assert rows(searched("status", "--format", "json").out)[2]["from"] == "stage-01"
-
-
-def test_best_is_the_first_of_the_top(searched: Cli) -> None:
-    top = rows(searched("trials", "--top", "1", "--format", "json").out)[0]
-    best = json.loads(searched("best", "--format", "json").out)
-    assert best["trial"] == top["trial"]
-    assert best["params"] == {"lr": top["lr"], "weight_decay": top["weight_decay"]}
-    assert f"trial {top['trial']}" in searched("best").out
 
 
 def test_formats_agree(searched: Cli) -> None:

@@ -18,7 +18,6 @@ from hpsearch.records import NewStage, PastTrials
 from hpsearch.space import Float
 from hpsearch.statistics.hits import pack
 from hpsearch.store import open_store
-from hpsearch.store.store import Store
 
 NOW = datetime(2026, 1, 2)
 STAGE = NewStage(
@@ -99,15 +98,6 @@ def test_numbers_by_hand(two: Cli) -> None:
     assert any("chosen for its score on these examples" in remark for remark in found["remarks"])
 
 
-def test_the_other_way_round_says_the_same(two: Cli) -> None:
-    there, back = (compared(two, *names, "--storage", "a.db") for names in (("one", "two"), ("two", "one")))
-    assert there["p"] == back["p"]
-    assert there["superiority"] == pytest.approx(1 - back["superiority"])
-    assert there["expected"] == back["expected"][::-1]
-    assert (there["a"], there["b"]) == (back["b"], back["a"])
-    assert (there["paired"]["only_a"], there["paired"]["p"]) == (back["paired"]["only_b"], back["paired"]["p"])
-
-
 def test_lower_is_better_where_the_score_is_a_loss(cli: Cli) -> None:
     loss = replace(STAGE, direction="minimize", study_file={"objective": {"metric": "validation_loss"}})
     write((loss, past([0.1, 0.2])), (replace(loss, search="two"), past([0.3, 0.4, 0.5])))
@@ -166,17 +156,6 @@ def test_what_cannot_be_compared_is_said_and_shown(cli: Cli, changes: dict[str, 
     people = cli("compare", "one", "two", "--storage", "a.db").out
     assert says in people
     assert "0.4" in people
-
-
-def test_hits_that_do_not_make_their_trial_s_score_are_not_compared(cli: Cli) -> None:
-    hits = (np.arange(40) < 20).tolist()
-    write((STAGE, past(A, hits=hits)), (replace(STAGE, search="two"), past(A[:4], hits=hits)))
-    assert compared(cli, "one", "two", "--storage", "a.db")["paired"] is None
-
-
-def test_epochs_are_counted_without_reading_a_curve(two: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(Store, "curves")
-    assert compared(two, "one", "two", "--storage", "a.db")["b"]["epochs"] == 12
 
 
 def test_trials_that_were_stopped_early_are_left_out_and_that_is_said(cli: Cli) -> None:

@@ -119,10 +119,6 @@ def test_narrow_from_the_confirmation_takes_its_order(confirmed: Cli) -> None:
     assert len(plain(confirmed, "narrow", "--from", "confirm", "--dry-run")["used"]) == 3
 
 
-def test_the_study_file_s_path_names_the_search(searched: Cli, tiny: Path) -> None:
-    assert searched("confirm", str(tiny), *CONFIRM[1:]).code == 0
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

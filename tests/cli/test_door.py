@@ -34,9 +34,3 @@ def test_fewer_trials_than_top_are_fine_where_the_stage_has_more(searched: Cli) 
     ran = searched("start", "tiny.toml", "--trials", "3", "--stages", "2", "--top", "5", "--engine", "inline")
     assert ran.code == 0
     assert "tiny/stage-02 has 3 finished trials" in ran.out
-
-
-def test_a_database_is_named_as_it_is_called(searched: Cli, tmp_path: Path) -> None:
-    (tmp_path / "studies" / "hpsearch.db").rename(tmp_path / "a%41b.db")
-    ran = searched("best", "nosuch", "--storage", "a%41b.db")
-    assert (ran.code, "in a%41b.db" in ran.err) == (2, True)

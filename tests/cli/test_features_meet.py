@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from pathlib import Path
 
 import optuna
 import pytest
-import tiny as tiny_study
 from commands import HELD_OUT, START, Cli, Made
 
 from hpsearch.__main__ import main
@@ -45,10 +43,6 @@ def test_an_export_says_what_it_leaves_behind(judged: Cli) -> None:
     )
 
 
-def test_what_is_confirmed_need_not_be_confirmed_again(judged: Cli) -> None:
-    assert "hpsearch confirm" not in judged("findings").out
-
-
 def unfinished(cli: Cli) -> None:
     """Let the confirmation have six places more than were run."""
     store = open_store(DB, write=True)
@@ -68,17 +62,6 @@ def test_an_unfinished_confirmation_decides_nothing(judged: Cli) -> None:
         ran = judged(*command)
         assert ran.code == 2
         assert "tiny/confirm-01 is not complete: 12 of 18 trials have finished" in ran.err
-
-
-def test_hits_that_nobody_can_read_are_left_out(judged: Cli) -> None:
-    with sqlite3.connect(DB) as connection:
-        changed = connection.execute(
-            "UPDATE trial_user_attributes SET value_json = '\"zzz\"' WHERE key = 'hits' AND trial_id = "
-            "(SELECT max(trial_id) FROM trials)"
-        )
-        assert changed.rowcount == 1
-    assert judged(*CONFIRM).code == 0
-    assert judged("report", "--format", "md", "--out", "-").code == 0
 
 
 @pytest.fixture(scope="module")
@@ -115,17 +98,6 @@ def test_nobody_waits_for_what_others_left(elsewhere: Cli) -> None:
     assert ran.code == 0
     assert ran.out.splitlines()[-1].endswith("done")
     assert "no more can be added to them here" in elsewhere("findings").out
-
-
-def test_stopped_trials_count_as_trials(cli: Cli, tmp_path: Path) -> None:
-    tiny_study.write(tmp_path, training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 4, "min_epochs": 2})
-    assert cli("start", "tiny.toml", "--trials", "12", "--pruner", "halving", "--engine", "inline").code == 0
-    said = cli("findings").out
-    assert "too few for a top" not in said
-    assert "more were pruned)" in said
-    assert "hpsearch start tiny --trials 100" in said
-    assert cli("start", "tiny.toml", "--trials", "24", "--engine", "inline").code == 0
-    assert "hpsearch start tiny --trials" not in cli("findings").out
 
 
 def test_texts_of_others_do_not_steer_the_terminal(cli: Cli) -> None:

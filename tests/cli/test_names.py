@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -68,31 +67,6 @@ def test_a_study_file_is_its_search_and_stays_a_path_where_it_is_read(tiny: Path
     assert resolve_study(str(tiny), 3) == (str(tiny), 3)
     with pytest.raises(BadInput, match="are two stages"):
         resolve_stage("mnist/stage-02", 3)
-
-
-def test_one_is_one(cli: Cli, tiny: Path) -> None:
-    ran = cli("start", "tiny.toml", "--engine", "inline", "--trials", "1", "--jobs", "1")
-    assert ran.out.startswith("tiny/stage-01 has 1 finished trial; 1 of them now")
-    assert "tiny/stage-01: 1 trial, 1 process\n" in ran.err
-    said = [ran.out, ran.err]
-    for command in (
-        "plot pair",
-        "plot importance",
-        "plot history",
-        "export --out one.json",
-        "narrow",
-        "best",
-        "findings",
-    ):
-        said += [(ran := cli(*command.split())).out, ran.err]
-    said.append(cli("plot", "parameters", "--parameter", "lr", "--parameter", "lr").err)
-    assert "The rectangle shows the ranges of stage 1." in said[2]
-    assert "1 finished trial: too few to say which hyperparameter mattered" in said[4]
-    assert "is given twice" in said[-1]
-    assert "is given once" in cli("plot", "pair", "--parameter", "lr").err
-    for text in said:
-        for wrong in ("1 trials", "1 finished trials", "1 processes", "1 times", "1 points", "1 stages", "are 1;"):
-            assert not re.search(rf"(?<![\d.]){wrong}", text), text
 
 
 def test_a_stage_that_has_its_trials_is_not_announced(searched: Cli) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from commands import START, Cli, Made
 
-from hpsearch.errors import OutputFailure
-from hpsearch.reports.plot_kinds import OF_ONE_STAGE, WORDS, PlotKind
+from hpsearch.reports.plot_kinds import OF_ONE_STAGE, PlotKind
 
 
 @pytest.fixture
@@ -37,12 +36,6 @@ def test_every_kind_is_drawn_and_said(staged: Cli, tmp_path: Path) -> None:
         assert files(tmp_path) == {name}
         assert title(tmp_path / name).startswith("tiny")
         (tmp_path / name).unlink()
-
-
-def test_help_names_every_kind(cli: Cli) -> None:
-    text = " ".join(cli("plot", "--help").out.split())
-    for kind, words in WORDS.items():
-        assert f"{kind} {words}" in text
 
 
 def test_a_page_to_standard_output(staged: Cli, tmp_path: Path) -> None:
@@ -126,28 +119,3 @@ def test_a_file_is_whole_or_as_it_was(staged: Cli, tmp_path: Path, monkeypatch: 
     assert ran.err == "hpsearch: cannot write a.html: No space left on device\n"
     assert (tmp_path / "a.html").read_text() == "old"
     assert files(tmp_path) == {"a.html"}
-
-
-def test_an_image_without_a_browser_is_one_line(staged: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(*_: object, **__: object) -> bytes:
-        raise OutputFailure("drawing a .png needs a browser and none was found; install Chromium or save .html instead")
-
-    monkeypatch.setattr("hpsearch.reports.figures.saving.render", none)
-    ran = staged("plot", "history", "--out", "a.png")
-    assert ran.code == 1
-    assert len(ran.err.splitlines()) == 1
-    assert "save .html instead" in ran.err
-    assert files(tmp_path) == set()
-
-
-def test_values_without_effect_are_not_drawn(cli: Cli, tiny: Path, tmp_path: Path) -> None:
-    text = tiny.read_text()
-    spaces = 'optimizer = { choices = ["sgd", "momentum"] }\nmomentum = { low = 0.1, high = 0.9 }\n[trials]'
-    tiny.write_text(text.replace("[trials]", spaces))
-    assert cli("start", "tiny.toml", "--engine", "inline").code == 0
-    ran = cli("plot", "parameters", "--parameter", "momentum", "--out", "a.html")
-    assert ran.code == 0
-    page = (tmp_path / "a.html").read_text("utf-8")
-    drawn = re.findall(r"trial \d\\u003cbr\\u003emomentum ([-\d.]+)", page)
-    assert len(drawn) == 8
-    assert 0 < drawn.count("-") < 8

@@ -47,13 +47,6 @@ def test_status_trials_and_narrow_count_them(searched: Cli) -> None:
     assert f"there are {complete} ({stopped} more were pruned)" in refused.err
 
 
-def test_status_says_nothing_of_pruning_where_nothing_is_pruned(cli: Cli, tmp_path: Path) -> None:
-    file = tiny.write(tmp_path)
-    assert cli("start", str(file), "--trials", "2", "--engine", "inline").code == 0
-    assert json.loads(cli("status", "--format", "json").out)[0]["pruning"] == "none"
-    assert "prun" not in cli("status").out
-
-
 def test_narrowing_later_goes_by_the_plan_that_the_stage_keeps(searched: Cli, tmp_path: Path) -> None:
     """Whatever the study file has come to say: the trials would be trained, and then there would be too few."""
     file = tiny.write(tmp_path, training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 2, "min_epochs": 4})
@@ -97,14 +90,3 @@ def test_check_says_what_it_will_do(cli: Cli, tmp_path: Path, rule: str, says: s
     # As `start` takes it, whatever the file says.
     file = tiny.write(tmp_path, training={"epochs": 16}, pruning={"rule": "median" if rule == "none" else "none"})
     assert cli("check", str(file), "--trials", "20", "--pruner", rule).out.count(says) == 1
-
-
-def test_check_refuses_what_start_refuses(cli: Cli, tmp_path: Path) -> None:
-    file = tiny.write(tmp_path, training={"epochs": 16}, pruning={"min_epochs": 9})
-    for rule, says in (
-        ("halfing", "--pruner halfing: no such rule; did you mean 'halving'?"),
-        ("halving", "at most 8"),
-    ):
-        refusals = [cli(command, str(file), "--pruner", rule) for command in ("check", "start")]
-        assert {(ran.code, ran.out, len(ran.err.splitlines())) for ran in refusals} == {(2, "", 1)}
-        assert all(says in ran.err for ran in refusals)

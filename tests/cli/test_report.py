@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 import webbrowser
 from pathlib import Path
 
@@ -99,38 +98,11 @@ def test_what_cannot_be_done_is_one_line(searched: Cli, arguments: tuple[str, ..
     assert not MADE.exists()
 
 
-def test_without_jinja2_it_says_what_to_install_and_markdown_works(
-    searched: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    ran = searched("report")
-    assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "pip install 'hpsearch[report]'" in ran.err
-    assert not MADE.exists()
-    assert searched("report", "--format", "md").code == 0
-
-
 def test_it_is_opened_when_asked(searched: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     assert searched("report", "--open", "--format", "md").code == 0
     assert opened == [(Path.cwd() / "tiny-report.md").as_uri()]
-
-
-def test_a_full_disk_leaves_the_earlier_report(searched: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert searched("report", "--format", "md").code == 0
-    before = Path("tiny-report.md").read_bytes()
-
-    def full(self: Path, *arguments: object, **named: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full)
-        ran = searched("report", "--format", "md")
-    assert ran.code == 1
-    assert "No space left on device" in ran.err
-    assert Path("tiny-report.md").read_bytes() == before
-    assert list(Path.cwd().glob(".*")) == []
 
 
 def test_trials_that_kept_neither_curves_nor_hits_are_reported_too(searched: Cli) -> None:

@@ -24,13 +24,6 @@ def test_it_shows_the_curves_of_the_values_that_were_set(cli: Cli, tiny: Path, t
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]  # nothing is stored
 
 
-def test_a_long_history_is_shown_in_ten_rows_with_the_first_and_the_last(cli: Cli, tiny: Path) -> None:
-    lines = cli("train", "tiny.toml", "--set", "epochs=40").out.splitlines()
-    shown = [line.split()[0] for line in lines[3 : lines.index("", 3)]]
-    assert len(shown) == 10
-    assert (shown[0], shown[-1]) == ("1", "40")
-
-
 def test_json_and_csv_hold_every_digit_of_every_epoch(cli: Cli, tiny: Path) -> None:
     plain = json.loads(cli("train", "tiny.toml", "--seed", "5", "--format", "json").out)
     assert plain["seed"] == 5

@@ -59,24 +59,6 @@ def test_best_leaves_out_what_had_no_effect(mixed: Cli, tiny: Path) -> None:
     assert f"\nsampled, but without effect in this trial: {unused}\n" in said
 
 
-def test_narrow_rests_on_the_trials_that_use_it(mixed: Cli) -> None:
-    ranked = json.loads(mixed("trials", "--top", "12", "--format", "json").out)
-    seen = set()
-    for top in range(2, 7):
-        found = json.loads(mixed("narrow", "--top", str(top), "--dry-run", "--format", "json").out)["ranges"]
-        lines = mixed("narrow", "--top", str(top), "--dry-run").out.splitlines()
-        for name, optimizer in (("momentum", "momentum"), ("beta1", "adam")):
-            users = sum(row["optimizer"] == optimizer for row in ranked[:top])
-            assert found[name]["top"] == users
-            assert (found[name]["evidence"] is None) == (users < 2)
-            assert any(line.startswith(f"{name} ") and line.endswith(" -") for line in lines) == (users < 2)
-            if users < top:
-                words = f"of the best {top} the {users} that use it" if users > 1 else f"of the best {top} trials used"
-                assert any(line.startswith(f"  {name}: ") and words in line for line in lines)
-            seen.add(min(users, 2))
-    assert seen == {1, 2}
-
-
 def test_check_says_what_is_fixed_and_where_a_range_holds(cli: Cli, tiny: Path) -> None:
     settings = 'epochs = 3\nlr_schedule = "cosine"\nlr_decay = 0.1\nevaluate_train = true'
     text = tiny.read_text().replace("weight_decay = { low = 1e-8, high = 1e-4, log = true }\n", SPACE)
@@ -110,11 +92,3 @@ def test_a_key_that_the_rule_of_pruning_does_not_use_is_noticed(
     assert [("[pruning]" in err, says in err) for err in noted] == [(bool(says), True)] * 2
     # Said when the stage begins, and not again.
     assert "[pruning]" not in cli("start", *command, "--engine", "inline").err
-
-
-def test_a_setting_is_said_where_it_matters(cli: Cli, tiny: Path) -> None:
-    text = tiny.read_text().replace("[training]", 'initializer = "normal"\n[training]\noptimizer = "adam"\neps = 1e-5')
-    tiny.write_text(text)
-    said = cli("check", str(tiny), "--jobs", "1", "--trials", "2").out
-    assert "; relu, normal, init_std 0.01\n" in said
-    assert "adam, beta1 0.9, beta2 0.999, eps 1e-05, batch_size 20, 3 epochs\n" in said

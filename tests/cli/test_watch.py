@@ -15,7 +15,7 @@ import pytest
 from commands import Cli
 from rich.console import Console
 
-from hpsearch.cli import watch
+from hpsearch.cli import terminal
 from hpsearch.records import Completed, Failed
 from hpsearch.store import Owner, open_store
 
@@ -109,7 +109,7 @@ def test_the_live_view_fits(
         screen.seek(0)
         screen.truncate()
 
-    monkeypatch.setattr(watch, "console", console)
+    monkeypatch.setattr(terminal, "console", console)
     monkeypatch.delenv("TERM", raising=False)
     meanwhile(work["claim"], look, work["record"], look)
     assert searched("status", "--watch", "--trials", "10").code == 0

@@ -15,7 +15,7 @@ from wsgiref.simple_server import WSGIServer, make_server
 import pytest
 from bounded import LIMIT_S
 
-from hpsearch.errors import BadInput
+from hpsearch.errors import BadArgument
 from hpsearch.service import dashboard
 
 pytest.importorskip("optuna_dashboard")
@@ -117,7 +117,7 @@ def test_nothing_can_be_changed_when_read_only(ask: Ask, method: str) -> None:
     for body in (None, {"study_name": "new", "directions": ["minimize"]}, {"much": "x" * 3_000}):
         refused = ask(f"/api/studies/{ids['tiny/stage-02']}", method, body=body)
         assert refused.status == 405
-        assert "--writable" in refused.json()["reason"]
+        assert "read-only" in refused.json()["reason"]
         assert refused.headers["Allow"] == "GET, HEAD, OPTIONS"
     assert study_ids(ask) == ids
 
@@ -170,6 +170,6 @@ def test_a_port_that_is_taken_or_none_is_one_line(url: str) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         for port in (taken.getsockname()[1], 70_000):
-            with pytest.raises(BadInput, match=rf"port {port} cannot be used .*--port, or 0") as caught:
+            with pytest.raises(BadArgument, match=rf"port={port}: cannot be used .*, or 0") as caught:
                 dashboard.serve(url, port=port, on_ready=never)
             assert len(str(caught.value).splitlines()) == 1
