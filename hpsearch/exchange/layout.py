@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Direction, NewStage
-from hpsearch.space import Categorical, Float, Parameter, Space, Value, shown, space_from_dict, space_to_dict
+from hpsearch.space import Categorical, Float, Space, Value, shown
+from hpsearch.store.stages import ATTRIBUTE_PREFIX, stage_attributes, stage_from_attributes
 from hpsearch.study_file import check_name
 
 KEY = "hpsearch_export"
@@ -155,32 +156,21 @@ class StageHeader(_Model):
 
     @classmethod
     def of(cls, stage: NewStage, trials: Sized | None, series: Sequence[str]) -> StageHeader:
-        """Return the header of a stage."""
-        return cls(
-            ranges=space_to_dict(stage.space),
-            data_fingerprint=stage.fingerprint,
-            data_sizes=stage.sizes,
-            trials=None if trials is None else len(trials),
-            series=list(series),
-            **{name: getattr(stage, name) for name in _SHARED},
-        )
+        """Return the header of a stage: what the database keeps of it, and what is in the file."""
+        plain = {key.removeprefix(ATTRIBUTE_PREFIX): value for key, value in stage_attributes(stage).items()}
+        count = None if trials is None else len(trials)
+        return cls(direction=stage.direction, trials=count, series=list(series), **plain)
 
     def new_stage(self, search: str) -> NewStage:
         """Return the stage, to be created under a search's name."""
-        shared = {name: getattr(self, name) for name in _SHARED}
+        plain = {**self.model_dump(), "search": search}
         if self.study_file:
-            shared["study_file"] = {**self.study_file, "name": search}
-        return NewStage(
-            search=search,
-            space=checked_space(space_from_dict(self.ranges)),
-            fingerprint=self.data_fingerprint,
-            sizes=self.data_sizes,
-            **{**shared, "trials_used": tuple(self.trials_used)},
-        )
-
-
-_SHARED = ("number", "direction", "seed", "study_file", "parent", "rule", "trials_used", "versions", "imported")
-"""The fields of a `NewStage` that travel under their own names."""
+            plain["study_file"] = {**self.study_file, "name": search}
+        attributes = {f"{ATTRIBUTE_PREFIX}{key}": value for key, value in plain.items()}
+        stage = stage_from_attributes(0, self.direction, attributes)
+        assert stage is not None
+        checked_space(stage.space)
+        return stage
 
 
 class Header(_Model):
@@ -230,7 +220,7 @@ def parse_header(plain: Any, *, source: str) -> Header:
         raise BadInput(f"{source} is damaged: {error}") from error
 
 
-def checked_space(space: dict[str, Parameter]) -> Space:
+def checked_space(space: Space) -> Space:
     """Return a space whose parameters may have columns of their own; BadInput for any other."""
     if not space:
         raise BadInput("there is no hyperparameter")
