@@ -14,7 +14,7 @@ from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Direction, NewStage
 from hpsearch.space import Categorical, Float, Space, Value, shown
-from hpsearch.store.stages import ATTRIBUTE_PREFIX, stage_attributes, stage_from_attributes
+from hpsearch.store.schema import ATTRIBUTE_PREFIX, stage_attributes, stage_from_attributes
 from hpsearch.study_file import check_name
 
 KEY = "hpsearch_export"
