@@ -22,11 +22,7 @@ _ATTEMPTS = 2  # number of times that a trial may take its worker down, alone, b
 
 
 class Batches:
-    """A queue of batches.
-
-    Args:
-        lanes: Trials to a batch; None: what the objective and the trials left make best.
-    """
+    """A queue of batches; ``lanes`` trials to each, or what the objective and the trials left make best."""
 
     def __init__(self, objective: Objective, *, executor: Executor, lanes: int | None) -> None:
         self._objective, self._executor, self._lanes = objective, executor, lanes
@@ -52,12 +48,7 @@ class Batches:
     def add(
         self, trials: Sequence[Trial], size: int, *, until: int | None, paused: Mapping[int, Paused] | None = None
     ) -> None:
-        """Put trials into batches, those of one structure together.
-
-        Args:
-            size: Most trials to a batch.
-            paused: Where each stands, by number; None: they begin.
-        """
+        """Put trials into batches of at most ``size``, of one structure each; ``paused`` says where each stands."""
         for group in self._objective.group(trials):
             most = min(size, self._lanes or self._objective.lanes(group[0]))
             for start in range(0, len(group), most):
@@ -153,11 +144,7 @@ class Cohorts:
         self._known.pop(number, None)
 
     def arrive(self, trials: Sequence[Trial], paused: Sequence[Paused]) -> None:
-        """Take trials that have come to a rung; `write` is to follow.
-
-        Args:
-            paused: Where those stand that were not finished before.
-        """
+        """Take trials that have come to a rung, of which ``paused`` go on; `write` is to follow."""
         of_number = {trial.number: trial for trial in trials}
         for at in paused:
             assert self._plan is not None  # without a plan nothing pauses
@@ -185,11 +172,7 @@ class Cohorts:
         self._unwritten = set()
 
     def decide(self, ids: Mapping[int, int], *, until: int) -> list[Decision]:
-        """Decide every rung that can be decided by now.
-
-        Args:
-            ids: Trial ids by number.
-        """
+        """Decide every rung that can be decided by now; ``ids`` by number."""
         ready = [key for key, rung in sorted(self._rungs.items()) if not self._coming(rung)]
         if not ready or self._plan is None:
             return []
@@ -267,9 +250,6 @@ class Cohorts:
 
         Trials that others run with Optuna alone are not waited for, and of those that were given back only as many are
         as the stage still lacks: no more will be claimed.
-
-        Args:
-            standings: Where the trials stand.
         """
         unfinished = [trial for trial in standings if not trial.finished]
         if any(trial.held for trial in unfinished):

@@ -88,12 +88,9 @@ class BestTrial:
 
 
 def best_trial(store: Store, stages: Sequence[Stage], *, most: int = MOST, correcting: bool = True) -> BestTrial | None:
-    """Return the best trial of these stages, compared with its rivals; None before any trial has a score.
+    """Return the best trial of a search's stages, compared with the best ``most``; None before any trial has a score.
 
-    Args:
-        stages: Stages of one search.
-        most: Number of a stage's best trials to compare.
-        correcting: Whether to correct the score for selection, which takes a tenth of a second.
+    With ``correcting`` its score is corrected for selection, which takes a tenth of a second.
     """
     candidates = [(stage, store.columns(stage, top=most, hits=True)) for stage in stages]
     best = best_among(candidates)
@@ -158,8 +155,7 @@ def ties(columns: Columns, hits: Mapping[int, int], examples: int, trials: int) 
 def ties_of(store: Store, stage: Stage, columns: Columns) -> tuple[bool | None, ...]:
     """Return for each of a stage's best trials but the first whether it is tied with the first; None: not known.
 
-    Args:
-        columns: The trials with their ``hits``, best first; those beyond the first `MOST` are not compared.
+    Those beyond the first `MOST` are not compared. ``columns`` have the ``hits``.
     """
     others, examples = len(columns["number"]) - 1, kinds.examples(stage)
     if examples is None or others < 1 or not 0 <= columns["score"][0] <= 1:
@@ -218,9 +214,7 @@ class Repeats:
 def tally(confirmation: Stage, columns: Columns) -> list[Repeats]:
     """Return the repeats of each setting, in the plan's order.
 
-    Args:
-        columns: Its trials, from `hpsearch.store.Store.columns`. One that another program ran with values of its own
-            is no repeat of anything, and left out.
+    A trial that another program ran with values of its own is no repeat of anything, and left out.
     """
     plan = confirmation.plan
     assert plan is not None
@@ -245,10 +239,9 @@ def tally(confirmation: Stage, columns: Columns) -> list[Repeats]:
 
 
 def in_order(repeats: Sequence[Repeats], direction: Direction) -> list[Repeats]:
-    """Return those settings that have a score, best first.
+    """Return those settings that have a score, best first: by mean score, mean validation loss and the plan's order.
 
-    By mean score, then lower mean validation loss, then the plan's order. One of which a repeat failed stands below
-    all others: whoever takes it must expect that again.
+    One of which a repeat failed stands below all others: whoever takes it must expect that again.
     """
     sign = -1.0 if direction == "maximize" else 1.0
     scored = (of for of in repeats if of.scores)
@@ -315,25 +308,13 @@ class Choice:
 
 
 def choose(
-    store: Store,
-    stages: Sequence[Stage],
-    *,
-    number: int | None = None,
-    trial: int | None = None,
-    by: str | None = None,
+    store: Store, stages: Sequence[Stage], *, number: int | None = None, trial: int | None = None, by: str | None = None
 ) -> Choice:
-    """Choose the values that a search comes to.
+    """Choose the values that a search comes to: of all stages or one, or the trial of that number.
 
     By default: if the stage of the best trial has been confirmed, the values that the confirmation puts first, whose
     mean owes less to selection than one trial's score; otherwise the best trial's. A confirmation of another stage
-    says nothing of a better trial that it did not train.
-
-    Args:
-        store: The study database.
-        stages: The search's stages.
-        number: Only of this stage; None for all.
-        trial: This trial of that stage.
-        by: ``confirmed`` or ``best``, to choose by that alone.
+    says nothing of a better trial that it did not train. ``by`` is ``confirmed`` or ``best``, to choose by that alone.
 
     Raises:
         BadInput: There is no such trial, or the confirmation is not complete.

@@ -57,14 +57,11 @@ from hpsearch.store.schema import ROSTER
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from hpsearch.executors.base import Executor
-    from hpsearch.records import Direction, Stage
+    from hpsearch.records import Direction
     from hpsearch.search.workflow import Stopping
-    from hpsearch.store import Store
 
 LEVEL = 0.95
 _MOST_FREEDOM = 1000  # Student's t with more degrees of freedom differs from the normal distribution in the third digit
@@ -131,11 +128,9 @@ def rank_confirmed(
 ) -> tuple[Confirmed, ...]:
     """Return the settings that have a score, best first (`hpsearch.search.best.in_order`), with their uncertainty.
 
-    Args:
-        repeats: The repeats of each setting.
-        examples: N, where the scores are shares of so many examples; otherwise None.
-        hits: The hits by the setting's trial and by repeat; where a repeat's are missing, its setting's interval adds
-            the most that the examples' own variance can be, p (1 - p)/N, and it is compared over seeds alone.
+    Where the scores are shares of ``examples``, ``hits`` are theirs by the setting's trial and by repeat. Where a
+    repeat's are missing, its setting's interval adds the most that the examples' own variance can be, p (1 - p)/N, and
+    it is compared over seeds alone.
     """
     ranked = in_order(repeats, direction)
     pairs = len(ranked) * (len(ranked) - 1) // 2
@@ -158,10 +153,7 @@ def rank_confirmed(
 def crossed_variance(values: NDArray[np.float64]) -> tuple[float, float]:
     """Return the variance of the mean of values with seeds by row and examples by column, and its degrees of freedom.
 
-    A part whose estimate is negative counts as none.
-
-    Args:
-        values: (R, N), both at least 2.
+    There are at least two of both. A part whose estimate is negative counts as none.
     """
     rows, columns = values.shape
     by_row, by_column, mean = values.mean(axis=1), values.mean(axis=0), values.mean()
@@ -180,13 +172,7 @@ def share_interval(share: float, variance: float, freedom: float, examples: int,
     """Return Wilson's interval of a share with an estimated variance: at as many examples as would have that variance.
 
     A symmetric interval would leave [0, 1] near its ends. With Student's t for the normal quantile, as the variance
-    is an estimate (after Korn & Graubard 1998).
-
-    Args:
-        share: The observed mean.
-        variance: Its variance.
-        freedom: The variance's degrees of freedom.
-        level: Share of such intervals that hold the true share.
+    is an estimate with these degrees of freedom (after Korn & Graubard 1998).
     """
     t = student_quantile(0.5 + level / 2, _whole(freedom))
     own = share * (1 - share)

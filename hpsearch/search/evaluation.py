@@ -163,19 +163,12 @@ def prepare(
 
 
 def evaluate(
-    store: Store,
-    prepared: Prepared,
-    fitted: Fitted,
-    *,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    store: Store, prepared: Prepared, fitted: Fitted, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Evaluated:
-    """Score a model on the test set, once.
+    """Score a model on the test set, once. EvaluatedAlready if somebody else has evaluated the search meanwhile.
 
     The evaluation is in the database before the test set is read. One that ends in between stays there without a
     result, and counts.
-
-    Raises:
-        EvaluatedAlready: Somebody else has evaluated the search meanwhile.
     """
     first, study = prepared.first, prepared.study
     ours = {

@@ -56,10 +56,6 @@ def uniform_spread_p(ratio: float, k: int) -> float:
 
     The density of (min, max) = (a, b) is k(k-1)(b-a)^(k-2), so R has density k(k-1) r^(k-2) (1-r): integrated,
     k r^(k-1) - (k-1) r^k.
-
-    Args:
-        ratio: Observed range as a share of the whole width.
-        k: Number of draws, at least 2.
     """
     r = min(max(ratio, 0.0), 1.0)
     return min(max(k * r ** (k - 1) - (k - 1) * r**k, 0.0), 1.0)
@@ -70,13 +66,8 @@ def uniform_ends(
 ) -> tuple[float, float]:
     """Return the estimated range of k uniform draws: [a - w, b + w] with w = (b - a)/(k - 1), unbiased, then clipped.
 
-    For k draws from [A, B], E(a) = A + (B - A)/(k + 1), E(b) = B - (B - A)/(k + 1) and so E(w) = (B - A)/(k + 1).
-
-    Args:
-        extremes: Smallest and largest draw, a and b.
-        k: Number of draws, at least 2.
-        within: The range to clip to.
-        floor: Least width; widened about the centre, shifted to stay inside ``within``.
+    For k draws from [A, B], E(a) = A + (B - A)/(k + 1), E(b) = B - (B - A)/(k + 1) and so E(w) = (B - A)/(k + 1). The
+    range is clipped to ``within`` and has at least the width ``floor``, about its centre where there is room.
     """
     (a, b), (low, high) = extremes, within
     w = (b - a) / (k - 1)
@@ -89,15 +80,10 @@ def uniform_ends(
 
 
 def discrete_spread_p(positions: ArrayLike, weights: ArrayLike, distance: float, k: int) -> float:
-    """Return P(max - min <= distance) for k draws of a discrete variable.
+    """Return P(max - min <= distance) for k draws of a discrete variable with these increasing values.
 
     Sums over the cell i of the minimum: all k draws in i..j(i), less all k in i+1..j(i), where j(i) is the
     last cell within ``distance`` of cell i.
-
-    Args:
-        positions: Increasing values, shape (C,).
-        distance: Observed range, in the unit of ``positions``.
-        k: Number of draws.
     """
     x = np.asarray(positions, dtype=float)
     total = np.concatenate(([0.0], np.cumsum(np.asarray(weights, dtype=float))))
@@ -113,11 +99,6 @@ def distinct_p(choices: int, k: int, distinct: int) -> float:
 
     C(choices, j) ways to pick j choices times the surjections of k draws onto them, the latter by
     inclusion-exclusion: sum over i of (-1)^i C(j, i) (j-i)^k.
-
-    Args:
-        choices: Number of choices.
-        k: Number of draws.
-        distinct: Observed number of different choices.
     """
     ways = 0
     for j in range(1, min(distinct, choices) + 1):
@@ -131,9 +112,6 @@ def cells(parameter: Int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
     Optuna draws from low - step/2 .. high + step/2 (in the logarithm where the range is logarithmic) and
     rounds, so on a log scale v has probability proportional to log(v + 1/2) - log(v - 1/2).
-
-    Returns:
-        Positions and probabilities, both of shape (number of values,).
     """
     values = np.arange(parameter.low, parameter.high + 1, parameter.step, dtype=float)
     if not parameter.log:
@@ -183,14 +161,10 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def rise_p(correlation: float, n: int) -> float:
-    """Return the one-sided p-value of Spearman's correlation: P(at least this high) without a relation.
+    """Return the one-sided p-value of Spearman's correlation of n pairs: P(at least this high) without a relation.
 
-    Fisher's z = atanh(rho) has variance 1.06/(n - 3) (Fieller, Hartley & Pearson 1957). No n pairs can say
-    more than the one order in n! that is perfect.
-
-    Args:
-        correlation: The observed correlation.
-        n: Number of pairs; fewer than 4 say nothing (p = 1).
+    Fisher's z = atanh(rho) has variance 1.06/(n - 3) (Fieller, Hartley & Pearson 1957), so fewer than 4 pairs say
+    nothing. No n pairs can say more than the one order in n! that is perfect.
     """
     if n < 4 or correlation <= -1.0:
         return 1.0

@@ -115,11 +115,7 @@ class Findings:
         return last if last.parent == self.of.number and last.number > self.latest.number else None
 
     def plain(self, word: Callable[[Action | Argument], str] | None = None) -> dict[str, Any]:
-        """Return the findings as JSON has them.
-
-        Args:
-            word: Puts actions and arguments into words.
-        """
+        """Return the findings as JSON has them; ``word`` puts actions and arguments into words."""
         plain: dict[str, Any] = to_plain(self, word=word)
         plain["ranges"] = {name: _range_fields(made) for name, made in self.ranges.items()}
         return plain
@@ -142,11 +138,7 @@ def _range_fields(made: NarrowedRange) -> dict[str, Any]:
 
 
 def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings:
-    """Return what the stages of one search have shown so far.
-
-    Args:
-        top: Number of trials that are called the best; at least 2.
-    """
+    """Return what the stages of one search have shown so far; ``top`` trials, at least 2, are called the best."""
     seen = _seen(store, stages, top, firm=True)
     step = next_step(seen, actions_for(store, seen.search))
     sentences, figures = advice(seen, step)
@@ -219,8 +211,7 @@ def confirmed(store: Store, stage: Stage) -> ConfirmationFinding | None:
 def evaluated(store: Store, stages: Sequence[Stage], *, current: Collection[str]) -> Evaluation | None:
     """Return the first evaluation that came to a result, or the first one; None before any.
 
-    Args:
-        current: The names of the stages whose values the search comes to now.
+    ``current`` are the stages whose values the search comes to now.
     """
     every = evaluations(store, stages)
     if not every:

@@ -44,11 +44,7 @@ _MOST_HITS = 1000  # of more trials than these, which a very large ``top`` bring
 
 
 def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
-    """Check, before a stage is run, that it comes to have as many trials as its narrowing is to use.
-
-    Raises:
-        BadArgument: It does not.
-    """
+    """Check, before a stage is run, that it comes to have as many trials as its narrowing is to use."""
     if top > max(until, counts.finished):
         raise BadArgument("top", top, f"a stage has {counted(until, 'trial')}", "use more trials or a smaller top")
     if plan is not None and top > max(least := least_survivors(plan, until, counts), counts.complete):
@@ -76,18 +72,10 @@ def analyse_ranges(
     bootstrap: bool = False,
     widen: bool = False,
 ) -> Narrowing:
-    """Compute a stage's next ranges; nothing is written.
+    """Compute a stage's next ranges; nothing is written. NotEnoughTrials if fewer are complete than ``top``.
 
-    Args:
-        store: The study database.
-        stages: The search's stages.
-        stage: One of them.
-        top, quantile, expand, leaders: As for `hpsearch.search.range_analysis.narrow`.
-        bootstrap: Also compute the uncertainty of the new ends.
-        widen: Also compute the ranges that an expansion would make.
-
-    Raises:
-        NotEnoughTrials: Fewer completed trials than ``top``, or none.
+    The first options are those of `hpsearch.search.range_analysis.narrow`. With ``bootstrap`` the uncertainty of the
+    new ends is computed too, with ``widen`` the ranges that an expansion would make.
     """
     pruned, known, settings = store.counts(stage).pruned, kinds.parameters(stage), kinds.settings(stage)
 
@@ -200,12 +188,8 @@ def narrow_stage(
 ) -> NextStage:
     """Compute the next stage's ranges from a stage's best trials, and make that stage; see `hpsearch.Search.narrow`.
 
-    Args:
-        store: The study database.
-        stages: The search's stages.
-        number: The stage to narrow; None: the latest that has trials.
-        top, quantile, expand, branch, dry_run: As for `hpsearch.Search.narrow`.
-        confirmed: Take for the best trials those of the stage's confirmation, by their mean scores.
+    With ``confirmed`` the best trials are those of the stage's confirmation, by their mean scores. Without a number it
+    is the latest stage that has trials.
 
     Raises:
         NotEnoughTrials: Fewer finished trials than ``top``, or none.
@@ -270,13 +254,7 @@ def _check_later(store: Store, stages: Sequence[Stage], parent: Stage, next_numb
 
 
 def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float | None) -> Sequence[Repeats]:
-    """Return the settings of a stage's confirmation to narrow by, best first.
-
-    Raises:
-        UnknownSearch: The stage has no confirmation.
-        NotEnoughTrials: It is not complete, or has fewer settings than ``top``.
-        BadArgument: A quantile, which is a share of many trials.
-    """
+    """Return the settings of a stage's complete confirmation to narrow by, best first."""
     if quantile is not None:
         raise BadArgument("quantile", quantile, "only few trials are confirmed", "use top")
     confirmation = confirmation_of(store, parent)

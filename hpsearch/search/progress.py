@@ -68,14 +68,9 @@ class View:
 
 
 class Watcher:
-    """Reads the state of a search again and again.
+    """Reads the state of a search again and again; ``clock`` returns seconds that pass.
 
-    Args:
-        store: The study database.
-        search: Name of the search; None for the only one there is.
-        until: Number of finished trials that the stage is to have; None for the study file's count, or for as many as
-            there are where these are more.
-        clock: Returns seconds that pass.
+    The stage is to have ``until`` finished trials; None: the study file's count, or as many as there are if more.
     """
 
     def __init__(

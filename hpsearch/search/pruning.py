@@ -82,8 +82,7 @@ def plan_of(study: StudyFile) -> Plan | None:
 def unused_words(study: StudyFile) -> str | None:
     """Return a warning about keys under ``[pruning]`` that the rule does not use; None: there are none.
 
-    It is no error: the same file can be run under another rule. A key with its default value counts as not given, as
-    far as anybody can tell from a resolved file.
+    It is no error: the same file can be run under another rule. A key with its default value counts as not given.
     """
     section = study.pruning
     defaults = type(section)()
@@ -102,9 +101,8 @@ def unused_words(study: StudyFile) -> str | None:
 def least_survivors(plan: Plan, trials: int, counts: Counts) -> int:
     """Return how many of a stage's trials run to the end for certain, unless they diverge.
 
-    Args:
-        counts: The trials it has. Of a cohort that has begun only those count that have run to the end already: a
-            decision without its other members may leave none of those.
+    Of a cohort that has begun only those count that have run to the end already: a decision without its other members
+    may leave none of those.
     """
     if plan.rule == "median":
         return min(trials, plan.cohort)
@@ -153,13 +151,8 @@ def halving_survivors(values: Mapping[int, float], factor: int, direction: Direc
 
     Ties are never cut: at 100 validation examples they are common, and the trial's number is no reason. Optuna's
     `SuccessiveHalvingPruner` has the same threshold, but takes it among the trials that happen to have come to the
-    rung before, so that its answers depend on the order in which trials report and with it on jobs and machines
-    (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", is about just that). Asked when all
-    values are there it agrees with this (``tests/search/test_pruning.py``).
-
-    Args:
-        values: The score at the rung of every trial that came to it, by number; NaN is worse than any other.
-        factor: The reduction factor.
+    rung before, so that its answers depend on the order in which trials report (Li et al. 2020 is about just that).
+    Asked when all values are there it agrees with this (``tests/search/test_pruning.py``). NaN is worse than any other.
 
     Source: Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization".
     """

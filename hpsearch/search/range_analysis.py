@@ -51,13 +51,10 @@ class Finished:
 
     @classmethod
     def from_columns(cls, space: Space, columns: Mapping[str, NDArray[Any]]) -> Finished:
-        """Return trials of the database, without those that say nothing about the stage.
+        """Return trials of the database, without those that say nothing about a stage with these ranges.
 
         A trial that another program ran in the stage's study may have values outside the ranges, or a score that is
         not finite.
-
-        Args:
-            space: The stage's ranges.
         """
         params = {name: columns[f"param:{name}"] for name in space}
         kept = np.isfinite(columns["score"])
@@ -72,11 +69,7 @@ class Finished:
         return self._take(np.lexsort((self.number, loss, sign * self.score)))
 
     def led_by(self, numbers: Sequence[int]) -> Finished:
-        """Return the trials with these ones first, in this order, and the others behind them as they were.
-
-        Raises:
-            BadInput: One of them is not among the trials.
-        """
+        """Return the trials with these ones first, in this order, and the others behind them as they were."""
         place = {number: at for at, number in enumerate(self.number.tolist())}
         for number in numbers:
             if number not in place:
@@ -93,12 +86,7 @@ class Finished:
         return self._take(np.flatnonzero(goodness >= last)).best_first(direction)._take(np.arange(count))
 
     def users(self, condition: UsedBy | None, settings: Mapping[str, Any]) -> NDArray[np.intp]:
-        """Return the places of the trials that meet a condition; of all for None.
-
-        Args:
-            condition: Under which a parameter has an effect.
-            settings: Values of the parameters that are not sampled.
-        """
+        """Return the places of the trials that meet a condition, of all for None; ``settings`` are not sampled."""
         if condition is None:
             return np.arange(len(self))
         name, allowed = condition
@@ -338,7 +326,7 @@ class _Words:
 def ranked_trials(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:
     """Return how many of the best trials `narrow` ranks, where all trials use all parameters.
 
-    Nothing in its result depends on the order of the others. The arguments are those of `narrow`.
+    Nothing in its result depends on the order of the others.
     """
     return max(used_trials(complete, pruned, top, quantile), better_trials(complete))
 
@@ -480,7 +468,7 @@ def movement(
     hits: NDArray[np.bool_] | None,
     seed: int,
 ) -> dict[str, Movement]:
-    """Bootstrap the whole narrowing, and return the uncertainty of the ends of each numeric range.
+    """Bootstrap the whole narrowing, and return how uncertain the ends of each range are that was narrowed.
 
     Trials are resampled, each one's score is counted again on resampled validation examples, and the best of these make
     new ends. A trial that is drawn twice counts once, for the ends rest on how far apart k trials lie. Expansion is
@@ -489,11 +477,7 @@ def movement(
     Args:
         ranked: The best of the trials, as many as are `within_reach`, best first.
         users: The places among them of those that use a parameter, by name.
-        first_space: The search's stage-1 ranges.
         hits: The hits of ``ranked``, shape (len(ranked), examples); None where they are not stored.
-
-    Returns:
-        By name, for ranges that were narrowed by at least two trials.
     """
     k, reach = len(narrowing.used), len(ranked)
     chosen, order = _resamples(reach, total, hits, np.random.default_rng(seed))

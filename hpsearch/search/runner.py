@@ -62,10 +62,8 @@ class Summary:
 class Runner:
     """Brings one stage to ``until`` finished trials. Several may work on one stage at the same time.
 
-    Args:
-        executor: Runs it. After a run that was stopped it may still be at work: close it.
-        lanes: Trials to a batch; by default what the objective and the trials left make best.
-        stopping: Called often; True ends the run after everything finished has been recorded.
+    After a run that was stopped the executor may still be at work: close it. ``stopping`` is called often; True ends
+    the run after everything finished has been recorded.
     """
 
     def __init__(
@@ -281,14 +279,10 @@ _PATIENCE_S = 5.0  # longest wait at the end for a heartbeat that is just being 
 
 
 class Pulse:
-    """Renews a runner's lease every so often: in its loop, or in a thread while the loop stands still.
+    """Renews a runner's lease every so many seconds: in its loop, or in a thread while the loop stands still.
 
     A batch that is evaluated in the runner's own process may take longer from one event to the next than a lease
     lasts. Its trials would be given to others, and theirs to it, for ever.
-
-    Args:
-        beat: Writes a heartbeat; called from either thread.
-        every: Seconds between two.
     """
 
     def __init__(self, beat: Callable[[], None], *, every: float) -> None:

@@ -30,10 +30,8 @@ def resolve_stage(
 ) -> tuple[str | None, int | None]:
     """Return the search and the number of the stage that a name stands for: ``mnist/stage-02`` is stage 2 of ``mnist``.
 
-    Args:
-        name: The name of a search or of a stage, or the path of a study file; None for the only search.
-        number: The stage's number where that is given too; None for the default.
-        confirmation: Whether ``mnist/confirm-02`` may stand for stage 2, which it confirms.
+    A name is that of a search or a stage, or the path of a study file; None is the only search. With ``confirmation``
+    ``mnist/confirm-02`` may stand for stage 2, which it confirms.
 
     Raises:
         BadInput: Two different stages are named.
@@ -157,12 +155,9 @@ def best_of(store: Store, stages: Sequence[Stage]) -> tuple[Stage, Columns] | No
 
 
 def best_among(candidates: Sequence[tuple[Stage, Columns]]) -> tuple[Stage, Columns] | None:
-    """Return the stage with the best trial and its columns; None where there is no trial.
+    """Return the stage with the best trial and its columns, which have best trials first; None where there is no trial.
 
     Ties between stages go to the lower validation loss, then to the earlier stage.
-
-    Args:
-        candidates: Stages with the columns of their best trials, best first.
     """
 
     def key(item: tuple[Stage, Columns]) -> tuple[float, float, int]:
@@ -186,10 +181,7 @@ def begin(
     seed: int | None = None,
     pruner: str | None = None,
 ) -> tuple[Stage, bool]:
-    """Return the stage to run: the search's latest (or the one of that number), or a new stage 1.
-
-    Returns:
-        The stage, and whether it was made just now.
+    """Return the stage to run, the search's latest or the one of that number or a new stage 1; and whether it is new.
 
     Raises:
         UnknownSearch: There is no stage of that number.

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from hpsearch.records import Stage
     from hpsearch.search.narrowing import NextStage
     from hpsearch.search.runner import Summary, Tick
-    from hpsearch.store import Store
 
 ENGINES = ("dask", "inline", "pool")
 SCHEDULER_VARIABLE = "HPSEARCH_SCHEDULER"
@@ -146,7 +145,7 @@ def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary
         study = _find(job)
         most = None if study is None else job.trials or study.trials.count
         with workers(job, most, listener.note) as executor:
-            return _run_stages(job, study, executor, listener, stop)
+            return _Loop(job, executor, listener, stop).run(study)
 
 
 def _check(job: Job) -> None:
@@ -176,103 +175,104 @@ def _find(job: Job) -> StudyFile | None:
         return None
 
 
-def _run_stages(
-    job: Job, study: StudyFile | None, executor: Executor, listener: Listener, stop: Stopping
-) -> list[tuple[Stage, Summary]]:
-    """Run the stages; without a study file by the one that the database is to hold."""
-    data = _Loaded(job.data_dir)
-    new = no_database_yet(job.storage)
-    if study is None and new:
-        study = find(job.study)  # raises
-    if study is not None:
-        # Before the database is touched: a study that cannot run leaves nothing behind.
+class _Loop:
+    """The stages of one job, one after another."""
+
+    def __init__(self, job: Job, executor: Executor, listener: Listener, stop: Stopping) -> None:
+        self._job, self._executor, self._listener, self._stop = job, executor, listener, stop
+        self._loaded: tuple[Any, Data] | None = None
+
+    def run(self, study: StudyFile | None) -> list[tuple[Stage, Summary]]:
+        """Run the stages; without a study file by the one that the database is to hold."""
+        job = self._job
+        new = no_database_yet(job.storage)
+        if study is None and new:
+            study = find(job.study)  # raises
+        if study is not None:
+            # Before the database is touched: a study that cannot run leaves nothing behind.
+            if new:
+                self._check_top(study, [], None)
+            self._data(study)
+            study.check_names()
+        if job.make_folder:
+            make_folder(Path(job.storage).parent)
+        with closing(open_store(job.storage, create=study is not None, write=True)) as store:
+            store.on_disconnect(self._listener.note, stopping=self._stop)
+            study = study or _kept(job, store)
+            self._check_top(study, store.stages(study.name), store)
+            stage, until = self._begin(study, store), job.trials or study.trials.count
+            runs = []
+            while True:
+                runs.append((stage, self._run_stage(stage, until, store)))
+                if job.stages is None or stage.number >= job.stages:
+                    return runs
+                stage = self._next(store, stage)
+
+    def _data(self, study: StudyFile) -> Data:
+        """Return the data of a study file, loaded once for all stages."""
+        if self._loaded is None or self._loaded[0] != study.sections:
+            self._loaded = study.sections, study.load(data_dir=self._job.data_dir)
+        return self._loaded[1]
+
+    def _check_top(self, study: StudyFile, stages: list[Stage], store: Store | None) -> None:
+        # Before anything is trained, not after the first stage; only where there will be narrowing.
+        job, until = self._job, self._job.trials or study.trials.count
+        if job.stages is None or job.stages <= (stages[-1].number if stages else 1):
+            return
+        counts = store.counts(stages[-1]) if stages and store is not None else Counts()
+        # A stage that has begun goes by the study file that it keeps.
+        if stages and kinds.trainable(stages[-1]):
+            study = kept_study(stages[-1])
+        plan = plan_of(study.with_pruning(job.pruner) if job.pruner else study)
+        check_top(job.top or DEFAULT_TOP, until, plan, counts)
+
+    def _begin(self, study: StudyFile, store: Store) -> Stage:
+        pruner, data = self._job.pruner, self._data(study)
+        stage, new = begin(store, study, data, number=self._job.stage, seed=self._job.seed, pruner=pruner)
+        if not kinds.trainable(stage):
+            return adopt(store, stage, study, data, pruner=pruner)
+        notes: list[str | None]
         if new:
-            _check_top(job, study, job.trials or study.trials.count, [], None)
-        data.of(study)
-        study.check_names()
-    if job.make_folder:
-        make_folder(Path(job.storage).parent)
-    with closing(open_store(job.storage, create=study is not None, write=True)) as store:
-        store.on_disconnect(listener.note, stopping=stop)
-        study = study or _kept(job, store)
-        until = job.trials or study.trials.count
-        _check_top(job, study, until, store.stages(study.name), store)
-        stage = _begin(job, study, data.of(study), store, listener)
-        runs = []
-        while True:
-            runs.append((stage, _run_stage(job, stage, data, until, store, executor, listener, stop)))
-            if job.stages is None or stage.number >= job.stages:
-                return runs
-            stage = _next(job, store, stage, listener)
+            notes = [unused_words(study if pruner is None else study.with_pruning(pruner))]
+        else:
+            notes = [other_version(store, stage)]
+            rule, changed = stage.pruning_rule, "; ".join(differences(stage.study_file, study.to_dict()))
+            if pruner is None and rule != study.pruning.rule:
+                here = f"the study file says {study.pruning.rule}"
+                notes.append(f"{stage.name} goes on with pruning by {rule}, as it was begun; {here}")
+            if changed:
+                notes.append(
+                    f"the study file has changed since {stage.name} was begun ({changed}); the stage goes on as it was "
+                    "begun. To search with the new file, give it another name"
+                )
+        for note in filter(None, notes):
+            self._listener.note(note)
+        return stage
 
+    def _run_stage(self, stage: Stage, until: int, store: Store) -> Summary:
+        study, executor, listener = kept_study(stage), self._executor, self._listener
+        data = self._data(study)
+        objective = study.objective(data, seed=stage.seed, space=stage.space)
+        check_fingerprint(stage, data.fingerprint)
+        top = store.columns(stage, top=1)
+        best = (top["number"][0], top["score"][0]) if top["number"] else None
+        listener.began(stage, until=until, jobs=executor.slots, best=best, finished=store.counts(stage).finished)
+        options: dict[str, Any] = {"lanes": self._job.lanes, "on_tick": listener.tick, "stopping": self._stop}
+        summary = Runner(store, stage, objective, executor, until=until, plan=plan_of(study), **options).run()
+        listener.ended(stage, summary, store)
+        if summary.stopped:
+            raise interrupted(stage, summary, until)
+        return summary
 
-def _run_stage(
-    job: Job,
-    stage: Stage,
-    data: _Loaded,
-    until: int,
-    store: Store,
-    executor: Executor,
-    listener: Listener,
-    stop: Stopping,
-) -> Summary:
-    study = kept_study(stage)
-    loaded = data.of(study)
-    objective = study.objective(loaded, seed=stage.seed, space=stage.space)
-    check_fingerprint(stage, loaded.fingerprint)
-    top = store.columns(stage, top=1)
-    best = (top["number"][0], top["score"][0]) if top["number"] else None
-    listener.began(stage, until=until, jobs=executor.slots, best=best, finished=store.counts(stage).finished)
-    runner = Runner(
-        store,
-        stage,
-        objective,
-        executor,
-        until=until,
-        lanes=job.lanes,
-        plan=plan_of(study),
-        on_tick=listener.tick,
-        stopping=stop,
-    )
-    summary = runner.run()
-    listener.ended(stage, summary, store)
-    if summary.stopped:
-        raise interrupted(stage, summary, until)
-    return summary
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder of a database."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadStorage(f"cannot make the folder {folder} for the database: {error.strerror}") from error
-
-
-class _Loaded:
-    """The data of study files, loaded once for all stages of a search."""
-
-    def __init__(self, data_dir: Path | None) -> None:
-        self._data_dir = data_dir
-        self._last: tuple[Any, Data] | None = None
-
-    def of(self, study: StudyFile) -> Data:
-        if self._last is None or self._last[0] != study.sections:
-            self._last = study.sections, study.load(data_dir=self._data_dir)
-        return self._last[1]
-
-
-def _check_top(job: Job, study: StudyFile, until: int, stages: list[Stage], store: Store | None) -> None:
-    # Before anything is trained, not after the first stage; only where there will be narrowing.
-    latest = stages[-1].number if stages else 1
-    if job.stages is None or job.stages <= latest:
-        return
-    counts = store.counts(stages[-1]) if stages and store is not None else Counts()
-    # A stage that has begun goes by the study file that it keeps.
-    if stages and kinds.trainable(stages[-1]):
-        study = kept_study(stages[-1])
-    plan = plan_of(study.with_pruning(job.pruner) if job.pruner else study)
-    check_top(job.top or DEFAULT_TOP, until, plan, counts)
+    def _next(self, store: Store, stage: Stage) -> Stage:
+        job, stages = self._job, store.stages(stage.search)
+        later = [other for other in stages if other.parent == stage.number]
+        if later:  # narrowed already, by hand or by an earlier run
+            return later[-1]
+        narrowed = narrow_stage(store, stages, number=stage.number, top=job.top or DEFAULT_TOP, expand=job.expand)
+        self._listener.narrowed(narrowed)
+        assert narrowed.stage is not None
+        return narrowed.stage
 
 
 def _kept(job: Job, store: Store) -> StudyFile:
@@ -287,38 +287,12 @@ def _kept(job: Job, store: Store) -> StudyFile:
     return kept_study(first)
 
 
-def _begin(job: Job, study: StudyFile, data: Data, store: Store, listener: Listener) -> Stage:
-    stage, new = begin(store, study, data, number=job.stage, seed=job.seed, pruner=job.pruner)
-    if not kinds.trainable(stage):
-        return adopt(store, stage, study, data, pruner=job.pruner)
-    notes: list[str | None]
-    if new:
-        notes = [unused_words(study if job.pruner is None else study.with_pruning(job.pruner))]
-    else:
-        notes = [other_version(store, stage)]
-        rule, changed = stage.pruning_rule, "; ".join(differences(stage.study_file, study.to_dict()))
-        if job.pruner is None and rule != study.pruning.rule:
-            here = f"the study file says {study.pruning.rule}"
-            notes.append(f"{stage.name} goes on with pruning by {rule}, as it was begun; {here}")
-        if changed:
-            notes.append(
-                f"the study file has changed since {stage.name} was begun ({changed}); the stage goes on as it was "
-                "begun. To search with the new file, give it another name"
-            )
-    for note in filter(None, notes):
-        listener.note(note)
-    return stage
-
-
-def _next(job: Job, store: Store, stage: Stage, listener: Listener) -> Stage:
-    stages = store.stages(stage.search)
-    later = [other for other in stages if other.parent == stage.number]
-    if later:  # narrowed already, by hand or by an earlier run
-        return later[-1]
-    narrowed = narrow_stage(store, stages, number=stage.number, top=job.top or DEFAULT_TOP, expand=job.expand)
-    listener.narrowed(narrowed)
-    assert narrowed.stage is not None
-    return narrowed.stage
+def make_folder(folder: Path) -> None:
+    """Make the folder of a database."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadStorage(f"cannot make the folder {folder} for the database: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)

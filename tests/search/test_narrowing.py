@@ -210,16 +210,8 @@ def test_trials_of_another_stage_are_refused() -> None:
 @pytest.mark.parametrize(
     ("old", "values", "words"),
     [
-        (
-            Float(0, 1),
-            [0.5, 0.52, 0.48, 0.51, 0.49],
-            "evidence 1e-05: the top 5 lie far closer together than chance",
-        ),
-        (
-            Float(0, 1),
-            [0.3, 0.6, 0.5, 0.4, 0.35],
-            "weak evidence (0.03): the top 5 lie closer together than chance",
-        ),
+        (Float(0, 1), [0.5, 0.52, 0.48, 0.51, 0.49], "evidence 1e-05: the top 5 lie far closer together than chance"),
+        (Float(0, 1), [0.3, 0.6, 0.5, 0.4, 0.35], "weak evidence (0.03): the top 5 lie closer together than chance"),
         (Float(0, 1), [0.2, 0.9, 0.5, 0.4, 0.35], "no evidence (0.53): the top 5 are spread as if x did not matter"),
         (Categorical(("a", "b", "c", "d")), ["a"] * 5, "evidence 0.004: the top 5 agree far more than chance would"),
         (Categorical(("a",)), ["a"] * 5, "no evidence: there was only one choice"),
