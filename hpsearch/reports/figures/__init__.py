@@ -1,6 +1,7 @@
 """Figures: rows and arrays in, Plotly figures out, in one house style.
 
 ``frame`` stands for rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter;
+``frames`` for those of each stage, by its label or number;
 ``metric`` for the name of the score, ``direction`` for ``maximize`` or ``minimize``, ``best`` for how many of the best
 trials are highlighted. Missing data make a figure that says so; data that do not fit together raise `BadInput`.
 """

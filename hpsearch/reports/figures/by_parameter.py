@@ -124,9 +124,6 @@ def score_by_parameters(
     Args:
         space: The stage's ranges, with dotted lines at their ends.
         narrowed: Those of the next stage, as far as known, as bands.
-
-    Raises:
-        BadInput: A column is missing, or a range is of another kind in the next stage.
     """
     check(frame, *space)
     narrowed = narrowed or {}

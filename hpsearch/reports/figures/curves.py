@@ -26,9 +26,6 @@ def training_curves(curves: Curves, *, bounds: Bounds | None = None, title: str 
     Args:
         curves: Its values after each epoch; see `Curves`.
         bounds: Of a quantity the least and the most that it can be; without it the axis fits the values.
-
-    Raises:
-        BadInput: A curve of no part, or values that are no rows of numbers.
     """
     for name in curves:
         if not name.startswith(tuple(f"{part}_" for part in _PARTS)):
@@ -73,9 +70,6 @@ def curve_grid(
             `hpsearch.store.Store.trials`), and the curves of the quantity (see `Curves`).
         bounds: The least and the most that it can be; without them the axis fits the values.
         parameter: What stands in a panel's title beside rank and score, in trials that have it.
-
-    Raises:
-        BadInput: A row without a score or without the quantity, or values that are no rows of numbers.
     """
     rows = rows[:MOST_PANELS]
     titles = []

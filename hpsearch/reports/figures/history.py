@@ -40,7 +40,6 @@ def search_history(
     """Plot every trial's score in the order of the trials, stage after stage, with the best so far as a stepped line.
 
     Args:
-        frames: Of each stage, by the name it is to be shown under, rows of `hpsearch.store.Store.trials`.
         interval: The 95 % interval of the best trial's score, a band.
         corrected: The interval is corrected for the selection of the best trial.
     """

@@ -33,12 +33,6 @@ def lineage(
 
     Thin lines lead from the ends of the range that a stage was narrowed from to the ends of its own. A diamond is the
     best trial's value.
-
-    Args:
-        frames: Of each stage, by its number, rows of `hpsearch.store.Store.trials`; one without trials may be absent.
-
-    Raises:
-        BadInput: A column is missing, or a parameter is of another kind in another stage.
     """
     if not stages:
         return nothing("there is no stage yet", title=title)

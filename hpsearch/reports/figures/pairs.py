@@ -49,9 +49,6 @@ def pair(
     Args:
         space: Ranges that the axes hold at least, and their scales.
         rectangles: The ranges of each stage, by the label that its rectangle gets, in order.
-
-    Raises:
-        BadInput: A column or a parameter is missing, or one is of another kind in another stage.
     """
     check(frame, x, y)
     rectangles = rectangles or {}

@@ -34,9 +34,6 @@ def scores_by_stage(
     """Plot the distribution of the scores, stage by stage: every trial, the quartiles, and the best score in figures.
 
     Trials that were pruned or failed have no score to compare; their numbers stand below the axis.
-
-    Args:
-        frames: Of each stage, by the name it is to be shown under, rows of `hpsearch.store.Store.trials`.
     """
     for frame in frames.values():
         check(frame)

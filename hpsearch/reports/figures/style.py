@@ -315,9 +315,6 @@ class ParameterAxis:
 
     Args:
         parameters: Its ranges, stage by stage; at least one. The first says whether the axis is logarithmic.
-
-    Raises:
-        BadInput: Choices in one stage, numbers in another.
     """
 
     def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
@@ -338,7 +335,6 @@ class ParameterAxis:
         """Return the positions of values; NaN for one that is missing or no choice.
 
         Args:
-            values: Of the parameter.
             step: How far along its choice's stretch each trial stands from the one before, wrapping around; 0: all at
                 the choice.
         """

@@ -72,7 +72,6 @@ class TrialGroups:
         """Return an even sample of each group, of at most so many trials in all.
 
         Args:
-            most: How many trials.
             keep: So many of the best are kept, beside the sample.
         """
         share = min(1.0, most / max(len(self), 1))
