@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-import numpy as np
 import pytest
 import tiny
 
@@ -105,18 +104,6 @@ def test_every_drawn_value_reaches_the_network() -> None:
         )
         one, other = (lasting(objective, [Trial(0, 0, params)])[0] for params in (given, given | {name: change}))
         assert one[4][CURVES]["train_loss"] != other[4][CURVES]["train_loss"], name
-
-
-def test_lanes_may_start_from_different_initialisers() -> None:
-    objective = tiny.objective(space=EVERYTHING)
-    params = [{**objective.settings, **values(objective.space, seed=0, number=0), "initializer": name}
-              for name in INITIALIZERS]  # fmt: skip
-    lanes = build(objective.structure(params[0]), params, list(range(len(params))), seed=0, dtype="float64")
-    weights = lanes.network.parameters[0]["weight"]
-    stds = dict(zip(INITIALIZERS, weights.std(axis=(1, 2)), strict=True))
-    assert stds["zeros"] == 0
-    np.testing.assert_allclose(stds["constant"], 0, atol=1e-15)
-    assert len({round(float(std), 6) for std in stds.values()}) >= 5
 
 
 def test_an_eps_that_is_not_given_is_the_optimizer_s_own() -> None:

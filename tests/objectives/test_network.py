@@ -56,13 +56,6 @@ def test_float32_is_close_to_float64() -> None:
         np.testing.assert_allclose(outcome.intermediate, double[number].intermediate, rtol=1e-4)
 
 
-def test_seed_and_number_make_the_trial() -> None:
-    (one,) = lasting(tiny.objective(seed=5), trials(0.1)).values()
-    (other_seed,) = lasting(tiny.objective(seed=6), trials(0.1)).values()
-    (other_number,) = lasting(tiny.objective(seed=5), trials(0.1, first=1)).values()
-    assert one[4] != other_seed[4] != other_number[4] != one[4]
-
-
 def test_weights_come_from_seed_and_number_and_the_order_of_samples_from_the_seed() -> None:
     objective = tiny.objective(seed=5)
     assert objective.inputs is not None
