@@ -40,8 +40,6 @@ Columns: TypeAlias = dict[str, list[Any]]
 """Rows by column: lists of one length."""
 Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 """Rows by column, as arrays of one length: where there are too many for lists."""
-FIXED = ("number", "state", "score", "validation_loss", "seconds", "reason", "started", "finished")
-"""The columns before those of the parameters."""
 LATEST_AMONG = 500
 """The trials that finished last are looked for among so many that began last."""
 _BEYOND = 1000

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
@@ -211,24 +213,24 @@ def _distributions(connection: Connection, names: Mapping[int, str]) -> list[Fin
     # 0.3 s to load; deleting, which imports this module, does without it
     from optuna.distributions import CategoricalDistribution, json_to_distribution
 
-    places = []
-    select = _of_trials("trial_params", "r.distribution_json IS NOT DISTINCT FROM :json")
-    if connection.dialect.name == "sqlite":
-        select = select.replace("IS NOT DISTINCT FROM", "IS")
-    for (stored,) in list(connection.execute(text("SELECT DISTINCT distribution_json FROM trial_params"))):
-        condition = ""
+    @cache
+    def bounds(stored: str) -> tuple[float, float]:
         try:
             distribution = json_to_distribution(stored)
-            if not isinstance(distribution, CategoricalDistribution):
-                continue
-            condition = f" AND r.param_value NOT BETWEEN 0 AND {len(distribution.choices) - 1}"
         except (ValueError, KeyError, TypeError, AttributeError):
-            pass
-        bound = (
-            stored.encode("utf-8", "surrogateescape") if isinstance(stored, str) and not _is_text(stored) else stored
-        )
-        places += [Place(*row) for row in connection.execute(text(select + condition), {"json": bound})]
-    return _by_study("distribution", "a parameter that Optuna cannot read", places, names, mend=AGAIN)
+            return 1, 0
+        choices = isinstance(distribution, CategoricalDistribution) and len(distribution.choices)
+        return (0, choices - 1) if choices else (-math.inf, math.inf)
+
+    places = set()
+    columns = "t.study_id, t.number, t.trial_id, r.param_value, r.distribution_json"
+    join = "trial_params r JOIN trials t ON t.trial_id = r.trial_id"
+    rows = text(f"SELECT {columns} FROM {join} WHERE r.param_value IS NOT NULL").execution_options(yield_per=1000)
+    for *place, value, stored in connection.execute(rows):
+        low, high = bounds(stored)
+        if not isinstance(value, str | bytes) and not low <= value <= high:
+            places.add(Place(*place))
+    return _by_study("distribution", "a parameter that Optuna cannot read", sorted(places), names, mend=AGAIN)
 
 
 def _attributes(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
