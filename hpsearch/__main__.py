@@ -50,7 +50,7 @@ def _run(arguments: list[str]) -> int:
     from hpsearch.executors import blas
 
     blas.pin()
-    from hpsearch.cli.app import app
+    from hpsearch.cli.app import app  # as above
 
     code = app.main(args=arguments, prog_name="hpsearch", standalone_mode=False)
     sys.stdout.flush()

@@ -235,6 +235,7 @@ def space_from_dict(plain: Mapping[str, Mapping[str, Any]]) -> dict[str, Paramet
 
 def to_distribution(parameter: Parameter) -> BaseDistribution:
     """Return the same range as one of Optuna's distributions."""
+    # Workers have spaces and must start without Optuna.
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match parameter:

@@ -1,4 +1,4 @@
-"""What the command line prints: tables, CSV and JSON, notes, and errors and actions put into words."""
+"""Rendering of what commands print: tables, CSV and JSON, notes, and errors and actions put into words."""
 
 from __future__ import annotations
 

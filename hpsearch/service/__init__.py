@@ -1,1 +1,1 @@
-"""What is served over HTTP."""
+"""Services over HTTP: optuna-dashboard, for this machine alone."""
