@@ -175,13 +175,9 @@ def test_a_drawn_digit_is_cropped_inverted_and_resized_when_asked(made: Made) ->
     assert "nothing in it" in cli("predict", "net.npz", "empty.png", "--crop").err
 
 
-def one_class() -> None:
+def test_a_network_of_one_class_has_no_next_best(cli: Cli) -> None:
     save(Network([6, 4, 1], rngs=[np.random.default_rng(0)]), Path("one.npz"), preprocessing=models.GREY)
     np.savez("x.npz", x=RAW)
-
-
-def test_a_network_of_one_class_has_no_next_best(cli: Cli) -> None:
-    one_class()
     ran = cli("predict", "one.npz", "x.npz")
     assert ran.code == 0
     assert ran.out.splitlines()[1].split() == ["x.npz", "1", "0", "1", "-", "-"]
@@ -260,10 +256,3 @@ def test_texts_from_anybody_steer_no_terminal(cli: Cli, tmp_path: Path) -> None:
             assert ran.code == 0
             assert not set("\x1b\x07") & set(ran.out)
             assert "\\x1b[31m[red]" in ran.out or "\\u001b[31m[red]" in ran.out
-
-
-def test_the_group_of_commands_explains_itself(cli: Cli) -> None:
-    ran = cli("model")
-    assert ran.code == 0
-    assert "show" in ran.out
-    assert "export" in ran.out
