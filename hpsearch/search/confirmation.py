@@ -29,7 +29,7 @@ import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Action, ConfirmationPlan, NewStage, Setting, Stage
+from hpsearch.records import HITS, Action, ConfirmationPlan, Setting, Stage
 from hpsearch.search.best import Repeats, in_order, tally
 from hpsearch.search.evaluation import evaluations
 from hpsearch.search.narrowing import fewer, stage_to_narrow
@@ -40,12 +40,12 @@ from hpsearch.search.stage import (
     check_fingerprint,
     kept_study,
     latest_with_trials,
+    made_from,
     no_study_file,
     other_version,
     pick,
     stages_of,
     unscored,
-    versions,
 )
 from hpsearch.search.workflow import MOST, ConfirmJob, Listener, check_counts, check_engine, stopping, workers
 from hpsearch.seeds import draw_seed
@@ -330,21 +330,9 @@ def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
 
 def planned(store: Store, parent: Stage, settings: Sequence[Setting], repeats: int) -> Stage:
     """Return the confirmation of a stage, made where there is none, with places for these repeats of these settings."""
-    made = store.create_stage(
-        NewStage(
-            search=parent.search,
-            number=parent.number,
-            direction=parent.direction,
-            seed=draw_seed(parent.seed, parent.number, "confirm"),
-            space=parent.space,
-            study_file=parent.study_file,
-            parent=parent.number,
-            fingerprint=parent.fingerprint,
-            sizes=parent.sizes,
-            versions=versions(),
-            plan=ConfirmationPlan(),
-        )
-    )
+    seed = draw_seed(parent.seed, parent.number, "confirm")
+    new = made_from(parent, number=parent.number, seed=seed, space=parent.space, plan=ConfirmationPlan())
+    made = store.create_stage(new)
 
     def grow(plain: Any) -> Any:
         return ConfirmationPlan.from_dict(plain or {}).grown(settings, repeats).to_dict()

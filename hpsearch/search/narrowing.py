@@ -9,7 +9,7 @@ import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, NotEnoughTrials, StageConflict
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Argument, NewStage, Sentence, confirmation_name
+from hpsearch.records import HITS, Argument, Sentence, confirmation_name
 from hpsearch.search.best import overview
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
@@ -21,7 +21,7 @@ from hpsearch.search.range_analysis import (
     used_trials,
     within_reach,
 )
-from hpsearch.search.stage import actions_for, confirmation_of, pick, unscored, versions
+from hpsearch.search.stage import actions_for, confirmation_of, made_from, pick, unscored
 from hpsearch.seeds import draw_seed, stage_seed
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical
@@ -223,19 +223,13 @@ def narrow_stage(
         remarks = _remarks(leaders, narrowing)
     stage = None
     if not dry_run:
-        new = NewStage(
-            search=parent.search,
+        new = made_from(
+            parent,
             number=next_number,
-            direction=parent.direction,
             seed=stage_seed(stages[0].seed, next_number),
             space=narrowing.space,
-            study_file=parent.study_file,
-            parent=parent.number,
             rule=to_plain(narrowing),
             trials_used=narrowing.used,
-            fingerprint=parent.fingerprint,
-            sizes=parent.sizes,
-            versions=versions(),
         )
         stage = store.create_stage(new, replace=replaced)
     return NextStage(parent, narrowing, stage, replaced, None if leaders is None else len(leaders), remarks)

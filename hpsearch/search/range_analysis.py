@@ -220,23 +220,19 @@ def narrow(
     w = (b - a)/(k - 1), the unbiased estimate of a uniform range's ends (see `uniform_ends`).
 
     Args:
-        space: The ranges that the trials were sampled from.
         top: Use this many of the best; at least 2.
         quantile: Or this share of all of them and of the pruned ones, in (0, 1].
         first_space: The search's stage-1 ranges: none gets narrower than 2 % of those.
         expand: Move a bound outwards where the score still rises towards it.
-        natural: The lowest and highest values that a parameter can have at all (None: no bound), by name; bounds an
-            expansion as ``limit`` does.
-        used_by: The conditions under which a parameter has an effect, by name (not there: always). The values of
-            trials that don't use it are ignored, so only the trials among the k best that use it are the k of the
-            above; of fewer than two its range is kept.
+        natural: The lowest and highest possible values by name (None: no bound), which end an expansion as limits do.
+        used_by: The conditions under which a parameter has an effect, by name (not there: always). Only the trials
+            among the k best that use it are the k of the above; of fewer than two its range is kept.
         settings: Values of the parameters that are not sampled.
         pruned: Number of further trials, which were pruned. They are beaten by all of ``trials``, and nothing more is
-            known of them: that the best k are k uniform draws if a parameter does not matter holds with them and
-            without, but the rise of the score towards a bound is computed from the others, if they are not few.
+            known of them: that the best k are k uniform draws if a parameter does not matter holds all the same, but
+            the rise of the score towards a bound is computed from the others, if they are not few.
         leaders: Numbers of trials that other means than their scores put first, best first: the first of these are
-            the k best. Chosen by another evaluation of the same values, they are k uniform draws all the same if a
-            parameter does not matter.
+            the k best. Chosen by another evaluation of the same values, they too are k uniform draws.
 
     Raises:
         BadInput: Both or neither of ``top`` and ``quantile``, one out of its range, or a value outside the space.
@@ -265,62 +261,58 @@ def narrow(
             numbers = values.astype(float)
             edges = () if few else find_edges(old, numbers, goodness[users], best)
             made = _narrow_range(old, numbers[:best].tolist(), first, edges, expand, outer)
-        words = _Words(name, made, None if condition is None else k, condition, len(users) if few else None)
-        ranges[name] = replace(made, sentences=words.sentences(expand=expand, direction=direction))
+        of, left = None if condition is None else k, len(users) if few else None
+        words = _sentences(name, made, best=of, used_by=condition, few=left, expand=expand, direction=direction)
+        ranges[name] = replace(made, sentences=words)
     rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials) + pruned, "expand": expand}
     rule |= {"pruned": pruned} if pruned else {}
     new = {name: made.after for name, made in ranges.items()}
     return Narrowing(new, ranges, tuple(ranked.number[:k].tolist()), {**rule, "direction": direction})
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """The words for one narrowed range."""
+def _sentences(
+    name: str,
+    made: NarrowedRange,
+    *,
+    best: int | None,  # number of best trials, of which some use the parameter; None where all do
+    used_by: UsedBy | None,
+    few: int | None,  # number of complete trials, where pruning left too few to look for edges
+    expand: bool,
+    direction: Direction,
+) -> tuple[Sentence, ...]:
+    p, top, choices = made.evidence, made.top, isinstance(made.before, Categorical)
+    if isinstance(made.before, Categorical) and len(made.before.choices) == 1:
+        return (Sentence("no evidence: there was only one choice"),)
+    if p is None:
+        users = f"only {top}" if top else "none"
+        where = "" if used_by is None else f" ({used_by.name} {', '.join(used_by.values)})"
+        return (Sentence(f"{users} of the best {best} trials used {name}{where}: range kept"),)
+    who = f"of the best {best} the {top} that use it" if best is not None and top < best else f"the top {top}"
+    close = "agree {}more than chance would" if choices else "lie {}closer together than chance would put them"
+    if p <= CLEAR:
+        words = f"evidence {p:.1g}: {who} {close.format('far ')}"
+    elif p <= WEAK:
+        words = f"weak evidence ({p:.2f}): {who} {close.format('')}"
+    else:
+        words = f"no evidence ({p:.2f}): {who} are spread as if {name} did not matter"
+    if few is not None:
+        return Sentence(words), Sentence(f"{few} complete trials are too few to say whether a bound was cut too low")
+    rises = "rises" if direction == "maximize" else "falls"
+    return Sentence(words), *(_edge_sentence(made, edge, rises, expand) for edge in made.edges)
 
-    name: str
-    range: NarrowedRange
-    best: int | None  # number of best trials, of which some use the parameter; None where all do
-    used_by: UsedBy | None
-    few: int | None  # number of complete trials, where pruning left too few to look for edges
 
-    def sentences(self, *, expand: bool, direction: Direction) -> tuple[Sentence, ...]:
-        made, p, top = self.range, self.range.evidence, self.range.top
-        choices = isinstance(made.before, Categorical)
-        if isinstance(made.before, Categorical) and len(made.before.choices) == 1:
-            return (Sentence("no evidence: there was only one choice"),)
-        if p is None:
-            users = f"only {top}" if top else "none"
-            where = "" if self.used_by is None else f" ({self.used_by.name} {', '.join(self.used_by.values)})"
-            return (Sentence(f"{users} of the best {self.best} trials used {self.name}{where}: range kept"),)
-        who = f"the top {top}"
-        if self.best is not None and top < self.best:
-            who = f"of the best {self.best} the {top} that use it"
-        close = "agree {}more than chance would" if choices else "lie {}closer together than chance would put them"
-        if p <= CLEAR:
-            words = f"evidence {p:.1g}: {who} {close.format('far ')}"
-        elif p <= WEAK:
-            words = f"weak evidence ({p:.2f}): {who} {close.format('')}"
-        else:
-            words = f"no evidence ({p:.2f}): {who} are spread as if {self.name} did not matter"
-        if self.few is not None:
-            few = f"{self.few} complete trials are too few to say whether a bound was cut too low"
-            return Sentence(words), Sentence(few)
-        rises = "rises" if direction == "maximize" else "falls"
-        return Sentence(words), *(self._edge(edge, rises, expand) for edge in made.edges)
-
-    def _edge(self, edge: Edge, rises: str, expand: bool) -> Sentence:
-        after = self.range.after
-        bound = f"{'upper' if edge.side == 'high' else 'lower'} bound {edge.bound:.4g}"
-        start = f"the score still {rises} towards the {bound}"
-        if not expand or isinstance(after, Categorical):
-            return Sentence(f"{start}: widen with {{}}", (Argument("expand"),))
-        moved = after.high if edge.side == "high" else after.low
-        limit = self.range.stopped.get(edge.side)
-        if limit is None:
-            return Sentence(f"{start}: widened to {moved:.4g}")
-        if moved == edge.bound:
-            return Sentence(f"{start}, but the limit {limit:.4g} allows no wider range")
-        return Sentence(f"{start}: widened to {moved:.4g}, where the limit {limit:.4g} stopped it")
+def _edge_sentence(made: NarrowedRange, edge: Edge, rises: str, expand: bool) -> Sentence:
+    bound = f"{'upper' if edge.side == 'high' else 'lower'} bound {edge.bound:.4g}"
+    start = f"the score still {rises} towards the {bound}"
+    if not expand or isinstance(made.after, Categorical):
+        return Sentence(f"{start}: widen with {{}}", (Argument("expand"),))
+    moved = made.after.high if edge.side == "high" else made.after.low
+    limit = made.stopped.get(edge.side)
+    if limit is None:
+        return Sentence(f"{start}: widened to {moved:.4g}")
+    if moved == edge.bound:
+        return Sentence(f"{start}, but the limit {limit:.4g} allows no wider range")
+    return Sentence(f"{start}: widened to {moved:.4g}, where the limit {limit:.4g} stopped it")
 
 
 def ranked_trials(complete: int, pruned: int, top: int | None, quantile: float | None) -> int:

@@ -130,6 +130,20 @@ def unscored(store: Store, search: str, name: str) -> NotEnoughTrials:
     return NotEnoughTrials(f"{name} has no trial with a score yet; run `{{}}` first", start)
 
 
+def made_from(parent: Stage, **different: Any) -> NewStage:
+    """Return a new stage with the study file and the data of another one, which is its parent."""
+    return NewStage(
+        search=parent.search,
+        direction=parent.direction,
+        study_file=parent.study_file,
+        parent=parent.number,
+        fingerprint=parent.fingerprint,
+        sizes=parent.sizes,
+        versions=versions(),
+        **different,
+    )
+
+
 def known_confirmation(store: Store, stage: Stage) -> Stage | None:
     """Return the confirmation of a stage; None where there is none."""
     return next((one for one in store.confirmations(stage.search) if one.number == stage.number), None)
