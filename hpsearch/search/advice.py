@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Sentence
-from hpsearch.search.best import non_default
+from hpsearch.search.best import BestTrial, non_default
 from hpsearch.search.evidence import CLEAR, WEAK
-from hpsearch.search.range_analysis import FAR, distance
+from hpsearch.search.range_analysis import FAR, NarrowedRange, distance
 from hpsearch.seeds import draw_seed
 from hpsearch.space import Categorical, describe, to_scale
 from hpsearch.text import counted
@@ -17,10 +17,8 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from hpsearch.search.best import BestTrial
     from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.findings import ConfirmationFinding, Findings, Step
-    from hpsearch.search.range_analysis import NarrowedRange
     from hpsearch.search.stage import Actions
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store

@@ -7,14 +7,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hpsearch.executors.base import Batch
+from hpsearch.executors.base import Batch, Executor
 from hpsearch.records import Paused, Pruned, Report, Stage, Standing, Trial
 from hpsearch.search.pruning import Median, Plan, halving_survivors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from hpsearch.executors.base import Executor
     from hpsearch.objectives.base import Objective
     from hpsearch.store import Counts, Owner, Store
 

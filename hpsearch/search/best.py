@@ -8,14 +8,14 @@ show a few rows stay fast. For the same reason the means of a confirmation are c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Argument
+from hpsearch.records import HITS, Argument, Direction, Setting, Stage
 from hpsearch.search.stage import actions_for, best_among, best_of, confirmation_of, known_confirmation, pick, unscored
 from hpsearch.seeds import draw_seed
 from hpsearch.statistics.hits import corrected_share, is_tied, matching, paired_p, unpaired_p
@@ -23,9 +23,6 @@ from hpsearch.statistics.intervals import Interval, wilson, wilson_of_share
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hpsearch.records import Direction, Setting, Stage
     from hpsearch.space import Value
     from hpsearch.store import Store
     from hpsearch.store.queries import Columns

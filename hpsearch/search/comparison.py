@@ -10,7 +10,7 @@ import numpy as np
 
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, SECONDS
+from hpsearch.records import HITS, SECONDS, Direction, Stage
 from hpsearch.search.stage import best_of
 from hpsearch.statistics.comparisons import expected_best, mann_whitney, superiority
 from hpsearch.statistics.hits import discordant, matching, mcnemar
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hpsearch.records import Direction, Stage
     from hpsearch.store import Store
 
 SIGNIFICANT = 0.05  # at and above this p-value chance may explain a difference

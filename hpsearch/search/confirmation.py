@@ -29,7 +29,7 @@ import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Action, ConfirmationPlan, Setting, Stage
+from hpsearch.records import HITS, Action, ConfirmationPlan, Direction, Setting, Stage
 from hpsearch.search.best import Repeats, in_order, tally
 from hpsearch.search.evaluation import evaluations
 from hpsearch.search.narrowing import fewer, stage_to_narrow
@@ -47,7 +47,7 @@ from hpsearch.search.stage import (
     stages_of,
     unscored,
 )
-from hpsearch.search.workflow import MOST, ConfirmJob, Listener, check_counts, check_engine, stopping, workers
+from hpsearch.search.workflow import MOST, ConfirmJob, Listener, Stopping, check_counts, check_engine, stopping, workers
 from hpsearch.seeds import draw_seed
 from hpsearch.space import contains
 from hpsearch.statistics.hits import hits_match_score, unpack
@@ -60,8 +60,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.executors.base import Executor
-    from hpsearch.records import Direction
-    from hpsearch.search.workflow import Stopping
 
 LEVEL = 0.95
 _MOST_FREEDOM = 1000  # Student's t with more degrees of freedom differs from the normal distribution in the third digit

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import EvaluatedAlready
 from hpsearch.objectives import kinds
-from hpsearch.records import Argument
+from hpsearch.records import Argument, Stage
 from hpsearch.search.best import Choice, choose, choose_trial
 from hpsearch.search.stage import check_fingerprint, kept_study, no_study_file, pick, versions
 from hpsearch.seeds import draw_seed
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from hpsearch.objectives.base import Data, Fitted
     from hpsearch.objectives.base import Evaluation as Result
-    from hpsearch.records import Stage
     from hpsearch.space import Value
     from hpsearch.store import Store
 

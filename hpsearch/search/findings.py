@@ -18,14 +18,13 @@ from hpsearch.search.evaluation import Evaluation, evaluations
 from hpsearch.search.narrowing import analyse_ranges, stage_to_narrow
 from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
 from hpsearch.serialization import to_plain
-from hpsearch.store import Counts
+from hpsearch.store import Counts, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from hpsearch.search.range_analysis import NarrowedRange
     from hpsearch.statistics.intervals import Interval
-    from hpsearch.store import Store
 
 FEW = 20  # with fewer trials an edge or a parameter without effect may be chance, and the advice says so
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, NotEnoughTrials, StageConflict
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Argument, Sentence, confirmation_name
-from hpsearch.search.best import overview
+from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name
+from hpsearch.search.best import Repeats, overview
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
     Finished,
@@ -24,7 +24,7 @@ from hpsearch.search.range_analysis import (
 from hpsearch.search.stage import actions_for, confirmation_of, made_from, pick, unscored
 from hpsearch.seeds import draw_seed, stage_seed
 from hpsearch.serialization import to_plain
-from hpsearch.space import Categorical
+from hpsearch.space import Categorical, Parameter
 from hpsearch.statistics.hits import hits_match_score, unpack
 from hpsearch.text import counted
 
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.objectives.base import Hyperparameter
-    from hpsearch.records import Stage
-    from hpsearch.search.best import Repeats
-    from hpsearch.space import Parameter
     from hpsearch.store import Counts, Store
 
 DEFAULT_TOP = 5  # number of best trials that narrowing uses by default

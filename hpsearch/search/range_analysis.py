@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, NotEnoughTrials
-from hpsearch.records import Argument, Sentence
+from hpsearch.records import Argument, Direction, Sentence
 from hpsearch.search.evidence import (
     CLEAR,
     LEAST_FOR_EDGES,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.objectives.base import UsedBy
-    from hpsearch.records import Direction
 
 FLOOR = 0.02  # no range gets narrower than this share of its stage-1 width
 _EXPONENTS = 300.0  # 10**x stays a finite number above 0

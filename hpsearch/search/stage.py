@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument, BadInput, BadStudyFile, NotEnoughTrials, StageConflict, UnknownSearch, nearest
 from hpsearch.objectives import kinds
-from hpsearch.records import Action, Argument, NewStage, rank_key
+from hpsearch.records import Action, Argument, NewStage, Stage, rank_key
 from hpsearch.seeds import stage_seed
 from hpsearch.space import space_to_dict
 from hpsearch.store.leases import version_of
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpsearch.objectives.base import Data
-    from hpsearch.records import Stage
     from hpsearch.store import Store
     from hpsearch.store.queries import Columns
 

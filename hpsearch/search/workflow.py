@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument, BadInput, BadStorage, BadStudyFile, nearest
-from hpsearch.executors.base import InlineExecutor
+from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask import dask_executor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.objectives import kinds
-from hpsearch.records import Argument
-from hpsearch.search.narrowing import DEFAULT_TOP, check_top, narrow_stage
+from hpsearch.records import Argument, Stage
+from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, check_top, narrow_stage
 from hpsearch.search.pruning import epochs_spent, plan_of, unused_words
-from hpsearch.search.runner import Runner, interrupted
+from hpsearch.search.runner import Runner, Summary, Tick, interrupted
 from hpsearch.search.stage import adopt, begin, check_fingerprint, kept_study, no_study_file, other_version
 from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.engine import no_database_yet
@@ -29,11 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from hpsearch.executors.base import Executor
     from hpsearch.objectives.base import Data, Estimate
-    from hpsearch.records import Stage
-    from hpsearch.search.narrowing import NextStage
-    from hpsearch.search.runner import Summary, Tick
 
 ENGINES = ("dask", "inline", "pool")
 SCHEDULER_VARIABLE = "HPSEARCH_SCHEDULER"
