@@ -264,12 +264,10 @@ class Breaking(Pausing):
 
     never: tuple[int, ...] = ()
 
-    def evaluate(
-        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Iterator[Sequence[Report | Outcome | Paused]]:
         if any(trial.number in self.never for trial in trials):
             raise ValueError("broken")
-        yield from super().evaluate(trials, until=until, paused=paused)
+        yield from super().evaluate(trials, **more)
 
 
 def test_trials_that_wait_show_that_others_can_be_evaluated(store: Store, stage: Stage) -> None:

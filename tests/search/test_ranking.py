@@ -60,6 +60,7 @@ def test_settings_stand_by_their_means() -> None:
     assert [one.mean for one in order] == pytest.approx([0.8, 0.75, 0.7])
     small = rank_confirmed([repeats(1, [0.7, 0.7]), repeats(2, [0.9, 0.7])], direction="minimize")
     assert [one.setting.trial for one in small] == [1, 2]
+    assert ranked([]) == ()
 
 
 def test_ties_go_to_the_lower_loss_and_failures_to_the_end() -> None:
@@ -158,10 +159,6 @@ def test_too_few_repeats_say_nothing() -> None:
     assert first.p is None
     assert ranked([repeats(1, [0.8] * 3), repeats(2, [0.7] * 3)])[1].p is None
     assert ranked([repeats(1, [0.8] * 4), repeats(2, [0.7, 0.72, 0.71, 0.7])])[1].p is not None
-
-
-def test_nothing_to_rank() -> None:
-    assert ranked([]) == ()
 
 
 def test_what_seeds_and_examples_do_to_both_drops_out() -> None:

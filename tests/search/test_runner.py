@@ -26,7 +26,7 @@ from hpsearch.errors import EvaluationFailure, StageConflict, StorageFailure
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Executor, InlineExecutor, Lost, Progress, drive
 from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.executors.pool import PoolExecutor
-from hpsearch.records import Completed, NewStage, Outcome, Paused, Report, Stage, Trial
+from hpsearch.records import Completed, NewStage, Outcome, Report, Stage, Trial
 from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.search.workflow import Job, Listener
 from hpsearch.search.workflow import run as run_job
@@ -167,9 +167,7 @@ class Together(Stub):
 
     barrier: threading.Barrier | None = None
 
-    def evaluate(
-        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Iterator[Sequence[Report | Outcome]]:
         if self.barrier is not None and trials[0].number < 2:
             self.barrier.wait(timeout=60)
         yield from super().evaluate(trials)
@@ -329,9 +327,7 @@ def test_a_runner_that_slept_past_its_lease_counts_its_trials_once(store: Store,
 class Hopeless(Stub):
     """Cannot evaluate anything here."""
 
-    def evaluate(
-        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Iterator[Sequence[Report | Outcome]]:
         raise MemoryError("no memory for this network")
         yield []
 
@@ -367,9 +363,7 @@ def test_a_database_that_is_deleted_meanwhile_ends_the_run(store: Store, stage: 
 class Slow(Stub):
     """Shows nothing of a trial until the lease on it was renewed twice."""
 
-    def evaluate(
-        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Iterator[Sequence[Report | Outcome]]:
         seen: set[str] = set()
 
         def beaten() -> bool:
@@ -379,7 +373,7 @@ class Slow(Stub):
             return len(seen) > 2
 
         bounded.until(beaten, what="a third heartbeat")
-        yield from super().evaluate(trials, until=until, paused=paused)
+        yield from super().evaluate(trials, **more)
 
 
 def test_a_lease_is_renewed_while_the_loop_stands_still(
