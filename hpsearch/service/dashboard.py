@@ -70,10 +70,10 @@ def application(url: str, *, writable: bool = False) -> WSGIApplication:
         MissingExtra: optuna-dashboard is not installed.
     """
     try:
-        from optuna_dashboard import wsgi
+        from optuna_dashboard import wsgi  # an optional package
     except ImportError as error:
         raise MissingExtra("the dashboard is not installed; pip install 'hpsearch[dashboard]'") from error
-    from optuna.storages import get_storage
+    from optuna.storages import get_storage  # heavy, and of no use without the dashboard
 
     # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
     dashboard: Any = wsgi(get_storage(url))
