@@ -359,13 +359,13 @@ class ConfirmationPlan:
             settings: The settings. One of a trial that is here already is the one that is here.
             repeats: How many of each there are to be.
         """
-        known = {one.trial for one in self.settings}
-        every = (*self.settings, *(one for one in settings if one.trial not in known))
-        asked = {one.trial for one in settings}
-        has = {index: self.repeats(index) for index, one in enumerate(every) if one.trial in asked}
-        levels = sorted({many for many in has.values() if many < repeats} | {repeats})
+        known = {setting.trial for setting in self.settings}
+        every = (*self.settings, *(setting for setting in settings if setting.trial not in known))
+        wanted = {setting.trial for setting in settings}
+        has = {index: self.repeats(index) for index, setting in enumerate(every) if setting.trial in wanted}
+        levels = sorted({count for count in has.values() if count < repeats} | {repeats})
         added = [
-            Block(tuple(index for index, many in has.items() if many <= first), first, stop)
+            Block(tuple(index for index, count in has.items() if count <= first), first, stop)
             for first, stop in pairwise(levels)
         ]
         return ConfirmationPlan(every, (*self.blocks, *added))
@@ -377,7 +377,7 @@ class ConfirmationPlan:
             trials: The settings, by their trials' numbers.
             repeats: How many of each.
         """
-        wanted = {index for index, one in enumerate(self.settings) if one.trial in trials}
+        wanted = {index for index, setting in enumerate(self.settings) if setting.trial in trials}
         end = behind = 0
         for block in self.blocks:
             mine = [position for position, index in enumerate(block.settings) if index in wanted]

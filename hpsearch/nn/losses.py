@@ -106,8 +106,8 @@ class Scores:
 
     def means(self, lanes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return loss and accuracy of each lane, (K,) and (K,)."""
-        losses = [float(np.mean(one, dtype=np.float64)) for one in self.losses[:lanes]]
-        correct = [np.count_nonzero(one) / len(one) for one in self.correct[:lanes]]
+        losses = [float(np.mean(own, dtype=np.float64)) for own in self.losses[:lanes]]
+        correct = [np.count_nonzero(own) / len(own) for own in self.correct[:lanes]]
         return np.array(losses), np.array(correct)
 
     def first_not_finite(self, lane: int) -> float | None:

@@ -163,9 +163,9 @@ class NetworkObjective:
         )
         courses, start = [_Course(History()) for _ in trials], 1
         if paused:
-            states = [cast(_State, one.state) for one in paused]
-            courses = [_Course(self._history(one), state.hits) for one, state in zip(paused, states, strict=True)]
-            start = snapshots.resume(lanes.network, lanes.optimizer, lanes.rngs, [one.snapshot for one in states])
+            states = [cast(_State, pause.state) for pause in paused]
+            courses = [_Course(self._history(pause), state.hits) for pause, state in zip(paused, states, strict=True)]
+            start = snapshots.resume(lanes.network, lanes.optimizer, lanes.rngs, [state.snapshot for state in states])
         histories = [course.history for course in courses]
         alive: Sequence[int] = range(len(trials))
         for epoch in train_epochs(
@@ -187,7 +187,7 @@ class NetworkObjective:
             yield self._reports(epoch, numbers)
         state_of = {} if until is None else _snapshots(lanes, alive, until)
         seconds = (time.perf_counter() - began) / len(trials)
-        before = [one.attributes[SECONDS] for one in paused] or [0.0] * len(trials)
+        before = [pause.attributes[SECONDS] for pause in paused] or [0.0] * len(trials)
         yield [
             self._outcome(number, course, round(before[lane] + seconds, 6), state_of.get(lane))
             for lane, (number, course) in enumerate(zip(numbers, courses, strict=True))

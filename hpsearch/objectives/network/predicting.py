@@ -93,20 +93,20 @@ def predict(model: Model, examples: Sequence[Examples]) -> Predictions:
     takes = model.takes()
     code = {name: i for i, name in enumerate(model.class_names)}
     labels: list[int | None] = []
-    for some in examples:
-        labels += [None] * len(some.x) if some.labels is None else _codes(some, code)
+    for part in examples:
+        labels += [None] * len(part.x) if part.labels is None else _codes(part, code)
     raw, scaled = [], []
-    for some in examples:
-        values, was_scaled = _raw(some, takes)
+    for part in examples:
+        values, was_scaled = _raw(part, takes)
         raw.append(values)
-        scaled += [some.source] if was_scaled else []
+        scaled += [part.source] if was_scaled else []
     probabilities = np.concatenate([model.probabilities(values) for values in raw])  # (N, C)
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
     values = np.take_along_axis(probabilities, order, axis=1)
     two = order.shape[1] == 2
     return Predictions(
-        sources=[some.source for some in examples for _ in range(len(some.x))],
-        rows=[None if some.picture else row + 1 for some in examples for row in range(len(some.x))],
+        sources=[part.source for part in examples for _ in range(len(part.x))],
+        rows=[None if part.picture else row + 1 for part in examples for row in range(len(part.x))],
         class_names=model.class_names,
         best=order[:, 0],
         best_probability=values[:, 0],
@@ -117,22 +117,22 @@ def predict(model: Model, examples: Sequence[Examples]) -> Predictions:
     )
 
 
-def _codes(some: Examples, code: dict[str, int]) -> list[int | None]:
-    assert some.labels is not None
-    names = [str(value) for value in some.labels.tolist()]
+def _codes(part: Examples, code: dict[str, int]) -> list[int | None]:
+    assert part.labels is not None
+    names = [str(value) for value in part.labels.tolist()]
     for name in names:
         if name not in code:
             known = ", ".join(list(code)[:12]) + (", ..." if len(code) > 12 else "")
-            raise BadData(f"{some.source} has a label {name!r} that the network does not know; known: {known}")
+            raise BadData(f"{part.source} has a label {name!r} that the network does not know; known: {known}")
     return [code[name] for name in names]
 
 
-def _raw(some: Examples, takes: Preprocessing) -> tuple[npt.NDArray[Any], bool]:
+def _raw(part: Examples, takes: Preprocessing) -> tuple[npt.NDArray[Any], bool]:
     """Return the values on the scale that the network was trained on, and whether grey levels came as 0..1."""
-    x, shape = some.x, some.x.shape[1:]
+    x, shape = part.x, part.x.shape[1:]
     if _essential(shape) != _essential(takes.shape) and (len(shape) > 1 or shape[0] != takes.inputs):
         raise BadData(
-            f"{some.source} holds examples of {_shape_words(shape)} values, "
+            f"{part.source} holds examples of {_shape_words(shape)} values, "
             f"the network takes {_shape_words(takes.shape)}"
         )
     low, high = float(x.min()), float(x.max())
@@ -141,14 +141,14 @@ def _raw(some: Examples, takes: Preprocessing) -> tuple[npt.NDArray[Any], bool]:
             return x, False
         if low < 0 or high > GREY_LEVELS:
             raise BadData(
-                f"{some.source} holds values from {low:g} to {high:g}; the network takes grey levels 0 .. 255, or the "
+                f"{part.source} holds values from {low:g} to {high:g}; the network takes grey levels 0 .. 255, or the "
                 "same as 0 .. 1"
             )
         return (x * GREY_LEVELS, True) if high <= 1 else (x, False)
-    if some.picture:
+    if part.picture:
         if takes.low < 0 or takes.high > GREY_LEVELS:
             raise BadData(
-                f"{some.source} is a picture, and the network was trained on values from {takes.low:g} to "
+                f"{part.source} is a picture, and the network was trained on values from {takes.low:g} to "
                 f"{takes.high:g}, which no grey level stands for; give such values as .npz or .csv"
             )
         return (x / GREY_LEVELS if takes.high <= 1 else x), False
@@ -190,14 +190,14 @@ def headline(model: Model) -> str:
 
 def facts(model: Model) -> dict[str, str]:
     """Return its inputs, outputs and origin in words, by name."""
-    found = {"inputs": _inputs(model), "classes": printable(", ".join(model.class_names))}
+    words = {"inputs": _inputs(model), "classes": printable(", ".join(model.class_names))}
     # Scores and names first, then sections such as the settings.
     about = dict(sorted(model.about.items(), key=lambda item: isinstance(item[1], dict)))
     for name, value in _flattened(about):
-        found[printable(name)] = printable(value)
+        words[printable(name)] = printable(value)
     if model.versions:
-        found["written by"] = printable(", ".join(f"{name} {version}" for name, version in model.versions.items()))
-    return found
+        words["written by"] = printable(", ".join(f"{name} {version}" for name, version in model.versions.items()))
+    return words
 
 
 def _inputs(model: Model) -> str:
