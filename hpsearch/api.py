@@ -47,71 +47,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationStatus:
-    """The state of a stage's confirmation.
-
-    Args:
-        confirmation: Its name.
-        stage: The name of the stage that it confirms.
-        settings: How many of the stage's trials are run again.
-        finished: Its trials that have finished.
-        failed: Those of them without a score.
-        places: The trials that it is to have.
-        first: The number of the trial whose values come first; None before any has a score.
-        mean: Their mean score.
-        repeats: Over so many repeats.
-        params: These values.
-    """
+    """The state of a stage's confirmation."""
 
     confirmation: str
-    stage: str
-    settings: int
-    finished: int
-    failed: int
-    places: int
-    first: int | None
-    mean: float | None
-    repeats: int | None
+    stage: str  # the name of the stage that it confirms
+    settings: int  # how many of the stage's trials are run again
+    finished: int  # its trials that have finished
+    failed: int  # those of them without a score
+    places: int  # the trials that it is to have
+    first: int | None  # the number of the trial whose values come first; None before any has a score
+    mean: float | None  # their mean score
+    repeats: int | None  # over so many repeats
     params: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
-    """The state of a stage.
-
-    Args:
-        stage: The stage.
-        counts: Its trials by state.
-        best: Its best score; None before there is one.
-        finishers: How many trials each runner finished.
-        abandoned: Running trials whose runner has died; the next start runs them again.
-        confirmation: The state of its confirmation; None where there is none.
-    """
+    """The state of a stage."""
 
     stage: Stage
     counts: Counts
-    best: float | None
-    finishers: Mapping[Owner, int]
-    abandoned: int
-    confirmation: ConfirmationStatus | None
+    best: float | None  # its best score; None before there is one
+    finishers: Mapping[Owner, int]  # how many trials each runner finished
+    abandoned: int  # running trials whose runner has died; the next start runs them again
+    confirmation: ConfirmationStatus | None  # the state of its confirmation; None where there is none
 
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """Trials of a stage.
-
-    Args:
-        stage: The stage.
-        columns: The trials by column (`hpsearch.store.Store.columns`).
-        tied: Whether each is statistically tied with the best; None: the best ones were not requested.
-        curves: The scores after each epoch by the trial's number; None: not requested.
-        owned: Who runs or ran each, by its number.
-    """
+    """Trials of a stage."""
 
     stage: Stage
-    columns: Columns
+    columns: Columns  # the trials by column (`hpsearch.store.Store.columns`)
+    # whether each is statistically tied with the best; None: the best ones were not requested
     tied: tuple[bool | None, ...] | None
+    # the scores after each epoch by the trial's number; None: not requested
     curves: Mapping[int, Sequence[float]] | None
-    owned: Mapping[int, Owned]
+    owned: Mapping[int, Owned]  # who runs or ran each, by its number
 
     def table(self, *, full: bool = True) -> Columns:
         """Return the trials by column, ``full`` for programs or shortened for people."""
@@ -127,31 +99,19 @@ class Trials:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A model that was fitted with the chosen values, and its score on the test set.
+    """A model that was fitted with the chosen values, and its score on the test set."""
 
-    Args:
-        prepared: The values, why these, and the data.
-        fitted: The model.
-        evaluated: Its score on the test set.
-    """
-
-    prepared: Prepared
+    prepared: Prepared  # the values, why these, and the data
     fitted: Fitted
     evaluated: Evaluated
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A figure of a search.
-
-    Args:
-        figure: The Plotly figure.
-        name: What it shows: a search, or a stage.
-        kind: The kind of figure.
-    """
+    """A figure of a search."""
 
     figure: go.Figure
-    name: str
+    name: str  # what it shows: a search, or a stage
     kind: str
 
     def __str__(self) -> str:
@@ -170,17 +130,11 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report of a search.
-
-    Args:
-        page: Its contents.
-        text: The same as HTML or Markdown.
-        file_name: A name for its file.
-    """
+    """A report of a search."""
 
     page: Page
-    text: str
-    file_name: str
+    text: str  # the same as HTML or Markdown
+    file_name: str  # a name for its file
 
     def save(self, path: Path | None = None, *, force: bool = False) -> Path:
         """Write the report to a file, by default ``SEARCH-report.html`` here; an earlier report is replaced.
@@ -192,19 +146,6 @@ class Report:
         path = path or Path(self.file_name)
         _pages()[0].write(path, self.text, force=force)
         return path
-
-
-@dataclass(frozen=True, slots=True)
-class StageRun:
-    """A stage that `Search.start` ran.
-
-    Args:
-        stage: The stage.
-        summary: What the run did.
-    """
-
-    stage: Stage
-    summary: Summary
 
 
 class Search:
@@ -253,7 +194,7 @@ class Search:
         pruner: str | None = None,
         data_dir: Path | None = None,
         listener: Listener | None = None,
-    ) -> tuple[StageRun, ...]:
+    ) -> list[tuple[Stage, Summary]]:
         """Run a stage until it has the requested number of finished trials; those of earlier runs count.
 
         Args:
@@ -272,14 +213,14 @@ class Search:
             listener: Is told of progress. None: nobody.
 
         Returns:
-            The stages that ran, in order.
+            The stages that ran, in order, and what each run did.
 
         Raises:
             BadInput: The request cannot be carried out as given.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
         study, number = resolve_study(self.name, stage)
-        runs = run(
+        return run(
             Job(
                 storage=self.storage,
                 make_folder=self._default,
@@ -299,7 +240,6 @@ class Search:
             ),
             listener,
         )
-        return tuple(StageRun(stage, summary) for stage, summary in runs)
 
     def narrow(
         self,
@@ -535,10 +475,10 @@ class Search:
         Raises:
             NotEnoughTrials: One of them has no trial with a score.
         """
-        with self._opened() as store:
+        with closing(open_store(self.storage)) as store:
             if other.storage == self.storage:
                 return compare(self._entrant(store), other._entrant(store))
-            with other._opened() as elsewhere:
+            with closing(open_store(other.storage)) as elsewhere:
                 return compare(self._entrant(store), other._entrant(elsewhere))
 
     def plot(
@@ -646,11 +586,6 @@ class Search:
             if count := len(evaluations(store, stages)):
                 left_out.append(f"{counted(count, 'evaluation')} on the test set")
             return exported, tuple(left_out)
-
-    @contextmanager
-    def _opened(self) -> Iterator[Store]:
-        with closing(open_store(self.storage)) as store:
-            yield store
 
     def _entrant(self, store: Store) -> Entrant:
         name, number = resolve_stage(self.name)

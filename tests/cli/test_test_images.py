@@ -217,7 +217,7 @@ def test_one_function_alone_hands_out_the_test_part() -> None:
                 own[name].add(where)
     # Where it is defined it is kept from pytest.
     assert callers["test_part"] == {"data/splits.py", "objectives/network/runtime.py"}
-    assert callers["load_test"] == {"search/evaluation.py", "objectives/network/runtime.py"}
+    assert callers["load_test"] == {"objectives/network/runtime.py"}
     # A data set's own test part: read from files, cut by splits, and counted by `hpsearch data show`.
     for readers in own.values():
         assert readers <= {"data/datasets.py", "data/formats.py", "data/splits.py", "cli/data.py"}

@@ -57,7 +57,7 @@ def test_versions_are_named_where_they_differ() -> None:
     new = Owner("a", "one", "", 1, "", "0.3.0", "2.3.1")
     old = replace(new, run="b", host="two", hpsearch="", numpy="")
     assert run_by_line([{new: 60}, {new: 3, old: 37}]) == (
-        "run by: one 63 (hpsearch 0.3.0, NumPy 2.3.1), two 37 (version not kept)"
+        "run by: one 63 (hpsearch 0.3.0, NumPy 2.3.1), two 37 (version not stored)"
     )
     many = [replace(new, run=str(n), host=f"host{n}") for n in range(7)]
     assert run_by_line([dict.fromkeys(many, 1)]) == "run by: host0 1, host1 1, host2 1, host3 1, host4 1 and 2 more"
