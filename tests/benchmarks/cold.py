@@ -37,19 +37,12 @@ Start: TypeAlias = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A command that has run.
+    """A command that has run."""
 
-    Args:
-        seconds: From its start to its end.
-        output: Its standard output.
-        largest_rss: Bytes of its largest single process, as the kernel counted.
-        memory: Most bytes of all its processes together; 0 where it was not watched.
-    """
-
-    seconds: float
-    output: str
-    largest_rss: int
-    memory: int
+    seconds: float  # from its start to its end
+    output: str  # its standard output
+    largest_rss: int  # bytes of its largest single process, as the kernel counted
+    memory: int  # most bytes of all its processes together; 0 where it was not watched
 
     def json(self) -> Any:
         """Its standard output as JSON."""

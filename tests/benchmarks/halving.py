@@ -28,19 +28,13 @@ NEAR = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One stage.
+    """One stage."""
 
-    Args:
-        seconds: From the start of its first trial to the end of its last.
-        best: The best score.
-        curve: Ends of complete trials in seconds from the start of the first, each with its score.
-        pruned: How many were pruned.
-    """
-
-    seconds: float
-    best: float
+    seconds: float  # from the start of its first trial to the end of its last
+    best: float  # the best score
+    # ends of complete trials in seconds from the start of the first, each with its score
     curve: tuple[tuple[float, float], ...]
-    pruned: int
+    pruned: int  # how many were pruned
 
     def reaches(self, score: float) -> float | None:
         """The second in which the best score so far first came to this one; None: never."""

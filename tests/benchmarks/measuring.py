@@ -86,27 +86,16 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A row of the table.
+    """A row of the table."""
 
-    Args:
-        what: The comparison in words.
-        measured: Its value; None where it was not measured.
-        unit: Behind the value: ``x`` for a ratio, ``s``, ``MB``; empty for a share.
-        asked: The value asked for; None where the row is shown for information.
-        bound: Whether that is the least or the most allowed.
-        ours: Our time, in words.
-        theirs: The peer's time, in words.
-        note: Conditions of the measurement.
-    """
-
-    what: str
-    measured: Spread | None
-    unit: str = "x"
-    asked: float | None = None
-    bound: Literal["at least", "at most"] = "at least"
-    ours: str = ""
-    theirs: str = ""
-    note: str = ""
+    what: str  # the comparison in words
+    measured: Spread | None  # its value; None where it was not measured
+    unit: str = "x"  # behind the value: ``x`` for a ratio, ``s``, ``MB``; empty for a share
+    asked: float | None = None  # the value asked for; None where the row is shown for information
+    bound: Literal["at least", "at most"] = "at least"  # whether that is the least or the most allowed
+    ours: str = ""  # our time, in words
+    theirs: str = ""  # the peer's time, in words
+    note: str = ""  # conditions of the measurement
 
     @property
     def met(self) -> bool | None:
@@ -119,21 +108,13 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Conditions of a run.
+    """Conditions of a run."""
 
-    Args:
-        folder: For temporary files.
-        rounds: How many times each contender is measured.
-        cores: Cores to use.
-        quick: A few trials do, to see that all of it runs; the figures then mean little.
-        slow: Measure what takes minutes a round, too.
-    """
-
-    folder: Path
-    rounds: int
-    cores: int
-    quick: bool = False
-    slow: bool = False
+    folder: Path  # for temporary files
+    rounds: int  # how many times each contender is measured
+    cores: int  # cores to use
+    quick: bool = False  # A few trials do, to see that all of it runs; the figures then mean little
+    slow: bool = False  # measure what takes minutes a round, too
 
     def fresh_folder(self) -> Path:
         """An empty folder for one measurement."""

@@ -30,23 +30,14 @@ RUNNING = 1000
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """A stage of so many trials, and the store's times.
+    """A stage of so many trials, and the store's times."""
 
-    Args:
-        backend: ``sqlite`` or ``postgresql``.
-        trials: Finished trials.
-        epochs: Points of each one's curve.
-        made_s: Seconds that the database took to make them.
-        size: Bytes of the database, indexes included.
-        seconds: The least of several timings, by what was done.
-    """
-
-    backend: str
-    trials: int
-    epochs: int
-    made_s: float
-    size: int
-    seconds: dict[str, float]
+    backend: str  # ``sqlite`` or ``postgresql``
+    trials: int  # finished trials
+    epochs: int  # points of each one's curve
+    made_s: float  # seconds that the database took to make them
+    size: int  # bytes of the database, indexes included
+    seconds: dict[str, float]  # the least of several timings, by what was done
 
 
 def rows_of_trial(epochs: int) -> int:

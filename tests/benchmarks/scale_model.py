@@ -29,17 +29,11 @@ _GOLDEN = 0.6180339887498949
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The work of every trial of a stage. It is an objective too, whose workers sleep.
+    """The work of every trial of a stage. It is an objective too, whose workers sleep."""
 
-    Args:
-        seconds: Median of a batch's seconds.
-        lanes_: Trials to a batch.
-        epochs: Points of each trial's curve.
-    """
-
-    seconds: float
-    lanes_: int = 4
-    epochs: int = 10
+    seconds: float  # median of a batch's seconds
+    lanes_: int = 4  # trials to a batch
+    epochs: int = 10  # points of each trial's curve
 
     def duration(self, number: int) -> float:
         """Seconds of the batch that begins with a trial, log-normal around `seconds`."""
@@ -112,18 +106,12 @@ def new_stage(number: int = 1) -> NewStage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Calls of one method of the store in a stretch of a run.
+    """Calls of one method of the store in a stretch of a run."""
 
-    Args:
-        times: How many.
-        items: Of how many trials (points of curves, for ``report``).
-        wall: Seconds until they were done.
-        cpu: CPU seconds of them, of this process and of the database's; the rest is waiting, for a disk or a core.
-    """
-
-    times: int = 0
-    items: int = 0
-    wall: float = 0.0
+    times: int = 0  # how many
+    items: int = 0  # of how many trials (points of curves, for ``report``)
+    wall: float = 0.0  # seconds until they were done
+    # CPU seconds of them, of this process and of the database's; the rest is waiting, for a disk or a core
     cpu: float = 0.0
 
     def __add__(self, other: Call) -> Call:
@@ -135,24 +123,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stretch of a run in which all slots are taken.
+    """A stretch of a run in which all slots are taken."""
 
-    Args:
-        slots: Batches under way.
-        lanes: Trials in each.
-        trials: Trials recorded.
-        seconds: How long it was.
-        cpu: CPU seconds by process.
-        calls: Calls of the store, by method.
-        late_s: How long batches that were done waited for the runner: the median, and the 95th of 100.
-    """
-
-    slots: int
-    lanes: int
-    trials: int
-    seconds: float
-    cpu: Mapping[str, float]
-    calls: Mapping[str, Call]
+    slots: int  # batches under way
+    lanes: int  # trials in each
+    trials: int  # trials recorded
+    seconds: float  # how long it was
+    cpu: Mapping[str, float]  # CPU seconds by process
+    calls: Mapping[str, Call]  # calls of the store, by method
+    # how long batches that were done waited for the runner: the median, and the 95th of 100
     late_s: tuple[float, float] = (0.0, 0.0)
 
     @property
@@ -213,17 +192,11 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """The result of a simulation.
+    """The result of a simulation."""
 
-    Args:
-        rate: Trials a second.
-        busy: Share of the workers' time in which they train.
-        runner: Share of the runner's time in which it works.
-    """
-
-    rate: float
-    busy: float
-    runner: float
+    rate: float  # trials a second
+    busy: float  # share of the workers' time in which they train
+    runner: float  # share of the runner's time in which it works
 
 
 def fit(samples: Sequence[tuple[float, float, float]]) -> Cost:

@@ -37,21 +37,14 @@ WATCHED = "hpsearch, its memory watched"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Another way of doing the same search.
+    """Another way of doing the same search."""
 
-    Args:
-        name: For people.
-        command: Its module and further words.
-        asked: By workload, how many times its seconds are to be ours.
-        share: The share of the workload's trials that a round runs; seconds are then scaled, start-up excepted.
-        note: Conditions of the comparison.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    asked: dict[str, float]
+    name: str  # for people
+    command: tuple[str, ...]  # its module and further words
+    asked: dict[str, float]  # by workload, how many times its seconds are to be ours
+    # the share of the workload's trials that a round runs; seconds are then scaled, start-up excepted
     share: float = 1.0
-    note: str = ""
+    note: str = ""  # conditions of the comparison
 
 
 PEERS = (

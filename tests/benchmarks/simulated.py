@@ -39,21 +39,13 @@ DECAY = 0.01
 
 @dataclass(frozen=True)
 class Simulated:
-    """A finished stage of N trials on V validation images, with what nobody knows of a real one.
+    """A finished stage of N trials on V validation images, with what nobody knows of a real one."""
 
-    Args:
-        trials: Numbers, scores, losses and drawn values, by number.
-        hits: Which images each trial got right, (N, V).
-        accuracy: Each trial's accuracy on all images there might be, (N,).
-        optimum: Where the best learning rate lies, log10.
-        decay_optimum: Where the best weight decay lies, log10; None: it has no effect.
-    """
-
-    trials: Finished
-    hits: NDArray[np.bool_]
-    accuracy: NDArray[np.float64]
-    optimum: float
-    decay_optimum: float | None
+    trials: Finished  # numbers, scores, losses and drawn values, by number
+    hits: NDArray[np.bool_]  # which images each trial got right, (N, V)
+    accuracy: NDArray[np.float64]  # each trial's accuracy on all images there might be, (N,)
+    optimum: float  # where the best learning rate lies, log10
+    decay_optimum: float | None  # where the best weight decay lies, log10; None: it has no effect
 
 
 def response(lr: NDArray[np.float64], optimum: float) -> NDArray[np.float64]:

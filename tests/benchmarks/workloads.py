@@ -23,31 +23,18 @@ INPUTS, CLASSES = 784, 10
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A search over the learning rate and the weight decay, both log-uniform, on the shipped MNIST images.
+    """A search over the learning rate and the weight decay, both log-uniform, on the shipped MNIST images."""
 
-    Args:
-        name: As ``--only`` knows it.
-        train: Images that fit the weights.
-        validation: Images that score the hyperparameters.
-        hidden: Units by hidden layer; ReLU, He initialisation.
-        optimizer: ``sgd`` or ``adam``.
-        batch_size: Images a mini-batch.
-        epochs: Epochs a trial, each with a validation accuracy.
-        trials: Trials of the search.
-        lr: Low and high.
-        weight_decay: Low and high.
-    """
-
-    name: str
-    train: int
-    validation: int
-    hidden: tuple[int, ...]
-    optimizer: str
-    batch_size: int
-    epochs: int
-    trials: int
-    lr: tuple[float, float]
-    weight_decay: tuple[float, float]
+    name: str  # as ``--only`` knows it
+    train: int  # images that fit the weights
+    validation: int  # images that score the hyperparameters
+    hidden: tuple[int, ...]  # units by hidden layer; ReLU, He initialisation
+    optimizer: str  # ``sgd`` or ``adam``
+    batch_size: int  # images a mini-batch
+    epochs: int  # epochs a trial, each with a validation accuracy
+    trials: int  # trials of the search
+    lr: tuple[float, float]  # low and high
+    weight_decay: tuple[float, float]  # low and high
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -115,21 +102,13 @@ class Images(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Trials of a workload that a contender is to run.
+    """Trials of a workload that a contender is to run."""
 
-    Args:
-        workload: The search; its trials are those to be run.
-        seed: Of the sampling.
-        cores: How many cores there are.
-        data: The images as an .npz file (`Images`).
-        folder: An empty folder to write to.
-    """
-
-    workload: Workload
-    seed: int
-    cores: int
-    data: str
-    folder: str
+    workload: Workload  # the search; its trials are those to be run
+    seed: int  # of the sampling
+    cores: int  # how many cores there are
+    data: str  # the images as an .npz file (`Images`)
+    folder: str  # an empty folder to write to
 
     def to_json(self) -> str:
         """For the command line."""
@@ -175,25 +154,16 @@ FEWEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """How well one contender's trials of a workload learned.
+    """How well one contender's trials of a workload learned."""
 
-    Args:
-        workload: Its name.
-        who: Whose trials.
-        trials: How many, over all rounds.
-        best: The best validation accuracy.
-        top: The median validation accuracy of the best twentieth (five of a hundred).
-        noise: Two standard errors of our `top`, for the number of validation images.
-        alike: Whether top, and of as many trials the best, are ours within that noise; None for ourselves, and of too
-            few trials to tell.
-    """
-
-    workload: str
-    who: str
-    trials: int
-    best: float
-    top: float
-    noise: float
+    workload: str  # its name
+    who: str  # whose trials
+    trials: int  # how many, over all rounds
+    best: float  # the best validation accuracy
+    top: float  # the median validation accuracy of the best twentieth (five of a hundred)
+    noise: float  # two standard errors of our `top`, for the number of validation images
+    # whether top, and of as many trials the best, are ours within that noise; None for ourselves, and of too few trials
+    # to tell
     alike: bool | None
 
 

@@ -69,21 +69,13 @@ def _somebodys(file: Path) -> None:
 
 @dataclass(frozen=True)
 class Plant:
-    """One kind of damage.
+    """One kind of damage."""
 
-    Args:
-        kind: What a check calls it.
-        sql: What plants it, statement by statement.
-        study: Where, or None for the whole file.
-        mended: Whether a repair leaves nothing of it.
-        also: What cannot but be found with it.
-    """
-
-    kind: str
-    sql: str
-    study: str | None = FIRST
-    mended: bool = True
-    also: tuple[str, ...] = ()
+    kind: str  # what a check calls it
+    sql: str  # what plants it, statement by statement
+    study: str | None = FIRST  # where, or None for the whole file
+    mended: bool = True  # whether a repair leaves nothing of it
+    also: tuple[str, ...] = ()  # what cannot but be found with it
 
 
 def run_sql(file: Path, sql: str) -> None:

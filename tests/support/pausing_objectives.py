@@ -34,17 +34,11 @@ def curve(number: int, epochs: int = EPOCHS) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Pausing:
-    """Shows each trial's `curve`.
+    """Shows each trial's `curve`."""
 
-    Args:
-        keeps: Whether it can go on from a pause; otherwise it begins again.
-        kinds: How many structures there are: trials of one remainder belong together.
-        breaks: Trials whose evaluation raises once they have paused somewhere.
-    """
-
-    keeps: bool = True
-    kinds: int = 1
-    breaks: tuple[int, ...] = ()
+    keeps: bool = True  # whether it can go on from a pause; otherwise it begins again
+    kinds: int = 1  # how many structures there are: trials of one remainder belong together
+    breaks: tuple[int, ...] = ()  # trials whose evaluation raises once they have paused somewhere
 
     def lanes(self, trial: Trial | None = None) -> int:
         return 4

@@ -20,15 +20,10 @@ from faulty.process import Run, Running
 
 @dataclass(frozen=True)
 class Command:
-    """A command under way.
+    """A command under way."""
 
-    Args:
-        run: Its process.
-        pipe: What it and its workers print into.
-    """
-
-    run: Run
-    pipe: int
+    run: Run  # its process
+    pipe: int  # what it and its workers print into
 
     def send(self, number: signal.Signals, *, group: bool = False) -> None:
         """Send a signal to it, or to all of its group."""

@@ -25,27 +25,16 @@ def value(number: int, step: int) -> float:
 
 @dataclass(frozen=True)
 class Stub:
-    """Gives every trial `STEPS` points and a score; what is said here happens first.
+    """Gives every trial `STEPS` points and a score; what is said here happens first."""
 
-    Args:
-        folder: Where the files ``began-N`` (with the worker's process number) and ``go-N`` lie.
-        raises: Trials at which `evaluate` raises.
-        silent: Trials that get no outcome.
-        kills: Trials that kill their process with SIGKILL.
-        waits: Trials that stay at their first point until the file ``go-N`` is there.
-        twice: Trials that get their outcome twice.
-        bonus: Added to every score.
-        kinds: How many structures there are: trials of one remainder belong together.
-    """
-
-    folder: Path
-    raises: Collection[int] = ()
-    silent: Collection[int] = ()
-    kills: Collection[int] = ()
-    waits: Collection[int] = ()
-    twice: Collection[int] = ()
-    bonus: float = 0.0
-    kinds: int = 1
+    folder: Path  # where the files ``began-N`` (with the worker's process number) and ``go-N`` lie
+    raises: Collection[int] = ()  # trials at which `evaluate` raises
+    silent: Collection[int] = ()  # trials that get no outcome
+    kills: Collection[int] = ()  # trials that kill their process with SIGKILL
+    waits: Collection[int] = ()  # trials that stay at their first point until the file ``go-N`` is there
+    twice: Collection[int] = ()  # trials that get their outcome twice
+    bonus: float = 0.0  # added to every score
+    kinds: int = 1  # how many structures there are: trials of one remainder belong together
 
     def lanes(self, trial: Trial | None = None) -> int:
         return 4

@@ -236,19 +236,15 @@ def dask_scheduler_killed(place: Place, cluster: Cluster) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault: its words, and what makes it happen, at a moment that the place's `rng` chooses.
-
-    Args:
-        in_flight: So many batches may have to be trained again, as they were under way; None: not bounded here.
-        where: Its needs: a ``disk``, the PostgreSQL ``server``, the Dask ``cluster``, its ``own cluster``, or nothing.
-        ends: Whether the search can be completed afterwards: a damaged file cannot.
-    """
+    """A kind of fault: its words, and what makes it happen, at a moment that the place's `rng` chooses."""
 
     words: str
     happen: Callable[..., None]
+    # so many batches may have to be trained again, as they were under way; None: not bounded here
     in_flight: int | None = 1
+    # its needs: a ``disk``, the PostgreSQL ``server``, the Dask ``cluster``, its ``own cluster``, or nothing
     where: str = ""
-    ends: bool = True
+    ends: bool = True  # whether the search can be completed afterwards: a damaged file cannot
 
 
 KINDS: dict[str, Kind] = {

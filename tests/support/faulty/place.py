@@ -24,23 +24,14 @@ from hpsearch.store import open_store
 
 @dataclass(frozen=True)
 class Result:
-    """The cost of a fault.
+    """The cost of a fault."""
 
-    Args:
-        losses: Trials that were finished after the fault, and are missing or were run again.
-        duplicates: Rows that are there more than once, and trials that were recorded more than once.
-        differing: Trials that differ from an undisturbed run's, in the last bit of anything.
-        running_left: Trials that were still RUNNING after the next start.
-        again: Batches of trials that were begun more than once.
-        wrong: What else should not have been: exit codes, tracebacks, words.
-    """
-
-    losses: int = 0
-    duplicates: int = 0
-    differing: int = 0
-    running_left: int = 0
-    again: int = 0
-    wrong: tuple[str, ...] = ()
+    losses: int = 0  # trials that were finished after the fault, and are missing or were run again
+    duplicates: int = 0  # rows that are there more than once, and trials that were recorded more than once
+    differing: int = 0  # trials that differ from an undisturbed run's, in the last bit of anything
+    running_left: int = 0  # trials that were still RUNNING after the next start
+    again: int = 0  # batches of trials that were begun more than once
+    wrong: tuple[str, ...] = ()  # what else should not have been: exit codes, tracebacks, words
 
     @property
     def clean(self) -> bool:
@@ -84,16 +75,11 @@ class Undisturbed:
 
 @dataclass
 class Place:
-    """A folder with the study file and a database, in which commands run; all is gone after the block.
+    """A folder with the study file and a database, in which commands run; all is gone after the block."""
 
-    Args:
-        undisturbed: The search without any fault.
-        rng: Decides whatever of a fault is left to chance.
-        database: URL of a server's database without stages; None: a SQLite file, in `disk` or in the folder.
-    """
-
-    undisturbed: Undisturbed
-    rng: random.Random
+    undisturbed: Undisturbed  # the search without any fault
+    rng: random.Random  # decides whatever of a fault is left to chance
+    # URL of a server's database without stages; None: a SQLite file, in `disk` or in the folder
     database: str | None = None
     disk: Path | None = None
     wrong: list[str] = field(default_factory=list)

@@ -30,19 +30,12 @@ def begun_in(log: Path) -> Counter[int]:
 
 @dataclass(frozen=True)
 class Found:
-    """What a database holds of the search.
+    """What a database holds of the search."""
 
-    Args:
-        rows: Its trials.
-        finished_at: When each finished trial ended, by number.
-        repeated: How many rows are there more than once: trials of one number, or values of one trial.
-        running: How many trials are RUNNING.
-    """
-
-    rows: Rows
-    finished_at: dict[int, Any]
-    repeated: int
-    running: int
+    rows: Rows  # its trials
+    finished_at: dict[int, Any]  # when each finished trial ended, by number
+    repeated: int  # how many rows are there more than once: trials of one number, or values of one trial
+    running: int  # how many trials are RUNNING
 
 
 OF_TRIAL = {
