@@ -10,7 +10,6 @@ import pandas as pd
 from hpsearch.errors import BadArgument, BadInput, nearest
 from hpsearch.objectives.kinds import curve_bounds, examples, used
 from hpsearch.reports import figures
-from hpsearch.reports.importance import importance
 from hpsearch.reports.plot_kinds import MOST_CURVES, PlotKind, PlotRequest
 from hpsearch.reports.tables import curve_rows, used_only, varied
 from hpsearch.space import Categorical, Float
@@ -143,6 +142,8 @@ def _history(search: _Search, request: PlotRequest) -> go.Figure:
 
 
 def _importance(search: _Search, request: PlotRequest) -> go.Figure:
+    from hpsearch.reports.importance import importance  # Optuna takes 0.3 s to load, which other figures do without
+
     stage = search.stage
     shares = importance(
         search.store.trials(stage), stage.space, direction=stage.direction, used=lambda params: used(stage, params)
