@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert
 
 from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned, Stage
-from hpsearch.space import Categorical, Parameter, Space, Value, to_distribution
+from hpsearch.space import Categorical, Space, to_distribution
 from hpsearch.store import schema as t
 from hpsearch.store.leases import utc_now
 from hpsearch.store.schema import stage_attributes
 from hpsearch.store.sql import Query, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from optuna.distributions import BaseDistribution
     from sqlalchemy.engine import Connection
@@ -168,24 +168,19 @@ def import_stage(connection: Connection, new: NewStage, past: PastTrials) -> Non
     known = distributions(new.space)
     for name, values in past.params.items():
         _, text = known[name]
-        stored = zip(id_of, _stored(new.space[name], values), strict=True)
-        PARAMS.run(connection, [(trial_id, name, value, text) for trial_id, value in stored if value is not None])
+        to_number: Callable[[Any], float] = float
+        if isinstance(parameter := new.space[name], Categorical):
+            to_number = {choice: float(i) for i, choice in enumerate(parameter.choices)}.__getitem__
+        stored = zip(id_of, values, strict=True)
+        rows = [(trial_id, name, to_number(value), text) for trial_id, value in stored if value is not None]
+        PARAMS.run(connection, rows)
     number, step, value = past.points
     for start in range(0, len(number), _PIECE):
         piece = slice(start, start + _PIECE)
         points = zip(number[piece].tolist(), step[piece].tolist(), value[piece].tolist(), strict=True)
         _insert_points(connection, [(id_of[trial], *point) for trial, *point in points])
-    for rows in _pieces(past.attributes):
-        ATTRIBUTES.run(connection, [(id_of[number], key, json.dumps(value)) for number, key, value in rows])
-
-
-def _stored(parameter: Parameter, values: Sequence[Value | None]) -> list[float | None]:
-    """Return the numbers that Optuna stores for a parameter's values."""
-    if isinstance(parameter, Categorical):
-        # By type too: True == 1 for Python, and a choice is looked up by what it is.
-        place = {(type(choice), choice): float(i) for i, choice in enumerate(parameter.choices)}
-        return [None if value is None else place[type(value), value] for value in values]
-    return [None if value is None else float(value) for value in values]
+    for piece_of in _pieces(past.attributes):
+        ATTRIBUTES.run(connection, [(id_of[number], key, json.dumps(value)) for number, key, value in piece_of])
 
 
 def _pieces(rows: Iterable[tuple[int, str, Any]]) -> Iterator[list[tuple[int, str, Any]]]:
