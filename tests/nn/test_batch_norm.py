@@ -90,21 +90,6 @@ def test_equal_samples_have_no_spread_and_stay_finite() -> None:
     assert np.isfinite(layer.backward(np.random.default_rng(0).standard_normal((1, 4, 3)))).all()
 
 
-def test_statistics_move_with_keep() -> None:
-    rng = np.random.default_rng(3)
-    network = Network([4, 5, 3], rngs=lane_rngs(0, range(4), Purpose.WEIGHTS), batch_norm=True)
-    for _ in range(3):
-        network.forward(rng.normal(1, 2, (4, 6, 4)).astype(np.float32))
-    statistics = {name: network.parameters[1][name].copy() for name in ("mean", "variance")}
-    x = rng.standard_normal((1, 6, 4)).astype(np.float32)
-    before = network.infer(x).copy()
-    assert len(np.unique(statistics["variance"], axis=0)) == 4
-    network.keep([0, 2, 3])
-    for name, values in statistics.items():
-        assert np.array_equal(network.parameters[1][name], values[[0, 2, 3]])
-    assert np.array_equal(network.infer(x), before[[0, 2, 3]])
-
-
 def test_an_optimizer_sees_no_statistics() -> None:
     """They are no parameters: nothing steps or decays them."""
     network = Network([4, 5, 3], rngs=lane_rngs(0, [0], Purpose.WEIGHTS), batch_norm=True)

@@ -72,21 +72,6 @@ def test_the_same_mask_passes_the_gradient_back() -> None:
     np.testing.assert_allclose(dropout.backward(gradient.copy()), gradient * mask, rtol=1e-15)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("rows", "units"), [(5, 7), (1, 1), (8, 4)])
-def test_masks_are_the_lane_s_own_in_any_company(dtype: DTypeLike, rows: int, units: int) -> None:
-    together = layer(units, [0.2, 0.5, 0.7], rows, dtype=dtype)
-    alone = layer(units, [0.5], rows, numbers=[1], dtype=dtype)
-    x = np.ones((1, rows, units), dtype)
-    for turn in range(4):
-        if turn == 2:
-            together.keep(np.array([1, 2]))
-            together.select(2, rows)
-        out = together.forward(np.repeat(x, 3 if turn < 2 else 2, axis=0))
-        mine = out[1 if turn < 2 else 0]
-        assert mine.tobytes() == alone.forward(x.copy()).tobytes()
-
-
 def test_masks_are_the_same_in_float32_and_float64() -> None:
     single, double = (layer(9, [0.4], 8, dtype=dtype) for dtype in (np.float32, np.float64))
     for _ in range(3):

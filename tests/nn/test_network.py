@@ -61,14 +61,6 @@ def test_the_forward_pass_is_the_formula() -> None:
         np.testing.assert_allclose(network.forward(x)[lane], expected, rtol=1e-12)
 
 
-def test_weights_come_before_all_other_parameters() -> None:
-    network = Network([5, 4, 3], rngs=weight_rngs(1))
-    network.parameters[0]["bias"][:] = 7
-    network.parameters[2]["bias"][:] = 7
-    assert not (network.values[:, : network.weights] == 7).any()
-    assert (network.values[:, network.weights :] == 7).sum() == 4 + 3
-
-
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

@@ -97,20 +97,6 @@ def test_three_steps_by_hand_with_decay_of_weights_and_not_of_others(name: str) 
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_lanes_have_state_and_hyperparameters_of_their_own(name: str) -> None:
-    options, weight, bias = BY_HAND[name]
-    optimizer = make(name, [7.0, 0.1, 0.1], [3.0, 0.5, 0.5], {key: [0.3, v, v] for key, v in options.items()})
-    rows = np.ones((3, 2))
-    for turn, gradient in enumerate(GRADIENTS):
-        steps(optimizer, 0, rows[0], [[1e3, -5.0]], weights=1)
-        steps(optimizer, 1, rows[1], [gradient], weights=1)
-        if turn:  # lane 2 starts a step late and counts its own steps
-            steps(optimizer, 2, rows[2], [GRADIENTS[turn - 1]], weights=1)
-    np.testing.assert_allclose(rows[1], [weight[2], bias[2]], rtol=1e-14)
-    np.testing.assert_allclose(rows[2], [weight[1], bias[1]], rtol=1e-14)
-
-
-@pytest.mark.parametrize("name", ALL)
 def test_state_and_hyperparameters_survive_keep(name: str) -> None:
     options, weight, bias = BY_HAND[name]
     lanes = {key: [0.3, value, 0.2, value] for key, value in options.items()}

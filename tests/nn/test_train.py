@@ -10,9 +10,7 @@ from hpsearch.errors import BadInput
 from hpsearch.nn import (
     CURVE_NAMES,
     SGD,
-    Ended,
     Epoch,
-    History,
     Network,
     Purpose,
     Schedule,
@@ -20,7 +18,6 @@ from hpsearch.nn import (
     evaluate,
     lane_rng,
     lane_rngs,
-    record,
     train,
     train_epochs,
 )
@@ -195,16 +192,6 @@ def test_train_returns_the_history_of_every_lane() -> None:
             at = [epoch.lanes.tolist().index(lane) for epoch in expected]
             assert curve == [getattr(e, name)[position] for e, position in zip(expected, at, strict=True)]
             assert {type(value) for value in curve} == {float}
-
-
-def test_record_adds_an_epoch_to_the_lanes_that_it_is_of() -> None:
-    histories = [History() for _ in range(3)]
-    curves = {name: np.array([number, 0.2 + number]) for number, name in enumerate(CURVE_NAMES)}
-    hits = np.zeros((2, 3), dtype=bool)
-    record(Epoch(1, np.array([0, 2]), **curves, validation_hits=hits, ended=(Ended(1, "why"),)), histories)
-    assert [len(history) for history in histories] == [1, 0, 1]
-    assert histories[2].curves() == {name: [0.2 + number] for number, name in enumerate(CURVE_NAMES)}
-    assert [history.ended for history in histories] == [None, "why", None]
 
 
 FEATURES: list[dict[str, Any]] = [{}, {"batch_norm": True}, {"dropout": 0.5}, {"batch_norm": True, "dropout": 0.3}]

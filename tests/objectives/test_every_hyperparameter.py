@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -52,7 +52,7 @@ def test_any_company_of_one_structure_gives_the_same_bits(evaluate_train: bool) 
     objective = tiny.objective(seed=3, space=EVERYTHING, training={"evaluate_train": evaluate_train, "epochs": 2})
     drawn = [Trial(n, n, values(objective.space, seed=3, number=n)) for n in range(6)]
     completed = 0
-    for optimizer, activation, batch_norm in product(OPTIMIZERS, ACTIVATIONS, (True, False)):
+    for optimizer, activation, batch_norm in zip(OPTIMIZERS, cycle(ACTIVATIONS), cycle((True, False)), strict=False):
         fixed: dict[str, Any] = {"optimizer": optimizer, "activation": activation, "batch_norm": batch_norm}
         trials = [Trial(t.trial_id, t.number, dict(t.params) | fixed) for t in drawn]
         for group in objective.group(trials):
@@ -62,7 +62,7 @@ def test_any_company_of_one_structure_gives_the_same_bits(evaluate_train: bool) 
                 assert lasting(objective, [trial]) == {trial.number: together[trial.number]}, trial.params
             assert lasting(objective, group[::-1]) == together
             completed += sum(kind is Completed for kind, *_ in together.values())
-    assert completed > 100
+    assert completed > 20
 
 
 def test_only_structure_keeps_trials_apart() -> None:
