@@ -135,14 +135,9 @@ def _use(at: Findings, evaluation: Evaluation, action: Actions) -> NextStep:
 
 
 def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Sentence, ...]]:
-    """Return the conclusions from findings and the next step, the most important first.
+    """Return the conclusions from findings and the next step, and those of them that say which figure counts.
 
-    Args:
-        at: The findings, without advice.
-        step: The next step.
-
-    Returns:
-        All sentences, the last of which says the next step; and those of them that say which figure counts.
+    The most important come first, and the last one says the next step.
     """
     words, best = step.words, at.best
     if best is None:
@@ -315,9 +310,7 @@ def uncertain_ends(ranges: Mapping[str, NarrowedRange]) -> list[str]:
 def to_run_again(store: Store, storage: str | None) -> list[Action]:
     """Return the actions that run waiting trials again, after a repair has released them.
 
-    Returns:
-        An action for each stage and confirmation of which trials wait; none for a stage that another program made,
-        as nothing here trains it.
+    There is none for a stage that another program made, as nothing here trains it.
     """
     actions = []
     for stage in (*store.stages(), *store.confirmations()):

@@ -190,7 +190,7 @@ def _paired(a: Entrant, b: Entrant, side_a: Side, side_b: Side) -> Paired | None
         text = entrant.store.attribute(stage, [side.best_trial], HITS).get(side.best_trial)
         score = None if kinds.examples(stage) is None else side.best  # of another metric the hits cannot be checked
         data.append((stage.fingerprint, examples))
-        hits.append(None if text is None else matching(text, examples, score))
+        hits.append(matching(text, examples, score))
     if not data[0][0] or data[0] != data[1] or hits[0] is None or hits[1] is None:
         return None
     only_a, only_b = discordant(hits[0], hits[1])

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpsearch.errors import BadArgument, BadInput
+from hpsearch.errors import BadArgument
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Action, ConfirmationPlan, Direction, Setting, Stage
 from hpsearch.search.best import Repeats, in_order, tally
@@ -50,7 +50,7 @@ from hpsearch.search.stage import (
 from hpsearch.search.workflow import MOST, ConfirmJob, Listener, Stopping, check_counts, check_engine, stopping, workers
 from hpsearch.seeds import draw_seed
 from hpsearch.space import contains
-from hpsearch.statistics.hits import hits_match_score, unpack
+from hpsearch.statistics.hits import matching_array
 from hpsearch.statistics.intervals import Interval, mean_interval, student_cdf, student_quantile
 from hpsearch.store import Store, open_store
 from hpsearch.store.schema import ROSTER
@@ -105,15 +105,11 @@ def ranking(store: Store, confirmation: Stage) -> tuple[Confirmed, ...]:
 
 def _stored_hits(of: Repeats, texts: Mapping[int, str], examples: int) -> dict[int, NDArray[np.bool_]]:
     """Return a setting's stored hits by repeat; missing, unreadable or of another score are left out."""
-    stored = {}
-    for repeat, number in of.numbers.items():
-        try:
-            hits = unpack(texts[number], examples)
-        except (BadInput, KeyError):
-            continue
-        if hits_match_score(int(hits.sum()), of.scores[repeat], examples):
-            stored[repeat] = hits
-    return stored
+    stored = (
+        (repeat, matching_array(texts.get(number), examples, of.scores[repeat]))
+        for repeat, number in of.numbers.items()
+    )
+    return {repeat: hits for repeat, hits in stored if hits is not None}
 
 
 def rank_confirmed(
@@ -304,10 +300,7 @@ def _following(
 
 
 def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
-    """Return the values of a stage's best trials, best first.
-
-    Trials that another program ran in the stage's study with values outside its ranges are passed over.
-    """
+    """Return the values of a stage's best trials, best first; trials with values outside its ranges are passed over."""
     rows = top
     while True:
         columns = store.columns(stage, top=rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.errors import BadArgument, BadInput, NotEnoughTrials, StageConflict
+from hpsearch.errors import BadArgument, NotEnoughTrials, StageConflict
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name
 from hpsearch.search.best import Repeats, overview
@@ -25,7 +25,7 @@ from hpsearch.search.stage import actions_for, confirmation_of, made_from, pick,
 from hpsearch.seeds import draw_seed, stage_seed
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, Parameter
-from hpsearch.statistics.hits import hits_match_score, unpack
+from hpsearch.statistics.hits import matching_array
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -140,13 +140,11 @@ def hits_of(store: Store, stage: Stage, trials: Finished, examples: int) -> NDAr
     """Return the hits of trials, (len(trials), examples); None where they are not stored of all of them."""
     numbers = trials.number.tolist()
     texts = store.attribute(stage, numbers, HITS)
-    try:
-        hits = np.array([unpack(texts[number], examples) for number in numbers])
-    except (BadInput, KeyError):
-        return None
-    counts = hits.sum(axis=1).tolist()
-    agree = all(hits_match_score(n, score, examples) for n, score in zip(counts, trials.score, strict=True))
-    return hits if agree else None
+    hits = [
+        matching_array(texts.get(number), examples, score)
+        for number, score in zip(numbers, trials.score.tolist(), strict=True)
+    ]
+    return None if any(of_trial is None for of_trial in hits) else np.array(hits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,8 @@ def mann_whitney(a: ArrayLike, b: ArrayLike) -> float:
     """Return the two-sided p-value that two groups come from one distribution (Mann & Whitney 1947).
 
     Up to 400 pairs it is exact, also with ties: all ways of dealing the values there are into two groups of these
-    sizes are counted. Beyond, normal with the variance that ties leave and a correction for continuity.
-
-    Args:
-        a: Shape (n,), n >= 1.
-        b: Shape (m,), m >= 1.
-
-    Raises:
-        BadInput: An empty group, or NaN.
+    sizes are counted. Beyond, normal with the variance that ties leave and a correction for continuity. An empty group
+    and NaN are a BadInput.
     """
     first, second = np.asarray(a, dtype=float).ravel(), np.asarray(b, dtype=float).ravel()
     n, m = len(first), len(second)
@@ -72,10 +66,6 @@ def expected_best(scores: NDArray[np.float64], size: int) -> float:
     """Return the expected highest of ``size`` scores chosen without replacement.
 
     Sum of the i-th lowest times C(i - 1, m - 1) / C(n, m) (as Dodge et al. 2019 compare searches of one budget).
-
-    Args:
-        scores: Shape (n,).
-        size: m, from 1 to n.
     """
     ordered = np.sort(scores)[::-1]
     n = len(ordered)

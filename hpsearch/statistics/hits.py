@@ -34,20 +34,12 @@ def pack(hits: NDArray[np.bool_]) -> str:
 
 
 def unpack(text: str, examples: int) -> NDArray[np.bool_]:
-    """Return the hits that `pack` made text of, shape (V,).
-
-    Raises:
-        BadInput: It is no such text, or of another number of examples.
-    """
+    """Return the hits that `pack` made text of, shape (V,). BadInput if it is no such text of so many examples."""
     return np.unpackbits(np.frombuffer(_bytes(text, examples), dtype=np.uint8), count=examples).astype(np.bool_)
 
 
 def as_number(text: str, examples: int) -> int:
-    """Return the hits that `pack` made text of as a whole number whose ones are the hits.
-
-    Raises:
-        BadInput: It is no such text, or of another number of examples.
-    """
+    """Return the same as a whole number whose ones are the hits."""
     return int.from_bytes(_bytes(text, examples), "big") >> -examples % 8
 
 
@@ -56,19 +48,23 @@ def hits_match_score(right: int, score: float, examples: int) -> bool:
     return abs(right - score * examples) < 0.5
 
 
-def matching(text: str, examples: int, score: float | None) -> int | None:
+def matching(text: str | None, examples: int, score: float | None) -> int | None:
     """Return a trial's hits as a whole number; None where they cannot be read or do not make its score.
 
-    Args:
-        text: From `pack`.
-        examples: Their number.
-        score: The share of them that were right; None: not to be checked.
+    Without a score they are not checked.
     """
+    if text is None:
+        return None
     try:
         hits = as_number(text, examples)
     except BadInput:
         return None
     return hits if score is None or hits_match_score(hits.bit_count(), score, examples) else None
+
+
+def matching_array(text: str | None, examples: int, score: float) -> NDArray[np.bool_] | None:
+    """Return the same as `matching` as an array, shape (V,)."""
+    return unpack(text, examples) if text is not None and matching(text, examples, score) is not None else None
 
 
 def _bytes(text: str, examples: int) -> bytes:
@@ -100,21 +96,12 @@ def mcnemar(only_a: int, only_b: int) -> float:
     """Return the exact two-sided p-value that two trials are equally good (McNemar 1947).
 
     If they are, each example that only one of them gets right goes to either with probability 1/2.
-
-    Args:
-        only_a: Examples that only the first gets right.
-        only_b: Examples that only the second gets right.
     """
     return min(1.0, 2 * lower_tail(min(only_a, only_b), only_a + only_b))
 
 
 def paired_p(best: int, other: int) -> float:
-    """Return the one-sided p-value that another trial is at least as good as the best (McNemar's exact test).
-
-    Args:
-        best: The best trial's hits.
-        other: The other trial's, on the same examples.
-    """
+    """Return the one-sided p-value that another trial is as good as the best, by both's hits (McNemar's exact test)."""
     only_best, only_other = discordant(best, other)
     return lower_tail(only_other, only_best + only_other)
 
@@ -144,7 +131,7 @@ def is_tied(p: float, trials: int) -> bool:
 
 
 def corrected_share(hits: Sequence[int], examples: int, *, seed: int, resamples: int = RESAMPLES) -> float:
-    """Return the best trial's share of hits on examples that had no part in choosing it.
+    """Return the best trial's share of hits on examples that had no part in choosing it, never above its own share.
 
     The whole selection is bootstrapped over examples, as in bootstrap bias-corrected cross-validation (Tsamardinos,
     Greasidou & Borboudakis 2018): the trial that is best on a resample is scored on the examples outside it, and these
@@ -153,16 +140,10 @@ def corrected_share(hits: Sequence[int], examples: int, *, seed: int, resamples:
     instead of 37 %, and each halving serves twice. Trials that tie within a half share it.
 
     Args:
-        hits: Those of every trial that might have been the best.
+        hits: Those of every trial that might have been the best; at least one.
         examples: Their number, at least 2.
         seed: The same one gives the same value.
         resamples: Number of halvings.
-
-    Returns:
-        The share, never above the best trial's own.
-
-    Raises:
-        BadInput: No trial, or fewer than two examples.
     """
     if not hits or examples < 2:
         raise BadInput(f"hits of {len(hits)} trials on {examples} examples; give at least 1 trial and 2 examples")

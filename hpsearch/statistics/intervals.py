@@ -43,11 +43,6 @@ def wilson(hits: int, examples: int, *, level: float = 0.95) -> Interval:
 def wilson_of_share(share: float, examples: int, *, level: float = 0.95) -> Interval:
     """Return `wilson` about a share that is no whole number of hits, such as one from which a bias was taken.
 
-    Args:
-        share: In [0, 1].
-        examples: The number that it rests on, at least 1.
-        level: As for `wilson`.
-
     Raises:
         BadInput: No examples, a share outside [0, 1], or a level outside (0, 1).
     """
@@ -84,12 +79,7 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
 
 
 def student_cdf(t: float, freedom: int) -> float:
-    """Return P(T <= t) of Student's t for whole degrees of freedom, a finite sum (Abramowitz & Stegun 26.7.3 and .4).
-
-    Args:
-        t: The value.
-        freedom: Degrees of freedom, at least 1.
-    """
+    """Return P(T <= t) of Student's t for whole degrees of freedom, a finite sum (Abramowitz & Stegun 26.7.3, .4)."""
     theta = math.atan2(t, math.sqrt(freedom))
     sine, square = math.sin(theta), math.cos(theta) ** 2
     term, total = 1.0, 0.0
@@ -108,12 +98,7 @@ def student_cdf(t: float, freedom: int) -> float:
 
 
 def student_quantile(probability: float, freedom: int) -> float:
-    """Return the t with P(T <= t) = ``probability``, by bisection of `student_cdf`.
-
-    Args:
-        probability: In (0, 1).
-        freedom: Degrees of freedom, at least 1.
-    """
+    """Return the t with P(T <= t) = ``probability``, by bisection of `student_cdf`."""
     if probability < 0.5:
         return -student_quantile(1 - probability, freedom)
     low, high = 0.0, 1.0
