@@ -8,10 +8,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import optuna
 import pytest
 from commands import Cli
 
+from hpsearch.cli.app import COMMANDS, app
 from hpsearch.study_file import find, shipped_text
 
 
@@ -21,10 +23,16 @@ def rows(text: str) -> list[dict[str, Any]]:
     return parsed
 
 
-def test_version(cli: Cli) -> None:
+def test_the_table_of_commands_has_their_help(cli: Cli) -> None:
     from hpsearch import __version__
 
     assert cli("--version").out == f"hpsearch {__version__}\n"
+    assert cli().out == cli("--help").out
+    context = click.Context(app)
+    for name, (_, line) in COMMANDS.items():
+        command = app.get_command(context, name)
+        assert command is not None
+        assert (command.help or "").strip().splitlines()[0] == line
 
 
 def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> None:
@@ -47,14 +55,6 @@ def test_start_again_does_only_what_is_missing(searched: Cli) -> None:
     after = rows(searched("trials", "--format", "json").out)
     assert after[:8] == rows(before)
     assert [row["trial"] for row in after] == list(range(10))
-
-
-def test_start_as_json_is_for_programs(cli: Cli, tiny: Path) -> None:
-    ran = cli("start", "tiny.toml", "--engine", "inline", "--format", "json")
-    (stage,) = json.loads(ran.out)["stages"]
-    assert stage["stage"] == "tiny/stage-01"
-    assert (stage["finished"], stage["failed"], stage["run_now"]) == (8, 0, 8)
-    assert stage["store_seconds"] > 0
 
 
 def test_a_search_goes_on_without_its_file(searched: Cli, tiny: Path) -> None:
@@ -108,15 +108,6 @@ def test_narrowing_again_is_refused_once_the_next_stage_has_trials(searched: Cli
     assert "--branch" in ran.err
     assert "made tiny/stage-03" in searched("narrow", "--top", "3", "--stage", "1", "--branch").out
     assert rows(searched("status", "--format", "json").out)[2]["from"] == "stage-01"
-
-
-def test_formats_agree(searched: Cli) -> None:
-    as_json = rows(searched("trials", "--format", "json").out)
-    as_csv = list(csv.DictReader(io.StringIO(searched("trials", "--format", "csv").out)))
-    assert [float(row["lr"]) for row in as_csv] == pytest.approx([row["lr"] for row in as_json], rel=1e-12)
-    table = searched("trials").out.splitlines()
-    assert len(table) == 2 + len(as_json)
-    assert all(line == line.rstrip() for line in table)
 
 
 def test_failures_say_why(cli: Cli, tiny: Path) -> None:

@@ -77,13 +77,6 @@ def test_a_network_over_numbers_takes_them_as_they_are(cli: Cli, tmp_path: Path)
     assert (ran.code, "the network takes float64, not grey levels" in ran.err) == (2, True)
 
 
-def test_grey_levels_may_go_in_as_floats(cli: Cli, tmp_path: Path) -> None:
-    net = digits(tmp_path / "net.npz")
-    assert cli("model", "export", "net.npz", "net.onnx", "--input", "float32").code == 0
-    found = run(tmp_path / "net.onnx", IMAGES.astype(np.float32))
-    np.testing.assert_allclose(found, load_model(net).probabilities(IMAGES), atol=1e-5)
-
-
 def test_large_sums_do_not_overflow(cli: Cli, tmp_path: Path) -> None:
     net = models.network(batch_norm=False, activation="relu")
     for layer in net.parameters:
@@ -111,13 +104,6 @@ def test_the_file_is_valid_and_says_where_it_comes_from(made: Made) -> None:
     (given,), (answer,) = made.graph.input, made.graph.output
     sizes = [size.dim_param or size.dim_value for size in given.type.tensor_type.shape.dim]
     assert (given.name, answer.name, sizes) == ("pixels", "probabilities", ["N", 28, 28])
-
-
-def test_the_same_network_gives_the_same_file(cli: Cli, tmp_path: Path) -> None:
-    digits(tmp_path / "net.npz")
-    for name in ("a.onnx", "b.onnx"):
-        assert cli("model", "export", "net.npz", name).code == 0
-    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
 def test_without_onnx_what_to_install_is_said(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from hpsearch import data
 from hpsearch.data.preprocessing import Preprocessing
-from hpsearch.nn import Network, load_model, save
+from hpsearch.nn import load_model, save
 from hpsearch.statistics import wilson
 
 NAMES = ("a", "b", "c")
@@ -108,20 +108,6 @@ def test_labels_give_the_accuracy_and_its_interval(cli: Cli, net: Path, kind: st
     assert [row["right"] for row in rows(ran.out)] == ["False"] * 5 + ["True"] * 25
 
 
-def test_several_files_are_one_answer(cli: Cli, net: Path) -> None:
-    np.savez("x.npz", x=RAW[:3], y=np.array(expected(net)[:3]))
-    Image.fromarray(RAW[3]).save("3.png")
-    table(Path("x.csv"), RAW[4:6])
-    found = rows(cli("predict", "net.npz", "x.npz", "3.png", "x.csv", "--format", "csv").out)
-    assert [(row["file"], row["row"]) for row in found] == [
-        *(("x.npz", str(i)) for i in (1, 2, 3)),
-        ("3.png", ""),
-        *(("x.csv", str(i)) for i in (1, 2)),
-    ]
-    assert [row["predicted"] for row in found] == expected(net)[:6]
-    assert [row["right"] for row in found] == ["True"] * 3 + [""] * 3
-
-
 def test_labels_stand_in_the_column_that_is_named(cli: Cli, net: Path) -> None:
     table(Path("x.csv"), RAW, expected(net), name="kind")
     assert "30 of 30 right" in cli("predict", "net.npz", "x.csv", "--label", "kind").out
@@ -173,14 +159,6 @@ def test_a_drawn_digit_is_cropped_inverted_and_resized_when_asked(made: Made) ->
         "--crop\n"
     )
     assert "nothing in it" in cli("predict", "net.npz", "empty.png", "--crop").err
-
-
-def test_a_network_of_one_class_has_no_next_best(cli: Cli) -> None:
-    save(Network([6, 4, 1], rngs=[np.random.default_rng(0)]), Path("one.npz"), preprocessing=models.GREY)
-    np.savez("x.npz", x=RAW)
-    ran = cli("predict", "one.npz", "x.npz")
-    assert ran.code == 0
-    assert ran.out.splitlines()[1].split() == ["x.npz", "1", "0", "1", "-", "-"]
 
 
 def bare() -> None:
