@@ -30,16 +30,8 @@ words them as Python does (``top=9``, ``narrow(top=5)``), `hpsearch.cli.render.m
     raise BadArgument("top", 9, "only 8 trials have finished", "use a smaller top")
     raise UnknownSearch(f"no search in {path} yet; `{{}}` begins one", Action("start", {"storage": path}))
 
-and, where callers want the figures, a class with fields::
-
-    @dataclass(eq=False)
-    class TooFewTrials(NotEnoughTrials):
-        # with a docstring: "Fewer trials have finished than were to be used."
-        top: int
-        finished: int
-
-whose ``str`` is the first line of its docstring and its fields, unless it has a ``__str__`` of its own, and whose words
-on the command line stand in the table of `hpsearch.cli.render`.
+and, where callers want the figures, a class with fields (``@dataclass(eq=False)``), worded by the first line of its
+docstring and its fields unless it has a ``worded`` of its own, as `BadArgument` has.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,20 +35,14 @@ OPTIONS = {
 """Options that are not called as the API's arguments are."""
 POSITIONAL = ("search", "study", "name", "path")
 """Arguments that stand on the command line without an option, in this order."""
-STOPPED = "stopped; what was recorded stays, and the same command goes on"
+STOPPED = "stopped at once; what was recorded stays, and the same command goes on"
 _HIDDEN = "***"
 """Stands for a password in a URL, as SQLAlchemy shows it."""
-
-WORDINGS: Mapping[type[HpsearchError], Callable[[Any], str]] = {}
-"""One line for each structured error whose own words would not tell a user of the command line what to type."""
 
 
 def message(error: HpsearchError) -> str:
     """Return an error's message as the command line prints it."""
-    for kind in type(error).__mro__:
-        if kind in WORDINGS:
-            return WORDINGS[kind](error)
-    return error.worded(word) if type(error).__str__ is HpsearchError.__str__ else str(error)
+    return error.worded(word)
 
 
 def word(mention: Action | Argument) -> str:
