@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 
 
 def draw(distribution: BaseDistribution, *, seed: int, number: int, name: str) -> Any:
-    """Return the value of one parameter of one trial.
-
-    Args:
-        distribution: Of the parameter.
-        seed: The stage's seed.
-        number: The trial's number in the stage.
-        name: The parameter's name.
-    """
+    """Return the value of the parameter of this name in the trial with this number of a stage with this seed."""
     sampler = RandomSampler(seed=draw_seed(seed, number, name))
     # Optuna's random sampler reads neither the study nor the trial.
     nothing = cast("Any", None)
@@ -42,17 +35,14 @@ class KeyedRandomSampler(BaseSampler):
         self.seed = seed
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return nothing: nothing is sampled jointly."""
-        return {}
+        return {}  # nothing is sampled jointly
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return nothing: nothing is sampled jointly."""
         return {}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Return the value of one parameter, by the trial's number."""
         return draw(param_distribution, seed=self.seed, number=trial.number, name=param_name)

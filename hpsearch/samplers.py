@@ -42,13 +42,7 @@ class RandomSampler:
 
 
 def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
-    """Return the values of one trial.
-
-    Args:
-        space: The stage's ranges.
-        seed: The stage's seed.
-        number: The trial's number in the stage.
-    """
+    """Return the values of the trial with this number in a stage of this space and seed."""
     return Draws(space, seed=seed).values(number)
 
 
@@ -57,10 +51,6 @@ class Draws:
 
     Optuna's sampler makes a generator from the system's entropy, a transformation and arrays for every value. Here
     one generator is seeded anew for each. Not for several threads at once.
-
-    Args:
-        space: The stage's ranges.
-        seed: The stage's seed.
     """
 
     def __init__(self, space: Space, *, seed: int) -> None:

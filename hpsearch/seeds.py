@@ -15,13 +15,7 @@ def stage_seed(search_seed: int, number: int) -> int:
 
 
 def draw_seed(seed: int, number: int, name: str) -> int:
-    """Return the seed of one draw.
-
-    Args:
-        seed: The stage's seed.
-        number: The trial's number in the stage.
-        name: The parameter that is sampled.
-    """
+    """Return the seed of the draw of this name (a parameter's) in the trial with this number of a stage."""
     # 32 bits, as NumPy's RandomState takes no more. Hashing keeps neighbouring trials' streams unrelated.
     digest = hashlib.sha256(f"{seed}/{number}/{name}".encode()).digest()
     return int.from_bytes(digest[:4], "big")

@@ -181,11 +181,7 @@ class StudyFile:
 
 
 def parse(plain: Mapping[str, Any], *, source: str) -> StudyFile:
-    """Return a study file from plain data.
-
-    Args:
-        plain: From TOML or `StudyFile.to_dict`.
-        source: The place it comes from, for messages.
+    """Return a study file from plain data, as from TOML or `StudyFile.to_dict`; messages begin with its source.
 
     Raises:
         BadStudyFile: Something in it is unknown, missing or out of range; the message is one line.
@@ -372,11 +368,7 @@ def _shipped() -> tuple[Traversable, ...]:
 
 
 def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
-    """Return the study file at a path, or of a name in ``studies/`` or among the shipped ones.
-
-    Args:
-        study: ``studies/mine.toml``, ``mine``, or None for the default, ``mnist``.
-        folder: The folder where names are looked up first.
+    """Return the study file at a path, or of a name in a folder or among the shipped ones; of None the default.
 
     Raises:
         BadStudyFile: There is no such file, or it does not make sense.
@@ -410,12 +402,7 @@ def _no_study(wanted: str) -> BadStudyFile:
 
 
 def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False) -> Path:
-    """Write a commented study file.
-
-    Args:
-        name: Of the search; the file is ``NAME.toml``.
-        folder: Its folder; made if it is missing.
-        force: Overwrite a file that is there.
+    """Write a commented study file ``NAME.toml``; its folder is made if it is missing.
 
     Raises:
         BadStudyFile: The name is not one, the file is there already, or it cannot be written.
