@@ -9,11 +9,10 @@ trials are highlighted. Missing data make a figure that says so; data that do no
 from hpsearch.reports.figures.by_parameter import importances, score_by_parameters
 from hpsearch.reports.figures.curves import curve_grid, training_curves
 from hpsearch.reports.figures.history import search_history
-from hpsearch.reports.figures.lineage import lineage
+from hpsearch.reports.figures.lineage import lineage, scores_by_stage
 from hpsearch.reports.figures.pairs import pair
 from hpsearch.reports.figures.parallel import parallel
 from hpsearch.reports.figures.saving import check_path, page, render, save
-from hpsearch.reports.figures.stages import scores_by_stage
 from hpsearch.reports.figures.style import dark, describe, least_width, styled
 
 __all__ = [
