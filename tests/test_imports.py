@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-MNIST = Path(__file__).parents[1] / "studies" / "mnist.toml"
 HEAVY = {
     *("optuna", "sqlalchemy", "pandas", "plotly", "pydantic", "sklearn", "optuna_dashboard", "pyarrow", "pooch"),
     *("PIL", "onnx", "onnxruntime", "dask", "distributed"),
@@ -105,27 +104,6 @@ def test_a_saved_network_is_used_without_the_slow_libraries(tmp_path: Path) -> N
     steps = {run("model", "show", "net.npz"): set[str](), run("predict", "net.npz", "x.png"): {"PIL"}}
     for (command, needs), modules in zip(steps.items(), loaded(*steps, folder=tmp_path), strict=True):
         assert modules & SLOWEST == needs, command
-
-
-def test_workers_start_before_the_slow_libraries_are_loaded() -> None:
-    statement = f"""
-from hpsearch.search import workflow
-
-class Started(Exception): pass
-
-def start(*arguments, **named):
-    raise Started
-
-workflow.PoolExecutor = start
-try:
-    workflow.run(workflow.Job(storage="never.db", study={str(MNIST)!r}, trials=1))
-    raise AssertionError
-except Started:
-    pass
-"""
-    [modules] = loaded(statement)
-    assert "pydantic" in modules  # the study file has been read
-    assert modules & ((HEAVY | {"numpy", "click", "rich"}) - {"pydantic"}) == set()
 
 
 def test_the_command_line_pins_blas_before_numpy_is_loaded() -> None:
