@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+MNIST = Path(__file__).parents[1] / "studies" / "mnist.toml"
 HEAVY = {
     *("optuna", "sqlalchemy", "pandas", "plotly", "pydantic", "sklearn", "optuna_dashboard", "pyarrow", "pooch"),
     *("PIL", "onnx", "onnxruntime", "dask", "distributed"),
