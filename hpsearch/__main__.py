@@ -47,9 +47,9 @@ def _run(arguments: list[str]) -> int:
     # second, and finds none.
     gc.set_threshold(100_000, 20, 20)
     # Imported here, as importing takes long enough for a Ctrl-C, which `main` answers.
-    from hpsearch.executors import blas
+    from hpsearch.executors.base import pin
 
-    blas.pin()
+    pin()
     from hpsearch.cli.app import app  # as above
 
     code = app.main(args=arguments, prog_name="hpsearch", standalone_mode=False)

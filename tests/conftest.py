@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hpsearch.executors import blas
+from hpsearch.executors.base import pin
 
 # As in every process of hpsearch, and before anything loads NumPy: tests that run side by side have a core each.
-blas.pin()
+pin()
 
 from bounded import until  # noqa: E402
 from clusters import cluster  # noqa: E402

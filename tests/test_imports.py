@@ -59,7 +59,7 @@ def run(*arguments: str) -> str:
         },
         {
             # `__main__` passes through it on the way to `blas`.
-            "import hpsearch.executors.blas": HEAVY | {"numpy", "click", "rich", "asyncio", "multiprocessing"},
+            "import hpsearch.executors.base": HEAVY | {"numpy", "click", "rich", "asyncio", "multiprocessing"},
             "import hpsearch.executors.pool, hpsearch.executors.dask": HEAVY | {"numpy", "click", "rich"},
             "import hpsearch.objectives.kinds": HEAVY | {"numpy", "click", "rich"},
             "import hpsearch.objectives.network.objective": HEAVY | {"click", "rich"},
@@ -114,8 +114,8 @@ def test_the_command_line_pins_blas_before_numpy_is_loaded() -> None:
     )
     assert "numpy" in loaded(statement)[0]
     late = (
-        "import os; os.environ['OPENBLAS_NUM_THREADS'] = '7'; import numpy; from hpsearch.executors import blas; "
-        "blas.pin(); assert os.environ['OPENBLAS_NUM_THREADS'] == '7'"
+        "import os; os.environ['OPENBLAS_NUM_THREADS'] = '7'; import numpy; from hpsearch.executors.base import pin; "
+        "pin(); assert os.environ['OPENBLAS_NUM_THREADS'] == '7'"
     )
     assert "numpy" in loaded(late)[0]
 

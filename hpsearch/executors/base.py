@@ -1,8 +1,11 @@
-"""The seam between the runner and whatever evaluates batches of trials."""
+"""The seam between the runner and whatever evaluates batches of trials; batches in this process; one BLAS thread."""
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -171,3 +174,35 @@ class InlineExecutor:
 
     def close(self, *, kill: bool = False) -> None:
         self._running = None
+
+
+# Two processes with two BLAS threads each on two cores run several times slower than with one each. A BLAS reads these
+# variables when it is loaded, so they are set before NumPy is imported.
+VARIABLES = (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+def pin() -> None:
+    """Give this process one BLAS thread, whatever the environment says. Call it before NumPy is imported."""
+    if "numpy" not in sys.modules:
+        os.environ.update(dict.fromkeys(VARIABLES, "1"))
+
+
+@contextlib.contextmanager
+def pinned_children() -> Iterator[None]:
+    """Give processes that are started inside one BLAS thread each."""
+    before = {name: os.environ.get(name) for name in VARIABLES}
+    os.environ.update(dict.fromkeys(VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -17,8 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, final
 
 from hpsearch.errors import EvaluationFailure
-from hpsearch.executors.base import Batch, Evaluates, Event, Lost, Progress, drive
-from hpsearch.executors.blas import pinned_children
+from hpsearch.executors.base import Batch, Evaluates, Event, Lost, Progress, drive, pinned_children
 from hpsearch.records import Argument
 
 if TYPE_CHECKING:

@@ -1,9 +1,12 @@
-"""The training loop over lanes, and its results: an epoch of all lanes, the whole history of one."""
+"""The training loop over lanes, its results, and snapshots: a lane between two epochs as plain data.
+
+A snapshot taken from one batch goes on in another, to the same bits.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,12 +16,12 @@ from hpsearch.nn.losses import Evaluation, Scores, check_fit
 from hpsearch.nn.schedules import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from hpsearch.nn.inputs import TrainingData
-    from hpsearch.nn.lanes import Indices
+    from hpsearch.nn.lanes import Floats, Indices
     from hpsearch.nn.network import Network
     from hpsearch.nn.optimizers import Optimizer
 
@@ -140,7 +143,7 @@ def train_epochs(
     A lane whose loss is not finite ends with that epoch: network and optimizer go on with the others alone,
     whose results it does not touch. Nothing that is reported of a lane depends on its neighbours. Iteration
     stops after ``epochs`` epochs or when no lane is left (the network then keeps the last ones' remains). A part of
-    the epochs is trained with ``start`` and ``stop``; what goes on from one part to the next, `hpsearch.nn.snapshots`
+    the epochs is trained with ``start`` and ``stop``; what goes on from one part to the next, `hpsearch.nn.training`
     knows.
 
     Args:
@@ -286,3 +289,76 @@ class _Passes:
             # Backwards, as the forward pass comes next: the lane that is in cache then is the one that it begins with.
             for lane in reversed(range(lanes)):
                 optimizer.update(lane, network.values[lane], network.gradient(lane), weights=network.weights)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All that one lane's next epoch depends on, besides its hyperparameters. It may be pickled."""
+
+    epoch: int  # the last one that was trained; a learning-rate schedule goes on after it
+    arrays: Floats  # (size,), parameters and running statistics (`Network.lane_vector`)
+    slots: tuple[Floats, ...]  # (P,) each, what the optimizer keeps of every parameter
+    steps: int  # its updates so far, where it counts them
+    order: Mapping[str, Any]  # state of the generator of the samples' order
+    masks: Mapping[str, Any] | None  # state of the generator of dropout masks; None without dropout
+
+
+def take(
+    network: Network, optimizer: Optimizer, rngs: Sequence[np.random.Generator], *, lane: int, epoch: int
+) -> Snapshot:
+    """Return a snapshot of one lane after an epoch, in memory of its own; ``rngs`` give the order of samples."""
+    slots, steps = optimizer.lane_state(lane)
+    masks = network.dropout_rngs()
+    return Snapshot(
+        epoch,
+        network.lane_vector(lane).copy(),
+        tuple(slot.copy() for slot in slots),
+        steps,
+        rngs[lane].bit_generator.state,
+        masks[lane].bit_generator.state if masks else None,
+    )
+
+
+def resume(
+    network: Network,
+    optimizer: Optimizer,
+    rngs: Sequence[np.random.Generator],
+    snapshots: Sequence[Snapshot],
+) -> int:
+    """Put snapshots into the K lanes of a network and an optimizer that were made with the lanes' hyperparameters.
+
+    ``rngs`` are their generators for the order of samples. Returns the epoch to go on with.
+
+    Raises:
+        BadInput: Snapshots of different epochs, not one a lane, or of a network of another kind.
+    """
+    epochs = {snapshot.epoch for snapshot in snapshots}
+    if len(epochs) != 1 or len(snapshots) != network.lanes:
+        raise BadInput(
+            f"{len(snapshots)} snapshots of epochs {sorted(epochs)} for {network.lanes} lanes; give one each"
+        )
+    masks = network.dropout_rngs()
+    _check_kind(network, optimizer, rngs, snapshots)
+    for lane, snapshot in enumerate(snapshots):
+        if (snapshot.masks is not None) is not bool(masks):
+            raise BadInput("snapshots with dropout go on in a network with dropout, others in one without")
+        network.lane_vector(lane)[...] = snapshot.arrays
+        optimizer.resume(lane, snapshot.slots, snapshot.steps)
+        rngs[lane].bit_generator.state = snapshot.order
+        if snapshot.masks is not None:
+            masks[lane].bit_generator.state = snapshot.masks
+    return epochs.pop() + 1
+
+
+def _check_kind(
+    network: Network, optimizer: Optimizer, rngs: Sequence[np.random.Generator], snapshots: Sequence[Snapshot]
+) -> None:
+    size = len(network.lane_vector(0))
+    for snapshot in snapshots:
+        if len(snapshot.arrays) != size or len(snapshot.slots) != optimizer.slots:
+            raise BadInput(
+                f"a snapshot of {len(snapshot.arrays)} numbers and {len(snapshot.slots)} slots of an optimizer for a "
+                f"network of {size} and an optimizer of {optimizer.slots}; they go on in a network of their own kind"
+            )
+    if len(set(map(id, rngs))) < len(rngs) and any(s.order != snapshots[0].order for s in snapshots):
+        raise BadInput("snapshots with orders of samples of their own go on with a generator each")

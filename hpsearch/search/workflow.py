@@ -357,7 +357,7 @@ def _scheduler(job: Execution) -> str | None:
 def workers(job: Execution, most: int | None, note: Callable[[str], None]) -> Iterator[Executor]:
     """Start the workers of a job, at most as many as it has trials; kill them if it fails.
 
-    Inline, Ctrl-C is heard at the ends of epochs only, and BLAS must have one thread (`hpsearch.executors.blas.pin`),
+    Inline, Ctrl-C is heard at the ends of epochs only, and BLAS must have one thread (`hpsearch.executors.base.pin`),
     or results differ in their last bits.
     """
     jobs = min(job.jobs or cores(), most or 10**9)

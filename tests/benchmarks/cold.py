@@ -22,7 +22,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from measuring import cores
 
-from hpsearch.executors.blas import VARIABLES, pinned_children
+from hpsearch.executors.base import VARIABLES, pinned_children
 
 HERE = Path(__file__).resolve().parent
 PYTHON = (sys.executable,)

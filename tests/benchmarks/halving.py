@@ -13,9 +13,9 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hpsearch.executors import blas
+from hpsearch.executors.base import pin
 
-blas.pin()
+pin()
 
 from measuring import markdown  # noqa: E402  (NumPy comes with it)
 

@@ -15,8 +15,7 @@ from batches import batch, drain
 from bounded import LIMIT_S, until
 from stub_objectives import Stub, Surroundings
 
-from hpsearch.executors.base import Done, Lost
-from hpsearch.executors.blas import VARIABLES
+from hpsearch.executors.base import VARIABLES, Done, Lost
 from hpsearch.executors.pool import PoolExecutor
 
 SUPPORT = Path(__file__).parents[1] / "support"

@@ -28,7 +28,7 @@ from hpsearch.nn import (
     lane_rngs,
     train_epochs,
 )
-from hpsearch.nn.snapshots import Snapshot, resume, take
+from hpsearch.nn.training import Snapshot, resume, take
 
 SEED = 11
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bounded import LIMIT_S
 
-from hpsearch.executors.blas import VARIABLES
+from hpsearch.executors.base import VARIABLES
 from hpsearch.records import Completed, Outcome, Paused, Report, Trial
 
 STEPS = 3

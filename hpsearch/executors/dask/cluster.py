@@ -19,7 +19,7 @@ from distributed import Client, LocalCluster
 from distributed.core import Status
 
 from hpsearch.errors import BadArgument, BadInput, EvaluationFailure
-from hpsearch.executors.blas import pinned_children
+from hpsearch.executors.base import pinned_children
 from hpsearch.executors.pool import without_interrupts
 from hpsearch.records import Argument
 

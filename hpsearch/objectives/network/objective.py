@@ -16,9 +16,9 @@ from hpsearch.nn import (
     lanes_for,
     live_inputs,
     record,
-    snapshots,
     train_epochs,
 )
+from hpsearch.nn.training import Snapshot, resume, take
 from hpsearch.objectives.network.structure import (
     Lanes,
     Structure,
@@ -165,7 +165,7 @@ class NetworkObjective:
         if paused:
             states = [cast(_State, pause.state) for pause in paused]
             courses = [_Course(self._history(pause), state.hits) for pause, state in zip(paused, states, strict=True)]
-            start = snapshots.resume(lanes.network, lanes.optimizer, lanes.rngs, [state.snapshot for state in states])
+            start = resume(lanes.network, lanes.optimizer, lanes.rngs, [state.snapshot for state in states])
         histories = [course.history for course in courses]
         alive: Sequence[int] = range(len(trials))
         for epoch in train_epochs(
@@ -211,9 +211,7 @@ class NetworkObjective:
         scores = getattr(epoch, self.score.metric).tolist()
         return [Report(numbers[lane], epoch.epoch, score) for lane, score in zip(epoch.lanes, scores, strict=True)]
 
-    def _outcome(
-        self, number: int, course: _Course, seconds: float, snapshot: snapshots.Snapshot | None
-    ) -> Outcome | Paused:
+    def _outcome(self, number: int, course: _Course, seconds: float, snapshot: Snapshot | None) -> Outcome | Paused:
         history = course.history
         curves = history.curves()
         scored = curves[self.score.metric]
@@ -244,14 +242,14 @@ class _Course:
 class _State:
     """The state of a paused trial: its lane, and its hits at the scored epoch so far."""
 
-    snapshot: snapshots.Snapshot
+    snapshot: Snapshot
     hits: NDArray[np.bool_] | None
 
 
-def _snapshots(lanes: Lanes, alive: Sequence[int], epoch: int) -> dict[int, snapshots.Snapshot]:
+def _snapshots(lanes: Lanes, alive: Sequence[int], epoch: int) -> dict[int, Snapshot]:
     """Return snapshots of the lanes that are alive, by their indices from the start of training."""
     rngs = [lanes.rngs[lane] for lane in alive]
     return {
-        lane: snapshots.take(lanes.network, lanes.optimizer, rngs, lane=position, epoch=epoch)
+        lane: take(lanes.network, lanes.optimizer, rngs, lane=position, epoch=epoch)
         for position, lane in enumerate(alive)
     }

@@ -20,7 +20,7 @@ from typing import Any
 
 from bounded import until
 
-from hpsearch.executors.blas import pinned_children
+from hpsearch.executors.base import pinned_children
 
 Hook = Callable[[], object]
 """Changes something in the process before the command runs; picklable."""
