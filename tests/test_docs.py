@@ -36,6 +36,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from hpsearch import Search
 from hpsearch.__main__ import main
 from hpsearch.cli.docs import rendered, topics
 
@@ -356,6 +357,11 @@ def test_every_key_of_a_study_file_is_explained() -> None:
         if isinstance(section, dict) and name != "space":
             for key in section:
                 assert re.search(rf"^(# )?{key} = ", whole.body, re.M), f"[{name}] {key}"
+
+
+def test_every_method_of_a_search_is_explained() -> None:
+    for name in vars(Search):
+        assert name.startswith("_") or f"`{name}`" in read("python"), name
 
 
 def test_the_architecture_s_places_and_names_exist() -> None:
