@@ -16,7 +16,7 @@ def tree(root: type[HpsearchError], depth: int = 0) -> list[tuple[int, str]]:
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
     drawn = []
-    for line in inspect.getdoc(errors).split("::")[1].split("The command line")[0].splitlines():  # type: ignore[union-attr]
+    for line in inspect.getdoc(errors).split("::")[1].split("An error is data")[0].splitlines():  # type: ignore[union-attr]
         if line.strip():
             name = line.replace("|", " ").replace("--", "  ").replace("`", " ").split()[0]
             drawn.append((line.index(name) // 4 - 1, name))
