@@ -29,7 +29,7 @@ COMMANDS = {
     "export": ("db:export", "Write trials and learning curves to a file."),
     "import": ("db:import_", "Read trials that were run elsewhere as a search."),
     "delete": ("db:delete", "Remove a stage, a confirmation or a whole search."),
-    "dashboard": ("service:dashboard", "Serve the Optuna dashboard on this machine."),
+    "dashboard": ("report:dashboard", "Serve the Optuna dashboard on this machine."),
     "data": ("data:data", "List, download and show data sets."),
     "model": ("models:model", "Show a saved model, or export it."),
     "docs": ("docs:docs", "Read the manual."),

@@ -1,7 +1,8 @@
-"""``hpsearch plot`` and ``hpsearch report``: figures, and a search as one page to read, print or send."""
+"""``hpsearch plot``, ``report`` and ``dashboard``: a figure, a page, and a server of pages."""
 
 from __future__ import annotations
 
+import signal
 import sys
 import webbrowser
 from pathlib import Path
@@ -10,10 +11,13 @@ import click
 
 from hpsearch.api import Search
 from hpsearch.cli import options
-from hpsearch.cli.options import INT, Command, OneOf
+from hpsearch.cli.options import INT, Command, Number, OneOf
 from hpsearch.cli.render import say, word
 from hpsearch.errors import BadInput
+from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.reports.plot_kinds import WORDS, PlotKind
+from hpsearch.service import dashboard as server
+from hpsearch.store import open_store
 
 _STDOUT = "-"
 
@@ -102,3 +106,25 @@ def report(
     say(f"wrote {path} ({len(made.text.encode()) / 1e6:.2g} MB): {made.page.answer.score}")
     if open_browser:
         webbrowser.open(path.absolute().as_uri())
+
+
+@click.command(cls=Command)
+@options.storage
+@click.option("--port", type=Number(int, 0, 65535), default=8080, help="Port on 127.0.0.1; 0 for any.")
+@options.flag("--writable", "Let it change and delete studies.")
+@click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
+def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool) -> None:
+    """Serve the Optuna dashboard on this machine.
+
+    Read-only unless --writable; Ctrl-C ends it.
+    """
+    store = open_store(str(storage or DEFAULT_STORAGE))
+    store.close()
+
+    def ready(address: str) -> None:
+        say(f"the dashboard is at {address} ({'writable' if writable else 'read-only'}); Ctrl-C ends it")
+        if open_browser:
+            webbrowser.open(address)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    server.serve(store.url, port=port, writable=writable, on_ready=ready)

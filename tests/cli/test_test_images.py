@@ -17,9 +17,9 @@ from commands import Cli, Ran
 
 import hpsearch
 from hpsearch import data
-from hpsearch.cli import service
 from hpsearch.cli.app import COMMANDS
 from hpsearch.data import splits
+from hpsearch.service import dashboard
 
 N, TRAIN, VALIDATION, TEST = 160, 40, 40, 30
 STUDY = """\
@@ -94,7 +94,7 @@ def write(folder: Path, *, altered: bool) -> None:
 @pytest.fixture
 def run_all(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Ran]]:
     """Runs every command there is but evaluate in a folder of its own."""
-    monkeypatch.setattr(service, "serve", lambda *_, on_ready, **__: on_ready("http://nowhere"))
+    monkeypatch.setattr(dashboard, "serve", lambda *_, on_ready, **__: on_ready("http://nowhere"))
 
     def run(name: str, *, altered: bool = False) -> dict[str, Ran]:
         folder = tmp_path / name
