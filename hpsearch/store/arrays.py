@@ -16,7 +16,7 @@ import numpy as np
 from hpsearch.records import VALIDATION_LOSS, Stage
 from hpsearch.space import Categorical, Int, Parameter
 from hpsearch.store.queries import Arrays, finite, frame, number_of, points
-from hpsearch.store.sql import CHUNK, Query
+from hpsearch.store.schema import CHUNK, Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -21,8 +21,20 @@ from hpsearch.space import Categorical, Float, Int, Parameter, Value, external
 from hpsearch.store import queries
 from hpsearch.store import schema as t
 from hpsearch.store.leases import Owner, Watch, database_now, running_among, utc_now
-from hpsearch.store.schema import DECISIVE, NOBODY, OWNER, RELEASED, ROSTER, is_same, replaced
-from hpsearch.store.sql import FINISHED, IS_FINISHED, IS_UNFINISHED, Query, Write
+from hpsearch.store.schema import (
+    DECISIVE,
+    FINISHED,
+    IS_FINISHED,
+    IS_UNFINISHED,
+    NOBODY,
+    OWNER,
+    RELEASED,
+    ROSTER,
+    Query,
+    Write,
+    is_same,
+    replaced,
+)
 from hpsearch.store.writer import FORGET_BEATS, FORGET_POINTS, PARAMS, SYSTEM_ATTRIBUTES, distributions
 
 if TYPE_CHECKING:

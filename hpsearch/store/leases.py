@@ -19,8 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpsearch.store.schema import OWNER
-from hpsearch.store.sql import Query
+from hpsearch.store.schema import OWNER, Query
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -26,8 +26,17 @@ from hpsearch.records import (
 from hpsearch.space import Value, external
 from hpsearch.store import schema as t
 from hpsearch.store.leases import Owned, Owner
-from hpsearch.store.schema import ATTRIBUTE_PREFIX, NOBODY, OWNER, RELEASED, stage_attributes, stage_from_attributes
-from hpsearch.store.sql import IS_FINISHED, Query, chunks
+from hpsearch.store.schema import (
+    ATTRIBUTE_PREFIX,
+    IS_FINISHED,
+    NOBODY,
+    OWNER,
+    RELEASED,
+    Query,
+    chunks,
+    stage_attributes,
+    stage_from_attributes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

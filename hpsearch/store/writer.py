@@ -18,8 +18,7 @@ from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Prune
 from hpsearch.space import Categorical, Space, to_distribution
 from hpsearch.store import schema as t
 from hpsearch.store.leases import utc_now
-from hpsearch.store.schema import stage_attributes
-from hpsearch.store.sql import Query, Write
+from hpsearch.store.schema import Query, Write, stage_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -18,7 +18,7 @@ from hpsearch.errors import BadStorage, HpsearchError, StorageFailure
 from hpsearch.records import Completed, Failed, Report
 from hpsearch.store import NewStage, Owner, Store, engine, open_store, queries, schema, writer
 from hpsearch.store.engine import Database, Retrying, passes, pauses
-from hpsearch.store.sql import Query
+from hpsearch.store.schema import Query
 
 Opener = Callable[..., Store]
 When = Literal["before", "after"]

@@ -43,8 +43,7 @@ from hpsearch.store.maintenance import rules
 from hpsearch.store.maintenance.check import Checked, check, contents, plain_connection, tolerant_database
 from hpsearch.store.maintenance.copies import check_room, free_name, safe_copy
 from hpsearch.store.maintenance.rules import KEYS, TRIAL_TABLES, Finding
-from hpsearch.store.schema import NOBODY, OWNER
-from hpsearch.store.sql import chunks
+from hpsearch.store.schema import NOBODY, OWNER, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

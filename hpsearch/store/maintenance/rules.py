@@ -16,8 +16,7 @@ from hpsearch.records import REASON, SECONDS
 from hpsearch.space import Float, Value, external
 from hpsearch.store.claims import FIXED_PARAMS, default_sampler, is_stored_value, planned_trial
 from hpsearch.store.leases import database_now, running
-from hpsearch.store.schema import KIND, OWNER, RANGES, metadata, stage_from_attributes
-from hpsearch.store.sql import IS_FINISHED
+from hpsearch.store.schema import IS_FINISHED, KIND, OWNER, RANGES, metadata, stage_from_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
