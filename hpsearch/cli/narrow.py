@@ -116,14 +116,14 @@ def findings(search: str | None, top: int, storage: str | None, output: Format) 
 
     The most important comes first.
     """
-    found = Search(search, storage=storage).findings(top=top)
+    learned = Search(search, storage=storage).findings(top=top)
     if output == "json":
-        emit_object(found.plain(word))
+        emit_object(learned.plain(word))
     elif output == "csv":
-        emit({"advice": list(map(worded, found.advice))}, output)
+        emit({"advice": list(map(worded, learned.advice))}, output)
     else:
-        say(found.stage)
-        for sentence in found.advice:
+        say(learned.stage)
+        for sentence in learned.advice:
             say(f"- {worded(sentence)}", hanging=2)
 
 

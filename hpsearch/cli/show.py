@@ -125,13 +125,17 @@ def trials(
     By default of the latest stage that has any. With --top it says which ones are statistically tied with the best.
     """
     full = output != "table"
-    found = Search(search, storage=storage).trials(
+    rows = Search(search, storage=storage).trials(
         stage=stage, top=top, state=state, curves=lambda count: wants_curves(curves, output, count), owned=full
     )
-    if not full and not found.columns["number"]:
-        say(f"{found.stage.name} has no trial{' like that' if state or top else ' yet'}")
+    if not full and not rows.columns["number"]:
+        say(f"{rows.stage.name} has no trial{' like that' if state or top else ' yet'}")
         return
-    emit(with_curves(found, found.table(full=full), output, requested=curves), output, title=found.stage.name)
+    emit(
+        with_curves(rows, rows.table(full=full), output, requested=curves),
+        output,
+        title=rows.stage.name,
+    )
 
 
 def wants_curves(requested: bool | None, output: Format, trials: int) -> bool:
