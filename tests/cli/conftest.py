@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -27,13 +27,13 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     monkeypatch.delenv("HPSEARCH_DATA", raising=False)
     monkeypatch.setattr(datasets, "_shipped", _unpacked)
 
-    def run(*arguments: str) -> Ran:
+    def run(arguments: Sequence[str]) -> Ran:
         capfd.readouterr()
         code = main(list(arguments))
         printed = capfd.readouterr()
         return Ran(code, printed.out, printed.err)
 
-    return run
+    return Cli(run)
 
 
 @pytest.fixture

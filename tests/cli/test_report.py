@@ -1,108 +1,70 @@
-"""``hpsearch report``: one file that says everything, written whole or not at all."""
+"""`hpsearch report` and `plot`: one file that is written whole or not at all, and is nobody else's."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import webbrowser
 from pathlib import Path
 
 import pytest
-from commands import DIVERGING, HELD_OUT, START, Cli, Made
+from commands import DIVERGING, START, Cli, Made
 
-MADE = Path("tiny-report.html")
+from hpsearch.reports.plot_kinds import OF_ONE_STAGE, PlotKind
+
+PAGE = Path("tiny-report.html")
+MARKDOWN = "report --format md --out -"
 
 
-def test_a_report_is_one_file_that_says_the_best_score(searched: Cli) -> None:
-    ran = searched("report")
-    best = searched("best").out.split("validation_accuracy ")[1].split()[0]
-    assert ran.code == 0
-    assert f"wrote {MADE} (" in ran.out
-    assert f"Validation accuracy {best}" in ran.out
-    text = MADE.read_text("utf-8")
+@pytest.fixture
+def staged(made: Made) -> Cli:
+    """The command line in a folder with a search of two stages, the second without trials."""
+    return made(START, "narrow --top 3")
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {"studies", "tiny.toml"}
+
+
+def test_a_report_is_one_file_that_says_the_best_score(searched: Cli, tmp_path: Path) -> None:
+    out = searched.ok("report")
+    best = searched.ok("best").split("validation_accuracy ")[1].split()[0]
+    assert f"wrote {PAGE} (" in out
+    text = PAGE.read_text("utf-8")
     assert text.startswith("<!doctype html>")
-    assert f"Validation accuracy {best}" in text
-    assert len(list(Path.cwd().glob("*.html"))) == 1
-
-
-def test_the_same_database_gives_the_same_bytes(searched: Cli) -> None:
+    for shown in (out, text):
+        assert f"Validation accuracy {best}" in shown
+    assert files(tmp_path) == {PAGE.name}
     assert searched("report").code == 0
-    first = MADE.read_bytes()
-    assert searched("report").code == 0
-    assert MADE.read_bytes() == first
+    assert PAGE.read_text("utf-8") == text
 
 
-def test_markdown_by_ending_by_format_and_to_standard_output(searched: Cli) -> None:
-    assert searched("report", "--out", "a.md").code == 0
-    assert searched("report", "--format", "md").code == 0
-    shown = searched("report", "--format", "md", "--out", "-")
-    assert shown.out == Path("a.md").read_text("utf-8") == Path("tiny-report.md").read_text("utf-8")
-    assert "# Hyperparameter search tiny" in shown.out
-
-
-def test_a_stage_is_reported_with_those_it_came_from(searched: Cli) -> None:
-    assert searched("narrow", "--top", "3").code == 0
-    assert searched("start", "tiny.toml", "--engine", "inline").code == 0
-    assert searched("narrow", "--top", "3", "--stage", "1", "--branch").code == 0
-    about, drawn_in = {}, {}
-    for stage in ((), ("--stage", "1"), ("--stage", "2"), ("--stage", "3")):
-        lines = searched("report", "--format", "md", "--out", "-", *stage).out.splitlines()
-        about[stage[1:]] = next(line for line in lines if "trial" in line)
-        drawn_in[stage[1:]] = [line.split(" | ")[1] for line in lines if line.startswith("| lr | stage")]
-    assert about[()].startswith("3 stages; 16 trials")
-    assert about[("1",)].startswith("1 stage; 8 trials")
-    assert about[("2",)].startswith("2 stages; 16 trials")
-    assert about[("3",)].startswith("2 stages; 8 trials")
-    assert drawn_in[("3",)] == ["stage 1", "stage 3"]
-
-
-def test_confirmed_and_evaluated_values_are_in_it(made: Made) -> None:
-    cli = made(START, study=HELD_OUT)
-    assert cli("confirm", "--top", "2", "--repeats", "2", "--engine", "inline").code == 0
-    assert cli("evaluate", "--confirmed").code == 0
-    text = cli("report", "--format", "md", "--out", "-").out
-    assert "**Test accuracy 0." in text
-    assert "Run again 2 times with other seeds" in text
-    assert "On the test set of 100 examples" in text
-
-
-def test_only_a_report_is_written_over(searched: Cli) -> None:
-    mine = Path("mine.html")
-    mine.write_text("my own")
-    ran = searched("report", "--out", "mine.html")
-    assert ran.code == 2
-    assert "is no report of hpsearch" in ran.err
-    assert mine.read_text() == "my own"
-    assert searched("report", "--out", "mine.html", "--force").code == 0
-    assert searched("report", "--out", "mine.html").code == 0
-    assert searched("report", "--out", "a.md").code == 0
-    assert searched("report", "--out", "a.md").code == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("--out", "a.txt"), "let it end with .html or .md"),
-        (("--out", "a.md", "--format", "html"), "--format html: does not go with 'a.md'"),
-        (("--out", "nowhere/a.html"), "there is no folder nowhere"),
-        (("--out", "studies/", "--format", "html"), "it is a folder"),
-        (("--out", "-", "--open"), "there is no file to open"),
-        (("--stage", "9"), "tiny has no stage 9"),
-        (("nope",), "no search 'nope'"),
-        (("--format", "pdf"), "--format 'pdf'; known: html, md"),
-    ],
-)
-def test_what_cannot_be_done_is_one_line(searched: Cli, arguments: tuple[str, ...], says: str) -> None:
-    ran = searched("report", *arguments)
-    assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert says in ran.err
-    assert not MADE.exists()
-
-
-def test_it_is_opened_when_asked(searched: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_markdown_by_ending_by_format_and_to_standard_output(searched: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
-    assert searched("report", "--open", "--format", "md").code == 0
+    for command in ("report --out a.md", "report --out a.md", "report --format md --open"):
+        searched.ok(command)
+    shown = searched.ok(MARKDOWN)
+    assert shown == Path("a.md").read_text("utf-8") == Path("tiny-report.md").read_text("utf-8")
+    assert "# Hyperparameter search tiny" in shown
     assert opened == [(Path.cwd() / "tiny-report.md").as_uri()]
+    Path("mine.md").write_text("my own")
+    searched.ok("report --out mine.md --force")
+    searched.ok("report --out mine.md")
+
+
+def test_a_stage_is_reported_with_those_it_came_from(made: Made) -> None:
+    cli = made(START, "narrow --top 4", START)
+    assert cli("narrow --top 3 --stage 1 --branch").code == 0
+    for stage, about in (
+        ("", "3 stages; 16 trials"),
+        ("--stage 1", "1 stage; 8 trials"),
+        ("--stage 2", "2 stages; 16 trials"),
+        ("--stage 3", "2 stages; 8 trials"),
+    ):
+        lines = cli.ok(f"{MARKDOWN} {stage}").splitlines()
+        assert next(line for line in lines if "trial" in line).startswith(about)
+    assert [line.split(" | ")[1] for line in lines if line.startswith("| lr | stage")] == ["stage 1", "stage 3"]
 
 
 def test_trials_that_kept_neither_curves_nor_hits_are_reported_too(searched: Cli) -> None:
@@ -114,14 +76,67 @@ def test_trials_that_kept_neither_curves_nor_hits_are_reported_too(searched: Cli
             "DELETE FROM study_user_attributes WHERE key IN ('hpsearch:data_sizes', 'hpsearch:study_file')"
         )
     connection.close()
-    ran = searched("report")
-    assert ran.code == 0, ran.err
-    assert "Score 0." in MADE.read_text("utf-8")
+    searched.ok("report")
+    assert "Score 0." in PAGE.read_text("utf-8")
 
 
 def test_a_search_that_only_failed_has_a_report(made: Made) -> None:
-    cli = made(START, study=DIVERGING)
-    ran = cli("report", "--format", "md", "--out", "-")
-    assert ran.code == 0
-    assert "**All trials failed**" in ran.out
-    assert "loss became" in ran.out
+    out = made(START, study=DIVERGING).ok(MARKDOWN)
+    assert "**All trials failed**" in out
+    assert "loss became" in out
+
+
+def test_every_kind_is_plotted(staged: Cli, tmp_path: Path) -> None:
+    for kind in PlotKind:
+        ran = staged("plot", kind)
+        name = f"tiny-stage-01-{kind}.html" if kind in OF_ONE_STAGE else f"tiny-{kind}.html"
+        assert (ran.code, ran.err, ran.out.startswith(f"wrote {name}: ")) == (0, "", True)
+        assert files(tmp_path) == {name}
+        assert "<title>tiny" in (tmp_path / name).read_text("utf-8")
+        (tmp_path / name).unlink()
+    page = staged.ok("plot history --out -")
+    assert page.startswith("<!doctype html>")
+    assert page.endswith("</html>\n")
+    assert files(tmp_path) == set()
+    for kind in (*OF_ONE_STAGE, PlotKind.history, PlotKind.pair):
+        assert staged(f"plot {kind} --stage 2 --out a.html").err == "", kind
+    assert "there are no trials yet" in Path("a.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("curves --top 3 --quantity loss --parameter weight_decay", "Loss by epoch of the best 3 trials|weight_decay"),
+        ("pair --parameter weight_decay --parameter lr", "weight_decay against lr|stage 1, stage 2 are rectangles"),
+        ("parameters --parameter lr", "against lr|the next range is"),
+    ],
+)
+def test_options_reach_the_figure(staged: Cli, options: str, says: str) -> None:
+    out = staged.ok(f"plot {options} --out a.html")
+    for words in says.split("|"):
+        assert words in out
+
+
+def test_a_dark_figure_and_a_title(staged: Cli) -> None:
+    inks = []
+    for option in ("", "--dark"):
+        staged.ok(f"plot curves --top 3 {option} --out a.html")
+        page = Path("a.html").read_text("utf-8")
+        inks.append(len(re.findall("#16191d", page)))
+        assert "learning curves of the best 3 trials</title>" in page
+    assert inks[1] > inks[0]
+
+
+def test_a_file_is_whole_or_as_it_was(staged: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.html").write_text("old")
+
+    def full(self: Path, content: bytes) -> int:
+        with open(self, "wb") as stream:
+            stream.write(content[:1000])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    ran = staged("plot history --out a.html")
+    assert (ran.code, ran.out, ran.err) == (1, "", "hpsearch: cannot write a.html: No space left on device\n")
+    assert (tmp_path / "a.html").read_text() == "old"
+    assert files(tmp_path) == {"a.html"}

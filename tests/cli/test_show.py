@@ -1,0 +1,184 @@
+"""`hpsearch status`, `trials`, `best` and `findings`: the same for people and for programs."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from commands import START, TINY, Cli, Made
+
+from hpsearch.api import Trials
+from hpsearch.cli.options import Format
+from hpsearch.cli.show import wants_curves, with_curves
+from hpsearch.records import Completed
+from hpsearch.reports.tables import BLOCKS, DIGITS, run_by_line
+from hpsearch.store import Owner, open_store
+
+_VERSIONS = {"hpsearch": version("hpsearch"), "numpy": version("numpy")}
+SPACE = """\
+optimizer = { choices = ["sgd", "momentum", "adam"] }
+momentum = { low = 0.5, high = 0.9 }
+beta1 = { low = 0.8, high = 0.9 }
+batch_norm = { choices = [true, false] }
+"""
+
+
+@pytest.fixture
+def mixed(made: Made) -> Cli:
+    """The command line in a folder where a stage of twelve trials has run, some of them with momentum."""
+    study = TINY.replace("weight_decay = { low = 1e-8, high = 1e-4, log = true }\n", SPACE)
+    return made(f"{START} --trials 12", study=study)
+
+
+def test_formats_agree(searched: Cli) -> None:
+    as_json, as_csv = searched.json("trials --curves"), searched.csv("trials --curves")
+    assert [float(row["lr"]) for row in as_csv] == pytest.approx([row["lr"] for row in as_json], rel=1e-12)
+    assert [list(map(float, row["curve"].split())) for row in as_csv] == [row["curve"] for row in as_json]
+    table = searched.ok("trials").splitlines()
+    assert len(table) == 2 + len(as_json)
+    assert all(line == line.rstrip() for line in table)
+    assert "curve" not in table[0] + table[1]
+    assert not {"curve", "tied"} & searched.json("trials")[0].keys()
+
+
+def test_curves_are_blocks_in_the_order_of_the_scores(searched: Cli) -> None:
+    _, heading, *lines = searched.ok("trials --curves --top 8").splitlines()
+    at = heading.index("curve")
+    drawn = [line[at:] for line in lines]
+    rows = searched.json("trials --top 8 --curves")
+    values = [value for row in rows for value in row["curve"]]
+    assert heading[at:] == f"curve {min(values):.2g} to {max(values):.2g}"
+    assert all(len(cell) == 3 and set(cell) <= set(BLOCKS) for cell in drawn)
+    last = [BLOCKS.index(cell[-1]) for cell in drawn]
+    assert last == sorted(last, reverse=True)
+    assert all(row["curve"][-1] == row["validation_accuracy"] for row in rows)
+
+
+def test_curves_are_digits_where_the_output_has_no_blocks(searched: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="latin-1", write_through=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert searched("trials --curves").code == 0
+    stream.seek(0)
+    _, heading, *lines = stream.read().splitlines()
+    assert "curve 0 = 0." in heading
+    assert all(set(line.split()[-1]) <= set(DIGITS) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("asked", "output", "trials", "looks", "read"),
+    [
+        (None, "table", 500, True, True),
+        (None, "table", 501, True, False),
+        (None, "table", 5, False, False),
+        (None, "json", 5, True, False),
+        (True, "json", 100_000, False, True),
+        (False, "table", 5, True, False),
+    ],
+)
+def test_when_curves_are_read(
+    monkeypatch: pytest.MonkeyPatch, asked: bool | None, output: Format, trials: int, looks: bool, read: bool
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: looks, raising=False)
+    assert wants_curves(asked, output, trials) is read
+
+
+def test_where_there_is_no_room_there_is_no_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage: Any = type("Stage", (), {"study_file": {"training": {"epochs": 3}}})
+    trials = Trials(stage, {}, None, {1: (0.1, 0.5, 0.9)}, {})
+    table: dict[str, list[Any]] = {"trial": [1], **{f"parameter {n}": [0.123456] for n in range(8)}}
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    for width, requested, more in (("95", None, 0), ("95", True, 1), ("110", None, 1)):
+        monkeypatch.setenv("COLUMNS", width)
+        assert len(with_curves(trials, table, "table", requested=requested)) == len(table) + more
+
+
+def test_best_has_intervals_and_ties_for_people_and_for_programs(searched: Cli) -> None:
+    shown, plain = searched.ok("best"), searched.json("best")
+    assert f"{plain['validation_accuracy']:.4g} +- {plain['standard_error']:.2f} (one standard error)" in shown
+    assert f"95 % interval {plain['interval']['low']:.2f} .. {plain['interval']['high']:.2f}" in shown
+    assert f"corrected for selection {plain['corrected']:.2f}" in shown
+    assert plain["corrected"] <= plain["validation_accuracy"]
+    assert plain["corrected_interval"]["low"] < plain["corrected"] < plain["corrected_interval"]["high"]
+    assert (plain["paired"], plain["compared"], plain["interval"]["level"]) == (True, 7, 0.95)
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    (row,) = searched.csv("best")
+    assert (float(row["corrected"]), int(row["ties"])) == (plain["corrected"], len(plain["tied"]))
+    table = searched.ok("trials --top 4").splitlines()
+    assert ("tied" in table[1], "best" in table[2]) == (True, True)
+    rows = searched.json("trials --top 8")
+    assert [row["trial"] for row in rows if row["tied"]] == [rows[0]["trial"], *plain["tied"]]
+
+
+def test_findings_say_what_was_learned_and_what_is_next(searched: Cli) -> None:
+    shown, plain = searched.ok("findings").splitlines(), searched.json("findings")
+    assert shown[0] == plain["stage"] == "tiny/stage-01"
+    assert [line.removeprefix("- ") for line in shown[1:]] == plain["advice"]
+    assert plain["advice"][0].startswith("tiny/stage-01 has only 8 trials")
+    assert plain["advice"][-1].startswith("next: ")
+    assert plain["ranges"]["lr"]["before"]["log"] is True
+    assert plain["best"]["trial"] == searched.json("best")["trial"]
+
+
+def test_a_value_without_effect_is_for_programs_alone(mixed: Cli) -> None:
+    table = [line.split() for line in mixed.ok("trials").splitlines()[1:]]
+    shown = {row[0]: dict(zip([h for h in table[0] if h != "val."], row, strict=True)) for row in table[1:]}
+    rows = mixed.json("trials")
+    assert {row["optimizer"] for row in rows} == {"sgd", "momentum", "adam"}
+    assert all(0.5 <= row["momentum"] <= 0.9 for row in rows)
+    assert [float(row["momentum"]) for row in mixed.csv("trials")] == pytest.approx([row["momentum"] for row in rows])
+    for row in rows:
+        seen = shown[str(row["trial"])]
+        assert seen["momentum"] == (f"{row['momentum']:.4g}" if row["optimizer"] == "momentum" else "-")
+        assert seen["batch_norm"] == str(row["batch_norm"]).lower()
+    best, said = mixed.json("best")["params"], mixed.ok("best")
+    assert set(best) == {"lr", "optimizer", "momentum", "beta1", "batch_norm"}
+    assert f"  batch_norm = {str(best['batch_norm']).lower()}\n" in said
+    assert (f"  momentum = {best['momentum']:.6g}\n" in said) == (best["optimizer"] == "momentum")
+    unused = {"sgd": "momentum, beta1", "momentum": "beta1", "adam": "momentum"}[best["optimizer"]]
+    assert f"\nsampled, but without effect in this trial: {unused}\n" in said
+
+
+def test_trials_and_status_say_where_each_ran_and_with_what(searched: Cli) -> None:
+    rows = searched.json("trials")
+    me = Owner.current()
+    of_each = [{name: row[name] for name in ("ran_by", "hpsearch", "numpy", "begun")} for row in rows]
+    assert of_each == [{"ran_by": me.host, **_VERSIONS, "begun": 1}] * 8
+    first, *_ = searched.csv("trials --top 3")
+    assert (first["ran_by"], first["begun"]) == (me.host, "1")
+    (plain,) = searched.json("status")
+    assert plain["run_by"] == [{"host": me.host, **_VERSIONS, "trials": 8}]
+    shown = searched.ok("status")
+    assert "run by" not in shown  # one machine, one version: not worth a line
+    assert f"{plain['best']:.4g} +- {plain['standard_error']:.2f}" in shown
+    # Another machine, and a run that has died.
+    store = open_store("studies/hpsearch.db", write=True)
+    (stage,) = store.stages()
+    there = replace(me, run="theirs", host="hostB")
+    ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=10, most=2, owner=there).trials}
+    store.record(stage, [Completed(number, 0.5) for number in ids], ids, owner=there)
+    dead = replace(me, run="dead", pid=2**22 + 1)  # above the kernel's highest
+    store.claim(stage, until=13, most=3, owner=dead)
+    store.claim(stage, until=14, most=1, owner=me)
+    store.close()
+    shown = searched.ok("status")
+    assert f"run by: {me.host} 8, hostB 2\n" in shown
+    assert "of those running 3 belong to a run that has died; the next start runs them again" in shown
+    (plain,) = searched.json("status")
+    assert (plain["running"], plain["abandoned"]) == (4, 3)
+
+
+def test_versions_are_named_where_they_differ() -> None:
+    new = Owner("a", "one", "", 1, "", "0.3.0", "2.3.1")
+    old = replace(new, run="b", host="two", hpsearch="", numpy="")
+    assert run_by_line([{new: 60}, {new: 3, old: 37}]) == (
+        "run by: one 63 (hpsearch 0.3.0, NumPy 2.3.1), two 37 (version not stored)"
+    )
+    many = [replace(new, run=str(n), host=f"host{n}") for n in range(7)]
+    assert run_by_line([dict.fromkeys(many, 1)]) == "run by: host0 1, host1 1, host2 1, host3 1, host4 1 and 2 more"
+    recent = run_by_line([{new: 60}, {replace(new, host="b"): 1}], recent=True)
+    assert recent == f"run by (the last 10,000 of a stage): {new.host} 60, b 1"
+    assert run_by_line([{new: 60}, {replace(new, run="c"): 1}]) is None

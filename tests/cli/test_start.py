@@ -1,0 +1,333 @@
+"""`hpsearch start`, `narrow`, `init` and `check`: what they do and print when all is well, and how commands begin."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import optuna
+import pytest
+import tiny as tiny_study
+from commands import DIVERGING, HELD_OUT, START, Cli, Made
+
+from hpsearch import __version__
+from hpsearch.cli.app import COMMANDS, app
+from hpsearch.errors import BadInput
+from hpsearch.search.stage import resolve_stage, resolve_study
+from hpsearch.study_file import find, shipped_text
+
+STOPPING = tiny_study.text(training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 3, "min_epochs": 2})
+TWELVE = f"{START} --trials 12 --pruner halving"
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_table_of_commands_has_their_help(cli: Cli) -> None:
+    assert cli.ok("--version") == f"hpsearch {__version__}\n"
+    assert cli("").out == cli("--help").out
+    context = click.Context(app)
+    for name, (_, line) in COMMANDS.items():
+        command = app.get_command(context, name)
+        assert command is not None
+        assert (command.help or "").strip().splitlines()[0] == line
+
+
+def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> None:
+    out = cli.ok(START)
+    assert "tiny/stage-01 has 8 finished trials; 8 of them now" in out
+    assert "one standard error" in out
+    following = out.splitlines()[-1]
+    assert following == "next: hpsearch start tiny --trials 100    hpsearch dashboard"
+    assert following.split("    ")[0].removeprefix("next: ") in cli.ok("findings")
+    (best,) = cli.json("trials --top 1")
+    assert f"best validation_accuracy {best['validation_accuracy']:.4g}" in out
+
+
+def test_start_again_does_only_what_is_missing(searched: Cli, tiny: Path) -> None:
+    before = searched.json("trials")
+    again = searched(f"{START} --trials 5")
+    assert again.err == "tiny/stage-01 has 5 trials already\n"
+    assert again.out.startswith("tiny/stage-01 has 8 finished trials; nothing was left to do")
+    assert searched.json("trials") == before
+    tiny.unlink()  # the database holds it
+    more = searched("start tiny --engine inline --trials 10")
+    assert "2 of them now" in more.out
+    assert "tiny/stage-01: 10 trials" in more.err
+    after = searched.json("trials")
+    assert after[:8] == before
+    assert [row["trial"] for row in after] == list(range(10))
+
+
+def test_for_programs_and_with_the_storage_of_the_environment(
+    cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPSEARCH_STORAGE", "elsewhere.db")
+    (stage,) = cli.json(START)["stages"]
+    assert [stage[name] for name in ("stage", "finished", "failed", "run_now")] == ["tiny/stage-01", 8, 0, 8]
+    assert stage["store_seconds"] > 0
+    assert {path.name for path in tiny.parent.iterdir()} >= {"elsewhere.db"}
+    assert not (tiny.parent / "studies").exists()
+
+
+def test_an_edited_study_file_is_noticed(searched: Cli, tiny: Path) -> None:
+    replaced(tiny, "epochs = 3", "epochs = 7")
+    ran = searched(f"{START} --trials 9")
+    assert (ran.code, "training.epochs: 3 -> 7" in ran.err) == (0, True)
+    trial = optuna.load_study(study_name="tiny/stage-01", storage="sqlite:///studies/hpsearch.db").trials[8]
+    assert len(trial.intermediate_values) == 3  # as it was begun
+
+
+def test_the_whole_workflow_unattended(cli: Cli, tiny: Path) -> None:
+    command = f"{START} --trials 3 --stages 3 --top 3"
+    assert "tiny/stage-03 has 3 finished trials" in cli.ok(command)
+    status = cli.json("status")
+    assert [(row["stage"], row["from"], row["finished"], len(row["trials_used"])) for row in status] == [
+        ("tiny/stage-01", None, 3, 0),
+        ("tiny/stage-02", "stage-01", 3, 3),
+        ("tiny/stage-03", "stage-02", 3, 3),
+    ]
+    assert cli(command).code == 0
+    assert cli.json("status") == status
+
+
+def test_fewer_trials_than_top_are_fine_where_the_stage_has_more(searched: Cli) -> None:
+    assert "tiny/stage-02 has 3 finished trials" in searched.ok(f"{START} --trials 3 --stages 2 --top 5")
+
+
+def test_narrow_shows_ranges_evidence_and_the_next_command(searched: Cli) -> None:
+    out = searched.ok("narrow --top 3 --dry-run")
+    assert "evidence" in out
+    assert "nothing was written" in out
+    assert len(searched.json("status")) == 1
+    assert "made tiny/stage-02; next: hpsearch start" in searched.ok("narrow --top 3")
+    assert "replaced tiny/stage-02" in searched.ok("narrow --top 4")
+    assert len(searched.json("status")[1]["trials_used"]) == 4
+    assert searched(f"{START} --trials 2").code == 0
+    searched.refused("narrow --top 3 --stage 1", says="--branch")
+    assert "made tiny/stage-03" in searched.ok("narrow --top 3 --stage 1 --branch")
+    assert searched.json("status")[2]["from"] == "stage-01"
+
+
+def test_narrow_says_how_far_the_ends_would_move(searched: Cli) -> None:
+    assert "bootstrap SD over trials and examples" in searched.ok("narrow --top 4 --dry-run")
+    moves = searched.json("narrow --top 4 --dry-run")["movement"]
+    assert set(moves) == {"lr", "weight_decay"}
+    assert 0 < moves["lr"]["low"] < 3
+    assert moves["lr"]["images"] is True
+    assert float(searched.csv("narrow --top 4 --dry-run")[0]["low moves"]) == moves["lr"]["low"]
+
+
+def test_failures_say_why(made: Made) -> None:
+    cli = made(study=DIVERGING)
+    assert "(8 failed)" in cli.ok(START)
+    assert ["loss became" in row["reason"] for row in cli.json("trials --state fail")] == [True] * 8
+
+
+def test_the_search_is_named_where_there_are_several(searched: Cli, tiny: Path) -> None:
+    replaced(tiny, '"tiny"', '"mnist"')
+    (tiny.parent / "studies" / "mnist.toml").write_text(tiny.read_text())
+    assert "next: hpsearch start --trials 100" in searched.ok("start --engine inline")  # which means mnist
+    searched.refused("best", says="mnist, tiny")
+    assert searched("best tiny").code == 0
+    confirmed = searched.ok("confirm mnist --top 3 --repeats 2 --engine inline")
+    assert "next: hpsearch narrow mnist --from confirm --top 2    hpsearch evaluate mnist" in confirmed
+
+
+def test_init_writes_a_file_that_check_accepts(cli: Cli, tmp_path: Path) -> None:
+    assert cli.json("init mine") == {"search": "mine", "path": "studies/mine.toml"}
+    cli.refused("init mine")
+    assert cli("init mine --force").code == 0
+    assert "784-100-100-10" in cli.ok("check mine --trials 4 --jobs 1")
+    check = "check mine --trials 4 --jobs 2 --pruner halving"
+    plain = cli.json(check)
+    assert (plain["search"], plain["sizes"], plain["trials"], plain["jobs"]) == ("mine", [784, 100, 100, 10], 4, 2)
+    assert plain["parameters"] == 784 * 100 + 100 + 100 * 100 + 100 + 100 * 10 + 10
+    assert plain["study_file"] == find("mine").with_pruning("halving").to_dict()
+    (row,) = cli.csv(check)
+    assert (row["parameters"], json.loads(row["study_file"])) == (str(plain["parameters"]), plain["study_file"])
+    assert not (tmp_path / "studies" / "hpsearch.db").exists()
+
+
+def test_check_says_what_a_stage_of_the_shipped_default_amounts_to(cli: Cli) -> None:
+    repository = Path(__file__).resolve().parents[2] / "studies" / "mnist.toml"
+    assert shipped_text() == repository.read_text(encoding="utf-8")
+    out = cli.ok("check --jobs 1 --trials 2")
+    for part in ("400 train, 100 validation", "784-100-100-100-100-100-100-10", "130,010 parameters", "13.7 GFLOP"):
+        assert part in out
+
+
+def test_check_says_what_is_fixed_and_where_a_range_holds(cli: Cli, tiny: Path) -> None:
+    replaced(tiny, "epochs = 3", 'epochs = 3\nlr_schedule = "cosine"\nlr_decay = 0.1\nevaluate_train = true')
+    replaced(tiny, "[training]", "dropout = 0.2\n[training]")
+    replaced(
+        tiny, "[space]", '[space]\noptimizer = { choices = ["sgd", "momentum"] }\nmomentum = { low = 0.5, high = 0.9 }'
+    )
+    said = cli.ok("check tiny.toml --jobs 1 --trials 2")
+    assert "; relu, he, dropout 0.2\n" in said
+    assert "lr_schedule cosine, batch_size 20, 3 epochs, whole training set scored\n" in said
+    assert "  momentum      0.5 .. 0.9, only where optimizer is momentum or nesterov\n" in said
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("none", "none: every trial runs to the end"),
+        ("halving", "halving after epochs 1, 4: the best 1 in 4 of each cohort of 100 continue, and trials tied"),
+        ("median", "median after epochs 1, 2, 4, 8: each cohort of 20 against the median of the trials before it"),
+    ],
+)
+def test_check_says_what_pruning_will_do(cli: Cli, tmp_path: Path, rule: str, says: str) -> None:
+    for in_file, option in ((rule, ""), ("median" if rule == "none" else "none", f"--pruner {rule}")):
+        tiny_study.write(tmp_path, training={"epochs": 16}, pruning={"rule": in_file})
+        assert cli.ok(f"check tiny.toml --trials 20 {option}").count(says) == 1
+
+
+@pytest.mark.parametrize(
+    ("section", "pruner", "says"),
+    [
+        (
+            "startup_trials = 9",
+            "halving",
+            "startup_trials has no effect: only rule = median uses that, and the rule is",
+        ),
+        ("cohort = 9\nmin_epochs = 1", "none", "min_epochs, cohort have no effect: only rule = halving or median uses"),
+        ("cohort = 9\nstartup_trials = 9", "median", ""),
+        ("startup_trials = 5", "halving", ""),  # as if nothing had been said
+    ],
+)
+def test_a_key_that_the_rule_of_pruning_does_not_use_is_noticed_once(
+    cli: Cli, tiny: Path, section: str, pruner: str, says: str
+) -> None:
+    tiny.write_text(f"{tiny.read_text()}[pruning]\n{section}\n")
+    start = f"{START} --trials 2 --pruner {pruner}"
+    noted = [cli(line).err for line in (f"check tiny.toml --trials 2 --pruner {pruner}", start)]
+    assert [("[pruning]" in err, says in err) for err in noted] == [(bool(says), True)] * 2
+    assert "[pruning]" not in cli(start).err
+
+
+def test_trials_that_were_stopped_early_are_counted_everywhere(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli = made(study=STOPPING)
+    out = cli.ok(TWELVE)
+    assert "pruned)" in out
+    assert "next: hpsearch start tiny --trials 100 " in out  # as `findings` says: so few say little
+    (status,) = cli.json("status")
+    stopped, complete = status["pruned"], status["finished"] - status["pruned"]
+    assert stopped > 0
+    assert status["pruning"] == "halving"
+    assert "pruned" in cli.ok("status").splitlines()[0]
+    assert cli.ok("status").splitlines()[2] == "pruned by halving: tiny/stage-01"
+    trials = cli.json("trials --state pruned --curves")
+    assert {(row["state"], row["reason"], len(row["curve"])) for row in trials} == {
+        ("PRUNED", "stopped after epoch 2", 2)
+    }
+    assert len(trials) == stopped == cli.ok("trials").count("  stopped after epoch 2\n")
+    assert len(cli.json("trials --top 12")) == complete
+    narrowed = cli.ok("narrow --top 2 --dry-run")
+    assert "of 12 trials (" in narrowed
+    assert f"; {stopped} pruned" in narrowed
+    cli.refused("narrow --top 12", says=f"there are {complete} ({stopped} more were pruned)")
+    cli.refused(f"{START} --pruner median", says="tiny/stage-01 was begun with pruning rule halving")
+    assert "was begun with hpsearch" not in cli(TWELVE).err
+    with monkeypatch.context() as patch:
+        patch.setattr("hpsearch.search.stage.version_of", lambda package: "99")
+        ran = cli(TWELVE)
+        assert (ran.code, "tiny/stage-01 was begun with hpsearch" in ran.err) == (0, True)
+    # Narrowing later goes by the plan that the stage keeps, whatever the study file has come to say.
+    tiny_study.write(tmp_path, training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 2, "min_epochs": 4})
+    ran = cli(f"{START} --trials 24 --stages 2 --top 12")
+    assert (ran.code, "pruning by halving may leave only 11 complete" in ran.err) == (2, True)
+
+
+def test_a_stage_s_name_is_its_search_and_number(made: Made) -> None:
+    cli = made(START, "narrow --top 4", START)
+    for command in (
+        "trials tiny{}",
+        "best tiny{}",
+        "narrow tiny{} --dry-run --branch --top 3",
+        "report tiny{} --format md --out -",
+    ):
+        out = cli.ok(command.format("/stage-01"))
+        assert out == cli.ok(command.format(" --stage 1"))
+        assert "tiny/stage-01" in out
+    assert cli.ok("plot parallel tiny/stage-01").startswith("wrote tiny-stage-01-parallel.html")
+    assert " of tiny/stage-01 to " in cli.ok("export tiny/stage-01 --out one.json")
+    assert cli.ok("start tiny/stage-01 --trials 9 --engine inline").startswith("tiny/stage-01 has 9 ")
+
+
+@pytest.mark.parametrize(
+    ("given", "number", "meant"),
+    [
+        (None, None, (None, None)),
+        (None, 2, (None, 2)),
+        ("mnist", 2, ("mnist", 2)),
+        ("mnist/stage-02", None, ("mnist", 2)),
+        ("mnist/stage-2", 2, ("mnist", 2)),
+        ("a.b/stage-100", None, ("a.b", 100)),
+        ("mnist/stage-two", None, ("mnist/stage-two", None)),
+        ("studies/mnist/stage-02", None, ("studies/mnist/stage-02", None)),
+    ],
+)
+def test_what_is_meant(given: str | None, number: int | None, meant: tuple[str | None, int | None]) -> None:
+    assert resolve_stage(given, number) == resolve_study(given, number) == meant
+
+
+def test_a_study_file_is_its_search_and_stays_a_path_where_it_is_read(tiny: Path) -> None:
+    assert resolve_stage(str(tiny), 3) == ("tiny", 3)
+    assert resolve_study(str(tiny), 3) == (str(tiny), 3)
+    with pytest.raises(BadInput, match="are two stages"):
+        resolve_stage("mnist/stage-02", 3)
+
+
+def test_a_search_on_dask_equals_one_in_this_process(
+    cli: Cli, tiny: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = []
+    for options in ("--engine inline", f"--engine dask --scheduler {scheduler}"):
+        ran = cli(f"start tiny.toml --storage x.db {options}")
+        assert ran.code == 0, ran
+        said = ("tiny/stage-01: 8 trials, ", "4/8", "8/8")
+        assert all(line.startswith(said) for line in ran.err.splitlines()), ran.err
+        rows = cli.json("trials --curves --storage x.db")
+        tables.append([{k: v for k, v in row.items() if k not in ("seconds", "started", "finished")} for row in rows])
+        Path("x.db").unlink()
+    assert tables[0] == tables[1]
+    monkeypatch.setenv("HPSEARCH_SCHEDULER", "tcp://127.0.0.1:1")
+    cli.refused("start tiny.toml --engine dask", says="no Dask scheduler answers at tcp://127.0.0.1:1")
+    assert cli(START).code == 0
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_change_no_exit_code(tmp_path: Path, closed: str) -> None:
+    command = f'"{sys.executable}" -m hpsearch status {closed}'
+    ran = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (2, False)
+    assert ran.stderr.count("\n") == (0 if "2>" in closed else 1)
+
+
+def test_a_package_that_is_missing_is_said_at_the_door(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli = made(START, study=HELD_OUT)
+    for module in ("kaleido", "pyarrow", "pyarrow.parquet", "jinja2", "optuna_dashboard", "onnx", "distributed"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for name in [name for name in sys.modules if name.startswith("hpsearch.executors.dask.")]:
+        monkeypatch.delitem(sys.modules, name)  # so that they are imported anew
+    for command, package in (
+        ("evaluate --plot confusion.png", "hpsearch[images]"),
+        ("plot history --out history.png", "hpsearch[images]"),
+        ("train tiny.toml --plot curves.svg", "hpsearch[images]"),
+        ("export --out trials.parquet", "hpsearch[data]"),
+        ("report", "hpsearch[report]"),
+        ("dashboard", "hpsearch[dashboard]"),
+        ("start tiny.toml --engine dask", "hpsearch[dask]"),
+    ):
+        assert package in cli.refused(command, says="pip install")
+    # Above all no look at the test images that nothing came of.
+    assert cli("evaluate").code == 0
