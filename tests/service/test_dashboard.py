@@ -1,24 +1,59 @@
-"""The dashboard behind its guards, asked over HTTP."""
+"""The dashboard behind its guards, asked over HTTP, and as a browser shows it."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
+import re
+import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIServer, make_server
 
 import pytest
+import tiny
 from bounded import LIMIT_S
 
 from hpsearch.errors import BadArgument
+from hpsearch.executors.base import InlineExecutor
+from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.runner import Runner
+from hpsearch.search.stage import begin
 from hpsearch.service import dashboard
+from hpsearch.store import open_store
 
 pytest.importorskip("optuna_dashboard")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# A browser that keeps to itself: no sandbox (which root cannot have), no updates, no sync.
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync --virtual-time-budget=15000 --dump-dom"""
+
+
+@pytest.fixture(scope="session")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database that `url` copies."""
+    path = tmp_path_factory.mktemp("served") / "studies.db"
+    store = open_store(str(path), create=True, write=True)
+    stage, _ = begin(store, tiny.study(), tiny.split())
+    Runner(store, stage, tiny.objective(), InlineExecutor(), until=5).run()
+    narrow_stage(store, store.stages(), top=3)
+    store.close()
+    return path
+
+
+@pytest.fixture
+def url(studies: Path, tmp_path: Path) -> str:
+    """A database with a finished stage 1 and an empty stage 2."""
+    return f"sqlite:///{shutil.copy(studies, tmp_path)}"
 
 
 @dataclass(frozen=True)
@@ -111,14 +146,13 @@ def test_the_stages_and_their_trials_are_there(ask: Ask) -> None:
     assert ask(f"/api/studies/{ids['tiny/stage-02']}").json()["trials"] == []
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_nothing_can_be_changed_when_read_only(ask: Ask, method: str) -> None:
+def test_nothing_can_be_changed_when_read_only(ask: Ask) -> None:
     ids = study_ids(ask)
-    for body in (None, {"study_name": "new", "directions": ["minimize"]}, {"much": "x" * 3_000}):
-        refused = ask(f"/api/studies/{ids['tiny/stage-02']}", method, body=body)
-        assert refused.status == 405
-        assert "read-only" in refused.json()["reason"]
-        assert refused.headers["Allow"] == "GET, HEAD, OPTIONS"
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        for body in (None, {"study_name": "new", "directions": ["minimize"]}, {"much": "x" * 3_000}):
+            refused = ask(f"/api/studies/{ids['tiny/stage-02']}", method, body=body)
+            assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+            assert "read-only" in refused.json()["reason"]
     assert study_ids(ask) == ids
 
 
@@ -138,8 +172,7 @@ def test_a_writable_dashboard_changes_studies(serving: Callable[..., Ask]) -> No
 def test_only_this_machine_s_names_are_answered(serving: Callable[..., Ask], writable: bool) -> None:
     ask = serving(writable=writable)
     for host in ("evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil", ""):
-        for method in ("GET", "POST"):
-            assert ask("/api/studies", method, host=host, body={}).status == 403
+        assert {ask("/api/studies", method, host=host, body={}).status for method in ("GET", "POST")} == {403}
     assert ask("/api/studies", host="localhost:8080").status == 200
 
 
@@ -173,3 +206,31 @@ def test_a_port_that_is_taken_or_none_is_one_line(url: str) -> None:
             with pytest.raises(BadArgument, match=rf"port={port}: cannot be used .*, or 0") as caught:
                 dashboard.serve(url, port=port, on_ready=never)
             assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the page in")
+def test_the_page_lists_the_stages(url: str, tmp_path: Path) -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-m", "hpsearch", "dashboard", "--port", "0"],
+        env={**os.environ, "HPSEARCH_STORAGE": url},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with server:
+        try:
+            assert server.stdout is not None
+            address = re.search(r"http://\S+", server.stdout.readline())
+            assert address is not None
+            command = [
+                str(BROWSER),
+                *FLAGS.split(),
+                f"--user-data-dir={tmp_path / 'profile'}",
+                f"{address[0]}dashboard/",
+            ]
+            page = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout
+        finally:
+            server.send_signal(signal.SIGTERM)
+    assert "tiny/stage-01" in page
+    assert "tiny/stage-02" in page
+    assert server.returncode == 0
