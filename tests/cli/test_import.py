@@ -6,6 +6,7 @@ import csv
 import math
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -274,9 +275,8 @@ def theirs_db(cli: Cli, empty_database: bytes) -> None:
 
 def theirs(**options: Any) -> optuna.Study:
     """A study in another database."""
-    return optuna.create_study(
-        storage=STORAGE, study_name="theirs", sampler=optuna.samplers.RandomSampler(0), **options
-    )
+    named: dict[str, Any] = {"study_name": "theirs", **options}
+    return optuna.create_study(storage=STORAGE, sampler=optuna.samplers.RandomSampler(0), **named)
 
 
 def objective(trial: optuna.Trial) -> float:
@@ -342,40 +342,22 @@ def test_ranges_that_changed_are_taken_together(cli: Cli) -> None:
     assert "2 different ranges" in ran.err
 
 
-def empty(direction: str = "minimize") -> None:
-    theirs(direction=direction).optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
-
-
-def two_objectives() -> None:
-    theirs(directions=["minimize", "maximize"]).optimize(lambda t: (t.suggest_float("x", 0, 1), 0), n_trials=2)
-
-
-def choice_of_nothing() -> None:
-    theirs().optimize(lambda t: float(t.suggest_categorical("x", [None, "a"]) is None), n_trials=2)
-
-
-def our_own_name() -> None:
-    theirs().optimize(lambda t: t.suggest_float("score", 0, 1), n_trials=2)
+def two_trials(
+    value: Callable[[optuna.Trial], Any] = lambda t: t.suggest_float("x", 0, 1), **options: Any
+) -> optuna.Study:
+    """A study of two trials."""
+    study = theirs(**options)
+    study.optimize(value, n_trials=2)
+    return study
 
 
 def two_studies() -> None:
-    empty()
+    two_trials()
     optuna.create_study(storage=STORAGE, study_name="another")
 
 
-def odd_name() -> None:
-    optuna.create_study(storage=STORAGE, study_name="größe ü").optimize(
-        lambda t: t.suggest_float("x", 0, 1), n_trials=1
-    )
-
-
-def ours() -> None:
-    empty()
-    optuna.load_study(storage=STORAGE, study_name="theirs").set_user_attr("hpsearch:ranges", {})
-
-
 def old_schema() -> None:
-    empty()
+    two_trials()
     connection = sqlite3.connect("theirs.db")
     connection.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
     connection.commit()
@@ -386,20 +368,24 @@ def old_schema() -> None:
 @pytest.mark.parametrize(
     ("prepare", "options", "says"),
     [
-        (two_objectives, "", "has 2 objectives"),
-        (choice_of_nothing, "", "the choice None"),
-        (our_own_name, "", "rename it"),
+        (
+            lambda: two_trials(lambda t: (t.suggest_float("x", 0, 1), 0), directions=["minimize"] * 2),
+            "",
+            "has 2 objectives",
+        ),
+        (lambda: two_trials(lambda t: float(t.suggest_categorical("x", [None, "a"]) is None)), "", "the choice None"),
+        (lambda: two_trials(lambda t: t.suggest_float("score", 0, 1)), "", "rename it"),
         (two_studies, "", "name one with --study-name: another, theirs"),
         (two_studies, "--study-name thiers", "did you mean 'theirs'"),
         (two_studies, "--study-name another", "no trial with a score"),
-        (odd_name, "", "--name"),
-        (ours, "", "hpsearch export theirs"),
+        (lambda: two_trials(study_name="größe ü"), "", "--name"),
+        (lambda: two_trials().set_user_attr("hpsearch:ranges", {}), "", "hpsearch export theirs"),
         (old_schema, "", "optuna storage upgrade"),
         (lambda: Path("theirs.db").unlink(), "", "no database theirs.db"),
         (lambda: Path("theirs.db").write_text("no database at all, but text"), "", "is not a SQLite database"),
         (lambda: Path("theirs.db").write_bytes(b""), "", "no studies"),
-        (empty, "--range x=0:1", "--range: not for an Optuna study"),
-        (empty, "--name ../x", "is not a name for a search"),
+        (two_trials, "--range x=0:1", "--range: not for an Optuna study"),
+        (two_trials, "--name ../x", "is not a name for a search"),
     ],
 )
 def test_studies_that_are_refused(cli: Cli, prepare: Any, options: str, says: str) -> None:
