@@ -65,8 +65,8 @@ def test_what_is_exported_and_imported_is_the_same_and_narrows_the_same(cli_expo
                 assert narrowed(new, again, after.number) == narrowed(old, stages, before.number)
             assert after.imported["stage"] == before.name
     # And once more: what came in goes out again.
-    assert cli_exports("export", "--out", f"again.{form}", "--storage", "new.db").code == 0
-    assert cli_exports("import", f"again.{form}", "--storage", "newest.db", "--name", "other").code == 0
+    cli_exports.ok(f"export --out again.{form} --storage new.db")
+    cli_exports.ok(f"import again.{form} --storage newest.db --name other")
     with opened() as old, opened("newest.db") as new:
         first = new.stages()[0]
         assert first.search == first.study_file["name"] == "other"
@@ -160,10 +160,9 @@ def test_the_dictionary_is_complete(cli_exports: Cli) -> None:
 @pytest.mark.parametrize("what", ["trials", "curves"])
 @pytest.mark.parametrize("form", FORMS)
 def test_one_table_is_one_file_of_that_name(cli_old: Cli, form: str, what: str) -> None:
-    options = ("--what", what, "--stage", "1", "--storage", "old.db")
-    assert cli_old("export", "--out", f"r.{form}", *options).code == 0
+    cli_old.ok(f"export --out r.{form} --what {what} --stage 1 --storage old.db")
     assert {path.name for path in Path().glob("r.*")} == {f"r.{form}"}
-    ran = cli_old("import", f"r.{form}", "--storage", "new.db")
+    ran = cli_old(f"import r.{form} --storage new.db")
     assert (ran.code, "has curves only" in ran.err) == ((0, False) if what == "trials" else (2, True))
 
 
@@ -176,7 +175,7 @@ def test_no_cell_is_a_formula(cli_exports: Cli) -> None:
                 except ValueError:
                     assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")), cell
     # An import knows the texts again, as those of any table.
-    assert cli_exports("import", "o.trials.csv", "--metric", "score", "--storage", "new.db").code == 0
+    cli_exports.ok("import o.trials.csv --metric score --storage new.db")
     with opened() as old, opened("new.db") as new:
         before, after = (store.stages()[0].space["=aktivierung"] for store in (old, new))
         assert isinstance(before, Categorical)
@@ -184,14 +183,8 @@ def test_no_cell_is_a_formula(cli_exports: Cli) -> None:
         assert set(after.choices) == set(before.choices)
 
 
-def test_files_that_are_there_are_replaced_when_forced(cli_old: Cli) -> None:
-    Path("r.curves.csv").write_text("mine")
-    cli_old.ok("export --out r.csv --storage old.db --force")
-    assert Path("r.curves.csv").read_text() != "mine"
-
-
 @pytest.mark.parametrize("form", FORMS)
-def test_an_export_that_breaks_off_leaves_what_was_there(
+def test_an_export_replaces_what_was_there_as_a_whole_or_not_at_all(
     cli_exports: Cli, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {path.name: path.read_bytes() for path in Path().glob("*r.*")}
@@ -201,10 +194,13 @@ def test_an_export_that_breaks_off_leaves_what_was_there(
         write(path, *content)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting, f"_write_{form}", full)
-    ran = cli_exports("export", "--out", f"r.{form}", "--storage", "old.db", "--force")
-    assert (ran.code, ran.err.count("\n")) == (1, 1), ran
+    command = f"export --out r.{form} --stage 2 --storage old.db --force"
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting, f"_write_{form}", full)
+        cli_exports.refused(command, code=1)
     assert {path.name: path.read_bytes() for path in Path().glob("*r.*")} == before
+    cli_exports.ok(command)
+    assert {path.name: path.read_bytes() for path in Path().glob("*r.*")} != before
 
 
 def test_a_search_that_is_there_is_not_touched(cli_exports: Cli) -> None:
