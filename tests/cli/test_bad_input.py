@@ -47,6 +47,8 @@ NOTHING: list[Any] = [
     ("start bad.toml", "not valid TOML", edited("[data]", "[data")),
     ("start bad.toml", "not TOML that can be read", edited("epochs = 3", f"epochs = {'9' * 5000}")),
     ("start bad.toml", "is not a name for a search", edited('"tiny"', '"ti\\nny"')),
+    ("start bad.toml", "must lie above 0", edited("low = 1e-3", "low = 0")),
+    ("start bad.toml", "no activation 'rleu'", edited("hidden = [8]", 'hidden = [8]\nactivation = "rleu"')),
     ("start bad.toml", "trials.count", edited("count = 8", "count = 0")),
     ("start bad.toml", "did you mean 'mnist-10k'", edited("mnist-10k", "mnist-10")),
     ("start bad.toml", "10040 is more than the 10000 examples", edited("train = 60", "train = 10_000")),

@@ -172,6 +172,7 @@ def test_check_says_what_is_fixed_and_where_a_range_holds(cli: Cli, tiny: Path) 
     said = cli.ok("check tiny.toml --jobs 1 --trials 2")
     assert "; relu, he, dropout 0.2\n" in said
     assert "lr_schedule cosine, batch_size 20, 3 epochs, whole training set scored\n" in said
+    assert "  optimizer     {sgd, momentum}\n" in said
     assert "  momentum      0.5 .. 0.9, only where optimizer is momentum or nesterov\n" in said
 
 
