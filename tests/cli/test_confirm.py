@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import optuna
 import pytest
 from commands import CONFIRM, HELD_OUT, START, Cli, Made
 
-from hpsearch.__main__ import main
 from hpsearch.nn import load_model
 from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.store import open_store
@@ -204,32 +202,16 @@ def test_the_network_is_kept_though_the_screen_is_gone(ready: Cli, monkeypatch: 
     assert load_model(Path("net.npz")).network.sizes[-1] == 10
 
 
-@pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `elsewhere` copies."""
-    path = tmp_path_factory.mktemp("imported")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(path)
-        study = optuna.create_study(storage="sqlite:///theirs.db", study_name="theirs")
-        study.optimize(lambda trial: trial.suggest_float("lr", 1e-4, 1, log=True), n_trials=6)
-        study.ask()
-        assert main(["import", "sqlite:///theirs.db", "--study-name", "theirs"]) == 0
-    return path
-
-
-@pytest.fixture
-def elsewhere(cli: Cli, imported: Path, tmp_path: Path) -> Cli:
-    """The command line in a folder where a study of Optuna's was imported, one of whose trials never ended."""
-    shutil.copytree(imported, tmp_path, dirs_exist_ok=True)
-    return cli
-
-
-def test_trials_of_others_are_not_trained_here_and_nobody_waits_for_them(elsewhere: Cli) -> None:
+def test_trials_of_others_are_not_trained_here_and_nobody_waits_for_them(cli: Cli, empty_database: bytes) -> None:
+    Path("theirs.db").write_bytes(empty_database)
+    study = optuna.create_study(storage="sqlite:///theirs.db", study_name="theirs")
+    study.optimize(lambda trial: trial.suggest_float("lr", 1e-4, 1, log=True), n_trials=6)
+    study.ask()  # never ends
+    cli.ok("import sqlite:///theirs.db")
     for command in (CONFIRM, "evaluate"):
-        assert "without a study file" in elsewhere.refused(command, says="theirs was imported from")
-    assert elsewhere.ok("status --watch --until-done --every 0.1").splitlines()[-1].endswith("done")
-    assert "no more can be added to them here" in elsewhere.ok("findings")
+        assert "without a study file" in cli.refused(command, says="theirs was imported from")
+    assert cli.ok("status --watch --until-done --every 0.1").splitlines()[-1].endswith("done")
+    assert "no more can be added to them here" in cli.ok("findings")
 
 
 def test_texts_of_others_do_not_steer_the_terminal(cli: Cli) -> None:
