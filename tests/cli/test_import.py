@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import sqlite3
@@ -90,9 +89,8 @@ def test_a_table_with_ranges_that_are_given(cli: Cli) -> None:
     options = ("--range", "lr=1e-6:1:log", "--range", "units=16:512", "--range", "act=relu,größe,tanh")
     ran = imported(cli, "old.csv", "--metric", "accuracy", "--direction", "minimize", *options, "--name", "mine")
     stage, _ = read("mine")
-    assert stage.space["lr"] == Float(1e-6, 1.0, log=True)
-    assert stage.space["units"] == Int(16, 512)
-    assert stage.space["act"] == Categorical(("relu", "größe", "tanh"))
+    given = [Float(1e-6, 1.0, log=True), Int(16, 512), Categorical(("relu", "größe", "tanh"))]
+    assert [stage.space[name] for name in ("lr", "units", "act")] == given
     assert stage.direction == "minimize"
     assert "dropout" in ran.err
     assert "lr 1e-06" not in ran.err
@@ -136,11 +134,10 @@ def test_a_hyperparameter_of_others_need_not_be_what_it_is_here(cli: Cli) -> Non
     frame["momentum"] = np.random.default_rng(1).random(30)
     frame.to_csv("old.csv", index=False)
     imported(cli, "old.csv", "--metric", "accuracy")
-    ran = cli.json("narrow --top 5 --dry-run")
-    assert ran["ranges"]["momentum"]["top"] == 5
-    assert cli("trials").out.split().count("-") == 2 * 30  # the validation losses and the seconds, and nothing else
-    assert "momentum" in cli("best").out
-    assert "without effect" not in cli("best").out
+    assert cli.json("narrow --top 5 --dry-run")["ranges"]["momentum"]["top"] == 5
+    assert cli.ok("trials").split().count("-") == 2 * 30  # the validation losses and the seconds, and nothing else
+    best = cli.ok("best")
+    assert ("momentum" in best, "without effect" in best) == (True, False)
 
 
 def test_ranges_of_the_data_are_logarithmic_beyond_a_decade(cli: Cli) -> None:
@@ -258,8 +255,7 @@ def test_columns_that_are_no_hyperparameters_are_left_out(cli: Cli) -> None:
 
 def test_a_csv_of_a_spreadsheet(cli: Cli) -> None:
     """With a byte order mark, CRLF and quotes."""
-    with open("old.csv", "w", encoding="utf-8-sig", newline="") as file:
-        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["lr", "score"], [0.1, 1], [0.2, 2]])
+    Path("old.csv").write_bytes(b'\xef\xbb\xbf"lr","score"\r\n"0.1","1"\r\n"0.2","2"\r\n')
     imported(cli, "old.csv")
     assert read("old")[1]["param:lr"] == [0.1, 0.2]
 
