@@ -19,20 +19,20 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 @contextlib.contextmanager
 def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
-    """A file beside ``path`` to write, which takes its place when the block ends well.
+    """Yield a temporary file beside ``path``, which replaces it when the block ends without an error.
 
-    Neither a full disk nor a Ctrl-C leaves half a file, or takes away one that was there.
+    After a full disk or a Ctrl-C there is no partial file, and an existing one is unchanged.
 
     Args:
         path: Where the whole file is to stand; its folder must exist.
-        mode: Who may read and write it then. Until then its maker alone may.
+        mode: Its permissions at the end; until then only its owner may read and write it.
 
     Yields:
         A path with the same ending in the same folder.
 
     Raises:
         BadInput: The file cannot be written there.
-        OutputFailure: The disk is full, or broken.
+        OutputFailure: The disk is full, or faulty.
     """
     neighbour = None
     try:

@@ -251,7 +251,7 @@ class Standing:
     """The standing of a trial in the database at an epoch."""
 
     number: int  # the trial's number
-    state: str  # optuna's name of its state
+    state: str  # Optuna's name of its state
     held: bool  # whether it is running and a runner of hpsearch's holds it
     value: float | None  # its score after that epoch; None where that is not known, or not yet
 
@@ -265,7 +265,7 @@ class Standing:
 class PastTrials:
     """N trials that were run elsewhere, as an import brings them: the i-th of each list is trial number i."""
 
-    # optuna's names of their states, shape (N,). One that was running is no longer: it is ``WAITING``.
+    # Optuna's names of their states, shape (N,). One that was running is no longer: it is ``WAITING``.
     states: Sequence[str]
     # their values, finite or infinite, None for none, shape (N,); every ``COMPLETE`` trial has one
     scores: Sequence[float | None]
@@ -389,12 +389,12 @@ class ConfirmationPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON-able data."""
-        settings = [{"trial": one.trial, "score": one.score, "params": dict(one.params)} for one in self.settings]
+        settings = [{"trial": of.trial, "score": of.score, "params": dict(of.params)} for of in self.settings]
         return {"settings": settings, "blocks": [[list(block[0]), *block[1:]] for block in self.blocks]}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> ConfirmationPlan:
         """The inverse of `to_dict`."""
-        settings = (Setting(one["trial"], one["params"], one["score"]) for one in plain.get("settings", ()))
+        settings = (Setting(row["trial"], row["params"], row["score"]) for row in plain.get("settings", ()))
         blocks = (Block(tuple(which), first, stop) for which, first, stop in plain.get("blocks", ()))
         return cls(tuple(settings), tuple(blocks))

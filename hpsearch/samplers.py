@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Sampler(Protocol):
-    """Gives trials their values."""
+    """A source of trials' values."""
 
     def params(self, stage: NewStage, number: int) -> dict[str, Value]:
         """Return the values of a trial by its number in the stage, in the order of the stage's space."""
@@ -71,7 +71,7 @@ def _draw_from(parameter: Parameter) -> Callable[[np.random.RandomState], Value]
     """Return Optuna's random draw of one parameter as a function of a generator.
 
     The steps of `optuna.samplers.RandomSampler.sample_independent`, each with the same operations on the same
-    numbers; ``tests/test_samplers.py`` holds the two against each other.
+    numbers; ``tests/test_samplers.py`` compares the two.
     """
     match parameter:
         case Categorical(choices):

@@ -9,7 +9,7 @@ def stage_seed(search_seed: int, number: int) -> int:
     """Return the seed of a search's stage: the search's own for stage 1, another one for each later stage.
 
     Were it the same, trial N of every stage would lie at the same place of its range and start from the same
-    weights, and the stages would not be independent looks.
+    weights, and the stages would not be independent samples.
     """
     return search_seed if number == 1 else draw_seed(search_seed, number, "stage")
 

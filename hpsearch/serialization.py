@@ -1,4 +1,4 @@
-"""The one JSON form of records: what ``--format json``, files and HTTP answers hold."""
+"""The JSON form of records: that of ``--format json``, files and HTTP answers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hpsearch.space import Categorical, Float, Int, parameter_to_dict
 def to_plain(record: Any, *, word: Callable[[Action | Argument], str] | None = None) -> Any:
     """Return a record as plain data that `json.dumps` writes.
 
-    A dataclass becomes a dict of its fields, but those with ``repr=False`` (arrays, handles); metadata ``json`` is the
-    name there of a field that is called otherwise. NaN and infinity become
-    None, times ISO 8601, durations seconds, NumPy arrays lists and NumPy scalars Python's, paths texts, enumerations
-    their values, sets sorted lists, and a parameter's range has the form of a study file.
+    A dataclass becomes a dict of its fields without those of ``repr=False`` (arrays, handles); metadata ``json``
+    renames a field. NaN and infinity become None, times ISO 8601, durations seconds, NumPy arrays lists and NumPy
+    scalars Python's, paths texts, enumerations their values, sets sorted lists, and a parameter's range has the form
+    of a study file.
 
     Args:
         record: A dataclass, a mapping, a sequence or a value, nested in any way.

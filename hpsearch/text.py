@@ -1,4 +1,4 @@
-"""Texts as they may go to a terminal: of files and databases from anybody, and numbers of things."""
+"""Text for a terminal: untrusted text made printable, counts and lists in words."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def printable(text: str) -> str:
-    """A text with what would steer a terminal made visible: ``\\x1b`` for an escape. Spaces of any width stay."""
+    """Return a text with control characters escaped: ``\\x1b`` for an escape. Spaces of any width stay."""
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things: ``1 finished trial``, ``1,000 trials``, ``2 processes``, ``3 studies``."""
+    """Return a count with its noun: ``1 finished trial``, ``1,000 trials``, ``2 processes``, ``3 studies``."""
     if number == 1:
         return f"1 {what}"
     if what.endswith("y"):
@@ -24,7 +24,7 @@ def counted(number: int, what: str) -> str:
 
 
 def either(values: Sequence[object]) -> str:
-    """Values in words: ``rmsprop``, ``adam or adamw``."""
+    """Return values in words: ``rmsprop``, ``adam or adamw``."""
     *first, last = map(str, values)
     return f"{', '.join(first)} or {last}" if first else last
 

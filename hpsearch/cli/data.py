@@ -155,7 +155,7 @@ def fetch_data_set(name: str, data_dir: Path | None, base_url: str | None, outpu
 @options.output
 def show_data_set(what: str, label: str | None, data_dir: Path | None, output: Format) -> None:
     """Show how many examples a data set has, their shape, and how many of each class."""
-    # A word that does not look like a path is a name, so that a misspelt name is answered as such.
+    # A word that is no path is a name, so that the message about a misspelt name suggests one.
     path = Path(what)
     is_path = what not in KNOWN and (bool(path.suffix) or os.sep in what or path.exists())
     dataset = load(path=path, label=label) if is_path else load(what, label=label, data_dir=data_dir)

@@ -192,9 +192,9 @@ def _salvage(ctx: click.Context, storage: str | None, out: Path | None, output: 
 
 
 def _run_again(storage: str | None) -> bool:
-    """Say what runs those trials again that wait for it, and return whether any do."""
+    """Print the commands that run waiting trials again; return whether there are any."""
     actions = []
-    # What could not be repaired was printed, and may be in the way here.
+    # Damage that is left has been printed already, and may prevent reading here.
     with suppress(HpsearchError), closing(open_store(_url(storage))) as store:
         actions = to_run_again(store, storage)
     for action in actions:

@@ -1,4 +1,4 @@
-"""``hpsearch narrow``, ``findings`` and ``compare``: what the trials say."""
+"""``hpsearch narrow``, ``findings`` and ``compare``: conclusions from the trials."""
 
 from __future__ import annotations
 

@@ -39,11 +39,11 @@ def fitting(parts: dict[str, str], room: int) -> str:
         parts: In order: the best trial, how many were pruned, the rate, the time left.
         room: Characters.
     """
-    kept = dict(parts)
+    shown = dict(parts)
     for name in ("pruned", "rate", "best"):
-        if len(", ".join(kept.values())) > room:
-            kept.pop(name, None)
-    return ", ".join(kept.values())
+        if len(", ".join(shown.values())) > room:
+            shown.pop(name, None)
+    return ", ".join(shown.values())
 
 
 class Display(Listener):
@@ -67,7 +67,7 @@ class Display(Listener):
         self._end_bar()
 
     def note(self, text: str) -> None:
-        """Print something that is no error."""
+        """Print a note."""
         note(text)
 
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""``hpsearch start`` and ``hpsearch confirm``: trials are run."""
+"""``hpsearch start`` and ``hpsearch confirm``: run trials."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _table(done: Confirmation) -> dict[str, list[Any]]:
 
 
 def _sentences(done: Confirmation) -> list[str]:
-    """Explain the table."""
+    """Return sentences that explain the table."""
     ranking = done.ranking
     first, others = ranking[0], ranking[1:]
     examples = done.stage.sizes.get("validation")

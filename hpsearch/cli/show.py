@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _STATES = ("complete", "fail", "pruned", "running", "waiting")
 _MANY = 500
-"""Where so many trials are shown, reading their curves would take longer than all the rest."""
+"""With more trials, reading their curves takes longer than all the rest."""
 
 
 @click.command(cls=Command)
@@ -146,7 +146,7 @@ def wants_curves(requested: bool | None, output: Format, trials: int) -> bool:
 
 
 def with_curves(trials: Trials, table: Columns, output: Format, *, requested: bool | None) -> Columns:
-    """Return a table of trials with a column more, or the same one where a terminal has no room for it."""
+    """Return a table of trials with a column of curves, or unchanged where the terminal is too narrow."""
     if trials.curves is None:
         return table
     curves = [trials.curves.get(number, ()) for number in table["trial"]]
@@ -220,7 +220,7 @@ def _say_best(best: BestTrial) -> None:
 
 
 def _say_confirmation(confirmation: ConfirmationStatus | None, trial: int) -> None:
-    """Say whether the confirmation of the best trial's stage agrees that it is the best."""
+    """Print whether the confirmation of the best trial's stage ranks it first."""
     if confirmation is None or confirmation.first is None:
         return
     other = "" if confirmation.first == trial else ", not this one"

@@ -37,7 +37,7 @@ EVERY_S = 1.0
 """Seconds between two reads, unless the user gives them."""
 _LEAST_S, _MOST_S = 0.1, 3600.0
 _STAGES = 6
-"""So many stages are shown, the last ones: what is above the screen cannot be updated."""
+"""The number of latest stages that are shown: lines above the screen cannot be updated."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -110,7 +110,7 @@ def _fitted(columns: Columns, room: int) -> list[int]:
     spare, wish = room - sum(least), sum(whole) - sum(least)
     if wish <= spare:
         return whole
-    return [few + max(spare, 0) * (many - few) // wish for few, many in zip(least, whole, strict=True)]
+    return [low + max(spare, 0) * (high - low) // wish for low, high in zip(least, whole, strict=True)]
 
 
 def watch(search: Search, output: Format, *, every: float | None, trials: int | None, until_done: bool) -> None:
@@ -124,7 +124,7 @@ def watch(search: Search, output: Format, *, every: float | None, trials: int | 
         until_done: End when nothing is left to wait for.
 
     Raises:
-        BadInput: An option that makes no sense.
+        BadInput: An option out of its range, or CSV.
         StorageFailure: The database is gone.
     """
     every = EVERY_S if every is None else every
@@ -135,7 +135,7 @@ def watch(search: Search, output: Format, *, every: float | None, trials: int | 
             "format", "csv", "a watched search is no table", "use json, an object a line, or leave it out"
         )
     try:
-        # SIGTERM means the same as Ctrl-C, which is how watching ends: no failure.
+        # SIGTERM ends the watching as Ctrl-C does: no failure.
         with search.watch(trials=trials) as look, _terminable(), _showing(output) as show:
             while True:
                 view = look()
@@ -176,7 +176,7 @@ def _once_a_change(text: Callable[[View], str]) -> Show:
         if view.changes != last:
             last = view.changes
             sys.stdout.write(f"{text(view)}\n")
-            sys.stdout.flush()  # whoever reads a log reads it now
+            sys.stdout.flush()  # a log shows it at once
 
     return show
 

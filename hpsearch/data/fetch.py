@@ -1,4 +1,4 @@
-"""Downloading data sets: checked against known hashes, never half there."""
+"""Downloads of data sets: checked against known hashes, complete or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpsearch.data.datasets import KNOWN, cache_folder
 from hpsearch.errors import BadData, DownloadFailure, MissingExtra, nearest
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Receives the file's name, the bytes of it that are here, and its size (0 where the server does not say it)."""
+"""Receives the file's name, the bytes of it received so far, and its size (0 where the server does not say it)."""
 _CHUNK = 2**16
 
 
@@ -36,7 +36,7 @@ SOURCES = {
         },
     ),
     "fashion-mnist": Source(
-        # Its publisher's own, without TLS; the hashes keep it honest.
+        # Its publisher's own, without TLS; the hashes verify it.
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         {
             "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
@@ -68,8 +68,8 @@ def fetch(
         The folder with the files.
 
     Raises:
-        BadData: The name is unknown or nothing to download.
-        DownloadFailure: A file did not arrive, not whole, or is another one than expected.
+        BadData: The name is unknown, or that of a data set that is not downloaded.
+        DownloadFailure: A file did not arrive completely, or has another hash than expected.
         MissingExtra: pooch is not installed.
     """
     if name not in SOURCES:

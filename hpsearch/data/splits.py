@@ -63,7 +63,7 @@ def split(
         stratify: Give each split the data set's proportion of every class.
 
     Raises:
-        BadData: More examples asked than there are, none asked, or too few of a class to stratify.
+        BadData: More examples requested than there are, none requested, or too few of a class to stratify.
     """
     train_rows, validation_rows, test_rows = _rows(dataset, train, validation, test, seed, stratify)
     preprocessing = Preprocessing.of(dataset.x[train_rows])
@@ -194,7 +194,7 @@ def proportional(size: int, members: npt.NDArray[np.intp]) -> npt.NDArray[np.int
     """Return the number of each class in a split of exactly ``size``: the largest-remainder method.
 
     A class gets its share rounded down, and those with the largest remainders get one more, the lower class
-    first among equals. What one split leaves is what the next one shares out, so no class runs out.
+    first among equals. Each split is apportioned from what the earlier ones left, so no class runs out.
 
     Args:
         size: Of the split; at most the sum of ``members``.

@@ -135,7 +135,7 @@ class _Model(BaseModel):
 
 
 class StageHeader(_Model):
-    """A stage as it travels; see `hpsearch.records.NewStage`."""
+    """The header of an exported stage; see `hpsearch.records.NewStage`."""
 
     number: Annotated[int, Field(ge=1, le=100_000)]
     direction: Direction
@@ -194,7 +194,7 @@ class Header(_Model):
 
 
 def parse_header(plain: Any, *, source: str) -> Header:
-    """Return a header from its JSON, parsed or as text; BadInput where it is none, or makes no sense."""
+    """Return a header from its JSON, parsed or as text; BadInput where it is none, or inconsistent."""
     try:
         plain = json.loads(plain) if isinstance(plain, str | bytes) else plain
     except (ValueError, RecursionError) as error:

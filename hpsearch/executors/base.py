@@ -1,4 +1,4 @@
-"""The seam between the runner and whatever evaluates batches of trials; batches in this process; one BLAS thread."""
+"""The interface of executors, which evaluate batches of trials; the one in this process; one BLAS thread."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Evaluates(Protocol):
 class Batch:
     """Trials to be evaluated together."""
 
-    key: int  # A number that no other batch has
-    trials: tuple[Trial, ...]  # the trials
+    key: int  # unique among batches
+    trials: tuple[Trial, ...]
     attempt: int = 1  # 1 for the first time
     until: int | None = None  # the epoch to pause at; None: evaluate to the end
     paused: tuple[Paused, ...] = ()  # where the trials stand, one each in their order; empty: at the start
@@ -50,7 +50,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A batch came back."""
+    """A finished batch."""
 
     batch: Batch
     outcomes: tuple[Outcome | Paused, ...]
@@ -58,7 +58,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A batch did not come back: its worker died, or its evaluation raised."""
+    """A lost batch: its worker died, or its evaluation raised."""
 
     batch: Batch
     reason: str
@@ -81,7 +81,7 @@ class Executor(Protocol):
         """Set the objective from now on. Before the first batch, and again for another stage."""
 
     def expect(self, batches: int) -> None:
-        """Note how many more batches there could be by now. Where workers start on demand, they are asked for."""
+        """Announce how many more batches could be submitted now, for executors that start workers on demand."""
 
     def submit(self, batch: Batch) -> None:
         """Begin a batch. Only while `free` is above 0."""
@@ -136,7 +136,7 @@ def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost
 class InlineExecutor:
     """Evaluates batches in this process: nothing to start, easy to debug.
 
-    `wait` works on the batch until its timeout, so that the caller keeps writing curves and hears Ctrl-C.
+    `wait` works on the batch until its timeout, so that the caller keeps writing curves and receives Ctrl-C.
     """
 
     slots = 1
@@ -153,7 +153,7 @@ class InlineExecutor:
         self._objective = objective
 
     def expect(self, batches: int) -> None:
-        """Do nothing: there are no other workers to be had."""
+        """Do nothing: the number of workers is fixed."""
 
     def submit(self, batch: Batch) -> None:
         assert self._objective is not None

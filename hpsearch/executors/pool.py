@@ -54,7 +54,7 @@ class _Worker:
 
 
 def _end(workers: Sequence[_Worker], *, kill: bool) -> None:
-    # All are asked before any is waited for: an interpreter takes a while to end, and they do so side by side.
+    # Request every end before waiting for one: interpreters take a while to end, and do so in parallel.
     for worker in workers:
         worker.request_end(kill=kill)
     until = time.monotonic() + _JOIN_S
@@ -65,8 +65,8 @@ def _end(workers: Sequence[_Worker], *, kill: bool) -> None:
 @contextlib.contextmanager
 def without_interrupts() -> Iterator[None]:
     """Start processes and threads inside that ignore Ctrl-C."""
-    # Ctrl-C goes to the whole process group. A worker that is born with it blocked stays silent, from its first
-    # instruction on, while the runner winds up; the runner itself hears it a moment later.
+    # Ctrl-C goes to the whole process group. A worker that starts with it blocked ignores it from its
+    # first instruction on, while the runner stops; the runner itself receives it a moment later.
     resource_tracker.ensure_running()  # starting it would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -133,12 +133,12 @@ class PoolExecutor:
             self._send(worker, objective)
 
     def _send(self, worker: _Worker, message: object) -> None:
-        # A worker that has died while idle is found by `wait`, once it has a batch on its account.
+        # `wait` notices a worker that died while idle, once it has a batch.
         with contextlib.suppress(OSError):
             worker.connection.send(message)
 
     def expect(self, batches: int) -> None:
-        """Do nothing: there are no other workers to be had."""
+        """Do nothing: the number of workers is fixed."""
 
     def submit(self, batch: Batch) -> None:
         worker = next(worker for worker in self._workers if worker.batch is None)

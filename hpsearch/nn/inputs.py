@@ -62,7 +62,7 @@ _STEP = 16  # float32 numbers of a cache line: rows stay aligned, and products c
 class Inputs:
     """The inputs that a network has, of those in the data."""
 
-    # D, how many there were. Initial weights are drawn for all of them, so that leaving some out changes neither the
+    # D, the number in the data. Initial weights are drawn for all of them, so that leaving some out changes neither the
     # draws nor the fan-in that their spread comes from.
     total: int
     kept: Indices  # those that are left, ascending

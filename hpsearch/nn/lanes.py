@@ -1,4 +1,4 @@
-"""Lanes: generators from identity, memory laid out alike, the cost of a lane and how many go together."""
+"""Lanes: generators by identity, aligned arrays, the cost of a lane and the number of lanes of a batch."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def lane_array(lanes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDAr
 
 
 def look_up(registry: Mapping[str, _T], name: str, what: str) -> _T:
-    """Return a registry's entry; ``what`` says in the message what it is an entry of.
+    """Return a registry's entry; ``what`` names the registry in the message.
 
     Raises:
         BadInput: No such name.
@@ -87,11 +87,11 @@ _SIZES = ((33, 100, 17), (100, 784, 100), (7, 5, 3))
 def fingerprint() -> str:
     """Return a short text that differs between two machines whose results differ in their last bits.
 
-    It is made of what training is made of: products in float32 and float64, exponentials, logarithms, roots and sums.
-    Two machines with the same text need not agree in everything; with different ones they do not.
+    It hashes operations of training: products in float32 and float64, exponentials, logarithms, roots and sums.
+    Equal texts do not prove equal results; different texts prove different ones.
     """
     rng = np.random.default_rng(0)
-    seen = hashlib.sha256()
+    digest = hashlib.sha256()
     for dtype in ("float32", "float64"):
         for rows, fan_in, fan_out in _SIZES:
             x = rng.normal(size=(rows, fan_in)).astype(dtype)
@@ -99,9 +99,9 @@ def fingerprint() -> str:
             out = x @ weight  # (B, D) @ (D, H) -> (B, H)
             back = out @ weight.T  # (B, H) @ (H, D) -> (B, D)
             for array in (out, back, x.T @ out, np.exp(-np.abs(out)), np.log1p(np.abs(out)), np.tanh(out)):
-                seen.update(np.ascontiguousarray(array).tobytes())
-            seen.update(np.sqrt(np.abs(back)).sum(axis=0).tobytes())
-    return seen.hexdigest()[:12]
+                digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.sqrt(np.abs(back)).sum(axis=0).tobytes())
+    return digest.hexdigest()[:12]
 
 
 CACHED_PARAMETERS = 3 * 2**17
@@ -137,6 +137,6 @@ def lanes_for(parameters: int) -> int:
     Lanes share the cost of each NumPy call, which matters for small networks, and compete for the cache,
     which matters for large ones. Measured with float32 and one BLAS thread: 784-100x6-10 takes the same
     time a lane with 2, 3 or 4 lanes, 784-50-10 with 8 to 12, and 784-256-128-10 is fastest with 1. The
-    rule looks at no hardware, so that every machine makes the same batches.
+    rule ignores the hardware, so that every machine makes the same batches.
     """
     return min(max(CACHED_PARAMETERS // max(parameters, 1), 1), MOST_LANES)

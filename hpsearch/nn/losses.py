@@ -121,7 +121,7 @@ class Evaluation:
 
     def __init__(self, network: Network, images: Floats, labels: NDArray[np.integer]) -> None:
         samples = len(images)
-        # A copy of our own, for the alignment; (1, V, D) for one GEMM a lane without K copies.
+        # Copied for alignment; (1, V, D) for one GEMM a lane without K copies.
         self._images: Floats = lane_array(1, images.shape, network.dtype)
         self._images[0] = images
         self._labels = labels.astype(np.intp)[None, :]  # (1, V)

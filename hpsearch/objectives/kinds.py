@@ -1,4 +1,4 @@
-"""The kinds of objectives, and what the kind of a stage says of it."""
+"""The kinds of objectives, and the properties of a stage by its kind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def kind_of(plain: Mapping[str, Any]) -> Kind:
 
 
 def settings(stage: NewStage) -> dict[str, Any]:
-    """Return the values of the parameters that a stage does not sample; nothing where it was run elsewhere."""
+    """Return the values of the parameters that a stage does not sample; empty where it was run elsewhere."""
     return kind_of(stage.study_file).settings(stage.study_file)
 
 
@@ -37,7 +37,7 @@ def trainable(stage: NewStage) -> bool:
 
 
 def foreign(stage: NewStage) -> bool:
-    """Return whether a stage's trials were run elsewhere, by nothing that can be run here."""
+    """Return whether a stage was imported without a study file, so that its trials cannot be run here."""
     return bool(stage.imported) and not trainable(stage)
 
 
@@ -52,7 +52,7 @@ def parameters(stage: NewStage) -> dict[str, Hyperparameter]:
 def used(stage: NewStage, params: Mapping[str, Any]) -> list[str]:
     """Return the names of a trial's sampled values that have an effect in it.
 
-    Of trials that were run elsewhere all have: a name need not mean there what it means here.
+    All have one in imported trials, whose names may mean something else.
     """
     fixed = settings(stage)
     uses = kind_of(stage.study_file).uses
@@ -60,7 +60,7 @@ def used(stage: NewStage, params: Mapping[str, Any]) -> list[str]:
 
 
 def uncertainty(stage: NewStage) -> Uncertainty:
-    """Return what is known of the noise in a score of a stage."""
+    """Return the uncertainty of a stage's scores."""
     return kind_of(stage.study_file).uncertainty(stage.study_file, stage.sizes)
 
 

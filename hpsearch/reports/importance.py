@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from hpsearch.space import Space
 
 LEAST = 10
-"""Fewer trials say nothing."""
+"""With fewer trials no importance is computed."""
 FEW = 50
-"""Of fewer trials less than five are among the best tenth, the least that the method is good for."""
+"""With fewer trials the best tenth has fewer than five, the least that the method needs."""
 SHUFFLES = 59
 _FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 _MOST_ROWS = 1_000
@@ -113,7 +113,7 @@ def importance(
 
 
 def _marks(raw: Mapping[str, float], shuffled: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
-    """Return what chance reaches: a multiple of each one's mean, the same multiple of all.
+    """Return the importances that chance reaches: the same multiple of each one's mean.
 
     In one of twenty shuffles, as in a permutation test, some share passes its mark: the more hyperparameters there
     are, the higher the marks.
@@ -204,7 +204,7 @@ def _evaluated(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Optuna's notes about a study in memory, and its warnings of few trials: our note says it better."""
+    """Silence Optuna's notes about a study in memory, and its warnings of few trials, which `_notes` covers."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -35,7 +35,7 @@ WORDS: Mapping[PlotKind, str] = {
     PlotKind.lineage: "which stage came from which, how ranges narrowed, the best scores",
     PlotKind.stages: "the distribution of the scores, stage by stage",
 }
-"""What each kind shows."""
+"""The content of each kind of figure."""
 OF_ONE_STAGE = frozenset({PlotKind.curves, PlotKind.parameters, PlotKind.parallel, PlotKind.importance})
 """Kinds of one stage; the others are of all, or of one where it is named."""
 OF_ALL_STAGES = frozenset({PlotKind.lineage, PlotKind.stages})

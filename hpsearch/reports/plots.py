@@ -31,8 +31,8 @@ def plot(
     """Return a figure of a search.
 
     Args:
-        stage: The stage of kinds of one stage.
-        alone: Whether the other kinds are of that stage only.
+        stage: The stage of the kinds that show one stage.
+        alone: Whether the other kinds show that stage only, too.
 
     Raises:
         BadInput: A hyperparameter that the stage does not have, or too few of them for the kind.
@@ -63,7 +63,7 @@ class _Search:
         return used_only(self.store.trials(self.stage), self.stage)
 
     def frames(self) -> dict[int, pd.DataFrame]:
-        """Return the same of each stage, or of the one."""
+        """Return the trials of each stage, or of the one, by its number."""
         stages = (self.stage,) if self.alone else self.stages
         return {stage.number: used_only(self.store.trials(stage), stage) for stage in stages}
 
@@ -104,7 +104,7 @@ def _parameters(search: _Search, request: PlotRequest) -> go.Figure:
 
 
 def _pair(search: _Search, request: PlotRequest) -> go.Figure:
-    # Ranges tell more than lists, and the first in the study file are the first in people's minds.
+    # Ranges before lists of choices, otherwise in the study file's order.
     space = search.stages[0].space
     names = request.parameters or sorted(space, key=lambda name: isinstance(space[name], Categorical))
     if len(names) < 2:

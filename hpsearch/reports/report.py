@@ -276,10 +276,10 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     number = material.total("COMPLETE")
     confirmed = any(run.decides and run.stage.name == best.stage for run in material.confirmations)
     if confirmed or _current_result(material, best) is not None:
-        held = "" if best.interval is None else f" ({between(best.interval)})"
+        interval = "" if best.interval is None else f" ({between(best.interval)})"
         corrected = "" if best.corrected is None else f"; corrected for selection {best.corrected:.2f}"
         trials = counted(number, "trial")
-        yield f"Superseded by that: the best single score of {trials}, {best.score:.4g}{held}{corrected}."
+        yield f"Superseded by that: the best single score of {trials}, {best.score:.4g}{interval}{corrected}."
         return
     whose = f"The best of {counted(number, 'trial')}" if number > 1 else "The only trial"
     if best.interval is None:

@@ -232,10 +232,10 @@ def _rule(stage: Stage) -> str | None:
 def confirmation_sentence(confirmation: StageConfirmation, metric: str) -> str:
     """Say which values rank first in a confirmation with some score, and how far it is."""
     first, left = confirmation.ranking[0], confirmation.left
-    held = "" if first.interval is None else f" ({between(first.interval)})"
+    interval = "" if first.interval is None else f" ({between(first.interval)})"
     return (
         f"Run again {counted(first.repeats, 'time')} with other seeds, the values of trial {first.setting.trial} of "
-        f"stage {confirmation.stage.number} rank first, with a mean {metric} of {first.mean:.3g}{held}."
+        f"stage {confirmation.stage.number} rank first, with a mean {metric} of {first.mean:.3g}{interval}."
         + (
             f" It is not complete: {counted(left, 'trial')} {'is' if left == 1 else 'are'} still to be run."
             if left
@@ -293,11 +293,11 @@ def test_sentence(material: Material) -> str | None:
     first = first_result(material)
     if first is None:
         return None
-    held = "" if first.interval is None else f" ({between(first.interval)})"
+    interval = "" if first.interval is None else f" ({between(first.interval)})"
     which = "" if first is material.evaluations[0] else ", but not at the first evaluation"
     return (
         f"On the test set of {counted(first.examples or 0, 'example')}, unseen by any trial: {first.metric} "
-        f"{first.score:.3g}{held}, with the values of trial {first.trial} of {first.stage}{which}."
+        f"{first.score:.3g}{interval}, with the values of trial {first.trial} of {first.stage}{which}."
     )
 
 

@@ -179,7 +179,7 @@ def _figures(at: Findings, best: BestTrial) -> Iterator[str]:
         several = f"of the {mean.settings} settings that {mean.confirmation} trained again"
         yield (
             f"trial {mean.trial} comes first {several if mean.settings > 1 else 'alone'}: mean {best.metric} "
-            f"{mean.mean:.3g}{_held(mean.interval)} over {mean.repeats} repeats; this is the figure that counts"
+            f"{mean.mean:.3g}{_ends(mean.interval)} over {mean.repeats} repeats; this is the figure that counts"
         )
         yield f"superseded by it: {raw}"
 
@@ -190,7 +190,7 @@ def _tested(of: Evaluation) -> str:
         return f"the evaluation on the test set, with the values of {who}, ended without a result, and counts as one"
     times = "" if of.looks == 1 else f", the first of {of.looks} evaluations"
     words = (
-        f"test {of.metric} {of.score:.4g}{_held(of.interval)} on {of.examples or 0:,} test examples{times}, with the "
+        f"test {of.metric} {of.score:.4g}{_ends(of.interval)} on {of.examples or 0:,} test examples{times}, with the "
         f"values of {who}"
     )
     if of.current:
@@ -198,7 +198,7 @@ def _tested(of: Evaluation) -> str:
     return f"{words}, before the search went on: of later values it says nothing"
 
 
-def _held(interval: Interval | None) -> str:
+def _ends(interval: Interval | None) -> str:
     return "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hpsearch.objectives.base import Objective
     from hpsearch.store import Counts, Owner, Store
 
-_ATTEMPTS = 2  # number of times that a trial may take its worker down, alone, before it is given up
+_ATTEMPTS = 2  # number of times that a trial may kill its worker, alone in a batch, before it fails
 
 
 class Batches:
@@ -55,8 +55,8 @@ class Batches:
                 self._add(some, until=until, paused=tuple(paused[t.number] for t in some) if paused else ())
 
     def again(self, batch: Batch) -> bool:
-        """Queue a batch again whose worker died; False: it is one trial that has done so alone before."""
-        # Split, so that a trial that takes its worker down is soon alone with it.
+        """Queue a batch again whose worker died; False for a single trial that has used up its attempts."""
+        # Split, so that a trial that kills its worker is soon alone in its batch.
         if len(batch.trials) > 1:
             for position, trial in enumerate(batch.trials):
                 self._add((trial,), until=batch.until, paused=batch.paused[position : position + 1])
@@ -94,7 +94,7 @@ class _Rung:
 class Cohorts:
     """The rungs of one runner's trials.
 
-    Several runners may share a cohort. They meet in the database: each writes its trials' values at a rung, and decides
+    Several runners may share a cohort, through the database: each writes its trials' values at a rung, and decides
     about its own trials once every member has finished, or has a value there. As `hpsearch.search.pruning` decides by
     those values alone, all decide alike.
     """
@@ -132,18 +132,18 @@ class Cohorts:
         return by_rung
 
     def send(self, trials: Iterable[Trial], until: int | None) -> None:
-        """Note that trials go on to a rung; None: to the end."""
+        """Record that trials are trained up to a rung; None: to the end."""
         for trial in trials:
             if until is not None:
                 self._heading[trial.number] = until
 
     def forget(self, number: int) -> None:
-        """Note that a trial is finished."""
+        """Record that a trial is finished."""
         self._heading.pop(number, None)
         self._known.pop(number, None)
 
     def arrive(self, trials: Sequence[Trial], paused: Sequence[Paused]) -> None:
-        """Take trials that have come to a rung, of which ``paused`` go on; `write` is to follow."""
+        """Add the trials of a batch that paused at a rung; call `write` afterwards."""
         of_number = {trial.number: trial for trial in trials}
         for at in paused:
             assert self._plan is not None  # without a plan nothing pauses
@@ -209,7 +209,7 @@ class Cohorts:
         """Return the survivors among a whole cohort; None while the value of one that comes to this rung is unknown."""
         standings = self._store.standings(self._stage, rung.members, rung.epoch)
         if counts.rows < until and not (standings and standings[-1].number == rung.members[-1]):
-            return None  # the cohort has members that nobody has begun yet
+            return None  # some members of the cohort have not begun
         own = {
             number: curve[rung.epoch - 1]
             for number, curve in self._known.items()
@@ -229,7 +229,7 @@ class Cohorts:
         return {number for number, (_, at) in rung.waiting.items() if not self._median.prunes(at.intermediate)}
 
     def _add_up_to(self, plan: Plan, upto: int, counts: Counts, until: int) -> bool:
-        """Give the median rule all trials below a number; False while one of them is not finished."""
+        """Add all trials below a number to the median rule; return False while one of them is not finished."""
         if self._median is None:
             self._median = Median(plan.startup, self._stage.direction)
         while self._added < upto:
@@ -255,5 +255,5 @@ class Cohorts:
             return True
         if not any(trial.state == "WAITING" for trial in unfinished):
             return False
-        # One that was given back between the two reads is counted as running still: look again in a moment.
+        # One that was given back between the two reads is still counted as running: check again later.
         return counts.finished + counts.running < until or counts != self._store.counts(self._stage)

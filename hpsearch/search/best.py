@@ -1,4 +1,4 @@
-"""The best trial of a search: its ties, its score corrected for selection, and the values that a search comes to.
+"""The best trial of a search: its ties, its score corrected for selection, and a search's final values.
 
 Only the nearest `MOST` trials of a stage are compared, however many there are, and without NumPy, so that commands that
 show a few rows stay fast. For the same reason the means of a confirmation are computed here, and their intervals in
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST = 100  # number of a stage's best trials that are compared with the best one
 _NAMED = 5  # number of tied trials that are named
-_LEAST = 10  # with fewer examples there is nothing to be compared and no selection to be corrected for
+_LEAST = 10  # with fewer examples no score is corrected for selection
 TOP, REPEATS = 5, 10  # number of settings that a confirmation trains again by default, and of repeats
 
 
@@ -40,7 +40,7 @@ class BestTrial:
     stage: str
     trial: int
     score: float
-    # wilson's interval of that score, as if the trial had not been chosen for it; None where the score is no share of
+    # Wilson's interval of that score, as if the trial had not been chosen for it; None where the score is no share of
     # examples, or their number is not known
     interval: Interval | None
     # the score corrected for selection: the expected score of the best trial of such a selection on examples that had
@@ -74,7 +74,7 @@ class BestTrial:
         return bool(self.ties) and len(self.columns["number"]) >= MOST and bool(self.ties[-1])
 
     def ties_sentence(self) -> str:
-        """Return how many trials of the stage are tied with it, and which, in words."""
+        """Return a sentence: how many trials of the stage are tied with it, and which."""
         tied = self.tied
         if not tied:
             return f"no other trial of {self.stage} is statistically tied with it"
@@ -137,7 +137,7 @@ def hits_of(columns: Columns, examples: int) -> dict[int, int]:
 
 
 def ties(columns: Columns, hits: Mapping[int, int], examples: int, trials: int) -> tuple[tuple[bool, ...], bool]:
-    """Return for each trial but the first whether it ties with the first; and whether all comparisons were paired."""
+    """Return for each trial but the first whether it is tied with the first, and whether all were compared in pairs."""
     numbers, scores = columns["number"], columns["score"]
     tied, paired = [], True
     for number, score in zip(numbers[1:], scores[1:], strict=True):
@@ -185,7 +185,7 @@ def _corrected(
 class Repeats:
     """The repeats of one setting of a confirmation."""
 
-    setting: Setting  # the setting
+    setting: Setting
     scores: Mapping[int, float]  # of the trials that have one, by repeat
     failed: int = 0  # number of further repeats that ended without a score
     # their validation losses, by repeat, where there are any
@@ -211,7 +211,7 @@ class Repeats:
 def tally(confirmation: Stage, columns: Columns) -> list[Repeats]:
     """Return the repeats of each setting, in the plan's order.
 
-    A trial that another program ran with values of its own is no repeat of anything, and left out.
+    Trials that another program ran with other values are left out.
     """
     plan = confirmation.plan
     assert plan is not None
@@ -238,7 +238,7 @@ def tally(confirmation: Stage, columns: Columns) -> list[Repeats]:
 def in_order(repeats: Sequence[Repeats], direction: Direction) -> list[Repeats]:
     """Return those settings that have a score, best first: by mean score, mean validation loss and the plan's order.
 
-    One of which a repeat failed stands below all others: whoever takes it must expect that again.
+    A setting with a failed repeat ranks below all others, as it may fail again.
     """
     sign = -1.0 if direction == "maximize" else 1.0
     scored = (of for of in repeats if of.scores)
@@ -266,7 +266,7 @@ class Overview:
 
     @property
     def as_begun(self) -> dict[str, Any]:
-        """The arguments of ``confirm`` that bring it to its end: its stage, and what differs from the defaults."""
+        """The arguments of ``confirm`` that complete it: its stage, and those that differ from the defaults."""
         plan = self.confirmation.plan
         assert plan is not None
         return {"stage": self.confirmation.number, **non_default(*plan.asked)}
@@ -307,11 +307,11 @@ class Choice:
 def choose(
     store: Store, stages: Sequence[Stage], *, number: int | None = None, trial: int | None = None, by: str | None = None
 ) -> Choice:
-    """Choose the values that a search comes to: of all stages or one, or the trial of that number.
+    """Choose the final values of a search: of all stages or one, or the trial of that number.
 
     By default: if the stage of the best trial has been confirmed, the values that the confirmation puts first, whose
     mean owes less to selection than one trial's score; otherwise the best trial's. A confirmation of another stage
-    says nothing of a better trial that it did not train. ``by`` is ``confirmed`` or ``best``, to choose by that alone.
+    is ignored, as it did not train the best trial. ``by`` is ``confirmed`` or ``best``, to choose by that alone.
 
     Raises:
         BadInput: There is no such trial, or the confirmation is not complete.
@@ -359,34 +359,34 @@ def _of_row(stage: Stage, columns: Columns, by: Literal["best", "asked"], why: s
 def _confirmed(store: Store, among: Sequence[Stage]) -> Choice:
     """Choose the first of all complete confirmations, by the rule by which each ranks its own."""
     stage_of = {(stage.search, stage.number): stage for stage in among}
-    known = [one for one in store.confirmations(among[0].search) if (one.search, one.number) in stage_of]
+    known = [of for of in store.confirmations(among[0].search) if (of.search, of.number) in stage_of]
     if not known:
         confirmation_of(store, among[-1])  # raises
-    seen = [overview(store, confirmation) for confirmation in known]
-    complete = [of for of in seen if of.complete]
-    best = seen[0]  # not complete: `_first_of` raises
+    overviews = [overview(store, confirmation) for confirmation in known]
+    complete = [of for of in overviews if of.complete]
+    best = overviews[0]  # not complete: `_first_of` raises
     if complete:
         first = in_order([of.order[0] for of in complete], among[0].direction)[0]
         best = next(of for of in complete if of.order[0] is first)
     choice = _first_of(store, stage_of[best.confirmation.search, best.confirmation.number], best)
-    left_out = [of.confirmation.name for of in seen if not of.complete]
+    left_out = [of.confirmation.name for of in overviews if not of.complete]
     if not left_out:
         return choice
     return replace(choice, why=f"{choice.why}; without {', '.join(left_out)}, which is not complete")
 
 
-def _first_of(store: Store, stage: Stage, seen: Overview) -> Choice:
-    name = seen.confirmation.name
-    if seen.finished >= seen.places and not seen.order:
+def _first_of(store: Store, stage: Stage, state: Overview) -> Choice:
+    name = state.confirmation.name
+    if state.finished >= state.places and not state.order:
         raise BadInput(f"every repeat of {name} failed, so it chooses nothing; choose with {{}}", Argument("best"))
-    if not seen.complete:
+    if not state.complete:
         raise BadInput(
-            f"{name} is not complete: {seen.finished} of {counted(seen.places, 'trial')} have finished; run `{{}}` to "
-            "its end, or choose with {}",
-            actions_for(store, stage.search)("confirm", **seen.as_begun),
+            f"{name} is not complete: {state.finished} of {counted(state.places, 'trial')} have finished; run `{{}}` "
+            "to its end, or choose with {}",
+            actions_for(store, stage.search)("confirm", **state.as_begun),
             Argument("best"),
         )
-    first = seen.order[0]
+    first = state.order[0]
     return Choice(
         stage,
         first.setting.trial,
@@ -394,5 +394,5 @@ def _first_of(store: Store, stage: Stage, seen: Overview) -> Choice:
         "confirmed",
         first.mean,
         len(first.scores),
-        f"the first of {name}, which trained {counted(len(seen.order), 'setting')} again",
+        f"the first of {name}, which trained {counted(len(state.order), 'setting')} again",
     )

@@ -31,17 +31,17 @@ _MOST_DIFFERENCES = 4
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The results of one of the two."""
+    """The results of one side of a comparison."""
 
     name: str
-    where: str  # the database, for people
+    where: str  # the database, as messages name it
     metric: str
     direction: Direction
     stages: int
     complete: int
     pruned: int
     failed: int
-    epochs: int  # trained in all trials together; 0 where no curve was kept
+    epochs: int  # trained in all trials together; 0 where no curve is stored
     seconds: float | None  # of all trials together; None where that is not known
     best_stage: str
     best_trial: int
@@ -64,10 +64,10 @@ class Paired:
     examples: int = field(metadata={"json": "images"})  # as in 0.2
     only_a: int
     only_b: int
-    p: float  # mcNemar's exact p-value that they are equally good
+    p: float  # McNemar's exact p-value that they are equally good
 
     def sentence(self) -> str:
-        """Return it in words."""
+        """Return the comparison as a sentence."""
         if not self.only_a + self.only_b:
             return f"the two best trials get the same of the {self.examples} validation examples right"
         winner = "B's best" if self.only_b > self.only_a else "A's best"
@@ -87,7 +87,7 @@ class Comparison:
     # the probability that a random trial of b is better than one of a, ties counted half; None where their scores are
     # not of one kind
     superiority: float | None
-    p: float | None  # mann and Whitney's p-value that they are of one distribution; None likewise
+    p: float | None  # Mann and Whitney's p-value that they are of one distribution; None likewise
     # number of random trials that ``expected`` is about: the smaller number of complete ones; None likewise
     drawn: int | None
     expected: tuple[float, float] | None  # the expected best of so many random trials of each
@@ -103,7 +103,7 @@ def _p(p: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """One of the two that are compared."""
+    """A search or stage to compare."""
 
     store: Store
     name: str
@@ -159,8 +159,8 @@ def _side(entrant: Entrant, scores: NDArray[np.float64]) -> Side:
     stage, top = best
     score, examples = top["score"][0], kinds.examples(stage)
     counts = [store.counts(stage) for stage in stages]
-    kept = [value for stage in stages for _, value in store.attributes(stage, SECONDS)]
-    seconds = [float(value) for value in kept if type(value) in (int, float) and math.isfinite(value)]
+    stored = [value for stage in stages for _, value in store.attributes(stage, SECONDS)]
+    seconds = [float(value) for value in stored if type(value) in (int, float) and math.isfinite(value)]
     interval = None if examples is None or not 0 <= score <= 1 else wilson(round(score * examples), examples)
     lowest, lower, median, upper, highest = np.quantile(scores, (0, 0.25, 0.5, 0.75, 1)).tolist()
     return Side(
@@ -209,9 +209,7 @@ def _obstacles(a: Sequence[Stage], b: Sequence[Stage]) -> Iterator[str]:
     if unknown:
         yield f"the data of {' and '.join(unknown)} are not known, so a difference may be the data's"
     elif first.fingerprint != second.fingerprint:
-        sizes = [
-            f"{one.sizes.get('train', '?')} + {one.sizes.get('validation', '?')} examples" for one in (first, second)
-        ]
+        sizes = [f"{of.sizes.get('train', '?')} + {of.sizes.get('validation', '?')} examples" for of in (first, second)]
         yield f"not comparable: the data differ ({sizes[0]} in A, {sizes[1]} in B); a difference may be the data's"
     epochs = [kinds.epochs(stage) for stage in (first, second)]
     if None not in epochs and epochs[0] != epochs[1]:

@@ -13,8 +13,8 @@ two-way layout estimate (random effects, one hit a cell; Searle, Casella & McCul
     Var(mean) = (MS(seeds) + MS(examples) - MS(rest)) / (R N)
 
 with Satterthwaite's (1946) degrees of freedom. Settings are compared by the differences of their hits, repeat by repeat
-and example by example, in the same way: repeats of one number have the same seeds in all settings, and what seeds and
-examples do to both of two settings drops out.
+and example by example, in the same way: repeats of one number have the same seeds in all settings, and effects of
+seeds and examples that both settings share cancel.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 _MOST_FREEDOM = 1000  # Student's t with more degrees of freedom differs from the normal distribution in the third digit
-_LEAST_P = 1e-15  # the rest of a smaller probability is rounding
+_LEAST_P = 1e-15  # smaller probabilities are rounding error
 _LEAST_TO_COMPARE = 4
 """Repeats that two settings must have in common: the spread of fewer is known so badly that too many differences would
 be claimed (in simulations of five equal settings up to 9 % at 3 repeats, at most 5.5 % from 4 on)."""
@@ -237,7 +237,7 @@ class Confirmation:
 
 
 def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
-    """Train a stage's best trials again with fresh seeds, until each has been trained so many times.
+    """Train a stage's best trials again with fresh seeds, until each has its number of repeats.
 
     The errors are those of `hpsearch.search.workflow.run`.
     """
@@ -268,10 +268,10 @@ def _confirm(job: ConfirmJob, executor: Executor, listener: Listener, stop: Stop
             listener.note(text)
         objective = study.objective(data, seed=stage.seed, space=stage.space)
         assert stage.plan is not None
-        # All that has begun, too: a run that was to have more may have left unfinished trials of this job.
+        # Include trials that have begun: an earlier run with larger counts may have left unfinished ones.
         until = max(stage.plan.end([setting.trial for setting in settings], job.repeats), store.counts(stage).rows)
         listener.began(stage, until=until, jobs=executor.slots, best=None, finished=store.counts(stage).finished)
-        # No pruning: a mean over the repeats that did well early would be no mean of the setting's.
+        # No pruning: a mean over the repeats that did well early would be biased.
         summary = Runner(
             store, stage, objective, executor, until=until, lanes=job.lanes, on_tick=listener.tick, stopping=stop
         ).run()
@@ -308,7 +308,7 @@ def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
             Setting(number, {name: columns[f"param:{name}"][at] for name in stage.space}, columns["score"][at])
             for at, number in enumerate(columns["number"])
         ]
-        settings = [one for one in trials if all(contains(stage.space[name], v) for name, v in one.params.items())]
+        settings = [trial for trial in trials if all(contains(stage.space[n], v) for n, v in trial.params.items())]
         if len(settings) >= top:
             return settings[:top]
         if len(trials) < rows:

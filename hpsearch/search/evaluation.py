@@ -39,7 +39,7 @@ class Evaluation:
         score: On the test set; None for an evaluation that broke off.
         interval: Of that score.
         looks: Number of evaluations of the search so far.
-        current: Whether the search still comes to these values: no later stage has been run since, or none was better.
+        current: Whether these are still the search's final values: no later stage has been run, or none was better.
         trained_on: Number of examples that the model was fitted to.
     """
 
@@ -59,7 +59,7 @@ class Evaluation:
 
     @property
     def answers(self) -> bool:
-        """True if the search comes to this score."""
+        """True if this is the search's final score."""
         return self.current and self.score is not None
 
 
@@ -72,23 +72,23 @@ def _parsed(first: Stage, entries: Sequence[Mapping[str, Any]]) -> tuple[Evaluat
     kind = kinds.kind_of(first.study_file)
     parsed = []
     for entry in entries:
-        held, interval = kind.held_out(entry), None
-        if held is not None and held.low is not None and held.high is not None:
-            interval = Interval(held.low, held.high, held.level or 0.95)
+        result, interval = kind.held_out(entry), None
+        if result is not None and result.low is not None and result.high is not None:
+            interval = Interval(result.low, result.high, result.level or 0.95)
         parsed.append(
             Evaluation(
                 stage=entry["stage"],
                 trial=entry["trial"],
-                score=None if held is None else held.score,
+                score=None if result is None else result.score,
                 interval=interval,
-                examples=None if held is None else held.examples,
+                examples=None if result is None else result.examples,
                 epochs=entry.get("epochs"),
                 seed=entry.get("seed"),
                 looks=len(entries),
                 params=entry.get("params", {}),
                 when=entry["when"],
                 trained_on=entry.get("trained_on"),
-                metric="score" if held is None else held.metric,
+                metric="score" if result is None else result.metric,
             )
         )
     return tuple(parsed)
@@ -141,7 +141,7 @@ def prepare(
         NotEnoughTrials, UnknownSearch: As for `hpsearch.search.best.choose`.
     """
     first = stages[0]
-    if trial is not None:  # a wrong number is no second evaluation
+    if trial is not None:  # report a wrong number before a second evaluation
         choose_trial(store, stages, number=number, trial=trial)
     elif number is not None:
         pick(stages, number)
@@ -150,13 +150,13 @@ def prepare(
     choice = choose(store, stages, number=number, trial=trial, by=by)
     if not kinds.trainable(choice.stage):
         raise no_study_file(choice.stage)
-    kept = kept_study(choice.stage)
-    data = kept.load(data_dir=data_dir)
+    stored = kept_study(choice.stage)
+    data = stored.load(data_dir=data_dir)
     check_fingerprint(choice.stage, data.fingerprint)
-    runtime = kept.kind.runtime()
-    runtime.held_out(kept.sections, data)
-    sections = runtime.with_values(kept.sections, choice.params, epochs=epochs)
-    study = replace(kept, sections=sections, space={}, pruning=Pruning())
+    runtime = stored.kind.runtime()
+    runtime.held_out(stored.sections, data)
+    sections = runtime.with_values(stored.sections, choice.params, epochs=epochs)
+    study = replace(stored, sections=sections, space={}, pruning=Pruning())
     seed = draw_seed(first.seed, 1, "evaluate") if seed is None else seed
     return Prepared(first, choice, study, data, seed, again, data_dir)
 
@@ -164,7 +164,7 @@ def prepare(
 def evaluate(
     store: Store, prepared: Prepared, fitted: Fitted, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Evaluated:
-    """Score a model on the test set, once. EvaluatedAlready if somebody else has evaluated the search meanwhile.
+    """Score a model on the test set, once. EvaluatedAlready if another process has evaluated the search meanwhile.
 
     The evaluation is in the database before the test set is read. One that ends in between stays there without a
     result, and counts.
@@ -193,7 +193,7 @@ def evaluate(
     result = study.kind.runtime().evaluate(fitted, study.sections, prepared.data, data_dir=prepared.data_dir)
     entry = ours | study.kind.held_out_record(result.score)
     store.change_study_attribute(
-        first, EVALUATIONS, lambda before: [entry if one["id"] == ours["id"] else one for one in before or []]
+        first, EVALUATIONS, lambda before: [entry if known["id"] == ours["id"] else known for known in before or []]
     )
     return Evaluated(entry, len(every), result)
 
@@ -207,8 +207,8 @@ def _refuse(first: Stage, before: Sequence[Evaluation]) -> None:
     if earliest.score is None:
         result = "that evaluation did not end, and the test set may have been read"
     else:
-        held = earliest.interval
-        interval = "" if held is None else f", 95 % interval {held.low:.3f} .. {held.high:.3f}"
+        ends = earliest.interval
+        interval = "" if ends is None else f", 95 % interval {ends.low:.3f} .. {ends.high:.3f}"
         result = f"test {earliest.metric} {earliest.score:.4g}{interval} ({earliest.stage} trial {earliest.trial})"
     raise EvaluatedAlready(
         f"{when}: {result}. After another evaluation on the same test set no score is an unbiased estimate; {{}} "

@@ -1,8 +1,8 @@
 """Evidence of a stage's trials about one parameter: does it matter, and does the score still rise at a bound?
 
 All p-values are under one hypothesis: *the parameter does not matter*. Then the best k trials are k draws like any
-others, so the spread of their values has a known distribution. That holds too where others were pruned: these are
-beaten by the ones that are seen. Failed trials are not seen here; a stretch in which every trial failed shows as one
+others, so the spread of their values has a known distribution. That holds too where others were pruned, as
+these rank below the complete ones. Failed trials are left out; a stretch in which every trial failed shows as one
 without trials.
 """
 
@@ -47,7 +47,7 @@ class Edge:
     side: Side  # the bound
     bound: float  # its value
     press: float  # probability that the best trials lie this close to the bound if the parameter does not matter
-    correlation: float  # spearman's rank correlation of score and nearness to the bound among the better trials
+    correlation: float  # Spearman's rank correlation of score and nearness to the bound among the better trials
     rise: float  # one-sided p-value of that correlation
 
 
@@ -87,7 +87,7 @@ def discrete_spread_p(positions: ArrayLike, weights: ArrayLike, distance: float,
     """
     x = np.asarray(positions, dtype=float)
     total = np.concatenate(([0.0], np.cumsum(np.asarray(weights, dtype=float))))
-    # Positions may be logarithms: a distance between two of them must find its own partner again.
+    # Positions may be logarithms: the slack absorbs the rounding of their distances.
     slack = 1e-9 * max(1.0, abs(x[0]), abs(x[-1]))
     end = total[np.searchsorted(x, x + distance + slack, side="right")]
     from_i, from_next = end - total[:-1], np.maximum(end - total[1:], 0.0)
@@ -163,8 +163,8 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
 def rise_p(correlation: float, n: int) -> float:
     """Return the one-sided p-value of Spearman's correlation of n pairs: P(at least this high) without a relation.
 
-    Fisher's z = atanh(rho) has variance 1.06/(n - 3) (Fieller, Hartley & Pearson 1957), so fewer than 4 pairs say
-    nothing. No n pairs can say more than the one order in n! that is perfect.
+    Fisher's z = atanh(rho) has variance 1.06/(n - 3) (Fieller, Hartley & Pearson 1957), so fewer than 4 pairs
+    give 1. The least value is 1/n!, the probability of a perfect order.
     """
     if n < 4 or correlation <= -1.0:
         return 1.0
@@ -183,7 +183,7 @@ def _at_least(parameter: Float | Int, side: Side, value: float) -> float:
 
 
 def better_trials(n: int) -> int:
-    """Return the number of the n trials among which a rise is looked for: the best quarter, but not few."""
+    """Return the number of the n trials that are tested for a rise: the best quarter, but at least 10."""
     return min(n, max(LEAST_FOR_EDGES, math.ceil(n / 4)))
 
 

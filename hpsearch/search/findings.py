@@ -138,19 +138,19 @@ def _range_fields(made: NarrowedRange) -> dict[str, Any]:
 
 def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings:
     """Return what the stages of one search have shown so far; ``top`` trials, at least 2, are called the best."""
-    seen = _seen(store, stages, top, firm=True)
-    step = next_step(seen, actions_for(store, seen.search))
-    sentences, figures = advice(seen, step)
-    return replace(seen, advice=sentences, step=step.step, actions=step.actions, figures=figures)
+    facts = _facts(store, stages, top, firm=True)
+    step = next_step(facts, actions_for(store, facts.search))
+    sentences, figures = advice(facts, step)
+    return replace(facts, advice=sentences, step=step.step, actions=step.actions, figures=figures)
 
 
 def what_next(store: Store, stages: Sequence[Stage], *, top: int = 5) -> NextStep:
     """Return the next step of `findings`, without the figures, which take longer."""
-    seen = _seen(store, stages, top, firm=False)
-    return next_step(seen, actions_for(store, seen.search))
+    facts = _facts(store, stages, top, firm=False)
+    return next_step(facts, actions_for(store, facts.search))
 
 
-def _seen(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Findings:
+def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Findings:
     """Return the findings without advice; with ``firm`` also how certain they are."""
     stage = stage_to_narrow(store, stages)
     best = best_trial(store, stages, correcting=firm)
@@ -210,10 +210,10 @@ def confirmed(store: Store, stage: Stage) -> ConfirmationFinding | None:
 def evaluated(store: Store, stages: Sequence[Stage], *, current: Collection[str]) -> Evaluation | None:
     """Return the first evaluation that came to a result, or the first one; None before any.
 
-    ``current`` are the stages whose values the search comes to now.
+    ``current`` are the stages of the search's final values so far.
     """
     every = evaluations(store, stages)
     if not every:
         return None
-    first = next((one for one in every if one.score is not None), every[0])
+    first = next((evaluation for evaluation in every if evaluation.score is not None), every[0])
     return replace(first, current=first.stage in current)

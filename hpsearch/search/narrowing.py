@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from hpsearch.store import Counts, Store
 
 DEFAULT_TOP = 5  # number of best trials that narrowing uses by default
-_MOST_HITS = 1000  # of more trials than these, which a very large ``top`` brings, the examples are not resampled
+_MOST_HITS = 1000  # with more trials (a very large ``top``) the bootstrap does not resample the examples
 
 
 def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
-    """Check, before a stage is run, that it comes to have as many trials as its narrowing is to use."""
+    """Check before a run that the stage will have as many trials as its narrowing uses."""
     if top > max(until, counts.finished):
         raise BadArgument("top", top, f"a stage has {counted(until, 'trial')}", "use more trials or a smaller top")
     if plan is not None and top > max(least := least_survivors(plan, until, counts), counts.complete):
@@ -50,7 +50,7 @@ def check_top(top: int, until: int, plan: Plan | None, counts: Counts) -> None:
 
 
 def stage_to_narrow(store: Store, stages: Sequence[Stage]) -> Stage:
-    """Return the stage that is narrowed by default: the latest that has trials, or had to have."""
+    """Return the stage that is narrowed by default: the latest, or its parent while it has no trial."""
     latest = stages[-1]
     if latest.parent is not None and store.counts(latest).rows == 0:
         return pick(stages, latest.parent)
@@ -137,7 +137,7 @@ def reachable(natural: Hyperparameter, old: Parameter) -> tuple[float | None, fl
 
 
 def hits_of(store: Store, stage: Stage, trials: Finished, examples: int) -> NDArray[np.bool_] | None:
-    """Return the hits of trials, (len(trials), examples); None where they are not stored of all of them."""
+    """Return the hits of trials, (len(trials), examples); None unless those of all are stored."""
     numbers = trials.number.tolist()
     texts = store.attribute(stage, numbers, HITS)
     hits = [
@@ -201,7 +201,7 @@ def narrow_stage(
     leaders = leaders_of(store, parent, top=top, quantile=quantile) if confirmed else None
     if leaders is not None and top is None:
         top = min(DEFAULT_TOP, len(leaders))
-    order = None if leaders is None else [one.setting.trial for one in leaders]
+    order = None if leaders is None else [leader.setting.trial for leader in leaders]
     narrowing = analyse_ranges(
         store,
         stages,
@@ -247,32 +247,32 @@ def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float 
     if quantile is not None:
         raise BadArgument("quantile", quantile, "only few trials are confirmed", "use top")
     confirmation = confirmation_of(store, parent)
-    seen, action = overview(store, confirmation), actions_for(store, parent.search)
-    if seen.finished < seen.places:
+    state, action = overview(store, confirmation), actions_for(store, parent.search)
+    if state.finished < state.places:
         raise NotEnoughTrials(
-            f"{confirmation.name} is not complete: {seen.finished} of {counted(seen.places, 'trial')} have finished; "
+            f"{confirmation.name} is not complete: {state.finished} of {counted(state.places, 'trial')} have finished; "
             "run `{}` to its end",
-            action("confirm", **seen.as_begun),
+            action("confirm", **state.as_begun),
         )
     least = max(2, top or 0)
-    if len(seen.order) < least:
+    if len(state.order) < least:
         raise NotEnoughTrials(
-            f"{{}}: only {counted(len(seen.order), 'trial')} confirmed; use a smaller top, or first `{{}}`",
+            f"{{}}: only {counted(len(state.order), 'trial')} confirmed; use a smaller top, or first `{{}}`",
             Argument("top", least),
             action("confirm", stage=parent.number, top=least),
         )
-    return seen.order
+    return state.order
 
 
 def fewer(settings: int) -> int | None:
-    """Return how many of so many confirmed settings to narrow by, so that the confirmation chooses; None: too few."""
+    """Return how many of the confirmed settings to narrow by: the better half, rounded up; None for fewer than 3."""
     return (settings + 1) // 2 if settings >= 3 else None
 
 
 def _confirmed_rule(parent: Stage, leaders: Sequence[Repeats]) -> dict[str, Any]:
     means = [
-        {"trial": one.setting.trial, "mean": one.mean, "repeats": len(one.scores), "failed": one.failed}
-        for one in leaders
+        {"trial": leader.setting.trial, "mean": leader.mean, "repeats": len(leader.scores), "failed": leader.failed}
+        for leader in leaders
     ]
     return {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
 

@@ -1,4 +1,4 @@
-"""Progress of a search that others run, for the price of a few small reads."""
+"""Progress of a search that other processes run, from a few small reads."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class View:
 
 
 class Watcher:
-    """Reads the state of a search again and again; ``clock`` returns seconds that pass.
+    """A reader of a search's state; ``clock`` returns seconds that pass.
 
     The stage is to have ``until`` finished trials; None: the study file's count, or as many as there are if more.
     """
@@ -82,7 +82,7 @@ class Watcher:
         self._changed: deque[tuple[float, int]] = deque()  # when so many were finished, of the stage shown
         self._shown: int | None = None
         self._ran = False
-        self._idle: Counts | None = None  # at the last look, if nothing was left to wait for then
+        self._idle: Counts | None = None  # at the last reading, if nothing was left to wait for then
 
     def look(self) -> View:
         """Return the state now."""
@@ -113,7 +113,7 @@ class Watcher:
         )
 
     def _in_detail(self, stages: Sequence[StageView], confirmations: Sequence[StageView]) -> StageView:
-        """Return the one to show in detail."""
+        """Return the stage or confirmation to show in detail."""
         latest = next((view for view in reversed(stages) if view.counts.rows), stages[0])
         if latest.counts.running:
             return latest
@@ -146,7 +146,7 @@ class Watcher:
             return max(shown.stage.plan.size, shown.counts.rows)
         if self._until is not None:
             return self._until
-        if kinds.foreign(shown.stage):  # nobody will run the unfinished trials of others
+        if kinds.foreign(shown.stage):  # no runner trains the unfinished trials of an imported stage
             return shown.counts.finished
         section = shown.stage.study_file.get("trials", {})
         return max(int(section.get("count", 0)), shown.counts.rows)
@@ -158,13 +158,13 @@ class Watcher:
         while len(changed) > _RATE_OVER_CHANGES and now - changed[1][0] > _RATE_OVER_S:
             changed.popleft()
         began, before = changed[0]
-        # Up to now, not to the last change: a search that stands still gets slower.
+        # Up to now, not to the last change, so that the rate of a stalled search falls.
         return (finished - before) / (now - began) if finished > before and now > began else None
 
     def _is_done(self, counts: Counts, until: int) -> bool:
         """Return whether a stage has its trials, or was run while it was watched and is left with nothing to do.
 
-        Twice in a row: between two stages of a workflow there is a moment in which nobody runs anything.
+        Twice in a row, as nothing runs for a moment between two stages of a workflow.
         """
         self._ran |= counts.running > 0
         over = counts.finished >= until or (self._ran and not counts.waiting)

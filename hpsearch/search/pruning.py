@@ -56,7 +56,7 @@ class Plan:
     def next_rung(self, number: int, epoch: int = 0) -> int | None:
         """Return the next rung of a trial after an epoch; None: it runs to the end."""
         if self.rule == "median" and number < self.cohort:
-            return None  # nobody has run to the end before the first cohort
+            return None  # no trial has run to the end before the first cohort
         return next((rung for rung in self.rungs if rung > epoch), None)
 
 
@@ -138,7 +138,7 @@ def pruning_words(plan: Plan | None, trials: int) -> str:
 
 
 def _sizes(plan: Plan, trials: int, *, pruned: bool = True) -> list[int]:
-    """Return how many trials of a cohort go on from the start and from each rung."""
+    """Return how many trials of a cohort continue from the start and from each rung."""
     sizes = [trials]
     for _ in plan.rungs:
         factor = (plan.factor if plan.rule == "halving" else 2) if pruned else 1
@@ -147,12 +147,12 @@ def _sizes(plan: Plan, trials: int, *, pruned: bool = True) -> list[int]:
 
 
 def halving_survivors(values: Mapping[int, float], factor: int, direction: Direction) -> set[int]:
-    """Return the trials that go on from a rung: the best ``n // factor``, at least one, and those tied with the last.
+    """Return the trials that continue from a rung: the best ``n // factor``, at least one, and those tied at the cut.
 
-    Ties are never cut: at 100 validation examples they are common, and the trial's number is no reason. Optuna's
-    `SuccessiveHalvingPruner` has the same threshold, but takes it among the trials that happen to have come to the
-    rung before, so that its answers depend on the order in which trials report (Li et al. 2020 is about just that).
-    Asked when all values are there it agrees with this (``tests/search/test_pruning.py``). NaN is worse than any other.
+    Ties are never cut: they are common at 100 validation examples, and a number must not decide. Optuna's
+    `SuccessiveHalvingPruner` has the same threshold, but takes it among the trials that reached the rung earlier,
+    so its decisions depend on the order in which trials report (asynchronous halving, Li et al. 2020). Called when all
+    values are known it agrees with this (``tests/search/test_pruning.py``). NaN is worse than any other.
 
     Source: Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization".
     """

@@ -105,7 +105,7 @@ def pick(stages: Sequence[Stage], number: int | None) -> Stage:
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """Makes next steps over one search in one database."""
+    """A maker of actions over one search in one database."""
 
     search: str
     storage: str
@@ -145,7 +145,7 @@ def made_from(parent: Stage, **different: Any) -> NewStage:
 
 def known_confirmation(store: Store, stage: Stage) -> Stage | None:
     """Return the confirmation of a stage; None where there is none."""
-    return next((one for one in store.confirmations(stage.search) if one.number == stage.number), None)
+    return next((of for of in store.confirmations(stage.search) if of.number == stage.number), None)
 
 
 def confirmation_of(store: Store, stage: Stage) -> Stage:
@@ -220,7 +220,7 @@ def begin(
         versions=versions(),
     )
     stage = store.create_stage(new)
-    # Another start may have been first; then the stage is its.
+    # Another process may have created the stage meanwhile, with its own seed and rule.
     if seed is not None:
         _check_seed(stage, seed)
     if pruner is not None:
@@ -240,7 +240,7 @@ def _check_seed(stage: Stage, seed: int) -> None:
 def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:
     """Return the stage with that pruning rule: its own, or a new one as long as it has no trials."""
     rule = stage.pruning_rule
-    if pruner == rule or not kinds.trainable(stage):  # one that was run elsewhere is adopted, or refused, as a whole
+    if pruner == rule or not kinds.trainable(stage):  # `adopt` accepts or refuses an imported stage
         return stage
     if store.counts(stage).rows:
         raise StageConflict(
@@ -254,7 +254,7 @@ def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:
 
 
 def check_fingerprint(stage: Stage, fingerprint: str) -> None:
-    """Check that a stage goes on with the data that it was begun with. StageConflict if they are others."""
+    """Check that a stage continues with the data that it was begun with. StageConflict if they differ."""
     if stage.fingerprint != fingerprint:
         raise StageConflict(
             f"the data of {stage.name} have changed (sha256 {stage.fingerprint[:12]}, now {fingerprint[:12]}); "
@@ -285,8 +285,8 @@ def no_study_file(stage: Stage) -> StageConflict:
 def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: str | None) -> Stage:
     """Return an imported stage with a study file to train by.
 
-    Trials of others are never mixed with trials of ours: they saw other data. So only a stage without trials, which
-    was narrowed from theirs, takes on a study file.
+    Imported trials are never mixed with new ones, as their data differ. So only a stage without trials, narrowed from
+    imported ones, takes on a study file.
 
     Raises:
         StageConflict: The stage has trials of others, or the study file searches something else.

@@ -1,4 +1,4 @@
-"""Hits: the examples that trials got right, as text, and what trials on the same examples say of each other.
+"""Hits: the examples that trials got right, as text, and comparisons of trials on the same examples.
 
 Hits are whole numbers whose ones are the examples that a trial got right (`as_number`): a score on some of the examples
 is then a count of bits. From them follow exact paired tests, ties, and the best score corrected for selection.

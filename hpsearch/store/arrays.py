@@ -1,7 +1,7 @@
 """Whole stages as arrays: all scores and values for narrowing, all curves.
 
-A stage may have 100,000 trials and millions of points, so nothing here is done for each of them in Python, but for
-what is rare.
+A stage may have 100,000 trials and millions of points, so Python loops here only over
+rare rows.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def scores(connection: Connection, stage: Stage, ranked: Callable[[int], int] | 
 
 
 def _among_best(score: NDArray[Any], wanted: int) -> NDArray[np.bool_]:
-    """Return which are among so many of the lowest, or tie with the last of them."""
+    """Return a mask, (N,), of the ``wanted`` lowest scores and those tied with the last of them."""
     if wanted < 1:
         return np.zeros(len(score), dtype=bool)
     return np.asarray(score <= np.partition(score, wanted - 1)[wanted - 1])
@@ -111,7 +111,7 @@ def _numbers(values: list[Any]) -> NDArray[Any]:
 
 
 def _at(ids: NDArray[Any], of: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
-    """Return the values that belong to ids, NaN where there is none; ``ids`` and ``of`` grow."""
+    """Return the values that belong to ids, NaN where there is none; ``ids`` and ``of`` ascend."""
     belonging = np.full(len(ids), np.nan)
     places = np.searchsorted(ids, of)
     there = places < len(ids)

@@ -202,7 +202,7 @@ class StageCache:
         self._plan = stage.plan
         self._snapshot: Snapshot | None = None
         self._decisive: list[tuple[str, str]] | None = None
-        """What its trials follow from, as it stood in the database when it was found to be the stage's."""
+        """The attributes that its trials follow from, as they were in the database when they matched the stage's."""
 
     @cached_property
     def distributions(self) -> Mapping[str, tuple[BaseDistribution, str]]:

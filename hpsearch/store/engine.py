@@ -41,7 +41,7 @@ PATIENCE_S = 60.0
 """For so long is an operation tried again: a server restarts meanwhile, and a runner's leases last twice as long."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 8.0
 _NAP_S = 0.25
-"""Seconds between the looks at whether to stop, while waiting."""
+"""Seconds between two checks whether to stop, while waiting."""
 _DRIVER = "psycopg[binary]"
 _ALLOWED = "give a file such as studies/hpsearch.db, sqlite:///FILE, or postgresql+psycopg://USER@HOST/DATABASE"
 
@@ -206,7 +206,7 @@ class Database:
         self.seconds = 0.0
         self._at_door = True
         self._met = False
-        """Whether a connection was made: there is a server, and what it says later does not mean a wrong address."""
+        """True once a connection was made: later errors do not mean a wrong address."""
         self._file = sqlite_file(url)
         self._inode = None if self._file is None else _inode(self._file)
         self.retrying = Retrying()
@@ -481,7 +481,7 @@ class Retrying:
         self._note: Callable[[str], object] = lambda text: None
         self._stopping: Callable[[], bool] = lambda: False
         self._spent = False
-        """Whether the last operation was given up: the next one, perhaps the last of its run, is tried once."""
+        """True if the last operation was given up: the next one, perhaps the last of its run, is tried once."""
 
     def tell(self, note: Callable[[str], object], stopping: Callable[[], bool]) -> None:
         """Set who hears of a failure that may pass, and who says that nobody waits for it any more."""

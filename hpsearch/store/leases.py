@@ -2,7 +2,7 @@
 
 A claim carries its owner: host, boot, process and a random run id, and a heartbeat in Optuna's own table. On the
 same host a dead owner is known at once, from its process; elsewhere, and for a process that hangs, its heartbeat
-decides: one that is old by the database's clock, and was seen to stand still by a clock that nobody sets.
+decides: one that is old by the database's clock, and did not change for a while by a monotonic clock.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 LEASE = timedelta(seconds=120)
-"""A trial whose heartbeat is older than this belongs to nobody, once the heartbeat was seen to stand still."""
+"""A trial whose heartbeat is older than this is abandoned, once the heartbeat was seen not to change."""
 BEAT_EVERY_S = 10.0
 """Seconds between a runner's renewals of its leases: many chances within one lease."""
 STILL_S = 3 * BEAT_EVERY_S
-"""For so long is an old heartbeat watched: a living runner whose clock is wrong renews it meanwhile."""
+"""Seconds for which an old heartbeat is watched: a living runner whose clock is wrong renews it meanwhile."""
 PROCESS_GONE, SILENT, GIVEN_BACK = "its process was gone", "its heartbeat had stopped", "it gave it back"
 """Reasons for which a trial is released."""
 STALE = timedelta(days=1)
-"""A running trial without a sign of life for so long is taken for abandoned after a single look."""
+"""A running trial whose heartbeat is older than this is abandoned by a single reading."""
 _RUNNING = (
     "SELECT t.study_id, t.number, t.trial_id, o.value_json, h.heartbeat, t.datetime_start FROM trials t"
     f" LEFT JOIN trial_system_attributes o ON o.trial_id = t.trial_id AND o.key = '{OWNER}'"
@@ -60,7 +60,7 @@ def utc_now() -> datetime:
 
 
 def steady_seconds() -> float:
-    """Return seconds by a clock that nobody sets, and that stands still while the machine is suspended."""
+    """Return seconds of a monotonic clock, which stops while the machine is suspended."""
     return time.monotonic()
 
 
@@ -160,16 +160,16 @@ class Owned(NamedTuple):
 
 
 class Watch:
-    """The heartbeats of a stage's runners as they were seen so far, by which dead ones are told.
+    """The heartbeats of a stage's runners so far, by which dead runners are recognised.
 
-    Clocks are set, and those of two machines differ. So a heartbeat that looks old, or looks like one from the future,
-    is watched for a while: the next one of a living runner comes meanwhile, whatever time it says. And one that was
-    seen to stand still for a whole lease is old whatever the clocks say.
+    Clocks are adjusted, and differ between machines. So a heartbeat that seems old, or from the future, is watched for
+    a while, in which a living runner renews it. One that did not change for a whole lease is old, whatever the clocks
+    say.
     """
 
     def __init__(self) -> None:
         self._seen: dict[int, tuple[datetime | None, float]] = {}
-        """Each trial's heartbeat at the last look, and when that one was seen first."""
+        """Each trial's heartbeat at the last reading, and when that one was seen first."""
 
     def gone(
         self, running: Iterable[tuple[int, Owner, datetime | None]], *, me: Owner, now: datetime
@@ -178,7 +178,7 @@ class Watch:
 
         Args:
             running: All running trials of a stage: id, owner, last heartbeat in UTC or None for none.
-            me: Who looks: its own trials are not given away.
+            me: The caller, whose own trials are left out.
             now: The database's time, UTC.
         """
         at, seen, reasons = steady_seconds(), {}, {}
@@ -201,7 +201,7 @@ def _is_over(age: timedelta, *, still: float) -> bool:
 
 
 class Running(NamedTuple):
-    """A trial that is under way; its owner is None for nobody, or for somebody who is no runner of hpsearch's."""
+    """A trial that is under way; its owner is None where no runner of hpsearch has it."""
 
     study_id: int
     number: int
@@ -211,20 +211,20 @@ class Running(NamedTuple):
     began: datetime | None
 
     def may_work(self, *, now: datetime) -> bool:
-        """Return whether its runner may still work on it, as far as a single look shows.
+        """Return whether its runner may still work on it, by a single reading.
 
-        On this machine its process tells; a heartbeat is old here after a night with the lid closed.
+        On this machine its process decides: after a suspension a living runner's heartbeat is old.
         """
         if self.owner is None or self.owner.is_here():
             return self.owner is not None and not self.owner.is_gone()
         return self.beat is not None and abs(now - self.beat) <= LEASE
 
     def is_abandoned(self, *, now: datetime) -> bool:
-        """Return whether a single look shows that nobody will finish it.
+        """Return whether no runner will finish it, by a single reading.
 
-        It is the cautious counterpart of `Watch`: clocks differ, and one look does not show that a heartbeat stands
-        still. But every claim begins with one, so that whoever holds a trial without any has lost it; and a day
-        without one is no clock's fault.
+        It is more cautious than `Watch`: clocks differ, and one reading does not show whether a heartbeat changes.
+        But every claim begins with a heartbeat, so a claimed trial without one is lost; and clocks do not differ by
+        a day.
         """
         if self.owner is not None and (self.beat is None or self.owner.is_here()):
             return self.beat is None or self.owner.is_gone()
@@ -233,12 +233,12 @@ class Running(NamedTuple):
 
 
 def running(connection: Connection) -> list[Running]:
-    """Return the trials under way in the whole database: every trial is looked at."""
+    """Return the trials under way in the whole database; it reads every trial."""
     return list(map(_running, _ALL.rows(connection)))
 
 
 def running_among(connection: Connection, study_id: int, ids: Collection[int]) -> list[Running]:
-    """Return the trials of a study under way among these ids: only they are looked at."""
+    """Return the trials of a study under way among these ids; it reads only those."""
     return list(map(_running, _AMONG.rows(connection, study_id, sorted(ids))))
 
 

@@ -106,7 +106,7 @@ def _insert_points(connection: Connection, points: Sequence[tuple[int, int, floa
 
 
 def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> None:
-    """Finish trials that the caller still holds; (trial id, outcome)."""
+    """Write the outcomes of trials that the caller has claimed, (trial id, outcome), and finish them."""
     ids = [(trial_id,) for trial_id, _ in outcomes]
     now = utc_now()
     FORGET_POINTS.run(connection, ids)
@@ -127,7 +127,7 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
         for trial_id, outcome in outcomes
         for key, value in _attributes(outcome).items()
     ]
-    # Attributes of other keys are somebody's own, and stay.
+    # Attributes of other keys are not hpsearch's, and stay.
     FORGET_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id, key, _ in attributes])
     ATTRIBUTES.run(connection, attributes)
 
@@ -135,7 +135,7 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
 def _value(outcome: Outcome) -> float | None:
     """Return a trial's value: its score, or the last point of its curve where it was pruned, as Optuna's ``tell`` does.
 
-    A point that is NaN is no value: one of those among a study's makes every later read of it raise in Optuna.
+    A point that is NaN is no value: one NaN in a study makes every later read of it raise in Optuna.
     """
     if isinstance(outcome, Completed):
         return outcome.score

@@ -101,7 +101,7 @@ class Workers:
         return self._tasks.pop(worker, set())
 
     def with_room(self) -> str | None:
-        """Return the worker that has had room longest; None: none has. No step looks at all workers."""
+        """Return the worker that has had room longest; None: none has. No step scans all workers."""
         while self._idle:
             worker = self._idle[0]
             # It may have left since, or have come again.
@@ -217,7 +217,7 @@ class DaskExecutor:
             )
 
     def _note_once(self, text: str, *, key: str | None = None) -> None:
-        """Say something of the workers; with a key no more of a thousand of them than of one."""
+        """Print a note about workers once for each key, however many workers it is about."""
         if (key or text) not in self._noted:
             self._noted.add(key or text)
             self._note(text)
@@ -290,7 +290,7 @@ class DaskExecutor:
             self._cluster.close(_JOIN_S, kill=kill)
 
     def _handle(self, message: Message) -> list[Event]:
-        """Take note of a report; return what the runner is to know of it."""
+        """Record a message of the workers; return its events for the runner."""
         self._link.follow(message)
         match message:
             case Points(key, points):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hpsearch.executors.base import Batch, Evaluates
 
 _GLANCE_S = 0.25
-"""Seconds between two looks at the connection."""
+"""Seconds between two checks of the connection."""
 _LOOK_S = 1.0
 """Seconds between two questions which workers there are. That a worker is gone is reported at once."""
 _SEND_S = 300.0
@@ -186,7 +186,7 @@ class Link:
         return messages
 
     def follow(self, message: Message) -> None:
-        """Take note of a message about the objective, or that changes where it is.
+        """Record a message about the objective, or one that changes where it is.
 
         Raises:
             EvaluationFailure: The objective does not get to any worker.
@@ -216,7 +216,7 @@ class Link:
         return self._client.status == "running" and self._client.scheduler_comm is self._connection
 
     def load(self, objective: Evaluates) -> None:
-        """Have another objective from now on."""
+        """Set another objective from now on."""
         self._objective, self._token = pickle.dumps(objective, protocol=pickle.HIGHEST_PROTOCOL), uuid.uuid4().hex
         self._in_vain = 0
         self.resend()
@@ -398,7 +398,7 @@ class Link:
             answer = error
         if worker not in self._known:  # gone meanwhile
             return
-        if isinstance(answer, OSError):  # ask again at the next look
+        if isinstance(answer, OSError):  # ask again at the next check
             del self._known[worker]
             return
         reason = self._unfit(answer)

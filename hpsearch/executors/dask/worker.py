@@ -1,4 +1,4 @@
-"""The functions that run in Dask's workers: a batch, and the question whether they are like this process.
+"""Functions that run in Dask's workers: the evaluation of a batch, and the facts that results depend on.
 
 `hpsearch.executors.dask.executor` sends these functions by name, so a worker needs an hpsearch that has them.
 """
@@ -29,13 +29,13 @@ _loaded: tuple[str, Evaluates] | None = None
 
 
 def versions() -> dict[str, str]:
-    """Return what has to be the same in all processes of a run, by name."""
+    """Return the versions that must be the same in all processes of a run, by name."""
     major, minor, _ = platform.python_version_tuple()
     return {"hpsearch": __version__, "numpy": np.__version__, "Python": f"{major}.{minor}"}
 
 
 def surroundings(preload: str | None = None) -> dict[str, Any]:
-    """Return what results depend on: ``versions`` by name, ``pinned`` (one BLAS thread), ``process`` and ``rounding``.
+    """Return the facts that results depend on: ``versions``, ``pinned`` (one BLAS thread), ``process``, ``rounding``.
 
     ``preload`` is a module to import, so that the first batch need not wait for it.
     """
@@ -55,7 +55,7 @@ def evaluate(objective: bytes, token: str, batch: bytes, topic: str) -> tuple[st
     Points of curves go out as events of a topic: ``[key of the task, [[number, step, value], ...]]``.
 
     Returns:
-        None and the pickled outcomes, or why the batch is lost. A task that nobody waits for any more gives nothing.
+        None and the pickled outcomes, or why the batch is lost. A dropped task returns no outcomes.
     """
     worker = get_worker()
     key = worker.get_current_task()

@@ -1,4 +1,4 @@
-"""A network's score on the test set, and what it got wrong there."""
+"""A network's score on the test set, and its mistakes there."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class NetworkEvaluation:
     shape: tuple[int, ...]  # of one raw example
 
     def table(self) -> dict[str, list[Any]]:
-        """Return which classes were predicted for which, in 80 columns; see `confusion_table`."""
+        """Return the confusion matrix in 80 columns; see `confusion_table`."""
         return confusion_table(self.confusion.tolist(), self.class_names)
 
     def figure(self, name: str, *, title: str) -> go.Figure:
@@ -76,7 +76,7 @@ class NetworkEvaluation:
 def everything(split: Split) -> Split:
     """Return a split whose validation examples are among the training examples too.
 
-    Those that stand for validation have been trained on, so that scores on them mean nothing.
+    The validation examples are then trained on, so scores on them mean nothing.
     """
     return replace(
         split,
@@ -104,7 +104,7 @@ def score(trained: Trained, split: Split, x: Floats, labels: Labels) -> NetworkE
 
 
 def confusion(labels: NDArray[np.integer], predictions: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
-    """Return how often examples of each class were taken for each: (C, C), label by row and prediction by column."""
+    """Return a confusion matrix: (C, C) counts, label by row and prediction by column."""
     pairs = labels.astype(np.int64) * classes + predictions
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 

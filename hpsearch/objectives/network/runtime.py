@@ -124,9 +124,9 @@ _NOTHING = (
     *(("batch_norm", False), ("dropout", 0.0), ("eps", None)),
     *(("weight_decay", 0.0), ("lr_schedule", "constant"), ("warmup_epochs", 0.0)),
 )
-"""What goes without saying."""
+"""Default settings, which the description leaves out."""
 _BY_VALUE = ("activation", "initializer", "optimizer")
-"""Hyperparameters whose values say of themselves what they are."""
+"""Hyperparameters that are shown by their values alone."""
 
 
 def _network_words(sections: NetworkSections, space: Space) -> str:
@@ -183,12 +183,12 @@ _SECTIONS = ("data", *_HYPERPARAMETERS)
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A network and how it came about."""
+    """A trained network and its origin."""
 
     network: Network  # one lane, after its last epoch
     history: History  # its learning curves
     settings: Mapping[str, Any]  # all its hyperparameters by name
-    seconds: float  # what training took
+    seconds: float  # of training
     seed: int  # of weights, order of samples and dropout masks
 
     def about(self, search: str, sections: NetworkSections, split: Split) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def with_settings(sections: NetworkSections, assignments: Sequence[str]) -> Netw
             raise BadArgument("set", assignment, "write KEY=VALUE, such as training.lr=0.01")
         section, name = _place(plain, key.strip())
         other = {"name": "path", "path": "name"}.get(name) if section == "data" else None
-        # Data by name or by path: the one that is given takes the other's place.
+        # Data by name or by path: the given one replaces the other.
         plain[section] = plain[section] | ({other: None} if other else {}) | {name: _value(text.strip())}
     return _made(plain, "the settings")
 
@@ -261,11 +261,11 @@ def _place(plain: Mapping[str, Any], key: str) -> tuple[str, str]:
     section, dot, name = key.rpartition(".")
     if dot:
         known = {f"{section}.{name}" for section in _SECTIONS for name in plain[section]}
-    else:  # a hyperparameter by itself; the data's keys, seed among them, must be meant by their full names
+    else:  # a hyperparameter by itself; the data's keys, seed among them, must be given by their full names
         known = {name for section in _HYPERPARAMETERS for name in plain[section]}
     if key not in known:
-        meant = ALSO_CALLED.get(name.lower(), name)
-        hint = nearest(f"{section}.{meant}" if dot else meant, known)
+        field = ALSO_CALLED.get(name.lower(), name)
+        hint = nearest(f"{section}.{field}" if dot else field, known)
         raise BadArgument("set", key, f"no such key{hint}")
     return section or next(s for s in _HYPERPARAMETERS if name in plain[s]), name
 

@@ -1,4 +1,4 @@
-"""From hyperparameters to what trains: the structure that trials must share, and a batch of lanes of it."""
+"""Structures of networks from hyperparameters, and batches of lanes of one structure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Structure(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """Of one lane."""
+        """The number of parameters of one lane."""
         return parameter_count(self.sizes, batch_norm=self.batch_norm)
 
 

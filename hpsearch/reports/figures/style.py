@@ -188,7 +188,7 @@ def _decorate(figure: go.Figure, *, title: str | None, key: str | None, above: i
 
 
 def styled(figure: go.Figure) -> go.Figure:
-    """Give a figure made elsewhere the house's template; return the figure."""
+    """Set the template of a figure made elsewhere; return the figure."""
     return figure.update_layout(template=TEMPLATE)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WAIT_S = 5.0
-"""Seconds for which a vacuum waits for others who write."""
+"""Seconds for which a vacuum waits for other writers."""
 
 
 class Vacuumed(NamedTuple):
@@ -57,7 +57,7 @@ def backup(storage: str, target: Path, *, force: bool = False) -> int:
     Raises:
         BadInput: The copy cannot be made there, or the database is a server's.
         BadStorage: There is no such database.
-        OutputFailure: The disk is full, or the database is damaged: a copy of that is none to go back to.
+        OutputFailure: The disk is full, or the database is damaged.
     """
     url = parse_url(storage)
     file = sqlite_file(url)
@@ -106,7 +106,7 @@ def safe_copy(storage: str, before: str) -> Path:
 
 
 def free_name(file: Path, end: str) -> Path:
-    """Return a path beside a file, with this in its name, where nothing is."""
+    """Return an unused path beside a file, with ``end`` in its name."""
     name, number = f"{file.stem}.{end}", 2
     while (path := file.with_name(f"{name}{file.suffix}")).exists():
         name, number = f"{file.stem}.{end}-{number}", number + 1
@@ -119,7 +119,7 @@ def _copy(file: Path, target: Path, *, sound: bool) -> None:
     with replacing(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
         try:
             with plain_connection(file) as source, contextlib.closing(sqlite3.connect(path)) as made:
-                # The driver's backup would wait for ever for somebody who holds the file; a read waits only so long.
+                # The driver's backup would wait for a locked file without limit; a read times out.
                 source.execute("BEGIN")
                 source.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 source.backup(made)  # in one step: in WAL mode one state, and writers go on
@@ -134,7 +134,7 @@ def _copy(file: Path, target: Path, *, sound: bool) -> None:
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
                 raise OutputFailure(f"cannot write {target}: the disk is full") from error
-            # Its bytes alone would be no copy: what its log holds would be missing, or half of what is being written.
+            # A plain copy of the file would lack what its log holds, or have half of a write.
             raise OutputFailure(
                 f"cannot copy {literal(file)}: {literal(error)}; `{{}}` says whether it is damaged",
                 Action("db check", {"storage": str(file)}),
@@ -195,7 +195,7 @@ def vacuum(storage: str) -> Vacuumed:
 def _rewrite(connection: sqlite3.Connection, file: Path) -> bool:
     """Vacuum; return whether the log was emptied then."""
     try:
-        # Before the rewriting, of which a reader of an old state would keep the whole in the log.
+        # Before VACUUM: a reader of an old state would keep all rewritten pages in the log.
         if not _empty_log(connection):
             raise _in_use(file)
         for statement in ("VACUUM", "ANALYZE", "PRAGMA optimize"):

@@ -1,4 +1,4 @@
-"""Deleting studies on purpose: what would go, what belongs to it, and then all of it in one transaction."""
+"""Deletion of studies: first a plan of what is removed, then its removal in one transaction."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """A study that would go: its trials by state, its newest one's key, and why it goes along with what was named."""
+    """A study to be deleted: its trials by state, the key of the newest, and why it is deleted with the named one."""
 
     study_id: int
     name: str
@@ -44,12 +44,12 @@ class Doomed:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The studies that would go, the one that was named first, and what would be lost with them."""
+    """The studies to be deleted, the named one first, and the evaluations that are lost with them."""
 
     name: str
     studies: Sequence[Doomed]
-    evaluations: int = 0  # how many evaluations on the test set nobody would know of any more
-    # the study that the list of evaluations moves to, as the one that keeps it goes; None where it need not
+    evaluations: int = 0  # number of evaluations on the test set whose record is lost
+    # the study that the list of evaluations moves to, as the one that has it is deleted; None where it stays
     heir: int | None = None
 
 
@@ -64,13 +64,13 @@ def plan(storage: str, name: str, *, descendants: bool = False) -> Deletion:
     open_store(storage, write=True).close()  # its errors say what is wrong where it cannot be read, or written
     with tolerant_database(parse_url(storage)) as database, database.read() as connection:
         planned = _plan(connection, show(database.url), name, descendants=descendants)
-        for study in planned.studies:  # before it is copied, and once more when they are held
+        for study in planned.studies:  # once before the copy, once more under the lock
             refuse_live(connection, study.name, study.study_id)
         return planned
 
 
 def delete(storage: str, planned: Deletion) -> None:
-    """Remove what was planned, in one transaction, if it is still what was planned and, it may be, copied.
+    """Remove what was planned, in one transaction, if nothing has changed since.
 
     Raises:
         BadStorage: It is read-only, or a runner works on one of the studies.
@@ -79,9 +79,9 @@ def delete(storage: str, planned: Deletion) -> None:
     open_store(storage, write=True).close()
     with tolerant_database(parse_url(storage), write=True) as database, database.write() as connection:
         if sqlite_file(database.url) is not None:
-            # What is removed must not come back when the file is damaged one day and recovered.
+            # Otherwise a later recovery of a damaged file could restore what was deleted.
             connection.exec_driver_sql("PRAGMA secure_delete=ON")
-        # From here on nobody claims a trial of theirs, or ends one.
+        # From here on no runner claims or finishes a trial of theirs.
         lock_studies(connection, [study.study_id for study in planned.studies])
         now = _plan(connection, show(database.url), planned.name, descendants=True)
         if now != planned:
@@ -134,8 +134,8 @@ def _add_dependent(
 ) -> None:
     line, later = {stage.number}, []
     for other in sorted(stages, key=lambda other: other.number):
-        mine = other.search == stage.search and other.parent in line and other.number not in line
-        if other.plan is None and mine:
+        child = other.search == stage.search and other.parent in line and other.number not in line
+        if other.plan is None and child:
             line.add(other.number)
             later.append(other)
     if later and not descendants:
@@ -152,17 +152,17 @@ def _add_dependent(
 
 
 def _with_evaluations(connection: Connection, planned: Deletion, stages: Sequence[Stage]) -> Deletion:
-    """Return the same with what becomes of the evaluations, which the search's first study keeps."""
+    """Return the plan with the evaluations, which the search's first study has: moved or lost."""
     going = {study.study_id for study in planned.studies}
     evaluations, heir = 0, None
     for search in {stage.search for stage in stages if stage.study_id in going}:
         line = sorted((s for s in stages if s.search == search and s.plan is None), key=lambda s: s.number)
         if not line or line[0].study_id not in going:
             continue
-        kept = queries.study_attribute(connection, line[0], EVALUATIONS)
+        entries = queries.study_attribute(connection, line[0], EVALUATIONS)
         left = [stage for stage in line if stage.study_id not in going]
-        if kept and left:
+        if entries and left:
             heir = left[0].study_id
         else:
-            evaluations += len(kept or [])
+            evaluations += len(entries or [])
     return Deletion(planned.name, planned.studies, evaluations, heir)

@@ -1,4 +1,4 @@
-"""Repair of a study database: what can be mended without making anything up, and the recovery of a malformed file.
+"""Repair of a study database: what can be mended without inventing data, and the recovery of a malformed file.
 
 A repair removes, gives back and builds anew. A recovery is SQLite's own: ``.recover`` of its program, or where that is
 not installed what SQLite reads of each table from both ends. What it saves is then checked and repaired like any other
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from hpsearch.samplers import Sampler
 
 PROGRAM = "SQLite's program with .recover (sqlite3 of https://sqlite.org/download.html)"
-"""What is to be installed."""
+"""The program to install, as messages name it."""
 _ROUNDS = 4
-"""What one round mends may show what the next one has to: a trial that is removed leaves orphans."""
+"""The most rounds of mending: one may leave work for the next, as a removed trial leaves orphans."""
 ABANDONED = "a repair found nobody who ran it"
 """The reason for which a repair gives a trial back."""
 _RESULT = (CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS)
@@ -114,7 +114,7 @@ def _mend_all(storage: str, sampler: Sampler | None) -> Checked:
                 if any(finding.kind == "index" for finding in checked.findings):
                     connection.execute(text("REINDEX"))
                 else:
-                    # Once more, now that the studies are held: a trial that was stuck may have a result by now.
+                    # Check again under the lock: a stuck trial may have a result by now.
                     checked = contents(connection, show(url), sampler)
                     stages, _ = rules.read_stages(connection, checked.names)
                     mend(connection, checked.findings, {stage.study_id for stage in stages if kinds.trainable(stage)})
@@ -126,8 +126,8 @@ def refuse_live(connection: Connection, where: str, study: int | None = None) ->
     """Raise BadStorage where a runner that is alive works on a database, or on one of its studies.
 
     Args:
-        connection: A transaction that holds the studies, so that nobody claims a trial of theirs after the look.
-        where: The database or study, for people.
+        connection: A transaction that holds the studies, so that no runner claims a trial of theirs afterwards.
+        where: The database or study, as messages name it.
         study: The study's key; None for all.
     """
     now = database_now(connection)
@@ -138,7 +138,7 @@ def refuse_live(connection: Connection, where: str, study: int | None = None) ->
 
 
 def mend(connection: Connection, findings: Sequence[Finding], runnable: Collection[int]) -> None:
-    """Mend what a check of this very state has found; ``runnable`` are the studies whose trials can be run again."""
+    """Mend the findings of a check of this same state; ``runnable`` are the studies whose trials can be run again."""
     again: set[Any] = set()
     for finding in findings:
         if finding.mend is None:
@@ -164,7 +164,7 @@ def mend(connection: Connection, findings: Sequence[Finding], runnable: Collecti
                 claims.release(connection, reasons, by=Owner.current())
             case "gap":
                 rows = [{"number": p.number, "study": p.study} for p in finding.places if p.study in runnable]
-                # The database gives the keys: a server's sequence would give keys of our own again in time.
+                # The database gives the keys: explicit ones would later collide with a server's sequence.
                 sql = "INSERT INTO trials (number, study_id, state) VALUES (:number, :study, 'WAITING')"
                 _run(connection, sql, rows)
             case _:
@@ -188,7 +188,7 @@ def _delete(connection: Connection, table: str, column: str, keys: Iterable[Any]
 
 
 def _again(connection: Connection, finding: Finding, runnable: Collection[int]) -> None:
-    """Have trials run again whose results cannot be trusted; where nobody can run them, they failed."""
+    """Set trials with damaged results to run again, or to failed where hpsearch cannot run them."""
     study_of = {place.key: place.study for place in finding.places}  # a trial may have two such places
     waiting = [trial_id for trial_id, study in study_of.items() if study in runnable]
     failed = [trial_id for trial_id, study in study_of.items() if study not in runnable]
@@ -289,7 +289,7 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
     check_room(file, target, OutputFailure)
     with contextlib.suppress(StorageFailure), tolerant_database(url) as database:
         database.opened()
-        with database.read() as connection:  # nobody runs trials in what SQLite cannot read
+        with database.read() as connection:  # no runner works in what SQLite cannot read
             refuse_live(connection, str(file))
     with replacing(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
         try:

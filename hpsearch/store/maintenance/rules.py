@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hpsearch.samplers import Sampler
 
 AGAIN = "run again with the same values (of a study that hpsearch cannot run: marked as failed)"
-"""What becomes of a trial whose result is damaged."""
+"""The repair of a trial whose result is damaged."""
 WAIT = "they wait, to be run with the values that their numbers give"
 _BACKUP = "take the study from a backup, or delete it"
 _KEYS = {table.name: next(iter(table.primary_key)).name for table in metadata.sorted_tables if table.primary_key}
