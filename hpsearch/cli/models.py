@@ -1,4 +1,4 @@
-"""``hpsearch train``, ``evaluate``, ``predict`` and ``model``: single networks, trained, judged and used."""
+"""``hpsearch train``, ``evaluate``, ``predict`` and ``model``: training, evaluation and use of single networks."""
 
 from __future__ import annotations
 

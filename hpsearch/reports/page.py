@@ -31,7 +31,7 @@ HEIGHT = 420
 """Of a figure without a height of its own, in px."""
 GENERATOR = "hpsearch"
 _LONG = 28
-"""From so many characters on a cell may be broken into lines."""
+"""Length of a cell from which it may wrap."""
 _SPECIAL = re.compile(r"([\\`*\[\]<|&]|(?<!\w)_|_(?!\w)|~(?=~))")
 _SPACES = re.compile(r"[ \t\r\n\f\v\u2028\u2029]+")  # a no-break space stays
 _BEGINS = re.compile(r"^(\d*)([-+>=#](?<!\d.)|(?<=\d)[.)](?=\s))")
@@ -43,7 +43,7 @@ _BEGINNING = 4096
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a page: cells by heading; ``folded`` is the summary under which it is folded away, or nothing."""
+    """A table of a page: cells by heading; ``folded`` is the summary of a collapsed table, else empty."""
 
     caption: str
     columns: Mapping[str, Sequence[object]]
@@ -67,11 +67,11 @@ class Table:
 class PageFigure:
     """A figure with its words."""
 
-    key: str  # A name for links, of letters and hyphens
+    key: str  # a name for links, of letters and hyphens
     title: str  # in a few words
-    caption: str  # what there is to see, in a sentence
+    caption: str  # the content, in a sentence
     alt: str  # the alternative text
-    figure: Mapping[str, Any]  # plotly's ``data`` and ``layout``, as plain data
+    figure: Mapping[str, Any]  # Plotly's ``data`` and ``layout``, as plain data
     narrow: Mapping[str, Any]  # the layout for a phone
     width: int = 0  # least width in px; on a narrower screen it is scrolled
     half: bool = False  # whether two may stand side by side on a wide screen
@@ -99,8 +99,8 @@ class Answer:
     sure: tuple[str, ...] = ()  # its uncertainty, a sentence each
     values: Mapping[str, str] = field(default_factory=dict)  # the values to pick, as a study file would have them
     values_of: str = ""  # whose values these are
-    next: tuple[str, ...] = ()  # what to do next
-    notes: tuple[str, ...] = ()  # what to make of it, the most important first
+    next: tuple[str, ...] = ()  # the next steps
+    notes: tuple[str, ...] = ()  # its interpretation, the most important first
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def cell(value: object) -> str:
 
 
 def _all_numbers(cells: Sequence[object]) -> bool:
-    """Return whether a column is of numbers, as far as it has anything."""
+    """Return whether all values of a column are numbers; missing ones are ignored."""
     there = [value for value in cells if value is not None]
     return bool(there) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)
 
@@ -178,14 +178,14 @@ def check_html() -> None:
 
 
 def _figure_data(figure: PageFigure) -> str:
-    # All layouts have the same template, the house's, which the page carries once.
+    # All layouts have the same template, which the page carries once.
     layouts = {"layout": figure.figure["layout"], "narrow": figure.narrow}
     bare = {name: {**layout, "template": None} for name, layout in layouts.items()}
     return script_json({"data": figure.figure["data"], **bare, "width": figure.width})
 
 
 def _policy(*scripts: str) -> str:
-    """Return what the browser may do on the page: run these scripts, and show images that they make."""
+    """Return the page's content security policy: run these scripts, and show images that they make."""
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return (
@@ -260,7 +260,7 @@ def form_of(out: Path | None, form: str | None) -> str:
     """Return the kind of file to write, ``html`` or ``md``: the one given, or that of the file's ending.
 
     Raises:
-        BadInput: The ending says nothing, or something else than the form.
+        BadInput: The ending is unknown, or that of another form.
     """
     if out is None:
         return form or "html"
@@ -275,7 +275,7 @@ def form_of(out: Path | None, form: str | None) -> str:
 
 
 def name_for(search: str, form: str) -> str:
-    """Return the file's name where none was given; whatever a search is called, it is no path."""
+    """Return the default name of the file, which holds no path whatever the search's name."""
     return f"{re.sub(r'[^A-Za-z0-9._-]', '_', search).lstrip('.') or 'search'}-report.{form}"
 
 
@@ -305,7 +305,7 @@ def write(path: Path, text: str, *, force: bool = False) -> None:
 
     Raises:
         BadInput: It cannot or should not be written there.
-        OutputFailure: The disk is full, or broken.
+        OutputFailure: The disk is full, or faulty.
     """
     check_out(path, force=force)
     with replacing(path) as whole:

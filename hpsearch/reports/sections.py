@@ -1,4 +1,4 @@
-"""The sections of a report: words, tables, and figures, each with what there is to see in it."""
+"""The sections of a report: sentences, tables, and figures with captions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def ends(interval: Interval | None, digits: int = 3) -> str | None:
 
 
 def ranges(material: Material) -> Section:
-    """Return every parameter's range, stage by stage, and what the last trials say about it."""
+    """Return every parameter's range, stage by stage, and the last trials' evidence about it."""
     points = tuple(f"{name}: {_range_words(finding)}" for name, finding in material.findings.ranges.items())
     few = "There are too few trials with a score to say where the best values lie."
     names = dict.fromkeys(name for stage in material.stages for name in stage.stage.space)
@@ -81,7 +81,7 @@ def _range_rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _range_words(finding: NarrowedRange) -> str:
-    """Say whether a parameter matters, and how firm its next range is."""
+    """Return a sentence: whether a parameter matters, and how certain its next range is."""
     p = finding.evidence
     if p is None:
         words = "too few of the best trials use it to say anything"
@@ -190,7 +190,7 @@ def _some(texts: list[str]) -> str:
 
 
 def lineage(material: Material) -> Section:
-    """Return how each stage came about, and what became of its trials."""
+    """Return each stage's origin, and its trials by state."""
     rows = []
     for stage in material.stages:
         scores = ranked(stage.trials, material.direction)["score"]
@@ -230,7 +230,7 @@ def _rule(stage: Stage) -> str | None:
 
 
 def confirmation_sentence(confirmation: StageConfirmation, metric: str) -> str:
-    """Say which values rank first in a confirmation with some score, and how far it is."""
+    """Return sentences: the values that rank first in a confirmation with scores, and the trials left."""
     first, left = confirmation.ranking[0], confirmation.left
     interval = "" if first.interval is None else f" ({between(first.interval)})"
     return (
@@ -289,7 +289,7 @@ def first_result(material: Material) -> Evaluation | None:
 
 
 def test_sentence(material: Material) -> str | None:
-    """Say what the first evaluation on the test set came to; None where there is none."""
+    """Return a sentence about the first score on the test set; None where there is none."""
     first = first_result(material)
     if first is None:
         return None
@@ -333,7 +333,7 @@ def test_section(material: Material) -> Section | None:
 
 
 def provenance(material: Material) -> Section:
-    """Return what it takes to get the same again: study file, seed, data, versions, database."""
+    """Return the facts that reproduce a search: study file, seed, data, versions, database."""
     first, last = material.stages[0].stage, material.stages[-1].stage
     data = first.study_file.get("data", {})
     versions = dict.fromkeys(
@@ -373,7 +373,7 @@ def _settings(stage: Stage) -> Iterator[dict[str, Any]]:
 PARAMETERS = 8
 """Parameters with a figure each, those that matter most first."""
 NUMBERS = "The numbers"
-"""The summary under which a figure's table is folded away."""
+"""The summary of a figure's collapsed table."""
 _HALF_HEIGHT = 340
 _LABEL = 16
 _NARROW_COLUMNS = 2

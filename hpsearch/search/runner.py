@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from hpsearch.search.pruning import Plan
 
 
-_POLL_S = 0.25  # length of one wait for events; Ctrl-C is heard at least this often
+_POLL_S = 0.25  # length of one wait for events; Ctrl-C is checked at least this often
 _MOST_LEGS = 4
-"""So many batches a worker are claimed at a time where each is trained to its first rung only; others want some too."""
-_SUSPICIOUS = 3  # so many trials given up and none finished: the fault is the machine's, not the trials'
+"""The most batches for each worker in one claim that are trained to a first rung: other runners need some too."""
+_SUSPICIOUS = 3  # with so many lost trials and none finished, the machine is at fault, not the trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +46,20 @@ OnTick: TypeAlias = Callable[[Tick], None]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The sum of a run."""
+    """The results of a run."""
 
     counts: Counts  # the stage's trials by state at the end
     recorded: int  # trials that this run finished
     released: int  # trials of dead runners that it gave back first
     given_back: int  # trials that it had begun and gave back because it was stopped
-    lost: int  # trials that it had begun and others took over, as its lease had expired; their results hold
+    lost: int  # trials that others took over, as its lease had expired; their results count
     seconds: float  # its length
     store_seconds: float  # the part of that which the runner spent in the store; workers were busy meanwhile
     stopped: bool  # whether it was stopped before the stage was complete
 
 
 class Runner:
-    """Brings one stage to ``until`` finished trials. Several may work on one stage at the same time.
+    """A loop that brings a stage to ``until`` finished trials. Several runners may work on one stage.
 
     After a run that was stopped the executor may still be at work: close it. ``stopping`` is called often; True ends
     the run after everything finished has been recorded.
@@ -151,14 +151,14 @@ class Runner:
             else:
                 self._handle(self._executor.wait(_POLL_S))
             pulse.tick()
-        # What has come back by now is finished, and finished trials are recorded.
+        # Batches that have come back by now are finished, and finished trials are recorded.
         while events := self._executor.wait(0):
             self._handle(events)
         self._record_beaten()
         return self._counts.finished < self._until
 
     def _handle(self, events: Sequence[Event]) -> None:
-        # In one go: a claim and a count look at every trial under way; one of each a batch makes large clusters wait.
+        # Together: a claim and a count read every running trial; one of each a batch would make large clusters wait.
         points: dict[tuple[int, int], Report] = {}
         finished: list[Outcome] = []
         self._under_way -= sum(not isinstance(event, Progress) for event in events)
@@ -192,12 +192,12 @@ class Runner:
         return tuple(outcome for outcome in outcomes if not isinstance(outcome, Paused))
 
     def _decide(self) -> bool:
-        """Put survivors of rungs together again into full batches; the others are recorded in a moment."""
+        """Put survivors of rungs into full batches again; the others are recorded by `_record_beaten`."""
         for decision in self._cohorts.decide(self._ids, until=self._until):
             self._beaten += decision.beaten
             if trials := [trial for trial, _ in decision.survivors]:
                 paused = {at.number: at for _, at in decision.survivors}
-                # On the way to the end in smaller batches: the best ones come first, and back sooner.
+                # The last leg in smaller batches: the best trials run first, and finish sooner.
                 size = self._batches.size(len(trials))
                 last_leg = decision.until is None and self._lanes is None
                 self._add(trials, math.ceil(size / 2) if last_leg else size, until=decision.until, paused=paused)
@@ -250,7 +250,7 @@ class Runner:
 
     def _retry(self, batch: Batch, reason: str) -> None:
         if not self._batches.again(batch):
-            # Its values at earlier rungs stay: others were compared with it there.
+            # Keep its values at earlier rungs: others were compared with them.
             curve = batch.paused[0].intermediate if batch.paused else ()
             self._broken.append(Failed(batch.trials[0].number, reason, curve))
 
@@ -274,14 +274,14 @@ class Runner:
         self._counts = self._store.counts(self._stage)
 
 
-_PATIENCE_S = 5.0  # longest wait at the end for a heartbeat that is just being written
+_PATIENCE_S = 5.0  # longest wait at the end for a heartbeat that is being written
 
 
 class Pulse:
-    """Renews a runner's lease every so many seconds: in its loop, or in a thread while the loop stands still.
+    """The renewal of a runner's leases every so many seconds: in its loop, or in a thread while the loop is blocked.
 
     A batch that is evaluated in the runner's own process may take longer from one event to the next than a lease
-    lasts. Its trials would be given to others, and theirs to it, for ever.
+    lasts. Without a pulse two runners would take each other's trials without end.
     """
 
     def __init__(self, beat: Callable[[], None], *, every: float) -> None:
@@ -300,7 +300,7 @@ class Pulse:
         self._thread.join(_PATIENCE_S)
 
     def tick(self) -> None:
-        """Beat if it is time; called by the loop, every time round."""
+        """Renew the leases if it is time; the loop calls this in each iteration."""
         if time.monotonic() - self._last > self._every:
             self._beat()
             self._last = time.monotonic()
@@ -308,7 +308,7 @@ class Pulse:
     def _watch(self) -> None:
         while not self._over.wait(self._every):
             if time.monotonic() - self._last > 2 * self._every:
-                with contextlib.suppress(Exception):  # the loop will meet it, and can say so
+                with contextlib.suppress(Exception):  # the loop meets the same error and raises it
                     self._beat()
                 self._last = time.monotonic()
 

@@ -75,10 +75,10 @@ class ConfirmJob(Execution):
 
 
 class Listener:
-    """Receives the progress of a job; this one ignores it."""
+    """A receiver of the progress of a job; this one ignores it."""
 
     def note(self, text: str) -> None:
-        """Receive a remark that is no error."""
+        """Receive a note."""
 
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
         """A stage or confirmation begins, or goes on; ``best`` is its best trial so far, number and score."""
@@ -94,7 +94,7 @@ class Listener:
 
 
 class Stopping:
-    """The first signal that asked for an end; calling it returns whether there was one."""
+    """The first signal to stop; calling it returns whether there was one."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -105,23 +105,23 @@ class Stopping:
 
 @contextmanager
 def stopping() -> Iterator[Stopping]:
-    """Inside, the first SIGINT or SIGTERM is only noted; the second raises KeyboardInterrupt.
+    """Record the first SIGINT or SIGTERM inside the block; the second raises KeyboardInterrupt.
 
-    Outside the main thread, where Python lets nobody handle signals, nothing is noted.
+    Outside the main thread, where Python allows no signal handlers, nothing is recorded.
     """
-    noted = Stopping()
+    stop = Stopping()
     if threading.current_thread() is not threading.main_thread():
-        yield noted
+        yield stop
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        if noted.signal is not None:
+        if stop.signal is not None:
             raise KeyboardInterrupt
-        noted.signal = number
+        stop.signal = number
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield noted
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -165,7 +165,7 @@ def _find(job: Job) -> StudyFile | None:
     try:
         return find(job.study)
     except BadStudyFile:
-        # One that is there and cannot be used is not to be hidden by going on.
+        # A file that exists but cannot be used is an error.
         if job.study is None or job.study.endswith(".toml") or os.path.exists(STUDIES_FOLDER / f"{job.study}.toml"):
             raise
         return None
@@ -179,13 +179,13 @@ class _Loop:
         self._loaded: tuple[Any, Data] | None = None
 
     def run(self, study: StudyFile | None) -> list[tuple[Stage, Summary]]:
-        """Run the stages; without a study file by the one that the database is to hold."""
+        """Run the stages; without a study file by the one in the database."""
         job = self._job
         new = no_database_yet(job.storage)
         if study is None and new:
             study = find(job.study)  # raises
         if study is not None:
-            # Before the database is touched: a study that cannot run leaves nothing behind.
+            # Before the database is made: a study that cannot run leaves no file.
             if new:
                 self._check_top(study, [], None)
             self._data(study)
@@ -216,7 +216,7 @@ class _Loop:
         if job.stages is None or job.stages <= (stages[-1].number if stages else 1):
             return
         counts = store.counts(stages[-1]) if stages and store is not None else Counts()
-        # A stage that has begun goes by the study file that it keeps.
+        # A stage that has begun uses its own copy of the study file.
         if stages and kinds.trainable(stages[-1]):
             study = kept_study(stages[-1])
         plan = plan_of(study.with_pruning(job.pruner) if job.pruner else study)
@@ -272,7 +272,7 @@ class _Loop:
 
 
 def _kept(job: Job, store: Store) -> StudyFile:
-    """Return the study file that the database keeps of a search: it goes on without the file."""
+    """Return the study file that the database keeps of a search, for a run without the file."""
     stages = store.stages(job.study)
     if not stages:
         return find(job.study)  # raises
@@ -314,7 +314,7 @@ def cores() -> int:
 
 
 def check_counts(**counts: int | None) -> None:
-    """Check that arguments which count something are at least 1, and not beyond all use."""
+    """Check that arguments which count something are at least 1, and at most `MOST`."""
     for name, value in counts.items():
         most = MOST.get(name, 10**9)
         if value is not None and not 1 <= value <= most:
@@ -349,7 +349,7 @@ def check_engine(job: Execution) -> None:
 
 
 def _scheduler(job: Execution) -> str | None:
-    """Return the Dask scheduler: the job's, or the environment's; None: one of our own."""
+    """Return the Dask scheduler: the job's, or the environment's; None: hpsearch starts one."""
     return job.scheduler or os.environ.get(SCHEDULER_VARIABLE) or None
 
 
@@ -357,7 +357,7 @@ def _scheduler(job: Execution) -> str | None:
 def workers(job: Execution, most: int | None, note: Callable[[str], None]) -> Iterator[Executor]:
     """Start the workers of a job, at most as many as it has trials; kill them if it fails.
 
-    Inline, Ctrl-C is heard at the ends of epochs only, and BLAS must have one thread (`hpsearch.executors.base.pin`),
+    Inline, Ctrl-C takes effect at the end of an epoch, and BLAS must have one thread (`hpsearch.executors.base.pin`),
     or results differ in their last bits.
     """
     jobs = min(job.jobs or cores(), most or 10**9)

@@ -1,6 +1,6 @@
-"""Claims in bulk: which runner gets which trial, with which values, and for how long; and trials given back.
+"""Claims in bulk: trials with their values and leases for runners, and the release of trials.
 
-Each function runs inside one write transaction that its caller opens and in which it holds the stage (`lock_studies`).
+Each function runs inside one write transaction in which its caller has locked the stage (`lock_studies`).
 
 Trials are counted without counting all of a stage again: a finished trial never changes, so that after one count of the
 whole only those are examined that had not finished, and those that have come since, whoever wrote them.
@@ -100,7 +100,7 @@ _HISTORY = Query(
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Numbers of a stage's trials by state. ``running`` counts those that hpsearch's runners hold."""
+    """Numbers of a stage's trials by state. ``running`` counts those of hpsearch's runners."""
 
     complete: int = 0
     pruned: int = 0
@@ -134,7 +134,7 @@ def snapshot(connection: Connection, study_id: int, before: Snapshot | None) -> 
     """Return a stage's snapshot, in a transaction that has not written yet; ``before`` is an earlier one of its own."""
     if before is not None and before.last:
         since = _SINCE.rows(connection, study_id, before.last)
-        # Where the newest trial is gone, the study was deleted, and its id may be another trial's by now.
+        # Without the newest trial the study was deleted, and the id may be another trial's by now.
         if since and since[0] == (before.last, before.highest):
             finished = {
                 "COMPLETE": before.counts.complete,
@@ -193,7 +193,7 @@ def default_sampler() -> Sampler:
 
 
 class StageCache:
-    """A stage as a store keeps it between calls; ``sampler`` gives its trials their values, None: the random one."""
+    """A stage as a store keeps it between calls; ``sampler`` samples its trials' values, None: the random one."""
 
     def __init__(self, stage: Stage, sampler: Sampler | None) -> None:
         self.stage = stage
@@ -215,7 +215,7 @@ class StageCache:
         return self._snapshot
 
     def follow(self, connection: Connection) -> None:
-        """Make sure that the study is still the stage, and read how far a confirmation has grown.
+        """Check that the study is still the stage, and read the current plan of a confirmation.
 
         Narrowing again replaces an empty stage; and one that is begun anew after it was deleted may get the same id.
 
@@ -228,7 +228,7 @@ class StageCache:
                 raise replaced(self.stage)
             self._decisive = stored
         if self.stage.plan is not None:
-            # Another runner may have given its trials' numbers a meaning.
+            # Another runner may have added places to the plan.
             self._plan = ConfirmationPlan.from_dict(queries.study_attribute(connection, self.stage, ROSTER) or {})
 
     def trial(self, trial_id: int, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]) -> Trial:
@@ -268,18 +268,18 @@ def is_stored_value(parameter: Parameter, stored: float) -> bool:
 
 
 def lock_studies(connection: Connection, study_ids: Collection[int] | None = None) -> None:
-    """Hold studies until the transaction ends: whoever writes to their trials does so one after the other.
+    """Lock studies until the transaction ends, so that writers to their trials take turns.
 
-    SQLite's one writer holds everything already. Optuna locks the same row when it numbers a trial.
+    SQLite's single writer has locked everything already. Optuna locks the same row when it numbers a trial.
     """
     if connection.dialect.name != "sqlite":
-        # In one order, so that two who do so cannot wait for each other.
+        # In one order, so that two transactions cannot deadlock.
         rows = select(t.studies.c.study_id).order_by(t.studies.c.study_id).with_for_update()
         connection.execute(rows if study_ids is None else rows.where(t.studies.c.study_id.in_(study_ids))).all()
 
 
 def claim(connection: Connection, cache: StageCache, *, until: int, most: int, owner: Owner) -> Claimed:
-    """Take trials: released ones first, then new numbers. See `hpsearch.store.Store.claim`."""
+    """Claim trials: released ones first, then new numbers. See `hpsearch.store.Store.claim`."""
     cache.follow(connection)
     before = cache.count(connection)
     counts = before.counts
@@ -289,7 +289,7 @@ def claim(connection: Connection, cache: StageCache, *, until: int, most: int, o
     now = utc_now()
     waited = _take_waiting(connection, cache, dict(before.waiting[:take]), now)
     trials = waited + _take_new(connection, cache, before, take - len(waited), now)
-    # A trial that was waiting has an owner already: nobody.
+    # A trial that was waiting has the owner `NOBODY` already.
     _FORGET_SYSTEM_ATTRIBUTE.run(connection, [(trial.trial_id, OWNER) for trial in waited])
     me = owner.to_json()
     SYSTEM_ATTRIBUTES.run(connection, [(trial.trial_id, OWNER, me) for trial in trials])
@@ -319,7 +319,7 @@ def _take_waiting(connection: Connection, cache: StageCache, id_of: Mapping[int,
     fixed: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in ids}
     stored: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in ids}
     _START.run(connection, [(now, trial_id) for trial_id in ids])
-    # Somebody may have enqueued values of his own with study.enqueue_trial, or added a trial to be run again.
+    # A user may have enqueued values with study.enqueue_trial, or added a trial to be run again.
     for trial_id, text in _FIXED.rows(connection, ids):
         fixed[trial_id] = json.loads(text)
     for trial_id, name, value in _PARAMS_OF.rows(connection, ids):
@@ -390,8 +390,8 @@ def dead(connection: Connection, cache: StageCache, *, me: Owner) -> dict[int, s
 
 
 def release(connection: Connection, reasons: Mapping[int, str], *, by: Owner) -> None:
-    """Make running trials waiting again, without their half curves, and nobody's; ``reasons`` are by trial id."""
-    # One that has finished meanwhile has a curve to keep.
+    """Set running trials to waiting, without their partial curves and owner; ``reasons`` are by trial id."""
+    # A trial that has finished meanwhile keeps its curve.
     ids = [trial_id for (trial_id,) in _RUNNING.rows(connection, list(reasons))]
     rows = [(trial_id,) for trial_id in ids]
     history: dict[str, dict[int, str]] = {OWNER: {}, RELEASED: {}}
@@ -404,7 +404,7 @@ def release(connection: Connection, reasons: Mapping[int, str], *, by: Owner) ->
         (trial_id, RELEASED, _attempt(owner, history[RELEASED].get(trial_id), by=by, reason=reasons[trial_id]))
         for trial_id, owner in history[OWNER].items()
     ]
-    # Whoever takes it next need not be a runner of hpsearch's: Optuna's own `ask` takes waiting trials too.
+    # The next owner may be no runner of hpsearch: Optuna's own `ask` takes waiting trials too.
     nobody = [(trial_id, OWNER, NOBODY) for trial_id in history[OWNER]]
     SYSTEM_ATTRIBUTES.run(connection, attempts + nobody)
     _STOP.run(connection, rows)
@@ -413,7 +413,7 @@ def release(connection: Connection, reasons: Mapping[int, str], *, by: Owner) ->
 
 
 def _attempt(owner: str, before: str | None, *, by: Owner, reason: str) -> str:
-    """Return what stays on record when somebody gives back an ``owner``'s trial, from what was there, as JSON."""
+    """Return the record of the release of an ``owner``'s trial as JSON, from the one ``before``."""
     times = json.loads(before)["times"] if before else 0
-    kept = {"times": times + 1, "owner": json.loads(owner), "by": asdict(by), "why": reason}
-    return json.dumps({**kept, "at": f"{utc_now().isoformat()}Z"})
+    record = {"times": times + 1, "owner": json.loads(owner), "by": asdict(by), "why": reason}
+    return json.dumps({**record, "at": f"{utc_now().isoformat()}Z"})

@@ -124,12 +124,12 @@ class Workers:
         return empty
 
     def begin(self, task: str, worker: str) -> None:
-        """Put a task at the worker that `with_room` gave."""
+        """Assign a task to the worker that `with_room` returned."""
         assert self._idle.popleft() == worker
         self._tasks[worker].add(task)
 
     def begin_alone(self, task: str, worker: str) -> None:
-        """Put a task at the worker that `empty` gave; no other comes there before it ends."""
+        """Assign a task to the worker that `empty` returned; it gets no other before that ends."""
         assert not self._tasks[worker]
         self._tasks[worker].add(task)
         # Another one that was reserved until it is empty may have its tasks again.
@@ -138,7 +138,7 @@ class Workers:
         self._reserved[worker] = task
 
     def end(self, task: str, worker: str) -> None:
-        """Take a task away from a worker, which may be gone."""
+        """Remove a task from a worker, which may be gone."""
         if worker not in self._tasks or task not in self._tasks[worker]:
             return
         self._tasks[worker].remove(task)
@@ -204,7 +204,7 @@ class DaskExecutor:
             self._admit()
 
     def _admit(self) -> None:
-        """Inspect the workers that are there; one that cannot be used is a mistake to be mended first."""
+        """Inspect the present workers; raise BadInput for one that cannot be used."""
         self._link.settle(CONNECT_S)
         for message in self._link.messages(0):
             if isinstance(message, Refused):
@@ -231,7 +231,7 @@ class DaskExecutor:
         self._link.send(list(self._workers))
 
     def expect(self, batches: int) -> None:
-        """Let a cluster that adapts to its work know how many workers would have some."""
+        """Tell an adaptive cluster how many workers the batches need."""
         if self._cluster is None:
             wanted = len(self._submissions) + batches if batches > self.free else 0
             self._link.ask_for_workers(wanted, there=self.slots)
@@ -276,7 +276,7 @@ class DaskExecutor:
             self._cluster.restart_missing()
 
     def close(self, *, kill: bool = False) -> None:
-        """Let go of all batches and disconnect; workers of our own end, others stop at the end of an epoch."""
+        """Release all batches and disconnect; workers started here end, others stop at the end of an epoch."""
         if self._closed:
             return
         self._closed = True
@@ -355,7 +355,7 @@ class DaskExecutor:
         return [event for key in tasks for event in self._retry(self._tasks.get(key), died=key in died_with)]
 
     def _retry(self, submission: Submission | None, *, died: bool = False) -> list[Event]:
-        """Have another worker evaluate a batch, unless it has been tried often enough."""
+        """Queue a batch for another worker, unless it has used up its attempts."""
         if submission is None:
             return []
         if died:
@@ -372,7 +372,7 @@ class DaskExecutor:
         return [Lost(submission.batch, f"its worker processes died ({', '.join(submission.deaths)})")]
 
     def _release(self, submission: Submission) -> None:
-        """Part a batch from its task; later reports of that are ignored."""
+        """Detach a batch from its task, whose later reports are ignored."""
         if submission.key is None:
             return
         del self._tasks[submission.key]
@@ -382,7 +382,7 @@ class DaskExecutor:
         submission.key = submission.future = None
 
     def _place(self) -> None:
-        """Give batches to workers that have room; first those that have to be alone there."""
+        """Assign batches to workers that have room; first those that must run alone."""
         while not self._disconnected:
             if self._suspects and (empty := self._workers.empty()) is not None:
                 waiting, worker = self._suspects, empty

@@ -37,9 +37,9 @@ _GLANCE_S = 0.25
 _LOOK_S = 1.0
 """Seconds between two questions which workers there are. That a worker is gone is reported at once."""
 _SEND_S = 300.0
-"""An objective that does not get to a worker in so many seconds is sent anew. Batches under way go on meanwhile."""
+"""Seconds after which an objective that has not reached a worker is sent again. Running batches continue."""
 _MOST_SENDINGS = 10
-"""An objective may be sent in vain so often."""
+"""The most failed attempts to send an objective."""
 _NOWHERE = "hpsearch: on a worker to come"
 """A resource that no worker has."""
 _PLACEHOLDERS_A_WORKER = 10
@@ -47,7 +47,7 @@ _PLACEHOLDERS_A_WORKER = 10
 _MOST_PLACEHOLDERS = 1000
 """Each costs the scheduler memory; the batches under way count as well."""
 _FIRST_WORKERS = 4
-"""So many workers are asked for at first, then up to twice as many as there are: where none come, it costs little."""
+"""The workers requested at first, then up to twice the present ones: it costs little where none come."""
 
 
 class Points(NamedTuple):
@@ -58,7 +58,7 @@ class Points(NamedTuple):
 
 
 class Back(NamedTuple):
-    """A task is back: with pickled outcomes, or with the reason why there are none."""
+    """A finished task: with pickled outcomes, or with the reason why there are none."""
 
     key: str
     reason: str | None
@@ -66,13 +66,13 @@ class Back(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """A task was dropped by no fault of its own: the objective or the connection was lost, or it was cancelled."""
+    """A task that was dropped by no fault of its own: the objective or the connection was lost, or it was cancelled."""
 
     key: str
 
 
 class Killed(NamedTuple):
-    """The scheduler itself gave a task up, because its worker died."""
+    """A task that the scheduler dropped, because its worker died."""
 
     key: str
 
@@ -93,7 +93,7 @@ class Refused(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A worker is gone: retired as expected, or dead, with the tasks that it had then."""
+    """A worker that is gone: retired as expected, or dead, with the tasks that it had then."""
 
     worker: str
     keys: frozenset[str]
@@ -113,14 +113,14 @@ class Reconnected(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """An objective is at a worker."""
+    """An objective that has reached a worker."""
 
     sending: str
     future: Future
 
 
 class Unsent(NamedTuple):
-    """An objective did not get to a worker, and why."""
+    """An objective that did not reach a worker, and why."""
 
     sending: str
     reason: str
@@ -159,7 +159,7 @@ class Link:
         self._answer_s = patience / 3  # a scheduler may leave two questions unanswered
         self._versions = versions()
         self._known: dict[str, asyncio.Task[None]] = {}
-        self._connection: object = client.scheduler_comm  # the last one that `messages` has told of
+        self._connection: object = client.scheduler_comm  # the last one that `messages` has returned
         self._objective, self._token = b"", ""  # pickled, and a name for it
         self._future: Future | None = None  # the objective at a worker
         self._sending, self._receiver, self._in_vain = "", "", 0  # the attempt to send it that is under way
@@ -196,7 +196,7 @@ class Link:
                 self._placeholders = []
                 self.resend()
             case Returned():
-                self.resend()  # perhaps the objective is what was lost
+                self.resend()  # the objective may have been lost
             case Sent(sending, future) if sending == self._sending:
                 self._future, self._sending, self._in_vain = future, "", 0
             case Unsent(sending, reason) if sending == self._sending:
@@ -210,8 +210,8 @@ class Link:
     def connected(self) -> bool:
         """Return whether there is a scheduler to talk to, as far as is known.
 
-        Not before `messages` has told of a new connection: what goes out earlier would be taken for lost with the old
-        one, and be done twice.
+        Not before `messages` has returned a new connection: a task sent earlier would count as lost with the old one,
+        and run twice.
         """
         return self._client.status == "running" and self._client.scheduler_comm is self._connection
 
@@ -225,7 +225,7 @@ class Link:
         """Return the objective with its data, of use to all workers; None while it is sent to one of them.
 
         The others get it from there, or from each other, with their first batch. Asked to send it to all, a Dask
-        scheduler tries for ever where one of them dies meanwhile.
+        scheduler retries without end if one of them dies meanwhile.
         """
         if self._future is not None and self._future.status == "finished":
             return self._future
