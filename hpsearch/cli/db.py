@@ -24,7 +24,7 @@ from hpsearch.store.maintenance.copies import megabytes, safe_copy
 from hpsearch.store.maintenance.copies import vacuum as rewrite
 from hpsearch.store.maintenance.delete import delete as remove
 from hpsearch.store.maintenance.delete import plan
-from hpsearch.store.maintenance.repair import refuse_hopeless
+from hpsearch.store.maintenance.repair import refuse_broken
 from hpsearch.store.maintenance.repair import repair as mend
 from hpsearch.store.maintenance.repair import salvage as recover
 from hpsearch.text import counted
@@ -82,7 +82,7 @@ def repair(
     if out is not None:
         raise BadInput("--out is for --salvage; a repair changes the database where it is, and copies it first")
     before = check_database(_url(storage))
-    refuse_hopeless(before)
+    refuse_broken(before)
     table = output == "table"
     if table:
         _print(before, output)

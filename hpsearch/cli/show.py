@@ -91,7 +91,7 @@ def status(
     if who is not None:
         say(who)
     if abandoned := sum(row.abandoned for row in stages):
-        say(f"of those running {abandoned} belong to a run that has died; the next start runs them again")
+        say(f"{counted(abandoned, 'running trial')} of a dead process: the next start runs them again")
     if confirmed := [to_plain(row.confirmation) for row in stages if row.confirmation]:
         say()
         emit(confirmations_table(confirmed), output)

@@ -110,7 +110,7 @@ def _fetch_file(url: str, folder: Path, file: str, sha256: str, progress: Progre
         raise DownloadFailure(f"could not download {url}: {' '.join(str(error).split())}; {remedy}") from error
     except ValueError as error:  # another hash
         raise DownloadFailure(
-            f"{url} is another file than it should be, and is deleted: {' '.join(str(error).split())}; "
+            f"{url} has the wrong hash, and the download was deleted: {' '.join(str(error).split())}; "
             f"try again, or put the right file into {folder}"
         ) from error
     finally:

@@ -53,7 +53,7 @@ def _unique(path: Path, names: list[str]) -> list[str]:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         hint = "; is there a header?" if all(map(_is_number, names)) else ""
-        raise BadData(f"{path}: column {repeated[0]!r} stands twice; each column may stand once{hint}")
+        raise BadData(f"{path}: column {repeated[0]!r} occurs twice; rename one{hint}")
     return names
 
 

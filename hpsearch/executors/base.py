@@ -127,7 +127,7 @@ def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost
         yield Lost(batch, f"the objective gave no outcome for trials {sorted(missing)}")
         return
     if extra := given - expected:
-        yield Lost(batch, f"the objective gave outcomes too many, for trials {sorted(extra)}")
+        yield Lost(batch, f"the objective returned more than one outcome for trials {sorted(extra)}")
         return
     yield Done(batch, tuple(outcomes))
 

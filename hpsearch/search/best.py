@@ -378,11 +378,11 @@ def _confirmed(store: Store, among: Sequence[Stage]) -> Choice:
 def _first_of(store: Store, stage: Stage, state: Overview) -> Choice:
     name = state.confirmation.name
     if state.finished >= state.places and not state.order:
-        raise BadInput(f"every repeat of {name} failed, so it chooses nothing; choose with {{}}", Argument("best"))
+        raise BadInput(f"every repeat of {name} failed, so no setting has a mean; use {{}}", Argument("best"))
     if not state.complete:
         raise BadInput(
             f"{name} is not complete: {state.finished} of {counted(state.places, 'trial')} have finished; run `{{}}` "
-            "to its end, or choose with {}",
+            "to complete it, or use {}",
             actions_for(store, stage.search)("confirm", **state.as_begun),
             Argument("best"),
         )

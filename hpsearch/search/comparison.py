@@ -132,8 +132,8 @@ def compare(a: Entrant, b: Entrant) -> Comparison:
             sentences.append(paired.sentence())
     remarks = [*_obstacles(a.stages, b.stages)]
     remarks += [
-        f"{name} pruned {side.pruned} of {counted(side.finished, 'trial')}; they are left out, which flatters the "
-        f"distribution of {name}"
+        f"{name} pruned {side.pruned} of {counted(side.finished, 'trial')}; they are left out, so the scores of "
+        f"{name} look better than they are"
         for name, side in (("A", side_a), ("B", side_b))
         if side.pruned
     ]

@@ -251,7 +251,7 @@ def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float 
     if state.finished < state.places:
         raise NotEnoughTrials(
             f"{confirmation.name} is not complete: {state.finished} of {counted(state.places, 'trial')} have finished; "
-            "run `{}` to its end",
+            "run `{}` to complete it",
             action("confirm", **state.as_begun),
         )
     least = max(2, top or 0)

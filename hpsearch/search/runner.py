@@ -263,7 +263,7 @@ class Runner:
         elif idle or len(self._broken) >= _SUSPICIOUS:
             raise EvaluationFailure(
                 f"no trial of {self._stage.name} can be evaluated here: {self._broken[0].reason}; "
-                "nothing was recorded; mend that and start again"
+                "no result was recorded; fix the cause and run the command again"
             )
 
     def _await_others(self) -> None:

@@ -58,7 +58,7 @@ def resolve_study(
             Action("evaluate", {"search": search, "stage": int(digits), "confirmed": True}),
         )
     if number not in (None, int(digits)):
-        raise BadInput(f"{name} and {{}} are two stages; leave one out", Argument("stage", number))
+        raise BadInput(f"{name} and {{}} name different stages; give one", Argument("stage", number))
     return search, int(digits)
 
 
@@ -66,7 +66,7 @@ def resolve_search(name: str | None) -> str | None:
     """Return the search that a name stands for; the name of a stage is a BadInput, as a whole search is needed."""
     search, number = resolve_stage(name)
     if number is not None:
-        raise BadInput(f"{name} is one stage, and this is about a whole search: give {search}")
+        raise BadInput(f"{name} is a stage, and this command takes a whole search: give {search}")
     return search
 
 

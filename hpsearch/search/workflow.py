@@ -152,7 +152,7 @@ def _check(job: Job) -> None:
     if job.stages is None and (job.top is not None or job.expand):
         argument = Argument("expand") if job.expand else Argument("top", job.top)
         raise BadInput(
-            "{} without {}: one stage is run and none narrowed; add it, or leave the other out",
+            "{} needs {}: a single stage is not narrowed; give both, or neither",
             argument,
             Argument("stages"),
         )
@@ -238,8 +238,8 @@ class _Loop:
                 notes.append(f"{stage.name} goes on with pruning by {rule}, as it was begun; {here}")
             if changed:
                 notes.append(
-                    f"the study file has changed since {stage.name} was begun ({changed}); the stage goes on as it was "
-                    "begun. To search with the new file, give it another name"
+                    f"the study file has changed since {stage.name} was begun ({changed}); the stage continues "
+                    "with the file that it began with. To search with the new one, give it another name"
                 )
         for note in filter(None, notes):
             self._listener.note(note)

@@ -192,7 +192,7 @@ def test_our_csv_is_a_table_like_any_other(searched: Cli) -> None:
         ("lr,score\n1,a\n", "--metric score", "has no number"),
         ("lr,score\n1,nan\n2,\n", "", "no trial with a score"),
         ("lr,score\n1,2,3\n", "", "is ragged"),
-        ("lr,lr,score\n1,2,3\n", "", "column 'lr' stands twice"),
+        ("lr,lr,score\n1,2,3\n", "", "column 'lr' occurs twice"),
         ('lr,score\n"1,2\n', "", "no regular csv"),
         ("score\n1\n", "", "no column of a hyperparameter"),
         ("lr,score\n1,2\n1,3\n", "", "no hyperparameter that can be narrowed"),

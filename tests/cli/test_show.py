@@ -166,7 +166,7 @@ def test_trials_and_status_say_where_each_ran_and_with_what(searched: Cli) -> No
     store.close()
     shown = searched.ok("status")
     assert f"run by: {me.host} 8, hostB 2\n" in shown
-    assert "of those running 3 belong to a run that has died; the next start runs them again" in shown
+    assert "3 running trials of a dead process: the next start runs them again" in shown
     (plain,) = searched.json("status")
     assert (plain["running"], plain["abandoned"]) == (4, 3)
 

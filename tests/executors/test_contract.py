@@ -67,7 +67,7 @@ def test_what_an_objective_raises_is_the_reason_on_one_line(executor: Executor, 
 
 @pytest.mark.parametrize(
     ("silent", "twice", "says"),
-    [({5, 7}, (), "no outcome for trials [5, 7]"), ((), {6}, "outcomes too many, for trials [6]")],
+    [({5, 7}, (), "no outcome for trials [5, 7]"), ((), {6}, "more than one outcome for trials [6]")],
 )
 def test_trials_without_exactly_one_outcome_are_lost(
     executor: Executor, tmp_path: Path, silent: Collection[int], twice: Collection[int], says: str

@@ -92,7 +92,7 @@ def test_a_file_that_is_there_stays(sound: Path, tmp_path: Path) -> None:
     copy.write_text("mine")
     with pytest.raises(BadInput, match="is there already; add `force`"):
         backup(str(sound), copy)
-    with pytest.raises(BadInput, match="is no database, and a backup does not replace it"):
+    with pytest.raises(BadInput, match="is not a database, so a backup does not overwrite it"):
         backup(str(sound), copy, force=True)
     assert copy.read_text() == "mine"
     shutil.copy(cared.write(tmp_path), copy)
@@ -157,7 +157,7 @@ def test_a_vacuum_waits_only_so_long_for_others(sound: Path, monkeypatch: pytest
                 if "SELECT" in other:
                     writer.execute("UPDATE studies SET study_name = study_name")
                     writer.commit()
-            with pytest.raises(StorageFailure, match="somebody works on"):
+            with pytest.raises(StorageFailure, match="is in use"):
                 vacuum(str(sound))
 
 

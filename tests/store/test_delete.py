@@ -59,7 +59,7 @@ def test_what_was_asked_for_goes_and_nothing_else(sound: Path, asked: str, goes:
 def test_a_stage_that_others_came_of_goes_only_with_them(sound: Path) -> None:
     with pytest.raises(UnknownSearch, match="did you mean 'tiny/stage-01'"):
         plan(str(sound), "tiny/stage-1")
-    with pytest.raises(StageConflict, match=f"{SECOND} came of {FIRST}.*with_descendants"):
+    with pytest.raises(StageConflict, match=f"{SECOND} was narrowed from {FIRST}.*with_descendants"):
         plan(str(sound), FIRST)
     planned = plan(str(sound), FIRST, descendants=True)
     assert [study.name for study in planned.studies] == [FIRST, SECOND, CONFIRMED]

@@ -323,7 +323,7 @@ class DaskExecutor:
                 return [event for worker in gone for event in self._leave(worker, frozenset())]
             case Reconnected():
                 self._note_once(
-                    f"the connection to the Dask scheduler {self._address} broke and is mended; batches begin anew"
+                    f"the connection to the Dask scheduler {self._address} was restored; batches start again"
                 )
                 return [event for worker in self._workers for event in self._leave(worker, frozenset())]
             case Disconnected():

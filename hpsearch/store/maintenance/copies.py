@@ -71,9 +71,9 @@ def backup(storage: str, target: Path, *, force: bool = False) -> int:
             f"{literal(target)} is there already; add `{{}}` to overwrite it, or give another file", Argument("force")
         )
     if force and target.is_file() and check_there(target, create=True) not in (b"", MAGIC):
-        raise BadInput(f"{target} is no database, and a backup does not replace it; give another file")
+        raise BadInput(f"{target} is not a database, so a backup does not overwrite it; give another file")
     if (log := left_in(target, LOG, JOURNAL)) is not None:
-        raise BadInput(f"{log} lies beside {target}: a database there may be in use; give another file")
+        raise BadInput(f"{log} exists beside {target}, so that database may be in use; give another file")
     _copy(file, target, sound=True)
     return target.stat().st_size
 
@@ -213,6 +213,4 @@ def _empty_log(connection: sqlite3.Connection) -> bool:
 
 
 def _in_use(file: Path) -> StorageFailure:
-    return StorageFailure(
-        f"somebody works on {file}: a vacuum waited {WAIT_S:.0f} s for it; stop that, or try again later"
-    )
+    return StorageFailure(f"{file} is in use: vacuum waited {WAIT_S:.0f} s; stop the other process, or try again later")

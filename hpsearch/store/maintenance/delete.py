@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class PlannedDeletion:
     """A study to be deleted: its trials by state, the key of the newest, and why it is deleted with the named one."""
 
     study_id: int
@@ -47,7 +47,7 @@ class Deletion:
     """The studies to be deleted, the named one first, and the evaluations that are lost with them."""
 
     name: str
-    studies: Sequence[Doomed]
+    studies: Sequence[PlannedDeletion]
     evaluations: int = 0  # number of evaluations on the test set whose record is lost
     # the study that the list of evaluations moves to, as the one that has it is deleted; None where it stays
     heir: int | None = None
@@ -86,7 +86,7 @@ def delete(storage: str, planned: Deletion) -> None:
         now = _plan(connection, show(database.url), planned.name, descendants=True)
         if now != planned:
             raise StageConflict(
-                f"what belongs to {planned.name} has changed meanwhile, so nothing was deleted; look again"
+                f"{planned.name} changed after the deletion was planned, so nothing was deleted; run the command again"
             )
         for study in now.studies:
             refuse_live(connection, study.name, study.study_id)
@@ -123,7 +123,7 @@ def _plan(connection: Connection, where: str, name: str, *, descendants: bool) -
         states.setdefault(study, {})[str(state)] = count
         newest[study] = max(last, newest.get(study, last))
     doomed = [
-        Doomed(study, of, tuple(sorted(states.get(study, {}).items())), newest.get(study), why)
+        PlannedDeletion(study, of, tuple(sorted(states.get(study, {}).items())), newest.get(study), why)
         for study, (of, why) in chosen.items()
     ]
     return _with_evaluations(connection, Deletion(name, doomed), stages)
@@ -141,14 +141,17 @@ def _add_dependent(
     if later and not descendants:
         known = ", ".join(other.name for other in later)
         raise StageConflict(
-            f"{literal(known)} came of {literal(stage.name)}, and would say nothing without it; {{}} deletes both",
+            f"{literal(known)} was narrowed from {literal(stage.name)}; add {{}} to delete both",
             Argument("with_descendants"),
         )
     for other in later:
-        chosen[other.study_id] = other.name, "came of it"
+        chosen[other.study_id] = other.name, "narrowed from it"
     for other in stages:
         if other.plan is not None and other.search == stage.search and other.parent in line:
-            chosen[other.study_id] = other.name, "confirms it" if other.parent == stage.number else "confirms that"
+            chosen[other.study_id] = (
+                other.name,
+                "its confirmation" if other.parent == stage.number else "the confirmation of that",
+            )
 
 
 def _with_evaluations(connection: Connection, planned: Deletion, stages: Sequence[Stage]) -> Deletion:

@@ -73,7 +73,7 @@ class Repaired:
     backup: Path | None
 
 
-def refuse_hopeless(checked: Checked) -> None:
+def refuse_broken(checked: Checked) -> None:
     """Raise StorageFailure for a file that SQLite itself cannot read, so that it cannot be mended in place."""
     if checked.broken:
         raise StorageFailure(
@@ -92,7 +92,7 @@ def repair(storage: str, before: Checked, *, backup: bool = True, sampler: Sampl
         StorageFailure: SQLite itself cannot read it.
         OutputFailure: There is no room for the copy.
     """
-    refuse_hopeless(before)
+    refuse_broken(before)
     if not before.mendable:
         return Repaired(before, before, None)
     copied = safe_copy(storage, "repair") if backup else None
@@ -279,7 +279,7 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
     url = parse_url(storage)
     file = sqlite_file(url)
     if file is None:
-        raise BadInput(f"{show(url)} is no SQLite file; what can be saved of it is its server's business")
+        raise BadInput(f"{show(url)} is on a server, and salvage reads SQLite files only; use the server's tools")
     if check_there(file) != MAGIC:
         raise BadStorage(f"{file} is not a SQLite database; give another storage")
     target = target or free_name(file, "salvaged")

@@ -90,7 +90,7 @@ def test_a_lost_connection_is_mended_and_batches_come_back_once(
     # The one that was under way, and nothing else: not what would have gone out before the new connection was known.
     assert [message.key for message in heard if isinstance(message, Returned)] == [task]
     assert [re.sub(r"tcp://\S+", "ADDRESS", note) for note in notes] == [
-        "the connection to the Dask scheduler ADDRESS broke and is mended; batches begin anew"
+        "the connection to the Dask scheduler ADDRESS was restored; batches start again"
     ]
     assert [type(event) for event in drain(dask, [batch(1)]) if not isinstance(event, Progress)] == [Done]
 
