@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,21 @@ def test_it_was_executed_in_order_without_an_error_or_a_warning(path: Path) -> N
     assert counts == list(range(1, len(counts) + 1))
     assert not [output for output in outputs(path) if output["output_type"] == "error"]
     assert not [output for output in outputs(path) if output.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_everything_that_it_imports_from_hpsearch_is_there(path: Path) -> None:
+    code = "\n".join(cell["source"] for cell in cells(path, "code"))
+    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    own = [
+        (node.module, alias.name)
+        for node in imports
+        if (node.module or "").startswith("hpsearch")
+        for alias in node.names
+    ]
+    assert own
+    for module, name in own:
+        assert module is not None and (hasattr(import_module(module), name) or import_module(f"{module}.{name}"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
