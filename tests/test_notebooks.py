@@ -53,7 +53,8 @@ def test_everything_that_it_imports_from_hpsearch_is_there(path: Path) -> None:
     ]
     assert own
     for module, name in own:
-        assert module is not None and (hasattr(import_module(module), name) or import_module(f"{module}.{name}"))
+        assert module
+        assert hasattr(import_module(module), name) or import_module(f"{module}.{name}")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

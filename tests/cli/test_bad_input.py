@@ -64,8 +64,8 @@ NOTHING: list[Any] = [
     ("start tiny.toml --jobs 0", "--jobs 0: give a number from 1"),
     ("start tiny.toml --jobs 99999", "from 1 to 1,024"),
     ("start tiny.toml --engine dusk", "--engine dusk: no such engine"),
-    ("start tiny.toml --top 3", "--top 3 without --stages"),
-    ("start tiny.toml --expand", "--expand without --stages"),
+    ("start tiny.toml --top 3", "--top 3 needs --stages"),
+    ("start tiny.toml --expand", "--expand needs --stages"),
     ("start tiny.toml --stages 2 --top 9", "--top 9: a stage has 8 trials"),
     ("start tiny.toml --seed=-1", "--seed -1"),
     ("check tiny.toml --trials=-5", "--trials -5"),
@@ -119,9 +119,9 @@ NOTHING: list[Any] = [
     ("train tiny.toml --plot no/curves.html", "no folder no; make it first"),
 ]
 SEARCHED: list[Any] = [
-    ("trials tiny/stage-01 --stage 2", "tiny/stage-01 and --stage 2 are two stages"),
-    ("findings tiny/stage-01", "this is about a whole search: give tiny"),
-    ("status tiny/stage-01", "this is about a whole search: give tiny"),
+    ("trials tiny/stage-01 --stage 2", "tiny/stage-01 and --stage 2 name different stages"),
+    ("findings tiny/stage-01", "this command takes a whole search: give tiny"),
+    ("status tiny/stage-01", "this command takes a whole search: give tiny"),
     ("best tiny/stage-07", "tiny has no stage 7; known: 1"),
     ("trials --stage 7", "tiny has no stage 7; known: 1"),
     ("trials tiny/confirm-01", "`hpsearch narrow tiny --stage 1 --from confirm`"),

@@ -284,7 +284,7 @@ def test_what_is_meant(given: str | None, number: int | None, meant: tuple[str |
 def test_a_study_file_is_its_search_and_stays_a_path_where_it_is_read(tiny: Path) -> None:
     assert resolve_stage(str(tiny), 3) == ("tiny", 3)
     assert resolve_study(str(tiny), 3) == (str(tiny), 3)
-    with pytest.raises(BadInput, match="are two stages"):
+    with pytest.raises(BadInput, match="name different stages"):
         resolve_stage("mnist/stage-02", 3)
 
 

@@ -180,7 +180,7 @@ def test_another_seed_is_refused_and_the_same_one_is_not(folder: Path) -> None:
         ({"pruner": "halvin"}, "pruner=halvin: no such rule; did you mean 'halving'"),
         ({"engine": "polo"}, "engine=polo: no such engine; did you mean 'pool'"),
         ({"scheduler": "tcp://x:1"}, "scheduler=tcp://x:1 with engine=inline: use engine=dask"),
-        ({"expand": True}, "expand without stages"),
+        ({"expand": True}, "expand needs stages"),
         ({"stages": 2, "top": 7}, "top=7: a stage has 6 trials"),
         (
             {"stages": 2, "top": 3, "trials": 12, "pruner": "halving"},

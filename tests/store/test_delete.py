@@ -101,7 +101,7 @@ def test_what_came_after_the_copy_is_not_deleted(sound: Path) -> None:
     cared.run_sql(sound, f"UPDATE studies SET study_name = 'tiny/confirm-02' WHERE study_name = '{CONFIRMED}'")
     before = cared.rows(sound)
     for deletion in planned:
-        with pytest.raises(StageConflict, match="look again"):
+        with pytest.raises(StageConflict, match="run the command again"):
             delete(str(sound), deletion)
     assert cared.rows(sound) == before
 
