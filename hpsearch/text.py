@@ -23,6 +23,26 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'es' if what.endswith('s') else 's'}"
 
 
+def is_missing(value: object) -> bool:
+    """Return whether a cell of a table has no value."""
+    return value is None or value != value
+
+
+def is_numeric(cells: Sequence[object]) -> bool:
+    """Return whether all values of a column are numbers; missing ones are ignored."""
+    known = [value for value in cells if not is_missing(value)]
+    return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+
+
+def cell(value: object) -> str:
+    """Return a cell for people: four digits of a number, a dash for a missing value."""
+    if is_missing(value):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def either(values: Sequence[object]) -> str:
     """Return values in words: ``rmsprop``, ``adam or adamw``."""
     *first, last = map(str, values)

@@ -9,7 +9,6 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +17,8 @@ from hpsearch.cli.options import Format, OneOf, called, path
 from hpsearch.errors import BadInput, HpsearchError, nearest
 from hpsearch.records import DEFAULT_STORAGE, DEFAULT_STUDY, Action, Argument, Sentence
 from hpsearch.serialization import to_plain
-from hpsearch.text import printable
+from hpsearch.text import cell as plain_cell
+from hpsearch.text import is_missing, is_numeric, printable
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -218,21 +218,8 @@ def emit_record(record: Any, form: Format) -> None:
     emit({k: [json.dumps(v) if isinstance(v, list | dict) else v] for k, v in plain.items()}, form)
 
 
-def is_missing(value: object) -> bool:
-    return value is None or value != value
-
-
-def is_numeric(cells: Sequence[object]) -> bool:
-    known = [value for value in cells if not is_missing(value)]
-    return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
-
-
 def cell(value: object) -> str:
-    if is_missing(value):
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+    return printable(plain_cell(value))
 
 
 def _print_table(columns: Columns) -> None:

@@ -20,10 +20,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.cli.render import cell, is_numeric, least_width, least_widths
+from hpsearch.cli.render import cell, least_width, least_widths
 from hpsearch.errors import BadArgument
 from hpsearch.reports.tables import Scale, shows_blocks, standard_error, status_table, trials_table
-from hpsearch.text import counted
+from hpsearch.text import counted, is_numeric
 
 if TYPE_CHECKING:
     from hpsearch.api import Search

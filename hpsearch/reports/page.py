@@ -19,7 +19,7 @@ from hpsearch.files import replacing
 from hpsearch.records import Argument
 from hpsearch.reports.figures.saving import script_json
 from hpsearch.reports.figures.style import DARK
-from hpsearch.text import printable
+from hpsearch.text import cell, is_numeric, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ class Table:
     def classes(self) -> list[str]:
         """The CSS class of each column: ``number``, ``short`` text that stays on a line, or ``long`` text."""
         return [
-            "number" if _all_numbers(cells) else "short" if all(len(cell(v)) < _LONG for v in cells) else "long"
+            "number" if is_numeric(cells) else "short" if all(len(cell(v)) < _LONG for v in cells) else "long"
             for cells in self.columns.values()
         ]
 
@@ -111,21 +111,6 @@ class Page:
     about: str
     answer: Answer
     sections: tuple[Section, ...]
-
-
-def cell(value: object) -> str:
-    """Return a cell for people: four digits of a number, a dash for a missing value."""
-    if value is None or value != value:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _all_numbers(cells: Sequence[object]) -> bool:
-    """Return whether all values of a column are numbers; missing ones are ignored."""
-    there = [value for value in cells if value is not None]
-    return bool(there) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)
 
 
 def to_html(page: Page) -> str:
@@ -240,7 +225,7 @@ def _section(section: Section) -> Iterator[str]:
     for table in tables:
         yield from (_text(table.caption), "")
         yield f"| {' | '.join(map(_inside, table.columns))} |"
-        yield f"| {' | '.join('---:' if _all_numbers(cells) else '---' for cells in table.columns.values())} |"
+        yield f"| {' | '.join('---:' if is_numeric(cells) else '---' for cells in table.columns.values())} |"
         for row in table.rows:
             yield f"| {' | '.join(_inside(cell(value)) for value in row)} |"
         yield ""

@@ -1,4 +1,4 @@
-"""Figures of a search in a database, by kind."""
+"""Figures of stages and their trials: one of a search by its kind, or those of its report."""
 
 from __future__ import annotations
 
@@ -10,19 +10,112 @@ import pandas as pd
 from hpsearch.errors import BadArgument, BadInput, nearest
 from hpsearch.objectives.kinds import curve_bounds, examples, used
 from hpsearch.reports import figures
-from hpsearch.reports.plot_kinds import MOST_CURVES, PlotKind, PlotRequest
+from hpsearch.reports.figures.trials import complete
+from hpsearch.reports.plot_kinds import MOST_CURVES, OF_ONE_STAGE, PlotKind, PlotRequest
 from hpsearch.reports.tables import curve_rows, used_only, varied
 from hpsearch.space import Categorical, Float
-from hpsearch.statistics import wilson
+from hpsearch.statistics import Interval, wilson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     import plotly.graph_objects as go
 
     from hpsearch.records import Stage
+    from hpsearch.reports.importance import Importance
     from hpsearch.space import Space
     from hpsearch.store import Store
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StageTrials:
+    """A stage and all its trials, without the values that had no effect (`hpsearch.reports.tables.used_only`)."""
+
+    stage: Stage
+    trials: pd.DataFrame
+
+    @classmethod
+    def of(cls, store: Store, stages: Sequence[Stage]) -> list[StageTrials]:
+        """Return stages with their trials."""
+        return [cls(stage, used_only(store.trials(stage), stage)) for stage in stages]
+
+    @property
+    def label(self) -> str:
+        """The stage's name within its search: ``stage 1``."""
+        return f"stage {self.stage.number}"
+
+    def count(self, *states: str) -> int:
+        """Return how many of its trials are in one of some states, in Optuna's words."""
+        return int(self.trials["state"].isin(states).sum())
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """The trials with a score."""
+        return complete(self.trials)
+
+    @property
+    def scored(self) -> dict[str, Any]:
+        """The metric and the direction, as figures take them."""
+        return {"metric": self.stage.metric, "direction": self.stage.direction}
+
+    def by_parameters(self, space: Space, narrowed: Space, best: int, title: str | None = None) -> go.Figure:
+        """Plot the score against each parameter, with the best trials highlighted."""
+        return figures.score_by_parameters(self.trials, space, narrowed=narrowed, best=best, title=title, **self.scored)
+
+    def parallel(self, best: int, title: str | None = None) -> go.Figure:
+        """Plot a line for each trial across the parameters that differ."""
+        space = varied(self.trials, self.stage.space)
+        return figures.parallel(self.trials, space, best=best, title=title, **self.scored)
+
+    def importance(self) -> Importance:
+        """Return which parameters mattered."""
+        from hpsearch.reports.importance import importance  # Optuna takes 0.3 s to load, which other figures do without
+
+        stage = self.stage
+        return importance(self.trials, stage.space, direction=stage.direction, used=lambda params: used(stage, params))
+
+
+def history(
+    stages: Sequence[StageTrials], interval: Interval | None, *, corrected: bool = False, title: str | None = None
+) -> go.Figure:
+    """Plot every score in the order of the trials, with the interval of the best one."""
+    return figures.search_history(
+        {stage.label: stage.trials for stage in stages},
+        interval=None if interval is None else (interval.low, interval.high),
+        corrected=corrected,
+        title=title,
+        **stages[0].scored,
+    )
+
+
+def scores_by_stage(stages: Sequence[StageTrials], title: str | None = None) -> go.Figure:
+    """Plot the distribution of the scores, stage by stage."""
+    return figures.scores_by_stage({stage.label: stage.trials for stage in stages}, title=title, **stages[0].scored)
+
+
+def lineage(stages: Sequence[StageTrials], *, columns: int = 3, title: str | None = None) -> go.Figure:
+    """Plot how the ranges narrowed."""
+    frames = {stage.stage.number: stage.trials for stage in stages}
+    metric = stages[0].stage.metric
+    return figures.lineage([stage.stage for stage in stages], frames, metric=metric, columns=columns, title=title)
+
+
+def pair(
+    stages: Sequence[StageTrials], x: str, y: str, *, ranges: Sequence[Stage], title: str | None = None
+) -> go.Figure:
+    """Plot two parameters against each other, with the ranges of some stages."""
+    columns = ["number", "state", "score", "validation_loss", f"param:{x}", f"param:{y}"]
+    # A stage without a score has a column of another type.
+    frames = [stage.trials[columns].astype({"score": float}) for stage in stages if len(stage.trials)]
+    return figures.pair(
+        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns),
+        x,
+        y,
+        space=ranges[0].space,
+        rectangles={f"stage {stage.number}": stage.space for stage in ranges},
+        title=title,
+        **stages[0].scored,
+    )
 
 
 def plot(
@@ -40,49 +133,43 @@ def plot(
     for name in request.parameters:
         if name not in stage.space:
             raise BadInput(f"{stage.name} has no hyperparameter {name!r}{nearest(name, stage.space)}")
-    return _FIGURES[request.kind](_Search(store, tuple(stages), stage, alone), request)
+    kind, name, best = request.kind, stage.name if alone else stage.search, request.top or 5
+    if kind is PlotKind.curves:
+        return _curves(store, stage, request)
+    shown = StageTrials.of(store, [stage] if alone or kind in OF_ONE_STAGE else stages)
+    match kind:
+        case PlotKind.parameters:
+            later = [after for after in stages if after.parent == stage.number]
+            space = {name: stage.space[name] for name in request.parameters} or varied(shown[0].trials, stage.space)
+            after = {name: later[-1].space[name] for name in space if later and name in later[-1].space}
+            title = f"{stage.name}: score by {', '.join(request.parameters) or 'hyperparameter'}"
+            return shown[0].by_parameters(space, after, best, title)
+        case PlotKind.pair:
+            # Ranges before lists of choices, otherwise in the study file's order.
+            space = stages[0].space
+            names = request.parameters or sorted(space, key=lambda name: isinstance(space[name], Categorical))
+            if len(names) < 2:
+                raise BadInput(f"pair needs two hyperparameters and {stage.search} has {len(names)}; plot parameters")
+            x, y, *_ = names
+            return pair(shown, x, y, ranges=stages, title=f"{name}: {x} and {y}")
+        case PlotKind.parallel:
+            return shown[0].parallel(best, f"{stage.name}: every trial across its hyperparameters")
+        case PlotKind.history:
+            return history(shown, _best_interval(shown), title=f"{name}: trial by trial")
+        case PlotKind.importance:
+            return figures.importances(shown[0].importance(), title=f"{stage.name}: which hyperparameters mattered")
+        case PlotKind.lineage:
+            return lineage(shown, title=f"{stage.search}: the stages and their ranges")
+        case PlotKind.stages:
+            return scores_by_stage(shown, f"{stage.search}: scores by stage")
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
-    store: Store
-    stages: tuple[Stage, ...]
-    stage: Stage
-    alone: bool
-
-    @property
-    def scored(self) -> dict[str, Any]:
-        return {"metric": self.stage.metric, "direction": self.stage.direction}
-
-    @property
-    def name(self) -> str:
-        return self.stage.name if self.alone else self.stage.search
-
-    def trials(self) -> pd.DataFrame:
-        """Return the stage's trials, without the values that had no effect."""
-        return used_only(self.store.trials(self.stage), self.stage)
-
-    def frames(self) -> dict[int, pd.DataFrame]:
-        """Return the trials of each stage, or of the one, by its number."""
-        stages = (self.stage,) if self.alone else self.stages
-        return {stage.number: used_only(self.store.trials(stage), stage) for stage in stages}
-
-    def labelled(self) -> dict[str, pd.DataFrame]:
-        return {f"stage {number}": frame for number, frame in self.frames().items()}
-
-    @property
-    def narrowed(self) -> Space:
-        """The ranges of the latest stage that was narrowed from this one; none without one."""
-        later = [stage for stage in self.stages if stage.parent == self.stage.number]
-        return later[-1].space if later else {}
-
-
-def _curves(search: _Search, request: PlotRequest) -> go.Figure:
-    stage, quantities = search.stage, curve_bounds(search.stage)
+def _curves(store: Store, stage: Stage, request: PlotRequest) -> go.Figure:
+    quantities = curve_bounds(stage)
     quantity = request.quantity or next(iter(quantities))
     if quantity not in quantities:
         raise BadArgument("quantity", quantity, "trials keep no such curve", f"give {' or '.join(quantities)}")
-    rows = curve_rows(search.store, stage, top=request.top or MOST_CURVES)
+    rows = curve_rows(store, stage, top=request.top or MOST_CURVES)
     ranges = [name for name, parameter in stage.space.items() if isinstance(parameter, Float)]
     whose = f"best {len(rows)} trials" if len(rows) > 1 else "best trial"
     return figures.curve_grid(
@@ -94,80 +181,8 @@ def _curves(search: _Search, request: PlotRequest) -> go.Figure:
     )
 
 
-def _parameters(search: _Search, request: PlotRequest) -> go.Figure:
-    stage, narrowed, frame = search.stage, search.narrowed, search.trials()
-    space = {name: stage.space[name] for name in request.parameters} or varied(frame, stage.space)
-    after = {name: narrowed[name] for name in space if name in narrowed}
-    title = f"{stage.name}: score by {', '.join(request.parameters) or 'hyperparameter'}"
-    best = request.top or 5
-    return figures.score_by_parameters(frame, space, narrowed=after, best=best, title=title, **search.scored)
-
-
-def _pair(search: _Search, request: PlotRequest) -> go.Figure:
-    # Ranges before lists of choices, otherwise in the study file's order.
-    space = search.stages[0].space
-    names = request.parameters or sorted(space, key=lambda name: isinstance(space[name], Categorical))
-    if len(names) < 2:
-        raise BadInput(f"pair needs two hyperparameters and {search.stage.search} has {len(names)}; plot parameters")
-    x, y, *_ = names
-    columns = ["number", "state", "score", "validation_loss", f"param:{x}", f"param:{y}"]
-    frames = [frame[columns] for frame in search.frames().values() if len(frame)]
-    return figures.pair(
-        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns),
-        x,
-        y,
-        space=space,
-        rectangles={f"stage {stage.number}": {x: stage.space[x], y: stage.space[y]} for stage in search.stages},
-        title=f"{search.name}: {x} and {y}",
-        **search.scored,
-    )
-
-
-def _parallel(search: _Search, request: PlotRequest) -> go.Figure:
-    frame = search.trials()
-    title = f"{search.stage.name}: every trial across its hyperparameters"
-    space = varied(frame, search.stage.space)
-    return figures.parallel(frame, space, best=request.top or 5, title=title, **search.scored)
-
-
-def _history(search: _Search, request: PlotRequest) -> go.Figure:
-    frames = search.labelled()
-    scores = [score for frame in frames.values() for score in frame.loc[frame["state"] == "COMPLETE", "score"].dropna()]
-    count, interval = examples(search.stage), None
-    if count and scores and 0 <= max(scores) <= 1:
-        # As if the trial had not been chosen for being the best.
-        best = wilson(round(max(scores) * count), count)
-        interval = best.low, best.high
-    return figures.search_history(frames, interval=interval, title=f"{search.name}: trial by trial", **search.scored)
-
-
-def _importance(search: _Search, request: PlotRequest) -> go.Figure:
-    from hpsearch.reports.importance import importance  # Optuna takes 0.3 s to load, which other figures do without
-
-    stage = search.stage
-    shares = importance(
-        search.store.trials(stage), stage.space, direction=stage.direction, used=lambda params: used(stage, params)
-    )
-    return figures.importances(shares, title=f"{stage.name}: which hyperparameters mattered")
-
-
-def _lineage(search: _Search, request: PlotRequest) -> go.Figure:
-    title = f"{search.stage.search}: the stages and their ranges"
-    return figures.lineage(search.stages, search.frames(), metric=search.stage.metric, title=title)
-
-
-def _stages(search: _Search, request: PlotRequest) -> go.Figure:
-    title = f"{search.stage.search}: scores by stage"
-    return figures.scores_by_stage(search.labelled(), title=title, **search.scored)
-
-
-_FIGURES: Mapping[PlotKind, Callable[[_Search, PlotRequest], go.Figure]] = {
-    PlotKind.curves: _curves,
-    PlotKind.parameters: _parameters,
-    PlotKind.pair: _pair,
-    PlotKind.parallel: _parallel,
-    PlotKind.history: _history,
-    PlotKind.importance: _importance,
-    PlotKind.lineage: _lineage,
-    PlotKind.stages: _stages,
-}
+def _best_interval(stages: Sequence[StageTrials]) -> Interval | None:
+    """Return the interval of the best score, as if the trial had not been chosen for being the best."""
+    scores = [score for stage in stages for score in stage.complete["score"].dropna()]
+    count = examples(stages[0].stage)
+    return wilson(round(max(scores) * count), count) if count and scores and 0 <= max(scores) <= 1 else None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.objectives.kinds import examples, used
 from hpsearch.records import ancestry
 from hpsearch.reports.figures.style import words
-from hpsearch.reports.figures.trials import complete, none_complete
+from hpsearch.reports.figures.trials import none_complete
 from hpsearch.reports.page import Answer, Page
+from hpsearch.reports.plots import StageTrials
 from hpsearch.reports.sections import (
     best_trials,
     between,
@@ -25,7 +26,7 @@ from hpsearch.reports.sections import (
     test_section,
     test_sentence,
 )
-from hpsearch.reports.tables import curve_rows, used_only
+from hpsearch.reports.tables import curve_rows
 from hpsearch.search.best import trials_left
 from hpsearch.search.confirmation import ranking
 from hpsearch.search.evaluation import evaluations
@@ -36,8 +37,6 @@ from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    import pandas as pd
 
     from hpsearch.records import Action, Argument, Direction, Stage
     from hpsearch.search.best import BestTrial
@@ -50,28 +49,6 @@ if TYPE_CHECKING:
 CURVES = 20
 """The best trials whose learning curves are shown."""
 _NEXT = "Next: "
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StageTrials:
-    """A stage and all its trials, without the values that had no effect (`hpsearch.reports.tables.used_only`)."""
-
-    stage: Stage
-    trials: pd.DataFrame
-
-    @property
-    def label(self) -> str:
-        """The stage's name within its search: ``stage 1``."""
-        return f"stage {self.stage.number}"
-
-    def count(self, *states: str) -> int:
-        """Return how many of its trials are in one of some states, in Optuna's words."""
-        return int(self.trials["state"].isin(states).sum())
-
-    @property
-    def complete(self) -> pd.DataFrame:
-        """The trials with a score."""
-        return complete(self.trials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +125,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
     every = stages_of(store, search)
     stages = every if stage is None else ancestry(every, pick(every, stage))
     by_number = {stage.number: stage for stage in stages}
-    trials = [StageTrials(stage, used_only(store.trials(stage), stage)) for stage in stages]
+    trials = StageTrials.of(store, stages)
     latest = next((stage.stage for stage in reversed(trials) if len(stage.trials)), stages[0])
     return Material(
         stages=trials,
@@ -175,7 +152,7 @@ def report(material: Material, *, figures: bool = True, word: Callable[[Action |
         word: Puts an action of the advice into words.
     """
     sections = [
-        ranges(material),
+        ranges(material, word),
         *(figure_sections(material) if figures else ()),
         best_trials(material),
         failures(material),

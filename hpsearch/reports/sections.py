@@ -11,16 +11,14 @@ import pandas as pd
 
 from hpsearch import __version__
 from hpsearch.errors import BadInput
-from hpsearch.objectives.kinds import curve_bounds, used
-from hpsearch.reports import figures
+from hpsearch.objectives.kinds import curve_bounds
+from hpsearch.reports import figures, plots
 from hpsearch.reports.figures.curves import MOST_PANELS
 from hpsearch.reports.figures.saving import narrowed, plain_figure
 from hpsearch.reports.figures.style import cut
 from hpsearch.reports.figures.trials import ranked
-from hpsearch.reports.importance import importance
 from hpsearch.reports.page import PageFigure, Section, Table
 from hpsearch.reports.tables import by_column, used_values, varied
-from hpsearch.search.evidence import CLEAR, WEAK
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import Interval, wilson
 from hpsearch.text import counted
@@ -28,8 +26,9 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from hpsearch.records import Stage
-    from hpsearch.reports.report import Material, StageConfirmation, StageTrials
+    from hpsearch.records import Action, Argument, Stage
+    from hpsearch.reports.plots import StageTrials
+    from hpsearch.reports.report import Material, StageConfirmation
     from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.range_analysis import NarrowedRange
 
@@ -50,9 +49,9 @@ def ends(interval: Interval | None, digits: int = 3) -> str | None:
     return None if interval is None else f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
-def ranges(material: Material) -> Section:
+def ranges(material: Material, word: Callable[[Action | Argument], str]) -> Section:
     """Return every parameter's range, stage by stage, and the last trials' evidence about it."""
-    points = tuple(f"{name}: {_range_words(finding)}" for name, finding in material.findings.ranges.items())
+    points = tuple(f"{name}:{_range_words(finding, word)}" for name, finding in material.findings.ranges.items())
     few = "There are too few trials with a score to say where the best values lie."
     names = dict.fromkeys(name for stage in material.stages for name in stage.stage.space)
     rows = [row for name in names for row in _range_rows(material, name)]
@@ -80,23 +79,11 @@ def _range_rows(material: Material, name: str) -> Iterator[dict[str, Any]]:
         yield {"parameter": name, "stage": label, "range": describe(finding.advised)}
 
 
-def _range_words(finding: NarrowedRange) -> str:
-    """Return a sentence: whether a parameter matters, and how certain its next range is."""
-    p = finding.evidence
-    if p is None:
-        words = "too few of the best trials use it to say anything"
-    elif p <= CLEAR:
-        words = f"it matters (p = {p:.1g}): the best trials lie far closer together than chance would put them"
-    elif p <= WEAK:
-        words = f"it may matter (p = {p:.2g}): the best trials lie closer together than chance would put them"
-    else:
-        words = f"no effect can be seen (p = {p:.2g}): the best trials are spread as if it did not matter"
-    if finding.at_edge is not None:
-        words += f"; the score still gets better towards the {'upper' if finding.at_edge == 'high' else 'lower'} bound"
-    if finding.movement is not None:
-        movement = finding.movement.sentence(finding.before)
-        words += f". {movement[0].upper()}{movement[1:]}"
-    return f"{words}."
+def _range_words(finding: NarrowedRange, word: Callable[[Action | Argument], str]) -> str:
+    """Return sentences: whether a parameter matters, and how certain its next range is."""
+    sentences = [sentence.worded(word) for sentence in finding.sentences]
+    sentences += [] if finding.movement is None else [finding.movement.sentence(finding.before)]
+    return "".join(f" {sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
 
 
 def best_trials(material: Material) -> Section | None:
@@ -272,9 +259,7 @@ def _confirmed_rows(confirmation: StageConfirmation) -> Iterator[dict[str, Any]]
         yield {
             "trial": confirmed.setting.trial,
             "mean": confirmed.mean,
-            "95 % interval": None
-            if confirmed.interval is None
-            else f"{confirmed.interval.low:.3f} to {confirmed.interval.high:.3f}",
+            "95 % interval": ends(confirmed.interval),
             "score before": confirmed.setting.score,
             "repeats": confirmed.repeats,
             "failed": confirmed.failed,
@@ -413,41 +398,31 @@ def _figure(key: str, title: str, caption: str, figure: go.Figure, **more: Any) 
     return PageFigure(key=key, title=title, caption=caption, figure=plain, **{**derived, **more})
 
 
-def _scored(material: Material) -> dict[str, Any]:
-    return {"metric": material.metric, "direction": material.direction}
-
-
 def _history(material: Material) -> PageFigure | None:
     if not material.total():
         return None
     best = material.findings.best
     corrected = best is not None and best.corrected_interval is not None
     ends = None if best is None else best.corrected_interval or best.interval
-    figure = figures.search_history(
-        {stage.label: stage.trials for stage in material.stages},
-        interval=None if ends is None else (ends.low, ends.high),
-        corrected=corrected,
-        **_scored(material),
-    )
     caption = "No trial has a score; crosses are failed trials."
     if material.total("COMPLETE"):
         caption = "Where the line stays flat, more of the same trials brought nothing better."
         which = "corrected for selection" if corrected else "not corrected for selection"
         caption += f" The band is the 95 % interval of the best trial's score, {which}." if ends else ""
+    figure = plots.history(material.stages, ends, corrected=corrected)
     return _figure("history", "Every trial, and the best so far", caption, figure)
 
 
 def _by_stage(material: Material) -> PageFigure | None:
     if len(material.stages) < 2 or not material.total("COMPLETE"):
         return None
-    frames = {stage.label: stage.trials for stage in material.stages}
     table = Table(f"The {material.metric} in each stage.", by_column(list(_quartiles(material))), folded=NUMBERS)
     goes = "rises" if material.direction == "maximize" else "falls"
     return _figure(
         "scores-by-stage",
         "Scores by stage",
         f"A box holds the middle half of a stage's scores, with the median across: narrowing works where it {goes}.",
-        figures.scores_by_stage(frames, **_scored(material)),
+        plots.scores_by_stage(material.stages),
         table=table,
     )
 
@@ -480,10 +455,7 @@ def _by_evidence(material: Material) -> list[str]:
 def _against(material: Material, *, name: str, place: int) -> PageFigure:
     stage, top, finding = material.judged, material.findings.top, material.findings.ranges.get(name)
     parameter = stage.stage.space[name]
-    narrowed = {name: finding.advised} if finding else None
-    figure = figures.score_by_parameters(
-        stage.trials, {name: parameter}, narrowed=narrowed, best=top, **_scored(material)
-    )
+    figure = stage.by_parameters({name: parameter}, {name: finding.advised} if finding else {}, top)
     figure.update_layout(height=_HALF_HEIGHT)
     if isinstance(parameter, Categorical):
         # Long labels, which Plotly turns, would leave no room for the data.
@@ -516,20 +488,11 @@ def _where(best: pd.DataFrame, name: str, stage: StageTrials) -> str:
 
 
 def _pair(material: Material) -> PageFigure | None:
-    frames = [stage.trials for stage in material.stages if len(stage.trials)]
     everywhere = [name for name in _by_evidence(material) if all(name in s.stage.space for s in material.stages)]
-    if not frames or len(everywhere) < 2:
+    if not material.total() or len(everywhere) < 2:
         return None
     x, y = everywhere[:2]
-    figure = figures.pair(
-        # A stage without a score has a column of another type.
-        pd.concat([frame.assign(score=frame["score"].astype(float)) for frame in frames], ignore_index=True),
-        x,
-        y,
-        space=material.stages[0].stage.space,
-        rectangles={stage.label: stage.stage.space for stage in material.stages},
-        **_scored(material),
-    )
+    figure = plots.pair(material.stages, x, y, ranges=[stage.stage for stage in material.stages])
     several = len(material.stages) > 1
     boxes = "The rectangles are the ranges of the stages" if several else "The rectangle is the ranges of the stage"
     points = "trials of all stages, the better the brighter"
@@ -541,10 +504,7 @@ def _importance(material: Material) -> PageFigure | str | None:
     first = next((stage for stage in material.stages if len(stage.complete)), None)
     if first is None or len(first.stage.space) < 2:
         return None
-    stage = first.stage
-    result = importance(
-        first.trials, stage.space, direction=material.direction, used=lambda params: used(stage, params)
-    )
+    result = first.importance()
     if not result.shares:
         return f"Which parameters mattered cannot be said: {'; '.join(result.notes)}."
     rows = [
@@ -563,10 +523,9 @@ def _importance(material: Material) -> PageFigure | str | None:
 
 def _parallel(material: Material) -> PageFigure | None:
     stage = material.judged
-    space = varied(stage.trials, stage.stage.space)
-    if len(space) < 3 or not len(stage.complete):
+    if len(varied(stage.trials, stage.stage.space)) < 3 or not len(stage.complete):
         return None
-    figure = figures.parallel(stage.trials, space, best=material.findings.top, **_scored(material))
+    figure = stage.parallel(material.findings.top)
     return _figure(
         "parallel",
         "All parameters at once",
@@ -579,14 +538,12 @@ def _parallel(material: Material) -> PageFigure | None:
 def _lineage(material: Material) -> PageFigure | None:
     if len(material.stages) < 2:
         return None
-    stages = [stage.stage for stage in material.stages]
-    frames = {stage.stage.number: stage.trials for stage in material.stages if len(stage.trials)}
     return _figure(
         "narrowed",
         "Ranges and best values, stage by stage",
         "Each bar is a range, the diamond in it the best trial's value.",
-        figures.lineage(stages, frames, metric=material.metric),
-        narrow=narrowed(plain_figure(figures.lineage(stages, frames, metric=material.metric, columns=1))["layout"]),
+        plots.lineage(material.stages),
+        narrow=narrowed(plain_figure(plots.lineage(material.stages, columns=1))["layout"]),
     )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Sentence
 from hpsearch.search.best import BestTrial, non_default
-from hpsearch.search.evidence import CLEAR, WEAK
 from hpsearch.search.range_analysis import FAR, NarrowedRange, distance
 from hpsearch.seeds import draw_seed
 from hpsearch.space import Categorical, describe, to_scale
@@ -51,7 +50,7 @@ def next_step(at: Findings, action: Actions) -> NextStep:
     made = at.made
     if made is not None and not kinds.foreign(at.of) and all(made.space[name] == w for name, w in widening.items()):
         return NextStep("start", Sentence(f"{{}} ({made.name} is made and has no trial yet)", (start,)), (start,))
-    if widening or any(made.evidence is not None and made.evidence <= WEAK for made in at.ranges.values()):
+    if widening or any(made.verdict in ("clear", "weak") for made in at.ranges.values()):
         return _narrow(at, action, bool(widening))
     return _choose(at, at.best, action)
 
@@ -277,12 +276,13 @@ def _selection(best: BestTrial) -> list[str]:
 
 def _effect(name: str, made: NarrowedRange, over: bool) -> str | None:
     p = made.evidence
-    if p is None or (isinstance(made.before, Categorical) and len(made.before.choices) == 1):
-        return None
-    if p <= CLEAR:
-        return f"{name} matters (p = {p:.1g}): the best trials lie in {describe(made.after)}"
-    if p <= WEAK:
-        return f"{name} may matter (p = {p:.2f}){'' if over else ': more trials would tell'}"
+    match made.verdict:
+        case None:
+            return None
+        case "clear":
+            return f"{name} matters (p = {p:.1g}): the best trials lie in {describe(made.after)}"
+        case "weak":
+            return f"{name} may matter (p = {p:.2f}){'' if over else ': more trials would tell'}"
     narrowed = "" if over else ": its range would be narrowed by chance alone"
     return f"{name} shows no effect at this budget (p = {p:.2f}){narrowed}"
 
@@ -292,7 +292,7 @@ def uncertain_ends(ranges: Mapping[str, NarrowedRange]) -> list[str]:
     sentences = []
     for name, made in ranges.items():
         moves, before = made.movement, made.before
-        if made.evidence is None or made.evidence > WEAK or moves is None or isinstance(before, Categorical):
+        if made.verdict not in ("clear", "weak") or moves is None or isinstance(before, Categorical):
             continue
         far = distance(before, FAR * (to_scale(before, before.high) - to_scale(before, before.low)))
         often = {"lower": moves.low_often, "upper": moves.high_often}

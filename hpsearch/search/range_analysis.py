@@ -178,6 +178,14 @@ class NarrowedRange:
         return self.edges[0].side if self.edges else None
 
     @property
+    def verdict(self) -> Literal["clear", "weak", "none"] | None:
+        """The strength of the evidence that the parameter matters; None where nothing can be said of it."""
+        p, before = self.evidence, self.before
+        if p is None or (isinstance(before, Categorical) and len(before.choices) == 1):
+            return None
+        return "clear" if p <= CLEAR else "weak" if p <= WEAK else "none"
+
+    @property
     def widens(self) -> bool:
         """True if expanding makes another range than plain narrowing."""
         return self.widened is not None and self.widened != self.after
@@ -288,12 +296,10 @@ def _sentences(
         return (Sentence(f"{users} of the best {best} trials used {name}{where}: range kept"),)
     who = f"of the best {best} the {top} that use it" if best is not None and top < best else f"the top {top}"
     close = "agree {}more than chance would" if choices else "lie {}closer together than chance would put them"
-    if p <= CLEAR:
-        words = f"evidence {p:.1g}: {who} {close.format('far ')}"
-    elif p <= WEAK:
-        words = f"weak evidence ({p:.2f}): {who} {close.format('')}"
-    else:
-        words = f"no evidence ({p:.2f}): {who} are spread as if {name} did not matter"
+    words = {
+        "clear": f"evidence {p:.1g}: {who} {close.format('far ')}",
+        "weak": f"weak evidence ({p:.2f}): {who} {close.format('')}",
+    }.get(made.verdict or "", f"no evidence ({p:.2f}): {who} are spread as if {name} did not matter")
     if few is not None:
         return Sentence(words), Sentence(f"{few} complete trials are too few to say whether a bound was cut too low")
     rises = "rises" if direction == "maximize" else "falls"

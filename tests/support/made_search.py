@@ -11,7 +11,8 @@ import pandas as pd
 from made_trials import drawn
 
 from hpsearch.records import Action, Sentence, Stage
-from hpsearch.reports.report import Material, StageTrials
+from hpsearch.reports.plots import StageTrials
+from hpsearch.reports.report import Material
 from hpsearch.reports.tables import used_only
 from hpsearch.search.best import BestTrial
 from hpsearch.search.findings import Findings
