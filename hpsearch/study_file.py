@@ -174,7 +174,7 @@ class StudyFile:
 
     def only_where(self, name: str) -> str:
         """Return the condition of a parameter: ``, only where optimizer is sgd``; nothing where it always holds."""
-        used_by = self.kind.parameters[name].used_by if name in self.kind.parameters else None
+        used_by = _natural(name, self.kind).used_by
         if used_by is None or used_by.name not in self.space:
             return ""
         return f", only where {used_by.name} is {either(used_by.values)}"
@@ -219,7 +219,7 @@ def _parsed(plain: Mapping[str, Any]) -> StudyFile:
 def _check(study: StudyFile) -> None:
     """Check that every sampled parameter has an effect in some trial, and that pruning can happen."""
     for name in study.space:
-        used_by = study.kind.parameters[name].used_by
+        used_by = _natural(name, study.kind).used_by
         if used_by is None:
             continue
         values = possible(used_by.name, study.space, study.settings)
@@ -242,10 +242,10 @@ def parse_parameter(name: str, plain: object, kind: Kind) -> Parameter:
     Raises:
         BadStudyFile: There is no such parameter, or its values cannot be these.
     """
-    if name not in kind.parameters:
+    if kind.parameters is not None and name not in kind.parameters:
         known = nearest(kind.also_called.get(name.lower(), name), kind.parameters)
         raise BadStudyFile(f"[space] {name!r} is not a hyperparameter{known}")
-    natural = kind.parameters[name]
+    natural = _natural(name, kind)
     examples = "true, false" if natural.type == "bool" else "..."
     if not isinstance(plain, Mapping):
         form = f"choices = [{examples}]" if natural.type in _LISTED else "low = ..., high = ..., log = true"
@@ -267,7 +267,13 @@ def parse_parameter(name: str, plain: object, kind: Kind) -> Parameter:
     return parameter
 
 
+def _natural(name: str, kind: Kind) -> Hyperparameter:
+    return (kind.parameters or {}).get(name, Hyperparameter())
+
+
 def _check_value(name: str, natural: Hyperparameter, value: object) -> None:
+    if natural.type is None:  # whatever the range says
+        return
     if natural.check is not None:
         try:
             natural.check(str(value))
@@ -401,8 +407,8 @@ def _no_study(wanted: str) -> BadStudyFile:
     )
 
 
-def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False) -> Path:
-    """Write a commented study file ``NAME.toml``; its folder is made if it is missing.
+def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False, kind: Kind = DEFAULT) -> Path:
+    """Write a commented study file ``NAME.toml`` of a kind; its folder is made if it is missing.
 
     Raises:
         BadStudyFile: The name is not one, the file is there already, or it cannot be written.
@@ -415,10 +421,10 @@ def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False
         folder.mkdir(exist_ok=True)
         if force:
             with replacing(path) as neighbour:
-                neighbour.write_text(DEFAULT.template(name), encoding="utf-8")
+                neighbour.write_text(kind.template(name), encoding="utf-8")
         else:
             with path.open("x", encoding="utf-8") as stream:
-                stream.write(DEFAULT.template(name))
+                stream.write(kind.template(name))
     except FileExistsError as error:
         raise BadStudyFile(f"{path} exists; use {{}} to overwrite it", Argument("force")) from error
     except OSError as error:

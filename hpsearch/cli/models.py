@@ -24,7 +24,7 @@ from hpsearch.objectives.network import predicting
 from hpsearch.objectives.network.onnx_export import export_onnx
 from hpsearch.objectives.network.predicting import Predictions
 from hpsearch.objectives.network.predicting import predict as classify
-from hpsearch.objectives.network.runtime import train_once, with_settings
+from hpsearch.objectives.network.runtime import settings_words, train_once, with_settings
 from hpsearch.reports.tables import chart, share_error
 from hpsearch.search.workflow import check_seed
 from hpsearch.space import shown
@@ -157,7 +157,8 @@ def _show_training(file: StudyFile, trained: Trained, examples: int) -> None:
     rows: Sequence[int] = range(1, epochs + 1)
     if epochs > _EPOCHS:
         rows = sorted({round(1 + i * (epochs - 1) / (_EPOCHS - 1)) for i in range(_EPOCHS)})
-    say(f"{file.name}: {'-'.join(map(str, trained.network.sizes))}, {_settings(file)}, seed {trained.seed}")
+    sizes = "-".join(map(str, trained.network.sizes))
+    say(f"{file.name}: {sizes}, {settings_words(file.sections)}, seed {trained.seed}")
     say()
     curves = {name.replace("validation_", "val. "): cells for name, cells in history.curves().items()}
     emit({"epoch": list(rows), **{name: [cells[i - 1] for i in rows] for name, cells in curves.items()}}, "table")
@@ -171,17 +172,6 @@ def _show_training(file: StudyFile, trained: Trained, examples: int) -> None:
         f"validation accuracy {accuracy:.4g} +- {share_error(accuracy, examples):.2g} (one standard error) after "
         f"{counted(epochs, 'epoch')}, in {trained.seconds:.1f} s"
     )
-
-
-def _settings(file: StudyFile) -> str:
-    network, training = file.sections.network, file.sections.training
-    words = [network.activation, network.initializer]
-    words += ["batch norm"] if network.batch_norm else []
-    words += [f"dropout {network.dropout:g}"] if network.dropout else []
-    words += [f"{training.optimizer} lr {training.lr:g}"]
-    words += [training.lr_schedule] if training.lr_schedule != "constant" else []
-    words += [f"weight decay {training.weight_decay:g}"] if training.weight_decay else []
-    return ", ".join(words)
 
 
 @click.command(cls=Command)

@@ -28,7 +28,8 @@ class UsedBy(NamedTuple):
 class Hyperparameter(NamedTuple):
     """The natural type and bounds of a parameter's values."""
 
-    type: Literal["float", "int", "bool", "categorical"]  # of its values; those of ``categorical`` are names
+    # of its values; those of ``categorical`` are names; None: any, as the study file says it
+    type: Literal["float", "int", "bool", "categorical"] | None = None
     low: float | None = None  # lower bound; None: unbounded
     high: float | None = None  # upper bound; None: unbounded
     open_low: bool = False  # whether ``low`` itself is excluded
@@ -51,15 +52,6 @@ class Hyperparameter(NamedTuple):
         if high is not None and value > high:
             return f"{value!r} lies above {high:g}, the most that it can be"
         return None
-
-
-class Uncertainty(NamedTuple):
-    """The known noise of a score."""
-
-    # ``hits``: each trial keeps which of ``examples`` it got right, and its score is their share; ``unknown``: nothing,
-    # until a confirmation repeats trials
-    by: Literal["hits", "unknown"]
-    examples: int | None = None  # V, the number of validation examples; None unless ``by`` is ``hits``
 
 
 class HeldOut(NamedTuple):
@@ -124,7 +116,7 @@ class Estimate(NamedTuple):
     seconds_per_trial: float  # of the most expensive trial, measured in one process
     # anything else that the kind says of it, JSON-able, by the name that it has in ``check --format json``
     facts: Mapping[str, Any]
-    words: Mapping[str, str]  # the same for people, by heading
+    words: Mapping[str, str]  # the same for people, by heading; ``objective`` and ``a trial`` must be among them
 
 
 class Fitted(Protocol):
@@ -211,29 +203,31 @@ class Kind(Protocol):
     """The name under ``[objective]``."""
     preload: str
     """The module that workers import before their first batch."""
-    parameters: Mapping[str, Hyperparameter]
-    """The parameters that may be sampled, where the kind knows them."""
+    parameters: Mapping[str, Hyperparameter] | None
+    """The parameters that may be sampled; None: any, and ``check`` of the sections may refuse some."""
     also_called: Mapping[str, str]
     """Names that people use for them elsewhere, in lower case."""
     curves: Mapping[str, str]
     """The learning curves that a trial keeps beside its score's, and their meaning."""
     curve_bounds: Mapping[str, tuple[float, float] | None]
     """The quantities that ``train_`` and ``validation_`` curves are of, with the least and the most that each can be;
-    the first is the one to plot."""
+    the first is the one to plot. Empty: there are no such curves."""
 
     def sections(self) -> type[BaseModel]:
         """Return the pydantic model of its part of a study file, whose fields are top-level sections of it.
 
         It has the properties ``settings`` (the values of all parameters that are not sampled), ``metric``,
         ``direction`` and ``epochs`` (of a whole learning curve; None: trials have none, and cannot be pruned), and
-        ``check(space)``, which raises a BadStudyFile where sections and ranges do not go together.
+        ``check(space)``, which raises a BadStudyFile where sections and ranges do not go together. Its
+        ``[objective]`` has the key ``kind``, and keeps it, by which a stage is known as this kind's; the network
+        alone leaves it out.
         """
 
     def runtime(self) -> Runtime:
         """Return what evaluates trials."""
 
-    def settings(self, plain: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of all parameters that are not sampled; nothing of a stage that was run elsewhere."""
+    def settings(self, plain: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the values of all parameters that are not sampled; None where none of the kind's sections is kept."""
 
     def epochs(self, plain: Mapping[str, Any]) -> int | None:
         """Return the length of a whole learning curve; None: unknown, or trials have none."""
@@ -241,8 +235,14 @@ class Kind(Protocol):
     def uses(self, name: str, values: Mapping[str, Any]) -> bool:
         """Return whether a parameter has an effect in a trial with these values, sampled and fixed."""
 
-    def uncertainty(self, plain: Mapping[str, Any], sizes: Mapping[str, int]) -> Uncertainty:
-        """Return what is known of the noise in a score."""
+    def scored_at(self, plain: Mapping[str, Any]) -> Literal["last", "best"] | None:
+        """Return which point of its learning curve is a trial's score; None: none is."""
+
+    def examples(self, plain: Mapping[str, Any], sizes: Mapping[str, int]) -> int | None:
+        """Return how many validation examples a score is the share of, of which trials keep the hits; None: it is none.
+
+        Of any other score no noise is known until a confirmation repeats trials.
+        """
 
     def held_out(self, record: Mapping[str, Any]) -> HeldOut | None:
         """Return the score of a stored evaluation; None where that broke off."""

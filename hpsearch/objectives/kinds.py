@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.objectives.network.kind import NetworkKind
 
 if TYPE_CHECKING:
-    from hpsearch.objectives.base import Hyperparameter, Kind, Uncertainty
+    from hpsearch.objectives.base import Hyperparameter, Kind
     from hpsearch.records import NewStage
 
 DEFAULT: Kind = NetworkKind()
@@ -23,7 +23,7 @@ def kind_of(plain: Mapping[str, Any]) -> Kind:
 
 def settings(stage: NewStage) -> dict[str, Any]:
     """Return the values of the parameters that a stage does not sample; empty where it was run elsewhere."""
-    return kind_of(stage.study_file).settings(stage.study_file)
+    return kind_of(stage.study_file).settings(stage.study_file) or {}
 
 
 def epochs(stage: NewStage) -> int | None:
@@ -33,7 +33,7 @@ def epochs(stage: NewStage) -> int | None:
 
 def trainable(stage: NewStage) -> bool:
     """Return whether a stage has a study file to train by; one imported from elsewhere has at most its metric."""
-    return bool(settings(stage))
+    return kind_of(stage.study_file).settings(stage.study_file) is not None
 
 
 def foreign(stage: NewStage) -> bool:
@@ -45,7 +45,7 @@ def parameters(stage: NewStage) -> dict[str, Hyperparameter]:
     """Return the natural bounds of a stage's parameters, where they are known; of one run elsewhere none are."""
     if not trainable(stage):
         return {}
-    known = kind_of(stage.study_file).parameters
+    known = kind_of(stage.study_file).parameters or {}
     return {name: known[name] for name in stage.space if name in known}
 
 
@@ -54,14 +54,14 @@ def used(stage: NewStage, params: Mapping[str, Any]) -> list[str]:
 
     All have one in imported trials, whose names may mean something else.
     """
-    fixed = settings(stage)
-    uses = kind_of(stage.study_file).uses
-    return [name for name in params if not fixed or uses(name, {**fixed, **params})]
+    kind = kind_of(stage.study_file)
+    fixed = kind.settings(stage.study_file)
+    return [name for name in params if fixed is None or kind.uses(name, {**fixed, **params})]
 
 
-def uncertainty(stage: NewStage) -> Uncertainty:
-    """Return the uncertainty of a stage's scores."""
-    return kind_of(stage.study_file).uncertainty(stage.study_file, stage.sizes)
+def scored_at(stage: NewStage) -> Literal["last", "best"] | None:
+    """Return which point of its learning curve is a trial's score; None: none is."""
+    return kind_of(stage.study_file).scored_at(stage.study_file)
 
 
 def curve_bounds(stage: NewStage) -> Mapping[str, tuple[float, float] | None]:
@@ -71,4 +71,4 @@ def curve_bounds(stage: NewStage) -> Mapping[str, tuple[float, float] | None]:
 
 def examples(stage: NewStage) -> int | None:
     """Return how many validation examples a score is the share of; None: it is no share, or that is not known."""
-    return uncertainty(stage).examples
+    return kind_of(stage.study_file).examples(stage.study_file, stage.sizes)

@@ -166,6 +166,8 @@ def plot(
 
 def _curves(store: Store, stage: Stage, request: PlotRequest) -> go.Figure:
     quantities = curve_bounds(stage)
+    if not quantities:
+        raise BadInput(f"trials of {stage.name} keep no learning curves")
     quantity = request.quantity or next(iter(quantities))
     if quantity not in quantities:
         raise BadArgument("quantity", quantity, "trials keep no such curve", f"give {' or '.join(quantities)}")

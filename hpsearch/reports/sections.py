@@ -548,7 +548,7 @@ def _lineage(material: Material) -> PageFigure | None:
 
 
 def _curves(material: Material) -> PageFigure | None:
-    quantity, bounds = next(iter(curve_bounds(material.latest.stage).items()))
+    quantity, bounds = next(iter(curve_bounds(material.latest.stage).items()), ("", None))
     names = (f"train_{quantity}", f"validation_{quantity}")
     known = [row for row in material.curves[:MOST_PANELS] if any(len(row.get(name, ())) for name in names)]
     if not known:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from hpsearch.objectives.base import Data, Estimate
+    from hpsearch.objectives.base import Data, Estimate, Kind
 
 ENGINES = ("dask", "inline", "pool")
 SCHEDULER_VARIABLE = "HPSEARCH_SCHEDULER"
@@ -140,7 +140,7 @@ def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary
     with stopping() as stop:
         study = _find(job)
         most = None if study is None else job.trials or study.trials.count
-        with workers(job, most, listener.note) as executor:
+        with workers(job, most, listener.note, None if study is None else study.kind) as executor:
             return _Loop(job, executor, listener, stop).run(study)
 
 
@@ -354,14 +354,18 @@ def _scheduler(job: Execution) -> str | None:
 
 
 @contextmanager
-def workers(job: Execution, most: int | None, note: Callable[[str], None]) -> Iterator[Executor]:
+def workers(
+    job: Execution, most: int | None, note: Callable[[str], None], kind: Kind | None = None
+) -> Iterator[Executor]:
     """Start the workers of a job, at most as many as it has trials; kill them if it fails.
+
+    They load the module of the kind; if it is not known before the database is open, that of the default kind.
 
     Inline, Ctrl-C takes effect at the end of an epoch, and BLAS must have one thread (`hpsearch.executors.base.pin`),
     or results differ in their last bits.
     """
     jobs = min(job.jobs or cores(), most or 10**9)
-    preload = kinds.DEFAULT.preload
+    preload = (kind or kinds.DEFAULT).preload
     executor: Executor
     if job.engine == "inline":
         executor = InlineExecutor()

@@ -46,7 +46,9 @@ def predicted(cli: Cli, sources: str) -> list[str]:
 
 def test_train_shows_the_curves_of_the_values_that_were_set(cli: Cli, tiny: Path, tmp_path: Path) -> None:
     first, *lines = cli.ok("train tiny.toml --set training.lr=0.3 --set optimizer=adam --set dropout=0.1").splitlines()
-    assert first == "tiny: 784-8-10, relu, he, dropout 0.1, adam lr 0.3, seed 0"
+    assert first == (
+        "tiny: 784-8-10, relu, he, dropout 0.1, adam, beta1 0.9, beta2 0.999, lr 0.3, batch_size 20, 3 epochs, seed 0"
+    )
     assert [line.split()[0] for line in lines[2:5]] == ["1", "2", "3"]
     assert lines[-1].startswith("validation accuracy 0.")
     assert "(one standard error) after 3 epochs, in " in lines[-1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from hpsearch.objectives.base import HeldOut, Hyperparameter, Uncertainty, UsedBy
+from hpsearch.objectives.base import HeldOut, Hyperparameter, UsedBy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +118,7 @@ class NetworkKind:
 
     name = "network"
     preload = "hpsearch.objectives.network.objective"
-    parameters = HYPERPARAMETERS
+    parameters: Mapping[str, Hyperparameter] | None = HYPERPARAMETERS
     also_called = ALSO_CALLED
     curves: Mapping[str, str] = {
         "train_loss": "mean loss over the training images while the weights moved",
@@ -138,20 +138,22 @@ class NetworkKind:
 
         return runtime
 
-    def settings(self, plain: Mapping[str, Any]) -> dict[str, Any]:
-        return {**plain.get("network", {}), **plain.get("training", {})}
+    def settings(self, plain: Mapping[str, Any]) -> dict[str, Any] | None:
+        return {**plain.get("network", {}), **plain.get("training", {})} or None
 
     def epochs(self, plain: Mapping[str, Any]) -> int | None:
-        epochs = self.settings(plain).get("epochs")
+        epochs = plain.get("training", {}).get("epochs")
         return epochs if isinstance(epochs, int) else None
 
     def uses(self, name: str, values: Mapping[str, Any]) -> bool:
         return uses(name, values)
 
-    def uncertainty(self, plain: Mapping[str, Any], sizes: Mapping[str, int]) -> Uncertainty:
-        if plain.get("objective", {}).get("metric") != "validation_accuracy" or not sizes.get("validation"):
-            return Uncertainty("unknown")
-        return Uncertainty("hits", sizes["validation"])
+    def scored_at(self, plain: Mapping[str, Any]) -> Literal["last", "best"] | None:
+        return "best" if plain.get("objective", {}).get("at") == "best" else "last"
+
+    def examples(self, plain: Mapping[str, Any], sizes: Mapping[str, int]) -> int | None:
+        share = plain.get("objective", {}).get("metric") == "validation_accuracy"
+        return sizes.get("validation") or None if share else None
 
     def held_out(self, record: Mapping[str, Any]) -> HeldOut | None:
         if "accuracy" not in record:

@@ -98,7 +98,7 @@ def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space,
         "parameters": parameters,
         "flops_per_trial": flops,
     }
-    words = _network_words(sections, space)
+    network = ", ".join(_words(sections.settings, space, _NETWORK))
     source = sections.data.name or sections.data.path or "mnist-10k"
     return Estimate(
         lanes,
@@ -107,7 +107,7 @@ def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space,
         {
             "data": f"{source}: {train} train, {validation} validation, {counted(data.x_train.shape[1], 'input')}, "
             f"{counted(data.classes, 'class')}",
-            "network": f"{'-'.join(map(str, structure.sizes))}, {parameters:,} parameters{words and f'; {words}'}",
+            "network": f"{'-'.join(map(str, structure.sizes))}, {parameters:,} parameters{network and f'; {network}'}",
             "training": _training_words(sections, space),
             "objective": f"{sections.direction} {sections.metric} at the {sections.objective.at} epoch",
             "a trial": f"{flops / 1e9:.3g} GFLOP, about {seconds:.2g} s in one process",
@@ -129,9 +129,9 @@ _BY_VALUE = ("activation", "initializer", "optimizer")
 """Hyperparameters that are shown by their values alone."""
 
 
-def _network_words(sections: NetworkSections, space: Space) -> str:
-    """Return the network's settings, but for its sizes: ``relu, he, dropout 0.2``."""
-    return ", ".join(_words(sections.settings, space, _NETWORK))
+def settings_words(sections: NetworkSections) -> str:
+    """Return all settings but the sizes: ``relu, he, dropout 0.2, sgd, lr 0.01, batch_size 100, 50 epochs``."""
+    return ", ".join([*_words(sections.settings, {}, _NETWORK), _training_words(sections, {})])
 
 
 def _training_words(sections: NetworkSections, space: Space) -> str:

@@ -392,10 +392,10 @@ def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
         return None
     if trial.state == "COMPLETE" and epochs not in (None, trial.points):
         return f"the curve does not end at epoch {epochs}"
-    point = trial.intermediate_value
-    if trial.state == "COMPLETE" and stage.study_file.get("objective", {}).get("at", "last") == "best":
+    point, at = trial.intermediate_value, kinds.scored_at(stage)
+    if trial.state == "COMPLETE" and at == "best":
         point = trial.top if stage.direction == "maximize" else trial.low
-    return None if point == trial.value else "the score is not that of its curve"
+    return None if at is None or point == trial.value else "the score is not that of its curve"
 
 
 def _params_off(connection: Connection, stage: Stage, sampler: Sampler | None) -> Iterator[tuple[str, str, int, int]]:
