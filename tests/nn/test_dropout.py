@@ -16,16 +16,8 @@ from hpsearch.nn import SGD, Dropout, Network, Purpose, TrainingData, lane_rngs,
 Floats = NDArray[np.floating[Any]]
 
 
-def layer(
-    units: int,
-    rates: Sequence[float],
-    rows: int,
-    *,
-    numbers: Sequence[int] | None = None,
-    dtype: DTypeLike = np.float64,
-) -> Dropout:
-    rngs = lane_rngs(0, range(len(rates)) if numbers is None else numbers, Purpose.DROPOUT)
-    made = Dropout(units, rates, rngs=rngs)
+def layer(units: int, rates: Sequence[float], rows: int, *, dtype: DTypeLike = np.float64) -> Dropout:
+    made = Dropout(units, rates, rngs=lane_rngs(0, range(len(rates)), Purpose.DROPOUT))
     made.reserve(len(rates), rows, np.dtype(dtype))
     made.select(len(rates), rows)
     return made
@@ -79,9 +71,11 @@ def test_masks_are_the_same_in_float32_and_float64() -> None:
         assert np.array_equal(ours != 0, double.forward(np.ones((1, 8, 9))) != 0)
 
 
-def network(dropout: ArrayLike | None, lanes: int = 2, *, batch_norm: bool = False) -> Network:
+def network(
+    dropout: ArrayLike | None, lanes: int = 2, *, hidden: tuple[int, int] = (9, 8), batch_norm: bool = False
+) -> Network:
     return Network(
-        [6, 9, 8, 4],
+        [6, *hidden, 4],
         rngs=lane_rngs(0, range(lanes), Purpose.WEIGHTS),
         batch_norm=batch_norm,
         dropout=dropout,
@@ -120,16 +114,11 @@ def test_p_of_0_trains_as_no_dropout_does() -> None:
 
 
 def test_layers_of_a_network_have_masks_of_their_own() -> None:
-    made = Network(
-        [3, 50, 50, 2],
-        rngs=lane_rngs(0, [0], Purpose.WEIGHTS),
-        dropout=0.5,
-        dropout_rngs=lane_rngs(0, [0], Purpose.DROPOUT),
-    )
-    made.forward(np.ones((1, 4, 3), np.float32))
-    first, second = (one for one in made.layers if isinstance(one, Dropout))
-    masks = [one.backward(np.ones((1, 4, 50), np.float32)) != 0 for one in (first, second)]
-    assert not np.array_equal(*masks)
+    made = network(0.5, lanes=1, hidden=(50, 50))
+    made.forward(np.ones((1, 4, 6), np.float32))
+    ones = np.ones((1, 4, 50), np.float32)
+    first, second = (one.backward(ones.copy()) != 0 for one in made.layers if isinstance(one, Dropout))
+    assert not np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, math.nan])

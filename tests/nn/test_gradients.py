@@ -113,18 +113,14 @@ def test_layer(name: str, lanes: int, rows: int) -> None:
 def test_activations_at_their_extremes() -> None:
     """Saturated, the slope is 0 and not nan; at 0, ReLU's is 0."""
     for layer, expected in (
-        (ReLU(3), [[0, 0, 1], [0, 0, 1]]),
-        (Sigmoid(3), [[0, 0, 1], [0, 0.25, 0]]),
+        (ReLU(3), [[0, 0, 1e3], [0, 0, 1]]),
+        (Sigmoid(3), [[0, 0.5, 1], [0, 0.25, 0]]),
         (Tanh(3), [[-1, 0, 1], [0, 1, 0]]),
     ):
         layer.reserve(1, 1, F64)
         layer.select(1, 1)
         with np.errstate(over="ignore"):  # as in training
             out = layer.forward(np.array([[[-1e3, 0.0, 1e3]]])).copy()
-        if not isinstance(layer, Tanh):
-            out[0, 0] -= 0.5 * (out[0, 0] == 0.5)
-        if isinstance(layer, ReLU):
-            out /= 1e3
         assert out[0, 0].tolist() == expected[0]
         assert layer.backward(np.ones((1, 1, 3)))[0, 0].tolist() == expected[1]
 
@@ -172,7 +168,7 @@ class Setup:
             batch_norm=batch_norm,
             dropout=np.linspace(0.1, 0.5, lanes) if dropout else None,
             dropout_rngs=masks if dropout else (),
-            initializers=initializers,
+            initializers=initializers[:lanes],
             dtype=F64,
         )
         self.rewind = with_the_same_masks(masks)
@@ -197,18 +193,12 @@ class Setup:
         self.network.backward(self.loss.backward(np.ones(self.network.lanes)))
         return np.stack([self.network.gradient(lane).copy() for lane in range(self.network.lanes)])
 
-    def check(self) -> None:
-        found = self.gradients()
-        # Where a unit is all but at ReLU's kink a smaller step tells the kink from a wrong gradient.
-        for step in (1e-5, 1e-6, 1e-7):
-            error = relative_error(found, central_differences(self.f, self.network.values, step))
-            if error < 1e-6:
-                return
-        pytest.fail(f"relative error {error} at a step of {step}")
+    def differences(self, step: float) -> Floats:
+        return central_differences(self.f, self.network.values, step)
 
 
-@settings(max_examples=40)
-@given(
+SETUPS = st.builds(
+    Setup,
     sizes=st.lists(st.integers(1, 5), min_size=2, max_size=4),
     # Two or three samples all but equal, normalised twice, have differences that no step gets right.
     rows=st.integers(4, 7),
@@ -216,30 +206,18 @@ class Setup:
     activation=st.sampled_from(sorted(ACTIVATIONS)),
     batch_norm=st.booleans(),
     dropout=st.booleans(),
-    kinds=st.lists(st.sampled_from(sorted(INITIALIZERS)), min_size=3, max_size=3),
+    initializers=st.lists(st.sampled_from(sorted(INITIALIZERS)), min_size=3, max_size=3),
     seed=st.integers(0, 1000),
 )
-def test_whole_networks(
-    sizes: list[int],
-    rows: int,
-    lanes: int,
-    activation: str,
-    batch_norm: bool,
-    dropout: bool,
-    kinds: list[str],
-    seed: int,
-) -> None:
-    setup = Setup(
-        sizes,
-        rows,
-        lanes=lanes,
-        activation=activation,
-        batch_norm=batch_norm,
-        dropout=dropout,
-        initializers=kinds[:lanes],
-        seed=seed,
-    )
-    setup.check()
+
+
+@settings(max_examples=40)
+@given(setup=SETUPS)
+def test_whole_networks(setup: Setup) -> None:
+    gradients = setup.gradients()
+    # Where a unit is all but at ReLU's kink a smaller step tells the kink from a wrong gradient.
+    steps = (1e-5, 1e-6, 1e-7)
+    assert any(relative_error(gradients, setup.differences(step)) < 1e-6 for step in steps)
 
 
 def test_weight_decay_is_the_gradient_of_the_l2_term_over_weights_alone() -> None:

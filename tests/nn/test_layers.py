@@ -188,9 +188,7 @@ def test_a_layer_whose_products_are_cut_computes_what_it_should(shape: tuple[int
             np.testing.assert_allclose(gradients["bias"][0], slope[lane].sum(axis=0), atol=1e-9)
 
 
-def scores(
-    logits: NDArray[np.floating[Any]], labels: NDArray[np.intp]
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_], SoftmaxCrossEntropy]:
+def scores(logits: Floats, labels: NDArray[np.intp]) -> tuple[Floats, NDArray[np.bool_], SoftmaxCrossEntropy]:
     lanes, rows, classes = logits.shape
     loss = SoftmaxCrossEntropy(lanes, rows, classes, logits.dtype)
     loss.select(lanes, rows)
@@ -212,13 +210,10 @@ def test_huge_logits_stay_finite(dtype: type[np.floating[Any]]) -> None:
     assert np.isfinite(gradient).all()
 
 
-def test_shifting_all_logits_changes_nothing() -> None:
+def test_shifted_logits_cost_the_same_and_equal_ones_log_classes_with_the_first_class_as_the_guess() -> None:
     rng = np.random.default_rng(0)
     logits, labels = rng.standard_normal((2, 5, 4)), rng.integers(4, size=(2, 5))
     np.testing.assert_allclose(scores(logits + 300, labels)[0], scores(logits, labels)[0], rtol=1e-9)
-
-
-def test_equal_logits_cost_log_classes_and_the_first_class_is_the_guess() -> None:
     losses, correct, _ = scores(np.zeros((1, 3, 4)), np.array([[0, 1, 3]]))
     np.testing.assert_allclose(losses, np.log(4))
     assert correct.tolist() == [[True, False, False]]
@@ -231,18 +226,13 @@ def test_nan_and_infinite_logits_make_losses_that_are_not_finite() -> None:
     assert not np.isfinite(losses).any()
 
 
-_PRINT = "from hpsearch.nn.lanes import fingerprint; print(fingerprint())"
-
-
-def test_a_machine_rounds_the_same_every_time() -> None:
-    assert fingerprint() == fingerprint()
-
-
 def test_kernels_for_other_processors_round_differently() -> None:
+    assert fingerprint() == fingerprint()
     names = set()
+    print_it = "from hpsearch.nn.lanes import fingerprint; print(fingerprint())"
     for kernel in ("Nehalem", "Haswell"):
         environment = {**os.environ, "OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": "1"}
-        shown = subprocess.run([sys.executable, "-c", _PRINT], env=environment, capture_output=True, text=True)
+        shown = subprocess.run([sys.executable, "-c", print_it], env=environment, capture_output=True, text=True)
         if shown.returncode:
             pytest.skip(f"this BLAS cannot be told to use the kernels of {kernel}")
         names.add(shown.stdout)

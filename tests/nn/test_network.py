@@ -66,7 +66,6 @@ def test_the_forward_pass_is_the_formula() -> None:
     [
         ({"activation": "rellu"}, "no activation 'rellu'; did you mean 'relu'"),
         ({"activation": "rellu", "sizes": [3, 4, 2]}, "no activation 'rellu'; did you mean 'relu'"),
-        ({"initializers": "hee"}, "no initializer 'hee'; did you mean 'he'"),
         ({"sizes": [3]}, "two or more layers"),
         ({"sizes": [3, 0]}, "at least one unit"),
         ({"rngs": []}, "at least one lane"),

@@ -242,16 +242,6 @@ def test_adagrad_as_keras_publishes_it() -> None:
     np.testing.assert_allclose(found[1:], published, atol=6e-5)
 
 
-# The docstrings of tf.keras.optimizers: loss = var^2 / 2, lr 0.1.
-def test_momentum_rmsprop_and_adam_as_tensorflow_documents_them() -> None:
-    first, second = descend(Momentum(0.1, momentum=0.9), np.ones(1), lambda values, step: values, 2)
-    assert [1 - first[0], first[0] - second[0]] == pytest.approx([0.1, 0.18], rel=1e-12)
-    (found,) = descend(RMSProp(0.1, rho=0.9), np.full(1, 10.0), lambda values, step: values, 1)
-    assert found[0] == pytest.approx(9.683772, abs=5e-7)
-    (found,) = descend(Adam(0.1), np.full(1, 10.0), lambda values, step: values, 1)
-    assert found[0] == pytest.approx(9.9, abs=5e-7)
-
-
 T = np.arange(1, 401)
 CONSTANT_GRADIENT: dict[str, tuple[Optimizer, NDArray[Any]]] = {
     # Bias correction makes both moments exact from the first step: lr g / |g|, whatever the gradient's size.

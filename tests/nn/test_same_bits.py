@@ -229,29 +229,20 @@ def test_alone_equals_together_equals_permuted(work: Work, company: tuple[list[L
     check(work, *company)
 
 
-FEATURES = [
-    ("sgd", "relu", False, False, "float32"),
-    ("nesterov", "sigmoid", True, False, "float64"),
-    ("rmsprop", "tanh", False, True, "float32"),
-    ("adamw", "relu", True, True, "float32"),
-]
-
-
-@pytest.mark.parametrize(("optimizer", "activation", "batch_norm", "dropout", "dtype"), FEATURES)
+@pytest.mark.parametrize(
+    ("optimizer", "activation", "batch_norm", "dropout", "dtype"),
+    [
+        ("sgd", "relu", False, False, "float32"),
+        ("nesterov", "sigmoid", True, False, "float64"),
+        ("rmsprop", "tanh", False, True, "float32"),
+        ("adamw", "relu", True, True, "float32"),
+    ],
+)
 def test_the_book_s_sizes_and_a_validation_set_of_several_chunks(
     optimizer: str, activation: str, batch_norm: bool, dropout: bool, dtype: str
 ) -> None:
-    base = Work((784, 100, 100, 10), 130, 300, 100, 2, dtype)
-    work = replace(
-        base,
-        optimizer=optimizer,
-        activation=activation,
-        batch_norm=batch_norm,
-        dropout=dropout,
-        schedules=True,
-        evaluate_train=True,
-        shared_order=not dropout,
-    )
+    features = (dtype, optimizer, activation, batch_norm, dropout, True, True, not dropout)
+    work = Work((784, 100, 100, 10), 130, 300, 100, 2, *features)
     lanes = [Lane(9, 0.01, 1e-4, 0.2), replace(FOUR[1], lr=1e20), replace(FOUR[2], lr=0.002), FOUR[3]]
     check(work, lanes, [3, 2, 1, 0])
 

@@ -34,6 +34,14 @@ def clusters(samples: int = 60, validation: int = 30) -> TrainingData:
     return TrainingData(images[:samples], labels[:samples], images[samples:], labels[samples:])
 
 
+def make(lanes: int, **options: Any) -> Network:
+    return Network([3, 8, 3], rngs=lane_rngs(0, range(lanes), Purpose.WEIGHTS), **options)
+
+
+def orders(lanes: int = 1) -> list[np.random.Generator]:
+    return lane_rngs(0, range(lanes), Purpose.ORDER)
+
+
 def run(
     lr: Sequence[float],
     *,
@@ -43,17 +51,15 @@ def run(
     batch_size: int = 16,
     dtype: DTypeLike = np.float32,
 ) -> tuple[list[Epoch], Network]:
-    lanes = len(lr)
-    network = Network([3, 8, 3], rngs=[lane_rng(0, n, Purpose.WEIGHTS) for n in range(lanes)], dtype=dtype)
-    epochs_seen = train_epochs(
-        network,
-        SGD(lr, weight_decay),
-        data or clusters(),
-        batch_size=batch_size,
-        epochs=epochs,
-        rngs=[lane_rng(0, n, Purpose.ORDER) for n in range(lanes)],
-    )
-    return list(epochs_seen), network
+    network, optimizer, rngs = make(len(lr), dtype=dtype), SGD(lr, weight_decay), orders(len(lr))
+    data = data or clusters()
+    return list(train_epochs(network, optimizer, data, batch_size=batch_size, epochs=epochs, rngs=rngs)), network
+
+
+def evaluations(network: Network, data: TrainingData) -> dict[str, Any]:
+    """Loss and accuracy over both parts of the data."""
+    validation = evaluate(network, data.validation_images, data.validation_labels)
+    return {"train": evaluate(network, data.images, data.labels), "validation": validation}
 
 
 def test_loss_falls_and_accuracy_rises_on_an_easy_problem() -> None:
@@ -64,25 +70,15 @@ def test_loss_falls_and_accuracy_rises_on_an_easy_problem() -> None:
     assert (epochs[-1].validation_accuracy > 0.9).all()
 
 
-def test_zero_lr_changes_nothing_and_then_accuracies_count_right() -> None:
+def test_zero_lr_changes_nothing_and_what_is_reported_is_the_evaluation() -> None:
     data = clusters()
-    start = Network([3, 8, 3], rngs=[lane_rng(0, n, Purpose.WEIGHTS) for n in range(2)])
+    start = make(2)
     epochs, network = run([0.0, 0.0], weight_decay=0.5, data=data, batch_size=17)
     assert network.values.tobytes() == start.values.tobytes()
     for epoch in epochs:  # the mini-batches' own passes are then a pass over the whole set, reordered
-        for found, images, labels in (
-            ((epoch.train_loss, epoch.train_accuracy), data.images, data.labels),
-            (
-                (epoch.validation_loss, epoch.validation_accuracy),
-                data.validation_images,
-                data.validation_labels,
-            ),
-        ):
-            loss, accuracy = evaluate(start, images, labels)
-            np.testing.assert_allclose(found[0], loss, rtol=1e-5)
-            assert found[1].tolist() == accuracy.tolist()
-            logits = start.forward(np.broadcast_to(images.astype(np.float32), (2, *images.shape)))
-            assert accuracy.tolist() == (logits.argmax(axis=2) == labels).mean(axis=1).tolist()
+        for part, (loss, accuracy) in evaluations(start, data).items():
+            np.testing.assert_allclose(getattr(epoch, f"{part}_loss"), loss, rtol=1e-5)
+            assert getattr(epoch, f"{part}_accuracy").tolist() == accuracy.tolist()
 
 
 def test_one_epoch_is_the_formula() -> None:
@@ -90,7 +86,7 @@ def test_one_epoch_is_the_formula() -> None:
     data = clusters(samples=10)
     lr, decay = 0.2, 0.1
     epochs, network = run([lr], data=data, weight_decay=decay, epochs=1, batch_size=4, dtype=np.float64)
-    plain = Network([3, 8, 3], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)], dtype=np.float64).parameters
+    plain = make(1, dtype=np.float64).parameters
     w1, b1, w2, b2 = (plain[i][name][0] for i in (0, 2) for name in ("weight", "bias"))
     order = lane_rng(0, 0, Purpose.ORDER).permutation(10)
     losses = []
@@ -113,9 +109,8 @@ def test_one_epoch_is_the_formula() -> None:
 
 
 def test_every_epoch_has_an_order_of_its_own() -> None:
-    rng, same = lane_rng(0, 0, Purpose.ORDER), lane_rng(0, 0, Purpose.ORDER)
-    network = Network([3, 8, 3], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)])
-    for _ in train_epochs(network, SGD([0.1]), clusters(), batch_size=16, epochs=3, rngs=[rng]):
+    (rng,), (same,) = orders(), orders()
+    for _ in train_epochs(make(1), SGD([0.1]), clusters(), batch_size=16, epochs=3, rngs=[rng]):
         same.permutation(60)
     assert rng.random() == same.random()
 
@@ -146,41 +141,32 @@ def test_training_stops_when_no_lane_is_left() -> None:
 
 
 def test_the_caller_s_error_state_is_left_alone() -> None:
-    network = Network([3, 8, 3], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)])
-    rngs = [lane_rng(0, 0, Purpose.ORDER)]
     with np.errstate(all="print"):
         before = np.geterr()
-        for _ in train_epochs(network, SGD([1e30], [0.0]), clusters(), batch_size=16, epochs=3, rngs=rngs):
+        for _ in train_epochs(make(1), SGD([1e30]), clusters(), batch_size=16, epochs=3, rngs=orders()):
             assert np.geterr() == before
 
 
 def test_what_does_not_fit_is_refused_before_the_first_epoch() -> None:
-    network = Network([3, 2], rngs=[lane_rng(0, 0, Purpose.WEIGHTS)])
-    rngs = [lane_rng(0, 0, Purpose.ORDER)]
-    with pytest.raises(BadInput, match="labels up to 2"):
-        train_epochs(network, SGD([0.1], [0.0]), clusters(), batch_size=8, epochs=1, rngs=rngs)
-    with pytest.raises(BadInput, match="1 lanes, the optimizer 2"):
-        train_epochs(network, SGD([0.1] * 2, [0.0] * 2), clusters(), batch_size=8, epochs=1, rngs=rngs)
-    for batch_size, epochs in ((0, 1), (1, 0)):
-        with pytest.raises(BadInput, match=f"batch_size = {batch_size}, epochs = {epochs}; both"):
-            train_epochs(network, SGD([0.1]), clusters(), batch_size=batch_size, epochs=epochs, rngs=rngs)
-    with pytest.raises(BadInput, match="1 generators and 2 schedules"):
-        train_epochs(
-            network, SGD([0.1]), clusters(), batch_size=8, epochs=1, rngs=rngs, schedules=[Schedule(), Schedule()]
-        )
+    network = Network([3, 2], rngs=lane_rngs(0, [0], Purpose.WEIGHTS))
+
+    def refused(message: str, optimizer: SGD, **options: Any) -> None:
+        with pytest.raises(BadInput, match=message):
+            train_epochs(network, optimizer, clusters(), rngs=orders(), **{"batch_size": 8, "epochs": 1, **options})
+
+    refused("labels up to 2", SGD([0.1]))
+    refused("1 lanes, the optimizer 2", SGD([0.1] * 2))
+    refused("batch_size = 0, epochs = 1; both", SGD([0.1]), batch_size=0)
+    refused("batch_size = 8, epochs = 0; both", SGD([0.1]), epochs=0)
+    refused("1 generators and 2 schedules", SGD([0.1]), schedules=[Schedule(), Schedule()])
     with pytest.raises(BadInput, match="3 inputs and 2 classes; the data have 4 inputs"):
         evaluate(network, np.zeros((1, 4)), np.zeros(1, np.int64))
-
-
-def make(lanes: int, **options: Any) -> Network:
-    return Network([3, 8, 3], rngs=lane_rngs(0, range(lanes), Purpose.WEIGHTS), **options)
 
 
 def test_train_returns_the_history_of_every_lane() -> None:
     seen: list[Epoch] = []
     options: dict[str, Any] = {"batch_size": 16, "epochs": 4}
-    rngs = lane_rngs(0, range(3), Purpose.ORDER)
-    histories = train(make(3), SGD([0.1, 1e30, 0.2]), clusters(), rngs=rngs, on_epoch=seen.append, **options)
+    histories = train(make(3), SGD([0.1, 1e30, 0.2]), clusters(), rngs=orders(3), on_epoch=seen.append, **options)
     expected, _ = run([0.1, 1e30, 0.2], epochs=4)
     (ended,) = [(epoch.epoch, ended.reason) for epoch in expected for ended in epoch.ended]
     assert [epoch.epoch for epoch in seen] == [1, 2, 3, 4]
@@ -204,22 +190,12 @@ def test_with_evaluate_train_the_whole_training_set_is_scored_as_in_evaluation(f
     for scored in (False, True):
         masks = {"dropout_rngs": lane_rngs(0, range(2), Purpose.DROPOUT)} if "dropout" in features else {}
         network = make(2, **features, **masks)
-        for epoch in train_epochs(
-            network,
-            SGD([0.1, 0.01]),
-            data,
-            batch_size=16,
-            epochs=2,
-            rngs=lane_rngs(0, range(2), Purpose.ORDER),
-            evaluate_train=scored,
-        ):
-            for part in ("train", "validation") if scored else ("validation",):
-                images, labels = (
-                    (data.images, data.labels) if part == "train" else (data.validation_images, data.validation_labels)
-                )
-                loss, accuracy = evaluate(network, images, labels)
-                assert getattr(epoch, f"{part}_loss").tolist() == loss.tolist()
-                assert getattr(epoch, f"{part}_accuracy").tolist() == accuracy.tolist()
+        options: dict[str, Any] = {"batch_size": 16, "epochs": 2, "evaluate_train": scored}
+        for epoch in train_epochs(network, SGD([0.1, 0.01]), data, rngs=orders(2), **options):
+            for part, (loss, accuracy) in evaluations(network, data).items():
+                if scored or part == "validation":
+                    assert getattr(epoch, f"{part}_loss").tolist() == loss.tolist()
+                    assert getattr(epoch, f"{part}_accuracy").tolist() == accuracy.tolist()
         trained.append((network.values.tobytes(), epoch.validation_loss.tobytes(), epoch.train_loss.tobytes()))
     assert trained[0][:2] == trained[1][:2]  # scoring changes no training
     assert trained[0][2] != trained[1][2]
@@ -228,8 +204,7 @@ def test_with_evaluate_train_the_whole_training_set_is_scored_as_in_evaluation(f
 def test_a_network_whose_evaluation_alone_overflows_ends_too() -> None:
     data, network = clusters(), make(2, dtype=np.float64)
     network.parameters[2]["bias"][1, 0, 0] = np.inf
-    rngs = lane_rngs(0, range(2), Purpose.ORDER)
-    histories = train(network, SGD([0.1, 0.1]), data, batch_size=100, epochs=1, rngs=rngs, evaluate_train=True)
+    histories = train(network, SGD([0.1, 0.1]), data, batch_size=100, epochs=1, rngs=orders(2), evaluate_train=True)
     assert histories[0].ended is None
     assert histories[1].ended == "training loss became nan in epoch 1"
 
