@@ -15,7 +15,7 @@ from hpsearch.optuna_sampler import KeyedRandomSampler, draw
 from hpsearch.records import NewStage
 from hpsearch.samplers import Draws, RandomSampler, values
 from hpsearch.seeds import stage_seed
-from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution, to_scale
 
 SPACE: Space = {
     "lr": Float(1e-6, 1e-2, log=True),
@@ -106,33 +106,30 @@ def test_values_lie_in_their_ranges(seed: int, number: int) -> None:
             assert parameter.low <= value <= parameter.high
 
 
-def cells(name: str, drawn: Sequence[float]) -> np.ndarray:
-    """Where draws lie in their range on its own scale, from 0 to 1."""
-    parameter = SPACE[name]
-    assert isinstance(parameter, Float)
-    scale = np.log if parameter.log else np.asarray
-    low, high = scale([parameter.low, parameter.high])
-    return np.asarray((scale(drawn) - low) / (high - low))
+def many(name: str, count: int) -> list[Any]:
+    """The values of a parameter in so many trials; alone, which is drawn as among the others."""
+    return [values({name: SPACE[name]}, seed=7, number=number)[name] for number in range(count)]
 
 
 @pytest.mark.parametrize("name", ["lr", "weight_decay"])
 def test_uniform_on_the_parameters_scale(name: str) -> None:
     """The largest distance of the empirical distribution from the uniform one (Kolmogorov), at p of about 1e-4."""
-    n = 2000
-    alone = {name: SPACE[name]}  # which is drawn as among the others
-    ranks = np.sort(cells(name, [values(alone, seed=7, number=i)[name] for i in range(n)]))  # type: ignore[misc]
+    n, parameter = 2000, SPACE[name]
+    assert isinstance(parameter, Float)
+    low, high = to_scale(parameter, parameter.low), to_scale(parameter, parameter.high)
+    drawn = [to_scale(parameter, float(value)) for value in many(name, n)]
+    ranks = (np.sort(drawn) - low) / (high - low)
     steps = np.arange(n + 1) / n
     assert max(np.max(steps[1:] - ranks), np.max(ranks - steps[:-1])) < 2.2 / math.sqrt(n)
 
 
-@pytest.mark.parametrize(("name", "many"), [("batch_size", 10), ("activation", 4)])
-def test_every_step_and_choice_is_as_likely(name: str, many: int) -> None:
+@pytest.mark.parametrize(("name", "kinds"), [("batch_size", 10), ("activation", 4)])
+def test_every_step_and_choice_is_as_likely(name: str, kinds: int) -> None:
     n = 2000
-    alone = {name: SPACE[name]}  # which is drawn as among the others
-    drawn = [str(values(alone, seed=7, number=i)[name]) for i in range(n)]
+    drawn = list(map(str, many(name, n)))
     counts = np.array([drawn.count(value) for value in set(drawn)])
-    assert len(counts) == many
-    expected = n / many
+    assert len(counts) == kinds
+    expected = n / kinds
     assert np.sum((counts - expected) ** 2) / expected < 40  # chi squared with 9 degrees of freedom: p < 1e-5
 
 

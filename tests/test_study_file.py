@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from minimal import SPACE, plain
 from pydantic import ValidationError
-from refusals import one_line
 
 from hpsearch.errors import BadArgument, BadStudyFile, OutputFailure
 from hpsearch.objectives.kinds import DEFAULT
@@ -21,62 +19,48 @@ from hpsearch.objectives.network.sections import Network, Training
 from hpsearch.space import Categorical, Float, Int
 from hpsearch.study_file import StudyFile, check_name, differences, find, parse, parse_parameter, read, write_study
 
+LR = {"low": 1e-3, "high": 1.0, "log": True}
+SPACE = {"lr": LR}
+
+
+def plain(**sections: Any) -> dict[str, Any]:
+    """The least that a study file says, with these sections besides."""
+    return {"name": "mine", "space": SPACE, **sections}
+
+
+def one_line(call: Any, *arguments: Any, **options: Any) -> str:
+    """The message with which something is refused."""
+    with pytest.raises(BadStudyFile) as caught:
+        call(*arguments, **options)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 500
+    assert caught.value.exit_code == 2
+    return message
+
 
 def test_the_default_is_the_books_experiment(tmp_path: Path) -> None:
     study = find(None, folder=tmp_path)
+    data = {"name": "mnist-10k", "path": None, "label": None, "train": 400, "validation": 100, "test": 1000}
+    network = {"hidden": [100] * 6, "hidden_layers": None, "hidden_units": None, "activation": "relu"}
+    training = {"optimizer": "sgd", "lr": 0.01, "weight_decay": 0.0, "momentum": 0.9, "rho": 0.99, "beta1": 0.9}
+    schedule = {"lr_schedule": "constant", "lr_decay": 0.5, "lr_decay_epochs": 10.0, "warmup_epochs": 0.0}
+    pruning = {"rule": "none", "reduction_factor": None, "min_epochs": None, "cohort": None, "startup_trials": 5}
     assert study.to_dict() == {
         "name": "mnist",
-        "data": {
-            "name": "mnist-10k",
-            "path": None,
-            "label": None,
-            "train": 400,
-            "validation": 100,
-            "test": 1000,
-            "seed": 0,
-            "stratify": False,
-        },
-        "network": {
-            "hidden": [100] * 6,
-            "hidden_layers": None,
-            "hidden_units": None,
-            "activation": "relu",
-            "initializer": "he",
-            "init_std": 0.01,
-            "init_value": 0.1,
-            "batch_norm": False,
-            "dropout": 0.0,
-        },
-        "training": {
-            "optimizer": "sgd",
-            "lr": 0.01,
-            "weight_decay": 0.0,
-            "momentum": 0.9,
-            "rho": 0.99,
-            "beta1": 0.9,
-            "beta2": 0.999,
-            "eps": None,
-            "lr_schedule": "constant",
-            "lr_decay": 0.5,
-            "lr_decay_epochs": 10.0,
-            "warmup_epochs": 0.0,
-            "batch_size": 100,
-            "epochs": 50,
-            "evaluate_train": False,
-        },
+        "data": data | {"seed": 0, "stratify": False},
+        "network": network
+        | {"initializer": "he", "init_std": 0.01, "init_value": 0.1, "batch_norm": False, "dropout": 0.0},
+        "training": training
+        | schedule
+        | {"beta2": 0.999, "eps": None, "batch_size": 100, "epochs": 50, "evaluate_train": False},
         "space": {
             "lr": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
             "weight_decay": {"type": "float", "low": 1e-8, "high": 1e-4, "log": True},
         },
         "trials": {"count": 100, "seed": 0},
         "objective": {"metric": "validation_accuracy", "at": "last"},
-        "pruning": {
-            "rule": "none",
-            "reduction_factor": None,
-            "min_epochs": None,
-            "cohort": None,
-            "startup_trials": 5,
-        },
+        "pruning": pruning,
     }
     assert study.direction == "maximize"
 
@@ -100,14 +84,8 @@ files = st.fixed_dictionaries(
     optional={
         "data": st.fixed_dictionaries(
             {},
-            optional={
-                "name": st.text(),
-                "train": sizes,
-                "validation": sizes,
-                "test": sizes | st.just(0),
-                "seed": st.integers(0, 2**70),
-                "stratify": st.booleans(),
-            },
+            optional={"name": st.text(), "train": sizes, "validation": sizes, "test": sizes | st.just(0)}
+            | {"seed": st.integers(0, 2**70), "stratify": st.booleans()},
         ),
         "network": st.sampled_from(
             [
@@ -167,11 +145,6 @@ def test_types_come_from_the_hyperparameter() -> None:
     assert [type(parameter) for parameter in study.space.values()] == [Float, Int, Categorical]
     assert parse(plain(network={"hidden": "64x2-10"}), source="a test").sections.network.hidden == (64, 64, 10)
     assert parse(plain(objective={"metric": "validation_loss"}), source="").direction == "minimize"
-
-
-@pytest.mark.parametrize("name", ["a", "0", "x" * 64, "a.b_c-D", "a..b"])
-def test_names(name: str) -> None:
-    assert check_name(name) == name
 
 
 def test_another_rule_of_pruning() -> None:
@@ -262,18 +235,30 @@ def test_differences() -> None:
         ({"objective": {"at": "x" * 900}}, "objective.at"),
         ({"objective": {"kind": "netwrok"}}, "objective.kind = 'netwrok'; did you mean 'network'?"),
         ({"name": 3}, "name: input should be a valid string"),
+        (
+            {"space": {"momentum": {"low": 0.5, "high": 1.0}, "optimizer": {"choices": ["momentum"]}}},
+            "1.0 is not below 1",
+        ),
+        ({"space": {"dropout": {"low": 0.0, "high": 0.5, "limit": [0, 1]}}}, "dropout: 1 is not below 1"),
+        ({"space": {"lr_decay": {"low": 0.5, "high": 1.5}}}, "lr_decay: 1.5 lies above 1, the most that it can be"),
+        ({"space": {"warmup_epochs": {"low": -1, "high": 5}}}, "[space] warmup_epochs: -1.0 lies below 0"),
+        ({"space": {"batch_norm": {"choices": [True, "no"]}}}, "batch_norm: choice 'no' is neither true nor false"),
+        ({"space": {"batch_norm": {"low": 0, "high": 1}}}, "a range of numbers; give choices = [true, false]"),
+        ({"space": {"batch_norm": True}}, "[space] batch_norm = True; write { choices = [true, false] }"),
+        ({"space": {"optimizer": "adam"}}, "[space] optimizer = 'adam'; write { choices = [...] }"),
+        ({"space": {"lr_schedule": {"choices": ["step", "cosin"]}}}, "no lr_schedule 'cosin'; did you mean 'cosine'?"),
+        ({"space": {"drop_rate": {}}}, "'drop_rate' is not a hyperparameter; did you mean 'dropout'?"),
+        ({"training": {"lr_schedule": "cosin"}}, "training.lr_schedule: no lr_schedule 'cosin'; did you mean"),
+        ({"training": {"momentum": 1.0}}, "training.momentum: input should be less than 1 (given: 1.0)"),
+        ({"training": {"eps": 0}}, "training.eps: input should be greater than 0 (given: 0)"),
+        ({"training": {"lr_decay": float("nan")}}, "training.lr_decay"),
+        ({"training": {"scheduler": "step"}}, "'scheduler' is not a key of [training]; did you mean 'lr_schedule'?"),
     ],
 )
 def test_refused(sections: dict[str, Any], says: str) -> None:
     message = one_line(parse, plain(**sections), source="studies/mine.toml")
     assert says in message
     assert message.startswith("studies/mine.toml: ")
-
-
-def test_missing() -> None:
-    assert "name is missing" in one_line(parse, {"space": SPACE}, source="f")
-    assert "space is missing" in one_line(parse, {"name": "a"}, source="f")
-    assert "name is missing; space is missing" in one_line(parse, {}, source="f")
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "a\n", "x" * 65, "a/b", "../a", ".hidden", "-a", "a b", "größe", "a\0b"])
@@ -285,9 +270,12 @@ def test_names_that_are_none(name: str, tmp_path: Path) -> None:
     ):
         assert f"({len(name)} characters) is not a name for a search" in message
     assert list(tmp_path.iterdir()) == []
+    for good in ("a", "0", "x" * 64, "a.b_c-D", "a..b"):
+        assert check_name(good) == good
 
 
 def test_reading(tmp_path: Path) -> None:
+    assert "name is missing; space is missing" in one_line(parse, {}, source="f")
     file = tmp_path / "my.toml"
     assert f"cannot read the study file {file}: No such file" in one_line(read, file)
     assert f"cannot read the study file {tmp_path}: Is a directory" in one_line(read, tmp_path)
@@ -331,9 +319,6 @@ def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(folder / "bad.toml") in one_line(find, "bad", folder=folder)
 
 
-LR = {"low": 1e-3, "high": 1.0, "log": True}
-
-
 NUMBERS = sorted(name for name, kind in HYPERPARAMETERS.items() if kind.type in ("float", "int"))
 
 
@@ -372,39 +357,6 @@ def test_whole_numbers_stand_for_real_ones() -> None:
     values = [study.settings[name] for name in ("init_std", "init_value", "eps", "lr_decay", "lr_decay_epochs")]
     assert values == [1.0, -3.0, 1.0, 1.0, 30.0]
     assert all(type(value) is float for value in values)
-
-
-@pytest.mark.parametrize(
-    ("space", "says"),
-    [
-        ({"momentum": {"low": 0.5, "high": 1.0}, "optimizer": {"choices": ["momentum"]}}, "1.0 is not below 1"),
-        ({"dropout": {"low": 0.0, "high": 0.5, "limit": [0, 1]}}, "dropout: 1 is not below 1"),
-        ({"lr_decay": {"low": 0.5, "high": 1.5}}, "[space] lr_decay: 1.5 lies above 1, the most that it can be"),
-        ({"warmup_epochs": {"low": -1, "high": 5}}, "[space] warmup_epochs: -1.0 lies below 0"),
-        ({"batch_norm": {"choices": [True, "no"]}}, "[space] batch_norm: choice 'no' is neither true nor false"),
-        ({"batch_norm": {"low": 0, "high": 1}}, "a range of numbers; give choices = [true, false]"),
-        ({"batch_norm": True}, "[space] batch_norm = True; write { choices = [true, false] }"),
-        ({"optimizer": "adam"}, "[space] optimizer = 'adam'; write { choices = [...] }"),
-        ({"lr_schedule": {"choices": ["step", "cosin"]}}, "no lr_schedule 'cosin'; did you mean 'cosine'?"),
-        ({"drop_rate": {}}, "'drop_rate' is not a hyperparameter; did you mean 'dropout'?"),
-    ],
-)
-def test_ranges_refused(space: dict[str, Any], says: str) -> None:
-    assert says in one_line(parse, plain(space=space), source="f")
-
-
-@pytest.mark.parametrize(
-    ("training", "says"),
-    [
-        ({"lr_schedule": "cosin"}, "training.lr_schedule: no lr_schedule 'cosin'; did you mean 'cosine'?"),
-        ({"momentum": 1.0}, "training.momentum: input should be less than 1 (given: 1.0)"),
-        ({"eps": 0}, "training.eps: input should be greater than 0 (given: 0)"),
-        ({"lr_decay": float("nan")}, "training.lr_decay"),
-        ({"scheduler": "step"}, "'scheduler' is not a key of [training]; did you mean 'lr_schedule'?"),
-    ],
-)
-def test_settings_refused(training: dict[str, Any], says: str) -> None:
-    assert says in one_line(parse, plain(space={"lr": LR}, training=training), source="f")
 
 
 def test_other_names_mean_something_that_can_be_set() -> None:
@@ -475,15 +427,7 @@ def test_the_template_is_a_study_file(tmp_path: Path) -> None:
     # What it shows commented out works too, in place of what is set.
     path.write_text(_uncommented(path.read_text()))
     shown = read(path)
-    assert set(shown.space) == {
-        "lr",
-        "weight_decay",
-        "batch_size",
-        "optimizer",
-        "momentum",
-        "dropout",
-        "batch_norm",
-    }
+    assert set(shown.space) == {"lr", "weight_decay", "batch_size", "optimizer", "momentum", "dropout", "batch_norm"}
     assert shown.sections.network.hidden_units == 100
     assert shown.sections.training.lr_schedule == "step"
     assert shown.pruning.rule == "none"
@@ -507,6 +451,9 @@ def _uncommented(text: str) -> str:
 
 
 def test_init_overwrites_only_when_told_and_then_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for force in (False, True):
+        assert "cannot write" in one_line(write_study, "mine", folder=tmp_path / "no" / "folder", force=force)
+    assert list(tmp_path.iterdir()) == []
     path = write_study("mine", folder=tmp_path)
     path.write_text("my own work")
     assert one_line(write_study, "mine", folder=tmp_path) == f"{path} exists; use force to overwrite it"
@@ -524,9 +471,3 @@ def test_init_overwrites_only_when_told_and_then_whole(tmp_path: Path, monkeypat
     assert write_study("mine", folder=tmp_path, force=True) == path
     assert read(path).name == "mine"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_init_where_nothing_can_be_made(tmp_path: Path) -> None:
-    for force in (False, True):
-        assert "cannot write" in one_line(write_study, "mine", folder=tmp_path / "no" / "folder", force=force)
-    assert list(tmp_path.iterdir()) == []

@@ -22,17 +22,13 @@ def test_the_shipped_images() -> None:
     assert dataset.x_test is None
 
 
-def test_digits() -> None:
+def test_digits_which_need_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = load("digits")
     known = KNOWN["digits"]
     assert dataset.x.shape == (known.images, *known.shape)
     assert dataset.x.dtype == np.float32
-    assert dataset.x.min() == 0
-    assert dataset.x.max() == 1
+    assert (dataset.x.min(), dataset.x.max()) == (0, 1)
     assert dataset.classes == known.classes
-
-
-def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(MissingExtra, match=r'pip install "hpsearch\[data\]"'):
         load("digits")
@@ -51,10 +47,7 @@ def test_a_folder_of_idx_files(zipped: bool, tmp_path: Path) -> None:
     assert dataset.labels_test is not None
     assert dataset.x_test.shape == (8, 3, 2)
     assert dataset.labels_test.tolist() == [0, 1, 2, 3] * 2
-
-
-def test_other_spelling_of_the_file_names(tmp_path: Path) -> None:
-    write_part(tmp_path, zipped=False)
+    # And with the other spelling of the file names.
     for file in list(tmp_path.iterdir()):
         file.rename(file.with_name(file.name.replace("-idx", ".idx")))
     assert len(load(path=tmp_path).x) == 20
@@ -64,15 +57,8 @@ def test_where_named_data_is_looked_for(tmp_path: Path, cache: Path, monkeypatch
     """From the last place to the first: each new one is preferred to those before."""
     name = "fashion-mnist"
     monkeypatch.setenv("HPSEARCH_DATA", str(tmp_path / "variable"))
-    data_dir = tmp_path / "given"
-    folders = [
-        cache / "debian",
-        cache / "hpsearch" / name,
-        tmp_path / "variable",
-        tmp_path / "variable" / name,
-        data_dir,
-        data_dir / name,
-    ]
+    data_dir, variable = tmp_path / "given", tmp_path / "variable"
+    folders = [cache / "debian", cache / "hpsearch" / name, variable, variable / name, data_dir, data_dir / name]
     assert whereabouts(name, data_dir) is None
     for grey, folder in enumerate(folders):
         write_part(folder, grey=grey)
@@ -83,20 +69,13 @@ def test_where_named_data_is_looked_for(tmp_path: Path, cache: Path, monkeypatch
         assert dataset.x.max() == grey
 
 
-def test_one_data_set_is_not_taken_for_the_other(tmp_path: Path) -> None:
+def test_not_here_or_another_data_set(tmp_path: Path, cache: Path) -> None:
     write_part(tmp_path / "fashion-mnist")
     assert whereabouts("fashion-mnist", tmp_path / "fashion-mnist")
     assert whereabouts("mnist", tmp_path / "fashion-mnist") is None
-
-
-def test_not_here(tmp_path: Path, cache: Path) -> None:
     refused(lambda: load("mnist"), "data fetch(name='mnist')", str(cache))
-    refused(
-        lambda: load("fashion-mnist", data_dir=tmp_path),
-        str(tmp_path),
-        str(cache / "debian"),
-        "dataset-fashion-mnist",
-    )
+    places = (str(tmp_path / "none"), str(cache / "debian"), "dataset-fashion-mnist")
+    refused(lambda: load("fashion-mnist", data_dir=tmp_path / "none"), *places)
 
 
 def test_names_and_paths(tmp_path: Path) -> None:

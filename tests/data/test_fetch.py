@@ -122,16 +122,14 @@ def test_a_transfer_that_breaks_off_leaves_nothing(server: Server, tmp_path: Pat
     assert fetch("mnist", data_dir=tmp_path)
 
 
-def test_a_wrong_hash_leaves_nothing(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_server_that_refuses_or_has_another_file_leaves_nothing(status: int, server: Server, tmp_path: Path) -> None:
+    server.status[IMAGES] = status
+    failure(tmp_path, f"could not download {server.url}{IMAGES}", str(status))
+    server.status.clear()
     server.files[IMAGES] = b"someone else's file"
     got = hashlib.sha256(server.files[IMAGES]).hexdigest()
     failure(tmp_path, f"{server.url}{IMAGES} is another file", SOURCES["mnist"].files[IMAGES], got)
-
-
-@pytest.mark.parametrize("status", [404, 503])
-def test_a_server_that_refuses(status: int, server: Server, tmp_path: Path) -> None:
-    server.status[IMAGES] = status
-    failure(tmp_path, f"could not download {server.url}{IMAGES}", str(status))
 
 
 def test_nobody_there(tmp_path: Path) -> None:

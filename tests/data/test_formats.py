@@ -42,9 +42,9 @@ def npz(folder: Path, **arrays: Any) -> Path:
     return path
 
 
-def table(folder: Path, text: str) -> Path:
+def table(folder: Path, content: str | bytes) -> Path:
     path = folder / "some.csv"
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 
@@ -54,11 +54,8 @@ def test_npz(names: tuple[str, str], tmp_path: Path) -> None:
     dataset = load(path=path)
     np.testing.assert_array_equal(dataset.x, X)
     np.testing.assert_array_equal(dataset.labels, Y)
-    assert dataset.name == "some"
-    assert dataset.source == str(path)
-    assert dataset.class_names == ("0", "1", "2")
-    assert dataset.x_test is None
-    assert dataset.labels_test is None
+    assert (dataset.name, dataset.source, dataset.class_names) == ("some", str(path), ("0", "1", "2"))
+    assert (dataset.x_test, dataset.labels_test) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +139,11 @@ def test_csv(tmp_path: Path) -> None:
     dataset = load(path=table(tmp_path, CSV))
     assert dataset.x.tolist() == [[1, 2.5], [3, -4], [5, 1000]]
     assert dataset.x.dtype == np.float64
-    assert dataset.class_names == ("cat", "dog")
-    assert dataset.labels.tolist() == [0, 1, 0]
-
-
-def test_csv_with_a_named_label_and_a_byte_order_mark(tmp_path: Path) -> None:
+    assert (dataset.class_names, dataset.labels.tolist()) == (("cat", "dog"), [0, 1, 0])
+    refused(lambda: load(path=table(tmp_path, CSV), label="kind"), "no column 'kind'", "a, Label, b")
+    # With a named label and a byte order mark; NA is missing among numbers, a name among labels.
     dataset = load(path=table(tmp_path, "\ufeffa,label,b\n1,0,x\n2,1,NA\n3,10,x\n"), label="B")
-    assert dataset.class_names == ("NA", "x")  # missing among numbers, a name among labels
-    assert dataset.x.tolist() == [[1, 0], [2, 1], [3, 10]]
+    assert (dataset.class_names, dataset.x.tolist()) == (("NA", "x"), [[1, 0], [2, 1], [3, 10]])
 
 
 @pytest.mark.parametrize(
@@ -174,27 +168,16 @@ def test_csv_with_a_named_label_and_a_byte_order_mark(tmp_path: Path) -> None:
         ("label,a,b\nx,1,2\ny,3\n", ["features are missing", "row 2, column 'b'"]),
         ("a,b,label\n1,2\n3,4,y\n", ["labels are missing", "row 1"]),
         ('a,b,label\n1,"2,x\n3,4,y\n', ["no regular csv table"]),
+        (b"a,label\n1,caf\xe9\n", ["not UTF-8"]),
+        (bytes(range(256)) * 3, []),
     ],
 )
-def test_bad_csv(text: str, fragments: list[str], tmp_path: Path) -> None:
+def test_bad_csv(text: str | bytes, fragments: list[str], tmp_path: Path) -> None:
     path = table(tmp_path, text)
     refused(lambda: load(path=path), "some", *fragments)
 
 
-def test_csv_that_is_no_text(tmp_path: Path) -> None:
-    path = tmp_path / "some.csv"
-    path.write_bytes(b"a,label\n1,caf\xe9\n")
-    refused(lambda: load(path=path), "not UTF-8")
-    path.write_bytes(bytes(range(256)) * 3)
-    refused(lambda: load(path=path))
-
-
-def test_label_that_is_no_column(tmp_path: Path) -> None:
-    path = table(tmp_path, CSV)
-    refused(lambda: load(path=path, label="kind"), "no column 'kind'", "a, Label, b")
-
-
-def test_parquet(tmp_path: Path) -> None:
+def test_parquet_which_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "some.parquet"
     frame = pd.DataFrame({"a": [1, 2, 3], "b": [0.5, 1.5, 2.5], "c": [True, False, True], "label": [7, 11, 7]})
     frame.to_parquet(path)
@@ -206,6 +189,9 @@ def test_parquet(tmp_path: Path) -> None:
     assert load(path=path).class_names == ("7", "11")
     frame.astype({"label": "Int64"}).to_parquet(path)
     assert load(path=path).class_names == ("7", "11")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingExtra, match=r'pip install "hpsearch\[data\]"'):
+        load(path=path)
 
 
 def test_bad_parquet(tmp_path: Path) -> None:
@@ -215,27 +201,21 @@ def test_bad_parquet(tmp_path: Path) -> None:
     path.write_bytes(b"")
     refused(lambda: load(path=path), "is empty")
     labels = {"label": [0, 1]}
-    pd.DataFrame({"a": ["1", "two"], **labels}).to_parquet(path)
-    refused(lambda: load(path=path), "'two' in row 2, column 'a'")
-    pd.DataFrame({"a": pd.to_datetime(["2020-01-01", "2020-01-02"]), **labels}).to_parquet(path)
-    refused(lambda: load(path=path), "column 'a' holds datetime64")
-    pd.DataFrame({"a": [[1], [2]], **labels}).to_parquet(path)
-    refused(lambda: load(path=path), "column 'a'")
-    pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), **labels}).to_parquet(path)
-    refused(lambda: load(path=path), "1 of 2 features are missing", "row 2, column 'a'")
-    pd.DataFrame({"a": [1, 2], "label": [0, None]}).to_parquet(path)
-    refused(lambda: load(path=path), "1 labels are missing")
-
-
-def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "some.parquet"
-    pd.DataFrame({"a": [1, 2], "label": [0, 1]}).to_parquet(path)
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(MissingExtra, match=r'pip install "hpsearch\[data\]"'):
-        load(path=path)
+    frames: list[tuple[dict[str, Any], list[str]]] = [
+        ({"a": ["1", "two"], **labels}, ["'two' in row 2, column 'a'"]),
+        ({"a": pd.to_datetime(["2020-01-01", "2020-01-02"]), **labels}, ["column 'a' holds datetime64"]),
+        ({"a": [[1], [2]], **labels}, ["column 'a'"]),
+        ({"a": pd.array([1, None], dtype="Int64"), **labels}, ["1 of 2 features are missing", "row 2, column 'a'"]),
+        ({"a": [1, 2], "label": [0, None]}, ["1 labels are missing"]),
+    ]
+    for columns, fragments in frames:
+        pd.DataFrame(columns).to_parquet(path)
+        refused(lambda: load(path=path), *fragments)
 
 
 def test_paths_that_are_no_data(tmp_path: Path) -> None:
+    refused(lambda: read_idx(tmp_path / "none"), "cannot read", "No such file")
+    refused(lambda: read_idx(tmp_path), "cannot read", "Is a directory")
     refused(lambda: load(path=tmp_path / "none.npz"), "no file or folder")
     refused(lambda: load(path=tmp_path / ("x" * 300 + ".npz")), "cannot read")
     (tmp_path / "some.txt").write_text("hello")
@@ -259,9 +239,7 @@ def test_what_is_written_is_read(array: npt.NDArray[Any], zipped: bool, tmp_path
     path = tmp_path / "array-idx"  # no ending: gzip is told by the content
     path.write_bytes(gzip.compress(content, mtime=0) if zipped else content)
     read = read_idx(path)
-    assert read.dtype == array.dtype
-    assert read.dtype.isnative
-    assert read.shape == array.shape
+    assert (read.dtype, read.dtype.isnative, read.shape) == (array.dtype, True, array.shape)
     np.testing.assert_array_equal(read, array)
     assert read.flags.writeable
 
@@ -289,11 +267,6 @@ def test_damaged_files_are_refused_in_one_line(content: bytes, fragments: list[s
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(content)
     refused(lambda: read_idx(path), str(path), *fragments)
-
-
-def test_no_file(tmp_path: Path) -> None:
-    refused(lambda: read_idx(tmp_path / "none"), "cannot read", "No such file")
-    refused(lambda: read_idx(tmp_path), "cannot read", "Is a directory")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

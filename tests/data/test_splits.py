@@ -206,7 +206,7 @@ def test_the_fingerprint_is_of_the_four_arrays() -> None:
     [
         (
             {"train": 80, "validation": 16, "test": 10},
-            ["train + validation + test = 106 is more than the 100 examples of rows"],
+            ["train + validation + test = 106", "than the 100 examples of rows"],
         ),
         ({"train": 80, "validation": 30}, ["train + validation = 110 is more", "ask for fewer"]),
         ({"train": 0.8, "validation": 0.3}, ["train + validation = 110 is more"]),
@@ -236,11 +236,6 @@ def test_the_fingerprint_is_of_the_four_arrays() -> None:
 def test_what_cannot_be_cut(cut: Callable[..., object], ask: dict[str, Any], fragments: list[str]) -> None:
     whole = {"train": 10, "validation": 10, "seed": 0} | ask
     refused(lambda: cut(cyclic(100), **whole), *fragments)
-
-
-def test_an_own_test_part_bounds_test() -> None:
-    cut: dict[str, Any] = {"train": 9, "validation": 1, "seed": 0, "test": 11}
-    refused(lambda: split(cyclic(10, own_test=10), **cut), "test = 11 is more than the 10 examples in the test part")
 
 
 def test_the_books_split_of_the_shipped_images() -> None:

@@ -8,10 +8,11 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from batches import batch, drain
+from batches import batch, begun, drain, under_way
 from bounded import LIMIT_S, until
 from stub_objectives import Stub, Surroundings
 
@@ -19,13 +20,6 @@ from hpsearch.executors.base import VARIABLES, Done, Lost
 from hpsearch.executors.pool import PoolExecutor
 
 SUPPORT = Path(__file__).parents[1] / "support"
-
-
-def worker_of(folder: Path, number: int) -> int:
-    """The process that a trial has begun in."""
-    file = folder / f"began-{number}"
-    until(file.exists, what=f"trial {number} to begin")
-    return int(file.read_text())
 
 
 @pytest.fixture
@@ -43,15 +37,15 @@ def done(events: object) -> Done:
 
 def test_a_killed_worker_costs_its_own_batch_and_is_replaced(pool: PoolExecutor, tmp_path: Path) -> None:
     pool.load(Stub(tmp_path, waits={0, 1}))
-    pool.submit(batch(0))
-    pool.submit(batch(1))
-    killed, other = worker_of(tmp_path, 0), worker_of(tmp_path, 1)
+    for key in (0, 1):
+        pool.submit(batch(key))
+    killed, other = (begun(pool, tmp_path, key) for key in (0, 1))
     os.kill(killed, signal.SIGKILL)
     lost = drain(pool, back=1)[-1]
     assert lost == Lost(batch(0), "the worker process died (killed by signal 9)")
     assert pool.free == 1
-    (tmp_path / "go-0").touch()
-    (tmp_path / "go-1").touch()
+    for key in (0, 1):
+        (tmp_path / f"go-{key}").touch()
     pool.submit(batch(0))
     outcomes = {e.batch.key: e.outcomes[0] for e in drain(pool, back=2) if isinstance(e, Done)}
     assert outcomes[1].attributes["pid"] == other
@@ -59,8 +53,7 @@ def test_a_killed_worker_costs_its_own_batch_and_is_replaced(pool: PoolExecutor,
 
 
 def test_a_worker_that_died_idle_is_noticed_at_the_next_batch(tmp_path: Path, others: set[object]) -> None:
-    pool = PoolExecutor(1)
-    try:
+    with closing(PoolExecutor(1)) as pool:
         pool.load(Stub(tmp_path))
         (worker,) = set(multiprocessing.active_children()) - others
         pid = worker.pid
@@ -72,14 +65,10 @@ def test_a_worker_that_died_idle_is_noticed_at_the_next_batch(tmp_path: Path, ot
         assert "signal 9" in lost.reason
         outcome = done(drain(pool, [batch(0)])).outcomes[0]
         assert outcome.attributes["pid"] != pid
-    finally:
-        pool.close(kill=True)
 
 
 def test_workers_hear_no_ctrl_c(pool: PoolExecutor, tmp_path: Path) -> None:
-    pool.load(Stub(tmp_path, waits={0}))
-    pool.submit(batch(0))
-    os.kill(worker_of(tmp_path, 0), signal.SIGINT)
+    os.kill(under_way(pool, tmp_path), signal.SIGINT)
     (tmp_path / "go-0").touch()
     assert isinstance(drain(pool, back=1)[-1], Done)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -87,15 +76,12 @@ def test_workers_hear_no_ctrl_c(pool: PoolExecutor, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 def test_workers_are_born_deaf_to_ctrl_c(others: set[object]) -> None:
-    pool = PoolExecutor(1)
-    try:
+    with closing(PoolExecutor(1)):
         (worker,) = set(multiprocessing.active_children()) - others
         status = Path(f"/proc/{worker.pid}/status").read_text()
         # Blocked from before its first instruction, or ignored once it is up.
         deaf = re.findall(r"^Sig(?:Blk|Ign):\s*(\w+)$", status, re.MULTILINE)
         assert any(int(mask, 16) & 1 << (signal.SIGINT - 1) for mask in deaf)
-    finally:
-        pool.close(kill=True)
 
 
 def test_workers_have_one_blas_thread_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,26 +91,20 @@ def test_workers_have_one_blas_thread_whatever_the_environment_says(monkeypatch:
     for name in (*VARIABLES[1:], "GOTO_NUM_THREADS", "OPENBLAS_DEFAULT_NUM_THREADS"):
         monkeypatch.setenv(name, "4")
     before = dict(os.environ)
-    pool = PoolExecutor(1)
-    try:
+    with closing(PoolExecutor(1)) as pool:
         assert dict(os.environ) == before
         pool.load(Surroundings())
         seen = done(drain(pool, [batch(0)])).outcomes[0].attributes
         assert seen["variables"] == dict.fromkeys(VARIABLES, "1")
         assert seen["threads"] == 1
-    finally:
-        pool.close(kill=True)
 
 
 def test_a_worker_loads_no_library_that_it_does_not_need() -> None:
-    pool = PoolExecutor(1, preload="hpsearch.objectives.network.objective")
-    try:
+    with closing(PoolExecutor(1, preload="hpsearch.objectives.network.objective")) as pool:
         pool.load(Surroundings())
         modules = done(drain(pool, [batch(0)])).outcomes[0].attributes["modules"]
         assert "numpy" in modules
         assert not {"optuna", "sqlalchemy", "pandas", "plotly", "pydantic", "click", "rich"} & set(modules)
-    finally:
-        pool.close(kill=True)
 
 
 @pytest.mark.parametrize("kill", [False, True])
@@ -134,10 +114,9 @@ def test_close_ends_busy_and_idle_workers(
     # With kill, nobody waits for a batch under way: the limit below would be far too long.
     monkeypatch.setattr("hpsearch.executors.pool._JOIN_S", LIMIT_S / 2 if kill else 0.1)
     pool = PoolExecutor(2)
-    pool.load(Stub(tmp_path, waits={0}))
-    pool.submit(batch(0))
+    busy = under_way(pool, tmp_path)
     pids = [worker.pid for worker in set(multiprocessing.active_children()) - others]
-    assert worker_of(tmp_path, 0) in pids
+    assert busy in pids
     pool.close(kill=kill)
     assert len(pids) == 2
     assert set(multiprocessing.active_children()) <= others
@@ -151,6 +130,7 @@ def test_close_ends_busy_and_idle_workers(
 def test_workers_end_when_their_runner_is_killed(tmp_path: Path, made: str) -> None:
     script = f"""
 import sys
+from contextlib import closing
 from pathlib import Path
 from batches import batch
 from hpsearch.executors.dask.executor import DaskExecutor
@@ -173,7 +153,7 @@ if __name__ == "__main__":
         text=True,
     )
     try:
-        worker_of(tmp_path, 0)
+        until((tmp_path / "began-0").exists, what="trial 0 to begin")
     finally:
         runner.kill()
     # The workers have the same standard output: it ends with the last of them.

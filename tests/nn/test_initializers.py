@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,14 +86,9 @@ def test_equal_weights_cannot_learn_apart(scheme: str | Initializer, activation:
     labels = rng.integers(3, size=30)
     images = np.eye(3)[labels] + 0.1 * rng.standard_normal((30, 3))
     data = TrainingData(images, labels, images, labels)
-    network = Network(
-        [3, 8, 8, 3],
-        rngs=lane_rngs(0, [0, 1], Purpose.WEIGHTS),
-        activation=activation,
-        batch_norm=batch_norm,
-        initializers=[scheme, "he"],
-        dtype=np.float64,
-    )
+    options: dict[str, Any] = {"activation": activation, "batch_norm": batch_norm, "dtype": np.float64}
+    weights = lane_rngs(0, [0, 1], Purpose.WEIGHTS)
+    network = Network([3, 8, 8, 3], rngs=weights, initializers=[scheme, "he"], **options)
     before = network.values.copy()
     train(network, SGD([0.2, 0.2]), data, batch_size=10, epochs=5, rngs=lane_rngs(0, [0, 1], Purpose.ORDER))
     assert (network.values != before).any(axis=1).all()

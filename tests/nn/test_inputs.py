@@ -10,17 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.errors import BadData, BadInput
-from hpsearch.nn import (
-    OPTIMIZERS,
-    Inputs,
-    Network,
-    Purpose,
-    TrainingData,
-    evaluate,
-    lane_rngs,
-    live_inputs,
-    train,
-)
+from hpsearch.nn import OPTIMIZERS, Inputs, Network, Purpose, TrainingData, evaluate, lane_rngs, live_inputs, train
 
 
 def images(total: int, live: list[int], *, seed: int = 0, only_validation: int | None = None) -> TrainingData:

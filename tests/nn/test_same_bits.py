@@ -103,18 +103,11 @@ class Training:
     def run(self, start: int = 1, stop: int | None = None) -> None:
         """Train these epochs; add what every lane reported after each, as bytes, and why it ended."""
         alive = list(range(len(self.lanes)))
-        for epoch in train_epochs(
-            self.network,
-            self.optimizer,
-            self.data,
-            batch_size=self.work.batch_size,
-            epochs=self.work.epochs,
-            rngs=self.rngs,
-            schedules=[lane.schedule for lane in self.lanes] if self.work.schedules else None,
-            evaluate_train=self.work.evaluate_train,
-            start=start,
-            stop=stop,
-        ):
+        options: dict[str, Any] = {"batch_size": self.work.batch_size, "epochs": self.work.epochs, "rngs": self.rngs}
+        options |= {"evaluate_train": self.work.evaluate_train, "start": start, "stop": stop}
+        if self.work.schedules:
+            options["schedules"] = [lane.schedule for lane in self.lanes]
+        for epoch in train_epochs(self.network, self.optimizer, self.data, **options):
             alive = epoch.lanes.tolist()
             for position, lane in enumerate(alive):
                 values = [getattr(epoch, name)[position] for name in CURVE_NAMES]
@@ -222,8 +215,7 @@ FOUR = [
 @example(work=Work((1, 1, 9), 7, 1, 3, 3, "float64"), company=(FOUR, [3, 2, 1, 0]))
 @example(work=Work((20, 7, 10), 30, 1, 100, 3, "float32"), company=(FOUR, [3, 2, 1, 0]))
 @example(
-    work=Work((3, 1, 1, 2), 9, 3, 4, 3, "float64", "adam", "tanh", True, True, True, True),
-    company=(FOUR, [3, 2, 1, 0]),
+    work=Work((3, 1, 1, 2), 9, 3, 4, 3, "float64", "adam", "tanh", True, True, True, True), company=(FOUR, [3, 2, 1, 0])
 )
 def test_alone_equals_together_equals_permuted(work: Work, company: tuple[list[Lane], list[int]]) -> None:
     check(work, *company)

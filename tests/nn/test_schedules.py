@@ -40,7 +40,7 @@ def test_every_schedule_follows_its_formula(schedule: Schedule, epochs: int, exp
     assert Schedule(schedule.name, warmup_epochs=0.1).changes
 
 
-def test_every_schedule_is_in_the_table() -> None:
+def test_every_schedule_is_in_the_table_and_the_cosine_ends_at_0() -> None:
     assert {schedule.name for schedule, *_ in FORMULAS} == set(SCHEDULES)
     assert Schedule("cosine").factor(12, steps=STEPS, epochs=3) == 0
 

@@ -128,12 +128,9 @@ def test_a_lane_that_diverges_ends_with_a_reason_and_the_others_go_on() -> None:
             assert np.isfinite(values).all()
 
 
-def test_validation_can_tell_first_that_a_lane_diverged() -> None:
+def test_validation_can_tell_first_and_training_stops_when_no_lane_is_left() -> None:
     epochs, _ = run([1e30], batch_size=100)  # one step an epoch: its own loss is of the weights before it
     assert epochs[0].ended[0].reason in {f"validation loss became {v} in epoch 1" for v in ("nan", "inf")}
-
-
-def test_training_stops_when_no_lane_is_left() -> None:
     epochs, _ = run([1e30, 1e300], epochs=50)
     assert len(epochs) < 50
     assert epochs[-1].lanes.tolist() == []

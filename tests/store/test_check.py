@@ -30,6 +30,13 @@ from hpsearch.store.maintenance.repair import mend, repair, salvage
 from hpsearch.store.maintenance.rules import Finding, Place
 
 
+def start(folder: Path, storage: object, *options: str) -> None:
+    """Run stage 1 of the tiny study, unheard."""
+    arguments = ["start", str(tiny.write(folder)), "--engine", "inline", "--stage", "1", "--storage", str(storage)]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert main([*arguments, *options]) == 0
+
+
 def test_nothing_is_found_in_a_sound_database_and_nothing_repaired(sound: Path) -> None:
     before = sound.read_bytes()
     checked = check(str(sound))
@@ -47,9 +54,7 @@ def test_a_file_that_never_was_a_database_is_none(tmp_path: Path) -> None:
 
 
 def test_a_servers_database_is_looked_at_and_mended_too(postgres_url: str, tmp_path: Path) -> None:
-    study = tiny.write(tmp_path)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert main(["start", str(study), "--engine", "inline", "--storage", postgres_url]) == 0
+    start(tmp_path, postgres_url)
     assert check(postgres_url).findings == []
     engine = sqlalchemy.create_engine(postgres_url)
     with engine.begin() as connection:
@@ -105,27 +110,26 @@ def test_damage_is_found_and_named_and_mended(sound: Path, plant: Plant) -> None
 
 def test_what_runs_again_after_a_repair_comes_to_the_same(sound: Path, tmp_path: Path) -> None:
     before = cared.trials(sound)
+    numbers = {"no-value": 0, "sampled": 1, "gap": 2, "score": 3, "attribute": 4}
     for plant in PLANTS:
-        if plant.kind in ("no-value", "sampled", "gap", "score", "attribute"):
-            of_number = {"no-value": 0, "sampled": 1, "gap": 2, "score": 3, "attribute": 4}[plant.kind]
-            cared.run_sql(sound, plant.sql.replace("number = 2", f"number = {of_number}"))
+        if plant.kind in numbers:
+            cared.run_sql(sound, plant.sql.replace("number = 2", f"number = {numbers[plant.kind]}"))
     repair(str(sound), check(str(sound)))
-    study = tiny.write(tmp_path)
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert main(f"start {study} --engine inline --storage {sound} --stage 1".split()) == 0
+    start(tmp_path, sound)
     assert cared.trials(sound) == before
     assert check(str(sound)).sound
 
 
-def test_what_a_living_runner_holds_is_not_repaired(sound: Path) -> None:
+def test_what_a_living_runner_holds_is_neither_repaired_nor_recovered(sound: Path) -> None:
     cared.run_sql(sound, next(plant.sql for plant in PLANTS if plant.kind == "no-value"))
-    store = open_store(str(sound), write=True)
-    store.claim(store.stages("tiny")[0], until=9, most=1, owner=Owner.current())
-    store.close()
+    with contextlib.closing(open_store(str(sound), write=True)) as store:
+        store.claim(store.stages("tiny")[0], until=9, most=1, owner=Owner.current())
     found = check(str(sound))
     assert {finding.kind for finding in found.findings} == {"no-value"}
     with pytest.raises(BadStorage, match="stop it first"):
         repair(str(sound), found)
+    with pytest.raises(BadStorage, match="stop it first"):
+        salvage(str(sound))
 
 
 def test_what_has_finished_since_the_check_stays(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,9 +143,7 @@ def test_what_has_finished_since_the_check_stays(sound: Path, tmp_path: Path, mo
     def check_and_finish(storage: str, sampler: None = None) -> Checked:
         checked = check(storage, sampler)
         if not finished:
-            with contextlib.redirect_stdout(io.StringIO()):
-                start = f"start {tiny.write(tmp_path)} --engine inline --stage 1 --trials 7 --storage {sound}"
-                assert main(start.split()) == 0
+            start(tmp_path, sound, "--trials", "7")
             finished.append(cared.rows(sound))
         return checked
 
@@ -256,12 +258,10 @@ def test_of_a_sound_database_everything_is_saved(sound: Path, tmp_path: Path) ->
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-@pytest.mark.parametrize(
-    "table", ["trial_values", "trial_params", "trial_user_attributes", "trial_intermediate_values"]
-)
-def test_what_is_lost_runs_again_and_comes_to_the_same(sound: Path, tmp_path: Path, table: str) -> None:
+@pytest.mark.parametrize("end", ["values", "params", "user_attributes", "intermediate_values"])
+def test_what_is_lost_runs_again_and_comes_to_the_same(sound: Path, tmp_path: Path, end: str) -> None:
     before = cared.trials(sound)
-    _harm(sound, table)
+    _harm(sound, f"trial_{end}")
     assert check(str(sound)).broken
     done = salvage(str(sound))
     assert check(str(done.target)).sound
@@ -271,9 +271,7 @@ def test_what_is_lost_runs_again_and_comes_to_the_same(sound: Path, tmp_path: Pa
             # Of what others ran nobody knows whether it is whole.
             assert trial == before[at] if at[0].startswith("tiny/") else set(trial) <= set(before[at])
     assert any(trial[0] == "'WAITING'" for trial in after.values())
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        start = f"start {tiny.write(tmp_path)} --stage 1 --engine inline --storage {done.target}"
-        assert main(start.split()) == 0
+    start(tmp_path, done.target)
     again = cared.trials(done.target)
     mine = {at for at in before if at[0] == cared.FIRST}
     assert {at: again[at] for at in mine} == {at: before[at] for at in mine}
@@ -286,13 +284,6 @@ def test_a_log_is_read_too(sound: Path, tmp_path: Path) -> None:
         done = salvage(str(sound), tmp_path / "new.db")
     assert "logged" in {saved.study for saved in done.studies}
     assert done.after.sound
-
-
-def test_what_a_living_runner_writes_is_not_recovered(sound: Path) -> None:
-    with contextlib.closing(open_store(str(sound), write=True)) as store:
-        store.claim(store.stages("tiny")[0], until=7, most=1, owner=Owner.current())
-        with pytest.raises(BadStorage, match="stop it first"):
-            salvage(str(sound))
 
 
 def test_nothing_is_written_over_and_nothing_is_made_of_nothing(sound: Path, tmp_path: Path) -> None:

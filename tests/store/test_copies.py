@@ -23,18 +23,12 @@ from hpsearch.store.maintenance.copies import backup, safe_copy, vacuum
 def test_a_copy_that_is_taken_while_others_commit_is_one_state(sound: Path, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(sound)) as connection:
         connection.executescript("CREATE TABLE pair (a INTEGER, b INTEGER); INSERT INTO pair VALUES (0, 0)")
-    stop = threading.Event()
-    written = threading.Event()
+    stop, written = threading.Event(), threading.Event()
 
     def write() -> None:
         with contextlib.closing(sqlite3.connect(sound, isolation_level=None)) as connection:
-            count = 0
             while not stop.is_set():
-                count += 1
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("UPDATE pair SET a = ?", (count,))
-                connection.execute("UPDATE pair SET b = ?", (count,))
-                connection.execute("COMMIT")
+                connection.executescript("BEGIN IMMEDIATE; UPDATE pair SET a = a + 1; UPDATE pair SET b = a; COMMIT")
                 written.set()
 
     writer = threading.Thread(target=write)
@@ -46,8 +40,7 @@ def test_a_copy_that_is_taken_while_others_commit_is_one_state(sound: Path, tmp_
     finally:
         stop.set()
         writer.join()
-    for number in range(5):
-        copy = tmp_path / f"copy-{number}.db"
+    for copy in tmp_path.glob("copy-?.db"):
         with contextlib.closing(sqlite3.connect(copy)) as connection:
             a, b = connection.execute("SELECT a, b FROM pair").fetchone()
             assert a == b > 0

@@ -48,9 +48,12 @@ def past(attributes: Any = ATTRIBUTES) -> PastTrials:
 
 
 def test_everything_is_there(store: Store, new_stage: NewStage) -> None:
-    stage, second = store.import_stages([(new_stage, past()), (replace(new_stage, number=2), past(()))])
+    about = {"from": "results.csv", "notes": ["größe"]}
+    empty = replace(new_stage, number=2, imported=about)
+    stage, second = store.import_stages([(new_stage, past()), (empty, past(()))])
     assert store.stages() == [stage, second]
-    assert replace(stage, study_id=0) == replace(second, number=1, study_id=0)
+    assert second.imported == about
+    assert replace(stage, study_id=0) == replace(second, number=1, study_id=0, imported=new_stage.imported)
     assert store.counts(stage) == store.counts(second) == Counts(complete=2, pruned=1, failed=1, waiting=1)
     columns = store.columns(stage)
     wanted = past()
@@ -66,6 +69,8 @@ def test_everything_is_there(store: Store, new_stage: NewStage) -> None:
     assert store.scores(stage)["number"].tolist() == [0]
     assert repr(list(store.curves(stage).itertuples(index=False, name=None))) == repr(POINTS)
     assert store.attribute(stage, range(5), "größe") == {0: "ü"}
+    assert repr(dict(sorted(store.attributes(stage, "curves")))) == repr({0: ATTRIBUTES[4][2], 2: ATTRIBUTES[0][2]})
+    assert list(store.attributes(stage, "none")) == []
 
 
 def test_optuna_reads_them(store: Store, new_stage: NewStage) -> None:
@@ -113,19 +118,3 @@ def test_what_breaks_in_the_middle_leaves_nothing(store: Store, new_stage: NewSt
     assert store.stages() == []
     assert optuna.get_all_study_names(storage(store.url)) == []
     assert len(store.import_stages([(new_stage, past())])) == 1
-
-
-def test_where_it_comes_from_is_kept(store: Store, new_stage: NewStage) -> None:
-    about = {"from": "results.csv", "notes": ["größe"]}
-    store.import_stages([(replace(new_stage, imported=about), past())])
-    (stage,) = store.stages()
-    assert stage.imported == about
-
-
-def test_an_attribute_of_every_trial(store: Store, new_stage: NewStage) -> None:
-    (stage,) = store.import_stages([(new_stage, past())])
-    kept = [(number, value) for number, key, value in ATTRIBUTES if key == "curves"]
-    assert repr(sorted(store.attributes(stage, "curves"), key=lambda row: row[0])) == repr(
-        sorted(kept, key=lambda r: r[0])
-    )
-    assert list(store.attributes(stage, "none")) == []

@@ -17,6 +17,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stored import claim
 
 from hpsearch.records import Completed, Failed, Pruned, Report, Stage
 from hpsearch.store import Owned, Owner, Store, leases
@@ -40,7 +41,6 @@ _THEM = Owner("them", "elsewhere", "their boot", 1, "1")
 offsets = st.timedeltas(timedelta(days=-400), timedelta(days=400))
 
 
-@pytest.fixture
 def elsewhere(me: Owner) -> Owner:
     """A runner on another machine: only its heartbeat tells whether it lives."""
     return replace(me, run="another run", host="another machine", pid=1)
@@ -49,9 +49,8 @@ def elsewhere(me: Owner) -> Owner:
 def test_trials_of_a_killed_process_are_given_back(
     url: str, store: Store, stage: Stage, study: optuna.Study, me: Owner
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", _CLAIM, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", _CLAIM, url], **pipes) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "claimed\n"
         assert store.release_dead(stage, me=me) == 0  # it lives
@@ -68,7 +67,7 @@ def test_trials_of_a_killed_process_are_given_back(
 def test_a_late_record_is_refused(store: Store, stage: Stage, study: optuna.Study, me: Owner, gone: Gone) -> None:
     """A runner that was taken for gone and comes back finds its unfinished trials in other hands."""
     them = gone()
-    ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=3, most=3, owner=them).trials}
+    ids = claim(store, stage, them, until=3)
     store.record(stage, [Completed(2, 0.5)], ids, owner=them)
     assert store.release_dead(stage, me=me) == 2
     late = [Completed(0, 0.1, (0.1,)), Completed(1, 0.1, (0.1,))]
@@ -86,18 +85,10 @@ def test_a_late_record_is_refused(store: Store, stage: Stage, study: optuna.Stud
 @pytest.mark.parametrize(("old", "released"), [(-timedelta(seconds=10), 0), (timedelta(seconds=10), 1)])
 @pytest.mark.parametrize("here", [True, False])
 def test_a_living_process_that_hangs_and_one_elsewhere_are_told_by_the_heartbeat(
-    store: Store,
-    stage: Stage,
-    me: Owner,
-    elsewhere: Owner,
-    age: Age,
-    pass_time: PassTime,
-    here: bool,
-    old: timedelta,
-    released: int,
+    store: Store, stage: Stage, me: Owner, age: Age, pass_time: PassTime, here: bool, old: timedelta, released: int
 ) -> None:
     """And nobody loses trials of their own."""
-    them = Owner.current() if here else elsewhere
+    them = Owner.current() if here else elsewhere(me)
     first, _ = store.claim(stage, until=2, most=2, owner=them).trials
     (mine,) = store.claim(stage, until=3, most=1, owner=me).trials
     age(first.trial_id, LEASE + old)
@@ -108,18 +99,17 @@ def test_a_living_process_that_hangs_and_one_elsewhere_are_told_by_the_heartbeat
     assert store.counts(stage).waiting == released
 
 
-def test_a_beat_renews_the_lease(
-    store: Store, stage: Stage, me: Owner, elsewhere: Owner, age: Age, pass_time: PassTime
-) -> None:
-    ids = [trial.trial_id for trial in store.claim(stage, until=2, most=2, owner=elsewhere).trials]
+def test_a_beat_renews_the_lease(store: Store, stage: Stage, me: Owner, age: Age, pass_time: PassTime) -> None:
+    them = elsewhere(me)
+    ids = list(claim(store, stage, them, until=2).values())
     for trial_id in ids:
         age(trial_id, 2 * LEASE)
     store.release_dead(stage, me=me)
-    store.beat(stage, ids[:1], owner=elsewhere)
+    store.beat(stage, ids[:1], owner=them)
     store.beat(stage, ids, owner=me)  # not mine: nothing happens
     pass_time(STILL_S)
     assert store.release_dead(stage, me=me) == 1
-    assert store.record(stage, [Completed(0, 0.5)], {0: ids[0]}, owner=elsewhere) == {0}
+    assert store.record(stage, [Completed(0, 0.5)], {0: ids[0]}, owner=them) == {0}
 
 
 def test_a_process_is_known_by_more_than_its_number(gone: Gone, me: Owner) -> None:
@@ -206,35 +196,21 @@ def test_a_watch_that_sees_no_trial_any_more_begins_anew(monkeypatch: pytest.Mon
     assert watch.gone([(7, _THEM, old)], me=_ME, now=time.clock(timedelta())) == {7: SILENT}
 
 
-def _ids(store: Store, stage: Stage, owner: Owner, *, until: int = 3) -> dict[int, int]:
-    return {trial.number: trial.trial_id for trial in store.claim(stage, until=until, most=9, owner=owner).trials}
-
-
 def test_a_trial_that_has_ended_says_who_ran_it(store: Store, stage: Stage, me: Owner) -> None:
     other = replace(me, run="another run", host="another machine", hpsearch="0.1.0")
-    mine, theirs = _ids(store, stage, me, until=3), _ids(store, stage, other, until=4)
+    mine, theirs = claim(store, stage, me, until=3), claim(store, stage, other, until=4)
     store.record(stage, [Completed(0, 0.5), Failed(1, "diverged"), Pruned(2, 1, (0.5,))], mine, owner=me)
     assert store.finishers(stage) == {me: 3}
     store.record(stage, [Completed(3, 0.25)], theirs, owner=other)
     assert list(store.finishers(stage).items()) == [(me, 3), (other, 1)]
-    assert [store.finishers(stage, among=many) for many in (1, 2, 4, 9)] == [
-        {other: 1},
-        {other: 1, me: 1},
-        {me: 3, other: 1},
-        {me: 3, other: 1},
-    ]
+    for among, finishers in ((1, {other: 1}), (2, {other: 1, me: 1}), (4, {me: 3, other: 1}), (9, {me: 3, other: 1})):
+        assert store.finishers(stage, among=among) == finishers
     assert store.owned(stage, [0, 3, 77]) == {0: Owned(me, 1), 3: Owned(other, 1)}
     assert store.runners(stage) == {}
 
 
 def test_every_attempt_counts_and_the_last_one_in_vain_is_kept(
-    store: Store,
-    stage: Stage,
-    me: Owner,
-    gone: Callable[[], Owner],
-    age: Callable[[int, timedelta], None],
-    pass_time: Callable[[float], None],
-    rows: Rows,
+    store: Store, stage: Stage, me: Owner, gone: Gone, age: Age, pass_time: PassTime, rows: Rows
 ) -> None:
     def kept() -> dict[str, Any]:
         texts = [row["value_json"] for row in rows("trial_system_attributes") if row["key"] == "hpsearch:released"]
@@ -247,22 +223,22 @@ def test_every_attempt_counts_and_the_last_one_in_vain_is_kept(
         return json.loads(owner.to_json())
 
     dead = gone()
-    _ids(store, stage, dead, until=1)
+    claim(store, stage, dead, until=1)
     assert store.owned(stage, [0]) == {0: Owned(dead, 1)}
     store.release_dead(stage, me=me)
     assert kept() == {"times": 1, "owner": plain(dead), "by": plain(me), "why": PROCESS_GONE}
     assert store.owned(stage, [0]) == {0: Owned(None, 1)}
-    other = replace(me, run="another run", host="another machine")
-    ids = _ids(store, stage, other, until=1)
+    other = elsewhere(me)
+    ids = claim(store, stage, other, until=1)
     store.release(stage, owner=other)
     assert kept() == {"times": 2, "owner": plain(other), "by": plain(other), "why": GIVEN_BACK}
-    _ids(store, stage, other, until=1)
+    claim(store, stage, other, until=1)
     age(ids[0], timedelta(days=1))
     store.release_dead(stage, me=me)
     pass_time(STILL_S)
     store.release_dead(stage, me=me)
     assert kept() == {"times": 3, "owner": plain(other), "by": plain(me), "why": SILENT}
-    _ids(store, stage, me, until=1)
+    claim(store, stage, me, until=1)
     store.record(stage, [Completed(0, 0.5)], ids, owner=me)
     assert kept()["times"] == 3
     assert store.owned(stage, [0]) == {0: Owned(me, 4)}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from cared import run_sql
 from sqlalchemy.engine import make_url
 from stored import storage
 
@@ -33,14 +34,6 @@ def refused(storage: object, *, create: bool = False, write: bool = False) -> st
     assert len(message.splitlines()) == 1
     assert caught.value.exit_code == 2
     return message
-
-
-def execute(file: Path, *statements: str) -> None:
-    connection = sqlite3.connect(file)
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
@@ -84,13 +77,13 @@ def strange(tmp_path: Path, empty_database: bytes) -> Path:
     (folder / "folder.db").mkdir()
     (folder / "text.db").write_text("not a database, but notes about one\n" * 40)
     (folder / "empty.db").touch()
-    execute(folder / "shop.db", "CREATE TABLE orders (id INTEGER)", "CREATE TABLE studies_of_art (id INTEGER)")
-    execute(folder / "tables.db", "CREATE TABLE studies (study_id INTEGER)")
+    run_sql(folder / "shop.db", "CREATE TABLE orders (id INTEGER); CREATE TABLE studies_of_art (id INTEGER)")
+    run_sql(folder / "tables.db", "CREATE TABLE studies (study_id INTEGER)")
     (folder / "cut.db").write_bytes(empty_database[: len(empty_database) // 2])
     (folder / "header.db").write_bytes(b"SQLite format 3\0" + b"x" * 5000)
     for name, revision in (("newer.db", "v9.9.9"), ("old.db", "v2.4.0.a")):
         (folder / name).write_bytes(empty_database)
-        execute(folder / name, f"UPDATE alembic_version SET version_num = '{revision}'")
+        run_sql(folder / name, f"UPDATE alembic_version SET version_num = '{revision}'")
     os.mkfifo(folder / "pipe.db")
     return folder
 
@@ -153,9 +146,14 @@ def test_creation(strange: Path, name: str, new_stage: NewStage) -> None:
     assert stat.S_IMODE((strange / name).stat().st_mode) == 0o666 & ~mask
 
 
-def test_creation_through_a_link_leaves_the_link(strange: Path) -> None:
+def test_creation_through_a_link_and_in_a_file_without_tables(strange: Path) -> None:
     (strange / "link.db").symlink_to(strange / "target.db")
-    open_store(str(strange / "link.db"), create=True).close()
+    run_sql(strange / "bare.db", "CREATE TABLE passing (id INTEGER); DROP TABLE passing")
+    assert "holds no studies" in refused(strange / "bare.db")
+    for name in ("link.db", "bare.db"):
+        store = open_store(str(strange / name), create=True)
+        assert store.stages() == []
+        store.close()
     assert (strange / "link.db").is_symlink()
     assert (strange / "target.db").stat().st_size > 0
 
@@ -171,15 +169,6 @@ def test_a_failed_creation_leaves_nothing_behind(strange: Path, monkeypatch: pyt
     for name in ("new.db", "empty.db"):
         assert "is full; free some space" in refused(strange / name, create=True)
     assert contents(strange) == before
-
-
-def test_a_database_that_holds_nothing_yet(strange: Path) -> None:
-    """A SQLite file without tables, as `PRAGMA` leaves it."""
-    execute(strange / "bare.db", "CREATE TABLE passing (id INTEGER)", "DROP TABLE passing")
-    assert "holds no studies" in refused(strange / "bare.db")
-    store = open_store(str(strange / "bare.db"), create=True)
-    assert store.stages() == []
-    store.close()
 
 
 @pytest.fixture
@@ -205,7 +194,7 @@ def unwritable(empty_database: bytes, opener: Opener, new_stage: NewStage) -> It
     shutil.rmtree(folder)
 
 
-def test_a_read_only_database_can_be_read(unwritable: tuple[Path, Stage]) -> None:
+def test_a_read_only_database_can_be_read_and_is_refused_to_a_writer(unwritable: tuple[Path, Stage]) -> None:
     file, stage = unwritable
     before = contents(file.parent)
     store = open_store(str(file))
@@ -213,12 +202,6 @@ def test_a_read_only_database_can_be_read(unwritable: tuple[Path, Stage]) -> Non
     assert store.counts(stage).running == 2
     assert store.trials(stage)["number"].tolist() == [0, 1]
     store.close()
-    assert contents(file.parent) == before
-
-
-def test_a_read_only_database_is_refused_to_a_writer(unwritable: tuple[Path, Stage]) -> None:
-    file, _ = unwritable
-    before = contents(file.parent)
     for create in (False, True):
         assert "is read-only here" in refused(file, create=create, write=True)
     assert "Permission denied" in refused(file.with_name("new.db"), create=True)

@@ -37,7 +37,7 @@ def test_a_database_that_may_only_be_read_is_refused_to_who_writes(postgres: Ser
     postgres.run("DROP OWNED BY reader; DROP ROLE reader", database=name)
 
 
-def test_a_reader_sees_one_state(postgres_url: str, opener: Callable[..., Store], new_stage: NewStage) -> None:
+def test_a_reader_sees_one_state(postgres_url: str, opener: Opener, new_stage: NewStage) -> None:
     one, other = opener(postgres_url), opener(postgres_url)
     with one.database.read() as connection:
         assert queries.stages(connection) == []

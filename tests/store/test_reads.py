@@ -12,11 +12,10 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
-from stored import storage
+from stored import claim, plans, storage, watched
 
 from hpsearch.records import HITS, Completed, Direction, Failed, Outcome, Pruned, Stage
 from hpsearch.space import Float, Space
@@ -30,16 +29,10 @@ def scored(number: int, score: float, loss: float | None) -> Completed:
     return Completed(number, score, (score,), {} if loss is None else {"validation_loss": loss})
 
 
-def claim(store: Store, stage: Stage, most: int, owner: Owner) -> dict[int, int]:
-    trials = store.claim(stage, until=1000, most=most, owner=owner).trials
-    return {trial.number: trial.trial_id for trial in trials}
-
-
 def fill(store: Store, stage: Stage, outcomes: list[Outcome], owner: Owner) -> None:
     """Have trials end so; those before and between them run."""
     most = max(outcome.number for outcome in outcomes) + 1
-    ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=most, most=most, owner=owner).trials}
-    store.record(stage, outcomes, ids, owner=owner)
+    store.record(stage, outcomes, claim(store, stage, owner, until=most), owner=owner)
 
 
 def test_columns(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
@@ -81,13 +74,8 @@ def test_states(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> N
 
 
 def test_a_pruned_trial_says_when_it_was_stopped(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
-    outcomes: list[Outcome] = [
-        Completed(0, 0.5, (0.1, 0.5)),
-        Pruned(1, 3, (0.1, 0.2, 0.3)),
-        Failed(2, "no", (0.1,)),
-        Pruned(3, 12, ()),
-    ]
-    fill(store, stage, outcomes, me)
+    pruned = [Pruned(1, 3, (0.1, 0.2, 0.3)), Pruned(3, 12, ())]
+    fill(store, stage, [Completed(0, 0.5, (0.1, 0.5)), Failed(2, "no", (0.1,)), *pruned], me)
     theirs = study.ask()
     theirs.report(0.5, 7)
     study.tell(theirs, state=TrialState.PRUNED)
@@ -95,12 +83,8 @@ def test_a_pruned_trial_says_when_it_was_stopped(store: Store, stage: Stage, stu
 
 
 def test_an_attribute_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
-    fill(
-        store,
-        stage,
-        [Completed(n, 0.5, (), {"curves": {"train_loss": [n / 8]}} if n < 3 else {}) for n in range(4)],
-        me,
-    )
+    kept: list[dict[str, Any]] = [{"curves": {"train_loss": [n / 8]}} if n < 3 else {} for n in range(4)]
+    fill(store, stage, [Completed(n, 0.5, (), attributes) for n, attributes in enumerate(kept)], me)
     curves = store.attribute(stage, [3, 2, 0, 77], "curves")
     assert curves == {0: {"train_loss": [0.0]}, 2: {"train_loss": [0.25]}}
     assert store.attribute(stage, list(np.array([3, 2, 0, 77])), "curves") == curves
@@ -202,7 +186,7 @@ def test_numbers_come_back_to_the_bit(store: Store, new_stage: NewStage, numbers
 
 
 def test_points_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
-    ids = claim(store, stage, 5, me)
+    ids = claim(store, stage, me, until=5)
     curves = {0: (0.5, 0.25), 1: (math.nan, math.inf, 1.0), 2: (), 3: (0.125,)}
     store.record(stage, [Completed(number, 0.5, curve) for number, curve in curves.items()], ids, owner=me)
     assert repr(store.points(stage, [3, 1, 0, 2, 4, 77])) == repr({0: curves[0], 1: curves[1], 3: curves[3]})
@@ -211,7 +195,7 @@ def test_points_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -
 
 
 def test_the_last_that_finished_come_first(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
-    ids = claim(store, stage, 6, me)
+    ids = claim(store, stage, me, until=6)
     assert store.latest(stage, 3)["number"] == []
     pair: list[Outcome] = [Failed(0, "no"), Pruned(2, 1, (0.5,))]
     batches: Iterable[list[Outcome]] = [[Completed(4, 0.5)], pair, [Completed(3, 1.0)]]
@@ -226,15 +210,16 @@ def test_the_last_that_finished_come_first(store: Store, stage: Stage, study: op
 
 def test_who_runs_what(store: Store, stage: Stage, study: optuna.Study, me: Owner, gone: Callable[[], Owner]) -> None:
     assert store.runners(stage) == {}
+    assert store.sampled(stage) == 0
     other = gone()
-    mine, theirs = claim(store, stage, 2, me), claim(store, stage, 3, other)
+    mine, theirs = claim(store, stage, me, until=2), claim(store, stage, other, until=5)
     study.ask()  # somebody with Optuna alone says nothing of himself
     assert list(store.runners(stage).items()) == [(other, 3), (me, 2)]
     store.record(stage, [Completed(number, 0.5) for number in list(theirs)[:2]], theirs, owner=other)
     assert list(store.runners(stage).items()) == [(me, 2), (other, 1)]
     store.release(stage, owner=me)
     assert store.runners(stage) == {other: 1}
-    assert len(mine) == 2
+    assert (len(mine), store.sampled(stage)) == (2, 6)  # whatever became of them
 
 
 def test_what_is_shown_is_read_and_no_more(
@@ -244,24 +229,15 @@ def test_what_is_shown_is_read_and_no_more(
     monkeypatch.setattr(queries, "LATEST_AMONG", 4)
     store = opener(file)
     stage = store.create_stage(new_stage)
-    ids = claim(store, stage, 20, me)
+    ids = claim(store, stage, me, until=20)
     store.record(stage, [Completed(number, 0.5, (0.5,)) for number in ids], ids, owner=me)
-    said: list[str] = []
-    engine = store.database.engine
-    with engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection
     store.counts(stage)
-    driver.set_trace_callback(said.append)
-    assert store.latest(stage, 9)["number"] == [19, 18, 17, 16]
-    store.points(stage, [3])
-    store.runners(stage)
-    driver.set_trace_callback(None)
-    plain = sqlalchemy.create_engine(store.url)
-    with plain.connect() as connection:
-        for text in (one for one in said if one.startswith("SELECT")):
-            plan = [step.detail for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
-            assert all(step.startswith(("SEARCH", "LIST SUBQUERY", "CORRELATED")) for step in plan), (text, plan)
-    plain.dispose()
+    with watched(store) as statements:
+        assert store.latest(stage, 9)["number"] == [19, 18, 17, 16]
+        store.points(stage, [3])
+        store.runners(stage)
+    for step in plans(store, statements):
+        assert step.startswith(("SEARCH", "LIST SUBQUERY", "CORRELATED")), (step, statements)
 
 
 def test_hits_come_with_the_columns_where_they_are_asked_for(store: Store, stage: Stage, me: Owner) -> None:
@@ -271,11 +247,3 @@ def test_hits_come_with_the_columns_where_they_are_asked_for(store: Store, stage
     assert store.columns(stage, top=5, hits=True)[HITS] == [pack(right), None]
     assert store.columns(stage, hits=True)[HITS] == [pack(right), None, None]
     assert HITS not in store.columns(stage, top=5)
-
-
-def test_sampled_counts_what_ever_became_of_them(store: Store, stage: Stage, me: Owner) -> None:
-    assert store.sampled(stage) == 0
-    store.claim(stage, until=10, most=4, owner=me)
-    assert store.sampled(stage) == 4
-    store.release(stage, owner=me)
-    assert store.sampled(stage) == 4

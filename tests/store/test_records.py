@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
+from stored import claim
 
 from hpsearch.records import Completed, Failed, Outcome, Pruned, Report, Stage, Standing
 from hpsearch.store import Owner, Store
@@ -19,7 +20,7 @@ Ids = dict[int, int]
 @pytest.fixture
 def ids(store: Store, stage: Stage, me: Owner) -> Ids:
     """Three trials of mine."""
-    return {trial.number: trial.trial_id for trial in store.claim(stage, until=3, most=3, owner=me).trials}
+    return claim(store, stage, me, until=3)
 
 
 def test_a_completed_trial(store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids) -> None:
@@ -70,19 +71,13 @@ def test_standings(store: Store, stage: Stage, study: optuna.Study, me: Owner, i
     store.claim(stage, until=6, most=2, owner=Owner.current())
     store.record(stage, [Completed(0, 0.5, (0.25, 0.5)), Failed(1, "diverged", (0.1,))], ids, owner=me)
     store.report(stage, [Report(2, 2, math.inf)], ids, owner=me)
-    assert store.standings(stage, range(9), 2) == [
-        Standing(0, "COMPLETE", False, 0.5),
-        Standing(1, "FAIL", False, None),
-        Standing(2, "RUNNING", True, math.inf),
-        Standing(3, "RUNNING", False, None),  # somebody's own
-        Standing(4, "RUNNING", True, None),
-        Standing(5, "RUNNING", True, None),
-    ]
+    ended = [Standing(0, "COMPLETE", False, 0.5), Standing(1, "FAIL", False, None)]
+    running = [Standing(2, "RUNNING", True, math.inf), Standing(3, "RUNNING", False, None)]  # 3 is somebody's own
+    theirs = [Standing(number, "RUNNING", True, None) for number in (4, 5)]
+    assert store.standings(stage, range(9), 2) == ended + running + theirs
     store.release(stage, owner=me)
-    assert store.standings(stage, range(1, 3), 1) == [
-        Standing(1, "FAIL", False, 0.1),
-        Standing(2, "WAITING", False, None),
-    ]
+    waiting = [Standing(1, "FAIL", False, 0.1), Standing(2, "WAITING", False, None)]
+    assert store.standings(stage, range(1, 3), 1) == waiting
     assert [one.finished for one in store.standings(stage, range(4), 1)] == [True, True, False, False]
     assert store.standings(stage, range(20, 30), 1) == []
 

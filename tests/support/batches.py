@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bounded import until
+from stub_objectives import Stub
 
 from hpsearch.executors.base import Batch, Event, Executor, Progress
 from hpsearch.records import Trial
@@ -42,3 +43,10 @@ def begun(executor: Executor, folder: Path, number: int, *not_in: int) -> int:
 
     until(is_there, what=f"trial {number} to begin")
     return int(file.read_text())
+
+
+def under_way(executor: Executor, folder: Path) -> int:
+    """Have a `Stub`'s trial 0 begin and wait for the file go-0: the process that it has begun in."""
+    executor.load(Stub(folder, waits={0}))
+    executor.submit(batch(0))
+    return begun(executor, folder, 0)

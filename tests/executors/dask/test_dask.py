@@ -6,12 +6,13 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import dask.config
 import pytest
-from batches import batch, begun, drain
+from batches import batch, begun, drain, under_way
 from bounded import until
 from clusters import adaptive, cluster, worker
 from faulty.hooks import environment, rounds
@@ -63,52 +64,42 @@ def test_batches_whose_workers_are_killed_come_back_once_as_if_nothing_had_been(
 
 def test_without_the_scheduler_the_end_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpsearch.executors.dask.cluster.CONNECT_S", 3.0)
-    with cluster(1) as made:
-        executor = DaskExecutor(made.address)
-        try:
-            executor.load(Stub(tmp_path))
-            made.process.kill()
-            with pytest.raises(EvaluationFailure, match=f"the connection to the Dask scheduler {made.address} is lost"):
-                drain(executor, [batch(0)], back=1)
-        finally:
-            executor.close()
+    with cluster(1) as made, closing(DaskExecutor(made.address)) as executor:
+        executor.load(Stub(tmp_path))
+        made.process.kill()
+        with pytest.raises(EvaluationFailure, match=f"the connection to the Dask scheduler {made.address} is lost"):
+            drain(executor, [batch(0)], back=1)
 
 
 def test_workers_that_come_and_go_are_counted(tmp_path: Path) -> None:
     notes: list[str] = []
-    with cluster(0) as made:
-        executor = DaskExecutor(made.address, note=notes.append)
+    with cluster(0) as made, closing(DaskExecutor(made.address, note=notes.append)) as executor:
 
         def are(threads: int) -> bool:
             executor.wait(0.05)
             return executor.slots == threads
 
-        try:
-            assert (executor.slots, executor.free) == (0, 0)
-            assert notes == [
-                f"the Dask scheduler {made.address} has no workers yet; trials begin when the first one comes"
-            ]
-            executor.load(Stub(tmp_path))
-            # NumPy is loaded with as many BLAS threads as it likes: results would differ in their last bits.
-            two = partial(environment, {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"})
-            with worker(made.address, "--no-nanny", "--nthreads", "1", hooks=[two]):
-                until(lambda: executor.wait(0.05) == [] and len(notes) == 2, what="a worker to be refused")
-                assert "may use several BLAS threads" in notes[1]
-                assert notes[1].endswith("It is given no work")
-                one = partial(environment, dict.fromkeys(BLAS_VARIABLES, "1"))
-                with worker(made.address, "--no-nanny", "--nthreads", "3", hooks=[one]):
-                    until(lambda: are(3), what="three threads")
-                    assert "one thread each are faster" in notes[2]
-                    assert len([e for e in drain(executor, map(batch, range(6))) if isinstance(e, Done)]) == 6
+        assert (executor.slots, executor.free) == (0, 0)
+        assert notes == [f"the Dask scheduler {made.address} has no workers yet; trials begin when the first one comes"]
+        executor.load(Stub(tmp_path))
+        # NumPy is loaded with as many BLAS threads as it likes: results would differ in their last bits.
+        two = partial(environment, {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"})
+        with worker(made.address, "--no-nanny", "--nthreads", "1", hooks=[two]):
+            until(lambda: executor.wait(0.05) == [] and len(notes) == 2, what="a worker to be refused")
+            assert "may use several BLAS threads" in notes[1]
+            assert notes[1].endswith("It is given no work")
+            one = partial(environment, dict.fromkeys(BLAS_VARIABLES, "1"))
+            with worker(made.address, "--no-nanny", "--nthreads", "3", hooks=[one]):
+                until(lambda: are(3), what="three threads")
+                assert "one thread each are faster" in notes[2]
+                assert len([e for e in drain(executor, map(batch, range(6))) if isinstance(e, Done)]) == 6
+            until(lambda: are(0), what="the worker to leave")
+            # As of processors of two kinds; see `test_kernels_for_other_processors_round_differently`.
+            for kind in ("one", "other"):
+                with worker(made.address, "--no-nanny", hooks=[one, partial(rounds, kind)]):
+                    until(lambda: executor.wait(0.05) == [] and executor.slots > 0, what="a worker")
                 until(lambda: are(0), what="the worker to leave")
-                # As of processors of two kinds; see `test_kernels_for_other_processors_round_differently`.
-                for kind in ("one", "other"):
-                    with worker(made.address, "--no-nanny", hooks=[one, partial(rounds, kind)]):
-                        until(lambda: executor.wait(0.05) == [] and executor.slots > 0, what="a worker")
-                    until(lambda: are(0), what="the worker to leave")
-                assert sum("not the same to the bit" in note for note in notes) == 1
-        finally:
-            executor.close()
+            assert sum("not the same to the bit" in note for note in notes) == 1
 
 
 @pytest.mark.parametrize("what", ["hpsearch", "numpy", "Python"])
@@ -145,31 +136,27 @@ def test_where_nobody_listens_is_said_at_once() -> None:
 
 def test_only_one_of_the_batches_of_a_dead_process_is_at_the_next_one(tmp_path: Path) -> None:
     events: list[Event] = []
-    with cluster(1, threads=2) as made:
-        executor = DaskExecutor(made.address)
+    with cluster(1, threads=2) as made, closing(DaskExecutor(made.address)) as executor:
 
         def have_begun(*not_in: int) -> set[int]:
             events.extend(executor.wait(0.05))
             files = tmp_path.glob("began-*")
             return {int(file.name.partition("-")[2]) for file in files if int(file.read_text()) not in not_in}
 
-        try:
-            executor.load(Stub(tmp_path, waits={0, 1}))
-            until(lambda: executor.wait(0.05) == [] and executor.slots == 2, what="two threads")
-            for key in (0, 1):
-                executor.submit(batch(key))
-            until(lambda: have_begun() == {0, 1}, what="both batches")
-            dead: list[int] = []
-            for _ in range(2):
-                until(lambda: bool(have_begun(*dead)), what="a batch to begin")
-                (number, *_) = have_begun(*dead)
-                dead.append(begun(executor, tmp_path, number))
-                os.kill(dead[-1], signal.SIGKILL)
-            for key in (0, 1):
-                (tmp_path / f"go-{key}").touch()
-            until(lambda: bool(have_begun()) and sum(isinstance(e, Done | Lost) for e in events) == 2, what="both")
-        finally:
-            executor.close(kill=True)
+        executor.load(Stub(tmp_path, waits={0, 1}))
+        until(lambda: executor.wait(0.05) == [] and executor.slots == 2, what="two threads")
+        for key in (0, 1):
+            executor.submit(batch(key))
+        until(lambda: have_begun() == {0, 1}, what="both batches")
+        dead: list[int] = []
+        for _ in range(2):
+            until(lambda: bool(have_begun(*dead)), what="a batch to begin")
+            (number, *_) = have_begun(*dead)
+            dead.append(begun(executor, tmp_path, number))
+            os.kill(dead[-1], signal.SIGKILL)
+        for key in (0, 1):
+            (tmp_path / f"go-{key}").touch()
+        until(lambda: bool(have_begun()) and sum(isinstance(e, Done | Lost) for e in events) == 2, what="both")
     (lost,) = [event for event in events if isinstance(event, Lost)]
     (done,) = [event for event in events if isinstance(event, Done)]
     assert lost.batch == batch(number)
@@ -218,9 +205,7 @@ def own() -> Iterator[DaskExecutor]:
 
 @pytest.mark.slow
 def test_a_worker_that_dask_has_given_up_is_started_again(own: DaskExecutor, tmp_path: Path) -> None:
-    own.load(Stub(tmp_path, waits={0}))
-    own.submit(batch(0))
-    killed = begun(own, tmp_path, 0)
+    killed = under_way(own, tmp_path)
     (tmp_path / "go-0").touch()
     # Dask asks after that time whether the worker is there again, and starts none in its place if it is not.
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batches import batch, begun, drain
+from batches import batch, drain, under_way
 from bounded import LIMIT_S, until
 from faulty.proxy import Proxy
 from stub_objectives import Stub, Unreadable
@@ -69,9 +69,7 @@ def test_a_lost_connection_is_mended_and_batches_come_back_once(
 ) -> None:
     heard, notes = listen(dask, monkeypatch), list[str]()
     monkeypatch.setattr(dask, "_note", notes.append)
-    dask.load(Stub(tmp_path, waits={0}))
-    dask.submit(batch(0))
-    begun(dask, tmp_path, 0)
+    under_way(dask, tmp_path)
     (task,) = dask._tasks
     monkeypatch.setattr("hpsearch.executors.dask.link._GLANCE_S", 1.0)  # a new connection is there long before
     client = dask._link._client
@@ -98,9 +96,7 @@ def test_a_lost_connection_is_mended_and_batches_come_back_once(
 def test_a_silent_scheduler_ends_the_run_while_a_batch_is_under_way(
     behind: DaskExecutor, proxy: Proxy, tmp_path: Path
 ) -> None:
-    behind.load(Stub(tmp_path, waits={0}))
-    behind.submit(batch(0))
-    begun(behind, tmp_path, 0)
+    under_way(behind, tmp_path)
     proxy.fall_silent()
     (tmp_path / "go-0").touch()
     with pytest.raises(EvaluationFailure, match=r"the connection to the Dask scheduler tcp://\S+ is lost"):
@@ -121,9 +117,7 @@ def test_a_silence_that_ends_in_time_costs_nothing(
     behind: DaskExecutor, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = listen(behind, monkeypatch)
-    behind.load(Stub(tmp_path, waits={0}))
-    behind.submit(batch(0))
-    begun(behind, tmp_path, 0)
+    under_way(behind, tmp_path)
     proxy.fall_silent()
     (tmp_path / "go-0").touch()
     assert not any(isinstance(event, Done | Lost) for event in behind.wait(0.1))
