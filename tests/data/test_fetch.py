@@ -129,7 +129,7 @@ def test_a_server_that_refuses_or_has_another_file_leaves_nothing(status: int, s
     server.status.clear()
     server.files[IMAGES] = b"someone else's file"
     got = hashlib.sha256(server.files[IMAGES]).hexdigest()
-    failure(tmp_path, f"{server.url}{IMAGES} is another file", SOURCES["mnist"].files[IMAGES], got)
+    failure(tmp_path, f"{server.url}{IMAGES} has the wrong hash", SOURCES["mnist"].files[IMAGES], got)
 
 
 def test_nobody_there(tmp_path: Path) -> None:
