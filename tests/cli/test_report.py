@@ -8,7 +8,7 @@ import webbrowser
 from pathlib import Path
 
 import pytest
-from commands import DIVERGING, START, Cli, Made
+from commands import START, Cli, Made
 
 from hpsearch.reports.plot_kinds import OF_ONE_STAGE, PlotKind
 
@@ -78,12 +78,6 @@ def test_trials_that_kept_neither_curves_nor_hits_are_reported_too(searched: Cli
     connection.close()
     searched.ok("report")
     assert "Score 0." in PAGE.read_text("utf-8")
-
-
-def test_a_search_that_only_failed_has_a_report(made: Made) -> None:
-    out = made(START, study=DIVERGING).ok(MARKDOWN)
-    assert "**All trials failed**" in out
-    assert "loss became" in out
 
 
 def test_every_kind_is_plotted(staged: Cli, tmp_path: Path) -> None:

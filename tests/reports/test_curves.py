@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
+from made_trials import texts
 
-from hpsearch.errors import BadInput
 from hpsearch.reports.figures import curve_grid, training_curves
 
 CURVES = {
@@ -17,10 +16,6 @@ CURVES = {
     "validation_accuracy": [0.2, 0.5, math.inf],
 }
 BOUNDS = {"accuracy": (0.0, 1.0), "loss": None}
-
-
-def texts(figure: Any) -> list[str]:
-    return [annotation.text for annotation in figure.layout.annotations]
 
 
 def test_a_training_has_a_panel_for_each_quantity_with_train_dashed_and_validation_solid() -> None:
@@ -63,20 +58,3 @@ def test_nothing_to_plot_is_said_in_words(curves: dict[str, list[float]]) -> Non
     for figure in (training_curves(curves), curve_grid(rows, quantity="loss")):
         assert not figure.data
         assert texts(figure) == ["there is no learning curve to plot"]
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: training_curves({"trai_loss": [1]}), "'trai_loss'; its name must begin with train_ or validation_"),
-        (lambda: training_curves({"train_loss": ["x"]}), "train_loss of the training: not a row of numbers"),
-        (lambda: training_curves({"train_loss": [[1, 2]]}), "has the shape (1, 2); give one row of numbers, (E,)"),
-        (lambda: curve_grid([{"score": 1}], quantity="loss"), "row 1 has no loss; it has score"),
-        (lambda: curve_grid([{"scores": 1, **CURVES}], quantity="loss"), "row 1 has no score"),
-    ],
-)
-def test_bad_curves_are_refused_in_one_line(make: Any, message: str) -> None:
-    with pytest.raises(BadInput) as caught:
-        make()
-    assert message in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made_trials import SPACE, made_trials
+from made_trials import SPACE, made_trials, texts, traces
 
 from hpsearch.records import NewStage
 from hpsearch.reports.figures import (
@@ -28,17 +28,9 @@ LR, HIDDEN = SPACE["lr"], Categorical(("50", "100", "100x2"))
 NEXT: dict[str, Parameter] = {**SPACE, "lr": Float(1e-4, 3e-2, log=True), "hidden": Categorical(("50", "100x2"))}
 
 
-def traces(figure: Any, name: str) -> list[Any]:
-    return [trace for trace in figure.data if trace.name == name]
-
-
 def named(figure: Any, name: str) -> Any:
     [trace] = traces(figure, name)
     return trace
-
-
-def texts(figure: Any) -> list[str]:
-    return [annotation.text for annotation in figure.layout.annotations]
 
 
 def corners(trace: Any) -> tuple[float, float, float, float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import plotly.io as pio
 import pytest
-from made_trials import SPACE, made_trials
+from made_trials import SPACE, made_trials, texts, traces
 
 from hpsearch.errors import BadInput
 from hpsearch.records import NewStage
@@ -67,12 +67,8 @@ EMPTY = {
 }
 
 
-def traces(figure: Any, name: str) -> list[Any]:
-    return [trace for trace in figure.data if trace.name == name]
-
-
-def texts(figure: Any) -> str:
-    return " | ".join(str(text) for note in figure.layout.annotations if (text := note.text))
+def said(figure: Any) -> str:
+    return " | ".join(texts(figure))
 
 
 @pytest.mark.parametrize("few", FEW)
@@ -84,7 +80,7 @@ def test_few_trials_of_any_end_are_plotted_or_said(kind: str, few: str) -> None:
     assert figure.layout.title.text == "a title"
     assert figure.layout.width is None  # as wide as its place
     if kind != "lineage" and few in EMPTY:
-        assert EMPTY[few] in texts(figure)
+        assert EMPTY[few] in said(figure)
 
 
 @pytest.mark.parametrize("space", [ONE, LISTS, INTS], ids=["one", "lists", "ints"])
@@ -98,7 +94,7 @@ def test_the_axes_name_the_metric_and_the_parameters(kind: str) -> None:
     figure = KINDS[kind](made_trials(20), SPACE, metric="validation_loss")
     axes = [axis.title.text for axis in (*figure.select_xaxes(), *figure.select_yaxes())]
     bar = [trace.marker.colorbar.title.text for trace in figure.data if trace.type == "scatter"]
-    words = " | ".join(filter(None, (*axes, *bar, texts(figure))))
+    words = " | ".join(filter(None, (*axes, *bar, said(figure))))
     assert "validation loss" in words
     if kind not in ("history", "stages"):
         assert "lr, log scale" in words or "lr (log)" in words
@@ -128,8 +124,8 @@ def test_of_many_trials_some_are_left_out_and_that_is_said(kind: str) -> None:
     points = sum(len(trace.x) for trace in figure.data if trace.type == "scatter" and trace.mode == "markers")
     assert points <= (MOST_POINTS + 10) * (len(SPACE) if kind == "parameters" else 1)
     if kind != "lineage":
-        assert " trials plotted: " in texts(figure)
-        assert "4,000" in texts(figure) or "3,500" in texts(figure)
+        assert " trials plotted: " in said(figure)
+        assert "4,000" in said(figure) or "3,500" in said(figure)
     assert len(figure.to_json()) < 2_000_000
 
 
@@ -192,7 +188,6 @@ SOME = made_trials(2)
     ("make", "message"),
     [
         (lambda: figures.score_by_parameters(SOME, SPACE, narrowed={"rho": Float(0, 1)}), "range of 'rho'"),
-        (lambda: figures.parallel(made_trials(3, LISTS), SPACE), "no column 'param:lr'"),
         (lambda: figures.score_by_parameters(SOME, {"lrr": LR}), "no column 'param:lrr'; did you mean 'param:lr'?"),
         (
             lambda: figures.score_by_parameters(SOME, ONE, narrowed={"lr": CHOICES}),
@@ -201,6 +196,11 @@ SOME = made_trials(2)
         (lambda: figures.score_by_parameters(SOME, ONE, narrowed={"lr": Float(0, 1)}), "lr is on a log scale"),
         (lambda: figures.pair(SOME, "lr", "dropout", space=ONE), "no parameter 'dropout'"),
         (lambda: figures.pair(SOME, "lr", "lr2", space=SPACE), "no column 'param:lr2'"),
+        (lambda: figures.training_curves({"trai_loss": [1]}), "its name must begin with train_ or validation_"),
+        (lambda: figures.training_curves({"train_loss": ["x"]}), "train_loss of the training: not a row of numbers"),
+        (lambda: figures.training_curves({"train_loss": [[1, 2]]}), "has the shape (1, 2); give one row of numbers"),
+        (lambda: figures.curve_grid([{"score": 1}], quantity="loss"), "row 1 has no loss; it has score"),
+        (lambda: figures.curve_grid([{"scores": 1, "train_loss": [1]}], quantity="loss"), "row 1 has no score"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(make: Any, message: str) -> None:
@@ -221,16 +221,7 @@ def test_the_house_style_is_each_figure_s_own_and_leaves_plotly_s_default_alone(
     assert figure.layout.template == pio.templates[TEMPLATE]
     assert figure.layout.template.layout.colorway == PALETTE
     assert pio.templates.default != TEMPLATE
-    assert texts(nothing("there is nothing yet")) == "there is nothing yet"
-
-
-def test_every_colour_stands_out_from_white() -> None:
-    assert len(set(PALETTE)) == len(PALETTE)
-    for colour in PALETTE:
-        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-        assert 1.05 / (luminance + 0.05) > 2.0, colour
+    assert said(nothing("there is nothing yet")) == "there is nothing yet"
 
 
 def test_a_long_log_axis_has_ticks_at_powers_of_ten_and_a_short_one_plain_numbers() -> None:

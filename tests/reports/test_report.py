@@ -14,13 +14,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_search import EXAMPLES, LR, MIXED, NARROWER, SPACE, STUDY_FILE, THREE, curve_row, material, stage, trials
+from made_search import (
+    EXAMPLES,
+    LR,
+    MIXED,
+    NARROWER,
+    SPACE,
+    STUDY_FILE,
+    THREE,
+    curve_row,
+    material,
+    section,
+    stage,
+    trials,
+)
 
 from hpsearch.errors import MissingExtra
 from hpsearch.records import Sentence
 from hpsearch.reports import importance
 from hpsearch.reports.figures.saving import narrowed, script_json
-from hpsearch.reports.figures.style import DARK, FAINT, GRID, PAPER
+from hpsearch.reports.figures.style import DARK, FAINT, GRID, PALETTE, PAPER
 from hpsearch.reports.page import Page, to_html, to_markdown
 from hpsearch.reports.report import report
 from hpsearch.space import Categorical, Float, Parameter
@@ -77,11 +90,6 @@ def keys(page: Page) -> list[str]:
     return [section.key for section in page.sections]
 
 
-def section(page: Page, key: str) -> Any:
-    [section] = [section for section in page.sections if section.key == key]
-    return section
-
-
 def figures(page: Page) -> list[Any]:
     return [figure for section in page.sections for figure in section.figures]
 
@@ -129,6 +137,11 @@ def contrast(colour: str, paper: str) -> float:
 
     light, dark = sorted((luminance(colour), luminance(paper)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+def test_every_colour_stands_out_from_white() -> None:
+    assert len(set(PALETTE)) == len(PALETTE)
+    assert all(contrast(colour, "#ffffff") > 2 for colour in PALETTE)
 
 
 def test_every_colour_of_the_figures_can_be_seen_on_a_dark_page(page: Page) -> None:
@@ -198,10 +211,6 @@ def test_learning_curves_are_those_given() -> None:
     assert "best 3 trials" in figure.title
     expected = curve_row(0, one.stages[0])["validation_accuracy"]
     assert any(trace["y"] == pytest.approx(expected, rel=1e-4) for trace in figure.figure["data"])
-
-
-def test_the_same_database_makes_the_same_bytes() -> None:
-    assert to_html(report(material(THREE))) == to_html(made("three stages"))
 
 
 def test_markdown_has_the_answer_and_the_tables() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from made_search import LR, THREE, material
+from made_search import LR, THREE, material, section
 
-from hpsearch.records import Action, Sentence, Setting
+from hpsearch.records import Action, Argument, Sentence, Setting
 from hpsearch.reports.page import Page
 from hpsearch.reports.report import StageConfirmation, report
 from hpsearch.search.confirmation import Confirmed
@@ -17,11 +17,6 @@ from hpsearch.space import Float
 from hpsearch.statistics import Interval
 
 PARAMS = {"lr": 0.002, "weight_decay": 3e-6}
-
-
-def section(page: Page, key: str) -> Any:
-    [section] = [section for section in page.sections if section.key == key]
-    return section
 
 
 def confirmed(trial: int, p: float | None, **more: Any) -> Confirmed:
@@ -73,12 +68,19 @@ def test_advice_is_worded_by_the_caller_and_which_figure_counts_is_not_said_twic
 
 def test_the_next_range_is_the_advised_one() -> None:
     lr = NarrowedRange(
-        LR, LR, 5, 0.001, widened=Float(1e-6, 0.1, log=True), movement=Movement(0.3, 0.1, 0.0, 0.0, True)
+        LR,
+        LR,
+        5,
+        0.001,
+        sentences=(Sentence("widen with {}", (Argument("expand"),)),),
+        widened=Float(1e-6, 0.1, log=True),
+        movement=Movement(0.3, 0.1, 0.0, 0.0, True),
     )
-    shown = section(report(material(THREE, ranges={"lr": lr}, step="expand"), figures=False), "ranges")
+    page = report(material(THREE, ranges={"lr": lr}, step="expand"), figures=False, word=lambda mention: "--expand")
+    shown = section(page, "ranges")
     columns = shown.tables[0].columns
     assert (columns["stage"][3], columns["range"][3]) == ("next, expanded", "1e-06 .. 0.1 (log)")
-    assert "Low end uncertain by x2.00, high end by x1.26" in shown.points[0]
+    assert shown.points[0].startswith("lr: Widen with --expand. Low end uncertain by x2.00, high end by x1.26 (")
     used = report(material(THREE, ranges={"lr": lr}, step="use"), figures=False)
     assert section(used, "ranges").tables[0].columns["stage"][3] == "if narrowed, expanded"
 

@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import time
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -27,51 +26,35 @@ def figure() -> Any:
     return training_curves({"train_loss": [1, 2, 3]}, title="A <title> & more")
 
 
-class Sources(HTMLParser):
-    """Collects what a page would load, and how much script is in it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.script = 0
-        self._in_script = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._in_script = tag == "script"
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-
-    def handle_data(self, data: str) -> None:
-        self.script += len(data) if self._in_script else 0
-
-
 def test_a_page_loads_nothing_and_has_plotly_in_it(tmp_path: Path) -> None:
     path = tmp_path / "figure.html"
     save(figure(), path)
-    page = Sources()
     text = path.read_text("utf-8")
-    page.feed(text)
-    assert page.addresses == []
-    assert page.script > 1_000_000
+    page = re.sub(r"(<script[^>]*>).*?</script>", r"\1", text, flags=re.DOTALL)
+    assert not re.search(r"\b(src|href)\s*=", page)
+    assert len(text) - len(page) > 1_000_000
     assert '"showSendToCloud": false' in text[-1000:]
     assert "MathJax.js" not in text.split("plotly.js v")[0]
     assert "<title>A &lt;title&gt; &amp; more</title>" in text
     assert [file.name for file in tmp_path.iterdir()] == ["figure.html"]
 
 
-@pytest.mark.parametrize("name", ["figure", "figure.jpeg", "figure.html.gz", ".png", "png"])
-def test_another_ending_is_refused_with_those_allowed(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BadInput) as caught:
-        save(figure(), tmp_path / name)
-    assert all(f".{ending}" in str(caught.value) for ending in saving.ENDINGS)
-    assert not list(tmp_path.iterdir())
+ALLOWED = ", ".join(f".{ending}" for ending in saving.ENDINGS)
 
 
-def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="make it first"):
-        save(figure(), tmp_path / "no folder" / "figure.html")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        *((name, ALLOWED) for name in ("figure", "figure.jpeg", "figure.html.gz", ".png", "png")),
+        ("no folder/figure.html", "make it first"),
+        ("folder.html", "it is a folder"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder.html").mkdir()
-    with pytest.raises(BadInput, match="it is a folder"):
-        save(figure(), tmp_path / "folder.html")
+    with pytest.raises(BadInput, match=re.escape(message)):
+        save(figure(), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.html"]
 
 
 @pytest.mark.parametrize("size", [{"width": -5}, {"height": 20_000}, {"scale": 0}])

@@ -11,6 +11,7 @@ import pandas as pd
 from made_trials import drawn
 
 from hpsearch.records import Action, Sentence, Stage
+from hpsearch.reports.page import Page
 from hpsearch.reports.plots import StageTrials
 from hpsearch.reports.report import Material
 from hpsearch.reports.tables import used_only
@@ -67,17 +68,7 @@ def trials(
     reason: str = "training loss became nan in epoch {}",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Rows as `hpsearch.store.Store.trials` gives them; the last ones failed, were pruned or run.
-
-    Args:
-        count: How many in all.
-        space: What they are drawn from.
-        failed: How many failed.
-        pruned: How many were pruned.
-        running: How many have not finished.
-        reason: Of the failed ones; ``{}`` becomes an epoch.
-        seed: Of the draws.
-    """
+    """Rows as `hpsearch.store.Store.trials` gives them; the last ones failed, were pruned or run."""
     rng = np.random.default_rng(seed)
     complete = count - failed - pruned - running
     score = np.round(rng.uniform(0.1, 0.9, count), 2)
@@ -98,13 +89,7 @@ def trials(
 
 
 def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, **changes: Any) -> Material:
-    """The material of these stages, with findings as the last one with a score would give them.
-
-    Args:
-        stages: Each with its trials.
-        curves: Of how many trials there are learning curves.
-        changes: Fields of the findings that are to be otherwise.
-    """
+    """The material of these stages, with findings as the last one with a score would give them, but for ``changes``."""
     there = [StageTrials(one, used_only(frame, one)) for one, frame in stages]
     scored = [one for one in there if len(one.complete)]
     found: dict[str, Any] = {"best": None, "ranges": {}, "tied": (), "distinguishable": None}
@@ -115,9 +100,7 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         params = {name: row[f"param:{name}"] for name in last.stage.space}
         score, images = float(row["score"]), last.stage.sizes.get("validation")
         interval = wilson(round(score * images), images) if images else None
-        corrected: tuple[float | None, Interval | None] = (None, None)
-        if images:
-            corrected = (score - 0.02, Interval(score - 0.1, score + 0.05))
+        corrected: tuple[Any, Any] = (score - 0.02, Interval(score - 0.1, score + 0.05)) if images else (None, None)
         found["best"] = BestTrial(
             last.stage.name,
             int(row["number"]),
@@ -151,6 +134,12 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
     )
     rows = [] if not scored else [curve_row(n, scored[-1]) for n in range(min(curves, len(scored[-1].complete)))]
     return Material(there, findings, rows, "studies/made.db")
+
+
+def section(page: Page, key: str) -> Any:
+    """The one section of a key."""
+    [section] = [section for section in page.sections if section.key == key]
+    return section
 
 
 def curve_row(place: int, one: StageTrials) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,16 @@ def drawn(parameter: Parameter, count: int, rng: np.random.Generator) -> list[ob
     values = 10**values if parameter.log else values
     kind = int if isinstance(parameter, Int) else float
     return [min(max(kind(value), parameter.low), parameter.high) for value in values.tolist()]
+
+
+def traces(figure: Any, name: str) -> list[Any]:
+    """The traces of a name."""
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def texts(figure: Any) -> list[str]:
+    """The annotations of a figure."""
+    return [annotation.text for annotation in figure.layout.annotations if annotation.text]
 
 
 def made_trials(
