@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import BadArgument
-from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage
+from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
 from hpsearch.reports import tables
-from hpsearch.search.best import BestTrial, best_trial, overview, ties_of
+from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
 from hpsearch.search.comparison import Comparison, Entrant, compare
 from hpsearch.search.confirmation import Confirmation, confirm
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
@@ -46,22 +46,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfirmationStatus:
-    """The state of a stage's confirmation."""
-
-    confirmation: str
-    stage: str  # the name of the stage that it confirms
-    settings: int  # how many of the stage's trials are run again
-    finished: int  # its trials that have finished
-    failed: int  # those of them without a score
-    places: int  # the trials that it is to have
-    first: int | None  # the number of the trial whose values come first; None before any has a score
-    mean: float | None  # their mean score
-    repeats: int | None  # over so many repeats
-    params: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
 class StageStatus:
     """The state of a stage."""
 
@@ -70,7 +54,7 @@ class StageStatus:
     best: float | None  # its best score; None before there is one
     finishers: Mapping[Owner, int]  # how many trials each runner finished
     abandoned: int  # running trials whose runner has died; the next start runs them again
-    confirmation: ConfirmationStatus | None  # the state of its confirmation; None where there is none
+    confirmation: Overview | None  # the state of its confirmation; None where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +270,8 @@ class Search:
     def confirm(
         self,
         *,
-        top: int = 5,
-        repeats: int = 10,
+        top: int = TOP,
+        repeats: int = REPEATS,
         stage: int | None = None,
         jobs: int | None = None,
         engine: str = "pool",
@@ -390,7 +374,7 @@ class Search:
                 owned=store.owned(chosen, numbers) if owned else {},
             )
 
-    def best(self, *, stage: int | None = None) -> tuple[BestTrial, ConfirmationStatus | None]:
+    def best(self, *, stage: int | None = None) -> tuple[BestTrial, Overview | None]:
         """Return the best trial, its score's uncertainty and its ties; and the state of its stage's confirmation.
 
         Args:
@@ -662,7 +646,7 @@ def next_actions(store: Store, search: str) -> Sequence[Action]:
     return what_next(store, store.stages(search)).actions
 
 
-def _status(store: Store, stage: Stage, confirmation: ConfirmationStatus | None, recent: int | None) -> StageStatus:
+def _status(store: Store, stage: Stage, confirmation: Overview | None, recent: int | None) -> StageStatus:
     scores = store.columns(stage, top=1)["score"]
     counts = store.counts(stage)
     abandoned = sum(n for owner, n in store.runners(stage).items() if owner.is_gone()) if counts.running else 0
@@ -670,26 +654,8 @@ def _status(store: Store, stage: Stage, confirmation: ConfirmationStatus | None,
     return StageStatus(stage, counts, best, store.finishers(stage, among=recent), abandoned, confirmation)
 
 
-def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, ConfirmationStatus]:
+def _confirmations(store: Store, stages: Sequence[Stage]) -> dict[str, Overview]:
     """Return the state of the stages' confirmations, by the stages' names."""
-    names = {(stage.search, stage.number): stage.name for stage in stages}
-    states = {}
-    for confirmation in store.confirmations():
-        name = names.get((confirmation.search, confirmation.number))
-        if name is None:
-            continue
-        standing = overview(store, confirmation)
-        first = standing.order[0] if standing.order else None
-        states[name] = ConfirmationStatus(
-            confirmation=confirmation.name,
-            stage=name,
-            settings=len(confirmation.plan.settings) if confirmation.plan else 0,
-            finished=standing.finished,
-            failed=standing.failed,
-            places=standing.places,
-            first=None if first is None else first.setting.trial,
-            mean=None if first is None else first.mean,
-            repeats=None if first is None else len(first.scores),
-            params=None if first is None else dict(first.setting.params),
-        )
-    return states
+    names = {stage.name for stage in stages}
+    known = {stage_name(of.search, of.number): of for of in store.confirmations()}
+    return {name: overview(store, of) for name, of in known.items() if name in names}

@@ -49,6 +49,8 @@ def word(mention: Action | Argument) -> str:
     """Return an action as a command, an argument as an option."""
     if isinstance(mention, Action):
         return command(mention)
+    if mention.name == "by":
+        return option(mention.value)
     return option(mention.name) if mention.value is None else f"{option(mention.name)} {mention.value}"
 
 
@@ -66,6 +68,10 @@ def command(action: Action) -> str:
     storage = given.pop("storage", None)
     if action.kind in ("start", "train") and given.get("search") == DEFAULT_STUDY:
         del given["search"]  # what these commands mean without a name
+    if "by" in given:
+        given[given.pop("by")] = True
+    if action.kind == "evaluate" and "again" in given:
+        given["save"] = "model.npz"  # in Python the result holds the model
     words = ["hpsearch", *action.kind.split()]
     words += [str(given.pop(name)) for name in POSITIONAL if name in given]
     for name, value in given.items():

@@ -17,6 +17,7 @@ from hpsearch.objectives.kinds import epochs, used
 from hpsearch.reports.tables import (
     RECENT,
     Scale,
+    confirmation_row,
     confirmations_table,
     pruning_lines,
     ranges_table,
@@ -28,13 +29,11 @@ from hpsearch.reports.tables import (
     trials_table,
     with_error,
 )
-from hpsearch.serialization import to_plain
 from hpsearch.space import shown
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from hpsearch.api import ConfirmationStatus
-    from hpsearch.search.best import BestTrial
+    from hpsearch.search.best import BestTrial, Overview
     from hpsearch.store.queries import Columns
 
 _STATES = ("complete", "fail", "pruned", "running", "waiting")
@@ -81,7 +80,7 @@ def status(
     if not table:
         columns["run_by"] = [run_by(row.finishers) for row in stages]
         columns["abandoned"] = [row.abandoned for row in stages]
-        columns["confirmation"] = [to_plain(row.confirmation) for row in stages]
+        columns["confirmation"] = [row.confirmation and confirmation_row(row.confirmation) for row in stages]
     emit(columns, output)
     if not table:
         return
@@ -92,7 +91,7 @@ def status(
         say(who)
     if abandoned := sum(row.abandoned for row in stages):
         say(f"{counted(abandoned, 'running trial')} of a dead process: the next start runs them again")
-    if confirmed := [to_plain(row.confirmation) for row in stages if row.confirmation]:
+    if confirmed := [row.confirmation for row in stages if row.confirmation]:
         say()
         emit(confirmations_table(confirmed), output)
     say()
@@ -184,7 +183,7 @@ def best(search: str | None, stage: int | None, storage: str | None, output: For
                 "compared": len(best.ties),
                 "paired": best.paired,
                 "params": best.params,
-                "confirmation": confirmation,
+                "confirmation": confirmation and confirmation_row(confirmation),
             }
         )
     elif output == "csv":
@@ -219,12 +218,13 @@ def _say_best(best: BestTrial) -> None:
         say(best.ties_sentence())
 
 
-def _say_confirmation(confirmation: ConfirmationStatus | None, trial: int) -> None:
+def _say_confirmation(confirmation: Overview | None, trial: int) -> None:
     """Print whether the confirmation of the best trial's stage ranks it first."""
     if confirmation is None or confirmation.first is None:
         return
-    other = "" if confirmation.first == trial else ", not this one"
+    first = confirmation.first
+    other = "" if first.trial == trial else ", not this one"
     say(
-        f"{confirmation.confirmation} puts trial {confirmation.first} first{other}: mean {confirmation.mean:.4g} "
-        f"over {counted(confirmation.repeats or 0, 'repeat')}"
+        f"{confirmation.confirmation.name} puts trial {first.trial} first{other}: mean {first.mean:.4g} over "
+        f"{counted(first.repeats, 'repeat')}"
     )

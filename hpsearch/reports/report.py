@@ -27,8 +27,7 @@ from hpsearch.reports.sections import (
     test_sentence,
 )
 from hpsearch.reports.tables import curve_rows
-from hpsearch.search.best import trials_left
-from hpsearch.search.confirmation import ranking
+from hpsearch.search.confirmation import assess
 from hpsearch.search.evaluation import evaluations
 from hpsearch.search.findings import findings
 from hpsearch.search.stage import pick, stages_of
@@ -39,8 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hpsearch.records import Action, Argument, Direction, Stage
-    from hpsearch.search.best import BestTrial
-    from hpsearch.search.confirmation import Confirmed
+    from hpsearch.search.best import BestTrial, Overview
     from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.findings import Findings
     from hpsearch.space import Value
@@ -49,20 +47,6 @@ if TYPE_CHECKING:
 CURVES = 20
 """The best trials whose learning curves are shown."""
 _NEXT = "Next: "
-
-
-@dataclass(frozen=True, slots=True)
-class StageConfirmation:
-    """A stage's best values, run again with other seeds: those with a score, best first, and the trials left."""
-
-    stage: Stage
-    ranking: Sequence[Confirmed]
-    left: int = 0
-
-    @property
-    def decides(self) -> bool:
-        """All of it has been run, some with a score."""
-        return bool(self.ranking) and not self.left
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +59,7 @@ class Material:
     # `hpsearch.reports.figures.curve_grid`
     curves: Sequence[Mapping[str, Any]]
     database: str  # where they are stored, for people
-    confirmations: Sequence[StageConfirmation] = ()  # of stages whose best values were run again
+    confirmations: Sequence[Overview] = ()  # of stages whose best values were run again
     evaluations: Sequence[Evaluation] = ()  # on the test set, the first one first, including any that broke off
 
     @property
@@ -124,7 +108,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
     """
     every = stages_of(store, search)
     stages = every if stage is None else ancestry(every, pick(every, stage))
-    by_number = {stage.number: stage for stage in stages}
+    numbers = {stage.number for stage in stages}
     trials = StageTrials.of(store, stages)
     latest = next((stage.stage for stage in reversed(trials) if len(stage.trials)), stages[0])
     return Material(
@@ -133,11 +117,9 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
         curves=curve_rows(store, latest, top=CURVES),
         database=store.where,
         confirmations=[
-            StageConfirmation(
-                by_number[confirmation.number], ranking(store, confirmation), trials_left(store, confirmation)
-            )
+            assess(store, confirmation)
             for confirmation in store.confirmations(stages[0].search)
-            if confirmation.number in by_number
+            if confirmation.number in numbers
         ],
         evaluations=evaluations(store, every),
     )
@@ -157,7 +139,7 @@ def report(material: Material, *, figures: bool = True, word: Callable[[Action |
         best_trials(material),
         failures(material),
         lineage(material),
-        confirmation_section(material),
+        confirmation_section(material, word),
         test_section(material),
         provenance(material),
     ]
@@ -219,11 +201,11 @@ def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, 
         score = f"Test {result.metric} {result.score:.3g}{held}"
         return score, "the evaluated trial", stages[result.stage], result.trial, result.params
     for confirmation in reversed(material.confirmations):
-        if confirmation.decides and confirmation.stage.name == best.stage:  # as `evaluate` chooses
+        if confirmation.complete and confirmation.stage == best.stage:  # as `evaluate` chooses
             first = confirmation.ranking[0]
             held = f" ({ends(first.interval, 2)})" if first.interval else ""
             score = f"Mean {material.metric} {first.mean:.3g}{held}"
-            return score, "the confirmed trial", confirmation.stage, first.setting.trial, first.setting.params
+            return score, "the confirmed trial", stages[best.stage], first.trial, first.setting.params
     score = f"{words(best.metric).capitalize()} {best.score:.4g}"
     score += "" if best.corrected is None else f"; corrected for selection {best.corrected:.2f}"
     return score, "the best trial", stages[best.stage], best.trial, best.params
@@ -251,7 +233,7 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
         if confirmation.ranking:
             yield confirmation_sentence(confirmation, material.metric)
     number = material.total("COMPLETE")
-    confirmed = any(run.decides and run.stage.name == best.stage for run in material.confirmations)
+    confirmed = any(of.complete and of.stage == best.stage for of in material.confirmations)
     if confirmed or _current_result(material, best) is not None:
         interval = "" if best.interval is None else f" ({between(best.interval)})"
         corrected = "" if best.corrected is None else f"; corrected for selection {best.corrected:.2f}"

@@ -18,7 +18,7 @@ from hpsearch.reports.figures.saving import narrowed, plain_figure
 from hpsearch.reports.figures.style import cut
 from hpsearch.reports.figures.trials import ranked
 from hpsearch.reports.page import PageFigure, Section, Table
-from hpsearch.reports.tables import by_column, used_values, varied
+from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values, varied
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import Interval, wilson
 from hpsearch.text import counted
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from hpsearch.records import Action, Argument, Stage
     from hpsearch.reports.plots import StageTrials
-    from hpsearch.reports.report import Material, StageConfirmation
+    from hpsearch.reports.report import Material
+    from hpsearch.search.best import Overview
     from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.range_analysis import NarrowedRange
 
@@ -216,56 +217,30 @@ def _rule(stage: Stage) -> str | None:
     return f"{chosen}, ends may move out" if rule.get("expand") else chosen
 
 
-def confirmation_sentence(confirmation: StageConfirmation, metric: str) -> str:
+def confirmation_sentence(confirmation: Overview, metric: str) -> str:
     """Return sentences: the values that rank first in a confirmation with scores, and the trials left."""
     first, left = confirmation.ranking[0], confirmation.left
     interval = "" if first.interval is None else f" ({between(first.interval)})"
+    still = f" It is not complete: {counted(left, 'trial')} {'is' if left == 1 else 'are'} still to be run."
     return (
-        f"Run again {counted(first.repeats, 'time')} with other seeds, the values of trial {first.setting.trial} of "
-        f"stage {confirmation.stage.number} rank first, with a mean {metric} of {first.mean:.3g}{interval}."
-        + (
-            f" It is not complete: {counted(left, 'trial')} {'is' if left == 1 else 'are'} still to be run."
-            if left
-            else ""
-        )
+        f"Run again {counted(first.repeats, 'time')} with other seeds, the values of trial {first.trial} of stage "
+        f"{confirmation.confirmation.number} rank first, with a mean {metric} of {first.mean:.3g}{interval}."
+        f"{still if left else ''}"
     )
 
 
-def confirmation_section(material: Material) -> Section | None:
+def confirmation_section(material: Material, word: Callable[[Action | Argument], str]) -> Section | None:
     """Return the tables of the confirmations."""
     scored = [confirmation for confirmation in material.confirmations if confirmation.ranking]
     tables = []
     for confirmation in scored:
-        other = "" if any(confirmed.covers == "seeds" for confirmed in confirmation.ranking) else " and other examples"
-        alone = any(confirmed.p is not None and confirmed.compared == "seeds" for confirmed in confirmation.ranking)
-        caption = (
-            f"The best of stage {confirmation.stage.number}, run again with other seeds, best mean first. Intervals "
-            f"hold for other seeds{other}; p: two-sided, Bonferroni-adjusted, against the first"
-            f"{', for these validation examples alone' if alone else ''}."
-        )
-        columns = by_column(list(_confirmed_rows(confirmation)))
-        for name, empty in (("failed", 0), ("p", None)):
-            if all(value == empty for value in columns[name]):
-                del columns[name]
-        tables.append(Table(caption, columns))
+        reading = "; ".join(sentence.worded(word) for sentence in confirmed_sentences(confirmation))
+        caption = f"The best of stage {confirmation.confirmation.number}, run again with other seeds; {reading}."
+        tables.append(Table(caption, confirmed_table(confirmation, to="to")))
     if not tables:
         return None
     sentences = tuple(confirmation_sentence(confirmation, material.metric) for confirmation in scored)
     return Section("confirmation", "Run again with other seeds", "confirmed", sentences=sentences, tables=tuple(tables))
-
-
-def _confirmed_rows(confirmation: StageConfirmation) -> Iterator[dict[str, Any]]:
-    for confirmed in confirmation.ranking:
-        yield {
-            "trial": confirmed.setting.trial,
-            "mean": confirmed.mean,
-            "95 % interval": ends(confirmed.interval),
-            "score before": confirmed.setting.score,
-            "repeats": confirmed.repeats,
-            "failed": confirmed.failed,
-            "p": confirmed.p if confirmed.p is None else float(f"{confirmed.p:.2g}"),
-            **used_values(confirmation.stage, confirmed.setting.params),
-        }
 
 
 def first_result(material: Material) -> Evaluation | None:

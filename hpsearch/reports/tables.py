@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives.kinds import examples, used
-from hpsearch.records import CURVES
+from hpsearch.records import CURVES, Argument, Sentence
 from hpsearch.space import Categorical, describe, shown, space_to_dict
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpsearch.records import NewStage, Stage
+    from hpsearch.search.best import Overview
     from hpsearch.space import Space
     from hpsearch.store import Counts, Owner, Store
     from hpsearch.store.leases import Owned
@@ -145,25 +147,100 @@ def pruning_lines(stages: Sequence[Stage]) -> list[str]:
     return [f"pruned by {rule}: {', '.join(names)}" for rule, names in by_rule.items() if rule != "none"]
 
 
-def confirmations_table(rows: Sequence[Mapping[str, Any]]) -> Columns:
-    """Return one row a confirmation, for people: of which stage, how far it is, and whose values lead.
+def confirmation_row(of: Overview) -> dict[str, Any]:
+    """Return the state of a confirmation, for programs."""
+    first = of.first
+    return {
+        "confirmation": of.confirmation.name,
+        "stage": of.stage,
+        "settings": len(of.plan.settings),
+        "finished": of.finished,
+        "failed": of.failed,
+        "places": of.plan.size,
+        "first": first and first.trial,
+        "mean": first and first.mean,
+        "repeats": first and first.repeats,
+        "params": first and first.setting.params,
+    }
 
-    Args:
-        rows: With ``confirmation``, ``stage``, ``settings``, ``finished``, ``places``, ``first`` and ``mean``.
-    """
+
+def confirmations_table(confirmations: Sequence[Overview]) -> Columns:
+    """Return one row a confirmation, for people: of which stage, how far it is, and whose values lead."""
     return by_column(
         [
             {
-                "confirmation": row["confirmation"],
-                "from": row["stage"].rpartition("/")[2],
-                "settings": row["settings"],
-                "finished": f"{row['finished']} of {row['places']}",
-                "first trial": row["first"],
-                "mean": row["mean"],
+                "confirmation": of.confirmation.name,
+                "from": of.stage.rpartition("/")[2],
+                "settings": len(of.plan.settings),
+                "finished": f"{of.finished} of {of.plan.size}",
+                "first trial": of.first and of.first.trial,
+                "mean": of.first and of.first.mean,
             }
-            for row in rows
+            for of in confirmations
         ]
     )
+
+
+def confirmed_table(confirmation: Overview, *, to: str = "..") -> Columns:
+    """Return the settings of a confirmation, best first, for people: without columns that say nothing.
+
+    Args:
+        to: Stands between the ends of an interval.
+    """
+    columns = by_column(
+        [
+            {
+                "trial": of.trial,
+                "mean": of.mean,
+                "95 % interval": of.interval and f"{of.interval.low:.3f} {to} {of.interval.high:.3f}",
+                "score before": of.setting.score,
+                "repeats": of.repeats,
+                "failed": of.failed,
+                "p": None if of.p is None else float(f"{of.p:.2g}"),
+                **used_values(confirmation.confirmation, of.setting.params),
+            }
+            for of in confirmation.ranking
+        ]
+    )
+    idle = {"repeats": columns["repeats"][0], "failed": 0, "p": None}
+    return {name: cells for name, cells in columns.items() if name not in idle or set(cells) != {idle[name]}}
+
+
+def confirmed_sentences(confirmation: Overview) -> list[Sentence]:
+    """Return sentences that explain the table of a confirmation."""
+    ranking, stage = confirmation.ranking, confirmation.confirmation
+    first, others = ranking[0], ranking[1:]
+    examples = stage.sizes.get("validation")
+    repeats = counted(first.repeats, "repeat") if len({of.repeats for of in ranking}) == 1 else "its repeats"
+    same = f" on the same {counted(examples, 'validation example')}" if examples else ""
+    scope = ", not" if first.covers == "seeds" else " and"
+    sentences = [
+        f"mean: {stage.metric} over {repeats}{same}",
+        f"the interval covers other seeds{scope} other validation examples",
+    ]
+    tested = [of for of in others if of.p is not None]
+    worse = [str(of.trial) for of in tested if of.distinguishable]
+    name = f"trial {first.trial}"
+    if worse and len(worse) == len(others):
+        sentences.append(f"{name} is significantly better than all the others")
+    elif worse:
+        which = f"trial{'s' if len(worse) > 1 else ''} {', '.join(worse)}"
+        sentences.append(f"{name} is significantly better than {which}; the rest are statistically tied with it")
+    elif tested:
+        sentences.append(f"all others are statistically tied with {name}")
+    elif others:
+        sentences.append("too few repeats in common to compare them; use {} or more")
+    if tested:
+        sentences.append("p: two-sided, Bonferroni-adjusted, against the first")
+        if any(of.compared == "seeds" for of in tested):
+            sentences.append("p holds for these validation examples alone")
+    drop = sum(of.setting.score - of.mean for of in ranking) / len(ranking)
+    if stage.direction == "minimize":
+        drop = -drop
+    if drop > 0:
+        better = "higher" if stage.direction == "maximize" else "lower"
+        sentences.append(f"the scores they were selected by were {drop:.2g} {better} on average: selection bias")
+    return [Sentence(text, (Argument("repeats", 4),) * text.count("{}")) for text in sentences]
 
 
 def ranges_table(stages: Sequence[NewStage]) -> Columns:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Sentence
-from hpsearch.search.best import BestTrial, non_default
+from hpsearch.search.best import BestTrial
 from hpsearch.search.range_analysis import FAR, NarrowedRange, distance
 from hpsearch.seeds import draw_seed
 from hpsearch.space import Categorical, describe, to_scale
@@ -16,8 +16,9 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from hpsearch.search.best import Overview
     from hpsearch.search.evaluation import Evaluation
-    from hpsearch.search.findings import ConfirmationFinding, Findings, Step
+    from hpsearch.search.findings import Findings, Step
     from hpsearch.search.stage import Actions
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store
@@ -76,7 +77,7 @@ def _narrow(at: Findings, action: Actions, widen: bool) -> NextStep:
     else:
         words, actions = "{}, then {}", (narrow, start)
     if at.confirmed is not None and at.confirmed.complete and at.evaluated is None:
-        words += f"; or end here: {{}} scores trial {at.confirmed.trial} on the test set, once"
+        words += f"; or end here: {{}} scores trial {at.confirmed.ranking[0].trial} on the test set, once"
         actions += (_evaluate(at, action),)
     return NextStep("expand" if widen else "narrow", Sentence(words, actions), actions)
 
@@ -89,8 +90,8 @@ def _choose(at: Findings, best: BestTrial, action: Actions) -> NextStep:
         return NextStep("pick", Sentence(f"{nothing}; trial {best.trial} is the one to pick"))
     stage = None if best.of.number == at.latest.number else best.of.number
     if confirmed is not None and confirmed.left:
-        confirm = action("confirm", stage=stage, **non_default(*confirmed.asked))
-        words = f"bring {confirmed.confirmation} to its end ({{}}): {confirmed.left} trials are left"
+        confirm = action("confirm", **confirmed.as_begun | {"stage": stage})
+        words = f"bring {confirmed.confirmation.name} to its end ({{}}): {confirmed.left} trials are left"
         return NextStep("confirm", Sentence(f"{nothing}; {words}", (confirm,)), (confirm,))
     if confirmed is None and any(best.ties):
         confirm = action("confirm", stage=stage)
@@ -99,11 +100,10 @@ def _choose(at: Findings, best: BestTrial, action: Actions) -> NextStep:
             "examples"
         )
         return NextStep("confirm", Sentence(f"{nothing}; {words}", (confirm,)), (confirm,))
-    if confirmed is not None and confirmed.trial is None:
-        return NextStep(
-            "pick", Sentence(f"{nothing}; every repeat of {confirmed.confirmation} failed, so see why first")
-        )
-    trial = best.trial if confirmed is None else confirmed.trial
+    if confirmed is not None and not confirmed.ranking:
+        words = f"every repeat of {confirmed.confirmation.name} failed, so see why first"
+        return NextStep("pick", Sentence(f"{nothing}; {words}"))
+    trial = best.trial if confirmed is None else confirmed.ranking[0].trial
     picked = f"{nothing}; trial {trial} is the one to pick"
     if at.evaluated is not None:
         return NextStep("pick", Sentence(f"{picked}; the test set has been used and cannot judge it unbiased any more"))
@@ -125,7 +125,7 @@ def _use(at: Findings, evaluation: Evaluation, action: Actions) -> NextStep:
         arguments["epochs"] = evaluation.epochs
     if evaluation.seed is not None and evaluation.seed != draw_seed(at.stages[0].seed, 1, "evaluate"):
         arguments["seed"] = evaluation.seed
-    again = action("evaluate", **arguments, again=True, save=f"{of.search}.npz")
+    again = action("evaluate", **arguments, again=True)
     words = (
         "use these values; if the model was not saved, {} fits the same one again. To search on, begin another search "
         "with another test set: this one has been used"
@@ -163,22 +163,24 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
 
 def _figures(at: Findings, best: BestTrial) -> Iterator[str]:
     """Yield the figures by rank: the test score counts, before a mean over seeds, before a single score."""
-    mean, evaluation = at.confirmed, at.evaluated
-    if mean is not None and not mean.complete:
-        mean = None
+    evaluation = at.evaluated
+    confirmed = at.confirmed if at.confirmed is not None and at.confirmed.complete else None
     corrected = "" if best.corrected is None else f" ({best.corrected:.2f} corrected for selection)"
     raw = f"the best single score {best.score:.4g} of {best.stage} trial {best.trial}{corrected}"
     if evaluation is not None:
         yield _tested(evaluation)
         if evaluation.answers:
-            of_mean = "" if mean is None else f"the mean {mean.mean:.3g} of {mean.confirmation}, "
+            of_mean = (
+                f"the mean {confirmed.ranking[0].mean:.3g} of {confirmed.confirmation.name}, " if confirmed else ""
+            )
             yield f"superseded by it: {of_mean}{raw}"
             return
-    if mean is not None:
-        several = f"of the {mean.settings} settings that {mean.confirmation} trained again"
+    if confirmed is not None:
+        first, settings = confirmed.ranking[0], len(confirmed.ranking)
+        several = f"of the {settings} settings that {confirmed.confirmation.name} trained again"
         yield (
-            f"trial {mean.trial} comes first {several if mean.settings > 1 else 'alone'}: mean {best.metric} "
-            f"{mean.mean:.3g}{_ends(mean.interval)} over {mean.repeats} repeats; this is the figure that counts"
+            f"trial {first.trial} comes first {several if settings > 1 else 'alone'}: mean {best.metric} "
+            f"{first.mean:.3g}{_ends(first.interval)} over {first.repeats} repeats; this is the figure that counts"
         )
         yield f"superseded by it: {raw}"
 
@@ -201,24 +203,24 @@ def _ends(interval: Interval | None) -> str:
     return "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
 
 
-def _confirmed_ties(of: ConfirmationFinding) -> list[str]:
-    if of.settings == 1:
+def _confirmed_ties(of: Overview) -> list[str]:
+    if len(of.ranking) == 1:
         return []
     if not of.compared:
         return ["the confirmed settings have too few repeats in common to be compared: at least 4 are needed"]
     if not of.tied:
-        return [f"trial {of.trial} differs significantly from all the others that were confirmed"]
+        return [f"trial {of.ranking[0].trial} differs significantly from all the others that were confirmed"]
     which = f"trial{'s' if len(of.tied) > 1 else ''} {', '.join(map(str, of.tied))}"
     tied = "are" if len(of.tied) > 1 else "is"
     return [f"of the confirmed ones {which} {tied} statistically tied with it: any of them is as good a choice"]
 
 
-def _incomplete(of: ConfirmationFinding | None) -> list[str]:
+def _incomplete(of: Overview | None) -> list[str]:
     if of is None:
         return []
     if of.left:
-        return [f"{of.confirmation} is not complete, {of.left} trials are left: its order is not final"]
-    return [f"every repeat of {of.confirmation} failed: training is not stable with these values"]
+        return [f"{of.confirmation.name} is not complete, {of.left} trials are left: its order is not final"]
+    return [f"every repeat of {of.confirmation.name} failed: training is not stable with these values"]
 
 
 def _few(at: Findings) -> list[str]:

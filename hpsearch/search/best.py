@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Argument, Direction, Setting, Stage
+from hpsearch.records import HITS, Argument, ConfirmationPlan, Direction, Setting, Stage, stage_name
 from hpsearch.search.stage import actions_for, best_among, best_of, confirmation_of, known_confirmation, pick, unscored
 from hpsearch.seeds import draw_seed
 from hpsearch.statistics.hits import corrected_share, is_tied, matching, paired_p, unpaired_p
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from hpsearch.store import Store
     from hpsearch.store.queries import Columns
 
+Covers = Literal["seeds and examples", "seeds"]
+LEVEL = 0.95
 MOST = 100  # number of a stage's best trials that are compared with the best one
 _NAMED = 5  # number of tied trials that are named
 _LEAST = 10  # with fewer examples no score is corrected for selection
@@ -182,8 +184,8 @@ def _corrected(
 
 
 @dataclass(frozen=True, slots=True)
-class Repeats:
-    """The repeats of one setting of a confirmation."""
+class Confirmed:
+    """The repeats of one setting of a confirmation, and what `hpsearch.search.confirmation.assess` adds."""
 
     setting: Setting
     scores: Mapping[int, float]  # of the trials that have one, by repeat
@@ -191,6 +193,25 @@ class Repeats:
     # their validation losses, by repeat, where there are any
     losses: Mapping[int, float] = field(default_factory=dict)
     numbers: Mapping[int, int] = field(default_factory=dict)  # their numbers, by repeat
+    # of the score that the values come to, over all seeds and examples; None with fewer than 2 repeats
+    interval: Interval | None = None
+    # whether the interval holds for other examples too, or for other seeds on these examples alone
+    covers: Covers = "seeds"
+    # two-sided, Bonferroni-adjusted p-value of the difference to the first: multiplied by the number of pairs of
+    # settings, as the first was not chosen beforehand. None for the first itself, and with fewer than 4 repeats in
+    # common.
+    p: float | None = None
+    compared: Covers = "seeds and examples"  # the scope of ``p``: without hits it holds for these examples alone
+
+    @property
+    def trial(self) -> int:
+        """The number of the trial that is run again."""
+        return self.setting.trial
+
+    @property
+    def distinguishable(self) -> bool | None:
+        """True if it differs significantly from the first; None where that is not known."""
+        return None if self.p is None else self.p <= 1 - LEVEL
 
     @property
     def mean(self) -> float:
@@ -208,7 +229,7 @@ class Repeats:
         return len(self.scores)
 
 
-def tally(confirmation: Stage, columns: Columns) -> list[Repeats]:
+def tally(confirmation: Stage, columns: Columns) -> list[Confirmed]:
     """Return the repeats of each setting, in the plan's order.
 
     Trials that another program ran with other values are left out.
@@ -232,10 +253,10 @@ def tally(confirmation: Stage, columns: Columns) -> list[Repeats]:
             scores[index][repeat], numbers[index][repeat] = score, number
             if loss is not None:
                 losses[index][repeat] = loss
-    return [Repeats(*of) for of in zip(plan.settings, scores, failed, losses, numbers, strict=True)]
+    return [Confirmed(*of) for of in zip(plan.settings, scores, failed, losses, numbers, strict=True)]
 
 
-def in_order(repeats: Sequence[Repeats], direction: Direction) -> list[Repeats]:
+def in_order(repeats: Sequence[Confirmed], direction: Direction) -> list[Confirmed]:
     """Return those settings that have a score, best first: by mean score, mean validation loss and the plan's order.
 
     A setting with a failed repeat ranks below all others, as it may fail again.
@@ -245,41 +266,59 @@ def in_order(repeats: Sequence[Repeats], direction: Direction) -> list[Repeats]:
     return sorted(scored, key=lambda of: (of.failed > 0, sign * of.mean, of.mean_loss))
 
 
-def non_default(top: int, repeats: int) -> dict[str, int]:
-    """Return the arguments of ``confirm`` that differ from its defaults."""
-    return ({"top": top} if top != TOP else {}) | ({"repeats": repeats} if repeats != REPEATS else {})
-
-
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The state of a confirmation."""
+    """The state of a confirmation; `hpsearch.search.confirmation.assess` adds how certain its ranking is."""
 
-    confirmation: Stage
+    confirmation: Stage = field(repr=False)
     finished: int
     failed: int
-    order: tuple[Repeats, ...]  # its settings that have a score, best first
+    ranking: tuple[Confirmed, ...]  # its settings that have a score, best first
 
     @property
-    def places(self) -> int:
-        """Number of trials that it is to have."""
-        return self.confirmation.plan.size if self.confirmation.plan else 0
+    def stage(self) -> str:
+        """The name of the stage that it confirms."""
+        return stage_name(self.confirmation.search, self.confirmation.number)
+
+    @property
+    def plan(self) -> ConfirmationPlan:
+        """Its settings and places."""
+        return self.confirmation.plan or ConfirmationPlan()
+
+    @property
+    def left(self) -> int:
+        """Number of its trials that have not finished; until there are none its ranking is not final."""
+        return max(self.plan.size - self.finished, 0)
+
+    @property
+    def first(self) -> Confirmed | None:
+        """The setting whose values come first; None while none has a score."""
+        return self.ranking[0] if self.ranking else None
 
     @property
     def as_begun(self) -> dict[str, Any]:
         """The arguments of ``confirm`` that complete it: its stage, and those that differ from the defaults."""
-        plan = self.confirmation.plan
-        assert plan is not None
-        return {"stage": self.confirmation.number, **non_default(*plan.asked)}
+        top, repeats = self.plan.asked
+        return {
+            "stage": self.confirmation.number,
+            "top": None if top == TOP else top,
+            "repeats": None if repeats == REPEATS else repeats,
+        }
 
     @property
     def complete(self) -> bool:
-        """True if all its trials have finished, and some of them with a score."""
-        return self.finished >= self.places and bool(self.order)
+        """True if its ranking is final: all its trials have finished, some of them with a score."""
+        return not self.left and bool(self.ranking)
 
+    @property
+    def tied(self) -> list[int]:
+        """The trials whose values are statistically tied with the first, in order."""
+        return [setting.trial for setting in self.ranking[1:] if setting.distinguishable is False]
 
-def trials_left(store: Store, confirmation: Stage) -> int:
-    """Return how many of a confirmation's trials have not finished."""
-    return max(confirmation.plan.size - store.counts(confirmation).finished, 0) if confirmation.plan else 0
+    @property
+    def compared(self) -> bool:
+        """True if all could be compared with the first."""
+        return all(setting.distinguishable is not None for setting in self.ranking[1:])
 
 
 def overview(store: Store, confirmation: Stage) -> Overview:
@@ -287,8 +326,8 @@ def overview(store: Store, confirmation: Stage) -> Overview:
     columns = store.columns(confirmation)
     states = columns["state"]
     finished = sum(state in ("COMPLETE", "FAIL", "PRUNED") for state in states)
-    order = in_order(tally(confirmation, columns), confirmation.direction)
-    return Overview(confirmation, finished, states.count("FAIL"), tuple(order))
+    ranking = in_order(tally(confirmation, columns), confirmation.direction)
+    return Overview(confirmation, finished, states.count("FAIL"), tuple(ranking))
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,8 +405,8 @@ def _confirmed(store: Store, among: Sequence[Stage]) -> Choice:
     complete = [of for of in overviews if of.complete]
     best = overviews[0]  # not complete: `_first_of` raises
     if complete:
-        first = in_order([of.order[0] for of in complete], among[0].direction)[0]
-        best = next(of for of in complete if of.order[0] is first)
+        first = in_order([of.ranking[0] for of in complete], among[0].direction)[0]
+        best = next(of for of in complete if of.ranking[0] is first)
     choice = _first_of(store, stage_of[best.confirmation.search, best.confirmation.number], best)
     left_out = [of.confirmation.name for of in overviews if not of.complete]
     if not left_out:
@@ -377,22 +416,22 @@ def _confirmed(store: Store, among: Sequence[Stage]) -> Choice:
 
 def _first_of(store: Store, stage: Stage, state: Overview) -> Choice:
     name = state.confirmation.name
-    if state.finished >= state.places and not state.order:
-        raise BadInput(f"every repeat of {name} failed, so no setting has a mean; use {{}}", Argument("best"))
-    if not state.complete:
+    if state.left:
         raise BadInput(
-            f"{name} is not complete: {state.finished} of {counted(state.places, 'trial')} have finished; run `{{}}` "
-            "to complete it, or use {}",
+            f"{name} is not complete: {state.finished} of {counted(state.plan.size, 'trial')} have finished; "
+            "run `{}` to complete it, or use {}",
             actions_for(store, stage.search)("confirm", **state.as_begun),
-            Argument("best"),
+            Argument("by", "best"),
         )
-    first = state.order[0]
+    first = state.first
+    if first is None:
+        raise BadInput(f"every repeat of {name} failed, so no setting has a mean; use {{}}", Argument("by", "best"))
     return Choice(
         stage,
-        first.setting.trial,
+        first.trial,
         first.setting.params,
         "confirmed",
         first.mean,
-        len(first.scores),
-        f"the first of {name}, which trained {counted(len(state.order), 'setting')} again",
+        first.repeats,
+        f"the first of {name}, which trained {counted(len(state.ranking), 'setting')} again",
     )

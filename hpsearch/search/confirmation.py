@@ -23,14 +23,14 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpsearch.errors import BadArgument
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Action, ConfirmationPlan, Direction, Setting, Stage
-from hpsearch.search.best import Repeats, in_order, tally
+from hpsearch.search.best import LEVEL, Confirmed, Covers, Overview, in_order, overview
 from hpsearch.search.evaluation import evaluations
 from hpsearch.search.narrowing import fewer, stage_to_narrow
 from hpsearch.search.runner import Runner, Summary, interrupted
@@ -61,49 +61,27 @@ if TYPE_CHECKING:
 
     from hpsearch.executors.base import Executor
 
-LEVEL = 0.95
 _MOST_FREEDOM = 1000  # Student's t with more degrees of freedom differs from the normal distribution in the third digit
 _LEAST_P = 1e-15  # smaller probabilities are rounding error
 _LEAST_TO_COMPARE = 4
 """Repeats that two settings must have in common: the spread of fewer is known so badly that too many differences would
 be claimed (in simulations of five equal settings up to 9 % at 3 repeats, at most 5.5 % from 4 on)."""
 
-Covers = Literal["seeds and examples", "seeds"]
 SettingHits = Mapping[int, "NDArray[np.bool_]"]
 """The hits of one setting, (N,) each, by repeat."""
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmed(Repeats):
-    """One setting of a confirmation with the uncertainty of its mean."""
-
-    # of the score that the values come to, over all seeds and examples; None with fewer than 2 repeats
-    interval: Interval | None = None
-    # whether the interval holds for other examples too, or for other seeds on these examples alone
-    covers: Covers = "seeds"
-    # two-sided, Bonferroni-adjusted p-value of the difference to the first: multiplied by the number of pairs of
-    # settings, as the first was not chosen beforehand. None for the first itself, and with fewer than 4 repeats in
-    # common.
-    p: float | None = None
-    compared: Covers = "seeds and examples"  # the scope of ``p``: without hits it holds for these examples alone
-
-    @property
-    def distinguishable(self) -> bool | None:
-        """True if it differs significantly from the first; None where that is not known."""
-        return None if self.p is None else self.p <= 1 - LEVEL
-
-
-def ranking(store: Store, confirmation: Stage) -> tuple[Confirmed, ...]:
-    """Return the settings of a confirmation that have a score, best first, with their uncertainty."""
-    repeats = tally(confirmation, store.columns(confirmation))
-    examples = kinds.examples(confirmation)
-    numbers = [number for of in repeats for number in of.numbers.values()]
+def assess(store: Store, confirmation: Stage) -> Overview:
+    """Return the state of a confirmation with the uncertainty of its means."""
+    state, examples = overview(store, confirmation), kinds.examples(confirmation)
+    numbers = [number for of in state.ranking for number in of.numbers.values()]
     texts = store.attribute(confirmation, numbers, HITS) if examples else {}
-    hits = {of.setting.trial: _stored_hits(of, texts, examples) for of in repeats if examples}
-    return rank_confirmed(repeats, direction=confirmation.direction, examples=examples, hits=hits)
+    hits = {of.trial: _stored_hits(of, texts, examples) for of in state.ranking if examples}
+    ranking = rank_confirmed(state.ranking, direction=confirmation.direction, examples=examples, hits=hits)
+    return replace(state, ranking=ranking)
 
 
-def _stored_hits(of: Repeats, texts: Mapping[int, str], examples: int) -> dict[int, NDArray[np.bool_]]:
+def _stored_hits(of: Confirmed, texts: Mapping[int, str], examples: int) -> dict[int, NDArray[np.bool_]]:
     """Return a setting's stored hits by repeat; missing, unreadable or of another score are left out."""
     stored = (
         (repeat, matching_array(texts.get(number), examples, of.scores[repeat]))
@@ -113,7 +91,7 @@ def _stored_hits(of: Repeats, texts: Mapping[int, str], examples: int) -> dict[i
 
 
 def rank_confirmed(
-    repeats: Sequence[Repeats],
+    repeats: Sequence[Confirmed],
     *,
     direction: Direction,
     examples: int | None = None,
@@ -131,16 +109,14 @@ def rank_confirmed(
     known = (hits or {}) if examples is not None else {}
     confirmed = []
     for place, of in enumerate(ranked):
-        own = known.get(of.setting.trial, {})
+        own = known.get(of.trial, {})
         interval, covers = _interval(of, own, examples, level)
         p, compared = None, covers
         if place:
             first = ranked[0]
-            p, compared = _difference_p(first, of, known.get(first.setting.trial, {}), own)
+            p, compared = _difference_p(first, of, known.get(first.trial, {}), own)
             p = None if p is None else min(1.0, pairs * p)
-        confirmed.append(
-            Confirmed(of.setting, of.scores, of.failed, of.losses, of.numbers, interval, covers, p, compared)
-        )
+        confirmed.append(replace(of, interval=interval, covers=covers, p=p, compared=compared))
     return tuple(confirmed)
 
 
@@ -177,7 +153,7 @@ def share_interval(share: float, variance: float, freedom: float, examples: int,
     return Interval(max(centre - half, 0.0), min(centre + half, 1.0), level)
 
 
-def _interval(of: Repeats, hits: SettingHits, examples: int | None, level: float) -> tuple[Interval | None, Covers]:
+def _interval(of: Confirmed, hits: SettingHits, examples: int | None, level: float) -> tuple[Interval | None, Covers]:
     covers: Covers = "seeds" if examples is None else "seeds and examples"
     scores = list(of.scores.values())
     if len(scores) < 2:
@@ -194,7 +170,7 @@ def _interval(of: Repeats, hits: SettingHits, examples: int | None, level: float
 
 
 def _difference_p(
-    first: Repeats, other: Repeats, first_hits: SettingHits, hits: SettingHits
+    first: Confirmed, other: Confirmed, first_hits: SettingHits, hits: SettingHits
 ) -> tuple[float | None, Covers]:
     """Return the two-sided p of the difference of two settings' means over their common repeats, and its scope."""
     common = sorted(first.scores.keys() & other.scores.keys())
@@ -228,10 +204,7 @@ def _whole(freedom: float) -> int:
 class Confirmation:
     """The result of a confirmation."""
 
-    parent: Stage
-    stage: Stage
-    # all its settings that have a score, best first: those of this job and those of before
-    ranking: tuple[Confirmed, ...]
+    state: Overview  # of the settings of this job and those of before
     summary: Summary
     following: tuple[Action, ...] = ()
 
@@ -277,25 +250,23 @@ def _confirm(job: ConfirmJob, executor: Executor, listener: Listener, stop: Stop
         ).run()
         if summary.stopped:
             raise interrupted(stage, summary, until)
-        order = ranking(store, stage)
-        return Confirmation(parent, stage, order, summary, _following(store, stages, parent, order))
+        state = assess(store, stage)
+        return Confirmation(state, summary, following(store, stages, parent, len(state.ranking)))
 
 
-def _following(
-    store: Store, stages: Sequence[Stage], parent: Stage, order: tuple[Confirmed, ...]
-) -> tuple[Action, ...]:
+def following(store: Store, stages: Sequence[Stage], parent: Stage, settings: int) -> tuple[Action, ...]:
     """Return the steps after a confirmation; narrowing only by a choice among its settings."""
     action = actions_for(store, parent.search)
     steps = []
-    if top := fewer(len(order)):
+    if top := fewer(settings):
         default = stage_to_narrow(store, stages).number == parent.number
         branch = latest_with_trials(store, stages).number > parent.number
         stage = None if default else parent.number
         steps.append(action("narrow", source="confirm", top=top, stage=stage, branch=branch))
-    if order and not evaluations(store, stages):
+    if settings and not evaluations(store, stages):
         best = best_of(store, stages)
         chosen = best is not None and best[0].number == parent.number
-        steps.append(action("evaluate", **({} if chosen else {"stage": parent.number, "confirmed": True})))
+        steps.append(action("evaluate", **({} if chosen else {"stage": parent.number, "by": "confirmed"})))
     return tuple(steps) or (action("findings"),)
 
 

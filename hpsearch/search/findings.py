@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import NotEnoughTrials
 from hpsearch.records import Action, Argument, Sentence, Stage
 from hpsearch.search.advice import NextStep, advice, next_step
-from hpsearch.search.best import BestTrial, best_trial, trials_left
-from hpsearch.search.confirmation import ranking
+from hpsearch.search.best import BestTrial, Overview, best_trial
+from hpsearch.search.confirmation import assess
 from hpsearch.search.evaluation import Evaluation, evaluations
 from hpsearch.search.narrowing import analyse_ranges, stage_to_narrow
 from hpsearch.search.stage import actions_for, known_confirmation, latest_with_trials
@@ -24,35 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from hpsearch.search.range_analysis import NarrowedRange
-    from hpsearch.statistics.intervals import Interval
 
 FEW = 20  # with fewer trials an edge or a parameter without effect may be chance, and the advice says so
 
 Step = Literal["start", "expand", "narrow", "confirm", "evaluate", "pick", "use"]
 """The next step: run trials, narrow with or without expanding, confirm, evaluate, take the best trial, or use the
 evaluated values."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmationFinding:
-    """The confirmation of the best trial's stage."""
-
-    confirmation: str
-    stage: str
-    settings: int
-    left: int  # number of its trials that have not finished; until there are none its ranking is not final
-    trial: int | None = None  # the trial whose values come first; None while none has a score
-    mean: float | None = None
-    interval: Interval | None = None
-    repeats: int = 0
-    tied: tuple[int, ...] = ()  # trials whose values are statistically tied with the first, in order
-    compared: bool = True  # whether all could be compared with the first
-    asked: tuple[int, int] = (0, 0)  # number of settings and of repeats of each that it has places for
-
-    @property
-    def complete(self) -> bool:
-        """True if its ranking is final: all its trials have finished, some of them with a score."""
-        return self.left == 0 and self.trial is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +69,7 @@ class Findings:
     step: Step = "start"
     actions: tuple[Action, ...] = field(default=(), metadata={"json": "commands"})  # as in 0.2
     figures: tuple[Sentence, ...] = ()
-    confirmed: ConfirmationFinding | None = None
+    confirmed: Overview | None = None
     evaluated: Evaluation | None = None
     of: Stage | None = field(default=None, repr=False)
     stages: Sequence[Stage] = field(default=(), repr=False)
@@ -117,7 +94,25 @@ class Findings:
         """Return the findings as JSON has them; ``word`` puts actions and arguments into words."""
         plain: dict[str, Any] = to_plain(self, word=word)
         plain["ranges"] = {name: _range_fields(made) for name, made in self.ranges.items()}
+        plain["confirmed"] = None if self.confirmed is None else _confirmed_fields(self.confirmed)
         return plain
+
+
+def _confirmed_fields(of: Overview) -> dict[str, Any]:
+    first = of.first
+    return {
+        "confirmation": of.confirmation.name,
+        "stage": of.stage,
+        "settings": len(of.ranking),
+        "left": of.left,
+        "trial": first and first.trial,
+        "mean": first and first.mean,
+        "interval": first and to_plain(first.interval),
+        "repeats": first.repeats if first else 0,
+        "tied": of.tied,
+        "compared": of.compared,
+        "asked": of.plan.asked,
+    }
 
 
 def _range_fields(made: NarrowedRange) -> dict[str, Any]:
@@ -154,6 +149,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fi
     """Return the findings without advice; with ``firm`` also how certain they are."""
     stage = stage_to_narrow(store, stages)
     best = best_trial(store, stages, correcting=firm)
+    confirmation = None if best is None else known_confirmation(store, best.of)
     counts = store.counts(stage)
     if counts.pruned and 2 <= counts.complete < top:
         top = counts.complete  # all that pruning left
@@ -172,38 +168,13 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fi
         distinguishable=not any(best.ties[: top - 1]) if best is not None and known else None,
         ranges=ranges,
         top=top,
-        confirmed=None if best is None else confirmed(store, best.of),
+        confirmed=None if confirmation is None else assess(store, confirmation),
         evaluated=evaluated(store, every, current={latest.name, stage.name if best is None else best.stage}),
         of=stage,
         stages=every,
         latest=latest,
         counts=counts,
         part=len(every) > len(stages),
-    )
-
-
-def confirmed(store: Store, stage: Stage) -> ConfirmationFinding | None:
-    """Return the state of a stage's confirmation; None without one."""
-    confirmation = known_confirmation(store, stage)
-    if confirmation is None:
-        return None
-    order, plan, left = ranking(store, confirmation), confirmation.plan, trials_left(store, confirmation)
-    assert plan is not None
-    if not order:
-        return ConfirmationFinding(confirmation.name, stage.name, 0, left, asked=plan.asked)
-    first, others = order[0], order[1:]
-    return ConfirmationFinding(
-        confirmation.name,
-        stage.name,
-        len(order),
-        left,
-        first.setting.trial,
-        first.mean,
-        first.interval,
-        first.repeats,
-        tuple(other.setting.trial for other in others if other.distinguishable is False),
-        all(other.distinguishable is not None for other in others),
-        plan.asked,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hpsearch.errors import BadArgument, NotEnoughTrials, StageConflict
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name
-from hpsearch.search.best import Repeats, overview
+from hpsearch.search.best import Confirmed, overview
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
     Finished,
@@ -201,7 +201,7 @@ def narrow_stage(
     leaders = leaders_of(store, parent, top=top, quantile=quantile) if confirmed else None
     if leaders is not None and top is None:
         top = min(DEFAULT_TOP, len(leaders))
-    order = None if leaders is None else [leader.setting.trial for leader in leaders]
+    order = None if leaders is None else [leader.trial for leader in leaders]
     narrowing = analyse_ranges(
         store,
         stages,
@@ -242,26 +242,26 @@ def _check_later(store: Store, stages: Sequence[Stage], parent: Stage, next_numb
             )
 
 
-def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float | None) -> Sequence[Repeats]:
+def leaders_of(store: Store, parent: Stage, *, top: int | None, quantile: float | None) -> Sequence[Confirmed]:
     """Return the settings of a stage's complete confirmation to narrow by, best first."""
     if quantile is not None:
         raise BadArgument("quantile", quantile, "only few trials are confirmed", "use top")
     confirmation = confirmation_of(store, parent)
     state, action = overview(store, confirmation), actions_for(store, parent.search)
-    if state.finished < state.places:
+    if state.left:
         raise NotEnoughTrials(
-            f"{confirmation.name} is not complete: {state.finished} of {counted(state.places, 'trial')} have finished; "
-            "run `{}` to complete it",
+            f"{confirmation.name} is not complete: {state.finished} of {counted(state.plan.size, 'trial')} have "
+            "finished; run `{}` to complete it",
             action("confirm", **state.as_begun),
         )
     least = max(2, top or 0)
-    if len(state.order) < least:
+    if len(state.ranking) < least:
         raise NotEnoughTrials(
-            f"{{}}: only {counted(len(state.order), 'trial')} confirmed; use a smaller top, or first `{{}}`",
+            f"{{}}: only {counted(len(state.ranking), 'trial')} confirmed; use a smaller top, or first `{{}}`",
             Argument("top", least),
             action("confirm", stage=parent.number, top=least),
         )
-    return state.order
+    return state.ranking
 
 
 def fewer(settings: int) -> int | None:
@@ -269,15 +269,15 @@ def fewer(settings: int) -> int | None:
     return (settings + 1) // 2 if settings >= 3 else None
 
 
-def _confirmed_rule(parent: Stage, leaders: Sequence[Repeats]) -> dict[str, Any]:
+def _confirmed_rule(parent: Stage, leaders: Sequence[Confirmed]) -> dict[str, Any]:
     means = [
-        {"trial": leader.setting.trial, "mean": leader.mean, "repeats": len(leader.scores), "failed": leader.failed}
+        {"trial": leader.trial, "mean": leader.mean, "repeats": leader.repeats, "failed": leader.failed}
         for leader in leaders
     ]
     return {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
 
 
-def _remarks(leaders: Sequence[Repeats], narrowing: Narrowing) -> tuple[Sentence, ...]:
+def _remarks(leaders: Sequence[Confirmed], narrowing: Narrowing) -> tuple[Sentence, ...]:
     remarks = []
     if len(narrowing.used) == len(leaders):
         smaller = fewer(len(leaders))

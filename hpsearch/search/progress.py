@@ -130,8 +130,8 @@ class Watcher:
             if before.counts.complete == counts.complete:
                 return StageView(stage, counts, before.best)
         if stage.plan is not None:
-            order = overview(self._store, stage).order
-            return StageView(stage, counts, (order[0].setting.trial, order[0].mean) if order else None)
+            first = overview(self._store, stage).first
+            return StageView(stage, counts, None if first is None else (first.trial, first.mean))
         top = self._store.columns(stage, top=1)
         best = (top["number"][0], top["score"][0]) if top["number"] else None
         return StageView(stage, counts, best)

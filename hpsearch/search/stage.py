@@ -55,7 +55,7 @@ def resolve_study(
             f"{name} is a confirmation; for it: `{{}}`, `{{}}`, `{{}}`",
             Action("confirm", {"search": name}),
             Action("narrow", {"search": search, "stage": int(digits), "source": "confirm"}),
-            Action("evaluate", {"search": search, "stage": int(digits), "confirmed": True}),
+            Action("evaluate", {"search": search, "stage": int(digits), "by": "confirmed"}),
         )
     if number not in (None, int(digits)):
         raise BadInput(f"{name} and {{}} name different stages; give one", Argument("stage", number))

@@ -17,6 +17,7 @@ from hpsearch.executors.dask import dask_executor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument, Stage
+from hpsearch.search.best import REPEATS, TOP
 from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, check_top, narrow_stage
 from hpsearch.search.pruning import epochs_spent, plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary, Tick, interrupted
@@ -70,8 +71,8 @@ class ConfirmJob(Execution):
 
     search: str | None = None
     stage: int | None = None
-    top: int = 5
-    repeats: int = 10
+    top: int = TOP
+    repeats: int = REPEATS
 
 
 class Listener:

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.records import Setting
-from hpsearch.search.best import Repeats
-from hpsearch.search.confirmation import Confirmed, rank_confirmed
+from hpsearch.search.best import Confirmed
+from hpsearch.search.confirmation import rank_confirmed
 from hpsearch.search.range_analysis import Finished
 from hpsearch.space import Float, Space
 
@@ -115,6 +115,6 @@ def confirm(accuracies: list[float], repeats: int, images: int, *, rng: np.rando
         right = np.sqrt(SHARED) * difficulty + np.sqrt(1 - SHARED) * noise < threshold[:, None]
         hits[trial] = dict(enumerate(right))
         scores = dict(enumerate(right.mean(axis=1).tolist()))
-        found.append(Repeats(Setting(trial, {"lr": 0.1}, scores[0]), scores))
+        found.append(Confirmed(Setting(trial, {"lr": 0.1}, scores[0]), scores))
     ranked = rank_confirmed(found, direction="maximize", examples=images, hits=hits)
     return Confirmation(ranked, dict(enumerate(accuracies)))

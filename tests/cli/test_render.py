@@ -50,6 +50,11 @@ class TooFew(NotEnoughTrials):
             "hpsearch narrow x --from confirm --dry-run",
             "narrow(source='confirm', dry_run=True)",
         ),
+        (
+            Action("evaluate", {"search": "x", "by": "confirmed", "again": True}),
+            "hpsearch evaluate x --again --confirmed --save model.npz",
+            "evaluate(by='confirmed', again=True)",
+        ),
         (Action("db check", {"storage": "/x/y.db"}), "hpsearch db check --storage /x/y.db", "db check()"),
         (Action("trials", {"storage": "studies/hpsearch.db"}), "hpsearch trials", "trials()"),
         (Action("trials", {"storage": "postgresql://u:***@h/d"}), "hpsearch trials --storage URL", "trials()"),

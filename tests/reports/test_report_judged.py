@@ -9,8 +9,8 @@ from made_search import LR, THREE, material, section
 
 from hpsearch.records import Action, Argument, Sentence, Setting
 from hpsearch.reports.page import Page
-from hpsearch.reports.report import StageConfirmation, report
-from hpsearch.search.confirmation import Confirmed
+from hpsearch.reports.report import report
+from hpsearch.search.best import Confirmed, Overview
 from hpsearch.search.evaluation import Evaluation
 from hpsearch.search.range_analysis import Movement, NarrowedRange
 from hpsearch.space import Float
@@ -34,7 +34,7 @@ def judged(stage_number: int, *, evaluations: int = 1, **more: Any) -> Page:
     result = replace(broken, score=0.812, interval=Interval(0.78, 0.83), examples=1000, trained_on=500, seed=9)
     every = [broken] * (evaluations - 1) + [result] * (evaluations > 0)
     ranking = (confirmed(2, None, **more), confirmed(4, 0.75, **more))
-    confirmations = (StageConfirmation(stage, ranking),)
+    confirmations = (Overview(stage, 10, 0, ranking),)
     return report(replace(whole, confirmations=confirmations, evaluations=every), figures=False)
 
 
@@ -87,10 +87,12 @@ def test_the_next_range_is_the_advised_one() -> None:
 
 def test_a_caption_says_what_intervals_and_p_hold_for() -> None:
     alone = section(judged(3, covers="seeds", compared="seeds"), "confirmation").tables[0].caption
-    assert "Intervals hold for other seeds; p" in alone
-    assert "for these validation examples alone" in alone
+    assert "the interval covers other seeds, not other validation examples" in alone
+    assert "p holds for these validation examples alone" in alone
     caption = section(judged(3), "confirmation").tables[0].caption
-    assert "other seeds and other examples; p: two-sided, Bonferroni-adjusted" in caption
+    assert (
+        "other seeds and other validation examples; all others are statistically tied with trial 2; p: two" in caption
+    )
     assert "alone" not in caption
 
 

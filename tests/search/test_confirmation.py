@@ -111,7 +111,11 @@ def test_lanes_processes_a_stop_and_the_way_of_growing_make_no_difference(copy: 
     first = copy()
     done = confirm(job(first, lanes=1))
     expected = outcomes(first)
-    assert (done.summary.recorded, done.stage.name, done.parent.name) == (12, "tiny/confirm-01", "tiny/stage-01")
+    assert (done.summary.recorded, done.state.confirmation.name, done.state.stage) == (
+        12,
+        "tiny/confirm-01",
+        "tiny/stage-01",
+    )
     assert {repeat for _, repeat in expected} == {0, 1, 2, 3}
     assert len({scores[1] for scores in expected.values()}) > 1
     complete = [of for of in expected.values() if of[0] == "COMPLETE"]
@@ -144,9 +148,9 @@ def test_what_a_larger_one_left_unfinished_is_finished_where_it_is_requested(cop
 
 def test_the_best_of_now_are_confirmed_though_others_were_before(copy: Callable[[], str], tmp_path: Path) -> None:
     storage = copy()
-    before = {of.setting.trial for of in confirm(job(storage, top=2, repeats=2)).ranking}
+    before = {of.trial for of in confirm(job(storage, top=2, repeats=2)).state.ranking}
     run(Job(storage=storage, study=str(tiny.write(tmp_path, **SECTIONS)), trials=200, engine="inline"))
-    after = {of.setting.trial for of in confirm(job(storage, top=2, repeats=2)).ranking}
+    after = {of.trial for of in confirm(job(storage, top=2, repeats=2)).state.ranking}
     with closing(open_store(storage)) as store:
         best = set(store.columns(store.stages()[0], top=2)["number"])
     assert after >= best | before
@@ -156,11 +160,12 @@ def test_the_best_of_now_are_confirmed_though_others_were_before(copy: Callable[
 def test_a_repeat_s_seeds_are_its_own_whatever_its_number_and_setting(copy: Callable[[], str]) -> None:
     storage = copy()
     done = confirm(job(storage))
-    assert done.stage.seed != done.parent.seed
-    kept = outcomes(storage)
-    study = kept_study(done.parent)
-    objective = cast(NetworkObjective, study.objective(tiny.split(), seed=done.stage.seed, space=done.parent.space))
-    setting = next(of.setting for of in done.ranking if not of.failed)
+    confirmation, kept = done.state.confirmation, outcomes(storage)
+    with closing(open_store(storage)) as store:
+        assert confirmation.seed != store.stages()[0].seed
+    study = kept_study(confirmation)
+    objective = cast(NetworkObjective, study.objective(tiny.split(), seed=confirmation.seed, space=confirmation.space))
+    setting = next(of.setting for of in done.state.ranking if not of.failed)
     for number, repeat in ((0, 0), (17, 0), (3, 2)):
         (again,) = tiny.evaluated(objective, [Trial(1, number, setting.params, repeat)])[0].values()
         assert again.score == kept[setting.trial, repeat][1]  # type: ignore[union-attr]

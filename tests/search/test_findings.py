@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import hit_stages
 import judged_stages
 import pytest
 
+from hpsearch.api import Search
 from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
+from hpsearch.records import Action
 from hpsearch.search.advice import uncertain_ends
+from hpsearch.search.best import choose
+from hpsearch.search.confirmation import following
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.findings import Findings, findings, what_next
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.range_analysis import Movement, NarrowedRange
+from hpsearch.search.stage import resolve_stage
 from hpsearch.space import Float, Value
 from hpsearch.store import Store
 
@@ -156,14 +164,14 @@ def test_after_a_confirmation_its_mean_counts_and_single_scores_are_superseded(s
     judged_stages.confirm(store, stage, [0.81, 0.86, 0.82])
     after = findings(store, [stage])
     assert after.confirmed is not None
-    assert after.confirmed.trial != before.best.trial
-    assert advice(after)[0].startswith(f"trial {after.confirmed.trial} comes first of the 3 settings")
+    assert after.confirmed.ranking[0].trial != before.best.trial
+    assert advice(after)[0].startswith(f"trial {after.confirmed.ranking[0].trial} comes first of the 3 settings")
     assert "mean validation_accuracy 0.86" in advice(after)[0]
     assert advice(after)[1].startswith("superseded by it: the best single score 0.88")
     assert after.figures == after.advice[:2]
     assert not has(after, "expect about")
     assert after.step == "evaluate"
-    assert f"trial {after.confirmed.trial} is the one to pick" in advice(after)[-1]
+    assert f"trial {after.confirmed.ranking[0].trial} is the one to pick" in advice(after)[-1]
     assert actions(after) == ["evaluate()"]
     assert what_next(store, [stage]).actions == after.actions
 
@@ -182,7 +190,7 @@ def test_after_the_evaluation_the_test_score_is_the_answer_and_nothing_is_narrow
     assert seen.step == "use"
     assert not any(has(seen, words) for words in ("narrow(", "expect about", "uncertain"))
     assert "begin another search with another test set" in advice(seen)[-1]
-    assert actions(seen)[0].startswith("evaluate(stage=1, trial=7, again=True, save=")
+    assert actions(seen) == ["evaluate(stage=1, trial=7, again=True)"]
     # As databases and JSON of 0.2 have it.
     assert {"accuracy": 0.855, "images": 1000, "looks": 1}.items() <= seen.plain()["evaluated"].items()
 
@@ -249,3 +257,33 @@ def test_narrowing_by_all_that_were_confirmed_says_that_nothing_was_chosen(store
     fewer = narrow_stage(store, [stage], top=3, dry_run=True, confirmed=True)
     assert [str(remark).startswith("all ") for remark in fewer.remarks] == [False]
     assert narrow_stage(store, [stage], top=5, dry_run=True).remarks == ()
+
+
+def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Action] = []
+    init = Action.__init__
+
+    def note(action: Action, *arguments: Any) -> None:
+        init(action, *arguments)
+        made.append(action)
+
+    monkeypatch.setattr(Action, "__init__", note)
+    first = hit_stages.make(store, edgeless, trials=40)
+    what_next(store, [first])
+    judged_stages.confirm(store, first, [0.86, 0.85, 0.84], repeats=6, run=10)
+    what_next(store, [first])
+    with pytest.raises(BadInput, match="is not complete"):
+        choose(store, [first])
+    with pytest.raises(UnknownSearch, match="is a confirmation"):
+        resolve_stage("made/confirm-01")
+    second = hit_stages.make(store, rising, images=400, number=2)
+    what_next(store, store.stages())
+    following(store, store.stages(), first, 3)
+    judged_stages.evaluate(store, second, 7)
+    what_next(store, store.stages())
+    for action in made:
+        signature = inspect.signature(partial(getattr(Search, action.kind), None))
+        eval(str(action), {action.kind: signature.bind})
+    assert {action.kind for action in made} == {"confirm", "evaluate", "narrow", "start"}
+    for name, value in {"by": "confirmed", "again": True, "branch": True, "repeats": 6}.items():
+        assert value in [action.arguments.get(name) for action in made]

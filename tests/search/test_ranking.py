@@ -11,27 +11,27 @@ import pytest
 from numpy.typing import NDArray
 
 from hpsearch.records import Setting
-from hpsearch.search.best import Repeats
-from hpsearch.search.confirmation import Confirmed, SettingHits, crossed_variance, rank_confirmed, share_interval
+from hpsearch.search.best import Confirmed
+from hpsearch.search.confirmation import SettingHits, crossed_variance, rank_confirmed, share_interval
 from hpsearch.statistics import mean_interval, wilson
 
 EXAMPLES = 100
 Hits = Mapping[int, SettingHits]
 
 
-def repeats(trial: int, scores: Sequence[float], *, failed: int = 0, losses: Sequence[float] = ()) -> Repeats:
-    return Repeats(
+def repeats(trial: int, scores: Sequence[float], *, failed: int = 0, losses: Sequence[float] = ()) -> Confirmed:
+    return Confirmed(
         Setting(trial, {"lr": 0.1}, 0.9), dict(enumerate(scores)), failed=failed, losses=dict(enumerate(losses))
     )
 
 
-def from_hits(of: Mapping[int, NDArray[np.bool_]]) -> tuple[list[Repeats], Hits]:
+def from_hits(of: Mapping[int, NDArray[np.bool_]]) -> tuple[list[Confirmed], Hits]:
     """Settings with these hits, (R, N) each."""
     found = [repeats(trial, hits.mean(axis=1).tolist()) for trial, hits in of.items()]
     return found, {trial: dict(enumerate(hits)) for trial, hits in of.items()}
 
 
-def ranked(given: Sequence[Repeats], hits: Hits | None = None, *, size: int = EXAMPLES) -> tuple[Confirmed, ...]:
+def ranked(given: Sequence[Confirmed], hits: Hits | None = None, *, size: int = EXAMPLES) -> tuple[Confirmed, ...]:
     return rank_confirmed(given, direction="maximize", examples=size, hits=hits)
 
 
@@ -56,10 +56,10 @@ def drawn(
 
 def test_settings_stand_by_their_means() -> None:
     order = ranked([repeats(1, [0.7, 0.7]), repeats(2, [0.9, 0.7]), repeats(3, [0.8, 0.7])])
-    assert [one.setting.trial for one in order] == [2, 3, 1]
+    assert [one.trial for one in order] == [2, 3, 1]
     assert [one.mean for one in order] == pytest.approx([0.8, 0.75, 0.7])
     small = rank_confirmed([repeats(1, [0.7, 0.7]), repeats(2, [0.9, 0.7])], direction="minimize")
-    assert [one.setting.trial for one in small] == [1, 2]
+    assert [one.trial for one in small] == [1, 2]
     assert ranked([]) == ()
 
 
@@ -72,7 +72,7 @@ def test_ties_go_to_the_lower_loss_and_failures_to_the_end() -> None:
             repeats(4, []),
         ]
     )
-    assert [one.setting.trial for one in order] == [3, 2, 1]
+    assert [one.trial for one in order] == [3, 2, 1]
     assert order[2].failed == 1
 
 
@@ -108,9 +108,9 @@ def test_independent_hits_count_all() -> None:
 def test_without_hits_the_interval_is_no_narrower() -> None:
     rng = np.random.default_rng(1)
     given, hits = from_hits(drawn(rng, 3, 10, EXAMPLES, seeds=0.3, spread=1.5))
-    with_hits = {one.setting.trial: one.interval for one in ranked(given, hits)}
+    with_hits = {one.trial: one.interval for one in ranked(given, hits)}
     for one in ranked(given):
-        known = with_hits[one.setting.trial]
+        known = with_hits[one.trial]
         assert one.interval is not None
         assert known is not None
         assert one.interval.high - one.interval.low >= known.high - known.low
@@ -168,7 +168,7 @@ def test_what_seeds_and_examples_do_to_both_drops_out() -> None:
     better = base.copy()
     better[:, :6] = True
     first, second = ranked(*from_hits({0: base, 1: better}))
-    assert (first.setting.trial, second.setting.trial) == (1, 0)
+    assert (first.trial, second.trial) == (1, 0)
     assert first.interval is not None
     assert first.interval.low <= second.mean <= first.interval.high
     assert second.distinguishable
@@ -183,7 +183,7 @@ def test_p_counts_all_pairs() -> None:
     of = drawn(rng, 2, 10, EXAMPLES, seeds=0.1, spread=1.0, low=0.5)
     pair = ranked(*from_hits(of))[1].p
     more = {**of, 2: np.zeros((10, EXAMPLES), dtype=bool), 3: np.zeros((10, EXAMPLES), dtype=bool)}
-    six = next(one for one in ranked(*from_hits(more)) if one.setting.trial == 1).p
+    six = next(one for one in ranked(*from_hits(more)) if one.trial == 1).p
     assert pair is not None
     assert six == pytest.approx(min(1.0, 6 * pair))
 
@@ -200,7 +200,7 @@ def test_coverage_and_false_claims(rounds: int, examples: int, seeds: float, spr
     holds = false = 0
     for _ in range(200):
         order = ranked(*from_hits(drawn(rng, 5, rounds, examples, seeds=seeds, spread=spread)), size=examples)
-        one = next(one for one in order if one.setting.trial == 0)
+        one = next(one for one in order if one.trial == 0)
         assert one.interval is not None
         holds += one.interval.low <= truth <= one.interval.high
         false += any(other.distinguishable for other in order)
@@ -214,5 +214,5 @@ def test_a_difference_there_is_is_found() -> None:
     found = 0
     for _ in range(50):
         order = ranked(*from_hits(drawn(rng, 2, 10, 1000, seeds=0.1, spread=1.0, low=0.5)), size=1000)
-        found += order[0].setting.trial == 0 and bool(order[1].distinguishable)
+        found += order[0].trial == 0 and bool(order[1].distinguishable)
     assert found >= 45
