@@ -130,7 +130,6 @@ def test_close_ends_busy_and_idle_workers(
 def test_workers_end_when_their_runner_is_killed(tmp_path: Path, made: str) -> None:
     script = f"""
 import sys
-from contextlib import closing
 from pathlib import Path
 from batches import batch
 from hpsearch.executors.dask.executor import DaskExecutor

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 import cared
 import optuna
 import pytest
-import sqlalchemy
 from sqlalchemy import select
 from stored import storage
 
@@ -124,16 +123,14 @@ def gone() -> Callable[[], Owner]:
 
 
 @pytest.fixture
-def age(url: str) -> Callable[[int, timedelta], None]:
+def age(store: Store) -> Callable[[int, timedelta], None]:
     """Makes a trial's last heartbeat older."""
 
     def make_older(trial_id: int, by: timedelta) -> None:
-        engine = sqlalchemy.create_engine(url)
         beats = schema.trial_heartbeats
-        with engine.begin() as connection:
-            older = beats.update().where(beats.c.trial_id == trial_id).values(heartbeat=utc_now() - by)
+        older = beats.update().where(beats.c.trial_id == trial_id).values(heartbeat=utc_now() - by)
+        with store.database.write() as connection:
             assert connection.execute(older).rowcount == 1
-        engine.dispose()
 
     return make_older
 
@@ -147,15 +144,11 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 @pytest.fixture
-def rows(url: str) -> Callable[[str], list[dict[str, Any]]]:
+def rows(store: Store) -> Callable[[str], list[dict[str, Any]]]:
     """Reads a table, row by row, as Optuna declares it."""
 
     def read(table: str) -> list[dict[str, Any]]:
-        declared = schema.metadata.tables[table]
-        engine = sqlalchemy.create_engine(url)
-        with engine.connect() as connection:
-            found = [dict(row) for row in connection.execute(select(declared)).mappings()]
-        engine.dispose()
-        return found
+        with store.database.read() as connection:
+            return [dict(row) for row in connection.execute(select(schema.metadata.tables[table])).mappings()]
 
     return read

@@ -41,31 +41,25 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 
 
-@pytest.mark.parametrize(
-    ("storage", "says"),
-    [
-        ("nosql://here/db", "unknown storage scheme 'nosql'"),
-        ("sqlite+nodriver:///my.db", "unknown storage scheme 'sqlite+nodriver'"),
-        ("://", "unknown storage scheme"),
-        ("mysql+pymysql://x@y.invalid/db", "unknown storage scheme 'mysql+pymysql'"),
-        ("postgresql+pg8000://x@y.invalid/db", "unknown storage scheme"),
-        ("sqlite://", "in memory"),
-        ("sqlite:///", "in memory"),
-        ("sqlite:///:memory:", "in memory"),
-        ("sqlite:///file::memory:?uri=true", "in memory"),
-        ("sqlite:///file:shared?mode=memory&cache=shared&uri=true", "in memory"),
-        (":memory:", "in memory"),
-        ("", "not a storage"),
-        (" ", "not a storage"),
-        ("\n", "not a storage"),
-        ("a\0b", "not a storage"),
-        ("x" * 5000, "cannot"),
+NO_STORAGES = {
+    "unknown storage scheme 'nosql'": ["nosql://here/db"],
+    "unknown storage scheme 'sqlite+nodriver'": ["sqlite+nodriver:///my.db"],
+    "unknown storage scheme 'mysql+pymysql'": ["mysql+pymysql://x@y.invalid/db"],
+    "unknown storage scheme": ["://", "postgresql+pg8000://x@y.invalid/db"],
+    "in memory": [
+        *("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", ":memory:"),
+        "sqlite:///file:shared?mode=memory&cache=shared&uri=true",
     ],
-)
-def test_not_a_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: str, says: str) -> None:
+    "not a storage": ["", " ", "\n", "a\0b"],
+    "cannot": ["x" * 5000],
+}
+
+
+@pytest.mark.parametrize("says", NO_STORAGES)
+def test_not_a_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> None:
     monkeypatch.chdir(tmp_path)
-    for create in (False, True):
-        assert says in refused(storage, create=create)
+    for text, create in itertools.product(NO_STORAGES[says], (False, True)):
+        assert says in refused(text, create=create)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -75,12 +75,10 @@ def one_by_one(store: Store, new_stage: NewStage) -> None:
 
 def rows(store: Store) -> dict[str, list[str]]:
     """All rows of Optuna's tables, trials by number; without times, and without what hpsearch alone writes."""
-    engine = sqlalchemy.create_engine(store.url)
-    with engine.connect() as connection:
+    with store.database.read() as connection:
         tables: dict[str, list[Any]] = {
             name: list(map(tuple, connection.execute(sqlalchemy.text(query)))) for name, query in _QUERIES.items()
         }
-    engine.dispose()
     return {name: sorted(repr(row) for row in found if OWNER not in row) for name, found in tables.items()}
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import optuna
-import sqlalchemy
 
 from hpsearch.records import Stage
 from hpsearch.store import Owner, Store
@@ -53,13 +52,6 @@ def watched(store: Store) -> Iterator[list[str]]:
 
 def plans(store: Store, statements: list[str]) -> list[str]:
     """How SQLite goes about the statements that look for rows, step by step."""
-    engine = sqlalchemy.create_engine(store.url)
-    with engine.connect() as connection:
-        steps = [
-            step.detail
-            for text in statements
-            if text.startswith(("SELECT", "UPDATE", "DELETE"))
-            for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")
-        ]
-    engine.dispose()
-    return steps
+    looks = [text for text in statements if text.startswith(("SELECT", "UPDATE", "DELETE"))]
+    with store.database.read() as connection:
+        return [step.detail for text in looks for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
