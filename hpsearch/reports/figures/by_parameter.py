@@ -16,7 +16,6 @@ from hpsearch.reports.figures.style import (
     empty_figure,
     nothing,
     panels,
-    say,
     tell,
     words,
 )
@@ -25,10 +24,11 @@ from hpsearch.reports.figures.trials import (
     MOST_POINTS,
     PRUNED_MARKER,
     TrialGroups,
+    band,
     check,
-    none_complete,
     points,
     summary_with_best,
+    without_scores,
 )
 from hpsearch.space import describe as range_words
 
@@ -70,18 +70,8 @@ class _Panel:
     def traces(self, x: ParameterAxis, parameter: Parameter, narrowed: Parameter | None) -> Iterator[go.Scatter]:
         """Plot the next range as a band, this one as dotted lines at its ends, and each group of trials."""
         for place, (left, right) in enumerate(x.spans(narrowed) if narrowed is not None else ()):
-            yield go.Scatter(
-                x=[left, left, right, right, left],
-                y=[self.low, self.high, self.high, self.low, self.low],
-                name="next range",
-                mode="lines",
-                line={"width": 0},
-                fill="toself",
-                fillcolor=_NEXT,
-                hoverinfo="skip",
-                legendgroup="next",
-                showlegend=place == 0,
-            )
+            more = {"name": "next range", "fillcolor": _NEXT, "legendgroup": "next", "showlegend": place == 0}
+            yield band((left, right), (self.low, self.high), **more)
         ends = [end for span in x.spans(parameter) for end in span]
         yield go.Scatter(
             x=[value for end in ends for value in (end, end, None)],
@@ -97,13 +87,6 @@ class _Panel:
                 across = x.positions(trials[f"param:{x.name}"])
                 y = [self.bottom] * len(trials) if group == "failed" else trials["score"].astype(float)
                 yield points(trials, across, y, group, marker, ending, names=[x.name], legendgroup=group)
-
-    def finish(self, figure: go.Figure, frame: pd.DataFrame) -> go.Figure:
-        """Return the figure; without any score it says so, and its score axis says nothing."""
-        if self.empty:
-            figure.update_yaxes(showticklabels=False, ticks="", showgrid=False)
-            return say(figure, none_complete(frame))
-        return figure
 
 
 def score_by_parameters(
@@ -172,7 +155,7 @@ def score_by_parameters(
         text += f"; the next range is {range_words(narrowed[name])}" if name in narrowed else ""
     text = f"{text}. {summary_with_best(frame, direction, metric)}."
     tell(figure, text, least_width=400 if alone else 76 + 190 * columns)
-    return panel.finish(figure, frame)
+    return without_scores(figure, frame) if panel.empty else figure
 
 
 _KEY_LINE = 100

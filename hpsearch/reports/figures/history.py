@@ -10,18 +10,19 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.style import LINE, MUTED, colour, empty_figure, nothing, say, tell, words
+from hpsearch.reports.figures.style import LINE, MUTED, colour, empty_figure, nothing, tell, words
 from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     MOST_POINTS,
     PRUNED_MARKER,
     TrialGroups,
+    band,
     check,
     hover_lines,
-    none_complete,
     points,
     summary,
     summary_with_best,
+    without_scores,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def search_history(
     low, high, bottom = every.score_axis(*(interval or ()), above=1.6)
     across = (0.5 - 0.01 * len(rows), len(rows) + 0.5 + 0.01 * len(rows))
     if interval is not None and not order.empty:
-        _band(figure, interval, across, "interval corrected for selection" if corrected else "interval of one trial")
+        name = "interval corrected for selection" if corrected else "interval of one trial"
+        figure.add_trace(band(across, interval, name=name, fillcolor="rgba(213, 94, 0, 0.13)"))
     value = f"{words(metric)} %{{y:.4g}}"
     dots = {"color": colour(0), "size": 5 if trials.left_out else 7, "opacity": 0.5}
     for group, part, marker, ending in (
@@ -83,10 +85,7 @@ def search_history(
         which = "corrected for selection" if corrected else "not corrected for selection"
         text += f"; its 95 % interval, {which}, is {interval[0]:.3g} to {interval[1]:.3g}"
     tell(figure, f"{text}.", least_width=400)
-    if order.empty:
-        figure.update_yaxes(showticklabels=False, ticks="", showgrid=False)
-        return say(figure, none_complete(rows))
-    return figure
+    return without_scores(figure, rows) if order.empty else figure
 
 
 def _in_order(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
@@ -118,20 +117,6 @@ def _best_so_far(figure: go.Figure, order: pd.DataFrame, *, last: float, directi
         line={"color": colour(1), "width": 2.4, "shape": "hv"},
         text=[*text, text[-1]],
         hovertemplate="%{text}<br>best so far %{y:.4g}<extra></extra>",
-    )
-
-
-def _band(figure: go.Figure, interval: tuple[float, float], ends: tuple[float, float], name: str) -> None:
-    low, high = interval
-    figure.add_scatter(
-        x=[ends[0], ends[0], ends[1], ends[1], ends[0]],
-        y=[low, high, high, low, low],
-        name=name,
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        fillcolor="rgba(213, 94, 0, 0.13)",
-        hoverinfo="skip",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from hpsearch.errors import BadInput, nearest
-from hpsearch.reports.figures.style import LINE, MUTED, value_words, words
+from hpsearch.reports.figures.style import LINE, MUTED, say, value_words, words
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -147,6 +147,19 @@ def points(
     text = hover_lines(trials, more.pop("names", ()))
     template = f"%{{text}}<br>{ending}<extra></extra>"
     return go.Scatter(x=x, y=y, name=name, mode="markers", marker=marker, text=text, hovertemplate=template, **more)
+
+
+def band(across: tuple[float, float], upwards: tuple[float, float], **more: Any) -> go.Scatter:
+    """Return a filled rectangle behind the trials."""
+    (left, right), (low, high) = across, upwards
+    x, y = [left, left, right, right, left], [low, high, high, low, low]
+    return go.Scatter(x=x, y=y, mode="lines", line={"width": 0}, fill="toself", hoverinfo="skip", **more)
+
+
+def without_scores(figure: go.Figure, frame: pd.DataFrame) -> go.Figure:
+    """Say in a figure why there is no score, and nothing on its score axis; return the figure."""
+    figure.update_yaxes(showticklabels=False, ticks="", showgrid=False)
+    return say(figure, none_complete(frame))
 
 
 def hover_lines(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
