@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from hpsearch.nn import BatchNorm, Network, Purpose, lane_rngs
+from hpsearch.nn.lanes import Floats
 
-Floats = NDArray[np.floating[Any]]
 EPS, MOMENTUM = 1e-5, 0.1  # PyTorch's and the paper's eps; PyTorch's momentum
 
 

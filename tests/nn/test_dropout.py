@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from hpsearch.errors import BadInput
 from hpsearch.nn import SGD, Dropout, Network, Purpose, TrainingData, lane_rngs, train
-
-Floats = NDArray[np.floating[Any]]
 
 
 def layer(units: int, rates: Sequence[float], rows: int, *, dtype: DTypeLike = np.float64) -> Dropout:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from hpsearch.nn import (
     ACTIVATIONS,
@@ -27,9 +25,9 @@ from hpsearch.nn import (
     Tanh,
     lane_rngs,
 )
+from hpsearch.nn.lanes import Floats
 
 F64 = np.dtype(np.float64)
-Floats = NDArray[np.floating[Any]]
 
 
 def central_differences(f: Callable[[], float], x: Floats, step: float = 1e-5) -> Floats:

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hpsearch.nn import Affine, BatchNorm, Dropout, Layer, Purpose, ReLU, Sigmoid, SoftmaxCrossEntropy, Tanh, lane_rngs
-from hpsearch.nn.lanes import fingerprint, lane_array
+from hpsearch.nn.lanes import Floats, fingerprint, lane_array
 from hpsearch.nn.layers import SMALL, copies_transposed, forward_slices, gradient_slices
 
-Floats = NDArray[np.floating[Any]]
 LANES = 4
 LAYERS: dict[str, Callable[[int, list[np.random.Generator]], Layer]] = {
     "affine": lambda units, rngs: Affine(units, 3),
@@ -229,7 +228,7 @@ def test_nan_and_infinite_logits_make_losses_that_are_not_finite() -> None:
 def test_kernels_for_other_processors_round_differently() -> None:
     assert fingerprint() == fingerprint()
     names = set()
-    print_it = "from hpsearch.nn.lanes import fingerprint; print(fingerprint())"
+    print_it = "from hpsearch.nn.lanes import Floats, fingerprint; print(fingerprint())"
     for kernel in ("Nehalem", "Haswell"):
         environment = {**os.environ, "OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": "1"}
         shown = subprocess.run([sys.executable, "-c", print_it], env=environment, capture_output=True, text=True)

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from hpsearch.errors import BadInput
 from hpsearch.nn import (
@@ -19,8 +17,7 @@ from hpsearch.nn import (
     lanes_for,
     parameter_count,
 )
-
-Floats = NDArray[np.floating[Any]]
+from hpsearch.nn.lanes import Floats
 
 
 def weight_rngs(lanes: int) -> list[np.random.Generator]:

@@ -6,20 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import cared
 import optuna
 import pytest
 from sqlalchemy import select
-from stored import storage
+from stored import Opener, storage
 
 from hpsearch.records import Stage
 from hpsearch.space import Categorical, Float, Int, Space
 from hpsearch.store import NewStage, Owner, Store, leases, open_store, schema
 from hpsearch.store.leases import utc_now
-
-Opener: TypeAlias = Callable[..., Store]
 
 _SPACE: Space = {
     "lr": Float(1e-6, 1e-2, log=True),

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 from postgres import Server
-from stored import plans, storage, watched
+from stored import Opener, plans, storage, watched
 from together import MANY, at_once, claim, create
 
 from hpsearch.records import Completed, Failed, Outcome, Report, Stage
@@ -143,7 +143,6 @@ def test_many_trials_at_once(store: Store, stage: Stage, me: Owner) -> None:
     assert len(store.trials(stage, states=("COMPLETE",)).dropna(subset=["param:lr"])) == most
 
 
-Opener = Callable[..., Store]
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["claim", "record", "fail", "release", "ask", "tell", "prune", "enqueue"]),

@@ -9,21 +9,19 @@ import sqlite3
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 from cared import run_sql
 from sqlalchemy.engine import make_url
-from stored import storage
+from stored import Opener, storage
 
 from hpsearch.errors import BadStorage, HpsearchError, MissingExtra
 from hpsearch.records import Stage
-from hpsearch.store import NewStage, Owner, Store, open_store
+from hpsearch.store import NewStage, Owner, open_store
 from hpsearch.store.engine import show
-
-Opener = Callable[..., Store]
 
 
 def refused(storage: object, *, create: bool = False, write: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy
 from postgres import Server
 from sqlalchemy import event
+from stored import Opener
 
 from hpsearch.errors import BadStorage, HpsearchError, StorageFailure
 from hpsearch.records import Completed, Failed, Report
@@ -20,7 +21,6 @@ from hpsearch.store import NewStage, Owner, Store, engine, open_store, queries, 
 from hpsearch.store.engine import Database, Retrying, passes, pauses
 from hpsearch.store.schema import Query
 
-Opener = Callable[..., Store]
 When = Literal["before", "after"]
 
 

@@ -15,14 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
-from stored import claim, plans, storage, watched
+from stored import Opener, claim, plans, storage, watched
 
 from hpsearch.records import HITS, Completed, Direction, Failed, Outcome, Pruned, Stage
 from hpsearch.space import Float, Space
 from hpsearch.statistics.hits import pack
 from hpsearch.store import NewStage, Owner, Store, arrays, queries
-
-Opener = Callable[..., Store]
 
 
 def scored(number: int, score: float, loss: float | None) -> Completed:

@@ -11,14 +11,13 @@ import optuna
 import pytest
 from bounded import until
 from postgres import Server
-from stored import storage
+from stored import Opener, storage
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import ConfirmationPlan, Direction, Setting, Stage, Trial
 from hpsearch.store import NewStage, Owner, Store, writer
 from hpsearch.store.schema import ROSTER, stage_from_attributes
 
-Opener = Callable[..., Store]
 SETTINGS = [
     Setting(4, {"lr": 1e-3, "batch_size": 40, "activation": "tanh"}, 0.75),
     Setting(1, {"lr": 0.1 + 0.2 - 0.3 + 1e-5, "batch_size": 200, "activation": "relu"}, 0.5),

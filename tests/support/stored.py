@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import optuna
 
 from hpsearch.records import Stage
 from hpsearch.store import Owner, Store
+
+Opener: TypeAlias = Callable[..., Store]
 
 
 def values(url: str) -> dict[str, list[Any]]:
