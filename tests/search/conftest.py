@@ -1,4 +1,4 @@
-"""What the tests of stages and runs share: a study database of their own."""
+"""What the tests of stages and runs share: study databases of their own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from hpsearch.store import NewStage, Store, open_store
 
 @pytest.fixture
 def store(tmp_path: Path, empty_database: bytes) -> Iterator[Store]:
-    """An empty study database, ``studies.db`` in the test's folder."""
     file = tmp_path / "studies.db"
     file.write_bytes(empty_database)
     opened = open_store(str(file), write=True)

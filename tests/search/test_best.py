@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import hit_stages
-import judged_stages
+from typing import Any
+
+import made_stages
 import numpy as np
 import pytest
+from made_stages import edgeless
 
 from hpsearch.errors import BadInput
 from hpsearch.records import HITS, VALIDATION_LOSS, Completed
 from hpsearch.search.best import MOST, BestTrial, best_trial, choose, hits_of, ties_of
+from hpsearch.search.comparison import Paired
 from hpsearch.space import Value
 from hpsearch.statistics import wilson
 from hpsearch.statistics.hits import pack
-from hpsearch.store import Owner, Store
+from hpsearch.store import Store
 
 
 def best_of(store: Store, scores: list[float], **options: object) -> BestTrial:
-    stage = hit_stages.make(store, scores, **{"trials": len(scores), **options})  # type: ignore[arg-type]
+    stage = made_stages.make(store, scores, **{"trials": len(scores), **options})  # type: ignore[arg-type]
     best = best_trial(store, [stage])
     assert best is not None
     return best
 
 
 def test_before_any_trial_there_is_no_best(store: Store) -> None:
-    assert best_trial(store, [hit_stages.make(store, [], trials=0)]) is None
+    assert best_trial(store, [made_stages.make(store, [], trials=0)]) is None
 
 
 def test_the_best_of_equals_has_rivals_and_is_corrected_for_selection(store: Store) -> None:
@@ -68,10 +71,8 @@ def test_a_loss_has_no_interval_and_its_ties_are_not_known(store: Store) -> None
 
 
 def test_a_score_from_elsewhere_is_not_taken_for_a_share(store: Store) -> None:
-    stage, owner = hit_stages.make(store, [0.5], trials=1), Owner.current()
-    (trial,) = store.claim(stage, until=2, most=1, owner=owner).trials
-    outcome = Completed(trial.number, 73.0, (), {VALIDATION_LOSS: 1.0})
-    store.record(stage, [outcome], {trial.number: trial.trial_id}, owner=owner)
+    stage = made_stages.make(store, [0.5], trials=1)
+    made_stages.finish(store, stage, 2, lambda trial: Completed(trial.number, 73.0, (), {VALIDATION_LOSS: 1.0}))
     best = best_trial(store, [stage])
     assert best is not None
     assert (best.score, best.interval, best.corrected) == (73.0, None, None)
@@ -81,7 +82,7 @@ def test_all_stages_on_the_same_examples_take_part_in_the_selection(store: Store
     rng = np.random.default_rng(1)
     first, second = (rng.normal(0.8, 0.03, 60).clip(0.6, 0.89).tolist() for _ in range(2))
     second[5] = 0.9
-    stages = [hit_stages.make(store, a, trials=60, number=i + 1) for i, a in enumerate((first, second))]
+    stages = [made_stages.make(store, a, trials=60, number=i + 1) for i, a in enumerate((first, second))]
     both, alone = best_trial(store, stages), best_trial(store, stages[1:])
     assert both is not None
     assert alone is not None
@@ -114,14 +115,10 @@ def test_ties_of_the_shown_are_those_of_all(store: Store) -> None:
         assert ties_of(store, best.of, store.columns(best.of, top=top, hits=True)) == best.ties[: top - 1]
 
 
-def edgeless(number: int, params: object) -> float:
-    return 0.85 if number % 7 else 0.88
-
-
 def test_confirmed_values_are_chosen_though_another_stage_s_confirmation_is_not_complete(store: Store) -> None:
-    first, second = (hit_stages.make(store, edgeless, trials=40, number=number) for number in (1, 2))
-    judged_stages.confirm(store, first, [0.86, 0.85])
-    judged_stages.confirm(store, second, [0.9, 0.8], run=3)
+    first, second = (made_stages.make(store, edgeless, trials=40, number=number) for number in (1, 2))
+    made_stages.confirm(store, first, [0.86, 0.85])
+    made_stages.confirm(store, second, [0.9, 0.8], run=3)
     chosen = choose(store, store.stages(), by="confirmed")
     assert chosen.stage.name == "made/stage-01"
     assert "without made/confirm-02" in chosen.why
@@ -131,18 +128,17 @@ def test_confirmed_values_are_chosen_though_another_stage_s_confirmation_is_not_
 
 def test_values_of_which_a_repeat_failed_are_below_all_others_of_any_stage(store: Store) -> None:
     for number, mean in ((1, 0.86), (2, None)):
-        judged_stages.confirm(store, hit_stages.make(store, edgeless, trials=40, number=number), [mean])
+        made_stages.confirm(store, made_stages.make(store, edgeless, trials=40, number=number), [mean])
     assert choose(store, store.stages(), by="confirmed").stage.name == "made/stage-01"
 
 
 def test_a_trial_that_is_given_is_the_only_one_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = hit_stages.make(store, edgeless, trials=40)
+    stage = made_stages.make(store, edgeless, trials=40)
     read: list[int] = []
     columns = store.columns
 
-    def counted(*arguments: object, **options: object) -> object:
-        rows = columns(*arguments, **options)  # type: ignore[arg-type]
-        read.append(len(rows["number"]))
+    def counted(*arguments: Any, **options: Any) -> Any:
+        read.append(len((rows := columns(*arguments, **options))["number"]))
         return rows
 
     monkeypatch.setattr(store, "columns", counted)
@@ -150,3 +146,17 @@ def test_a_trial_that_is_given_is_the_only_one_read(store: Store, monkeypatch: p
     assert read == [1]
     with pytest.raises(BadInput, match=r"no trial 99 with a score; `trials\(stage=1\)` lists them"):
         choose(store, [stage], number=1, trial=99)
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "p", "says"),
+    [
+        (0, 0, 1.0, "get the same of the 40"),
+        (3, 4, 1.0, "the two are statistically tied"),
+        (1, 12, 0.003, "B's best is better on them"),
+        (12, 1, 0.003, "A's best is better on them"),
+        (900, 0, 0.0, "(p < 1e-15)"),
+    ],
+)
+def test_examples_in_words(only_a: int, only_b: int, p: float, says: str) -> None:
+    assert says in Paired(40, only_a, only_b, p).sentence()

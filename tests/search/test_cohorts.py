@@ -5,25 +5,81 @@ from __future__ import annotations
 import itertools
 import statistics
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
 import optuna
 import pytest
-from pausing_objectives import EPOCHS, TRAINED, Pausing, curve
-from pruned_runs import HALVING, PLANS, UNTIL, expected, found, run
+from stub_objectives import EPOCHS, TRAINED, Pausing, curve
 
-from hpsearch.executors.base import Batch, InlineExecutor
+from hpsearch.executors.base import Batch, Executor, InlineExecutor
 from hpsearch.executors.pool import PoolExecutor
-from hpsearch.records import Completed, Failed, NewStage, Outcome, Paused, Report, Stage, Trial
+from hpsearch.records import Completed, Failed, NewStage, Paused, Stage
 from hpsearch.search.batches import Cohorts
 from hpsearch.search.pruning import Plan
-from hpsearch.search.runner import Summary, Tick
+from hpsearch.search.runner import Runner, Summary, Tick
 from hpsearch.space import Float
 from hpsearch.store import Counts, Owner, Store, open_store
+
+HALVING = Plan("halving", 2, (1, 2, 4, 8), 16, 5, EPOCHS)
+MEDIAN = Plan("median", 2, (1, 2, 4, 8), 12, 5, EPOCHS)
+PLANS = [HALVING, replace(HALVING, factor=4, rungs=(1, 4)), MEDIAN]
+UNTIL = 40
+
+Ends = dict[int, tuple[str, tuple[float, ...]]]
+"""By number: the state that a trial is left in, and its curve."""
+
+
+@cache
+def expected(plan: Plan, until: int = UNTIL) -> Ends:
+    """What becomes of all trials, worked out rung by rung with all curves at hand."""
+    made: Ends = {}
+    ran: list[tuple[float, ...]] = []
+    for first in range(0, until, plan.cohort):
+        alive = list(range(first, min(first + plan.cohort, until)))
+        for rung in plan.rungs:
+            at = {number: curve(number)[rung - 1] for number in alive if len(curve(number)) >= rung}
+            if plan.rule == "halving":
+                least = sorted(at.values(), reverse=True)[max(1, len(at) // plan.factor) - 1]
+                # One that diverges later was compared as long as it had values.
+                beaten = [number for number, score in at.items() if score < least]
+            elif len(ran) < plan.startup:
+                beaten = []
+            else:
+                median = statistics.median(other[rung - 1] for other in ran)
+                beaten = [number for number in at if max(curve(number, rung)) < median]
+            made |= {number: ("PRUNED", curve(number, rung)) for number in beaten}
+            alive = [number for number in alive if number not in beaten]
+        made |= {number: ("COMPLETE" if len(curve(number)) == EPOCHS else "FAIL", curve(number)) for number in alive}
+        ran += [curve(number) for number in alive if len(curve(number)) == EPOCHS]
+    return made
+
+
+def ends(store: Store, stage: Stage) -> Ends:
+    frame = store.trials(stage).sort_values("number")
+    states = dict(zip(frame["number"].tolist(), frame["state"].tolist(), strict=True))
+    points = store.curves(stage, list(states))
+    return {number: (state, tuple(points[points["number"] == number]["value"])) for number, state in states.items()}
+
+
+def run(
+    store: Store,
+    stage: Stage,
+    plan: Plan | None,
+    objective: Pausing | None = None,
+    executor: Executor | None = None,
+    **more: Any,
+) -> Summary:
+    used = executor or InlineExecutor()
+    try:
+        return Runner(store, stage, objective or Pausing(), used, plan=plan, **{"until": UNTIL, **more}).run()
+    finally:
+        used.close(kill=True)
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -35,7 +91,7 @@ def test_the_same_trials_stop_whatever_the_lanes(
     ticks: list[Tick] = []
     summary = run(store, stage, plan, Pausing(kinds=kinds), lanes=lanes, on_tick=ticks.append)
     wanted = expected(plan)
-    assert found(store, stage) == wanted
+    assert ends(store, stage) == wanted
     states = [state for state, _ in wanted.values()]
     assert set(states) == {"COMPLETE", "PRUNED", "FAIL"}  # or this test would show little
     assert len({len(points) for state, points in wanted.values() if state == "PRUNED"}) > 1
@@ -60,7 +116,7 @@ def test_nor_do_they_differ(store: Store, stage: Stage, plan: Plan, how: str) ->
     else:
         run(store, stage, plan, Pausing(keeps=False))
         assert max(store.attribute(stage, range(UNTIL), TRAINED).values()) == sum(plan.rungs) + EPOCHS
-    assert found(store, stage) == expected(plan, until)
+    assert ends(store, stage) == expected(plan, until)
 
 
 def test_survivors_go_on_together_and_best_first(store: Store, stage: Stage) -> None:
@@ -74,11 +130,8 @@ def test_survivors_go_on_together_and_best_first(store: Store, stage: Stage) -> 
     plan = Plan("halving", 2, (1,), 16, 5, EPOCHS)
     run(store, stage, plan, executor=Watched(), until=16, lanes=4)
     assert batches[:4] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]]
-    (*full, last), survivors = (
-        batches[4:],
-        [number for number, (state, _) in expected(plan, 16).items() if state != "PRUNED"],
-    )
-    survivors = [number for number in survivors if curve(number)]
+    *full, last = batches[4:]
+    survivors = [n for n, (state, _) in expected(plan, 16).items() if state != "PRUNED" and curve(n)]
     assert [len(batch) for batch in full] == [4] * len(full)
     assert [*itertools.chain(*full), *last] == sorted(survivors, key=lambda number: (-curve(number)[0], number))
 
@@ -86,7 +139,6 @@ def test_survivors_go_on_together_and_best_first(store: Store, stage: Stage) -> 
 @pytest.mark.parametrize("plan", PLANS)
 def test_two_runners_share_cohorts(store: Store, stage: Stage, plan: Plan) -> None:
     together = threading.Barrier(2)
-    summaries: list[Summary] = []
     begun: set[int] = set()
 
     class Starts(Pausing):
@@ -98,18 +150,15 @@ def test_two_runners_share_cohorts(store: Store, stage: Stage, plan: Plan) -> No
                 together.wait(timeout=60)
             yield from super().evaluate(trials, **more)
 
-    def one_runner() -> None:
+    def recorded(_: int) -> int:
         with closing(open_store(store.url, write=True)) as own:
-            summaries.append(run(own, stage, plan, Starts(), lanes=1))
+            return run(own, stage, plan, Starts(), lanes=1).recorded
 
-    threads = [threading.Thread(target=one_runner) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum(summary.recorded for summary in summaries) == UNTIL
-    assert all(summary.recorded for summary in summaries)
-    assert found(store, stage) == expected(plan)
+    with ThreadPoolExecutor(2) as runners:
+        both = list(runners.map(recorded, range(2)))
+    assert all(both)
+    assert sum(both) == UNTIL
+    assert ends(store, stage) == expected(plan)
 
 
 class Killed(BaseException):
@@ -123,24 +172,17 @@ class Dying:
         self._store, self._left, self._done = store, last, done
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        if name == "release":
-            return self._die
-        return self._counted(found) if name in ("claim", "report", "record") else found
+        method = getattr(self._store, name)
+        return partial(self._write, name, method) if name in ("claim", "report", "record", "release") else method
 
-    def _die(self, *arguments: Any, **options: Any) -> Any:
-        raise Killed
-
-    def _counted(self, write: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            self._left -= 1
-            if self._left <= 0:
-                if self._done:
-                    write(*arguments, **options)
-                raise Killed
-            return write(*arguments, **options)
-
-        return call
+    def _write(self, name: str, write: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        self._left -= 1
+        if name == "release" or (self._left <= 0 and not self._done):
+            raise Killed
+        result = write(*arguments, **options)
+        if self._left <= 0:
+            raise Killed
+        return result
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -161,7 +203,7 @@ def test_killed_at_any_write_a_stage_comes_to_the_same(
             except Killed:
                 killed = True
         summary = run(store, stage, plan, until=18, lanes=8)
-        assert found(store, stage) == wanted, last
+        assert ends(store, stage) == wanted, last
         assert summary.counts.finished == summary.counts.rows == 18
         store.close()
         if not killed:
@@ -177,7 +219,7 @@ def test_what_ran_with_optuna_alone_is_waited_for_by_nobody(store: Store, stage:
     study.tell(finished, 0.5)
     summary = run(store, stage, HALVING, until=20)
     assert summary.counts.finished == 20
-    assert found(store, stage)[0][0] == "RUNNING"
+    assert ends(store, stage)[0][0] == "RUNNING"
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -188,38 +230,30 @@ def test_trials_given_back_beyond_those_asked_for_are_waited_for_by_nobody(
     owner = Owner.current()
     store.claim(stage, until=30, most=30, owner=owner)
     store.release(stage, owner=owner)
-    waits: list[Tick] = []
-
-    def watch(tick: Tick) -> None:
-        waits.extend([tick] * tick.waiting_for_others)
-
-    summary = run(store, stage, plan, until=20, on_tick=watch, stopping=lambda: len(waits) > 3)
-    assert summary.counts.finished == 20
-    assert summary.counts.waiting == 10
-    assert not waits
+    waits: list[bool] = []
+    options: dict[str, Any] = {"on_tick": lambda tick: waits.append(bool(tick.waiting_for_others))}
+    summary = run(store, stage, plan, until=20, stopping=lambda: sum(waits) > 3, **options)
+    assert (summary.counts.finished, summary.counts.waiting, any(waits)) == (20, 10, False)
 
 
 def test_a_trial_that_breaks_after_a_rung_keeps_its_curve(store: Store, stage: Stage) -> None:
     best = next(number for number, (state, _) in expected(HALVING).items() if state == "COMPLETE")
     run(store, stage, HALVING, Pausing(breaks=(best,)))
-    state, points = found(store, stage)[best]
+    state, points = ends(store, stage)[best]
     assert (state, points) == ("FAIL", curve(best, 1))
     # So that the others were compared with it there, as if it had not broken.
     for number, (state, points) in expected(HALVING).items():
         if len(points) == 1:
-            assert found(store, stage)[number] == (state, points)
+            assert ends(store, stage)[number] == (state, points)
 
 
 def test_a_stop_records_what_was_decided_and_gives_the_rest_back(store: Store, stage: Stage) -> None:
-    def enough() -> bool:
-        return store.counts(stage).pruned > 0
-
-    summary = run(store, stage, HALVING, stopping=enough)
+    summary = run(store, stage, HALVING, stopping=lambda: store.counts(stage).pruned > 0)
     assert summary.stopped
     assert summary.counts.running == 0
     assert summary.given_back > 0
     run(store, stage, HALVING)
-    assert found(store, stage) == expected(HALVING)
+    assert ends(store, stage) == expected(HALVING)
 
 
 def test_a_runner_that_lost_its_points_and_got_its_trials_again(store: Store, stage: Stage) -> None:
@@ -235,7 +269,7 @@ def test_a_runner_that_lost_its_points_and_got_its_trials_again(store: Store, st
 
     summary = run(store, stage, HALVING, executor=Slept(), until=20, lanes=4)
     assert released[0] > 8
-    assert found(store, stage) == expected(HALVING, 20)
+    assert ends(store, stage) == expected(HALVING, 20)
     assert summary.counts.finished == 20
 
 
@@ -258,27 +292,15 @@ def test_where_many_wait_for_another_runner_no_new_ones_begin(store: Store, stag
     assert summary.counts.finished == summary.counts.rows == 60
 
 
-@dataclass(frozen=True)
-class Breaking(Pausing):
-    """Cannot evaluate some trials, whatever is tried."""
-
-    never: tuple[int, ...] = ()
-
-    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Iterator[Sequence[Report | Outcome | Paused]]:
-        if any(trial.number in self.never for trial in trials):
-            raise ValueError("broken")
-        yield from super().evaluate(trials, **more)
-
-
 def test_trials_that_wait_show_that_others_can_be_evaluated(store: Store, stage: Stage) -> None:
     """Nothing is finished yet when the last three of a cohort break: their fault, not the machine's."""
     plan = Plan("halving", 2, (2,), 16, 5, EPOCHS)
     never = (*(number for number in range(13) if len(curve(number)) < 2), 13, 14, 15)
-    summary = run(store, stage, plan, Breaking(never=never), until=16, lanes=1)
+    summary = run(store, stage, plan, Pausing(never=never), until=16, lanes=1)
     assert summary.counts.finished == 16
-    states = {number: state for number, (state, _) in found(store, stage).items()}
-    assert {states.pop(number) for number in never} == {"FAIL"}
-    assert {"PRUNED", "COMPLETE"} <= set(states.values())
+    left = ends(store, stage)
+    assert {left.pop(number)[0] for number in never} == {"FAIL"}
+    assert {"PRUNED", "COMPLETE"} <= {state for state, _ in left.values()}
 
 
 def test_what_was_decided_just_before_a_stop_is_recorded(store: Store, stage: Stage) -> None:
@@ -295,8 +317,10 @@ def test_what_was_decided_just_before_a_stop_is_recorded(store: Store, stage: St
 
     plan = Plan("halving", 2, (2,), 12, 5, EPOCHS)  # of whose last batch none diverges before the rung
     run(store, stage, plan, executor=Watched(), until=12, stopping=lambda: bool(decided))
-    pruned = {number for number, (state, _) in found(store, stage).items() if state == "PRUNED"}
-    assert pruned == {number for number, (state, _) in expected(plan, 12).items() if state == "PRUNED"} != set()
+    left, whole = (
+        {n for n, (state, _) in of.items() if state == "PRUNED"} for of in (ends(store, stage), expected(plan, 12))
+    )
+    assert left == whole != set()
     assert store.counts(stage).running == 0
 
 
@@ -372,4 +396,4 @@ def test_the_median_of_earlier_cohorts_waits_for_all_of_them_and_for_nobody_else
 
 def test_without_a_plan_nothing_pauses(store: Store, stage: Stage) -> None:
     run(store, stage, None, until=10)
-    assert found(store, stage) == {n: ("COMPLETE" if len(curve(n)) == EPOCHS else "FAIL", curve(n)) for n in range(10)}
+    assert ends(store, stage) == {n: ("COMPLETE" if len(curve(n)) == EPOCHS else "FAIL", curve(n)) for n in range(10)}

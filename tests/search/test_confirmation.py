@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
+import made_stages
 import numpy as np
 import pytest
 import signalled
@@ -48,17 +49,11 @@ SECTIONS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A database in which a stage has run."""
-    folder = tmp_path_factory.mktemp("searched")
-    study = tiny.write(folder, **SECTIONS)
-    run(Job(storage=str(folder / "made.db"), study=str(study), engine="inline"))
-    return (folder / "made.db").read_bytes()
+    return made_stages.searched(tmp_path_factory.mktemp("searched"), **SECTIONS)
 
 
 @pytest.fixture
 def copy(tmp_path: Path, searched: bytes) -> Callable[[], str]:
-    """Makes a database of its own with that stage."""
-
     def make() -> str:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.db"
         path.write_bytes(searched)

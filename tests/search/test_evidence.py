@@ -21,7 +21,7 @@ from hpsearch.search.evidence import (
     uniform_ends,
     uniform_spread_p,
 )
-from hpsearch.space import Categorical, Float, Int, Value, to_distribution
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_distribution
 
 Array = NDArray[np.float64]
 
@@ -65,11 +65,20 @@ def test_discrete_spread_equals_counting_every_outcome(k: int) -> None:
         assert discrete_spread_p(x, weights, distance, k) == pytest.approx(exact)
 
 
-def test_the_whole_range_is_no_evidence_and_one_cell_is_its_power() -> None:
-    parameter = Int(1, 8)
-    assert spread_p(parameter, [1, 4, 8]) == pytest.approx(1)
-    assert spread_p(parameter, [5, 5, 5]) == pytest.approx(8 * (1 / 8) ** 3)
-    assert spread_p(Int(1, 100, log=True), [1, 50, 100]) == pytest.approx(1)
+@pytest.mark.parametrize(
+    ("parameter", "values", "p"),
+    [
+        # The whole range is no evidence; of one cell it is its power.
+        (Int(1, 8), [1, 4, 8], 1),
+        (Int(1, 8), [5, 5, 5], 8 * (1 / 8) ** 3),
+        (Int(1, 100, log=True), [1, 50, 100], 1),
+        (Categorical(("relu", "tanh", "sigmoid")), ["relu"] * 5, 3 / 3**5),
+        (Categorical(("relu", "tanh", "sigmoid")), ["relu", "tanh", "sigmoid"], 1),
+        (Categorical(("relu",)), ["relu"] * 5, 1),
+    ],
+)
+def test_evidence_by_hand(parameter: Parameter, values: list[Value], p: float) -> None:
+    assert spread_p(parameter, values) == pytest.approx(p)
 
 
 def test_a_huge_int_range_is_as_good_as_continuous() -> None:
@@ -82,13 +91,6 @@ def test_distinct_choices_equal_counting_every_outcome(choices: int, k: int) -> 
     seen = [len(set(draw)) for draw in itertools.product(range(choices), repeat=k)]
     for distinct in range(1, choices + 1):
         assert distinct_p(choices, k, distinct) == pytest.approx(np.mean(np.array(seen) <= distinct))
-
-
-def test_categorical_evidence_and_the_single_choice() -> None:
-    relu = Categorical(("relu", "tanh", "sigmoid"))
-    assert spread_p(relu, ["relu"] * 5) == pytest.approx(3 / 3**5)
-    assert spread_p(relu, ["relu", "tanh", "sigmoid"]) == 1.0
-    assert spread_p(Categorical(("relu",)), ["relu"] * 5) == 1.0
 
 
 @pytest.mark.parametrize("parameter", [Float(1e-6, 1e-2, log=True), Float(-3.0, 5.0)])
@@ -145,28 +147,14 @@ def test_rise_p_of_degenerate_cases() -> None:
 
 # The chapter's experiment, from 420 trainings of its network (400 images, 50 epochs, 2,000 validation images):
 # log10(lr), mean accuracy, standard deviation between initial weights.
-_CURVE = np.array(
-    [
-        (-6.0, 0.100, 0.018),
-        (-4.5, 0.105, 0.020),
-        (-3.75, 0.112, 0.022),
-        (-3.4, 0.130, 0.025),
-        (-3.1, 0.190, 0.040),
-        (-2.85, 0.270, 0.060),
-        (-2.6, 0.400, 0.085),
-        (-2.35, 0.600, 0.085),
-        (-2.1, 0.740, 0.050),
-        (-1.85, 0.800, 0.020),
-        (-1.5, 0.841, 0.008),
-        (-1.1, 0.847, 0.008),
-        (-0.6, 0.845, 0.010),
-    ]
-)
+_EXPONENT = [-6.0, -4.5, -3.75, -3.4, -3.1, -2.85, -2.6, -2.35, -2.1, -1.85, -1.5, -1.1, -0.6]
+_MEAN = [0.1, 0.105, 0.112, 0.13, 0.19, 0.27, 0.4, 0.6, 0.74, 0.8, 0.841, 0.847, 0.845]
+_SPREAD = [0.018, 0.02, 0.022, 0.025, 0.04, 0.06, 0.085, 0.085, 0.05, 0.02, 0.008, 0.008, 0.01]
 
 
 def _accuracies(exponent: Array, rng: np.random.Generator) -> Array:
     """Measured on 100 images: steps of 0.01 with binomial noise."""
-    mean, spread = (np.interp(exponent, _CURVE[:, 0], _CURVE[:, i]) for i in (1, 2))
+    mean, spread = (np.interp(exponent, _EXPONENT, of) for of in (_MEAN, _SPREAD))
     expected = mean + spread * rng.standard_normal(len(exponent))
     return np.asarray(rng.binomial(100, np.clip(expected, 0.02, 0.98)) / 100.0, dtype=float)
 
@@ -199,19 +187,14 @@ def _edge_rates(lr: Float, kind: str, *, seeds: int, k: int = 5) -> dict[str, fl
     return {name: number / seeds for name, number in count.items()}
 
 
-@pytest.mark.parametrize("k", [3, 5, 10, 20])
-def test_a_range_cut_too_low_is_noticed(k: int) -> None:
-    rates = _edge_rates(Float(1e-6, 1e-2, log=True), "missing", seeds=250, k=k)
-    assert rates["high"] >= 0.98
-    assert rates["low"] == 0
-    assert rates["decay"] <= 0.04
+CUT, WHOLE = Float(1e-6, 1e-2, log=True), Float(1e-4, 1.0, log=True)
 
 
-@pytest.mark.parametrize("kind", ["missing", "poor"])
+@pytest.mark.parametrize(("lr", "kind"), [(CUT, "missing"), (WHOLE, "missing"), (WHOLE, "poor")])
 @pytest.mark.parametrize("k", [3, 5, 10, 20])
-def test_an_optimum_inside_the_range_is_no_edge(k: int, kind: str) -> None:
-    rates = _edge_rates(Float(1e-4, 1.0, log=True), kind, seeds=250, k=k)
-    assert rates["high"] <= 0.03
+def test_a_range_cut_too_low_is_noticed_and_an_optimum_inside_is_no_edge(k: int, lr: Float, kind: str) -> None:
+    rates = _edge_rates(lr, kind, seeds=250, k=k)
+    assert rates["high"] >= 0.98 if lr == CUT else rates["high"] <= 0.03
     assert rates["low"] == 0
     assert rates["decay"] <= 0.04
 
@@ -222,21 +205,15 @@ def _edge_sides(parameter: Float | Int, values: list[Value], goodness: list[floa
     return [e.side for e in find_edges(parameter, numbers[order], np.array(goodness)[order], 5)]
 
 
-def test_a_lower_bound_mirrors_an_upper_one() -> None:
+def test_a_lower_bound_mirrors_an_upper_one_also_of_ints() -> None:
     rng = np.random.default_rng(17)
-    up = rng.uniform(0, 1, 60)
-    goodness = (up + 0.05 * rng.standard_normal(60)).tolist()
-    assert _edge_sides(Float(0, 1), up.tolist(), goodness) == ["high"]
-    assert _edge_sides(Float(0, 1), (1 - up).tolist(), goodness) == ["low"]
-    assert _edge_sides(Float(-1, 0), (-up).tolist(), goodness) == ["low"]
-
-
-def test_ints_have_edges_too() -> None:
-    rng = np.random.default_rng(19)
-    units = rng.integers(1, 21, 80)
-    goodness = (units + rng.standard_normal(80)).tolist()
-    assert _edge_sides(Int(1, 20), units.tolist(), goodness) == ["high"]
-    assert _edge_sides(Int(1, 20, log=True), (21 - units).tolist(), goodness) == ["low"]
+    up, units = rng.uniform(0, 1, 60), rng.integers(1, 21, 80)
+    goodness, of_units = up + 0.05 * rng.standard_normal(60), (units + rng.standard_normal(80)).tolist()
+    assert _edge_sides(Float(0, 1), up.tolist(), goodness.tolist()) == ["high"]
+    assert _edge_sides(Float(0, 1), (1 - up).tolist(), goodness.tolist()) == ["low"]
+    assert _edge_sides(Float(-1, 0), (-up).tolist(), goodness.tolist()) == ["low"]
+    assert _edge_sides(Int(1, 20), units.tolist(), of_units) == ["high"]
+    assert _edge_sides(Int(1, 20, log=True), (21 - units).tolist(), of_units) == ["low"]
 
 
 UP = np.linspace(0, 1, 60)

@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import hit_stages
-import judged_stages
+import made_stages
 import pytest
+from made_stages import edgeless
 
 from hpsearch.api import Search
 from hpsearch.cli.render import word
@@ -39,10 +39,6 @@ def humped(number: int, params: Mapping[str, Value]) -> float:
     return 0.9 - 0.15 * (math.log10(float(params["lr"])) + 2) ** 2
 
 
-def edgeless(number: int, params: Mapping[str, Value]) -> float:
-    return 0.85 if number % 7 else 0.88
-
-
 def advice(seen: Findings) -> list[str]:
     return list(map(str, seen.advice))
 
@@ -56,7 +52,7 @@ def has(seen: Findings, words: str) -> bool:
 
 
 def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
-    seen = findings(store, [hit_stages.make(store, [], trials=0)])
+    seen = findings(store, [made_stages.make(store, [], trials=0)])
     assert (seen.best, seen.tied, seen.distinguishable, seen.ranges) == (None, (), None, {})
     assert advice(seen) == ["no trial has a score yet: run them (start())"]
     assert (seen.step, actions(seen), seen.search, seen.stage) == ("start", ["start()"], "made", "made/stage-01")
@@ -66,7 +62,7 @@ def test_before_any_trial_the_advice_is_to_run_them(store: Store) -> None:
 
 
 def test_an_edge_comes_first_and_the_action_that_widens_last(store: Store) -> None:
-    seen = findings(store, [hit_stages.make(store, rising, images=400)])
+    seen = findings(store, [made_stages.make(store, rising, images=400)])
     lr = seen.ranges["lr"]
     assert lr.at_edge == "high"
     assert isinstance(lr.after, Float)
@@ -85,15 +81,15 @@ def test_an_edge_comes_first_and_the_action_that_widens_last(store: Store) -> No
 
 
 def test_an_edge_at_its_limit_is_not_to_be_widened(store: Store) -> None:
-    space = {**hit_stages.SPACE, "lr": Float(1e-4, 1.0, log=True, limit=(1e-4, 1.0))}
-    seen = findings(store, [hit_stages.make(store, rising, images=400, space=space)])
+    space = {**made_stages.SPACE, "lr": Float(1e-4, 1.0, log=True, limit=(1e-4, 1.0))}
+    seen = findings(store, [made_stages.make(store, rising, images=400, space=space)])
     assert seen.ranges["lr"].at_edge == "high"
     assert advice(seen)[0].endswith("its limit allows no wider range")
     assert "expand" not in advice(seen)[-1]
 
 
 def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
-    stage = hit_stages.make(store, humped, images=400)
+    stage = made_stages.make(store, humped, images=400)
     seen = findings(store, [stage], top=6)
     lr = seen.ranges["lr"]
     assert (lr.at_edge, lr.widened) == (None, None)
@@ -112,7 +108,7 @@ def test_an_optimum_inside_is_narrowed_to(store: Store) -> None:
 
 
 def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
-    seen = findings(store, [hit_stages.make(store, [0.8] * 100)])
+    seen = findings(store, [made_stages.make(store, [0.8] * 100)])
     assert seen.distinguishable is False
     assert set(seen.tied) >= {1, 2, 3, 4}
     assert has(seen, "the top 5 are tied: 99 ")
@@ -121,23 +117,23 @@ def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
 
 
 def test_a_winner_differs_from_the_others(store: Store) -> None:
-    seen = findings(store, [hit_stages.make(store, [0.95, *[0.4] * 39], trials=40)])
+    seen = findings(store, [made_stages.make(store, [0.95, *[0.4] * 39], trials=40)])
     assert (seen.distinguishable, seen.tied) == (True, ())
     assert has(seen, "differs significantly from every other trial")
 
 
 def test_few_trials_are_called_few(store: Store) -> None:
-    few = findings(store, [hit_stages.make(store, rising, trials=8)])
+    few = findings(store, [made_stages.make(store, rising, trials=8)])
     assert "only 8 trials" in advice(few)[0]
     assert actions(few) == ["start(trials=100)"]
     assert advice(few)[-1] == "next: run more trials (start(trials=100))"
-    fewer = findings(store, [hit_stages.make(store, rising, trials=3, number=2)])
+    fewer = findings(store, [made_stages.make(store, rising, trials=3, number=2)])
     assert (fewer.ranges, fewer.distinguishable) == ({}, None)
     assert "too few for a top 5" in advice(fewer)[0]
 
 
 def test_a_loss_is_not_given_a_noise_that_nobody_knows(store: Store) -> None:
-    seen = findings(store, [hit_stages.make(store, humped, metric="validation_loss")])
+    seen = findings(store, [made_stages.make(store, humped, metric="validation_loss")])
     assert seen.best is not None
     assert (seen.best.interval, seen.distinguishable) == (None, None)
     assert has(seen, "noise unknown")
@@ -147,7 +143,7 @@ def test_a_loss_is_not_given_a_noise_that_nobody_knows(store: Store) -> None:
 
 @pytest.mark.parametrize("hits", [True, False])
 def test_an_empty_next_stage_is_not_what_the_ranges_are_about(store: Store, hits: bool) -> None:
-    narrow_stage(store, [hit_stages.make(store, humped, trials=30, hits=hits)], top=5)
+    narrow_stage(store, [made_stages.make(store, humped, trials=30, hits=hits)], top=5)
     seen = findings(store, store.stages())
     assert (seen.stage, seen.step) == ("made/stage-01", "start")
     assert "made/stage-02 is made and has no trial yet" in advice(seen)[-1]
@@ -156,12 +152,12 @@ def test_an_empty_next_stage_is_not_what_the_ranges_are_about(store: Store, hits
 
 
 def test_after_a_confirmation_its_mean_counts_and_single_scores_are_superseded(store: Store) -> None:
-    stage = hit_stages.make(store, edgeless, trials=40)
+    stage = made_stages.make(store, edgeless, trials=40)
     before = findings(store, [stage])
     assert before.step == "confirm"
     assert before.best is not None
     assert has(before, f"expect about {before.best.corrected:.2f} of trial {before.best.trial}")
-    judged_stages.confirm(store, stage, [0.81, 0.86, 0.82])
+    made_stages.confirm(store, stage, [0.81, 0.86, 0.82])
     after = findings(store, [stage])
     assert after.confirmed is not None
     assert after.confirmed.ranking[0].trial != before.best.trial
@@ -177,11 +173,11 @@ def test_after_a_confirmation_its_mean_counts_and_single_scores_are_superseded(s
 
 
 def test_after_the_evaluation_the_test_score_is_the_answer_and_nothing_is_narrowed(store: Store) -> None:
-    stage = hit_stages.make(store, rising, images=400)
+    stage = made_stages.make(store, rising, images=400)
     assert findings(store, [stage]).step == "expand"
-    judged_stages.confirm(store, stage, [0.81, 0.86, 0.82])
+    made_stages.confirm(store, stage, [0.81, 0.86, 0.82])
     assert "or end here: evaluate()" in advice(findings(store, [stage]))[-1]
-    judged_stages.evaluate(store, stage, 7)
+    made_stages.evaluate(store, stage, 7)
     seen = findings(store, [stage])
     assert seen.evaluated is not None
     assert seen.evaluated.answers
@@ -196,8 +192,8 @@ def test_after_the_evaluation_the_test_score_is_the_answer_and_nothing_is_narrow
 
 
 def test_an_evaluation_before_the_search_went_on_is_told_and_not_taken_for_the_answer(store: Store) -> None:
-    judged_stages.evaluate(store, hit_stages.make(store, [0.6] * 40, trials=40), 3)
-    judged_stages.confirm(store, hit_stages.make(store, edgeless, trials=40, number=2), [0.86, 0.85])
+    made_stages.evaluate(store, made_stages.make(store, [0.6] * 40, trials=40), 3)
+    made_stages.confirm(store, made_stages.make(store, edgeless, trials=40, number=2), [0.86, 0.85])
     seen = findings(store, store.stages())
     assert "before the search went on" in advice(seen)[0]
     assert seen.step == "pick"
@@ -206,9 +202,9 @@ def test_an_evaluation_before_the_search_went_on_is_told_and_not_taken_for_the_a
 
 
 def test_an_evaluation_without_a_result_counts_as_one(store: Store) -> None:
-    stage = hit_stages.make(store, edgeless, trials=40)
-    judged_stages.confirm(store, stage, [0.86, 0.85])
-    judged_stages.evaluate(store, stage, 3, accuracy=None, interval=None)
+    stage = made_stages.make(store, edgeless, trials=40)
+    made_stages.confirm(store, stage, [0.86, 0.85])
+    made_stages.evaluate(store, stage, 3, accuracy=None, interval=None)
     seen = findings(store, [stage])
     assert advice(seen)[0].startswith("the evaluation on the test set")
     assert seen.step == "pick"
@@ -222,16 +218,16 @@ def test_an_evaluation_without_a_result_counts_as_one(store: Store) -> None:
 
 
 def test_an_incomplete_confirmation_is_not_final_and_brought_to_its_end(store: Store) -> None:
-    stage = hit_stages.make(store, edgeless, trials=40)
-    judged_stages.confirm(store, stage, [0.86, 0.85, 0.84], repeats=6, run=10)
+    stage = made_stages.make(store, edgeless, trials=40)
+    made_stages.confirm(store, stage, [0.86, 0.85, 0.84], repeats=6, run=10)
     seen = findings(store, [stage])
     assert has(seen, "made/confirm-01 is not complete, 8 trials are left")
     assert actions(seen) == ["confirm(top=3, repeats=6)"]
 
 
 def test_the_stage_of_the_best_trial_is_named_where_it_is_not_the_latest(store: Store) -> None:
-    hit_stages.make(store, edgeless, trials=40)
-    hit_stages.make(store, [0.6] * 40, trials=40, number=2)
+    made_stages.make(store, edgeless, trials=40)
+    made_stages.make(store, [0.6] * 40, trials=40, number=2)
     assert actions(findings(store, store.stages())) == ["confirm(stage=1)"]
 
 
@@ -246,8 +242,8 @@ def test_an_uncertain_end_is_told_with_the_share_of_resamples() -> None:
 
 
 def test_narrowing_by_all_that_were_confirmed_says_that_nothing_was_chosen(store: Store) -> None:
-    stage = hit_stages.make(store, edgeless, trials=40)
-    judged_stages.confirm(store, stage, [0.86, 0.85, 0.84, 0.83, 0.82], repeats=4)
+    stage = made_stages.make(store, edgeless, trials=40)
+    made_stages.confirm(store, stage, [0.86, 0.85, 0.84, 0.83, 0.82], repeats=4)
     every = narrow_stage(store, [stage], top=5, dry_run=True, confirmed=True)
     assert all(of.movement is None for of in every.narrowing.ranges.values())
     first, second = map(str, every.remarks)
@@ -268,18 +264,18 @@ def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.Monk
         made.append(action)
 
     monkeypatch.setattr(Action, "__init__", note)
-    first = hit_stages.make(store, edgeless, trials=40)
+    first = made_stages.make(store, edgeless, trials=40)
     what_next(store, [first])
-    judged_stages.confirm(store, first, [0.86, 0.85, 0.84], repeats=6, run=10)
+    made_stages.confirm(store, first, [0.86, 0.85, 0.84], repeats=6, run=10)
     what_next(store, [first])
     with pytest.raises(BadInput, match="is not complete"):
         choose(store, [first])
     with pytest.raises(UnknownSearch, match="is a confirmation"):
         resolve_stage("made/confirm-01")
-    second = hit_stages.make(store, rising, images=400, number=2)
+    second = made_stages.make(store, rising, images=400, number=2)
     what_next(store, store.stages())
     following(store, store.stages(), first, 3)
-    judged_stages.evaluate(store, second, 7)
+    made_stages.evaluate(store, second, 7)
     what_next(store, store.stages())
     for action in made:
         signature = inspect.signature(partial(getattr(Search, action.kind), None))

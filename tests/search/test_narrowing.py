@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import narrowings
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from narrowings import numeric, sentences, trials
 
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.objectives.base import UsedBy
@@ -21,9 +19,57 @@ from hpsearch.records import Direction
 from hpsearch.search.narrowing import reachable
 from hpsearch.search.range_analysis import Finished, Narrowing, narrow, ranked_trials
 from hpsearch.serialization import to_plain
-from hpsearch.space import Categorical, Float, Int, Space, Value, to_scale
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, to_scale
 
 UNIT: Space = {"x": Float(0.0, 1.0)}
+
+
+def trials(
+    columns: Mapping[str, Sequence[Value]],
+    scores: Sequence[float],
+    losses: Sequence[float | None] | None = None,
+    order: Sequence[int] | None = None,
+) -> Finished:
+    """Trials 0, 1, ... with these values and scores, in an order."""
+    which = np.array(range(len(scores)) if order is None else order, dtype=np.int64)
+    params = {name: np.array(list(column), dtype=object)[which] for name, column in columns.items()}
+    loss = np.array([None] * len(scores) if losses is None else losses, dtype=float)
+    return Finished(which, np.array(scores, dtype=float)[which], loss[which], params)
+
+
+def best_first(
+    space: Space, columns: Mapping[str, Sequence[Value]], *, top: int | None = 5, **options: Any
+) -> Narrowing:
+    """Narrow trials of which the earlier ones are the better ones."""
+    count = len(next(iter(columns.values())))
+    scored = trials(columns, [-float(i) for i in range(count)])
+    return narrow(space, scored, **{"top": top, "direction": "maximize", "first_space": space, **options})
+
+
+def one(
+    parameter: Parameter,
+    values: Sequence[Value],
+    *,
+    top: int = 5,
+    first: Parameter | None = None,
+    natural: tuple[float | None, float | None] = (None, None),
+    scores: Sequence[float] | None = None,
+    **options: Any,
+) -> Narrowing:
+    """Narrow a single parameter x; without scores, the earlier values are the better ones."""
+    scored = trials({"x": values}, [-float(i) for i in range(len(values))] if scores is None else scores)
+    chosen = {"top": top, "direction": "maximize", "first_space": {"x": first or parameter}, **options}
+    return narrow({"x": parameter}, scored, natural={"x": natural}, **chosen)
+
+
+def numeric(narrowing: Narrowing) -> Float | Int:
+    new = narrowing.space["x"]
+    assert not isinstance(new, Categorical)
+    return new
+
+
+def sentences(narrowing: Narrowing, name: str = "x") -> list[str]:
+    return list(map(str, narrowing.ranges[name].sentences))
 
 
 @st.composite
@@ -74,7 +120,7 @@ def test_only_the_order_of_the_scores_matters(case: tuple[Float | Int, list[Valu
     scores = data.draw(st.lists(st.integers(-9, 9), min_size=len(values), max_size=len(values)))
 
     def result(transformed: Sequence[float], direction: str = "maximize") -> Narrowing:
-        return narrowings.one(old, values, top=min(5, len(values)), scores=transformed, direction=direction)
+        return one(old, values, top=min(5, len(values)), scores=transformed, direction=direction)
 
     plain = result([float(s) for s in scores])
     assert result([math.exp(s / 3) for s in scores]) == plain
@@ -86,7 +132,7 @@ def test_only_the_order_of_the_scores_matters(case: tuple[Float | Int, list[Valu
 def test_a_log_range_narrows_like_a_linear_range_of_the_exponents(units: list[float]) -> None:
     exponents = [-6.0 + 4 * u for u in units]
     values = [min(max(10**e, 1e-6), 1e-2) for e in exponents]
-    linear, log = narrowings.one(Float(-6, -2), exponents), narrowings.one(Float(1e-6, 1e-2, log=True), values)
+    linear, log = one(Float(-6, -2), exponents), one(Float(1e-6, 1e-2, log=True), values)
     assert math.log10(numeric(log).low) == pytest.approx(numeric(linear).low, abs=1e-9)
     assert math.log10(numeric(log).high) == pytest.approx(numeric(linear).high, abs=1e-9)
     assert log.ranges["x"].evidence == pytest.approx(linear.ranges["x"].evidence, abs=1e-9)
@@ -100,7 +146,7 @@ def test_the_new_ends_are_unbiased(k: int) -> None:
     draws = dict(zip(names, np.random.default_rng([1, k]).uniform(4.0, 6.0, (2500, k)).tolist(), strict=True))
     space = dict.fromkeys(names, Float(-100, 100))
     no_floor = dict.fromkeys(names, Float(0, 1e-6))
-    result = narrowings.best_first(space, draws, top=k, first_space=no_floor)
+    result = best_first(space, draws, top=k, first_space=no_floor)
     ends = np.array([[r.low, r.high] for r in result.space.values() if isinstance(r, Float)])
     assert len(ends) == 2500
     error = 4 * ends.std(axis=0) / math.sqrt(len(ends))
@@ -108,7 +154,7 @@ def test_the_new_ends_are_unbiased(k: int) -> None:
 
 
 def test_the_estimate_by_hand() -> None:
-    result = narrowings.one(Float(0, 1), [0.5, 0.3, 0.4, 0.45, 0.35, 0.9, 0.1])
+    result = one(Float(0, 1), [0.5, 0.3, 0.4, 0.45, 0.35, 0.9, 0.1])
     assert [numeric(result).low, numeric(result).high] == pytest.approx([0.25, 0.55])
     r = result.ranges["x"]
     assert [r.lowest, r.highest, r.kept] == pytest.approx([0.3, 0.5, 0.3])
@@ -135,7 +181,7 @@ def test_the_estimate_by_hand() -> None:
     ],
 )
 def test_new_ranges_by_hand(old: Any, values: list[Value], first: Any, new: Any) -> None:
-    made = narrowings.one(old, values, top=min(5, len(values)), first=first).space["x"]
+    made = one(old, values, top=min(5, len(values)), first=first).space["x"]
     if isinstance(new, Float):
         assert isinstance(made, Float)
         assert [made.low, made.high] == pytest.approx([new.low, new.high])
@@ -146,7 +192,7 @@ def test_new_ranges_by_hand(old: Any, values: list[Value], first: Any, new: Any)
 def test_a_range_that_stays_keeps_its_bounds_to_the_bit() -> None:
     for low in np.random.default_rng(4).uniform(1e-6, 1e-5, 50).tolist():
         old = Float(low, low * 777, log=True)
-        assert narrowings.one(old, [old.low * 2, old.high / 2], top=2).space["x"] == old  # clipped at both ends
+        assert one(old, [old.low * 2, old.high / 2], top=2).space["x"] == old  # clipped at both ends
 
 
 def test_ties_go_to_the_lower_loss_then_to_the_lower_number() -> None:
@@ -162,7 +208,7 @@ def test_ties_go_to_the_lower_loss_then_to_the_lower_number() -> None:
 def test_a_quantile_of_all_trials_rounds_up_and_takes_at_least_two(
     quantile: float, n: int, pruned: int, k: int
 ) -> None:
-    result = narrowings.best_first(UNIT, {"x": [0.5] * n}, top=None, quantile=quantile, pruned=pruned)
+    result = best_first(UNIT, {"x": [0.5] * n}, top=None, quantile=quantile, pruned=pruned)
     assert len(result.used) == k
     assert result.rule["quantile"] == quantile
 
@@ -176,13 +222,7 @@ _NEEDS = "trials that finished with a score and there"
         (9, 0, {"top": 1}, BadInput, "top=1: one value has no spread; give at least 2"),
         (9, 0, {"top": 5, "quantile": 0.1}, BadInput, "top=5 and quantile=0.1: give one of them"),
         (9, 0, {"top": None}, BadInput, "top and quantile: give one of them"),
-        (
-            9,
-            0,
-            {"top": None, "quantile": 0.0},
-            BadInput,
-            "quantile=0.0: give a share above 0 and at most 1, such as 0.1",
-        ),
+        (9, 0, {"top": None, "quantile": 0.0}, BadInput, "quantile=0.0: give a share above 0 and at most 1, such as"),
         (9, 0, {"top": None, "quantile": math.nan}, BadInput, "quantile=nan: give a share above 0"),
         (3, 0, {}, NotEnoughTrials, f"the top 5 needs 5 {_NEEDS} are 3; run more trials or use the top 3"),
         (1, 0, {}, NotEnoughTrials, f"the top 5 needs 5 {_NEEDS} is 1; run more trials"),
@@ -196,15 +236,15 @@ def test_what_cannot_be_done_is_said_in_one_line(
     n: int, pruned: int, options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error) as caught:
-        narrowings.best_first(UNIT, {"x": [0.5] * n}, pruned=pruned, **options)
+        best_first(UNIT, {"x": [0.5] * n}, pruned=pruned, **options)
     assert str(caught.value).startswith(message)
 
 
 def test_trials_of_another_stage_are_refused() -> None:
     with pytest.raises(BadInput, match=r"trial 1 has x = 2.0, which is not within \[0, 1\]"):
-        narrowings.one(Float(0, 1), [0.5, 2.0, 0.4], top=2)
+        one(Float(0, 1), [0.5, 2.0, 0.4], top=2)
     with pytest.raises(BadInput, match="trial 0 has x = 'elu', which is not one of relu, tanh"):
-        narrowings.one(Categorical(("relu", "tanh")), ["elu", "relu"], top=2)
+        one(Categorical(("relu", "tanh")), ["elu", "relu"], top=2)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +258,7 @@ def test_trials_of_another_stage_are_refused() -> None:
     ],
 )
 def test_the_evidence_in_words(old: Any, values: list[Value], words: str) -> None:
-    (sentence,) = sentences(narrowings.one(old, values))
+    (sentence,) = sentences(one(old, values))
     assert sentence.startswith(words)
 
 
@@ -255,7 +295,7 @@ def _rising(old: Float | Int, *, towards: str = "high", **options: Any) -> Narro
         value = 10**place if old.log else place
         value = round((value - old.low) / old.step) * old.step + old.low if isinstance(old, Int) else value
         values.append(min(max(value if isinstance(old, Int) else float(value), old.low), old.high))
-    return narrowings.one(old, values, scores=[float(v) if towards == "high" else -float(v) for v in values], **options)
+    return one(old, values, scores=[float(v) if towards == "high" else -float(v) for v in values], **options)
 
 
 def test_without_expansion_an_edge_is_only_pointed_out() -> None:
@@ -276,7 +316,7 @@ def test_expansion_moves_the_bound_by_a_quarter_of_the_old_width_or_more() -> No
     assert "the score still rises towards the lower bound 1e-06: widened to 1e-07" in sentences(down)
     assert numeric(_rising(Float(0, 1), towards="low", expand=True)).low == pytest.approx(-0.25)
     x = np.linspace(0, 1, 60).tolist()
-    falling = narrowings.one(Float(0, 1), x, scores=[-v for v in x], direction="minimize")
+    falling = one(Float(0, 1), x, scores=[-v for v in x], direction="minimize")
     assert sentences(falling)[1].startswith("the score still falls towards the upper bound 1")
 
 
@@ -284,7 +324,7 @@ def test_expansion_reaches_as_far_out_as_the_narrowed_range_reaches_in() -> None
     # The ten best fill the last third, so that a third is what it moves by: more than a quarter.
     x = [0.66, 1.0, *np.linspace(0.7, 0.99, 8).tolist(), *np.linspace(0, 0.6, 90).tolist()]
     scores = [0.9 + 0.1 * v for v in x[:10]] + [0.5 + 0.1 * v for v in x[10:]]
-    new = numeric(narrowings.one(Float(0, 1), x, scores=scores, top=10, expand=True))
+    new = numeric(one(Float(0, 1), x, scores=scores, top=10, expand=True))
     assert new.high - 1 == pytest.approx(1 - new.low)
     assert new.high - 1 > 0.25
 
@@ -335,14 +375,14 @@ BEST = ["momentum", "adam", "nesterov", "sgd", "momentum"]
 
 
 def mixed(optimizers: Sequence[Value], values: Sequence[Value], **options: Any) -> Narrowing:
-    return narrowings.best_first(SPACE, {"optimizer": optimizers, "momentum": values}, **{"used_by": BY, **options})
+    return best_first(SPACE, {"optimizer": optimizers, "momentum": values}, **{"used_by": BY, **options})
 
 
 def test_only_the_best_trials_that_use_it_make_its_range() -> None:
     values = [0.8, 0.1, 0.9, 0.05, 0.85, *np.linspace(0, 0.7, 20)]
     result = mixed([*BEST, *["momentum"] * 20], values)
     made = result.ranges["momentum"]
-    single = narrowings.one(Float(0.0, 0.99), [0.8, 0.9, 0.85, *np.linspace(0, 0.7, 20)], top=3)
+    single = one(Float(0.0, 0.99), [0.8, 0.9, 0.85, *np.linspace(0, 0.7, 20)], top=3)
     alone = single.ranges["x"]
     assert (made.after, made.evidence, made.top, made.edges) == (alone.after, alone.evidence, 3, alone.edges)
     assert (made.lowest, made.highest) == (0.8, 0.9)
@@ -383,7 +423,7 @@ def test_the_condition_is_the_study_file_s_where_it_is_not_sampled() -> None:
 
     def top(settings: dict[str, Any]) -> int:
         columns: dict[str, list[Value]] = {"momentum": [0.5, 0.6, 0.55, 0.1]}
-        made = narrowings.best_first(space, columns, top=3, used_by=BY, settings=settings)
+        made = best_first(space, columns, top=3, used_by=BY, settings=settings)
         return made.ranges["momentum"].top
 
     assert [top(settings) for settings in ({"optimizer": "momentum"}, {"optimizer": "adam"}, {})] == [3, 0, 3]
@@ -398,7 +438,7 @@ def pruned(complete: int, others: int) -> Narrowing:
     """The higher lr, the better; all of it presses against the upper bound."""
     space: Space = {"lr": Float(0.0, 1.0), "kind": Categorical(("a", "b"))}
     columns: dict[str, list[Value]] = {"lr": [1 - 0.001 * n for n in range(complete)], "kind": ["a"] * complete}
-    return narrowings.best_first(space, columns, expand=True, pruned=others)
+    return best_first(space, columns, expand=True, pruned=others)
 
 
 def test_ranges_and_evidence_rest_on_the_complete_trials_alone() -> None:
@@ -425,7 +465,7 @@ VALUES = [i / 20 for i in range(20)]
 
 
 def led(leaders: list[int] | None, scores: Sequence[float], top: int = 3) -> Narrowing:
-    return narrowings.one(Float(0.0, 1.0), VALUES, top=top, scores=scores, leaders=leaders)
+    return one(Float(0.0, 1.0), VALUES, top=top, scores=scores, leaders=leaders)
 
 
 def test_leaders_are_the_best_in_their_order_and_edges_come_from_all_scores() -> None:

@@ -7,8 +7,9 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
-import hit_stages
+import made_stages
 import pytest
 
 from hpsearch.errors import StorageFailure, UnknownSearch
@@ -19,8 +20,6 @@ from hpsearch.store import Counts, Owner, Store, open_store
 
 
 class Clock:
-    """Time that passes when told."""
-
     now = 0.0
 
     def __call__(self) -> float:
@@ -47,14 +46,12 @@ class Work:
 
 @pytest.fixture
 def reader(store: Store) -> Iterator[Store]:
-    """The watcher's own view of the database."""
     with closing(open_store(store.url)) as opened:
         yield opened
 
 
 @pytest.fixture
 def work(store: Store, stage: Stage) -> Work:
-    """A runner of the stage."""
     return Work(store, stage)
 
 
@@ -145,32 +142,23 @@ def test_a_run_that_ended_below_the_goal_is_done_and_one_that_was_stopped_is_not
 
 
 def test_a_look_costs_what_has_changed(reader: Store, work: Work) -> None:
-    calls: list[str] = []
-
-    class Counted:
-        def __getattr__(self, name: str) -> Any:
-            def call(*arguments: Any, **options: Any) -> Any:
-                calls.append(name)
-                return getattr(reader, name)(*arguments, **options)
-
-            return call
-
     work.claim(3)
     work.record(0.5, first=0)
-    counted: Any = Counted()
+    counted = Mock(wraps=reader)
     watcher = Watcher(counted, None)
     watcher.look()
-    calls.clear()
+    counted.reset_mock()
     watcher.look()
-    assert calls == ["stages", "counts", "confirmations", "runners"]
+    assert [name for name, *_ in counted.method_calls] == ["stages", "counts", "confirmations", "runners"]
     work.give(Failed(1, "diverged"))
-    calls.clear()
+    counted.reset_mock()
     watcher.look()
-    assert calls == ["stages", "counts", "confirmations", "latest", "points", "runners"]
+    read = ["stages", "counts", "confirmations", "latest", "points", "runners"]
+    assert [name for name, *_ in counted.method_calls] == read
 
 
 def test_a_confirmation_that_runs_is_shown(store: Store, reader: Store) -> None:
-    made = hit_stages.make(store, [0.6, 0.8, 0.7], trials=3)
+    made = made_stages.make(store, [0.6, 0.8, 0.7], trials=3)
     watcher = Watcher(reader, None, until=3)
     assert watcher.look().shown.stage == made
     other = Work(store, planned(store, made, best_settings(store, made, 2), 3))

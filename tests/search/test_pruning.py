@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, get_args
 
 import optuna
@@ -17,6 +18,7 @@ from hpsearch.store import Counts
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 VALUES = st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.5]) | st.floats(-9, 9), min_size=1, max_size=30)
+HALVING, MEDIAN = Plan("halving", 4, (3, 12), 100, 5, 50), Plan("median", 2, (3, 6), 10, 5, 50)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 
@@ -26,7 +28,7 @@ def plan(epochs: int, **pruning: Any) -> Plan | None:
 
 def test_rungs_and_defaults() -> None:
     assert plan(50) is plan(50, rule="none") is None
-    assert plan(50, rule="halving") == Plan("halving", 4, (3, 12), 100, 5, 50)
+    assert plan(50, rule="halving") == HALVING
     assert plan(50, rule="median") == Plan("median", 2, (3, 6, 12, 24), 20, 5, 50)
     assert plan(301, rule="halving") == Plan("halving", 4, (18, 72), 100, 5, 301)
     asked = plan(16, rule="median", reduction_factor=3, min_epochs=2, cohort=7, startup_trials=1)
@@ -36,22 +38,20 @@ def test_rungs_and_defaults() -> None:
 
 
 def test_cohorts() -> None:
-    halving = Plan("halving", 4, (3, 12), 10, 5, 50)
+    halving, median = replace(HALVING, cohort=10), MEDIAN
     assert [halving.cohort_of(number) for number in (0, 9, 10)] == [range(10), range(10), range(10, 20)]
     assert [halving.next_rung(0, epoch) for epoch in (0, 3, 4, 12)] == [3, 12, 12, None]
-    median = Plan("median", 2, (3, 6), 10, 5, 50)
     assert [median.next_rung(number) for number in (0, 9, 10, 25)] == [None, None, 3, 3]
 
 
 def test_what_a_stage_will_spend() -> None:
-    halving = Plan("halving", 4, (3, 12), 100, 5, 50)
+    halving, median = HALVING, MEDIAN
     assert epochs_spent(halving, 100) == 100 * 3 + 25 * 9 + 6 * 38
     assert epochs_spent(halving, 102) == epochs_spent(halving, 100) + 2 * 3 + 1 * 9 + 1 * 38
     assert [least_survivors(halving, trials, Counts()) for trials in (1, 8, 100, 102, 200)] == [1, 1, 6, 7, 12]
     # Of the cohort that has begun no more may come: its first half was decided without the second.
     begun = Counts(complete=3, pruned=47)
     assert [least_survivors(halving, trials, begun) for trials in (50, 100, 104, 200)] == [3, 3, 4, 9]
-    median = Plan("median", 2, (3, 6), 10, 5, 50)
     assert epochs_spent(median, 20) == 10 * 50 + 10 * 3 + 5 * 3 + 2 * 44
     assert least_survivors(median, 20, Counts()) == 10
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hpsearch.records import Setting
 from hpsearch.search.best import Confirmed
 from hpsearch.search.confirmation import SettingHits, crossed_variance, rank_confirmed, share_interval
-from hpsearch.statistics import mean_interval, wilson
+from hpsearch.statistics import Interval, mean_interval, wilson
 
 EXAMPLES = 100
 Hits = Mapping[int, SettingHits]
@@ -33,6 +33,11 @@ def from_hits(of: Mapping[int, NDArray[np.bool_]]) -> tuple[list[Confirmed], Hit
 
 def ranked(given: Sequence[Confirmed], hits: Hits | None = None, *, size: int = EXAMPLES) -> tuple[Confirmed, ...]:
     return rank_confirmed(given, direction="maximize", examples=size, hits=hits)
+
+
+def interval(of: Confirmed) -> Interval:
+    assert of.interval is not None
+    return of.interval
 
 
 def drawn(
@@ -89,10 +94,8 @@ def test_examples_that_all_repeats_agree_on_are_no_more_than_themselves() -> Non
     hits = np.zeros((10, EXAMPLES), dtype=bool)
     hits[:, :80] = True
     (one,) = ranked(*from_hits({0: hits}))
-    assert one.interval is not None
     plain = wilson(80, EXAMPLES)
-    assert one.interval.low == pytest.approx(plain.low, abs=0.003)
-    assert one.interval.high == pytest.approx(plain.high, abs=0.003)
+    assert (interval(one).low, interval(one).high) == pytest.approx((plain.low, plain.high), abs=0.003)
     assert one.covers == "seeds and examples"
 
 
@@ -101,19 +104,16 @@ def test_independent_hits_count_all() -> None:
     hits = rng.random((20, EXAMPLES)) < 0.8
     (one,) = ranked(*from_hits({0: hits}))
     plain = wilson(int(hits.sum()), hits.size)
-    assert one.interval is not None
-    assert one.interval.high - one.interval.low == pytest.approx(plain.high - plain.low, rel=0.5)
+    assert interval(one).high - interval(one).low == pytest.approx(plain.high - plain.low, rel=0.5)
 
 
 def test_without_hits_the_interval_is_no_narrower() -> None:
     rng = np.random.default_rng(1)
     given, hits = from_hits(drawn(rng, 3, 10, EXAMPLES, seeds=0.3, spread=1.5))
-    with_hits = {one.trial: one.interval for one in ranked(given, hits)}
+    with_hits = {one.trial: interval(one) for one in ranked(given, hits)}
     for one in ranked(given):
         known = with_hits[one.trial]
-        assert one.interval is not None
-        assert known is not None
-        assert one.interval.high - one.interval.low >= known.high - known.low
+        assert interval(one).high - interval(one).low >= known.high - known.low
         assert one.covers == "seeds and examples"
 
 
@@ -153,10 +153,7 @@ def test_an_interval_stays_within_0_and_1_and_has_a_width() -> None:
 
 def test_too_few_repeats_say_nothing() -> None:
     first, second = ranked([repeats(1, [0.8]), repeats(2, [0.7])])
-    assert first.interval is None
-    assert second.p is None
-    assert second.distinguishable is None
-    assert first.p is None
+    assert (first.interval, first.p, second.p, second.distinguishable) == (None,) * 4
     assert ranked([repeats(1, [0.8] * 3), repeats(2, [0.7] * 3)])[1].p is None
     assert ranked([repeats(1, [0.8] * 4), repeats(2, [0.7, 0.72, 0.71, 0.7])])[1].p is not None
 
@@ -169,8 +166,7 @@ def test_what_seeds_and_examples_do_to_both_drops_out() -> None:
     better[:, :6] = True
     first, second = ranked(*from_hits({0: base, 1: better}))
     assert (first.trial, second.trial) == (1, 0)
-    assert first.interval is not None
-    assert first.interval.low <= second.mean <= first.interval.high
+    assert interval(first).low <= second.mean <= interval(first).high
     assert second.distinguishable
     # Out of step they are the same settings, and cannot be told apart.
     given, _ = from_hits({0: base, 1: better})
@@ -201,8 +197,7 @@ def test_coverage_and_false_claims(rounds: int, examples: int, seeds: float, spr
     for _ in range(200):
         order = ranked(*from_hits(drawn(rng, 5, rounds, examples, seeds=seeds, spread=spread)), size=examples)
         one = next(one for one in order if one.trial == 0)
-        assert one.interval is not None
-        holds += one.interval.low <= truth <= one.interval.high
+        holds += interval(one).low <= truth <= interval(one).high
         false += any(other.distinguishable for other in order)
     # 95 % and 5 % within four standard deviations of 200 coin throws.
     assert holds >= 200 * 0.95 - 4 * math.sqrt(200 * 0.95 * 0.05)

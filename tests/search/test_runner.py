@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +20,7 @@ import pytest
 import tiny
 from bounded import LIMIT_S
 from clusters import adaptive, cluster
-from stub_objectives import STEPS, Stub, value
+from stub_objectives import STEPS, Items, Stub, value
 
 from hpsearch import samplers
 from hpsearch.errors import EvaluationFailure, StageConflict, StorageFailure
@@ -85,14 +86,9 @@ def test_any_number_of_lanes_and_structures(
 
 
 def test_stopping_gives_back_what_had_begun(store: Store, stage: Stage, tmp_path: Path) -> None:
-    recorded: list[int] = []
-
-    def note(tick: Tick) -> None:
-        recorded.extend(outcome.number for outcome in tick.recorded)
-
-    summary = run(store, stage, Stub(tmp_path), until=12, lanes=2, on_tick=note, stopping=lambda: len(recorded) >= 4)
-    assert summary.stopped
-    assert numbers(store, stage, "COMPLETE") == sorted(recorded) == [0, 1, 2, 3]
+    summary = run(store, stage, Stub(tmp_path), until=12, lanes=2, stopping=lambda: store.counts(stage).complete >= 4)
+    assert (summary.stopped, summary.recorded) == (True, 4)
+    assert numbers(store, stage, "COMPLETE") == [0, 1, 2, 3]
     waiting = numbers(store, stage, "WAITING")
     assert len(waiting) == summary.given_back > 0
     assert len(numbers(store, stage)) == 4 + summary.given_back
@@ -109,16 +105,16 @@ def test_stopping_gives_back_what_had_begun(store: Store, stage: Stage, tmp_path
 def test_the_guilty_trial_of_a_batch_fails_alone(
     store: Store, stage: Stage, tmp_path: Path, how: str, request: pytest.FixtureRequest
 ) -> None:
+    stub, says = Stub(tmp_path, kills={1}), "ValueError: trial 1 is bad"
+    executor: Executor | None = None
     if how == "raises":
-        summary = run(store, stage, Stub(tmp_path, raises={1}), until=6, lanes=3)
-        says = "ValueError: trial 1 is bad"
+        stub = Stub(tmp_path, raises={1})
     elif how == "kills":
-        summary = run(store, stage, Stub(tmp_path, kills={1}), PoolExecutor(2), until=6, lanes=3)
-        says = r"the worker process died \(killed by signal 9\)"
+        executor, says = PoolExecutor(2), r"the worker process died \(killed by signal 9\)"
     else:
         executor = DaskExecutor(request.getfixturevalue("scheduler"))
-        summary = run(store, stage, Stub(tmp_path, kills={1}), executor, until=6, lanes=3)
         says = r"its worker processes died \(tcp://127.0.0.1:\d+, tcp://127.0.0.1:\d+\)"
+    summary = run(store, stage, stub, executor, until=6, lanes=3)
     assert (summary.counts, summary.recorded) == (Counts(complete=5, failed=1), 6)
     frame = store.trials(stage).set_index("number")
     assert frame["state"][1] == "FAIL"
@@ -167,7 +163,7 @@ class Together(Stub):
 
     barrier: threading.Barrier | None = None
 
-    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Items:
         if self.barrier is not None and trials[0].number < 2:
             self.barrier.wait(timeout=60)
         yield from super().evaluate(trials)
@@ -175,17 +171,13 @@ class Together(Stub):
 
 def test_two_runners_share_a_stage(store: Store, stage: Stage, tmp_path: Path) -> None:
     objective = Together(tmp_path, barrier=threading.Barrier(2))
-    summaries: list[Summary] = []
 
-    def one_runner() -> None:
+    def one_runner(_: int) -> Summary:
         with contextlib.closing(open_store(store.url, write=True)) as own:
-            summaries.append(run(own, stage, objective, until=30, lanes=1))
+            return run(own, stage, objective, until=30, lanes=1)
 
-    threads = [threading.Thread(target=one_runner) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    with ThreadPoolExecutor(2) as runners:
+        summaries = list(runners.map(one_runner, range(2), timeout=60))
     assert sum(summary.recorded for summary in summaries) == 30
     assert all(summary.recorded > 0 and summary.counts.finished == 30 for summary in summaries)
     assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(30))
@@ -249,10 +241,7 @@ def test_curves_reach_the_database_before_their_batch_ends(store: Store, stage: 
 class AllAtOnce:
     """Says nothing until every slot has a batch, and then everything at once, each point of a curve twice.
 
-    Args:
-        slots: How many.
-        loses: Trials whose first batch is lost.
-        before: Called before events are given.
+    The first batches of the trials in `loses` are lost; `before` is called before events are given.
     """
 
     def __init__(self, slots: int, *, loses: tuple[int, ...] = (), before: Callable[[], object] = lambda: None) -> None:
@@ -323,21 +312,12 @@ def test_a_runner_that_slept_past_its_lease_counts_its_trials_once(store: Store,
     assert summary.counts == Counts(complete=8)
 
 
-@dataclass(frozen=True)
-class Hopeless(Stub):
-    """Cannot evaluate anything here."""
-
-    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Iterator[Sequence[Report | Outcome]]:
-        raise MemoryError("no memory for this network")
-        yield []
-
-
 @pytest.mark.parametrize("until", [1, 2, 20])
 def test_where_nothing_can_be_evaluated_nothing_is_used_up(
     store: Store, stage: Stage, tmp_path: Path, until: int
 ) -> None:
-    with pytest.raises(EvaluationFailure, match="MemoryError: no memory for this network; nothing was recorded"):
-        run(store, stage, Hopeless(tmp_path), until=until)
+    with pytest.raises(EvaluationFailure, match=r"ValueError: trial \d+ is bad; no result was recorded"):
+        run(store, stage, Stub(tmp_path, raises=range(until)), until=until)
     assert (store.counts(stage).finished, store.counts(stage).running) == (0, 0)
     assert run(store, stage, Stub(tmp_path), until=until).counts == Counts(complete=until)
 
@@ -363,7 +343,7 @@ def test_a_database_that_is_deleted_meanwhile_ends_the_run(store: Store, stage: 
 class Slow(Stub):
     """Shows nothing of a trial until the lease on it was renewed twice."""
 
-    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Items:
         seen: set[str] = set()
 
         def beaten() -> bool:

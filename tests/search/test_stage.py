@@ -6,20 +6,22 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import made_stages
 import optuna
 import pytest
 import tiny
 from optuna.distributions import BaseDistribution
 
 from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
-from hpsearch.records import Completed, Failed, Outcome, Stage
+from hpsearch.records import Completed, Failed, Outcome, Stage, Trial
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.stage import begin, best_of, check_fingerprint, pick, stages_of
 from hpsearch.seeds import stage_seed
 from hpsearch.space import Float
-from hpsearch.store import NewStage, Owner, Store
+from hpsearch.store import NewStage, Store
 
 SEED = 3
+TAKEN = "tiny/stage-02 has 6 trials already.*add branch to make stage 3 from stage 1"
 
 
 class Loaded(NamedTuple):
@@ -38,13 +40,13 @@ def started(store: Store) -> Stage:
 
 def finish(store: Store, stage: Stage, count: int, *, failed: int = 0) -> None:
     """Finish trials: the score falls with the trial's number; the last few fail."""
-    me = Owner.current()
     until = store.counts(stage).finished + count
-    trials = store.claim(stage, until=until, most=count, owner=me).trials
-    ids = {trial.number: trial.trial_id for trial in trials}
-    outcomes: list[Outcome] = [Completed(n, 1 / (n + 2), (1 / (n + 2),), {"validation_loss": float(n)}) for n in ids]
-    outcomes[count - failed :] = [Failed(n, "no reason") for n in list(ids)[count - failed :]]
-    store.record(stage, outcomes, ids, owner=me)
+
+    def outcome(trial: Trial) -> Outcome:
+        n, score = trial.number, 1 / (trial.number + 2)
+        return Failed(n, "no reason") if n >= until - failed else Completed(n, score, (score,), {"validation_loss": n})
+
+    made_stages.finish(store, stage, until, outcome)
 
 
 def numbered(store: Store) -> dict[int, Any]:
@@ -105,7 +107,7 @@ def test_narrowing_makes_the_next_stage_with_its_lineage(store: Store) -> None:
     first = started(store)
     finish(store, first, 12, failed=2)
     narrowed = narrow_stage(store, store.stages(), top=4)
-    (first, second) = store.stages()
+    first, second = store.stages()
     assert narrowed.stage == second == pick(store.stages(), None)
     assert (narrowed.parent, narrowed.finished, narrowed.replaced) == (first, 10, False)
     assert (second.number, second.parent, second.search) == (2, 1, "tiny")
@@ -144,9 +146,7 @@ def test_a_stage_with_trials_is_never_replaced(store: Store) -> None:
     narrow_stage(store, store.stages(), top=4)
     second = pick(store.stages(), 2)
     finish(store, second, 6)
-    with pytest.raises(
-        StageConflict, match=r"tiny/stage-02 has 6 trials already.*add branch to make stage 3 from stage 1"
-    ):
+    with pytest.raises(StageConflict, match=TAKEN):
         narrow_stage(store, store.stages(), number=1, top=6)
     assert numbered(store) == {1: None, 2: 1}
     branched = narrow_stage(store, store.stages(), number=1, top=6, branch=True)
@@ -162,9 +162,7 @@ def test_an_empty_last_stage_does_not_hide_the_trials_of_one_between(store: Stor
     finish(store, pick(store.stages(), 2), 6)
     narrow_stage(store, store.stages(), top=4)
     assert numbered(store) == {1: None, 2: 1, 3: 2}
-    with pytest.raises(
-        StageConflict, match=r"tiny/stage-02 has 6 trials already.*add branch to make stage 3 from stage 1"
-    ):
+    with pytest.raises(StageConflict, match=TAKEN):
         narrow_stage(store, store.stages(), number=1, top=4)
     assert narrow_stage(store, store.stages(), top=3).replaced
     assert numbered(store) == {1: None, 2: 1, 3: 2}

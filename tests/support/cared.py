@@ -91,27 +91,21 @@ def trial(number: int) -> str:
 
 
 _T2 = trial(2)
+_ORPHANS = {
+    "trial_params": "(trial_id, param_name, param_value, distribution_json) VALUES (9000, 'x', 1, '{}')",
+    "trial_values": "(trial_id, objective, value, value_type) VALUES (9000, 0, 1, 'FINITE')",
+    "trial_intermediate_values": "(trial_id, step, intermediate_value, intermediate_value_type)"
+    " VALUES (9000, 1, 1, 'FINITE')",
+    "trial_user_attributes": "(trial_id, key, value_json) VALUES (9000, 'x', '1')",
+    "trial_system_attributes": "(trial_id, key, value_json) VALUES (9000, 'x', '1')",
+    "trial_heartbeats": "(trial_id, heartbeat) VALUES (9000, '2026-01-01 00:00:00')",
+    "study_user_attributes": "(study_id, key, value_json) VALUES (90, 'x', '1')",
+    "study_system_attributes": "(study_id, key, value_json) VALUES (90, 'x', '1')",
+    "study_directions": "(direction, study_id, objective) VALUES ('MAXIMIZE', 90, 0)",
+    "trials": "(number, study_id, state) VALUES (0, 90, 'WAITING')",
+}
 PLANTS = (
-    Plant("orphan:trial_params", "UPDATE trial_params SET trial_id = 9999 WHERE trial_id = 9000;"
-          "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (9000, 'x', 1, '{}')",
-          None),
-    Plant("orphan:trial_values",
-          "INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES (9000, 0, 1, 'FINITE')", None),
-    Plant("orphan:trial_intermediate_values", "INSERT INTO trial_intermediate_values"
-          " (trial_id, step, intermediate_value, intermediate_value_type) VALUES (9000, 1, 1, 'FINITE')", None),
-    Plant("orphan:trial_user_attributes",
-          "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (9000, 'x', '1')", None),
-    Plant("orphan:trial_system_attributes",
-          "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (9000, 'x', '1')", None),
-    Plant("orphan:trial_heartbeats",
-          "INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (9000, '2026-01-01 00:00:00')", None),
-    Plant("orphan:study_user_attributes",
-          "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (90, 'x', '1')", None),
-    Plant("orphan:study_system_attributes",
-          "INSERT INTO study_system_attributes (study_id, key, value_json) VALUES (90, 'x', '1')", None),
-    Plant("orphan:study_directions",
-          "INSERT INTO study_directions (direction, study_id, objective) VALUES ('MAXIMIZE', 90, 0)", None),
-    Plant("orphan:trials", "INSERT INTO trials (number, study_id, state) VALUES (0, 90, 'WAITING')", None),
+    *(Plant(f"orphan:{table}", f"INSERT INTO {table} {row}", None) for table, row in _ORPHANS.items()),
     Plant("state", f"UPDATE trials SET state = 'COMPLETF' WHERE trial_id = {_T2}"),
     Plant("no-value", f"DELETE FROM trial_values WHERE trial_id = {_T2}"),
     Plant("value", f"UPDATE trial_values SET value = NULL WHERE trial_id = {_T2}"),

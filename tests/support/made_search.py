@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from made_trials import drawn
+from made_trials import made_trials
 
 from hpsearch.records import Action, Sentence, Stage
 from hpsearch.reports.page import Page
@@ -69,27 +68,21 @@ def trials(
     seed: int = 0,
 ) -> pd.DataFrame:
     """Rows as `hpsearch.store.Store.trials` gives them; the last ones failed, were pruned or run."""
-    rng = np.random.default_rng(seed)
-    complete = count - failed - pruned - running
-    score = np.round(rng.uniform(0.1, 0.9, count), 2)
-    score[complete + pruned :] = math.nan
-    states = ["COMPLETE"] * complete + ["PRUNED"] * pruned + ["FAIL"] * failed + ["RUNNING"] * running
-    times = pd.date_range("2026-01-02 03:04:05", periods=count, freq="s")
-    columns: dict[str, Any] = {
-        "number": range(count),
-        "state": states,
-        "score": score,
-        "validation_loss": np.where(np.isnan(score), np.nan, 2 - score),
-        "seconds": rng.uniform(0.1, 0.2, count),
-        "reason": [reason.format(place) if state == "FAIL" else None for place, state in enumerate(states)],
-        "started": times,
-        "finished": times.where([state != "RUNNING" for state in states]),
-    }
-    return pd.DataFrame(columns | {f"param:{name}": drawn(one, count, rng) for name, one in space.items()})
+    frame = made_trials(count, space, pruned=pruned, failed=failed, running=running, seed=seed)
+    states = frame["state"]
+    reasons = [reason.format(place) if state == "FAIL" else None for place, state in enumerate(states)]
+    times = pd.Series(pd.date_range("2026-01-02 03:04:05", periods=count, freq="s"))
+    return frame.assign(
+        validation_loss=2 - frame["score"],
+        seconds=np.random.default_rng(seed).uniform(0.1, 0.2, count),
+        reason=pd.Series(reasons, dtype=object),
+        started=times,
+        finished=times.where(states != "RUNNING"),
+    )
 
 
 def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, **changes: Any) -> Material:
-    """The material of these stages, with findings as the last one with a score would give them, but for ``changes``."""
+    """The material of these stages, with findings as the last one with a score would give them, but for `changes`."""
     there = [StageTrials(one, used_only(frame, one)) for one, frame in stages]
     scored = [one for one in there if len(one.complete)]
     found: dict[str, Any] = {"best": None, "ranges": {}, "tied": (), "distinguishable": None}
@@ -101,18 +94,8 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         score, images = float(row["score"]), last.stage.sizes.get("validation")
         interval = wilson(round(score * images), images) if images else None
         corrected: tuple[Any, Any] = (score - 0.02, Interval(score - 0.1, score + 0.05)) if images else (None, None)
-        found["best"] = BestTrial(
-            last.stage.name,
-            int(row["number"]),
-            score,
-            interval,
-            *corrected,
-            params,
-            images,
-            last.stage.metric,
-            last.stage,
-            {},
-        )
+        of, number = last.stage, int(row["number"])
+        found["best"] = BestTrial(of.name, number, score, interval, *corrected, params, images, of.metric, of, {})
         if len(last.complete) >= 5:
             found |= {"tied": (1, 2), "distinguishable": False}
             found["ranges"] = {
@@ -124,10 +107,7 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         **{
             "search": there[0].stage.search,
             "stage": (scored or there)[-1].stage.name,
-            "advice": (
-                Sentence("lr matters (p = 0.001)"),
-                Sentence("next: {}", (Action("narrow", {"top": 5}),)),
-            ),
+            "advice": (Sentence("lr matters (p = 0.001)"), Sentence("next: {}", (Action("narrow", {"top": 5}),))),
             **found,
             **changes,
         }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpsearch.space import Categorical, Float, Int, Parameter, Space
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_scale
 
 SPACE: dict[str, Parameter] = {
     "lr": Float(1e-6, 1e-2, log=True),
@@ -26,10 +26,7 @@ def drawn(parameter: Parameter, count: int, rng: np.random.Generator) -> list[ob
     if isinstance(parameter, Int) and not parameter.log:
         steps = (parameter.high - parameter.low) // parameter.step
         return [int(parameter.low + parameter.step * place) for place in rng.integers(0, steps + 1, count)]
-    low, high = (
-        (math.log10(parameter.low), math.log10(parameter.high)) if parameter.log else (parameter.low, parameter.high)
-    )
-    values = rng.uniform(low, high, count)
+    values = rng.uniform(to_scale(parameter, parameter.low), to_scale(parameter, parameter.high), count)
     values = 10**values if parameter.log else values
     kind = int if isinstance(parameter, Int) else float
     return [min(max(kind(value), parameter.low), parameter.high) for value in values.tolist()]
@@ -54,24 +51,13 @@ def made_trials(
     first = rng.uniform(0, 1, count)
     for name, parameter in list(space.items())[:1]:
         if not isinstance(parameter, Categorical):
-            low, high = (
-                (math.log(parameter.low), math.log(parameter.high))
-                if parameter.log
-                else (parameter.low, parameter.high)
-            )
+            low, high = to_scale(parameter, parameter.low), to_scale(parameter, parameter.high)
             values = np.array(columns[f"param:{name}"], float)
-            first = ((np.log(values) if parameter.log else values) - low) / max(high - low, 1e-12)
+            first = ((np.log10(values) if parameter.log else values) - low) / max(high - low, 1e-12)
     score = np.round(np.clip(0.1 + 0.7 * first**2 + rng.normal(0, 0.06, count), 0, 1), 2)
     states = ["COMPLETE"] * (count - pruned - failed - running)
     states += ["PRUNED"] * pruned + ["FAIL"] * failed + ["RUNNING"] * running
     score[count - pruned - failed - running : count - failed - running] *= 0.5
     score[count - failed - running :] = math.nan
-    return pd.DataFrame(
-        {
-            "number": range(count),
-            "state": states,
-            "score": score,
-            "validation_loss": rng.uniform(0.5, 2, count),
-            **columns,
-        }
-    )
+    loss = rng.uniform(0.5, 2, count)
+    return pd.DataFrame({"number": range(count), "state": states, "score": score, "validation_loss": loss, **columns})

@@ -50,11 +50,7 @@ def binaries() -> Path | None:
 class Server:
     """A PostgreSQL server with an empty cluster; the user ``tests`` may do everything, without a password.
 
-    Args:
-        programs: The folder of PostgreSQL's programs.
-        durable: Whether a commit reaches the disk before it is acknowledged. In either case it reaches the kernel: a
-            killed server (`kill`) keeps it.
-        settings: Of the server, in place of the tests' own: a benchmark's.
+    Where it is not `durable` a commit reaches the kernel alone, before it is acknowledged: a killed server keeps it.
     """
 
     def __init__(self, programs: Path, *, durable: bool = False, settings: Mapping[str, str] | None = None) -> None:

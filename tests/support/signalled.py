@@ -42,13 +42,7 @@ class Command:
 
 
 def start(running: Running, *words: str, held_from: int | None = None) -> Command:
-    """Begin a command, which is ended with all others.
-
-    Args:
-        running: Where it runs.
-        words: ``hpsearch WORDS``.
-        held_from: The first trial of those that stay at their first epoch; None: none.
-    """
+    """Begin ``hpsearch WORDS``; trials from a number on stay at their first epoch."""
     fifo = running.folder / f"{len(running.runs)}.pipe"
     os.mkfifo(fifo)
     pipe = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)

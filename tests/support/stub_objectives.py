@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from bounded import LIMIT_S
 
 from hpsearch.executors.base import VARIABLES
-from hpsearch.records import Completed, Outcome, Paused, Report, Trial
+from hpsearch.records import Completed, Failed, Outcome, Paused, Report, Trial
 
+Items = Iterator[Sequence[Report | Outcome | Paused]]
 STEPS = 3
+EPOCHS = 16
+TRAINED = "trained"
+"""The attribute with the epochs that were trained for a trial, those that were trained again included."""
 
 
 def value(number: int, step: int) -> float:
@@ -23,18 +29,19 @@ def value(number: int, step: int) -> float:
     return number + step / 8
 
 
-@dataclass(frozen=True)
-class Stub:
-    """Gives every trial `STEPS` points and a score; what is said here happens first."""
+@cache
+def curve(number: int, epochs: int = EPOCHS) -> tuple[float, ...]:
+    """A `Pausing` trial's scores up to an epoch or its end, in steps of 0.1: trials tie, and who leads changes."""
+    early, late = (random.Random(f"{number} {part}").random() for part in ("early", "late"))
+    diverges = {3: 1, 5: 6, 8: 3}.get(number % 11, EPOCHS + 1)
+    return tuple(round(0.4 * early + late * epoch / EPOCHS, 1) for epoch in range(1, min(epochs + 1, diverges)))
 
-    folder: Path  # where the files ``began-N`` (with the worker's process number) and ``go-N`` lie
-    raises: Collection[int] = ()  # trials at which `evaluate` raises
-    silent: Collection[int] = ()  # trials that get no outcome
-    kills: Collection[int] = ()  # trials that kill their process with SIGKILL
-    waits: Collection[int] = ()  # trials that stay at their first point until the file ``go-N`` is there
-    twice: Collection[int] = ()  # trials that get their outcome twice
-    bonus: float = 0.0  # added to every score
-    kinds: int = 1  # how many structures there are: trials of one remainder belong together
+
+@dataclass(frozen=True, kw_only=True)
+class Kinds:
+    """Trials of so many structures: those of one remainder belong together."""
+
+    kinds: int = 1
 
     def lanes(self, trial: Trial | None = None) -> int:
         return 4
@@ -46,9 +53,20 @@ class Stub:
         groups = ([t for t in trials if t.number % self.kinds == kind] for kind in range(self.kinds))
         return [group for group in groups if group]
 
-    def evaluate(
-        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome]]:
+
+@dataclass(frozen=True)
+class Stub(Kinds):
+    """Gives every trial `STEPS` points and a score; what is said here happens first."""
+
+    folder: Path  # where the files ``began-N`` (with the worker's process number) and ``go-N`` lie
+    raises: Collection[int] = ()  # trials at which `evaluate` raises
+    silent: Collection[int] = ()  # trials that get no outcome
+    kills: Collection[int] = ()  # trials that kill their process with SIGKILL
+    waits: Collection[int] = ()  # trials that stay at their first point until the file ``go-N`` is there
+    twice: Collection[int] = ()  # trials that get their outcome twice
+    bonus: float = 0.0  # added to every score
+
+    def evaluate(self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()) -> Items:
         numbers = [trial.number for trial in trials]
         for number in numbers:
             self._sign(f"began-{number}", str(os.getpid()))
@@ -80,6 +98,42 @@ class Stub:
 
 
 @dataclass(frozen=True)
+class Pausing(Kinds):
+    """Shows each trial's `curve`, and pauses where it is told to."""
+
+    keeps: bool = True  # whether it can go on from a pause; otherwise it begins again
+    breaks: tuple[int, ...] = ()  # trials whose evaluation raises once they have paused somewhere
+    never: tuple[int, ...] = ()  # trials whose evaluation raises at once
+
+    def evaluate(self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()) -> Items:
+        assert len({(trial.number % self.kinds) for trial in trials}) == 1
+        before = {one.number: one for one in paused}
+        assert list(before) == ([trial.number for trial in trials] if paused else [])
+        assert len({one.epoch for one in paused}) <= 1
+        if any(trial.number in (*self.never, *(self.breaks if paused else ())) for trial in trials):
+            raise ValueError("broken")
+        stop = EPOCHS if until is None else until
+        ends: list[Outcome | Paused] = []
+        for trial in trials:
+            one = before.get(trial.number)
+            start = 0
+            if one is not None:
+                assert one.state == ((trial.number, one.epoch) if self.keeps else None)
+                assert one.intermediate == curve(trial.number, one.epoch)
+                start = one.epoch if self.keeps else 0
+            points = curve(trial.number, stop)
+            yield [Report(trial.number, epoch, points[epoch - 1]) for epoch in range(start + 1, len(points) + 1)]
+            attributes = {TRAINED: len(points) - start + (one.attributes[TRAINED] if one else 0)}
+            if len(points) < stop:
+                ends.append(Failed(trial.number, "diverged", points, attributes))
+            elif until is None:
+                ends.append(Completed(trial.number, points[-1], points, attributes))
+            else:
+                ends.append(Paused(trial.number, points, attributes, (trial.number, stop) if self.keeps else None))
+        yield ends
+
+
+@dataclass(frozen=True)
 class Unreadable:
     """Cannot be had where its file is missing: in no worker's process."""
 
@@ -88,9 +142,7 @@ class Unreadable:
     def __reduce__(self) -> tuple[Callable[[Path], object], tuple[Path]]:
         return open, (self.file,)
 
-    def evaluate(
-        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()) -> Items:
         yield []
 
 
@@ -98,9 +150,7 @@ class Unreadable:
 class Surroundings:
     """Says what a worker's process looks like after its first matrix product."""
 
-    def evaluate(
-        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome]]:
+    def evaluate(self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()) -> Items:
         import numpy as np
 
         square = np.ones((300, 300), dtype=np.float32)
