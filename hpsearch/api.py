@@ -333,7 +333,7 @@ class Search:
         name = resolve_search(self.name)
         check_counts(trials=trials)
         with closing(open_store(self.storage)) as store:
-            yield Watcher(store, name, until=trials).look
+            yield Watcher(store, name, until=trials).read
 
     def trials(
         self,

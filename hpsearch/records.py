@@ -328,7 +328,7 @@ class ConfirmationPlan:
         return sum(block.size for block in self.blocks)
 
     @property
-    def asked(self) -> tuple[int, int]:
+    def size_requested(self) -> tuple[int, int]:
         """Return the number of settings, and the most repeats that any of them has a place for."""
         return len(self.settings), max(map(self.repeats, range(len(self.settings))), default=0)
 

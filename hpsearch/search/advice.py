@@ -195,7 +195,7 @@ def _tested(of: Evaluation) -> str:
         f"values of {who}"
     )
     if of.current:
-        return f"{words}: the search comes to this score"
+        return f"{words}: this is the search's final score"
     return f"{words}, before the search went on: of later values it says nothing"
 
 

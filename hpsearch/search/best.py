@@ -298,7 +298,7 @@ class Overview:
     @property
     def as_begun(self) -> dict[str, Any]:
         """The arguments of ``confirm`` that complete it: its stage, and those that differ from the defaults."""
-        top, repeats = self.plan.asked
+        top, repeats = self.plan.size_requested
         return {
             "stage": self.confirmation.number,
             "top": None if top == TOP else top,

@@ -53,7 +53,7 @@ from hpsearch.space import contains
 from hpsearch.statistics.hits import matching_array
 from hpsearch.statistics.intervals import Interval, mean_interval, student_cdf, student_quantile
 from hpsearch.store import Store, open_store
-from hpsearch.store.schema import ROSTER
+from hpsearch.store.schema import PLAN_KEY
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -299,4 +299,4 @@ def planned(store: Store, parent: Stage, settings: Sequence[Setting], repeats: i
     def grow(plain: Any) -> Any:
         return ConfirmationPlan.from_dict(plain or {}).grown(settings, repeats).to_dict()
 
-    return replace(made, plan=ConfirmationPlan.from_dict(store.change_study_attribute(made, ROSTER, grow)))
+    return replace(made, plan=ConfirmationPlan.from_dict(store.change_study_attribute(made, PLAN_KEY, grow)))

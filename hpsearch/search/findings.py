@@ -111,7 +111,7 @@ def _confirmed_fields(of: Overview) -> dict[str, Any]:
         "repeats": first.repeats if first else 0,
         "tied": of.tied,
         "compared": of.compared,
-        "asked": of.plan.asked,
+        "asked": of.plan.size_requested,
     }
 
 

@@ -84,7 +84,7 @@ class Watcher:
         self._ran = False
         self._idle: Counts | None = None  # at the last reading, if nothing was left to wait for then
 
-    def look(self) -> View:
+    def read(self) -> View:
         """Return the state now."""
         stages = tuple(map(self._stage, stages_of(self._store, self._search)))
         self._search = stages[0].stage.search

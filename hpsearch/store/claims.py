@@ -28,8 +28,8 @@ from hpsearch.store.schema import (
     IS_UNFINISHED,
     NOBODY,
     OWNER,
+    PLAN_KEY,
     RELEASED,
-    ROSTER,
     Query,
     Write,
     is_same,
@@ -229,7 +229,7 @@ class StageCache:
             self._decisive = stored
         if self.stage.plan is not None:
             # Another runner may have added places to the plan.
-            self._plan = ConfirmationPlan.from_dict(queries.study_attribute(connection, self.stage, ROSTER) or {})
+            self._plan = ConfirmationPlan.from_dict(queries.study_attribute(connection, self.stage, PLAN_KEY) or {})
 
     def trial(self, trial_id: int, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]) -> Trial:
         """Return a claimed trial with its values: those that it has, those that somebody enqueued, sampled ones.

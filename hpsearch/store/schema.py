@@ -44,7 +44,7 @@ RELEASED = f"{ATTRIBUTE_PREFIX}released"
 """The trial system attribute with the number of attempts in vain, and of the last one who, why and when."""
 RANGES = f"{ATTRIBUTE_PREFIX}ranges"
 """The study attribute with a stage's ranges."""
-ROSTER = f"{ATTRIBUTE_PREFIX}roster"
+PLAN_KEY = f"{ATTRIBUTE_PREFIX}roster"
 """The study attribute with what each trial of a confirmation repeats."""
 EVALUATIONS = f"{ATTRIBUTE_PREFIX}evaluations"
 """The attribute of a search's first study that lists every evaluation on the test set, the first one first."""
@@ -238,7 +238,7 @@ def stage_attributes(new: NewStage) -> dict[str, Any]:
     if new.plan is not None:
         # Without a number it is no stage to an hpsearch from before there were confirmations.
         del attributes[f"{ATTRIBUTE_PREFIX}number"]
-        attributes |= {KIND: CONFIRM, ROSTER: new.plan.to_dict()}
+        attributes |= {KIND: CONFIRM, PLAN_KEY: new.plan.to_dict()}
     return attributes
 
 
@@ -251,7 +251,7 @@ def is_same(stage: NewStage, attributes: Mapping[str, Any]) -> bool:
 def stage_from_attributes(study_id: int, direction: Direction, attributes: Mapping[str, Any]) -> Stage | None:
     """Return the stage that a study's user attributes describe; None for a study that is not hpsearch's."""
     plain = {key: attributes.get(f"{ATTRIBUTE_PREFIX}{key}") for key in _FIELDS}
-    plan = attributes.get(ROSTER) if attributes.get(KIND) == CONFIRM else None
+    plan = attributes.get(PLAN_KEY) if attributes.get(KIND) == CONFIRM else None
     if plan is not None:
         plain["number"] = plain["parent"]
     if plain["search"] is None or plain["number"] is None or plain["ranges"] is None:

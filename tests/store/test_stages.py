@@ -16,7 +16,7 @@ from stored import Opener, storage
 from hpsearch.errors import StageConflict
 from hpsearch.records import ConfirmationPlan, Direction, Setting, Stage, Trial
 from hpsearch.store import NewStage, Owner, Store, writer
-from hpsearch.store.schema import ROSTER, stage_from_attributes
+from hpsearch.store.schema import PLAN_KEY, stage_from_attributes
 
 SETTINGS = [
     Setting(4, {"lr": 1e-3, "batch_size": 40, "activation": "tanh"}, 0.75),
@@ -161,7 +161,7 @@ def test_a_runner_that_knows_the_old_roster_understands_the_trials_of_the_grown_
     store: Store, confirmation: Stage, me: Owner
 ) -> None:
     plan = ConfirmationPlan().grown(SETTINGS, 2).grown(SETTINGS, 3)
-    store.change_study_attribute(confirmation, ROSTER, lambda _: plan.to_dict())
+    store.change_study_attribute(confirmation, PLAN_KEY, lambda _: plan.to_dict())
     other = replace(me, run="another")
     (grown,) = store.confirmations()
     assert grown.plan == plan
