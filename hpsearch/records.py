@@ -252,7 +252,7 @@ class Standing:
 
     number: int  # the trial's number
     state: str  # Optuna's name of its state
-    held: bool  # whether it is running and a runner of hpsearch's holds it
+    owned: bool  # whether it is running and a runner of hpsearch's holds it
     value: float | None  # its score after that epoch; None where that is not known, or not yet
 
     @property

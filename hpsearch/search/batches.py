@@ -251,7 +251,7 @@ class Cohorts:
         as the stage still lacks: no more will be claimed.
         """
         unfinished = [trial for trial in standings if not trial.finished]
-        if any(trial.held for trial in unfinished):
+        if any(trial.owned for trial in unfinished):
             return True
         if not any(trial.state == "WAITING" for trial in unfinished):
             return False

@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy.engine import Connection
 
-_FETCH = 2000
-"""Rows that are fetched before they become arrays: few enough to stay in the processor's cache."""
-_AT_ONCE = 16
-"""Parameters that are joined in one statement: SQLite joins 64 tables at most."""
+_FETCH = 2000  # rows that are fetched before they become arrays: few enough to stay in the processor's cache
+_AT_ONCE = 16  # parameters that are joined in one statement: SQLite joins 64 tables at most
 _OF_LOSSES = (
     "SELECT t.trial_id, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
     f" WHERE t.study_id = {{study_id}} AND a.key = '{VALIDATION_LOSS}'"

@@ -46,8 +46,7 @@ if TYPE_CHECKING:
 
     from hpsearch.samplers import Sampler
 
-FIXED_PARAMS = "fixed_params"
-"""Optuna's system attribute with the values of an enqueued trial."""
+FIXED_PARAMS = "fixed_params"  # Optuna's system attribute with the values of an enqueued trial
 
 # One statement, so that no trial finishes between the count of the finished and the list of the others.
 _WHOLE = Query(
@@ -201,8 +200,7 @@ class StageCache:
         self._sampler = sampler
         self._plan = stage.plan
         self._snapshot: Snapshot | None = None
-        self._decisive: list[tuple[str, str]] | None = None
-        """The attributes that its trials follow from, as they were in the database when they matched the stage's."""
+        self._decisive: list[tuple[str, str]] | None = None  # as stored when they matched the stage's
 
     @cached_property
     def distributions(self) -> Mapping[str, tuple[BaseDistribution, str]]:

@@ -28,24 +28,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAGIC = b"SQLite format 3\0"
-"""The first bytes of a SQLite file."""
-LOG, JOURNAL = "-wal", "-journal"
-"""Files that SQLite keeps beside a database: changes that are not yet in it, or pages as they were before a change."""
+MAGIC = b"SQLite format 3\0"  # the first bytes of a SQLite file
+LOG, JOURNAL = "-wal", "-journal"  # beside a database: changes that are not yet in it, or pages as they were before
 SIDE_FILES = (LOG, "-shm", JOURNAL)
-BUSY_TIMEOUT_S = 60.0
-"""For so long does a SQLite connection wait for another one's write."""
-LOCK_WAIT_S = 60
-"""For so long is a server's lock waited for."""
-PATIENCE_S = 60.0
-"""For so long is an operation tried again: a server restarts meanwhile, and a runner's leases last twice as long."""
+BUSY_TIMEOUT_S = 60.0  # for so long does a SQLite connection wait for another one's write
+LOCK_WAIT_S = 60  # for so long is a server's lock waited for
+PATIENCE_S = 60.0  # for so long is an operation tried again: a server restarts, and leases last twice as long
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 8.0
-_NAP_S = 0.25
-"""Seconds between two checks whether to stop, while waiting."""
+_NAP_S = 0.25  # seconds between two checks whether to stop, while waiting
 _DRIVER = "psycopg[binary]"
 _ALLOWED = "give a file such as studies/hpsearch.db, sqlite:///FILE, or postgresql+psycopg://USER@HOST/DATABASE"
 
-_LIBPQ = {
+_LIBPQ = {  # libpq's connection options (seconds; the last in ms). Those of a URL go before them
     "connect_timeout": "10",
     # A server, or the way to it, may vanish without a word; the kernel's own patience is two hours.
     "keepalives_idle": "20",
@@ -53,7 +47,6 @@ _LIBPQ = {
     "keepalives_count": "4",
     "tcp_user_timeout": "40000",
 }
-"""libpq's connection options (seconds; the last in ms). Those of a URL go before them."""
 _SESSION = {
     # The other way round: what a machine held that vanished in the middle of a transaction, the server lets go.
     "tcp_keepalives_idle": "20",
@@ -72,13 +65,11 @@ _POOL = {
     # There is no hstore among Optuna's columns, and looking for it costs every first connection a query.
     "use_native_hstore": False,
 }
-_LOST_STATES = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
-"""Beginnings of SQLSTATEs that end a connection: exceptions of it, shutdowns, starting up, sessions that idled."""
-_CROSSED_STATES = ("40001", "40P01")
-"""Two transactions that were in each other's way; one of them has to begin anew."""
+# Beginnings of the SQLSTATEs of what may pass: connections that were lost, shutdowns, starting up, sessions that idled;
+# and, the last two, transactions that were in each other's way.
+_PASSING_STATES = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "40001", "40P01")
 _READ_ONLY, _DISK_FULL = "25006", "53100"
-_BETWEEN = "the database system is "
-"""... starting up, shutting down: a server that refuses connections, which libpq reports without SQLSTATE."""
+_BETWEEN = "the database system is "  # ... starting up, shutting down; libpq reports these without SQLSTATE
 
 
 def parse_url(storage: str) -> URL:
@@ -205,8 +196,7 @@ class Database:
         self.url = url
         self.seconds = 0.0
         self._at_door = True
-        self._met = False
-        """True once a connection was made: later errors do not mean a wrong address."""
+        self._met = False  # true once a connection was made: later errors do not mean a wrong address
         self._file = sqlite_file(url)
         self._inode = None if self._file is None else _inode(self._file)
         self.retrying = Retrying()
@@ -459,7 +449,7 @@ def passes(error: DBAPIError) -> bool:
     state = _sqlstate(error.orig)
     if state is None:  # no word from the server: there is none, or the way to it is cut
         return isinstance(error, sqlalchemy.exc.OperationalError)
-    return state.startswith((*_LOST_STATES, *_CROSSED_STATES))
+    return state.startswith(_PASSING_STATES)
 
 
 def pauses() -> Iterator[float]:
@@ -480,8 +470,7 @@ class Retrying:
     def __init__(self) -> None:
         self._note: Callable[[str], object] = lambda text: None
         self._stopping: Callable[[], bool] = lambda: False
-        self._spent = False
-        """True if the last operation was given up: the next one, perhaps the last of its run, is tried once."""
+        self._spent = False  # True if the last operation was given up: the next one is tried once
 
     def tell(self, note: Callable[[str], object], stopping: Callable[[], bool]) -> None:
         """Set who hears of a failure that may pass, and who says that nobody waits for it any more."""

@@ -26,16 +26,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-LEASE = timedelta(seconds=120)
-"""A trial whose heartbeat is older than this is abandoned, once the heartbeat was seen not to change."""
-BEAT_EVERY_S = 10.0
-"""Seconds between a runner's renewals of its leases: many chances within one lease."""
-STILL_S = 3 * BEAT_EVERY_S
-"""Seconds for which an old heartbeat is watched: a living runner whose clock is wrong renews it meanwhile."""
+LEASE = timedelta(seconds=120)  # a trial whose heartbeat is older, and was seen not to change, is abandoned
+BEAT_EVERY_S = 10.0  # seconds between a runner's renewals of its leases: many chances within one lease
+STILL_S = 3 * BEAT_EVERY_S  # seconds for which an old heartbeat is watched: a runner whose clock is wrong renews it
+# Reasons for which a trial is released.
 PROCESS_GONE, SILENT, GIVEN_BACK = "its process was gone", "its heartbeat had stopped", "it gave it back"
-"""Reasons for which a trial is released."""
-STALE = timedelta(days=1)
-"""A running trial whose heartbeat is older than this is abandoned by a single reading."""
+STALE = timedelta(days=1)  # a running trial whose heartbeat is older than this is abandoned by a single reading
 _RUNNING = (
     "SELECT t.study_id, t.number, t.trial_id, o.value_json, h.heartbeat, t.datetime_start FROM trials t"
     f" LEFT JOIN trial_system_attributes o ON o.trial_id = t.trial_id AND o.key = '{OWNER}'"
@@ -168,8 +164,7 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[int, tuple[datetime | None, float]] = {}
-        """Each trial's heartbeat at the last reading, and when that one was seen first."""
+        self._seen: dict[int, tuple[datetime | None, float]] = {}  # each trial's last heartbeat, and when seen first
 
     def gone(
         self, running: Iterable[tuple[int, Owner, datetime | None]], *, me: Owner, now: datetime

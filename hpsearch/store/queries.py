@@ -45,14 +45,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy.engine import Connection, Row
 
-Columns: TypeAlias = dict[str, list[Any]]
-"""Rows by column: lists of one length."""
-Arrays: TypeAlias = "dict[str, NDArray[Any]]"
-"""Rows by column, as arrays of one length: where there are too many for lists."""
-LATEST_AMONG = 500
-"""The trials that finished last are looked for among so many that began last."""
-_BEYOND = 1000
-"""So many more trials than the best are looked at, at least 1, so that ties with the last are seen at once."""
+Columns: TypeAlias = dict[str, list[Any]]  # rows by column: lists of one length
+Arrays: TypeAlias = "dict[str, NDArray[Any]]"  # rows by column: arrays of one length, where lists are too slow
+LATEST_AMONG = 500  # the trials that finished last are looked for among so many that began last
+_BEYOND = 1000  # so many more trials than the best are looked at, so that ties with the last are seen at once
 
 _POINTS = Query(
     "SELECT t.number, p.step, p.intermediate_value, p.intermediate_value_type FROM trials t"

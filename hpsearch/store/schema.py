@@ -29,31 +29,21 @@ from hpsearch.store.engine import SIDE_FILES, Database, beside, folder_lock, lit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-FINISHED = ("COMPLETE", "PRUNED", "FAIL")
-"""Optuna's states of trials that will not be run again."""
+FINISHED = ("COMPLETE", "PRUNED", "FAIL")  # Optuna's states of trials that will not be run again
 IS_FINISHED, IS_UNFINISHED = f"state IN {FINISHED}", "state IN ('RUNNING', 'WAITING')"
-CHUNK = 500
-"""Ids in one IN list: SQLite bounds the number of variables in a statement."""
-ATTRIBUTE_PREFIX = "hpsearch:"
-"""Study and trial attributes of hpsearch begin with this, so that they never meet a user's."""
-OWNER = f"{ATTRIBUTE_PREFIX}owner"
-"""The trial system attribute with the runner that claimed the trial."""
-NOBODY = "null"
-"""The owner of a released trial, as JSON."""
-RELEASED = f"{ATTRIBUTE_PREFIX}released"
-"""The trial system attribute with the number of attempts in vain, and of the last one who, why and when."""
-RANGES = f"{ATTRIBUTE_PREFIX}ranges"
-"""The study attribute with a stage's ranges."""
-PLAN_KEY = f"{ATTRIBUTE_PREFIX}roster"
-"""The study attribute with what each trial of a confirmation repeats."""
-EVALUATIONS = f"{ATTRIBUTE_PREFIX}evaluations"
-"""The attribute of a search's first study that lists every evaluation on the test set, the first one first."""
+CHUNK = 500  # ids in one IN list: SQLite bounds the number of variables in a statement
+ATTRIBUTE_PREFIX = "hpsearch:"  # hpsearch's own attributes begin with this, so that they never meet a user's
+OWNER = f"{ATTRIBUTE_PREFIX}owner"  # the trial system attribute with the runner that claimed the trial
+NOBODY = "null"  # the owner of a released trial, as JSON
+RELEASED = f"{ATTRIBUTE_PREFIX}released"  # likewise, how many attempts were in vain; of the last one who, why and when
+RANGES = f"{ATTRIBUTE_PREFIX}ranges"  # the study attribute with a stage's ranges
+PLAN_KEY = f"{ATTRIBUTE_PREFIX}roster"  # the study attribute with what each trial of a confirmation repeats
+EVALUATIONS = f"{ATTRIBUTE_PREFIX}evaluations"  # on the test set, in order: an attribute of a search's first study
 KIND = f"{ATTRIBUTE_PREFIX}kind"
-CONFIRM = "confirm"
-"""The kind of study that is a confirmation. Stages of a search have no kind."""
+CONFIRM = "confirm"  # the kind of study that is a confirmation. Stages of a search have no kind
+# The study attributes that a stage's trials follow from.
 DECISIVE = tuple(f"{ATTRIBUTE_PREFIX}{field}" for field in ("ranges", "seed", "study_file", "data_fingerprint"))
-"""The study attributes that a stage's trials follow from."""
-_FIELDS = {
+_FIELDS = {  # attributes without their prefix, and the fields of `hpsearch.records.NewStage` that they hold
     "search": "search",
     "number": "number",
     "seed": "seed",
@@ -66,14 +56,10 @@ _FIELDS = {
     "data_sizes": "sizes",
     "versions": "versions",
 }
-"""Attributes without their prefix, and the fields of `hpsearch.records.NewStage` that they hold."""
 _IMPORTED = f"{ATTRIBUTE_PREFIX}imported"
-REVISION = "v3.2.0.a"
-"""The alembic revision whose tables these are."""
-OPTUNAS = "3.2 to 5"
-"""The versions of Optuna that make this revision."""
-KEPT_VERSION = "5.0.0"
-"""The version of Optuna whose empty database is kept."""
+REVISION = "v3.2.0.a"  # the alembic revision whose tables these are
+OPTUNAS = "3.2 to 5"  # the versions of Optuna that make this revision
+KEPT_VERSION = "5.0.0"  # the version of Optuna whose empty database is kept
 KEPT = Path(__file__).with_name(f"optuna-{KEPT_VERSION}.sql")
 
 
@@ -294,8 +280,8 @@ def _server_type(kind: Any) -> str:
     return {Integer: "INTEGER", Float: "FLOAT8", DateTime: "TIMESTAMP"}.get(type(kind), "TEXT")
 
 
+# PostgreSQL's types of all columns.
 _TYPES = {column.name: _server_type(column.type) for table in metadata.sorted_tables for column in table.columns}
-"""PostgreSQL's types of all columns, by name."""
 
 
 def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

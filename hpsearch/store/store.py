@@ -113,10 +113,8 @@ class Store:
 
     def __init__(self, database: Database, sampler: Sampler | None = None) -> None:
         self.database = database
-        self.url = database.url.render_as_string(hide_password=False)
-        """The SQLAlchemy URL, as Optuna takes it."""
-        self.where = show(database.url)
-        """The database for people: the file, or the URL without its password."""
+        self.url = database.url.render_as_string(hide_password=False)  # the SQLAlchemy URL, as Optuna takes it
+        self.where = show(database.url)  # the database for people: the file, or the URL without its password
         self._sampler = sampler
         self._caches: dict[int, StageCache] = {}
 

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
     from hpsearch.records import PastTrials
 
-_PIECE = 50_000
-"""Rows of an import that are Python objects at one time."""
+_PIECE = 50_000  # rows of an import that are Python objects at one time
 _STATES = {Completed: "COMPLETE", Pruned: "PRUNED", Failed: "FAIL"}
 PARAMS = Write.insert("trial_params", "trial_id", "param_name", "param_value", "distribution_json")
 VALUES = Write.insert("trial_values", "trial_id", "objective", "value", "value_type")

@@ -74,7 +74,7 @@ def test_evaluations_stay_known_while_the_search_lives(sound: Path) -> None:
     store.change_study_attribute(second, "hpsearch:parent", lambda _: None)
     store.close()
     planned = plan(str(sound), FIRST)
-    assert (planned.evaluations, planned.heir) == (0, second.study_id)
+    assert (planned.evaluations, planned.evaluations_to) == (0, second.study_id)
     delete(str(sound), planned)
     with contextlib.closing(sqlite3.connect(sound)) as connection:
         (kept,) = connection.execute(

@@ -39,10 +39,9 @@ if TYPE_CHECKING:
 
     from hpsearch.samplers import Sampler
 
-_MOST = 100
-"""Messages that SQLite is asked for: one damaged page may give thousands."""
+_MOST = 100  # messages that SQLite is asked for: one damaged page may give thousands
+# Errors that are no damage.
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
-"""Primary codes of errors that are no damage."""
 RECOVER = "a salvage recovers what SQLite can read of it, into a new file"
 
 

@@ -34,8 +34,7 @@ from hpsearch.store.maintenance.check import plain_connection
 if TYPE_CHECKING:
     from pathlib import Path
 
-WAIT_S = 5.0
-"""Seconds for which a vacuum waits for other writers."""
+WAIT_S = 5.0  # seconds for which a vacuum waits for other writers
 
 
 class Vacuumed(NamedTuple):

@@ -49,8 +49,7 @@ class Deletion:
     name: str
     studies: Sequence[PlannedDeletion]
     evaluations: int = 0  # number of evaluations on the test set whose record is lost
-    # the study that the list of evaluations moves to, as the one that has it is deleted; None where it stays
-    heir: int | None = None
+    evaluations_to: int | None = None  # the study that the list of the others moves to; None where it stays
 
 
 def plan(storage: str, name: str, *, descendants: bool = False) -> Deletion:
@@ -92,9 +91,9 @@ def delete(storage: str, planned: Deletion) -> None:
             refuse_live(connection, study.name, study.study_id)
         for study in now.studies:
             of_study = {"study": study.study_id}
-            if now.heir is not None:
-                move = "UPDATE study_user_attributes SET study_id = :heir WHERE study_id = :study AND key = :key"
-                connection.execute(text(move), {**of_study, "heir": now.heir, "key": EVALUATIONS})
+            if now.evaluations_to is not None:
+                move = "UPDATE study_user_attributes SET study_id = :to WHERE study_id = :study AND key = :key"
+                connection.execute(text(move), {**of_study, "to": now.evaluations_to, "key": EVALUATIONS})
             for table in TRIAL_TABLES:
                 trials = "SELECT trial_id FROM trials WHERE study_id = :study"
                 connection.execute(text(f"DELETE FROM {table} WHERE trial_id IN ({trials})"), of_study)
@@ -157,7 +156,7 @@ def _add_dependent(
 def _with_evaluations(connection: Connection, planned: Deletion, stages: Sequence[Stage]) -> Deletion:
     """Return the plan with the evaluations, which the search's first study has: moved or lost."""
     going = {study.study_id for study in planned.studies}
-    evaluations, heir = 0, None
+    evaluations, evaluations_to = 0, None
     for search in {stage.search for stage in stages if stage.study_id in going}:
         line = sorted((s for s in stages if s.search == search and s.plan is None), key=lambda s: s.number)
         if not line or line[0].study_id not in going:
@@ -165,7 +164,7 @@ def _with_evaluations(connection: Connection, planned: Deletion, stages: Sequenc
         entries = queries.study_attribute(connection, line[0], EVALUATIONS)
         left = [stage for stage in line if stage.study_id not in going]
         if entries and left:
-            heir = left[0].study_id
+            evaluations_to = left[0].study_id
         else:
             evaluations += len(entries or [])
-    return Deletion(planned.name, planned.studies, evaluations, heir)
+    return Deletion(planned.name, planned.studies, evaluations, evaluations_to)

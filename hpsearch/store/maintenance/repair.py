@@ -54,13 +54,9 @@ if TYPE_CHECKING:
     from hpsearch.samplers import Sampler
 
 PROGRAM = "SQLite's program with .recover (sqlite3 of https://sqlite.org/download.html)"
-"""The program to install, as messages name it."""
-_ROUNDS = 4
-"""The most rounds of mending: one may leave work for the next, as a removed trial leaves orphans."""
-ABANDONED = "a repair found nobody who ran it"
-"""The reason for which a repair gives a trial back."""
-_RESULT = (CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS)
-"""The attributes that a result leaves, which the next one writes again."""
+_ROUNDS = 4  # the most rounds of mending: one may leave work for the next, as a removed trial leaves orphans
+ABANDONED = "a repair found nobody who ran it"  # the reason for which a repair gives a trial back
+_RESULT = (CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS)  # attributes of a result, which the next one writes again
 _OF_PARAMS = ("param", "distribution", "sampled", "no-param")
 
 

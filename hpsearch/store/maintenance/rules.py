@@ -27,16 +27,12 @@ if TYPE_CHECKING:
     from hpsearch.samplers import Sampler
 
 AGAIN = "run again with the same values (of a study that hpsearch cannot run: marked as failed)"
-"""The repair of a trial whose result is damaged."""
 WAIT = "they wait, to be run with the values that their numbers give"
 _BACKUP = "take the study from a backup, or delete it"
 _KEYS = {table.name: next(iter(table.primary_key)).name for table in metadata.sorted_tables if table.primary_key}
-TRIAL_TABLES = tuple(name for name in _KEYS if name.startswith("trial_"))
-"""The tables of what belongs to a trial."""
-KEYS = {name: key for name, key in _KEYS.items() if name != "studies"}
-"""Primary keys of the tables of what belongs to a study or a trial."""
-_SHOWN = 5
-"""Trials that a finding names for people; it counts all of them."""
+TRIAL_TABLES = tuple(name for name in _KEYS if name.startswith("trial_"))  # the tables of what belongs to a trial
+KEYS = {name: key for name, key in _KEYS.items() if name != "studies"}  # primary keys, by table
+_SHOWN = 5  # trials that a finding names for people; it counts all of them
 _MOST = "1.7976931348623157e308"
 _TIME = "[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9]*"
 
