@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from optuna.samplers import BaseSampler, RandomSampler
 
-from hpsearch.seeds import draw_seed
+from hpsearch.records import draw_seed
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -1,7 +1,8 @@
-"""Frozen records that cross rooms: a stage, a trial, and what came of it."""
+"""Frozen records that cross rooms: a stage, a trial, and what came of it; their names and seeds."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,6 +82,22 @@ def stage_name(search: str, number: int) -> str:
 def confirmation_name(search: str, number: int) -> str:
     """Return the name of the Optuna study that confirms a stage: ``mnist/confirm-01``."""
     return f"{search}/confirm-{number:02d}"
+
+
+def stage_seed(search_seed: int, number: int) -> int:
+    """Return the seed of a search's stage: the search's own for stage 1, another one for each later stage.
+
+    Were it the same, trial N of every stage would lie at the same place of its range and start from the same
+    weights, and the stages would not be independent samples.
+    """
+    return search_seed if number == 1 else draw_seed(search_seed, number, "stage")
+
+
+def draw_seed(seed: int, number: int, name: str) -> int:
+    """Return the seed of the draw of this name (a parameter's) in the trial with this number of a stage."""
+    # 32 bits, as NumPy's RandomState takes no more. Hashing keeps neighbouring trials' streams unrelated.
+    digest = hashlib.sha256(f"{seed}/{number}/{name}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
 
 
 def rank_key(direction: Direction, score: float, loss: float | None, number: int) -> tuple[float, float, int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from hpsearch.seeds import draw_seed
+from hpsearch.records import draw_seed
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpsearch.optuna_sampler import KeyedRandomSampler, draw
-from hpsearch.records import NewStage
+from hpsearch.records import NewStage, stage_seed
 from hpsearch.samplers import Draws, RandomSampler, values
-from hpsearch.seeds import stage_seed
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution, to_scale
 
 SPACE: Space = {

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives import kinds
-from hpsearch.records import Action, Sentence
+from hpsearch.records import Action, Sentence, draw_seed
 from hpsearch.search.best import BestTrial
 from hpsearch.search.range_analysis import FAR, NarrowedRange, distance
-from hpsearch.seeds import draw_seed
 from hpsearch.space import Categorical, describe, to_scale
 from hpsearch.text import counted
 
@@ -189,7 +188,7 @@ def _tested(of: Evaluation) -> str:
     who = f"{of.stage} trial {of.trial}"
     if of.score is None:
         return f"the evaluation on the test set, with the values of {who}, ended without a result, and counts as one"
-    times = "" if of.looks == 1 else f", the first of {of.looks} evaluations"
+    times = "" if of.evaluations == 1 else f", the first of {of.evaluations} evaluations"
     words = (
         f"test {of.metric} {of.score:.4g}{_ends(of.interval)} on {of.examples or 0:,} test examples{times}, with the "
         f"values of {who}"

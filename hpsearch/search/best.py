@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Argument, ConfirmationPlan, Direction, Setting, Stage, stage_name
+from hpsearch.records import HITS, Argument, ConfirmationPlan, Direction, Setting, Stage, draw_seed, stage_name
 from hpsearch.search.stage import actions_for, best_among, best_of, confirmation_of, known_confirmation, pick, unscored
-from hpsearch.seeds import draw_seed
 from hpsearch.statistics.hits import corrected_share, is_tied, matching, paired_p, unpaired_p
 from hpsearch.statistics.intervals import Interval, wilson, wilson_of_share
 from hpsearch.text import counted

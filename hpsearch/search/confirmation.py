@@ -29,7 +29,7 @@ import numpy as np
 
 from hpsearch.errors import BadArgument
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Action, ConfirmationPlan, Direction, Setting, Stage
+from hpsearch.records import HITS, Action, ConfirmationPlan, Direction, Setting, Stage, draw_seed
 from hpsearch.search.best import LEVEL, Confirmed, Covers, Overview, in_order, overview
 from hpsearch.search.evaluation import evaluations
 from hpsearch.search.narrowing import fewer, stage_to_narrow
@@ -48,7 +48,6 @@ from hpsearch.search.stage import (
     unscored,
 )
 from hpsearch.search.workflow import MOST, ConfirmJob, Listener, Stopping, check_counts, check_engine, stopping, workers
-from hpsearch.seeds import draw_seed
 from hpsearch.space import contains
 from hpsearch.statistics.hits import matching_array
 from hpsearch.statistics.intervals import Interval, mean_interval, student_cdf, student_quantile

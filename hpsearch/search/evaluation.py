@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import EvaluatedAlready
 from hpsearch.objectives import kinds
-from hpsearch.records import Argument, Stage
+from hpsearch.records import Argument, Stage, draw_seed
 from hpsearch.search.best import Choice, choose, choose_trial
 from hpsearch.search.stage import check_fingerprint, kept_study, no_study_file, pick, versions
-from hpsearch.seeds import draw_seed
 from hpsearch.statistics.intervals import Interval
 from hpsearch.store.schema import EVALUATIONS
 from hpsearch.study_file import Pruning, StudyFile
@@ -38,7 +37,7 @@ class Evaluation:
     Args:
         score: On the test set; None for an evaluation that broke off.
         interval: Of that score.
-        looks: Number of evaluations of the search so far.
+        evaluations: Number of evaluations of the search so far.
         current: Whether these are still the search's final values: no later stage has been run, or none was better.
         trained_on: Number of examples that the model was fitted to.
     """
@@ -50,7 +49,7 @@ class Evaluation:
     examples: int | None = field(metadata={"json": "images"})  # as in 0.2
     epochs: int | None = None
     seed: int | None = None
-    looks: int = 1
+    evaluations: int = field(default=1, metadata={"json": "looks"})  # as in 0.2
     current: bool = True
     params: Mapping[str, Value] = field(default_factory=dict, repr=False)
     when: str = field(default="", repr=False)
@@ -84,7 +83,7 @@ def _parsed(first: Stage, entries: Sequence[Mapping[str, Any]]) -> tuple[Evaluat
                 examples=None if result is None else result.examples,
                 epochs=entry.get("epochs"),
                 seed=entry.get("seed"),
-                looks=len(entries),
+                evaluations=len(entries),
                 params=entry.get("params", {}),
                 when=entry["when"],
                 trained_on=entry.get("trained_on"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from hpsearch.errors import BadArgument, NotEnoughTrials, StageConflict
 from hpsearch.objectives import kinds
-from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name
+from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name, draw_seed, stage_seed
 from hpsearch.search.best import Confirmed, overview
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
@@ -22,7 +22,6 @@ from hpsearch.search.range_analysis import (
     within_reach,
 )
 from hpsearch.search.stage import actions_for, confirmation_of, made_from, pick, unscored
-from hpsearch.seeds import draw_seed, stage_seed
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, Parameter
 from hpsearch.statistics.hits import matching_array

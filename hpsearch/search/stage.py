@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument, BadInput, BadStudyFile, NotEnoughTrials, StageConflict, UnknownSearch, nearest
 from hpsearch.objectives import kinds
-from hpsearch.records import Action, Argument, NewStage, Stage, rank_key
-from hpsearch.seeds import stage_seed
+from hpsearch.records import Action, Argument, NewStage, Stage, rank_key, stage_seed
 from hpsearch.space import space_to_dict
 from hpsearch.store.leases import version_of
 from hpsearch.study_file import StudyFile, find, parse

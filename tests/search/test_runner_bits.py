@@ -17,12 +17,11 @@ from stored import values
 from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.executors.pool import PoolExecutor
-from hpsearch.records import Stage
+from hpsearch.records import Stage, stage_seed
 from hpsearch.search import workflow
 from hpsearch.search.pruning import Plan
 from hpsearch.search.runner import Runner
 from hpsearch.search.workflow import Job
-from hpsearch.seeds import stage_seed
 from hpsearch.store import NewStage, Store, open_store
 
 UNTIL = 10

@@ -13,10 +13,9 @@ import tiny
 from optuna.distributions import BaseDistribution
 
 from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
-from hpsearch.records import Completed, Failed, Outcome, Stage, Trial
+from hpsearch.records import Completed, Failed, Outcome, Stage, Trial, stage_seed
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.stage import begin, best_of, check_fingerprint, pick, stages_of
-from hpsearch.seeds import stage_seed
 from hpsearch.space import Float
 from hpsearch.store import NewStage, Store
 
