@@ -8,17 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import BadArgument
+from hpsearch.errors import BadArgument, check_counts, check_seed
+from hpsearch.files import make_folder
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
 from hpsearch.reports import tables
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
-from hpsearch.search.comparison import Comparison, Entrant, compare
-from hpsearch.search.confirmation import Confirmation, confirm
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
-from hpsearch.search.findings import Findings, findings, what_next
-from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, narrow_stage
 from hpsearch.search.progress import View, Watcher
-from hpsearch.search.runner import Summary
 from hpsearch.search.stage import (
     latest_with_trials,
     pick,
@@ -28,10 +24,9 @@ from hpsearch.search.stage import (
     stages_of,
     unscored,
 )
-from hpsearch.search.workflow import ConfirmJob, Job, Listener, check_counts, check_seed, make_folder, run
 from hpsearch.store import Counts, Owner, Store, open_store
 from hpsearch.store.leases import Owned
-from hpsearch.store.queries import Columns
+from hpsearch.store.queries import Columns, frame
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -43,6 +38,12 @@ if TYPE_CHECKING:
     from hpsearch.exchange.exporting import Exported
     from hpsearch.objectives.base import Fitted
     from hpsearch.reports.page import Page
+    from hpsearch.search.comparison import Comparison
+    from hpsearch.search.confirmation import Confirmation
+    from hpsearch.search.findings import Findings
+    from hpsearch.search.narrowing import NextStage
+    from hpsearch.search.runner import Summary
+    from hpsearch.search.workflow import Listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,7 @@ class Trials:
 
     def frame(self) -> pd.DataFrame:
         """Return the trials as a pandas DataFrame, a row a trial."""
-        import pandas as pd  # takes 0.3 s to load
-
-        return pd.DataFrame(self.table())
+        return frame(self.table())
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +202,11 @@ class Search:
             BadInput: The request cannot be carried out as given.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
+        from hpsearch.search import workflow  # NumPy, and processes that are started: quick commands do without
+
         study, number = resolve_study(self.name, stage)
-        return run(
-            Job(
+        return workflow.run(
+            workflow.Job(
                 storage=self.storage,
                 make_folder=self._default,
                 study=study,
@@ -251,11 +252,13 @@ class Search:
             NotEnoughTrials: Fewer trials have finished.
             StageConflict: A later stage has trials already.
         """
+        from hpsearch.search import narrowing  # NumPy, as in `start`
+
         name, number = resolve_stage(self.name, stage)
         if top is None and quantile is None and source == "trials":
-            top = DEFAULT_TOP
+            top = narrowing.DEFAULT_TOP
         with closing(open_store(self.storage, write=not dry_run)) as store:
-            return narrow_stage(
+            return narrowing.narrow_stage(
                 store,
                 stages_of(store, name),
                 number=number,
@@ -293,8 +296,10 @@ class Search:
             NotEnoughTrials: Fewer trials have finished.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
+        from hpsearch.search import confirmation, workflow  # as in `start`
+
         name, number = resolve_stage(self.name, stage, confirmation=True)
-        job = ConfirmJob(
+        job = workflow.ConfirmJob(
             storage=self.storage,
             search=name,
             stage=number,
@@ -306,7 +311,7 @@ class Search:
             lanes=lanes,
             data_dir=data_dir,
         )
-        return confirm(job, listener)
+        return confirmation.confirm(job, listener)
 
     def status(self, *, recent: int | None = None) -> tuple[StageStatus, ...]:
         """Return the state of every stage, by number; without a name those of all searches.
@@ -398,6 +403,8 @@ class Search:
         Args:
             top: How many of the best trials to call the best; at least 2.
         """
+        from hpsearch.search.findings import findings  # NumPy, as in `start`
+
         name = resolve_search(self.name)
         with closing(open_store(self.storage)) as store:
             return findings(store, stages_of(store, name), top=top)
@@ -459,11 +466,20 @@ class Search:
         Raises:
             NotEnoughTrials: One of them has no trial with a score.
         """
+        from hpsearch.search.comparison import Entrant, compare  # NumPy, as in `start`
+
+        def entrant(search: Search, store: Store) -> Entrant:
+            name, number = resolve_stage(search.name)
+            stages = stages_of(store, name)
+            if number is not None:
+                stages = [pick(stages, number)]
+            return Entrant(store, stages[0].search if number is None else stages[0].name, stages)
+
         with closing(open_store(self.storage)) as store:
             if other.storage == self.storage:
-                return compare(self._entrant(store), other._entrant(store))
+                return compare(entrant(self, store), entrant(other, store))
             with closing(open_store(other.storage)) as elsewhere:
-                return compare(self._entrant(store), other._entrant(elsewhere))
+                return compare(entrant(self, store), entrant(other, elsewhere))
 
     def plot(
         self,
@@ -571,13 +587,6 @@ class Search:
                 left_out.append(f"{counted(count, 'evaluation')} on the test set")
             return exported, tuple(left_out)
 
-    def _entrant(self, store: Store) -> Entrant:
-        name, number = resolve_stage(self.name)
-        stages = stages_of(store, name)
-        if number is not None:
-            stages = [pick(stages, number)]
-        return Entrant(store, stages[0].search if number is None else stages[0].name, stages)
-
 
 def plotting() -> ModuleType:
     """Return `hpsearch.reports.figures`."""
@@ -639,11 +648,6 @@ def best_trials(store: Store, stage: Stage, top: int) -> Trials:
     """Return a stage's best trials and which are statistically tied with the best."""
     columns = store.columns(stage, top=top, hits=True)
     return Trials(stage, columns, ties_of(store, stage, columns), None, {})
-
-
-def next_actions(store: Store, search: str) -> Sequence[Action]:
-    """Return what the findings advise to do next, the most important first."""
-    return what_next(store, store.stages(search)).actions
 
 
 def _status(store: Store, stage: Stage, confirmation: Overview | None, recent: int | None) -> StageStatus:

@@ -126,6 +126,24 @@ class BadArgument(BadInput):
         return f"{word(Argument(self.name, self.value))}: {self.problem}{remedy}"
 
 
+MOST = {"jobs": 1024, "stages": 1000, "confirmed": 200, "repeats": 1000}
+"""The most processes and stages, and the most settings and repeats of a confirmation, whose plan is one attribute."""
+
+
+def check_counts(**counts: int | None) -> None:
+    """Check that arguments which count something are at least 1, and at most `MOST`."""
+    for name, value in counts.items():
+        most = MOST.get(name, 10**9)
+        if value is not None and not 1 <= value <= most:
+            raise BadArgument(name, value, f"give a number from 1 to {most:,}")
+
+
+def check_seed(seed: int | None) -> None:
+    """Check that a seed is a whole number of at most 63 bits; None: none was given."""
+    if seed is not None and not 0 <= seed < 2**63:
+        raise BadArgument("seed", seed, "give a whole number from 0")
+
+
 class BadStudyFile(BadInput):
     """A study file that does not parse or does not make sense."""
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import BadInput, OutputFailure
+from hpsearch.errors import BadInput, BadStorage, OutputFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,3 +50,11 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     finally:
         if neighbour is not None:
             neighbour.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a database."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadStorage(f"cannot make the folder {folder} for the database: {error.strerror}") from error

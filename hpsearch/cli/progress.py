@@ -8,13 +8,14 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from hpsearch.api import best_trials, next_actions
+from hpsearch.api import best_trials
 from hpsearch.cli.narrow import show
 from hpsearch.cli.options import Format
 from hpsearch.cli.render import command, emit, emit_object, note, say, terminal
 from hpsearch.objectives.kinds import examples
 from hpsearch.records import Action, Completed, Stage
 from hpsearch.reports.tables import by_column, with_error
+from hpsearch.search.findings import what_next
 from hpsearch.search.workflow import Listener
 from hpsearch.text import counted
 
@@ -186,7 +187,7 @@ class Display(Listener):
         if examples(stage) is not None:
             say()
             say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
-        self._next = [*map(command, next_actions(store, stage.search)[:1]), *self._next]
+        self._next = [*map(command, what_next(store, store.stages(stage.search)).actions[:1]), *self._next]
 
     def narrowed(self, narrowed: NextStage) -> None:
         """Print the next stage's ranges."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from hpsearch.errors import BadInput
 from hpsearch.reports.figures.trials import check, evenly
@@ -180,9 +181,6 @@ def _evaluated(
     trials: Sequence[optuna.trial.FrozenTrial], names: list[str], quantile: float
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
     """Return the importances, and those of the same trials with their ranks shuffled, again and again."""
-    # With scikit-learn and SciPy it takes 2 s to load, which other figures must do without.
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
     with _quiet():
         evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
         study = optuna.create_study(direction="minimize")

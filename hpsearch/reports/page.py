@@ -124,13 +124,12 @@ def to_html(page: Page) -> str:
     """
     check_html()
     from jinja2 import Environment, StrictUndefined  # an optional package
-    from markupsafe import Markup  # Jinja2's own
 
     folder = files("hpsearch.reports") / "templates"
     plotly, script = get_plotlyjs(), (folder / "page.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["cell"] = cell
-    environment.filters["data"] = lambda figure: Markup(_figure_data(figure))
+    environment.filters["data"] = _figure_data
     template = environment.from_string((folder / "page.html.jinja").read_text("utf-8"))
     styles = [figure.figure["layout"].get("template") for section in page.sections for figure in section.figures]
     settings = {
@@ -143,10 +142,10 @@ def to_html(page: Page) -> str:
         page=page,
         policy=_policy(plotly, script),
         generator=f"{GENERATOR} {__version__}",
-        style=Markup((folder / "style.css").read_text("utf-8")),
-        settings=Markup(script_json(settings)),
-        plotly=Markup(plotly),
-        script=Markup(script),
+        style=(folder / "style.css").read_text("utf-8"),
+        settings=script_json(settings),
+        plotly=plotly,
+        script=script,
     )
 
 

@@ -69,7 +69,7 @@ class StageTrials:
 
     def importance(self) -> Importance:
         """Return which parameters mattered."""
-        from hpsearch.reports.importance import importance  # Optuna takes 0.3 s to load, which other figures do without
+        from hpsearch.reports.importance import importance  # with SciPy it takes 2 s to load
 
         stage = self.stage
         return importance(self.trials, stage.space, direction=stage.direction, used=lambda params: used(stage, params))

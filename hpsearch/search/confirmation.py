@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.errors import BadArgument
+from hpsearch.errors import MOST, BadArgument, check_counts
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Action, ConfirmationPlan, Direction, Setting, Stage, draw_seed
 from hpsearch.search.best import LEVEL, Confirmed, Covers, Overview, in_order, overview
@@ -47,9 +47,9 @@ from hpsearch.search.stage import (
     stages_of,
     unscored,
 )
-from hpsearch.search.workflow import MOST, ConfirmJob, Listener, Stopping, check_counts, check_engine, stopping, workers
+from hpsearch.search.workflow import ConfirmJob, Listener, Stopping, check_engine, stopping, workers
 from hpsearch.space import contains
-from hpsearch.statistics.hits import matching_array
+from hpsearch.statistics.hits import matching_bytes
 from hpsearch.statistics.intervals import Interval, mean_interval, student_cdf, student_quantile
 from hpsearch.store import Store, open_store
 from hpsearch.store.schema import PLAN_KEY
@@ -83,10 +83,10 @@ def assess(store: Store, confirmation: Stage) -> Overview:
 def _stored_hits(of: Confirmed, texts: Mapping[int, str], examples: int) -> dict[int, NDArray[np.bool_]]:
     """Return a setting's stored hits by repeat; missing, unreadable or of another score are left out."""
     stored = (
-        (repeat, matching_array(texts.get(number), examples, of.scores[repeat]))
+        (repeat, matching_bytes(texts.get(number), examples, of.scores[repeat]))
         for repeat, number in of.numbers.items()
     )
-    return {repeat: hits for repeat, hits in stored if hits is not None}
+    return {repeat: np.frombuffer(hits, np.bool_) for repeat, hits in stored if hits is not None}
 
 
 def rank_confirmed(

@@ -24,7 +24,7 @@ from hpsearch.search.range_analysis import (
 from hpsearch.search.stage import actions_for, confirmation_of, made_from, pick, unscored
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, Parameter
-from hpsearch.statistics.hits import matching_array
+from hpsearch.statistics.hits import matching_bytes
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -140,10 +140,12 @@ def hits_of(store: Store, stage: Stage, trials: Finished, examples: int) -> NDAr
     numbers = trials.number.tolist()
     texts = store.attribute(stage, numbers, HITS)
     hits = [
-        matching_array(texts.get(number), examples, score)
+        matching_bytes(texts.get(number), examples, score)
         for number, score in zip(numbers, trials.score.tolist(), strict=True)
     ]
-    return None if any(of_trial is None for of_trial in hits) else np.array(hits)
+    if None in hits:
+        return None
+    return np.array([np.frombuffer(of_trial, np.bool_) for of_trial in hits if of_trial])
 
 
 @dataclass(frozen=True, slots=True)

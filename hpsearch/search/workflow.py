@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import BadArgument, BadInput, BadStorage, BadStudyFile, nearest
+from hpsearch.errors import BadArgument, BadInput, BadStudyFile, check_counts, check_seed, nearest
 from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask import dask_executor
 from hpsearch.executors.pool import PoolExecutor
+from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument, Stage
 from hpsearch.search.best import REPEATS, TOP
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 ENGINES = ("dask", "inline", "pool")
 SCHEDULER_VARIABLE = "HPSEARCH_SCHEDULER"
-MOST = {"jobs": 1024, "stages": 1000, "confirmed": 200, "repeats": 1000}
-"""The most processes and stages, and the most settings and repeats of a confirmation, whose plan is one attribute."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
@@ -284,14 +282,6 @@ def _kept(job: Job, store: Store) -> StudyFile:
     return kept_study(first)
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of a database."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadStorage(f"cannot make the folder {folder} for the database: {error.strerror}") from error
-
-
 @dataclass(frozen=True, slots=True)
 class StageEstimate:
     """The cost of one stage of a study file."""
@@ -312,20 +302,6 @@ def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> StageEs
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def check_counts(**counts: int | None) -> None:
-    """Check that arguments which count something are at least 1, and at most `MOST`."""
-    for name, value in counts.items():
-        most = MOST.get(name, 10**9)
-        if value is not None and not 1 <= value <= most:
-            raise BadArgument(name, value, f"give a number from 1 to {most:,}")
-
-
-def check_seed(seed: int | None) -> None:
-    """Check that a seed is a whole number of at most 63 bits; None: none was given."""
-    if seed is not None and not 0 <= seed < 2**63:
-        raise BadArgument("seed", seed, "give a whole number from 0")
 
 
 def check_pruner(rule: str | None) -> None:

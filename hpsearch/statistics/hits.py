@@ -15,27 +15,34 @@ from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hpsearch.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 LEVEL = 0.05  # share of searches in which the truly best trial may be missing among those tied with the best
 RESAMPLES = 200  # halvings of the examples. The error that they leave is small beside the score's own standard error
 
 
+_FLAGS, _DIGITS = b"\0\1", b"01"  # hits as NumPy keeps them, a byte each, and as digits of a number to base 2
+
+
 def pack(hits: NDArray[np.bool_]) -> str:
     """Return hits, shape (V,), in the order of the validation set, as text: 4 characters for 24 examples."""
-    return base64.b64encode(np.packbits(hits).tobytes()).decode("ascii")
+    number = int(hits.tobytes().translate(bytes.maketrans(_FLAGS, _DIGITS)), 2) << -len(hits) % 8
+    return base64.b64encode(number.to_bytes(-(-len(hits) // 8), "big")).decode("ascii")
 
 
-def unpack(text: str, examples: int) -> NDArray[np.bool_]:
-    """Return the hits that `pack` made text of, shape (V,). BadInput if it is no such text of so many examples."""
-    return np.unpackbits(np.frombuffer(_bytes(text, examples), dtype=np.uint8), count=examples).astype(np.bool_)
+def unpack(text: str, examples: int) -> bytes:
+    """Return the hits that `pack` made text of, V bytes, for `numpy.frombuffer` with dtype bool.
+
+    Raises:
+        BadInput: It is no such text of so many examples.
+    """
+    return f"{as_number(text, examples):0{examples}b}".encode().translate(bytes.maketrans(_DIGITS, _FLAGS))
 
 
 def as_number(text: str, examples: int) -> int:
@@ -62,8 +69,8 @@ def matching(text: str | None, examples: int, score: float | None) -> int | None
     return hits if score is None or hits_match_score(hits.bit_count(), score, examples) else None
 
 
-def matching_array(text: str | None, examples: int, score: float) -> NDArray[np.bool_] | None:
-    """Return the same as `matching` as an array, shape (V,)."""
+def matching_bytes(text: str | None, examples: int, score: float) -> bytes | None:
+    """Return the same as `matching`, as `unpack` has it."""
     return unpack(text, examples) if text is not None and matching(text, examples, score) is not None else None
 
 

@@ -252,7 +252,7 @@ def test_trials_that_pause_come_to_what_they_come_to_without(metric: str, at: st
 
 def accuracy_of(objective: NetworkObjective, outcome: Completed | Paused) -> float:
     """The share of the validation images that a trial got right, by the hits that it keeps."""
-    return float(np.mean(unpack(outcome.attributes[HITS], len(objective.data.validation_images))))
+    return float(np.mean(list(unpack(outcome.attributes[HITS], len(objective.data.validation_images)))))
 
 
 def whole_loss(paused: Paused, metric: str) -> float:
