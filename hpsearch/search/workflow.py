@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 ENGINES = ("dask", "inline", "pool")
 SCHEDULER_VARIABLE = "HPSEARCH_SCHEDULER"
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """The database and the workers of a job; the fields are those of `hpsearch.Search.start`."""
