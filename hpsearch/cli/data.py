@@ -66,24 +66,24 @@ def check(
     examples = file.load(data_dir=data_dir)
     jobs = jobs or cores()
     trials = trials or file.trials.count
-    cost = estimate(file, examples, trials=trials, jobs=jobs)
+    cost, seconds = estimate(file, examples, trials=trials, jobs=jobs)
     if (unused := unused_words(file)) is not None:
         note(unused)
     if output != "table":
         record = {
             "search": file.name,
             "data_fingerprint": examples.fingerprint,
-            **cost.trial.facts,
-            "seconds_per_trial": cost.trial.seconds_per_trial,
+            **cost.facts,
+            "seconds_per_trial": cost.seconds_per_trial,
             "trials": trials,
             "jobs": jobs,
-            "lanes": cost.trial.lanes,
-            "seconds": cost.seconds,
+            "lanes": cost.lanes,
+            "seconds": seconds,
             "study_file": file.to_dict(),
         }
         emit_record(record, output)
         return
-    words = dict(cost.trial.words)
+    words = dict(cost.words)
     goal, of_trial = words.pop("objective"), words.pop("a trial")
     lines = {
         "search": file.name,
@@ -93,7 +93,7 @@ def check(
         "pruning": pruning_words(plan_of(file), trials),
         "a trial": of_trial,
         "a stage": f"{counted(trials, 'trial')}, {counted(jobs, 'process')}, "
-        f"{counted(cost.trial.lanes, 'lane')}: about {cost.seconds:.2g} s",
+        f"{counted(cost.lanes, 'lane')}: about {seconds:.2g} s",
     }
     for title, text in lines.items():
         say(f"{title:<16}{text}", hanging=16)

@@ -6,12 +6,11 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING
 
 from hpsearch.errors import EvaluationFailure, Interrupted
-from hpsearch.executors.base import Batch, Done, Event, Executor, Lost, Progress
+from hpsearch.executors.base import Done, Event, Executor, Lost, Progress
 from hpsearch.records import Failed, Outcome, Paused, Report, Stage, Trial
 from hpsearch.search.batches import Batches, Cohorts
 from hpsearch.store import Counts, Owner, Store
@@ -19,15 +18,14 @@ from hpsearch.store.leases import BEAT_EVERY_S
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hpsearch.objectives.base import Objective
     from hpsearch.search.pruning import Plan
 
 
 _POLL_S = 0.25  # length of one wait for events; Ctrl-C is checked at least this often
-_MOST_LEGS = 4
-"""The most batches for each worker in one claim that are trained to a first rung: other runners need some too."""
+_MOST_LEGS = 4  # batches for each worker in one claim that are trained to a first rung: other runners need some too
 _SUSPICIOUS = 3  # with so many lost trials and none finished, the machine is at fault, not the trials
 
 
@@ -39,9 +37,6 @@ class Tick:
     recorded: tuple[Outcome, ...] = ()  # outcomes recorded just now
     waiting_for_others: bool = False  # whether other runners hold all that is missing
     waiting_for_workers: bool = False  # whether there is no worker at the moment
-
-
-OnTick: TypeAlias = Callable[[Tick], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +53,7 @@ class Summary:
     stopped: bool  # whether it was stopped before the stage was complete
 
 
+@dataclass(eq=False)
 class Runner:
     """A loop that brings a stage to ``until`` finished trials. Several runners may work on one stage.
 
@@ -65,31 +61,22 @@ class Runner:
     the run after everything finished has been recorded.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        stage: Stage,
-        objective: Objective,
-        executor: Executor,
-        *,
-        until: int,
-        lanes: int | None = None,
-        plan: Plan | None = None,
-        on_tick: OnTick = lambda tick: None,
-        stopping: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self._store = store
-        self._stage = stage
-        self._objective = objective
-        self._executor = executor
-        self._until = until
-        self._lanes = lanes
-        self._on_tick = on_tick
-        self._stopping = stopping
+    store: Store
+    stage: Stage
+    objective: Objective
+    executor: Executor
+    _: KW_ONLY
+    until: int
+    lanes: int | None = None
+    plan: Plan | None = None
+    on_tick: Callable[[Tick], None] = lambda tick: None
+    stopping: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
         self._owner = Owner.current()
-        self._cohorts = Cohorts(store, stage, plan, self._owner)
+        self._cohorts = Cohorts(self.store, self.stage, self.plan, self._owner)
         self._beaten: list[Outcome] = []
-        self._batches = Batches(objective, executor=executor, lanes=lanes)
+        self._batches = Batches(self.objective, executor=self.executor, lanes=self.lanes)
         self._under_way = 0
         self._ids: dict[int, int] = {}
         self._recorded = self._lost = 0
@@ -103,59 +90,59 @@ class Runner:
             StorageFailure: The database stopped working. What was recorded stays; the rest can be run again.
             EvaluationFailure: No trial at all can be evaluated here.
         """
-        began, store_began = time.monotonic(), self._store.seconds
-        self._executor.load(self._objective)
-        released = self._store.release_dead(self._stage, me=self._owner)
-        self._counts = self._store.counts(self._stage)
-        self._on_tick(Tick(self._counts))
+        began, store_began = time.monotonic(), self.store.seconds
+        self.executor.load(self.objective)
+        released = self.store.release_dead(self.stage, me=self._owner)
+        self._counts = self.store.counts(self.stage)
+        self.on_tick(Tick(self._counts))
         try:
-            with Pulse(self._beat, every=BEAT_EVERY_S) as pulse:
-                stopped = self._loop(pulse)
+            with _pulse(self._beat, every=BEAT_EVERY_S) as renew:
+                stopped = self._loop(renew)
         except BaseException:
             # Best effort: what stays RUNNING is found by its owner's process and released by the next start.
             with contextlib.suppress(Exception):
-                self._store.release(self._stage, owner=self._owner)
+                self.store.release(self.stage, owner=self._owner)
             raise
-        given_back = self._store.release(self._stage, owner=self._owner) if self._ids else 0
+        given_back = self.store.release(self.stage, owner=self._owner) if self._ids else 0
         return Summary(
-            counts=self._store.counts(self._stage),
+            counts=self.store.counts(self.stage),
             recorded=self._recorded,
             released=released,
             given_back=given_back,
             lost=self._lost,
             seconds=time.monotonic() - began,
-            store_seconds=self._store.seconds - store_began,
+            store_seconds=self.store.seconds - store_began,
             stopped=stopped,
         )
 
     def _beat(self) -> None:
         if ids := list(self._ids.values()):
-            self._store.beat(self._stage, ids, owner=self._owner)
+            self.store.beat(self.stage, ids, owner=self._owner)
 
-    def _loop(self, pulse: Pulse) -> bool:
-        while not self._stopping():
+    def _loop(self, renew_leases: Callable[[], None]) -> bool:
+        while not self.stopping():
             self._refill()
-            self._executor.expect(len(self._batches) + self._unclaimed())  # each trial may be a batch, if need be
+            self.executor.expect(len(self._batches) + self._unclaimed())  # each trial may be a batch, if need be
             if self._broken:
                 self._settle_broken()
             if self._beaten:
                 self._record_beaten()
                 continue
-            if not self._ids and self._counts.finished >= self._until:
+            if not self._ids and self._counts.finished >= self.until:
                 return False
-            if not self._executor.slots:
-                self._counts = self._store.counts(self._stage)  # others may finish the stage meanwhile
-                self._on_tick(Tick(self._counts, waiting_for_workers=True))
-            if self._executor.slots and not self._under_way and not self._broken:
+            if not self.executor.slots:
+                self._counts = self.store.counts(self.stage)  # others may finish the stage meanwhile
+                self.on_tick(Tick(self._counts, waiting_for_workers=True))
+            if self.executor.slots and not self._under_way and not self._broken:
                 self._await_others()
             else:
-                self._handle(self._executor.wait(_POLL_S))
-            pulse.tick()
+                self._handle(self.executor.wait(_POLL_S))
+            renew_leases()
         # Batches that have come back by now are finished, and finished trials are recorded.
-        while events := self._executor.wait(0):
+        while events := self.executor.wait(0):
             self._handle(events)
         self._record_beaten()
-        return self._counts.finished < self._until
+        return self._counts.finished < self.until
 
     def _handle(self, events: Sequence[Event]) -> None:
         # Together: a claim and a count read every running trial; one of each a batch would make large clusters wait.
@@ -167,39 +154,39 @@ class Runner:
                 case Progress(reports):
                     points |= {(report.number, report.step): report for report in reports}
                 case Done(batch, outcomes):
-                    finished += self._set_paused_aside(batch, outcomes)
+                    # Paused ones wait until their rung is decided; the others are finished.
+                    self._cohorts.arrive(batch.trials, [o for o in outcomes if isinstance(o, Paused)])
+                    finished += [o for o in outcomes if not isinstance(o, Paused)]
                 case Lost(batch, reason):
-                    self._retry(batch, reason)
+                    if not self._batches.again(batch):
+                        # Keep its values at earlier rungs: others were compared with them.
+                        curve = batch.paused[0].intermediate if batch.paused else ()
+                        self._broken.append(Failed(batch.trials[0].number, reason, curve))
         if points:
-            self._store.report(self._stage, list(points.values()), self._ids, owner=self._owner)
+            self.store.report(self.stage, list(points.values()), self._ids, owner=self._owner)
         if any(isinstance(event, Done) for event in events):
             # The next batches first: recording costs milliseconds in which workers would idle.
             self._refill()
             self._cohorts.write(self._ids)
         if finished:
-            self._record(tuple(finished))
+            self._record(finished)
 
     def _refill(self) -> None:
-        while self._executor.free > 0 and not self._stopping():
+        while self.executor.free > 0 and not self.stopping():
             if not self._batches and not self._decide() and not self._claim():
                 return
-            self._executor.submit(self._batches.pop())
+            self.executor.submit(self._batches.pop())
             self._under_way += 1
-
-    def _set_paused_aside(self, batch: Batch, outcomes: tuple[Outcome | Paused, ...]) -> tuple[Outcome, ...]:
-        """Keep the paused ones until their rung is decided; return the others, which are finished."""
-        self._cohorts.arrive(batch.trials, [outcome for outcome in outcomes if isinstance(outcome, Paused)])
-        return tuple(outcome for outcome in outcomes if not isinstance(outcome, Paused))
 
     def _decide(self) -> bool:
         """Put survivors of rungs into full batches again; the others are recorded by `_record_beaten`."""
-        for decision in self._cohorts.decide(self._ids, until=self._until):
+        for decision in self._cohorts.decide(self._ids, until=self.until):
             self._beaten += decision.beaten
             if trials := [trial for trial, _ in decision.survivors]:
                 paused = {at.number: at for _, at in decision.survivors}
                 # The last leg in smaller batches: the best trials run first, and finish sooner.
                 size = self._batches.size(len(trials))
-                last_leg = decision.until is None and self._lanes is None
+                last_leg = decision.until is None and self.lanes is None
                 self._add(trials, math.ceil(size / 2) if last_leg else size, until=decision.until, paused=paused)
         return bool(self._batches)
 
@@ -212,21 +199,21 @@ class Runner:
     def _record_beaten(self) -> None:
         beaten, self._beaten = self._beaten, []
         if beaten:
-            self._record(tuple(beaten))
+            self._record(beaten)
 
     def _unclaimed(self) -> int:
         """Return how many trials could be claimed now."""
-        left = self._until - self._counts.finished - self._counts.running
+        left = self.until - self._counts.finished - self._counts.running
         return 0 if self._cohorts.crowded and not self._counts.waiting else max(left, 0)
 
     def _claim(self) -> bool:
         if not (left := self._unclaimed()):
             return False
         size = self._batches.size(left)
-        claimed = self._store.claim(
-            self._stage,
-            until=self._until,
-            most=size * self._executor.free * self._objective.structures() * min(self._cohorts.first_legs, _MOST_LEGS),
+        claimed = self.store.claim(
+            self.stage,
+            until=self.until,
+            most=size * self.executor.free * self.objective.structures() * min(self._cohorts.first_legs, _MOST_LEGS),
             owner=self._owner,
         )
         self._counts = claimed.counts
@@ -238,79 +225,69 @@ class Runner:
             self._add(trials, size, until=rung)
         return bool(self._batches)
 
-    def _record(self, outcomes: tuple[Outcome, ...]) -> None:
-        recorded = self._store.record(self._stage, outcomes, self._ids, owner=self._owner)
+    def _record(self, outcomes: Sequence[Outcome]) -> None:
+        recorded = self.store.record(self.stage, outcomes, self._ids, owner=self._owner)
         for outcome in outcomes:
             del self._ids[outcome.number]
             self._cohorts.forget(outcome.number)
         self._recorded += len(recorded)
         self._lost += len(outcomes) - len(recorded)
-        self._counts = self._store.counts(self._stage)
-        self._on_tick(Tick(self._counts, tuple(o for o in outcomes if o.number in recorded)))
-
-    def _retry(self, batch: Batch, reason: str) -> None:
-        if not self._batches.again(batch):
-            # Keep its values at earlier rungs: others were compared with them.
-            curve = batch.paused[0].intermediate if batch.paused else ()
-            self._broken.append(Failed(batch.trials[0].number, reason, curve))
+        self._counts = self.store.counts(self.stage)
+        self.on_tick(Tick(self._counts, tuple(o for o in outcomes if o.number in recorded)))
 
     def _settle_broken(self) -> None:
         """Record trials that cannot be evaluated; if no trial can be, raise."""
         idle = not self._under_way and not self._batches
         if self._recorded or self._counts.complete or self._cohorts.waiting:
             broken, self._broken = self._broken, []
-            self._record(tuple(broken))
+            self._record(broken)
         elif idle or len(self._broken) >= _SUSPICIOUS:
             raise EvaluationFailure(
-                f"no trial of {self._stage.name} can be evaluated here: {self._broken[0].reason}; "
+                f"no trial of {self.stage.name} can be evaluated here: {self._broken[0].reason}; "
                 "no result was recorded; fix the cause and run the command again"
             )
 
     def _await_others(self) -> None:
         others = replace(self._counts, running=self._counts.running - len(self._ids))
-        self._on_tick(Tick(others, waiting_for_others=True))
+        self.on_tick(Tick(others, waiting_for_others=True))
         time.sleep(_POLL_S)
-        self._store.release_dead(self._stage, me=self._owner)
-        self._counts = self._store.counts(self._stage)
+        self.store.release_dead(self.stage, me=self._owner)
+        self._counts = self.store.counts(self.stage)
 
 
 _PATIENCE_S = 5.0  # longest wait at the end for a heartbeat that is being written
 
 
-class Pulse:
-    """The renewal of a runner's leases every so many seconds: in its loop, or in a thread while the loop is blocked.
+@contextlib.contextmanager
+def _pulse(beat: Callable[[], None], *, every: float) -> Iterator[Callable[[], None]]:
+    """Renew a runner's leases every so many seconds: in its loop, which calls the yielded function, or in a thread.
 
-    A batch that is evaluated in the runner's own process may take longer from one event to the next than a lease
-    lasts. Without a pulse two runners would take each other's trials without end.
+    A batch that is evaluated in the runner's own process may block the loop for longer than a lease lasts. Without the
+    thread two runners would take each other's trials without end.
     """
+    last, over = time.monotonic(), threading.Event()
 
-    def __init__(self, beat: Callable[[], None], *, every: float) -> None:
-        self._beat = beat
-        self._every = every
-        self._last = time.monotonic()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="hpsearch-pulse", daemon=True)
+    def tick() -> None:
+        nonlocal last
+        if time.monotonic() - last > every:
+            beat()
+            last = time.monotonic()
 
-    def __enter__(self) -> Pulse:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._over.set()
-        self._thread.join(_PATIENCE_S)
-
-    def tick(self) -> None:
-        """Renew the leases if it is time; the loop calls this in each iteration."""
-        if time.monotonic() - self._last > self._every:
-            self._beat()
-            self._last = time.monotonic()
-
-    def _watch(self) -> None:
-        while not self._over.wait(self._every):
-            if time.monotonic() - self._last > 2 * self._every:
+    def watch() -> None:
+        nonlocal last
+        while not over.wait(every):
+            if time.monotonic() - last > 2 * every:
                 with contextlib.suppress(Exception):  # the loop meets the same error and raises it
-                    self._beat()
-                self._last = time.monotonic()
+                    beat()
+                last = time.monotonic()
+
+    thread = threading.Thread(target=watch, name="hpsearch-pulse", daemon=True)
+    thread.start()
+    try:
+        yield tick
+    finally:
+        over.set()
+        thread.join(_PATIENCE_S)
 
 
 def interrupted(stage: Stage, summary: Summary, until: int) -> Interrupted:

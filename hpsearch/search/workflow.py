@@ -93,35 +93,24 @@ class Listener:
         """The next stage's ranges are made."""
 
 
-class Stopping:
-    """The first signal to stop; calling it returns whether there was one."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __call__(self) -> bool:
-        return self.signal is not None
-
-
 @contextmanager
-def stopping() -> Iterator[Stopping]:
+def stopping() -> Iterator[Callable[[], bool]]:
     """Record the first SIGINT or SIGTERM inside the block; the second raises KeyboardInterrupt.
 
-    Outside the main thread, where Python allows no signal handlers, nothing is recorded.
+    Yields a function that returns whether there was one. Outside the main thread, where Python allows no signal
+    handlers, nothing is recorded.
     """
-    stop = Stopping()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
+    received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if stop.signal is not None:
+        if received:
             raise KeyboardInterrupt
-        stop.signal = number
+        received.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM) if main}
     try:
-        yield stop
+        yield lambda: bool(received)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -146,16 +135,12 @@ def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary
 
 def _check(job: Job) -> None:
     check_counts(trials=job.trials, stages=job.stages, jobs=job.jobs, lanes=job.lanes)
-    check_engine(job)
     check_pruner(job.pruner)
     check_seed(job.seed)
     if job.stages is None and (job.top is not None or job.expand):
         argument = Argument("expand") if job.expand else Argument("top", job.top)
-        raise BadInput(
-            "{} needs {}: a single stage is not narrowed; give both, or neither",
-            argument,
-            Argument("stages"),
-        )
+        needed = "{} needs {}: a single stage is not narrowed; give both, or neither"
+        raise BadInput(needed, argument, Argument("stages"))
     if job.top is not None and job.top < 2:
         raise BadArgument("top", job.top, "narrowing needs the spread of at least 2 trials")
 
@@ -174,7 +159,7 @@ def _find(job: Job) -> StudyFile | None:
 class _Loop:
     """The stages of one job, one after another."""
 
-    def __init__(self, job: Job, executor: Executor, listener: Listener, stop: Stopping) -> None:
+    def __init__(self, job: Job, executor: Executor, listener: Listener, stop: Callable[[], bool]) -> None:
         self._job, self._executor, self._listener, self._stop = job, executor, listener, stop
         self._loaded: tuple[Any, Data] | None = None
 
@@ -283,21 +268,13 @@ def _kept(job: Job, store: Store) -> StudyFile:
     return kept_study(first)
 
 
-@dataclass(frozen=True, slots=True)
-class StageEstimate:
-    """The cost of one stage of a study file."""
-
-    trial: Estimate
-    seconds: float
-
-
-def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> StageEstimate:
-    """Estimate the cost of a stage by timing one batch of its most expensive trials for a few epochs."""
+def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> tuple[Estimate, float]:
+    """Estimate the cost of a trial, and the seconds of a stage, by timing one batch of its most expensive trials."""
     rounds = math.ceil(trials / jobs)
     trial = study.kind.runtime().estimate(study.sections, data, seed=study.trials.seed, space=study.space, lanes=rounds)
     plan = plan_of(study)
     share = 1.0 if plan is None else epochs_spent(plan, trials) / (trials * plan.epochs)
-    return StageEstimate(trial, trial.seconds_per_trial * rounds * share)
+    return trial, trial.seconds_per_trial * rounds * share
 
 
 def cores() -> int:
@@ -306,29 +283,9 @@ def cores() -> int:
 
 
 def check_pruner(rule: str | None) -> None:
-    """Check that there is a pruning rule; None: none was given."""
+    """Check that there is a pruning rule of that name."""
     if rule is not None and rule not in PRUNING_RULES:
         raise BadArgument("pruner", rule, f"no such rule{nearest(rule, PRUNING_RULES)}")
-
-
-def check_engine(job: Execution) -> None:
-    if job.engine not in ENGINES:
-        raise BadArgument("engine", job.engine, f"no such engine{nearest(job.engine, ENGINES)}")
-    if job.engine != "dask":
-        if job.scheduler is not None:
-            argument, engine = Argument("scheduler", job.scheduler), Argument("engine", job.engine)
-            raise BadInput("{} with {}: use {}, or leave it out", argument, engine, Argument("engine", "dask"))
-    elif _scheduler(job) is not None and job.jobs is not None:
-        raise BadInput(
-            "{} with {}: the workers are those of its cluster; leave out one of them",
-            Argument("jobs", job.jobs),
-            Argument("scheduler", _scheduler(job)),
-        )
-
-
-def _scheduler(job: Execution) -> str | None:
-    """Return the Dask scheduler: the job's, or the environment's; None: hpsearch starts one."""
-    return job.scheduler or os.environ.get(SCHEDULER_VARIABLE) or None
 
 
 @contextmanager
@@ -342,18 +299,27 @@ def workers(
     Inline, Ctrl-C takes effect at the end of an epoch, and BLAS must have one thread (`hpsearch.executors.base.pin`),
     or results differ in their last bits.
     """
+    scheduler = job.scheduler or os.environ.get(SCHEDULER_VARIABLE) or None  # None: hpsearch starts one
+    if job.engine not in ENGINES:
+        raise BadArgument("engine", job.engine, f"no such engine{nearest(job.engine, ENGINES)}")
+    if job.engine != "dask" and job.scheduler is not None:
+        argument, engine = Argument("scheduler", job.scheduler), Argument("engine", job.engine)
+        raise BadInput("{} with {}: use {}, or leave it out", argument, engine, Argument("engine", "dask"))
+    if job.engine == "dask" and scheduler is not None and job.jobs is not None:
+        problem = "{} with {}: the workers are those of its cluster; leave out one of them"
+        raise BadInput(problem, Argument("jobs", job.jobs), Argument("scheduler", scheduler))
     jobs = min(job.jobs or cores(), most or 10**9)
     preload = (kind or kinds.DEFAULT).preload
     executor: Executor
     if job.engine == "inline":
         executor = InlineExecutor()
     elif job.engine == "dask":
-        executor = dask_executor(_scheduler(job), jobs=jobs, preload=preload, note=note)
+        executor = dask_executor(scheduler, jobs=jobs, preload=preload, note=note)
     else:
         executor = PoolExecutor(jobs, preload=preload)
-    finished = False
     try:
         yield executor
-        finished = True
-    finally:
-        executor.close(kill=not finished)
+    except BaseException:
+        executor.close(kill=True)
+        raise
+    executor.close()

@@ -138,7 +138,7 @@ SEARCHED: list[Any] = [
     ("narrow --from confirm --quantile 0.5", "--quantile 0.5: only few trials are confirmed"),
     ("narrow --from confrim", "confrim"),
     ("confirm --top 0", "--top 0: give a number from 1 to 200"),
-    ("confirm --repeats 1", "--repeats 1: give a number from 2 to 1000; one repeat has no spread"),
+    ("confirm --repeats 1", "--repeats 1: give a number from 2 to 1,000"),
     ("confirm --top 9", "--top 9: tiny/stage-01 has 8 trials with a score"),
     ("confirm --jobs 0", "--jobs 0"),
     ("confirm --engine polo", "did you mean 'pool'"),

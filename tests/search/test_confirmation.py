@@ -229,7 +229,7 @@ def test_signals_to_its_processes_lose_nothing_that_was_recorded(tmp_path: Path)
     [
         ({"top": 0}, BadInput, "top=0: give a number from 1 to 200"),
         ({"top": 201}, BadInput, "top=201"),
-        ({"repeats": 1}, BadInput, "repeats=1: give a number from 2 to 1000; one repeat has no spread"),
+        ({"repeats": 1}, BadInput, "repeats=1: give a number from 2 to 1,000"),
         ({"top": 99}, BadInput, r"top=99: tiny/stage-01 has \d+ trials with a score; use a smaller top"),
         ({"stage": 2}, UnknownSearch, "tiny has no stage 2; known: 1"),
         ({"search": "other"}, UnknownSearch, "no search 'other'"),
