@@ -5,8 +5,8 @@ that it was evaluating. Each of these may have caused it, so it goes to another 
 which two workers have died is `Lost`, and the runner splits it. A batch whose worker was retired, or whose objective or
 connection was lost, simply goes to another worker.
 
-All of the executor's state belongs to the thread that calls it: Dask's reports arrive in a queue, as messages of
-`hpsearch.executors.dask.link`, and `DaskExecutor.wait` reads it.
+All of the executor's state belongs to the thread that calls it: Dask's reports wait in `hpsearch.executors.dask.link`
+until `DaskExecutor.wait` has them delivered.
 """
 
 from __future__ import annotations
@@ -21,24 +21,11 @@ from typing import TYPE_CHECKING, final
 from hpsearch.errors import BadInput, EvaluationFailure
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progress
 from hpsearch.executors.dask.cluster import CONNECT_S, OwnCluster, connect
-from hpsearch.executors.dask.link import (
-    Back,
-    Disconnected,
-    Joined,
-    Killed,
-    Left,
-    Link,
-    Message,
-    Points,
-    Present,
-    Reconnected,
-    Refused,
-    Returned,
-)
+from hpsearch.executors.dask.link import Link
 from hpsearch.records import Argument, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from distributed import Future
 
@@ -62,9 +49,9 @@ class Submission:
     # points of its curves that have been passed on: trial and step
     seen: set[tuple[int, int]] = field(default_factory=set)
 
-    def fresh(self, points: Iterable[tuple[int, int, float]]) -> tuple[Report, ...]:
+    def fresh(self, points: Sequence[tuple[int, int, float]]) -> tuple[Report, ...]:
         """Return the points that are new: a batch that begins again repeats its first ones."""
-        fresh = tuple(Report(*point) for point in points if point[:2] not in self.seen)
+        fresh = tuple(Report(*point) for point in points if tuple(point[:2]) not in self.seen)
         self.seen.update((report.number, report.step) for report in fresh)
         return fresh
 
@@ -191,30 +178,24 @@ class DaskExecutor:
         self._workers = Workers()
         self._rounding = ""  # of the first worker that came
         self._closed = False
-        self._disconnected: Disconnected | None = None
+        self._events: list[Event] = []  # for the runner
+        self._disconnected: str | None = None  # why, where that is known
+        self._admitting = scheduler is not None  # a present worker that cannot be used is an error, a later one is not
         try:
             self._address = self._cluster.address if self._cluster is not None else str(scheduler)
-            topic = f"hpsearch-{uuid.uuid4().hex}"
-            self._link = Link(connect(self._address), topic=topic, preload=preload, patience=1.5 * CONNECT_S)
+            self._link = Link(connect(self._address), self, preload=preload, patience=1.5 * CONNECT_S)
         except BaseException:
             if self._cluster is not None:
                 self._cluster.close(_JOIN_S, kill=True)
             raise
-        if self._cluster is None:
-            self._admit()
-
-    def _admit(self) -> None:
-        """Inspect the present workers; raise BadInput for one that cannot be used."""
-        self._link.settle(CONNECT_S)
-        for message in self._link.messages(0):
-            if isinstance(message, Refused):
-                self.close(kill=True)
-                raise BadInput(f"the Dask worker {message.worker} {message.reason}")
-            self._handle(message)
-        if not self.slots:
-            self._note_once(
-                f"the Dask scheduler {self._address} has no workers yet; trials begin when the first one comes"
-            )
+        if self._admitting:
+            self._link.settle(CONNECT_S)
+            self._link.deliver(0)
+            self._admitting = False
+            if not self.slots:
+                self._note_once(
+                    f"the Dask scheduler {self._address} has no workers yet; trials begin when the first one comes"
+                )
 
     def _note_once(self, text: str, *, key: str | None = None) -> None:
         """Print a note about workers once for each key, however many workers it is about."""
@@ -250,8 +231,9 @@ class DaskExecutor:
         """
         if self._closed:
             return []
-        events = [event for message in self._link.messages(timeout) for event in self._handle(message)]
+        self._link.deliver(timeout)
         self._place()
+        events, self._events = self._events, []
         if not events:
             self._check()
         return events
@@ -259,7 +241,7 @@ class DaskExecutor:
     def _check(self) -> None:
         # Only where there are no events left: what came back before the end is recorded.
         if self._disconnected is not None:
-            why = f" ({self._disconnected.reason})" if self._disconnected.reason else ""
+            why = f" ({self._disconnected})" if self._disconnected else ""
             raise EvaluationFailure(
                 f"the connection to the Dask scheduler {self._address} is lost{why}; what was recorded stays, and the "
                 "same command goes on once there is a scheduler again"
@@ -289,48 +271,43 @@ class DaskExecutor:
         if self._cluster is not None:
             self._cluster.close(_JOIN_S, kill=kill)
 
-    def _handle(self, message: Message) -> list[Event]:
-        """Record a message of the workers; return its events for the runner."""
-        self._link.follow(message)
-        match message:
-            case Points(key, points):
-                fresh = submission.fresh(points) if (submission := self._tasks.get(key)) is not None else ()
-                return [Progress(fresh)] if fresh else []
-            case Back(key, reason, outcomes):
-                if (submission := self._tasks.get(key)) is not None:
-                    self._release(submission)
-                    batch = self._submissions.pop(submission.batch.key).batch
-                    return [Done(batch, pickle.loads(outcomes)) if reason is None else Lost(batch, reason)]
-            case Returned(key):
-                return self._retry(self._tasks.get(key))
-            case Killed(key):
-                return self._retry(self._tasks.get(key), died=True)
-            case Joined(worker, threads, rounding):
-                self._join(worker, threads, rounding)
-            case Refused(worker, reason):
-                self._note_once(f"the Dask worker {worker} {reason}. It is given no work")
-            case Left(worker, keys, expected):
-                if not expected:
-                    self._note_once(f"the Dask worker {worker} died; its batches go to others", key="died")
-                events = self._leave(worker, frozenset() if expected else keys)
-                if not self.slots:
-                    self._note_once(
-                        f"the Dask scheduler {self._address} has no workers any more; trials go on when one comes"
-                    )
-                return events
-            case Present(workers):
-                gone = [worker for worker in self._workers if worker not in workers]
-                return [event for worker in gone for event in self._leave(worker, frozenset())]
-            case Reconnected():
-                self._note_once(
-                    f"the connection to the Dask scheduler {self._address} was restored; batches start again"
-                )
-                return [event for worker in self._workers for event in self._leave(worker, frozenset())]
-            case Disconnected():
-                self._disconnected = message
-        return []
+    def points(self, task: str, points: Sequence[tuple[int, int, float]]) -> None:
+        if (submission := self._tasks.get(task)) is not None and (fresh := submission.fresh(points)):
+            self._events.append(Progress(fresh))
 
-    def _join(self, worker: str, threads: int, rounding: str) -> None:
+    def back(self, task: str, reason: str | None, outcomes: bytes) -> None:
+        if (submission := self._tasks.get(task)) is not None:
+            self._release(submission)
+            batch = self._submissions.pop(submission.batch.key).batch
+            self._events.append(Done(batch, pickle.loads(outcomes)) if reason is None else Lost(batch, reason))
+
+    def refused(self, worker: str, reason: str) -> None:
+        if self._admitting:
+            self.close(kill=True)
+            raise BadInput(f"the Dask worker {worker} {reason}")
+        self._note_once(f"the Dask worker {worker} {reason}. It is given no work")
+
+    def left(self, worker: str, tasks: Collection[str], *, expected: bool) -> None:
+        if not expected:
+            self._note_once(f"the Dask worker {worker} died; its batches go to others", key="died")
+        self._leave(worker, () if expected else tasks)
+        if not self.slots:
+            self._note_once(f"the Dask scheduler {self._address} has no workers any more; trials go on when one comes")
+
+    def present(self, workers: Collection[str]) -> None:
+        for worker in self._workers:
+            if worker not in workers:
+                self._leave(worker)
+
+    def reconnected(self) -> None:
+        self._note_once(f"the connection to the Dask scheduler {self._address} was restored; batches start again")
+        for worker in self._workers:
+            self._leave(worker)
+
+    def disconnected(self, reason: str = "") -> None:
+        self._disconnected = reason
+
+    def joined(self, worker: str, threads: int, rounding: str) -> None:
         if threads > 1:
             self._note_once(
                 "Dask workers with several threads evaluate so many batches in one process, where they wait for each "
@@ -347,17 +324,18 @@ class DaskExecutor:
         self._workers.add(worker, threads)
         self.slots = max(self._least, self._workers.threads)
 
-    def _leave(self, worker: str, died_with: frozenset[str]) -> list[Event]:
+    def _leave(self, worker: str, died_with: Collection[str] = ()) -> None:
         """Retry the tasks of a worker that is gone; some of them were under way when it died."""
         tasks = self._workers.remove(worker)
         self._link.resend(gone=worker)
         self.slots = max(self._least, self._workers.threads)
-        return [event for key in tasks for event in self._retry(self._tasks.get(key), died=key in died_with)]
+        for task in tasks:
+            self.dropped(task, died=task in died_with)
 
-    def _retry(self, submission: Submission | None, *, died: bool = False) -> list[Event]:
+    def dropped(self, task: str, *, died: bool) -> None:
         """Queue a batch for another worker, unless it has used up its attempts."""
-        if submission is None:
-            return []
+        if (submission := self._tasks.get(task)) is None:
+            return
         if died:
             submission.deaths.append(submission.worker)
         else:
@@ -365,11 +343,12 @@ class DaskExecutor:
         self._release(submission)
         if len(submission.deaths) < _DEATHS and submission.returns <= _MOST_RETURNS:
             (self._suspects if submission.deaths else self._waiting).append(submission)
-            return []
+            return
         del self._submissions[submission.batch.key]
-        if len(submission.deaths) < _DEATHS:
-            return [Lost(submission.batch, f"its workers went away {submission.returns} times")]
-        return [Lost(submission.batch, f"its worker processes died ({', '.join(submission.deaths)})")]
+        reason = f"its workers went away {submission.returns} times"
+        if len(submission.deaths) >= _DEATHS:
+            reason = f"its worker processes died ({', '.join(submission.deaths)})"
+        self._events.append(Lost(submission.batch, reason))
 
     def _release(self, submission: Submission) -> None:
         """Detach a batch from its task, whose later reports are ignored."""
@@ -383,7 +362,7 @@ class DaskExecutor:
 
     def _place(self) -> None:
         """Assign batches to workers that have room; first those that must run alone."""
-        while not self._disconnected:
+        while self._disconnected is None:
             if self._suspects and (empty := self._workers.empty()) is not None:
                 waiting, worker = self._suspects, empty
             elif self._waiting and (idle := self._workers.with_room()) is not None:

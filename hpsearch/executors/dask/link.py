@@ -1,7 +1,8 @@
-"""The connection to a Dask scheduler: batches go out through it, and Dask's reports come in as messages in a queue.
+"""The connection to a Dask scheduler: batches go out through it, and Dask's reports come in.
 
-Dask's client has an event loop in a thread of its own. Every coroutine of this module runs there; everything else, the
-state of the objective and of placeholders included, belongs to the executor's thread.
+Dask's client has an event loop in a thread of its own. Every coroutine of this module runs there, and puts calls of the
+receiver into a queue; everything else, the state of the objective and of placeholders included, belongs to the
+executor's thread, which makes these calls.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 import uuid
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 from distributed import Client, Future, KilledWorker
 from distributed.client import FutureCancelledError
@@ -28,113 +29,50 @@ from hpsearch.executors.dask.worker import BLAS_VARIABLES, evaluate, surrounding
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 
     from hpsearch.executors.base import Batch, Evaluates
 
-_GLANCE_S = 0.25
-"""Seconds between two checks of the connection."""
-_LOOK_S = 1.0
-"""Seconds between two questions which workers there are. That a worker is gone is reported at once."""
-_SEND_S = 300.0
-"""Seconds after which an objective that has not reached a worker is sent again. Running batches continue."""
-_MOST_SENDINGS = 10
-"""The most failed attempts to send an objective."""
-_NOWHERE = "hpsearch: on a worker to come"
-"""A resource that no worker has."""
+_GLANCE_S = 0.25  # seconds between two checks of the connection
+_LOOK_S = 1.0  # seconds between two questions which workers there are; that one is gone is reported at once
+_SEND_S = 300.0  # an objective that has not reached a worker by then is sent again, while running batches continue
+_MOST_SENDINGS = 10  # failed attempts to send an objective
+_NOWHERE = "hpsearch: on a worker to come"  # a resource that no worker has
+# Dask assumes half a second for a task that it does not know, and wants a worker for each five seconds.
 _PLACEHOLDERS_A_WORKER = 10
-"""Dask assumes half a second for a task that it does not know, and wants a worker for each five seconds."""
-_MOST_PLACEHOLDERS = 1000
-"""Each costs the scheduler memory; the batches under way count as well."""
-_FIRST_WORKERS = 4
-"""The workers requested at first, then up to twice the present ones: it costs little where none come."""
+_MOST_PLACEHOLDERS = 1000  # each costs the scheduler memory; the batches under way count as well
+_FIRST_WORKERS = 4  # are requested at first, then up to twice the present ones: it costs little where none come
 
 
-class Points(NamedTuple):
-    """Points of curves of a task: number, step, value."""
+class Receiver(Protocol):
+    """The receiver of Dask's reports. `Link.deliver` calls it, in its caller's thread."""
 
-    key: str
-    points: tuple[tuple[int, int, float], ...]
+    def points(self, task: str, points: Sequence[tuple[int, int, float]]) -> None:
+        """Points of curves have come: number, step, value."""
 
+    def back(self, task: str, reason: str | None, outcomes: bytes) -> None:
+        """A task has ended, with pickled outcomes or with the reason why there are none."""
 
-class Back(NamedTuple):
-    """A finished task: with pickled outcomes, or with the reason why there are none."""
+    def dropped(self, task: str, *, died: bool) -> None:
+        """A task is gone: its worker died, or the objective or the connection was lost, or it was cancelled."""
 
-    key: str
-    reason: str | None
-    outcomes: bytes = b""
+    def joined(self, worker: str, threads: int, rounding: str) -> None:
+        """A worker may be given ``threads`` batches at a time; results depend on how it rounds."""
 
+    def refused(self, worker: str, reason: str) -> None:
+        """A worker may not be given batches."""
 
-class Returned(NamedTuple):
-    """A task that was dropped by no fault of its own: the objective or the connection was lost, or it was cancelled."""
+    def left(self, worker: str, tasks: Collection[str], *, expected: bool) -> None:
+        """A worker has been retired as ``expected``, or is dead with these tasks."""
 
-    key: str
+    def present(self, workers: Collection[str]) -> None:
+        """These are all workers."""
 
+    def reconnected(self) -> None:
+        """The connection was lost and is there again; the tasks under way are not."""
 
-class Killed(NamedTuple):
-    """A task that the scheduler dropped, because its worker died."""
-
-    key: str
-
-
-class Joined(NamedTuple):
-    """A worker that may be given ``threads`` batches at a time, and the fingerprint of its rounding."""
-
-    worker: str
-    threads: int
-    rounding: str
-
-
-class Refused(NamedTuple):
-    """A worker that may not be given batches, and why."""
-
-    worker: str
-    reason: str
-
-
-class Left(NamedTuple):
-    """A worker that is gone: retired as expected, or dead, with the tasks that it had then."""
-
-    worker: str
-    keys: frozenset[str]
-    expected: bool
-
-
-class Present(NamedTuple):
-    """All workers that there are."""
-
-    workers: frozenset[str]
-
-
-class Reconnected(NamedTuple):
-    """The connection was lost and is there again, as ``connection``. The tasks under way are not."""
-
-    connection: object
-
-
-class Sent(NamedTuple):
-    """An objective that has reached a worker."""
-
-    sending: str
-    future: Future
-
-
-class Unsent(NamedTuple):
-    """An objective that did not reach a worker, and why."""
-
-    sending: str
-    reason: str
-
-
-class Disconnected(NamedTuple):
-    """The connection is lost for good, and why, where that is known."""
-
-    reason: str = ""
-
-
-Message: TypeAlias = (
-    Points | Back | Returned | Killed | Joined | Refused | Left | Present | Reconnected | Sent | Unsent | Disconnected
-)
+    def disconnected(self, reason: str = "") -> None:
+        """The connection is lost for good."""
 
 
 def _one_line(error: BaseException) -> str:
@@ -146,23 +84,24 @@ class Link:
 
     Args:
         client: The client; it is closed with the link.
-        topic: The topic under which workers report points of curves.
+        receiver: Is told of reports.
         preload: A module that workers import as they come.
         patience: A scheduler that has given no answer for so many seconds is lost. The client gives up by itself where
             nobody takes its connection, not where that breaks again while it reconnects, nor where it stays open and
             silent.
     """
 
-    def __init__(self, client: Client, *, topic: str, preload: str | None, patience: float) -> None:
-        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._client, self._topic, self._preload, self._patience = client, topic, preload, patience
+    def __init__(self, client: Client, receiver: Receiver, *, preload: str | None, patience: float) -> None:
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._client, self._receiver, self._preload, self._patience = client, receiver, preload, patience
+        self._topic = f"hpsearch-{uuid.uuid4().hex}"  # under which workers report points of curves
         self._answer_s = patience / 3  # a scheduler may leave two questions unanswered
         self._versions = versions()
         self._known: dict[str, asyncio.Task[None]] = {}
-        self._connection: object = client.scheduler_comm  # the last one that `messages` has returned
+        self._connection: object = client.scheduler_comm  # the last one that the receiver knows of
         self._objective, self._token = b"", ""  # pickled, and a name for it
         self._future: Future | None = None  # the objective at a worker
-        self._sending, self._receiver, self._in_vain = "", "", 0  # the attempt to send it that is under way
+        self._sending, self._sending_to, self._in_vain = "", "", 0  # the attempt to send it that is under way
         self._placeholders: list[Future] = []
         self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
         self._looked = asyncio.Event()
@@ -173,45 +112,47 @@ class Link:
         with contextlib.suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(self._settle(), self._loop).result(within)
 
-    def messages(self, timeout: float) -> list[Message]:
-        """Return the messages since the last call; waits up to so many seconds for the first one."""
-        messages: list[Message] = []
-        with contextlib.suppress(queue.Empty):
-            messages.append(self._inbox.get(timeout=timeout) if timeout > 0 else self._inbox.get_nowait())
-            while True:
-                messages.append(self._inbox.get_nowait())
-        for message in messages:
-            if isinstance(message, Reconnected):
-                self._connection = message.connection
-        return messages
-
-    def follow(self, message: Message) -> None:
-        """Record a message about the objective, or one that changes where it is.
+    def deliver(self, timeout: float) -> None:
+        """Make the calls that have come since the last time; wait up to so many seconds for the first one.
 
         Raises:
             EvaluationFailure: The objective does not get to any worker.
         """
-        match message:
-            case Reconnected():
-                self._placeholders = []
-                self.resend()
-            case Returned():
-                self.resend()  # the objective may have been lost
-            case Sent(sending, future) if sending == self._sending:
-                self._future, self._sending, self._in_vain = future, "", 0
-            case Unsent(sending, reason) if sending == self._sending:
-                # No worker is there any more, say; the next attempt has other ones.
-                self._sending = ""
-                self._in_vain += self.connected
-                if self._in_vain >= _MOST_SENDINGS:
-                    raise EvaluationFailure(f"the data do not get to the Dask workers: {reason}")
+        try:
+            first = self._inbox.get(timeout=max(timeout, 0.0))
+        except queue.Empty:
+            return
+        for call in (first, *(self._inbox.get_nowait() for _ in range(self._inbox.qsize()))):
+            call()
+
+    def _sent(self, sending: str, result: Future | str) -> None:
+        """Record that the objective has reached a worker, or why it has not."""
+        if sending != self._sending:
+            return
+        self._sending = ""
+        if isinstance(result, Future):
+            self._future, self._in_vain = result, 0
+            return
+        # No worker is there any more, say; the next attempt has other ones.
+        self._in_vain += self.connected
+        if self._in_vain >= _MOST_SENDINGS:
+            raise EvaluationFailure(f"the data do not get to the Dask workers: {result}")
+
+    def _dropped(self, task: str) -> None:
+        self.resend()  # the objective may have been lost
+        self._receiver.dropped(task, died=False)
+
+    def _reconnected(self, connection: object) -> None:
+        self._connection, self._placeholders = connection, []
+        self.resend()
+        self._receiver.reconnected()
 
     @property
     def connected(self) -> bool:
         """Return whether there is a scheduler to talk to, as far as is known.
 
-        Not before `messages` has returned a new connection: a task sent earlier would count as lost with the old one,
-        and run twice.
+        Not before the receiver knows of a new connection: a task sent earlier would count as lost with the old one, and
+        run twice.
         """
         return self._client.status == "running" and self._client.scheduler_comm is self._connection
 
@@ -232,15 +173,15 @@ class Link:
         self._future = None
         if workers and self._token and not self._sending and self.connected:
             self._sending = uuid.uuid4().hex
-            self._receiver = workers[self._in_vain % len(workers)]
-            self._start(self._scatter(self._sending, self._objective, self._receiver, _SEND_S))
+            self._sending_to = workers[self._in_vain % len(workers)]
+            self._start(self._scatter(self._sending, self._objective, self._sending_to, _SEND_S))
         return None
 
     def resend(self, gone: str | None = None) -> None:
         """Send the objective anew, where it was lost, or the worker that it goes to is ``gone``."""
         if gone is None:
             self._future, self._sending = None, ""
-        elif gone == self._receiver:
+        elif gone == self._sending_to:
             self._sending = ""
 
     def ask_for_workers(self, wanted: int, *, there: int) -> None:
@@ -262,12 +203,12 @@ class Link:
             except Exception:
                 if self.connected:
                     raise
-                # otherwise a message tells of it in a moment
+                # otherwise the receiver is told of it in a moment
         while len(self._placeholders) > count:
             self._placeholders.pop().release()
 
     def submit(self, key: str, worker: str, batch: Batch, *, workers: Sequence[str]) -> Future | None:
-        """Begin a batch as a task on a worker; messages tell of it under this key.
+        """Begin a batch as a task on a worker; reports of it have this key.
 
         Returns:
             The task; None where the objective has first to be sent to one of ``workers``, or the connection is lost.
@@ -293,7 +234,7 @@ class Link:
         except Exception:
             if self.connected:
                 raise
-            return None  # a message tells of it in a moment
+            return None  # the receiver is told of it in a moment
         self._start(self._follow(key, future))
         return future
 
@@ -313,25 +254,28 @@ class Link:
 
         def ended(future: concurrent.futures.Future[None]) -> None:
             if not future.cancelled() and (error := future.exception()) is not None:
-                self._inbox.put(Disconnected(_one_line(error)))
+                self._put(self._receiver.disconnected, _one_line(error))
 
         started = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         started.add_done_callback(ended)
         return started
 
+    def _put(self, call: Callable[..., None], *arguments: Any, **named: Any) -> None:
+        self._inbox.put(partial(call, *arguments, **named))
+
     async def _follow(self, key: str, future: Future) -> None:
-        message: Message
         try:
-            reason, outcomes = await self._client.gather(future, asynchronous=True)
-            message = Back(key, reason, outcomes)
+            self._put(self._receiver.back, key, *await self._client.gather(future, asynchronous=True))
         except KilledWorker:
-            message = Killed(key)
+            self._put(self._receiver.dropped, key, died=True)
         except (FutureCancelledError, CommClosedError):
-            message = Returned(key)
+            self._put(self._dropped, key)
         except Exception as error:
             # An error that a worker raises about a batch is the batch's failure. One on the way here is not.
-            message = Back(key, _one_line(error)) if future.status == "error" else Returned(key)
-        self._inbox.put(message)
+            if future.status == "error":
+                self._put(self._receiver.back, key, _one_line(error), b"")
+            else:
+                self._put(self._dropped, key)
 
     async def _scatter(self, sending: str, payload: bytes, worker: str, within: float) -> None:
         try:
@@ -339,10 +283,10 @@ class Link:
             sent = self._client.scatter([payload], workers=[worker], hash=False, timeout=within, asynchronous=True)
             (future,) = await asyncio.wait_for(sent, within)
         except Exception as error:
-            await asyncio.sleep(_GLANCE_S)  # messages about the workers come first
-            self._inbox.put(Unsent(sending, _one_line(error)))
+            await asyncio.sleep(_GLANCE_S)  # reports of the workers come first
+            self._put(self._sent, sending, _one_line(error))
         else:
-            self._inbox.put(Sent(sending, future))
+            self._put(self._sent, sending, future)
 
     async def _watch(self) -> None:
         first, connection, look_at, passed = self._connection, None, 0.0, time.monotonic()
@@ -352,7 +296,7 @@ class Link:
                 connection, look_at = self._client.scheduler_comm, 0.0
                 if connection is not first:
                     self._known.clear()
-                    self._inbox.put(Reconnected(connection))
+                    self._put(self._reconnected, connection)
                 self._client.subscribe_topic(self._topic, self._receive_points)
             answered = False
             if self._client.status == "running" and (now := time.monotonic()) >= look_at:
@@ -361,7 +305,7 @@ class Link:
             await asyncio.sleep(_GLANCE_S)
             passed, before = time.monotonic(), passed
             silent = 0.0 if answered else silent + min(passed - before, self._answer_s + _GLANCE_S)
-        self._inbox.put(Disconnected())
+        self._put(self._receiver.disconnected)
 
     async def _look(self) -> bool:
         """Ask which workers there are; return whether there was an answer."""
@@ -373,7 +317,7 @@ class Link:
             self._looked.set()
         for worker in [worker for worker in self._known if worker not in threads]:
             del self._known[worker]
-        self._inbox.put(Present(frozenset(threads)))
+        self._put(self._receiver.present, threads)
         for worker, count in threads.items():
             if worker not in self._known:
                 # Dask reports a worker's end under its address. (Under "all", too, with what cannot be sent.)
@@ -401,8 +345,10 @@ class Link:
         if isinstance(answer, OSError):  # ask again at the next check
             del self._known[worker]
             return
-        reason = self._unfit(answer)
-        self._inbox.put(Refused(worker, reason) if reason else Joined(worker, threads, answer["rounding"]))
+        if (reason := self._unfit(answer)) is not None:
+            self._put(self._receiver.refused, worker, reason)
+        else:
+            self._put(self._receiver.joined, worker, threads, answer["rounding"])
 
     def _unfit(self, answer: Mapping[str, Any] | Exception) -> str | None:
         """Return why a worker would find other results than this process; None: it would not."""
@@ -419,11 +365,10 @@ class Link:
         return None
 
     def _receive_points(self, event: tuple[float, Any]) -> None:
-        key, points = event[1]
-        self._inbox.put(Points(key, tuple((number, step, value) for number, step, value in points)))
+        self._put(self._receiver.points, *event[1])
 
     def _receive_end(self, worker: str, event: tuple[float, Any]) -> None:
         what = event[1]
         if isinstance(what, dict) and what.get("action") == "remove-worker":
             self._known.pop(worker, None)
-            self._inbox.put(Left(worker, frozenset(what["processing-tasks"]), what["expected"]))
+            self._put(self._receiver.left, worker, what["processing-tasks"], expected=what["expected"])

@@ -17,7 +17,7 @@ from stub_objectives import Stub, Unreadable
 from hpsearch.errors import BadInput, EvaluationFailure
 from hpsearch.executors.base import Done, Lost, Progress
 from hpsearch.executors.dask.executor import DaskExecutor
-from hpsearch.executors.dask.link import Link, Message, Reconnected, Returned
+from hpsearch.executors.dask.link import Link
 
 
 def in_time(call: Callable[[], object]) -> None:
@@ -28,18 +28,16 @@ def in_time(call: Callable[[], object]) -> None:
     assert not thread.is_alive(), "it does not return"
 
 
-def listen(executor: DaskExecutor, monkeypatch: pytest.MonkeyPatch) -> list[Message]:
-    """Every message that the executor reads from now on."""
-    heard: list[Message] = []
-    plain = executor._link.messages
+def calls(owner: object, method: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """The arguments of every call of a method from now on."""
+    made, plain = list[tuple[object, ...]](), getattr(owner, method)
 
-    def also_here(timeout: float) -> list[Message]:
-        messages = plain(timeout)
-        heard.extend(messages)
-        return messages
+    def also_here(*arguments: object) -> None:
+        made.append(arguments)
+        plain(*arguments)
 
-    monkeypatch.setattr(executor._link, "messages", also_here)
-    return heard
+    monkeypatch.setattr(owner, method, also_here)
+    return made
 
 
 @pytest.fixture
@@ -67,7 +65,7 @@ def behind(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaskExecut
 def test_a_lost_connection_is_mended_and_batches_come_back_once(
     dask: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard, notes = listen(dask, monkeypatch), list[str]()
+    dropped, notes = calls(dask._link, "_dropped", monkeypatch), list[str]()
     monkeypatch.setattr(dask, "_note", notes.append)
     under_way(dask, tmp_path)
     (task,) = dask._tasks
@@ -78,7 +76,7 @@ def test_a_lost_connection_is_mended_and_batches_come_back_once(
 
     def is_mended() -> bool:
         events.extend(dask.wait(0.05))
-        return any(isinstance(message, Reconnected) for message in heard)
+        return bool(notes)
 
     until(is_mended, what="the connection to be mended")
     assert all(isinstance(event, Progress) for event in events)
@@ -86,7 +84,7 @@ def test_a_lost_connection_is_mended_and_batches_come_back_once(
     (event,) = [event for event in drain(dask, back=1) if isinstance(event, Done)]
     assert event.batch == batch(0)
     # The one that was under way, and nothing else: not what would have gone out before the new connection was known.
-    assert [message.key for message in heard if isinstance(message, Returned)] == [task]
+    assert dropped == [(task,)]
     assert [re.sub(r"tcp://\S+", "ADDRESS", note) for note in notes] == [
         "the connection to the Dask scheduler ADDRESS was restored; batches start again"
     ]
@@ -116,7 +114,7 @@ def test_a_silent_scheduler_ends_the_run_while_the_data_are_sent(
 def test_a_silence_that_ends_in_time_costs_nothing(
     behind: DaskExecutor, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = listen(behind, monkeypatch)
+    mended = calls(behind, "reconnected", monkeypatch)
     under_way(behind, tmp_path)
     proxy.fall_silent()
     (tmp_path / "go-0").touch()
@@ -124,7 +122,7 @@ def test_a_silence_that_ends_in_time_costs_nothing(
     proxy.mend()
     (event,) = [event for event in drain(behind, back=1) if not isinstance(event, Progress)]
     assert isinstance(event, Done)
-    assert not any(isinstance(message, Reconnected) for message in heard)
+    assert mended == []
 
 
 def test_data_that_do_not_arrive_are_said_to_be_the_fault(
