@@ -45,10 +45,10 @@ class Commands(Group):
         """Return the commands' names, in the table's order."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, name: str) -> click.Command:
         """Load a command."""
         if name not in COMMANDS:
-            return None
+            raise click.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx)
         module, _, function = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(import_module(f"hpsearch.cli.{module}"), function)
         return command
@@ -59,7 +59,10 @@ class Commands(Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=Commands, name="hpsearch")
+_SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}  # of all commands
+
+
+@click.group("hpsearch", cls=Commands, context_settings=_SETTINGS)
 @click.version_option(__version__, message="hpsearch %(version)s", help="Print the version.")
 @flag("--debug", "Show tracebacks of errors.")
 def app(**_: Any) -> None:

@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from hpsearch.cli import options
-from hpsearch.cli.options import FILE, INT, Command, Format, Group
+from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import command, emit, emit_record, note, say, terminal, worded
 from hpsearch.data import KNOWN, fetch, load, whereabouts
 from hpsearch.errors import check_counts
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hpsearch.data import Dataset
 
 
-@click.command(cls=Command)
+@click.command()
 @click.argument("name", help="Name of the search; the file is studies/NAME.toml.")
 @click.option("--force/--no-force", default=False, help="Overwrite a file that exists.")
 @options.output
@@ -42,9 +42,9 @@ def init(name: str, force: bool, output: Format) -> None:
     say(f"               hpsearch start {name}")
 
 
-@click.command(cls=Command)
+@click.command()
 @click.argument("study", required=False, help="Study file, or its name. [default: mnist]")
-@click.option("--trials", type=INT, help="Trials a stage. [default: the study file's]")
+@click.option("--trials", type=int, help="Trials a stage. [default: the study file's]")
 @options.jobs
 @options.pruner
 @options.data_dir

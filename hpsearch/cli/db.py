@@ -10,7 +10,7 @@ import click
 
 from hpsearch.api import Search, import_trials
 from hpsearch.cli import options
-from hpsearch.cli.options import FILE, Command, Format, Group, OneOf
+from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import ask, command, emit, emit_object, emit_record, note, say, worded
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.exchange.layout import all_columns
@@ -202,7 +202,7 @@ def _run_again(storage: str | None) -> bool:
     return bool(actions)
 
 
-@click.command(cls=Command)
+@click.command()
 @click.argument("study", help="A stage (mnist/stage-02), a confirmation, or a whole search (mnist).")
 @options.flag("--with-descendants", "The stages that were narrowed from it, too.")
 @options.yes
@@ -242,13 +242,15 @@ def _show(planned: Deletion) -> None:
         say(f"  the record of {counted(planned.evaluations, 'evaluation')} on the test set")
 
 
-@click.command(cls=Command)
+@click.command()
 @options.search_or_stage
 @click.option("--out", type=FILE, help="The file: .csv, .parquet or .json.")
-@click.option("--format", "form", type=OneOf(["csv", "parquet", "json"]), help="Its format. [default: as --out ends]")
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "parquet", "json"]), help="Its format. [default: as --out ends]"
+)
 @click.option(
     "--what",
-    type=OneOf(["trials", "curves", "all"]),
+    type=click.Choice(["trials", "curves", "all"]),
     default="all",
     help="A row a trial, a row an epoch of each, or both: then .csv and .parquet are two files.",
 )
@@ -284,12 +286,12 @@ def export(
         note(f"not in the export: {', '.join(left_out)}; an import does not know of them")
 
 
-@click.command(cls=Command, name="import")
+@click.command("import")
 @click.argument("source", metavar="FILE_OR_URL", help="An export, a table with a score, or an Optuna storage URL.")
 @click.option("--name", help="Name of the search. [default: its own]")
 @click.option("--study-name", help="Which study of an Optuna storage.")
 @click.option("--metric", help="Of a table: the column of the score.")
-@click.option("--direction", type=OneOf(["maximize", "minimize"]), help="Of a table: which scores are better.")
+@click.option("--direction", type=click.Choice(["maximize", "minimize"]), help="Of a table: which scores are better.")
 @click.option(
     "--parameter", "parameters", multiple=True, help="Of a table: a column that is a parameter; may be repeated."
 )

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.theme import Theme
 
-from hpsearch.cli.options import Command
 from hpsearch.cli.render import emit
 from hpsearch.errors import BadInput, nearest
 
@@ -25,7 +24,7 @@ _WIDEST = 110
 _THEME = Theme({"markdown.code": "bold cyan"})  # Rich's has a black background, whatever the terminal's
 
 
-@click.command(cls=Command)
+@click.command()
 @click.argument("topic", required=False, help="A topic, or a command, such as narrow. [default: list the topics]")
 def docs(topic: str | None) -> None:
     """Read the manual."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import click
 
 from hpsearch.api import Evaluation, Search, plotting
 from hpsearch.cli import options
-from hpsearch.cli.options import FILE, INT, Command, Format, Group, OneOf
+from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import emit, emit_object, note, say, terminal
 from hpsearch.data.examples import Adjustments, read_examples
 from hpsearch.data.preprocessing import is_picture
@@ -31,25 +31,24 @@ from hpsearch.study_file import find
 from hpsearch.text import counted, printable
 
 if TYPE_CHECKING:
+    from hpsearch.data import Split
     from hpsearch.nn import Epoch
     from hpsearch.objectives.network.runtime import Trained
     from hpsearch.search.evaluation import Prepared
     from hpsearch.study_file import StudyFile
 
-_EPOCHS = 10
-"""Epochs of the printed learning curve."""
-_ROWS = 20
-"""Predictions of the printed table."""
+_EPOCHS = 10  # of the printed learning curve
+_ROWS = 20  # predictions of the printed table
 
 plot_option = click.option("--plot", type=FILE, help="Plot the learning curves: .html, .png, .svg or .pdf.")
 save_option = click.option("--save", type=FILE, help="Write the trained network: .npz.")
 model_file = click.argument("path", metavar="MODEL", type=FILE, help="A network that --save wrote: .npz.")
 
 
-@click.command(cls=Command)
+@click.command()
 @click.argument("study", required=False, help="Study file, or its name. [default: mnist]")
 @click.option("--set", "assignments", multiple=True, help="KEY=VALUE, such as training.lr=0.01; may be repeated.")
-@click.option("--seed", type=INT, help="Of weights, order and dropout. [default: the study file's]")
+@click.option("--seed", type=int, help="Of weights, order and dropout. [default: the study file's]")
 @plot_option
 @save_option
 @options.data_dir
@@ -70,10 +69,10 @@ def train(
     file = find(study)
     file = replace(file, sections=with_settings(file.sections, assignments), space={})
     check_seed(seed)
-    check_outputs({"plot": plot}, save)
+    _check_outputs(plot=plot, save=save)
     split: Any = file.load(data_dir=data_dir)
     chosen = file.trials.seed if seed is None else seed
-    trained = train_shown(file, partial(train_once, file.sections, split, seed=chosen))
+    trained = _train_shown(file, partial(train_once, file.sections, split, seed=chosen), "a smaller --set training.lr")
     curves = trained.history.curves()
     if output == "json":
         settings = {name: value for name, value in trained.settings.items() if value is not None}
@@ -84,29 +83,16 @@ def train(
     else:
         _show_training(file, trained, len(split.y_validation))
     if save is not None:
-        about_it = trained.about(file.name, file.sections, split)
-        save_network(
-            trained.network, save, about=about_it, preprocessing=split.preprocessing, class_names=split.class_names
-        )
-        note(f"the network is in {save}")
+        _save_network(trained, save, trained.about(file.name, file.sections, split), split)
     if plot is not None:
         plotting().save(plotting().training_curves(curves, bounds=DEFAULT.curve_bounds, title=file.name), plot)
         note(f"the learning curves are in {plot}")
 
 
-def check_outputs(plots: Mapping[str, Path | None], save: Path | None) -> None:
-    """Check, before anything is trained, that files can be written.
-
-    Args:
-        plots: The paths of figures, by the name of their argument.
-        save: That of the network.
-
-    Raises:
-        BadInput: An ending of another format, or a path that cannot be written.
-    """
-    for path in plots.values():
-        if path is not None:
-            plotting().check_path(path)
+def _check_outputs(*, save: Path | None, **plots: Path | None) -> None:
+    """Check, before anything is trained, that the network and the figures, by their options, can be written."""
+    for figure in filter(None, plots.values()):
+        plotting().check_path(figure)
     if save is not None and save.suffix != ".npz":
         raise BadArgument("save", save, "a network is saved as .npz")
     for name, path in {**plots, "save": save}.items():
@@ -116,19 +102,17 @@ def check_outputs(plots: Mapping[str, Path | None], save: Path | None) -> None:
             raise BadArgument(name, path, "it is a folder", "give a file")
 
 
-def train_shown(
-    file: StudyFile, fit: Callable[..., Any], *, advice: str = "Try a smaller --set training.lr"
-) -> Trained:
-    """Train with a bar on standard error, where that is a terminal.
+def _save_network(trained: Trained, path: Path, about: dict[str, Any], split: Split) -> None:
+    save_network(trained.network, path, about=about, preprocessing=split.preprocessing, class_names=split.class_names)
+    note(f"the network is in {path}")
 
-    Args:
-        file: The study file.
-        fit: Trains, given ``on_epoch``.
-        advice: What to do if the loss diverges.
+
+def _train_shown(file: StudyFile, fit: Callable[..., Any], advice: str) -> Trained:
+    """Train by ``fit(on_epoch=...)`` with a bar on standard error, where that is a terminal.
 
     Raises:
         Interrupted: Ctrl-C.
-        EvaluationFailure: The loss diverged.
+        EvaluationFailure: The loss diverged; the message says to try what is advised.
     """
     done, epochs = 0, file.epochs
     bar = terminal().bar("epochs{task.fields[words]}", transient=True)
@@ -147,7 +131,7 @@ def train_shown(
         raise Interrupted(f"stopped after epoch {done} of {epochs}; nothing was written") from None
     if trained.history.ended is not None:
         rate = file.sections.training.lr
-        raise EvaluationFailure(f"{trained.history.ended} (lr = {rate:g}); nothing was written. {advice}")
+        raise EvaluationFailure(f"{trained.history.ended} (lr = {rate:g}); nothing was written; use {advice}")
     return trained
 
 
@@ -173,14 +157,14 @@ def _show_training(file: StudyFile, trained: Trained, examples: int) -> None:
     )
 
 
-@click.command(cls=Command)
+@click.command()
 @options.search_or_stage
 @options.one_stage
-@click.option("--trial", type=INT, help="With --stage: this trial's values.")
+@click.option("--trial", type=int, help="With --stage: this trial's values.")
 @options.flag("--confirmed", "The values that a confirmation ranks first.")
 @options.flag("--best", "The best trial's values, confirmed or not.")
-@click.option("--epochs", type=INT, help="Epochs to train for. [default: the study file's]")
-@click.option("--seed", type=INT, help="Of weights, order and dropout. [default: the search's]")
+@click.option("--epochs", type=int, help="Epochs to train for. [default: the study file's]")
+@click.option("--seed", type=int, help="Of weights, order and dropout. [default: the search's]")
 @options.flag("--again", "Evaluate on the test set once more.")
 @click.option("--plot", type=FILE, help="Plot the confusion matrix: .html, .png, .svg or .pdf.")
 @click.option("--mistakes", type=FILE, help="Plot the most confident mistakes; likewise.")
@@ -208,18 +192,16 @@ def evaluate(
     if sum(choices.values()) > 1:
         given = " and ".join(name for name, chosen in choices.items() if chosen)
         raise BadInput(f"{given} choose different values; give one of them")
-    check_outputs({"plot": plot, "mistakes": mistakes}, save)
+    _check_outputs(plot=plot, mistakes=mistakes, save=save)
 
     def check(prepared: Prepared) -> None:
         data: Any = prepared.data
-        shape = data.preprocessing.shape
-        if mistakes is not None and not is_picture(shape):
-            shape_words = "x".join(map(str, shape))
-            raise BadArgument("mistakes", mistakes, f"examples of shape {shape_words} are no pictures", "leave it out")
+        if mistakes is not None and not is_picture(shape := data.preprocessing.shape):
+            words = f"examples of shape {'x'.join(map(str, shape))} are no pictures"
+            raise BadArgument("mistakes", mistakes, words, "leave it out")
 
     def fit(prepared: Prepared) -> Trained:
-        advice = "The test set was not read; choose other values, or another --seed"
-        return train_shown(prepared.study, prepared.fit, advice=advice)
+        return _train_shown(prepared.study, prepared.fit, "other values, or another --seed. The test set was not read")
 
     by = "confirmed" if confirmed else "best" if best else None
     evaluation = Search(search, storage=storage).evaluate(trial=trial, by=by, check=check, fit=fit, **request)
@@ -234,9 +216,7 @@ def _write_evaluation(evaluation: Evaluation, plot: Path | None, mistakes: Path 
     trained: Any = evaluation.fitted
     data: Any = prepared.data
     if save is not None:
-        about = _about(evaluation)
-        save_network(trained.network, save, about=about, preprocessing=data.preprocessing, class_names=data.class_names)
-        note(f"the network is in {save}")
+        _save_network(trained, save, _about(evaluation), data)
     score = result.score
     title = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(score.examples, 'test image')}"
     if plot is not None:
@@ -253,10 +233,9 @@ def _about(evaluation: Evaluation) -> dict[str, Any]:
     """Return the origin of the network and its test score, as JSON-able data to be saved with it."""
     prepared, score = evaluation.prepared, evaluation.evaluated.result.score
     trained: Any = evaluation.fitted
-    plain = trained.about(prepared.study.name, prepared.study.sections, prepared.data)
-    # It was trained on the validation examples too.
-    kept = {name: value for name, value in plain.items() if not name.startswith("validation_")}
-    return kept | {
+    about: dict[str, Any] = trained.about(prepared.study.name, prepared.study.sections, prepared.data)
+    del about["validation_accuracy"], about["validation_loss"]  # it was trained on these examples too
+    return about | {
         "trained_on": sum(prepared.data.sizes.values()),
         "stage": prepared.choice.stage.name,
         "trial": prepared.choice.trial,
@@ -298,8 +277,7 @@ def _show_evaluation(evaluation: Evaluation, output: Format) -> None:
             return
         names = result.class_names
         worst = [f"{names[m.label]} taken for {names[m.prediction]} ({m.probability:.1%})" for m in result.mistakes[:3]]
-        which = "" if len(result.mistakes) == 1 else "; the most confident ones"
-        say(f"{counted(len(result.mistakes), 'mistake')}{which}:")
+        say(f"{counted(len(result.mistakes), 'mistake')}; the most confident:")
         say(f"  {', '.join(worst)}")
 
 
@@ -329,7 +307,7 @@ def _headlines(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-@click.command(cls=Command)
+@click.command()
 @click.argument("model", metavar="MODEL", type=FILE, help="A network that --save wrote: .npz.")
 @click.argument(
     "examples",
@@ -344,24 +322,14 @@ def _headlines(evaluation: Evaluation) -> list[str]:
 @options.flag("--crop", "Crop to the content and centre it, as in MNIST.")
 @options.flag("--invert", "For pictures of dark ink on white paper.")
 @options.output
-def predict(
-    model: Path,
-    examples: tuple[Path, ...],
-    label: str | None,
-    resize: bool,
-    crop: bool,
-    invert: bool,
-    output: Format,
-) -> None:
+def predict(model: Path, examples: tuple[Path, ...], label: str | None, output: Format, **adjustments: bool) -> None:
     """Classify new examples with a saved model.
 
     Where they have labels, it says how many are right.
     """
     kept = load_model(model)
-    shape = kept.takes().shape
-    adjustments = Adjustments(invert=invert, crop=crop, resize=resize)
-    sources = [part for path in examples for part in read_examples(path, shape, label=label, adjustments=adjustments)]
-    predictions = classify(kept, sources)
+    read = partial(read_examples, shape=kept.takes().shape, label=label, adjustments=Adjustments(**adjustments))
+    predictions = classify(kept, [part for path in examples for part in read(path)])
     for source in predictions.scaled:
         note(f"{source} lies within 0 .. 1: taken as grey levels that are divided by 255 already")
     columns = {
@@ -370,7 +338,12 @@ def predict(
     }
     if output == "json":
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        emit_object({"predictions": rows, **_scores(predictions)})
+        scores: dict[str, Any] = {}
+        if predictions.labelled:
+            accuracy, interval = predictions.accuracy()
+            scores = {"labelled": predictions.labelled, "right": predictions.hits}
+            scores |= {"accuracy": accuracy, "interval": interval}
+        emit_object({"predictions": rows, **scores})
     elif output == "csv":
         emit(columns, output)
         if predictions.labelled:
@@ -382,18 +355,6 @@ def predict(
         if predictions.labelled:
             say()
             say(_sentence(predictions))
-
-
-def _scores(predictions: Predictions) -> dict[str, Any]:
-    if not predictions.labelled:
-        return {}
-    accuracy, interval = predictions.accuracy()
-    return {
-        "labelled": predictions.labelled,
-        "right": predictions.hits,
-        "accuracy": accuracy,
-        "interval": interval,
-    }
 
 
 def _sentence(predictions: Predictions) -> str:
@@ -419,13 +380,12 @@ def show_model(path: Path, output: Format) -> None:
         emit_object(predicting.plain(kept))
         return
     facts, headline = predicting.facts(kept), predicting.headline(kept)
-    if output == "csv":
+    if output == "table":
+        say(f"{path}: {headline}")
+        say()
+    else:
         facts = {"network": headline, **facts}
-        emit({"name": list(facts), "value": list(facts.values())}, output)
-        return
-    say(f"{path}: {headline}")
-    say()
-    emit({"what": list(facts), "value": list(facts.values())}, output)
+    emit({"name": list(facts), "value": list(facts.values())}, output)
 
 
 @model.command("export")
@@ -434,7 +394,7 @@ def show_model(path: Path, output: Format) -> None:
 @click.option(
     "--input",
     "raw",
-    type=OneOf(["uint8", "float32"]),
+    type=click.Choice(["uint8", "float32"]),
     help="Type of the raw values that go in. [default: as it was trained]",
 )
 def export_model(path: Path, to: Path, raw: Literal["uint8", "float32"] | None) -> None:

@@ -9,7 +9,7 @@ import click
 
 from hpsearch.api import Search
 from hpsearch.cli import options
-from hpsearch.cli.options import FLOAT, INT, Command, Format, Number, OneOf
+from hpsearch.cli.options import Format
 from hpsearch.cli.render import command, emit, emit_object, say, word, worded
 from hpsearch.records import Action
 from hpsearch.reports.tables import by_column
@@ -26,14 +26,14 @@ _MOVES = {"low": "low moves", "high": "high moves", "low_often": "low moves ofte
 _QUARTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
 
 
-@click.command(cls=Command)
+@click.command()
 @options.search_or_stage
-@click.option("--top", type=INT, help="How many of the best trials to use. [default: 5]")
-@click.option("--quantile", type=FLOAT, help="Or which fraction of them.")
+@click.option("--top", type=int, help="How many of the best trials to use. [default: 5]")
+@click.option("--quantile", type=float, help="Or which fraction of them.")
 @click.option(
     "--from",
     "source",
-    type=OneOf(["trials", "confirm"]),
+    type=click.Choice(["trials", "confirm"]),
     default="trials",
     help="The best by their scores, or by their means in the confirmation.",
 )
@@ -106,9 +106,9 @@ def _ranges(narrowed: NextStage) -> Columns:
     )
 
 
-@click.command(cls=Command)
+@click.command()
 @options.search
-@click.option("--top", type=Number(int, 2, 10**6), default=5, help="How many of the best trials to call the best.")
+@click.option("--top", type=click.IntRange(2), default=5, help="How many of the best trials to call the best.")
 @options.storage
 @options.output
 def findings(search: str | None, top: int, storage: str | None, output: Format) -> None:
@@ -127,7 +127,7 @@ def findings(search: str | None, top: int, storage: str | None, output: Format) 
             say(f"- {worded(sentence)}", hanging=2)
 
 
-@click.command(cls=Command)
+@click.command()
 @click.argument("a", metavar="A", help="A search (mnist), a stage (mnist/stage-02), or either elsewhere: FILE::mnist.")
 @click.argument("b", metavar="B", help="Likewise.")
 @options.storage

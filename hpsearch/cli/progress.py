@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.api import best_trials
 from hpsearch.cli.narrow import show
 from hpsearch.cli.options import Format
-from hpsearch.cli.render import command, emit, emit_object, note, say, terminal
+from hpsearch.cli.render import command, emit, emit_object, note, say, speed, terminal
 from hpsearch.objectives.kinds import examples
 from hpsearch.records import Action, Completed, Stage
 from hpsearch.reports.tables import by_column, with_error
@@ -27,18 +26,15 @@ if TYPE_CHECKING:
     from hpsearch.store import Store
 
 _TOP = 5
-_LEAST_BAR = 8
-"""Characters of the bar in a narrow terminal."""
-_LINE_EVERY = 0.2
-"""Without a terminal: a line of progress whenever this share of the trials has finished."""
+_LEAST_BAR = 8  # characters of the bar in a narrow terminal
+_LINE_EVERY = 0.2  # without a terminal: a line of progress whenever this share of the trials has finished
 
 
 def fitting(parts: dict[str, str], room: int) -> str:
-    """Return as many of the parts as fit: Rich would leave out the bar and the count, and cut off the rest.
+    """Return as many of the parts as fit into so many characters: Rich would leave out the bar, and cut off the rest.
 
     Args:
         parts: In order: the best trial, how many were pruned, the rate, the time left.
-        room: Characters.
     """
     shown = dict(parts)
     for name in ("pruned", "rate", "best"):
@@ -47,25 +43,29 @@ def fitting(parts: dict[str, str], room: int) -> str:
     return ", ".join(shown.values())
 
 
+def ended_words(name: str, summary: Summary) -> str:
+    """Return how many trials a stage or confirmation has after a run, and how many of them the run finished."""
+    counts = summary.counts
+    ended = ", ".join(f"{n} {state}" for n, state in ((counts.pruned, "pruned"), (counts.failed, "failed")) if n)
+    now = f"{summary.recorded} of them now, in {summary.seconds:.1f} s"
+    return (
+        f"{name} has {counted(counts.finished, 'finished trial')}{ended and f' ({ended})'}; "
+        f"{now if summary.recorded else 'nothing was left to do'}"
+    )
+
+
 class Display(Listener):
-    """Prints progress: a bar in a terminal, a few plain lines elsewhere."""
+    """Prints progress, a bar in a terminal, a few plain lines elsewhere; close it.
+
+    Without ``scores`` a single trial's score means nothing.
+    """
 
     def __init__(self, output: Format, *, scores: bool = True) -> None:
-        self._output = output
-        self._scores = scores  # of single trials mean something
+        self._output, self._scores = output, scores
         self._bar: Progress | None = None
-        self._task: Any = None
         self._finished: list[dict[str, Any]] = []
         self._next: list[str] = []  # commands after the stage that ended last
-        self._waiting = ""  # what the last line says is waited for
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end_bar()
+        self._waiting = False  # whether the last line says so
 
     def note(self, text: str) -> None:
         """Print a note."""
@@ -73,13 +73,8 @@ class Display(Listener):
 
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
         """Announce a stage that begins, or goes on."""
-        self._stage = stage
-        self._until = until
+        self._until, self._before, self._best = until, finished, best
         self._maximize = stage.direction == "maximize"
-        self._best_trial: int
-        self._best: float | None
-        self._best_trial, self._best = best or (-1, None)
-        self._before: int | None = None
         self._line_at = _LINE_EVERY
         self._began = time.monotonic()
         if finished >= until:
@@ -89,60 +84,53 @@ class Display(Listener):
         say(f"{stage.name}: {counted(until, 'trial')}, {who}", stderr=True)
         if sys.stderr.isatty():
             self._bar = terminal().bar("{task.fields[words]}")
-            self._task = self._bar.add_task("trials", total=until, words="")
+            self._bar.add_task("trials", total=until, words="")
             self._bar.start()
 
     def tick(self, tick: Tick) -> None:
         """Update the bar: trials have finished."""
         finished = tick.counts.finished
-        if self._before is None:
-            self._before = finished
-        for outcome in tick.recorded:
-            if isinstance(outcome, Completed) and (
-                self._best is None or (outcome.score > self._best) is self._maximize
-            ):
-                self._best, self._best_trial = outcome.score, outcome.number
-        words = self._words(finished, tick.counts.pruned)
+        for trial in (outcome for outcome in tick.recorded if isinstance(outcome, Completed)):
+            if self._best is None or (trial.score > self._best[1]) is self._maximize:
+                self._best = trial.number, trial.score
+        waiting = tick.waiting_for_others or tick.waiting_for_workers
         if tick.waiting_for_others:
             words = f"waiting for {counted(tick.counts.running, 'trial')} of another run"
-        elif tick.waiting_for_workers:
-            words = "waiting for a worker"
+        else:
+            words = "waiting for a worker" if waiting else self._words(finished, tick.counts.pruned)
         if self._bar is not None:
-            self._bar.update(self._task, completed=min(finished, self._until), words=words)
-        elif tick.waiting_for_others or tick.waiting_for_workers:
-            if self._waiting != words.split()[-1]:
+            self._bar.update(self._bar.task_ids[0], completed=min(finished, self._until), words=words)
+        elif waiting:
+            if not self._waiting:
                 say(words, stderr=True)
-            self._waiting = words.split()[-1]
+            self._waiting = True
         elif tick.recorded and finished / self._until >= self._line_at:
-            self._waiting = ""
+            self._waiting = False
             self._line_at = finished / self._until + _LINE_EVERY
             say(f"{finished}/{counted(self._until, 'trial')}, {words}", stderr=True)
 
     def _words(self, finished: int, pruned: int) -> str:
-        done = finished - (self._before or 0)
-        seconds = time.monotonic() - self._began
         parts = {}
         if self._best is not None and self._scores:
-            parts["best"] = f"best {self._best:.4g} (trial {self._best_trial})"
+            parts["best"] = f"best {self._best[1]:.4g} (trial {self._best[0]})"
         if pruned:
             parts["pruned"] = f"{pruned} pruned"
-        if done:
-            rate = done / seconds
-            parts["rate"] = f"{rate:.1f} trials/s" if rate >= 1 else f"{1 / rate:.1f} s a trial"
-            left = max(self._until - finished, 0) / rate
-            parts["left"] = f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
+        if finished > self._before:
+            rate = (finished - self._before) / (time.monotonic() - self._began)
+            parts["rate"], parts["left"] = speed(rate, max(self._until - finished, 0) / rate)
         if self._bar is None:
             return ", ".join(parts.values())
         return fitting(parts, shutil.get_terminal_size().columns - _LEAST_BAR - len(f" {self._until}/{self._until} "))
 
-    def _end_bar(self) -> None:
+    def close(self) -> None:
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
         """Summarise a stage that has all its trials, or whose run was stopped."""
-        self._end_bar()
+        self.close()
         best = best_trials(store, stage, _TOP)
         score = best.columns["score"][0] if best.columns["score"] else None
         self._finished.append(
@@ -166,19 +154,11 @@ class Display(Listener):
             note(f"{done}, as the run that they belonged to had died: {counted(summary.released, 'trial')}")
         if self._output != "table":
             return
-        here = {"search": stage.search, "storage": store.where}
         self._next = [command(Action("dashboard", {"storage": store.where}))]
-        counts = summary.counts
-        ended = {"pruned": counts.pruned, "failed": counts.failed}
-        which = ", ".join(f"{count} {state}" for state, count in ended.items() if count)
-        took = (
-            f"{summary.recorded} of them now, in {summary.seconds:.1f} s"
-            if summary.recorded
-            else "nothing was left to do"
-        )
-        say(f"{stage.name} has {counted(counts.finished, 'finished trial')}{which and f' ({which})'}; {took}")
+        say(ended_words(stage.name, summary))
         if score is None:
-            say(f"no trial has a score; `{command(Action('trials', here))}` gives the reasons")
+            trials = Action("trials", {"search": stage.search, "storage": store.where})
+            say(f"no trial has a score; `{command(trials)}` gives the reasons")
             return
         say()
         table = best.table(full=False)

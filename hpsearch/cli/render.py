@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.options import Format, OneOf, called, path
-from hpsearch.errors import BadInput, HpsearchError, nearest
+from hpsearch.cli.options import Format
+from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.records import DEFAULT_STORAGE, DEFAULT_STUDY, Action, Argument, Sentence
 from hpsearch.serialization import to_plain
 from hpsearch.text import cell as plain_cell
@@ -25,33 +25,21 @@ if TYPE_CHECKING:
 
     from hpsearch.store.queries import Columns
 
-OPTIONS = {
-    "source": "--from",
-    "form": "--format",
-    "ranges": "--range",
-    "parameters": "--parameter",
-    "backup": "--no-backup",
-}
-"""Options that are not called as the API's arguments are."""
-POSITIONAL = ("search", "study", "name", "path")
-"""Arguments that stand on the command line without an option, in this order."""
+# Options that are not called as the API's arguments are.
+OPTIONS = {"source": "--from", "form": "--format", "ranges": "--range", "parameters": "--parameter"}
+POSITIONAL = ("search", "study", "name", "path")  # arguments without an option, in this order
 STOPPED = "stopped at once; what was recorded stays, and the same command goes on"
-_HIDDEN = "***"
-"""Stands for a password in a URL, as SQLAlchemy shows it."""
-
-
-def message(error: HpsearchError) -> str:
-    """Return an error's message as the command line prints it."""
-    return error.worded(word)
+_HIDDEN = "***"  # stands for a password in a URL, as SQLAlchemy shows it
+_LONGEST_WORD = 30  # longer ones, such as paths, are broken where a table has no room
 
 
 def word(mention: Action | Argument) -> str:
     """Return an action as a command, an argument as an option."""
     if isinstance(mention, Action):
         return command(mention)
-    if mention.name == "by":
-        return option(mention.value)
-    return option(mention.name) if mention.value is None else f"{option(mention.name)} {mention.value}"
+    if mention.name == "by" or mention.value is None:
+        return option(mention.value or mention.name)
+    return f"{option(mention.name)} {mention.value}"
 
 
 def option(name: str) -> str:
@@ -88,9 +76,10 @@ def explained(error: Exception) -> tuple[str, int]:
     """Return one line for an error that ends a command, and the exit code."""
     match error:
         case click.UsageError():
-            return usage(error), 2
+            see = "" if error.ctx is None else f" - see `{error.ctx.command_path} --help`"
+            return error.format_message().rstrip(".") + see, 2
         case HpsearchError():
-            return message(error), error.exit_code
+            return error.worded(word), error.exit_code
         case click.Abort():  # Click's word for Ctrl-C
             return STOPPED, 130
         case MemoryError():
@@ -100,53 +89,15 @@ def explained(error: Exception) -> tuple[str, int]:
     return f"internal error, please report it: {type(error).__name__}: {error} (--debug shows where)", 1
 
 
-def usage(error: click.UsageError) -> str:
-    """Return one line for a command line that Click cannot read."""
-    ctx = error.ctx
-    params = [] if ctx is None else ctx.command.params
-    match error:
-        case click.NoSuchOption() if ctx is not None:
-            known = [name for param in params if isinstance(param, click.Option) for name in param.opts]
-            guess = nearest(error.option_name, known).partition(" known:")[0]
-            return f"{path(ctx)} has no option {error.option_name}{guess} `{ctx.command_path} --help` lists them"
-        case click.NoSuchCommand() if ctx is not None and isinstance(ctx.command, click.Group):
-            of = "" if ctx.parent is None else f" of {path(ctx)}"
-            return f"no command {error.command_name!r}{of}{nearest(error.command_name, ctx.command.list_commands(ctx))}"
-        case click.BadOptionUsage():
-            flags = [
-                name for param in params if isinstance(param, click.Option) and param.is_flag for name in param.opts
-            ]
-            return f"{error.option_name}{' takes no value' if error.option_name in flags else ': a value is missing'}"
-        case click.MissingParameter() if ctx is not None and error.param is not None:
-            choices = error.param.type.choices if isinstance(error.param.type, OneOf) else ()
-            listed = f": one of {', '.join(choices)}" if choices else f"; `{ctx.command_path} --help` says what it is"
-            return f"{path(ctx)} needs {called(error.param)}{listed}"
-    return error.format_message().rstrip(".")
-
-
 def ask(question: str, wanted: str, *, yes: bool) -> None:
-    """Continue only where the user types the expected answer.
-
-    Args:
-        question: Goes to standard error: the command's results go to standard output.
-        wanted: The answer.
-        yes: Do not ask.
-
-    Raises:
-        BadInput: Another answer, or standard input is not a terminal.
-    """
+    """Continue only where the user types the expected answer, or has said ``yes`` before; otherwise raise BadInput."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise BadInput("not a terminal: pass --yes")
-    sys.stderr.write(f"{question} ")
-    sys.stderr.flush()
+    print(question, end=" ", file=sys.stderr, flush=True)  # standard output is for the command's results
     if sys.stdin.readline().strip() != wanted:
         raise BadInput(f"nothing was changed: the answer was not {wanted}")
-
-
-_LONGEST_WORD = 30
-"""Longer ones, such as paths, are broken where a table has no room."""
 
 
 def screen_width() -> int:
@@ -161,14 +112,14 @@ def terminal() -> ModuleType:
     return terminal
 
 
-def say(text: str = "", *, hanging: int = 0, stderr: bool = False) -> None:
-    """Print a line of text.
+def speed(rate: float | None, left: float | None) -> list[str]:
+    """Return in words how many trials finish in a second, and the seconds that are left; nothing of what is None."""
+    words = [] if rate is None else [f"{rate:.1f} trials/s" if rate >= 1 else f"{1 / rate:.1f} s a trial"]
+    return words + ([] if left is None else [f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"])
 
-    Args:
-        text: Wrapped between words in a terminal; elsewhere the line stays whole.
-        hanging: Indentation of the lines after the first where it is wrapped.
-        stderr: Print to standard error.
-    """
+
+def say(text: str = "", *, hanging: int = 0, stderr: bool = False) -> None:
+    """Print a line, whole but for a terminal, where it is wrapped, later lines ``hanging`` characters to the right."""
     stream = sys.stderr if stderr else sys.stdout
     if not stream.isatty():
         stream.write(f"{text}\n")
@@ -190,13 +141,7 @@ def worded(text: str | Sentence | Action) -> str:
 
 
 def emit(columns: Columns, form: Format, *, title: str | None = None) -> None:
-    """Print rows.
-
-    Args:
-        columns: The rows by column; names are the headings.
-        form: Table, CSV or JSON. The last two keep full precision.
-        title: Printed above a table.
-    """
+    """Print rows, given by column, with every digit as CSV or JSON; a title stands above a table only."""
     rows = zip(*columns.values(), strict=True)
     if form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")

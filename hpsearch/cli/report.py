@@ -11,19 +11,18 @@ import click
 
 from hpsearch.api import Search
 from hpsearch.cli import options
-from hpsearch.cli.options import INT, Command, Number, OneOf
 from hpsearch.cli.render import say, word
 from hpsearch.errors import BadInput
 from hpsearch.records import DEFAULT_STORAGE
-from hpsearch.reports.plot_kinds import WORDS, PlotKind
+from hpsearch.reports.plot_kinds import WORDS
 from hpsearch.service import dashboard as server
 from hpsearch.store import open_store
 
 _STDOUT = "-"
 
 
-@click.command(cls=Command)
-@click.argument("kind", metavar="KIND", type=OneOf([kind.value for kind in PlotKind]), help="The figure; see below.")
+@click.command()
+@click.argument("kind", metavar="KIND", type=click.Choice(WORDS), help="The figure; see below.")
 @options.search_or_stage
 @options.stage
 @click.option(
@@ -32,8 +31,8 @@ _STDOUT = "-"
     "[default: SEARCH-KIND.html here]",
 )
 @click.option("--parameter", "parameters", multiple=True, help="Parameter: of parameters and curves one, of pair two.")
-@click.option("--top", type=INT, help="Best trials that are plotted (curves: 20) or highlighted (others: 5).")
-@click.option("--quantity", type=OneOf(["accuracy", "loss"]), help="Of curves. [default: the score's]")
+@click.option("--top", type=int, help="Best trials that are plotted (curves: 20) or highlighted (others: 5).")
+@click.option("--quantity", type=click.Choice(["accuracy", "loss"]), help="Of curves. [default: the score's]")
 @options.flag("--dark", "Light on dark.")
 @options.storage
 def plot(
@@ -70,12 +69,12 @@ Pruned trials are open triangles or dotted lines, failed ones crosses. A file is
 """
 
 
-@click.command(cls=Command)
+@click.command()
 @options.search_or_stage
-@click.option("--stage", type=INT, help="Only this stage and those that it was narrowed from. [default: all]")
+@click.option("--stage", type=int, help="Only this stage and those that it was narrowed from. [default: all]")
 @click.option("--out", help="File, or - for standard output. [default: SEARCH-report.html here]")
 @click.option(
-    "--format", "form", type=OneOf(["html", "md"]), help="html or md (Markdown). [default: by --out, or html]"
+    "--format", "form", type=click.Choice(["html", "md"]), help="html or md (Markdown). [default: by --out, or html]"
 )
 @options.flag("--force", "Overwrite a file that is no report.")
 @click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
@@ -108,9 +107,9 @@ def report(
         webbrowser.open(path.absolute().as_uri())
 
 
-@click.command(cls=Command)
+@click.command()
 @options.storage
-@click.option("--port", type=Number(int, 0, 65535), default=8080, help="Port on 127.0.0.1; 0 for any.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Port on 127.0.0.1; 0 for any.")
 @options.flag("--writable", "Let it change and delete studies.")
 @click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
 def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool) -> None:

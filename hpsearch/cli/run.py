@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpsearch.api import Search
 from hpsearch.cli import options
-from hpsearch.cli.options import INT, Command, Format
-from hpsearch.cli.progress import Display
+from hpsearch.cli.options import Format
+from hpsearch.cli.progress import Display, ended_words
 from hpsearch.cli.render import emit, emit_object, say, worded
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table
 from hpsearch.search.best import REPEATS, TOP
-from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from hpsearch.search.best import Confirmed
     from hpsearch.search.confirmation import Confirmation
 
 
-@click.command(cls=Command)
+@click.command()
 @click.argument("study", required=False, help="Study file, its name, or a stage (mnist/stage-02). [default: mnist]")
-@click.option("--trials", type=INT, help="Finished trials that the stage is to have. [default: the study file's]")
+@click.option("--trials", type=int, help="Finished trials that the stage is to have. [default: the study file's]")
 @options.stage
-@click.option("--stages", type=INT, help="Run the whole workflow up to this many stages, narrowing in between.")
-@click.option("--top", type=INT, help="With --stages: best trials that narrowing uses. [default: 5]")
+@click.option("--stages", type=int, help="Run the whole workflow up to this many stages, narrowing in between.")
+@click.option("--top", type=int, help="With --stages: best trials that narrowing uses. [default: 5]")
 @options.flag("--expand", "With --stages: widen a range whose edge the score still improves towards.")
-@click.option("--seed", type=INT, help="Seed of a new search. [default: the study file's]")
+@click.option("--seed", type=int, help="Seed of a new search. [default: the study file's]")
 @options.jobs
 @options.engine
 @options.scheduler
@@ -42,16 +42,16 @@ def start(study: str | None, storage: str | None, output: Format, **request: Any
 
     Trials that have finished before count, and an interrupted run goes on with the same command.
     """
-    with Display(output) as display:
+    with closing(Display(output)) as display:
         Search(study, storage=storage).start(**request, listener=display)
         display.done()
 
 
-@click.command(cls=Command)
+@click.command()
 @options.search_or_stage
-@click.option("--stage", type=INT, help="Stage number. [default: the latest that has trials]")
-@click.option("--top", type=INT, default=TOP, help="How many of the stage's best trials.")
-@click.option("--repeats", type=INT, default=REPEATS, help="How often each is to have been run again.")
+@click.option("--stage", type=int, help="Stage number. [default: the latest that has trials]")
+@click.option("--top", type=int, default=TOP, help="How many of the stage's best trials.")
+@click.option("--repeats", type=int, default=REPEATS, help="How often each is to have been run again.")
 @options.jobs
 @options.engine
 @options.scheduler
@@ -61,7 +61,7 @@ def start(study: str | None, storage: str | None, output: Format, **request: Any
 @options.output
 def confirm(search: str | None, storage: str | None, output: Format, **request: Any) -> None:
     """Run the best trials again with other seeds and rank them by their mean scores."""
-    with Display(output, scores=False) as display:
+    with closing(Display(output, scores=False)) as display:
         done = Search(search, storage=storage).confirm(**request, listener=display)
     state = done.state
     if output == "json":
@@ -109,12 +109,8 @@ def _row(stage: str, of: Confirmed) -> dict[str, Any]:
 
 
 def _show(done: Confirmation) -> None:
-    state, summary = done.state, done.summary
-    took = (
-        f"{summary.recorded} of them now, in {summary.seconds:.1f} s" if summary.recorded else "nothing was left to do"
-    )
-    failed = f" ({summary.counts.failed} failed)" if summary.counts.failed else ""
-    say(f"{state.confirmation.name} has {counted(summary.counts.finished, 'finished trial')}{failed}; {took}")
+    state = done.state
+    say(ended_words(state.confirmation.name, done.summary))
     if not state.ranking:
         say("no trial has a score; every repeat failed")
         return

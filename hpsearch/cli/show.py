@@ -10,7 +10,7 @@ import click
 
 from hpsearch.api import Search, Trials
 from hpsearch.cli import options
-from hpsearch.cli.options import FLOAT, INT, Command, Format, Number, OneOf
+from hpsearch.cli.options import Format
 from hpsearch.cli.render import emit, emit_object, least_width, say, screen_width, terminal
 from hpsearch.errors import BadArgument
 from hpsearch.objectives.kinds import epochs, used
@@ -41,14 +41,14 @@ _MANY = 500
 """With more trials, reading their curves takes longer than all the rest."""
 
 
-@click.command(cls=Command)
+@click.command()
 @options.search
 @options.flag("--watch", "Show it live while others run it; Ctrl-C ends the watching.")
-@click.option("--every", type=FLOAT, help="With --watch: seconds between reads. [default: 1]")
+@click.option("--every", type=float, help="With --watch: seconds between reads. [default: 1]")
 @options.flag("--until-done", "With --watch: end when the stage has its trials and no runner is at work.")
 @click.option(
     "--trials",
-    type=INT,
+    type=int,
     help="With --watch: finished trials that the stage is to have. [default: the study file's]",
 )
 @options.storage
@@ -98,11 +98,11 @@ def status(
     emit(ranges_table([row.stage for row in stages]), output)
 
 
-@click.command(cls=Command)
+@click.command()
 @options.search_or_stage
 @options.stage
-@click.option("--top", type=Number(int, 1, 10**9), help="Only the best ones, best first.")
-@click.option("--state", type=OneOf(_STATES), help="Only those in this state.")
+@click.option("--top", type=click.IntRange(1), help="Only the best ones, best first.")
+@click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
 @click.option(
     "--curves/--no-curves",
     default=None,
@@ -158,7 +158,7 @@ def with_curves(trials: Trials, table: Columns, output: Format, *, requested: bo
     return wider if requested or least_width(wider) <= screen_width() else table
 
 
-@click.command(cls=Command)
+@click.command()
 @options.search_or_stage
 @options.one_stage
 @options.storage

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -15,14 +15,14 @@ from rich.columns import Columns as SideBySide
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.cli.render import cell, least_width, least_widths
+from hpsearch.cli.render import cell, least_width, least_widths, speed
 from hpsearch.errors import BadArgument
-from hpsearch.reports.tables import Scale, shows_blocks, standard_error, status_table, trials_table
+from hpsearch.reports.tables import Scale, shows_blocks, standard_error, status_table, trials_table, with_error
 from hpsearch.text import counted, is_numeric
 
 if TYPE_CHECKING:
@@ -33,11 +33,8 @@ if TYPE_CHECKING:
 
 Show: TypeAlias = Callable[["View"], None]
 
-EVERY_S = 1.0
-"""Seconds between two reads, unless the user gives them."""
-_LEAST_S, _MOST_S = 0.1, 3600.0
-_STAGES = 6
-"""The number of latest stages that are shown: lines above the screen cannot be updated."""
+_EVERY_S, _LEAST_S, _MOST_S = 1.0, 0.1, 3600.0  # seconds between two reads, unless the user gives them; from, to
+_STAGES = 6  # number of latest stages that are shown: lines above the screen cannot be updated
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -46,22 +43,19 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def bar(words: str, *, transient: bool = False) -> Progress:
-    """Return a bar with a count on standard error, which shows nothing where that is not a terminal.
-
-    Args:
-        words: What stands behind the count; ``{task.fields[words]}`` is the text given with each update.
-        transient: Remove it at the end.
-    """
-    screen = console(stderr=True)
-    columns = (BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn(words))
-    return Progress(*columns, console=screen, transient=transient, disable=not screen.is_terminal)
+    """Return a bar with a count and these words; ``{task.fields[words]}`` is the text given with each update."""
+    return _progress(BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn(words), transient=transient)
 
 
 def download_bar() -> Progress:
-    """Return a bar for downloads on standard error, which shows nothing where that is not a terminal."""
+    """Return a bar for downloads."""
+    return _progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+
+
+def _progress(*columns: ProgressColumn, transient: bool = False) -> Progress:
+    """Return a bar on standard error, which shows nothing where that is not a terminal."""
     screen = console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    return Progress(*columns, console=screen, disable=not screen.is_terminal)
+    return Progress(*columns, console=screen, transient=transient, disable=not screen.is_terminal)
 
 
 def table(columns: Columns, screen: Console) -> RenderableType:
@@ -69,10 +63,6 @@ def table(columns: Columns, screen: Console) -> RenderableType:
 
     Where it is too narrow, headings and texts are broken between words, then the gaps are halved, and then the
     table is cut into several below each other, each of which begins with the first column. Numbers are never broken.
-
-    Args:
-        columns: The rows by column; names are the headings.
-        screen: The terminal's console.
     """
     gap = 2 if least_width(columns) <= screen.width else 1
     tables: list[RenderableType] = []
@@ -114,46 +104,25 @@ def _fitted(columns: Columns, room: int) -> list[int]:
 
 
 def watch(search: Search, output: Format, *, every: float | None, trials: int | None, until_done: bool) -> None:
-    """Show a search until it is done or until Ctrl-C.
+    """Show a search until it is done or until Ctrl-C or SIGTERM.
 
-    Args:
-        search: The search.
-        output: Table: live in a terminal, a line for each change elsewhere. JSON: an object on a line for each change.
-        every: Seconds between two reads, or None for one.
-        trials: How many finished trials the stage is to have, or None for the study file's count.
-        until_done: End when nothing is left to wait for.
-
-    Raises:
-        BadInput: An option out of its range, or CSV.
-        StorageFailure: The database is gone.
+    As a table, it is live in a terminal and a line for each change elsewhere; as JSON, an object for each change.
     """
-    every = EVERY_S if every is None else every
+    every = _EVERY_S if every is None else every
     if not _LEAST_S <= every <= _MOST_S:
         raise BadArgument("every", f"{every:g}", f"give {_LEAST_S:g} to {_MOST_S:g} seconds")
     if output == "csv":
         raise BadArgument(
             "format", "csv", "a watched search is no table", "use json, an object a line, or leave it out"
         )
-    try:
-        # SIGTERM ends the watching as Ctrl-C does: no failure.
-        with search.watch(trials=trials) as look, _terminable(), _showing(output) as show:
-            while True:
-                view = look()
-                show(view)
-                if until_done and view.done:
-                    return
-                time.sleep(every)
-    except KeyboardInterrupt:
-        return
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    with suppress(KeyboardInterrupt), search.watch(trials=trials) as look, _showing(output) as show:
+        while True:
+            view = look()
+            show(view)
+            if until_done and view.done:
+                return
+            time.sleep(every)
 
 
 @contextmanager
@@ -187,33 +156,22 @@ def line(view: View) -> str:
     parts = [f"{counts.finished} of {counted(view.until, 'trial')} finished"]
     states = {"failed": counts.failed, "pruned": counts.pruned, "running": counts.running, "waiting": counts.waiting}
     parts += [f"{count} {state}" for state, count in states.items() if count]
-    best = _best(view)
-    parts += (
-        ([f"{'first so far: ' if view.shown.confirms else 'best '}{best}"] if best else [])
-        + _speed(view)
-        + (["done"] if view.done else [])
-    )
+    parts += [*_best(view), *_speed(view), *(["done"] if view.done else [])]
     return f"{view.shown.stage.name}: {', '.join(parts)}"
 
 
 def _speed(view: View) -> list[str]:
-    if view.rate is None:
-        return []
-    words = [f"{view.rate:.1f} trials/s" if view.rate >= 1 else f"{1 / view.rate:.1f} s a trial"]
-    left = view.seconds_left
-    if left is not None and view.shown.counts.running:
-        words.append(f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left")
-    return words
+    return speed(view.rate, view.seconds_left if view.shown.counts.running else None)
 
 
-def _best(view: View) -> str | None:
+def _best(view: View) -> list[str]:
+    """Return words for the best trial, or for the setting that leads; none before there is one."""
     if view.shown.best is None:
-        return None
+        return []
     number, score = view.shown.best
     if view.shown.confirms:
-        return f"mean {score:.4g} (values of trial {number})"
-    error = standard_error(view.shown.stage, score)
-    return f"{score:.4g}{'' if error is None else f' +- {error:.2f}'} (trial {number})"
+        return [f"first so far: mean {score:.4g} (values of trial {number})"]
+    return [f"best {with_error(view.shown.stage, score)} (trial {number})"]
 
 
 def as_json(view: View) -> dict[str, Any]:
@@ -258,25 +216,15 @@ def _frame(view: View, screen: Console) -> RenderableType:
     del short["from"]
     parts: list[RenderableType] = [table(short, screen), Text()]
     done = ", ".join([f"{counts.finished} of {counted(view.until, 'trial')}", *_speed(view)])
-    progress = ProgressBar(
-        total=view.until, completed=min(counts.finished, view.until), width=min(30, screen.width // 3)
-    )
+    progress = ProgressBar(view.until, min(counts.finished, view.until), width=min(30, screen.width // 3))
     parts += [Text(stage.name), SideBySide([progress, Text(done)])]
-    best = _best(view)
-    if best and view.shown.confirms:
-        parts.append(Text(f"first so far: {best}"))
-    elif best:
+    for best in _best(view):
         scale = Scale.of([view.curve], blocks=shows_blocks(screen.encoding))
-        parts.append(Text(f"best {best}  {scale.sparkline(view.curve)} {scale.words} over {scale.epochs} epochs"))
-    parts.append(Text(_who(view)))
+        curve = f"  {scale.sparkline(view.curve)} {scale.words} over {scale.epochs} epochs"
+        parts.append(Text(best + (curve if view.curve else "")))
+    runners = ", ".join(f"{who.host} (process {who.pid}) has {count}" for who, count in view.runners)
+    parts.append(Text(f"running: {runners}" if runners else "done" if view.done else "no runner"))
     if view.latest["number"]:
         parts += [Text(), Text("finished last"), table(trials_table(stage, view.latest), screen)]
     parts += [Text(), Text("Ctrl-C ends the watching, not the search", style="dim")]
     return Group(*parts)
-
-
-def _who(view: View) -> str:
-    if view.runners:
-        words = [f"{who.host} (process {who.pid}) has {count}" for who, count in view.runners]
-        return f"running: {', '.join(words)}"
-    return "done" if view.done else "no runner"

@@ -135,7 +135,7 @@ def test_the_first_look_says_what_was_scored_and_the_second_is_refused(ready: Cl
         "chosen: the best trial of all stages; tiny/stage-01 has not been confirmed",
         "trained on 100 images (60 train, 40 validation) for 3 epochs",
         "of 100 images)",
-        "mistakes; the most confident ones:\n",
+        "mistakes; the most confident:\n",
     ):
         assert words in out
     assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("chosen"))

@@ -218,18 +218,11 @@ def npz(x: object = RAW, **others: object) -> Prepare:
         ("predict net.npz x.png --label y", "and x.png has none", lambda: Image.fromarray(RAW[0]).save("x.png")),
         ("predict net.npz x.csv", "is not a number", lambda: Path("x.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,x\n")),
         ("predict bare.npz x.npz", "does not say how raw values become its inputs; train and save it again", npz()),
-        ("predict net.npz", "predict needs FILES...", lambda: None),
         ("model export net.npz net.pb", "cannot export to net.pb: give a file that ends in .onnx", lambda: None),
         ("model export net.npz no/net.onnx", "No such file or directory", lambda: None),
         ("model export net.npz x.onnx", "it is a folder", lambda: Path("x.onnx").mkdir()),
         ("model export missing.npz net.onnx", "cannot read missing.npz", lambda: None),
         ("model export bare.npz net.onnx", "does not say how raw values become its inputs", lambda: None),
-        (
-            "model export net.npz net.onnx --input int8",
-            "--input 'int8'; did you mean 'uint8'? known: flo",
-            lambda: None,
-        ),
-        ("model export net.npz", "model export needs FILE.onnx", lambda: None),
     ],
 )
 def test_what_cannot_be_predicted_or_exported_is_said_in_one_line(

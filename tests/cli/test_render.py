@@ -22,7 +22,7 @@ from rich.console import Console
 
 from hpsearch.cli import terminal
 from hpsearch.cli.progress import fitting
-from hpsearch.cli.render import command, least_width, message, say, word
+from hpsearch.cli.render import command, explained, least_width, say, word
 from hpsearch.cli.terminal import table
 from hpsearch.errors import BadArgument, HpsearchError, NotEnoughTrials, UnknownSearch
 from hpsearch.records import Action, Argument, Sentence
@@ -92,7 +92,7 @@ def test_an_action_is_a_command_or_a_call(action: Action, shell: str, python: st
     ],
 )
 def test_an_error_is_worded_for_its_reader(error: HpsearchError, shell: str, python: str | None) -> None:
-    assert message(error) == shell
+    assert explained(error) == (shell, error.exit_code)
     assert python is None or str(error) == python
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.__dict__) == (type(error), str(error), error.__dict__)
