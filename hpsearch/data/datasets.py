@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from importlib import resources
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,13 @@ import numpy.typing as npt
 from hpsearch.data import formats
 from hpsearch.errors import BadData, MissingExtra, nearest
 from hpsearch.records import Action, Sentence
-from hpsearch.text import counted
 
-DATA_VARIABLE = "HPSEARCH_DATA"
-"""The environment variable with a folder of data."""
-DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts its files."""
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
 SHIPPED = "shipped with hpsearch"
 WITH_SKLEARN = "shipped with scikit-learn"
 
+# Features are trained on as float32, so a larger one would turn into infinity there.
 _FLOAT32_MAX = np.float64(np.finfo(np.float32).max)
-"""Features are trained on as float32, so a larger one would turn into infinity there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,22 +52,18 @@ class Known:
     test_images: int
     shape: tuple[int, int]
     classes: int
-    remedy: Sentence = field(default_factory=Sentence)
+    remedy: Sentence
 
 
 KNOWN = {
-    "mnist-10k": Known(10_000, 0, (28, 28), 10),
+    "mnist-10k": Known(10_000, 0, (28, 28), 10, Sentence()),
     "digits": Known(1_797, 0, (8, 8), 10, Sentence('pip install "hpsearch[data]"')),
     "mnist": Known(60_000, 10_000, (28, 28), 10, Sentence("{}", (Action("data fetch", {"name": "mnist"}),))),
     "fashion-mnist": Known(
-        60_000,
-        10_000,
-        (28, 28),
-        10,
+        *(60_000, 10_000, (28, 28), 10),
         Sentence("{}, or Debian's package dataset-fashion-mnist", (Action("data fetch", {"name": "fashion-mnist"}),)),
     ),
 }
-"""The data sets that have a name."""
 
 
 def load(
@@ -141,7 +133,7 @@ def cache_folder(name: str) -> Path:
 def places(name: str, data_dir: Path | None = None) -> list[Path]:
     """Return the folders that may hold a data set of IDX files, in order; ``data_dir`` comes first."""
     roots = [] if data_dir is None else [data_dir.expanduser()]
-    if variable := os.environ.get(DATA_VARIABLE):
+    if variable := os.environ.get("HPSEARCH_DATA"):
         roots.append(Path(variable).expanduser())
     folders: list[Path] = []
     for root in roots:
@@ -165,11 +157,7 @@ def _find(name: str, data_dir: Path | None) -> Path | None:
 
 
 def _shipped() -> formats.Arrays:
-    with (
-        resources.files("hpsearch.data").joinpath("mnist_10k.npz").open("rb") as file,
-        np.load(file, allow_pickle=False) as archive,
-    ):
-        return formats.Arrays(archive["images"], archive["labels"])
+    return formats.read_npz(Path(__file__).with_name("mnist_10k.npz"))
 
 
 def _digits() -> formats.Arrays:
@@ -209,10 +197,8 @@ def features(x: npt.NDArray[Any], where: str, *, columns: Sequence[str] = ()) ->
     """
     if x.dtype.kind not in "buif":
         raise BadData(f"{where}: x holds {x.dtype}; features are numbers")
-    if x.ndim < 2:
+    if x.ndim < 2 or not x.size:
         raise BadData(f"{where}: x has shape {x.shape}; one row of features per example is needed, (N, D)")
-    if x.size == 0:
-        raise BadData(f"{where}: x has shape {x.shape}, so there is nothing in it")
     if x.dtype == np.uint8:
         return x
     if x.dtype.kind != "f":
@@ -238,13 +224,9 @@ def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArra
 
     BadData is raised for another number of labels than of examples, and for missing or fractional ones.
     """
-    if values.ndim != 1:
+    if values.shape != (examples,):
         raise BadData(
             f"{where}: labels have shape {values.shape}; one label per example is needed, shape ({examples},)"
-        )
-    if len(values) != examples:
-        raise BadData(
-            f"{where}: {counted(len(values), 'label')} for {counted(examples, 'example')}; the counts must agree"
         )
     match values.dtype.kind:
         case "b" | "i" | "u" | "U":
@@ -252,18 +234,12 @@ def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArra
         case "S":
             return np.char.decode(values, "utf-8", "backslashreplace")
         case "f":
-            missing = np.isnan(values)
-            if count := int(np.count_nonzero(missing)):
-                raise BadData(
-                    f"{where}: {count} labels are NaN, the first at position {int(missing.argmax())}; "
-                    "every example needs a label"
-                )
             fits = (np.abs(values) < 2.0**53) & (values == np.floor(values))
             if not fits.all():
                 first = int((~fits).argmax())
                 raise BadData(
-                    f"{where}: label {values[first]} at position {first} names no class; "
-                    "labels are whole numbers or strings"
+                    f"{where}: label {values[first]} at position {first} names no class; every example needs a label, "
+                    "and labels are whole numbers or strings"
                 )
             return values.astype(np.int64)
     raise BadData(f"{where}: labels hold {values.dtype}; labels are whole numbers or strings")
@@ -274,12 +250,9 @@ def class_names(values: npt.NDArray[Any], where: str) -> tuple[str, ...]:
     names = [str(value) for value in np.unique(values)]
     if len(names) < 2:
         raise BadData(f"{where}: every label is {names[0]!r}; a data set needs at least two classes to tell apart")
-    try:
-        numbers = [float(name) for name in names]
-    except ValueError:
-        return tuple(names)
-    if all(map(math.isfinite, numbers)):
-        names = [name for _, name in sorted(zip(numbers, names, strict=True))]
+    with contextlib.suppress(ValueError):
+        if all(map(math.isfinite, map(float, names))):
+            names.sort(key=float)
     return tuple(names)
 
 

@@ -20,13 +20,10 @@ from hpsearch.records import Argument
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MAX_PIXELS = 5 * 10**7
-_CROP_PIXELS = 1000
-"""Pixels along a picture's longer side that suffice to find the digit in it."""
-_FAINT = 16
-"""Of 255 grey levels: a smaller difference from the ground is noise."""
 PICTURES = (".png", ".jpg", ".jpeg")
-_ALLOWED = "allowed: .npz, .csv, .parquet, .png, .jpg, a folder of pictures"
+_MAX_PIXELS = 5 * 10**7
+_CROP_PIXELS = 1000  # pixels along a picture's longer side that suffice to find the digit in it
+_FAINT = 16  # of 255 grey levels: a smaller difference from the ground is noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,41 +67,23 @@ def read_examples(
         BadArgument: An option that means nothing for such a file.
         MissingExtra: A library is needed that is not installed.
     """
-    files = _files(path)
-    kind = files[0].suffix.lower()
-    if label is not None and kind not in (".csv", ".parquet"):
+    kind = formats.kind_of(path, (".npz", *formats.TABLES, *PICTURES), folder="a folder of pictures")
+    if label is not None and kind not in formats.TABLES:
         raise BadArgument("label", label, f"it names a column, and {path} has none", "leave it out")
     if kind in PICTURES:
-        return [Examples(str(file), _read_picture(file, shape, adjustments), picture=True) for file in files]
+        return [Examples(str(path), _read_picture(path, shape, adjustments), picture=True)]
+    if kind == "folder":
+        pictures = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+        if not pictures:
+            raise BadData(f"{path} is a folder without pictures; give one with {', '.join(PICTURES)} files")
+        return [part for file in pictures for part in read_examples(file, shape, adjustments=adjustments)]
     for name, given in dataclasses.asdict(adjustments).items():
         if given:
             raise BadArgument(name, None, f"it is for pictures, and {path} is none", "leave it out")
-    if kind == ".npz":
-        arrays = formats.read_npz(path, labelled=False)
-    else:
-        arrays = formats.read_table(path, label=label, labelled=False)
+    arrays = formats.read(path, label=label, labelled=False)
     x = datasets.features(arrays.x, str(path), columns=arrays.columns)
     labels = None if arrays.labels is None else datasets.labels(arrays.labels, str(path), examples=len(x))
     return [Examples(str(path), x, labels)]
-
-
-def _files(path: Path) -> list[Path]:
-    """Return the file itself, or the pictures in a folder."""
-    try:
-        if path.is_dir():
-            pictures = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
-            if not pictures:
-                raise BadData(f"{path} is a folder without pictures; give one with {', '.join(PICTURES)} files")
-            return pictures
-        if not path.exists():
-            raise BadData(f"no file or folder {path}; {_ALLOWED}")
-        if not path.is_file():
-            raise BadData(f"{path} is no file; {_ALLOWED}")
-    except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise BadData(f"cannot read {path}: {error.strerror}") from error
-    if path.suffix.lower() not in (".npz", ".csv", ".parquet", *PICTURES):
-        raise BadData(f"{path} holds no examples that can be read; {_ALLOWED}")
-    return [path]
 
 
 def _read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) -> npt.NDArray[np.uint8]:
@@ -151,7 +130,6 @@ def _pillow(path: Path) -> Any:
 
 def _decoded(pil: Any, path: Path) -> Any:
     """Return a picture's pixels, upright."""
-    formats.refuse_empty(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

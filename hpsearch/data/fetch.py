@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from hpsearch.data.datasets import KNOWN, cache_folder
+from hpsearch.data.datasets import KNOWN, SHIPPED, WITH_SKLEARN, cache_folder
 from hpsearch.errors import BadData, DownloadFailure, MissingExtra, nearest
 
+# Receives a file's name, the bytes of it received so far, and its size (0 where the server does not say it).
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Receives the file's name, the bytes of it received so far, and its size (0 where the server does not say it)."""
-_CHUNK = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,6 @@ SOURCES = {
         },
     ),
 }
-"""Data sets that can be downloaded."""
 
 
 def fetch(
@@ -74,47 +72,35 @@ def fetch(
     """
     if name not in SOURCES:
         if name in KNOWN:
-            giver = "hpsearch" if name == "mnist-10k" else "scikit-learn"
-            raise BadData(f"{name} is not downloaded: it comes with {giver}")
+            raise BadData(f"{name} is not downloaded: it is {WITH_SKLEARN if name == 'digits' else SHIPPED}")
         raise BadData(f"no data set {name!r} to fetch{nearest(name, SOURCES)}")
     source = SOURCES[name]
     base = source.url if base_url is None else base_url.rstrip("/") + "/"
     if not base.startswith(("http://", "https://")):
         raise BadData(f"base_url = {base_url!r}; give an address that begins with http:// or https://")
     folder = cache_folder(name) if data_dir is None else data_dir.expanduser() / name
-    try:
-        for file, sha256 in source.files.items():
-            _fetch_file(base + file, folder, file, sha256, progress)
-    except OSError as error:
-        raise DownloadFailure(f"cannot write to {folder}: {error.strerror or error}") from error
+    for file, sha256 in source.files.items():
+        _fetch_file(base + file, folder, file, sha256, progress)
     return folder
 
 
 def _fetch_file(url: str, folder: Path, file: str, sha256: str, progress: Progress | None) -> None:
     try:
         import pooch  # an extra
-        import requests  # which pooch downloads with
     except ImportError as error:
         raise MissingExtra('downloading needs pooch; pip install "hpsearch[data]"') from error
 
     bar = None if progress is None else _Bar(file, progress)
-    downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK, headers={"User-Agent": "hpsearch"})
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # it would name each file on stderr
+    downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, headers={"User-Agent": "hpsearch"})
+    pooch.get_logger().setLevel(logging.WARNING)  # it would name each file on stderr
     try:
         # pooch downloads only a file that is not there with this hash, and renames only one that has it.
         pooch.retrieve(url, f"sha256:{sha256}", fname=file, path=folder, downloader=downloader)
-    except requests.RequestException as error:
-        remedy = f"check the connection, or put the four files into {folder}"
-        raise DownloadFailure(f"could not download {url}: {' '.join(str(error).split())}; {remedy}") from error
-    except ValueError as error:  # another hash
+    except (OSError, ValueError) as error:  # no connection, another answer, no place to write; another hash
         raise DownloadFailure(
-            f"{url} has the wrong hash, and the download was deleted: {' '.join(str(error).split())}; "
-            f"try again, or put the right file into {folder}"
+            f"could not download {url}: {' '.join(str(error).split())}; "
+            f"try again, or put the four files into {folder} yourself"
         ) from error
-    finally:
-        logger.setLevel(level)
 
 
 class _Bar:

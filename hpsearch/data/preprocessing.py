@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,9 @@ import numpy.typing as npt
 
 from hpsearch.errors import BadInput
 
-GREY_LEVELS = 255.0
-"""The brightest grey level of a byte."""
+GREY_LEVELS = 255.0  # the brightest grey level of a byte
 _MOST_DIMENSIONS = 8
-_DIVISORS = 1e-30, 1e30
-"""Bounds that float32 holds with room to spare."""
+_DIVISORS = 1e-30, 1e30  # bounds that float32 holds with room to spare
 
 
 def is_picture(shape: Sequence[int]) -> bool:
@@ -68,13 +67,8 @@ class Preprocessing:
 
     def plain(self) -> dict[str, Any]:
         """Return all of it as JSON-able data."""
-        return {
-            "shape": list(self.shape),
-            "dtype": self.dtype,
-            "divisor": float(self.divisor),
-            "low": float(self.low),
-            "high": float(self.high),
-        }
+        plain = dataclasses.asdict(self)
+        return plain | {name: float(plain[name]) for name in ("divisor", "low", "high")}
 
     def apply(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return the inputs of a network, (N, D) float32.

@@ -117,66 +117,52 @@ def _rows(
     test: int | float | None,
     seed: int,
     stratify: bool,
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+) -> list[npt.NDArray[np.intp]]:
     """Return the row numbers of train, validation and test; the last in the own test part where there is one."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise BadData(f"seed = {seed!r}; give a whole number from 0")
-    there, own = len(dataset.x), None if dataset.labels_test is None else len(dataset.labels_test)
-    n_train = _count("train", train, there)
-    n_validation = _count("validation", validation, there)
+    there, own = len(dataset.x), dataset.labels_test
+    of_test = there if own is None else len(own)
+    sizes = {"train": _count("train", train, there), "validation": _count("validation", validation, there)}
+    n_test = (0 if own is None else of_test) if test is None else _count("test", test, of_test, least=0)
     if own is None:
-        n_test = 0 if test is None else _count("test", test, there, zero=True)
-    else:
-        n_test = own if test is None else _count("test", test, own, zero=True)
-        if n_test > own:
-            raise BadData(
-                f"test = {n_test} is more than the {own} examples in the test part of {dataset.name}; ask for fewer"
-            )
-    sizes = [n_train, n_validation, n_test if own is None else 0]
-    if sum(sizes) > there:
-        parts = "train + validation + test" if sizes[2] else "train + validation"
-        raise BadData(f"{parts} = {sum(sizes)} is more than the {there} examples of {dataset.name}; ask for fewer")
-    order = np.random.default_rng(seed).permutation(there)
-    train_rows, validation_rows, test_rows = _cut(dataset, dataset.labels, order, sizes, stratify)
-    if own is None or dataset.labels_test is None:
-        return train_rows, validation_rows, test_rows
-    if n_test == own:
-        return train_rows, validation_rows, np.arange(own)
-    order = np.random.default_rng(seed).permutation(own)
-    (test_rows,) = _cut(dataset, dataset.labels_test, order, [n_test], stratify)
-    return train_rows, validation_rows, test_rows
+        return _cut(dataset, dataset.labels, sizes | {"test": n_test}, seed, stratify)
+    rows = _cut(dataset, dataset.labels, sizes, seed, stratify)
+    whole = [np.arange(of_test)]
+    return rows + (whole if n_test == of_test else _cut(dataset, own, {"test": n_test}, seed, stratify))
 
 
-def _count(part: str, given: int | float, there: int, *, zero: bool = False) -> int:
-    if isinstance(given, bool) or not isinstance(given, int | float | np.integer | np.floating):
-        raise BadData(f"{part} = {given!r}; give a count or a fraction between 0 and 1")
-    if isinstance(given, int | np.integer):
-        if given < (0 if zero else 1):
-            raise BadData(f"{part} = {given}; give a count of at least {0 if zero else 1}, or a fraction")
+def _count(part: str, given: int | float, there: int, *, least: int = 1) -> int:
+    if not isinstance(given, float) and given >= least:
         return int(given)
-    if not 0 < given < 1:
-        whole = f" (for a count write {int(given)})" if given >= 1 and float(given).is_integer() else ""
-        raise BadData(f"{part} = {given}; a fraction lies between 0 and 1{whole}")
     # Down, so that fractions of sum 1 always fit; the small term because 0.29 * 100 is 28.999999999999996.
-    count = int(float(given) * there + 1e-9)
+    count = int(given * there + 1e-9) if 0 < given < 1 else 0
     if not count:
-        raise BadData(f"{part} = {given} of {there} is less than one example; ask for more")
+        raise BadData(
+            f"{part} = {given} of {there} examples; give a count of at least {least}, or a fraction between 0 and 1 "
+            "that makes one example or more"
+        )
     return count
 
 
 def _cut(
-    dataset: Dataset, labels: Labels, order: npt.NDArray[np.intp], sizes: list[int], stratify: bool
+    dataset: Dataset, labels: Labels, sizes: dict[str, int], seed: int, stratify: bool
 ) -> list[npt.NDArray[np.intp]]:
     """Return the rows of consecutive splits, each in the shuffled order."""
+    total = sum(sizes.values())
+    if total > len(labels):
+        whose = dataset.name if labels is dataset.labels else f"the test part of {dataset.name}"
+        raise BadData(
+            f"{' + '.join(part for part, size in sizes.items() if size)} = {total} is more than the {len(labels)} "
+            f"examples of {whose}; ask for fewer"
+        )
+    order = np.random.default_rng(seed).permutation(len(labels))
     if not stratify:
-        ends = np.cumsum(sizes)
-        return [order[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        return np.split(order[:total], np.cumsum(list(sizes.values()))[:-1])
     shuffled = labels[order]
     members = [np.flatnonzero(shuffled == k) for k in range(dataset.classes)]  # positions in order
     left = np.array([len(positions) for positions in members])
     taken = np.zeros_like(left)
     parts = []
-    for size in sizes:
+    for size in sizes.values():
         counts = proportional(size, left)
         if size and not counts.all():
             k = int(counts.argmin())

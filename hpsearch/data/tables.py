@@ -13,17 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hpsearch.data.formats import Arrays, first_line, refuse_empty
+from hpsearch.data.formats import Arrays, first_line
 from hpsearch.errors import BadData, MissingExtra
 
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
-"""Texts that count as a missing number in a CSV file."""
+_MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]  # texts of a missing number in a CSV file
 
 
 @contextmanager
 def _csv_errors(path: Path) -> Iterator[None]:
     """Turn pandas' exceptions into BadData."""
-    refuse_empty(path)
     try:
         with warnings.catch_warnings():
             # A first row longer than the header is only a warning to pandas, and the surplus is dropped.
@@ -36,7 +34,7 @@ def _csv_errors(path: Path) -> Iterator[None]:
     except pd.errors.ParserWarning as error:
         raise BadData(f"{path} is ragged: its first row has more fields than its header") from error
     except OSError as error:
-        raise BadData(f"cannot read {path}: {error.strerror or first_line(error)}") from error
+        raise BadData(f"cannot read {path}: {first_line(error)}") from error
     except ValueError as error:  # pandas' ParserError is one
         raise BadData(f"{path} is no regular csv table: {first_line(error)}") from error
 
@@ -52,7 +50,7 @@ def _unique(path: Path, names: list[str]) -> list[str]:
     """Refuse a repeated column: pandas would rename it, and a copy of the labels would pass as a feature."""
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        hint = "; is there a header?" if all(map(_is_number, names)) else ""
+        hint = "; is there a header?" if pd.to_numeric(pd.Series(names), errors="coerce").notna().all() else ""
         raise BadData(f"{path}: column {repeated[0]!r} occurs twice; rename one{hint}")
     return names
 
@@ -65,7 +63,7 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
 
 
 def arrow(path: Path) -> Any:
-    """Return pyarrow with its module ``parquet``; MissingExtra where it is not installed."""
+    """Return pyarrow with its module ``parquet``, which a file needs."""
     try:
         import pyarrow.parquet  # an extra; pandas' own message for its absence has several lines
     except ImportError as error:
@@ -73,12 +71,12 @@ def arrow(path: Path) -> Any:
     return pyarrow
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a Parquet file."""
-    arrow(path)
-    refuse_empty(path)
+def read_parquet(path: Path, *, pandas: bool = False) -> Any:
+    """Read a Parquet file as one of Arrow's tables, or of pandas'."""
+    parquet = arrow(path).parquet
     try:
-        return pd.read_parquet(path, engine="pyarrow")
+        table = parquet.read_table(path)
+        return table.to_pandas() if pandas else table
     except Exception as error:  # Arrow's exceptions derive from several built-in ones
         raise BadData(f"{path} is not a whole .parquet file: {first_line(error)}") from error
 
@@ -100,7 +98,7 @@ def read_table(path: Path, *, label: str | None = None, labelled: bool = True) -
         MissingExtra: A .parquet file without pyarrow installed.
     """
     if path.suffix.lower() == ".parquet":
-        frame = read_parquet(path)
+        frame = read_parquet(path, pandas=True)
         frame.columns = names = _unique(path, [str(column) for column in frame.columns])
         target = _label_column(path, names, label, required=labelled)
     else:
@@ -139,30 +137,16 @@ def _label_column(path: Path, columns: list[str], label: str | None, *, required
     raise BadData(f"{path} {has} {wanted!r}; columns: {' '.join(shown.split())}; {remedy}")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _numbers(path: Path, column: pd.Series[Any]) -> npt.NDArray[np.float64]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
     if pd.api.types.is_numeric_dtype(column.dtype):  # booleans among them
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if not (pd.api.types.is_object_dtype(column.dtype) or pd.api.types.is_string_dtype(column.dtype)):
-        raise BadData(f"{path}: column {column.name!r} holds {column.dtype}; every column but the labels holds numbers")
-    try:
-        numbers = pd.to_numeric(column, errors="coerce")
-    except (TypeError, ValueError) as error:  # cells that are lists, say
-        raise BadData(f"{path}: column {column.name!r} holds no numbers ({first_line(error)})") from error
-    text = (numbers.isna() & column.notna()).to_numpy()
-    if text.any():
-        row = int(text.argmax())
+    texts = column.astype(object).map(str, na_action="ignore")
+    numbers = pd.to_numeric(texts, errors="coerce")
+    odd = (numbers.isna() & texts.notna()).to_numpy()
+    if odd.any():
+        row = int(odd.argmax())
         raise BadData(
-            f"{path}: {str(column.iloc[row])[:40]!r} in row {row + 1}, column {column.name!r} is not a "
+            f"{path}: {texts.iloc[row][:40]!r} in row {row + 1}, column {column.name!r} is not a "
             "number; every column but the labels holds numbers"
         )
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)

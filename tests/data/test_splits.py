@@ -142,6 +142,7 @@ def test_an_own_test_part_is_what_test_is_drawn_from() -> None:
     _, y = test_part(dataset, **ask, test=8, stratify=True)
     assert np.bincount(y).tolist() == [2, 2, 2, 2]
     assert len(test_part(dataset, **ask, test=0)[0]) == 0
+    refused(lambda: test_part(dataset, **ask, test=13), "test = 13 is more than the 12 examples of the test part")
 
 
 class Watched(np.ndarray[Any, np.dtype[np.float64]]):
@@ -208,26 +209,12 @@ def test_the_fingerprint_is_of_the_four_arrays() -> None:
             {"train": 80, "validation": 16, "test": 10},
             ["train + validation + test = 106", "than the 100 examples of rows"],
         ),
-        ({"train": 80, "validation": 30}, ["train + validation = 110 is more", "ask for fewer"]),
-        ({"train": 0.8, "validation": 0.3}, ["train + validation = 110 is more"]),
-        ({"train": 0}, ["train = 0", "at least 1"]),
-        ({"validation": 0}, ["validation = 0", "at least 1"]),
-        ({"train": -5}, ["train = -5"]),
+        ({"train": 0.8, "validation": 0.3}, ["train + validation = 110 is more", "ask for fewer"]),
+        ({"train": 0}, ["train = 0 of 100 examples", "at least 1"]),
         ({"test": -1}, ["test = -1", "at least 0"]),
-        ({"train": True}, ["train = True"]),
-        ({"test": False}, ["test = False"]),
-        ({"train": "ten"}, ["train = 'ten'"]),
-        ({"train": None}, ["train = None"]),
-        ({"train": 1.0}, ["train = 1.0", "write 1"]),
-        ({"train": 40.0}, ["a fraction lies between 0 and 1", "for a count write 40"]),
-        ({"validation": 0.0}, ["validation = 0.0", "between 0 and 1"]),
-        ({"validation": -0.1}, ["validation = -0.1"]),
+        ({"train": 1.0}, ["train = 1.0", "a fraction between 0 and 1"]),
         ({"validation": float("nan")}, ["validation = nan"]),
-        ({"validation": float("inf")}, ["validation = inf"]),
-        ({"validation": 0.001}, ["0.001 of 100 is less than one example"]),
-        ({"seed": -1}, ["seed = -1"]),
-        ({"seed": True}, ["seed = True"]),
-        ({"seed": 0.5}, ["seed = 0.5"]),
+        ({"validation": 0.001}, ["validation = 0.001 of 100", "one example or more"]),
         ({"train": 3, "stratify": True}, ["class '3' has 25 of 100", "split of 3"]),
         ({"test": 2, "stratify": True}, ["split of 2"]),
     ],
@@ -236,14 +223,3 @@ def test_the_fingerprint_is_of_the_four_arrays() -> None:
 def test_what_cannot_be_cut(cut: Callable[..., object], ask: dict[str, Any], fragments: list[str]) -> None:
     whole = {"train": 10, "validation": 10, "seed": 0} | ask
     refused(lambda: cut(cyclic(100), **whole), *fragments)
-
-
-def test_the_books_split_of_the_shipped_images() -> None:
-    from hpsearch.data import load
-
-    parts = split(load("mnist-10k"), train=400, validation=100, seed=0)
-    assert parts.x_train.shape == (400, 784)
-    assert parts.x_validation.shape == (100, 784)
-    assert parts.x_train.min() == 0
-    assert parts.x_train.max() == 1
-    assert parts.classes == 10
