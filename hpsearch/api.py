@@ -20,7 +20,6 @@ from hpsearch.search.stage import (
     pick,
     resolve_search,
     resolve_stage,
-    resolve_study,
     stages_of,
     unscored,
 )
@@ -204,7 +203,7 @@ class Search:
         """
         from hpsearch.search import workflow  # NumPy, and processes that are started: quick commands do without
 
-        study, number = resolve_study(self.name, stage)
+        study, number = resolve_stage(self.name, stage, keep_path=True)
         return workflow.run(
             workflow.Job(
                 storage=self.storage,

@@ -13,12 +13,11 @@ from hpsearch.space import Categorical, describe, to_scale
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from hpsearch.search.best import Overview
     from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.findings import Findings, Step
-    from hpsearch.search.stage import Actions
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store import Store
 
@@ -28,44 +27,39 @@ class NextStep:
     """The next step."""
 
     step: Step
-    words: Sentence
+    words: str  # ``{}`` stands for each action
     actions: tuple[Action, ...] = ()
 
 
-def next_step(at: Findings, action: Actions) -> NextStep:
+def next_step(at: Findings, action: Callable[..., Action]) -> NextStep:
     """Return the next step of a search."""
-    assert at.of is not None
     if at.evaluated is not None and at.evaluated.answers:
         return _use(at, at.evaluated, action)
     start = _start(at, action)
     if at.best is None:
-        return NextStep("start", Sentence("run trials ({})", (start,)), (start,))
+        return NextStep("start", "run trials ({})", (start,))
     if at.few:
         if kinds.foreign(at.of):
-            words = "these trials were run elsewhere and are few; no more can be added to them here"
-            return NextStep("pick", Sentence(words))
+            return NextStep("pick", "these trials were run elsewhere and are few; no more can be added to them here")
         more = _start(at, action, trials=max(100, 2 * at.counts.finished))
-        return NextStep("start", Sentence("run more trials ({})", (more,)), (more,))
+        return NextStep("start", "run more trials ({})", (more,))
     widening = {name: made.widened for name, made in at.ranges.items() if made.widens}
     made = at.made
     if made is not None and not kinds.foreign(at.of) and all(made.space[name] == w for name, w in widening.items()):
-        return NextStep("start", Sentence(f"{{}} ({made.name} is made and has no trial yet)", (start,)), (start,))
+        return NextStep("start", f"{{}} ({made.name} is made and has no trial yet)", (start,))
     if widening or any(made.verdict in ("clear", "weak") for made in at.ranges.values()):
-        return _narrow(at, action, bool(widening))
+        return _narrow(at, at.best, action, bool(widening))
     return _choose(at, at.best, action)
 
 
-def _start(at: Findings, action: Actions, **arguments: Any) -> Action:
-    assert at.of is not None
+def _start(at: Findings, action: Callable[..., Action], **arguments: Any) -> Action:
     stage = at.of if arguments else at.made or at.of
     if stage.number != at.stages[-1].number:
         arguments["stage"] = stage.number
     return action("start", **arguments)
 
 
-def _narrow(at: Findings, action: Actions, widen: bool) -> NextStep:
-    assert at.of is not None
-    assert at.latest is not None
+def _narrow(at: Findings, best: BestTrial, action: Callable[..., Action], widen: bool) -> NextStep:
     branch = at.latest.number > at.of.number  # a report of an earlier stage
     stage = at.of.number if branch else None
     narrow, start = action("narrow", top=at.top, expand=widen, stage=stage, branch=branch), action("start")
@@ -77,59 +71,49 @@ def _narrow(at: Findings, action: Actions, widen: bool) -> NextStep:
         words, actions = "{}, then {}", (narrow, start)
     if at.confirmed is not None and at.confirmed.complete and at.evaluated is None:
         words += f"; or end here: {{}} scores trial {at.confirmed.ranking[0].trial} on the test set, once"
-        actions += (_evaluate(at, action),)
-    return NextStep("expand" if widen else "narrow", Sentence(words, actions), actions)
+        actions += (_evaluate(best, at, action),)
+    return NextStep("expand" if widen else "narrow", words, actions)
 
 
-def _choose(at: Findings, best: BestTrial, action: Actions) -> NextStep:
+def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> NextStep:
     """Return the step where no range is worth narrowing: choose among the best trials, and evaluate."""
-    assert at.latest is not None
     nothing, confirmed = "no range is worth narrowing", at.confirmed
     if kinds.foreign(best.of):
-        return NextStep("pick", Sentence(f"{nothing}; trial {best.trial} is the one to pick"))
+        return NextStep("pick", f"{nothing}; trial {best.trial} is the one to pick")
     stage = None if best.of.number == at.latest.number else best.of.number
     if confirmed is not None and confirmed.left:
         confirm = action("confirm", **confirmed.as_begun | {"stage": stage})
         words = f"bring {confirmed.confirmation.name} to its end ({{}}): {confirmed.left} trials are left"
-        return NextStep("confirm", Sentence(f"{nothing}; {words}", (confirm,)), (confirm,))
+        return NextStep("confirm", f"{nothing}; {words}", (confirm,))
     if confirmed is None and any(best.ties):
-        confirm = action("confirm", stage=stage)
-        words = (
-            "train the best trials again with other seeds to choose among them ({}), or score them on more validation "
-            "examples"
-        )
-        return NextStep("confirm", Sentence(f"{nothing}; {words}", (confirm,)), (confirm,))
+        words = "train the best trials again with other seeds to choose among them ({}), or score them on more"
+        return NextStep("confirm", f"{nothing}; {words} validation examples", (action("confirm", stage=stage),))
     if confirmed is not None and not confirmed.ranking:
-        words = f"every repeat of {confirmed.confirmation.name} failed, so see why first"
-        return NextStep("pick", Sentence(f"{nothing}; {words}"))
+        return NextStep("pick", f"{nothing}; every repeat of {confirmed.confirmation.name} failed, so see why first")
     trial = best.trial if confirmed is None else confirmed.ranking[0].trial
     picked = f"{nothing}; trial {trial} is the one to pick"
     if at.evaluated is not None:
-        return NextStep("pick", Sentence(f"{picked}; the test set has been used and cannot judge it unbiased any more"))
-    evaluate = _evaluate(at, action)
-    return NextStep("evaluate", Sentence(f"{picked} ({{}} scores it on the test set, once)", (evaluate,)), (evaluate,))
+        return NextStep("pick", f"{picked}; the test set has been used and cannot judge it unbiased any more")
+    return NextStep("evaluate", f"{picked} ({{}} scores it on the test set, once)", (_evaluate(best, at, action),))
 
 
-def _evaluate(at: Findings, action: Actions) -> Action:
-    assert at.best is not None
-    return action("evaluate", stage=at.best.of.number if at.part else None)
+def _evaluate(best: BestTrial, at: Findings, action: Callable[..., Action]) -> Action:
+    return action("evaluate", stage=best.of.number if at.part else None)
 
 
-def _use(at: Findings, evaluation: Evaluation, action: Actions) -> NextStep:
+def _use(at: Findings, evaluation: Evaluation, action: Callable[..., Action]) -> NextStep:
     """Return the step after an evaluation: use the model, or begin anew with another test set."""
     of = next((stage for stage in at.stages if stage.name == evaluation.stage), at.of)
-    assert of is not None
     arguments: dict[str, Any] = {"stage": of.number, "trial": evaluation.trial}
     if evaluation.epochs is not None and evaluation.epochs != kinds.epochs(of):
         arguments["epochs"] = evaluation.epochs
     if evaluation.seed is not None and evaluation.seed != draw_seed(at.stages[0].seed, 1, "evaluate"):
         arguments["seed"] = evaluation.seed
-    again = action("evaluate", **arguments, again=True)
     words = (
         "use these values; if the model was not saved, {} fits the same one again. To search on, begin another search "
         "with another test set: this one has been used"
     )
-    return NextStep("use", Sentence(words, (again,)), (again,))
+    return NextStep("use", words, (action("evaluate", **arguments, again=True),))
 
 
 def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Sentence, ...]]:
@@ -137,9 +121,9 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
 
     The most important come first, and the last one says the next step.
     """
-    words, best = step.words, at.best
+    best = at.best
     if best is None:
-        return (Sentence(f"no trial has a score yet: {words.text.replace('trials', 'them', 1)}", words.mentions),), ()
+        return (Sentence(f"no trial has a score yet: {step.words.replace('trials', 'them', 1)}", step.actions),), ()
     over = at.evaluated is not None and at.evaluated.answers
     confirmed = at.confirmed is not None and at.confirmed.complete
     figures = tuple(map(Sentence, _figures(at, best)))
@@ -156,7 +140,7 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
         plain += _incomplete(at.confirmed)
     plain += [effect for name, made in at.ranges.items() if (effect := _effect(name, made, over))]
     plain += [] if over else uncertain_ends(at.ranges)
-    following = Sentence(f"next: {words.text}", words.mentions)
+    following = Sentence(f"next: {step.words}", step.actions)
     return (*figures, *sentences, *map(Sentence, plain), following), figures
 
 
@@ -169,10 +153,8 @@ def _figures(at: Findings, best: BestTrial) -> Iterator[str]:
     if evaluation is not None:
         yield _tested(evaluation)
         if evaluation.answers:
-            of_mean = (
-                f"the mean {confirmed.ranking[0].mean:.3g} of {confirmed.confirmation.name}, " if confirmed else ""
-            )
-            yield f"superseded by it: {of_mean}{raw}"
+            mean = f"the mean {confirmed.ranking[0].mean:.3g} of {confirmed.confirmation.name}, " if confirmed else ""
+            yield f"superseded by it: {mean}{raw}"
             return
     if confirmed is not None:
         first, settings = confirmed.ranking[0], len(confirmed.ranking)
@@ -189,13 +171,13 @@ def _tested(of: Evaluation) -> str:
     if of.score is None:
         return f"the evaluation on the test set, with the values of {who}, ended without a result, and counts as one"
     times = "" if of.evaluations == 1 else f", the first of {of.evaluations} evaluations"
-    words = (
-        f"test {of.metric} {of.score:.4g}{_ends(of.interval)} on {of.examples or 0:,} test examples{times}, with the "
-        f"values of {who}"
+    score = f"test {of.metric} {of.score:.4g}{_ends(of.interval)} on {of.examples or 0:,} test examples{times}"
+    end = (
+        ": this is the search's final score"
+        if of.current
+        else ", before the search went on: of later values it says nothing"
     )
-    if of.current:
-        return f"{words}: this is the search's final score"
-    return f"{words}, before the search went on: of later values it says nothing"
+    return f"{score}, with the values of {who}{end}"
 
 
 def _ends(interval: Interval | None) -> str:
@@ -209,9 +191,8 @@ def _confirmed_ties(of: Overview) -> list[str]:
         return ["the confirmed settings have too few repeats in common to be compared: at least 4 are needed"]
     if not of.tied:
         return [f"trial {of.ranking[0].trial} differs significantly from all the others that were confirmed"]
-    which = f"trial{'s' if len(of.tied) > 1 else ''} {', '.join(map(str, of.tied))}"
-    tied = "are" if len(of.tied) > 1 else "is"
-    return [f"of the confirmed ones {which} {tied} statistically tied with it: any of them is as good a choice"]
+    tied = ", ".join(map(str, of.tied))
+    return [f"confirmed and statistically tied with it: {tied}; any of them is as good a choice"]
 
 
 def _incomplete(of: Overview | None) -> list[str]:
@@ -296,15 +277,12 @@ def uncertain_ends(ranges: Mapping[str, NarrowedRange]) -> list[str]:
         if made.verdict not in ("clear", "weak") or moves is None or isinstance(before, Categorical):
             continue
         far = distance(before, FAR * (to_scale(before, before.high) - to_scale(before, before.low)))
-        often = {"lower": moves.low_often, "upper": moves.high_often}
-        unsure = {side: share for side, share in often.items() if share > 0.5}
-        if unsure:
-            ends = f"the {' and '.join(unsure)} end{'s' if len(unsure) > 1 else ''} of {name}'s narrowed range"
-            shares = " and ".join(f"{share:.0%}" for share in unsure.values())
-            sentences.append(
-                f"{ends} {'are' if len(unsure) > 1 else 'is'} uncertain: {far} or more elsewhere in {shares} of the "
-                f"bootstrap resamples of {moves.resampled} (a tenth of the old range)"
-            )
+        sentences += [
+            f"the {side} end of {name}'s narrowed range is uncertain: {far} or more elsewhere in {share:.0%} of the "
+            f"bootstrap resamples of {moves.resampled} (a tenth of the old range)"
+            for side, share in (("lower", moves.low_often), ("upper", moves.high_often))
+            if share > 0.5
+        ]
     return sentences
 
 

@@ -27,54 +27,33 @@ if TYPE_CHECKING:
 
 FEW = 20  # with fewer trials an edge or a parameter without effect may be chance, and the advice says so
 
+# Run trials, narrow with or without expanding, confirm, evaluate, take the best trial, or use the evaluated values.
 Step = Literal["start", "expand", "narrow", "confirm", "evaluate", "pick", "use"]
-"""The next step: run trials, narrow with or without expanding, confirm, evaluate, take the best trial, or use the
-evaluated values."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """The findings of a search so far.
-
-    Args:
-        search: The search's name.
-        stage: The name of the stage that the ranges are about, the latest with enough trials.
-        best: The best trial over all stages; None before any is complete.
-        tied: Numbers of that trial's stage that are statistically tied with it, best first, itself left out.
-        distinguishable: Whether the best trial differs significantly from each of the others among the best ``top`` of
-            its stage; None where that is not known.
-        ranges: The next range of each parameter; empty where there are too few trials.
-        advice: Conclusions and the next step, the most important first.
-        top: Number of trials that are called the best.
-        step: The next step; the last sentence of the advice says it in words.
-        actions: The actions of that step.
-        figures: Those sentences of the advice that say which figure counts.
-        confirmed: The confirmation of the best trial's stage; None without one.
-        evaluated: The first evaluation on the test set that came to a result; None before any.
-        of: The stage that the ranges are about.
-        stages: All stages of the search, by number.
-        latest: The latest stage that has trials.
-        counts: Of the stage's trials.
-        part: Whether only some of the search's stages are considered, so that actions must name the stage.
-    """
+    """The findings of a search so far."""
 
     search: str
-    stage: str
-    best: BestTrial | None
-    tied: tuple[int, ...]
+    stage: str  # the name of the stage that the ranges are about, the latest with enough trials
+    best: BestTrial | None  # the best trial over all stages; None before any is complete
+    tied: tuple[int, ...]  # trials of its stage that are statistically tied with it, best first, itself left out
+    # whether it differs significantly from each of the others among the best ``top``; None: not known
     distinguishable: bool | None
-    ranges: Mapping[str, NarrowedRange] = field(default_factory=dict)
-    advice: tuple[Sentence, ...] = ()
-    top: int = 5
-    step: Step = "start"
+    ranges: Mapping[str, NarrowedRange]  # the next range of each parameter; empty where there are too few trials
+    advice: tuple[Sentence, ...] = ()  # conclusions and the next step, the most important first
+    top: int = 5  # number of trials that are called the best
+    step: Step = "start"  # the next step; the last sentence of the advice says it in words
     actions: tuple[Action, ...] = field(default=(), metadata={"json": "commands"})  # as in 0.2
-    figures: tuple[Sentence, ...] = ()
-    confirmed: Overview | None = None
-    evaluated: Evaluation | None = None
-    of: Stage | None = field(default=None, repr=False)
-    stages: Sequence[Stage] = field(default=(), repr=False)
-    latest: Stage | None = field(default=None, repr=False)
-    counts: Counts = field(default_factory=Counts, repr=False)
+    figures: tuple[Sentence, ...] = ()  # those sentences of the advice that say which figure counts
+    confirmed: Overview | None = None  # the confirmation of the best trial's stage
+    evaluated: Evaluation | None = None  # the first evaluation on the test set that came to a result
+    of: Stage = field(repr=False)  # the stage that the ranges are about
+    stages: Sequence[Stage] = field(default=(), repr=False)  # all stages of the search, by number
+    latest: Stage = field(repr=False)  # the latest stage that has trials
+    counts: Counts = field(default_factory=Counts, repr=False)  # of the stage's trials
+    # whether only some of the search's stages are considered, so that actions must name the stage
     part: bool = field(default=False, repr=False)
 
     @property
@@ -85,8 +64,6 @@ class Findings:
     @property
     def made(self) -> Stage | None:
         """The next stage, where it has been made from this one and has no trial yet."""
-        assert self.of is not None
-        assert self.latest is not None
         last = self.stages[-1]
         return last if last.parent == self.of.number and last.number > self.latest.number else None
 
@@ -140,13 +117,13 @@ def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings
 
 
 def what_next(store: Store, stages: Sequence[Stage], *, top: int = 5) -> NextStep:
-    """Return the next step of `findings`, without the figures, which take longer."""
+    """Return the next step of `findings` alone."""
     facts = _facts(store, stages, top, firm=False)
     return next_step(facts, actions_for(store, facts.search))
 
 
 def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Findings:
-    """Return the findings without advice; with ``firm`` also how certain they are."""
+    """Return the findings without advice; with ``firm`` also their certainty, which takes longer."""
     stage = stage_to_narrow(store, stages)
     best = best_trial(store, stages, correcting=firm)
     confirmation = None if best is None else known_confirmation(store, best.of)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument, BadInput, BadStudyFile, NotEnoughTrials, StageConflict, UnknownSearch, nearest
@@ -14,7 +14,7 @@ from hpsearch.store.leases import version_of
 from hpsearch.study_file import StudyFile, find, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hpsearch.objectives.base import Data
     from hpsearch.store import Store
@@ -24,27 +24,20 @@ _NAME = re.compile(r"([^/]+)/(stage|confirm)-(\d{1,6})")
 
 
 def resolve_stage(
-    name: str | None, number: int | None = None, *, confirmation: bool = False
+    name: str | None, number: int | None = None, *, confirmation: bool = False, keep_path: bool = False
 ) -> tuple[str | None, int | None]:
     """Return the search and the number of the stage that a name stands for: ``mnist/stage-02`` is stage 2 of ``mnist``.
 
-    A name is that of a search or a stage, or the path of a study file; None is the only search. With ``confirmation``
-    ``mnist/confirm-02`` may stand for stage 2, which it confirms.
+    A name is that of a search or a stage, or the path of a study file, which stays a path with ``keep_path``; None is
+    the only search. With ``confirmation`` ``mnist/confirm-02`` may stand for stage 2, which it confirms.
 
     Raises:
         BadInput: Two different stages are named.
         BadStudyFile: There is no such study file, or it cannot be used.
         UnknownSearch: The name of a confirmation where only a stage will do.
     """
-    if name is not None and name.endswith(".toml"):
+    if name is not None and name.endswith(".toml") and not keep_path:
         name = find(name).name
-    return resolve_study(name, number, confirmation=confirmation)
-
-
-def resolve_study(
-    name: str | None, number: int | None = None, *, confirmation: bool = False
-) -> tuple[str | None, int | None]:
-    """Return the same as `resolve_stage`, where the study file is read later: its path is left as it is."""
     match = _NAME.fullmatch(name or "")
     if match is None:
         return name, number
@@ -102,24 +95,16 @@ def pick(stages: Sequence[Stage], number: int | None) -> Stage:
     raise UnknownSearch(f"{stages[0].search} has no stage {number}; known: {known}")
 
 
-@dataclass(frozen=True, slots=True)
-class Actions:
-    """A maker of actions over one search in one database."""
+def actions_for(store: Store, search: str) -> Callable[..., Action]:
+    """Return a function of a kind and its arguments that makes an action over a search in this database."""
+    alone = len({stage.search for stage in store.stages()}) <= 1
 
-    search: str
-    storage: str
-    named: bool  # whether the search must be named, as the database holds others too
-
-    def __call__(self, kind: str, **arguments: Any) -> Action:
-        """Return an action over this search and database."""
+    def action(kind: str, **arguments: Any) -> Action:
         # Without a name `start` and `train` take a study file; the others the only search there is.
-        named = self.named or kind in ("start", "train")
-        return Action(kind, {"search": self.search if named else None, **arguments, "storage": self.storage})
+        name = None if alone and kind not in ("start", "train") else search
+        return Action(kind, {"search": name, **arguments, "storage": store.where})
 
-
-def actions_for(store: Store, search: str) -> Actions:
-    """Return the maker of actions over a search in this database."""
-    return Actions(search, store.where, named=len({stage.search for stage in store.stages()}) > 1)
+    return action
 
 
 def unscored(store: Store, search: str, name: str) -> NotEnoughTrials:
@@ -199,41 +184,34 @@ def begin(
         UnknownSearch: There is no stage of that number.
         StageConflict: The stage was begun with another seed or pruning rule.
     """
-    stages = store.stages(study.name)
+    stages, new = store.stages(study.name), None
     if stages:
-        stage = pick(stages, number)
-        if seed is not None:
-            _check_seed(stages[0], seed)
-        return (stage if pruner is None else _with_pruner(store, stage, pruner)), False
-    if number not in (None, 1):
+        first, stage = stages[0], pick(stages, number)
+    elif number not in (None, 1):
         raise UnknownSearch(f"{study.name} has no stage {number}: it has not been started")
-    new = NewStage(
-        search=study.name,
-        number=1,
-        direction=study.direction,
-        seed=stage_seed(study.trials.seed if seed is None else seed, 1),
-        space=study.space,
-        study_file=(study if pruner is None else study.with_pruning(pruner)).to_dict(),
-        fingerprint=data.fingerprint,
-        sizes=data.sizes,
-        versions=versions(),
-    )
-    stage = store.create_stage(new)
-    # Another process may have created the stage meanwhile, with its own seed and rule.
-    if seed is not None:
-        _check_seed(stage, seed)
-    if pruner is not None:
-        stage = _with_pruner(store, stage, pruner)
-    return stage, (stage.seed, stage.study_file) == (new.seed, new.study_file)
-
-
-def _check_seed(stage: Stage, seed: int) -> None:
-    if stage.seed != seed:
+    else:
+        new = NewStage(
+            search=study.name,
+            number=1,
+            direction=study.direction,
+            seed=stage_seed(study.trials.seed if seed is None else seed, 1),
+            space=study.space,
+            study_file=(study if pruner is None else study.with_pruning(pruner)).to_dict(),
+            fingerprint=data.fingerprint,
+            sizes=data.sizes,
+            versions=versions(),
+        )
+        # Another process may have created the stage meanwhile, with its own seed and rule.
+        first = stage = store.create_stage(new)
+    if seed is not None and first.seed != seed:
         raise StageConflict(
-            f"{{}}: {stage.name} was begun with seed {stage.seed}; give the search another name or another {{}}",
+            f"{{}}: {first.name} was begun with seed {first.seed}; give the search another name or another {{}}",
             Argument("seed", seed),
             Argument("storage"),
         )
+    if pruner is not None:
+        stage = _with_pruner(store, stage, pruner)
+    return stage, new is not None and (stage.seed, stage.study_file) == (new.seed, new.study_file)
 
 
 def _with_pruner(store: Store, stage: Stage, pruner: str) -> Stage:

@@ -16,7 +16,7 @@ from commands import DIVERGING, HELD_OUT, START, Cli, Made
 from hpsearch import __version__
 from hpsearch.cli.app import COMMANDS, app
 from hpsearch.errors import BadInput
-from hpsearch.search.stage import resolve_stage, resolve_study
+from hpsearch.search.stage import resolve_stage
 from hpsearch.study_file import find, shipped_text
 
 STOPPING = tiny_study.text(training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 3, "min_epochs": 2})
@@ -278,12 +278,12 @@ def test_a_stage_s_name_is_its_search_and_number(made: Made) -> None:
     ],
 )
 def test_what_is_meant(given: str | None, number: int | None, meant: tuple[str | None, int | None]) -> None:
-    assert resolve_stage(given, number) == resolve_study(given, number) == meant
+    assert resolve_stage(given, number) == meant
 
 
 def test_a_study_file_is_its_search_and_stays_a_path_where_it_is_read(tiny: Path) -> None:
     assert resolve_stage(str(tiny), 3) == ("tiny", 3)
-    assert resolve_study(str(tiny), 3) == (str(tiny), 3)
+    assert resolve_stage(str(tiny), 3, keep_path=True) == (str(tiny), 3)
     with pytest.raises(BadInput, match="name different stages"):
         resolve_stage("mnist/stage-02", 3)
 

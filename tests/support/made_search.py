@@ -107,6 +107,8 @@ def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, *
         **{
             "search": there[0].stage.search,
             "stage": (scored or there)[-1].stage.name,
+            "of": (scored or there)[-1].stage,
+            "latest": there[-1].stage,
             "advice": (Sentence("lr matters (p = 0.001)"), Sentence("next: {}", (Action("narrow", {"top": 5}),))),
             **found,
             **changes,
