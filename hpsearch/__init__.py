@@ -1,33 +1,36 @@
 """hpsearch: staged random search for hyperparameters.
 
-`Search` is the place to begin. Importing the package loads nothing heavy: each public name is loaded at its first use.
+`Search` is the place to begin. Importing the package loads nothing heavy: what needs more than the standard library is
+loaded at its first use.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from hpsearch import errors
+from hpsearch.errors import BadArgument as BadArgument
+from hpsearch.errors import BadData as BadData
+from hpsearch.errors import BadInput as BadInput
+from hpsearch.errors import BadSpace as BadSpace
+from hpsearch.errors import BadStorage as BadStorage
+from hpsearch.errors import BadStudyFile as BadStudyFile
+from hpsearch.errors import DownloadFailure as DownloadFailure
+from hpsearch.errors import EvaluatedAlready as EvaluatedAlready
+from hpsearch.errors import EvaluationFailure as EvaluationFailure
+from hpsearch.errors import HpsearchError as HpsearchError
+from hpsearch.errors import Interrupted as Interrupted
+from hpsearch.errors import MissingExtra as MissingExtra
+from hpsearch.errors import NotEnoughTrials as NotEnoughTrials
+from hpsearch.errors import OutputFailure as OutputFailure
+from hpsearch.errors import StageConflict as StageConflict
+from hpsearch.errors import StorageFailure as StorageFailure
+from hpsearch.errors import TransientStorageError as TransientStorageError
+from hpsearch.errors import UnknownSearch as UnknownSearch
+
 if TYPE_CHECKING:
     from hpsearch.api import Search as Search
     from hpsearch.api import import_trials as import_trials
     from hpsearch.api import searches as searches
-    from hpsearch.errors import BadArgument as BadArgument
-    from hpsearch.errors import BadData as BadData
-    from hpsearch.errors import BadInput as BadInput
-    from hpsearch.errors import BadSpace as BadSpace
-    from hpsearch.errors import BadStorage as BadStorage
-    from hpsearch.errors import BadStudyFile as BadStudyFile
-    from hpsearch.errors import DownloadFailure as DownloadFailure
-    from hpsearch.errors import EvaluatedAlready as EvaluatedAlready
-    from hpsearch.errors import EvaluationFailure as EvaluationFailure
-    from hpsearch.errors import HpsearchError as HpsearchError
-    from hpsearch.errors import Interrupted as Interrupted
-    from hpsearch.errors import MissingExtra as MissingExtra
-    from hpsearch.errors import NotEnoughTrials as NotEnoughTrials
-    from hpsearch.errors import OutputFailure as OutputFailure
-    from hpsearch.errors import StageConflict as StageConflict
-    from hpsearch.errors import StorageFailure as StorageFailure
-    from hpsearch.errors import TransientStorageError as TransientStorageError
-    from hpsearch.errors import UnknownSearch as UnknownSearch
     from hpsearch.records import Action as Action
     from hpsearch.records import Argument as Argument
     from hpsearch.records import Stage as Stage
@@ -39,37 +42,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.3.0"
 
-_HOMES = {
+_LATE = {
     "api": ("Search", "import_trials", "searches"),
-    "errors": (
-        "BadArgument",
-        "BadData",
-        "BadInput",
-        "BadSpace",
-        "BadStorage",
-        "BadStudyFile",
-        "DownloadFailure",
-        "EvaluatedAlready",
-        "EvaluationFailure",
-        "HpsearchError",
-        "Interrupted",
-        "MissingExtra",
-        "NotEnoughTrials",
-        "OutputFailure",
-        "StageConflict",
-        "StorageFailure",
-        "TransientStorageError",
-        "UnknownSearch",
-    ),
     "records": ("Action", "Argument", "Stage", "Trial"),
     "space": ("Categorical", "Float", "Int"),
     "store": ("open_store",),
 }
-__all__ = sorted(name for names in _HOMES.values() for name in names)
+_ERRORS = [name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)]
+__all__ = sorted([*_ERRORS, *(name for names in _LATE.values() for name in names)])
 
 
 def __getattr__(name: str) -> object:
-    for module, names in _HOMES.items():
+    for module, names in _LATE.items():
         if name in names:
             return getattr(import_module(f"hpsearch.{module}"), name)
     raise AttributeError(f"module 'hpsearch' has no attribute {name!r}")

@@ -1,25 +1,4 @@
-"""The tree of errors that hpsearch raises on purpose.
-
-::
-
-    HpsearchError                 exit code 1
-    |-- BadInput                  exit code 2: the request cannot be carried out as given
-    |   |-- BadArgument           one argument is out of its bounds
-    |   |-- BadStudyFile          a study file that does not parse or does not make sense
-    |   |-- BadData               a data set that is unknown, damaged or too small
-    |   |-- BadSpace              a range, choice list or parameter name that is not usable
-    |   |-- BadStorage            a storage URL or database that cannot be opened
-    |   |-- UnknownSearch         no such search or stage in the database
-    |   |-- StageConflict         the stage exists with other settings
-    |   |-- EvaluatedAlready      the search has been evaluated on the test set
-    |   |-- NotEnoughTrials       fewer finished trials than the request needs
-    |   `-- MissingExtra          a package that the request needs is not installed
-    |-- StorageFailure            the database stopped working in the middle of a run
-    |   `-- TransientStorageError  and may work again in a moment: the connection to its server was lost
-    |-- EvaluationFailure         no trial can be evaluated on this machine
-    |-- DownloadFailure           a download that did not arrive whole
-    |-- OutputFailure             a file or figure that could not be made
-    `-- Interrupted               exit code 130: Ctrl-C, after everything finished was recorded
+"""The errors that hpsearch raises on purpose: `BadInput` is the request's fault, every other one a failure.
 
 An error is data. Nothing here or in the rooms that raise names an option (``--top``) or a command (``hpsearch
 narrow``): a message refers to an `Argument` or an `Action`, and whoever shows it puts these into words. ``str(error)``
@@ -29,14 +8,10 @@ words them as Python does (``top=9``, ``narrow(top=5)``), `hpsearch.cli.render.w
     raise BadStorage(f"{path} is not a SQLite database")                     # nothing to refer to
     raise BadArgument("top", 9, "only 8 trials have finished", "use a smaller top")
     raise UnknownSearch(f"no search in {path} yet; `{{}}` begins one", Action("start", {"storage": path}))
-
-and, where callers want the figures, a class with fields (``@dataclass(eq=False)``), worded by the first line of its
-docstring and its fields unless it has a ``worded`` of its own, as `BadArgument` has.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -84,25 +59,11 @@ class HpsearchError(Exception):
         Args:
             word: Puts an action or an argument into words; by default as Python code.
         """
-        if dataclasses.is_dataclass(self):
-            values = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self))
-            return f"{(type(self).__doc__ or '').splitlines()[0].rstrip('.')}: {values}"
         text, *mentions = self.args
         return worded(text, mentions, word)
 
     def __str__(self) -> str:
         return self.worded()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A class with fields may have been made by keywords, which `args` lacks; errors cross processes.
-        return _restored, (type(self), self.args, self.__dict__)
-
-
-def _restored(kind: type[HpsearchError], args: tuple[Any, ...], fields: dict[str, Any]) -> HpsearchError:
-    error = kind.__new__(kind)
-    error.args = args
-    error.__dict__.update(fields)
-    return error
 
 
 class BadInput(HpsearchError):

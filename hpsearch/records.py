@@ -22,23 +22,17 @@ if TYPE_CHECKING:
 
     from hpsearch.space import Space, Value
 
-DEFAULT_STORAGE = Path("studies") / "hpsearch.db"
-"""The study database where none is named."""
-DEFAULT_STUDY = "mnist"
-"""The study file where none is named."""
+DEFAULT_STORAGE = Path("studies") / "hpsearch.db"  # the study database where none is named
+DEFAULT_STUDY = "mnist"  # the study file where none is named
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 
-VALIDATION_LOSS = "validation_loss"
-"""The trial attribute that breaks ties of the score: the validation loss at the scored epoch."""
-REASON = "reason"
-"""The trial attribute that says why a trial failed."""
-CURVES = "curves"
-"""The trial attribute with the learning curves beyond the score's own (which are intermediate values)."""
-HITS = "hits"
-"""The trial attribute with the validation examples that were right at the scored epoch (`hpsearch.statistics.hits`)."""
-SECONDS = "seconds"
-"""The trial attribute with the trial's share of its batch's time, in seconds."""
+# Attributes of trials:
+VALIDATION_LOSS = "validation_loss"  # at the scored epoch; breaks ties of the score
+REASON = "reason"  # why it failed
+CURVES = "curves"  # the learning curves beyond the score's own (which are intermediate values)
+HITS = "hits"  # the validation examples that were right at the scored epoch (`hpsearch.statistics.hits`)
+SECONDS = "seconds"  # its share of its batch's time, in seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from hpsearch.errors import BadSpace, nearest
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-Value: TypeAlias = float | int | str | bool
-"""A hyperparameter's value."""
+Value: TypeAlias = float | int | str | bool  # a hyperparameter's value
 
 
 def _is_number(value: object) -> bool:
@@ -120,8 +119,7 @@ class Categorical:
 
 
 Parameter: TypeAlias = Float | Int | Categorical
-Space: TypeAlias = Mapping[str, Parameter]
-"""Parameters by name, in the order of the study file."""
+Space: TypeAlias = Mapping[str, Parameter]  # parameters by name, in the order of the study file
 
 _KEYS = {
     "float": ("low", "high", "log", "limit"),

@@ -33,8 +33,7 @@ STUDIES_FOLDER = Path("studies")
 _DATA = (".npz", ".npy", ".csv", ".parquet", ".gz", "-ubyte")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAY_CHANGE = {("trials", "count"), ("pruning", "rule")}
-_LISTED = ("bool", "categorical")
-"""The types whose values are listed as choices: they have no order."""
+_LISTED = ("bool", "categorical")  # the types whose values are listed as choices: they have no order
 
 
 class Trials(Section):

@@ -55,8 +55,7 @@ NOT_RUN = {
 _FENCE = re.compile(r"^(?:<!-- (?P<marker>[\w-]+) -->\n)?```(?P<kind>console|toml|python)(?P<note>[^\n]*)\n", re.M)
 TUTORIAL = ("start --trials 100", "narrow --top 5 --expand", "start", "confirm", "evaluate --save best.npz")
 """The commands of the tutorial that write."""
-GAP = re.compile(r"^\.\.\.\n", re.M)
-"""Stands in a block for lines that are not shown."""
+GAP = re.compile(r"^\.\.\.\n", re.M)  # stands in a block for lines that are not shown
 _QUICK = (
     ("epochs = 50", "epochs = 5"),
     ("[100, 100, 100, 100, 100, 100]", "[20]"),

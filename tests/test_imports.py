@@ -16,8 +16,7 @@ HEAVY = {
     *("PIL", "onnx", "onnxruntime", "dask", "distributed"),
 }
 
-SLOWEST = HEAVY - {"sqlalchemy", "pydantic"}
-"""Libraries that a command which reads the database does without."""
+SLOWEST = HEAVY - {"sqlalchemy", "pydantic"}  # libraries that a command which reads the database does without
 
 
 def loaded(

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-FLUSH_S = 1.0
-"""Points of learning curves leave an executor at most this long after their epoch's end, in seconds."""
+FLUSH_S = 1.0  # points of learning curves leave an executor at most this long after their epoch's end, in seconds
 
 
 class Evaluates(Protocol):
@@ -70,8 +69,7 @@ Event: TypeAlias = Progress | Done | Lost
 class Executor(Protocol):
     """Evaluates batches. Workers never touch the database."""
 
-    slots: int
-    """The batches that are evaluated at a time; where workers come and go, the number of them now."""
+    slots: int  # the batches that are evaluated at a time; where workers come and go, the number of them now
 
     @property
     def free(self) -> int:

@@ -24,18 +24,10 @@ from hpsearch.cli import terminal
 from hpsearch.cli.progress import fitting
 from hpsearch.cli.render import command, explained, least_width, say, word
 from hpsearch.cli.terminal import table
-from hpsearch.errors import BadArgument, HpsearchError, NotEnoughTrials, UnknownSearch
+from hpsearch.errors import BadArgument, HpsearchError, UnknownSearch
 from hpsearch.records import Action, Argument, Sentence
 from hpsearch.serialization import to_plain
 from hpsearch.space import Float
-
-
-@dataclass(eq=False)
-class TooFew(NotEnoughTrials):
-    """Fewer trials have finished than were to be used."""
-
-    top: int
-    finished: int
 
 
 @pytest.mark.parametrize(
@@ -84,11 +76,6 @@ def test_an_action_is_a_command_or_a_call(action: Action, shell: str, python: st
             "top=9: only 8 trials have finished; use a smaller top",
         ),
         (BadArgument("seed", -1, "give a whole number from 0"), "--seed -1: give a whole number from 0", None),
-        (
-            TooFew(top=9, finished=8),
-            "Fewer trials have finished than were to be used: top=9, finished=8",
-            "Fewer trials have finished than were to be used: top=9, finished=8",
-        ),
     ],
 )
 def test_an_error_is_worded_for_its_reader(error: HpsearchError, shell: str, python: str | None) -> None:

@@ -23,8 +23,7 @@ from hpsearch.executors.base import pinned_children
 from hpsearch.executors.pool import without_interrupts
 from hpsearch.records import Argument
 
-CONNECT_S = 10.0
-"""Seconds that a scheduler may take to answer: at the start, and again when the connection is lost."""
+CONNECT_S = 10.0  # seconds that a scheduler may take to answer: at the start, and again when the connection is lost
 _RESTART_EVERY_S = 1.0
 _SCHEMES = ("tcp", "tls", "ws", "wss", "inproc")
 _ADDRESS = re.compile(r"(?:(?P<scheme>[a-z]+)://)?(?P<host>[^/:\[\]]+|\[[^\]/]+\]):(?P<port>\d{1,5})")

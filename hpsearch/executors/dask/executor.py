@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from distributed import Future
 
 _JOIN_S = 5.0
-_START_S = 60.0
-"""Workers of our own that are not up after so long do not start at all."""
+_START_S = 60.0  # workers of our own that are not up after so long do not start at all
 _DEATHS, _MOST_RETURNS = 2, 10
 """A batch is lost with which so many workers have died, or that comes back more often for another reason."""
 
@@ -60,8 +59,7 @@ class Workers:
     """Workers by address, each with room for as many tasks as it has threads, or for one that is to be alone there."""
 
     def __init__(self) -> None:
-        self.threads = 0
-        """Of all workers."""
+        self.threads = 0  # of all workers
         self._room: dict[str, int] = {}
         self._tasks: dict[str, set[str]] = {}
         self._idle: deque[str] = deque()  # a worker once for each thread that has come free, and perhaps more often

@@ -20,12 +20,12 @@ from hpsearch import __version__
 from hpsearch.executors.base import Batch, Done, Evaluates, Lost, Progress, drive
 from hpsearch.nn.lanes import fingerprint
 
+# A Dask nanny sets these to 1 before its worker loads NumPy.
 BLAS_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""The variables that a Dask nanny sets to 1 before its worker loads NumPy."""
 
 _lock = threading.Lock()
+# The objective that this process evaluates, and its name; unpickled once, not for each batch.
 _loaded: tuple[str, Evaluates] | None = None
-"""The objective that this process evaluates, and its name; unpickled once, not for each batch."""
 
 
 def versions() -> dict[str, str]:
