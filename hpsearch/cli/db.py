@@ -24,7 +24,6 @@ from hpsearch.store.maintenance.copies import megabytes, safe_copy
 from hpsearch.store.maintenance.copies import vacuum as rewrite
 from hpsearch.store.maintenance.delete import delete as remove
 from hpsearch.store.maintenance.delete import plan
-from hpsearch.store.maintenance.repair import refuse_broken
 from hpsearch.store.maintenance.repair import repair as mend
 from hpsearch.store.maintenance.repair import salvage as recover
 from hpsearch.text import counted
@@ -82,24 +81,23 @@ def repair(
     if out is not None:
         raise BadInput("--out is for --salvage; a repair changes the database where it is, and copies it first")
     before = check_database(_url(storage))
-    refuse_broken(before)
     table = output == "table"
-    if table:
+    if table and not before.broken:
         _print(before, output)
     if before.mendable:
         ask("repair what can be repaired? (yes/no)", "yes", yes=yes)
-    done = mend(_url(storage), before, backup=not no_backup)
+    after, copied = mend(_url(storage), before, backup=not no_backup)
     if table:
-        if done.backup is not None:
-            say(f"copied to {done.backup}")
+        if copied is not None:
+            say(f"copied to {copied}")
         if before.mendable:
-            say("repaired" if done.after.sound else "repaired in part; what is left:")
-            if not done.after.sound:
-                _print(done.after, output)
+            say("repaired" if after.sound else "repaired in part; what is left:")
+            if not after.sound:
+                _print(after, output)
             _run_again(storage)
     else:
-        emit_object({"before": before.to_dict(), "backup": done.backup, "after": done.after.to_dict()})
-    if not done.after.sound:
+        emit_object({"before": before.to_dict(), "backup": copied, "after": after.to_dict()})
+    if not after.sound:
         ctx.exit(1)
 
 

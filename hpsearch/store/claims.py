@@ -9,6 +9,7 @@ whole only those are examined that had not finished, and those that have come si
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,20 +22,7 @@ from hpsearch.space import Categorical, Float, Int, Parameter, Value, external
 from hpsearch.store import queries
 from hpsearch.store import schema as t
 from hpsearch.store.leases import Owner, Watch, database_now, running_among, utc_now
-from hpsearch.store.schema import (
-    DECISIVE,
-    FINISHED,
-    IS_FINISHED,
-    IS_UNFINISHED,
-    NOBODY,
-    OWNER,
-    PLAN_KEY,
-    RELEASED,
-    Query,
-    Write,
-    is_same,
-    replaced,
-)
+from hpsearch.store.schema import IS_FINISHED, NOBODY, OWNER, RELEASED, Query, Write
 from hpsearch.store.writer import FORGET_BEATS, FORGET_POINTS, PARAMS, SYSTEM_ATTRIBUTES, distributions
 
 if TYPE_CHECKING:
@@ -52,7 +40,7 @@ FIXED_PARAMS = "fixed_params"  # Optuna's system attribute with the values of an
 _WHOLE = Query(
     "SELECT state, count(*), max(trial_id), max(number) FROM trials"
     f" WHERE study_id = {{study_id}} AND {IS_FINISHED} GROUP BY state"
-    f" UNION ALL SELECT state, NULL, trial_id, number FROM trials WHERE study_id = {{study_id}} AND {IS_UNFINISHED}"
+    f" UNION ALL SELECT state, NULL, trial_id, number FROM trials WHERE study_id = {{study_id}} AND {t.IS_UNFINISHED}"
 )
 _SINCE = Query(
     "SELECT trial_id, number FROM trials WHERE study_id = {study_id} AND trial_id >= {last} ORDER BY trial_id"
@@ -64,7 +52,7 @@ _STATES = Query(
 _DECISIVE = Query(
     "SELECT a.key, a.value_json FROM study_user_attributes a JOIN studies s ON s.study_id = a.study_id"
     " WHERE s.study_id = {study_id} AND s.study_name = {name}"
-    f" AND a.key IN ({', '.join(map(repr, DECISIVE))})"
+    f" AND a.key IN ({', '.join(map(repr, t.DECISIVE))})"
 )
 _NEW_TRIALS = Write.insert("trials", "number", "study_id", "state", "datetime_start")
 _NEWER = Query("SELECT number, trial_id FROM trials WHERE study_id = {study_id} AND trial_id > {last}")
@@ -123,6 +111,7 @@ class Snapshot:
     """A stage's trials at some moment, as the database had them committed then."""
 
     counts: Counts
+    finished: Mapping[str, int]  # how many have ended, by state
     waiting: tuple[tuple[int, int], ...]  # number and id of those that wait, by number
     unfinished: frozenset[int]  # ids of those that run, whoever runs them, or wait
     last: int  # the id of the newest trial; 0 before the first
@@ -135,19 +124,14 @@ def snapshot(connection: Connection, study_id: int, before: Snapshot | None) -> 
         since = _SINCE.rows(connection, study_id, before.last)
         # Without the newest trial the study was deleted, and the id may be another trial's by now.
         if since and since[0] == (before.last, before.highest):
-            finished = {
-                "COMPLETE": before.counts.complete,
-                "PRUNED": before.counts.pruned,
-                "FAIL": before.counts.failed,
-            }
             ids = before.unfinished.union(trial_id for trial_id, _ in since[1:])
             highest = max(number for _, number in since)
-            after = _examined(connection, finished, ids, last=since[-1][0], highest=highest)
+            after = _examined(connection, before.finished, ids, last=since[-1][0], highest=highest)
             if after is not None:
                 return after
     rows = _WHOLE.rows(connection, study_id)
-    finished = dict.fromkeys(FINISHED, 0) | {state: count for state, count, *_ in rows if state in FINISHED}
-    ids = frozenset(trial_id for state, _, trial_id, _ in rows if state not in FINISHED)
+    finished = {state: count for state, count, *_ in rows if state in t.FINISHED}
+    ids = frozenset(trial_id for state, _, trial_id, _ in rows if state not in t.FINISHED)
     last, highest = (max((row[at] for row in rows), default=none) for at, none in ((2, 0), (3, -1)))
     whole = _examined(connection, finished, ids, last=last, highest=highest)
     assert whole is not None
@@ -155,13 +139,13 @@ def snapshot(connection: Connection, study_id: int, before: Snapshot | None) -> 
 
 
 def _examined(
-    connection: Connection, finished: dict[str, int], ids: frozenset[int], *, last: int, highest: int
+    connection: Connection, before: Mapping[str, int], ids: frozenset[int], *, last: int, highest: int
 ) -> Snapshot | None:
     """Return the snapshot, from the states of the trials that may have changed; None if one of them is gone."""
     rows = _STATES.rows(connection, sorted(ids))
     if len(rows) < len(ids):
         return None
-    finished = dict(finished)
+    finished = {**dict.fromkeys(t.FINISHED, 0), **before}
     running, waiting, unfinished = 0, [], set()
     for trial_id, number, state, owner in rows:
         if state in finished:
@@ -172,8 +156,9 @@ def _examined(
             waiting.append((number, trial_id))
         elif owner not in (None, NOBODY):
             running += 1
-    counts = Counts(finished["COMPLETE"], finished["PRUNED"], finished["FAIL"], running, len(waiting))
-    return Snapshot(counts, tuple(sorted(waiting)), frozenset(unfinished), last, highest)
+    complete, pruned, failed = (finished[state] for state in t.FINISHED)
+    counts = Counts(complete, pruned, failed, running, len(waiting))
+    return Snapshot(counts, finished, tuple(sorted(waiting)), frozenset(unfinished), last, highest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +207,12 @@ class StageCache:
         """
         stored = sorted(_DECISIVE.rows(connection, self.stage.study_id, self.stage.name))
         if stored != self._decisive:
-            if not is_same(self.stage, {key: json.loads(text) for key, text in stored}):
-                raise replaced(self.stage)
+            if not t.is_same(self.stage, {key: json.loads(text) for key, text in stored}):
+                raise t.replaced(self.stage)
             self._decisive = stored
         if self.stage.plan is not None:
             # Another runner may have added places to the plan.
-            self._plan = ConfirmationPlan.from_dict(queries.study_attribute(connection, self.stage, PLAN_KEY) or {})
+            self._plan = ConfirmationPlan.from_dict(queries.study_attribute(connection, self.stage, t.PLAN_KEY) or {})
 
     def trial(self, trial_id: int, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]) -> Trial:
         """Return a claimed trial with its values: those that it has, those that somebody enqueued, sampled ones.
@@ -314,8 +299,8 @@ def _take_waiting(connection: Connection, cache: StageCache, id_of: Mapping[int,
         return []
     ids = list(id_of.values())
     space = cache.stage.space
-    fixed: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in ids}
-    stored: dict[int, dict[str, Value]] = {trial_id: {} for trial_id in ids}
+    fixed: dict[int, dict[str, Value]] = defaultdict(dict)
+    stored: dict[int, dict[str, Value]] = defaultdict(dict)
     _START.run(connection, [(now, trial_id) for trial_id in ids])
     # A user may have enqueued values with study.enqueue_trial, or added a trial to be run again.
     for trial_id, text in _FIXED.rows(connection, ids):
@@ -370,14 +355,10 @@ def _start_beating(connection: Connection, trial_ids: Collection[int]) -> None:
         _BEATS.run(connection, [(trial_id, now) for trial_id in trial_ids])
 
 
-def running_of(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
-    """Return those of the trials that are running and belong to ``owner``."""
-    return {trial_id for (trial_id,) in _RUNNING_OF.rows(connection, owner.to_json(), list(trial_ids))}
-
-
-def finished_of(connection: Connection, trial_ids: Collection[int], owner: Owner) -> set[int]:
-    """Return those of the trials that ``owner`` has finished."""
-    return {trial_id for (trial_id,) in _FINISHED_OF.rows(connection, owner.to_json(), list(trial_ids))}
+def owned_by(owner: Owner, connection: Connection, trial_ids: Collection[int], *, finished: bool = False) -> set[int]:
+    """Return those of the trials that ``owner`` runs, or has ``finished``."""
+    query = _FINISHED_OF if finished else _RUNNING_OF
+    return {trial_id for (trial_id,) in query.rows(connection, owner.to_json(), list(trial_ids))}
 
 
 def dead(connection: Connection, cache: StageCache, *, me: Owner) -> dict[int, str]:

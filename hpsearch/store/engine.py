@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import random
 import sqlite3
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import sqlalchemy
@@ -68,8 +69,18 @@ _POOL = {
 # Beginnings of the SQLSTATEs of what may pass: connections that were lost, shutdowns, starting up, sessions that idled;
 # and, the last two, transactions that were in each other's way.
 _PASSING_STATES = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "40001", "40P01")
-_READ_ONLY, _DISK_FULL = "25006", "53100"
 _BETWEEN = "the database system is "  # ... starting up, shutting down; libpq reports these without SQLSTATE
+_READ_ONLY = "the database {} is read-only here; make it writable or give another storage"
+_DISK_FULL = "the disk of {} is full; free some space and start again: nothing recorded is lost"
+_MESSAGES = {  # by SQLite's primary code, or SQLSTATE
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    "25006": _READ_ONLY,
+    sqlite3.SQLITE_FULL: _DISK_FULL,
+    "53100": _DISK_FULL,
+    sqlite3.SQLITE_NOTADB: "{} is not a SQLite database; give another storage",
+    sqlite3.SQLITE_CANTOPEN: "cannot open {}: is its folder there, and are you allowed to write to it?",
+    sqlite3.SQLITE_BUSY: f"the database {{}} was locked by another program for {BUSY_TIMEOUT_S:.0f} s; try again",
+}
 
 
 def parse_url(storage: str) -> URL:
@@ -79,13 +90,10 @@ def parse_url(storage: str) -> URL:
         BadStorage: Neither, or of a kind that cannot hold studies.
         MissingExtra: PostgreSQL's driver is not installed.
     """
-    try:
-        storage.encode()
-    except UnicodeEncodeError as error:
-        raise BadStorage(f"{storage!r} is not a storage: its name is not text in UTF-8") from error
+    utf8 = storage.encode(errors="replace").decode() == storage
+    if not storage.strip() or "\0" in storage or not utf8:
+        raise BadStorage(f"{storage!r} is not a storage; {_ALLOWED}")
     if "://" not in storage:
-        if not storage.strip() or "\0" in storage:
-            raise BadStorage(f"{storage!r} is not a storage; {_ALLOWED}")
         return _on_disk(URL.create("sqlite", database=storage))
     scheme = storage.partition("://")[0]
     backend, _, driver = scheme.partition("+")
@@ -145,16 +153,17 @@ def left_in(file: Path, *ends: str) -> Path | None:
     return None
 
 
-def as_permitted(file: Path, url: URL, *, write: bool) -> URL:
-    """Return the URL with which a file is opened that may be read-only here.
+def as_permitted(url: URL, *, write: bool) -> URL:
+    """Return the URL with which a database is opened whose file may be read-only here.
 
     A reader of a database in WAL mode wants to make side files next to it. Where it may not, and nobody has left a
     log that would have to be read, or a journal to be rolled back, the file can be opened as one that does not change.
     """
-    if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK):
+    file = sqlite_file(url)
+    if file is None or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
         return url
     if write:
-        raise BadStorage(f"the database {file} is read-only here; make it writable or give another storage")
+        raise BadStorage(_READ_ONLY.format(file))
     if left_in(file, LOG, JOURNAL) is not None:
         return url
     return url.set(database=f"file:{quote(str(file))}", query={"immutable": "1", "uri": "true"})
@@ -165,7 +174,7 @@ def check_there(file: Path, *, create: bool = False) -> bytes:
     folder = file.parent
     try:
         if not create and not file.exists():
-            raise BadStorage(f"no database {literal(file)}; `{{}}` makes one", Action("start", {"storage": str(file)}))
+            raise BadStorage(f"no database {file}; `{{}}` makes one", Action("start", {"storage": str(file)}))
         if not folder.is_dir():
             raise BadStorage(f"the folder {folder} of the database {file} does not exist; make it first")
         if file.is_dir():
@@ -179,14 +188,8 @@ def check_there(file: Path, *, create: bool = False) -> bytes:
     except OSError as error:
         raise BadStorage(f"cannot read the database {file}: {error.strerror}") from error
     if not start and not create:
-        action = Action("start", {"storage": str(file)})
-        raise BadStorage(f"the database {literal(file)} is empty; `{{}}` fills it", action)
+        raise BadStorage(f"the database {file} is empty; `{{}}` fills it", Action("start", {"storage": str(file)}))
     return start
-
-
-def literal(name: object) -> str:
-    """Return a name as it stands in a message that is a format string."""
-    return str(name).replace("{", "{{").replace("}", "}}")
 
 
 class Database:
@@ -311,18 +314,16 @@ class Database:
         with self.write() as connection:
             if self.dialect == "sqlite":
                 return
-            rights = ("INSERT", "UPDATE", "DELETE")
-            granted = ", ".join(f"has_table_privilege('trials', '{right}')" for right in rights)
-            query = f"SELECT current_setting('transaction_read_only'), {granted}"
-            read_only, *given = connection.exec_driver_sql(query).one()
+            rights = " AND ".join(f"has_table_privilege('trials', '{r}')" for r in ("INSERT", "UPDATE", "DELETE"))
+            query = f"SELECT current_setting('transaction_read_only'), {rights}"
+            read_only, permitted = connection.exec_driver_sql(query).one()
         where = show(self.url)
         if read_only == "on":
             raise BadStorage(
-                f"the database {where} is read-only here; give the address of the server that may be written"
+                f"the database {where} is read-only here; give the address of the server that takes writes"
             )
-        missing = [right for right, is_given in zip(rights, given, strict=True) if not is_given]
-        if missing:
-            raise BadStorage(f"the user of {where} lacks {', '.join(missing)} on its tables; have its owner GRANT that")
+        if not permitted:
+            raise BadStorage(f"the user of {where} may not write to its tables; have their owner GRANT that")
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -365,7 +366,10 @@ def _configure_session(connection: DBAPIConnection, _: object) -> None:
 @contextlib.contextmanager
 def folder_lock(file: Path) -> Iterator[None]:
     """Lock the folder of a file: no lock file to leave behind, and the kernel lets go when a process dies."""
-    descriptor = os.open(file.parent, os.O_RDONLY)
+    try:
+        descriptor = os.open(file.parent, os.O_RDONLY)
+    except OSError as error:
+        raise BadStorage(f"cannot lock the folder of {file}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -385,54 +389,40 @@ def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]
     kind: type[HpsearchError] = BadStorage if door else StorageFailure
     try:
         yield
-    except HpsearchError:
-        raise
-    except (DBAPIError, sqlite3.Error) as error:
-        raise _explained(url, error, kind, passing=passing) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         # hpsearch can read what it wrote: somebody else has written there.
         raise _damaged(kind, show(url), str(error)) from error
     except Exception as error:
         # Optuna wraps SQLAlchemy's error in its own; importing Optuna's class here would cost 0.3 s.
-        if type(error).__name__ != "StorageInternalError":
+        cause = error.__cause__ if type(error).__name__ == "StorageInternalError" else error
+        if not isinstance(cause, DBAPIError | sqlite3.Error):
             raise
-        raise _explained(url, error.__cause__ or error, kind, passing=passing) from error
+        raise _explained(url, cause, kind, passing=passing) from error
 
 
 def _damaged(kind: type[HpsearchError], where: str, how: str) -> HpsearchError:
     return kind(
-        f"the database {literal(where)} is damaged ({literal(how)}); `{{}}` says more, `{{}}` saves what can be read",
+        f"the database {where} is damaged ({how}); `{{}}` says more, `{{}}` saves what can be read",
         Action("db check", {"storage": where}),
         Action("db repair", {"salvage": True, "storage": where}),
     )
 
 
-def _explained(url: URL, error: BaseException, kind: type[HpsearchError], *, passing: bool) -> HpsearchError:
+def _explained(
+    url: URL, error: DBAPIError | sqlite3.Error, kind: type[HpsearchError], *, passing: bool
+) -> HpsearchError:
     original = getattr(error, "orig", None) or error
     reason, where = " ".join(str(original).split()), show(url)
     if isinstance(error, DBAPIError) and (passing or _BETWEEN in reason) and passes(error):
         first = (str(original).strip() or "the server said nothing").splitlines()[0]
         return TransientStorageError(f"the database {where} does not work: {' '.join(first.split())}")
+    code: Any = _sqlstate(original)
     if isinstance(original, sqlite3.Error):
-        # Without a code: a text that is no UTF-8. SQLITE_ERROR: a table that is gone.
-        code = getattr(original, "sqlite_errorcode", None)
-        if code is None or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
+        code = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        # SQLITE_ERROR: a table that is gone. Without a code: a text that is no UTF-8.
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
             return _damaged(kind, where, reason)
-        sentences = {
-            sqlite3.SQLITE_READONLY: "the database {} is read-only here; make it writable or give another storage",
-            sqlite3.SQLITE_FULL: "the disk of {} is full; free some space and start again: nothing recorded is lost",
-            sqlite3.SQLITE_NOTADB: "{} is not a SQLite database; give another storage",
-            sqlite3.SQLITE_CANTOPEN: "cannot open {}: is its folder there, and are you allowed to write to it?",
-            sqlite3.SQLITE_BUSY: f"the database `{{}}` was locked by another program for {BUSY_TIMEOUT_S:.0f} s;"
-            " try again",
-        }
-        if code & 0xFF in sentences:
-            return kind(sentences[code & 0xFF].replace("{}", where))
-    if _sqlstate(original) == _READ_ONLY:
-        return kind(f"the database {where} is read-only here; make it writable or give another storage")
-    if _sqlstate(original) == _DISK_FULL:
-        return kind(f"the disk of {where} is full; free some space and start again: nothing recorded is lost")
-    return kind(f"the database {where} does not work: {reason}")
+    return kind(_MESSAGES.get(code, "the database {} does not work: " + reason).replace("{}", where, 1))
 
 
 def _sqlstate(error: BaseException | None) -> str | None:
@@ -482,22 +472,20 @@ class Retrying:
         Raises:
             StorageFailure: It did not pass within `PATIENCE_S`, or nobody waits any more.
         """
-        end: float | None = None
-        for pause in pauses():
+        end, waits = math.inf, pauses()
+        while True:
             try:
                 result = attempt()
             except TransientStorageError as error:
-                if end is None:
+                if end == math.inf and not self._spent:
                     end = time.monotonic() + PATIENCE_S
-                    if not self._spent:
-                        self._note(f"{error}; trying again for up to {PATIENCE_S:.0f} s")
-                if self._spent or not self._wait(min(time.monotonic() + pause, end)) or time.monotonic() >= end:
+                    self._note(f"{error}; trying again for up to {PATIENCE_S:.0f} s")
+                if self._spent or not self._wait(min(time.monotonic() + next(waits), end)) or time.monotonic() >= end:
                     self._spent = True
                     raise StorageFailure(f"{error}; start again once it does: nothing recorded is lost") from error
             else:
                 self._spent = False
                 return result
-        raise AssertionError("the pauses never end")
 
     def _wait(self, until: float) -> bool:
         """Wait; return False if somebody said stop."""

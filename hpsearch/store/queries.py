@@ -17,7 +17,6 @@ from hpsearch.records import (
     SECONDS,
     VALIDATION_LOSS,
     Direction,
-    NewStage,
     Stage,
     Standing,
     rank_key,
@@ -34,7 +33,6 @@ from hpsearch.store.schema import (
     RELEASED,
     Query,
     chunks,
-    stage_attributes,
     stage_from_attributes,
 )
 
@@ -113,13 +111,6 @@ def study_attribute(connection: Connection, stage: Stage, key: str) -> Any | Non
     query = select(of_study.value_json).where(of_study.study_id == stage.study_id, of_study.key == key)
     text = connection.execute(query).scalar()
     return None if text is None else json.loads(text)
-
-
-def is_stage(connection: Connection, study_id: int, new: NewStage) -> bool:
-    """Return whether a study is just what `hpsearch.store.writer.insert_stage` makes of a stage."""
-    of_study = t.study_user_attributes.c
-    rows = connection.execute(select(of_study.key, of_study.value_json).where(of_study.study_id == study_id))
-    return dict(map(tuple, rows)) == {key: json.dumps(value) for key, value in stage_attributes(new).items()}
 
 
 def has_trials(connection: Connection, study_id: int) -> bool:

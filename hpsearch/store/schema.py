@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import tempfile
 from importlib import metadata as packages
 from pathlib import Path
 from string import Formatter
@@ -19,15 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from sqlalchemy import Column, DateTime, Enum, Float, ForeignKey, Integer, MetaData, String, Table, Text
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import URL
 
 from hpsearch.errors import BadStorage, StageConflict
+from hpsearch.files import replacing
 from hpsearch.records import Action, ConfirmationPlan, Direction, NewStage, Stage
 from hpsearch.space import space_from_dict, space_to_dict
-from hpsearch.store.engine import SIDE_FILES, Database, beside, folder_lock, literal, show
+from hpsearch.store.engine import SIDE_FILES, Database, beside, folder_lock, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlalchemy.engine import Connection
 
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")  # Optuna's states of trials that will not be run again
 IS_FINISHED, IS_UNFINISHED = f"state IN {FINISHED}", "state IN ('RUNNING', 'WAITING')"
@@ -144,30 +146,30 @@ def let_optuna_create(url: URL) -> None:
     storage.engine.dispose()
 
 
+@contextlib.contextmanager
+def replacing_database(file: Path, *, mode: int) -> Iterator[Path]:
+    """Yield a path for a SQLite file that is to replace another; see `hpsearch.files.replacing`."""
+    with replacing(file, mode=mode) as path:
+        try:
+            yield path
+        finally:
+            for end in SIDE_FILES:
+                beside(path, end).unlink(missing_ok=True)
+
+
 def create_file(file: Path) -> None:
     """Make a database beside ``file`` and move it there whole, unless another process was faster.
 
     Optuna's own creation in place is no single transaction: two processes at it crash each other, and a full
     disk leaves half a schema.
     """
-    try:
-        file = file.resolve()  # a link stays a link
-        with folder_lock(file):
-            if file.exists() and file.stat().st_size > 0:
-                return
-            descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-            os.close(descriptor)
-            try:
-                create_sqlite(name)
-                mask = os.umask(0o077)
-                os.umask(mask)
-                os.chmod(name, 0o666 & ~mask)
-                os.replace(name, file)
-            finally:
-                for end in ("", *SIDE_FILES):
-                    beside(Path(name), end).unlink(missing_ok=True)
-    except OSError as error:
-        raise BadStorage(f"cannot make the database {file}: {error.strerror}") from error
+    file = file.resolve()  # a link stays a link
+    mask = os.umask(0o077)
+    os.umask(mask)
+    with folder_lock(file):
+        if not file.exists() or not file.stat().st_size:
+            with replacing_database(file, mode=0o666 & ~mask) as path:
+                create_sqlite(str(path))
 
 
 def check_revision(database: Database, *, create: bool) -> None:
@@ -180,8 +182,9 @@ def check_revision(database: Database, *, create: bool) -> None:
                 let_optuna_create(database.url)
             revision = _read_revision(database)
     if revision is None:
-        action = Action("start", {"storage": where})
-        raise BadStorage(f"the database {literal(where)} holds no studies; `{{}}` makes some", action)
+        raise BadStorage(
+            f"the database {where} holds no studies; `{{}}` makes some", Action("start", {"storage": where})
+        )
     if revision != REVISION:
         raise BadStorage(
             f"the database {where} has the schema {revision}; hpsearch knows {REVISION}, that of Optuna {OPTUNAS}"
@@ -192,24 +195,14 @@ def _read_revision(database: Database) -> str | None:
     where = show(database.url)
     with database.read() as connection:
         names = set(sqlalchemy.inspect(connection).get_table_names())
-        if "alembic_version" in names and {"studies", "trials"} <= names:
+        if {"alembic_version", "studies", "trials"} <= names:
             return connection.execute(sqlalchemy.select(alembic_version.c.version_num)).scalar()
-        if _half_made(connection, names):
-            return None
     if "studies" in names or "alembic_version" in names:
         raise BadStorage(f"the tables of {where} are not of a schema that Optuna can use; give another storage")
     if names and database.dialect == "sqlite":
         first = ", ".join(sorted(names)[:3])
         raise BadStorage(f"{where} holds other tables ({first}), not Optuna's; give another storage")
     return None
-
-
-def _half_made(connection: Connection, names: set[str]) -> bool:
-    """Return whether somebody was cut off while Optuna made the tables, which its next try then completes."""
-    optunas = set(metadata.tables) - {"alembic_version"}  # it makes these in one transaction
-    if not optunas <= names or "alembic_version" in names:
-        return False
-    return connection.execute(sqlalchemy.select(studies.c.study_id).limit(1)).first() is None
 
 
 def stage_attributes(new: NewStage) -> dict[str, Any]:
@@ -236,29 +229,16 @@ def is_same(stage: NewStage, attributes: Mapping[str, Any]) -> bool:
 
 def stage_from_attributes(study_id: int, direction: Direction, attributes: Mapping[str, Any]) -> Stage | None:
     """Return the stage that a study's user attributes describe; None for a study that is not hpsearch's."""
-    plain = {key: attributes.get(f"{ATTRIBUTE_PREFIX}{key}") for key in _FIELDS}
-    plan = attributes.get(PLAN_KEY) if attributes.get(KIND) == CONFIRM else None
-    if plan is not None:
-        plain["number"] = plain["parent"]
-    if plain["search"] is None or plain["number"] is None or plain["ranges"] is None:
+    plain = {field: attributes.get(f"{ATTRIBUTE_PREFIX}{key}") for key, field in _FIELDS.items()}
+    if (plan := attributes.get(PLAN_KEY)) is not None and attributes.get(KIND) == CONFIRM:
+        plain |= {"number": plain["parent"], "plan": ConfirmationPlan.from_dict(plan)}
+    if plain["search"] is None or plain["number"] is None or plain["space"] is None:
         return None
-    return Stage(
-        study_id=study_id,
-        search=plain["search"],
-        number=plain["number"],
-        direction=direction,
-        seed=plain["seed"] or 0,
-        space=space_from_dict(plain["ranges"]),
-        study_file=plain["study_file"] or {},
-        parent=plain["parent"],
-        rule=plain["rule"] or {},
-        trials_used=tuple(plain["trials_used"] or ()),
-        fingerprint=plain["data_fingerprint"] or "",
-        sizes=plain["data_sizes"] or {},
-        versions=plain["versions"] or {},
-        plan=None if plan is None else ConfirmationPlan.from_dict(plan),
-        imported=attributes.get(_IMPORTED) or {},
-    )
+    # What databases of earlier versions lack has its default.
+    given: dict[str, Any] = {"seed": 0, "study_file": {}}
+    given |= {field: value for field, value in plain.items() if value is not None}
+    given |= {"space": space_from_dict(plain["space"]), "trials_used": tuple(plain["trials_used"] or ())}
+    return Stage(study_id=study_id, direction=direction, imported=attributes.get(_IMPORTED) or {}, **given)
 
 
 def replaced(stage: Stage) -> StageConflict:

@@ -13,20 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import BadStorage, HpsearchError, StageConflict
 from hpsearch.records import Action
-from hpsearch.store import claims, queries, writer
+from hpsearch.store import claims, engine, queries, writer
 from hpsearch.store import schema as t
 from hpsearch.store.claims import Claimed, StageCache
-from hpsearch.store.engine import (
-    MAGIC,
-    Database,
-    as_permitted,
-    check_there,
-    literal,
-    parse_url,
-    show,
-    sqlite_file,
-    translated,
-)
 from hpsearch.store.leases import GIVEN_BACK, Owned, Owner
 
 if TYPE_CHECKING:
@@ -59,49 +48,43 @@ def open_store(storage: str, *, create: bool = False, write: bool = False, sampl
         BadStorage: It cannot be opened, is not Optuna's, or has a schema of another revision.
         MissingExtra: The database's driver is not installed.
     """
-    url = parse_url(storage)
-    file = sqlite_file(url)
+    url = engine.parse_url(storage)
     try:
         with warnings.catch_warnings():
             # SQLAlchemy only warns of options of a URL that it does not know.
             warnings.simplefilter("error", sqlalchemy.exc.SAWarning)
             if url.get_backend_name() == "sqlite" and url.query:  # before a file is made
                 sqlalchemy.create_engine(url.set(database=":memory:")).connect().close()
-            if file is not None:
+            if (file := engine.sqlite_file(url)) is not None:
                 _check_file(file, create=create)
-                url = as_permitted(file, url, write=write)
-            return _opened(url, create=create, write=write, sampler=sampler)
+            database = engine.Database(engine.as_permitted(url, write=write))
+            try:
+                database.retrying.run(lambda: _check(database, create=create, write=write))
+            except BaseException:
+                database.close()
+                raise
     except (sqlalchemy.exc.SAWarning, ValueError, TypeError) as error:
-        raise BadStorage(f"the options of the storage {show(url)} cannot be used: {error}") from error
-
-
-def _opened(url: URL, *, create: bool, write: bool, sampler: Sampler | None) -> Store:
-    database = Database(url)
-
-    def attempt() -> None:
-        with database.translated():
-            t.check_revision(database, create=create)
-        if write:
-            database.check_writable()
-
-    try:
-        database.retrying.run(attempt)
-    except BaseException:
-        database.close()
-        raise
+        raise BadStorage(f"the options of the storage {engine.show(url)} cannot be used: {error}") from error
     database.opened()
     return Store(database, sampler)
 
 
+def _check(database: engine.Database, *, create: bool, write: bool) -> None:
+    with database.translated():
+        t.check_revision(database, create=create)
+    if write:
+        database.check_writable()
+
+
 def _check_file(file: Path, *, create: bool) -> None:
-    start = check_there(file, create=create)
-    if start and start != MAGIC:
+    start = engine.check_there(file, create=create)
+    if start and start != engine.MAGIC:
         raise BadStorage(
-            f"{literal(file)} is not a SQLite database; give another storage, or see `{{}}`",
+            f"{file} is not a SQLite database; give another storage, or see `{{}}`",
             Action("db check", {"storage": str(file)}),
         )
     if not start:
-        with translated(URL.create("sqlite", database=str(file)), door=True):
+        with engine.translated(URL.create("sqlite", database=str(file)), door=True):
             t.create_file(file)
 
 
@@ -111,10 +94,10 @@ class Store:
     Raises (all methods): StorageFailure, when the database stops working.
     """
 
-    def __init__(self, database: Database, sampler: Sampler | None = None) -> None:
+    def __init__(self, database: engine.Database, sampler: Sampler | None = None) -> None:
         self.database = database
         self.url = database.url.render_as_string(hide_password=False)  # the SQLAlchemy URL, as Optuna takes it
-        self.where = show(database.url)  # the database for people: the file, or the URL without its password
+        self.where = engine.show(database.url)  # the database for people: the file, or the URL without its password
         self._sampler = sampler
         self._caches: dict[int, StageCache] = {}
 
@@ -153,19 +136,17 @@ class Store:
         """
         name = new.name
 
-        def make(connection: Connection, doubted: bool | None) -> bool:
+        def make(connection: Connection, _: None) -> None:
             query = select(t.studies.c.study_id).where(t.studies.c.study_name == name)
             if replace:  # locked, so that nobody claims a trial of it between the look and the removal
                 query = query.with_for_update()
             there = connection.execute(query).scalar()
-            if there is not None and replace and not (doubted and queries.is_stage(connection, there, new)):
+            if there is not None and replace:
                 if queries.has_trials(connection, there):
                     raise StageConflict(f"{name} has trials already")
                 writer.delete_study(connection, there)
-                there = None
-            if there is None:
+            if there is None or replace:
                 writer.insert_stage(connection, new)
-            return True
 
         try:
             self.database.writing(make)
@@ -267,7 +248,7 @@ class Store:
         def work(connection: Connection, doubted: Claimed | None) -> Claimed:
             cache = self._cache(stage)
             if doubted is not None:
-                mine = claims.running_of(connection, [trial.trial_id for trial in doubted.trials], owner)
+                mine = claims.owned_by(owner, connection, [trial.trial_id for trial in doubted.trials])
                 if mine:  # that claim was carried out: its trials are this owner's, who has not heard of them yet
                     trials = tuple(trial for trial in doubted.trials if trial.trial_id in mine)
                     return Claimed(trials, cache.count(connection).counts)
@@ -279,7 +260,7 @@ class Store:
         """Write points of the curves of trials that ``owner`` still holds, ``ids`` by number, over those there are."""
 
         def work(connection: Connection, _: None) -> None:
-            mine = claims.running_of(connection, {ids[report.number] for report in reports}, owner)
+            mine = claims.owned_by(owner, connection, {ids[report.number] for report in reports})
             points = [(ids[report.number], report.step, report.value) for report in reports]
             writer.write_points(connection, [point for point in points if point[0] in mine])
 
@@ -289,8 +270,12 @@ class Store:
         """Finish trials; return the numbers of those that ``owner`` still held. The others are left alone."""
 
         def work(connection: Connection, doubted: set[int] | None) -> set[int]:
-            done = claims.finished_of(connection, [ids[number] for number in doubted], owner) if doubted else set()
-            mine = claims.running_of(connection, [ids[outcome.number] for outcome in outcomes], owner)
+            done = (
+                claims.owned_by(owner, connection, [ids[number] for number in doubted], finished=True)
+                if doubted
+                else set()
+            )
+            mine = claims.owned_by(owner, connection, [ids[outcome.number] for outcome in outcomes])
             if mine:
                 writer.record(connection, [(ids[o.number], o) for o in outcomes if ids[o.number] in mine])
             return {outcome.number for outcome in outcomes if ids[outcome.number] in mine | done}
@@ -301,7 +286,7 @@ class Store:
         """Give back every trial that ``owner`` holds and has not finished; return how many."""
 
         def work(connection: Connection, doubted: int | None) -> int:
-            mine = claims.running_of(connection, self._cache(stage).count(connection).unfinished, owner)
+            mine = claims.owned_by(owner, connection, self._cache(stage).count(connection).unfinished)
             claims.release(connection, dict.fromkeys(mine, GIVEN_BACK), by=owner)
             return len(mine) or doubted or 0
 
@@ -325,7 +310,7 @@ class Store:
         """Renew ``owner``'s lease on those of the trials that it still holds."""
 
         def work(connection: Connection, _: None) -> None:
-            claims.beat(connection, claims.running_of(connection, trial_ids, owner))
+            claims.beat(connection, claims.owned_by(owner, connection, trial_ids))
 
         self._holding(stage, work)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from hpsearch.store.leases import utc_now
 from hpsearch.store.schema import Query, Write, stage_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from optuna.distributions import BaseDistribution
     from sqlalchemy.engine import Connection
@@ -113,19 +114,12 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
     _FINISH.run(connection, [(_STATES[type(outcome)], now, trial_id) for trial_id, outcome in outcomes])
     values = [(trial_id, _value(outcome)) for trial_id, outcome in outcomes]
     VALUES.run(connection, [(trial_id, 0, *_typed(value)) for trial_id, value in values if value is not None])
-    _insert_points(
-        connection,
-        [
-            (trial_id, step, value)
-            for trial_id, outcome in outcomes
-            for step, value in enumerate(outcome.intermediate, start=1)
-        ],
-    )
-    attributes = [
-        (trial_id, key, json.dumps(value))
-        for trial_id, outcome in outcomes
-        for key, value in _attributes(outcome).items()
-    ]
+    curves = [(trial_id, point) for trial_id, outcome in outcomes for point in enumerate(outcome.intermediate, start=1)]
+    _insert_points(connection, [(trial_id, *point) for trial_id, point in curves])
+    attributes = []
+    for trial_id, outcome in outcomes:
+        reason = {REASON: outcome.reason} if isinstance(outcome, Failed) else {}
+        attributes += [(trial_id, key, json.dumps(value)) for key, value in {**outcome.attributes, **reason}.items()]
     # Attributes of other keys are not hpsearch's, and stay.
     FORGET_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id, key, _ in attributes])
     ATTRIBUTES.run(connection, attributes)
@@ -140,11 +134,6 @@ def _value(outcome: Outcome) -> float | None:
         return outcome.score
     last = outcome.intermediate[-1] if isinstance(outcome, Pruned) and outcome.intermediate else math.nan
     return None if math.isnan(last) else last
-
-
-def _attributes(outcome: Outcome) -> dict[str, Any]:
-    reason = {REASON: outcome.reason} if isinstance(outcome, Failed) else {}
-    return dict(outcome.attributes) | reason
 
 
 def distributions(space: Space) -> dict[str, tuple[BaseDistribution, str]]:
@@ -177,15 +166,6 @@ def import_stage(connection: Connection, new: NewStage, past: PastTrials) -> Non
         piece = slice(start, start + _PIECE)
         points = zip(number[piece].tolist(), step[piece].tolist(), value[piece].tolist(), strict=True)
         _insert_points(connection, [(id_of[trial], *point) for trial, *point in points])
-    for piece_of in _pieces(past.attributes):
-        ATTRIBUTES.run(connection, [(id_of[number], key, json.dumps(value)) for number, key, value in piece_of])
-
-
-def _pieces(rows: Iterable[tuple[int, str, Any]]) -> Iterator[list[tuple[int, str, Any]]]:
-    piece = []
-    for row in rows:
-        piece.append(row)
-        if len(piece) == _PIECE // 50:  # a trial's curves are some hundred numbers
-            yield piece
-            piece = []
-    yield piece
+    attributes = iter(past.attributes)
+    while some := list(islice(attributes, _PIECE // 50)):  # a trial's curves are some hundred numbers
+        ATTRIBUTES.run(connection, [(id_of[number], key, json.dumps(value)) for number, key, value in some])

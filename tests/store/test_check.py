@@ -42,7 +42,7 @@ def test_nothing_is_found_in_a_sound_database_and_nothing_repaired(sound: Path) 
     checked = check(str(sound))
     assert checked.findings == []
     assert (checked.studies, checked.trials) == (7, 6 + 4 + 4 + 31 + 31 + 5)
-    assert repair(str(sound), checked).backup is None
+    assert repair(str(sound), checked) == (checked, None)
     assert sound.read_bytes() == before
 
 
@@ -73,7 +73,7 @@ def test_a_servers_database_is_looked_at_and_mended_too(postgres_url: str, tmp_p
     ]  # fmt: skip
     with pytest.raises(BadInput, match=r"pg_dump.*no_backup"):
         repair(postgres_url, found)
-    assert repair(postgres_url, found, backup=False).after.sound
+    assert repair(postgres_url, found, backup=False)[0].sound
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=[f"{i}-{plant.kind}" for i, plant in enumerate(PLANTS)])
@@ -90,10 +90,9 @@ def test_damage_is_found_and_named_and_mended(sound: Path, plant: Plant) -> None
     assert (named[0].mend is not None) is plant.mended
     left = found
     if found.mendable:
-        done = repair(str(sound), found)
-        assert done.backup is not None
-        assert cared.trials(done.backup) == damaged
-        left = done.after
+        left, copied = repair(str(sound), found)
+        assert copied is not None
+        assert cared.trials(copied) == damaged
     assert left.sound is plant.mended, left.findings
     assert not left.mendable
     after = cared.trials(sound)
@@ -148,7 +147,7 @@ def test_what_has_finished_since_the_check_stays(sound: Path, tmp_path: Path, mo
         return checked
 
     monkeypatch.setattr(repairing, "check", check_and_finish)
-    assert repair(str(sound), before, backup=False).after.sound
+    assert repair(str(sound), before, backup=False)[0].sound
     assert [cared.rows(sound)] == finished
 
 
@@ -188,7 +187,7 @@ def test_a_writer_that_was_cut_off_left_nothing_that_counts(tmp_path: Path) -> N
 
 
 def test_a_database_that_somebody_holds_is_not_damaged(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.store.maintenance.check.BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("hpsearch.store.engine.BUSY_TIMEOUT_S", 0.01)
     with contextlib.closing(sqlite3.connect(sound, isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode=DELETE")
         other.execute("BEGIN EXCLUSIVE")

@@ -18,7 +18,7 @@ from cared import run_sql
 from sqlalchemy.engine import make_url
 from stored import Opener, storage
 
-from hpsearch.errors import BadStorage, HpsearchError, MissingExtra
+from hpsearch.errors import BadInput, HpsearchError, MissingExtra
 from hpsearch.records import Stage
 from hpsearch.store import NewStage, Owner, open_store
 from hpsearch.store.engine import show
@@ -26,7 +26,7 @@ from hpsearch.store.engine import show
 
 def refused(storage: object, *, create: bool = False, write: bool = False) -> str:
     """The message with which a storage is refused."""
-    with pytest.raises(BadStorage) as caught:
+    with pytest.raises(BadInput) as caught:
         open_store(str(storage), create=create, write=write)
     message = str(caught.value)
     assert len(message.splitlines()) == 1

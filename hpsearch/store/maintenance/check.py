@@ -13,20 +13,8 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import URL
 
 from hpsearch.errors import BadStorage, StorageFailure
+from hpsearch.store import engine
 from hpsearch.store import schema as t
-from hpsearch.store.engine import (
-    BUSY_TIMEOUT_S,
-    LOG,
-    MAGIC,
-    Database,
-    as_permitted,
-    check_there,
-    left_in,
-    parse_url,
-    show,
-    sqlite_file,
-    translated,
-)
 from hpsearch.store.maintenance import rules
 from hpsearch.store.maintenance.rules import Finding
 
@@ -35,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
-    from sqlalchemy.engine.interfaces import DBAPIConnection
 
     from hpsearch.samplers import Sampler
 
@@ -47,16 +34,14 @@ RECOVER = "a salvage recovers what SQLite can read of it, into a new file"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The findings of a check: how many studies and trials there are, None where they could not be read; the studies'
-    names by key; and notes on what was not looked at.
-    """
+    """The findings of a check."""
 
     where: str
     findings: Sequence[Finding]
-    studies: int | None = None
-    trials: int | None = None
-    names: Mapping[int, str] = field(default_factory=dict)
-    notes: Sequence[str] = ()
+    studies: int | None = None  # how many there are; None where they could not be read
+    trials: int | None = None  # likewise
+    names: Mapping[int, str] = field(default_factory=dict)  # of the studies, by key
+    notes: Sequence[str] = ()  # on what was not looked at
 
     @property
     def sound(self) -> bool:
@@ -91,11 +76,11 @@ def check(storage: str, sampler: Sampler | None = None) -> Checked:
     Raises:
         BadStorage: There is no such database, or it is not one of Optuna's.
     """
-    url = parse_url(storage)
-    where, file = show(url), sqlite_file(url)
+    url = engine.parse_url(storage)
+    where, file = engine.show(url), engine.sqlite_file(url)
     findings: list[Finding] = []
     if file is not None:
-        if check_there(file) != MAGIC:
+        if engine.check_there(file) != engine.MAGIC:
             raise BadStorage(f"{file} is not a SQLite database; give another storage")
         findings = _file_findings(file)
         if findings:  # what is looked up by wrong indexes would be wrong, too
@@ -132,11 +117,11 @@ def contents(connection: Connection, where: str, sampler: Sampler | None = None)
 def plain_connection(file: Path) -> Iterator[sqlite3.Connection]:
     """Open a file with SQLite's driver alone, to read it; what a writer had begun that was cut off is rolled back."""
     # Where no side files can be made and no log is left, as a file that does not change.
-    fixed = not os.access(file.parent, os.W_OK) and left_in(file, LOG) is None
+    fixed = not os.access(file.parent, os.W_OK) and engine.left_in(file, engine.LOG) is None
     options = "mode=ro&immutable=1" if fixed else "mode=rw" if os.access(file, os.W_OK) else "mode=ro"
     uri = f"file:{quote(str(file))}?{options}"
-    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
-        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=engine.BUSY_TIMEOUT_S)) as connection:
+        _tolerant(connection)
         yield connection
 
 
@@ -144,21 +129,24 @@ def _file_findings(file: Path) -> list[Finding]:
     """Return what SQLite finds wrong with a file: its pages, its indexes, its constraints."""
     try:
         with plain_connection(file) as connection:
-            lines = _complaints(connection, "integrity_check")
+            lines = complaints(connection, "integrity_check")
             if not lines:
                 return []
             # The quick check leaves out whether the indexes agree with their tables.
-            if worse := _complaints(connection, "quick_check"):
+            if worse := complaints(connection, "quick_check"):
                 what = f"SQLite cannot read all of it ({worse[0]})"
                 return [Finding("file", what, advice=RECOVER, total=len(worse))]
     except (sqlite3.Error, OverflowError) as error:
-        refuse_passing(file, error)
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+            with engine.translated(URL.create("sqlite", database=str(file)), door=True):
+                raise
         return [_unreadable(error)]
     what = f"indexes that do not agree with their tables ({lines[0]})"
     return [Finding("index", what, mend="the indexes are built anew", total=len(lines))]
 
 
-def _complaints(connection: sqlite3.Connection, pragma: str) -> list[str]:
+def complaints(connection: sqlite3.Connection, pragma: str) -> list[str]:
+    """Return what SQLite's ``integrity_check`` or ``quick_check`` finds wrong; nothing for a sound file."""
     rows = [row[0] for row in connection.execute(f"PRAGMA {pragma}({_MOST})")]
     return [line for row in rows for line in row.splitlines() if line not in ("ok", "") and "*** in" not in line]
 
@@ -168,18 +156,10 @@ def _unreadable(error: BaseException) -> Finding:
     return Finding("file", f"SQLite cannot read all of it ({reason})", advice=RECOVER, total=1)
 
 
-def refuse_passing(file: Path, error: BaseException) -> None:
-    """Raise BadStorage where an error is no damage: somebody holds the file, or it cannot be opened here."""
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
-        with translated(URL.create("sqlite", database=str(file)), door=True):
-            raise error
-
-
 @contextlib.contextmanager
-def tolerant_database(url: URL, *, write: bool = False) -> Iterator[Database]:
+def tolerant_database(url: URL, *, write: bool = False) -> Iterator[engine.Database]:
     """Open an engine that reads bytes which are no text, too: damage is to be found, not to stop the search for it."""
-    file = sqlite_file(url)
-    database = Database(url if file is None else as_permitted(file, url, write=write))
+    database = engine.Database(engine.as_permitted(url, write=write))
     if database.dialect == "sqlite":
         event.listen(database.engine, "connect", _tolerant)
     try:
@@ -188,5 +168,5 @@ def tolerant_database(url: URL, *, write: bool = False) -> Iterator[Database]:
         database.close()
 
 
-def _tolerant(connection: DBAPIConnection, _: object) -> None:
+def _tolerant(connection: Any, _: object = None) -> None:
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")

@@ -11,25 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy.engine import URL
 
 from hpsearch.errors import BadInput, OutputFailure, StorageFailure
-from hpsearch.files import replacing
 from hpsearch.records import Action, Argument
-from hpsearch.store.engine import (
-    JOURNAL,
-    LOG,
-    MAGIC,
-    SIDE_FILES,
-    as_permitted,
-    beside,
-    check_there,
-    left_in,
-    literal,
-    parse_url,
-    show,
-    sqlite_file,
-    translated,
-)
+from hpsearch.store import engine
 from hpsearch.store.leases import utc_now
-from hpsearch.store.maintenance.check import plain_connection
+from hpsearch.store.maintenance.check import complaints, plain_connection
+from hpsearch.store.schema import replacing_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,11 +24,11 @@ WAIT_S = 5.0  # seconds for which a vacuum waits for other writers
 
 
 class Vacuumed(NamedTuple):
-    """Bytes of a database and its log before and after a vacuum, and whether the log was emptied."""
+    """The result of a vacuum."""
 
-    before: int
+    before: int  # bytes of the database and its log
     after: int
-    emptied: bool
+    emptied: bool  # whether the log was emptied
 
 
 def backup(storage: str, target: Path, *, force: bool = False) -> int:
@@ -51,27 +37,27 @@ def backup(storage: str, target: Path, *, force: bool = False) -> int:
     Args:
         storage: A SQLAlchemy URL, or the path of a SQLite file.
         target: The file; its folder must exist.
-        force: Whether a database that is there is replaced.
+        force: Replace a database that is there.
 
     Raises:
         BadInput: The copy cannot be made there, or the database is a server's.
         BadStorage: There is no such database.
         OutputFailure: The disk is full, or the database is damaged.
     """
-    url = parse_url(storage)
-    file = sqlite_file(url)
+    url = engine.parse_url(storage)
+    file = engine.sqlite_file(url)
     if file is None:
         raise BadInput(by_other_means(url, target.name))
-    check_there(file)
+    engine.check_there(file)
     if target.exists() and target.resolve() == file.resolve():
         raise BadInput(f"{target} is the database itself; give another file")
     if target.exists() and not force:
         raise BadInput(
-            f"{literal(target)} is there already; add `{{}}` to overwrite it, or give another file", Argument("force")
+            f"{target} is there already; add `{{}}` to overwrite it, or give another file", Argument("force")
         )
-    if force and target.is_file() and check_there(target, create=True) not in (b"", MAGIC):
+    if force and target.is_file() and engine.check_there(target, create=True) not in (b"", engine.MAGIC):
         raise BadInput(f"{target} is not a database, so a backup does not overwrite it; give another file")
-    if (log := left_in(target, LOG, JOURNAL)) is not None:
+    if (log := engine.left_in(target, engine.LOG, engine.JOURNAL)) is not None:
         raise BadInput(f"{log} exists beside {target}, so that database may be in use; give another file")
     _copy(file, target, sound=True)
     return target.stat().st_size
@@ -81,25 +67,19 @@ def by_other_means(url: URL, name: str) -> str:
     """Return how a server's database is backed up: by its own program, without a password on its command line."""
     plain = URL.create("postgresql", url.username, None, url.host, url.port, url.database).render_as_string()
     return (
-        f"{show(url)} is a server's; back it up with: pg_dump --format=custom --file={name} {plain} "
+        f"{engine.show(url)} is a server's; back it up with: pg_dump --format=custom --file={name} {plain} "
         "(the password: PGPASSWORD, or ~/.pgpass)"
     )
 
 
 def safe_copy(storage: str, before: str) -> Path:
-    """Copy a database beside itself before something is removed from it; return the copy.
-
-    Args:
-        storage: A SQLAlchemy URL, or the path of a SQLite file.
-        before: What comes next, as part of the copy's name: ``repair``, ``delete``.
-    """
-    url = parse_url(storage)
-    file = sqlite_file(url)
+    """Copy a database beside itself ``before`` a ``repair`` or ``delete``, which its name says; return the copy."""
+    url = engine.parse_url(storage)
+    file = engine.sqlite_file(url)
     if file is None:
-        raise BadInput(f"{literal(by_other_means(url, 'studies.dump'))}, then say `{{}}`", Argument("no_backup"))
-    as_permitted(file, url, write=True)
-    moment = utc_now().strftime("%Y%m%d-%H%M%S")
-    target = free_name(file, f"before-{before}-{moment}")
+        raise BadInput(f"{by_other_means(url, 'studies.dump')}, then say `{{}}`", Argument("no_backup"))
+    engine.as_permitted(url, write=True)
+    target = free_name(file, f"before-{before}-{utc_now():%Y%m%d-%H%M%S}")
     _copy(file, target, sound=False)
     return target
 
@@ -115,7 +95,7 @@ def free_name(file: Path, end: str) -> Path:
 def _copy(file: Path, target: Path, *, sound: bool) -> None:
     """Copy a SQLite database with what its log holds to one file with the same rights; ``sound``: refuse damage."""
     check_room(file, target, OutputFailure)
-    with replacing(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
+    with replacing_database(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
         try:
             with plain_connection(file) as source, contextlib.closing(sqlite3.connect(path)) as made:
                 # The driver's backup would wait for a locked file without limit; a read times out.
@@ -123,9 +103,9 @@ def _copy(file: Path, target: Path, *, sound: bool) -> None:
                 source.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 source.backup(made)  # in one step: in WAL mode one state, and writers go on
                 made.execute("PRAGMA journal_mode=DELETE")  # now all of it is in one file
-                if sound and (reason := _unsound(made)) is not None:
+                if sound and (damage := complaints(made, "quick_check")):
                     raise OutputFailure(
-                        f"{literal(file)} is damaged ({literal(reason)}), and so would be its copy; `{{}}` says more",
+                        f"{file} is damaged ({damage[0]}), and so would be its copy; `{{}}` says more",
                         Action("db check", {"storage": str(file)}),
                     )
                 # The mode stays with the file: the copy may be put in the other's place, and be written to.
@@ -135,12 +115,9 @@ def _copy(file: Path, target: Path, *, sound: bool) -> None:
                 raise OutputFailure(f"cannot write {target}: the disk is full") from error
             # A plain copy of the file would lack what its log holds, or have half of a write.
             raise OutputFailure(
-                f"cannot copy {literal(file)}: {literal(error)}; `{{}}` says whether it is damaged",
+                f"cannot copy {file}: {error}; `{{}}` says whether it is damaged",
                 Action("db check", {"storage": str(file)}),
             ) from error
-        finally:
-            for end in SIDE_FILES:
-                beside(path, end).unlink(missing_ok=True)
 
 
 def check_room(file: Path, target: Path, failure: type[OutputFailure | StorageFailure]) -> None:
@@ -155,16 +132,8 @@ def check_room(file: Path, target: Path, failure: type[OutputFailure | StorageFa
         )
 
 
-def _unsound(connection: sqlite3.Connection) -> str | None:
-    try:
-        (first, *_) = (row[0] for row in connection.execute("PRAGMA quick_check(1)"))
-    except sqlite3.Error as error:
-        return str(error)
-    return None if first == "ok" else " ".join(first.split())
-
-
 def _size(file: Path) -> int:
-    log = left_in(file, LOG)
+    log = engine.left_in(file, engine.LOG)
     return file.stat().st_size + (0 if log is None else log.stat().st_size)
 
 
@@ -175,41 +144,33 @@ def megabytes(size: int) -> str:
 
 def vacuum(storage: str) -> Vacuumed:
     """Rewrite a SQLite database without its free pages, with fresh figures for its planner, and empty its log."""
-    url = parse_url(storage)
-    file = sqlite_file(url)
+    url = engine.parse_url(storage)
+    file = engine.sqlite_file(url)
     if file is None:
-        raise BadInput(f"{show(url)} is no SQLite file; its server vacuums by itself")
-    check_there(file)
-    as_permitted(file, url, write=True)
+        raise BadInput(f"{engine.show(url)} is no SQLite file; its server vacuums by itself")
+    engine.check_there(file)
+    engine.as_permitted(url, write=True)
     check_room(file, file, StorageFailure)
+    in_use = f"{file} is in use: vacuum waited {WAIT_S:.0f} s; stop the other process, or try again later"
     before = _size(file)
     with contextlib.closing(sqlite3.connect(file, timeout=WAIT_S, isolation_level=None)) as connection:
-        with translated(url, door=True):
+        with engine.translated(url, door=True):
             connection.execute("PRAGMA schema_version").fetchone()
-        with translated(url, door=False):
-            emptied = _rewrite(connection, file)
+        with engine.translated(url, door=False):
+            try:
+                # Before VACUUM: a reader of an old state would keep all rewritten pages in the log.
+                if not _empty_log(connection):
+                    raise StorageFailure(in_use)
+                for statement in ("VACUUM", "ANALYZE", "PRAGMA optimize"):
+                    connection.execute(statement)
+                emptied = _empty_log(connection)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise StorageFailure(in_use) from error
+                raise
     return Vacuumed(before, _size(file), emptied)
-
-
-def _rewrite(connection: sqlite3.Connection, file: Path) -> bool:
-    """Vacuum; return whether the log was emptied then."""
-    try:
-        # Before VACUUM: a reader of an old state would keep all rewritten pages in the log.
-        if not _empty_log(connection):
-            raise _in_use(file)
-        for statement in ("VACUUM", "ANALYZE", "PRAGMA optimize"):
-            connection.execute(statement)
-        return _empty_log(connection)
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise _in_use(file) from error
-        raise
 
 
 def _empty_log(connection: sqlite3.Connection) -> bool:
     """Move what the log holds into the file; return False where others are in the way."""
     return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-
-
-def _in_use(file: Path) -> StorageFailure:
-    return StorageFailure(f"{file} is in use: vacuum waited {WAIT_S:.0f} s; stop the other process, or try again later")

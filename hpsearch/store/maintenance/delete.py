@@ -11,7 +11,7 @@ from hpsearch.errors import StageConflict, UnknownSearch, nearest
 from hpsearch.records import Argument
 from hpsearch.store import queries, writer
 from hpsearch.store.claims import lock_studies
-from hpsearch.store.engine import literal, parse_url, show, sqlite_file
+from hpsearch.store.engine import parse_url, show
 from hpsearch.store.maintenance.check import tolerant_database
 from hpsearch.store.maintenance.repair import refuse_live
 from hpsearch.store.maintenance.rules import TRIAL_TABLES, read_stages
@@ -75,9 +75,8 @@ def delete(storage: str, planned: Deletion) -> None:
         BadStorage: It is read-only, or a runner works on one of the studies.
         StageConflict: It is no longer what was planned.
     """
-    open_store(storage, write=True).close()
     with tolerant_database(parse_url(storage), write=True) as database, database.write() as connection:
-        if sqlite_file(database.url) is not None:
+        if database.dialect == "sqlite":
             # Otherwise a later recovery of a damaged file could restore what was deleted.
             connection.exec_driver_sql("PRAGMA secure_delete=ON")
         # From here on no runner claims or finishes a trial of theirs.
@@ -140,7 +139,7 @@ def _add_dependent(
     if later and not descendants:
         known = ", ".join(other.name for other in later)
         raise StageConflict(
-            f"{literal(known)} was narrowed from {literal(stage.name)}; add {{}} to delete both",
+            f"{known} was narrowed from {stage.name}; add {{}} to delete both",
             Argument("with_descendants"),
         )
     for other in later:

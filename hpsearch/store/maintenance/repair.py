@@ -19,31 +19,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import DateTime, bindparam, text
 
 from hpsearch.errors import BadInput, BadStorage, OutputFailure, StorageFailure
-from hpsearch.files import replacing
 from hpsearch.objectives import kinds
 from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, Action, Argument
-from hpsearch.store import claims
-from hpsearch.store import schema as t
+from hpsearch.store import claims, engine
 from hpsearch.store.claims import lock_studies
-from hpsearch.store.engine import (
-    JOURNAL,
-    LOG,
-    MAGIC,
-    SIDE_FILES,
-    beside,
-    check_there,
-    left_in,
-    literal,
-    parse_url,
-    show,
-    sqlite_file,
-)
 from hpsearch.store.leases import Owner, database_now, running, utc_now
 from hpsearch.store.maintenance import rules
 from hpsearch.store.maintenance.check import Checked, check, contents, plain_connection, tolerant_database
 from hpsearch.store.maintenance.copies import check_room, free_name, safe_copy
 from hpsearch.store.maintenance.rules import KEYS, TRIAL_TABLES, Finding
-from hpsearch.store.schema import NOBODY, OWNER, chunks
+from hpsearch.store.schema import NOBODY, OWNER, chunks, create_sqlite, replacing_database
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -60,44 +45,32 @@ _RESULT = (CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS)  # attributes of a re
 _OF_PARAMS = ("param", "distribution", "sampled", "no-param")
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
-    """The checks before and after a repair, and the copy that was made first; None for none."""
-
-    before: Checked
-    after: Checked
-    backup: Path | None
-
-
-def refuse_broken(checked: Checked) -> None:
-    """Raise StorageFailure for a file that SQLite itself cannot read, so that it cannot be mended in place."""
-    if checked.broken:
-        raise StorageFailure(
-            f"{literal(checked.where)} cannot be mended in place: {literal(checked.findings[0].what)}; `{{}}` recovers "
-            "what can be read to a new file",
-            Action("db repair", {"salvage": True, "storage": checked.where}),
-        )
-
-
-def repair(storage: str, before: Checked, *, backup: bool = True, sampler: Sampler | None = None) -> Repaired:
-    """Mend a database of which a check was made before; copy it first, unless ``backup`` is False.
+def repair(
+    storage: str, before: Checked, *, backup: bool = True, sampler: Sampler | None = None
+) -> tuple[Checked, Path | None]:
+    """Mend a database, of which a check was made ``before``; return what a check says then, and the copy made first.
 
     Raises:
-        BadInput: It is a server's, which cannot be copied here.
+        BadInput: It is a server's, which cannot be copied here, so that ``backup`` must be False.
         BadStorage: It is read-only, or somebody works on it.
         StorageFailure: SQLite itself cannot read it.
         OutputFailure: There is no room for the copy.
     """
-    refuse_broken(before)
+    if before.broken:
+        raise StorageFailure(
+            f"{before.where} cannot be mended in place: {before.findings[0].what}; `{{}}` recovers what can be read to "
+            "a new file",
+            Action("db repair", {"salvage": True, "storage": before.where}),
+        )
     if not before.mendable:
-        return Repaired(before, before, None)
+        return before, None
     copied = safe_copy(storage, "repair") if backup else None
-    return Repaired(before, _mend_all(storage, sampler), copied)
+    return _mend_all(storage, sampler), copied
 
 
 def _mend_all(storage: str, sampler: Sampler | None) -> Checked:
     """Mend round after round; return what a check says then."""
-    url = parse_url(storage)
+    url = engine.parse_url(storage)
     checked = check(storage, sampler)
     with tolerant_database(url, write=True) as database:
         database.opened()
@@ -106,12 +79,12 @@ def _mend_all(storage: str, sampler: Sampler | None) -> Checked:
                 break
             with database.write() as connection:
                 lock_studies(connection)
-                refuse_live(connection, show(url))
+                refuse_live(connection, engine.show(url))
                 if any(finding.kind == "index" for finding in checked.findings):
                     connection.execute(text("REINDEX"))
                 else:
                     # Check again under the lock: a stuck trial may have a result by now.
-                    checked = contents(connection, show(url), sampler)
+                    checked = contents(connection, engine.show(url), sampler)
                     stages, _ = rules.read_stages(connection, checked.names)
                     mend(connection, checked.findings, {stage.study_id for stage in stages if kinds.trainable(stage)})
             checked = check(storage, sampler)
@@ -119,12 +92,9 @@ def _mend_all(storage: str, sampler: Sampler | None) -> Checked:
 
 
 def refuse_live(connection: Connection, where: str, study: int | None = None) -> None:
-    """Raise BadStorage where a runner that is alive works on a database, or on one of its studies.
+    """Raise BadStorage where a runner that is alive works on a database, or on one study, which ``where`` names.
 
-    Args:
-        connection: A transaction that holds the studies, so that no runner claims a trial of theirs afterwards.
-        where: The database or study, as messages name it.
-        study: The study's key; None for all.
+    The transaction holds the studies, so that no runner claims a trial of theirs afterwards.
     """
     now = database_now(connection)
     for trial in running(connection):
@@ -236,20 +206,18 @@ def _forget_unreadable(connection: Connection, table: str, ids: Sequence[int]) -
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """The trials of one study after a recovery: kept whole, waiting to be run again as something of them was lost, or
-    failed, as hpsearch cannot run them; and whether the study is a stage.
-    """
+    """The trials of one study after a recovery."""
 
     study: str
-    kept: int
-    again: int
-    failed: int
-    stage: bool
+    trials: int  # how many there were, as far as can be known
+    again: int  # wait to be run again, as something of them was lost
+    failed: int  # of which something was lost, and hpsearch cannot run them
+    stage: bool  # whether the study is a stage
 
     @property
-    def trials(self) -> int:
-        """The number of trials there were, as far as can be known."""
-        return self.kept + self.again + self.failed
+    def kept(self) -> int:
+        """The number of trials that are whole."""
+        return self.trials - self.again - self.failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,28 +240,26 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
         BadStorage: There is no such file, nothing of a study database in it, or a runner works on it.
         OutputFailure: The disk is full.
     """
-    url = parse_url(storage)
-    file = sqlite_file(url)
+    url = engine.parse_url(storage)
+    file = engine.sqlite_file(url)
     if file is None:
-        raise BadInput(f"{show(url)} is on a server, and salvage reads SQLite files only; use the server's tools")
-    if check_there(file) != MAGIC:
+        raise BadInput(
+            f"{engine.show(url)} is on a server, and salvage reads SQLite files only; use the server's tools"
+        )
+    if engine.check_there(file) != engine.MAGIC:
         raise BadStorage(f"{file} is not a SQLite database; give another storage")
     target = target or free_name(file, "salvaged")
-    if target.exists() or left_in(target, LOG, JOURNAL) is not None:
-        raise BadInput(f"{literal(target)} is there already; give another file with `{{}}`", Argument("out"))
+    if target.exists() or engine.left_in(target, engine.LOG, engine.JOURNAL) is not None:
+        raise BadInput(f"{target} is there already; give another file with `{{}}`", Argument("out"))
     program = _recovering_program()
     check_room(file, target, OutputFailure)
     with contextlib.suppress(StorageFailure), tolerant_database(url) as database:
         database.opened()
         with database.read() as connection:  # no runner works in what SQLite cannot read
             refuse_live(connection, str(file))
-    with replacing(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
+    with replacing_database(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
         try:
-            lost = 0
-            if program is None:
-                _read_from_both_ends(file, path)
-            else:
-                lost = _recover(program, file, path)
+            lost = _recover(program, file, path)
             names, before = _states(path)
             if not names:
                 better = f"; {PROGRAM} may read more" if program is None else ""
@@ -303,9 +269,6 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
             studies = _saved(path, names, before)
         except sqlite3.Error as error:
             raise OutputFailure(f"cannot write {target}: {error}") from error
-        finally:
-            for end in SIDE_FILES:
-                beside(path, end).unlink(missing_ok=True)
     after = Checked(str(target), after.findings, after.studies, after.trials)
     return Salvage(file, target, studies, lost, None if program else f"{PROGRAM} may read more", after)
 
@@ -319,8 +282,11 @@ def _recovering_program() -> str | None:
     return program if subprocess.run(query, capture_output=True, check=False).returncode == 0 else None
 
 
-def _recover(program: str, file: Path, path: Path) -> int:
-    """Copy what ``.recover`` reads of a file to another one; return how many rows are of no known table."""
+def _recover(program: str | None, file: Path, path: Path) -> int:
+    """Copy what SQLite reads of a file to another one; return how many rows are of no known table."""
+    if program is None:
+        _read_from_both_ends(file, path)
+        return 0
     recovered = path.with_name(f"{path.name}.recovered")
     try:
         with subprocess.Popen(
@@ -338,7 +304,7 @@ def _recover(program: str, file: Path, path: Path) -> int:
 
 def _read_from_both_ends(file: Path, path: Path) -> None:
     """Copy the rows of each table that SQLite reads from its beginning and from its end, up to what is lost."""
-    t.create_sqlite(str(path))
+    create_sqlite(str(path))
     with plain_connection(file) as source, contextlib.closing(sqlite3.connect(path)) as made:
         source.text_factory = bytes
         source.execute("PRAGMA writable_schema=ON")  # then SQLite reads a file whose end is cut off, too
@@ -362,7 +328,7 @@ def _states(path: Path) -> tuple[dict[int, str], dict[tuple[int, int], str]]:
 
 
 def _saved(path: Path, names: Mapping[int, str], before: Mapping[tuple[int, int], str]) -> tuple[Saved, ...]:
-    with tolerant_database(parse_url(str(path))) as database, database.read() as connection:
+    with tolerant_database(engine.parse_url(str(path))) as database, database.read() as connection:
         stages, _ = rules.read_stages(connection, names)
     known = {stage.study_id for stage in stages}
     saved = []
@@ -371,5 +337,5 @@ def _saved(path: Path, names: Mapping[int, str], before: Mapping[tuple[int, int]
         now = {number: state for (of, number), state in states.items() if of == study}
         changed = [state for number, state in now.items() if before.get((study, number)) != state]
         again, failed = changed.count("WAITING"), changed.count("FAIL")
-        saved.append(Saved(name, len(now) - again - failed, again, failed, study in known))
+        saved.append(Saved(name, len(now), again, failed, study in known))
     return tuple(saved)

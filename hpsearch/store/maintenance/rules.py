@@ -19,11 +19,11 @@ from hpsearch.store.leases import database_now, running
 from hpsearch.store.schema import IS_FINISHED, KIND, OWNER, RANGES, metadata, stage_from_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy.engine import Connection, Row
 
-    from hpsearch.records import Direction, Stage
+    from hpsearch.records import Stage
     from hpsearch.samplers import Sampler
 
 AGAIN = "run again with the same values (of a study that hpsearch cannot run: marked as failed)"
@@ -49,9 +49,9 @@ class Place(NamedTuple):
 class Finding:
     """One kind of damage in one study, or in the file."""
 
-    kind: str  # A short name for programs
+    kind: str  # a short name for programs
     what: str  # what is wrong, for people
-    places: Sequence[Place] = ()  # where
+    places: Sequence[Place] = ()
     mend: str | None = None  # what a repair does about it; None where it can do nothing
     study: str | None = None  # the name of the study, or None
     advice: str | None = None  # what to do where a repair does nothing
@@ -88,15 +88,6 @@ class Finding:
         }
 
 
-class Rule(NamedTuple):
-    """One kind of damage, as in `Finding`; ``sql`` selects (study, trial number, key) of each place."""
-
-    kind: str
-    what: str
-    mend: str | None
-    sql: str
-
-
 def _of_trials(table: str, condition: str) -> str:
     join = f"{table} r JOIN trials t ON t.trial_id = r.trial_id"
     return f"SELECT DISTINCT t.study_id, t.number, t.trial_id FROM {join} WHERE {condition}"
@@ -121,43 +112,44 @@ def bad_time(column: str) -> str:
     return f"{column} IS NOT NULL AND ({column} NOT GLOB '{_TIME}' OR julianday({column}) IS NULL)"
 
 
-def _rules(*, sqlite: bool) -> Iterator[Rule]:
+def _rules(*, sqlite: bool) -> Iterator[tuple[str, str, str, str]]:
+    """Yield a finding's kind, what it is, its repair, and SQL that selects (study, trial number, key) of each place."""
     for table, key in KEYS.items():
         parent, parents, of = (
             ("trial", "trials", "trial_id") if table in TRIAL_TABLES else ("study", "studies", "study_id")
         )
         where = f"NOT EXISTS (SELECT 1 FROM {parents} p WHERE p.{of} = c.{of})"
         sql = f"SELECT NULL, NULL, c.{key} FROM {table} c WHERE {where}"
-        yield Rule(f"orphan:{table}", f"rows of {table} that belong to no {parent}", "they are removed", sql)
+        yield f"orphan:{table}", f"rows of {table} that belong to no {parent}", "they are removed", sql
     missing = "NOT EXISTS (SELECT 1 FROM trial_values v WHERE v.trial_id = trials.trial_id)"
     trials = "SELECT study_id, number, trial_id FROM trials WHERE "
-    yield Rule("no-value", "complete, without a value", AGAIN, f"{trials} state = 'COMPLETE' AND {missing}")
+    yield "no-value", "complete, without a value", AGAIN, f"{trials} state = 'COMPLETE' AND {missing}"
     bad = _number("r.value", "r.value_type", "'INF_POS', 'INF_NEG'", sqlite=sqlite)
     what = "a value that is no number: it makes every read of the study raise"
-    yield Rule("value", what, AGAIN, _of_trials("trial_values", f"t.{IS_FINISHED} AND {bad}"))
+    yield "value", what, AGAIN, _of_trials("trial_values", f"t.{IS_FINISHED} AND {bad}")
     early = _of_trials("trial_values", "t.state IN ('RUNNING', 'WAITING')")
     early = early.replace("t.trial_id FROM", "r.trial_value_id FROM")
-    yield Rule("early-value", "a value before the trial has ended", "the value is removed", early)
+    yield "early-value", "a value before the trial has ended", "the value is removed", early
     sql = _of_trials("trial_intermediate_values", bad_point(sqlite=sqlite))
-    yield Rule("point", "a point of the curve that is no number", AGAIN, sql)
+    yield "point", "a point of the curve that is no number", AGAIN, sql
     sql = f"param_value IS NULL OR param_value > {_MOST} OR param_value < -{_MOST}"
     sql += " OR typeof(param_value) NOT IN ('real', 'integer')" if sqlite else ""
-    yield Rule("param", "a parameter whose value is no number", AGAIN, _of_trials("trial_params", sql))
+    yield "param", "a parameter whose value is no number", AGAIN, _of_trials("trial_params", sql)
     if not sqlite:  # a server holds columns to their types
         return
     states = "('RUNNING', 'COMPLETE', 'PRUNED', 'FAIL', 'WAITING')"
     sql = f"{trials} state IS NULL OR state NOT IN {states}"
-    yield Rule("state", "a state that Optuna does not know", AGAIN, sql)
+    yield "state", "a state that Optuna does not know", AGAIN, sql
     sql = f"{trials} ({bad_time('datetime_start')}) OR ({bad_time('datetime_complete')})"
-    yield Rule("time", "a time that is none", "the time is left empty", sql)
+    yield "time", "a time that is none", "the time is left empty", sql
 
 
 def row_findings(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
     """Return what every rule finds, over all studies; ``names`` are theirs by key."""
     findings = []
-    for rule in _rules(sqlite=connection.dialect.name == "sqlite"):
-        places = [Place(*row) for row in connection.execute(text(rule.sql))]
-        findings += _by_study(rule.kind, rule.what, places, names, mend=rule.mend)
+    for kind, what, mend, sql in _rules(sqlite=connection.dialect.name == "sqlite"):
+        places = [Place(*row) for row in connection.execute(text(sql))]
+        findings += _by_study(kind, what, places, names, mend=mend)
     findings += _gaps(connection, names)
     now = database_now(connection)
     stuck = [
@@ -174,13 +166,10 @@ def _by_study(
     kind: str, what: str, places: list[Place], names: Mapping[int, str], *, mend: str | None = None
 ) -> list[Finding]:
     """Return one finding for each study that has such places."""
-    of_study: dict[int | None, list[Place]] = {}
+    of_study: dict[Any, list[Place]] = {}
     for place in places:
         of_study.setdefault(place.study, []).append(place)
-    return [
-        Finding(kind, what, some, mend, names.get(study) if study is not None else None)
-        for study, some in of_study.items()
-    ]
+    return [Finding(kind, what, some, mend, names.get(study)) for study, some in of_study.items()]
 
 
 def _gaps(connection: Connection, names: Mapping[int, str]) -> list[Finding]:
@@ -262,19 +251,12 @@ def _doubtful(connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
 
 def is_readable(key: object, value: object) -> bool:
     """Return whether an attribute's key is text and its JSON parses."""
-    if not isinstance(key, str) or not isinstance(value, str) or not key or not _is_text(key + value):
+    if not isinstance(key, str) or not isinstance(value, str) or not key:
         return False
     try:
+        (key + value).encode()  # bytes that are no UTF-8 cannot be encoded again
         json.loads(value)
     except ValueError:
-        return False
-    return True
-
-
-def _is_text(stored: str) -> bool:
-    try:
-        stored.encode()
-    except UnicodeEncodeError:  # bytes that are no UTF-8
         return False
     return True
 
@@ -295,24 +277,23 @@ def read_stages(connection: Connection, names: Mapping[int, str]) -> tuple[list[
         if study in unreadable or study not in names:
             continue
         try:
-            stages += _stage(study, of_study, directions, names[study])
+            stage = _stage(study, of_study, directions.get(study), names[study])
         except Exception as error:  # whatever reads a half dictionary raises
             what = f"its attributes do not make a stage ({type(error).__name__}: {error})"
             findings.append(Finding("stage", what, [Place(study, None)], study=names[study], advice=_BACKUP))
+        else:
+            stages += [stage] if stage else []
     return stages, findings
 
 
-def _stage(study: int, of_study: dict[str, Any], directions: dict[Any, Any], name: str) -> list[Stage]:
-    direction: Direction = "minimize" if directions.get(study) == "MINIMIZE" else "maximize"
-    stage = stage_from_attributes(study, direction, of_study)
-    if stage is None:
-        if RANGES in of_study or KIND in of_study:
-            raise ValueError("some are missing")
-        return []
-    if stage.name != name:
+def _stage(study: int, of_study: dict[str, Any], direction: Any, name: str) -> Stage | None:
+    stage = stage_from_attributes(study, "minimize" if direction == "MINIMIZE" else "maximize", of_study)
+    if stage is None and (RANGES in of_study or KIND in of_study):
+        raise ValueError("some are missing")
+    if stage is not None and stage.name != name:
         raise ValueError(f"they are those of {stage.name}")
-    _ = stage.metric, stage.pruning_rule
-    return [stage]
+    _ = stage and (stage.metric, stage.pruning_rule)
+    return stage
 
 
 # Results held against each other: SQLite has no checksums, so a flipped bit in a number is a number like any other.
@@ -403,14 +384,14 @@ def _params_off(connection: Connection, stage: Stage, sampler: Sampler | None) -
         params = stored.setdefault(trial_id, {})
         if name in stage.space and isinstance(value, int | float) and is_stored_value(stage.space[name], value):
             params[name] = external(stage.space[name], value)
-    params_of = _params_of(stage, sampler)
+    sampler = sampler or default_sampler()
     for trial_id, (number, state, fixed) in trials.items():
         params = stored[trial_id]
         if len(params) < len(stage.space):
             if state != "RUNNING":
                 yield "no-param", "parameters are missing, or outside their ranges", number, trial_id
             continue
-        sampled = params_of(number)
+        sampled = _expected(stage, number, sampler)
         if fixed or sampled is None:  # somebody enqueued values of his own
             continue
         same = [name for name, value in params.items() if sampled[name] == value]
@@ -419,16 +400,11 @@ def _params_off(connection: Connection, stage: Stage, sampler: Sampler | None) -
             yield "sampled", "parameters that the seed and the trial's number do not give", number, trial_id
 
 
-def _params_of(stage: Stage, sampler: Sampler | None) -> Callable[[int], Mapping[str, Value] | None]:
-    """Return what gives the values of a stage's trial from its number; None for one that has no place."""
-    sampler = sampler or default_sampler()
-
-    def params(number: int) -> Mapping[str, Value] | None:
-        if stage.plan is None:
-            return sampler.params(stage, number)
-        try:
-            return planned_trial(stage, stage.plan, 0, number).params
-        except HpsearchError:
-            return None
-
-    return params
+def _expected(stage: Stage, number: int, sampler: Sampler) -> Mapping[str, Value] | None:
+    """Return the values of a stage's trial; None for one that has no place in a confirmation's plan."""
+    if stage.plan is None:
+        return sampler.params(stage, number)
+    try:
+        return planned_trial(stage, stage.plan, 0, number).params
+    except HpsearchError:
+        return None
