@@ -334,7 +334,7 @@ def predict(model: Path, examples: tuple[Path, ...], label: str | None, output: 
         note(f"{source} lies within 0 .. 1: taken as grey levels that are divided by 255 already")
     columns = {
         name: [printable(cell) if isinstance(cell, str) else cell for cell in cells]
-        for name, cells in predictions.columns().items()
+        for name, cells in predictions.columns.items()
     }
     if output == "json":
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -350,7 +350,7 @@ def predict(model: Path, examples: tuple[Path, ...], label: str | None, output: 
             note(_sentence(predictions))
     else:
         emit({name.replace("_", " "): cells[:_ROWS] for name, cells in columns.items()}, output)
-        if (more := len(predictions.best) - _ROWS) > 0:
+        if (more := len(columns["file"]) - _ROWS) > 0:
             say(f"and {more} more (all with --format csv or json)")
         if predictions.labelled:
             say()

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.nn.lanes import Floats, lane_array
-from hpsearch.nn.layers import Layer, Parameterless
+from hpsearch.nn.layers import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 
-class ReLU(Parameterless):
+class Activation(Layer):
+    """A function of each unit by itself."""
+
+
+class ReLU(Activation):
     """``max(x, 0)``; its derivative at 0 is 0."""
 
     def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
@@ -31,13 +35,12 @@ class ReLU(Parameterless):
         return self._out
 
     def backward(self, gradient: Floats) -> Floats:
-        """(K, B, H) -> (K, B, H)."""
         np.greater(self._out, 0, out=self._positive)
         np.multiply(gradient, self._positive, out=gradient)
         return gradient
 
 
-class _Smooth(Parameterless):
+class _Smooth(Activation):
     """An activation whose derivative follows from its output."""
 
     def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
@@ -70,7 +73,6 @@ class Tanh(_Smooth):
     """``tanh(x)``."""
 
     def forward(self, x: Floats) -> Floats:
-        """(K, B, H) -> (K, B, H)."""
         self._out: Floats = np.tanh(x, out=x)
         return self._out
 
@@ -81,5 +83,5 @@ class Tanh(_Smooth):
         return np.multiply(gradient, self._slope, out=gradient)
 
 
-ACTIVATIONS: Mapping[str, Callable[[int], Layer]] = {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}
-"""Activations by their name in a study file; each is made with its number of units."""
+# By their name in a study file.
+ACTIVATIONS: Mapping[str, type[Activation]] = {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}

@@ -10,24 +10,25 @@ K lanes, B mini-batch, D inputs, H outputs, n slices.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.errors import BadInput
 from hpsearch.nn.lanes import Floats, Indices, lane_array
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
+    from numpy.typing import ArrayLike
 
-SMALL = 1_000_000
-"""Multiply-adds of a product that OpenBLAS, from 0.3.17 on, does not pack (``sgemm_small_kernel_permit``)."""
-_THINNEST = 16
-"""Rows of a slice below which the cut costs more than it saves."""
-_MOST_SUMMANDS = 8
-"""Slices of a product that must be added up afterwards: more of them leave the cache."""
-_COPY_FROM_ROWS = 64
-"""A mini-batch from which on the copy of a transposed factor is small beside the product."""
+SMALL = (
+    1_000_000  # multiply-adds of a product that OpenBLAS (from 0.3.17 on) does not pack (`sgemm_small_kernel_permit`)
+)
+_THINNEST = 16  # rows of a slice below which the cut costs more than it saves
+_MOST_SUMMANDS = 8  # slices of a product that must be added up afterwards: more of them leave the cache
+_COPY_FROM_ROWS = 64  # a mini-batch from which on the copy of a transposed factor is small beside the product
 
 
 def gradient_slices(rows: int, fan_in: int, fan_out: int) -> int:
@@ -53,61 +54,17 @@ def copies_transposed(rows: int, fan_in: int, fan_out: int) -> bool:
     return rows >= _COPY_FROM_ROWS and rows * fan_in * fan_out <= SMALL
 
 
-class Layer(Protocol):
-    """One step of a network.
+class Layer:
+    """One step of a network; by default one without parameters, of as many outputs as inputs.
 
     ``weights``, ``others`` and ``statistics`` name its arrays and give the shape of each in one lane. Weight
     decay applies to ``weights`` alone, training fits ``weights`` and ``others``, and ``statistics`` are what the
     layer itself keeps from one mini-batch to the next. All start at 0 but the weights, which an initialiser draws,
     and those in ``ones``. A network calls `bind` with the arrays to use, then `reserve`, then `select`, and only
     then passes data through.
-    """
-
-    weights: Mapping[str, tuple[int, int]]
-    others: Mapping[str, tuple[int, int]]
-    statistics: Mapping[str, tuple[int, int]]
-    ones: frozenset[str]
-
-    def bind(self, values: Mapping[str, Floats], gradients: Mapping[str, Floats]) -> None:
-        """Take the arrays, each (K, *shape), and where one lane's gradient of each parameter goes, (*shape)."""
-
-    def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
-        """Allocate buffers for up to ``lanes`` lanes of ``rows`` samples."""
-
-    def select(self, lanes: int, rows: int) -> None:
-        """Work on the first ``lanes`` lanes and ``rows`` samples of the buffers from now on."""
-
-    def forward(self, x: Floats) -> Floats:
-        """(K, B, D) -> (K, B, H). The layer may write over ``x`` and keeps what `backward` needs."""
-
-    def backward(self, gradient: Floats) -> Floats:
-        """(K, B, H) -> (K, B, D), the loss's gradient by the layer's output to that by its input."""
-
-    def parameter_gradients(self, lane: int) -> None:
-        """Write one lane's parameter gradients where `bind` said, after `backward`."""
-
-
-@runtime_checkable
-class Inferring(Protocol):
-    """A layer that does something else once training is over."""
-
-    def infer(self, x: Floats) -> Floats:
-        """(K, B, D) -> (K, B, H), as in evaluation: nothing random, nothing kept."""
-
-
-@runtime_checkable
-class PerLane(Protocol):
-    """A layer that holds something of each lane besides its arrays."""
-
-    def keep(self, lanes: Indices) -> None:
-        """Go on with these lanes alone, given in ascending order."""
-
-
-class Parameterless:
-    """A layer without parameters.
 
     Args:
-        units: H, as many outputs as inputs.
+        units: H.
     """
 
     weights: Mapping[str, tuple[int, int]] = {}
@@ -119,13 +76,36 @@ class Parameterless:
         self._units = units
 
     def bind(self, values: Mapping[str, Floats], gradients: Mapping[str, Floats]) -> None:
-        """Take nothing."""
+        """Take the arrays, each (K, *shape), and where one lane's gradient of each parameter goes, (*shape)."""
+
+    def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
+        """Allocate buffers for up to ``lanes`` lanes of ``rows`` samples."""
+        raise NotImplementedError
+
+    def select(self, lanes: int, rows: int) -> None:
+        """Work on the first ``lanes`` lanes and ``rows`` samples of the buffers from now on."""
+        raise NotImplementedError
+
+    def forward(self, x: Floats) -> Floats:
+        """(K, B, D) -> (K, B, H). The layer may write over ``x`` and keeps what `backward` needs."""
+        raise NotImplementedError
+
+    def infer(self, x: Floats) -> Floats:
+        """(K, B, D) -> (K, B, H), as in evaluation: nothing random, no statistics kept."""
+        return self.forward(x)
+
+    def backward(self, gradient: Floats) -> Floats:
+        """(K, B, H) -> (K, B, D), the loss's gradient by the layer's output to that by its input."""
+        raise NotImplementedError
 
     def parameter_gradients(self, lane: int) -> None:
-        """Write nothing."""
+        """Write one lane's parameter gradients where `bind` said, after `backward`."""
+
+    def keep(self, lanes: Indices) -> None:
+        """Go on with these lanes alone, given in ascending order."""
 
 
-class Affine:
+class Affine(Layer):
     """``x W + b``, with W of shape (K, D, H) and b of shape (K, 1, H).
 
     Args:
@@ -133,16 +113,11 @@ class Affine:
         fan_out: H.
     """
 
-    statistics: Mapping[str, tuple[int, int]] = {}
-    ones: frozenset[str] = frozenset()
-
     def __init__(self, fan_in: int, fan_out: int) -> None:
-        self.weights: Mapping[str, tuple[int, int]] = {"weight": (fan_in, fan_out)}
-        self.others: Mapping[str, tuple[int, int]] = {"bias": (1, fan_out)}
+        self.weights, self.others = {"weight": (fan_in, fan_out)}, {"bias": (1, fan_out)}
         self._fan_in, self._fan_out = fan_in, fan_out
 
     def bind(self, values: Mapping[str, Floats], gradients: Mapping[str, Floats]) -> None:
-        """Take weight and bias, (K, D, H) and (K, 1, H), and a lane's gradients, (D, H) and (1, H)."""
         self.weight, self.bias = values["weight"], values["bias"]
         self._weight_t = self.weight.transpose(0, 2, 1)
         self._weight_gradient, self._bias_gradient = gradients["weight"], gradients["bias"]
@@ -158,10 +133,6 @@ class Affine:
         self._out = self._all_out[:lanes, :rows]
         self._back = self._all_back[:lanes, :rows]
         self._ones = self._all_ones[0, :, :rows]
-        self._cut(lanes, rows)
-
-    def _cut(self, lanes: int, rows: int) -> None:
-        """Cut the products, as `hpsearch.nn.layers` says."""
         sizes = rows, self._fan_in, self._fan_out
         self._summands, self._slices = forward_slices(*sizes), gradient_slices(*sizes)
         self._thick = self._fan_in // self._slices
@@ -200,9 +171,154 @@ class Affine:
         self._gradient = gradient
 
     def parameter_gradients(self, lane: int) -> None:
-        """Write one lane's gradients of weight and bias."""
         x, gradient = self._x[lane if len(self._x) > 1 else 0], self._gradient[lane]
         cut = x.T.reshape(self._slices, self._thick, -1)  # (n, D/n, B)
         np.matmul(cut, gradient, out=self._sliced_gradient)  # (n, D/n, B) @ (B, H) -> (n, D/n, H)
         # The sum over the mini-batch as a product: a third of the time of np.add.reduce.
         np.matmul(self._ones, gradient, out=self._bias_gradient)  # (1, B) @ (B, H) -> (1, H)
+
+
+class BatchNorm(Layer):
+    """Each unit over the mini-batch to mean 0 and variance 1, then scaled by gamma and shifted by beta.
+
+    In training the mini-batch's own mean and variance (that of the mini-batch, divided by B) are used, and running
+    statistics follow them: ``r <- (1 - 0.1) r + 0.1 s``, the variance with B - 1. In evaluation the running
+    statistics are used. A mini-batch of one sample, which the last of an epoch may be, has no variance: its output is
+    beta, and the running statistics pass it over.
+
+    Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
+    """
+
+    eps = 1e-5  # added to the variance
+    momentum = 0.1  # the share of the newest mini-batch in the running statistics
+    ones = frozenset({"gamma", "variance"})
+
+    def __init__(self, units: int) -> None:
+        super().__init__(units)
+        self.others = {"gamma": (1, units), "beta": (1, units)}
+        self.statistics = {"mean": (1, units), "variance": (1, units)}
+
+    def bind(self, values: Mapping[str, Floats], gradients: Mapping[str, Floats]) -> None:
+        self.gamma, self.beta = values["gamma"], values["beta"]
+        self.mean, self.variance = values["mean"], values["variance"]
+        self._gamma_gradient, self._beta_gradient = gradients["gamma"], gradients["beta"]
+
+    def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
+        full, unit = (rows, self._units), (1, self._units)
+        self._all_full: list[Floats] = [lane_array(lanes, full, dtype) for _ in range(3)]
+        self._all_unit: list[Floats] = [lane_array(lanes, unit, dtype) for _ in range(4)]
+        self._all_ones: Floats = lane_array(1, (1, rows), dtype)
+        self._all_ones.fill(1)
+
+    def select(self, lanes: int, rows: int) -> None:
+        self._normal, self._out, self._back = (buffer[:lanes, :rows] for buffer in self._all_full)
+        self._scale, self._sum, self._gammas, self._betas = (buffer[:lanes] for buffer in self._all_unit)
+        self._ones = self._all_ones[:, :, :rows]
+        self._rows = rows
+
+    def forward(self, x: Floats) -> Floats:
+        """(K, B, H) -> (K, B, H), by the mini-batch's statistics, which the running ones then follow."""
+        rows, normal, out, batch = self._rows, self._normal, self._out, self._sum
+        np.matmul(self._ones, x, out=batch)  # (1, 1, B) @ (K, B, H) -> (K, 1, H)
+        batch /= rows
+        np.subtract(x, batch, out=normal)
+        if rows > 1:
+            self._follow(self.mean, batch)
+        np.multiply(normal, normal, out=out)
+        np.matmul(self._ones, out, out=batch)  # sums of squared deviations
+        batch /= rows
+        np.add(batch, self.eps, out=self._scale)
+        np.sqrt(self._scale, out=self._scale)
+        np.reciprocal(self._scale, out=self._scale)
+        if rows > 1:
+            batch *= rows / (rows - 1)
+            self._follow(self.variance, batch)
+        normal *= self._scale
+        np.multiply(normal, self.gamma, out=out)
+        return np.add(out, self.beta, out=out)
+
+    def _follow(self, running: Floats, batch: Floats) -> None:
+        running *= 1 - self.momentum
+        running += self.momentum * batch
+
+    def infer(self, x: Floats) -> Floats:
+        """(K, B, H) -> (K, B, H), by the running statistics."""
+        np.add(self.variance, self.eps, out=self._scale)
+        np.sqrt(self._scale, out=self._scale)
+        np.divide(self.gamma, self._scale, out=self._scale)
+        np.subtract(x, self.mean, out=self._out)
+        self._out *= self._scale
+        return np.add(self._out, self.beta, out=self._out)
+
+    def backward(self, gradient: Floats) -> Floats:
+        """(K, B, H) -> (K, B, H), through the mini-batch's mean and variance too."""
+        back, rows = self._back, self._rows
+        np.multiply(gradient, self._normal, out=back)
+        np.matmul(self._ones, back, out=self._gammas)  # (1, 1, B) @ (K, B, H) -> (K, 1, H)
+        np.matmul(self._ones, gradient, out=self._betas)
+        np.divide(self._gammas, rows, out=self._sum)
+        np.multiply(self._normal, self._sum, out=back)
+        np.subtract(gradient, back, out=back)
+        np.divide(self._betas, rows, out=self._sum)
+        back -= self._sum
+        self._scale *= self.gamma
+        back *= self._scale
+        return back
+
+    def parameter_gradients(self, lane: int) -> None:
+        self._gamma_gradient[...] = self._gammas[lane]
+        self._beta_gradient[...] = self._betas[lane]
+
+
+class Dropout(Layer):
+    """Inverted dropout: in training each unit is 0 with probability p, else divided by the keep rate 1 - p.
+
+    The expected output is the input, so that evaluation needs no dropout at all; the same mask passes the gradient
+    back. A lane's masks come from its own generator, whose draws depend on nothing but the shapes passed through.
+
+    Args:
+        units: H.
+        rates: (K,) or one for all, p of each lane, from 0 to below 1.
+        rngs: K generators (`Purpose.DROPOUT`), which a network's dropout layers share.
+
+    Raises:
+        BadInput: A rate out of [0, 1).
+
+    Source: Srivastava et al. 2014, "Dropout", section 10 for the inverted form.
+    """
+
+    def __init__(self, units: int, rates: ArrayLike, *, rngs: Sequence[np.random.Generator]) -> None:
+        super().__init__(units)
+        self.rngs = list(rngs)
+        self._rates = np.broadcast_to(np.asarray(rates, dtype=np.float64), len(self.rngs))
+        for lane, rate in enumerate(self._rates):
+            if not 0 <= rate < 1:
+                raise BadInput(f"dropout = {rate} in lane {lane}; give a probability from 0 to below 1")
+
+    def reserve(self, lanes: int, rows: int, dtype: np.dtype[Any]) -> None:
+        self._all_mask: Floats = lane_array(lanes, (rows, self._units), dtype)
+        self._all_out: Floats = lane_array(lanes, (rows, self._units), dtype)
+
+    def select(self, lanes: int, rows: int) -> None:
+        self._mask = self._all_mask[:lanes, :rows]
+        self._out = self._all_out[:lanes, :rows]
+
+    def forward(self, x: Floats) -> Floats:
+        """(K, B, H) -> (K, B, H), in a buffer of its own: the activation's backward pass needs ``x``."""
+        count = self._mask[0].size
+        for mask, rate, rng in zip(self._mask, self._rates.tolist(), self.rngs, strict=True):
+            # 32 random bits a unit straight from the generator: a fifth of the time of rng.random().
+            bits = rng.bit_generator.random_raw(-(-count // 2)).view(np.uint32)[:count].reshape(mask.shape)
+            np.multiply(bits >= np.uint32(rate * 2**32), 1 / (1 - rate), out=mask, casting="same_kind")
+        return np.multiply(x, self._mask, out=self._out)
+
+    def infer(self, x: Floats) -> Floats:
+        return x
+
+    def backward(self, gradient: Floats) -> Floats:
+        """(K, B, H) -> (K, B, H), through the same mask."""
+        return np.multiply(gradient, self._mask, out=gradient)
+
+    def keep(self, lanes: Indices) -> None:
+        self._rates = self._rates[lanes]
+        self.rngs = [self.rngs[lane] for lane in lanes]

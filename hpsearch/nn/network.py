@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.errors import BadInput
-from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.nn.batch_norm import BatchNorm
-from hpsearch.nn.dropout import Dropout
+from hpsearch.nn.activations import ACTIVATIONS, Activation
 from hpsearch.nn.initializers import Initializer, initializer
 from hpsearch.nn.inputs import Inputs
-from hpsearch.nn.lanes import Floats, lane_array, look_up, padded
-from hpsearch.nn.layers import Affine, Inferring, Layer, PerLane
+from hpsearch.nn.lanes import Floats, Indices, lane_array, look_up, padded
+from hpsearch.nn.layers import Affine, BatchNorm, Dropout, Layer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -45,8 +43,8 @@ class Network:
         dtype: float32, or float64 to check gradients.
 
     Raises:
-        BadInput: An unknown name, a size below 1, fewer than two sizes, no lane, another dtype, a rate out of [0, 1),
-            or not one of something a lane.
+        BadInput: An unknown name, a size below 1, fewer than two sizes, a rate out of [0, 1), or not one of something
+            a lane.
     """
 
     def __init__(
@@ -64,51 +62,26 @@ class Network:
     ) -> None:
         if len(sizes) < 2 or min(sizes) < 1:
             raise BadInput(f"sizes = {list(sizes)}; give two or more layers of at least one unit")
-        if not rngs:
-            raise BadInput("no generators of weights; a network has at least one lane")
-        self.sizes = tuple(sizes)
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise BadInput(f"dtype = {self.dtype}; give float32 or float64")
-        self.activation, self.batch_norm = activation, batch_norm
-        if inputs is not None and len(inputs.kept) != sizes[0]:
-            raise BadInput(f"sizes[0] = {sizes[0]} of a network with {len(inputs.kept)} inputs left; make them equal")
         if dropout is not None and len(dropout_rngs) != len(rngs):
             raise BadInput(f"dropout with {len(dropout_rngs)} generators of masks for {len(rngs)} lanes; give one each")
-        rates = None if dropout is None else np.asarray(dropout, dtype=np.float64)
-        if rates is not None and rates.ndim == 0:
-            rates = np.full(len(rngs), rates)
-        self.layers: list[Layer] = []
-        for fan_in, fan_out in pairwise(self.sizes[:-1]):
-            self.layers += self._hidden(fan_in, fan_out, rates, dropout_rngs)
-        self.layers.append(Affine(self.sizes[-2], self.sizes[-1]))
-        assert isinstance(self.layers[0], Affine)
-        self._first = self.layers[0]
-        self._choose_passes()
+        self.sizes, self.dtype = tuple(sizes), np.dtype(dtype)
+        self.activation, self.batch_norm = activation, batch_norm
+        activate = look_up(ACTIVATIONS, activation, "activation")
+        self._first = Affine(*self.sizes[:2])
+        self.layers: list[Layer] = [self._first]
+        for units, following in pairwise(self.sizes[1:]):
+            if batch_norm:
+                self.layers.append(BatchNorm(units))
+            self.layers.append(activate(units))
+            if dropout is not None:
+                self.layers.append(Dropout(units, dropout, rngs=dropout_rngs))
+            self.layers.append(Affine(units, following))
+        # Looked up once: passes are many and short.
+        self._forward = [layer.forward for layer in self.layers]
+        self._infer = [layer.infer for layer in self.layers]
+        self._backward = [layer.backward for layer in reversed(self.layers[1:])]
         self._lay_out(len(rngs))
         self._draw(initializers, rngs, inputs)
-
-    def _hidden(
-        self, fan_in: int, fan_out: int, rates: ArrayLike | None, rngs: Sequence[np.random.Generator]
-    ) -> list[Layer]:
-        layers: list[Layer] = [Affine(fan_in, fan_out)]
-        if self.batch_norm:
-            layers.append(BatchNorm(fan_out))
-        layers.append(look_up(ACTIVATIONS, self.activation, "activation")(fan_out))
-        if rates is not None:
-            layers.append(Dropout(fan_out, rates, rngs=rngs))
-        return layers
-
-    def _choose_passes(self) -> None:
-        """Choose the method of each layer that a pass calls, once: passes are many and short."""
-        look_up(ACTIVATIONS, self.activation, "activation")  # where no hidden layer has looked it up
-        self._forward: list[Callable[[Floats], Floats]] = [layer.forward for layer in self.layers]
-        self._infer: list[Callable[[Floats], Floats]] = [
-            layer.infer if isinstance(layer, Inferring) else layer.forward
-            for layer in self.layers
-            if not isinstance(layer, Dropout)
-        ]
-        self._backward: list[Callable[[Floats], Floats]] = [layer.backward for layer in reversed(self.layers[1:])]
 
     def _draw(
         self,
@@ -117,12 +90,10 @@ class Network:
         inputs: Inputs | None,
     ) -> None:
         if isinstance(initializers, str) or not isinstance(initializers, Sequence):
-            each: list[str | Initializer] = [initializers] * len(rngs)
-        else:
-            each = list(initializers)
-        if len(each) != len(rngs):
-            raise BadInput(f"{len(each)} initialisers for {len(rngs)} lanes; give one, or one each")
-        draws = [initializer(own) if isinstance(own, str) else own for own in each]
+            initializers = [initializers] * len(rngs)
+        if len(initializers) != len(rngs):
+            raise BadInput(f"{len(initializers)} initialisers for {len(rngs)} lanes; give one, or one each")
+        draws = [initializer(own) if isinstance(own, str) else own for own in initializers]
         for i, name, offset, shape in self._places:
             part = slice(offset, offset + prod(shape))
             layer = self.layers[i]
@@ -203,11 +174,10 @@ class Network:
     def activations(self, x: Floats) -> list[Floats]:
         """Return the outputs of the hidden layers' activations in evaluation, a copy each: (K, B, H) by layer."""
         self._make_room(x.shape[1])
-        wanted = tuple(ACTIVATIONS.values())
         activations = []
-        for infer in self._infer:
-            x = infer(x)
-            if isinstance(getattr(infer, "__self__", None), wanted):  # type: ignore[arg-type]
+        for layer in self.layers:
+            x = layer.infer(x)
+            if isinstance(layer, Activation):
                 activations.append(x.copy())
         return activations
 
@@ -242,29 +212,23 @@ class Network:
 
     def widened(self, inputs: Inputs) -> Network:
         """Return the same networks over all inputs: those that were left out in training weigh 0."""
-        none = [np.random.default_rng(0)] * self.lanes
         wide = Network(
             [inputs.total, *self.sizes[1:]],
-            rngs=none,
+            rngs=[np.random.default_rng(0)] * self.lanes,
             activation=self.activation,
             initializers="zeros",
             batch_norm=self.batch_norm,
             dtype=self.dtype,
         )
-        mine = [layer for layer in zip(self.layers, self.parameters, strict=True) if not isinstance(layer[0], Dropout)]
-        for i, ((_, own), theirs) in enumerate(zip(mine, wide.parameters, strict=True)):
+        with_arrays = (filter(None, network.parameters) for network in (self, wide))
+        for i, (own, theirs) in enumerate(zip(*with_arrays, strict=True)):
             for name, array in own.items():
                 theirs[name][:, inputs.kept if (i, name) == (0, "weight") else slice(None)] = array
         return wide
 
-    def keep(self, lanes: ArrayLike) -> None:
+    def keep(self, lanes: Indices) -> None:
         """Go on with the lanes at these positions alone, at least one in ascending order, and move them together."""
-        kept = np.asarray(lanes, dtype=np.intp)
-        if not len(kept) or np.any(np.diff(kept) <= 0):
-            raise BadInput(f"lanes = {kept.tolist()}; give one or more positions in ascending order")
-        for to, lane in enumerate(kept):  # ascending, so no lane is written over before it has moved
-            self._lanes[to] = self._lanes[lane]
+        self._lanes[: len(lanes)] = self._lanes[lanes]
         for layer in self.layers:
-            if isinstance(layer, PerLane):
-                layer.keep(kept)
-        self._use(self._lanes[: len(kept)])
+            layer.keep(lanes)
+        self._use(self._lanes[: len(lanes)])

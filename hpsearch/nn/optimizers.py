@@ -8,7 +8,7 @@ nothing else.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,62 +16,19 @@ from hpsearch.errors import BadInput
 from hpsearch.nn.lanes import Floats, lane_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from hpsearch.nn.lanes import Floats, Indices
+    from hpsearch.nn.lanes import Indices
 
 
 _BLOCK = 16384  # elements: five arrays of 64 KiB each, which a second-level cache holds
+_BELOW_ONE = frozenset({"momentum", "rho", "beta1", "beta2"})
 
 
-class Optimizer(Protocol):
-    """Updates the parameters of one lane at a time."""
-
-    hyperparameters: ClassVar[tuple[str, ...]]
-    slots: ClassVar[int]
-    """The number of states that a parameter has."""
-
-    @property
-    def lanes(self) -> int:
-        """K."""
-
-    @property
-    def gradient_scale(self) -> NDArray[np.float64]:
-        """(K,): what the loss's gradient is to be multiplied by before it is passed back."""
-
-    def scale_lr(self, factors: Sequence[float]) -> None:
-        """Multiply the learning rates given at the start by these, one a lane, from the next update on."""
-
-    def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
-        """Make one step, in place.
-
-        Args:
-            lane: Which one, for its hyperparameters and state.
-            values: (P,), all of the lane's parameters; the first ``weights`` of them decay.
-            gradient: (P,), scaled by the lane's ``gradient_scale``; may be written over.
-            weights: How many of the parameters are weights.
-        """
-
-    def lane_state(self, lane: int) -> tuple[list[Floats], int]:
-        """Return the state of one lane: a view of each slot, (P,), and the steps so far where they count."""
-
-    def resume(self, lane: int, slots: Sequence[Floats], steps: int) -> None:
-        """Go on in one lane from what `lane_state` gave there or in another optimizer of the kind."""
-
-    def keep(self, lanes: Indices) -> None:
-        """Go on with these lanes alone, given in ascending order."""
-
-
-def blocks(size: int) -> Iterator[slice]:
-    """Slices that cover ``size`` elements, each small enough for the cache."""
-    for start in range(0, size, _BLOCK):
-        yield slice(start, min(start + _BLOCK, size))
-
-
-class LaneOptimizer:
-    """An optimizer's hyperparameters and state by lane, and weight decay.
+class Optimizer:
+    """Updates the parameters of one lane at a time: hyperparameters and state by lane, and weight decay.
 
     Args:
         lr: (K,), learning rates; (K,) or one for all are the others too.
@@ -84,38 +41,21 @@ class LaneOptimizer:
     """
 
     hyperparameters: ClassVar[tuple[str, ...]]
-    defaults: ClassVar[Mapping[str, float]] = {}
-    """Its other hyperparameters, and their values in the literature."""
-    slots: ClassVar[int] = 0
-    """The number of states that a parameter has."""
-    _below_one: ClassVar[frozenset[str]] = frozenset({"momentum", "rho", "beta1", "beta2"})
+    defaults: ClassVar[Mapping[str, float]] = {}  # its other hyperparameters, and their values in the literature
+    slots: ClassVar[int] = 0  # the number of states that a parameter has
 
     def __init__(self, lr: ArrayLike, weight_decay: ArrayLike = 0.0, **others: ArrayLike) -> None:
         lanes = np.size(lr)
         if unknown := set(others) - set(self.defaults):
             raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
         values = {"lr": lr, "weight_decay": weight_decay, **self.defaults, **others}
-        self._given: dict[str, NDArray[np.float64]] = {
-            name: self._per_lane(name, value, lanes) for name, value in values.items()
-        }
+        self._given = {name: _per_lane(name, value, lanes) for name, value in values.items()}
         self._factors = np.ones(lanes)
+        self._steps = np.zeros(lanes, dtype=np.intp)  # counted by those that go by them
         self._state: list[Floats] = []
 
     def __init_subclass__(cls) -> None:
         cls.hyperparameters = ("lr", "weight_decay", *cls.defaults)
-
-    @classmethod
-    def _per_lane(cls, name: str, values: ArrayLike, lanes: int) -> NDArray[np.float64]:
-        array = np.array(values, dtype=np.float64)
-        if array.ndim > 1 or (array.ndim == 1 and len(array) != lanes):
-            raise BadInput(f"{name} has shape {array.shape}; give one value, or {lanes} as lr, one a lane")
-        array = np.broadcast_to(array, (lanes,)).copy()
-        most = 1.0 if name in cls._below_one else np.inf
-        for lane, value in enumerate(array.tolist()):
-            if not 0 <= value < most:
-                allowed = "a number from 0 to below 1" if most == 1 else "a finite number, 0 or above"
-                raise BadInput(f"{name} = {value!r} in lane {lane}; give {allowed}")
-        return array
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         """Return a hyperparameter's values, (K,), as given."""
@@ -128,10 +68,11 @@ class LaneOptimizer:
 
     @property
     def gradient_scale(self) -> NDArray[np.float64]:
-        """(K,): 1."""
+        """(K,): what the loss's gradient is to be multiplied by before it is passed back."""
         return np.ones(self.lanes)
 
     def scale_lr(self, factors: Sequence[float]) -> None:
+        """Multiply the learning rates given at the start by these, one a lane, from the next update on."""
         self._factors = np.array(factors, dtype=np.float64)
 
     def _lr(self, lane: int) -> float:
@@ -142,14 +83,23 @@ class LaneOptimizer:
         return float(self._given["weight_decay"][lane])
 
     def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
+        """Make one step, in place.
+
+        Args:
+            lane: Which one, for its hyperparameters and state.
+            values: (P,), all of the lane's parameters; the first ``weights`` of them decay.
+            gradient: (P,), scaled by the lane's ``gradient_scale``; may be written over.
+            weights: How many of the parameters are weights.
+        """
         if not self._state:
             self._begin(values)
         decay = self._decay(lane)
         step = self._step(lane)
-        for part in blocks(len(values)):
+        for start in range(0, len(values), _BLOCK):
+            part = slice(start, start + _BLOCK)
             value, slope = values[part], gradient[part]
             scratch = self._scratch[: len(value)]
-            decaying = min(max(weights - part.start, 0), len(value)) if decay else 0
+            decaying = min(max(weights - start, 0), len(value)) if decay else 0
             if decaying:
                 np.multiply(value[:decaying], decay, out=scratch[:decaying])
                 np.add(slope[:decaying], scratch[:decaying], out=slope[:decaying])
@@ -161,33 +111,48 @@ class LaneOptimizer:
         self._scratch: Floats = lane_array(1, (_BLOCK,), values.dtype)[0]
 
     def lane_state(self, lane: int) -> tuple[list[Floats], int]:
-        return [state[lane] for state in self._state], 0
+        """Return the state of one lane: a view of each slot, (P,), and the steps so far where they count."""
+        return [state[lane] for state in self._state], int(self._steps[lane])
 
     def resume(self, lane: int, slots: Sequence[Floats], steps: int) -> None:
+        """Go on in one lane from what `lane_state` gave there or in another optimizer of the kind."""
         if slots and not self._state:
             self._begin(slots[0])
         for state, slot in zip(self._state, slots, strict=True):
             state[lane] = slot
+        self._steps[lane] = steps
 
     def _step(self, lane: int) -> Any:
         """Return the update of one block: ``step(values, gradient, scratch, *state)``, all of one length, in place."""
         raise NotImplementedError
 
     def keep(self, lanes: Indices) -> None:
+        """Go on with these lanes alone, given in ascending order."""
         for state in self._state:
-            for to, lane in enumerate(lanes):  # ascending, so no lane is written over before it has moved
-                state[to] = state[lane]
+            state[: len(lanes)] = state[lanes]
         self._state = [state[: len(lanes)] for state in self._state]
         self._given = {name: values[lanes] for name, values in self._given.items()}
-        self._factors = self._factors[lanes]
+        self._factors, self._steps = self._factors[lanes], self._steps[lanes]
 
 
-class _Linear(LaneOptimizer):
+def _per_lane(name: str, values: ArrayLike, lanes: int) -> NDArray[np.float64]:
+    array = np.array(values, dtype=np.float64)
+    if array.shape not in ((), (lanes,)):
+        raise BadInput(f"{name} has shape {array.shape}; give one value, or {lanes} as lr, one a lane")
+    most = 1.0 if name in _BELOW_ONE else np.inf
+    array = np.broadcast_to(array, (lanes,))
+    for lane, value in enumerate(array.tolist()):
+        if not 0 <= value < most:
+            allowed = "a number from 0 to below 1" if most == 1 else "a finite number, 0 or above"
+            raise BadInput(f"{name} = {value!r} in lane {lane}; give {allowed}")
+    return array
+
+
+class _Linear(Optimizer):
     """An update that is linear in the gradient, which then arrives multiplied by lr: (K, B, C) products, not (K, P)."""
 
     @property
     def gradient_scale(self) -> NDArray[np.float64]:
-        """(K,): the learning rate."""
         return self._given["lr"] * self._factors
 
     def _decay(self, lane: int) -> float:
@@ -199,11 +164,9 @@ class SGD(_Linear):
 
     Weights shrink by ``1 - lr * weight_decay``. Where that factor rounds to 1 (in float32, lr * weight_decay
     below 3e-8: a decay that takes 30 million steps to show) the product is left out, as it changes nothing.
-
     """
 
     def update(self, lane: int, values: Floats, gradient: Floats, *, weights: int) -> None:
-        """Make one step, in place; ``gradient`` is already multiplied by lr."""
         shrink: np.floating[Any] = values.dtype.type(1.0 - self._decay(lane))
         if shrink != 1:
             np.multiply(values[:weights], shrink, out=values[:weights])
@@ -212,9 +175,6 @@ class SGD(_Linear):
 
 class Momentum(_Linear):
     """``v <- m v - lr g; W <- W + v``.
-
-    Args:
-        momentum: m, from 0 to below 1.
 
     Source: Polyak 1964, in the form of Sutskever et al. 2013, eq. 1 and 2.
     """
@@ -239,9 +199,6 @@ class Nesterov(Momentum):
     The parameters that are kept are the ones looked ahead at, ``Theta = W + m v``, so that every forward pass is made
     where the gradient is wanted: ``v <- m v - lr g(Theta); Theta <- Theta + m v - lr g``, with the new v.
 
-    Args:
-        momentum: m, from 0 to below 1.
-
     Source: Sutskever, Martens, Dahl and Hinton 2013, "On the importance of initialization and momentum in deep
     learning", eq. 3 and 4; in Theta as Bengio et al. 2013, "Advances in optimizing recurrent networks", eq. 7.
     """
@@ -259,11 +216,8 @@ class Nesterov(Momentum):
         return step
 
 
-class AdaGrad(LaneOptimizer):
+class AdaGrad(Optimizer):
     """``h <- h + g*g; W <- W - lr g / (sqrt(h) + eps)``: steps shrink where gradients have been large, for good.
-
-    Args:
-        eps: Keeps the first steps finite.
 
     Source: Duchi, Hazan and Singer 2011, "Adaptive Subgradient Methods", with diagonal matrices.
     """
@@ -282,12 +236,8 @@ class AdaGrad(LaneOptimizer):
         return step
 
 
-class RMSProp(LaneOptimizer):
+class RMSProp(Optimizer):
     """``h <- rho h + (1 - rho) g*g; W <- W - lr g / (sqrt(h) + eps)``: old gradients are forgotten.
-
-    Args:
-        rho: From 0 to below 1.
-        eps: Keeps steps finite where gradients vanish.
 
     Source: Hinton 2012, "Neural Networks for Machine Learning", lecture 6.
     """
@@ -318,26 +268,17 @@ def _descend(values: Floats, gradient: Floats, scratch: Floats, h: Floats, lr: f
     np.subtract(values, scratch, out=values)
 
 
-class Adam(LaneOptimizer):
+class Adam(Optimizer):
     """Momentum and RMSProp together, both freed of their bias towards the zero that they start from.
 
     ``m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g*g;
     W <- W - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)`` at step t from 1.
-
-    Args:
-        beta1: From 0 to below 1.
-        beta2: From 0 to below 1.
-        eps: Keeps steps finite where gradients vanish.
 
     Source: Kingma and Ba 2015, "Adam", algorithm 1.
     """
 
     defaults: ClassVar[Mapping[str, float]] = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     slots = 2
-
-    def __init__(self, lr: ArrayLike, weight_decay: ArrayLike = 0.0, **others: ArrayLike) -> None:
-        super().__init__(lr, weight_decay, **others)
-        self._steps: NDArray[np.intp] = np.zeros(self.lanes, dtype=np.intp)
 
     def _step(self, lane: int) -> Any:
         beta1, beta2, eps = (float(self._given[name][lane]) for name in ("beta1", "beta2", "eps"))
@@ -357,17 +298,6 @@ class Adam(LaneOptimizer):
             _descend(values, m, scratch, v, rate, eps / spread)
 
         return step
-
-    def lane_state(self, lane: int) -> tuple[list[Floats], int]:
-        return super().lane_state(lane)[0], int(self._steps[lane])
-
-    def resume(self, lane: int, slots: Sequence[Floats], steps: int) -> None:
-        super().resume(lane, slots, steps)
-        self._steps[lane] = steps
-
-    def keep(self, lanes: Indices) -> None:
-        super().keep(lanes)
-        self._steps = self._steps[lanes]
 
 
 class AdamW(Adam):
@@ -389,7 +319,8 @@ class AdamW(Adam):
         super().update(lane, values, gradient, weights=weights)
 
 
-OPTIMIZERS: Mapping[str, type[LaneOptimizer]] = {
+# By their name in a study file.
+OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "sgd": SGD,
     "momentum": Momentum,
     "nesterov": Nesterov,
@@ -398,4 +329,3 @@ OPTIMIZERS: Mapping[str, type[LaneOptimizer]] = {
     "adam": Adam,
     "adamw": AdamW,
 }
-"""Optimizers by their name in a study file."""

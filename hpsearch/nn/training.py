@@ -13,7 +13,6 @@ import numpy as np
 from hpsearch.errors import BadInput
 from hpsearch.nn.lanes import Floats, Indices, lane_array
 from hpsearch.nn.losses import Evaluation, Scores, check_fit
-from hpsearch.nn.schedules import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,21 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.nn.inputs import TrainingData
-    from hpsearch.nn.lanes import Floats, Indices
     from hpsearch.nn.network import Network
     from hpsearch.nn.optimizers import Optimizer
+    from hpsearch.nn.schedules import Schedule
 
 
+# The learning curves of `Epoch` and `History`.
 CURVE_NAMES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-"""The learning curves of `Epoch` and `History`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A lane that diverged and trains no more."""
-
-    lane: int  # its index from the start of training
-    reason: str  # why, in words for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +45,7 @@ class Epoch:
     validation_loss: NDArray[np.float64]  # (A,)
     validation_accuracy: NDArray[np.float64]  # (A,), from 0 to 1
     validation_hits: NDArray[np.bool_]  # (A, V), which of the validation samples were classified right
-    ended: tuple[Ended, ...] = ()  # lanes that diverged in this epoch
+    ended: Mapping[int, str]  # why lanes diverged in this epoch and train no more, by index from the start
 
 
 @dataclass(slots=True)
@@ -70,11 +61,6 @@ class History:
     def __len__(self) -> int:
         """Return the number of epochs trained."""
         return len(self.train_loss)
-
-    def add(self, epoch: Epoch, position: int) -> None:
-        """Append the numbers of the lane at this position of an epoch's arrays."""
-        for name in CURVE_NAMES:
-            getattr(self, name).append(float(getattr(epoch, name)[position]))
 
     def curves(self) -> dict[str, list[float]]:
         """Return the curves by name."""
@@ -120,9 +106,10 @@ def train(
 def record(epoch: Epoch, histories: Sequence[History]) -> None:
     """Add an epoch to the histories of its lanes, which stand at the lanes' indices from the start of training."""
     for position, lane in enumerate(epoch.lanes):
-        histories[lane].add(epoch, position)
-    for ended in epoch.ended:
-        histories[ended.lane].ended = ended.reason
+        for name in CURVE_NAMES:
+            getattr(histories[lane], name).append(float(getattr(epoch, name)[position]))
+    for lane, reason in epoch.ended.items():
+        histories[lane].ended = reason
 
 
 def train_epochs(
@@ -143,8 +130,7 @@ def train_epochs(
     A lane whose loss is not finite ends with that epoch: network and optimizer go on with the others alone,
     whose results it does not touch. Nothing that is reported of a lane depends on its neighbours. Iteration
     stops after ``epochs`` epochs or when no lane is left (the network then keeps the last ones' remains). A part of
-    the epochs is trained with ``start`` and ``stop``; what goes on from one part to the next, `hpsearch.nn.training`
-    knows.
+    the epochs is trained with ``start`` and ``stop``; `take` and `resume` carry a lane from one part to the next.
 
     Args:
         network: K lanes; trained in place.
@@ -170,46 +156,18 @@ def train_epochs(
         )
     if batch_size < 1 or epochs < 1:
         raise BadInput(f"batch_size = {batch_size}, epochs = {epochs}; both must be at least 1")
-    stop = epochs if stop is None else stop
-    if not 1 <= start <= stop <= epochs:
-        raise BadInput(f"epochs {start} to {stop} of {epochs}; give a part of them")
     check_fit(network, data.images, data.labels)
     check_fit(network, data.validation_images, data.validation_labels)
-    lanes = _Lanes(list(rngs), None if schedules is None else list(schedules))
-    passes = _Passes(network, optimizer, data, min(batch_size, len(data.images)), epochs, lanes.rngs)
-    return _train(network, optimizer, data, passes, range(start, stop + 1), lanes, evaluate_train)
-
-
-class _Lanes:
-    """The generators and schedules of the lanes that are still alive."""
-
-    def __init__(self, rngs: list[np.random.Generator], schedules: list[Schedule] | None) -> None:
-        self.rngs = rngs
-        changing = schedules is not None and any(schedule.changes for schedule in schedules)
-        self.schedules = schedules if changing else None
-
-    def keep(self, lanes: Indices) -> None:
-        self.rngs = [self.rngs[lane] for lane in lanes]
-        if self.schedules is not None:
-            self.schedules = [self.schedules[lane] for lane in lanes]
-
-
-def _train(
-    network: Network,
-    optimizer: Optimizer,
-    data: TrainingData,
-    passes: _Passes,
-    epochs: range,
-    lanes: _Lanes,
-    evaluate_train: bool,
-) -> Iterator[Epoch]:
+    if schedules is not None and not any(schedule.changes for schedule in schedules):
+        schedules = None
+    passes = _Passes(network, optimizer, data, min(batch_size, len(data.images)), epochs, rngs)
     training = Evaluation(network, data.images, data.labels) if evaluate_train else None
     validation = Evaluation(network, data.validation_images, data.validation_labels)
     alive = np.arange(network.lanes)
-    for epoch in epochs:
+    for epoch in range(start, (stop or epochs) + 1):
         # Never around the yield: the caller's own error state is not ours to change.
         with np.errstate(all="ignore"):
-            passes.run(lanes, epoch)
+            passes.run(rngs, schedules, epoch)
             scored = {"training": passes.scores}
             if training is not None:
                 training.run(network)
@@ -233,12 +191,13 @@ def _train(
             validation_loss[kept],
             validation_accuracy[kept],
             validation.scores.correct[kept],
-            tuple(Ended(int(alive[position]), reason) for position, reason in ended.items()),
+            {int(alive[position]): reason for position, reason in ended.items()},
         )
         if ended and len(kept):
             network.keep(kept)
             optimizer.keep(kept)
-            lanes.keep(kept)
+            rngs = [rngs[lane] for lane in kept]
+            schedules = None if schedules is None else [schedules[lane] for lane in kept]
         alive = alive[kept]
         yield report
         if not len(alive):
@@ -269,16 +228,17 @@ class _Passes:
         self._batch: Floats = lane_array(orders, (batch_size, inputs), network.dtype)
         self.scores = Scores(network.lanes, batch_size, samples, network)
 
-    def run(self, alive: _Lanes, epoch: int) -> None:
+    def run(self, rngs: Sequence[np.random.Generator], schedules: Sequence[Schedule] | None, epoch: int) -> None:
+        """Pass over the training set in the order that each lane's generator gives, and update the network."""
         network, optimizer, scores = self._network, self._optimizer, self.scores
-        lanes, samples = len(alive.rngs), len(self._labels)
+        lanes, samples = len(rngs), len(self._labels)
         orders = 1 if self._shared else lanes
         steps = -(-samples // self._batch_size)
-        for lane, rng in enumerate(alive.rngs[:orders]):
+        for lane, rng in enumerate(rngs[:orders]):
             self._order[lane] = rng.permutation(samples)
         for step, start in enumerate(range(0, samples, self._batch_size), start=(epoch - 1) * steps):
-            if alive.schedules is not None:
-                optimizer.scale_lr([s.factor(step, steps=steps, epochs=self._epochs) for s in alive.schedules])
+            if schedules is not None:
+                optimizer.scale_lr([s.factor(step, steps=steps, epochs=self._epochs) for s in schedules])
             order = self._order[:orders, start : start + self._batch_size]  # (K, B) or (1, B)
             batch = self._batch[:orders, : order.shape[1]]  # (K, B, D) or (1, B, D)
             for lane in range(orders):
@@ -328,37 +288,12 @@ def resume(
     """Put snapshots into the K lanes of a network and an optimizer that were made with the lanes' hyperparameters.
 
     ``rngs`` are their generators for the order of samples. Returns the epoch to go on with.
-
-    Raises:
-        BadInput: Snapshots of different epochs, not one a lane, or of a network of another kind.
     """
-    epochs = {snapshot.epoch for snapshot in snapshots}
-    if len(epochs) != 1 or len(snapshots) != network.lanes:
-        raise BadInput(
-            f"{len(snapshots)} snapshots of epochs {sorted(epochs)} for {network.lanes} lanes; give one each"
-        )
     masks = network.dropout_rngs()
-    _check_kind(network, optimizer, rngs, snapshots)
     for lane, snapshot in enumerate(snapshots):
-        if (snapshot.masks is not None) is not bool(masks):
-            raise BadInput("snapshots with dropout go on in a network with dropout, others in one without")
         network.lane_vector(lane)[...] = snapshot.arrays
         optimizer.resume(lane, snapshot.slots, snapshot.steps)
         rngs[lane].bit_generator.state = snapshot.order
         if snapshot.masks is not None:
             masks[lane].bit_generator.state = snapshot.masks
-    return epochs.pop() + 1
-
-
-def _check_kind(
-    network: Network, optimizer: Optimizer, rngs: Sequence[np.random.Generator], snapshots: Sequence[Snapshot]
-) -> None:
-    size = len(network.lane_vector(0))
-    for snapshot in snapshots:
-        if len(snapshot.arrays) != size or len(snapshot.slots) != optimizer.slots:
-            raise BadInput(
-                f"a snapshot of {len(snapshot.arrays)} numbers and {len(snapshot.slots)} slots of an optimizer for a "
-                f"network of {size} and an optimizer of {optimizer.slots}; they go on in a network of their own kind"
-            )
-    if len(set(map(id, rngs))) < len(rngs) and any(s.order != snapshots[0].order for s in snapshots):
-        raise BadInput("snapshots with orders of samples of their own go on with a generator each")
+    return snapshots[0].epoch + 1

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hpsearch import data
 from hpsearch.data.preprocessing import Preprocessing
-from hpsearch.nn import Network, load_model, save
+from hpsearch.nn import load_model, save
 from hpsearch.statistics import wilson
 
 NAMES = ("a", "b", "c")
@@ -182,12 +182,6 @@ def test_a_drawn_digit_is_cropped_inverted_and_resized_when_asked(made: Made) ->
         says="page.png is 60x90 pixels, the network takes 28x28 (width x height); scale it, or use --resize or --crop",
     )
     cli.refused("predict net.npz empty.png --crop", says="nothing in it")
-
-
-def test_a_network_of_one_class_has_no_next_best(cli: Cli) -> None:
-    save(Network([6, 4, 1], rngs=[np.random.default_rng(0)]), Path("one.npz"), preprocessing=models.GREY)
-    np.savez("x.npz", x=RAW)
-    assert cli.ok("predict one.npz x.npz").splitlines()[1].split() == ["x.npz", "1", "0", "1", "-", "-"]
 
 
 def npz(x: object = RAW, **others: object) -> Prepare:

@@ -119,11 +119,7 @@ def test_what_is_no_rate_is_refused(rate: float) -> None:
         network([0.5, rate])
 
 
-def test_rates_and_generators_are_one_a_lane() -> None:
+def test_generators_are_one_a_lane() -> None:
     rngs = lane_rngs(0, range(2), Purpose.DROPOUT)
-    with pytest.raises(BadInput, match="3 rates for 2 generators"):
-        Dropout(3, [0.1] * 3, rngs=rngs)
     with pytest.raises(BadInput, match="dropout with 1 generators of masks for 2 lanes"):
         Network([3, 4, 2], rngs=rngs, dropout=0.1, dropout_rngs=rngs[:1])
-    with pytest.raises(BadInput, match="3 rates for 2 generators"):
-        Network([3, 4, 2], rngs=rngs, dropout=[0.1] * 3, dropout_rngs=rngs)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.errors import BadData, BadInput
+from hpsearch.errors import BadData
 from hpsearch.nn import OPTIMIZERS, Inputs, Network, Purpose, TrainingData, evaluate, lane_rngs, live_inputs, train
 
 
@@ -84,11 +84,6 @@ def test_the_curves_are_those_of_all_inputs(optimizer: str, batch_norm: bool) ->
     for part in ((whole.images, whole.labels), (whole.validation_images, whole.validation_labels)):
         for mine, theirs in zip(evaluate(wide, *part), evaluate(dense, *part), strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-7)
-
-
-def test_networks_and_inputs_must_fit() -> None:
-    with pytest.raises(BadInput, match=r"sizes\[0\] = 5 of a network with 3 inputs left"):
-        Network((5, 2), rngs=lane_rngs(0, [0], Purpose.WEIGHTS), inputs=Inputs(9, np.arange(3)))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from hpsearch.errors import BadInput
 from hpsearch.nn import (
     ACTIVATIONS,
     CURVE_NAMES,
@@ -112,8 +111,8 @@ class Training:
             for position, lane in enumerate(alive):
                 values = [getattr(epoch, name)[position] for name in CURVE_NAMES]
                 self.found[self.lanes[lane].number].append(np.array(values).tobytes())
-            for ended in epoch.ended:
-                self.found[self.lanes[ended.lane].number].append(ended.reason)
+            for lane, reason in epoch.ended.items():
+                self.found[self.lanes[lane].number].append(reason)
         self._forget(alive)
 
     def snapshots(self, epoch: int) -> dict[int, Snapshot]:
@@ -125,7 +124,7 @@ class Training:
 
     def drop(self, numbers: Sequence[int]) -> None:
         kept = [i for i, lane in enumerate(self.lanes) if lane.number not in numbers]
-        self.network.keep(kept)
+        self.network.keep(np.array(kept))
         self.optimizer.keep(np.array(kept))
         self._forget(kept)
 
@@ -332,31 +331,3 @@ def test_any_lane_goes_on_in_any_company(
     calm = [results(work, [lane(number)])[number] for number in mine]
     assume(not any(isinstance(item, str) for found in calm for item in found))
     check_snapshots(work, mine[:3], stop, [mine[place] for place in kept[:count]], mine[3:])
-
-
-def test_snapshots_that_do_not_fit_are_refused() -> None:
-    work = replace(SMALL, optimizer="adam")
-
-    def trained(number: int, epochs: int) -> Snapshot:
-        training = Training(work, [lane(number)])
-        training.run(1, epochs)
-        return training.snapshots(epochs)[number]
-
-    def refused(work: Work, snapshots: list[Snapshot], message: str, *, shared: bool = False) -> None:
-        fresh = Training(replace(work, shared_order=shared), [lane(number) for number in range(len(snapshots))])
-        with pytest.raises(BadInput, match=message):
-            resume(fresh.network, fresh.optimizer, fresh.rngs, snapshots)
-
-    first = trained(0, 1)
-    refused(work, [first, trained(1, 2)], r"2 snapshots of epochs \[1, 2\] for 2 lanes")
-    refused(replace(work, dropout=True), [first], "dropout")
-    refused(replace(work, batch_norm=True), [first], "they go on in a network of their own kind")
-    for other in ("sgd", "momentum"):
-        refused(replace(work, optimizer=other), [first], "2 slots of an optimizer for a network of")
-    refused(work, [first, trained(1, 1)], "with a generator each", shared=True)
-
-
-@pytest.mark.parametrize(("start", "stop"), [(0, 3), (4, 3), (1, 7)])
-def test_a_part_lies_within_the_epochs(start: int, stop: int) -> None:
-    with pytest.raises(BadInput, match=f"epochs {start} to {stop} of 6"):
-        Training(SMALL, [lane(0)]).run(start, stop)

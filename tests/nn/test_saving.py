@@ -13,7 +13,7 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ from hypothesis import strategies as st
 
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput
-from hpsearch.nn import Inputs, Model, Network, Purpose, lane_rngs, load, load_model, save
+from hpsearch.nn import Model, load_model, save
 
 
+@pytest.mark.parametrize("names", [(), ("cat", "dog", "é\N{SNOWMAN}")])
 @pytest.mark.parametrize(
     ("activation", "batch_norm", "dtype", "dropout", "sizes"),
     [
@@ -37,30 +38,19 @@ from hpsearch.nn import Inputs, Model, Network, Purpose, lane_rngs, load, load_m
         ("relu", True, "float64", None, (6, 5, 4, 3)),
     ],
 )
-def test_a_saved_lane_answers_with_the_same_bits(
-    tmp_path: Path, activation: str, batch_norm: bool, dtype: str, dropout: float | None, sizes: tuple[int, ...]
+def test_a_saved_network_comes_back_and_answers_with_the_same_bits(
+    tmp_path: Path, names: tuple[str, ...], activation: str, batch_norm: bool, dtype: str, dropout: Any, sizes: Any
 ) -> None:
     options = {"activation": activation, "batch_norm": batch_norm, "dtype": dtype, "dropout": dropout, "sizes": sizes}
-    trained = models.network(3, **options)  # type: ignore[arg-type]
-    save(trained, tmp_path / "n.npz", lane=1, about={"study": "mnist", "lr": 0.1})
-    loaded, about = load(tmp_path / "n.npz")
-    assert about == {"study": "mnist", "lr": 0.1}
-    x = np.random.default_rng(2).standard_normal((1, 4, 6)).astype(dtype)
-    assert loaded.lanes == 1
-    assert loaded.infer(x)[0].tobytes() == trained.infer(x)[1].tobytes()
-
-
-def test_a_model_is_saved_and_predicts_with_the_same_bits(tmp_path: Path) -> None:
-    trained = models.network()
-    names = ("cat", "dog", "é\N{SNOWMAN}")
+    trained = models.network(3, **options)
+    trained.keep(np.array([1]))
     save(trained, tmp_path / "n.npz", about={"a": [1, None]}, preprocessing=models.GREY, class_names=names)
     loaded = load_model(tmp_path / "n.npz")
-    assert (loaded.preprocessing, loaded.class_names, loaded.about) == (models.GREY, names, {"a": [1, None]})
+    assert (loaded.preprocessing, loaded.about) == (models.GREY, {"a": [1, None]})
+    assert loaded.class_names == (names or ("0", "1", "2"))
     assert set(loaded.versions) == {"hpsearch", "python", "numpy"}
-    raw = np.random.default_rng(3).integers(0, 256, (300, 2, 3)).astype(np.uint8)  # more than one pass
-    before = Model(trained, models.GREY, names).probabilities(raw)
-    assert loaded.probabilities(raw).tobytes() == before.tobytes()
-    assert np.allclose(before.sum(axis=1), 1)
+    raw = np.random.default_rng(3).integers(0, 256, (9, 2, 3)).astype(np.uint8)
+    assert loaded.probabilities(raw).tobytes() == Model(trained, models.GREY, names).probabilities(raw).tobytes()
 
 
 def test_probabilities_are_the_softmax_of_the_logits_of_scaled_pixels() -> None:
@@ -83,17 +73,6 @@ def test_what_is_said_of_an_example_does_not_hang_on_its_company(sizes: tuple[in
         assert model.probabilities(raw[i : i + 1])[0].tobytes() == together[i].tobytes()
 
 
-def test_inputs_that_were_left_out_come_back_in_the_file(tmp_path: Path) -> None:
-    inputs = Inputs(6, np.array([1, 2, 5]))
-    narrow = Network([3, 4, 3], rngs=lane_rngs(0, range(2), Purpose.WEIGHTS), inputs=inputs)
-    save(narrow, tmp_path / "n.npz", lane=1, inputs=inputs, preprocessing=models.GREY)
-    loaded = load_model(tmp_path / "n.npz")
-    assert loaded.network.sizes == (6, 4, 3)
-    x = np.random.default_rng(2).random((1, 4, 6), dtype=np.float32)
-    assert loaded.network.infer(x).tobytes() == narrow.widened(inputs).infer(x)[1:].tobytes()
-    np.testing.assert_allclose(loaded.network.infer(x)[0], narrow.infer(x[..., inputs.kept])[1], rtol=1e-5, atol=1e-6)
-
-
 def test_a_file_holds_arrays_and_text_and_no_pickle_and_is_the_same_for_the_same_network(tmp_path: Path) -> None:
     first, second = models.saved(tmp_path / "a.npz"), models.saved(tmp_path / "b.npz")
     assert first.read_bytes() == second.read_bytes()
@@ -104,63 +83,24 @@ def test_a_file_holds_arrays_and_text_and_no_pickle_and_is_the_same_for_the_same
     assert {path.name for path in tmp_path.iterdir()} == {"a.npz", "b.npz"}
 
 
-def former(
-    path: Path, about: Mapping[str, object], *, sizes: tuple[int, ...] = (784, 4, 10), by_old_numpy: bool = False
-) -> Network:
-    """A file as hpsearch 0.2.0 wrote it, in format 1."""
-    trained = Network(sizes, rngs=lane_rngs(0, [0], Purpose.WEIGHTS))
-    architecture = {"format": 1, "sizes": sizes, "activation": "relu", "batch_norm": False, "dtype": "float32"}
-    arrays = {f"{i}.{n}": a[0] for i, p in enumerate(filter(None, trained.parameters)) for n, a in p.items()}
-    texts = {"architecture": np.array(json.dumps(architecture)), "about": np.array(json.dumps(about))}
-    # NumPy before 2.1 took savez's option allow_pickle=False for an array.
-    others = {"allow_pickle": np.array(False)} if by_old_numpy else {}
-    np.savez(path, **texts, **arrays, **others)  # type: ignore[arg-type]
-    return trained
-
-
-@pytest.mark.parametrize("data", [{"name": "mnist"}, {"name": None, "path": None}, {"name": "fashion-mnist"}])
-@pytest.mark.parametrize("by_old_numpy", [False, True])
-def test_a_file_of_format_1_over_named_images_predicts(
-    tmp_path: Path, data: dict[str, object], by_old_numpy: bool
-) -> None:
-    names = list("zyxwvutsrq")
-    about = {"study": "mnist", "data": data, "class_names": names}
-    trained = former(tmp_path / "n.npz", about, by_old_numpy=by_old_numpy)
-    loaded = load_model(tmp_path / "n.npz")
-    assert (loaded.preprocessing, loaded.class_names) == (Preprocessing((28, 28)), tuple(names))
-    raw = np.random.default_rng(3).integers(0, 256, (5, 28, 28)).astype(np.uint8)
-    before = Model(trained, Preprocessing((28, 28)), ()).probabilities(raw)
-    assert loaded.probabilities(raw).tobytes() == before.tobytes()
-
-
-@pytest.mark.parametrize("about", [{}, {"data": {"name": "digits"}}, {"data": {"name": None, "path": "x.csv"}}])
-def test_a_file_of_format_1_that_does_not_say_its_scale_loads_and_does_not_guess(
-    tmp_path: Path, about: dict[str, object]
-) -> None:
-    former(tmp_path / "n.npz", about, sizes=(6, 4, 3))
-    loaded = load_model(tmp_path / "n.npz")
-    assert (loaded.preprocessing, loaded.class_names) == (None, ("0", "1", "2"))
-    with pytest.raises(BadInput, match="does not say how raw values become its inputs; train and save it again"):
-        loaded.probabilities(np.zeros((1, 6)))
-
-
 def test_what_cannot_be_saved_is_refused(tmp_path: Path) -> None:
-    made = models.network(3)
+    made = models.network()
     with pytest.raises(BadInput, match=r"saved as \.npz"):
         save(made, tmp_path / "n.pkl")
-    with pytest.raises(BadInput, match="lanes 0 to 2"):
-        save(made, tmp_path / "n.npz", lane=3)
+    with pytest.raises(BadInput, match="cannot save 3 lanes; keep one"):
+        save(models.network(3), tmp_path / "n.npz")
+    with pytest.raises(BadInput, match="a network of one class"):
+        save(models.network(sizes=(6, 1)), tmp_path / "n.npz")
     with pytest.raises(BadInput, match="No such file or directory"):
         save(made, tmp_path / "missing" / "n.npz")
     with pytest.raises(BadInput, match=r"examples of shape \(28, 28\) for a network of 6 inputs"):
         save(made, tmp_path / "n.npz", preprocessing=Preprocessing((28, 28)))
     with pytest.raises(BadInput, match="2 class names for a network of 3 classes"):
         save(made, tmp_path / "n.npz", class_names=["a", "b"])
-    made.parameters[0]["bias"][2, 0, 1] = np.nan
+    made.parameters[0]["bias"][0, 0, 1] = np.nan
     with pytest.raises(BadInput, match=r"0\.bias holds numbers that are not finite"):
-        save(made, tmp_path / "n.npz", lane=2)
-    save(made, tmp_path / "n.npz", lane=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["n.npz"]
+        save(made, tmp_path / "n.npz")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sums_that_overflow_are_no_probabilities() -> None:
@@ -209,11 +149,10 @@ def refused(path: Path, says: str = "") -> None:
     with pytest.raises(BadInput) as caught:
         load_model(path)
     message = str(caught.value)
-    assert str(path) in message
+    assert f"{path} is not a saved network, or is damaged" in message
     assert says in message
     assert len(message.splitlines()) == 1
     assert len(message) < 500
-    assert caught.value.exit_code == 2
 
 
 def loaded(path: Path) -> Model | None:
@@ -236,7 +175,7 @@ def contents(whole: bytes) -> dict[str, Any]:
         return dict(archive)
 
 
-def npy(header: str, payload: bytes = b"", *, version: tuple[int, int] = (1, 0)) -> bytes:
+def npy(header: str, payload: bytes = b"", version: tuple[int, int] = (1, 0)) -> bytes:
     """A .npy member with this header."""
     text = header.encode() + b"\n"
     return b"\x93NUMPY" + bytes(version) + struct.pack("<H", len(text)) + text + payload
@@ -266,7 +205,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_cut_off_anywhere_is_refused(whole: bytes, path: Path) -> None:
     for length in (*range(0, 100, 3), *range(100, len(whole) - 100, 97), *range(len(whole) - 100, len(whole), 3)):
         path.write_bytes(whole[:length])
-        refused(path, "is not a saved network, or is damaged")
+        refused(path)
 
 
 @given(
@@ -305,9 +244,6 @@ def test_a_pickle_is_never_loaded_in_the_file_or_in_its_place(
     mark = tmp_path / "mark"
     path.write_bytes(pickle.dumps(Bomb(mark)))
     refused(path)
-    np.save(path.with_suffix(".npy"), np.array([Bomb(mark)], dtype=object))
-    path.with_suffix(".npy").rename(path)
-    refused(path)
     np.savez(path, **{**contents(whole), name: np.array([Bomb(mark)], dtype=object)})
     refused(path)
     assert not mark.exists()
@@ -315,21 +251,19 @@ def test_a_pickle_is_never_loaded_in_the_file_or_in_its_place(
     assert mark.exists()
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
-    refused(tmp_path / "missing.npz", "No such file or directory")
-    refused(tmp_path, "it is a folder")
-    os.mkfifo(tmp_path / "pipe.npz")  # nobody will ever write into it
-    refused(tmp_path / "pipe.npz", "it is no file")
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    for path, says in ((tmp_path / "missing.npz", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(BadInput, match=f"cannot read {path}: {says}"):
+            load_model(path)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (lambda own: {"images": np.zeros((3, 4)), "labels": np.zeros(3)}, "it has no architecture"),
-        (lambda own: {"architecture": np.array("{}"), "about": np.array("{}")}, "it has no format"),
         (lambda own: own | {"1.variance": -own["1.variance"]}, "1.variance holds numbers that no network has"),
-        (lambda own: own | {"about": np.array("[" * 100_000)}, "its about is no JSON"),
-        (lambda own: own | {"about": np.array('{"a": ' + "9" * 10_000 + "}")}, "its about is no JSON"),
+        (lambda own: own | {"about": np.array("[" * 100_000)}, "recursion"),
+        (lambda own: own | {"about": np.array('{"a": ' + "9" * 10_000 + "}")}, "4300 digits"),
         (lambda own: own | {"about": np.array("[]")}, "its about is no JSON object"),
     ],
 )
@@ -349,15 +283,13 @@ def test_arrays_and_texts_of_others_are_refused(
         npy(DESCR % "(12,)", WEIGHT),
         npy(DESCR % "(2, 6)", WEIGHT),
         npy(DESCR % "(6, 2)", WEIGHT + b"0"),
-        npy((DESCR % "(6, 2)").replace("False", "True"), WEIGHT),
         npy((DESCR % "(6, 2)").replace("<f4", "<i4"), WEIGHT),
         npy((DESCR % "(6, 2)").replace("<f4", "|O"), WEIGHT),
         npy((DESCR % "(6, 2)").replace("<f4", "<M8[s]"), WEIGHT * 2),
         npy((DESCR % "(6, 2)").replace("'<f4'", "[('a', '<f4')]"), WEIGHT),
         npy((DESCR % "(6, 2)").replace("<f4", "<f8"), WEIGHT * 2),
-        npy("{'descr': '\\\\d', 'fortran_order': False, 'shape': (6L, 2), }", WEIGHT),
         npy("[" * 5000, WEIGHT),
-        npy(DESCR % "(6, 2)", WEIGHT, version=(3, 0)),
+        npy(DESCR % "(6, 2)", WEIGHT, (3, 0)),
         npy(DESCR % "(6, 2)", np.full(12, np.nan, np.float32).tobytes()),
         b"\x93NUMPY",
         b"",
@@ -365,7 +297,7 @@ def test_arrays_and_texts_of_others_are_refused(
 )
 def test_an_array_that_is_not_the_wanted_one_is_refused(whole: bytes, path: Path, member: bytes) -> None:
     repacked(whole, path, {"0.weight.npy": member})
-    refused(path, "is not a saved network, or is damaged")
+    refused(path)
 
 
 def test_numbers_of_the_other_byte_order_are_the_same_numbers(whole: bytes, path: Path) -> None:
@@ -376,20 +308,16 @@ def test_numbers_of_the_other_byte_order_are_the_same_numbers(whole: bytes, path
     assert answers(load_model(path)) == expected
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil.npy", "/tmp/evil.npy", "..\\evil.npy", "evil.pkl", "9.weight.npy", "évil.npy"]
-)
-def test_members_that_do_not_belong_are_refused_and_go_nowhere(whole: bytes, path: Path, name: str) -> None:
-    before = set(path.parent.parent.rglob("*evil*"))
+@pytest.mark.parametrize("name", ["../evil.npy", "evil.pkl", "9.weight.npy"])
+def test_members_that_do_not_belong_are_refused(whole: bytes, path: Path, name: str) -> None:
     repacked(whole, path, {name: npy(DESCR % "(6, 2)", WEIGHT)})
-    refused(path, "is not a saved network, or is damaged")
-    assert set(path.parent.parent.rglob("*evil*")) == before
+    refused(path, "1 arrays are missing or too many")
 
 
 @pytest.mark.parametrize("missing", ["0.weight", "1.mean", "architecture", "preprocessing", "about"])
 def test_members_that_are_missing_are_missed(whole: bytes, path: Path, missing: str) -> None:
     np.savez(path, **{name: values for name, values in contents(whole).items() if name != missing})
-    refused(path, "is not a saved network, or is damaged")
+    refused(path)
 
 
 @pytest.fixture
@@ -431,13 +359,6 @@ def test_members_that_lie_over_one_another_are_refused(path: Path) -> None:
             twin.CRC, twin.file_size, twin.compress_size = first.CRC, first.file_size, first.compress_size
             archive.filelist.append(twin)
     refused(path, "more bytes than its own")
-
-
-def test_two_members_of_one_name_are_refused(whole: bytes, path: Path) -> None:
-    path.write_bytes(whole)
-    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("0.weight.npy", npy(DESCR % "(6, 2)", WEIGHT))
-    refused(path, "two members have one name")
 
 
 JSON = st.recursive(
@@ -483,10 +404,6 @@ def test_any_json_in_any_place_gives_a_network_or_a_refusal(
         (("architecture", "sizes"), [6, 2.0, 3]),
         (("architecture", "sizes"), [6, True, 3]),
         (("architecture", "sizes"), [6]),
-        (("architecture", "sizes"), [10**9, 10**9, 3]),
-        (("architecture", "sizes"), [1] * 100_000),
-        (("architecture", "format"), True),
-        (("architecture", "format"), 0),
         (("architecture", "activation"), "__class__"),
         (("architecture", "batch_norm"), 1),
         (("architecture", "dtype"), "object"),
@@ -501,9 +418,10 @@ def test_any_json_in_any_place_gives_a_network_or_a_refusal(
 )
 def test_texts_that_make_no_sense_are_refused(whole: bytes, path: Path, key: tuple[str, ...], value: object) -> None:
     with_json(whole, path, key, value)
-    refused(path, "is not a saved network, or is damaged")
+    refused(path)
 
 
-def test_a_newer_format_is_named(whole: bytes, path: Path) -> None:
-    with_json(whole, path, ("architecture", "format"), 3)
-    refused(path, "format 3, this hpsearch reads 2; update hpsearch")
+@pytest.mark.parametrize("number", [1, 3, None, "x" * 1000])
+def test_another_format_is_named(whole: bytes, path: Path, number: object) -> None:
+    with_json(whole, path, ("architecture", "format"), number)
+    refused(path, f"it has format {repr(number)[:20]}, this hpsearch reads 2; use the hpsearch that wrote it")

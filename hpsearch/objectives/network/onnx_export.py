@@ -12,7 +12,6 @@ from hpsearch import __version__
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
 from hpsearch.files import replacing
 from hpsearch.nn import Affine, BatchNorm, Dropout
-from hpsearch.nn.batch_norm import EPS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -108,7 +107,7 @@ def _made(onnx: Any, model: Model, preprocessing: Preprocessing, raw: str) -> An
             case BatchNorm():
                 each = {"gamma": layer.gamma, "beta": layer.beta, "mean": layer.mean, "variance": layer.variance}
                 arrays = [graph.constant(f"{i}.{name}", array[0, 0]) for name, array in each.items()]  # (H,)
-                values = graph.add("BatchNormalization", values, *arrays, epsilon=EPS)
+                values = graph.add("BatchNormalization", values, *arrays, epsilon=layer.eps)
             case Dropout():  # matters in training alone
                 continue
             case _:

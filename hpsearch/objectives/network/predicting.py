@@ -26,56 +26,17 @@ if TYPE_CHECKING:
 class Predictions:
     """Classes by example, in the order of the files and of their rows."""
 
-    sources: Sequence[str]  # (N,) the file of each
-    rows: Sequence[int | None]  # (N,) its row in the file, from 1; None for a picture
-    class_names: Sequence[str]  # the C label values
-    best: npt.NDArray[np.intp]  # (N,) the most probable class of each, of equals the first
-    best_probability: npt.NDArray[np.float64]  # (N,) how likely it is, by this network
-    second: npt.NDArray[np.intp] | None  # (N,) the next best class; None where there is one class only
-    second_probability: npt.NDArray[np.float64] | None  # likewise
-    labels: Sequence[int | None]  # (N,) the class that the file says; None where it says none
-    # the files of floats within 0..1, which were taken as grey levels that are divided by 255 already
-    scaled: Sequence[str] = ()
-
-    @property
-    def labelled(self) -> int:
-        """Return how many examples have a label."""
-        return sum(label is not None for label in self.labels)
-
-    @property
-    def hits(self) -> int:
-        """Return how many of those are classified right."""
-        return sum(label == best for label, best in zip(self.labels, self.best.tolist(), strict=True))
+    columns: Mapping[str, list[Any]]  # a row an example, and only the columns that hold anything
+    labelled: int  # how many examples have a label
+    hits: int  # how many of those are classified right
+    scaled: Sequence[
+        str
+    ]  # files of floats within 0..1, taken as grey levels that are divided by 255 already
 
     def accuracy(self) -> tuple[float, Interval]:
-        """Return the share of labelled examples that are classified right, and its Wilson interval.
-
-        Raises:
-            BadInput: None has a label.
-        """
+        """Return the share of labelled examples that are classified right, and its Wilson interval."""
         interval = wilson(self.hits, self.labelled)
         return self.hits / self.labelled, interval
-
-    def columns(self) -> dict[str, list[Any]]:
-        """Return a table with a row an example and only the columns that hold anything."""
-        names, examples = self.class_names, len(self.best)
-        columns: dict[str, list[Any]] = {"file": list(self.sources)}
-        if any(row is not None for row in self.rows):
-            columns["row"] = list(self.rows)
-        columns["predicted"] = [names[best] for best in self.best.tolist()]
-        columns["probability"] = self.best_probability.tolist()
-        if self.second is None or self.second_probability is None:
-            columns |= {"next": [None] * examples, "next_probability": [None] * examples}
-        else:
-            columns["next"] = [names[second] for second in self.second.tolist()]
-            columns["next_probability"] = self.second_probability.tolist()
-        if self.labelled:
-            columns["label"] = [None if label is None else names[label] for label in self.labels]
-            columns["right"] = [
-                None if label is None else label == best
-                for label, best in zip(self.labels, self.best.tolist(), strict=True)
-            ]
-        return columns
 
 
 def predict(model: Model, examples: Sequence[Examples]) -> Predictions:
@@ -88,43 +49,36 @@ def predict(model: Model, examples: Sequence[Examples]) -> Predictions:
     Raises:
         BadData: Examples of another size, values that the network never saw the like of, or a label that it does not
             know.
-        BadInput: An old network whose file does not say how raw values become inputs, or sums that overflow.
+        BadInput: A network whose file does not say how raw values become inputs, or sums that overflow.
     """
-    takes = model.takes()
-    code = {name: i for i, name in enumerate(model.class_names)}
-    labels: list[int | None] = []
-    for part in examples:
-        labels += [None] * len(part.x) if part.labels is None else _codes(part, code)
-    raw, scaled = [], []
-    for part in examples:
-        values, was_scaled = _raw(part, takes)
-        raw.append(values)
-        scaled += [part.source] if was_scaled else []
-    probabilities = np.concatenate([model.probabilities(values) for values in raw])  # (N, C)
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
-    values = np.take_along_axis(probabilities, order, axis=1)
-    two = order.shape[1] == 2
-    return Predictions(
-        sources=[part.source for part in examples for _ in range(len(part.x))],
-        rows=[None if part.picture else row + 1 for part in examples for row in range(len(part.x))],
-        class_names=model.class_names,
-        best=order[:, 0],
-        best_probability=values[:, 0],
-        second=order[:, 1] if two else None,
-        second_probability=values[:, 1] if two else None,
-        labels=labels,
-        scaled=scaled,
-    )
+    takes, names = model.takes(), model.class_names
+    labels = [label for part in examples for label in _labels(part, names)]
+    raw = [_raw(part, takes) for part in examples]
+    probabilities = np.concatenate([model.probabilities(values) for values, _ in raw])  # (N, C)
+    order = np.argsort(-probabilities, axis=1, kind="stable")  # of equally probable classes the first comes first
+    columns: dict[str, list[Any]] = {"file": [part.source for part in examples for _ in part.x]}
+    rows = [None if part.picture else row for part in examples for row in range(1, len(part.x) + 1)]
+    if any(rows):
+        columns["row"] = rows
+    for rank, name, share in ((0, "predicted", "probability"), (1, "next", "next_probability")):
+        columns[name] = [names[code] for code in order[:, rank].tolist()]
+        columns[share] = np.take_along_axis(probabilities, order, axis=1)[:, rank].tolist()
+    right = [None if label is None else label == best for label, best in zip(labels, columns["predicted"], strict=True)]
+    labelled = len(right) - right.count(None)
+    if labelled:
+        columns |= {"label": labels, "right": right}
+    scaled = [part.source for part, (_, was_scaled) in zip(examples, raw, strict=True) if was_scaled]
+    return Predictions(columns, labelled, right.count(True), scaled)
 
 
-def _codes(part: Examples, code: dict[str, int]) -> list[int | None]:
-    assert part.labels is not None
-    names = [str(value) for value in part.labels.tolist()]
-    for name in names:
-        if name not in code:
-            known = ", ".join(list(code)[:12]) + (", ..." if len(code) > 12 else "")
-            raise BadData(f"{part.source} has a label {name!r} that the network does not know; known: {known}")
-    return [code[name] for name in names]
+def _labels(part: Examples, names: Sequence[str]) -> Sequence[str | None]:
+    if part.labels is None:
+        return [None] * len(part.x)
+    labels = [str(value) for value in part.labels.tolist()]
+    if unknown := sorted(set(labels) - set(names)):
+        known = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+        raise BadData(f"{part.source} has a label {unknown[0]!r} that the network does not know; known: {known}")
+    return labels
 
 
 def _raw(part: Examples, takes: Preprocessing) -> tuple[npt.NDArray[Any], bool]:
