@@ -29,9 +29,7 @@ class Predictions:
     columns: Mapping[str, list[Any]]  # a row an example, and only the columns that hold anything
     labelled: int  # how many examples have a label
     hits: int  # how many of those are classified right
-    scaled: Sequence[
-        str
-    ]  # files of floats within 0..1, taken as grey levels that are divided by 255 already
+    scaled: Sequence[str]  # files of floats within 0..1, taken as grey levels that are divided by 255 already
 
     def accuracy(self) -> tuple[float, Interval]:
         """Return the share of labelled examples that are classified right, and its Wilson interval."""
