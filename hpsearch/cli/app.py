@@ -10,6 +10,7 @@ import click
 from hpsearch import __version__
 from hpsearch.cli.options import Group, flag
 
+# Each command's place (module:function in this package) and its line in `hpsearch --help`.
 COMMANDS = {
     "init": ("data:init", "Write a commented study file to begin from."),
     "check": ("data:check", "Validate a study file and say what a stage of it would do and cost."),
@@ -35,11 +36,10 @@ COMMANDS = {
     "docs": ("docs:docs", "Read the manual."),
     "db": ("db:db", "Maintain the study database: check, repair, backup, vacuum."),
 }
-"""Each command's place (``module:function`` in this package) and its line in ``hpsearch --help``."""
 
 
 class Commands(Group):
-    """The commands of the table."""
+    """The commands of the table, each loaded when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names, in the table's order."""

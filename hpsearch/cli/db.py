@@ -49,10 +49,8 @@ def check(ctx: click.Context, storage: str | None, output: Format) -> None:
     """
     checked = check_database(_url(storage))
     _print(checked, output)
-    if output == "table" and checked.broken:
-        say(f"next: {command(Action('db repair', {'salvage': True, 'storage': storage}))}")
-    elif output == "table" and checked.mendable:
-        say(f"next: {command(Action('db repair', {'storage': storage}))}")
+    if output == "table" and (checked.broken or checked.mendable):
+        say(f"next: {command(Action('db repair', {'salvage': checked.broken, 'storage': storage}))}")
     if not checked.sound:
         ctx.exit(1)
 
@@ -138,10 +136,9 @@ def _print(checked: Checked, output: Format) -> None:
         emit_object(checked.to_dict())
         return
     if output == "csv":
-        rows = [finding.to_dict() for finding in checked.findings]
+        rows = [{**finding.to_dict(), "trials": " ".join(map(str, finding.trials))} for finding in checked.findings]
         names = ("kind", "study", "trials", "count", "what", "repair", "advice")
-        flat = [{**row, "trials": " ".join(map(str, row["trials"]))} for row in rows]
-        emit({name: [row[name] for row in flat] for name in names}, output)
+        emit({name: [row[name] for row in rows] for name in names}, output)
         return
     contents = ""
     if checked.trials is not None and checked.studies is not None:
@@ -165,9 +162,8 @@ def _salvage(ctx: click.Context, storage: str | None, out: Path | None, output: 
         for study in done.studies
     ]
     if output == "json":
-        after = done.after.to_dict()
         lost = {"lost_and_found": done.lost} if done.lost else {}
-        emit_object({"database": str(done.target), "studies": rows, "unreadable": lost, "after": after})
+        emit_object({"database": done.target, "studies": rows, "unreadable": lost, "after": done.after.to_dict()})
     else:
         emit({name: [row[name] for row in rows] for name in ("study", "kept", "of", "run_again", "failed")}, output)
     if output == "table":

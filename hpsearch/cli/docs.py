@@ -19,8 +19,7 @@ PAGES = Path(__file__).parents[1] / "docs"
 _LISTED = re.compile(r"^- \[[^]]+\]\((?P<topic>[\w-]+)\.md\): (?P<summary>.+)$", re.M)
 _LINK = re.compile(r"\[(?P<text>[^]]+)\]\((?P<topic>[\w-]+)\.md(?:#[\w-]+)?\)")
 _COMMENT = re.compile(r"^<!--.*?-->\n", re.M | re.S)
-_WIDEST = 110
-"""Columns of text: longer lines are hard to read."""
+_WIDEST = 110  # columns of text: longer lines are hard to read
 _THEME = Theme({"markdown.code": "bold cyan"})  # Rich's has a black background, whatever the terminal's
 
 

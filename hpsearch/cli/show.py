@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from hpsearch.store.queries import Columns
 
 _STATES = ("complete", "fail", "pruned", "running", "waiting")
-_MANY = 500
-"""With more trials, reading their curves takes longer than all the rest."""
+_MANY = 500  # with more trials, reading their curves takes longer than all the rest
 
 
 @click.command()

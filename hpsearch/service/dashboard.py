@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socketserver
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -14,70 +15,47 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-HOST = "127.0.0.1"
+_HOST = "127.0.0.1"
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
-class ReadOnly:
-    """Lets only reading requests through to an application.
+def read_only(application: WSGIApplication) -> WSGIApplication:
+    """Let only reading requests through to an application.
 
     The dashboard has no such mode: whoever reaches its port may delete studies and finish trials.
     """
 
-    def __init__(self, application: WSGIApplication) -> None:
-        self._application = application
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in _READING:
-            return self._application(environ, start_response)
+            return application(environ, start_response)
         body = json.dumps({"reason": "this dashboard is read-only"}).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         start_response("405 Method Not Allowed", [*headers, ("Allow", ", ".join(_READING))])
         return [body]
 
+    return guarded
 
-class SameSite:
-    """Refuses requests that name another host than this server, or come from another site's page.
+
+def same_site(application: WSGIApplication) -> WSGIApplication:
+    """Refuse requests that name another host than this server, or come from another site's page.
 
     Any page open in the user's browser could otherwise reach the port: under a name of its own (DNS rebinding), or
     by a form that posts here.
     """
 
-    def __init__(self, application: WSGIApplication) -> None:
-        self._application = application
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        address = environ.get("HTTP_HOST", HOST)
-        same_host = address.rsplit(":", 1)[0] in (HOST, "localhost")
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        address = environ.get("HTTP_HOST", _HOST)
+        same_host = address.rsplit(":", 1)[0] in (_HOST, "localhost")
         same_origin = environ.get("HTTP_ORIGIN", f"http://{address}") == f"http://{address}"
         if same_host and same_origin:
             # The dashboard's static files answer 500 to a client that does not say which encodings it takes.
             environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")
-            return self._application(environ, start_response)
+            return application(environ, start_response)
         body = b"unknown host or origin"
         start_response("403 Forbidden", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
         return [body]
 
-
-def application(url: str, *, writable: bool = False) -> WSGIApplication:
-    """The dashboard as a WSGI application; it must sit at the root of its server.
-
-    Args:
-        url: SQLAlchemy URL of the study database, which exists.
-        writable: Let the dashboard change studies.
-
-    Raises:
-        MissingExtra: optuna-dashboard is not installed.
-    """
-    try:
-        from optuna_dashboard import wsgi  # an optional package
-    except ImportError as error:
-        raise MissingExtra("the dashboard is not installed; pip install 'hpsearch[dashboard]'") from error
-    from optuna.storages import get_storage  # heavy, and of no use without the dashboard
-
-    # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
-    dashboard: Any = wsgi(get_storage(url))
-    return SameSite(dashboard if writable else ReadOnly(dashboard))
+    return guarded
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -93,7 +71,7 @@ def serve(url: str, *, port: int, writable: bool = False, on_ready: Callable[[st
     """Serve the dashboard on 127.0.0.1 until Ctrl-C.
 
     Args:
-        url: SQLAlchemy URL of the study database.
+        url: SQLAlchemy URL of the study database, which exists.
         port: TCP port; 0 for any that is free.
         writable: Let the dashboard change studies.
         on_ready: Called with the address once the server listens.
@@ -102,14 +80,19 @@ def serve(url: str, *, port: int, writable: bool = False, on_ready: Callable[[st
         MissingExtra: optuna-dashboard is not installed.
         BadArgument: The port is taken or not one.
     """
-    serving = application(url, writable=writable)
     try:
-        server = make_server(HOST, port, serving, server_class=_Server, handler_class=_Quiet)
+        from optuna_dashboard import wsgi  # an optional package
+    except ImportError as error:
+        raise MissingExtra("the dashboard is not installed; pip install 'hpsearch[dashboard]'") from error
+    from optuna.storages import get_storage  # heavy, and of no use without the dashboard
+
+    # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
+    dashboard: Any = wsgi(get_storage(url))
+    application = same_site(dashboard if writable else read_only(dashboard))
+    try:
+        server = make_server(_HOST, port, application, server_class=_Server, handler_class=_Quiet)
     except (OSError, OverflowError) as error:
         raise BadArgument("port", port, f"cannot be used ({error})", "use another one, or 0 for any") from error
-    with server:
-        on_ready(f"http://{HOST}:{server.server_port}/")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return
+    with server, suppress(KeyboardInterrupt):
+        on_ready(f"http://{_HOST}:{server.server_port}/")
+        server.serve_forever()
