@@ -50,12 +50,7 @@ def init(name: str, force: bool, output: Format) -> None:
 @options.data_dir
 @options.output
 def check(
-    study: str | None,
-    trials: int | None,
-    jobs: int | None,
-    pruner: str | None,
-    data_dir: Path | None,
-    output: Format,
+    study: str | None, trials: int | None, jobs: int | None, pruner: str | None, data_dir: Path | None, output: Format
 ) -> None:
     """Validate a study file and say what a stage of it would do and cost."""
     check_counts(trials=trials, jobs=jobs)

@@ -64,13 +64,7 @@ def check(ctx: click.Context, storage: str | None, output: Format) -> None:
 @options.output
 @click.pass_context
 def repair(
-    ctx: click.Context,
-    salvage: bool,
-    out: Path | None,
-    yes: bool,
-    no_backup: bool,
-    storage: str | None,
-    output: Format,
+    ctx: click.Context, salvage: bool, out: Path | None, yes: bool, no_backup: bool, storage: str | None, output: Format
 ) -> None:
     """Repair what can be repaired without inventing anything; the database is copied first."""
     if salvage:

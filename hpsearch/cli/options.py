@@ -67,6 +67,5 @@ scheduler = click.option(
 )
 lanes = click.option("--lanes", type=int, help="Trials trained together. [default: what suits the objective]")
 pruner = click.option(
-    "--pruner",
-    help="Prune unpromising trials of a new stage: halving, median or none. [default: the study file's]",
+    "--pruner", help="Prune unpromising trials of a new stage: halving, median or none. [default: the study file's]"
 )

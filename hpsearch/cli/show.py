@@ -46,9 +46,7 @@ _MANY = 500  # with more trials, reading their curves takes longer than all the 
 @click.option("--every", type=float, help="With --watch: seconds between reads. [default: 1]")
 @options.flag("--until-done", "With --watch: end when the stage has its trials and no runner is at work.")
 @click.option(
-    "--trials",
-    type=int,
-    help="With --watch: finished trials that the stage is to have. [default: the study file's]",
+    "--trials", type=int, help="With --watch: finished trials that the stage is to have. [default: the study file's]"
 )
 @options.storage
 @options.output
@@ -129,11 +127,7 @@ def trials(
     if not full and not rows.columns["number"]:
         say(f"{rows.stage.name} has no trial{' like that' if state or top else ' yet'}")
         return
-    emit(
-        with_curves(rows, rows.table(full=full), output, requested=curves),
-        output,
-        title=rows.stage.name,
-    )
+    emit(with_curves(rows, rows.table(full=full), output, requested=curves), output, title=rows.stage.name)
 
 
 def wants_curves(requested: bool | None, output: Format, trials: int) -> bool:
