@@ -58,6 +58,19 @@ def same_site(application: WSGIApplication) -> WSGIApplication:
     return guarded
 
 
+def application(url: str, *, writable: bool = False) -> WSGIApplication:
+    """Return the dashboard with its guards as a WSGI application, which must sit at the root of its server."""
+    try:
+        from optuna_dashboard import wsgi  # an optional package
+    except ImportError as error:
+        raise MissingExtra("the dashboard is not installed; pip install 'hpsearch[dashboard]'") from error
+    from optuna.storages import get_storage  # heavy, and of no use without the dashboard
+
+    # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
+    dashboard: Any = wsgi(get_storage(url))
+    return same_site(dashboard if writable else read_only(dashboard))
+
+
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
@@ -80,17 +93,9 @@ def serve(url: str, *, port: int, writable: bool = False, on_ready: Callable[[st
         MissingExtra: optuna-dashboard is not installed.
         BadArgument: The port is taken or not one.
     """
+    guarded = application(url, writable=writable)
     try:
-        from optuna_dashboard import wsgi  # an optional package
-    except ImportError as error:
-        raise MissingExtra("the dashboard is not installed; pip install 'hpsearch[dashboard]'") from error
-    from optuna.storages import get_storage  # heavy, and of no use without the dashboard
-
-    # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
-    dashboard: Any = wsgi(get_storage(url))
-    application = same_site(dashboard if writable else read_only(dashboard))
-    try:
-        server = make_server(_HOST, port, application, server_class=_Server, handler_class=_Quiet)
+        server = make_server(_HOST, port, guarded, server_class=_Server, handler_class=_Quiet)
     except (OSError, OverflowError) as error:
         raise BadArgument("port", port, f"cannot be used ({error})", "use another one, or 0 for any") from error
     with server, suppress(KeyboardInterrupt):

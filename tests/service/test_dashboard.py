@@ -1,8 +1,8 @@
-"""The dashboard behind its guards, asked over HTTP, and as a browser shows it."""
+"""The dashboard behind its guards, and as a browser shows it. The manual's tests ask it over HTTP."""
 
 from __future__ import annotations
 
-import http.client
+import io
 import json
 import os
 import re
@@ -11,13 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import WSGIServer, make_server
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 import tiny
@@ -58,7 +56,7 @@ def url(studies: Path, tmp_path: Path) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said."""
+    """What the application said."""
 
     status: int
     headers: dict[str, str]
@@ -71,61 +69,30 @@ class Answer:
 Ask = Callable[..., Answer]
 
 
-@pytest.fixture
-def serving(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ask]]:
-    """Starts servers, each in a thread, and gives a function that asks one."""
-    servers: list[WSGIServer] = []
-    threads: list[threading.Thread] = []
+def asking(url: str, *, writable: bool) -> Ask:
+    """Return a function that asks the application as its server does."""
+    application: Any = dashboard.application(url, writable=writable)
 
-    def remember(*arguments: Any, **options: Any) -> WSGIServer:
-        server: WSGIServer = make_server(*arguments, **options)
-        # It looks less often by itself whether it is to end.
-        monkeypatch.setattr(server, "serve_forever", partial(server.serve_forever, 0.01))
-        servers.append(server)
-        return server
+    def ask(path: str, method: str = "GET", *, body: object = None, **headers: str) -> Answer:
+        text, started = b"" if body is None else json.dumps(body).encode(), []
+        request: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, "wsgi.input": io.BytesIO(text)}
+        request |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(text))}
+        request |= {f"HTTP_{name.upper()}": value for name, value in headers.items()}
+        setup_testing_defaults(request)
+        parts = application(request, lambda *start: started.append(start))
+        content = b"".join(parts)
+        if hasattr(parts, "close"):  # a file
+            parts.close()
+        status, sent, *_ = started[-1]
+        return Answer(int(status.split()[0]), dict(sent), content)
 
-    monkeypatch.setattr(dashboard, "make_server", remember)
-
-    def start(*, writable: bool = False) -> Ask:
-        listening = threading.Event()
-
-        def serve() -> None:
-            dashboard.serve(url, port=0, writable=writable, on_ready=lambda address: listening.set())
-
-        threads.append(threading.Thread(target=serve))
-        threads[-1].start()
-        assert listening.wait(LIMIT_S)
-        port = servers[-1].server_port
-
-        def ask(
-            path: str, method: str = "GET", *, body: object = None, host: str = f"127.0.0.1:{port}", **headers: str
-        ) -> Answer:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
-            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-            text = b"" if body is None else json.dumps(body).encode()
-            sent = {"Host": host, "Content-Type": "application/json", "Content-Length": str(len(text)), **headers}
-            for name, value in sent.items():
-                connection.putheader(name, value)
-            connection.endheaders(text)
-            response = connection.getresponse()
-            answer = Answer(response.status, dict(response.getheaders()), response.read())
-            connection.close()
-            return answer
-
-        return ask
-
-    yield start
-    for server in servers:
-        server.shutdown()
-    for thread in threads:
-        thread.join(LIMIT_S)
-        assert not thread.is_alive()
+    return ask
 
 
 @pytest.fixture
-def ask(serving: Callable[..., Ask]) -> Ask:
+def ask(url: str) -> Ask:
     """Asks a read-only dashboard."""
-    return serving()
+    return asking(url, writable=False)
 
 
 def study_ids(ask: Ask) -> dict[str, int]:
@@ -156,8 +123,8 @@ def test_nothing_can_be_changed_when_read_only(ask: Ask) -> None:
     assert study_ids(ask) == ids
 
 
-def test_a_writable_dashboard_changes_studies(serving: Callable[..., Ask]) -> None:
-    ask = serving(writable=True)
+def test_a_writable_dashboard_changes_studies(url: str) -> None:
+    ask = asking(url, writable=True)
     ids = study_ids(ask)
     made = ask("/api/studies", "POST", body={"study_name": "new", "directions": ["minimize"]})
     assert made.status == 201
@@ -169,19 +136,19 @@ def test_a_writable_dashboard_changes_studies(serving: Callable[..., Ask]) -> No
 
 
 @pytest.mark.parametrize("writable", [False, True])
-def test_only_this_machine_s_names_are_answered(serving: Callable[..., Ask], writable: bool) -> None:
-    ask = serving(writable=writable)
+def test_only_this_machine_s_names_are_answered(url: str, writable: bool) -> None:
+    ask = asking(url, writable=writable)
     for host in ("evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil", ""):
         assert {ask("/api/studies", method, host=host, body={}).status for method in ("GET", "POST")} == {403}
     assert ask("/api/studies", host="localhost:8080").status == 200
 
 
-def test_pages_of_other_sites_are_refused(serving: Callable[..., Ask]) -> None:
-    ask = serving(writable=True)
+def test_pages_of_other_sites_are_refused(url: str) -> None:
+    ask = asking(url, writable=True)
     host = "127.0.0.1:8080"
     for origin in ("http://evil.example", "null", "http://127.0.0.1:9999", "https://127.0.0.1:8080"):
-        assert ask("/api/studies", "POST", host=host, body={}, Origin=origin).status == 403
-    assert ask("/api/studies", host=host, Origin=f"http://{host}").status == 200
+        assert ask("/api/studies", "POST", host=host, body={}, origin=origin).status == 403
+    assert ask("/api/studies", host=host, origin=f"http://{host}").status == 200
 
 
 def test_the_page_and_its_script_come_without_accept_encoding(ask: Ask) -> None:
@@ -192,7 +159,7 @@ def test_the_page_and_its_script_come_without_accept_encoding(ask: Ask) -> None:
     assert script.status == 200
     assert len(script.body) > 100_000
     assert script.body[:2] != b"\x1f\x8b"
-    assert ask("/static/bundle.js", **{"Accept-Encoding": "gzip"}).status == 200
+    assert ask("/static/bundle.js", accept_encoding="gzip").status == 200
 
 
 def test_a_port_that_is_taken_or_none_is_one_line(url: str) -> None:
@@ -222,12 +189,8 @@ def test_the_page_lists_the_stages(url: str, tmp_path: Path) -> None:
             assert server.stdout is not None
             address = re.search(r"http://\S+", server.stdout.readline())
             assert address is not None
-            command = [
-                str(BROWSER),
-                *FLAGS.split(),
-                f"--user-data-dir={tmp_path / 'profile'}",
-                f"{address[0]}dashboard/",
-            ]
+            profile = f"--user-data-dir={tmp_path / 'profile'}"
+            command = [str(BROWSER), *FLAGS.split(), profile, f"{address[0]}dashboard/"]
             page = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout
         finally:
             server.send_signal(signal.SIGTERM)
