@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from hpsearch.records import draw_seed
+from hpsearch.records import NewStage, draw_seed
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from hpsearch.records import NewStage
 
 
 class Sampler(Protocol):
@@ -29,42 +27,31 @@ class Sampler(Protocol):
 
 
 class RandomSampler:
-    """Uniform random search on each parameter's transformed scale. Not for several threads at once."""
-
-    def __init__(self) -> None:
-        self._stage: NewStage | None = None
-
-    def params(self, stage: NewStage, number: int) -> dict[str, Value]:
-        """Return the values of a trial; see `Sampler`."""
-        if stage is not self._stage:
-            self._stage, self._draws = stage, Draws(stage.space, seed=stage.seed)
-        return self._draws.values(number)
-
-
-def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
-    """Return the values of the trial with this number in a stage of this space and seed."""
-    return Draws(space, seed=seed).values(number)
-
-
-class Draws:
-    """The values of a stage's trials: Optuna's random sampler to the bit, seeded by trial and parameter.
+    """Uniform random search on each parameter's transformed scale: Optuna's to the bit, seeded by trial and parameter.
 
     Optuna's sampler makes a generator from the system's entropy, a transformation and arrays for every value. Here
     one generator is seeded anew for each. Not for several threads at once.
     """
 
-    def __init__(self, space: Space, *, seed: int) -> None:
-        self._seed = seed
+    def __init__(self) -> None:
+        self._stage: NewStage | None = None
         self._rng = np.random.RandomState(0)
-        self._draws = {name: _draw_from(parameter) for name, parameter in space.items()}
 
-    def values(self, number: int) -> dict[str, Value]:
-        """Return the values of one trial, by its number in the stage."""
+    def params(self, stage: NewStage, number: int) -> dict[str, Value]:
+        """Return the values of a trial; see `Sampler`."""
+        if stage is not self._stage:
+            self._stage = stage
+            self._draws = {name: _draw_from(parameter) for name, parameter in stage.space.items()}
         values = {}
         for name, draw in self._draws.items():
-            self._rng.seed(draw_seed(self._seed, number, name))
+            self._rng.seed(draw_seed(stage.seed, number, name))
             values[name] = draw(self._rng)
         return values
+
+
+def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
+    """Return the values of the trial with this number in a stage of this space and seed."""
+    return RandomSampler().params(NewStage("", 1, "maximize", seed, space, {}), number)
 
 
 def _draw_from(parameter: Parameter) -> Callable[[np.random.RandomState], Value]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.errors import BadSpace, nearest
@@ -30,25 +30,32 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _check_bounds(kind: str, low: float, high: float, *, log: bool, limit: tuple[float, float] | None) -> None:
+def _normalise(parameter: Float | Int) -> None:
+    """Check a range and convert its bounds to its type, as a study file may say ``low = 0`` for a float."""
+    low, high, log, limit = parameter.low, parameter.high, parameter.log, parameter.limit
+    if not isinstance(log, bool):
+        raise BadSpace(f"log = {log!r}; give true or false")
     for side, bound in (("low", low), ("high", high)):
         if not _is_number(bound):
             raise BadSpace(f"{side} = {_short(bound)} is not a finite number; give a number")
-    if limit is not None and not all(map(_is_number, limit)):
-        raise BadSpace(f"limit = {_short(list(limit))}; give two finite numbers, [lowest, highest]")
+        if isinstance(parameter, Int) and bound != int(bound):
+            raise BadSpace(f"{side} = {bound!r} of an int range; give a whole number")
     if low >= high:
         raise BadSpace(f"low = {low!r} is not below high = {high!r}; a range needs low < high")
     if log and low <= 0:
         raise BadSpace(f"low = {low!r} on a log scale; a log range must lie above 0")
-    if kind == "int":
-        for side, bound in (("low", low), ("high", high)):
-            if bound != int(bound):
-                raise BadSpace(f"{side} = {bound!r} of an int range; give a whole number")
-    if limit is not None and not (limit[0] <= low and high <= limit[1]):
-        raise BadSpace(
-            f"limit = [{limit[0]!r}, {limit[1]!r}] does not contain the range [{low!r}, {high!r}]; "
-            "a limit bounds how far narrowing may move the range"
-        )
+    if limit is not None:
+        if not isinstance(limit, list | tuple) or len(limit) != 2 or not all(map(_is_number, limit)):
+            raise BadSpace(f"limit = {_short(limit)}; give two finite numbers, [lowest, highest]")
+        if not (limit[0] <= low and high <= limit[1]):
+            raise BadSpace(
+                f"limit = {list(limit)} does not contain the range [{low!r}, {high!r}]; "
+                "a limit bounds how far narrowing may move the range"
+            )
+        object.__setattr__(parameter, "limit", tuple(limit))
+    kind = int if isinstance(parameter, Int) else float
+    object.__setattr__(parameter, "low", kind(low))
+    object.__setattr__(parameter, "high", kind(high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ class Float:
     limit: tuple[float, float] | None = None  # how far ``narrow --expand`` may move the bounds, as (lowest, highest)
 
     def __post_init__(self) -> None:
-        _check_bounds("float", self.low, self.high, log=self.log, limit=self.limit)
+        _normalise(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,9 @@ class Int:
     limit: tuple[int, int] | None = None  # how far ``narrow --expand`` may move the bounds, as (lowest, highest)
 
     def __post_init__(self) -> None:
-        _check_bounds("int", self.low, self.high, log=self.log, limit=self.limit)
+        _normalise(self)
+        if isinstance(self.step, bool) or not isinstance(self.step, int):
+            raise BadSpace(f"step = {self.step!r}; give a whole number")
         if self.step < 1:
             raise BadSpace(f"step = {self.step}; a step is at least 1")
         if self.log and self.step != 1:
@@ -106,6 +115,9 @@ class Categorical:
     choices: tuple[Value, ...]  # two or more different values (one is allowed once narrowing has left one)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.choices, list | tuple):
+            raise BadSpace(f"choices = {self.choices!r}; give a list")
+        object.__setattr__(self, "choices", tuple(self.choices))
         if not self.choices:
             raise BadSpace("choices = []; give at least one choice")
         for i, choice in enumerate(self.choices):
@@ -121,11 +133,7 @@ class Categorical:
 Parameter: TypeAlias = Float | Int | Categorical
 Space: TypeAlias = Mapping[str, Parameter]  # parameters by name, in the order of the study file
 
-_KEYS = {
-    "float": ("low", "high", "log", "limit"),
-    "int": ("low", "high", "log", "step", "limit"),
-    "categorical": ("choices",),
-}
+_KINDS: dict[str, type[Parameter]] = {"float": Float, "int": Int, "categorical": Categorical}
 
 
 def to_scale(parameter: Float | Int, value: float) -> float:
@@ -161,22 +169,11 @@ def possible(name: str, space: Space, settings: Mapping[str, Any]) -> tuple[Any,
 
 def parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
     """Return a parameter as plain data, as it stands in a study file and in a stage's attributes."""
-    match parameter:
-        case Categorical(choices):
-            return {"type": "categorical", "choices": list(choices)}
-        case Float() | Int():
-            kind = "float" if isinstance(parameter, Float) else "int"
-            plain: dict[str, Any] = {
-                "type": kind,
-                "low": parameter.low,
-                "high": parameter.high,
-                "log": parameter.log,
-            }
-            if isinstance(parameter, Int):
-                plain["step"] = parameter.step
-            if parameter.limit is not None:
-                plain["limit"] = list(parameter.limit)
-            return plain
+    plain: dict[str, Any] = {"type": type(parameter).__name__.lower()}
+    for key, value in asdict(parameter).items():
+        if value is not None:
+            plain[key] = list(value) if isinstance(value, tuple) else value
+    return plain
 
 
 def parameter_from_dict(plain: Mapping[str, Any], *, default_type: str = "float") -> Parameter:
@@ -190,35 +187,19 @@ def parameter_from_dict(plain: Mapping[str, Any], *, default_type: str = "float"
     Raises:
         BadSpace: An unknown type or key, a missing key, or values that make no range.
     """
-    keys = dict(plain)
-    kind = keys.pop("type", "categorical" if "choices" in keys else default_type)
-    if not isinstance(kind, str) or kind not in _KEYS:
-        raise BadSpace(f"type = {_short(kind)}{nearest(str(kind), _KEYS)}")
-    for key in keys:
-        if key not in _KEYS[kind]:
-            raise BadSpace(f"{key!r} is not a key of a parameter of type {kind}{nearest(key, _KEYS[kind])}")
+    given = dict(plain)
+    kind = given.pop("type", "categorical" if "choices" in given else default_type)
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise BadSpace(f"type = {_short(kind)}{nearest(str(kind), _KINDS)}")
+    keys = [field.name for field in fields(_KINDS[kind])]
+    for key in given:
+        if key not in keys:
+            raise BadSpace(f"{key!r} is not a key of a parameter of type {kind}{nearest(key, keys)}")
     required = ("choices",) if kind == "categorical" else ("low", "high")
     for key in required:
-        if key not in keys:
+        if key not in given:
             raise BadSpace(f"{key!r} is missing; a parameter of type {kind} needs {' and '.join(required)}")
-    if kind == "categorical":
-        if not isinstance(keys["choices"], list | tuple):
-            raise BadSpace(f"choices = {keys['choices']!r}; give a list")
-        return Categorical(tuple(keys["choices"]))
-    if not isinstance(keys.get("log", False), bool):
-        raise BadSpace(f"log = {keys['log']!r}; give true or false")
-    limit = keys.get("limit")
-    if limit is not None:
-        if not isinstance(limit, list | tuple) or len(limit) != 2:
-            raise BadSpace(f"limit = {limit!r}; give [lowest, highest]")
-        keys["limit"] = tuple(limit)
-    _check_bounds(kind, keys["low"], keys["high"], log=keys.get("log", False), limit=None)
-    if kind == "float":
-        return Float(float(keys["low"]), float(keys["high"]), keys.get("log", False), keys.get("limit"))
-    step = keys.get("step", 1)
-    if isinstance(step, bool) or not isinstance(step, int):
-        raise BadSpace(f"step = {step!r}; give a whole number")
-    return Int(int(keys["low"]), int(keys["high"]), keys.get("log", False), step, keys.get("limit"))
+    return _KINDS[kind](**given)
 
 
 def space_to_dict(space: Space) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hpsearch.optuna_sampler import KeyedRandomSampler, draw
 from hpsearch.records import NewStage, stage_seed
-from hpsearch.samplers import Draws, RandomSampler, values
+from hpsearch.samplers import RandomSampler, values
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution, to_scale
 
 SPACE: Space = {
@@ -71,9 +71,9 @@ parameters = st.one_of(
 @settings(max_examples=150)
 @given(space=st.dictionaries(st.text(), parameters, min_size=1, max_size=3), seed=seeds, first=numbers)
 def test_many_draws_are_optunas_to_the_bit(space: Space, seed: int, first: int) -> None:
-    many = Draws(space, seed=seed)
+    sampler, stage = RandomSampler(), NewStage("s", 1, "maximize", seed, space, {})
     for number in (first, first + 1, first):
-        found = many.values(number)
+        found = sampler.params(stage, number)
         assert list(found) == list(space)
         for name, parameter in space.items():
             optunas = draw(to_distribution(parameter), seed=seed, number=number, name=name)

@@ -141,7 +141,7 @@ def test_optunas_distribution_is_the_same_range(parameter: Parameter) -> None:
         ({"type": "int", "low": 1, "high": 10, "step": 3.0}, "step = 3.0; give a whole number"),
         ({"type": "int", "low": 1, "high": 9, "step": 2, "log": True}, "step = 2 on a log scale"),
         ({"low": 1.0, "high": 2.0, "limit": [1.5, 3.0]}, "limit = [1.5, 3.0] does not contain the range [1.0, 2.0]"),
-        ({"low": 1.0, "high": 2.0, "limit": [0.0]}, "limit = [0.0]; give [lowest, highest]"),
+        ({"low": 1.0, "high": 2.0, "limit": [0.0]}, "limit = [0.0]; give two finite numbers, [lowest, highest]"),
         ({"low": 1.0, "high": 2.0, "limit": ["a", 3.0]}, "limit = ['a', 3.0]; give two finite numbers"),
         ({"choices": []}, "give at least one choice"),
         ({"choices": "relu"}, "choices = 'relu'; give a list"),
