@@ -133,9 +133,8 @@ class Cohorts:
 
     def send(self, trials: Iterable[Trial], until: int | None) -> None:
         """Record that trials are trained up to a rung; None: to the end."""
-        for trial in trials:
-            if until is not None:
-                self._heading[trial.number] = until
+        if until is not None:
+            self._heading |= {trial.number: until for trial in trials}
 
     def forget(self, number: int) -> None:
         """Record that a trial is finished."""
@@ -189,10 +188,8 @@ class Cohorts:
         rung = self._rungs[key]
         if plan.rule == "halving":
             survivors = self._halve(plan, rung, counts, ids, until)
-        elif self._add_up_to(plan, rung.members.start, counts, until):
-            survivors = self._better(rung)
         else:
-            return None
+            survivors = self._better(plan, rung, counts, until)
         if survivors is None:
             return None
         del self._rungs[key]
@@ -223,26 +220,21 @@ class Cohorts:
             return None
         return halving_survivors(values, plan.factor, self._stage.direction)
 
-    def _better(self, rung: _Rung) -> set[int]:
-        """Return the survivors of this runner's trials by the median of earlier cohorts."""
-        assert self._median is not None
-        return {number for number, (_, at) in rung.waiting.items() if not self._median.prunes(at.intermediate)}
-
-    def _add_up_to(self, plan: Plan, upto: int, counts: Counts, until: int) -> bool:
-        """Add all trials below a number to the median rule; return False while one of them is not finished."""
+    def _better(self, plan: Plan, rung: _Rung, counts: Counts, until: int) -> set[int] | None:
+        """Return the survivors by the median of earlier cohorts; None while a trial of these is unfinished."""
         if self._median is None:
             self._median = Median(plan.startup, self._stage.direction)
-        while self._added < upto:
+        while self._added < rung.members.start:
             members = plan.cohort_of(self._added)
             standings = self._store.standings(self._stage, members, plan.epochs)
             if self._awaits(standings, counts, until):
-                return False
+                return None
             done = [trial.number for trial in standings if trial.state == "COMPLETE"]
             curves = self._store.curves(self._stage, done)
             for _, curve in curves.groupby("number"):
                 self._median.add(dict(zip(curve["step"].tolist(), curve["value"].tolist(), strict=True)))
             self._added = members.stop
-        return True
+        return {number for number, (_, at) in rung.waiting.items() if not self._median.prunes(at.intermediate)}
 
     def _awaits(self, standings: Iterable[Standing], counts: Counts, until: int) -> bool:
         """Return whether one of these trials is unfinished and will go on: a runner has it, or will be given it.

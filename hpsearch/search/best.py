@@ -18,7 +18,7 @@ from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, ConfirmationPlan, Direction, Setting, Stage, draw_seed, stage_name
 from hpsearch.search.stage import actions_for, best_among, best_of, confirmation_of, known_confirmation, pick, unscored
 from hpsearch.statistics.hits import corrected_share, is_tied, matching, paired_p, unpaired_p
-from hpsearch.statistics.intervals import Interval, wilson, wilson_of_share
+from hpsearch.statistics.intervals import LEVEL, Interval, wilson, wilson_of_share
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from hpsearch.store.queries import Columns
 
 Covers = Literal["seeds and examples", "seeds"]
-LEVEL = 0.95
 MOST = 100  # number of a stage's best trials that are compared with the best one
 _NAMED = 5  # number of tied trials that are named
 _LEAST = 10  # with fewer examples no score is corrected for selection
@@ -85,45 +84,32 @@ class BestTrial:
         return f"{count} of the stage {'is' if len(tied) == 1 else 'are'} statistically tied with it: {named}{how}"
 
 
-def best_trial(store: Store, stages: Sequence[Stage], *, most: int = MOST, correcting: bool = True) -> BestTrial | None:
-    """Return the best trial of a search's stages, compared with the best ``most``; None before any trial has a score.
+def best_trial(store: Store, stages: Sequence[Stage], *, correcting: bool = True) -> BestTrial | None:
+    """Return the best trial of a search's stages, compared with the best `MOST`; None before any trial has a score.
 
     With ``correcting`` its score is corrected for selection, which takes a tenth of a second.
     """
-    candidates = [(stage, store.columns(stage, top=most, hits=True)) for stage in stages]
+    candidates = [(stage, store.columns(stage, top=MOST, hits=True)) for stage in stages]
     best = best_among(candidates)
     if best is None:
         return None
     stage, columns = best
     number, score, examples = columns["number"][0], columns["score"][0], kinds.examples(stage)
     rivals = [item for item in candidates if item[0] is stage or _same_examples(item[0], stage)]
-    measured = BestTrial(
-        stage.name,
-        number,
-        score,
-        None,
-        None,
-        None,
-        {name: columns[f"param:{name}"][0] for name in stage.space},
-        examples,
-        stage.metric,
-        stage,
-        columns,
-        ties=(None,) * (len(columns["number"]) - 1),
-        trials=sum(store.sampled(rival) for rival, _ in rivals),
-    )
-    if examples is None or not 0 <= score <= 1:
-        return measured
-    hits = {rival.name: hits_of(of_rival, examples) for rival, of_rival in rivals}
-    tied, paired = ties(columns, hits[stage.name], examples, measured.trials)
-    corrected = _corrected(stage, rivals, hits, examples, most) if correcting else None
-    return replace(
-        measured,
-        interval=wilson(round(score * examples), examples),
-        corrected=corrected,
-        corrected_interval=None if corrected is None else wilson_of_share(corrected, examples),
-        ties=tied,
-        paired=paired,
+    trials = sum(store.sampled(rival) for rival, _ in rivals)
+    tied: tuple[bool | None, ...] = (None,) * (len(columns["number"]) - 1)
+    interval = corrected = corrected_interval = None
+    paired = False
+    if examples is not None and 0 <= score <= 1:
+        hits = {rival.name: hits_of(of_rival, examples) for rival, of_rival in rivals}
+        tied, paired = ties(columns, hits[stage.name], examples, trials)
+        interval = wilson(round(score * examples), examples)
+        corrected = _corrected(stage, rivals, hits, examples) if correcting else None
+        corrected_interval = None if corrected is None else wilson_of_share(corrected, examples)
+    params = {name: columns[f"param:{name}"][0] for name in stage.space}
+    uncertainty = (interval, corrected, corrected_interval)
+    return BestTrial(
+        stage.name, number, score, *uncertainty, params, examples, stage.metric, stage, columns, tied, paired, trials
     )
 
 
@@ -173,13 +159,12 @@ def _corrected(
     rivals: Sequence[tuple[Stage, Columns]],
     hits: Mapping[str, Mapping[int, int]],
     examples: int,
-    most: int,
 ) -> float | None:
     """Return the best score corrected for selection over all stages that share its examples; None where hits miss."""
     if examples < _LEAST or any(len(hits[rival.name]) < len(columns["number"]) for rival, columns in rivals):
         return None
     every = sorted((h for of_rival in hits.values() for h in of_rival.values()), key=int.bit_count, reverse=True)
-    return corrected_share(every[:most], examples, seed=draw_seed(stage.seed, 0, "images"))  # as in 0.2
+    return corrected_share(every[:MOST], examples, seed=draw_seed(stage.seed, 0, "images"))  # as in 0.2
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ import numpy as np
 from hpsearch.errors import BadArgument, check_counts
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Action, ConfirmationPlan, Direction, Setting, Stage, draw_seed
-from hpsearch.search.best import LEVEL, Confirmed, Covers, Overview, in_order, overview
+from hpsearch.search.best import Confirmed, Covers, Overview, in_order, overview
 from hpsearch.search.evaluation import evaluations
 from hpsearch.search.narrowing import fewer, stage_to_narrow
 from hpsearch.search.runner import Runner, Summary, interrupted
@@ -50,7 +50,7 @@ from hpsearch.search.stage import (
 from hpsearch.search.workflow import ConfirmJob, Listener, stopping, workers
 from hpsearch.space import contains
 from hpsearch.statistics.hits import matching_bytes
-from hpsearch.statistics.intervals import Interval, mean_interval, student_cdf, student_quantile
+from hpsearch.statistics.intervals import LEVEL, Interval, mean_interval, student_cdf, student_quantile
 from hpsearch.store import Store, open_store
 from hpsearch.store.schema import PLAN_KEY
 from hpsearch.text import counted
@@ -91,7 +91,6 @@ def rank_confirmed(
     direction: Direction,
     examples: int | None = None,
     hits: Mapping[int, SettingHits] | None = None,
-    level: float = LEVEL,
 ) -> tuple[Confirmed, ...]:
     """Return the settings that have a score, best first (`hpsearch.search.best.in_order`), with their uncertainty.
 
@@ -105,7 +104,7 @@ def rank_confirmed(
     confirmed = []
     for place, of in enumerate(ranked):
         own = known.get(of.trial, {})
-        interval, covers = _interval(of, own, examples, level)
+        interval, covers = _interval(of, own, examples)
         p, compared = None, covers
         if place:
             first = ranked[0]
@@ -133,35 +132,35 @@ def crossed_variance(values: NDArray[np.float64]) -> tuple[float, float]:
     return total / values.size, total**2 / spread
 
 
-def share_interval(share: float, variance: float, freedom: float, examples: int, *, level: float = LEVEL) -> Interval:
+def share_interval(share: float, variance: float, freedom: float, examples: int) -> Interval:
     """Return Wilson's interval of a share with an estimated variance: at as many examples as would have that variance.
 
     A symmetric interval would leave [0, 1] near its ends. With Student's t for the normal quantile, as the variance
     is an estimate with these degrees of freedom (after Korn & Graubard 1998).
     """
-    t = student_quantile(0.5 + level / 2, _whole(freedom))
+    t = student_quantile(0.5 + LEVEL / 2, _whole(freedom))
     own = share * (1 - share)
     effective = own / variance if variance > 0 and own > 0 else examples
     shrink = 1 + t * t / effective
     centre = (share + t * t / (2 * effective)) / shrink
     half = t / shrink * math.sqrt(own / effective + (t / (2 * effective)) ** 2)
-    return Interval(max(centre - half, 0.0), min(centre + half, 1.0), level)
+    return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
 
 
-def _interval(of: Confirmed, hits: SettingHits, examples: int | None, level: float) -> tuple[Interval | None, Covers]:
+def _interval(of: Confirmed, hits: SettingHits, examples: int | None) -> tuple[Interval | None, Covers]:
     covers: Covers = "seeds" if examples is None else "seeds and examples"
     scores = list(of.scores.values())
     if len(scores) < 2:
         return None, covers
     if examples is None:
-        return mean_interval(scores, level=level), covers
+        return mean_interval(scores), covers
     if of.scores.keys() <= hits.keys() and examples > 1:
         variance, freedom = crossed_variance(_stack(hits, of.scores))
     else:
         over_seeds = float(np.var(scores, ddof=1)) / len(scores)
         variance = over_seeds + of.mean * (1 - of.mean) / examples
         freedom = _MOST_FREEDOM if over_seeds == 0 else (variance / over_seeds) ** 2 * (len(scores) - 1)
-    return share_interval(of.mean, variance, freedom, examples, level=level), covers
+    return share_interval(of.mean, variance, freedom, examples), covers
 
 
 def _difference_p(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import EvaluatedAlready
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument, Stage, draw_seed
-from hpsearch.search.best import Choice, choose, choose_trial
-from hpsearch.search.stage import check_fingerprint, kept_study, no_study_file, pick, versions
+from hpsearch.search.best import Choice, choose
+from hpsearch.search.stage import check_fingerprint, kept_study, no_study_file, versions
 from hpsearch.statistics.intervals import Interval
 from hpsearch.store.schema import EVALUATIONS
 from hpsearch.study_file import Pruning, StudyFile
@@ -32,28 +32,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """An evaluation on the test set, as the database keeps it.
-
-    Args:
-        score: On the test set; None for an evaluation that broke off.
-        interval: Of that score.
-        evaluations: Number of evaluations of the search so far.
-        current: Whether these are still the search's final values: no later stage has been run, or none was better.
-        trained_on: Number of examples that the model was fitted to.
-    """
+    """An evaluation on the test set, as the database keeps it."""
 
     stage: str
     trial: int
+    # on the test set; None for an evaluation that broke off
     score: float | None = field(metadata={"json": "accuracy"})  # as in 0.2
     interval: Interval | None
     examples: int | None = field(metadata={"json": "images"})  # as in 0.2
     epochs: int | None = None
     seed: int | None = None
-    evaluations: int = field(default=1, metadata={"json": "looks"})  # as in 0.2
-    current: bool = True
+    evaluations: int = field(default=1, metadata={"json": "looks"})  # as in 0.2; of the search so far
+    current: bool = True  # whether these are still its final values: no later stage has been run, or none was better
     params: Mapping[str, Value] = field(default_factory=dict, repr=False)
     when: str = field(default="", repr=False)
-    trained_on: int | None = field(default=None, repr=False)
+    trained_on: int | None = field(default=None, repr=False)  # number of examples that the model was fitted to
     metric: str = field(default="score", repr=False)
 
     @property
@@ -139,14 +132,9 @@ def prepare(
         StageConflict: The data are not those of the search.
         NotEnoughTrials, UnknownSearch: As for `hpsearch.search.best.choose`.
     """
-    first = stages[0]
-    if trial is not None:  # report a wrong number before a second evaluation
-        choose_trial(store, stages, number=number, trial=trial)
-    elif number is not None:
-        pick(stages, number)
+    first, choice = stages[0], choose(store, stages, number=number, trial=trial, by=by)
     if not again:
         _refuse(first, evaluations(store, stages))
-    choice = choose(store, stages, number=number, trial=trial, by=by)
     if not kinds.trainable(choice.stage):
         raise no_study_file(choice.stage)
     stored = kept_study(choice.stage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -215,7 +215,10 @@ def narrow_stage(
     )
     remarks: tuple[Sentence, ...] = ()
     if leaders is not None:
-        narrowing = replace(narrowing, rule={**narrowing.rule, **_confirmed_rule(parent, leaders)})
+        names = ("trial", "mean", "repeats", "failed")
+        means = [{name: getattr(leader, name) for name in names} for leader in leaders]
+        rule = {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
+        narrowing = replace(narrowing, rule={**narrowing.rule, **rule})
         remarks = _remarks(leaders, narrowing)
     stage = None
     if not dry_run:
@@ -270,32 +273,17 @@ def fewer(settings: int) -> int | None:
     return (settings + 1) // 2 if settings >= 3 else None
 
 
-def _confirmed_rule(parent: Stage, leaders: Sequence[Confirmed]) -> dict[str, Any]:
-    means = [
-        {"trial": leader.trial, "mean": leader.mean, "repeats": leader.repeats, "failed": leader.failed}
-        for leader in leaders
-    ]
-    return {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
-
-
 def _remarks(leaders: Sequence[Confirmed], narrowing: Narrowing) -> tuple[Sentence, ...]:
-    remarks = []
-    if len(narrowing.used) == len(leaders):
-        smaller = fewer(len(leaders))
-        text = (
-            f"all {len(leaders)} confirmed trials were used, so their means chose nothing: ranges and p are those of "
-            "the same trials by their scores; "
-        )
-        hint = (
-            Sentence(f"{text}{{}} uses the best by their means", (Argument("top", smaller),))
-            if smaller
-            else Sentence(f"{text}confirm more, and use the best")
-        )
-        remarks.append(hint)
-    remarks.append(
-        Sentence(
-            "the uncertainty of the ends is not known: it is computed by choosing among all trials again, and only "
-            "these were confirmed"
-        )
+    unknown = Sentence(
+        "the uncertainty of the ends is not known: it is computed by choosing among all trials again, and only these "
+        "were confirmed"
     )
-    return tuple(remarks)
+    if len(narrowing.used) < len(leaders):
+        return (unknown,)
+    smaller = fewer(len(leaders))
+    hint = "{} uses the best by their means" if smaller else "confirm more, and use the best"
+    text = (
+        f"all {len(leaders)} confirmed trials were used, so their means chose nothing: ranges and p are those of the "
+        f"same trials by their scores; {hint}"
+    )
+    return Sentence(text, (Argument("top", smaller),) if smaller else ()), unknown

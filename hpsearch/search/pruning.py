@@ -26,13 +26,9 @@ Rule: TypeAlias = Literal["halving", "median"]
 _FACTORS: Mapping[Rule, int] = {"halving": 4, "median": 2}
 _COHORTS: Mapping[Rule, int] = {"halving": 100, "median": 20}
 _SHARE = 16  # the first rung is at this share of all epochs: 3 of 50
-_USED_BY: Mapping[str, tuple[str, ...]] = {
-    "reduction_factor": ("halving", "median"),
-    "min_epochs": ("halving", "median"),
-    "cohort": ("halving", "median"),
-    "startup_trials": ("median",),
-}
-"""The rules that use each other key of ``[pruning]``."""
+_EITHER: tuple[Rule, ...] = ("halving", "median")
+# the rules that use each other key of ``[pruning]``
+_USED_BY = {"reduction_factor": _EITHER, "min_epochs": _EITHER, "cohort": _EITHER, "startup_trials": ("median",)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,9 +70,6 @@ class Finished:
     def led_by(self, numbers: Sequence[int]) -> Finished:
         """Return the trials with these ones first, in this order, and the others behind them as they were."""
         place = {number: at for at, number in enumerate(self.number.tolist())}
-        for number in numbers:
-            if number not in place:
-                raise BadInput(f"trial {number} is not among the stage's finished trials with values in its ranges")
         first = [place[number] for number in numbers]
         return self._take(np.array([*first, *sorted(set(place.values()) - set(first))], dtype=np.intp))
 
@@ -112,20 +109,13 @@ _UNMOVED = 1.005  # a factor that is written as 1.00 is none
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """The uncertainty of the two ends of a narrowed range, by bootstrap, on the transformed scale.
+    """The uncertainty of the two ends of a narrowed range, by bootstrap, on the transformed scale."""
 
-    Args:
-        low: Standard deviation of the lower end over the resamples.
-        high: Of the upper one.
-        low_often: Share of the resamples whose lower end lies more than a tenth of the old range elsewhere.
-        high_often: Whose upper one does.
-        examples: Whether validation examples were resampled too; otherwise trials alone, for lack of stored hits.
-    """
-
-    low: float
-    high: float
-    low_often: float
-    high_often: float
+    low: float  # standard deviation of the lower end over the resamples
+    high: float  # of the upper one
+    low_often: float  # share of the resamples whose lower end lies more than a tenth of the old range elsewhere
+    high_often: float  # whose upper one does
+    # whether validation examples were resampled too; otherwise trials alone, for lack of stored hits
     examples: bool = field(metadata={"json": "images"})  # as in 0.2
 
     def sentence(self, parameter: Parameter) -> str:
@@ -235,26 +225,22 @@ def narrow(
         used_by: The conditions under which a parameter has an effect, by name (not there: always). Only the trials
             among the k best that use it are the k of the above; of fewer than two its range is kept.
         settings: Values of the parameters that are not sampled.
-        pruned: Number of further trials, which were pruned. They are beaten by all of ``trials``, and nothing more is
-            known of them: that the best k are k uniform draws if a parameter does not matter holds all the same, but
-            the rise of the score towards a bound is computed from the others, if they are not few.
-        leaders: Numbers of trials that other means than their scores put first, best first: the first of these are
-            the k best. Chosen by another evaluation of the same values, they too are k uniform draws.
+        pruned: Number of further trials, which were pruned: beaten by all of ``trials``. The best k are k uniform draws
+            all the same if a parameter does not matter; bounds are judged by the others, if they are not few.
+        leaders: At least k trials that another evaluation of the same values puts first, best first: its first k are
+            the k best, and k uniform draws too.
 
     Raises:
-        BadInput: Both or neither of ``top`` and ``quantile``, one out of its range, or a value outside the space.
+        BadInput: Both or neither of ``top`` and ``quantile``, or one out of its range.
         NotEnoughTrials: Fewer completed trials than are to be used.
     """
     k = _count(len(trials), pruned, top, quantile)
     ranked = trials.best_first(direction)
     if leaders is not None:
-        if k > len(leaders):
-            raise NotEnoughTrials(f"the top {k} of {len(leaders)} trials; use fewer")
         ranked = ranked.led_by(leaders)
     goodness = ranked.score if direction == "maximize" else -ranked.score
     ranges: dict[str, NarrowedRange] = {}
     for name, old in space.items():
-        _check_values(ranked, name, old)
         condition = (used_by or {}).get(name)
         users = ranked.users(condition, settings or {})
         values, best = ranked.params[name][users], int(np.sum(users < k))
@@ -354,18 +340,6 @@ def _count(complete: int, pruned: int, top: int | None, quantile: float | None) 
             f"{complete}{stopped}; {remedy}"
         )
     return k
-
-
-def _check_values(trials: Finished, name: str, parameter: Parameter) -> None:
-    outside = np.flatnonzero(~inside(parameter, trials.params[name]))
-    if not len(outside):
-        return
-    number, value = trials.number[outside[0]], trials.params[name][outside[:1]].tolist()[0]
-    if isinstance(parameter, Categorical):
-        allowed = f"one of {', '.join(map(str, parameter.choices))}"
-    else:
-        allowed = f"within [{parameter.low:.6g}, {parameter.high:.6g}]"
-    raise BadInput(f"trial {number} has {name} = {value!r}, which is not {allowed}; use this stage's")
 
 
 def _narrow_choices(old: Categorical, best: Sequence[Value]) -> NarrowedRange:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.errors import BadInput
-
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -19,15 +17,11 @@ def mann_whitney(a: ArrayLike, b: ArrayLike) -> float:
     """Return the two-sided p-value that two groups come from one distribution (Mann & Whitney 1947).
 
     Up to 400 pairs it is exact, also with ties: all ways of dealing the values there are into two groups of these
-    sizes are counted. Beyond, normal with the variance that ties leave and a correction for continuity. An empty group
-    and NaN are a BadInput.
+    sizes are counted. Beyond, normal with the variance that ties leave and a correction for continuity.
     """
     first, second = np.asarray(a, dtype=float).ravel(), np.asarray(b, dtype=float).ravel()
     n, m = len(first), len(second)
-    both = np.concatenate((first, second))
-    if not n or not m or np.isnan(both).any():
-        raise BadInput(f"groups of {n} and {m} values; a comparison of ranks needs numbers in both, and no NaN")
-    _, group, count = np.unique(both, return_inverse=True, return_counts=True)
+    _, group, count = np.unique(np.concatenate((first, second)), return_inverse=True, return_counts=True)
     ranks = (2 * np.cumsum(count) - count + 1)[group]  # twice the ranks from 1, ties sharing their average
     middle = n * (n + m + 1)  # twice the expected sum of ranks
     distance = abs(int(ranks[:n].sum()) - middle)

@@ -152,8 +152,6 @@ def corrected_share(hits: Sequence[int], examples: int, *, seed: int, resamples:
         seed: The same one gives the same value.
         resamples: Number of halvings.
     """
-    if not hits or examples < 2:
-        raise BadInput(f"hits of {len(hits)} trials on {examples} examples; give at least 1 trial and 2 examples")
     totals = [of_trial.bit_count() for of_trial in hits]
     best = max(totals) / examples
     if len(hits) == 1:  # nothing was chosen

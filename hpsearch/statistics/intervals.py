@@ -7,75 +7,48 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import BadInput
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A confidence interval."""
 
-    low: float  # the lower end
-    high: float  # the upper end
-    level: float = 0.95  # share of such intervals that hold the true value
+    low: float
+    high: float
+    level: float = LEVEL  # share of such intervals that hold the true value
 
 
-def wilson(hits: int, examples: int, *, level: float = 0.95) -> Interval:
+def wilson(hits: int, examples: int) -> Interval:
     """Return the score interval of a share, which stays inside [0, 1] and has a width even at 0 and 1 (Wilson 1927).
 
     Its centre is (h + z^2/2)/(n + z^2); its half-width z sqrt(h (n - h)/n + z^2/4)/(n + z^2).
-
-    Args:
-        hits: Examples that were right.
-        examples: All of them, at least 1.
-        level: Share of such intervals that hold the true share.
-
-    Raises:
-        BadInput: No examples, more hits than examples, or a level outside (0, 1).
     """
-    if hits != int(hits):
-        raise BadInput(f"{hits} hits; give a whole number")
-    return wilson_of_share(hits / max(examples, 1), examples, level=level)
+    return wilson_of_share(hits / examples, examples)
 
 
-def wilson_of_share(share: float, examples: int, *, level: float = 0.95) -> Interval:
-    """Return `wilson` about a share that is no whole number of hits, such as one from which a bias was taken.
-
-    Raises:
-        BadInput: No examples, a share outside [0, 1], or a level outside (0, 1).
-    """
-    _check_level(level)
-    if examples < 1 or not 0 <= share <= 1:
-        raise BadInput(f"a share of {share:g} of {examples} examples; give a share from 0 to 1 of at least 1 example")
-    z = NormalDist().inv_cdf(0.5 + level / 2)
+def wilson_of_share(share: float, examples: int) -> Interval:
+    """Return `wilson` about a share that is no whole number of hits, such as one from which a bias was taken."""
+    z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
     centre = (share * examples + z * z / 2) / (examples + z * z)
     half = z * math.sqrt(examples * share * (1 - share) + z * z / 4) / (examples + z * z)
     # At 0 and at 1 the end is exact; rounding would leave it beside.
     low = 0.0 if share == 0 else max(centre - half, 0.0)
     high = 1.0 if share == 1 else min(centre + half, 1.0)
-    return Interval(low, high, level)
+    return Interval(low, high)
 
 
-def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
+def mean_interval(values: Sequence[float]) -> Interval:
     """Return Student's interval of a mean: mean +- t s/sqrt(n), with n - 1 degrees of freedom (Student 1908).
 
-    Args:
-        values: Independent values of about a normal distribution, at least 2.
-        level: Share of such intervals that hold the true mean.
-
-    Raises:
-        BadInput: Fewer than two values, one that is not finite, or a level outside (0, 1).
+    There are at least 2 values, finite, independent and of about a normal distribution.
     """
-    _check_level(level)
-    if len(values) < 2:
-        raise BadInput(f"{len(values)} values; a mean's interval needs at least 2")
-    if not all(map(math.isfinite, values)):
-        raise BadInput("a value that is not finite; a mean's interval needs finite values")
     mean = fmean(values)
-    half = student_quantile(0.5 + level / 2, len(values) - 1) * stdev(values) / math.sqrt(len(values))
-    return Interval(mean - half, mean + half, level)
+    half = student_quantile(0.5 + LEVEL / 2, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return Interval(mean - half, mean + half)
 
 
 def student_cdf(t: float, freedom: int) -> float:
@@ -111,8 +84,3 @@ def student_quantile(probability: float, freedom: int) -> float:
         else:
             high = middle
     return (low + high) / 2
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise BadInput(f"level = {level}; give a probability between 0 and 1, such as 0.95")

@@ -228,8 +228,6 @@ _NEEDS = "trials that finished with a score and there"
         (1, 0, {}, NotEnoughTrials, f"the top 5 needs 5 {_NEEDS} is 1; run more trials"),
         (1, 0, {"top": None, "quantile": 0.5}, NotEnoughTrials, f"a quantile of 0.5 needs 2 {_NEEDS} is 1; run more"),
         (3, 97, {}, NotEnoughTrials, f"the top 5 needs 5 {_NEEDS} are 3 (97 more were pruned); run more trials or use"),
-        (20, 0, {"top": 3, "leaders": [1, 2]}, NotEnoughTrials, "the top 3 of 2 trials; use fewer"),
-        (20, 0, {"top": 3, "leaders": [1, 2, 77]}, BadInput, "trial 77 is not among"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
@@ -238,13 +236,6 @@ def test_what_cannot_be_done_is_said_in_one_line(
     with pytest.raises(error) as caught:
         best_first(UNIT, {"x": [0.5] * n}, pruned=pruned, **options)
     assert str(caught.value).startswith(message)
-
-
-def test_trials_of_another_stage_are_refused() -> None:
-    with pytest.raises(BadInput, match=r"trial 1 has x = 2.0, which is not within \[0, 1\]"):
-        one(Float(0, 1), [0.5, 2.0, 0.4], top=2)
-    with pytest.raises(BadInput, match="trial 0 has x = 'elu', which is not one of relu, tanh"):
-        one(Categorical(("relu", "tanh")), ["elu", "relu"], top=2)
 
 
 @pytest.mark.parametrize(

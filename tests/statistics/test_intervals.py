@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpsearch.errors import BadInput
 from hpsearch.statistics import mean_interval, wilson
-from hpsearch.statistics.intervals import student_cdf, student_quantile, wilson_of_share
+from hpsearch.statistics.intervals import student_cdf, student_quantile
 
 COUNTS = st.integers(1, 3000).flatmap(lambda examples: st.tuples(st.integers(0, examples), st.just(examples)))
 
@@ -42,30 +41,18 @@ def test_wilson_lies_within_0_and_1_around_the_share_and_mirrors(counts: tuple[i
 @given(COUNTS)
 def test_wilson_moves_with_hits_and_narrows_with_examples(counts: tuple[int, int]) -> None:
     hits, examples = counts
-    interval, more, sure = wilson(hits, examples), wilson(4 * hits, 4 * examples), wilson(hits, examples, level=0.99)
-    assert more.high - more.low < interval.high - interval.low < sure.high - sure.low
+    interval, more = wilson(hits, examples), wilson(4 * hits, 4 * examples)
+    assert more.high - more.low < interval.high - interval.low
     if hits < examples:
         better = wilson(hits + 1, examples)
         assert better.low > interval.low
         assert better.high > interval.high or better.high == 1
 
 
-@pytest.mark.parametrize(("hits", "examples", "level"), [(1, 0, 0.95), (11, 10, 0.95), (-1, 10, 0.95), (1, 2, 1.0)])
-def test_what_is_no_share_is_refused(hits: int, examples: int, level: float) -> None:
-    with pytest.raises(BadInput):
-        wilson(hits, examples, level=level)
-    with pytest.raises(BadInput):
-        wilson_of_share(1.5, 10)
-
-
 def test_a_mean_s_interval_by_hand() -> None:
     interval = mean_interval([1.0, 2.0, 3.0])  # t = 4.302653 with 2 degrees of freedom, s = 1
     assert interval.low == pytest.approx(2 - 4.302653 / math.sqrt(3), abs=1e-6)
     assert interval.high == pytest.approx(2 + 4.302653 / math.sqrt(3), abs=1e-6)
-    with pytest.raises(BadInput, match="needs at least 2"):
-        mean_interval([1.0])
-    with pytest.raises(BadInput, match="finite"):
-        mean_interval([1.0, math.nan])
 
 
 @given(st.floats(-50, 50))
