@@ -90,7 +90,7 @@ class Runner:
             StorageFailure: The database stopped working. What was recorded stays; the rest can be run again.
             EvaluationFailure: No trial at all can be evaluated here.
         """
-        began, store_began = time.monotonic(), self.store.seconds
+        began, store_began = time.monotonic(), self.store.database.seconds
         self.executor.load(self.objective)
         released = self.store.release_dead(self.stage, me=self._owner)
         self._counts = self.store.counts(self.stage)
@@ -111,7 +111,7 @@ class Runner:
             given_back=given_back,
             lost=self._lost,
             seconds=time.monotonic() - began,
-            store_seconds=self.store.seconds - store_began,
+            store_seconds=self.store.database.seconds - store_began,
             stopped=stopped,
         )
 

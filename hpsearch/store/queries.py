@@ -11,17 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import Select, case, func, select
 
-from hpsearch.records import (
-    HITS,
-    REASON,
-    SECONDS,
-    VALIDATION_LOSS,
-    Direction,
-    Stage,
-    Standing,
-    rank_key,
-    stopped_after,
-)
+from hpsearch.records import HITS, REASON, SECONDS, VALIDATION_LOSS, Direction, Stage, Standing, rank_key, stopped_after
 from hpsearch.space import Value, external
 from hpsearch.store import schema as t
 from hpsearch.store.leases import Owned, Owner

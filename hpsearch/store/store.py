@@ -101,11 +101,6 @@ class Store:
         self._sampler = sampler
         self._caches: dict[int, StageCache] = {}
 
-    @property
-    def seconds(self) -> float:
-        """Time spent in the store so far."""
-        return self.database.seconds
-
     def on_disconnect(self, note: Callable[[str], object], *, stopping: Callable[[], bool]) -> None:
         """Set who is given a line when the database's server is away, and who may say that nobody waits any longer."""
         self.database.retrying.tell(note, stopping)
@@ -134,27 +129,23 @@ class Store:
         Raises:
             StageConflict: With ``replace``: the stage of that name has trials.
         """
-        name = new.name
 
         def make(connection: Connection, _: None) -> None:
-            query = select(t.studies.c.study_id).where(t.studies.c.study_name == name)
             if replace:  # locked, so that nobody claims a trial of it between the look and the removal
-                query = query.with_for_update()
-            there = connection.execute(query).scalar()
-            if there is not None and replace:
-                if queries.has_trials(connection, there):
-                    raise StageConflict(f"{name} has trials already")
-                writer.delete_study(connection, there)
-            if there is None or replace:
-                writer.insert_stage(connection, new)
+                query = select(t.studies.c.study_id).where(t.studies.c.study_name == new.name).with_for_update()
+                if (there := connection.execute(query).scalar()) is not None:
+                    if queries.has_trials(connection, there):
+                        raise StageConflict(f"{new.name} has trials already")
+                    writer.delete_study(connection, there)
+            writer.insert_stage(connection, new)
 
         try:
             self.database.writing(make)
         except HpsearchError as error:
-            # A server lets two runners get here; the first one's stage holds.
+            # Somebody else's is there, perhaps since a moment: it holds.
             if not isinstance(error.__cause__, IntegrityError):
                 raise
-        return self._named(name)
+        return self._named(new.name)
 
     def import_stages(self, stages: Sequence[tuple[NewStage, PastTrials]]) -> list[Stage]:
         """Write stages that were run elsewhere, with their trials: all of them or none.
@@ -164,25 +155,19 @@ class Store:
         Raises:
             StageConflict: One of these stages is there already, or a study of its name.
         """
-        names = [new.name for new, _ in stages]
+        name = ""
         try:
             with self.database.write() as connection:
-                there = select(t.studies.c.study_name).where(t.studies.c.study_name.in_(names))
-                for name in connection.execute(there).scalars():
-                    raise self._taken(name)
                 for new, past in stages:
+                    name = new.name
                     writer.import_stage(connection, new, past)
         except HpsearchError as error:
-            # A server lets another maker in after the look.
-            if isinstance(error.__cause__, IntegrityError):
-                raise self._taken(names[0]) from error
-            raise
-        return [self._named(name) for name in names]
-
-    def _taken(self, name: str) -> StageConflict:
-        return StageConflict(
-            f"{name} is in {self.where} already, and an import changes nothing that is there; give another name"
-        )
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+            raise StageConflict(
+                f"{name} is in {self.where} already, and an import changes nothing that is there; give another name"
+            ) from error
+        return [self._named(new.name) for new, _ in stages]
 
     def _named(self, name: str) -> Stage:
         for stage in self._read(queries.stages):
@@ -197,13 +182,9 @@ class Store:
         return self._read(queries.study_attribute, stage, key)
 
     def change_study_attribute(self, stage: Stage, key: str, change: Callable[[Any | None], Any]) -> Any:
-        """Read a user attribute of a stage's study and write another value, while nobody else can.
+        """Read a user attribute of a stage's study, None for none, and write what ``change`` makes of it.
 
-        Args:
-            stage: The stage.
-            key: The attribute's key.
-            change: Given what there is, or None, it returns what is to be there, as JSON-able data. What it raises
-                comes out, and nothing is written.
+        Nobody else can change it meanwhile. What ``change`` raises comes out, and nothing is written.
 
         Returns:
             The value that is there now.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from hpsearch.records import Stage
     from hpsearch.samplers import Sampler
 
 _MOST = 100  # messages that SQLite is asked for: one damaged page may give thousands
@@ -41,6 +42,7 @@ class Checked:
     studies: int | None = None  # how many there are; None where they could not be read
     trials: int | None = None  # likewise
     names: Mapping[int, str] = field(default_factory=dict)  # of the studies, by key
+    stages: Sequence[Stage] = ()  # those that can be read
     notes: Sequence[str] = ()  # on what was not looked at
 
     @property
@@ -110,7 +112,7 @@ def contents(connection: Connection, where: str, sampler: Sampler | None = None)
             fresh = [place for place in finding.places if (place.study, place.number) not in known]
             if fresh:
                 findings.append(Finding(finding.kind, finding.what, fresh, finding.mend, finding.study))
-    return Checked(where, findings, studies=len(names), trials=trials, names=names)
+    return Checked(where, findings, studies=len(names), trials=trials, names=names, stages=stages)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,18 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlannedDeletion:
-    """A study to be deleted: its trials by state, the key of the newest, and why it is deleted with the named one."""
+    """A study to be deleted."""
 
     study_id: int
     name: str
-    states: tuple[tuple[str, int], ...] = ()
-    newest: int | None = None
-    why: str = ""
+    states: tuple[tuple[str, int, int], ...]  # of its trials, each with their number and the newest one's key
+    why: str  # it is deleted with the named one; empty for that one
 
     @property
     def trials(self) -> int:
         """The number of its trials."""
-        return sum(count for _, count in self.states)
+        return sum(count for _, count, _ in self.states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,33 +103,31 @@ def delete(storage: str, planned: Deletion) -> None:
 def _plan(connection: Connection, where: str, name: str, *, descendants: bool) -> Deletion:
     names = dict(map(tuple, connection.execute(text("SELECT study_id, study_name FROM studies"))))
     stages, _ = read_stages(connection, names)
-    chosen: dict[int, tuple[str, str]] = {}
-    if name in names.values():
-        chosen = {key: (name, "") for key, other in names.items() if other == name}
-        for stage in stages:
-            if stage.name == name and stage.plan is None:
-                _add_dependent(stage, stages, chosen, descendants=descendants)
-    else:
-        chosen = {stage.study_id: (stage.name, "") for stage in stages if stage.search == name}
-    if not chosen:
+    why = {study: "" for study, of in names.items() if of == name}
+    for stage in stages:
+        if stage.name == name and stage.plan is None:
+            why |= _dependent(stage, stages, descendants=descendants)
+    why = why or {stage.study_id: "" for stage in stages if stage.search == name}
+    if not why:
         known = {*names.values(), *(stage.search for stage in stages)}
         raise UnknownSearch(f"no study or search {name!r} in {where}{nearest(name, known)}")
-    states: dict[int, dict[str, int]] = {}
-    newest: dict[int, int] = {}
-    query = "SELECT study_id, state, count(*), max(trial_id) FROM trials GROUP BY study_id, state"
-    for study, state, count, last in connection.execute(text(query)):
-        states.setdefault(study, {})[str(state)] = count
-        newest[study] = max(last, newest.get(study, last))
-    doomed = [
-        PlannedDeletion(study, of, tuple(sorted(states.get(study, {}).items())), newest.get(study), why)
-        for study, (of, why) in chosen.items()
-    ]
-    return _with_evaluations(connection, Deletion(name, doomed), stages)
+    states: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    query = "SELECT study_id, state, count(*), max(trial_id) FROM trials GROUP BY study_id, state ORDER BY state"
+    for study, state, count, newest in connection.execute(text(query)):
+        states[study].append((str(state), count, newest))
+    doomed = [PlannedDeletion(study, names[study], tuple(states[study]), reason) for study, reason in why.items()]
+    # A search's first study has its evaluations: they are moved or lost.
+    searches = {stage.search for stage in stages if stage.study_id in why}
+    line = sorted((s for s in stages if s.search in searches and s.plan is None), key=lambda s: s.number)
+    if not line or line[0].study_id not in why:
+        return Deletion(name, doomed)
+    evaluations = queries.study_attribute(connection, line[0], EVALUATIONS) or []
+    left = [stage.study_id for stage in line if stage.study_id not in why]
+    return Deletion(name, doomed, evaluations_to=left[0]) if left else Deletion(name, doomed, len(evaluations))
 
 
-def _add_dependent(
-    stage: Stage, stages: Sequence[Stage], chosen: dict[int, tuple[str, str]], *, descendants: bool
-) -> None:
+def _dependent(stage: Stage, stages: Sequence[Stage], *, descendants: bool) -> dict[int, str]:
+    """Return why studies are deleted with a stage, by key: those narrowed from it, and confirmations."""
     line, later = {stage.number}, []
     for other in sorted(stages, key=lambda other: other.number):
         child = other.search == stage.search and other.parent in line and other.number not in line
@@ -139,31 +137,11 @@ def _add_dependent(
     if later and not descendants:
         known = ", ".join(other.name for other in later)
         raise StageConflict(
-            f"{known} was narrowed from {stage.name}; add {{}} to delete both",
-            Argument("with_descendants"),
+            f"{known} was narrowed from {stage.name}; add {{}} to delete both", Argument("with_descendants")
         )
-    for other in later:
-        chosen[other.study_id] = other.name, "narrowed from it"
+    why = {other.study_id: "narrowed from it" for other in later}
     for other in stages:
         if other.plan is not None and other.search == stage.search and other.parent in line:
-            chosen[other.study_id] = (
-                other.name,
-                "its confirmation" if other.parent == stage.number else "the confirmation of that",
-            )
-
-
-def _with_evaluations(connection: Connection, planned: Deletion, stages: Sequence[Stage]) -> Deletion:
-    """Return the plan with the evaluations, which the search's first study has: moved or lost."""
-    going = {study.study_id for study in planned.studies}
-    evaluations, evaluations_to = 0, None
-    for search in {stage.search for stage in stages if stage.study_id in going}:
-        line = sorted((s for s in stages if s.search == search and s.plan is None), key=lambda s: s.number)
-        if not line or line[0].study_id not in going:
-            continue
-        entries = queries.study_attribute(connection, line[0], EVALUATIONS)
-        left = [stage for stage in line if stage.study_id not in going]
-        if entries and left:
-            evaluations_to = left[0].study_id
-        else:
-            evaluations += len(entries or [])
-    return Deletion(planned.name, planned.studies, evaluations, evaluations_to)
+            own = other.parent == stage.number
+            why[other.study_id] = "its confirmation" if own else "the confirmation of that"
+    return why

@@ -13,7 +13,8 @@ import shutil
 import sqlite3
 import stat
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, bindparam, text
@@ -85,8 +86,8 @@ def _mend_all(storage: str, sampler: Sampler | None) -> Checked:
                 else:
                     # Check again under the lock: a stuck trial may have a result by now.
                     checked = contents(connection, engine.show(url), sampler)
-                    stages, _ = rules.read_stages(connection, checked.names)
-                    mend(connection, checked.findings, {stage.study_id for stage in stages if kinds.trainable(stage)})
+                    runnable = {stage.study_id for stage in checked.stages if kinds.trainable(stage)}
+                    mend(connection, checked.findings, runnable)
             checked = check(storage, sampler)
     return checked
 
@@ -252,6 +253,7 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
     if target.exists() or engine.left_in(target, engine.LOG, engine.JOURNAL) is not None:
         raise BadInput(f"{target} is there already; give another file with `{{}}`", Argument("out"))
     program = _recovering_program()
+    better = None if program else f"{PROGRAM} may read more"
     check_room(file, target, OutputFailure)
     with contextlib.suppress(StorageFailure), tolerant_database(url) as database:
         database.opened()
@@ -260,17 +262,15 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
     with replacing_database(target, mode=stat.S_IMODE(file.stat().st_mode)) as path:
         try:
             lost = _recover(program, file, path)
-            names, before = _states(path)
-            if not names:
-                better = f"; {PROGRAM} may read more" if program is None else ""
-                raise BadStorage(f"nothing of a study database can be read in {file}{better}")
             after = check(str(path), sampler)
-            after = _mend_all(str(path), sampler) if after.mendable and not after.broken else after
-            studies = _saved(path, names, before)
+            if not after.names:
+                raise BadStorage(f"nothing of a study database can be read in {file}{f'; {better}' if better else ''}")
+            before = _states(path)
+            after = _mend_all(str(path), sampler) if after.mendable else after
+            studies = _saved(after, before, _states(path))
         except sqlite3.Error as error:
             raise OutputFailure(f"cannot write {target}: {error}") from error
-    after = Checked(str(target), after.findings, after.studies, after.trials)
-    return Salvage(file, target, studies, lost, None if program else f"{PROGRAM} may read more", after)
+    return Salvage(file, target, studies, lost, better, replace(after, where=str(target)))
 
 
 def _recovering_program() -> str | None:
@@ -317,25 +317,20 @@ def _read_from_both_ends(file: Path, path: Path) -> None:
         made.commit()
 
 
-def _states(path: Path) -> tuple[dict[int, str], dict[tuple[int, int], str]]:
-    """Return studies' names, and trials' states by study and number; nothing where there are no such tables."""
-    names, states = {}, {}
-    with contextlib.closing(sqlite3.connect(path)) as connection, contextlib.suppress(sqlite3.OperationalError):
-        names = dict(connection.execute("SELECT study_id, study_name FROM studies ORDER BY study_name"))
+def _states(path: Path) -> dict[tuple[int, int], str]:
+    """Return trials' states by study and number."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT study_id, number, state FROM trials WHERE study_id IS NOT NULL")
-        states = {(study, number): state for study, number, state in rows}
-    return names, states
+        return {(study, number): state for study, number, state in rows}
 
 
-def _saved(path: Path, names: Mapping[int, str], before: Mapping[tuple[int, int], str]) -> tuple[Saved, ...]:
-    with tolerant_database(engine.parse_url(str(path))) as database, database.read() as connection:
-        stages, _ = rules.read_stages(connection, names)
-    known = {stage.study_id for stage in stages}
+def _saved(
+    after: Checked, before: Mapping[tuple[int, int], str], states: Mapping[tuple[int, int], str]
+) -> tuple[Saved, ...]:
+    known = {stage.study_id for stage in after.stages}
     saved = []
-    _, states = _states(path)
-    for study, name in names.items():
-        now = {number: state for (of, number), state in states.items() if of == study}
-        changed = [state for number, state in now.items() if before.get((study, number)) != state]
-        again, failed = changed.count("WAITING"), changed.count("FAIL")
-        saved.append(Saved(name, len(now), again, failed, study in known))
+    for study, name in sorted(after.names.items(), key=itemgetter(1)):
+        now = [(state, before.get(at)) for at, state in states.items() if at[0] == study]
+        changed = [state for state, then in now if state != then]
+        saved.append(Saved(name, len(now), changed.count("WAITING"), changed.count("FAIL"), study in known))
     return tuple(saved)

@@ -328,33 +328,32 @@ _LOST = text(
 
 def result_findings(connection: Connection, stage: Stage, sampler: Sampler | None) -> list[Finding]:
     """Return what does not fit in the trials of one stage, or confirmation; of imported ones nothing is known."""
-    if stage.imported:
-        return []
     places: dict[tuple[str, str], list[Place]] = {}
-    study = {"study": stage.study_id}
     doubted: set[int] = set()
-
-    def doubt(kind: str, what: str, number: int, trial_id: int) -> None:
+    for kind, what, number, trial_id in () if stage.imported else _doubts(connection, stage, sampler):
         if trial_id not in doubted:  # one reason is enough, and the others follow from it
             doubted.add(trial_id)
             places.setdefault((kind, what), []).append(Place(stage.study_id, number, trial_id))
+    return [Finding(kind, what, some, AGAIN, stage.name) for (kind, what), some in places.items()]
 
+
+def _doubts(connection: Connection, stage: Stage, sampler: Sampler | None) -> Iterator[tuple[str, str, int, int]]:
+    """Yield what is wrong with a trial: a finding's kind, what it is, the trial's number and key."""
+    study = {"study": stage.study_id}
     curves = list(connection.execute(_CURVES, study))
     epochs = kinds.epochs(stage)
     if epochs is not None or any(curve.points for curve in curves):
         for curve in curves:
             if (off := _curve_off(stage, curve, epochs)) is not None:
-                doubt("score" if "score" in off else "curve", off, curve.number, curve.trial_id)
+                yield "score" if "score" in off else "curve", off, curve.number, curve.trial_id
     kept = {key: int(count) for key, count in connection.execute(_KEPT, study)}
     most = max(kept.values(), default=0)
     # Some objectives keep fewer attributes, but all their trials the same.
     expected = {key for key, count in kept.items() if 2 * count > most} | ({SECONDS} if epochs is not None else set())
     for key, state in [*((key, state) for key in expected for state in ("COMPLETE", "PRUNED")), (REASON, "FAIL")]:
         for number, trial_id in connection.execute(_LOST, {**study, "key": key, "state": state}):
-            doubt("no-attribute", f"no attribute {key}, which such trials have", number, trial_id)
-    for kind, what, number, trial_id in _params_off(connection, stage, sampler):
-        doubt(kind, what, number, trial_id)
-    return [Finding(kind, what, some, AGAIN, stage.name) for (kind, what), some in places.items()]
+            yield "no-attribute", f"no attribute {key}, which such trials have", number, trial_id
+    yield from _params_off(connection, stage, sampler or default_sampler())
 
 
 def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
@@ -375,7 +374,7 @@ def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
     return None if at is None or point == trial.value else "the score is not that of its curve"
 
 
-def _params_off(connection: Connection, stage: Stage, sampler: Sampler | None) -> Iterator[tuple[str, str, int, int]]:
+def _params_off(connection: Connection, stage: Stage, sampler: Sampler) -> Iterator[tuple[str, str, int, int]]:
     """Yield the trials whose parameters are missing, or not those that the sampler gives for their numbers."""
     trials: dict[int, tuple[int, str, bool]] = {}
     stored: dict[int, dict[str, Value]] = {}
@@ -384,7 +383,6 @@ def _params_off(connection: Connection, stage: Stage, sampler: Sampler | None) -
         params = stored.setdefault(trial_id, {})
         if name in stage.space and isinstance(value, int | float) and is_stored_value(stage.space[name], value):
             params[name] = external(stage.space[name], value)
-    sampler = sampler or default_sampler()
     for trial_id, (number, state, fixed) in trials.items():
         params = stored[trial_id]
         if len(params) < len(stage.space):
