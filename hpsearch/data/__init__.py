@@ -1,6 +1,6 @@
 """Data sets: by name or from files, checked, and cut into train, validation and test."""
 
-from hpsearch.data.datasets import KNOWN, Dataset, Known, cache_folder, load, whereabouts
+from hpsearch.data.datasets import KNOWN, Dataset, load, whereabouts
 from hpsearch.data.fetch import SOURCES, fetch
 from hpsearch.data.formats import read_idx
 from hpsearch.data.splits import Split, split, test_part
@@ -9,9 +9,7 @@ __all__ = [
     "KNOWN",
     "SOURCES",
     "Dataset",
-    "Known",
     "Split",
-    "cache_folder",
     "fetch",
     "load",
     "read_idx",

@@ -151,24 +151,20 @@ def _placed(pil: Any, path: Path, levels: npt.NDArray[np.float64], height: int, 
             f"{path}: nothing in it is lighter than its ground, so there is nothing to crop to; try {{}}",
             Argument("invert"),
         )
-    ink = np.clip(levels / levels.max(), 0, 1)
-    rows, columns = (np.flatnonzero((ink > 0.5).any(axis=axis)) for axis in (1, 0))
+    ink = pil.Image.fromarray((np.clip(levels / levels.max(), 0, 1) * 255).astype(np.uint8))
     margin = max(len(levels) // 100, 1)  # strokes fade out beyond what is half as light as the lightest
-    top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
-    part = ink[top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin]
-    scale = min(height, width) * 20 / 28 / max(part.shape)
-    size = max(round(part.shape[1] * scale), 1), max(round(part.shape[0] * scale), 1)
-    small = pil.Image.fromarray((part * 255).astype(np.uint8)).resize(size, resample=3)
-    digit = np.asarray(small)
-    mass = digit.sum(dtype=np.float64)
-    centre = [float((np.arange(n) + 0.5) @ digit.sum(axis=1 - axis) / mass) for axis, n in enumerate(digit.shape)]
-    corner = [
-        min(max(round(whole / 2 - at), 0), whole - n)
-        for whole, at, n in zip((height, width), centre, digit.shape, strict=True)
-    ]
-    placed = np.zeros((height, width), dtype=np.uint8)
-    placed[corner[0] : corner[0] + digit.shape[0], corner[1] : corner[1] + digit.shape[1]] = digit
-    return placed
+    left, top, right, bottom = ink.point(lambda level: 255 * (level > 127)).getbbox()
+    part = ink.crop((left - margin, top - margin, right + margin, bottom + margin))  # black beyond the edges
+    scale = min(height, width) * 20 / 28 / max(part.size)
+    digit = part.resize([max(round(n * scale), 1) for n in part.size], resample=3)  # 3 is bicubic
+    levels = np.asarray(digit, dtype=np.float64)
+    corner = []
+    for whole, n, mass in zip((width, height), digit.size, (levels.sum(axis=0), levels.sum(axis=1)), strict=True):
+        centre = (np.arange(n) + 0.5) @ mass / mass.sum()
+        corner.append(min(max(round(whole / 2 - centre), 0), whole - n))
+    placed = pil.Image.new("L", (width, height))
+    placed.paste(digit, corner)
+    return np.asarray(placed)
 
 
 def _wanted(path: Path, image: Image, shape: tuple[int, ...]) -> tuple[int, int, bool]:

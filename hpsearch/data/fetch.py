@@ -103,22 +103,21 @@ def _fetch_file(url: str, folder: Path, file: str, sha256: str, progress: Progre
         ) from error
 
 
+@dataclass
 class _Bar:
     """A progress bar for pooch, which hands on the bytes of one file."""
 
-    total: int
-
-    def __init__(self, file: str, progress: Progress) -> None:
-        self._file = file
-        self._progress = progress
-        self._bytes = 0
+    file: str
+    progress: Progress
+    total: int = 0  # set by pooch
+    received: int = 0
 
     def update(self, count: int) -> None:
-        self._bytes = min(self._bytes + count, self.total)
-        self._progress(self._file, self._bytes, self.total)
+        self.received = min(self.received + count, self.total)
+        self.progress(self.file, self.received, self.total)
 
     def reset(self) -> None:
-        self._bytes = 0
+        self.received = 0
 
     def close(self) -> None:
         pass

@@ -121,23 +121,16 @@ def find_idx(folder: Path) -> dict[str, Path]:
 def read_idx_folder(folder: Path) -> Arrays:
     """Read a folder with MNIST's file names: train-images and train-labels, and the t10k pair where it has one."""
     files = find_idx(folder)
-    train = _idx_pair(files, "train")
-    if train is None:
-        raise BadData(
-            f"{folder} holds no train-images-idx3-ubyte and train-labels-idx1-ubyte (plain or .gz); "
-            "a folder of data is a folder of IDX files"
-        )
-    return Arrays(*train, *(_idx_pair(files, "t10k") or (None, None)))
-
-
-def _idx_pair(files: dict[str, Path], part: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
-    """Read the images (N, ...) and labels (N,) of one part; None where it has neither file."""
-    there = {what: files[f"{part}-{what}"] for what in ("images", "labels") if f"{part}-{what}" in files}
-    if len(there) == 1:
-        [(what, path)] = there.items()
-        missing = "labels" if what == "images" else "images"
-        raise BadData(f"{path} is there without its {missing} ({part}-{missing}-idx...)")
-    return (read_idx(there["images"]), read_idx(there["labels"])) if there else None
+    arrays: list[Any] = []
+    for part in ("train", "t10k"):
+        missing = [role for role in (f"{part}-images", f"{part}-labels") if role not in files]
+        if len(missing) == 1 or (missing and part == "train"):
+            raise BadData(
+                f"{folder} holds no {' and no '.join(missing)}; a folder of data has IDX files: "
+                "train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or .gz, and t10k's for a test part"
+            )
+        arrays += [None, None] if missing else [read_idx(files[f"{part}-images"]), read_idx(files[f"{part}-labels"])]
+    return Arrays(*arrays)
 
 
 def read_npz(path: Path, *, labelled: bool = True) -> Arrays:

@@ -38,9 +38,8 @@ from hpsearch.store import Store
 
 FORMS = ("csv", "parquet", "json")
 _ODD = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-
+# Beginnings that make a spreadsheet take a cell for a formula; an apostrophe before them makes it text there.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-"""Beginnings that make a spreadsheet take a cell for a formula; an apostrophe before them makes it text there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def export(
     """
     out, form = target(out, form)
     names = ("trials", "curves") if what == "all" else (what,)
-    files = {"all": out} if form == "json" else {what: out}
+    files = {"all" if form == "json" else what: out}
     if form != "json" and what == "all":
         files = {name: out.with_name(f"{out.stem}.{name}{out.suffix}") for name in names}
     if form == "parquet":
@@ -144,12 +143,10 @@ def export(
 
 
 def _write_csv(path: Path, table: pd.DataFrame, columns: Sequence[Column], header: Mapping[str, Any]) -> None:
-    convert: dict[str, Callable[[Any], str]] = {"text": escaped, "time": iso}
     for column in columns:
-        if column.type == "choice":
-            convert["choice"] = _choice_text(column, escaped)
-        if column.type in convert:
-            table[column.name] = _mapped(table[column.name], convert[column.type])
+        convert: Any = {"text": escaped, "time": iso, "choice": _choice_text(column, escaped)}.get(column.type)
+        if convert is not None:
+            table[column.name] = _mapped(table[column.name], convert)
     table.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,26 +28,24 @@ from hpsearch.records import (
     Sentence,
 )
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, contains, describe, parameter_from_dict
+from hpsearch.store.schema import FINISHED
 from hpsearch.study_file import check_name
 
-FINISHED = ("COMPLETE", "PRUNED", "FAIL")
+# A warning for everyone who narrows trials that were run elsewhere.
 RANDOM = Sentence(
     "narrow's p-values take the trials for random draws from their ranges; of trials that a grid, a person or a "
     "sampler that learns has chosen they say little"
 )
-"""A warning for everyone who narrows trials that were run elsewhere."""
-Columns: TypeAlias = Mapping[str, list[Any]]
-"""A table's cells by column: numbers, booleans, texts and None."""
+STATES = (*FINISHED, "RUNNING", "WAITING")
+Columns: TypeAlias = Mapping[str, list[Any]]  # a table's cells by column: numbers, booleans, texts and None
 
 _METRICS = [column.name for column in curve_columns() if column.name.startswith("validation_")]
+# Columns that are the score where nobody names one: ours, Optuna's, and a study file's metrics.
 _SCORES = ("score", "value", *reversed(_METRICS))
-"""Columns that are the score where nobody names one: ours, Optuna's, and a study file's metrics."""
+# Columns that are no hyperparameters: ours, and those of Optuna's ``trials_dataframe``.
 _OTHER = {column.name for column in TRIALS} | {"", "number", "value", "datetime_start", "datetime_complete", "duration"}
-"""Columns that are no hyperparameters: ours, and those of Optuna's ``trials_dataframe``."""
 _OTHER_STARTS = ("user_attrs_", "system_attrs_", "values_", "Unnamed: ")
-_ESCAPE = re.compile(r"\A'(?=[=+\-@\t\r']|\Z)")
-"""The apostrophe that keeps a spreadsheet from taking a text for a formula."""
-_STATES = {"COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"}
+_ESCAPE = re.compile(r"\A'(?=[=+\-@\t\r']|\Z)")  # what keeps a spreadsheet from taking a text for a formula
 _LOSSES = ("loss", "error", "rmse", "mse", "mae", "perplexity")
 _LOG_SPAN = 10.0
 _MAX_CHOICES = 100
@@ -98,13 +96,9 @@ class ForeignTrials:
         trials = self.trials
         # A score that is no finite number ranks nothing.
         scores = [float(score) if score is not None and math.isfinite(score) else None for score in trials.scores]
-        states = [
-            ("FAIL" if state == "COMPLETE" and score is None else state) if state in FINISHED else "WAITING"
-            for state, score in zip(trials.states, scores, strict=True)
-        ]
-        reasons = {row: "no score" for row, state in enumerate(states) if state == "FAIL" != trials.states[row]}
-        space, notes = self._space([row for row, state in enumerate(states) if state == "COMPLETE"])
-        ended = [state in FINISHED for state in states]
+        complete = [row for row, state in enumerate(trials.states) if state == "COMPLETE"]
+        reasons = {row: "no score" for row in complete if scores[row] is None}
+        space, notes = self._space([row for row in complete if row not in reasons])
         new = NewStage(
             search=check_name(search),
             number=1,
@@ -115,13 +109,11 @@ class ForeignTrials:
             study_file={"objective": {"metric": self.metric, "direction": self.direction}},
             imported={"from": self.source, "kind": self.kind, "imported": iso(now), "notes": list(map(str, notes))},
         )
-        past = PastTrials(
-            states=states,
-            scores=[s if state in ("COMPLETE", "PRUNED") else None for s, state in zip(scores, states, strict=True)],
-            started=times(trials.started, ended, now),
-            finished=times(trials.finished, ended, now),
+        past = replace(
+            trials,
+            states=["FAIL" if row in reasons else state for row, state in enumerate(trials.states)],
+            scores=scores,
             params={name: trials.params[name] for name in space},
-            points=trials.points,
             attributes=[
                 *((row, REASON, reason) for row, reason in reasons.items()),
                 *(
@@ -131,7 +123,7 @@ class ForeignTrials:
                 ),
             ],
         )
-        return new, past, [*notes, RANDOM]
+        return new, settled(past, now), [*notes, RANDOM]
 
     def _space(self, ranked: Sequence[int]) -> tuple[dict[str, Parameter], list[Sentence]]:
         """Return the parameters that can be narrowed, by the rows of the trials with a score, and warnings."""
@@ -160,20 +152,29 @@ class ForeignTrials:
         return space, notes
 
 
-def _likely_direction(metric: str) -> Direction:
-    """Return the better direction of a score of this name: a loss and an error are minimized."""
-    return "minimize" if any(word in metric.lower() for word in _LOSSES) else "maximize"
-
-
 def metric_name(metric: str, params: Sequence[str]) -> str:
     """Return the name of a score: its own, or ``score`` where that is another column's."""
     taken = {column.name for column in TRIALS} - {VALIDATION_LOSS}
     return "score" if metric in taken or metric in params else metric
 
 
-def times(times: Sequence[datetime | None], ended: Sequence[bool], now: datetime) -> list[datetime | None]:
-    """Return the times of trials that ended, ``now`` where nobody knows them, and None for the others."""
-    return [(time or now) if over else None for time, over in zip(times, ended, strict=True)]
+def settled(trials: PastTrials, now: datetime) -> PastTrials:
+    """Return trials as they can be written: those that had not ended wait, the others ended ``now`` or earlier."""
+    ended = [state in FINISHED for state in trials.states]
+
+    def times(known: Sequence[datetime | None]) -> list[datetime | None]:
+        return [(time or now) if over else None for time, over in zip(known, ended, strict=True)]
+
+    return replace(
+        trials,
+        states=[state if over else "WAITING" for state, over in zip(trials.states, ended, strict=True)],
+        scores=[
+            score if state in ("COMPLETE", "PRUNED") else None
+            for score, state in zip(trials.scores, trials.states, strict=True)
+        ],
+        started=times(trials.started),
+        finished=times(trials.finished),
+    )
 
 
 def _fits(key: str, value: Any) -> bool:
@@ -230,9 +231,10 @@ def foreign_trials(path: Path, columns: Columns, request: ImportRequest) -> Fore
     notes: list[Sentence] = []
     # An export of ours has the score's name in a column of its own.
     metrics = set(columns.get("metric", [])) if score == "score" else set()
-    better = request.direction or _likely_direction(str(metrics.pop()) if len(metrics) == 1 else score)
-    if request.direction is None:
-        how = "higher" if better == "maximize" else "lower"
+    better = request.direction
+    if better is None:
+        name = str(metrics.pop() if len(metrics) == 1 else score).lower()
+        better, how = ("minimize", "lower") if any(word in name for word in _LOSSES) else ("maximize", "higher")
         text = f"the score is {score}, and {how} is taken for better; {{}} overrides it"
         notes.append(Sentence(text, (Argument("direction"),)))
     space, from_data = _ranges(names, columns, given, request.parameters, notes)
@@ -244,7 +246,7 @@ def foreign_trials(path: Path, columns: Columns, request: ImportRequest) -> Fore
         )
         notes.append(Sentence(text, (Argument("ranges"),)))
     states = columns.get("state", [])
-    if not states or not set(states) <= _STATES:
+    if not states or not set(states) <= set(STATES):
         states = ["COMPLETE"] * len(columns[score])
     return ForeignTrials(
         source=path.name,
@@ -288,10 +290,6 @@ def _score_column(path: Path, columns: Columns, metric: str | None) -> str:
         )
     if metric not in columns:
         raise BadInput(f"{path} has no column {metric!r}{nearest(metric, columns)}")
-    if not any(_number(value) is not None for value in columns[metric]):
-        raise BadInput(
-            f"{path}: the column {metric} has no number, so it is no score; give another {{}}", Argument("metric")
-        )
     return metric
 
 
@@ -372,17 +370,15 @@ def _parse_range(text: str, values: Sequence[Any]) -> Parameter:
     if ":" not in text:
         return _choices(text, values)
     low, high, *words = text.split(":")
-    if not set(words) <= {"log", "int", "float"} or len(words) > 2:
+    if not set(words) <= {"log", "int", "float"}:
         raise BadInput(f"{text!r}: {_FORM}; and :int or :float where the data do not say it")
     try:
         bounds = float(low), float(high)
     except ValueError as error:
         raise BadInput(f"{text!r}: {low!r} or {high!r} is no number; {_FORM}") from error
     whole = all(value is None or type(value) is int for value in values) and all(map(float.is_integer, bounds))
-    if "int" in words or (whole and "float" not in words):
-        first, last = (int(bound) if bound.is_integer() else bound for bound in bounds)
-        return parameter_from_dict({"type": "int", "low": first, "high": last, "log": "log" in words})
-    return Float(*bounds, "log" in words)
+    kind = "int" if "int" in words or (whole and "float" not in words) else "float"
+    return parameter_from_dict({"type": kind, "low": bounds[0], "high": bounds[1], "log": "log" in words})
 
 
 def _choices(text: str, values: Sequence[Any]) -> Categorical:

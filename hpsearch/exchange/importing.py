@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter, ValidationError
 
-from hpsearch.data.formats import first_line
-from hpsearch.data.tables import arrow
+from hpsearch.data.formats import first_line, kind_of
+from hpsearch.data.tables import arrow, read_parquet
 from hpsearch.errors import BadInput, BadStudyFile, StageConflict
 from hpsearch.exchange.exporting import typed_cells
 from hpsearch.exchange.foreign import (
-    FINISHED,
+    STATES,
     ForeignTrials,
     ImportRequest,
     curves_only,
     foreign_trials,
     read_csv_columns,
-    times,
+    settled,
 )
-from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, from_iso, iso, parse_header
+from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, Type, iso, parse_header
 from hpsearch.records import (
     CURVES,
     HITS,
@@ -41,20 +41,25 @@ from hpsearch.records import (
     Stage,
     stage_name,
 )
-from hpsearch.space import Float, Int, Parameter, Value
+from hpsearch.space import Categorical, Int, Parameter, Value
 from hpsearch.store import Store
+from hpsearch.store.schema import FINISHED
 from hpsearch.study_file import check_name
 
 _MAX_INT, _MAX_STEP = 2**53, 2**31 - 1
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (float, int),
-    "text": (str,),
-    "time": (str, datetime),
-    "choice": (str, bool, int, float),
+
+
+def _utc(time: datetime) -> datetime:
+    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+
+
+_CELLS: Mapping[Type, TypeAdapter[list[Any]]] = {
+    "int": TypeAdapter(list[Annotated[StrictInt, Field(ge=-_MAX_INT, le=_MAX_INT)] | None]),
+    "float": TypeAdapter(list[float | None]),  # the texts NaN, Infinity and -Infinity among them
+    "text": TypeAdapter(list[StrictStr | None]),
+    "time": TypeAdapter(list[Annotated[datetime, AfterValidator(_utc)] | None]),
+    "choice": TypeAdapter(list[StrictStr | StrictBool | StrictInt | StrictFloat | None]),
 }
-"""Types of the cells of a column, by its type."""
-_ODD = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +84,19 @@ def read(request: ImportRequest) -> Imported:
         request.refuse("an Optuna study", "direction", "parameters", "ranges")
         study = optuna_studies.read(request.source, request.study_name, metric=request.metric)
         return _foreign(study, request, now)
-    path = _file(Path(request.source))
-    match path.suffix.lower():
+    path = Path(request.source)
+    if not path.exists() and (trials := path.with_name(f"{path.stem}.trials{path.suffix}")).exists():
+        path = trials  # `export` has made two files of it
+    match kind_of(path, (".csv", ".parquet", ".json")):
         case ".json":
             archive = _json_archive(path)
         case ".parquet":
-            table = _parquet(path)
+            table = read_parquet(path)
             if (header := _metadata(table)) is None:
                 return _foreign(foreign_trials(path, table.to_pydict(), request), request, now)
             archive = _parquet_archive(path, table, header)
-        case ".csv":
-            return _foreign(foreign_trials(path, read_csv_columns(path), request), request, now)
         case _:
-            raise BadInput(f"{path} is no file that can be imported; give a .csv, .parquet or .json, or a database URL")
+            return _foreign(foreign_trials(path, read_csv_columns(path), request), request, now)
     request.refuse("an export of hpsearch", "direction", "metric", "ranges", "parameters", "study_name")
     return Imported(_restored(archive, request.name, now))
 
@@ -124,18 +129,6 @@ def write(store: Store, imported: Imported) -> list[Stage]:
     return store.import_stages(imported.stages)
 
 
-def _file(path: Path) -> Path:
-    """Return the file with the trials: it, or its part where ``export`` made two of it."""
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder; give a file")
-    if not path.exists():
-        trials = path.with_name(f"{path.stem}.trials{path.suffix}")
-        if not trials.exists():
-            raise BadInput(f"there is no file {path}")
-        return trials
-    return path
-
-
 @dataclass(frozen=True, slots=True)
 class _Archive:
     """An export that was read: the cells of its trials (None: missing), the points of its curves (NA: missing)."""
@@ -154,14 +147,8 @@ def _json_archive(path: Path) -> _Archive:
     try:
         with path.open(encoding="utf-8-sig") as file:
             plain = json.load(file)
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is no text in UTF-8") from error
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} is no JSON, or is cut off: {first_line(error)}") from error
-    if not isinstance(plain, dict):
-        raise BadInput(f"{path} is no export of hpsearch: it is no JSON object")
     header = parse_header(plain, source=str(path))
     if "trials" not in plain:
         raise curves_only(path)
@@ -174,29 +161,18 @@ def _json_archive(path: Path) -> _Archive:
 
 def _table(path: Path, name: str, cells: Any, columns: Sequence[Column]) -> dict[str, list[Any]]:
     """Return the cells of a JSON or Parquet file's table, each of its type; `_checked` looks at their values."""
+    table = {}
     for column in columns:
-        if not isinstance(cells, dict) or not isinstance(cells.get(column.name), list):
-            raise BadInput(f"{path} is damaged: {name} has no list {column.name!r}")
-    if len({len(cells[column.name]) for column in columns}) > 1:
+        try:
+            table[column.name] = _CELLS[column.type].validate_python(cells[column.name])
+        except ValidationError as error:
+            odd = repr(error.errors()[0]["input"])[:40]
+            raise BadInput(f"{path} is damaged: {column.name} holds {odd}") from error
+        except (KeyError, TypeError, OverflowError) as error:
+            raise BadInput(f"{path} is damaged: {name} has no whole column {column.name!r}") from error
+    if len(set(map(len, table.values()))) > 1:
         raise BadInput(f"{path} is damaged: the columns of {name} differ in length")
-    return {column.name: _cells(path, column, cells[column.name]) for column in columns}
-
-
-def _cells(path: Path, column: Column, cells: list[Any]) -> list[Any]:
-    if column.type == "float":
-        cells = [_ODD.get(cell, cell) if isinstance(cell, str) else cell for cell in cells]
-    for cell in cells:
-        if cell is not None and (type(cell) not in _TYPES[column.type] or (type(cell) is int and abs(cell) > _MAX_INT)):
-            raise BadInput(f"{path} is damaged: {column.name} holds {repr(cell)[:40]}")
-    convert: Any = {"float": float, "time": _time}.get(column.type)
-    try:
-        return cells if convert is None else [None if cell is None else convert(cell) for cell in cells]
-    except (ValueError, OverflowError) as error:
-        raise BadInput(f"{path} is damaged: {column.name}: {error}") from error
-
-
-def _time(cell: str | datetime) -> datetime:
-    return from_iso(cell) if isinstance(cell, str) else cell.replace(tzinfo=None)
+    return table
 
 
 def _curve_columns(header: Header) -> tuple[Column, ...]:
@@ -215,15 +191,6 @@ def _by_epoch(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     if table.duplicated(["stage", "trial", "epoch"]).any():
         raise BadInput(f"{path} is damaged: its curves have an epoch twice")
     return table.sort_values(["stage", "trial", "epoch"])
-
-
-def _parquet(path: Path) -> Any:
-    """Return a Parquet file as a pyarrow table."""
-    parquet = arrow(path).parquet
-    try:
-        return parquet.read_table(path)
-    except Exception as error:  # Arrow's exceptions derive from several built-in ones
-        raise BadInput(f"{path} is not a whole .parquet file: {first_line(error)}") from error
 
 
 def _metadata(table: Any) -> str | None:
@@ -246,7 +213,7 @@ def _parquet_archive(path: Path, table: Any, text: str) -> _Archive:
     curves = pd.DataFrame({column.name: typed_cells(column, []) for column in columns})
     other = path.with_name(f"{path.stem.removesuffix('.trials')}.curves{path.suffix}")
     if path.stem.endswith(".trials") and other.exists():
-        points = _parquet(other)
+        points = read_parquet(other)
         if _metadata(points) != text:
             raise BadInput(f"{other} is of another export than {path}; move it away, or export both again")
         pa = arrow(other)
@@ -296,7 +263,7 @@ def _past_trials(
 
     states, scores = cells("state"), cells("score")
     for trial, (state, score) in enumerate(zip(states, scores, strict=True)):
-        if state not in (*FINISHED, "RUNNING", "WAITING"):
+        if state not in STATES:
             raise archive.damaged(f"{new.name}: trial {trial} has the state {str(state)[:40]!r}")
         if score != score or (state == "COMPLETE" and score is None):
             raise archive.damaged(f"{new.name}: trial {trial} is {state} and has no score")
@@ -315,35 +282,31 @@ def _past_trials(
                     yield n, key, cell
         yield from _curve_attributes(curves, header.series)
 
-    return PastTrials(
-        # A trial that was running waits to be run again.
-        states=[state if over else "WAITING" for state, over in zip(states, ended, strict=True)],
-        scores=[s if state in ("COMPLETE", "PRUNED") else None for s, state in zip(scores, states, strict=True)],
-        started=times(cells("started"), ended, now),
-        finished=times(cells("finished"), ended, now),
+    past = PastTrials(
+        states=states,
+        scores=scores,
+        started=cells("started"),
+        finished=cells("finished"),
         params={name: _checked(archive, name, of, cells(f"{PARAMS}{name}")) for name, of in new.space.items()},
         points=(points["trial"].to_numpy(), points["epoch"].to_numpy(), points["score"].to_numpy(float)),
         attributes=attributes(),
     )
+    return settled(past, now)
 
 
 def _checked(archive: _Archive, name: str, parameter: Parameter, values: Sequence[Any]) -> list[Value | None]:
     """Return values as their parameter has them; a number outside its range may stay."""
-    choices = set() if isinstance(parameter, Float | Int) else {(type(choice), choice) for choice in parameter.choices}
-    for value in values:
-        if value is None:
-            continue
-        match parameter:
-            case Float():
-                fits = type(value) in (int, float) and abs(value) <= 2.0**1023
-            case Int():
-                fits = type(value) in (int, float) and abs(value) <= _MAX_INT and value == int(value)
-            case _:
-                fits = (type(value), value) in choices
-        if not fits:
-            raise archive.damaged(f"{name} has the value {repr(value)[:40]}")
-    convert: Any = {Float: float, Int: int}.get(type(parameter), lambda value: value)
-    return [None if value is None else convert(value) for value in values]
+    known = [value for value in values if value is not None]
+    if isinstance(parameter, Categorical):
+        choices = {(type(choice), choice) for choice in parameter.choices}
+        odd = [value for value in known if (type(value), value) not in choices]
+    elif isinstance(parameter, Int):
+        odd = [value for value in known if not abs(value) <= _MAX_INT or value != int(value)]
+    else:
+        odd = [value for value in known if not abs(value) <= 2.0**1023]
+    if odd:
+        raise archive.damaged(f"{name} has the value {repr(odd[0])[:40]}")
+    return [int(value) if isinstance(parameter, Int) and value is not None else value for value in values]
 
 
 def _curve_attributes(curves: pd.DataFrame, series: Sequence[str]) -> Iterator[tuple[int, str, dict[str, list[float]]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,17 +17,13 @@ from hpsearch.space import Categorical, Float, Space, Value, shown
 from hpsearch.store.schema import ATTRIBUTE_PREFIX, stage_attributes, stage_from_attributes
 from hpsearch.study_file import check_name
 
-KEY = "hpsearch_export"
-"""The key of the header in a JSON file and in Parquet's schema metadata, and the header's own first key."""
-LAYOUT = 1
-"""The number of the files' layout; a newer hpsearch may write another."""
-PARAMS = "params_"
-"""Prefix of a hyperparameter's column, as in Optuna's ``trials_dataframe``."""
+KEY = "hpsearch_export"  # the key of the header in a JSON file and in Parquet's schema metadata, and its own first key
+LAYOUT = 1  # the number of the files' layout; a newer hpsearch may write another
+PARAMS = "params_"  # prefix of a hyperparameter's column, as in Optuna's ``trials_dataframe``
 _LONGEST_NAME = 200
 
 Type: TypeAlias = Literal["text", "int", "float", "time", "choice"]
 TYPES = {"text": "text", "int": "whole number", "float": "number", "time": "ISO 8601", "choice": "value"}
-"""Types of columns in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +119,6 @@ def iso(time: datetime) -> str:
     return f"{time.replace(tzinfo=None).isoformat()}Z"
 
 
-def from_iso(text: str) -> datetime:
-    """Return a time in UTC without its zone; the inverse of `iso`. ValueError where it is no time."""
-    time = datetime.fromisoformat(text)
-    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo is not None else time
-
-
 class _Model(BaseModel):
     # A key that a later version adds is no reason to refuse a file.
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
@@ -149,10 +139,9 @@ class StageHeader(_Model):
     data_sizes: Mapping[str, Annotated[int, Field(ge=0)]] = {}
     versions: Mapping[str, str] = {}
     imported: Mapping[str, Any] = {}
+    # number of its trials in the table; None where only the stage itself is, for its descendants' sake
     trials: Annotated[int, Field(ge=0)] | None = None
-    """Number of its trials in the table; None where only the stage itself is, for its descendants' sake."""
-    series: list[str] = []
-    """The learning curves that its trials keep beside their score's."""
+    series: list[str] = []  # the learning curves that its trials keep beside their score's
 
     @classmethod
     def of(cls, stage: NewStage, trials: Sized | None, series: Sequence[str]) -> StageHeader:

@@ -39,10 +39,12 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
     with translated(where, door=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _check_tables(where)
-        # Neither tables nor a schema are made, or brought up to date, in a database that is only read.
-        storage = optuna.storages.RDBStorage(url, skip_table_creation=True, skip_compatibility_check=True)
         try:
-            _check_schema(storage, show(where))
+            # No tables are made, or brought up to date, in a database that is only read.
+            storage = optuna.storages.RDBStorage(url, skip_table_creation=True)
+        except RuntimeError as error:
+            raise BadStorage(f"{show(where)}: {' '.join(str(error).split())}") from error
+        try:
             study = optuna.load_study(study_name=_named(storage, show(where), study_name), storage=storage)
             return _foreign_trials(study, url, show(where) if file is None else file.name, metric)
         finally:
@@ -56,18 +58,6 @@ def _check_tables(url: URL) -> None:
     engine.dispose()
     if not {"studies", "trials", "version_info"} <= set(tables):
         raise BadStorage(f"{show(url)} holds no studies of Optuna's")
-
-
-def _check_schema(storage: Any, where: str) -> None:
-    try:
-        current, head = storage.get_current_version(), storage.get_head_version()
-    except Exception as error:  # alembic's and Optuna's own, several kinds
-        raise BadStorage(f"{where} has a schema that Optuna does not know") from error
-    if current != head:
-        raise BadStorage(
-            f"the database {where} has the schema {current}, and this Optuna reads {head}; "
-            "`optuna storage upgrade` may bring it up to date"
-        )
 
 
 def _named(storage: Any, where: str, study_name: str | None) -> str:
@@ -99,10 +89,9 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
         if trial.state.is_finished()
         for step, value in sorted(trial.intermediate_values.items())
     ]
-    for row, at, _ in points:
-        if abs(at) > _MAX_STEP:
-            raise BadInput(f"trial {row} of {source} has an intermediate value at a step beyond all epochs")
-    number, step, value = zip(*points, strict=True) if points else ((), (), ())
+    number, step, value = np.array(points, dtype=float).reshape(-1, 3).T
+    if (np.abs(step) > _MAX_STEP).any():
+        raise BadInput(f"{source} has an intermediate value at a step beyond all epochs")
     ranges, notes = _ranges(trials, source)
     return ForeignTrials(
         source=source,
@@ -116,7 +105,7 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
             started=[trial.datetime_start for trial in trials],
             finished=[trial.datetime_complete for trial in trials],
             params={name: [trial.params.get(name) for trial in trials] for name in ranges},
-            points=(np.array(number, np.int64), np.array(step, np.int64), np.array(value, float)),
+            points=(number.astype(np.int64), step.astype(np.int64), value),
             attributes=[
                 (row, *attribute) for row, trial in enumerate(trials) for attribute in trial.user_attrs.items()
             ],

@@ -189,7 +189,7 @@ def test_our_csv_is_a_table_like_any_other(searched: Cli) -> None:
         ("lr,score\n", "", "no row"),
         ("lr,acc\n1,2\n", "", "Give --metric COLUMN; there are: lr, acc"),
         ("lr,acc\n1,2\n", "--metric ac", "did you mean 'acc'"),
-        ("lr,score\n1,a\n", "--metric score", "has no number"),
+        ("lr,score\n1,a\n", "--metric score", "no trial with a score"),
         ("lr,score\n1,nan\n2,\n", "", "no trial with a score"),
         ("lr,score\n1,2,3\n", "", "is ragged"),
         ("lr,lr,score\n1,2,3\n", "", "column 'lr' occurs twice"),
@@ -221,10 +221,9 @@ def test_tables_that_are_refused(cli: Cli, text: str, options: str, says: str) -
     [
         ("old.csv", b"lr,score\n1,\xff\n", "not UTF-8 text"),
         ("old.parquet", b"PAR1 is what it begins with", "not a whole .parquet file"),
-        ("old.xlsx", b"PK", "no file that can be imported"),
-        ("old.pkl", b"cos\nsystem\n(S'true'\ntR.", "no file that can be imported"),
+        ("old.pkl", b"cos\nsystem\n(S'true'\ntR.", "no file that can be read; give .csv, .parquet or .json"),
         ("a b.csv", b"lr,score\n1,2\n3,4\n", "--name"),
-        ("gone.csv", None, "there is no file gone.csv"),
+        ("gone.csv", None, "cannot read gone.csv: No such file"),
         (".", None, "is a folder"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import gzip
 import hashlib
 import re
 import socket
@@ -11,65 +10,52 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from data_files import idx_bytes
+from data_files import write_part
 
 from hpsearch.data import SOURCES, fetch, load
 from hpsearch.data.fetch import Source
 from hpsearch.errors import BadData, DownloadFailure, MissingExtra
 
-IMAGES = "train-images-idx3-ubyte.gz"
+FIRST = "t10k-images-idx3-ubyte.gz"
 
 
-class Server(ThreadingHTTPServer):
-    """Serves files from memory; ``status`` and ``cut`` make it refuse one, or break off in the middle."""
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a folder, and remembers what was asked for."""
 
-    def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files = files
-        self.status: dict[str, int] = {}
-        self.cut: dict[str, int] = {}
-        self.requests: list[str] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        name = self.path.lstrip("/")
-        self.server.requests.append(name)
-        if status := self.server.status.get(name):
-            self.send_error(status)
-            return
-        content = self.server.files[name]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: self.server.cut.get(name)])
+    def __init__(self, *request: Any, asked: list[str], directory: Path) -> None:
+        self._asked = asked
+        super().__init__(*request, directory=str(directory))
 
     def log_message(self, format: str, *args: object) -> None:
-        pass
+        self._asked.append(self.path.lstrip("/"))
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """Serves MNIST's four files, small ones, which `SOURCES` then names."""
-    files = {}
-    for part, n in (("train", 40), ("t10k", 8)):
-        files[f"{part}-images-idx3-ubyte.gz"] = gzip.compress(idx_bytes(np.ones((n, 4, 4), dtype=np.uint8)))
-        files[f"{part}-labels-idx1-ubyte.gz"] = gzip.compress(idx_bytes((np.arange(n) % 4).astype(np.uint8)))
-    server = Server(files)
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    monkeypatch.setitem(SOURCES, "mnist", Source(server.url, sums))
+def asked() -> list[str]:
+    """The names of the files that were downloaded."""
+    return []
+
+
+@pytest.fixture
+def served(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A folder with MNIST's four files, small ones, on a server that `SOURCES` then names."""
+    folder = tmp_path_factory.mktemp("served")
+    write_part(folder, n=40)
+    write_part(folder, "t10k", n=8)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, asked=asked, directory=folder))
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
+    monkeypatch.setitem(SOURCES, "mnist", Source(f"http://127.0.0.1:{server.server_address[1]}/", sums))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield server
+    yield folder
     server.shutdown()
     server.server_close()
     thread.join()
@@ -91,52 +77,46 @@ def failure(folder: Path, *fragments: str, **options: Any) -> None:
     assert list((folder / "mnist").iterdir()) == []
 
 
-def test_fetched_data_can_be_loaded_and_are_fetched_once(server: Server, cache: Path) -> None:
+def test_fetched_data_can_be_loaded_and_are_fetched_once(served: Path, asked: list[str], cache: Path) -> None:
+    files = {file.name: file.read_bytes() for file in served.iterdir()}
     news: list[tuple[str, int, int]] = []
     folder = fetch("mnist", progress=lambda *report: news.append(report))
     assert folder == cache / "hpsearch" / "mnist"
-    assert {file.name: file.read_bytes() for file in folder.iterdir()} == server.files
-    assert load("mnist").x.shape == (40, 4, 4)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == files
+    assert load("mnist").x.shape == (40, 3, 2)
     assert {name: (here, size) for name, here, size in news} == {
-        name: (len(content), len(content)) for name, content in server.files.items()
+        name: (len(content), len(content)) for name, content in files.items()
     }
     fetch("mnist")
-    assert len(server.requests) == 4
-    (folder / IMAGES).write_bytes(b"spoiled")
+    assert sorted(asked) == sorted(files)
+    (folder / FIRST).write_bytes(b"spoiled")
     fetch("mnist")
-    assert server.requests[4:] == [IMAGES]
-    assert (folder / IMAGES).read_bytes() == server.files[IMAGES]
+    assert asked[4:] == [FIRST]
+    assert (folder / FIRST).read_bytes() == files[FIRST]
 
 
-def test_a_mirror_and_a_folder(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SOURCES, "mnist", Source("http://127.0.0.1:1/", SOURCES["mnist"].files))
-    for base_url in (server.url, server.url.rstrip("/")):
+@pytest.mark.usefixtures("served")
+def test_a_mirror_and_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, files = SOURCES["mnist"].url, SOURCES["mnist"].files
+    monkeypatch.setitem(SOURCES, "mnist", Source("http://127.0.0.1:1/", files))
+    for base_url in (url, url.rstrip("/")):
         assert fetch("mnist", data_dir=tmp_path, base_url=base_url) == tmp_path / "mnist"
     assert load("mnist", data_dir=tmp_path).source == str(tmp_path / "mnist")
 
 
-def test_a_transfer_that_breaks_off_leaves_nothing(server: Server, tmp_path: Path) -> None:
-    server.cut[IMAGES] = 20
-    failure(tmp_path, f"could not download {server.url}{IMAGES}", f"put the four files into {tmp_path / 'mnist'}")
-    server.cut.clear()
-    assert fetch("mnist", data_dir=tmp_path)
-
-
-@pytest.mark.parametrize("status", [404, 503])
-def test_a_server_that_refuses_or_has_another_file_leaves_nothing(status: int, server: Server, tmp_path: Path) -> None:
-    server.status[IMAGES] = status
-    failure(tmp_path, f"could not download {server.url}{IMAGES}", str(status))
-    server.status.clear()
-    server.files[IMAGES] = b"someone else's file"
-    got = hashlib.sha256(server.files[IMAGES]).hexdigest()
-    failure(tmp_path, f"could not download {server.url}{IMAGES}", SOURCES["mnist"].files[IMAGES], got)
+def test_a_server_without_the_file_or_with_another_leaves_nothing(served: Path, tmp_path: Path) -> None:
+    url, expected = SOURCES["mnist"].url, SOURCES["mnist"].files[FIRST]
+    (served / FIRST).write_bytes(b"someone else's file")
+    failure(tmp_path, f"could not download {url}{FIRST}", expected, f"put the four files into {tmp_path / 'mnist'}")
+    (served / FIRST).unlink()
+    failure(tmp_path, f"could not download {url}{FIRST}", "404")
 
 
 def test_nobody_there(tmp_path: Path) -> None:
     with socket.socket() as bound:  # bound and not listening: nobody answers, and nobody else can take it
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        failure(tmp_path, f"could not download {url}/{IMAGES}", "refused", base_url=url)
+        failure(tmp_path, f"could not download {url}/", "refused", base_url=url)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
