@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import BadArgument, check_counts, check_seed
 from hpsearch.files import make_folder
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
-from hpsearch.reports import tables
+from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, PlotKind, PlotRequest, tables
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
 from hpsearch.search.progress import View, Watcher
@@ -503,11 +503,11 @@ class Search:
             dark: Light on dark.
             out: The file that it will be saved to, checked before the database is read. None: show it, or save later.
         """
-        from hpsearch.reports import plot_kinds, plots  # Plotly takes 0.3 s to load
+        from hpsearch.reports import plots  # Plotly takes 0.3 s to load
 
-        request = plot_kinds.PlotRequest(plot_kinds.PlotKind(kind), tuple(parameters), top, quantity)
+        request = PlotRequest(PlotKind(kind), tuple(parameters), top, quantity)
         name, number = resolve_stage(self.name, stage)
-        if number is not None and request.kind in plot_kinds.OF_ALL_STAGES:
+        if number is not None and request.kind in OF_ALL_STAGES:
             raise BadArgument("stage", number, f"{kind} plots all stages", "leave it out")
         if out is not None:
             plotting().check_path(out)
@@ -515,7 +515,7 @@ class Search:
             stages = stages_of(store, name)
             chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
             figure = plots.plot(store, stages, request, stage=chosen, alone=number is not None)
-        single = number is not None or request.kind in plot_kinds.OF_ONE_STAGE
+        single = number is not None or request.kind in OF_ONE_STAGE
         return Plot(
             plotting().dark(figure) if dark else figure, chosen.name if single else chosen.search, str(request.kind)
         )
@@ -552,7 +552,7 @@ class Search:
             material = contents.gather(store, name, stage=number)
         made = contents.report(material, figures=form == "html", word=word)
         text = page.to_html(made) if form == "html" else page.to_markdown(made)
-        return Report(made, text, page.name_for(material.search, form))
+        return Report(made, text, page.name_for(material.stages[0].stage.search, form))
 
     def export(
         self,

@@ -14,7 +14,7 @@ from hpsearch.cli import options
 from hpsearch.cli.render import say, word
 from hpsearch.errors import BadInput
 from hpsearch.records import DEFAULT_STORAGE
-from hpsearch.reports.plot_kinds import WORDS
+from hpsearch.reports import WORDS
 from hpsearch.service import dashboard as server
 from hpsearch.store import open_store
 

@@ -7,47 +7,40 @@ all trials lie, so it goes by ranks alone; failed and pruned trials rank last.
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from hpsearch.errors import BadInput
-from hpsearch.reports.figures.trials import check, evenly
+from hpsearch.reports.figures.trials import evenly
 from hpsearch.space import Categorical, to_distribution
-from hpsearch.text import counted
+from hpsearch.text import counted, is_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
-    from hpsearch.records import Direction
+    from hpsearch.reports.figures.trials import StageTrials
     from hpsearch.space import Space
 
-LEAST = 10
-"""With fewer trials no importance is computed."""
-FEW = 50
-"""With fewer trials the best tenth has fewer than five, the least that the method needs."""
+LEAST = 10  # with fewer trials no importance is computed
+FEW = 50  # with fewer trials the best tenth has fewer than five, the least that the method needs
 SHUFFLES = 59
 _FINISHED = ("COMPLETE", "PRUNED", "FAIL")
-_MOST_ROWS = 1_000
-"""Of more trials an even share by rank is enough."""
+_MOST_ROWS = 1_000  # of more trials an even share by rank is enough
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
     """The importance of each hyperparameter."""
 
-    # of each hyperparameter its share of the whole importance, the largest first; they sum to 1, or are all 0 where
-    # nothing mattered
+    # the share of each in the whole, the largest first; they sum to 1, or are all 0 where nothing mattered
     shares: Mapping[str, float]
-    # A mark for each: where nothing matters, any of the shares passes its mark in one of twenty searches
+    # a mark for each: where nothing matters, any of the shares passes its mark in one of twenty searches
     chance: Mapping[str, float]
     trials: int  # how many trials it rests on
     best: int  # how many of them are called the best
@@ -60,26 +53,12 @@ class Importance:
         return tuple(name for name, share in self.shares.items() if share > self.chance[name])
 
 
-def importance(
-    frame: pd.DataFrame,
-    space: Space,
-    *,
-    direction: Direction = "maximize",
-    used: Callable[[Mapping[str, Any]], Collection[str]] | None = None,
-) -> Importance:
+def importance(trials: StageTrials) -> Importance:
     """Return the importance of each hyperparameter for being among the best trials of a stage.
 
     The same rows give the same numbers, whatever their order.
-
-    Args:
-        direction: ``maximize`` or ``minimize``.
-        used: Returns which of a trial's values have an effect in it; None: all.
-
-    Raises:
-        BadInput: A column is missing.
     """
-    check(frame, *space)
-    rows = _ranked(frame, direction)
+    rows, space = _ranked(trials), trials.stage.space
     complete = int((rows["state"] == "COMPLETE").sum())
     left_out = {
         name: "only one value"
@@ -92,17 +71,16 @@ def importance(
         if complete != len(rows):
             count += f", {complete or 'none'} of them complete"
         return replace(nothing, notes=(f"{count}: too few to say which hyperparameter mattered",))
-    trials = _trials(rows, space, used)
-    uses = {name for trial in trials for name in trial.params}
-    left_out |= {name: "no trial uses it" for name in space if name not in left_out and name not in uses}
+    unused = [name for name in space if name not in left_out and rows[f"param:{name}"].isna().all()]
+    left_out |= dict.fromkeys(unused, "no trial uses it")
     names = [name for name in space if name not in left_out]
     quantile = min(0.5, max(0.1, 5 / len(rows)))
     nothing = replace(nothing, best=max(1, round(quantile * len(rows))), left_out=left_out)
     if not names:
         return replace(nothing, notes=("there was only one value of everything",))
-    if len({trial.value for trial in trials}) == 1:
+    if len(set(rows["rank"])) == 1:
         return replace(nothing, notes=("all trials have the same score",))
-    raw, shuffled = _evaluated(trials, names, quantile)
+    raw, shuffled = _evaluated(rows, space, names, quantile)
     whole = sum(raw.values())
     if not whole:
         zeros = dict.fromkeys(names, 0.0)
@@ -110,7 +88,7 @@ def importance(
     order = sorted(names, key=lambda name: (-raw[name], names.index(name)))
     chance = {name: mark / whole for name, mark in _marks(raw, shuffled, order).items()}
     result = replace(nothing, shares={name: raw[name] / whole for name in order}, chance=chance)
-    return replace(result, notes=_notes(result, int(frame["state"].isin(_FINISHED).sum())))
+    return replace(result, notes=_notes(result, trials.count(*_FINISHED)))
 
 
 def _marks(raw: Mapping[str, float], shuffled: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
@@ -140,15 +118,15 @@ def _notes(result: Importance, finished: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _ranked(frame: pd.DataFrame, direction: Direction) -> pd.DataFrame:
+def _ranked(trials: StageTrials) -> pd.DataFrame:
     """Return finished trials by number, with a ``rank`` that is lower for better; equal scores have equal ranks.
 
     Trials that did not run to their end rank behind those that did.
     """
-    finished = frame[frame["state"].isin(_FINISHED)].sort_values("number", kind="stable")
+    finished = trials.trials[trials.trials["state"].isin(_FINISHED)].sort_values("number", kind="stable")
     score = finished["score"].astype(float)
     ran = (finished["state"] == "COMPLETE") & np.isfinite(score)
-    rank = score.where(ran).rank(ascending=direction == "minimize", method="min")
+    rank = score.where(ran).rank(ascending=trials.stage.direction == "minimize", method="min")
     rows = finished.assign(rank=rank.fillna(len(finished) + 1.0))
     if len(rows) <= _MOST_ROWS:
         return rows
@@ -156,58 +134,39 @@ def _ranked(frame: pd.DataFrame, direction: Direction) -> pd.DataFrame:
     return by_rank.iloc[evenly(len(rows), _MOST_ROWS / len(rows))].sort_values("number")
 
 
-def _trials(
-    rows: pd.DataFrame, space: Space, used: Callable[[Mapping[str, Any]], Collection[str]] | None
-) -> list[optuna.trial.FrozenTrial]:
-    """Return Optuna's trials with the rank as their value and only the hyperparameters that each uses."""
-    distributions = {name: to_distribution(parameter) for name, parameter in space.items()}
-    trials = []
-    columns = [rows[f"param:{name}"].tolist() for name in space]
-    for rank, *values in zip(rows["rank"].tolist(), *columns, strict=True):
-        params = {
-            name: value for name, value in zip(space, values, strict=True) if value is not None and value == value
-        }
-        if used is not None:
-            params = {name: params[name] for name in used(params)}
-        kinds = {name: distributions[name] for name in params}
-        try:
-            trials.append(optuna.trial.create_trial(params=params, distributions=kinds, value=rank))
-        except ValueError as error:
-            raise BadInput(f"trials of other ranges than those given: {error}") from error
-    return trials
-
-
 def _evaluated(
-    trials: Sequence[optuna.trial.FrozenTrial], names: list[str], quantile: float
+    rows: pd.DataFrame, space: Space, names: list[str], quantile: float
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
     """Return the importances, and those of the same trials with their ranks shuffled, again and again."""
-    with _quiet():
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
-        study = optuna.create_study(direction="minimize")
-        study.add_trials(trials)
+    import optuna.importance  # with scikit-learn and SciPy it takes 2 s to load, which other figures must do without
 
-        def importances(ranks: NDArray[np.float64]) -> dict[str, float]:
-            return get_param_importances(
-                study,
-                evaluator=evaluator,
-                params=names,
-                normalize=False,
-                target=lambda trial: float(ranks[trial.number]),
-            )
-
-        ranks = np.array([trial.value for trial in trials])
-        rng = np.random.default_rng(0)
-        return importances(ranks), [importances(rng.permutation(ranks)) for _ in range(SHUFFLES)]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Optuna's notes about a study in memory, and its warnings of few trials, which `_notes` covers."""
-    before = optuna.logging.get_verbosity()
+    distributions = {name: to_distribution(parameter) for name, parameter in space.items()}
+    ranks = rows["rank"].to_numpy(float)
+    verbosity = optuna.logging.get_verbosity()
+    # Its notes about a study in memory, and its warnings of few trials, which `_notes` covers.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        with warnings.catch_warnings(action="ignore"):
+            study = optuna.create_study(direction="minimize")
+            for rank, *values in zip(ranks.tolist(), *(rows[f"param:{name}"].tolist() for name in space), strict=True):
+                params = {name: v for name, v in zip(space, values, strict=True) if not is_missing(v)}
+                kinds = {name: distributions[name] for name in params}
+                try:
+                    study.add_trial(optuna.create_trial(params=params, distributions=kinds, value=rank))
+                except ValueError as error:
+                    raise BadInput(f"trials of other ranges than those given: {error}") from error
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=quantile)
+
+            def importances(ranks: NDArray[np.float64]) -> dict[str, float]:
+                return optuna.importance.get_param_importances(
+                    study,
+                    evaluator=evaluator,
+                    params=names,
+                    normalize=False,
+                    target=lambda trial: float(ranks[trial.number]),
+                )
+
+            rng = np.random.default_rng(0)
+            return importances(ranks), [importances(rng.permutation(ranks)) for _ in range(SHUFFLES)]
     finally:
-        optuna.logging.set_verbosity(before)
+        optuna.logging.set_verbosity(verbosity)

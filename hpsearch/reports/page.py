@@ -25,13 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NARROWEST = 600
-"""Screens up to this width, in px, get the layouts for phones."""
-HEIGHT = 420
-"""Of a figure without a height of its own, in px."""
+NARROWEST = 600  # screens up to this width, in px, get the layouts for phones
+HEIGHT = 420  # of a figure without a height of its own, in px
 GENERATOR = "hpsearch"
-_LONG = 28
-"""Length of a cell from which it may wrap."""
+_LONG = 28  # length of a cell from which it may wrap
 _SPECIAL = re.compile(r"([\\`*\[\]<|&]|(?<!\w)_|_(?!\w)|~(?=~))")
 _SPACES = re.compile(r"[ \t\r\n\f\v\u2028\u2029]+")  # a no-break space stays
 _BEGINS = re.compile(r"^(\d*)([-+>=#](?<!\d.)|(?<=\d)[.)](?=\s))")

@@ -7,25 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives.kinds import examples, used
 from hpsearch.records import ancestry
+from hpsearch.reports import sections
+from hpsearch.reports.figures import StageTrials
 from hpsearch.reports.figures.style import words
-from hpsearch.reports.figures.trials import none_complete
 from hpsearch.reports.page import Answer, Page
-from hpsearch.reports.plots import StageTrials
-from hpsearch.reports.sections import (
-    best_trials,
-    between,
-    confirmation_section,
-    confirmation_sentence,
-    ends,
-    failures,
-    figure_sections,
-    first_result,
-    lineage,
-    provenance,
-    ranges,
-    test_section,
-    test_sentence,
-)
 from hpsearch.reports.tables import curve_rows
 from hpsearch.search.confirmation import assess
 from hpsearch.search.evaluation import evaluations
@@ -37,15 +22,14 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from hpsearch.records import Action, Argument, Direction, Stage
+    from hpsearch.records import Action, Argument, Stage
     from hpsearch.search.best import BestTrial, Overview
     from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.findings import Findings
     from hpsearch.space import Value
     from hpsearch.store import Store
 
-CURVES = 20
-"""The best trials whose learning curves are shown."""
+CURVES = 20  # the best trials whose learning curves are shown
 _NEXT = "Next: "
 
 
@@ -63,19 +47,9 @@ class Material:
     evaluations: Sequence[Evaluation] = ()  # on the test set, the first one first, including any that broke off
 
     @property
-    def search(self) -> str:
-        """The search's name."""
-        return self.stages[0].stage.search
-
-    @property
-    def direction(self) -> Direction:
-        """``maximize`` or ``minimize``."""
-        return self.stages[0].stage.direction
-
-    @property
     def metric(self) -> str:
         """The name of the score, in words."""
-        return words(self.stages[0].stage.metric)
+        return self.stages[0].metric
 
     @property
     def examples(self) -> int | None:
@@ -109,7 +83,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
     every = stages_of(store, search)
     stages = every if stage is None else ancestry(every, pick(every, stage))
     numbers = {stage.number for stage in stages}
-    trials = StageTrials.of(store, stages)
+    trials = [StageTrials.of(one, store.trials(one)) for one in stages]
     latest = next((stage.stage for stage in reversed(trials) if len(stage.trials)), stages[0])
     return Material(
         stages=trials,
@@ -133,21 +107,21 @@ def report(material: Material, *, figures: bool = True, word: Callable[[Action |
         figures: Whether there are any; making them takes a second or two.
         word: Puts an action of the advice into words.
     """
-    sections = [
-        ranges(material, word),
-        *(figure_sections(material) if figures else ()),
-        best_trials(material),
-        failures(material),
-        lineage(material),
-        confirmation_section(material, word),
-        test_section(material),
-        provenance(material),
+    parts = [
+        sections.ranges(material, word),
+        *(sections.figure_sections(material) if figures else ()),
+        sections.best_trials(material),
+        sections.failures(material),
+        sections.lineage(material),
+        sections.confirmation_section(material, word),
+        sections.test_section(material),
+        sections.provenance(material),
     ]
     return Page(
-        title=f"Hyperparameter search {material.search}",
+        title=f"Hyperparameter search {material.stages[0].stage.search}",
         about=_about(material),
         answer=_answer(material, word),
-        sections=tuple(section for section in sections if section is not None),
+        sections=tuple(part for part in parts if part is not None),
     )
 
 
@@ -172,7 +146,7 @@ def _answer(material: Material, word: Callable[[Action | Argument], str]) -> Ans
     notes = tuple(sentence for sentence in advice if not sentence.startswith(_NEXT))
     best = material.findings.best
     if best is None:
-        why = none_complete(material.latest.trials)
+        why = material.latest.none_complete
         return Answer(score=why[0].upper() + why[1:], sure=(_no_score(material),), next=following, notes=notes)
     score, whose, stage, trial, params = _choice(material, best)
     names = used(stage, params)
@@ -197,13 +171,13 @@ def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, 
     stages = {stage.stage.name: stage.stage for stage in material.stages}
     result = _current_result(material, best)
     if result is not None:
-        held = f" ({ends(result.interval)})" if result.interval else ""
+        held = f" ({sections.ends(result.interval)})" if result.interval else ""
         score = f"Test {result.metric} {result.score:.3g}{held}"
         return score, "the evaluated trial", stages[result.stage], result.trial, result.params
     for confirmation in reversed(material.confirmations):
         if confirmation.complete and confirmation.stage == best.stage:  # as `evaluate` chooses
             first = confirmation.ranking[0]
-            held = f" ({ends(first.interval, 2)})" if first.interval else ""
+            held = f" ({sections.ends(first.interval, 2)})" if first.interval else ""
             score = f"Mean {material.metric} {first.mean:.3g}{held}"
             return score, "the confirmed trial", stages[best.stage], first.trial, first.setting.params
     score = f"{words(best.metric).capitalize()} {best.score:.4g}"
@@ -213,7 +187,7 @@ def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, 
 
 def _current_result(material: Material, best: BestTrial) -> Evaluation | None:
     """Return the first evaluation with a score, if it is of what the search comes to now."""
-    result = first_result(material)
+    result = sections.first_result(material)
     current = {best.stage, material.latest.stage.name}
     return result if result is not None and result.stage in current else None
 
@@ -227,15 +201,15 @@ def _no_score(material: Material) -> str:
 
 def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     """Say how sure the answer is, the firmest judgement first."""
-    if (sentence := test_sentence(material)) is not None:
+    if (sentence := sections.test_sentence(material)) is not None:
         yield sentence
     for confirmation in reversed(material.confirmations):
         if confirmation.ranking:
-            yield confirmation_sentence(confirmation, material.metric)
+            yield sections.confirmation_sentence(confirmation, material.metric)
     number = material.total("COMPLETE")
     confirmed = any(of.complete and of.stage == best.stage for of in material.confirmations)
     if confirmed or _current_result(material, best) is not None:
-        interval = "" if best.interval is None else f" ({between(best.interval)})"
+        interval = "" if best.interval is None else f" ({sections.between(best.interval)})"
         corrected = "" if best.corrected is None else f"; corrected for selection {best.corrected:.2f}"
         trials = counted(number, "trial")
         yield f"Superseded by that: the best single score of {trials}, {best.score:.4g}{interval}{corrected}."
@@ -246,8 +220,8 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     else:
         count = f" on {counted(material.examples, 'validation example')}" if material.examples else ""
         inside = best.corrected_interval
-        corrected = "" if inside is None else f"; corrected for selection {between(inside)}"
-        yield f"{whose} with a score, measured{count}: {between(best.interval)}{corrected}."
+        corrected = "" if inside is None else f"; corrected for selection {sections.between(inside)}"
+        yield f"{whose} with a score, measured{count}: {sections.between(best.interval)}{corrected}."
 
 
 def _sentence(advice: str, material: Material) -> str:

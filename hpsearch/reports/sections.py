@@ -12,32 +12,31 @@ import pandas as pd
 from hpsearch import __version__
 from hpsearch.errors import BadInput
 from hpsearch.objectives.kinds import curve_bounds
-from hpsearch.reports import figures, plots
+from hpsearch.records import rank_key
+from hpsearch.reports import figures
 from hpsearch.reports.figures.curves import MOST_PANELS
 from hpsearch.reports.figures.saving import narrowed, plain_figure
 from hpsearch.reports.figures.style import cut
-from hpsearch.reports.figures.trials import ranked
+from hpsearch.reports.importance import importance
 from hpsearch.reports.page import PageFigure, Section, Table
-from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values, varied
+from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import Interval, wilson
-from hpsearch.text import counted
+from hpsearch.text import counted, is_missing
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from hpsearch.records import Action, Argument, Stage
-    from hpsearch.reports.plots import StageTrials
+    from hpsearch.reports.figures import StageTrials
     from hpsearch.reports.report import Material
     from hpsearch.search.best import Overview
     from hpsearch.search.evaluation import Evaluation
     from hpsearch.search.range_analysis import NarrowedRange
 
 
-TOP = 20
-"""Rows of the table of the best trials."""
-_SAMPLE = 6
-"""Trials that a cell lists."""
+TOP = 20  # rows of the table of the best trials
+_SAMPLE = 6  # trials that a cell lists
 
 
 def between(interval: Interval) -> str:
@@ -89,23 +88,20 @@ def _range_words(finding: NarrowedRange, word: Callable[[Action | Argument], str
 
 def best_trials(material: Material) -> Section | None:
     """Return the best trials of all stages, with an interval each where the score is a share of examples."""
-    sign = -1 if material.direction == "maximize" else 1
-    names = dict.fromkeys(name for stage in material.stages for name in stage.stage.space)
-    keyed: list[tuple[tuple[float, ...], dict[str, Any]]] = []
-    for stage in material.stages:
-        for trial in ranked(stage.trials, material.direction).head(TOP).to_dict("records"):
-            row = _trial_row(material, stage.stage, trial)
-            loss = row.get("validation loss")
-            key = (sign * trial["score"], float("inf") if loss is None else loss, stage.stage.number, trial["number"])
-            values = used_values(stage.stage, {name: trial[f"param:{name}"] for name in stage.stage.space})
-            keyed.append((key, row | {name: values.get(name) for name in names}))
-    if not keyed:
+    direction = material.stages[0].stage.direction
+    trials = [(of.stage, trial) for of in material.stages for trial in of.complete.head(TOP).to_dict("records")]
+    trials.sort(key=lambda of: rank_key(direction, of[1]["score"], of[1]["validation_loss"], of[0].number))
+    if not trials:
         return None
-    keyed.sort(key=lambda row: row[0])
-    columns = by_column([{"rank": rank, **row} for rank, (_, row) in enumerate(keyed[:TOP], start=1)])
+    names = dict.fromkeys(name for stage in material.stages for name in stage.stage.space)
+    rows = []
+    for rank, (stage, trial) in enumerate(trials[:TOP], start=1):
+        values = used_values(stage, {name: trial[f"param:{name}"] for name in stage.space})
+        parameters = {name: values.get(name) for name in names}
+        rows.append({"rank": rank, **_trial_row(material, stage, trial), **parameters})
+    columns = by_column(rows)
     if all(value is None for value in columns.get("validation loss", [0])):
         del columns["validation loss"]
-    number = len(columns["rank"])
     caption = (
         f"Of {counted(material.total('COMPLETE'), 'trial')} with a score, the best first; ties by validation loss."
     )
@@ -113,8 +109,9 @@ def best_trials(material: Material) -> Section | None:
         caption += " Each interval is of its trial alone: where they overlap, the order says little."
     if "tied" in columns:
         caption += " Tied: of the best trial's stage, and statistically tied with it."
-    heading = "The best trial" if number == 1 else f"The best {number} trials"
-    return Section("best", heading, f"best {number}" if number > 1 else "best", tables=(Table(caption, columns),))
+    heading = "The best trial" if len(rows) == 1 else f"The best {len(rows)} trials"
+    short = "best" if len(rows) == 1 else f"best {len(rows)}"
+    return Section("best", heading, short, tables=(Table(caption, columns),))
 
 
 def _trial_row(material: Material, stage: Stage, trial: Mapping[Any, Any]) -> dict[str, Any]:
@@ -128,8 +125,8 @@ def _trial_row(material: Material, stage: Stage, trial: Mapping[Any, Any]) -> di
     if count and 0 <= trial["score"] <= 1:
         cells["95 % interval"] = ends(wilson(round(trial["score"] * count), count), 2)
     if material.metric != "validation loss":
-        loss = trial.get("validation_loss")
-        cells["validation loss"] = None if loss is None or loss != loss else loss
+        loss = trial["validation_loss"]
+        cells["validation loss"] = None if is_missing(loss) else loss
     return cells
 
 
@@ -181,7 +178,7 @@ def lineage(material: Material) -> Section:
     """Return each stage's origin, and its trials by state."""
     rows = []
     for stage in material.stages:
-        scores = ranked(stage.trials, material.direction)["score"]
+        scores = stage.complete["score"]
         rows.append(
             {
                 "stage": stage.stage.number,
@@ -330,10 +327,8 @@ def _settings(stage: Stage) -> Iterator[dict[str, Any]]:
                     yield {"setting": f"{section}.{key}", "value": text}
 
 
-PARAMETERS = 8
-"""Parameters with a figure each, those that matter most first."""
-NUMBERS = "The numbers"
-"""The summary of a figure's collapsed table."""
+PARAMETERS = 8  # parameters with a figure each, those that matter most first
+NUMBERS = "The numbers"  # the summary of a figure's collapsed table
 _HALF_HEIGHT = 340
 _LABEL = 16
 _NARROW_COLUMNS = 2
@@ -384,7 +379,7 @@ def _history(material: Material) -> PageFigure | None:
         caption = "Where the line stays flat, more of the same trials brought nothing better."
         which = "corrected for selection" if corrected else "not corrected for selection"
         caption += f" The band is the 95 % interval of the best trial's score, {which}." if ends else ""
-    figure = plots.history(material.stages, ends, corrected=corrected)
+    figure = figures.search_history(material.stages, interval=ends, corrected=corrected)
     return _figure("history", "Every trial, and the best so far", caption, figure)
 
 
@@ -392,12 +387,12 @@ def _by_stage(material: Material) -> PageFigure | None:
     if len(material.stages) < 2 or not material.total("COMPLETE"):
         return None
     table = Table(f"The {material.metric} in each stage.", by_column(list(_quartiles(material))), folded=NUMBERS)
-    goes = "rises" if material.direction == "maximize" else "falls"
+    goes = "rises" if material.stages[0].stage.direction == "maximize" else "falls"
     return _figure(
         "scores-by-stage",
         "Scores by stage",
         f"A box holds the middle half of a stage's scores, with the median across: narrowing works where it {goes}.",
-        plots.scores_by_stage(material.stages),
+        figures.scores_by_stage(material.stages),
         table=table,
     )
 
@@ -412,7 +407,7 @@ def _quartiles(material: Material) -> Iterator[dict[str, object]]:
             "lower quartile": low,
             "median": middle,
             "upper quartile": high,
-            "best": float(scores.max() if material.direction == "maximize" else scores.min()),
+            "best": scores.iloc[0] if len(scores) else None,
         }
 
 
@@ -424,18 +419,19 @@ def _by_evidence(material: Material) -> list[str]:
         value = findings[name].evidence if name in findings else None
         return 1.0 if value is None else value
 
-    return sorted(varied(material.judged.trials, material.judged.stage.space), key=p)
+    return sorted(material.judged.varied, key=p)
 
 
 def _against(material: Material, *, name: str, place: int) -> PageFigure:
     stage, top, finding = material.judged, material.findings.top, material.findings.ranges.get(name)
     parameter = stage.stage.space[name]
-    figure = stage.by_parameters({name: parameter}, {name: finding.advised} if finding else {}, top)
+    after = {name: finding.advised} if finding else None
+    figure = figures.score_by_parameters(stage, {name: parameter}, narrowed=after, best=top)
     figure.update_layout(height=_HALF_HEIGHT)
     if isinstance(parameter, Categorical):
         # Long labels, which Plotly turns, would leave no room for the data.
         figure.update_xaxes(ticktext=[cut(choice, _LABEL) for choice in parameter.choices])
-    best = ranked(stage.trials, material.direction).head(top)
+    best = stage.complete.head(top)
     columns = {"trial": best["number"].tolist(), material.metric: best["score"].astype(float).tolist()}
     columns[name] = best[f"param:{name}"].tolist()
     table = Table(f"The best {len(best)} trials of {stage.label} and their {name}.", columns, folded=NUMBERS)
@@ -467,7 +463,7 @@ def _pair(material: Material) -> PageFigure | None:
     if not material.total() or len(everywhere) < 2:
         return None
     x, y = everywhere[:2]
-    figure = plots.pair(material.stages, x, y, ranges=[stage.stage for stage in material.stages])
+    figure = figures.pair(material.stages, x, y, ranges=[stage.stage for stage in material.stages])
     several = len(material.stages) > 1
     boxes = "The rectangles are the ranges of the stages" if several else "The rectangle is the ranges of the stage"
     points = "trials of all stages, the better the brighter"
@@ -479,7 +475,7 @@ def _importance(material: Material) -> PageFigure | str | None:
     first = next((stage for stage in material.stages if len(stage.complete)), None)
     if first is None or len(first.stage.space) < 2:
         return None
-    result = first.importance()
+    result = importance(first)
     if not result.shares:
         return f"Which parameters mattered cannot be said: {'; '.join(result.notes)}."
     rows = [
@@ -498,9 +494,9 @@ def _importance(material: Material) -> PageFigure | str | None:
 
 def _parallel(material: Material) -> PageFigure | None:
     stage = material.judged
-    if len(varied(stage.trials, stage.stage.space)) < 3 or not len(stage.complete):
+    if len(stage.varied) < 3 or not len(stage.complete):
         return None
-    figure = stage.parallel(material.findings.top)
+    figure = figures.parallel(stage, best=material.findings.top)
     return _figure(
         "parallel",
         "All parameters at once",
@@ -517,8 +513,8 @@ def _lineage(material: Material) -> PageFigure | None:
         "narrowed",
         "Ranges and best values, stage by stage",
         "Each bar is a range, the diamond in it the best trial's value.",
-        plots.lineage(material.stages),
-        narrow=narrowed(plain_figure(plots.lineage(material.stages, columns=1))["layout"]),
+        figures.lineage(material.stages),
+        narrow=narrowed(plain_figure(figures.lineage(material.stages, columns=1))["layout"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Tables: records in, columns out; learning curves as plain characters; trials as rows for figures. Without pandas."""
+"""Tables: records in, columns out; learning curves as plain characters. Without pandas."""
 
 from __future__ import annotations
 
@@ -10,24 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives.kinds import examples, used
 from hpsearch.records import CURVES, Argument, Sentence
-from hpsearch.space import Categorical, describe, shown, space_to_dict
+from hpsearch.space import describe, shown, space_to_dict
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import pandas as pd
-
     from hpsearch.records import NewStage, Stage
     from hpsearch.search.best import Overview
-    from hpsearch.space import Space
     from hpsearch.store import Counts, Owner, Store
     from hpsearch.store.leases import Owned
     from hpsearch.store.queries import Columns
 
 
-RECENT = 10_000
-"""Of so many trials of a stage, the last ones, people are told who ran them."""
+RECENT = 10_000  # of so many trials of a stage, the last ones, people are told who ran them
 _MOST_MACHINES = 5
 
 
@@ -304,13 +300,10 @@ def _machines(finishers: Iterable[Mapping[Owner, int]]) -> list[tuple[tuple[str,
     return counts.most_common()
 
 
-WIDTH = 10
-"""Characters of a sparkline that runs to the end."""
+WIDTH = 10  # characters of a sparkline that runs to the end
 BLOCKS = "▁▂▃▄▅▆▇█"
-DIGITS = "0123456789"
-"""Tenths of the scale, where there are no blocks."""
-_LEFT = 11
-"""Columns of a chart's axis labels."""
+DIGITS = "0123456789"  # tenths of the scale, where there are no blocks
+_LEFT = 11  # columns of a chart's axis labels
 
 
 def chart(curves: Mapping[str, Sequence[float]], *, width: int = 72, height: int = 12) -> list[str]:
@@ -422,27 +415,3 @@ def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:
         named = {} if stage.metric == "score" else {stage.metric: scores.get(row["number"], [])}
         rows.append({**row, **others.get(row["number"], {}), **named})
     return rows
-
-
-def used_only(frame: pd.DataFrame, stage: NewStage) -> pd.DataFrame:
-    """Return trials without the values that had no effect in them."""
-    columns = {name: frame[f"param:{name}"].tolist() for name in stage.space}
-    trials = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    names = [set(used(stage, trial)) for trial in trials]
-    blanked: dict[str, Any] = {
-        f"param:{name}": [value if name in of_trial else None for value, of_trial in zip(values, names, strict=True)]
-        for name, values in columns.items()
-        if not all(name in of_trial for of_trial in names)
-    }
-    return frame.assign(**blanked)
-
-
-def varied(frame: pd.DataFrame, space: Space) -> Space:
-    """Return the ranges of what differs between trials and has an effect in any; all where nothing is left."""
-    ranges = {
-        name: parameter
-        for name, parameter in space.items()
-        if not (isinstance(parameter, Categorical) and len(parameter.choices) == 1)
-        and (frame.empty or frame[f"param:{name}"].notna().any())
-    }
-    return ranges or space

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from commands import START, Cli, Made
 
-from hpsearch.reports.plot_kinds import OF_ONE_STAGE, PlotKind
+from hpsearch.reports import OF_ONE_STAGE, PlotKind
 
 PAGE = Path("tiny-report.html")
 MARKDOWN = "report --format md --out -"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_trials import SPACE, made_trials, texts, traces
+from made_trials import SPACE, made_stage, made_trials, texts, traces
 
-from hpsearch.records import NewStage
 from hpsearch.reports.figures import (
     describe,
     lineage,
@@ -23,6 +23,7 @@ from hpsearch.reports.figures import (
 )
 from hpsearch.reports.figures.style import ParameterAxis
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
+from hpsearch.statistics import Interval
 
 LR, HIDDEN = SPACE["lr"], Categorical(("50", "100", "100x2"))
 NEXT: dict[str, Parameter] = {**SPACE, "lr": Float(1e-4, 3e-2, log=True), "hidden": Categorical(("50", "100x2"))}
@@ -41,7 +42,7 @@ class TestScoreByParameter:
     @pytest.mark.parametrize("direction", ["maximize", "minimize"])
     def test_the_best_are_highlighted_and_failed_trials_stand_below_all_scores(self, direction: Any) -> None:
         frame = made_trials(60, failed=7, running=3)
-        figure = score_by_parameters(frame, {"lr": LR}, best=5, direction=direction)
+        figure = score_by_parameters(made_stage(frame, direction=direction), {"lr": LR}, best=5)
         best, rest, failed = named(figure, "best 5"), named(figure, "trials"), named(figure, "failed")
         assert (len(best.x), len(rest.x), len(failed.x)) == (5, 45, 7)
         complete = frame[frame["state"] == "COMPLETE"]
@@ -53,11 +54,11 @@ class TestScoreByParameter:
 
     def test_ties_go_to_the_lower_loss_and_then_to_the_lower_number(self) -> None:
         frame = made_trials(4).assign(score=0.5, validation_loss=[1.0, 0.7, 0.7, 2.0])
-        best = named(score_by_parameters(frame, {"lr": LR}, best=2), "best 2")
+        best = named(score_by_parameters(made_stage(frame), {"lr": LR}, best=2), "best 2")
         assert [text.split("<br>")[0] for text in best.text] == ["trial 1", "trial 2"]
 
     def test_the_axis_is_the_parameter_s_own_with_both_ranges(self) -> None:
-        figure = score_by_parameters(made_trials(20), {"lr": LR}, narrowed={"lr": Float(6e-4, 1e-1, log=True)})
+        figure = score_by_parameters(made_stage(20), {"lr": LR}, narrowed={"lr": Float(6e-4, 1e-1, log=True)})
         assert figure.layout.xaxis.type == "log"
         low, high = figure.layout.xaxis.range
         assert -6.5 < low < -6
@@ -66,12 +67,12 @@ class TestScoreByParameter:
         band = named(figure, "next range")
         assert corners(band) == (6e-4, 1e-1, *figure.layout.yaxis.range)
         assert band.fill == "toself"
-        frame = made_trials(20)
-        assert score_by_parameters(frame, {"batch_size": Int(10, 200)}).layout.xaxis.type != "log"
-        assert score_by_parameters(frame, {"batch_size": Int(10, 200, log=True)}).layout.xaxis.type == "log"
+        trials = made_stage(20)
+        assert score_by_parameters(trials, {"batch_size": Int(10, 200)}).layout.xaxis.type != "log"
+        assert score_by_parameters(trials, {"batch_size": Int(10, 200, log=True)}).layout.xaxis.type == "log"
 
     def test_choices_stand_side_by_side_and_the_next_list_may_have_a_gap(self) -> None:
-        figure = score_by_parameters(made_trials(50), {"hidden": HIDDEN}, narrowed={"hidden": NEXT["hidden"]})
+        figure = score_by_parameters(made_stage(50), {"hidden": HIDDEN}, narrowed={"hidden": NEXT["hidden"]})
         assert list(figure.layout.xaxis.ticktext) == ["50", "100", "100x2"]
         trials = named(figure, "trials")
         for x, text in zip(trials.x, trials.text, strict=True):
@@ -82,7 +83,7 @@ class TestScoreByParameter:
 
     def test_every_parameter_has_a_panel_on_its_own_scale(self) -> None:
         frame = made_trials(50)
-        figure = score_by_parameters(frame, SPACE, narrowed=NEXT)
+        figure = score_by_parameters(made_stage(frame), narrowed=NEXT)
         axes = [axis for axis in figure.select_xaxes() if axis.visible is not False]
         titles = ["lr, log scale", "weight decay, log scale", "hidden", "batch size", "dropout"]
         assert [axis.title.text for axis in axes] == titles
@@ -97,8 +98,8 @@ class TestScoreByParameter:
 class TestPair:
     def test_rectangles_have_their_corners_at_the_ranges_and_labels_at_a_corner(self) -> None:
         second: Space = {"lr": Float(6.6e-3, 0.1, log=True), "weight_decay": Float(3.4e-7, 1e-4, log=True)}
-        boxes = {"stage 1": SPACE, "stage 2": second}
-        figure = pair(made_trials(40), "lr", "weight_decay", space=SPACE, rectangles=boxes)
+        first = made_stage(40)
+        figure = pair([first], "lr", "weight_decay", ranges=[first.stage, replace(first.stage, number=2, space=second)])
         assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == ("log", "log")
         outlines = {trace.name: corners(trace) for trace in figure.data if trace.mode == "lines"}
         assert outlines == {"stage 1": (1e-6, 1e-2, 1e-8, 1e-4), "stage 2": (6.6e-3, 0.1, 3.4e-7, 1e-4)}
@@ -112,21 +113,23 @@ class TestPair:
             assert any(label.y[0] == pytest.approx(y) for y in (bottom, top))
 
     def test_labels_of_the_same_rectangle_take_different_corners(self) -> None:
-        boxes = {f"stage {n}": SPACE for n in range(4)}
-        figure = pair(made_trials(5), "lr", "weight_decay", space=SPACE, rectangles=boxes)
+        trials = made_stage(5)
+        figure = pair([trials], "lr", "weight_decay", ranges=[replace(trials.stage, number=n) for n in range(4)])
         places = {(round(math.log10(t.x[0]), 6), round(math.log10(t.y[0]), 6)) for t in figure.data if t.mode == "text"}
         assert len(places) == 4
 
     def test_choices_have_a_rectangle_for_each_run_of_them(self) -> None:
-        figure = pair(made_trials(40), "lr", "hidden", space=SPACE, rectangles={"stage 2": NEXT})
-        boxes = [corners(trace) for trace in figure.data if trace.mode == "lines"]
+        trials = made_stage(40)
+        figure = pair([trials], "lr", "hidden", ranges=[trials.stage, replace(trials.stage, number=2, space=NEXT)])
+        boxes = [corners(trace) for trace in traces(figure, "stage 2") if trace.mode == "lines"]
         assert [round((bottom + top) / 2) for *_, bottom, top in boxes] == [0, 2]
-        assert len([trace for trace in figure.data if trace.mode == "text"]) == 1
+        assert len([trace for trace in figure.data if trace.mode == "text"]) == 2
 
     @pytest.mark.parametrize(("direction", "reverse"), [("maximize", False), ("minimize", True)])
     def test_trials_are_coloured_by_score_and_the_best_lie_on_top(self, direction: Any, reverse: bool) -> None:
         frame = made_trials(30, failed=4)
-        marker = named(pair(frame, "lr", "dropout", space=SPACE, direction=direction), "trials").marker
+        trials = made_stage(frame, direction=direction)
+        marker = named(pair([trials], "lr", "dropout", ranges=[trials.stage]), "trials").marker
         assert list(marker.color) == sorted(frame["score"].dropna(), reverse=reverse)
         assert bool(marker.reversescale) is reverse
 
@@ -134,9 +137,12 @@ class TestPair:
 class TestHistory:
     @pytest.mark.parametrize("direction", ["maximize", "minimize"])
     def test_the_best_so_far_is_the_best_of_all_trials_before(self, direction: Any) -> None:
-        frames = {"stage 1": made_trials(40, failed=5), "stage 2": made_trials(30, pruned=4, seed=1)}
-        figure = search_history({**frames, "stage 3": made_trials(0)}, direction=direction)
-        scores = pd.concat(frame.loc[frame["state"] != "PRUNED", "score"] for frame in frames.values())
+        frames = [made_trials(40, failed=5), made_trials(30, pruned=4, seed=1)]
+        stages = [
+            made_stage(frame, number=n, direction=direction) for n, frame in enumerate([*frames, made_trials(0)], 1)
+        ]
+        figure = search_history(stages)
+        scores = pd.concat(frame.loc[frame["state"] != "PRUNED", "score"] for frame in frames)
         line = named(figure, "best so far")
         steps = dict(zip(line.x, line.y, strict=True))
         best = math.nan
@@ -157,7 +163,7 @@ class TestHistory:
         ],
     )
     def test_the_interval_of_the_best_is_a_band_across_all_trials(self, corrected: bool, name: str, words: str) -> None:
-        figure = search_history({"stage 1": made_trials(20)}, interval=(0.61, 0.93), corrected=corrected)
+        figure = search_history([made_stage(20)], interval=Interval(0.61, 0.93), corrected=corrected)
         left, right, bottom, top = corners(named(figure, name))
         assert left < 1 < 20 < right
         assert (bottom, top) == (0.61, 0.93)
@@ -169,7 +175,7 @@ class TestHistory:
 
 def test_a_line_goes_through_its_trial_s_values_to_its_score() -> None:
     frame = made_trials(3)
-    figure = parallel(frame, SPACE, best=1)
+    figure = parallel(made_stage(frame), best=1)
     best = frame.sort_values("score", ascending=False).iloc[0]
     line = named(figure, "best 1")
     assert list(line.x[:-1]) == list(range(len(SPACE) + 1))
@@ -180,13 +186,13 @@ def test_a_line_goes_through_its_trial_s_values_to_its_score() -> None:
 
 
 def test_lineage_has_each_stage_s_ranges_and_its_best_value() -> None:
+    frames = {1: made_trials(30), 2: made_trials(20, NEXT, seed=1)}
     stages = [
-        NewStage("mnist", number, "maximize", 0, space, {}, parent)
+        made_stage(frames.get(number, made_trials(0)), space, number=number, parent=parent)
         for number, space, parent in ((1, SPACE, None), (2, NEXT, 1), (3, SPACE, 1))
     ]
-    frames = {1: made_trials(30), 2: made_trials(20, NEXT, seed=1)}
-    figure = lineage(stages, frames)
-    for stage in stages:
+    figure = lineage(stages)
+    for stage in (one.stage for one in stages):
         lr = stage.space["lr"]
         assert isinstance(lr, Float)
         assert [x for x in traces(figure, f"stage {stage.number}")[0].x if x is not None] == [lr.low, lr.high]
@@ -207,9 +213,10 @@ def test_lineage_has_each_stage_s_ranges_and_its_best_value() -> None:
 
 
 def test_scores_by_stage_has_every_score_and_names_the_best() -> None:
-    frames = {"stage-01": made_trials(30, failed=3), "stage-02": made_trials(20, seed=1), "stage-03": made_trials(0)}
-    figure = scores_by_stage(frames, metric="validation_loss")
-    for name in ("stage-01", "stage-02"):
+    frames = {"stage 1": made_trials(30, failed=3), "stage 2": made_trials(20, seed=1), "stage 3": made_trials(0)}
+    stages = [made_stage(frame, number=n, metric="validation_loss") for n, frame in enumerate(frames.values(), 1)]
+    figure = scores_by_stage(stages)
+    for name in ("stage 1", "stage 2"):
         scores = frames[name]["score"].dropna()
         box = named(figure, f"{name}, quartiles")
         assert [box.q1[0], box.median[0], box.q3[0]] == pytest.approx(np.quantile(scores, [0.25, 0.5, 0.75]))
@@ -217,12 +224,12 @@ def test_scores_by_stage_has_every_score_and_names_the_best() -> None:
         assert sorted(named(figure, name).y) == pytest.approx(sorted(scores))
         assert f"best {scores.max():.4g}" in texts(figure)
     assert list(figure.layout.xaxis.ticktext) == [
-        "stage-01<br>27 complete<br>3 failed",
-        "stage-02<br>20 complete",
-        "stage-03<br>0 complete",
+        "stage 1<br>27 complete<br>3 failed",
+        "stage 2<br>20 complete",
+        "stage 3<br>0 complete",
     ]
-    least = scores_by_stage({"a": frames["stage-02"]}, direction="minimize")
-    assert f"best {frames['stage-02']['score'].min():.4g}" in texts(least)
+    least = scores_by_stage([made_stage(frames["stage 2"], direction="minimize")])
+    assert f"best {frames['stage 2']['score'].min():.4g}" in texts(least)
 
 
 @pytest.mark.parametrize("parameter", [LR, Float(-1.0, 3.0), Int(1, 64, log=True), HIDDEN])

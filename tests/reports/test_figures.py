@@ -10,15 +10,15 @@ from typing import Any
 
 import plotly.io as pio
 import pytest
-from made_trials import SPACE, made_trials, texts, traces
+from made_trials import SPACE, made_stage, made_trials, texts, traces
 
 from hpsearch.errors import BadInput
-from hpsearch.records import NewStage
 from hpsearch.reports import figures
 from hpsearch.reports.figures.style import GRID, INK, MUTED, PALETTE, TEMPLATE, empty_figure, log_axis, nothing, panels
 from hpsearch.reports.figures.trials import MOST_POINTS, evenly
 from hpsearch.reports.importance import Importance
 from hpsearch.space import Categorical, Float, Int, Parameter, Space
+from hpsearch.statistics import Interval
 
 ONE: dict[str, Parameter] = {"lr": Float(1e-6, 1e-2, log=True)}
 LISTS: dict[str, Parameter] = {
@@ -32,22 +32,18 @@ INTS: dict[str, Parameter] = {
 }
 
 
-def stage(number: int, space: Space, parent: int | None = None) -> NewStage:
-    return NewStage("mnist", number, "maximize", 0, space, {}, parent)
-
-
 Make = Callable[..., Any]
 SHARES = Importance({"lr": 0.7, "dropout": 0.3}, {"lr": 0.4, "dropout": 0.5}, 60, 6)
 KINDS: dict[str, Make] = {
-    "parameter": lambda frame, space, **more: figures.score_by_parameters(frame, dict(list(space.items())[:1]), **more),
-    "parameters": lambda frame, space, **more: figures.score_by_parameters(frame, space, narrowed=space, **more),
-    "pair": lambda frame, space, **more: figures.pair(
-        frame, next(iter(space)), list(space)[-1], space=space, rectangles={"stage 1": space}, **more
+    "parameter": lambda of, **more: figures.score_by_parameters(of, dict(list(of.stage.space.items())[:1]), **more),
+    "parameters": lambda of, **more: figures.score_by_parameters(of, narrowed=of.stage.space, **more),
+    "pair": lambda of, **more: figures.pair(
+        [of], next(iter(of.stage.space)), list(of.stage.space)[-1], ranges=[of.stage], **more
     ),
-    "parallel": lambda frame, space, **more: figures.parallel(frame, space, **more),
-    "history": lambda frame, space, **more: figures.search_history({"stage 1": frame}, interval=(0.5, 0.9), **more),
-    "lineage": lambda frame, space, **more: figures.lineage([stage(1, space)], {1: frame}, **more),
-    "stages": lambda frame, space, **more: figures.scores_by_stage({"stage 1": frame}, **more),
+    "parallel": figures.parallel,
+    "history": lambda of, **more: figures.search_history([of], interval=Interval(0.5, 0.9), **more),
+    "lineage": lambda of, **more: figures.lineage([of], **more),
+    "stages": lambda of, **more: figures.scores_by_stage([of], **more),
 }
 FEW = {
     "no trial": made_trials(0),
@@ -74,7 +70,7 @@ def said(figure: Any) -> str:
 @pytest.mark.parametrize("few", FEW)
 @pytest.mark.parametrize("kind", KINDS)
 def test_few_trials_of_any_end_are_plotted_or_said(kind: str, few: str) -> None:
-    figure = KINDS[kind](FEW[few], SPACE, title="a title")
+    figure = KINDS[kind](made_stage(FEW[few]), title="a title")
     assert figure.to_json()
     assert len(figures.describe(figure)) > 20
     assert figure.layout.title.text == "a title"
@@ -86,12 +82,12 @@ def test_few_trials_of_any_end_are_plotted_or_said(kind: str, few: str) -> None:
 @pytest.mark.parametrize("space", [ONE, LISTS, INTS], ids=["one", "lists", "ints"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_parameter_is_plotted(kind: str, space: Space) -> None:
-    assert KINDS[kind](made_trials(30, space, pruned=3, failed=3), space).to_json()
+    assert KINDS[kind](made_stage(made_trials(30, space, pruned=3, failed=3), space)).to_json()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_axes_name_the_metric_and_the_parameters(kind: str) -> None:
-    figure = KINDS[kind](made_trials(20), SPACE, metric="validation_loss")
+    figure = KINDS[kind](made_stage(20, metric="validation_loss"))
     axes = [axis.title.text for axis in (*figure.select_xaxes(), *figure.select_yaxes())]
     bar = [trace.marker.colorbar.title.text for trace in figure.data if trace.type == "scatter"]
     words = " | ".join(filter(None, (*axes, *bar, said(figure))))
@@ -104,12 +100,12 @@ def test_the_axes_name_the_metric_and_the_parameters(kind: str) -> None:
 def test_the_order_of_the_rows_does_not_matter(kind: str) -> None:
     frame = made_trials(80, pruned=10, failed=5, running=2)
     shuffled = frame.sample(frac=1, random_state=1)
-    assert KINDS[kind](shuffled, SPACE).to_json() == KINDS[kind](frame, SPACE).to_json()
+    assert KINDS[kind](made_stage(shuffled)).to_json() == KINDS[kind](made_stage(frame)).to_json()
 
 
 @pytest.mark.parametrize("kind", ["parameter", "parameters", "pair", "history"])
 def test_every_trial_is_plotted_as_what_it_is(kind: str) -> None:
-    figure = KINDS[kind](made_trials(60, pruned=9, failed=7, running=3), SPACE)
+    figure = KINDS[kind](made_stage(made_trials(60, pruned=9, failed=7, running=3)))
     panels = len(SPACE) if kind == "parameters" else 1
     for name, symbol, count in (("pruned", "triangle-down-open", 9), ("failed", "x-thin", 7)):
         assert [len(trace.x) for trace in traces(figure, name)] == [count] * panels
@@ -120,7 +116,7 @@ def test_every_trial_is_plotted_as_what_it_is(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_of_many_trials_some_are_left_out_and_that_is_said(kind: str) -> None:
-    figure = KINDS[kind](made_trials(4000, pruned=300, failed=200), SPACE)
+    figure = KINDS[kind](made_stage(made_trials(4000, pruned=300, failed=200)))
     points = sum(len(trace.x) for trace in figure.data if trace.type == "scatter" and trace.mode == "markers")
     assert points <= (MOST_POINTS + 10) * (len(SPACE) if kind == "parameters" else 1)
     if kind != "lineage":
@@ -132,9 +128,9 @@ def test_of_many_trials_some_are_left_out_and_that_is_said(kind: str) -> None:
 def test_the_best_are_never_left_out() -> None:
     frame = made_trials(4000, failed=100)
     top = frame.sort_values(["score", "validation_loss", "number"], ascending=[False, True, True]).head(5)
-    [best] = traces(figures.score_by_parameters(frame, ONE), "best 5")
+    [best] = traces(figures.score_by_parameters(made_stage(frame), ONE), "best 5")
     assert list(best.x) == pytest.approx(list(top["param:lr"]))
-    [line] = traces(figures.parallel(frame, SPACE), "best 5")
+    [line] = traces(figures.parallel(made_stage(frame)), "best 5")
     assert {text.split("<br>")[0] for text in line.text} == {f"trial {number}" for number in top["number"]}
 
 
@@ -147,7 +143,7 @@ def test_an_even_sample_keeps_both_ends_and_the_order() -> None:
 
 @pytest.mark.parametrize("kind", [*KINDS, "importance"])
 def test_a_dark_figure_has_no_ink_on_black_and_the_same_data(kind: str) -> None:
-    figure = figures.importances(SHARES) if kind == "importance" else KINDS[kind](made_trials(30, failed=3), SPACE)
+    figure = figures.importances(SHARES) if kind == "importance" else KINDS[kind](made_stage(made_trials(30, failed=3)))
     dark = figures.dark(figure)
     text = dark.to_json()
     assert not any(f'"{colour}"' in text for colour in (INK, MUTED, GRID, "white"))
@@ -161,41 +157,31 @@ def test_a_value_that_is_missing_is_a_gap() -> None:
     frame.loc[0, "param:lr"] = math.nan
     frame.loc[1, "param:hidden"] = None
     for make in KINDS.values():
-        assert make(frame, SPACE).to_json()
-    y = [y for trace in figures.parallel(frame, SPACE, best=4).data for y in trace.y]
+        assert make(made_stage(frame)).to_json()
+    y = [y for trace in figures.parallel(made_stage(frame), best=4).data for y in trace.y]
     assert sum(map(math.isnan, y)) == 4 + 2  # after each line, and the two
 
 
 def test_a_choice_s_name_is_no_markup() -> None:
-    frame = made_trials(20, LISTS)
+    trials = made_stage(20, LISTS)
     for kind in ("parameters", "pair", "parallel"):
-        text = KINDS[kind](frame, LISTS).to_json().replace("\\u003c", "<").replace("\\u003e", ">")
+        text = KINDS[kind](trials).to_json().replace("\\u003c", "<").replace("\\u003e", ">")
         assert "a &lt; b" in text
         assert "<i>" not in text
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_rows_without_a_column_are_refused_in_one_line(kind: str) -> None:
-    with pytest.raises(BadInput, match=r"^the trials have no column 'score'; [^\n]*$"):
-        KINDS[kind](made_trials(3).drop(columns="score"), SPACE)
-
-
-LR, CHOICES = SPACE["lr"], SPACE["hidden"]
-SOME = made_trials(2)
+CHOICES = SPACE["hidden"]
+SOME = made_stage(2)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: figures.score_by_parameters(SOME, SPACE, narrowed={"rho": Float(0, 1)}), "range of 'rho'"),
-        (lambda: figures.score_by_parameters(SOME, {"lrr": LR}), "no column 'param:lrr'; did you mean 'param:lr'?"),
         (
             lambda: figures.score_by_parameters(SOME, ONE, narrowed={"lr": CHOICES}),
             "lr is a list of choices in one stage",
         ),
         (lambda: figures.score_by_parameters(SOME, ONE, narrowed={"lr": Float(0, 1)}), "lr is on a log scale"),
-        (lambda: figures.pair(SOME, "lr", "dropout", space=ONE), "no parameter 'dropout'"),
-        (lambda: figures.pair(SOME, "lr", "lr2", space=SPACE), "no column 'param:lr2'"),
         (lambda: figures.training_curves({"trai_loss": [1]}), "its name must begin with train_ or validation_"),
         (lambda: figures.training_curves({"train_loss": ["x"]}), "train_loss of the training: not a row of numbers"),
         (lambda: figures.training_curves({"train_loss": [[1, 2]]}), "has the shape (1, 2); give one row of numbers"),

@@ -8,11 +8,12 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made_trials import made_trials
+from made_trials import made_stage
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
 from hpsearch.reports.figures import pair, render, save, saving, training_curves
@@ -96,7 +97,8 @@ def test_a_program_that_saves_an_image_ends_and_says_nothing(tmp_path: Path) -> 
 def pair_of_logs() -> Any:
     space = {"lr": Float(1e-6, 1e-2, log=True), "decay": Float(1e-8, 1e-4, log=True)}
     inner = {"lr": Float(1e-4, 1e-3, log=True), "decay": Float(1e-7, 1e-5, log=True)}
-    return pair(made_trials(1, space), "lr", "decay", space=space, rectangles={"stage 2": inner})
+    trials = made_stage(1, space)
+    return pair([trials], "lr", "decay", ranges=[trials.stage, replace(trials.stage, space=inner)])
 
 
 @needs_browser
@@ -106,7 +108,7 @@ def test_rectangles_are_where_the_log_axes_have_their_ranges() -> None:
     figure = pair_of_logs()
     svg = render([figure], "svg")[0].decode()
     # The outline in px, from the upper left corner of the plotting area, whose size its clip path has.
-    [points] = re.findall(r'class="js-line"[^>]*d="M([^"Z]*)Z?"', svg)
+    [_, points] = re.findall(r'class="js-line"[^>]*d="M([^"Z]*)Z?"', svg)
     [size] = re.findall(r'xyplot"[^>]*><rect width="([\d.]+)" height="([\d.]+)"', svg)
     width, height = map(float, size)
     xs, ys = _corners(points)

@@ -10,10 +10,9 @@ import pandas as pd
 from made_trials import made_trials
 
 from hpsearch.records import Action, Sentence, Stage
+from hpsearch.reports.figures import StageTrials
 from hpsearch.reports.page import Page
-from hpsearch.reports.plots import StageTrials
 from hpsearch.reports.report import Material
-from hpsearch.reports.tables import used_only
 from hpsearch.search.best import BestTrial
 from hpsearch.search.findings import Findings
 from hpsearch.search.range_analysis import Movement, NarrowedRange
@@ -83,13 +82,12 @@ def trials(
 
 def material(stages: Sequence[tuple[Stage, pd.DataFrame]], *, curves: int = 4, **changes: Any) -> Material:
     """The material of these stages, with findings as the last one with a score would give them, but for `changes`."""
-    there = [StageTrials(one, used_only(frame, one)) for one, frame in stages]
+    there = [StageTrials.of(one, frame) for one, frame in stages]
     scored = [one for one in there if len(one.complete)]
     found: dict[str, Any] = {"best": None, "ranges": {}, "tied": (), "distinguishable": None}
     if scored:
         last = scored[-1]
-        minimize = last.stage.direction == "minimize"
-        row = last.complete.sort_values("score", ascending=minimize).iloc[0].to_dict()
+        row = last.complete.iloc[0].to_dict()
         params = {name: row[f"param:{name}"] for name in last.stage.space}
         score, images = float(row["score"]), last.stage.sizes.get("validation")
         interval = wilson(round(score * images), images) if images else None

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hpsearch.records import Direction, Stage
+from hpsearch.reports.figures import StageTrials
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_scale
 
 SPACE: dict[str, Parameter] = {
@@ -61,3 +63,18 @@ def made_trials(
     score[count - failed - running :] = math.nan
     loss = rng.uniform(0.5, 2, count)
     return pd.DataFrame({"number": range(count), "state": states, "score": score, "validation_loss": loss, **columns})
+
+
+def made_stage(
+    trials: pd.DataFrame | int,
+    space: Space = SPACE,
+    *,
+    number: int = 1,
+    parent: int | None = None,
+    metric: str = "score",
+    direction: Direction = "maximize",
+) -> StageTrials:
+    """A stage of these trials, or of so many."""
+    objective = {"objective": {"metric": metric}}
+    stage = Stage("made", number, direction, 0, space, objective, parent, study_id=number)
+    return StageTrials(stage, made_trials(trials, space) if isinstance(trials, int) else trials)

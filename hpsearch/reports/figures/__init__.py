@@ -1,9 +1,7 @@
-"""Figures: rows and arrays in, Plotly figures out, in one house style.
+"""Figures: a stage's trials or arrays in, Plotly figures out, in one house style.
 
-``frame`` stands for rows of `hpsearch.store.Store.trials`: number, state, score, ``param:<name>`` of each parameter;
-``frames`` for those of each stage, by its label or number;
-``metric`` for the name of the score, ``direction`` for ``maximize`` or ``minimize``, ``best`` for how many of the best
-trials are highlighted. Missing data make a figure that says so; data that do not fit together raise `BadInput`.
+``best`` stands for how many of the best trials are highlighted. Missing data make a figure that says so; data that do
+not fit together raise `BadInput`.
 """
 
 from hpsearch.reports.figures.by_parameter import importances, score_by_parameters
@@ -14,8 +12,10 @@ from hpsearch.reports.figures.pairs import pair
 from hpsearch.reports.figures.parallel import parallel
 from hpsearch.reports.figures.saving import check_path, page, render, save
 from hpsearch.reports.figures.style import dark, describe, least_width, styled
+from hpsearch.reports.figures.trials import StageTrials
 
 __all__ = [
+    "StageTrials",
     "check_path",
     "curve_grid",
     "dark",

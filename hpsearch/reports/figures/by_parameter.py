@@ -7,29 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from hpsearch.errors import BadInput, nearest
-from hpsearch.reports.figures.style import (
-    FAINT,
-    MUTED,
-    ParameterAxis,
-    colour,
-    empty_figure,
-    nothing,
-    panels,
-    tell,
-    words,
-)
-from hpsearch.reports.figures.trials import (
-    FAILED_MARKER,
-    MOST_POINTS,
-    PRUNED_MARKER,
-    TrialGroups,
-    band,
-    check,
-    points,
-    summary_with_best,
-    without_scores,
-)
+from hpsearch.reports.figures import style
+from hpsearch.reports.figures.style import ParameterAxis, colour, nothing, tell, words
+from hpsearch.reports.figures.trials import FAILED_MARKER, MOST_POINTS, PRUNED_MARKER, band, points, without_scores
 from hpsearch.space import describe as range_words
 
 if TYPE_CHECKING:
@@ -37,27 +17,22 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from hpsearch.records import Direction
+    from hpsearch.reports.figures.trials import StageTrials
     from hpsearch.reports.importance import Importance
     from hpsearch.space import Parameter, Space
-
-
-_NEXT = "rgba(0, 158, 115, 0.18)"
 
 
 class _Panel:
     """The trials as every panel shows them."""
 
-    def __init__(self, frame: pd.DataFrame, *, best: int, most: int, metric: str, direction: Direction) -> None:
-        every = TrialGroups.of(frame, direction)
+    def __init__(self, every: StageTrials, *, best: int, most: int) -> None:
         self.low, self.high, self.bottom = every.score_axis()
-        trials = every.sample(most, keep=best)
-        self.left_out, self.empty = trials.left_out, trials.complete.empty
+        trials, self.left_out = every.sample(most, keep=best)
         # Failed trials stand below this line.
         self.line = None if trials.failed.empty else self.bottom + (self.bottom - self.low) / 2
         top, rest = trials.complete.iloc[:best], trials.complete.iloc[best:]
         dense = {"size": 7, "opacity": 0.55} if len(rest) <= 300 else {"size": 5, "opacity": 0.4}
-        value = f"{words(metric)} %{{y:.4g}}"
+        value = f"{every.metric} %{{y:.4g}}"
         pruned_marker = PRUNED_MARKER | {"opacity": 0.8 if len(trials.pruned) <= 300 else 0.5}
         # The best are plotted over the others.
         self._groups: tuple[tuple[str, pd.DataFrame, dict[str, Any], str], ...] = (
@@ -70,15 +45,15 @@ class _Panel:
     def traces(self, x: ParameterAxis, parameter: Parameter, narrowed: Parameter | None) -> Iterator[go.Scatter]:
         """Plot the next range as a band, this one as dotted lines at its ends, and each group of trials."""
         for place, (left, right) in enumerate(x.spans(narrowed) if narrowed is not None else ()):
-            more = {"name": "next range", "fillcolor": _NEXT, "legendgroup": "next", "showlegend": place == 0}
-            yield band((left, right), (self.low, self.high), **more)
+            more = {"name": "next range", "legendgroup": "next", "showlegend": place == 0}
+            yield band((left, right), (self.low, self.high), fillcolor="rgba(0, 158, 115, 0.18)", **more)
         ends = [end for span in x.spans(parameter) for end in span]
         yield go.Scatter(
             x=[value for end in ends for value in (end, end, None)],
             y=[self.low, self.high, None] * len(ends),
             name="this range",
             mode="lines",
-            line={"color": MUTED, "width": 1.5, "dash": "dot"},
+            line={"color": style.MUTED, "width": 1.5, "dash": "dot"},
             hoverinfo="skip",
             legendgroup="this",
         )
@@ -90,13 +65,11 @@ class _Panel:
 
 
 def score_by_parameters(
-    frame: pd.DataFrame,
-    space: Space,
+    trials: StageTrials,
+    space: Space | None = None,
     *,
     narrowed: Space | None = None,
     best: int = 5,
-    metric: str = "score",
-    direction: Direction = "maximize",
     title: str | None = None,
 ) -> go.Figure:
     """Plot the score of every trial against each parameter, on the parameter's scale, a panel each.
@@ -105,31 +78,26 @@ def score_by_parameters(
     that a stretch where trials diverge does not look empty.
 
     Args:
-        space: The stage's ranges, with dotted lines at their ends.
+        space: Those of the stage's ranges that are plotted, with dotted lines at their ends. None: those that vary.
         narrowed: Those of the next stage, as far as known, as bands.
     """
-    check(frame, *space)
-    narrowed = narrowed or {}
-    for name in narrowed:
-        if name not in space:
-            raise BadInput(f"the next stage has a range of {name!r}{nearest(name, space)}")
+    space, narrowed = space or trials.varied, narrowed or {}
     if not space:
         return nothing("there is no parameter to plot", title=title)
     # The same trials stand in every panel: fewer of them in many.
-    most = max(300, MOST_POINTS // max(len(space) // 2, 1))
-    panel = _Panel(frame, best=best, most=most, metric=metric, direction=direction)
+    panel = _Panel(trials, best=best, most=max(300, MOST_POINTS // max(len(space) // 2, 1)))
     alone, columns = len(space) == 1, min(len(space), 3 if len(space) > 4 or len(space) == 3 else 2)
     if alone:
-        figure = empty_figure(title=title, key=panel.left_out, legend=True)
-        figure.update_yaxes(title_text=words(metric))
+        figure = style.empty_figure(title=title, key=panel.left_out, legend=True)
+        figure.update_yaxes(title_text=trials.metric)
     else:
-        figure = panels(
+        figure = style.panels(
             [""] * len(space),
             columns=columns,
             panel_height=230 if len(space) <= 4 else 190,
             title=title,
             key=panel.left_out,
-            y_title=words(metric),
+            y_title=trials.metric,
             shared=False,
             legend=True,
             gaps=(44.0, 66.0),
@@ -144,22 +112,17 @@ def score_by_parameters(
             known.add(trace.name)
             figure.add_trace(trace, **at)
         if panel.line is not None:
-            figure.add_hline(y=panel.line, line={"color": FAINT, "width": 1}, **at)
+            figure.add_hline(y=panel.line, line={"color": style.FAINT, "width": 1}, **at)
         figure.update_xaxes(x.layout(short=not alone), **at)
         if place % columns:
             figure.update_yaxes(showticklabels=False, **at)
     figure.update_yaxes(range=[panel.low, panel.high], matches=None if alone else "y")
-    text = f"{words(metric).capitalize()} against {'' if alone else 'each of '}{', '.join(space)}"
+    text = f"{trials.metric.capitalize()} against {'' if alone else 'each of '}{', '.join(space)}"
     for name, parameter in space.items() if alone else ():
         text += f", sampled from {range_words(parameter)}"
         text += f"; the next range is {range_words(narrowed[name])}" if name in narrowed else ""
-    text = f"{text}. {summary_with_best(frame, direction, metric)}."
-    tell(figure, text, least_width=400 if alone else 76 + 190 * columns)
-    return without_scores(figure, frame) if panel.empty else figure
-
-
-_KEY_LINE = 100
-"""Characters of a line above the data."""
+    tell(figure, f"{text}. {trials.summary_with_best}.", least_width=400 if alone else 76 + 190 * columns)
+    return without_scores(figure, trials) if trials.complete.empty else figure
 
 
 def importances(importance: Importance, *, title: str | None = None) -> go.Figure:
@@ -171,8 +134,8 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     marks = {name: min(importance.chance[name], 1.0) for name in names}
     left = "; ".join(f"{words(name)}: {reason}" for name, reason in importance.left_out.items())
     notes = [*importance.notes, *([f"not judged: {left}"] if left else [])]
-    lines = [line for note in notes for line in wrap(note, _KEY_LINE)]
-    figure = empty_figure(title=title, key="<br>".join(lines) or None, legend=True)
+    lines = [line for note in notes for line in wrap(note, 100)]
+    figure = style.empty_figure(title=title, key="<br>".join(lines) or None, legend=True)
     longest = max(*shares.values(), *marks.values())
     clear = importance.above_chance
     for label, ink, some in (

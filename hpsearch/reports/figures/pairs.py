@@ -3,63 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
-
-from hpsearch.errors import BadInput, nearest
-from hpsearch.reports.figures.style import PAPER, SCORES, ParameterAxis, colour, empty_figure, say, tell, words
-from hpsearch.reports.figures.trials import (
-    FAILED_MARKER,
-    MOST_POINTS,
-    PRUNED_MARKER,
-    TrialGroups,
-    check,
-    none_complete,
-    points,
-    summary_with_best,
-)
+from hpsearch.reports.figures.style import PAPER, SCORES, ParameterAxis, colour, empty_figure, say, tell
+from hpsearch.reports.figures.trials import FAILED_MARKER, MOST_POINTS, PRUNED_MARKER, StageTrials, points
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Sequence
 
-    from hpsearch.records import Direction
-    from hpsearch.space import Parameter, Space
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from hpsearch.records import NewStage
 
 _MOST_NAMED = 8
+# The step between choices' trials along the other axis: not in step with the first, which would make lines of them.
 _OTHER = 0.754878
-"""The step between choices' trials along the other axis: not in step with the first, which would make lines of them."""
 
 
 def pair(
-    frame: pd.DataFrame,
-    x: str,
-    y: str,
-    *,
-    space: Space,
-    rectangles: Mapping[str, Space] | None = None,
-    metric: str = "score",
-    direction: Direction = "maximize",
-    title: str | None = None,
+    stages: Sequence[StageTrials], x: str, y: str, *, ranges: Sequence[NewStage], title: str | None = None
 ) -> go.Figure:
     """Plot two parameters against each other, the trials coloured by score, the stages' ranges as rectangles.
 
     Args:
-        space: Ranges that the axes hold at least, and their scales.
-        rectangles: The ranges of each stage, by the label that its rectangle gets, in order.
+        ranges: The stages whose ranges are shown, in order; each has both parameters.
     """
-    check(frame, x, y)
-    rectangles = rectangles or {}
-    for ranges in (space, *rectangles.values()):
-        for name in (x, y):
-            if name not in ranges:
-                raise BadInput(f"no parameter {name!r} in the ranges{nearest(name, ranges)}")
-    across = ParameterAxis(x, [space[x], *(ranges[x] for ranges in rectangles.values())])
-    upwards = ParameterAxis(y, [space[y], *(ranges[y] for ranges in rectangles.values())])
-    trials = TrialGroups.of(frame, direction).sample(MOST_POINTS)
-    figure = empty_figure(title=title, key=trials.left_out, legend=True)
+    every = StageTrials.joined(stages)
+    across, upwards = (ParameterAxis(name, [stage.space[name] for stage in ranges]) for name in (x, y))
+    trials, left_out = every.sample(MOST_POINTS)
+    figure = empty_figure(title=title, key=left_out, legend=True)
 
     def add(part: pd.DataFrame, name: str, marker: dict[str, Any], ending: str) -> None:
         at_x, at_y = across.positions(part[f"param:{x}"]), upwards.positions(part[f"param:{y}"], step=_OTHER)
@@ -74,39 +48,38 @@ def pair(
         scale = {
             "color": order["score"].astype(float),
             "colorscale": SCORES,
-            "reversescale": direction == "minimize",
+            "reversescale": every.stage.direction == "minimize",
             "size": 9 if len(order) <= 300 else 6,
             "line": {"color": PAPER, "width": 0.5},
             "colorbar": {
-                "title": {"text": words(metric), "side": "right", "font": {"size": 14}},
+                "title": {"text": every.metric, "side": "right", "font": {"size": 14}},
                 "thickness": 14,
                 "outlinewidth": 0,
             },
         }
-        add(order, "trials", scale, f"{words(metric)} %{{marker.color:.4g}}")
-    _rectangles(figure, across, upwards, {label: (ranges[x], ranges[y]) for label, ranges in rectangles.items()})
+        add(order, "trials", scale, f"{every.metric} %{{marker.color:.4g}}")
+    _rectangles(figure, across, upwards, ranges)
     figure.update_xaxes(across.layout())
     figure.update_yaxes(upwards.layout())
-    nested = f" The ranges of {', '.join(rectangles)} are rectangles." if len(rectangles) > 1 else ""
-    if len(rectangles) == 1:
-        nested = f" The rectangle shows the ranges of {next(iter(rectangles))}."
-    counts = summary_with_best(frame, direction, metric)
-    tell(figure, f"{x} against {y}, coloured by {words(metric)}. {counts}.{nested}")
-    return say(figure, none_complete(frame)) if order.empty else figure
+    labels = ", ".join(f"stage {stage.number}" for stage in ranges)
+    boxes = (
+        f"The ranges of {labels} are rectangles" if len(ranges) > 1 else f"The rectangle shows the ranges of {labels}"
+    )
+    tell(figure, f"{x} against {y}, coloured by {every.metric}. {every.summary_with_best}. {boxes}.")
+    return say(figure, every.none_complete) if order.empty else figure
 
 
-def _rectangles(
-    figure: go.Figure, across: ParameterAxis, upwards: ParameterAxis, ranges: Mapping[str, tuple[Parameter, Parameter]]
-) -> None:
+def _rectangles(figure: go.Figure, across: ParameterAxis, upwards: ParameterAxis, ranges: Sequence[NewStage]) -> None:
     """Plot each stage's ranges as a rectangle, its label in a corner that no earlier label has taken.
 
     They are traces, not shapes: a trace is in the data's units on every axis and in every version of Plotly.
     """
     taken: list[tuple[float, float]] = []
-    for stage, (label, (of_x, of_y)) in enumerate(ranges.items()):
-        ink = colour(stage + 1)
+    for index, stage in enumerate(ranges):
+        ink, label = colour(index + 1), f"stage {stage.number}"
         common = {"name": label, "hoverinfo": "skip", "legendgroup": label, "showlegend": False}
-        for place, ((left, right), (bottom, top)) in enumerate(product(across.spans(of_x), upwards.spans(of_y))):
+        spans = (axis.spans(stage.space[axis.name]) for axis in (across, upwards))
+        for place, ((left, right), (bottom, top)) in enumerate(product(*spans)):
             figure.add_scatter(
                 x=[left, right, right, left, left],
                 y=[bottom, bottom, top, top, bottom],
@@ -115,7 +88,7 @@ def _rectangles(
                 **common,
             )
             # Of many rectangles the first and the last have room for a name.
-            if place or (len(ranges) > _MOST_NAMED and 0 < stage < len(ranges) - 1):
+            if place or (len(ranges) > _MOST_NAMED and 0 < index < len(ranges) - 1):
                 continue
             corners = [
                 (across.fraction(left), upwards.fraction(top), "bottom right"),

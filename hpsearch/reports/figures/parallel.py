@@ -8,66 +8,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.style import (
-    INK,
-    LINE,
-    MUTED,
-    PAPER,
-    SCALE,
-    ParameterAxis,
-    empty_figure,
-    nothing,
-    say,
-    tell,
-    words,
-)
-from hpsearch.reports.figures.trials import (
-    FAILED_MARKER,
-    TrialGroups,
-    check,
-    hover_lines,
-    none_complete,
-    points,
-    summary_with_best,
-)
+from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCALE, ParameterAxis, empty_figure, say, tell, words
+from hpsearch.reports.figures.trials import FAILED_MARKER, hover_lines, points
 from hpsearch.space import Float
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from hpsearch.records import Direction
-    from hpsearch.space import Space
+    from hpsearch.reports.figures.trials import StageTrials
 
 MOST_LINES = 300
-_CLASSES = len(SCALE)
-"""Lines of so many colours: a trace each, so that a page of hundreds of trials stays quick."""
+_CLASSES = len(SCALE)  # lines of so many colours: a trace each, so that a page of hundreds of trials stays quick
 
 
-def parallel(
-    frame: pd.DataFrame,
-    space: Space,
-    *,
-    best: int = 5,
-    metric: str = "score",
-    direction: Direction = "maximize",
-    title: str | None = None,
-) -> go.Figure:
-    """Plot a line for each trial, across an axis for each parameter, to its score at the right.
+def parallel(trials: StageTrials, *, best: int = 5, title: str | None = None) -> go.Figure:
+    """Plot a line for each trial, across an axis for each parameter that varies, to its score at the right.
 
     Lines are coloured by score, those of the best are thick and on top; pruned trials are dotted. Crosses on the axes
     are the values of failed trials.
     """
-    check(frame, *space)
-    if not space:
-        return nothing("there is no parameter to plot", title=title)
+    space, metric, minimize = trials.varied, trials.metric, trials.stage.direction == "minimize"
     axes = [ParameterAxis(name, [parameter]) for name, parameter in space.items()]
-    every = TrialGroups.of(frame, direction)
-    trials = every.sample(MOST_LINES, keep=best)
-    top, rest, failed = trials.complete.iloc[:best], trials.complete.iloc[best:], trials.failed
-    key = "; ".join(part for part in ("yellow: better, blue: worse", trials.left_out) if part)
+    sample, left_out = trials.sample(MOST_LINES, keep=best)
+    top, rest, failed = sample.complete.iloc[:best], sample.complete.iloc[best:], sample.failed
+    key = "; ".join(part for part in ("yellow: better, blue: worse", left_out) if part)
     figure = empty_figure(title=title, key=key, legend=True)
-    scores = every.scores
+    scores = trials.scores
     last = _score_axis(metric, scores)
 
     def lines(part: pd.DataFrame, name: str, ink: str, width: float, opacity: float, **more: Any) -> None:
@@ -76,7 +43,7 @@ def parallel(
         heights = [_heights(axis, part[f"param:{axis.name}"]) for axis in axes]
         heights.append([last.fraction(score) for score in part["score"].astype(float)])
         texts = [
-            f"{text}<br>{words(metric)} {score:.4g}"
+            f"{text}<br>{metric} {score:.4g}"
             for text, score in zip(hover_lines(part, list(space)), part["score"].astype(float), strict=True)
         ]
         figure.add_scatter(
@@ -92,8 +59,8 @@ def parallel(
             showlegend=more.pop("legend", True),
         )
 
-    lines(trials.pruned, "pruned", MUTED, 1, 0.6, dash="dot")
-    places = _classes(rest["score"].to_numpy(float), scores, minimize=direction == "minimize")
+    lines(sample.pruned, "pruned", MUTED, 1, 0.6, dash="dot")
+    places = _classes(rest["score"].to_numpy(float), scores, minimize=minimize)
     for place, ink in enumerate(SCALE):
         lines(rest[places == place], "trials", ink, 1.3, 0.35 + 0.4 * place / (_CLASSES - 1), legend=False)
     if not rest.empty:
@@ -107,9 +74,9 @@ def parallel(
         trace = points(failed, x, y, "failed", FAILED_MARKER, "failed", names=list(space))
         figure.add_trace(trace.update(text=[*trace.text] * len(axes)))
     _add_axes(figure, [*axes, last])
-    text = f"A line for each trial across {', '.join(space)} to its {words(metric)}. "
-    tell(figure, f"{text}{summary_with_best(frame, direction, metric)}.", least_width=100 + 90 * len(axes))
-    return say(figure, none_complete(frame)) if trials.complete.empty else figure
+    text = f"A line for each trial across {', '.join(space)} to its {metric}. {trials.summary_with_best}."
+    tell(figure, text, least_width=100 + 90 * len(axes))
+    return say(figure, trials.none_complete) if trials.complete.empty else figure
 
 
 def _heights(axis: ParameterAxis, values: pd.Series[Any]) -> list[float]:

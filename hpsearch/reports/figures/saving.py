@@ -32,12 +32,9 @@ if TYPE_CHECKING:
 
 IMAGES = ("png", "svg", "pdf")
 ENDINGS = ("html", *IMAGES)
-LEAST_PAGE = 640
-"""The room that title, buttons and legend need side by side, in px; a narrower window scrolls."""
-WIDTH, HEIGHT = 900, 500
-"""The size in px of a figure without a size of its own."""
-LIMIT_S = 60.0
-"""The time that starting the browser may take, and each figure; some 2 s on a quiet core."""
+LEAST_PAGE = 640  # the room that title, buttons and legend need side by side, in px; a narrower window scrolls
+WIDTH, HEIGHT = 900, 500  # the size in px of a figure without a size of its own
+LIMIT_S = 60.0  # the time that starting the browser may take, and each figure; some 2 s on a quiet core
 _CLOSE_S = 3.0
 
 
@@ -176,11 +173,9 @@ async def _render(figures: Sequence[go.Figure], options: Sequence[dict[str, Any]
             await asyncio.wait_for(browser.close(), _CLOSE_S)
 
 
-DIGITS = 5
-"""Significant digits of a plotted number: more than any screen can show."""
+DIGITS = 5  # significant digits of a plotted number: more than any screen can show
 _MARKUP = re.compile(r"<(?!/?(?:b|i|br|sub|sup|extra)>)")
-_LINE = 46
-"""Characters of a line of text across a phone."""
+_LINE = 46  # characters of a line of text across a phone
 _LINE_HEIGHT = 17
 _TICKS, _TITLE = 11, 13
 

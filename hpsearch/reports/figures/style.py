@@ -16,29 +16,22 @@ from plotly.subplots import make_subplots
 from hpsearch.errors import BadInput
 from hpsearch.space import Categorical, Float, Int, Parameter, from_scale, to_scale
 
-TEMPLATE = "hpsearch"
-"""The name under which the template is registered with Plotly."""
+TEMPLATE = "hpsearch"  # the name under which the template is registered with Plotly
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#595959", "#8C510A")
 """Okabe and Ito's colours, told apart by the colour-blind; without their yellow, which is lost on white."""
 INK = "#262626"
 MUTED = "#6E6E6E"
 GRID = "#E6E6E6"
-LINE = "#8C8C8C"
-"""Of axes and of failed trials."""
-FAINT = "#BDBDBD"
-"""Of separating lines."""
+LINE = "#8C8C8C"  # of axes and of failed trials
+FAINT = "#BDBDBD"  # of separating lines
 PAPER = "white"
 FONT = "Inter, Helvetica, Arial, 'DejaVu Sans', sans-serif"
-SCORES = "Cividis"
-"""The colour scale of scores, even in lightness: it survives colour-blindness and grey print."""
-SCALE: tuple[str, ...] = tuple(sequential.Cividis)
-"""Its colours, the worst score's first."""
+SCORES = "Cividis"  # the colour scale of scores, even in lightness: it survives colour-blindness and grey print
+SCALE: tuple[str, ...] = tuple(sequential.Cividis)  # its colours, the worst score's first
 TRAIN, VALIDATION = "dash", "solid"
 KEY = "solid: validation, dashed: train"
-PANEL_FONT = 12
-"""Of small panels' titles and ticks, in px."""
-LEAST_WIDTH = 320
-"""The width of any phone, in px."""
+PANEL_FONT = 12  # of small panels' titles and ticks, in px
+LEAST_WIDTH = 320  # the width of any phone, in px
 
 _AXIS = {
     "showgrid": True,
@@ -303,8 +296,7 @@ def _recoloured(part: Any) -> Any:
             return part
 
 
-_HALF = 0.42
-"""Half the width of a choice's stretch of the axis; choices stand 1 apart."""
+_HALF = 0.42  # half the width of a choice's stretch of the axis; choices stand 1 apart
 
 
 class ParameterAxis:
