@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hpsearch.optuna_sampler import KeyedRandomSampler, draw
 from hpsearch.records import NewStage, stage_seed
 from hpsearch.samplers import RandomSampler, values
-from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution, to_scale
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution
 
 SPACE: Space = {
     "lr": Float(1e-6, 1e-2, log=True),
@@ -87,56 +87,6 @@ def test_a_sampler_gives_each_stage_its_own_values() -> None:
     sampler = RandomSampler()
     for stage in (first, second, first):
         assert sampler.params(stage, 3) == values(SPACE, seed=stage.seed, number=3)
-
-
-@given(seed=seeds, number=numbers)
-def test_values_lie_in_their_ranges(seed: int, number: int) -> None:
-    drawn = values(SPACE, seed=seed, number=number)
-    for name, parameter in SPACE.items():
-        value = drawn[name]
-        if isinstance(parameter, Categorical):
-            assert any(value is choice for choice in parameter.choices)
-        elif isinstance(parameter, Int):
-            assert type(value) is int
-            assert parameter.low <= value <= parameter.high
-            assert (value - parameter.low) % parameter.step == 0
-        else:
-            assert type(value) is float
-            assert parameter.low <= value <= parameter.high
-
-
-def many(name: str, count: int) -> list[Any]:
-    """The values of a parameter in so many trials; alone, which is drawn as among the others."""
-    return [values({name: SPACE[name]}, seed=7, number=number)[name] for number in range(count)]
-
-
-@pytest.mark.parametrize("name", ["lr", "weight_decay"])
-def test_uniform_on_the_parameters_scale(name: str) -> None:
-    """The largest distance of the empirical distribution from the uniform one (Kolmogorov), at p of about 1e-4."""
-    n, parameter = 2000, SPACE[name]
-    assert isinstance(parameter, Float)
-    low, high = to_scale(parameter, parameter.low), to_scale(parameter, parameter.high)
-    drawn = [to_scale(parameter, float(value)) for value in many(name, n)]
-    ranks = (np.sort(drawn) - low) / (high - low)
-    steps = np.arange(n + 1) / n
-    assert max(np.max(steps[1:] - ranks), np.max(ranks - steps[:-1])) < 2.2 / math.sqrt(n)
-
-
-@pytest.mark.parametrize(("name", "kinds"), [("batch_size", 10), ("activation", 4)])
-def test_every_step_and_choice_is_as_likely(name: str, kinds: int) -> None:
-    n = 2000
-    drawn = list(map(str, many(name, n)))
-    counts = np.array([drawn.count(value) for value in set(drawn)])
-    assert len(counts) == kinds
-    expected = n / kinds
-    assert np.sum((counts - expected) ** 2) / expected < 40  # chi squared with 9 degrees of freedom: p < 1e-5
-
-
-def test_log_ints_favour_the_small_and_reach_both_ends() -> None:
-    parameter = {"n": Int(1, 4, log=True)}
-    drawn = [values(parameter, seed=3, number=i)["n"] for i in range(400)]
-    assert set(drawn) == {1, 2, 3, 4}
-    assert drawn.count(1) > drawn.count(4)
 
 
 def test_names_numbers_and_stages_draw_independently() -> None:

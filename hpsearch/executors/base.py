@@ -194,13 +194,11 @@ def pin() -> None:
 @contextlib.contextmanager
 def pinned_children() -> Iterator[None]:
     """Give processes that are started inside one BLAS thread each."""
-    before = {name: os.environ.get(name) for name in VARIABLES}
+    before = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     os.environ.update(dict.fromkeys(VARIABLES, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in VARIABLES:
+            del os.environ[name]
+        os.environ.update(before)

@@ -37,29 +37,22 @@ class _Worker:
             self.process.start()
         theirs.close()
 
-    def request_end(self, *, kill: bool) -> None:
-        with contextlib.suppress(OSError):
-            if kill:
-                self.process.kill()
-            else:
-                self.connection.send(None)
-
-    def await_end(self, until: float) -> None:
-        self.process.join(max(until - time.monotonic(), 0.0))
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.connection.close()
-        self.process.close()
-
 
 def _end(workers: Sequence[_Worker], *, kill: bool) -> None:
     # Request every end before waiting for one: interpreters take a while to end, and do so in parallel.
     for worker in workers:
-        worker.request_end(kill=kill)
+        with contextlib.suppress(OSError):
+            if kill:
+                worker.process.kill()
+            else:
+                worker.connection.send(None)
     until = time.monotonic() + _JOIN_S
     for worker in workers:
-        worker.await_end(until)
+        worker.process.join(max(until - time.monotonic(), 0.0))
+        worker.process.kill()
+        worker.process.join()
+        worker.connection.close()
+        worker.process.close()
 
 
 @contextlib.contextmanager
