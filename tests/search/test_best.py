@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import made_stages
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from made_stages import edgeless
 from hpsearch.errors import BadInput
 from hpsearch.records import HITS, VALIDATION_LOSS, Completed
 from hpsearch.search.best import MOST, BestTrial, best_trial, choose, hits_of, ties_of
-from hpsearch.search.comparison import Paired
 from hpsearch.space import Value
 from hpsearch.statistics import wilson
 from hpsearch.statistics.hits import pack
@@ -130,33 +127,3 @@ def test_values_of_which_a_repeat_failed_are_below_all_others_of_any_stage(store
     for number, mean in ((1, 0.86), (2, None)):
         made_stages.confirm(store, made_stages.make(store, edgeless, trials=40, number=number), [mean])
     assert choose(store, store.stages(), by="confirmed").stage.name == "made/stage-01"
-
-
-def test_a_trial_that_is_given_is_the_only_one_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = made_stages.make(store, edgeless, trials=40)
-    read: list[int] = []
-    columns = store.columns
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        read.append(len((rows := columns(*arguments, **options))["number"]))
-        return rows
-
-    monkeypatch.setattr(store, "columns", counted)
-    assert choose(store, [stage], number=1, trial=14).trial == 14
-    assert read == [1]
-    with pytest.raises(BadInput, match=r"no trial 99 with a score; `trials\(stage=1\)` lists them"):
-        choose(store, [stage], number=1, trial=99)
-
-
-@pytest.mark.parametrize(
-    ("only_a", "only_b", "p", "says"),
-    [
-        (0, 0, 1.0, "get the same of the 40"),
-        (3, 4, 1.0, "the two are statistically tied"),
-        (1, 12, 0.003, "B's best is better on them"),
-        (12, 1, 0.003, "A's best is better on them"),
-        (900, 0, 0.0, "(p < 1e-15)"),
-    ],
-)
-def test_examples_in_words(only_a: int, only_b: int, p: float, says: str) -> None:
-    assert says in Paired(40, only_a, only_b, p).sentence()

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
 import made_stages
-import numpy as np
 import pytest
-import signalled
 import tiny
-from faulty.process import Running
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpsearch.errors import BadInput, Interrupted, StageConflict, UnknownSearch
-from hpsearch.nn import Purpose, lane_rng
-from hpsearch.objectives.network import runtime, structure
+from hpsearch.objectives.network import runtime
 from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, ConfirmationPlan, Setting, Trial
 from hpsearch.search.confirmation import confirm
@@ -168,72 +161,14 @@ def test_a_repeat_s_seeds_are_its_own_whatever_its_number_and_setting(copy: Call
     assert len({tuple(kept[setting.trial, repeat][3]) for repeat in range(4)}) == 4
 
 
-def test_weights_order_and_masks_are_all_anew_for_a_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    used: set[tuple[int, Purpose]] = set()
-
-    def note(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
-        used.add((number, purpose))
-        return lane_rng(seed, number, purpose)
-
-    monkeypatch.setattr(structure, "lane_rng", note)
-    monkeypatch.setattr(
-        structure, "lane_rngs", lambda seed, numbers, purpose: [note(seed, n, purpose) for n in numbers]
-    )
-    objective = tiny.objective(network={"dropout": 0.2})
-    params = {"lr": 0.1, "weight_decay": 1e-6}
-    tiny.evaluated(objective, [Trial(1, 10, params, 3), Trial(2, 11, params, 4)])
-    for purpose in (Purpose.WEIGHTS, Purpose.DROPOUT, Purpose.ORDER):
-        assert {number for number, of in used if of == purpose} >= {3, 4}
-    assert not {10, 11} & {number for number, _ in used}
-
-
-def test_several_runners_share_one(copy: Callable[[], str]) -> None:
-    storage, alone = copy(), copy()
-    confirm(job(alone, top=3, repeats=4))
-    together = threading.Barrier(2, timeout=60)
-
-    class Together(Listener):
-        def began(self, *_: Any, **__: Any) -> None:
-            together.wait()
-
-    with ThreadPoolExecutor(2) as runners:
-        options = [{"top": 2, "repeats": 3, "lanes": 1}, {"top": 3, "repeats": 4, "lanes": 2}]
-        done = [runners.submit(confirm, job(storage, **of), Together()) for of in options]
-        assert sum(of.result().summary.recorded for of in done) == 12
-    assert outcomes(storage) == outcomes(alone)
-
-
-def test_signals_to_its_processes_lose_nothing_that_was_recorded(tmp_path: Path) -> None:
-    study = tiny.write(tmp_path, trials={"count": 2})
-    storage, undisturbed = tmp_path / "studies.db", str(tmp_path / "undisturbed.db")
-    run(Job(storage=str(storage), study=str(study), engine="inline"))
-    shutil.copy(storage, undisturbed)
-    words = ("confirm", "--top", "2", "--repeats", "8", "--lanes", "1", "--jobs", "2", "--storage", storage.name)
-    with Running(tmp_path) as running:
-        # Those of the stage have finished before.
-        for number, held in ((signal.SIGINT, 3), (signal.SIGKILL, 6)):
-            process = signalled.start(running, *words, held_from=held)
-            signalled.finished(storage, process, 2 + held)
-            process.send(number, group=True)
-            code, _, lines = process.end()
-            assert code == (130 if number == signal.SIGINT else -number)
-            assert number == signal.SIGKILL or lines[-1].startswith("hpsearch: stopped: tiny/confirm-01 has ")
-            assert 2 + held <= signalled.states(storage).count("COMPLETE") < 2 + 16
-    for place in (str(storage), undisturbed):
-        confirm(job(place, top=2, repeats=8))
-    assert outcomes(str(storage)) == outcomes(undisturbed)
-
-
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
         ({"top": 0}, BadInput, "top=0: give a number from 1 to 200"),
-        ({"top": 201}, BadInput, "top=201"),
         ({"repeats": 1}, BadInput, "repeats=1: give a number from 2 to 1,000"),
         ({"top": 99}, BadInput, r"top=99: tiny/stage-01 has \d+ trials with a score; use a smaller top"),
         ({"stage": 2}, UnknownSearch, "tiny has no stage 2; known: 1"),
         ({"search": "other"}, UnknownSearch, "no search 'other'"),
-        ({"engine": "polo"}, BadInput, "did you mean 'pool'"),
         ({"data": "other"}, StageConflict, "the data of tiny/stage-01 have changed"),
     ],
 )

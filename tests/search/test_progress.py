@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import made_stages
 import pytest
 
-from hpsearch.errors import StorageFailure, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Stage
 from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.search.progress import Watcher
@@ -177,32 +174,3 @@ def test_a_confirmation_that_runs_is_shown(store: Store, reader: Store) -> None:
     assert Watcher(reader, None, until=3).read().shown.stage == made
     Work(store, made).claim(1, until=4)
     assert watcher.read().shown.stage == made
-
-
-def test_no_search_and_no_database(reader: Store, stage: Stage, tmp_path: Path) -> None:
-    with pytest.raises(UnknownSearch, match="no search 'stubb' in"):
-        Watcher(reader, "stubb").read()
-    watcher = Watcher(reader, None)
-    watcher.read()
-    (tmp_path / "studies.db").unlink()
-    with pytest.raises(StorageFailure, match="was deleted or replaced while in use"):
-        watcher.read()
-
-
-def test_a_watcher_locks_nobody_out(reader: Store, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A runner may write between any two queries of a reading."""
-    work.claim(6)
-    left = iter(range(6))
-
-    def interrupted(method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            result = method(*arguments, **options)
-            work.record(0.5, first=next(left))
-            return result
-
-        return call
-
-    for name in ("counts", "latest", "points", "runners"):
-        monkeypatch.setattr(reader, name, interrupted(getattr(reader, name)))
-    Watcher(reader, None).read()
-    assert work.store.counts(work.stage).complete >= 3

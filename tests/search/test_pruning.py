@@ -56,17 +56,6 @@ def test_what_a_stage_will_spend() -> None:
     assert least_survivors(median, 20, Counts()) == 10
 
 
-@given(values=VALUES, factor=st.integers(2, 6), direction=st.sampled_from(DIRECTIONS))
-def test_halving_keeps_a_share_and_never_cuts_a_tie(values: list[float], factor: int, direction: Direction) -> None:
-    kept = halving_survivors(dict(enumerate(values)), factor, direction)
-    assert len(kept) >= max(1, len(values) // factor)
-    sign = 1 if direction == "maximize" else -1
-    worst = min(sign * values[number] for number in kept)
-    assert kept == {number for number, score in enumerate(values) if sign * score >= worst}
-    strictly = sum(sign * score > worst for score in values)
-    assert strictly < max(1, len(values) // factor)
-
-
 def test_halving_without_values_and_with_what_is_no_number() -> None:
     assert halving_survivors({}, 4, "maximize") == set()
     for direction in DIRECTIONS:

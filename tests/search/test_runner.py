@@ -10,16 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import bounded
 import pytest
-import tiny
 from bounded import LIMIT_S
-from clusters import adaptive, cluster
+from clusters import adaptive
 from stub_objectives import STEPS, Items, Stub, value
 
 from hpsearch import samplers
@@ -29,10 +27,8 @@ from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.records import Completed, NewStage, Outcome, Report, Stage, Trial
 from hpsearch.search.runner import Runner, Summary, Tick
-from hpsearch.search.workflow import Job, Listener
-from hpsearch.search.workflow import run as run_job
 from hpsearch.space import Float
-from hpsearch.store import Counts, Owner, Store, open_store
+from hpsearch.store import Counts, Owner, Store
 
 
 def run(store: Store, stage: Stage, objective: Any, executor: Executor | None = None, **options: Any) -> Summary:
@@ -67,22 +63,6 @@ def test_the_stage_comes_to_have_its_trials_and_keeps_them(store: Store, stage: 
     assert run(store, stage, Stub(tmp_path), until=13).recorded == 3
     assert numbers(store, stage, "COMPLETE") == list(range(13))
     assert store.trials(stage).head(10).equals(first)
-
-
-@pytest.mark.parametrize("kinds", [1, 3])
-@pytest.mark.parametrize("lanes", [None, 1, 3, 100])
-def test_any_number_of_lanes_and_structures(
-    store: Store, stage: Stage, tmp_path: Path, lanes: int | None, kinds: int
-) -> None:
-    ticks: list[Tick] = []
-    summary = run(store, stage, Stub(tmp_path, kinds=kinds), until=11, lanes=lanes, on_tick=ticks.append)
-    assert summary.counts == Counts(complete=11)
-    assert numbers(store, stage) == list(range(11))
-    finished = [tick.counts.finished for tick in ticks]
-    assert finished == sorted(finished)
-    assert finished[0] == 0
-    assert sorted(outcome.number for tick in ticks for outcome in tick.recorded) == list(range(11))
-    assert all(len(tick.recorded) <= (lanes or 4) for tick in ticks)
 
 
 def test_stopping_gives_back_what_had_begun(store: Store, stage: Stage, tmp_path: Path) -> None:
@@ -157,32 +137,6 @@ def test_a_failing_database_or_an_exception_leaves_nothing_running(store: Store,
     assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(12))
 
 
-@dataclass(frozen=True)
-class Together(Stub):
-    """Begins only once both runners have a batch."""
-
-    barrier: threading.Barrier | None = None
-
-    def evaluate(self, trials: Sequence[Trial], **more: Any) -> Items:
-        if self.barrier is not None and trials[0].number < 2:
-            self.barrier.wait(timeout=60)
-        yield from super().evaluate(trials)
-
-
-def test_two_runners_share_a_stage(store: Store, stage: Stage, tmp_path: Path) -> None:
-    objective = Together(tmp_path, barrier=threading.Barrier(2))
-
-    def one_runner(_: int) -> Summary:
-        with contextlib.closing(open_store(store.url, write=True)) as own:
-            return run(own, stage, objective, until=30, lanes=1)
-
-    with ThreadPoolExecutor(2) as runners:
-        summaries = list(runners.map(one_runner, range(2), timeout=60))
-    assert sum(summary.recorded for summary in summaries) == 30
-    assert all(summary.recorded > 0 and summary.counts.finished == 30 for summary in summaries)
-    assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(30))
-
-
 @pytest.mark.parametrize("how", ["finishes", "releases", "dies"])
 def test_a_runner_waits_for_another_one_s_trials(store: Store, stage: Stage, tmp_path: Path, how: str) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -210,16 +164,6 @@ def test_a_runner_waits_for_another_one_s_trials(store: Store, stage: Stage, tmp
     assert summary == replace(summary, counts=Counts(complete=5), recorded=3 if how == "finishes" else 5)
     scores = store.trials(stage).set_index("number")["score"].to_dict()
     assert scores == {n: 77.0 if how == "finishes" and n < 2 else value(n, STEPS) for n in range(5)}
-
-
-def test_a_dead_runner_s_trials_run_again_under_their_numbers(
-    store: Store, stage: Stage, tmp_path: Path, gone: int
-) -> None:
-    store.claim(stage, until=5, most=2, owner=replace(Owner.current(), pid=gone, started=""))
-    assert numbers(store, stage, "RUNNING") == [0, 1]
-    summary = run(store, stage, Stub(tmp_path), until=5)
-    assert summary == replace(summary, counts=Counts(complete=5), recorded=5, released=2)
-    assert numbers(store, stage) == list(range(5))
 
 
 def test_curves_reach_the_database_before_their_batch_ends(store: Store, stage: Stage, tmp_path: Path) -> None:
@@ -297,21 +241,6 @@ def test_what_has_come_back_before_a_stop_is_recorded(store: Store, stage: Stage
     assert store.counts(stage) == Counts(complete=6)
 
 
-def test_a_runner_that_slept_past_its_lease_counts_its_trials_once(store: Store, stage: Stage, tmp_path: Path) -> None:
-    """Its trials were given back by another runner, which took none of them; it claims them again itself."""
-    released: list[int] = []
-
-    def sleep() -> None:
-        if not released:
-            (owner,) = store.runners(stage)
-            released.append(store.release(stage, owner=owner))
-
-    summary = run(store, stage, Stub(tmp_path), AllAtOnce(2, before=sleep), until=8, lanes=2)
-    assert released == [4]
-    assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(8))
-    assert summary.counts == Counts(complete=8)
-
-
 @pytest.mark.parametrize("until", [1, 2, 20])
 def test_where_nothing_can_be_evaluated_nothing_is_used_up(
     store: Store, stage: Stage, tmp_path: Path, until: int
@@ -380,29 +309,3 @@ def test_a_run_has_a_cluster_grow_from_nothing(store: Store, stage: Stage, tmp_p
         stub = Stub(tmp_path, waits=range(8))
         summary = run(store, stage, stub, executor, until=8, lanes=1, stopping=stopping)
     assert summary.counts == Counts(complete=8)
-
-
-def test_when_the_scheduler_dies_the_next_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.executors.dask.cluster.CONNECT_S", 1.0)
-    study, storage = str(tiny.write(tmp_path)), str(tmp_path / "studies.db")
-
-    def counts() -> Counts:
-        with contextlib.closing(open_store(storage)) as store:
-            return store.counts(store.stages()[0])
-
-    with cluster(1) as made:
-
-        class Kills(Listener):
-            def tick(self, tick: Tick) -> None:
-                if tick.recorded:
-                    made.process.kill()
-                    made.process.join()
-
-        job = Job(storage=storage, study=study, trials=9, engine="dask", scheduler=made.address, lanes=2)
-        with pytest.raises(EvaluationFailure, match=r"Dask scheduler tcp://127.0.0.1:\d+ is lost; what was recorded"):
-            run_job(job, Kills())
-    left = counts()
-    assert 2 <= left.complete < 9
-    assert left.running == 0
-    run_job(Job(storage=storage, study=study, trials=9, engine="inline"))
-    assert counts() == Counts(complete=9)

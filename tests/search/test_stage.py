@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution
 from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Stage, Trial, stage_seed
 from hpsearch.search.narrowing import narrow_stage
-from hpsearch.search.stage import begin, best_of, check_fingerprint, pick, stages_of
+from hpsearch.search.stage import begin, best_of, pick, stages_of
 from hpsearch.space import Float
 from hpsearch.store import NewStage, Store
 
@@ -65,11 +65,6 @@ def test_the_first_stage_is_made_once_and_found_again(store: Store) -> None:
     assert store.stages() == [stage]
 
 
-def test_the_direction_is_the_metric_s(store: Store) -> None:
-    stage, _ = begin(store, tiny.study(objective={"metric": "validation_loss"}), DATA)
-    assert stage.direction == "minimize"
-
-
 def test_another_seed_or_stage_than_there_is_is_refused(store: Store) -> None:
     with pytest.raises(UnknownSearch, match="tiny has no stage 2: it has not been started"):
         begin(store, tiny.study(), DATA, number=2)
@@ -92,14 +87,6 @@ def test_stages_are_found_by_name_or_because_there_is_one_search(store: Store) -
     with pytest.raises(UnknownSearch, match="name one of: other, tiny"):
         stages_of(store, None)
     assert stages_of(store, "tiny") == [stage]
-
-
-def test_the_data_of_a_stage_stay_the_same(store: Store) -> None:
-    stage = started(store)
-    assert (stage.fingerprint, stage.sizes) == DATA
-    check_fingerprint(stage, DATA.fingerprint)
-    with pytest.raises(StageConflict, match="the data of tiny/stage-01 have changed"):
-        check_fingerprint(stage, OTHER.fingerprint)
 
 
 def test_narrowing_makes_the_next_stage_with_its_lineage(store: Store) -> None:
@@ -128,16 +115,6 @@ def test_who_uses_a_hyperparameter_is_in_the_stages_study_file(store: Store, opt
     made = narrow_stage(store, store.stages(), top=4, dry_run=True).narrowing.ranges["momentum"]
     assert made.top == users
     assert (made.evidence is None) == (users == 0)
-
-
-def test_narrowing_again_replaces_a_stage_without_trials(store: Store) -> None:
-    finish(store, started(store), 12)
-    narrow_stage(store, store.stages(), top=4)
-    again = narrow_stage(store, store.stages(), top=8)
-    assert again.replaced
-    assert again.stage is not None
-    assert again.stage.trials_used == tuple(range(8))
-    assert numbered(store) == {1: None, 2: 1}
 
 
 def test_a_stage_with_trials_is_never_replaced(store: Store) -> None:

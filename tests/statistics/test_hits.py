@@ -23,7 +23,6 @@ from hpsearch.statistics.hits import (
     pack,
     paired_p,
     unpack,
-    unpaired_p,
 )
 
 COUNTS = st.integers(0, 60)
@@ -66,21 +65,6 @@ def test_ties_among_a_hundred_by_hand() -> None:
     assert not is_tied(paired_p(best, best >> 5), 2)  # 2^-5 beside one other trial
     assert is_tied(paired_p(best, best), 2)
     assert LEVEL == 0.05
-
-
-@given(COUNTS, st.integers(2, 10_000))
-def test_among_more_trials_more_tie(behind: int, trials: int) -> None:
-    p = paired_p(2**90 - 1, 2 ** (90 - behind) - 1)
-    assert is_tied(p, trials + 1) or not is_tied(p, trials)
-
-
-@given(st.integers(50, 100), st.integers(0, 25))
-def test_without_hits_more_is_called_tied(best: int, behind: int) -> None:
-    # The other's hits are the best's but for some: the surest case, which two shares alone cannot see.
-    paired = paired_p(2**best - 1, 2 ** (best - behind) - 1)
-    unpaired = unpaired_p(best / 100, (best - behind) / 100, 100)
-    assert 0 <= unpaired <= 1
-    assert is_tied(unpaired, 100) or not is_tied(paired, 100)
 
 
 @given(TRIALS, st.integers(0, 2**32))

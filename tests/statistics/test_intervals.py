@@ -38,17 +38,6 @@ def test_wilson_lies_within_0_and_1_around_the_share_and_mirrors(counts: tuple[i
     assert [mirrored.low, mirrored.high] == pytest.approx([1 - interval.high, 1 - interval.low])
 
 
-@given(COUNTS)
-def test_wilson_moves_with_hits_and_narrows_with_examples(counts: tuple[int, int]) -> None:
-    hits, examples = counts
-    interval, more = wilson(hits, examples), wilson(4 * hits, 4 * examples)
-    assert more.high - more.low < interval.high - interval.low
-    if hits < examples:
-        better = wilson(hits + 1, examples)
-        assert better.low > interval.low
-        assert better.high > interval.high or better.high == 1
-
-
 def test_a_mean_s_interval_by_hand() -> None:
     interval = mean_interval([1.0, 2.0, 3.0])  # t = 4.302653 with 2 degrees of freedom, s = 1
     assert interval.low == pytest.approx(2 - 4.302653 / math.sqrt(3), abs=1e-6)
