@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-STD = 0.01
-"""Standard deviation of ``normal`` unless another is given."""
-CONSTANT = 0.1
-"""Weight of ``constant`` unless another is given."""
+STD = 0.01  # standard deviation of ``normal`` unless another is given
+CONSTANT = 0.1  # weight of ``constant`` unless another is given
 
 
 class Initializer(Protocol):

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-Floats: TypeAlias = NDArray[np.floating[Any]]
-"""An array of float32, or of float64 in the mode that checks gradients."""
+Floats: TypeAlias = NDArray[np.floating[Any]]  # an array of float32, or of float64 in the mode that checks gradients
 Indices: TypeAlias = NDArray[np.intp]
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
@@ -106,8 +105,7 @@ def fingerprint() -> str:
 
 CACHED_PARAMETERS = 3 * 2**17
 """Parameters of all lanes of a batch together: 1.5 MiB of float32, not much above a core's second-level cache."""
-MOST_LANES = 32
-"""Beyond this, NumPy's cost a call is already shared among enough lanes."""
+MOST_LANES = 32  # beyond this, NumPy's cost a call is already shared among enough lanes
 
 
 def parameter_count(sizes: Sequence[int], *, batch_norm: bool = False) -> int:

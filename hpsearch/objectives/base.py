@@ -199,16 +199,12 @@ class Kind(Protocol):
     a stage keeps it. Optional facts say None or nothing.
     """
 
-    name: str
-    """The name under ``[objective]``."""
-    preload: str
-    """The module that workers import before their first batch."""
+    name: str  # the name under ``[objective]``
+    preload: str  # the module that workers import before their first batch
     parameters: Mapping[str, Hyperparameter] | None
     """The parameters that may be sampled; None: any, and ``check`` of the sections may refuse some."""
-    also_called: Mapping[str, str]
-    """Names that people use for them elsewhere, in lower case."""
-    curves: Mapping[str, str]
-    """The learning curves that a trial keeps beside its score's, and their meaning."""
+    also_called: Mapping[str, str]  # names that people use for them elsewhere, in lower case
+    curves: Mapping[str, str]  # the learning curves that a trial keeps beside its score's, and their meaning
     curve_bounds: Mapping[str, tuple[float, float] | None]
     """The quantities that ``train_`` and ``validation_`` curves are of, with the least and the most that each can be;
     the first is the one to plot. Empty: there are no such curves."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from hpsearch.data.splits import Floats, Labels
     from hpsearch.objectives.network.runtime import Trained
 
-_MOST_CLASSES = 12
-"""More columns than this do not fit a line of 80 characters."""
-_WIDEST = 5
-"""Of a class's name in a heading, in characters."""
+_MOST_CLASSES = 12  # more columns than this do not fit a line of 80 characters
+_WIDEST = 5  # of a class's name in a heading, in characters
 _MOST_PAIRS = 15
 
 
@@ -65,24 +63,11 @@ class NetworkEvaluation:
     @property
     def facts(self) -> dict[str, Any]:
         """Return everything but the inputs, as JSON-able data."""
-        names = Mistake.__slots__
         return {
             "class_names": list(self.class_names),
             "confusion": self.confusion.tolist(),
-            "mistakes": [{name: getattr(mistake, name) for name in names} for mistake in self.mistakes],
+            "mistakes": [asdict(mistake) for mistake in self.mistakes],
         }
-
-
-def everything(split: Split) -> Split:
-    """Return a split whose validation examples are among the training examples too.
-
-    The validation examples are then trained on, so scores on them mean nothing.
-    """
-    return replace(
-        split,
-        x_train=np.concatenate((split.x_train, split.x_validation)),
-        y_train=np.concatenate((split.y_train, split.y_validation)),
-    )
 
 
 def score(trained: Trained, split: Split, x: Floats, labels: Labels) -> NetworkEvaluation:

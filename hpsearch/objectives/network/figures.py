@@ -14,9 +14,6 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from hpsearch.data.preprocessing import is_picture
-from hpsearch.errors import BadInput
-
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -24,11 +21,10 @@ if TYPE_CHECKING:
 
 MOST_MISTAKES = 24
 _COLUMNS = 8
-_SHORT = 12
-"""Of a class's name above a small picture, in characters."""
+_SHORT = 12  # of a class's name above a small picture, in characters
 
 
-def confusion_figure(matrix: ArrayLike, names: Sequence[str], *, title: str | None = None) -> go.Figure:
+def confusion_figure(matrix: ArrayLike, names: Sequence[str], *, title: str) -> go.Figure:
     """Plot a confusion matrix: every cell with its count, coloured by its share of the label's examples.
 
     The diagonal has no colour: it would outshine all mistakes.
@@ -37,15 +33,8 @@ def confusion_figure(matrix: ArrayLike, names: Sequence[str], *, title: str | No
         matrix: (C, C) counts, label by row and prediction by column.
         names: Of the C classes.
         title: Above the matrix.
-
-    Raises:
-        BadInput: Counts of another shape, or none.
     """
     counts = np.asarray(matrix, dtype=np.int64)
-    if counts.shape != (len(names), len(names)):
-        raise BadInput(f"a confusion matrix of shape {counts.shape} for {len(names)} classes; give one of their number")
-    if not counts.sum():
-        raise BadInput("a confusion matrix of no examples; give one with counts")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     off = np.where(np.eye(len(names), dtype=bool), np.nan, share)
     highest = float(np.nanmax(off)) if len(names) > 1 else 0.0
@@ -93,8 +82,8 @@ def confusion_figure(matrix: ArrayLike, names: Sequence[str], *, title: str | No
     }
     figure.update_layout(
         width=side + 120,
-        height=side + (30 if title else 0),
-        margin={"l": 80, "r": 20, "t": 56 if title else 24, "b": 64},
+        height=side + 30,
+        margin={"l": 80, "r": 20, "t": 56, "b": 64},
         plot_bgcolor="#E6E6E6",
         xaxis=axis | {"title": {"text": "prediction"}, "range": ends},
         yaxis=axis | {"title": {"text": "label"}, "autorange": False, "range": ends[::-1], "scaleanchor": "x"},
@@ -108,7 +97,7 @@ def mistakes_figure(
     shape: Sequence[int],
     names: Sequence[str],
     *,
-    title: str | None = None,
+    title: str,
 ) -> go.Figure:
     """Show pictures that were classified wrong, each with its label, its prediction and that class's probability.
 
@@ -118,12 +107,7 @@ def mistakes_figure(
         shape: Of one of them, (H, W) or with 1 or 3 channels behind.
         names: Of the classes.
         title: Above the pictures.
-
-    Raises:
-        BadInput: A shape that is no picture's, or examples of another size.
     """
-    if not is_picture(shape) or inputs.shape[1:] != (math.prod(shape),):
-        raise BadInput(f"examples of shape {tuple(shape)} are no pictures; give (H, W), (H, W, 1) or (H, W, 3)")
     if not mistakes:
         figure = go.Figure().update_xaxes(visible=False).update_yaxes(visible=False)
         return _titled(figure.add_annotation(text="no example was classified wrong", showarrow=False), title)
@@ -148,7 +132,7 @@ def mistakes_figure(
     figure.update_annotations(font={"size": 12})
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
-    top = 24 + above + (30 if title else 0)
+    top = 54 + above
     figure.update_layout(
         width=columns * cell + 48,
         height=rows * (cell + above) + top - above + 40,
@@ -169,9 +153,7 @@ def mistakes_figure(
     return _titled(figure, title)
 
 
-def _titled(figure: go.Figure, title: str | None) -> go.Figure:
-    if not title:
-        return figure
+def _titled(figure: go.Figure, title: str) -> go.Figure:
     return figure.update_layout(title={"text": title, "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}})
 
 

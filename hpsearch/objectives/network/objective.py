@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from hpsearch.nn import (
-    CURVE_NAMES,
-    Epoch,
-    History,
-    Inputs,
-    TrainingData,
-    flops_per_trial,
-    lanes_for,
-    live_inputs,
-    record,
-    train_epochs,
-)
+from hpsearch.nn import History, Inputs, TrainingData, lanes_for, record, train_epochs
 from hpsearch.nn.training import Snapshot, resume, take
 from hpsearch.objectives.network.structure import (
-    Lanes,
     Structure,
     build,
     check_names,
@@ -48,25 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hpsearch.data import Split
-    from hpsearch.objectives.network.sections import NetworkSections
     from hpsearch.space import Space
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """The score of a learning curve."""
-
-    # ``validation_accuracy`` (more is better) or ``validation_loss`` (less is better)
-    metric: Literal["validation_accuracy", "validation_loss"] = "validation_accuracy"
-    at: Literal["last", "best"] = "last"  # the ``last`` epoch, or the curve's ``best`` one
-
-    def epoch(self, curve: Sequence[float]) -> int:
-        """Return the index of the scored epoch; of several best ones the first."""
-        if self.at == "last":
-            return len(curve) - 1
-        best = max(curve) if self.metric == "validation_accuracy" else min(curve)
-        return curve.index(best)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,28 +55,14 @@ class NetworkObjective:
     # values of the hyperparameters that are not sampled: those of ``[network]`` and ``[training]``
     settings: Mapping[str, Any]
     space: Space  # the ranges of those that are
-    score: Score = field(default_factory=Score)  # how a learning curve becomes a score
+    # the score: ``validation_accuracy`` (more is better) or ``validation_loss`` (less is better)
+    metric: Literal["validation_accuracy", "validation_loss"] = "validation_accuracy"
+    at: Literal["last", "best"] = "last"  # of the ``last`` epoch, or of the curve's ``best`` one
     inputs: Inputs | None = None  # which inputs the data have, where some were left out (`hpsearch.nn.live_inputs`)
     dtype: str = "float32"  # ``float32``, or ``float64`` for tests
 
     def __post_init__(self) -> None:
         check_names(self.settings, self.space)
-
-    @classmethod
-    def of(cls, sections: NetworkSections, data: Split, *, seed: int, space: Space) -> NetworkObjective:
-        """Return the objective of a stage with this seed and these ranges."""
-        training = TrainingData(data.x_train, data.y_train, data.x_validation, data.y_validation)
-        training, inputs = live_inputs(training)
-        return cls(
-            data=training,
-            inputs=inputs,
-            classes=data.classes,
-            seed=seed,
-            # A sampled value must not stand beside a fixed one of another form (hidden beside hidden_units).
-            settings={name: value for name, value in sections.settings.items() if name not in space},
-            space=space,
-            score=Score(sections.objective.metric, sections.objective.at),
-        )
 
     def structure(self, params: Mapping[str, Any]) -> Structure:
         """Return the structure of a trial with these sampled values."""
@@ -115,11 +71,7 @@ class NetworkObjective:
 
     def largest(self) -> Structure:
         """Return the structure of the space with the most parameters."""
-        return self.structure(self.largest_values())
-
-    def largest_values(self) -> dict[str, Any]:
-        """Return values of the sampled hyperparameters that make the largest network."""
-        return largest_values(self.space)
+        return self.structure(largest_values(self.space))
 
     def lanes(self, trial: Trial | None = None) -> int:
         structure = self.largest() if trial is None else self.structure(trial.params)
@@ -133,15 +85,6 @@ class NetworkObjective:
         for trial in trials:
             groups.setdefault(self.structure(trial.params), []).append(trial)
         return list(groups.values())
-
-    def flops(self, structure: Structure) -> int:
-        """Return the floating-point operations of one trial's matrix products."""
-        return flops_per_trial(
-            structure.sizes,
-            train=len(self.data.images),
-            validation=len(self.data.validation_images),
-            epochs=self.settings["epochs"],
-        )
 
     def evaluate(
         self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
@@ -164,8 +107,8 @@ class NetworkObjective:
         courses, start = [_Course(History()) for _ in trials], 1
         if paused:
             states = [cast(_State, pause.state) for pause in paused]
-            courses = [_Course(self._history(pause), state.hits) for pause, state in zip(paused, states, strict=True)]
-            start = resume(lanes.network, lanes.optimizer, lanes.rngs, [state.snapshot for state in states])
+            courses = [_Course(self._history(pause), hits) for pause, (_, hits) in zip(paused, states, strict=True)]
+            start = resume(lanes.network, lanes.optimizer, lanes.rngs, [snapshot for snapshot, _ in states])
         histories = [course.history for course in courses]
         alive: Sequence[int] = range(len(trials))
         for epoch in train_epochs(
@@ -182,50 +125,49 @@ class NetworkObjective:
         ):
             record(epoch, histories)
             alive = epoch.lanes.tolist()
+            scores = getattr(epoch, self.metric).tolist()
             for lane, hits in zip(alive, epoch.validation_hits, strict=True):
-                self._keep(courses[lane], hits)
-            yield self._reports(epoch, numbers)
-        state_of = {} if until is None else _snapshots(lanes, alive, until)
+                course, curve = courses[lane], getattr(histories[lane], self.metric)
+                course.last = hits
+                if self._scored(curve) == len(curve) - 1:
+                    course.scored = hits
+            yield [Report(numbers[lane], epoch.epoch, score) for lane, score in zip(alive, scores, strict=True)]
+        snapshots: dict[int, Snapshot] = {}
+        if until is not None:
+            rngs = [lanes.rngs[lane] for lane in alive]
+            for position, lane in enumerate(alive):
+                snapshots[lane] = take(lanes.network, lanes.optimizer, rngs, lane=position, epoch=until)
         seconds = (time.perf_counter() - began) / len(trials)
         before = [pause.attributes[SECONDS] for pause in paused] or [0.0] * len(trials)
         yield [
-            self._outcome(number, course, round(before[lane] + seconds, 6), state_of.get(lane))
+            self._outcome(number, course, round(before[lane] + seconds, 6), snapshots.get(lane))
             for lane, (number, course) in enumerate(zip(numbers, courses, strict=True))
         ]
 
-    def _keep(self, course: _Course, hits: NDArray[np.bool_]) -> None:
-        """Keep an epoch's hits as the last ones, and as those of the scored epoch if that is it, so far."""
-        curve = getattr(course.history, self.score.metric)
-        course.last = hits
-        if self.score.epoch(curve) == len(curve) - 1:
-            course.scored = hits
+    def _scored(self, curve: Sequence[float]) -> int:
+        """Return the index of the scored epoch; of several best ones the first."""
+        if self.at == "last":
+            return len(curve) - 1
+        return curve.index(max(curve) if self.metric == "validation_accuracy" else min(curve))
 
     def _history(self, paused: Paused) -> History:
-        curves = {**paused.attributes[CURVES], self.score.metric: paused.intermediate}
-        history = History()
-        for name in CURVE_NAMES:
-            getattr(history, name).extend(curves[name])
-        return history
-
-    def _reports(self, epoch: Epoch, numbers: Sequence[int]) -> list[Report]:
-        scores = getattr(epoch, self.score.metric).tolist()
-        return [Report(numbers[lane], epoch.epoch, score) for lane, score in zip(epoch.lanes, scores, strict=True)]
+        curves = {**paused.attributes[CURVES], self.metric: paused.intermediate}
+        own: dict[str, Any] = {name: list(curve) for name, curve in curves.items()}
+        return History(**own)
 
     def _outcome(self, number: int, course: _Course, seconds: float, snapshot: Snapshot | None) -> Outcome | Paused:
-        history = course.history
-        curves = history.curves()
-        scored = curves[self.score.metric]
-        others = {name: curves[name] for name in CURVE_NAMES if name != self.score.metric}
-        attributes: dict[str, Any] = {CURVES: others, SECONDS: seconds}
+        history, curves = course.history, course.history.curves()
+        scored = curves.pop(self.metric)
+        attributes: dict[str, Any] = {CURVES: curves, SECONDS: seconds}
         if history.ended is not None:
             return Failed(number, history.ended, tuple(scored), attributes)
-        at = self.score.epoch(scored) if snapshot is None else len(scored) - 1
-        attributes[VALIDATION_LOSS] = curves["validation_loss"][at]
+        at = self._scored(scored) if snapshot is None else len(scored) - 1
+        attributes[VALIDATION_LOSS] = history.validation_loss[at]
         hits = course.scored if snapshot is None else course.last
         assert hits is not None
         attributes[HITS] = pack(hits)
         if snapshot is not None:
-            return Paused(number, tuple(scored), attributes, _State(snapshot, course.scored))
+            return Paused(number, tuple(scored), attributes, (snapshot, course.scored))
         return Completed(number, scored[at], tuple(scored), attributes)
 
 
@@ -238,18 +180,5 @@ class _Course:
     last: NDArray[np.bool_] | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _State:
-    """The state of a paused trial: its lane, and its hits at the scored epoch so far."""
-
-    snapshot: Snapshot
-    hits: NDArray[np.bool_] | None
-
-
-def _snapshots(lanes: Lanes, alive: Sequence[int], epoch: int) -> dict[int, Snapshot]:
-    """Return snapshots of the lanes that are alive, by their indices from the start of training."""
-    rngs = [lanes.rngs[lane] for lane in alive]
-    return {
-        lane: take(lanes.network, lanes.optimizer, rngs, lane=position, epoch=epoch)
-        for position, lane in enumerate(alive)
-    }
+# Of a paused trial: its lane, and its hits at the scored epoch so far.
+_State = tuple[Snapshot, "NDArray[np.bool_] | None"]

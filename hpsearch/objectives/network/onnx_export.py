@@ -23,10 +23,8 @@ INPUT, OUTPUT = "pixels", "probabilities"
 """The names of the graph's input, (N, ...) raw values, and of its output, (N, C)."""
 
 _OPSET = 17
-_IR_VERSION = 8
-"""Of 2022, as is the opset: runtimes refuse what is newer than they are."""
-_MOST_BYTES = 2**31 - 2**20
-"""A protocol buffer ends below 2 GiB."""
+_IR_VERSION = 8  # of 2022, as is the opset: runtimes refuse what is newer than they are
+_MOST_BYTES = 2**31 - 2**20  # A protocol buffer ends below 2 GiB
 _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 
 

@@ -11,19 +11,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from hpsearch import data as data_sets
 from hpsearch import samplers
 from hpsearch.data import Split, splits
 from hpsearch.errors import BadArgument, BadData, BadStudyFile, nearest
-from hpsearch.nn import Epoch, History, Network, parameter_count, train
+from hpsearch.nn import (
+    Epoch,
+    History,
+    Network,
+    TrainingData,
+    flops_per_trial,
+    live_inputs,
+    parameter_count,
+    train,
+)
 from hpsearch.objectives.base import Estimate
 from hpsearch.objectives.network import evaluation
 from hpsearch.objectives.network.kind import ALSO_CALLED, HYPERPARAMETERS, uses
 from hpsearch.objectives.network.objective import NetworkObjective
 from hpsearch.objectives.network.sections import NetworkSections
-from hpsearch.objectives.network.structure import build, check_names
+from hpsearch.objectives.network.structure import build, check_names, largest_values
 from hpsearch.objectives.sections import explained
 from hpsearch.records import Trial
 from hpsearch.space import possible, shown
@@ -68,8 +78,20 @@ def _parts(sections: NetworkSections) -> dict[str, Any]:
 
 
 def objective(sections: NetworkSections, data: Split, *, seed: int, space: Space) -> NetworkObjective:
-    """Return the objective of a stage."""
-    return NetworkObjective.of(sections, data, seed=seed, space=space)
+    """Return the objective of a stage with this seed and these ranges."""
+    training = TrainingData(data.x_train, data.y_train, data.x_validation, data.y_validation)
+    training, inputs = live_inputs(training)
+    return NetworkObjective(
+        training,
+        data.classes,
+        seed,
+        # A sampled value must not stand beside a fixed one of another form (hidden beside hidden_units).
+        {name: value for name, value in sections.settings.items() if name not in space},
+        space,
+        sections.objective.metric,
+        sections.objective.at,
+        inputs,
+    )
 
 
 def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space, lanes: int) -> Estimate:
@@ -79,7 +101,7 @@ def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space,
     lanes = min(made.lanes(), lanes)
     epochs: int = made.settings["epochs"]
     probe = replace(made, settings={**made.settings, "epochs": min(_PROBE_EPOCHS, epochs)})
-    largest = made.largest_values()
+    largest = largest_values(space)
     trials = [
         Trial(number, number, samplers.values(space, seed=seed, number=number) | largest) for number in range(lanes)
     ]
@@ -87,8 +109,9 @@ def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space,
     for _ in probe.evaluate(trials):
         pass
     seconds = (time.perf_counter() - began) / lanes * epochs / min(_PROBE_EPOCHS, epochs)
-    parameters, flops = parameter_count(structure.sizes), made.flops(structure)
+    parameters = parameter_count(structure.sizes)
     train, validation = len(data.x_train), len(data.x_validation)
+    flops = flops_per_trial(structure.sizes, train=train, validation=validation, epochs=epochs)
     facts = {
         "train": train,
         "validation": validation,
@@ -125,8 +148,7 @@ _NOTHING = (
     *(("weight_decay", 0.0), ("lr_schedule", "constant"), ("warmup_epochs", 0.0)),
 )
 """Default settings, which the description leaves out."""
-_BY_VALUE = ("activation", "initializer", "optimizer")
-"""Hyperparameters that are shown by their values alone."""
+_BY_VALUE = ("activation", "initializer", "optimizer")  # hyperparameters that are shown by their values alone
 
 
 def settings_words(sections: NetworkSections) -> str:
@@ -166,7 +188,9 @@ def fit(
     sections: NetworkSections, data: Split, *, seed: int, on_epoch: Callable[[Epoch], None] | None = None
 ) -> Trained:
     """Train a network on the training and validation examples together."""
-    return train_once(sections, evaluation.everything(data), seed=seed, on_epoch=on_epoch)
+    # Scores on the validation examples mean nothing then.
+    x, y = np.concatenate((data.x_train, data.x_validation)), np.concatenate((data.y_train, data.y_validation))
+    return train_once(sections, replace(data, x_train=x, y_train=y), seed=seed, on_epoch=on_epoch)
 
 
 def evaluate(
@@ -285,7 +309,7 @@ def train_once(
     Raises:
         BadInput: A name that is not known.
     """
-    made = NetworkObjective.of(sections, split, seed=seed, space={})
+    made = objective(sections, split, seed=seed, space={})
     structure = made.structure({})
     lanes = build(structure, [made.settings], [0], seed=seed, inputs=made.inputs, dtype=made.dtype)
     began = time.perf_counter()

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-_MANY = 8
-"""Stands for any larger number of structures."""
+_MANY = 8  # stands for any larger number of structures
 
 
 class Structure(NamedTuple):
