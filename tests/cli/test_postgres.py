@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import psycopg
 import pytest
 from bounded import until
 from commands import HELD_OUT, START, Made
@@ -18,7 +17,6 @@ from postgres import Server
 from hpsearch.records import CURVES, HITS, Stage
 from hpsearch.samplers import values
 from hpsearch.store import Store, open_store
-from hpsearch.store.schema import OWNER
 
 
 def told(store: Store, stage: Stage) -> list[Any]:
@@ -51,9 +49,8 @@ def test_a_search_is_the_same_to_the_bit(made: Made, postgres_url: str) -> None:
     # Optuna reads what it would have written.
     (first, *_) = there.stages("tiny")
     study = optuna.load_study(study_name="tiny/stage-01", storage=postgres_url)
-    assert [trial.params for trial in study.trials] == [
-        values(first.space, seed=first.seed, number=n) for n in range(8)
-    ]
+    sampled = [values(first.space, seed=first.seed, number=n) for n in range(8)]
+    assert [trial.params for trial in study.trials] == sampled
     here.close()
     there.close()
 
@@ -67,20 +64,7 @@ def test_runners_begin_at_once_on_an_empty_database_share_a_stage_and_outlive_th
     arguments = ("start", "tiny.toml", "--engine", "inline", "--lanes", "2", "--trials", str(many), "--storage", url)
     running = Running(tiny.parent)
     starts = [running.start(*arguments) for _ in range(3)]
-
-    def at_work(connection: psycopg.Connection[Any]) -> tuple[int, int]:
-        """Runners that have claimed something (who has not met the server is told there is none), and what is done."""
-        asked = """SELECT (SELECT count(DISTINCT value_json) FROM trial_system_attributes WHERE key = %s),
-                          (SELECT count(*) FROM trials WHERE state = 'COMPLETE')"""
-        try:
-            ((owners, finished),) = connection.execute(asked, [OWNER])
-        except psycopg.errors.UndefinedTable:
-            return 0, 0
-        return owners, finished
-
-    # One connection for all looks: to make a new one each time takes the server more than the runners do.
-    with psycopg.connect(postgres.dsn(url.rpartition("/")[2]), autocommit=True) as connection:
-        until(lambda: at_work(connection) >= (len(starts), 8), what="the first trials of three runners")
+    until(lambda: all(f"{many} trials" in start.err.read_text() for start in starts), what="three that have begun")
     postgres.kill()
     postgres.start()
     assert [start.wait() for start in starts] == [0, 0, 0], [start.lines for start in starts]

@@ -47,15 +47,14 @@ def test_formats_agree(searched: Cli) -> None:
 
 def test_curves_are_blocks_in_the_order_of_the_scores(searched: Cli) -> None:
     _, heading, *lines = searched.ok("trials --curves --top 8").splitlines()
-    at = heading.index("curve")
-    drawn = [line[at:] for line in lines]
     rows = searched.json("trials --top 8 --curves")
-    values = [value for row in rows for value in row["curve"]]
-    assert heading[at:] == f"curve {min(values):.2g} to {max(values):.2g}"
-    assert all(len(cell) == 3 and set(cell) <= set(BLOCKS) for cell in drawn)
-    last = [BLOCKS.index(cell[-1]) for cell in drawn]
-    assert last == sorted(last, reverse=True)
     assert all(row["curve"][-1] == row["validation_accuracy"] for row in rows)
+    values = [value for row in rows for value in row["curve"]]
+    assert heading.endswith(f"curve {min(values):.2g} to {max(values):.2g}")
+    plotted = [line.split()[-1] for line in lines]
+    assert {len(cell) for cell in plotted} == {3}
+    last = [BLOCKS.index(cell[-1]) for cell in plotted]
+    assert last == sorted(last, reverse=True)
 
 
 def test_curves_are_digits_where_the_output_has_no_blocks(searched: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,8 +127,6 @@ def test_a_value_without_effect_is_for_programs_alone(mixed: Cli) -> None:
     shown = {row[0]: dict(zip([h for h in table[0] if h != "val."], row, strict=True)) for row in table[1:]}
     rows = mixed.json("trials")
     assert {row["optimizer"] for row in rows} == {"sgd", "momentum", "adam"}
-    assert all(0.5 <= row["momentum"] <= 0.9 for row in rows)
-    assert [float(row["momentum"]) for row in mixed.csv("trials")] == pytest.approx([row["momentum"] for row in rows])
     for row in rows:
         seen = shown[str(row["trial"])]
         assert seen["momentum"] == (f"{row['momentum']:.4g}" if row["optimizer"] == "momentum" else "-")
@@ -147,8 +144,6 @@ def test_trials_and_status_say_where_each_ran_and_with_what(searched: Cli) -> No
     me = Owner.current()
     of_each = [{name: row[name] for name in ("ran_by", "hpsearch", "numpy", "begun")} for row in rows]
     assert of_each == [{"ran_by": me.host, **_VERSIONS, "begun": 1}] * 8
-    first, *_ = searched.csv("trials --top 3")
-    assert (first["ran_by"], first["begun"]) == (me.host, "1")
     (plain,) = searched.json("status")
     assert plain["run_by"] == [{"host": me.host, **_VERSIONS, "trials": 8}]
     shown = searched.ok("status")

@@ -133,22 +133,15 @@ def test_no_command_but_evaluate_asks_for_the_test_part_and_no_other_output_chan
 def test_one_function_alone_hands_out_the_test_part() -> None:
     """`data.splits.test_part` is called by `load_test` alone, and that by `search.evaluation`."""
     package = Path(hpsearch.__file__).parent
-    callers: dict[str, set[str]] = {"test_part": set(), "load_test": set()}
-    own: dict[str, set[str]] = {"x_test": set(), "labels_test": set()}
+    users: dict[str, set[str]] = {"test_part": set(), "load_test": set(), "x_test": set(), "labels_test": set()}
     for path in package.rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        if not any(name in text for name in (*callers, *own)):
-            continue  # quicker than to parse it
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-            where = path.relative_to(package).as_posix()
-            if name in callers:
-                callers[name].add(where)
-            if name in own:
-                own[name].add(where)
+            if name in users:
+                users[name].add(path.relative_to(package).as_posix())
     # Where it is defined it is kept from pytest.
-    assert callers["test_part"] == {"data/splits.py", "objectives/network/runtime.py"}
-    assert callers["load_test"] == {"objectives/network/runtime.py"}
+    assert users["test_part"] == {"data/splits.py", "objectives/network/runtime.py"}
+    assert users["load_test"] == {"objectives/network/runtime.py"}
     # A data set's own test part: read from files, cut by splits, and counted by `hpsearch data show`.
-    for readers in own.values():
-        assert readers <= {"data/datasets.py", "data/formats.py", "data/splits.py", "cli/data.py"}
+    own = {"data/datasets.py", "data/formats.py", "data/splits.py", "cli/data.py"}
+    assert users["x_test"] | users["labels_test"] <= own
