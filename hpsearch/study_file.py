@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from hpsearch.errors import BadArgument, BadSpace, BadStudyFile, nearest
 from hpsearch.files import replacing
@@ -58,27 +58,6 @@ class Pruning(Section):
     startup_trials: Count = 5
 
 
-class _General(Section):
-    """The sections that every kind of objective has."""
-
-    name: str
-    space: dict[str, Any]
-    trials: Trials = Trials()
-    pruning: Pruning = Pruning()
-
-    @field_validator("name")
-    @classmethod
-    def _usable_name(cls, value: str) -> str:
-        return check_name(value)
-
-    @field_validator("space", mode="after")
-    @classmethod
-    def _not_empty(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if not value:
-            raise BadStudyFile("[space] is empty; give at least one hyperparameter a range")
-        return value
-
-
 def check_name(name: str) -> str:
     """Return a search's name, if it can be one.
 
@@ -92,6 +71,15 @@ def check_name(name: str) -> str:
             "use 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
         )
     return name
+
+
+class _General(Section):
+    """The sections that every kind of objective has."""
+
+    name: Annotated[str, AfterValidator(check_name)]
+    space: dict[str, Any]
+    trials: Trials = Trials()
+    pruning: Pruning = Pruning()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +96,22 @@ class StudyFile:
     @property
     def settings(self) -> dict[str, Any]:
         """Return the values of the parameters that are not sampled."""
-        settings: dict[str, Any] = self.sections.settings
-        return settings
+        return cast("dict[str, Any]", self.sections.settings)
 
     @property
     def metric(self) -> str:
         """Return the name of the score."""
-        metric: str = self.sections.metric
-        return metric
+        return cast("str", self.sections.metric)
 
     @property
     def direction(self) -> Direction:
         """Return whether a higher or a lower score is better."""
-        direction: Direction = self.sections.direction
-        return direction
+        return cast("Direction", self.sections.direction)
 
     @property
     def epochs(self) -> int | None:
         """Return the length of a whole learning curve; None: trials have none."""
-        epochs: int | None = self.sections.epochs
-        return epochs
+        return cast("int | None", self.sections.epochs)
 
     def check_names(self) -> None:
         """Check every name that only the kind's libraries know.
@@ -216,7 +200,9 @@ def _parsed(plain: Mapping[str, Any]) -> StudyFile:
 
 
 def _check(study: StudyFile) -> None:
-    """Check that every sampled parameter has an effect in some trial, and that pruning can happen."""
+    """Check that something is sampled, that all of it has an effect in some trial, and that pruning can happen."""
+    if not study.space:
+        raise BadStudyFile("[space] is empty; give at least one hyperparameter a range")
     for name in study.space:
         used_by = _natural(name, study.kind).used_by
         if used_by is None:
@@ -348,28 +334,12 @@ def _from_text(text: str, *, source: str) -> StudyFile:
     return parse(plain, source=source)
 
 
-def shipped_text(name: str = DEFAULT_STUDY) -> str | None:
-    """Return the text of a study file that ships in the package; None where there is no such file."""
-    for folder in _shipped():
-        if (folder / f"{name}.toml").is_file():
-            return (folder / f"{name}.toml").read_text(encoding="utf-8")
-    return None
-
-
-def shipped_names() -> set[str]:
-    """Return the names of the study files that ship in the package."""
-    return {
-        file.name.removesuffix(".toml")
-        for folder in _shipped()
-        if folder.is_dir()
-        for file in folder.iterdir()
-        if file.name.endswith(".toml")
-    }
-
-
-def _shipped() -> tuple[Traversable, ...]:
-    # A checkout installed in place keeps its study files beside the package.
-    return resources.files("hpsearch") / "studies", Path(__file__).resolve().parent.parent / "studies"
+def shipped() -> dict[str, Traversable]:
+    """Return the study files that ship in the package, by name."""
+    # A checkout installed in place keeps them beside the package.
+    folders = Path(__file__).resolve().parent.parent / "studies", resources.files("hpsearch") / "studies"
+    files = (file for folder in folders if folder.is_dir() for file in folder.iterdir())
+    return {file.name.removesuffix(".toml"): file for file in files if file.name.endswith(".toml")}
 
 
 def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
@@ -379,53 +349,41 @@ def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
         BadStudyFile: There is no such file, or it does not make sense.
     """
     wanted = DEFAULT_STUDY if study is None else study
-    is_path = "/" in wanted or wanted in (".", "..")
-    if wanted.endswith(_DATA) or (is_path and os.path.isdir(wanted)):
-        raise _no_study(wanted)
+    local, is_path = folder / f"{wanted}.toml", "/" in wanted or wanted in (".", "..")
+    if wanted.endswith(_DATA) or (os.path.isdir(wanted) and (is_path or not (local.is_file() or wanted in shipped()))):
+        raise BadStudyFile(
+            f"{wanted} is no study file; to search on data of your own, write a study file (`{{}}`) and "
+            "give the data as path = ... under [data]",
+            Action("init", {"name": "NAME"}),
+        )
     if is_path or wanted.endswith(".toml"):
         return read(Path(wanted))
     check_name(wanted)
-    local = folder / f"{wanted}.toml"
     if local.is_file():
         return read(local)
-    text = shipped_text(wanted)
-    if text is None and os.path.isdir(wanted):
-        raise _no_study(wanted)
-    if text is None:
-        known = {path.stem for path in folder.glob("*.toml")} | shipped_names()
-        written = Action("init", {"name": wanted})
-        raise BadStudyFile(f"no study file {local}{nearest(wanted, known)}; `{{}}` writes one", written)
-    return _from_text(text, source=f"the shipped {wanted}.toml")
-
-
-def _no_study(wanted: str) -> BadStudyFile:
-    return BadStudyFile(
-        f"{wanted} is no study file; to search on data of your own, write a study file (`{{}}`) and "
-        "give the data as path = ... under [data]",
-        Action("init", {"name": "NAME"}),
-    )
+    if (file := shipped().get(wanted)) is not None:
+        return _from_text(file.read_text(encoding="utf-8"), source=f"the shipped {wanted}.toml")
+    known = {path.stem for path in folder.glob("*.toml")} | shipped().keys()
+    written = Action("init", {"name": wanted})
+    raise BadStudyFile(f"no study file {local}{nearest(wanted, known)}; `{{}}` writes one", written)
 
 
 def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False, kind: Kind = DEFAULT) -> Path:
     """Write a commented study file ``NAME.toml`` of a kind; its folder is made if it is missing.
 
     Raises:
-        BadStudyFile: The name is not one, the file is there already, or it cannot be written.
+        BadInput: The name is not one, the file is there already, or it cannot be written.
         OutputFailure: The disk is full, and the old file stays.
     """
     path = folder / f"{check_name(name)}.toml"
+    if folder.exists() and not folder.is_dir():
+        raise BadStudyFile(f"cannot write {path}: {folder} is not a folder; move that file away")
+    if path.exists() and not force:
+        raise BadStudyFile(f"{path} exists; use {{}} to overwrite it", Argument("force"))
     try:
-        if folder.exists() and not folder.is_dir():
-            raise BadStudyFile(f"cannot write {path}: {folder} is not a folder; move that file away")
         folder.mkdir(exist_ok=True)
-        if force:
-            with replacing(path) as neighbour:
-                neighbour.write_text(kind.template(name), encoding="utf-8")
-        else:
-            with path.open("x", encoding="utf-8") as stream:
-                stream.write(kind.template(name))
-    except FileExistsError as error:
-        raise BadStudyFile(f"{path} exists; use {{}} to overwrite it", Argument("force")) from error
     except OSError as error:
         raise BadStudyFile(f"cannot write {path}: {error.strerror}") from error
+    with replacing(path) as neighbour:
+        neighbour.write_text(kind.template(name), encoding="utf-8")
     return path

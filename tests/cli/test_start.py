@@ -15,7 +15,7 @@ from commands import DIVERGING, HELD_OUT, START, Cli, Made
 from hpsearch import __version__
 from hpsearch.cli.app import COMMANDS, app
 from hpsearch.search.stage import resolve_stage
-from hpsearch.study_file import find, shipped_text
+from hpsearch.study_file import find, shipped
 
 STOPPING = tiny_study.text(training={"epochs": 8}, pruning={"cohort": 12, "reduction_factor": 3, "min_epochs": 2})
 TWELVE = f"{START} --trials 12 --pruner halving"
@@ -147,7 +147,7 @@ def test_init_writes_a_file_that_check_accepts(cli: Cli, tmp_path: Path) -> None
 
 def test_check_says_what_a_stage_of_the_shipped_default_amounts_to(cli: Cli) -> None:
     repository = Path(__file__).resolve().parents[2] / "studies" / "mnist.toml"
-    assert shipped_text() == repository.read_text(encoding="utf-8")
+    assert shipped()["mnist"].read_text(encoding="utf-8") == repository.read_text(encoding="utf-8")
     out = cli.ok("check --jobs 1 --trials 2")
     for part in ("400 train, 100 validation", "784-100-100-100-100-100-100-10", "130,010 parameters", "13.7 GFLOP"):
         assert part in out
