@@ -12,11 +12,11 @@ import cared
 import optuna
 import pytest
 from sqlalchemy import select
-from stored import Opener, storage
+from stored import Opener, Rows, storage
 
 from hpsearch.records import Stage
 from hpsearch.space import Categorical, Float, Int, Space
-from hpsearch.store import NewStage, Owner, Store, leases, open_store, schema
+from hpsearch.store import NewStage, Owner, Store, open_store, schema
 from hpsearch.store.leases import utc_now
 
 _SPACE: Space = {
@@ -110,14 +110,10 @@ def me() -> Owner:
 
 
 @pytest.fixture(scope="session")
-def gone() -> Callable[[], Owner]:
-    """Makes runners on this machine whose process is no more: no process has a number above the kernel's limit."""
-
-    def make() -> Owner:
-        limit = Path("/proc/sys/kernel/pid_max")
-        return replace(Owner.current(), pid=int(limit.read_text()) + 1 if limit.exists() else 2**22 + 1)
-
-    return make
+def gone() -> Owner:
+    """A runner on this machine whose process is no more: no process has a number above the kernel's limit."""
+    limit = Path("/proc/sys/kernel/pid_max")
+    return replace(Owner.current(), pid=int(limit.read_text()) + 1 if limit.exists() else 2**22 + 1)
 
 
 @pytest.fixture
@@ -134,15 +130,7 @@ def age(store: Store) -> Callable[[int, timedelta], None]:
 
 
 @pytest.fixture
-def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets so many seconds pass by the clock that nobody sets."""
-    passed: list[float] = []
-    monkeypatch.setattr(leases, "steady_seconds", lambda: sum(passed))
-    return passed.append
-
-
-@pytest.fixture
-def rows(store: Store) -> Callable[[str], list[dict[str, Any]]]:
+def rows(store: Store) -> Rows:
     """Reads a table, row by row, as Optuna declares it."""
 
     def read(table: str) -> list[dict[str, Any]]:

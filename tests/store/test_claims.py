@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
@@ -15,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 from postgres import Server
-from stored import Opener, plans, storage, watched
+from stored import Opener, Rows, plans, storage, watched
 from together import MANY, at_once, claim, create
 
 from hpsearch.records import Completed, Failed, Outcome, Report, Stage
@@ -28,7 +26,7 @@ def sampled(stage: Stage, number: int) -> dict[str, object]:
 
 
 def test_every_number_once_with_its_values(
-    store: Store, stage: Stage, study: optuna.Study, me: Owner, rows: Callable[[str], list[dict[str, Any]]]
+    store: Store, stage: Stage, study: optuna.Study, me: Owner, rows: Rows
 ) -> None:
     claims = [store.claim(stage, until=12, most=most, owner=me) for most in (5, 0, 1, 9, 9)]
     assert [len(claim.trials) for claim in claims] == [5, 0, 1, 6, 0]
@@ -282,9 +280,7 @@ def test_three_make_the_tables_of_one_database_on_a_server(postgres: Server) -> 
     postgres.drop(url)
 
 
-def test_claims_are_disjoint(
-    url: str, store: Store, stage: Stage, study: optuna.Study, rows: Callable[[str], list[dict[str, Any]]]
-) -> None:
+def test_claims_are_disjoint(url: str, store: Store, stage: Stage, study: optuna.Study, rows: Rows) -> None:
     """Every number is claimed by one process, and the stage has not one trial more than asked for."""
     claimed = at_once(claim, 3, url)
     assert sorted(number for one in claimed for number, _ in one) == list(range(MANY))

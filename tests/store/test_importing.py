@@ -15,7 +15,6 @@ from stored import storage
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import PastTrials
-from hpsearch.space import to_distribution
 from hpsearch.store import Counts, NewStage, Owner, Store
 
 T = [datetime(2026, 1, 2, 3, 4, second, 567_000 * (second > 0)) for second in range(6)]
@@ -71,17 +70,6 @@ def test_everything_is_there(store: Store, new_stage: NewStage) -> None:
     assert store.attribute(stage, range(5), "größe") == {0: "ü"}
     assert repr(dict(sorted(store.attributes(stage, "curves")))) == repr({0: ATTRIBUTES[4][2], 2: ATTRIBUTES[0][2]})
     assert list(store.attributes(stage, "none")) == []
-
-
-def test_optuna_reads_them(store: Store, new_stage: NewStage) -> None:
-    store.import_stages([(new_stage, past())])
-    study = optuna.load_study(study_name=new_stage.name, storage=storage(store.url))
-    assert [trial.state.name for trial in study.trials] == past().states
-    assert study.best_value == math.inf
-    assert study.trials[0].params == {"lr": 0.1 + 0.2, "batch_size": 20, "activation": "sigmoid"}
-    assert study.trials[2].intermediate_values == {1: -math.inf, 2: 5e-324}
-    assert study.trials[0].distributions == {name: to_distribution(p) for name, p in new_stage.space.items()}
-    assert study.trials[0].user_attrs == {"validation_loss": 0.1 + 0.2, "größe": "ü", "curves": ATTRIBUTES[-1][2]}
 
 
 def test_a_trial_that_waited_runs_with_the_values_it_had(store: Store, new_stage: NewStage, me: Owner) -> None:

@@ -17,16 +17,13 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stored import claim
+from stored import Rows, claim
 
 from hpsearch.records import Completed, Failed, Pruned, Report, Stage
 from hpsearch.store import Owned, Owner, Store, leases
 from hpsearch.store.leases import BEAT_EVERY_S, GIVEN_BACK, LEASE, PROCESS_GONE, SILENT, STILL_S, Watch, utc_now
 
 Age = Callable[[int, timedelta], None]
-PassTime = Callable[[float], None]
-Gone = Callable[[], Owner]
-Rows = Callable[[str], list[dict[str, Any]]]
 _CLAIM = """
 import sys
 from hpsearch.store import Owner, open_store
@@ -39,6 +36,23 @@ _NOON = datetime(2026, 1, 2, 12)
 _ME = Owner("me", "here", "boot", 1, "1")
 _THEM = Owner("them", "elsewhere", "their boot", 1, "1")
 offsets = st.timedeltas(timedelta(days=-400), timedelta(days=400))
+
+
+class Time:
+    """True seconds, which `leases.steady_seconds` is made to give, and clocks that are some way off."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(leases, "steady_seconds", lambda: self.now)
+
+    def clock(self, off: timedelta) -> datetime:
+        return _NOON + timedelta(seconds=self.now) + off
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """A clock that stands still unless it is set."""
+    return Time(monkeypatch)
 
 
 def elsewhere(me: Owner) -> Owner:
@@ -64,19 +78,18 @@ def test_trials_of_a_killed_process_are_given_back(
     assert [trial.number for trial in store.claim(stage, until=3, most=9, owner=me).trials] == [0, 1, 2]
 
 
-def test_a_late_record_is_refused(store: Store, stage: Stage, study: optuna.Study, me: Owner, gone: Gone) -> None:
+def test_a_late_record_is_refused(store: Store, stage: Stage, study: optuna.Study, me: Owner, gone: Owner) -> None:
     """A runner that was taken for gone and comes back finds its unfinished trials in other hands."""
-    them = gone()
-    ids = claim(store, stage, them, until=3)
-    store.record(stage, [Completed(2, 0.5)], ids, owner=them)
+    ids = claim(store, stage, gone, until=3)
+    store.record(stage, [Completed(2, 0.5)], ids, owner=gone)
     assert store.release_dead(stage, me=me) == 2
     late = [Completed(0, 0.1, (0.1,)), Completed(1, 0.1, (0.1,))]
-    assert store.record(stage, late, ids, owner=them) == set()  # waiting
+    assert store.record(stage, late, ids, owner=gone) == set()  # waiting
     store.claim(stage, until=3, most=1, owner=me)
-    assert store.record(stage, late, ids, owner=them) == set()  # one of them mine by now
-    store.report(stage, [Report(0, 1, 0.1)], ids, owner=them)
-    store.beat(stage, ids.values(), owner=them)
-    assert store.release(stage, owner=them) == 0
+    assert store.record(stage, late, ids, owner=gone) == set()  # one of them mine by now
+    store.report(stage, [Report(0, 1, 0.1)], ids, owner=gone)
+    store.beat(stage, ids.values(), owner=gone)
+    assert store.release(stage, owner=gone) == 0
     states: list[Any] = [("RUNNING", None, {}), ("WAITING", None, {}), ("COMPLETE", [0.5], {})]
     assert [(t.state.name, t.values, t.intermediate_values) for t in study.trials] == states
     assert store.record(stage, [Completed(0, 0.9)], ids, owner=me) == {0}
@@ -85,7 +98,7 @@ def test_a_late_record_is_refused(store: Store, stage: Stage, study: optuna.Stud
 @pytest.mark.parametrize(("old", "released"), [(-timedelta(seconds=10), 0), (timedelta(seconds=10), 1)])
 @pytest.mark.parametrize("here", [True, False])
 def test_a_living_process_that_hangs_and_one_elsewhere_are_told_by_the_heartbeat(
-    store: Store, stage: Stage, me: Owner, age: Age, pass_time: PassTime, here: bool, old: timedelta, released: int
+    store: Store, stage: Stage, me: Owner, age: Age, time: Time, here: bool, old: timedelta, released: int
 ) -> None:
     """And nobody loses trials of their own."""
     them = Owner.current() if here else elsewhere(me)
@@ -94,12 +107,12 @@ def test_a_living_process_that_hangs_and_one_elsewhere_are_told_by_the_heartbeat
     age(first.trial_id, LEASE + old)
     age(mine.trial_id, 2 * LEASE)
     assert store.release_dead(stage, me=me) == 0  # only one look: it may be the clocks
-    pass_time(STILL_S)
+    time.now += STILL_S
     assert store.release_dead(stage, me=me) == released
     assert store.counts(stage).waiting == released
 
 
-def test_a_beat_renews_the_lease(store: Store, stage: Stage, me: Owner, age: Age, pass_time: PassTime) -> None:
+def test_a_beat_renews_the_lease(store: Store, stage: Stage, me: Owner, age: Age, time: Time) -> None:
     them = elsewhere(me)
     ids = list(claim(store, stage, them, until=2).values())
     for trial_id in ids:
@@ -107,20 +120,20 @@ def test_a_beat_renews_the_lease(store: Store, stage: Stage, me: Owner, age: Age
     store.release_dead(stage, me=me)
     store.beat(stage, ids[:1], owner=them)
     store.beat(stage, ids, owner=me)  # not mine: nothing happens
-    pass_time(STILL_S)
+    time.now += STILL_S
     assert store.release_dead(stage, me=me) == 1
     assert store.record(stage, [Completed(0, 0.5)], {0: ids[0]}, owner=them) == {0}
 
 
-def test_a_process_is_known_by_more_than_its_number(gone: Gone, me: Owner) -> None:
+def test_a_process_is_known_by_more_than_its_number(gone: Owner, me: Owner) -> None:
     """After a reboot, or in another container of the same host name, process numbers mean other processes."""
     assert not me.is_gone()
     assert me.started, "needs /proc"
     assert replace(me, started=str(int(me.started) - 1)).is_gone()
     assert not replace(me, started="").is_gone()  # where it cannot be known
-    them, now = gone(), utc_now()
-    assert them.is_gone()
-    there = replace(them, run="there", place="another boot")
+    now = utc_now()
+    assert gone.is_gone()
+    there = replace(gone, run="there", place="another boot")
     assert not there.is_gone()
     assert Watch().gone([(1, there, now), (2, there, None)], me=me, now=now) == {2: SILENT}
 
@@ -137,17 +150,6 @@ def test_an_owner_as_text(me: Owner) -> None:
     assert Owner.from_json(json.dumps(before)) == replace(me, hpsearch="", numpy="")
     for text in ("null", "3", "[]", '{"run": "x"}', "not JSON", '{"run": 1, "what": 2}'):
         assert Owner.from_json(text) is None
-
-
-class Time:
-    """True seconds, which `leases.steady_seconds` is made to give, and clocks that are some way off."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr(leases, "steady_seconds", lambda: self.now)
-
-    def clock(self, off: timedelta) -> datetime:
-        return _NOON + timedelta(seconds=self.now) + off
 
 
 @given(observer=offsets, runner=offsets, later=offsets, looks_every=st.floats(0.25, 200))
@@ -184,10 +186,9 @@ def test_who_is_silent_loses_its_trials_in_bounded_time_whatever_the_clocks_say(
         assert STILL_S <= lost_after <= LEASE.total_seconds() + 1
 
 
-def test_a_watch_that_sees_no_trial_any_more_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watch_that_sees_no_trial_any_more_begins_anew(time: Time) -> None:
     """One that was given back and claimed again is watched from then on."""
-    time, watch = Time(monkeypatch), Watch()
-    old = time.clock(-2 * LEASE)
+    watch, old = Watch(), time.clock(-2 * LEASE)
     assert watch.gone([(7, _THEM, old)], me=_ME, now=time.clock(timedelta())) == {}
     assert watch.gone([], me=_ME, now=time.clock(timedelta())) == {}
     time.now += STILL_S
@@ -210,7 +211,7 @@ def test_a_trial_that_has_ended_says_who_ran_it(store: Store, stage: Stage, me: 
 
 
 def test_every_attempt_counts_and_the_last_one_in_vain_is_kept(
-    store: Store, stage: Stage, me: Owner, gone: Gone, age: Age, pass_time: PassTime, rows: Rows
+    store: Store, stage: Stage, me: Owner, gone: Owner, age: Age, time: Time, rows: Rows
 ) -> None:
     def kept() -> dict[str, Any]:
         texts = [row["value_json"] for row in rows("trial_system_attributes") if row["key"] == "hpsearch:released"]
@@ -222,11 +223,10 @@ def test_every_attempt_counts_and_the_last_one_in_vain_is_kept(
     def plain(owner: Owner) -> Any:
         return json.loads(owner.to_json())
 
-    dead = gone()
-    claim(store, stage, dead, until=1)
-    assert store.owned(stage, [0]) == {0: Owned(dead, 1)}
+    claim(store, stage, gone, until=1)
+    assert store.owned(stage, [0]) == {0: Owned(gone, 1)}
     store.release_dead(stage, me=me)
-    assert kept() == {"times": 1, "owner": plain(dead), "by": plain(me), "why": PROCESS_GONE}
+    assert kept() == {"times": 1, "owner": plain(gone), "by": plain(me), "why": PROCESS_GONE}
     assert store.owned(stage, [0]) == {0: Owned(None, 1)}
     other = elsewhere(me)
     ids = claim(store, stage, other, until=1)
@@ -235,7 +235,7 @@ def test_every_attempt_counts_and_the_last_one_in_vain_is_kept(
     claim(store, stage, other, until=1)
     age(ids[0], timedelta(days=1))
     store.release_dead(stage, me=me)
-    pass_time(STILL_S)
+    time.now += STILL_S
     store.release_dead(stage, me=me)
     assert kept() == {"times": 3, "owner": plain(other), "by": plain(me), "why": SILENT}
     claim(store, stage, me, until=1)

@@ -116,14 +116,11 @@ def test_connections_are_few_and_do_not_hang_on_a_peer_that_is_gone(
     store = opener(postgres_url)
     with store.database.read() as connection:
         driver: Any = connection.connection.driver_connection
-        given = driver.info.get_parameters()
-        assert given["connect_timeout"] == "10"
         # A peer that vanished is noticed within 20 + 4 x 5 s, or after 40 s in which it acknowledged nothing.
-        kept = (given["keepalives_idle"], given["keepalives_interval"], given["keepalives_count"])
-        assert (*kept, given["tcp_user_timeout"]) == ("20", "5", "4", "40000")
-        names = ("tcp_keepalives_idle", "plan_cache_mode", "idle_in_transaction_session_timeout", "application_name")
+        assert driver.info.get_parameters().items() >= engine._LIBPQ.items()
+        names = ("tcp_keepalives_idle", "plan_cache_mode", "idle_in_transaction_session_timeout")
         query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
-        assert tuple(connection.exec_driver_sql(query).one()) == ("20", "force_custom_plan", "1min", "hpsearch")
+        assert tuple(connection.exec_driver_sql(query).one()) == ("20", "force_custom_plan", "1min")
     store.close()
     assert postgres.connections(postgres_url) == 0
 
@@ -219,18 +216,6 @@ def test_what_was_claimed_unheard_and_then_taken_by_others_is_not_ours(
         claimed = remote.claim(stage, until=4, most=4, owner=me)
     assert [trial.number for trial in claimed.trials] == [1, 2, 3]
     assert remote.runners(stage) == {me: 3, they: 1}
-
-
-def test_a_recorded_outcome_of_which_nobody_heard_is_not_somebody_elses(
-    remote: Store, postgres: Server, new_stage: NewStage, me: Owner
-) -> None:
-    stage = remote.create_stage(new_stage)
-    ids = {trial.number: trial.trial_id for trial in remote.claim(stage, until=2, most=2, owner=me).trials}
-    with commits_lost(remote, postgres, "after"):
-        assert remote.record(stage, [Completed(0, 0.5)], ids, owner=me) == {0}
-        # Without a doubt it is as ever: what is finished is left alone.
-        assert remote.record(stage, [Completed(0, 0.75), Completed(1, 0.25)], ids, owner=me) == {1}
-    assert remote.trials(stage)["score"].tolist() == [0.5, 0.25]
 
 
 def test_a_restart_is_survived_and_an_absence_ends(

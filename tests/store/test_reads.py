@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,17 +58,11 @@ def test_states(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> N
     fill(store, stage, [Completed(1, 0.5), Failed(2, "no")], me)
     study.tell(study.ask(), state=TrialState.PRUNED)
     study.enqueue_trial({"lr": 0.005})
-    asked: list[tuple[Any, list[int]]] = [
-        (None, [0, 1, 2, 3, 4]),
-        (("COMPLETE",), [1]),
-        (("FAIL", "PRUNED"), [2, 3]),
-        (("WAITING",), [4]),
-        ({"RUNNING"}, [0]),
-        ((), []),
-    ]
-    for states, numbers in asked:
-        assert store.trials(stage, states=states)["number"].tolist() == numbers, states
-    assert store.trials(stage, states=("WAITING",))["param:lr"].isna().all()  # enqueued, not drawn yet
+    every = store.columns(stage)["state"]
+    assert every == ["RUNNING", "COMPLETE", "FAIL", "PRUNED", "WAITING"]
+    for states in ((), ("COMPLETE",), {"RUNNING"}, ("FAIL", "PRUNED"), ("WAITING",)):
+        assert store.columns(stage, states=states)["number"] == [n for n, state in enumerate(every) if state in states]
+    assert store.columns(stage, states=("WAITING",))["param:lr"] == [None]  # enqueued, not sampled yet
 
 
 def test_a_pruned_trial_says_when_it_was_stopped(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
@@ -140,6 +134,8 @@ def test_curves_of_some_trials_and_of_whole_stages(
         pd.testing.assert_frame_equal(store.curves(stage, range(5)), whole, check_exact=True)
         pd.testing.assert_frame_equal(store.curves(stage, list(np.array([3, 1, 77]))), some, check_exact=True)
         assert store.curves(stage, []).empty
+    points = store.points(stage, list(np.array([3, 1, 77])))
+    assert repr(points) == repr({n: tuple(some["value"][some["number"] == n].tolist()) for n in (1, 3)})
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
@@ -154,8 +150,8 @@ def test_the_best_by_score_then_loss_then_number_however_many_tie(
     rng = np.random.default_rng(0)
     scores = dict(enumerate((rng.integers(0, 3, 20) / 4).tolist(), start=2))
     losses = {n: [10.0, 9.0, 1e-7, math.nan, math.inf, None][loss] for n, loss in enumerate(rng.integers(0, 6, 20), 2)}
-    failed: list[Outcome] = [Failed(22, "diverged", (), {"validation_loss": 0.0})]
-    fill(store, stage, [*(scored(number, scores[number], losses[number]) for number in scores), *failed], me)
+    unranked: list[Outcome] = [Failed(22, "diverged", (), {"validation_loss": 0.0}), Pruned(23, 1, (0.25,))]
+    fill(store, stage, [*(scored(number, scores[number], losses[number]) for number in scores), *unranked], me)
     sign = -1 if direction == "maximize" else 1
     known = {n: math.inf if loss is None or not math.isfinite(loss) else loss for n, loss in losses.items()}
     order = sorted(scores, key=lambda n: (sign * scores[n], known[n], n))
@@ -183,15 +179,6 @@ def test_numbers_come_back_to_the_bit(store: Store, new_stage: NewStage, numbers
     assert store.curves(stage)["value"].tolist() == scores
 
 
-def test_points_of_the_trials_asked_for(store: Store, stage: Stage, me: Owner) -> None:
-    ids = claim(store, stage, me, until=5)
-    curves = {0: (0.5, 0.25), 1: (math.nan, math.inf, 1.0), 2: (), 3: (0.125,)}
-    store.record(stage, [Completed(number, 0.5, curve) for number, curve in curves.items()], ids, owner=me)
-    assert repr(store.points(stage, [3, 1, 0, 2, 4, 77])) == repr({0: curves[0], 1: curves[1], 3: curves[3]})
-    assert store.points(stage, list(np.array([3]))) == {3: (0.125,)}
-    assert store.points(stage, []) == {}
-
-
 def test_the_last_that_finished_come_first(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
     ids = claim(store, stage, me, until=6)
     assert store.latest(stage, 3)["number"] == []
@@ -206,17 +193,16 @@ def test_the_last_that_finished_come_first(store: Store, stage: Stage, study: op
     assert store.latest(stage, 0)["number"] == []
 
 
-def test_who_runs_what(store: Store, stage: Stage, study: optuna.Study, me: Owner, gone: Callable[[], Owner]) -> None:
+def test_who_runs_what(store: Store, stage: Stage, study: optuna.Study, me: Owner, gone: Owner) -> None:
     assert store.runners(stage) == {}
     assert store.sampled(stage) == 0
-    other = gone()
-    mine, theirs = claim(store, stage, me, until=2), claim(store, stage, other, until=5)
+    mine, theirs = claim(store, stage, me, until=2), claim(store, stage, gone, until=5)
     study.ask()  # somebody with Optuna alone says nothing of himself
-    assert list(store.runners(stage).items()) == [(other, 3), (me, 2)]
-    store.record(stage, [Completed(number, 0.5) for number in list(theirs)[:2]], theirs, owner=other)
-    assert list(store.runners(stage).items()) == [(me, 2), (other, 1)]
+    assert list(store.runners(stage).items()) == [(gone, 3), (me, 2)]
+    store.record(stage, [Completed(number, 0.5) for number in list(theirs)[:2]], theirs, owner=gone)
+    assert list(store.runners(stage).items()) == [(me, 2), (gone, 1)]
     store.release(stage, owner=me)
-    assert store.runners(stage) == {other: 1}
+    assert store.runners(stage) == {gone: 1}
     assert (len(mine), store.sampled(stage)) == (2, 6)  # whatever became of them
 
 

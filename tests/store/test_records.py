@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
-from stored import claim
+from stored import Rows, claim
 
 from hpsearch.records import Completed, Failed, Outcome, Pruned, Report, Stage, Standing
 from hpsearch.store import Owner, Store
@@ -21,49 +19,6 @@ Ids = dict[int, int]
 def ids(store: Store, stage: Stage, me: Owner) -> Ids:
     """Three trials of mine."""
     return claim(store, stage, me, until=3)
-
-
-def test_a_completed_trial(store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids) -> None:
-    attributes = {"validation_loss": 0.25, "curves": {"train_loss": [2.0, 1.5]}, "note": "größer"}
-    assert store.record(stage, [Completed(1, 0.5, (0.25, 0.5), attributes)], ids, owner=me) == {1}
-    seen = study.trials[1]
-    assert (seen.state, seen.values, seen.intermediate_values) == (TrialState.COMPLETE, [0.5], {1: 0.25, 2: 0.5})
-    assert seen.user_attrs == attributes
-    assert seen.duration is not None
-    assert [trial.state.name for trial in study.trials] == ["RUNNING", "COMPLETE", "RUNNING"]
-    assert study.best_trial.number == 1
-
-
-def test_a_failed_trial(store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids) -> None:
-    outcome = Failed(2, "diverged in epoch 2", (0.1, math.nan), {"seconds": 0.5})
-    assert store.record(stage, [outcome], ids, owner=me) == {2}
-    seen = study.trials[2]
-    assert (seen.state, seen.values) == (TrialState.FAIL, None)
-    assert seen.user_attrs == {"seconds": 0.5, "reason": "diverged in epoch 2"}
-    assert seen.intermediate_values[1] == 0.1
-    assert math.isnan(seen.intermediate_values[2])
-
-
-@pytest.mark.parametrize("points", [(0.25, 0.5), (0.5, math.inf), (0.5, math.nan), (-math.inf,)])
-def test_a_pruned_trial_is_what_optuna_s_tell_makes_of_it(
-    store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids, points: tuple[float, ...]
-) -> None:
-    told = study.ask()
-    for step, value in enumerate(points, start=1):
-        told.report(value, step)
-    study.tell(told, state=TrialState.PRUNED)
-    outcome = Pruned(1, len(points), points, {"curves": {"train_loss": [2.0]}, "seconds": 0.5, "validation_loss": 0.75})
-    assert store.record(stage, [outcome], ids, owner=me) == {1}
-    seen, wanted = study.trials[1], study.trials[told.number]
-    assert (seen.state, seen.values) == (TrialState.PRUNED, wanted.values)
-    assert repr(seen.intermediate_values) == repr(wanted.intermediate_values)
-    assert seen.user_attrs == outcome.attributes
-    assert seen.duration is not None
-    assert (store.counts(stage).pruned, store.counts(stage).finished) == (2, 2)
-    frame = store.trials(stage, states=["PRUNED"])
-    assert frame["number"].tolist() == [1, told.number]
-    assert frame["validation_loss"].tolist()[0] == 0.75
-    assert store.trials(stage, top=5).empty  # only complete trials are ranked
 
 
 def test_standings(store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids) -> None:
@@ -86,7 +41,7 @@ def test_standings(store: Store, stage: Stage, study: optuna.Study, me: Owner, i
     "first", [Completed(0, 0.5, (0.5,), {"a": 1}), Failed(0, "lost"), Pruned(0, 1, (0.5,), {"a": 1})]
 )
 def test_recording_twice_changes_nothing(
-    store: Store, stage: Stage, me: Owner, ids: Ids, first: Outcome, rows: Callable[[str], list[dict[str, Any]]]
+    store: Store, stage: Stage, me: Owner, ids: Ids, first: Outcome, rows: Rows
 ) -> None:
     store.record(stage, [first], ids, owner=me)
     names = ["trials", "trial_values", "trial_intermediate_values", "trial_user_attributes"]
@@ -98,7 +53,7 @@ def test_recording_twice_changes_nothing(
 
 
 def test_another_runners_trial_is_not_touched(
-    store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids, rows: Callable[[str], list[dict[str, Any]]]
+    store: Store, stage: Stage, study: optuna.Study, me: Owner, ids: Ids, rows: Rows
 ) -> None:
     study.ask()
     foreign = {row["number"]: row["trial_id"] for row in rows("trials")}

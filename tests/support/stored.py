@@ -13,6 +13,7 @@ from hpsearch.records import Stage
 from hpsearch.store import Owner, Store
 
 Opener: TypeAlias = Callable[..., Store]
+Rows: TypeAlias = Callable[[str], list[dict[str, Any]]]
 
 
 def values(url: str) -> dict[str, list[Any]]:
