@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,10 @@ from hpsearch.store import Counts, Owner, Store, open_store
 
 FORMS = ("csv", "parquet", "json")
 LOSSLESS = ("parquet", "json")
-Damage = Callable[[str], str]
 
 
-@contextmanager
-def opened(file: str = "old.db", *, write: bool = False) -> Iterator[Store]:
-    store = open_store(file, write=write)
-    try:
-        yield store
-    finally:
-        store.close()
+def opened(file: str = "old.db", *, write: bool = False) -> closing[Store]:
+    return closing(open_store(file, write=write))
 
 
 def content(store: Store, stage: Stage) -> list[Any]:
@@ -225,49 +218,44 @@ def refused(cli: Cli, file: str, says: str = "") -> None:
     assert not os.path.exists("new.db")
 
 
-def swapped(old: str, new: str) -> Damage:
-    def damage(text: str) -> str:
-        assert old in text, old
-        return text.replace(old, new, 1)
-
-    return damage
-
-
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("was", "becomes", "says"),
     [
-        (lambda text: text[: len(text) // 2], "no JSON, or is cut off"),
-        (lambda text: "[]", "no export of hpsearch"),
-        (lambda text: "[" * 100_000, "no JSON"),
-        (lambda text: '{"a": 1}', "no export of hpsearch"),
-        (swapped('"hpsearch_export": 1', '"hpsearch_export": 2'), "a newer version wrote it"),
-        (swapped('"search": "reise"', '"search": "../reise"'), "is not a name for a search"),
-        (swapped('"low": 1e-06', '"low": 5'), "is not below"),
-        (swapped('"low": 1e-06', '"low": "x"'), "not a finite number"),
-        (swapped('"direction": "maximize"', '"direction": "up"'), "stages.0.direction"),
-        (swapped('"seed": ', '"seed": -'), "stages.0.seed"),
-        (swapped('"series": ["train_loss"', '"series": ["epoch"'), "unknown curves"),
-        (swapped('"objective": {"metric": "validation_accuracy"}', '"objective": 1'), "study_file.objective"),
-        (swapped('"trials": 31', '"trials": 30'), "missing or there twice"),
-        (swapped('"COMPLETE", "COMPLETE"', '"COMPLETE"'), "differ in length"),
-        (swapped('"COMPLETE", "COMPLETE"', '"COMPLETE", "WON"'), "'WON'"),
-        (swapped('"COMPLETE", "COMPLETE"', '"COMPLETE", 7'), "holds 7"),
-        (swapped('"FAIL"', '"COMPLETE"'), "has no score"),
-        (swapped('"trial": [0, 1', '"trial": [0, 0'), "missing or there twice"),
-        (swapped('"trial": [0, 1', '"trial": [0, null'), "missing or there twice"),
-        (swapped('"params_lr": [', '"params_lr": [[], '), "damaged"),
-        (swapped('"epoch": [1, 2', '"epoch": [1, 1'), "an epoch twice"),
-        (swapped('"epoch": [1, 2', '"epoch": [1, 1.5'), "holds 1.5"),
-        (swapped('"epoch": [1, 2', '"epoch": [1, 99999999999'), "no whole number"),
-        (swapped('"epoch": [1, 2', f'"epoch": [1, {"9" * 30}'), "holds 99999"),
-        (swapped('"trial": [0, 0, 0', '"trial": [0, 0, 77'), "a trial that is not there"),
-        (swapped("reise/stage-02", "reise/stage-09"), "does not describe"),
-        (swapped("2026-01-02", "2026-99-02"), "damaged"),
+        (None, '{"hpsearch_export": 1', "no JSON, or is cut off"),
+        (None, "[]", "no export of hpsearch"),
+        (None, "[" * 100_000, "no JSON"),
+        (None, '{"a": 1}', "no export of hpsearch"),
+        ('"hpsearch_export": 1', '"hpsearch_export": 2', "a newer version wrote it"),
+        ('"search": "reise"', '"search": "../reise"', "is not a name for a search"),
+        ('"low": 1e-06', '"low": 5', "is not below"),
+        ('"direction": "maximize"', '"direction": "up"', "stages.0.direction"),
+        ('"series": ["train_loss"', '"series": ["epoch"', "unknown curves"),
+        ('"trials": 31', '"trials": 30', "missing or there twice"),
+        ('"COMPLETE", "COMPLETE"', '"COMPLETE"', "differ in length"),
+        ('"COMPLETE", "COMPLETE"', '"COMPLETE", "WON"', "'WON'"),
+        ('"COMPLETE", "COMPLETE"', '"COMPLETE", 7', "holds 7"),
+        ('"FAIL"', '"COMPLETE"', "has no score"),
+        ('"trial": [0, 1', '"trial": [0, 0', "missing or there twice"),
+        ('"trial": [0, 1', '"trial": [0, null', "missing or there twice"),
+        ('"params_lr": [', '"params_lr": [[], ', "params_lr holds []"),
+        ('"params_lr": [', '"params_lr": ["NaN", ', "damaged"),
+        ('"params_lr": [', '"params_rl": [', "no whole column 'params_lr'"),
+        ('"epoch": [1, 2', '"epoch": [1, 1', "an epoch twice"),
+        ('"epoch": [1, 2', '"epoch": [1, 1.5', "holds 1.5"),
+        ('"epoch": [1, 2', '"epoch": [1, 99999999999', "no whole number"),
+        ('"epoch": [1, 2', f'"epoch": [1, {"9" * 30}', "holds 99999"),
+        ('"trial": [0, 0, 0', '"trial": [0, 0, 77', "a trial that is not there"),
+        ("reise/stage-02", "reise/stage-09", "does not describe"),
+        ("2026-01-02", "2026-99-02", "holds '2026-99-02"),
     ],
 )
-def test_a_damaged_export_is_one_line_and_nothing_written(cli_exports: Cli, damage: Damage, says: str) -> None:
+def test_a_damaged_export_is_one_line_and_nothing_written(
+    cli_exports: Cli, was: str | None, becomes: str, says: str
+) -> None:
     file = Path("r.json")
-    file.write_text(damage(file.read_text("utf-8")), "utf-8")
+    text = file.read_text("utf-8")
+    assert was is None or was in text
+    file.write_text(becomes if was is None else text.replace(was, becomes, 1), "utf-8")
     refused(cli_exports, "r.json", says)
 
 
