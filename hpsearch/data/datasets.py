@@ -73,12 +73,12 @@ def load(
     label: str | None = None,
     data_dir: Path | None = None,
 ) -> Dataset:
-    """Load a data set by its name or from a path: exactly one of the two.
+    """Load a data set by its name in `KNOWN`, or from a .npz, .csv or .parquet file or a folder of IDX files.
 
     Args:
-        name: One of `KNOWN`.
-        path: A .npz, .csv or .parquet file, or a folder of IDX files.
-        label: The column of the labels in a .csv or .parquet file; ``label`` unless given.
+        name: Either this,
+        path: or this.
+        label: The column of the labels in a table; ``label`` unless given.
         data_dir: The folder that is searched first for a named data set.
 
     Raises:

@@ -54,18 +54,15 @@ def read_examples(
     label: str | None = None,
     adjustments: Adjustments = Adjustments(),
 ) -> list[Examples]:
-    """Read the examples of a file by its ending.
+    """Read the examples of a .npz, .csv, .parquet, .png or .jpg file, or of a folder of pictures, by name.
 
     Args:
-        path: A .npz, .csv, .parquet, .png or .jpg file, or a folder of pictures (itself only, by name).
+        path: The file or folder.
         shape: Of an example that the network takes, for pictures.
         label: The column of the labels in a table; without it, the one called ``label`` where there is one.
         adjustments: Changes to pictures.
 
-    Raises:
-        BadData: Not there, of another kind, damaged, or of another size.
-        BadArgument: An option that means nothing for such a file.
-        MissingExtra: A library is needed that is not installed.
+    BadArgument is raised for an option that means nothing for such a file, else the errors of `formats.read`.
     """
     kind = formats.kind_of(path, (".npz", *formats.TABLES, *PICTURES), folder="a folder of pictures")
     if label is not None and kind not in formats.TABLES:

@@ -54,7 +54,7 @@ def fetch(
     base_url: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Download a data set; a file that is there already, whole, is not downloaded again.
+    """Download a data set; return its folder. A file that is there already, whole, is not downloaded again.
 
     Args:
         name: One of `SOURCES`.
@@ -62,12 +62,9 @@ def fetch(
         base_url: Another folder to download the same files from (a mirror).
         progress: Called as bytes arrive.
 
-    Returns:
-        The folder with the files.
-
     Raises:
         BadData: The name is unknown, or that of a data set that is not downloaded.
-        DownloadFailure: A file did not arrive completely, or has another hash than expected.
+        DownloadFailure: A file did not arrive, or has another hash than expected.
         MissingExtra: pooch is not installed.
     """
     if name not in SOURCES:

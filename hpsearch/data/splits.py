@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+Size: TypeAlias = int | float  # a number of examples, or a fraction
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,9 +43,9 @@ class Split:
 def split(
     dataset: Dataset,
     *,
-    train: int | float,
-    validation: int | float,
-    test: int | float | None = None,
+    train: Size,
+    validation: Size,
+    test: Size | None = None,
     seed: int,
     stratify: bool = False,
 ) -> Split:
@@ -65,7 +66,9 @@ def split(
     Raises:
         BadData: More examples requested than there are, none requested, or too few of a class to stratify.
     """
-    train_rows, validation_rows, test_rows = _rows(dataset, train, validation, test, seed, stratify)
+    train_rows, validation_rows, test_rows = _rows(
+        dataset, train=train, validation=validation, test=test, seed=seed, stratify=stratify
+    )
     preprocessing = Preprocessing.of(dataset.x[train_rows])
     x_train, y_train = preprocessing.apply(dataset.x[train_rows]), dataset.labels[train_rows]
     x_validation, y_validation = preprocessing.apply(dataset.x[validation_rows]), dataset.labels[validation_rows]
@@ -82,15 +85,7 @@ def split(
     )
 
 
-def test_part(
-    dataset: Dataset,
-    *,
-    train: int | float,
-    validation: int | float,
-    test: int | float | None = None,  # noqa: PT028 - the name makes ruff think of a test function
-    seed: int,
-    stratify: bool = False,  # noqa: PT028
-) -> tuple[Floats, Labels]:
+def test_part(dataset: Dataset, **parts: Any) -> tuple[Floats, Labels]:
     """Cut out the test examples that belong to `split` with the same arguments. Only a final evaluation calls this.
 
     Returns:
@@ -99,7 +94,7 @@ def test_part(
     Raises:
         BadData: As for `split`.
     """
-    train_rows, _, test_rows = _rows(dataset, train, validation, test, seed, stratify)
+    train_rows, _, test_rows = _rows(dataset, **parts)
     x, labels = dataset.x, dataset.labels
     if dataset.x_test is not None and dataset.labels_test is not None:
         x, labels = dataset.x_test, dataset.labels_test
@@ -111,12 +106,7 @@ test_part.__test__ = False  # type: ignore[attr-defined]
 
 
 def _rows(
-    dataset: Dataset,
-    train: int | float,
-    validation: int | float,
-    test: int | float | None,
-    seed: int,
-    stratify: bool,
+    dataset: Dataset, *, train: Size, validation: Size, test: Size | None = None, seed: int, stratify: bool = False
 ) -> list[npt.NDArray[np.intp]]:
     """Return the row numbers of train, validation and test; the last in the own test part where there is one."""
     there, own = len(dataset.x), dataset.labels_test
@@ -130,7 +120,7 @@ def _rows(
     return rows + (whole if n_test == of_test else _cut(dataset, own, {"test": n_test}, seed, stratify))
 
 
-def _count(part: str, given: int | float, there: int, *, least: int = 1) -> int:
+def _count(part: str, given: Size, there: int, *, least: int = 1) -> int:
     if not isinstance(given, float) and given >= least:
         return int(given)
     # Down, so that fractions of sum 1 always fit; the small term because 0.29 * 100 is 28.999999999999996.

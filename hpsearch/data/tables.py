@@ -82,20 +82,15 @@ def read_parquet(path: Path, *, pandas: bool = False) -> Any:
 
 
 def read_table(path: Path, *, label: str | None = None, labelled: bool = True) -> Arrays:
-    """Read a table with one row per example: a column of labels, every other column a number.
+    """Read a .csv (UTF-8, with a header) or .parquet table: a row an example, a column of labels, the others numbers.
 
     Args:
-        path: A .csv (UTF-8, with a header) or .parquet file.
+        path: The file.
         label: The column of the labels, in any case; ``label`` unless given.
         labelled: Refuse it where it has no labels. A column that is named must be there in any case.
 
     Returns:
-        x (N, D) float64, NaN where a cell is empty, and labels (N,).
-
-    Raises:
-        BadData: Damaged, ragged or empty, no such label column, or a cell that is no number. Rows are
-            counted from 1, without the header.
-        MissingExtra: A .parquet file without pyarrow installed.
+        x (N, D) float64, NaN where a cell is empty, and labels (N,). Errors count rows from 1, without the header.
     """
     if path.suffix.lower() == ".parquet":
         frame = read_parquet(path, pandas=True)

@@ -79,21 +79,13 @@ def export(
     number: int | None = None,
     force: bool = False,
 ) -> Exported:
-    """Write trials and curves to files.
+    """Write trials and curves to files, all of them whole or none; see `hpsearch.Search.export`.
 
     Args:
         store: The study database.
-        stages: The search's stages.
+        stages: The search's stages; ``number`` chooses one.
         out: The file; where two are made, their names are this one's with ``.trials`` and ``.curves`` in it.
-        form: One of `FORMS`; by default the ending of ``out``.
-        what: ``trials``, ``curves`` or ``all``.
-        number: Of this stage only, instead of all.
-        force: Overwrite files that are there.
-
-    Raises:
-        BadInput: No such format, or a file is there, or cannot be written.
-        MissingExtra: Parquet without pyarrow.
-        OutputFailure: The disk is full.
+        form, what, number, force: As there.
     """
     out, form = target(out, form)
     names = ("trials", "curves") if what == "all" else (what,)
@@ -194,18 +186,15 @@ def _write_json(
     content: dict[str, Any] = dict(header)
     for name, table in tables.items():
         content[name] = {column.name: _json_cells(column, table[column.name]) for column in columns[name]}
-    with path.open("w", encoding="utf-8") as file:
-        file.write(f"{json.dumps(content)}\n")
+    path.write_text(f"{json.dumps(content, default=iso)}\n", encoding="utf-8")
 
 
 def _json_cells(column: Column, values: pd.Series[Any]) -> list[Any]:
     missing: Any = None  # the type stubs forget that it may be None
     cells: list[Any] = values.to_numpy(dtype=object, na_value=missing).tolist()
-    if column.type == "time":
-        return [None if cell is None else iso(cell) for cell in cells]
-    if column.type == "float":
-        return [cell if cell is None or math.isfinite(cell) else _ODD[str(cell)] for cell in cells]
-    return cells
+    if column.type != "float":
+        return cells
+    return [cell if cell is None or math.isfinite(cell) else _ODD[str(cell)] for cell in cells]
 
 
 def _trials(store: Store, stage: Stage, columns: Sequence[Column]) -> pd.DataFrame:
