@@ -25,15 +25,8 @@ class Batches:
 
     def __init__(self, objective: Objective, *, executor: Executor, lanes: int | None) -> None:
         self._objective, self._executor, self._lanes = objective, executor, lanes
-        self._ready: deque[Batch] = deque()
+        self.ready: deque[Batch] = deque()
         self._next_key = 0
-
-    def __len__(self) -> int:
-        return len(self._ready)
-
-    def pop(self) -> Batch:
-        """Remove and return the next batch."""
-        return self._ready.popleft()
 
     def size(self, left: int) -> int:
         """Return how many trials to put into a batch, with so many left to evaluate."""
@@ -69,7 +62,7 @@ class Batches:
     def _add(
         self, trials: tuple[Trial, ...], *, attempt: int = 1, until: int | None, paused: tuple[Paused, ...]
     ) -> None:
-        self._ready.append(Batch(self._next_key, trials, attempt, until, paused))
+        self.ready.append(Batch(self._next_key, trials, attempt, until, paused))
         self._next_key += 1
 
 

@@ -335,11 +335,6 @@ def choose(
     By default: if the stage of the best trial has been confirmed, the values that the confirmation puts first, whose
     mean owes less to selection than one trial's score; otherwise the best trial's. A confirmation of another stage
     is ignored, as it did not train the best trial. ``by`` is ``confirmed`` or ``best``, to choose by that alone.
-
-    Raises:
-        BadInput: There is no such trial, or the confirmation is not complete.
-        NotEnoughTrials: No trial has a score.
-        UnknownSearch: No such stage, or none of them is confirmed.
     """
     if trial is not None:
         return choose_trial(store, stages, number=number, trial=trial)
@@ -361,8 +356,7 @@ def choose(
 def choose_trial(store: Store, stages: Sequence[Stage], *, number: int | None, trial: int) -> Choice:
     """Choose a trial by its numbers. BadInput if it has no score, or no stage is given."""
     if number is None:
-        problem = "every stage has its own numbers"
-        raise BadArgument("trial", trial, problem, "add the number of a stage")
+        raise BadArgument("trial", trial, "every stage has its own numbers", "add the number of a stage")
     stage = pick(stages, number)
     columns = store.columns(stage, states=("COMPLETE",), numbers=(trial,))
     if not columns["number"]:
@@ -373,16 +367,15 @@ def choose_trial(store: Store, stages: Sequence[Stage], *, number: int | None, t
 
 def _of_row(stage: Stage, columns: Columns, by: Literal["best", "asked"], why: str) -> Choice:
     params = {name: columns[f"param:{name}"][0] for name in stage.space}
-    if None in params.values():
-        lacking = next(name for name, value in params.items() if value is None)
+    if lacking := ", ".join(name for name, value in params.items() if value is None):
         raise BadInput(f"{stage.name} trial {columns['number'][0]} has no value of {lacking}; choose another one")
     return Choice(stage, columns["number"][0], params, by, columns["score"][0], 1, why)
 
 
 def _confirmed(store: Store, among: Sequence[Stage]) -> Choice:
     """Choose the first of all complete confirmations, by the rule by which each ranks its own."""
-    stage_of = {(stage.search, stage.number): stage for stage in among}
-    known = [of for of in store.confirmations(among[0].search) if (of.search, of.number) in stage_of]
+    stage_of = {stage.number: stage for stage in among}
+    known = [of for of in store.confirmations(among[0].search) if of.number in stage_of]
     if not known:
         confirmation_of(store, among[-1])  # raises
     overviews = [overview(store, confirmation) for confirmation in known]
@@ -391,11 +384,9 @@ def _confirmed(store: Store, among: Sequence[Stage]) -> Choice:
     if complete:
         first = in_order([of.ranking[0] for of in complete], among[0].direction)[0]
         best = next(of for of in complete if of.ranking[0] is first)
-    choice = _first_of(store, stage_of[best.confirmation.search, best.confirmation.number], best)
-    left_out = [of.confirmation.name for of in overviews if not of.complete]
-    if not left_out:
-        return choice
-    return replace(choice, why=f"{choice.why}; without {', '.join(left_out)}, which is not complete")
+    choice = _first_of(store, stage_of[best.confirmation.number], best)
+    left_out = ", ".join(of.confirmation.name for of in overviews if not of.complete)
+    return replace(choice, why=f"{choice.why}; without {left_out}, which is not complete") if left_out else choice
 
 
 def _first_of(store: Store, stage: Stage, state: Overview) -> Choice:

@@ -1,14 +1,12 @@
 """Confirmation: a stage's best trials, trained again with other seeds.
 
-A trial's seed decides the initial state, the order of examples and any noise; these are drawn anew. The split stays:
-then all settings are compared on the same examples, and their means with the scores of the stage's trials. The interval
-says what other examples would give, and at last the test set does.
+A trial's seed decides the initial state, the order of examples and any noise; these are drawn anew. The split stays,
+so that all settings are compared on the same examples.
 
 R repeats of a setting are scored on the same N examples, so a hit h(r, i) varies for three reasons: the seeds of repeat
-r, the example i, and the rest. A plain standard error over the repeats sees the first reason only, and shrinks to
-nothing with many repeats although another hundred examples would give another mean; one over R x N hits takes examples
-that are the same for independent ones. Both reasons have a part in the mean's variance, which their mean squares in the
-two-way layout estimate (random effects, one hit a cell; Searle, Casella & McCulloch 1992, ch. 4):
+r, the example i, and the rest. A standard error over the repeats sees the first only; one over R x N hits takes
+examples that are the same for independent ones. The mean squares of the two-way layout estimate the mean's variance
+(random effects, one hit a cell; Searle, Casella & McCulloch 1992, ch. 4):
 
     Var(mean) = (MS(seeds) + MS(examples) - MS(rest)) / (R N)
 
@@ -20,7 +18,7 @@ seeds and examples that both settings share cancel.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -58,7 +56,6 @@ from hpsearch.text import counted
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hpsearch.executors.base import Executor
 
 _MOST_FREEDOM = 1000  # Student's t with more degrees of freedom differs from the normal distribution in the third digit
 _LEAST_P = 1e-15  # smaller probabilities are rounding error
@@ -204,18 +201,14 @@ class Confirmation:
 
 
 def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
-    """Train a stage's best trials again with fresh seeds, until each has its number of repeats.
-
-    The errors are those of `hpsearch.search.workflow.run`.
-    """
+    """Train a stage's best trials again with fresh seeds, until each has its number of repeats."""
     listener = listener or Listener()
     check_counts(top=job.top, repeats=job.repeats, jobs=job.jobs, lanes=job.lanes)
-    with stopping() as stop, workers(job, job.top * job.repeats, listener.note) as executor:
-        return _confirm(job, executor, listener, stop)
-
-
-def _confirm(job: ConfirmJob, executor: Executor, listener: Listener, stop: Callable[[], bool]) -> Confirmation:
-    with closing(open_store(job.storage, write=True)) as store:
+    with (
+        stopping() as stop,
+        workers(job, job.top * job.repeats, listener.note) as executor,
+        closing(open_store(job.storage, write=True)) as store,
+    ):
         store.on_disconnect(listener.note, stopping=stop)
         stages = stages_of(store, job.search)
         parent = latest_with_trials(store, stages) if job.stage is None else pick(stages, job.stage)
@@ -234,9 +227,8 @@ def _confirm(job: ConfirmJob, executor: Executor, listener: Listener, stop: Call
         until = max(stage.plan.end([setting.trial for setting in settings], job.repeats), store.counts(stage).rows)
         listener.began(stage, until=until, jobs=executor.slots, best=None, finished=store.counts(stage).finished)
         # No pruning: a mean over the repeats that did well early would be biased.
-        summary = Runner(
-            store, stage, objective, executor, until=until, lanes=job.lanes, on_tick=listener.tick, stopping=stop
-        ).run()
+        options: dict[str, Any] = {"lanes": job.lanes, "on_tick": listener.tick, "stopping": stop}
+        summary = Runner(store, stage, objective, executor, until=until, **options).run()
         if summary.stopped:
             raise interrupted(stage, summary, until)
         state = assess(store, stage)

@@ -124,14 +124,7 @@ def prepare(
     again: bool = False,
     data_dir: Path | None = None,
 ) -> Prepared:
-    """Choose the values and load their data; the test set is not read. See `hpsearch.Search.evaluate`.
-
-    Raises:
-        EvaluatedAlready: The search has been evaluated, and ``again`` is not set.
-        BadData: There is no test set.
-        StageConflict: The data are not those of the search.
-        NotEnoughTrials, UnknownSearch: As for `hpsearch.search.best.choose`.
-    """
+    """Choose the values and load their data; the test set is not read. See `hpsearch.Search.evaluate`."""
     first, choice = stages[0], choose(store, stages, number=number, trial=trial, by=by)
     if not again:
         _refuse(first, evaluations(store, stages))

@@ -184,13 +184,7 @@ def narrow_stage(
 ) -> NextStage:
     """Compute the next stage's ranges from a stage's best trials, and make that stage; see `hpsearch.Search.narrow`.
 
-    With ``confirmed`` the best trials are those of the stage's confirmation, by their mean scores. Without a number it
-    is the latest stage that has trials.
-
-    Raises:
-        NotEnoughTrials: Fewer finished trials than ``top``, or none.
-        UnknownSearch: With ``confirmed``: the stage has no confirmation.
-        StageConflict: A later stage has trials already.
+    With ``confirmed`` the best trials are those of the stage's confirmation, by their mean scores.
     """
     latest = stages[-1]
     parent = pick(stages, number) if number is not None else stage_to_narrow(store, stages)

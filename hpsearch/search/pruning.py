@@ -146,9 +146,8 @@ def halving_survivors(values: Mapping[int, float], factor: int, direction: Direc
     """Return the trials that continue from a rung: the best ``n // factor``, at least one, and those tied at the cut.
 
     Ties are never cut: they are common at 100 validation examples, and a number must not decide. Optuna's
-    `SuccessiveHalvingPruner` has the same threshold, but takes it among the trials that reached the rung earlier,
-    so its decisions depend on the order in which trials report (asynchronous halving, Li et al. 2020). Called when all
-    values are known it agrees with this (``tests/search/test_pruning.py``). NaN is worse than any other.
+    `SuccessiveHalvingPruner` agrees when all values are known, but decides among the trials that reached the rung
+    earlier, so by the order in which trials report (asynchronous halving, Li et al. 2020). NaN is worse than any other.
 
     Source: Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification and Hyperparameter Optimization".
     """

@@ -122,7 +122,7 @@ class Runner:
     def _loop(self, renew_leases: Callable[[], None]) -> bool:
         while not self.stopping():
             self._refill()
-            self.executor.expect(len(self._batches) + self._unclaimed())  # each trial may be a batch, if need be
+            self.executor.expect(len(self._batches.ready) + self._unclaimed())  # each trial may be a batch, if need be
             if self._broken:
                 self._settle_broken()
             if self._beaten:
@@ -173,9 +173,9 @@ class Runner:
 
     def _refill(self) -> None:
         while self.executor.free > 0 and not self.stopping():
-            if not self._batches and not self._decide() and not self._claim():
+            if not self._batches.ready and not self._decide() and not self._claim():
                 return
-            self.executor.submit(self._batches.pop())
+            self.executor.submit(self._batches.ready.popleft())
             self._under_way += 1
 
     def _decide(self) -> bool:
@@ -188,7 +188,7 @@ class Runner:
                 size = self._batches.size(len(trials))
                 last_leg = decision.until is None and self.lanes is None
                 self._add(trials, math.ceil(size / 2) if last_leg else size, until=decision.until, paused=paused)
-        return bool(self._batches)
+        return bool(self._batches.ready)
 
     def _add(
         self, trials: Sequence[Trial], size: int, *, until: int | None, paused: Mapping[int, Paused] | None = None
@@ -223,7 +223,7 @@ class Runner:
         self._ids |= {trial.number: trial.trial_id for trial in fresh}
         for rung, trials in self._cohorts.by_first_rung(fresh).items():
             self._add(trials, size, until=rung)
-        return bool(self._batches)
+        return bool(self._batches.ready)
 
     def _record(self, outcomes: Sequence[Outcome]) -> None:
         recorded = self.store.record(self.stage, outcomes, self._ids, owner=self._owner)
@@ -237,7 +237,7 @@ class Runner:
 
     def _settle_broken(self) -> None:
         """Record trials that cannot be evaluated; if no trial can be, raise."""
-        idle = not self._under_way and not self._batches
+        idle = not self._under_way and not self._batches.ready
         if self._recorded or self._counts.complete or self._cohorts.waiting:
             broken, self._broken = self._broken, []
             self._record(broken)

@@ -263,10 +263,7 @@ def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: s
     """Return an imported stage with a study file to train by.
 
     Imported trials are never mixed with new ones, as their data differ. So only a stage without trials, narrowed from
-    imported ones, takes on a study file.
-
-    Raises:
-        StageConflict: The stage has trials of others, or the study file searches something else.
+    imported ones, takes on a study file; any other is a StageConflict.
     """
     if store.counts(stage).rows:
         raise StageConflict(

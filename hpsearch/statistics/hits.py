@@ -50,15 +50,10 @@ def as_number(text: str, examples: int) -> int:
     return int.from_bytes(_bytes(text, examples), "big") >> -examples % 8
 
 
-def hits_match_score(right: int, score: float, examples: int) -> bool:
-    """Return whether so many hits make a score: those of another epoch, or from another program, do not."""
-    return abs(right - score * examples) < 0.5
-
-
 def matching(text: str | None, examples: int, score: float | None) -> int | None:
-    """Return a trial's hits as a whole number; None where they cannot be read or do not make its score.
+    """Return a trial's hits as a whole number; None where they cannot be read, or make another score than this one.
 
-    Without a score they are not checked.
+    Those of another epoch, or from another program, do so. Without a score they are not checked.
     """
     if text is None:
         return None
@@ -66,7 +61,7 @@ def matching(text: str | None, examples: int, score: float | None) -> int | None
         hits = as_number(text, examples)
     except BadInput:
         return None
-    return hits if score is None or hits_match_score(hits.bit_count(), score, examples) else None
+    return hits if score is None or abs(hits.bit_count() - score * examples) < 0.5 else None
 
 
 def matching_bytes(text: str | None, examples: int, score: float) -> bytes | None:
@@ -144,13 +139,8 @@ def corrected_share(hits: Sequence[int], examples: int, *, seed: int, resamples:
     Greasidou & Borboudakis 2018): the trial that is best on a resample is scored on the examples outside it, and these
     scores are averaged. The resample is a random half of the examples, each with weight 2 (the double-or-nothing
     bootstrap, Owen & Eckles 2012, with the variance of the ordinary one): half of the examples are then outside
-    instead of 37 %, and each halving serves twice. Trials that tie within a half share it.
-
-    Args:
-        hits: Those of every trial that might have been the best; at least one.
-        examples: Their number, at least 2.
-        seed: The same one gives the same value.
-        resamples: Number of halvings.
+    instead of 37 %, and each halving serves twice. Trials that tie within a half share it. ``hits`` are those of every
+    trial that might have been the best.
     """
     totals = [of_trial.bit_count() for of_trial in hits]
     best = max(totals) / examples
