@@ -14,9 +14,8 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
 
-from measuring import load, machine, machine_table, markdown
+from measuring import load, machine, machine_table, markdown, spread
 
 from hpsearch.executors.base import Batch, Done, Executor, Lost
 from hpsearch.executors.dask.executor import DaskExecutor
@@ -36,35 +35,36 @@ class Sleeps:
     def evaluate(
         self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
     ) -> Iterator[Sequence[Report | Outcome | Paused]]:
-        if self.seconds:
-            time.sleep(self.seconds)
+        time.sleep(self.seconds)
         yield [Completed(trial.number, trial.number / 8, (), {"pid": os.getpid()}) for trial in trials]
 
 
-def drive(executor: Executor, batches: int, *, kill_at: int | None = None) -> tuple[float, list[float]]:
-    """Seconds that so many batches of one trial take, and their scores in order.
+def drive(executor: Executor, batches: int, *, kill_at: int | None = None) -> tuple[float, dict[int, Completed]]:
+    """Seconds that so many batches of one trial take, and their outcomes.
 
     After ``kill_at`` of them the worker that the last one came from is killed: it has the next one by then.
     """
     waiting = [Batch(key, (Trial(key, key, {}),)) for key in range(batches)]
-    scores: dict[int, float] = {}
-    began = time.perf_counter()
-    while len(scores) < batches:
+    outcomes: dict[int, Completed] = {}
+
+    def submit() -> None:
         while waiting and executor.free:
             executor.submit(waiting.pop(0))
+
+    began = time.perf_counter()
+    while len(outcomes) < batches:
+        submit()
         for event in executor.wait(1.0):
             if isinstance(event, Lost):  # what the runner does; Dask does it by itself
                 waiting.insert(0, event.batch)
             if isinstance(event, Done):
                 (outcome,) = event.outcomes
                 assert isinstance(outcome, Completed)
-                scores[event.batch.key] = outcome.score
-                if len(scores) == kill_at:
-                    kill_at = None
-                    while waiting and executor.free:
-                        executor.submit(waiting.pop(0))
+                outcomes[event.batch.key] = outcome
+                if len(outcomes) == kill_at:
+                    submit()
                     os.kill(outcome.attributes["pid"], signal.SIGKILL)
-    return time.perf_counter() - began, [scores[key] for key in range(batches)]
+    return time.perf_counter() - began, outcomes
 
 
 def started(engine: str, workers: int) -> tuple[Executor, float]:
@@ -73,31 +73,26 @@ def started(engine: str, workers: int) -> tuple[Executor, float]:
     executor: Executor = PoolExecutor(workers) if engine == "pool" else DaskExecutor(jobs=workers)
     executor.load(Sleeps(SLEEP_S))
     seen: set[int] = set()
-    key = 0
     while len(seen) < workers:
-        while executor.free:
-            executor.submit(Batch(key, (Trial(key, key, {}),)))
-            key += 1
-        seen |= {o.attributes["pid"] for e in executor.wait(1.0) if isinstance(e, Done) for o in e.outcomes}
-    took = time.perf_counter() - began
-    while executor.free < executor.slots:
-        executor.wait(1.0)
-    return executor, took
+        _, outcomes = drive(executor, workers)
+        seen |= {outcome.attributes["pid"] for outcome in outcomes.values()}
+    return executor, time.perf_counter() - began
 
 
 def milliseconds(values: Sequence[float]) -> str:
     """Median and extremes."""
-    return f"{1e3 * median(values):.1f} ({1e3 * min(values):.1f} .. {1e3 * max(values):.1f})"
+    of = spread(values)
+    return f"{1e3 * of.value:.1f} ({1e3 * of.low:.1f} .. {1e3 * of.high:.1f})"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure both engines, then each with a worker that is killed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batches", type=int, default=100, help="of a round that returns at once")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     options = parser.parse_args()
-    before = load()
-    rows = []
+    before, rows, killed = load(), [], []
     for workers in options.workers:
         made = {engine: started(engine, workers) for engine in ENGINES}
         at_once: dict[str, list[float]] = {engine: [] for engine in ENGINES}
@@ -110,22 +105,19 @@ def main() -> None:
                 idle[engine].append(drive(executor, 10 * workers)[0] / 10 - SLEEP_S)
         for engine, (executor, took) in made.items():
             executor.close()
-            rows.append(
-                [engine, str(workers), f"{took:.1f}", milliseconds(at_once[engine]), milliseconds(idle[engine])]
-            )
+            cells = (milliseconds(at_once[engine]), milliseconds(idle[engine]))
+            rows.append((engine, str(workers), f"{took:.1f}", *cells))
     heading = ("engine", "workers", "start, s", "returns at once: ms a batch", f"sleeps {SLEEP_S} s: ms idle a batch")
     print(markdown(heading, rows))
-    killed = []
     for engine in ENGINES:
         executor, _ = started(engine, 2)
-        executor.load(Sleeps(SLEEP_S))
         plain, expected = drive(executor, 60)
-        hurt, scores = drive(executor, 60, kill_at=20)
+        hurt, outcomes = drive(executor, 60, kill_at=20)
         executor.close()
-        assert scores == expected
-        killed.append([engine, f"{plain:.2f}", f"{hurt:.2f}", "the same"])
+        assert [outcomes[key].score for key in range(60)] == [expected[key].score for key in range(60)]
+        killed.append((engine, f"{plain:.2f}", f"{hurt:.2f}", "the same"))
     print(markdown(("engine", "60 batches, 2 workers, s", "a worker killed at the 20th, s", "scores"), killed))
-    print(machine_table({**machine(), "load before and after": f"{before:.1f}, {load():.1f}"}))
+    print(machine_table(machine(**{"load before and after": f"{before:.1f}, {load():.1f}"})))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -21,26 +22,17 @@ from faulty.faults import KINDS, Kind, World, lacking
 from faulty.place import Result
 from measuring import markdown
 
-COLUMNS = (
-    "fault",
-    "count",
-    "losses",
-    "duplicates",
-    "differing values",
-    "RUNNING left",
-    "batches trained again, at most",
-    "anything else",
-)
+COUNTS = ("losses", "duplicates", "differing", "running_left")
+HEADING = ("fault", "count", *COUNTS, "batches trained again, at most", "anything else")
 
 
 def row(kind: Kind, results: Sequence[Result]) -> tuple[str, ...]:
     """A kind's line of the table."""
-    wrong = str(sum(bool(one.wrong) for one in results))
-    if not kind.ends:  # only the commands' words are judged
-        return kind.words, str(len(results)), *["-"] * 5, wrong
-    counts = ([getattr(one, name) for one in results] for name in ("losses", "duplicates", "differing", "running_left"))
-    again = max(one.again for one in results)
-    return kind.words, str(len(results)), *(str(sum(count)) for count in counts), str(again), wrong
+    counts = [str(sum(getattr(result, name) for result in results)) for name in COUNTS]
+    counts.append(str(max(result.again for result in results)))
+    wrong = str(sum(bool(result.wrong) for result in results))
+    # Where the search does not end only the commands' words are judged.
+    return kind.words, str(len(results)), *(counts if kind.ends else ["-"] * len(counts)), wrong
 
 
 def main() -> int:
@@ -50,27 +42,22 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--seed", type=int, default=0, help="of the first fault of each kind")
     parser.add_argument("--at-once", type=int, default=2, help="so many at a time")
-    asked = parser.parse_args()
-    began, rows, bad = time.monotonic(), [], 0
-    world = World()
-    try:
-        with ThreadPoolExecutor(asked.at_once) as pool:
-            for kind in asked.kinds:
-                if (reason := lacking(kind)) is not None:
-                    print(f"{kind}: left out, {reason}", file=sys.stderr)
-                    continue
-                since, seeds = time.monotonic(), range(asked.seed, asked.seed + asked.count)
-                results = list(pool.map(world.suffer, [kind] * asked.count, seeds))
-                for seed, result in zip(seeds, results, strict=True):
-                    if not result.clean:
-                        bad += 1
-                        print(f"--kinds {kind} --seed {seed}: {result}", file=sys.stderr)
-                rows.append(row(KINDS[kind], results))
-                print(f"{kind}: {len(results)} in {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
-    finally:
-        world.close()
-    print(markdown(COLUMNS, rows))
-    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    options = parser.parse_args()
+    rows, bad = [], 0
+    with closing(World()) as world, ThreadPoolExecutor(options.at_once) as pool:
+        for kind in options.kinds:
+            if (reason := lacking(kind)) is not None:
+                print(f"{kind}: left out, {reason}", file=sys.stderr)
+                continue
+            began, seeds = time.monotonic(), range(options.seed, options.seed + options.count)
+            results = list(pool.map(world.suffer, [kind] * options.count, seeds))
+            for seed, result in zip(seeds, results, strict=True):
+                if not result.clean:
+                    bad += 1
+                    print(f"--kinds {kind} --seed {seed}: {result}", file=sys.stderr)
+            rows.append(row(KINDS[kind], results))
+            print(f"{kind}: {len(results)} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    print(markdown(HEADING, rows))
     return min(bad, 100)
 
 

@@ -12,21 +12,13 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
 PACKAGES = ("hpsearch", "numpy", "optuna", "sqlalchemy", "pandas", "torch", "scikit-learn", "rustuna")
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One measurement: the seconds that are compared, and whatever else was seen."""
-
-    seconds: float
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
+Sample: TypeAlias = dict[str, Any]
+"""One measurement: its ``seconds``, which are compared, and whatever else was seen."""
 Samples: TypeAlias = dict[str, list[Sample]]
 """Samples by contender, a sample a round."""
 Measure: TypeAlias = Callable[[int], Sample]
@@ -35,7 +27,7 @@ Measure: TypeAlias = Callable[[int], Sample]
 
 def turn(names: Sequence[str], number: int) -> list[str]:
     """The order of a round: each contender comes first in its turn, so that none always follows the same one."""
-    at = number % len(names) if names else 0
+    at = number % len(names)
     return [*names[at:], *names[:at]]
 
 
@@ -46,18 +38,14 @@ def interleave(part: str, contenders: Mapping[str, Measure], *, rounds: int) -> 
         for name in turn(list(contenders), number):
             sample = contenders[name](number)
             samples[name].append(sample)
-            print(f"{part}, round {number + 1}/{rounds}: {name}: {sample.seconds:.3f} s", file=sys.stderr, flush=True)
+            took = f"{sample['seconds']:.3f} s"
+            print(f"{part}, round {number + 1}/{rounds}: {name}: {took}", file=sys.stderr, flush=True)
     return samples
 
 
-def seconds_of(samples: Sequence[Sample]) -> list[float]:
-    """The seconds by round."""
-    return [sample.seconds for sample in samples]
-
-
-def details_of(samples: Sequence[Sample], name: str) -> list[Any]:
-    """One of the details by round."""
-    return [sample.details[name] for sample in samples]
+def by_round(samples: Iterable[Sample], name: str = "seconds") -> list[Any]:
+    """One of the values by round."""
+    return [sample[name] for sample in samples]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +59,11 @@ class Spread:
 
 def spread(values: Sequence[float]) -> Spread:
     """The median of values, and their ends."""
-    if not values:
-        raise ValueError("no values; give at least one round")
     return Spread(median(values), min(values), max(values))
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> Spread:
     """The ratio of two medians, and the ends of the ratios round by round."""
-    if not above or len(above) != len(below):
-        raise ValueError(f"{len(above)} and {len(below)} rounds; give the same number, at least one")
     rounds = [a / b for a, b in zip(above, below, strict=True)]
     return Spread(median(above) / median(below), min(rounds), max(rounds))
 
@@ -89,7 +73,7 @@ class Figure:
     """A row of the table."""
 
     what: str  # the comparison in words
-    measured: Spread | None  # its value; None where it was not measured
+    measured: Spread
     unit: str = "x"  # behind the value: ``x`` for a ratio, ``s``, ``MB``; empty for a share
     asked: float | None = None  # the value asked for; None where the row is shown for information
     bound: Literal["at least", "at most"] = "at least"  # whether that is the least or the most allowed
@@ -97,13 +81,29 @@ class Figure:
     theirs: str = ""  # the peer's time, in words
     note: str = ""  # conditions of the measurement
 
+    @classmethod
+    def against(cls, what: str, *, theirs: Sequence[float], ours: Sequence[float], **more: Any) -> Self:
+        """How many times longer the peer's seconds are than ours, which were measured in the same rounds."""
+        return cls(what, ratio(theirs, ours), ours=median_s(ours), theirs=median_s(theirs), **more)
+
     @property
     def met(self) -> bool | None:
-        """Whether the value is as asked; None where nothing is asked or nothing was measured."""
-        if self.asked is None or self.measured is None:
+        """Whether the value is as asked; None where nothing is asked."""
+        if self.asked is None:
             return None
         value = self.measured.value
         return value >= self.asked if self.bound == "at least" else value <= self.asked
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """Its cells."""
+        low, high = number(self.measured.low, ""), number(self.measured.high, "")
+        asked = "-" if self.asked is None else f"{self.bound} {number(self.asked, self.unit)}"
+        cells = (self.what, asked, number(self.measured.value, self.unit), f"{low} .. {high}")
+        return (*cells, yes_or_no(self.met), self.ours or "-", self.theirs or "-", self.note or "-")
+
+
+FIGURES = ("what", "asked", "measured", "rounds", "met", "ours", "theirs", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,7 @@ class Setting:
 
     folder: Path  # for temporary files
     rounds: int  # how many times each contender is measured
-    cores: int  # cores to use
-    quick: bool = False  # A few trials do, to see that all of it runs; the figures then mean little
-    slow: bool = False  # measure what takes minutes a round, too
+    quick: bool = False  # a few trials do, to see that all of it runs; the figures then mean little
 
     def fresh_folder(self) -> Path:
         """An empty folder for one measurement."""
@@ -123,13 +121,14 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Results of one part of the benchmark: rows of the table, samples, and further facts for the JSON."""
+    """Results of one part of the benchmark, or of some of it: rows of two tables, and samples."""
 
-    name: str
     figures: list[Figure]
-    samples: Samples = field(default_factory=dict)
-    learned: list[Any] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+    samples: Samples
+    learned: list[tuple[str, ...]] = field(default_factory=list)  # see `workloads.learned`
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.figures + other.figures, self.samples | other.samples, self.learned + other.learned)
 
 
 def median_s(values: Sequence[float]) -> str:
@@ -154,20 +153,6 @@ def markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-def figures_table(figures: Iterable[Figure]) -> str:
-    """What was asked and what was measured."""
-    rows = []
-    for figure in figures:
-        asked = "-" if figure.asked is None else f"{figure.bound} {number(figure.asked, figure.unit)}"
-        measured = apart = "not measured"
-        if figure.measured is not None:
-            measured = number(figure.measured.value, figure.unit)
-            apart = f"{number(figure.measured.low, '')} .. {number(figure.measured.high, '')}"
-        row = (figure.what, asked, measured, apart, yes_or_no(figure.met), figure.ours, figure.theirs, figure.note)
-        rows.append([cell or "-" for cell in row])
-    return markdown(("what", "asked", "measured", "rounds", "met", "ours", "theirs", "note"), rows)
-
-
 def cores() -> list[int]:
     """The cores that this process may use; where the system does not say which, their numbers."""
     if hasattr(os, "sched_getaffinity"):
@@ -180,15 +165,13 @@ def load() -> float:
     return os.getloadavg()[0]
 
 
-def machine() -> dict[str, Any]:
-    """CPU, cores, memory, system, versions and BLAS."""
+def machine(**more: Any) -> dict[str, Any]:
+    """CPU, cores, memory, system, versions and BLAS, and more."""
 
-    def entry(path: str, name: str) -> str | None:
-        try:
-            match = re.search(rf"^{name}\s*:\s*(.+)$", Path(path).read_text(), re.M)
-        except OSError:
-            return None
-        return match[1].strip() if match else None
+    def entry(path: str, name: str) -> str:
+        file = Path(path)
+        match = re.search(rf"^{name}\s*:\s*(.+)$", file.read_text() if file.exists() else "", re.M)
+        return match[1] if match else "unknown"
 
     def installed(package: str) -> str:
         try:
@@ -198,13 +181,14 @@ def machine() -> dict[str, Any]:
 
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
-        "CPU": entry("/proc/cpuinfo", "model name") or platform.processor() or "unknown",
+        "CPU": entry("/proc/cpuinfo", "model name"),
         "cores": len(cores()),
-        "memory": entry("/proc/meminfo", "MemTotal") or "unknown",
+        "memory": entry("/proc/meminfo", "MemTotal"),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "Python": platform.python_version(),
         "BLAS of NumPy": f"{blas['name']} {blas['version']}",
         **{name: installed(name) for name in PACKAGES},
+        **more,
     }
 
 

@@ -1,26 +1,24 @@
 """Claims and records a second by 1, 2, 4 and 8 runners on one stage, beside as many processes of plain Optuna.
 
 On a SQLite file and on a PostgreSQL server, with an objective that returns at once: what is measured is the database
-and the way there. ``python tests/benchmarks/runners.py [--seconds S] [--postgres URL]`` prints a Markdown table;
-without a URL it makes a server of its own in a temporary folder, whose commits reach the disk. Optuna has the file in
-write-ahead mode too, as hpsearch left it, but syncs it at every commit, which hpsearch does not.
+and the way there. ``python tests/benchmarks/runners.py [--seconds S]`` prints a Markdown table; it makes a server of
+its own in a temporary folder, whose commits reach the disk. Optuna has the file in write-ahead mode too, as hpsearch
+left it, but syncs it at every commit, which hpsearch does not.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import itertools
 import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import optuna
-import sqlalchemy
 from measuring import markdown
 
 from hpsearch.records import Completed
@@ -31,27 +29,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from postgres import served
 
-RUNNERS = (1, 2, 4, 8)
-BATCH = 8
-"""Trials that a runner claims, and records, at a time: two workers with four lanes."""
+BATCH = 8  # trials that a runner claims, and records, at a time: two workers with four lanes
 CURVE = (0.25, 0.5, 0.75)
-_SPACE: Space = {"lr": Float(1e-6, 1e-2, log=True), "weight_decay": Float(1e-8, 1e-4, log=True)}
-
+SPACE: Space = {"lr": Float(1e-6, 1e-2, log=True), "weight_decay": Float(1e-8, 1e-4, log=True)}
 Work: TypeAlias = Callable[[str, str, Any, float], int]
 
 
 def ours(url: str, study: str, start: Any, seconds: float) -> int:
     """Claim, report nothing, record; how many trials."""
-    store, me, done = open_store(url, write=True), Owner.current(), 0
-    (stage,) = store.stages(study)
-    store.claim(stage, until=0, most=0, owner=me)  # what is loaded and connected once
-    start.wait()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        ids = {trial.number: trial.trial_id for trial in store.claim(stage, until=10**9, most=BATCH, owner=me).trials}
-        outcomes = [Completed(number, 0.5, CURVE, {"seconds": 0.0, "validation_loss": 0.5}) for number in ids]
-        done += len(store.record(stage, outcomes, ids, owner=me))
-    store.close()
+    me, done = Owner.current(), 0
+    with closing(open_store(url, write=True)) as store:
+        (stage,) = store.stages(study)
+        store.claim(stage, until=0, most=0, owner=me)  # what is loaded and connected once
+        start.wait()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            claimed = store.claim(stage, until=10**9, most=BATCH, owner=me).trials
+            ids = {trial.number: trial.trial_id for trial in claimed}
+            outcomes = [Completed(number, 0.5, CURVE, {"seconds": 0.0, "validation_loss": 0.5}) for number in ids]
+            done += len(store.record(stage, outcomes, ids, owner=me))
     return done
 
 
@@ -84,8 +80,8 @@ def _run(work: Work, url: str, study: str, start: Any, seconds: float, answers: 
 def rate(work: Work, url: str, study: str, *, runners: int, seconds: float) -> float:
     """Trials a second of so many processes together."""
     context = multiprocessing.get_context("spawn")
-    start, answers = context.Barrier(runners), context.SimpleQueue()
-    arguments = (work, url, study, start, seconds, answers)
+    answers = context.SimpleQueue()
+    arguments = (work, url, study, context.Barrier(runners), seconds, answers)
     processes = [context.Process(target=_run, args=arguments) for _ in range(runners)]
     for process in processes:
         process.start()
@@ -96,51 +92,25 @@ def rate(work: Work, url: str, study: str, *, runners: int, seconds: float) -> f
     return sum(done) / seconds
 
 
-def check(url: str) -> None:
-    """Every number there is once in its study."""
-    engine = sqlalchemy.create_engine(url)
-    with engine.connect() as connection:
-        twice = "SELECT study_id, number FROM trials GROUP BY study_id, number HAVING count(*) > 1"
-        assert not connection.exec_driver_sql(twice).all()
-    engine.dispose()
-
-
-def measured(url: str, many: Sequence[int], seconds: float) -> Iterator[tuple[int, float, float]]:
-    """So many runners: our rate, and Optuna's. Each on a study of its own, so that none is longer than the others."""
-    store, names = open_store(url, create=True, write=True), map("runners-{}".format, itertools.count())
-    for runners in many:
-        new = NewStage(next(names), 1, "maximize", 0, _SPACE, {})
-        store.create_stage(new)
-        mine = rate(ours, url, new.search, runners=runners, seconds=seconds)
-        theirs = next(names)
-        optuna.create_study(study_name=theirs, storage=url, direction="maximize")
-        yield runners, mine, rate(optunas, url, theirs, runners=runners, seconds=seconds)
-    store.close()
-    check(url)
-
-
-@contextlib.contextmanager
-def _server(url: str | None) -> Iterator[str]:
-    if url is not None:
-        yield url
-        return
-    with served(sys.exit, durable=True) as server:
-        yield server.empty()
-
-
 def main() -> None:
+    """Measure, each on a study of its own, so that none is longer than the others."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement; there are sixteen")
-    parser.add_argument("--runners", type=int, nargs="+", default=RUNNERS, help="how many at once")
-    parser.add_argument("--postgres", help="SQLAlchemy URL of an empty database; by default a server is made")
-    asked = parser.parse_args()
+    parser.add_argument("--runners", type=int, nargs="+", default=(1, 2, 4, 8), help="how many at once")
+    options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rows = []
-    with tempfile.TemporaryDirectory() as folder, _server(asked.postgres) as url:
-        for where, storage in (("SQLite", f"sqlite:///{folder}/runners.db"), ("PostgreSQL", url)):
-            for runners, mine, theirs in measured(storage, asked.runners, asked.seconds):
+    with tempfile.TemporaryDirectory() as folder, served(sys.exit, durable=True) as server:
+        for where, url in (("SQLite", f"sqlite:///{folder}/runners.db"), ("PostgreSQL", server.empty())):
+            store = open_store(url, create=True, write=True)
+            for runners in options.runners:
+                store.create_stage(NewStage(f"ours-{runners}", 1, "maximize", 0, SPACE, {}))
+                mine = rate(ours, url, f"ours-{runners}", runners=runners, seconds=options.seconds)
+                optuna.create_study(study_name=f"optuna-{runners}", storage=url, direction="maximize")
+                theirs = rate(optunas, url, f"optuna-{runners}", runners=runners, seconds=options.seconds)
                 print(f"{where}, {runners}: {mine:.0f} beside {theirs:.1f} trials/s", file=sys.stderr, flush=True)
                 rows.append((where, str(runners), f"{mine:.0f}", f"{theirs:.1f}", f"{mine / theirs:.0f}x"))
+            store.close()
     print(markdown(("database", "runners", "hpsearch, trials/s", "Optuna, trials/s", ""), rows))
 
 

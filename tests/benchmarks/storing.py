@@ -7,126 +7,95 @@ from pathlib import Path
 
 import cold
 from big_stage import make_stage
-from measuring import Figure, Measure, Part, Sample, Samples, Setting, interleave, median_s, ratio, seconds_of, spread
+from measuring import Figure, Measure, Part, Sample, Setting, by_round, interleave, median_s, spread
 from workloads import BOOK, SMALL
 
 VALUES = 50
-ASKED_WRITING, ASKED_RUSTUNA_WRITING, ASKED_RUSTUNA_READING = 100.0, 20.0, 0.5
-ASKED_COMMAND_S = 1.0
-OPTUNA_READS = 10_000
-"""Trials above which reading them with Optuna takes minutes."""
-COMMANDS = {
-    "status": ("status",),
-    "trials --top 5": ("trials", "--top", "5"),
-    "narrow --top 5 --dry-run": ("narrow", "--top", "5", "--dry-run"),
-}
+WRITING, RUSTUNA_WRITING, RUSTUNA_READING, COMMAND_S = 100.0, 20.0, 0.5, 1.0  # what is asked
+COMMANDS = ("status", "trials --top 5", "narrow --top 5 --dry-run")
 
 
 def measure(setting: Setting) -> Part:
     """Measure writing and reading."""
-    figures, samples = _writing(setting)
-    for trials in (100, 1000) if setting.quick else (1000, 10_000, 100_000):
-        more_figures, more_samples = _reading(setting, trials)
-        figures += more_figures
-        samples |= more_samples
-    return Part("store", figures, samples)
+    part = writing(setting)
+    few, *more = (100, 1000) if setting.quick else (1000, 10_000, 100_000)
+    for trials in (few, *more):
+        part += commands(setting, trials, optuna=trials == more[0])  # with more trials Optuna takes minutes
+    return part + reading(setting, more[0])
 
 
-def _alone(setting: Setting, what: str, who: str, path: Path | None, *numbers: int) -> Measure:
+def alone(setting: Setting, what: str, who: str, path: Path | None, *numbers: int) -> Measure:
     """Seconds that a store alone takes, without its start; a file that is written is new in each round."""
 
     def run(_: int) -> Sample:
         file = path or setting.fresh_folder() / "x.db"
         command = cold.program("contenders.stores", what, who, str(file), *map(str, numbers))
-        ran = cold.run(command, folder=setting.folder)
-        return Sample(ran.json()["seconds"], {"whole_command": ran.seconds})
+        sample: Sample = cold.run(command, folder=setting.folder).json()
+        return sample
 
     return run
 
 
-def _writing(setting: Setting) -> tuple[list[Figure], Samples]:
+def writing(setting: Setting) -> Part:
+    """Trials written as a runner meets them, so many to a batch as train together, and all at once."""
     many, some = (20, 10) if setting.quick else (1000, 100)
-    write = partial(_alone, setting, "write")
-    # As a runner meets them: so many trials to a batch as train together, and all at once.
-    contenders: dict[str, Measure] = {
-        "Optuna": write("optuna", None, some, VALUES),
-        "ours, by lanes": write("ours", None, some, VALUES, BOOK.lanes),
-        "ours, in one batch": write("ours", None, some, VALUES, some),
-        "rustuna": write("rustuna", None, many, 0),
-        "ours of two parameters, by lanes": write("ours", None, many, 0, SMALL.lanes),
-        "ours of two parameters, in one batch": write("ours", None, many, 0, many),
-    }
-    samples = {f"write: {name}": s for name, s in interleave("store", contenders, rounds=setting.rounds).items()}
-    rows = (
-        ("Optuna", "ours", some, f"{some} trials x {VALUES}", BOOK.lanes, ASKED_WRITING),
-        ("rustuna", "ours of two parameters", many, f"{many:,} trials x 2 params", SMALL.lanes, ASKED_RUSTUNA_WRITING),
-    )
-    figures = []
-    for peer, own, trials, what, lanes, asked in rows:
-        for how, batch in (("by lanes", lanes), ("in one batch", trials)):
-            theirs, ours = (seconds_of(samples[f"write: {name}"]) for name in (peer, f"{own}, {how}"))
-            figures.append(
-                Figure(
-                    f"store: {what} written {how}, against {peer}",
-                    ratio(theirs, ours),
-                    asked=asked,
-                    ours=median_s(ours),
-                    theirs=median_s(theirs),
-                    note=f"ours claims and records {batch} trials at a time; starting excluded on both sides",
-                )
+    part = Part([], {})
+    for peer, trials, values, what, lanes, asked in (
+        ("optuna", some, VALUES, f"{some} trials x {VALUES}", BOOK.lanes, WRITING),
+        ("rustuna", many, 0, f"{many:,} trials x 2 params", SMALL.lanes, RUSTUNA_WRITING),
+    ):
+        write = partial(alone, setting, "write")
+        contenders = {peer: write(peer, None, trials, values)}
+        contenders |= {str(batch): write("ours", None, trials, values, batch) for batch in (lanes, trials)}
+        taken = interleave(f"store, write beside {peer}", contenders, rounds=setting.rounds)
+        figures = [
+            Figure.against(
+                f"store: {what} written {batch} at a time, against {peer}",
+                theirs=by_round(taken[peer]),
+                ours=by_round(taken[str(batch)]),
+                asked=asked,
+                note="starting excluded on both sides",
             )
-    return figures, samples
+            for batch in (lanes, trials)
+        ]
+        part += Part(figures, {f"write {what}: {name}": of for name, of in taken.items()})
+    return part
 
 
-def _reading(setting: Setting, trials: int) -> tuple[list[Figure], Samples]:
+def commands(setting: Setting, trials: int, *, optuna: bool) -> Part:
+    """Whole commands over a stage of so many trials, and the best five of it through Optuna's study.trials."""
     path = setting.fresh_folder() / "big.db"
     make_stage(path, trials, VALUES)
 
-    def command(*words: str) -> Measure:
-        whole = (*cold.HPSEARCH, *words, "--storage", str(path))
-        return lambda _: Sample(cold.run(whole, folder=setting.folder).seconds)
+    def whole(*command: str) -> Measure:
+        return lambda _: {"seconds": cold.run(command, folder=setting.folder).seconds}
 
-    readers = {name: command(*words) for name, words in COMMANDS.items()}
-    compared = trials == (1000 if setting.quick else OPTUNA_READS)
-    if compared or (setting.slow and trials > OPTUNA_READS):
-        words = cold.program("contenders.stores", "read", "optuna", str(path))
-        readers["Optuna"] = lambda _: Sample(cold.run(words, folder=setting.folder).seconds)
+    readers = {words: whole(*cold.HPSEARCH, *words.split(), "--storage", str(path)) for words in COMMANDS}
+    if optuna:
+        readers["Optuna"] = whole(*cold.program("contenders.stores", "read", "optuna", str(path)))
     samples = interleave(f"store, {trials:,} trials", readers, rounds=setting.rounds)
-    theirs = median_s(seconds_of(samples["Optuna"])) if "Optuna" in samples else ""
-    figures = [
-        Figure(
-            f"store: `{name}` over {trials:,} trials x {VALUES}, whole command",
-            spread(seconds_of(samples[name])),
-            unit="s",
-            asked=ASKED_COMMAND_S,
-            bound="at most",
-            ours=median_s(seconds_of(samples[name])),
-            theirs=theirs,
-            note="theirs: the best five through Optuna's study.trials" if theirs else "",
-        )
-        for name in COMMANDS
-    ]
     path.unlink()
-    found = {f"{trials} trials: {name}": one for name, one in samples.items()}
-    if compared:
-        figure, more = _reading_all(setting, trials)
-        return [*figures, figure], found | more
-    return figures, found
+    theirs = median_s(by_round(samples["Optuna"])) if optuna else ""
+    note = "theirs: the best five through Optuna's study.trials" if optuna else ""
+    figures = []
+    for words in COMMANDS:
+        took = by_round(samples[words])
+        title = f"store: `{words}` over {trials:,} trials x {VALUES}, whole command"
+        figures.append(Figure(title, spread(took), "s", COMMAND_S, "at most", median_s(took), theirs, note))
+    return Part(figures, {f"{trials} trials: {name}": of for name, of in samples.items()})
 
 
-def _reading_all(setting: Setting, trials: int) -> tuple[Figure, Samples]:
+def reading(setting: Setting, trials: int) -> Part:
     """Trials and values alone: without the attributes that rustuna would read and we would not."""
     path = setting.fresh_folder() / "plain.db"
     make_stage(path, trials, VALUES, curves=False)
-    readers = {who: _alone(setting, "read", who, path) for who in ("rustuna", "ours")}
+    readers = {who: alone(setting, "read", who, path) for who in ("rustuna", "ours")}
     samples = interleave(f"store, all of {trials:,} trials", readers, rounds=setting.rounds)
-    theirs, ours = seconds_of(samples["rustuna"]), seconds_of(samples["ours"])
-    figure = Figure(
+    figure = Figure.against(
         f"store: all of {trials:,} trials x {VALUES} read, against rustuna's study.trials",
-        ratio(theirs, ours),
-        asked=ASKED_RUSTUNA_READING,
-        ours=median_s(ours),
-        theirs=median_s(theirs),
+        theirs=by_round(samples["rustuna"]),
+        ours=by_round(samples["ours"]),
+        asked=RUSTUNA_READING,
         note="ours: every trial and every value as DataFrames; starting excluded on both sides",
     )
-    return figure, {f"read: {name}": some for name, some in samples.items()}
+    return Part([figure], {f"read: {name}": of for name, of in samples.items()})

@@ -1,19 +1,19 @@
 """The searches that are measured: as study files, as plain numbers for the peers, and what comes of them.
 
-A contender is a program: it is given an `Assignment` as JSON on its command line, and answers as JSON.
+A contender is a program: it is given the words of an `Assignment` on its command line, and answers as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from measuring import yes_or_no
 from numpy.typing import NDArray
 
 from hpsearch.nn import flops_per_trial, lanes_for, parameter_count
@@ -110,21 +110,16 @@ class Assignment:
     data: str  # the images as an .npz file (`Images`)
     folder: str  # an empty folder to write to
 
-    def to_json(self) -> str:
-        """For the command line."""
-        return json.dumps(asdict(self))
+    @property
+    def words(self) -> tuple[str, ...]:
+        """A contender's command line."""
+        return (self.workload.name, *map(str, (self.workload.trials, self.seed, self.cores)), self.data, self.folder)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`."""
-        plain = json.loads(text)
-        workload: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["workload"].items()}
-        return cls(**{**plain, "workload": Workload(**workload)})
-
-    @classmethod
-    def given(cls) -> Self:
-        """The one on this program's command line."""
-        return cls.from_json(sys.argv[1])
+    def given(cls, words: Sequence[str]) -> Self:
+        """The inverse of `words`."""
+        name, trials, seed, cores, data, folder = words[:6]
+        return cls(WORKLOADS[name].of(int(trials)), int(seed), int(cores), data, folder)
 
     def images(self) -> Images:
         """The data."""
@@ -148,46 +143,28 @@ def for_all_trials(seconds: float, work_seconds: float, *, measured: int, trials
     return seconds - work_seconds + work_seconds * trials / measured
 
 
-FEWEST = 20
-"""With fewer trials the draws decide who is best, and not the learning."""
+LEARNED = ("workload", "who", "trials", "median of the best twentieth", "noise (2 s.e.)", "as ours")
+FEWEST = 20  # with fewer trials the draws decide who is best, and not the learning
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """How well one contender's trials of a workload learned."""
-
-    workload: str  # its name
-    who: str  # whose trials
-    trials: int  # how many, over all rounds
-    best: float  # the best validation accuracy
-    top: float  # the median validation accuracy of the best twentieth (five of a hundred)
-    noise: float  # two standard errors of our `top`, for the number of validation images
-    # whether top, and of as many trials the best, are ours within that noise; None for ourselves, and of too few trials
-    # to tell
-    alike: bool | None
-
-
-def compare(workload: str, images: int, accuracies: Mapping[str, Sequence[float]], *, ours: str) -> list[Learned]:
-    """Compare what each learned with ours: otherwise the seconds are not of the same work.
+def learned(workload: str, images: int, accuracies: Mapping[str, Sequence[float]]) -> list[tuple[str, ...]]:
+    """Compare what each learned with the first one: otherwise the seconds are not of the same work.
 
     Args:
         workload: Its name.
-        images: Validation images.
+        images: Validation images; their number makes the noise of the first one's accuracy.
         accuracies: Validation accuracies of all trials, by contender.
-        ours: Which of them is ours.
+
+    Returns:
+        Rows of a table; they end with whether the median of the best twentieth is the same within the noise.
     """
-
-    def top(values: Sequence[float]) -> float:
-        return median(sorted(values, reverse=True)[: max(round(len(values) / 20), 1)])
-
-    mine = accuracies[ours]
-    noise = 2 * math.sqrt(max(top(mine) * (1 - top(mine)), 0.0) / images)
-    rows = []
-    for who, values in accuracies.items():
-        apart = [abs(top(values) - top(mine))]
-        if len(values) == len(mine):  # the best of more trials is better
-            apart.append(abs(max(values) - max(mine)))
+    tops = {who: median(sorted(of, reverse=True)[: max(round(len(of) / 20), 1)]) for who, of in accuracies.items()}
+    ours, mine = next(iter(tops.items()))
+    noise = 2 * math.sqrt(mine * (1 - mine) / images)
+    rows: list[tuple[str, ...]] = []
+    for who, top in tops.items():
+        trials = len(accuracies[who])
         # Accuracies are fractions of `images`: one at the very edge of the noise is within it.
-        alike = max(apart) <= noise + 1e-9 if who != ours and len(values) >= FEWEST else None
-        rows.append(Learned(workload, who, len(values), max(values), top(values), noise, alike))
+        alike = abs(top - mine) <= noise + 1e-9 if who != ours and trials >= FEWEST else None
+        rows.append((workload, who, str(trials), f"{top:.3f}", f"{noise:.3f}", yes_or_no(alike)))
     return rows

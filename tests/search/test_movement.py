@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from interval_coverage import ranged
+from interval_coverage import ranged, simulate
 from numpy.typing import NDArray
-from simulated import simulate
 
 from hpsearch.search.range_analysis import Finished, Movement, movement, narrow, within_reach
 from hpsearch.space import Categorical, Float, Int, Space

@@ -7,6 +7,7 @@ gradient's own forward pass; the book runs another one for it after each update,
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any, TypeAlias
 
@@ -84,7 +85,7 @@ def run_trial(workload: Workload, images: Images, lr: float, weight_decay: float
 
 
 def main() -> None:
-    assignment = Assignment.given()
+    assignment = Assignment.given(sys.argv[1:])
     workload, images = assignment.workload, assignment.images()
     rng = np.random.default_rng(assignment.seed)
     ends = np.log10([workload.lr, workload.weight_decay])

@@ -1,6 +1,6 @@
 """Optuna's `study.optimize` with a PyTorch model on the CPU, as in Optuna's tutorial, with a SQLite storage.
 
-Two arrangements, by the second word of the command line:
+Two arrangements, by the last word of the command line:
 
 - ``default``: one process, PyTorch's own number of threads, SQLite's own journal, mini-batches by a `DataLoader`;
 - ``best``: as many processes as cores, forked after the imports, with one thread each, on one study in a WAL database;
@@ -123,7 +123,7 @@ def _work(assignment: Assignment, path: Path, index: int) -> None:
 
 def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    assignment, arrangement = Assignment.given(), sys.argv[2]
+    assignment, arrangement = Assignment.given(sys.argv[1:]), sys.argv[-1]
     path = Path(assignment.folder) / "optuna.db"
     began = time.perf_counter()
     {"default": run_default, "best": run_best}[arrangement](assignment, path)

@@ -6,6 +6,7 @@ It does less than the others: it scores the validation set once, after the last 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import Any
 
@@ -27,7 +28,7 @@ class HeClassifier(MLPClassifier):  # type: ignore[misc]  # scikit-learn has no 
 def main() -> None:
     # loky's processes inherit it: max_iter reached is what is wanted, not a warning.
     os.environ["PYTHONWARNINGS"] = "ignore"
-    assignment = Assignment.given()
+    assignment = Assignment.given(sys.argv[1:])
     workload, images = assignment.workload, assignment.images()
     classifier = HeClassifier(
         workload.hidden,
