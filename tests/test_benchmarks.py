@@ -18,7 +18,7 @@ from searches import PEERS
 from workloads import BOOK, LARGE, SMALL, WORKLOADS, Assignment, Workload, for_all_trials, learned
 
 from hpsearch.space import Float
-from hpsearch.study_file import StudyFile, differences, parse, shipped_text
+from hpsearch.study_file import StudyFile, differences, parse, shipped
 
 
 def study(workload: Workload) -> StudyFile:
@@ -38,8 +38,8 @@ def test_a_workload_s_study_file_says_the_same_as_its_numbers(workload: Workload
 
 
 def test_the_book_s_workload_is_the_study_file_that_ships_and_the_small_one_differs_in_its_layers() -> None:
-    shipped = parse(tomllib.loads(shipped_text() or ""), source="mnist")
-    assert list(differences(shipped.to_dict(), study(BOOK).to_dict())) == ["name: 'mnist' -> 'book'"]
+    book = parse(tomllib.loads(shipped()["mnist"].read_text(encoding="utf-8")), source="mnist")
+    assert list(differences(book.to_dict(), study(BOOK).to_dict())) == ["name: 'mnist' -> 'book'"]
     changed = differences(study(BOOK).to_dict(), study(SMALL).to_dict())
     assert [line.partition(":")[0] for line in changed] == ["name", "network.hidden"]
 
