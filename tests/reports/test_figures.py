@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -182,11 +180,7 @@ SOME = made_stage(2)
             "lr is a list of choices in one stage",
         ),
         (lambda: figures.score_by_parameters(SOME, ONE, narrowed={"lr": Float(0, 1)}), "lr is on a log scale"),
-        (lambda: figures.training_curves({"trai_loss": [1]}), "its name must begin with train_ or validation_"),
-        (lambda: figures.training_curves({"train_loss": ["x"]}), "train_loss of the training: not a row of numbers"),
-        (lambda: figures.training_curves({"train_loss": [[1, 2]]}), "has the shape (1, 2); give one row of numbers"),
-        (lambda: figures.curve_grid([{"score": 1}], quantity="loss"), "row 1 has no loss; it has score"),
-        (lambda: figures.curve_grid([{"scores": 1, "train_loss": [1]}], quantity="loss"), "row 1 has no score"),
+        (lambda: figures.curve_grid([{"score": 1}], quantity="loss"), "a trial has no curve of its loss"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(make: Any, message: str) -> None:
@@ -194,12 +188,6 @@ def test_what_does_not_fit_is_refused_in_one_line(make: Any, message: str) -> No
         make()
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-
-
-def test_tables_do_without_plotly_and_pandas() -> None:
-    script = "import hpsearch.reports.tables, sys; print({'plotly', 'pandas'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() == "set()"
 
 
 def test_the_house_style_is_each_figure_s_own_and_leaves_plotly_s_default_alone() -> None:

@@ -9,23 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_search import MIXED, material, stage, trials
+from made_search import HOSTILE, MIXED, material, stage, trials
 
 from hpsearch.reports import importance
 from hpsearch.reports.figures import page as figure_page
 from hpsearch.reports.figures import training_curves
 from hpsearch.reports.page import Page, to_html
 from hpsearch.reports.report import report
-from hpsearch.space import Categorical, Float, Parameter
 
 pytest.importorskip("axe_core_python")
 choreographer = pytest.importorskip("choreographer")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the report in")]
-HOSTILE: dict[str, Parameter] = {
-    "<script>document.title='script'</script>": Float(0.0, 1.0),
-    "x": Categorical(("</script><script>document.title='choice'</script>", '<img src=x onerror="document.title=1">')),
-}
 Seen = tuple[dict[str, dict[str, Any]], int]
 AXE = 'axe.run(document, {resultTypes: ["violations"]})'
 CHECK = f"""{AXE}.then((done) => ({{
@@ -46,12 +41,6 @@ def whole() -> Page:
     space = {name: MIXED[name] for name in ("lr", "optimizer", "momentum")}
     one = stage(space=space), trials(60, space=space, failed=4, pruned=6)
     return report(material([one, (stage(2, space=space), trials(50, space=space, seed=1, running=3))]))
-
-
-def hostile() -> Page:
-    search = "<img src=x onerror=\"document.title='search'\">"
-    reason = "<script>document.title='reason'</script>{}"
-    return report(material([(stage(space=HOSTILE, search=search), trials(40, space=HOSTILE, failed=5, reason=reason))]))
 
 
 async def visited(pages: dict[str, tuple[Path, int, bool]]) -> dict[str, dict[str, Any]]:
@@ -103,7 +92,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(importance, "SHUFFLES", 19)  # importance has its own tests
         page = whole()
-        texts = {"whole": to_html(page), "hostile": to_html(hostile())}
+        texts = {"whole": to_html(page), "hostile": to_html(report(material(HOSTILE)))}
     texts["figure"] = figure_page(training_curves({"train_loss": [1, 2]}, title="a figure"))
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, "utf-8")

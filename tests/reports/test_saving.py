@@ -1,4 +1,4 @@
-"""Figures as files: pages that need no network, images of the size asked, and one line for what goes wrong."""
+"""Figures as files: pages that need no network, images, and one line for what goes wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ import pytest
 from made_trials import made_stage
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
-from hpsearch.reports.figures import pair, render, save, saving, training_curves
-from hpsearch.space import Float
+from hpsearch.reports.figures import parallel, render, save, saving, training_curves
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium to render with")
@@ -58,12 +56,6 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str, mes
     assert [path.name for path in tmp_path.iterdir()] == ["folder.html"]
 
 
-@pytest.mark.parametrize("size", [{"width": -5}, {"height": 20_000}, {"scale": 0}])
-def test_a_size_that_is_none_is_refused(size: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match="px at scale"):
-        render([figure()], **size)
-
-
 def test_an_image_without_kaleido_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kaleido", None)
     with pytest.raises(MissingExtra, match=re.escape("pip install 'hpsearch[images]'")):
@@ -72,10 +64,10 @@ def test_an_image_without_kaleido_names_the_command(tmp_path: Path, monkeypatch:
 
 @needs_browser
 @pytest.mark.slow
-def test_images_have_the_size_asked_their_own_or_the_house_s() -> None:
+def test_images_have_their_own_size_or_the_house_s() -> None:
     pytest.importorskip("kaleido")
     own = figure().update_layout(height=700)
-    sizes = [struct.unpack(">II", image[16:24]) for image in render([own, pair_of_logs()], scale=2.0)]
+    sizes = [struct.unpack(">II", image[16:24]) for image in render([own, parallel(made_stage(5))], scale=2.0)]
     assert sizes == [(1800, 1400), (1800, 1000)]
 
 
@@ -86,46 +78,12 @@ def test_a_program_that_saves_an_image_ends_and_says_nothing(tmp_path: Path) -> 
     path = tmp_path / "figure.pdf"
     script = (
         "from hpsearch.reports.figures import save, training_curves; "
-        f"save(training_curves({{'train_loss': [1, 2]}}), {str(path)!r}, width=640, height=360)"
+        f"save(training_curves({{'train_loss': [1, 2]}}), {str(path)!r})"
     )
     command = [sys.executable, "-W", "error", "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert path.read_bytes().startswith(b"%PDF")
-
-
-def pair_of_logs() -> Any:
-    space = {"lr": Float(1e-6, 1e-2, log=True), "decay": Float(1e-8, 1e-4, log=True)}
-    inner = {"lr": Float(1e-4, 1e-3, log=True), "decay": Float(1e-7, 1e-5, log=True)}
-    trials = made_stage(1, space)
-    return pair([trials], "lr", "decay", ranges=[trials.stage, replace(trials.stage, space=inner)])
-
-
-@needs_browser
-@pytest.mark.slow
-def test_rectangles_are_where_the_log_axes_have_their_ranges() -> None:
-    pytest.importorskip("kaleido")
-    figure = pair_of_logs()
-    svg = render([figure], "svg")[0].decode()
-    # The outline in px, from the upper left corner of the plotting area, whose size its clip path has.
-    [_, points] = re.findall(r'class="js-line"[^>]*d="M([^"Z]*)Z?"', svg)
-    [size] = re.findall(r'xyplot"[^>]*><rect width="([\d.]+)" height="([\d.]+)"', svg)
-    width, height = map(float, size)
-    xs, ys = _corners(points)
-    low, high = figure.layout.xaxis.range
-    assert (min(xs), max(xs)) == pytest.approx([(end - low) / (high - low) * width for end in (-4, -3)], abs=0.5)
-    low, high = figure.layout.yaxis.range
-    assert (min(ys), max(ys)) == pytest.approx([(high - end) / (high - low) * height for end in (-5, -7)], abs=0.5)
-
-
-def _corners(path: str) -> tuple[list[float], list[float]]:
-    """The x and the y of an SVG path's points after its first M."""
-    xs, ys = [], []
-    for command, numbers in re.findall(r"([A-Za-z]?)([^A-Za-z]+)", path):
-        values = [float(value) for value in re.findall(r"[\d.]+", numbers)]
-        xs += values[:1] if command != "V" else []
-        ys += values[-1:] if command != "H" else []
-    return xs, ys
 
 
 class TestWithoutABrowser:

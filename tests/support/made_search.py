@@ -135,3 +135,17 @@ THREE = [
     (stage(2, space=NARROWER), trials(60, space=NARROWER, seed=1)),
     (stage(3, space=NARROWER), trials(40, space=NARROWER, seed=2, running=7)),
 ]
+_ODD: dict[str, Parameter] = {
+    "<script>document.title='script'</script>": Float(0.0, 1.0),
+    'x" onmouseover="document.title=2': Categorical(
+        ("</script><script>document.title='choice'</script>", "<img src=x onerror=document.title=1>")
+    ),
+}
+_REASON = "<script>document.title='{}'</script> | [x](javascript:alert(1)) `a` *b*"
+_FILE = {**STUDY_FILE, "data": {"path": "<i>.npz"}}
+HOSTILE = [
+    (
+        stage(space=_ODD, search="<img src=x onerror=\"document.title='search'\">", study_file=_FILE),
+        trials(40, space=_ODD, failed=5, reason=_REASON),
+    )
+]

@@ -9,11 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from hpsearch.errors import BadInput, nearest
+from hpsearch.errors import BadInput
 from hpsearch.reports.figures.style import KEY, TRAIN, VALIDATION, colour, nothing, panels, tell, words
 
+# Values after each epoch, from epoch 1, (E,), of ``train_<quantity>`` and ``validation_<quantity>``.
 Curves: TypeAlias = Mapping[str, ArrayLike]
-"""Values after each epoch, from epoch 1, (E,), of ``train_<quantity>`` and ``validation_<quantity>``."""
 Bounds: TypeAlias = Mapping[str, tuple[float, float] | None]
 MOST_PANELS = 20
 _NONE = "there is no learning curve to plot"
@@ -27,11 +27,8 @@ def training_curves(curves: Curves, *, bounds: Bounds | None = None, title: str 
         curves: Its values after each epoch; see `Curves`.
         bounds: Of a quantity the least and the most that it can be; without it the axis fits the values.
     """
-    for name in curves:
-        if not name.startswith(tuple(f"{part}_" for part in _PARTS)):
-            raise BadInput(f"no learning curve {name!r}; its name must begin with train_ or validation_")
     quantities = dict.fromkeys(name.partition("_")[2] for name in curves)
-    parts = {quantity: _by_part("the training", curves, quantity) for quantity in quantities}
+    parts = {quantity: _by_part(curves, quantity) for quantity in quantities}
     rows = [values for of_quantity in parts.values() for values in of_quantity.values()]
     if not any(np.isfinite(row).any() for row in rows):
         return nothing(_NONE, title=title)
@@ -74,12 +71,10 @@ def curve_grid(
     rows = rows[:MOST_PANELS]
     titles = []
     for rank, row in enumerate(rows, start=1):
-        if "score" not in row:
-            raise BadInput(f"row {rank} has no score{nearest('score', map(str, row))}")
         value = row.get(f"param:{parameter}") if parameter else None
         shown = f"{value:.2g}" if isinstance(value, float) else value
         titles.append(f"{rank}: {row['score']:.3g}" + (f", {parameter} {shown}" if value is not None else ""))
-    parts = [_by_part(f"row {rank}", row, quantity) for rank, row in enumerate(rows, start=1)]
+    parts = [_by_part(row, quantity) for row in rows]
     values = [curve for of_panel in parts for curve in of_panel.values()]
     y_range = _ends(values, bounds)
     if y_range is None:
@@ -98,22 +93,13 @@ def curve_grid(
     return tell(figure, text, least_width=144 * columns)
 
 
-def _by_part(name: str, curves: Curves, quantity: str) -> dict[str, NDArray[np.float64]]:
+def _by_part(curves: Mapping[str, Any], quantity: str) -> dict[str, NDArray[np.float64]]:
     """Return the curves of one quantity by part, train first; what is not finite becomes NaN, a gap in the line."""
-    by_part = {}
-    for part in _PARTS:
-        if (key := f"{part}_{quantity}") not in curves:
-            continue
-        try:
-            row = np.asarray(curves[key], dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise BadInput(f"{key} of {name}: not a row of numbers; give one number for each epoch") from error
-        if row.ndim != 1:
-            raise BadInput(f"{key} of {name} has the shape {row.shape}; give one row of numbers, (E,)")
-        by_part[part] = np.where(np.isfinite(row), row, np.nan)
-    if not by_part:
-        raise BadInput(f"{name} has no {words(quantity)}; it has {', '.join(map(str, curves)) or 'nothing'}")
-    return by_part
+    keys = {part: f"{part}_{quantity}" for part in _PARTS if f"{part}_{quantity}" in curves}
+    if not keys:
+        raise BadInput(f"a trial has no curve of its {words(quantity)}")
+    rows = {part: np.asarray(curves[key], dtype=np.float64) for part, key in keys.items()}
+    return {part: np.where(np.isfinite(row), row, np.nan) for part, row in rows.items()}
 
 
 def _trace(values: NDArray[np.float64], part: str, *, name: str = "", width: float = 2.2) -> go.Scatter:

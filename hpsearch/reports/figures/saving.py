@@ -38,25 +38,20 @@ LIMIT_S = 60.0  # the time that starting the browser may take, and each figure; 
 _CLOSE_S = 3.0
 
 
-def save(
-    figure: go.Figure, path: str | Path, *, width: int | None = None, height: int | None = None, scale: float = 1.0
-) -> None:
+def save(figure: go.Figure, path: str | Path, *, scale: float = 1.0) -> None:
     """Write a figure to a file; an existing file is replaced, and never by half of one.
 
     Args:
         path: Its ending says how: ``.html``, a page that needs no network, or ``.png``, ``.svg`` and ``.pdf``.
 
     Raises:
-        BadInput: Another ending, a size that is none, or a path that cannot be written.
+        BadInput: Another ending, or a path that cannot be written.
         MissingExtra: An image without kaleido installed.
         OutputFailure: No browser, or one that does not render.
     """
     path = Path(path).expanduser()
     ending = check_path(path)
-    if ending == "html":
-        content = page(figure).encode()
-    else:
-        [content] = render([figure], ending, width=width, height=height, scale=scale)
+    content = page(figure).encode() if ending == "html" else render([figure], ending, scale=scale)[0]
     with replacing(path) as whole:
         whole.write_bytes(content)
 
@@ -73,13 +68,14 @@ def check_path(path: Path) -> str:
         raise BadInput(f"cannot save a figure as {path.name!r}; the name must end with .{', .'.join(ENDINGS)}")
     if not path.absolute().parent.is_dir():
         raise BadInput(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    if ending in IMAGES and find_spec("kaleido") is None:
-        raise _no_kaleido(ending)
+    if ending in IMAGES:
+        _check_kaleido(ending)
     return ending
 
 
-def _no_kaleido(format: str) -> MissingExtra:
-    return MissingExtra(f"writing a .{format} needs kaleido; pip install 'hpsearch[images]'")
+def _check_kaleido(format: str) -> None:
+    if find_spec("kaleido") is None:
+        raise MissingExtra(f"writing a .{format} needs kaleido; pip install 'hpsearch[images]'")
 
 
 def page(figure: go.Figure) -> str:
@@ -104,41 +100,24 @@ def page(figure: go.Figure) -> str:
     )
 
 
-def render(
-    figures: Sequence[go.Figure],
-    format: str = "png",
-    *,
-    width: int | None = None,
-    height: int | None = None,
-    scale: float = 1.0,
-) -> list[bytes]:
+def render(figures: Sequence[go.Figure], format: str = "png", *, scale: float = 1.0) -> list[bytes]:
     """Return figures as images, all from one browser, within `LIMIT_S` for its start and for each figure.
 
     Args:
         format: ``png``, ``svg`` or ``pdf``.
 
     Raises:
-        BadInput: Another format, or a size that is none.
         MissingExtra: kaleido is not installed.
         OutputFailure: No browser was found, it did not start, or it did not render.
     """
-    if format not in IMAGES:
-        raise BadInput(f"no image format {format!r}; known: {', '.join(IMAGES)}")
-    options = []
-    for figure in figures:
-        w, h = width or figure.layout.width or WIDTH, height or figure.layout.height or HEIGHT
-        if not (0 < w <= 10_000 and 0 < h <= 10_000 and 0 < scale <= 10):
-            raise BadInput(f"{w} x {h} px at scale {scale}; give up to 10000 x 10000 px and a scale up to 10")
-        options.append({"format": format, "width": w, "height": h, "scale": scale})
-    if find_spec("kaleido") is None:
-        raise _no_kaleido(format)
+    _check_kaleido(format)
     from choreographer.errors import ChromeNotFoundError  # an optional package, kaleido's own
 
     advice = "install Chromium or Chrome (Debian: apt install chromium), or save .html instead"
     try:
         # In a thread of its own: the loop of a notebook's is running already.
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, _render(figures, options)).result()
+            return pool.submit(asyncio.run, _render(figures, format, scale)).result()
     except ChromeNotFoundError as error:
         named = os.environ.get("BROWSER_PATH")
         which = f"none is at BROWSER_PATH={named}" if named else "none was found"
@@ -149,9 +128,11 @@ def render(
         raise OutputFailure(f"the browser did not render the .{format} ({reason}); {advice}") from error
 
 
-async def _render(figures: Sequence[go.Figure], options: Sequence[dict[str, Any]]) -> list[bytes]:
+async def _render(figures: Sequence[go.Figure], format: str, scale: float) -> list[bytes]:
     import kaleido  # an optional package
 
+    sizes = [(figure.layout.width or WIDTH, figure.layout.height or HEIGHT) for figure in figures]
+    options = [{"format": format, "width": width, "height": height, "scale": scale} for width, height in sizes]
     for library in ("kaleido", "choreographer"):
         # Their messages come back as an exception.
         logging.getLogger(library).setLevel(logging.CRITICAL)
