@@ -127,7 +127,6 @@ def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Pat
 
 
 def test_a_hyperparameter_of_others_need_not_be_what_it_is_here(cli: Cli) -> None:
-    """Here only some optimizers use momentum; theirs have other names."""
     frame = table()
     frame["optimizer"] = ["SGD", "Adam"] * 15
     frame["momentum"] = np.random.default_rng(1).random(30)

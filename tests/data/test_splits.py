@@ -17,9 +17,9 @@ from hpsearch.data.splits import proportional
 from hpsearch.errors import BadData
 
 
-def dataset_of(labels: npt.NDArray[Any], *, own_test: int = 0, classes: int | None = None) -> Dataset:
+def dataset_of(labels: npt.NDArray[Any], *, own_test: int = 0) -> Dataset:
     """Every example's one feature is its row number (from 1000 in an own test part)."""
-    classes = int(labels.max()) + 1 if classes is None else classes
+    classes = int(labels.max()) + 1
     x_test = np.arange(1000, 1000 + own_test, dtype=np.float64)[:, None] if own_test else None
     labels_test = np.arange(own_test) % classes if own_test else None
     x = np.arange(len(labels), dtype=np.float64)[:, None]
@@ -27,7 +27,7 @@ def dataset_of(labels: npt.NDArray[Any], *, own_test: int = 0, classes: int | No
 
 
 def cyclic(n: int, classes: int = 4, own_test: int = 0) -> Dataset:
-    return dataset_of(np.arange(n) % classes, own_test=own_test, classes=classes)
+    return dataset_of(np.arange(n) % classes, own_test=own_test)
 
 
 def rows(x: npt.NDArray[np.float32]) -> list[int]:
