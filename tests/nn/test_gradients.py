@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,10 +12,6 @@ from hpsearch.nn import (
     ACTIVATIONS,
     INITIALIZERS,
     SGD,
-    Affine,
-    BatchNorm,
-    Dropout,
-    Layer,
     Network,
     Purpose,
     ReLU,
@@ -48,12 +43,6 @@ def relative_error(a: Floats, b: Floats) -> float:
     return float(np.linalg.norm(a - b)) / max(size, 1e-6)
 
 
-def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Normal numbers that a difference step cannot carry over ReLU's kink."""
-    x: Floats = rng.standard_normal(shape)
-    return x + 0.1 * np.sign(x)
-
-
 def with_the_same_masks(rngs: Sequence[np.random.Generator]) -> Callable[[], None]:
     """A function that sets generators back to where they are now."""
     states = [rng.bit_generator.state for rng in rngs]
@@ -63,49 +52,6 @@ def with_the_same_masks(rngs: Sequence[np.random.Generator]) -> Callable[[], Non
             rng.bit_generator.state = state
 
     return rewind
-
-
-LAYERS: dict[str, Callable[[list[np.random.Generator]], Layer]] = {
-    "affine": lambda rngs: Affine(3, 4),
-    "relu": lambda rngs: ReLU(3),
-    "sigmoid": lambda rngs: Sigmoid(3),
-    "tanh": lambda rngs: Tanh(3),
-    "batch_norm": lambda rngs: BatchNorm(3),
-    "dropout": lambda rngs: Dropout(3, np.linspace(0.2, 0.6, len(rngs)), rngs=rngs),
-}
-
-
-@pytest.mark.parametrize(("lanes", "rows"), [(1, 1), (1, 2), (3, 4), (2, 5)])
-@pytest.mark.parametrize("name", LAYERS)
-def test_layer(name: str, lanes: int, rows: int) -> None:
-    rng = np.random.default_rng(lanes)
-    rngs = lane_rngs(0, range(lanes), Purpose.DROPOUT)
-    rewind = with_the_same_masks(rngs)
-    layer = LAYERS[name](rngs)
-    shapes = {**layer.weights, **layer.others}
-    values: dict[str, Floats] = {n: rng.standard_normal((lanes, *s)) for n, s in shapes.items()}
-    gradients: dict[str, Floats] = {n: np.full(s, np.nan) for n, s in shapes.items()}
-    statistics = {n: np.ones((lanes, *s)) for n, s in layer.statistics.items()}
-    layer.bind({**values, **statistics}, gradients)
-    layer.reserve(lanes, rows + 2, F64)  # more than in use, as for a partial mini-batch
-    layer.select(lanes, rows)
-    x = away_from_zero(rng, (lanes, rows, 3))
-    out = rng.standard_normal(layer.forward(x.copy()).shape)  # f = sum(forward(x) * out)
-
-    def f() -> float:
-        rewind()
-        return float(np.sum(layer.forward(x.copy()) * out))
-
-    f()
-    by_input = layer.backward(out.copy()).copy()
-    by_parameter = []
-    for lane in range(lanes):
-        layer.parameter_gradients(lane)
-        by_parameter.append({name: gradient.copy() for name, gradient in gradients.items()})
-    assert relative_error(by_input, central_differences(f, x)) < 1e-6
-    for parameter, value in values.items():
-        numeric = central_differences(f, value)
-        assert relative_error(np.stack([own[parameter] for own in by_parameter]), numeric) < 1e-6
 
 
 def test_activations_at_their_extremes() -> None:
@@ -121,25 +67,6 @@ def test_activations_at_their_extremes() -> None:
             out = layer.forward(np.array([[[-1e3, 0.0, 1e3]]])).copy()
         assert out[0, 0].tolist() == expected[0]
         assert layer.backward(np.ones((1, 1, 3)))[0, 0].tolist() == expected[1]
-
-
-@pytest.mark.parametrize(("lanes", "rows", "classes"), [(1, 1, 2), (3, 5, 4), (2, 3, 1)])
-def test_softmax_cross_entropy(lanes: int, rows: int, classes: int) -> None:
-    rng = np.random.default_rng(1)
-    logits: Floats = rng.standard_normal((lanes, rows, classes))
-    labels = rng.integers(classes, size=(lanes, rows))
-    scale = rng.uniform(0.5, 2.0, lanes)
-    loss = SoftmaxCrossEntropy(lanes, rows + 1, classes, F64)
-    loss.select(lanes, rows)
-    losses, correct = np.zeros((lanes, rows)), np.zeros((lanes, rows), np.bool_)
-
-    def f() -> float:
-        loss.forward(logits, labels, losses=losses, correct=correct)
-        return float(scale @ losses.mean(axis=1))
-
-    f()
-    gradient = loss.backward(scale).copy()
-    assert relative_error(gradient, central_differences(f, logits)) < 1e-6
 
 
 class Setup:

@@ -76,27 +76,6 @@ def test_a_layer_s_lanes_are_the_same_alone(name: str, extreme: float, dtype: ty
                     assert passes(name, [lane], x, reserved)[lane] == together[lane]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_loss_of_a_lane_is_the_same_alone(dtype: type[np.floating[Any]]) -> None:
-    rng = np.random.default_rng(0)
-
-    def score(lanes: list[int], x: Floats, labels: NDArray[np.intp]) -> list[bytes]:
-        _, rows, classes = x.shape
-        loss = SoftmaxCrossEntropy(len(lanes), rows + 1, classes, x.dtype)
-        loss.select(len(lanes), rows)
-        losses: Floats = lane_array(len(lanes), (rows,), x.dtype)
-        correct: NDArray[np.bool_] = lane_array(len(lanes), (rows,), np.dtype(np.bool_))
-        loss.forward(laid_out(x[lanes], rows), labels[lanes], losses=losses, correct=correct)
-        gradient = loss.backward(np.linspace(0.1, 2, LANES)[lanes])
-        return [losses[i].tobytes() + correct[i].tobytes() + gradient[i].tobytes() for i in range(len(lanes))]
-
-    for rows, classes in SHAPES:
-        x = rng.normal(0, 3, (LANES, rows, classes)).astype(dtype)
-        labels = rng.integers(classes, size=(LANES, rows))
-        together = score(list(range(LANES)), x, labels)
-        assert [score([lane], x, labels)[0] for lane in range(LANES)] == together
-
-
 @pytest.mark.parametrize("units", [1, 2, 5])
 @pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -127,22 +127,6 @@ def test_activations_are_those_of_an_evaluation(activation: str, batch_norm: boo
         np.testing.assert_allclose(found[i], inputs, rtol=1e-11, atol=1e-15)
 
 
-def test_gradients_by_layer_and_name_are_those_of_the_vector() -> None:
-    network = Network([5, 4, 3], rngs=weight_rngs(2), batch_norm=True, dtype=np.float64)
-    rng = np.random.default_rng(0)
-    network.forward(rng.standard_normal((2, 6, 5)))
-    network.backward(rng.standard_normal((2, 6, 3)))
-    for lane in (1, 0):
-        vector = network.gradient(lane)
-        before = network.values[lane].copy()
-        network.values[lane] = vector  # the same places as the parameters'
-        for own, gradients in zip(network.parameters, network.gradients, strict=True):
-            for name, gradient in gradients.items():
-                assert gradient.any()
-                assert np.array_equal(own[name][lane], gradient)
-        network.values[lane] = before
-
-
 def test_a_mini_batch_leaves_nothing_behind_for_the_next() -> None:
     """A larger or smaller one in between changes no result."""
     network = Network([5, 4, 3], rngs=weight_rngs(2), activation="tanh")

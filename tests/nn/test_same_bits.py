@@ -122,12 +122,6 @@ class Training:
             for i, own in enumerate(self.lanes)
         }
 
-    def drop(self, numbers: Sequence[int]) -> None:
-        kept = [i for i, lane in enumerate(self.lanes) if lane.number not in numbers]
-        self.network.keep(np.array(kept))
-        self.optimizer.keep(np.array(kept))
-        self._forget(kept)
-
     def _forget(self, alive: list[int]) -> None:
         self.lanes = [self.lanes[i] for i in alive]
         self.rngs = [self.rngs[i] for i in alive]
@@ -253,30 +247,6 @@ def test_a_lane_that_diverges_leaves_its_neighbours_alone(optimizer: str, activa
         found = results(work, [*calm[:place], Lane(9, 1e300, 0.0, 0.4), *calm[place:]])
         assert any(isinstance(item, str) for item in found.pop(9))
         assert found == expected
-
-
-@settings(max_examples=15)
-@given(work=works, company=companies(), data=st.data())
-def test_lanes_that_are_dropped_leave_the_others_alone(
-    work: Work, company: tuple[list[Lane], list[int]], data: st.DataObject
-) -> None:
-    lanes = [replace(lane, lr=min(lane.lr, 1e-3)) for lane in company[0]]
-    training = Training(work, lanes)
-    training.run()
-    alive = [lane.number for lane in training.lanes]
-    assume(alive)
-    dropped = data.draw(st.lists(st.sampled_from(alive), max_size=len(alive) - 1, unique=True))
-    training.drop(dropped)
-    training.run()
-    found = training.results()
-    for lane in lanes:
-        alone = Training(work, [lane])
-        alone.run()
-        if lane.number in [kept.number for kept in training.lanes]:
-            alone.run()
-            assert alone.results() == {lane.number: found[lane.number]}
-        else:
-            assert alone.found[lane.number] == found[lane.number]
 
 
 def lane(number: int) -> Lane:

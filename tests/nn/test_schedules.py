@@ -46,21 +46,6 @@ def test_every_schedule_is_in_the_table_and_the_cosine_ends_at_0() -> None:
 
 
 @given(
-    name=st.sampled_from(["step", "exponential", "inverse_time"]),
-    decay=st.floats(0.01, 1),
-    decay_epochs=st.integers(1, 8).map(lambda quarters: quarters / 4),
-    epochs=st.integers(1, 5),
-)
-def test_decay_is_what_is_left_after_decay_epochs(name: str, decay: float, decay_epochs: float, epochs: int) -> None:
-    schedule = Schedule(name, decay=decay, decay_epochs=decay_epochs)
-    done = round(decay_epochs * STEPS)
-    assert schedule.factor(0, steps=STEPS, epochs=epochs) == 1
-    assert schedule.factor(done, steps=STEPS, epochs=epochs) == pytest.approx(decay, rel=1e-12)
-    if name != "inverse_time":
-        assert schedule.factor(3 * done, steps=STEPS, epochs=epochs) == pytest.approx(decay**3, rel=1e-12)
-
-
-@given(
     name=st.sampled_from(sorted(SCHEDULES)),
     decay=st.floats(0.01, 1),
     decay_epochs=st.floats(0.1, 20),
