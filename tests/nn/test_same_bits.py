@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hpsearch.nn import (
@@ -283,21 +283,3 @@ def test_a_lane_goes_on_in_another_batch_with_every_optimizer(optimizer: str) ->
         work = replace(SMALL, optimizer=optimizer, batch_norm=batch_norm, dropout=dropout, schedules=True)
         check_snapshots(work, [0, 1, 13, 2], 2, [5, 2, 0], [4, 5])
         check_snapshots(work, [3], 1, [3], [4])
-
-
-@settings(max_examples=12, deadline=None)
-@given(
-    work=works,
-    stop=st.integers(1, 5),
-    numbers=st.permutations(range(8)),
-    kept=st.permutations(range(6)),
-    count=st.integers(1, 6),
-)
-def test_any_lane_goes_on_in_any_company(
-    work: Work, stop: int, numbers: list[int], kept: list[int], count: int
-) -> None:
-    mine = numbers[:6]
-    work = replace(work, epochs=6)
-    calm = [results(work, [lane(number)])[number] for number in mine]
-    assume(not any(isinstance(item, str) for found in calm for item in found))
-    check_snapshots(work, mine[:3], stop, [mine[place] for place in kept[:count]], mine[3:])

@@ -48,14 +48,6 @@ def test_any_batching_and_order_gives_the_same_bits(dtype: str) -> None:
         assert dict(chain.from_iterable(lasting(objective, batch).items() for batch in batches)) == together
 
 
-def test_float32_is_close_to_float64() -> None:
-    objective = tiny.objective(objective={"metric": "validation_loss"})
-    single, _ = tiny.evaluated(objective, trials(*RATES))
-    double, _ = tiny.evaluated(replace(objective, dtype="float64"), trials(*RATES))
-    for number, outcome in single.items():
-        np.testing.assert_allclose(outcome.intermediate, double[number].intermediate, rtol=1e-4)
-
-
 def test_weights_come_from_seed_and_number_and_the_order_of_samples_from_the_seed() -> None:
     objective = tiny.objective(seed=5)
     assert objective.inputs is not None
