@@ -201,9 +201,6 @@ class StageCache:
         """Check that the study is still the stage, and read the current plan of a confirmation.
 
         Narrowing again replaces an empty stage; and one that is begun anew after it was deleted may get the same id.
-
-        Raises:
-            StageConflict: The study is gone, or its trials follow from something else.
         """
         stored = sorted(_DECISIVE.rows(connection, self.stage.study_id, self.stage.name))
         if stored != self._decisive:

@@ -202,17 +202,17 @@ class Database:
         self._met = False  # true once a connection was made: later errors do not mean a wrong address
         self._file = sqlite_file(url)
         self._inode = None if self._file is None else _inode(self._file)
-        self.retrying = Retrying()
+        self._note: Callable[[str], object] = lambda text: None
+        self._stopping: Callable[[], bool] = lambda: False
+        self._spent = False  # True if the last operation was given up: the next one is tried once
         sqlite = url.get_backend_name() == "sqlite"
         if sqlite:
             self.engine: Engine = sqlalchemy.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
-            event.listen(self.engine, "connect", configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             options = {name: value for name, value in _LIBPQ.items() if name not in url.query}
             self.engine = sqlalchemy.create_engine(url, connect_args=options, **_POOL)
-            event.listen(self.engine, "connect", _configure_session)
-        event.listen(self.engine, "connect", self._meet)
+        event.listen(self.engine, "connect", self._configure)
         # A reader sees one state, however many statements it takes. (SQLite's sees one in any transaction.)
         self._reading = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._writing = self.engine.execution_options(hpsearch_write=True)
@@ -222,7 +222,8 @@ class Database:
         """``sqlite`` or ``postgresql``."""
         return self.engine.dialect.name
 
-    def _meet(self, *_: object) -> None:
+    def _configure(self, connection: DBAPIConnection, _: object) -> None:
+        (_configure_sqlite if self.dialect == "sqlite" else _configure_session)(connection)
         self._met = True
 
     def opened(self) -> None:
@@ -248,15 +249,13 @@ class Database:
             with self.read() as connection:
                 return work(connection)
 
-        return self.retrying.run(attempt)
+        return self.retry(attempt)
 
     def writing(self, work: Callable[[Connection, T | None], T]) -> T:
         """Return what comes of some work in a transaction that may write, tried again where a server was away.
 
-        Args:
-            work: Does it, from the beginning each time. It is given the transaction, and what an earlier try would
-                have returned that was lost while it committed, so that nobody knows whether the server carried that
-                out; else None. It looks whether it did, and does nothing twice.
+        The work begins anew each time. It is given what an earlier try would have returned that was lost while it
+        committed, so that nobody knows whether the server carried that out; else None. It does nothing twice.
         """
         doubted: T | None = None
 
@@ -273,7 +272,7 @@ class Database:
                 raise
             return result
 
-        return self.retrying.run(attempt)
+        return self.retry(attempt)
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[None]:
@@ -325,6 +324,33 @@ class Database:
         if not permitted:
             raise BadStorage(f"the user of {where} may not write to its tables; have their owner GRANT that")
 
+    def on_disconnect(self, note: Callable[[str], object], stopping: Callable[[], bool]) -> None:
+        """Set who is given a line when the server is away, and who may say that nobody waits any longer."""
+        self._note, self._stopping = note, stopping
+
+    def retry(self, attempt: Callable[[], T]) -> T:
+        """Carry a whole operation out, again and again while the server is away, for up to `PATIENCE_S`."""
+        end, waits = math.inf, pauses()
+        while True:
+            try:
+                result = attempt()
+            except TransientStorageError as error:
+                if end == math.inf and not self._spent:
+                    end = time.monotonic() + PATIENCE_S
+                    self._note(f"{error}; trying again for up to {PATIENCE_S:.0f} s")
+                if self._spent or not self._wait(min(time.monotonic() + next(waits), end)) or time.monotonic() >= end:
+                    self._spent = True
+                    raise StorageFailure(f"{error}; start again once it does: nothing recorded is lost") from error
+            else:
+                self._spent = False
+                return result
+
+    def _wait(self, until: float) -> bool:
+        """Wait; return False if somebody said stop."""
+        while (left := until - time.monotonic()) > 0 and not self._stopping():
+            time.sleep(min(left, _NAP_S))
+        return not self._stopping()
+
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()
@@ -337,8 +363,7 @@ def _inode(file: Path) -> int | None:
         return None
 
 
-def configure_sqlite(connection: DBAPIConnection, _: object) -> None:
-    """Set a new connection up."""
+def _configure_sqlite(connection: DBAPIConnection) -> None:
     # The driver must not open transactions of its own: `_begin_sqlite` says which kind is meant.
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -356,7 +381,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _configure_session(connection: DBAPIConnection, _: object) -> None:
+def _configure_session(connection: DBAPIConnection) -> None:
     cursor = connection.cursor()
     cursor.execute("SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items()))
     cursor.close()
@@ -381,10 +406,7 @@ def folder_lock(file: Path) -> Iterator[None]:
 def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]:
     """Turn whatever SQLAlchemy, a driver or Optuna raises into one line.
 
-    Args:
-        url: The database, for the message.
-        door: Whether nothing has been run yet, so that the storage is to blame (exit code 2).
-        passing: Whether a server has been there, so that one that is away may come again (`TransientStorageError`).
+    At the ``door`` the storage is to blame (exit code 2). ``passing``: a server that was there may come again.
     """
     kind: type[HpsearchError] = BadStorage if door else StorageFailure
     try:
@@ -448,47 +470,3 @@ def pauses() -> Iterator[float]:
     while True:
         yield pause * random.uniform(0.5, 1.0)  # so that the runners that lost the same server do not come all at once
         pause = min(2 * pause, _LONGEST_PAUSE_S)
-
-
-class Retrying:
-    """Repetition of a store's operations while a server is away: for a bounded time, and nothing done twice.
-
-    Only whole operations are tried again. When a connection is lost while it commits, nobody knows whether the server
-    has carried that out; the next try is given what the one before was about to return (`Database.writing`).
-    """
-
-    def __init__(self) -> None:
-        self._note: Callable[[str], object] = lambda text: None
-        self._stopping: Callable[[], bool] = lambda: False
-        self._spent = False  # True if the last operation was given up: the next one is tried once
-
-    def tell(self, note: Callable[[str], object], stopping: Callable[[], bool]) -> None:
-        """Set who hears of a failure that may pass, and who says that nobody waits for it any more."""
-        self._note, self._stopping = note, stopping
-
-    def run(self, attempt: Callable[[], T]) -> T:
-        """Carry an operation out, again and again where it fails in a way that may pass.
-
-        Raises:
-            StorageFailure: It did not pass within `PATIENCE_S`, or nobody waits any more.
-        """
-        end, waits = math.inf, pauses()
-        while True:
-            try:
-                result = attempt()
-            except TransientStorageError as error:
-                if end == math.inf and not self._spent:
-                    end = time.monotonic() + PATIENCE_S
-                    self._note(f"{error}; trying again for up to {PATIENCE_S:.0f} s")
-                if self._spent or not self._wait(min(time.monotonic() + next(waits), end)) or time.monotonic() >= end:
-                    self._spent = True
-                    raise StorageFailure(f"{error}; start again once it does: nothing recorded is lost") from error
-            else:
-                self._spent = False
-                return result
-
-    def _wait(self, until: float) -> bool:
-        """Wait; return False if somebody said stop."""
-        while (left := until - time.monotonic()) > 0 and not self._stopping():
-            time.sleep(min(left, _NAP_S))
-        return not self._stopping()

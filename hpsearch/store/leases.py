@@ -169,7 +169,7 @@ class Watch:
     def gone(
         self, running: Iterable[tuple[int, Owner, datetime | None]], *, me: Owner, now: datetime
     ) -> dict[int, str]:
-        """Return the trials that may be given to others, each with the reason.
+        """Return why trials may be given to others, by id.
 
         Args:
             running: All running trials of a stage: id, owner, last heartbeat in UTC or None for none.

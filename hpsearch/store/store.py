@@ -59,7 +59,7 @@ def open_store(storage: str, *, create: bool = False, write: bool = False, sampl
                 _check_file(file, create=create)
             database = engine.Database(engine.as_permitted(url, write=write))
             try:
-                database.retrying.run(lambda: _check(database, create=create, write=write))
+                database.retry(lambda: _check(database, create=create, write=write))
             except BaseException:
                 database.close()
                 raise
@@ -103,7 +103,7 @@ class Store:
 
     def on_disconnect(self, note: Callable[[str], object], *, stopping: Callable[[], bool]) -> None:
         """Set who is given a line when the database's server is away, and who may say that nobody waits any longer."""
-        self.database.retrying.tell(note, stopping)
+        self.database.on_disconnect(note, stopping)
 
     def stages(self, search: str | None = None) -> list[Stage]:
         """Return the stages of one search, or of all, by search and number; without confirmations."""
@@ -124,10 +124,7 @@ class Store:
     def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:
         """Make a stage, or return the one that another process made first under that name.
 
-        With ``replace``, a stage of that name without trials is removed first.
-
-        Raises:
-            StageConflict: With ``replace``: the stage of that name has trials.
+        With ``replace``, a stage of that name is removed first; one with trials is a `StageConflict`.
         """
 
         def make(connection: Connection, _: None) -> None:
@@ -148,12 +145,9 @@ class Store:
         return self._named(new.name)
 
     def import_stages(self, stages: Sequence[tuple[NewStage, PastTrials]]) -> list[Stage]:
-        """Write stages that were run elsewhere, with their trials: all of them or none.
+        """Write stages that were run elsewhere, with their trials: all of them or, if a name is taken, none.
 
         Their attributes come from a stream, so that this is not tried again where a server is away.
-
-        Raises:
-            StageConflict: One of these stages is there already, or a study of its name.
         """
         name = ""
         try:

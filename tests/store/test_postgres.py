@@ -18,7 +18,7 @@ from stored import Opener
 from hpsearch.errors import BadStorage, HpsearchError, StorageFailure
 from hpsearch.records import Completed, Failed, Report
 from hpsearch.store import NewStage, Owner, Store, engine, open_store, queries, writer
-from hpsearch.store.engine import Database, Retrying, passes, pauses
+from hpsearch.store.engine import Database, passes, pauses
 from hpsearch.store.schema import Query
 
 When = Literal["before", "after"]
@@ -64,7 +64,7 @@ def test_a_server_that_is_lost_while_its_database_is_opened_is_waited_for(
         return True
 
     monkeypatch.setattr(Database, "check_writable", lost_at_first)
-    monkeypatch.setattr(Retrying, "_wait", wait)
+    monkeypatch.setattr(Database, "_wait", wait)
     store = open_store(postgres_url, write=True)
     assert store.stages() == []
     assert len(waited) == 2

@@ -73,11 +73,7 @@ class Checked:
 
 
 def check(storage: str, sampler: Sampler | None = None) -> Checked:
-    """Check a study database from end to end; nothing is changed.
-
-    Raises:
-        BadStorage: There is no such database, or it is not one of Optuna's.
-    """
+    """Check a study database from end to end; nothing is changed."""
     url = engine.parse_url(storage)
     where, file = engine.show(url), engine.sqlite_file(url)
     findings: list[Finding] = []

@@ -34,15 +34,7 @@ class Vacuumed(NamedTuple):
 def backup(storage: str, target: Path, *, force: bool = False) -> int:
     """Copy a database to a file, as it stands at one moment, while others work on it; return its size in bytes.
 
-    Args:
-        storage: A SQLAlchemy URL, or the path of a SQLite file.
-        target: The file; its folder must exist.
-        force: Replace a database that is there.
-
-    Raises:
-        BadInput: The copy cannot be made there, or the database is a server's.
-        BadStorage: There is no such database.
-        OutputFailure: The disk is full, or the database is damaged.
+    Its folder must exist; ``force`` replaces a database that is there. A damaged database is an `OutputFailure`.
     """
     url = engine.parse_url(storage)
     file = engine.sqlite_file(url)

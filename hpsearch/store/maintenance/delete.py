@@ -55,10 +55,7 @@ class Deletion:
 def plan(storage: str, name: str, *, descendants: bool = False) -> Deletion:
     """Return what the deletion of a study or search would remove; nothing is changed.
 
-    Raises:
-        BadStorage: There is no such database, it is read-only, or a runner works on one of the studies.
-        UnknownSearch: There is no such study.
-        StageConflict: Other stages were narrowed from it, and ``descendants`` are not to go.
+    A stage that others were narrowed from goes with these ``descendants`` or not at all.
     """
     open_store(storage, write=True).close()  # its errors say what is wrong where it cannot be read, or written
     with tolerant_database(parse_url(storage)) as database, database.read() as connection:
@@ -69,12 +66,7 @@ def plan(storage: str, name: str, *, descendants: bool = False) -> Deletion:
 
 
 def delete(storage: str, planned: Deletion) -> None:
-    """Remove what was planned, in one transaction, if nothing has changed since.
-
-    Raises:
-        BadStorage: It is read-only, or a runner works on one of the studies.
-        StageConflict: It is no longer what was planned.
-    """
+    """Remove what was planned, in one transaction, if nothing has changed since and no runner works on it."""
     with tolerant_database(parse_url(storage), write=True) as database, database.write() as connection:
         if database.dialect == "sqlite":
             # Otherwise a later recovery of a damaged file could restore what was deleted.

@@ -51,11 +51,7 @@ def repair(
 ) -> tuple[Checked, Path | None]:
     """Mend a database, of which a check was made ``before``; return what a check says then, and the copy made first.
 
-    Raises:
-        BadInput: It is a server's, which cannot be copied here, so that ``backup`` must be False.
-        BadStorage: It is read-only, or somebody works on it.
-        StorageFailure: SQLite itself cannot read it.
-        OutputFailure: There is no room for the copy.
+    A server's is not copied: ``backup`` must be False. One that somebody works on is refused.
     """
     if before.broken:
         raise StorageFailure(
@@ -66,13 +62,12 @@ def repair(
     if not before.mendable:
         return before, None
     copied = safe_copy(storage, "repair") if backup else None
-    return _mend_all(storage, sampler), copied
+    return _mend_all(storage, before, sampler), copied
 
 
-def _mend_all(storage: str, sampler: Sampler | None) -> Checked:
+def _mend_all(storage: str, checked: Checked, sampler: Sampler | None) -> Checked:
     """Mend round after round; return what a check says then."""
     url = engine.parse_url(storage)
-    checked = check(storage, sampler)
     with tolerant_database(url, write=True) as database:
         database.opened()
         for _round in range(_ROUNDS):
@@ -234,13 +229,7 @@ class Salvage:
 
 
 def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = None) -> Salvage:
-    """Recover what SQLite can read of a damaged database into a new file (by default one beside it), and repair that.
-
-    Raises:
-        BadInput: The database is a server's, or the new file is there already.
-        BadStorage: There is no such file, nothing of a study database in it, or a runner works on it.
-        OutputFailure: The disk is full.
-    """
+    """Recover what SQLite can read of a damaged database into a new file, by default one beside it, and mend that."""
     url = engine.parse_url(storage)
     file = engine.sqlite_file(url)
     if file is None:
@@ -266,7 +255,7 @@ def salvage(storage: str, target: Path | None = None, sampler: Sampler | None = 
             if not after.names:
                 raise BadStorage(f"nothing of a study database can be read in {file}{f'; {better}' if better else ''}")
             before = _states(path)
-            after = _mend_all(str(path), sampler) if after.mendable else after
+            after = _mend_all(str(path), after, sampler) if after.mendable else after
             studies = _saved(after, before, _states(path))
         except sqlite3.Error as error:
             raise OutputFailure(f"cannot write {target}: {error}") from error
