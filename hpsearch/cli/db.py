@@ -16,7 +16,7 @@ from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.exchange.layout import all_columns
 from hpsearch.records import DEFAULT_STORAGE, Action
 from hpsearch.reports.tables import by_column, ranges_table, status_table
-from hpsearch.search.advice import to_run_again
+from hpsearch.search.stage import to_run_again
 from hpsearch.store import open_store
 from hpsearch.store.maintenance.check import check as check_database
 from hpsearch.store.maintenance.copies import backup as copy

@@ -64,25 +64,15 @@ def _parsed(first: Stage, entries: Sequence[Mapping[str, Any]]) -> tuple[Evaluat
     kind = kinds.kind_of(first.study_file)
     parsed = []
     for entry in entries:
-        result, interval = kind.held_out(entry), None
-        if result is not None and result.low is not None and result.high is not None:
-            interval = Interval(result.low, result.high, result.level or 0.95)
-        parsed.append(
-            Evaluation(
-                stage=entry["stage"],
-                trial=entry["trial"],
-                score=None if result is None else result.score,
-                interval=interval,
-                examples=None if result is None else result.examples,
-                epochs=entry.get("epochs"),
-                seed=entry.get("seed"),
-                evaluations=len(entries),
-                params=entry.get("params", {}),
-                when=entry["when"],
-                trained_on=entry.get("trained_on"),
-                metric="score" if result is None else result.metric,
-            )
-        )
+        result = kind.held_out(entry)
+        score: dict[str, Any] = {"score": None, "interval": None, "examples": None}
+        if result is not None:
+            score = {"score": result.score, "interval": None, "examples": result.examples, "metric": result.metric}
+            if result.low is not None and result.high is not None:
+                score["interval"] = Interval(result.low, result.high, result.level or 0.95)
+        names = ("stage", "trial", "epochs", "seed", "params", "when", "trained_on")
+        kept = {name: entry[name] for name in names if name in entry}
+        parsed.append(Evaluation(**score, **kept, evaluations=len(entries)))
     return tuple(parsed)
 
 

@@ -293,3 +293,21 @@ def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: s
 
 def _origin(stage: Stage) -> str:
     return str(stage.imported.get("from", "elsewhere"))
+
+
+def to_run_again(store: Store, storage: str | None) -> list[Action]:
+    """Return the actions that run waiting trials again, after a repair has released them.
+
+    There is none for a stage that another program made, as nothing here trains it.
+    """
+    actions = []
+    for stage in (*store.stages(), *store.confirmations()):
+        counts = store.counts(stage)
+        if not counts.waiting or kinds.foreign(stage):
+            continue
+        arguments = {"search": stage.search, "stage": stage.number, "storage": storage}
+        if stage.plan is not None:
+            actions.append(Action("confirm", arguments))
+        else:
+            actions.append(Action("start", {**arguments, "trials": counts.rows}))
+    return actions

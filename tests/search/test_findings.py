@@ -17,11 +17,10 @@ from hpsearch.api import Search
 from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action
-from hpsearch.search.advice import uncertain_ends
 from hpsearch.search.best import choose
 from hpsearch.search.confirmation import following
 from hpsearch.search.evaluation import prepare
-from hpsearch.search.findings import Findings, findings, what_next
+from hpsearch.search.findings import Findings, findings, uncertain_ends, what_next
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.range_analysis import Movement, NarrowedRange
 from hpsearch.search.stage import resolve_stage
