@@ -25,8 +25,9 @@ import sys
 import tomllib
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from io import StringIO
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -94,15 +95,13 @@ def blocks(page: str) -> list[Block]:
 
 
 class Shell:
-    """Runs a page's commands in a folder with study files, and ``hpsearch`` on the path.
+    """Runs a page's commands in the folder ``work``, with study files, and ``hpsearch`` on the path.
 
-    Args:
-        folder: Where the folder ``work`` and the programs are, or are made.
-        capfd: Run ``hpsearch`` with arguments, and Python, in this process: loading them takes a second each.
+    ``hpsearch`` with arguments, and Python, run in this process: loading them takes a second each.
     """
 
-    def __init__(self, folder: Path, *, quick: bool, capfd: pytest.CaptureFixture[str] | None = None) -> None:
-        self.folder, self._capfd = folder / "work", capfd
+    def __init__(self, folder: Path, *, quick: bool) -> None:
+        self.folder = folder / "work"
         if not self.folder.exists():
             (self.folder / "studies").mkdir(parents=True)
             for study in (ROOT / "studies").glob("*.toml"):
@@ -125,9 +124,10 @@ class Shell:
         """Run a command that ends with an exit code, and return what it prints, with errors where it fails."""
         # The set-up before the quick start's command is .ci/run's to test.
         command = command.rpartition(" && ")[2].replace(".venv/bin/", "")
-        if self._capfd is not None and re.fullmatch(r"hpsearch [^|&<>;]+", command):
-            self._capfd.readouterr()
-            ended, (out, err) = main(shlex.split(command)[1:]), self._capfd.readouterr()
+        if re.fullmatch(r"hpsearch [^|&<>;]+", command):
+            with chdir(self.folder), redirect_stdout(StringIO()) as stdout, redirect_stderr(StringIO()) as stderr:
+                ended = main(shlex.split(command)[1:])
+            out, err = stdout.getvalue(), stderr.getvalue()
         else:
             ran = subprocess.run(
                 command, shell=True, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
@@ -138,11 +138,8 @@ class Shell:
 
     def script(self, text: str) -> None:
         """Run a program of Python."""
-        if self._capfd is not None:
+        with chdir(self.folder), redirect_stdout(StringIO()):
             exec(compile(text, "page.py", "exec"), {"__name__": "__main__"})
-        else:
-            (self.folder / "page.py").write_text(text, encoding="utf-8")
-            self.run("python page.py")
 
     def serve(self, command: str) -> str:
         """Return the first line of a command that serves, after asking its address for a page."""
@@ -213,28 +210,21 @@ def played(shell: Shell, page: str) -> Iterator[tuple[str, str, str]]:
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the tutorial's search has run: two stages, a confirmation, an evaluation, a saved network."""
-    folder = Shell(tmp_path_factory.mktemp("searched"), quick=True).folder
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for command in TUTORIAL:
-            assert main(shlex.split(command)) == 0
-    return folder
+    shell = Shell(tmp_path_factory.mktemp("searched"), quick=True)
+    for command in TUTORIAL:
+        shell.run(f"hpsearch {command}")
+    return shell.folder
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_shows_runs_and_prints_that(
-    page: str,
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    page: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if all(block.note in NOT_RUN for block in blocks(page)):
         return
     if page not in FROM_NOTHING:
         shutil.copytree(request.getfixturevalue("searched"), tmp_path / "work")
-    shell = Shell(tmp_path, quick=True, capfd=capfd)
-    monkeypatch.chdir(shell.folder)
+    shell = Shell(tmp_path, quick=True)
     for name in os.environ.keys() - shell.environment.keys():
         monkeypatch.delenv(name)
     for command, shown, printed in played(shell, page):
