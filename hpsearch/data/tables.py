@@ -27,8 +27,6 @@ def _csv_errors(path: Path) -> Iterator[None]:
             # A first row longer than the header is only a warning to pandas, and the surplus is dropped.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             yield
-    except pd.errors.EmptyDataError as error:
-        raise BadData(f"{path} is empty") from error
     except UnicodeDecodeError as error:
         raise BadData(f"{path} is not UTF-8 text: byte {error.start} does not decode") from error
     except pd.errors.ParserWarning as error:

@@ -397,22 +397,19 @@ def _extent(values: Sequence[Value | None]) -> Parameter | None:
 
     It is None where all values are one.
     """
-    known = [value for value in values if value is not None]
-    types = {type(value) for value in known}
+    different = {value for value in values if value is not None}
+    types = {type(value) for value in different}
+    if len(different) < 2:
+        return None
     if types <= {int, float}:
-        if not known or min(known) == max(known):
-            return None
-        low, high = min(known), max(known)
+        low, high = min(different), max(different)
         log = float(low) > 0 and float(high) / float(low) > _LOG_SPAN
-        if types == {int}:
-            return Int(int(low), int(high), log)
-        return Float(float(low), float(high), log)
-    different = list(dict.fromkeys(known))
+        return Int(int(low), int(high), log) if types == {int} else Float(float(low), float(high), log)
     if len(types) > 1:
         raise BadInput("it holds numbers and texts; give its choices with {}", Argument("ranges"))
     if len(different) > _MAX_CHOICES:
         raise BadInput(f"it holds {len(different)} different texts, too many for choices")
-    return Categorical(tuple(sorted(different, key=str))) if len(different) > 1 else None
+    return Categorical(tuple(sorted(different, key=str)))
 
 
 def union(first: Parameter, second: Parameter) -> Parameter:

@@ -138,9 +138,6 @@ def _ranges(trials: Sequence[FrozenTrial], source: str) -> tuple[dict[str, Param
 def _parameter(distribution: BaseDistribution) -> Parameter:
     match distribution:
         case CategoricalDistribution():
-            for choice in distribution.choices:
-                if not isinstance(choice, str | bool | int | float):
-                    raise BadSpace(f"the choice {choice!r} is no string, number or boolean")
             return Categorical(tuple(distribution.choices))  # type: ignore[arg-type]
         case FloatDistribution() | IntDistribution() if distribution.low == distribution.high:
             return Categorical((distribution.low,))

@@ -7,6 +7,7 @@ import json
 import os
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,14 @@ def test_an_export_replaces_what_was_there_as_a_whole_or_not_at_all(
     assert {path.name: path.read_bytes() for path in Path().glob("*r.*")} == before
     cli_exports.ok(command)
     assert {path.name: path.read_bytes() for path in Path().glob("*r.*")} != before
+
+
+def test_times_in_another_zone_become_utc(cli_exports: Cli) -> None:
+    file = Path("r.json")
+    file.write_text(file.read_text("utf-8").replace('678901Z"', '678901+09:00"'), "utf-8")
+    cli_exports.ok("import r.json --storage new.db")
+    with opened("new.db") as store:
+        assert store.columns(store.stages()[0])["started"][0] == datetime(2026, 1, 1, 18, 4, 5, 678901)
 
 
 def test_a_search_that_is_there_is_not_touched(cli_exports: Cli) -> None:

@@ -350,7 +350,11 @@ def old_schema() -> None:
             "",
             "has 2 objectives",
         ),
-        (lambda: two_trials(lambda t: float(t.suggest_categorical("x", [None, "a"]) is None)), "", "the choice None"),
+        (
+            lambda: two_trials(lambda t: float(t.suggest_categorical("x", [None, "a"]) is None)),
+            "",
+            "choice None is not",
+        ),
         (lambda: two_trials(lambda t: t.suggest_float("score", 0, 1)), "", "rename it"),
         (two_studies, "", "name one with --study-name: another, theirs"),
         (two_studies, "--study-name thiers", "did you mean 'theirs'"),

@@ -87,6 +87,7 @@ def test_fetched_data_can_be_loaded_and_are_fetched_once(served: Path, asked: li
     assert {name: (here, size) for name, here, size in news} == {
         name: (len(content), len(content)) for name, content in files.items()
     }
+    assert all(here <= size for _, here, size in news)
     fetch("mnist")
     assert sorted(asked) == sorted(files)
     (folder / FIRST).write_bytes(b"spoiled")

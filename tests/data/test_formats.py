@@ -142,7 +142,7 @@ def test_csv(tmp_path: Path) -> None:
     ("text", "fragments"),
     [
         ("", ["is empty"]),
-        ("\n\n", ["is empty"]),
+        ("\n\n", ["no regular csv table"]),
         ("a,b,label\n", ["no rows"]),
         ("label\n1\n2\n", ["no column of features"]),
         ("a,b,c\n1,2,3\n", ["has no column 'label'", "columns: a, b, c"]),
@@ -197,6 +197,7 @@ def test_bad_parquet(tmp_path: Path) -> None:
         ({"a": pd.to_datetime(["2020-01-01", "2020-01-02"]), **labels}, ["'2020-01-01 00:00:00' in row 1"]),
         ({"a": [[1], [2]], **labels}, ["'[1]' in row 1, column 'a'"]),
         ({"a": pd.array([1, None], dtype="Int64"), **labels}, ["1 of 2 features are missing", "row 2, column 'a'"]),
+        ({"a": ["1", None], **labels}, ["1 of 2 features are missing", "row 2, column 'a'"]),
         ({"a": [1, 2], "label": [0, None]}, ["1 labels are missing"]),
     ]
     for columns, fragments in frames:
