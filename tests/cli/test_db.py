@@ -18,6 +18,8 @@ import pytest
 from cared import PLANTS
 from commands import Cli
 
+from hpsearch.store import Owner, open_store
+
 MADE_BY_0_2 = Path(__file__).parents[1] / "databases" / "0.2.db"
 STORED_TRIALS = 30
 Mount = Callable[[str], Path]
@@ -121,6 +123,14 @@ def test_deleting_is_shown_asked_about_and_copied_first(db: Cli, file: Path, mon
     assert row["deleted"].startswith('[{"study": "tiny/')
     assert len(list(file.parent.glob("*.db"))) == 2
     db.refused("delete tiny --yes")
+
+
+def test_a_runner_at_work_is_said_before_anything_is_copied(db: Cli, file: Path) -> None:
+    store = open_store(str(file), write=True)
+    store.claim(store.stages("tiny")[0], until=99, most=1, owner=Owner.current())
+    store.close()
+    db.refused("delete tiny --yes", says="works on tiny/stage-01; stop it first")
+    assert [path.name for path in file.parent.glob("*.db")] == ["my.db"]
 
 
 def stored() -> list[list[tuple[object, ...]]]:
