@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+from unittest.mock import DEFAULT, Mock
 
 import bounded
 import pytest
@@ -21,13 +22,12 @@ from clusters import adaptive
 from stub_objectives import STEPS, Items, Stub, value
 
 from hpsearch import samplers
-from hpsearch.errors import EvaluationFailure, StageConflict, StorageFailure
+from hpsearch.errors import EvaluationFailure, StorageFailure
 from hpsearch.executors.base import Batch, Done, Evaluates, Event, Executor, InlineExecutor, Lost, Progress, drive
 from hpsearch.executors.dask.executor import DaskExecutor
 from hpsearch.executors.pool import PoolExecutor
-from hpsearch.records import Completed, NewStage, Outcome, Report, Stage, Trial
+from hpsearch.records import Completed, Report, Stage, Trial
 from hpsearch.search.runner import Runner, Summary, Tick
-from hpsearch.space import Float
 from hpsearch.store import Counts, Owner, Store
 
 
@@ -103,26 +103,11 @@ def test_the_guilty_trial_of_a_batch_fails_alone(
     assert frame["score"].dropna().to_dict() == {n: value(n, STEPS) for n in range(6) if n != 1}
 
 
-@dataclass
-class Failing:
-    """A store whose `record` fails once, at the n-th call."""
-
-    store: Store
-    left: int
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)
-
-    def record(self, stage: Stage, outcomes: Sequence[Outcome], ids: dict[int, int], *, owner: Owner) -> set[int]:
-        self.left -= 1
-        if self.left == 0:
-            raise StorageFailure("the disk is full")
-        return self.store.record(stage, outcomes, ids, owner=owner)
-
-
 def test_a_failing_database_or_an_exception_leaves_nothing_running(store: Store, stage: Stage, tmp_path: Path) -> None:
+    failing = Mock(wraps=store, seconds=0.0)
+    failing.record.side_effect = [DEFAULT, DEFAULT, StorageFailure("the disk is full")]
     with pytest.raises(StorageFailure, match="the disk is full"):
-        run(cast("Store", Failing(store, 3)), stage, Stub(tmp_path), until=12, lanes=2)
+        run(failing, stage, Stub(tmp_path), until=12, lanes=2)
     assert numbers(store, stage, "COMPLETE") == [0, 1, 2, 3]
     assert numbers(store, stage, "RUNNING") == []
 
@@ -249,18 +234,6 @@ def test_where_nothing_can_be_evaluated_nothing_is_used_up(
         run(store, stage, Stub(tmp_path, raises=range(until)), until=until)
     assert (store.counts(stage).finished, store.counts(stage).running) == (0, 0)
     assert run(store, stage, Stub(tmp_path), until=until).counts == Counts(complete=until)
-
-
-def test_a_stage_that_was_narrowed_anew_is_not_run_with_its_old_ranges(
-    store: Store, stage: Stage, tmp_path: Path
-) -> None:
-    other = NewStage("stub", 1, "maximize", 7, {"lr": Float(0.5, 0.6)}, {"name": "stub"})
-    store.create_stage(other, replace=True)
-    with pytest.raises(StageConflict, match="stub/stage-01 was narrowed or begun anew meanwhile; start again"):
-        run(store, stage, Stub(tmp_path), until=4)
-    assert store.counts(stage) == Counts()
-    with pytest.raises(StageConflict, match="begun anew"):
-        store.claim(replace(stage, study_id=99), until=4, most=4, owner=Owner.current())
 
 
 def test_a_database_that_is_deleted_meanwhile_ends_the_run(store: Store, stage: Stage, tmp_path: Path) -> None:

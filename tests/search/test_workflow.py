@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import tiny
 
-from hpsearch.errors import BadInput, BadStudyFile, Interrupted, StageConflict
+from hpsearch.errors import BadInput, BadStudyFile, StageConflict
 from hpsearch.executors.base import InlineExecutor
 from hpsearch.objectives.network import runtime
 from hpsearch.records import Stage
 from hpsearch.search import workflow
 from hpsearch.search.narrowing import NextStage, narrow_stage
-from hpsearch.search.runner import Summary, Tick
+from hpsearch.search.runner import Summary
 from hpsearch.search.workflow import Job, Listener, run, stopping
 from hpsearch.store import Counts, Store, open_store
 
@@ -177,18 +177,6 @@ def test_a_job_that_cannot_be_done_leaves_nothing_behind(folder: Path, options: 
     with pytest.raises(BadInput, match=says):
         start(**options)
     assert not (folder / "studies.db").exists()
-
-
-def test_a_stopped_run_says_how_far_it_came(folder: Path) -> None:
-    class Stops(Heard):
-        def tick(self, tick: Tick) -> None:
-            if tick.recorded:
-                signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(Interrupted, match="tiny/stage-01 has 2 of 6 trials, all recorded; 2 that had begun were given"):
-        start(Stops(), lanes=2)
-    (counts,) = stages_and_counts()[1]
-    assert (counts.complete, counts.running, counts.waiting) == (2, 0, 2)
 
 
 PRUNED: dict[str, Any] = {"training": {"epochs": 8}, "pruning": {"cohort": 6, "reduction_factor": 2}}
