@@ -33,9 +33,8 @@ _SPECIAL = re.compile(r"([\\`*\[\]<|&]|(?<!\w)_|_(?!\w)|~(?=~))")
 _SPACES = re.compile(r"[ \t\r\n\f\v\u2028\u2029]+")  # a no-break space stays
 _BEGINS = re.compile(r"^(\d*)([-+>=#](?<!\d.)|(?<=\d)[.)](?=\s))")
 _ENDINGS = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
+# The marks in the beginnings of our reports, as HTML and as Markdown.
 _MARKS = (f'<meta name="generator" content="{GENERATOR} '.encode(), f"<!-- generator: {GENERATOR} ".encode())
-"""The beginnings of our reports, as HTML and as Markdown."""
-_BEGINNING = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +146,7 @@ def to_html(page: Page) -> str:
 
 
 def check_html() -> None:
-    """Check that a page of HTML can be made here.
-
-    Raises:
-        MissingExtra: Jinja2 is not installed.
-    """
+    """Check that a page of HTML can be made here."""
     if find_spec("jinja2") is None:
         raise MissingExtra(
             "a report as HTML needs Jinja2; pip install 'hpsearch[report]', or choose {}", Argument("form", "md")
@@ -261,11 +256,7 @@ def name_for(search: str, form: str) -> str:
 
 
 def check_out(path: Path, *, force: bool = False) -> None:
-    """Refuse a path to which a report cannot be written, or without ``force`` a file that is no report.
-
-    Raises:
-        BadInput: It is refused.
-    """
+    """Refuse a path to which a report cannot be written, or without ``force`` a file that is no report."""
     if not path.absolute().parent.is_dir():
         raise BadInput(f"cannot write {path}: there is no folder {path.parent}; make it first")
     if path.is_dir():
@@ -274,7 +265,7 @@ def check_out(path: Path, *, force: bool = False) -> None:
     if path.exists() and not force:
         try:
             with path.open("rb") as file:
-                beginning = file.read(_BEGINNING)
+                beginning = file.read(4096)
         except OSError as error:
             raise BadInput(f"cannot read {path}: {error.strerror}; {remedy[0]}", *remedy[1:]) from error
         if not any(mark in beginning for mark in _MARKS):

@@ -71,11 +71,6 @@ def trials_table(
             hyperparameter that the trial does not use.
         tied: For each trial but the first, which is the best, whether it is statistically tied with the first; None
             for not known. Leave it out where there is no best.
-
-    Returns:
-        Columns trial, state (where they differ), the score under its metric's name, tied (where that was asked), the
-        validation loss, the parameters, seconds, and reason if any trial failed or was pruned; all of them and the
-        times with ``full``.
     """
     table = {"trial": columns["number"], "state": columns["state"], stage.metric: columns["score"]}
     if tied is not None:  # the best ties with itself
@@ -180,8 +175,7 @@ def confirmations_table(confirmations: Sequence[Overview]) -> Columns:
 def confirmed_table(confirmation: Overview, *, to: str = "..") -> Columns:
     """Return the settings of a confirmation, best first, for people: without columns that say nothing.
 
-    Args:
-        to: Stands between the ends of an interval.
+    ``to`` stands between the ends of an interval.
     """
     columns = by_column(
         [
@@ -263,8 +257,7 @@ def run_by(finishers: Mapping[Owner, int]) -> list[dict[str, Any]]:
 def run_by_line(finishers: Iterable[Mapping[Owner, int]], *, recent: bool = False) -> str | None:
     """Return the same of several stages together, for people; None where one machine with one version ran all.
 
-    Args:
-        recent: Whether a stage has more than the `RECENT` trials that were read.
+    ``recent`` says that a stage has more than the `RECENT` trials that were read.
     """
     machines = _machines(finishers)
     if len(machines) < 2:
@@ -294,9 +287,8 @@ def owned_columns(owned: Mapping[int, Owned], numbers: Sequence[int]) -> Columns
 
 def _machines(finishers: Iterable[Mapping[Owner, int]]) -> list[tuple[tuple[str, str, str], int]]:
     counts: Counter[tuple[str, str, str]] = Counter()
-    for of_stage in finishers:
-        for owner, trials in of_stage.items():
-            counts[owner.host, owner.hpsearch, owner.numpy] += trials
+    for owner, trials in itertools.chain.from_iterable(of_stage.items() for of_stage in finishers):
+        counts[owner.host, owner.hpsearch, owner.numpy] += trials
     return counts.most_common()
 
 

@@ -104,7 +104,7 @@ def score_by_parameters(
         )
     known: set[str] = set()
     for place, (name, parameter) in enumerate(space.items()):
-        at = {} if alone else {"row": place // columns + 1, "col": place % columns + 1}
+        at = {} if alone else style.at(place, columns)
         after = narrowed.get(name)
         x = ParameterAxis(name, [parameter, *([after] if after is not None else [])])
         for trace in panel.traces(x, parameter, after):

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from hpsearch.errors import BadInput
-from hpsearch.reports.figures.style import KEY, TRAIN, VALIDATION, colour, nothing, panels, tell, words
+from hpsearch.reports.figures.style import KEY, TRAIN, VALIDATION, at, colour, nothing, panels, tell, words
 
 # Values after each epoch, from epoch 1, (E,), of ``train_<quantity>`` and ``validation_<quantity>``.
 Curves: TypeAlias = Mapping[str, ArrayLike]
@@ -43,11 +43,10 @@ def training_curves(curves: Curves, *, bounds: Bounds | None = None, title: str 
         gaps=(70.0, 34.0),
     )
     for place, (quantity, of_quantity) in enumerate(parts.items()):
-        at = {"row": place // 2 + 1, "col": place % 2 + 1}
         for part, values in of_quantity.items():
-            figure.add_trace(_trace(values, part), **at)
-        figure.update_xaxes(**_epochs(of_quantity.values()), **at)
-        figure.update_yaxes(range=_ends(of_quantity.values(), (bounds or {}).get(quantity)), **at)
+            figure.add_trace(_trace(values, part), **at(place, 2))
+        figure.update_xaxes(**_epochs(of_quantity.values()), **at(place, 2))
+        figure.update_yaxes(range=_ends(of_quantity.values(), (bounds or {}).get(quantity)), **at(place, 2))
     return figure
 
 
@@ -84,8 +83,7 @@ def curve_grid(
     )
     for place, of_panel in enumerate(parts):
         for part, curve in of_panel.items():
-            trace = _trace(curve, part, name=titles[place], width=1.8)
-            figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
+            figure.add_trace(_trace(curve, part, name=titles[place], width=1.8), **at(place, columns))
     figure.update_xaxes(**_epochs(values))
     figure.update_yaxes(range=y_range)
     whose = f"the best {len(rows)} trials" if len(rows) > 1 else "the best trial"

@@ -13,6 +13,7 @@ from hpsearch.reports.figures.style import (
     LINE,
     MUTED,
     ParameterAxis,
+    at,
     colour,
     empty_figure,
     nothing,
@@ -54,19 +55,19 @@ def lineage(stages: Sequence[StageTrials], *, columns: int = 3, title: str | Non
         gaps=(44.0, 66.0),
     )
     for index, name in enumerate(names):
-        row, column = index // columns + 1, index % columns + 1
         x = ParameterAxis(name, [one.stage.space[name] for one in stages if name in one.stage.space])
         for trace in _ranges(stages, places, x):
-            figure.add_trace(trace, row=row, col=column)
-        figure.update_xaxes(x.layout(short=True), row=row, col=column)
-    _add_scores(figure, stages, row=len(names) // columns + 1, column=len(names) % columns + 1)
+            figure.add_trace(trace, **at(index, columns))
+        figure.update_xaxes(x.layout(short=True), **at(index, columns))
+    _add_scores(figure, stages, at(len(names), columns))
     texts = [one.label + ("" if one.stage.parent is None else f"<br>from {one.stage.parent}") for one in stages]
     figure.update_yaxes(
         tickvals=list(places.values()), ticktext=texts, range=[len(stages) - 0.4, -0.6], showgrid=False, ticks=""
     )
     for index in range(len(names) + 1):
         if index % columns:
-            figure.update_yaxes(showticklabels=False, row=index // columns + 1, col=index % columns + 1)
+            figure.update_yaxes(showticklabels=False, **at(index, columns))
+    figure.update_traces(showlegend=False)
     return tell(figure, " ".join(map(_sentence, stages)), least_width=76 + 190 * columns)
 
 
@@ -88,7 +89,7 @@ def _ranges(stages: Sequence[StageTrials], places: Mapping[int, int], x: Paramet
         stage, number, place = one.stage, one.stage.number, places[one.stage.number]
         if number not in spans:
             continue
-        if stage.parent in spans and stage.parent != number:
+        if stage.parent in spans:
             before, after = spans[stage.parent], spans[number]
             ends = ((before[0][0], after[0][0]), (before[-1][1], after[-1][1]))
             yield go.Scatter(
@@ -98,7 +99,6 @@ def _ranges(stages: Sequence[StageTrials], places: Mapping[int, int], x: Paramet
                 mode="lines",
                 line={"color": LINE, "width": 1, "dash": "dot"},
                 hoverinfo="skip",
-                showlegend=False,
             )
         yield go.Scatter(
             x=[value for left, right in spans[number] for value in (left, right, None)],
@@ -109,7 +109,6 @@ def _ranges(stages: Sequence[StageTrials], places: Mapping[int, int], x: Paramet
             opacity=0.75,
             text=[f"stage {number}: {x.name} {range_words(stage.space[x.name])}"] * 3 * len(spans[number]),
             hovertemplate="%{text}<extra></extra>",
-            showlegend=False,
         )
         if not one.complete.empty:
             trial, value = one.complete.iloc[0][["number", f"param:{x.name}"]]
@@ -121,11 +120,10 @@ def _ranges(stages: Sequence[StageTrials], places: Mapping[int, int], x: Paramet
                 marker=_DIAMOND,
                 text=[f"best of stage {number}: trial {trial}, {x.name} {value}"],
                 hovertemplate="%{text}<extra></extra>",
-                showlegend=False,
             )
 
 
-def _add_scores(figure: go.Figure, stages: Sequence[StageTrials], *, row: int, column: int) -> None:
+def _add_scores(figure: go.Figure, stages: Sequence[StageTrials], at: Mapping[str, int]) -> None:
     """Plot the best score of each stage, written beside its mark."""
     tops = [_top(one) for one in stages]
     scored = {place: top for place, top in enumerate(tops) if top is not None}
@@ -142,9 +140,7 @@ def _add_scores(figure: go.Figure, stages: Sequence[StageTrials], *, row: int, c
         textposition="middle right",
         hovertext=[f"{stages[place].label}: {stages[place].summary}" for place in scored],
         hovertemplate=f"%{{hovertext}}<br>best {metric} %{{x:.4g}}<extra></extra>",
-        showlegend=False,
-        row=row,
-        col=column,
+        **at,
     )
     unscored = [place for place, top in enumerate(tops) if top is None]
     figure.add_scatter(
@@ -156,11 +152,9 @@ def _add_scores(figure: go.Figure, stages: Sequence[StageTrials], *, row: int, c
         textposition="middle right",
         textfont={"color": MUTED},
         hoverinfo="skip",
-        showlegend=False,
-        row=row,
-        col=column,
+        **at,
     )
-    figure.update_xaxes(title_text=f"best {metric}", range=(low - air, high + 3 * air), nticks=4, row=row, col=column)
+    figure.update_xaxes(title_text=f"best {metric}", range=(low - air, high + 3 * air), nticks=4, **at)
 
 
 def scores_by_stage(stages: Sequence[StageTrials], *, title: str | None = None) -> go.Figure:

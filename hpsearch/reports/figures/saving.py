@@ -57,12 +57,7 @@ def save(figure: go.Figure, path: str | Path, *, scale: float = 1.0) -> None:
 
 
 def check_path(path: Path) -> str:
-    """Return the ending of a path that a figure can be saved to, without its dot.
-
-    Raises:
-        BadInput: Another ending, or no such folder.
-        MissingExtra: An image without kaleido installed.
-    """
+    """Return the ending of a path that a figure can be saved to, without its dot. Raises what `save` raises."""
     ending = path.suffix.removeprefix(".").lower()
     if ending not in ENDINGS:
         raise BadInput(f"cannot save a figure as {path.name!r}; the name must end with .{', .'.join(ENDINGS)}")
@@ -101,15 +96,7 @@ def page(figure: go.Figure) -> str:
 
 
 def render(figures: Sequence[go.Figure], format: str = "png", *, scale: float = 1.0) -> list[bytes]:
-    """Return figures as images, all from one browser, within `LIMIT_S` for its start and for each figure.
-
-    Args:
-        format: ``png``, ``svg`` or ``pdf``.
-
-    Raises:
-        MissingExtra: kaleido is not installed.
-        OutputFailure: No browser was found, it did not start, or it did not render.
-    """
+    """Return figures as images (png, svg or pdf), all from one browser; see `LIMIT_S`. Raises what `save` raises."""
     _check_kaleido(format)
     from choreographer.errors import ChromeNotFoundError  # an optional package, kaleido's own
 

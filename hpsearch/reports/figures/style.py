@@ -148,14 +148,19 @@ def panels(
     if shared:
         # A last row that is not full leaves panels above it without ticks of their own.
         for place in range(len(titles) - columns, len(titles)):
-            figure.update_xaxes(showticklabels=True, row=place // columns + 1, col=place % columns + 1)
+            figure.update_xaxes(showticklabels=True, **at(place, columns))
     for place in range(len(titles), rows * columns):
-        figure.update_xaxes(visible=False, row=place // columns + 1, col=place % columns + 1)
-        figure.update_yaxes(visible=False, row=place // columns + 1, col=place % columns + 1)
+        figure.update_xaxes(visible=False, **at(place, columns))
+        figure.update_yaxes(visible=False, **at(place, columns))
     above = _decorate(figure, title=title, key=key, above=30 if legend else 20)
     below = 58 if x_title else 40
     figure.update_layout(height=above + height + below, margin={"l": 76 if y_title else 56, "b": below})
     return figure
+
+
+def at(place: int, columns: int) -> dict[str, int]:
+    """Return the row and the column of a panel, filled row by row, as Plotly takes them."""
+    return {"row": place // columns + 1, "col": place % columns + 1}
 
 
 def _decorate(figure: go.Figure, *, title: str | None, key: str | None, above: int) -> int:
@@ -209,11 +214,7 @@ def nothing(text: str, *, title: str | None = None) -> go.Figure:
 
 
 def log_axis(low: float, high: float) -> dict[str, Any]:
-    """Return a log axis with readable ticks: powers of ten, or plain numbers where it is short.
-
-    Returns:
-        Properties of a Plotly axis, without its range.
-    """
+    """Return a log axis for Plotly with readable ticks: powers of ten, or plain numbers where it is short."""
     decades = math.log10(high / low)
     axis: dict[str, Any] = {"type": "log", "minor": {"ticks": "outside", "ticklen": 2, "tickcolor": LINE}}
     # Plotly puts ticks at powers of ten where they may be that few, and at 1, 2 and 5 where there may be some more;
