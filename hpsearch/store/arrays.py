@@ -1,7 +1,6 @@
 """Whole stages as arrays: all scores and values for narrowing, all curves.
 
-A stage may have 100,000 trials and millions of points, so Python loops here only over
-rare rows.
+A stage may have 100,000 trials and millions of points, so Python loops here only over rare rows.
 """
 
 from __future__ import annotations

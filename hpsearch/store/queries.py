@@ -125,9 +125,9 @@ def _number(text: str | None) -> float | None:
 
 
 def _reason(row: Row[Any]) -> str | None:
-    if row.reason is None:
-        return None if row.last_epoch is None else stopped_after(row.last_epoch)
-    reason: str | None = json.loads(row.reason)
+    if row.reason is None and row.last_epoch is not None:
+        return stopped_after(row.last_epoch)
+    reason: str | None = row.reason and json.loads(row.reason)
     return reason
 
 

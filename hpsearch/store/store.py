@@ -107,18 +107,14 @@ class Store:
 
     def stages(self, search: str | None = None) -> list[Stage]:
         """Return the stages of one search, or of all, by search and number; without confirmations."""
-        return self._stages(search, confirmations=False)
+        return [stage for stage in self._of(search) if stage.plan is None]
 
     def confirmations(self, search: str | None = None) -> list[Stage]:
         """Return the confirmations of one search's stages, or of all, by search and number."""
-        return self._stages(search, confirmations=True)
+        return [stage for stage in self._of(search) if stage.plan is not None]
 
-    def _stages(self, search: str | None, *, confirmations: bool) -> list[Stage]:
-        stages = [
-            stage
-            for stage in self._read(queries.stages)
-            if search in (None, stage.search) and (stage.plan is not None) is confirmations
-        ]
+    def _of(self, search: str | None) -> list[Stage]:
+        stages = [stage for stage in self._read(queries.stages) if search in (None, stage.search)]
         return sorted(stages, key=lambda stage: (stage.search, stage.number))
 
     def create_stage(self, new: NewStage, *, replace: bool = False) -> Stage:

@@ -49,9 +49,8 @@ def test_never_more_than_until(store: Store, stage: Stage, me: Owner) -> None:
     assert store.claim(stage, until=4, most=9, owner=other).trials == ()
     assert store.claim(stage, until=3, most=9, owner=other).trials == ()
     assert [t.number for t in store.claim(stage, until=6, most=9, owner=other).trials] == [4, 5]
-    counts = store.counts(stage)
-    assert (counts.complete, counts.failed, counts.running, counts.waiting) == (1, 1, 4, 0)
-    assert (counts.finished, counts.rows) == (2, 6)
+    assert store.counts(stage) == Counts(complete=1, failed=1, running=4)
+    assert (store.counts(stage).finished, store.counts(stage).rows) == (2, 6)
 
 
 def test_released_ones_come_first_and_are_the_same(store: Store, stage: Stage, study: optuna.Study, me: Owner) -> None:
@@ -99,13 +98,11 @@ def test_a_trial_added_to_be_run_again_keeps_its_values(
     store.record(stage, [Failed(0, "lost")], {0: failed.trial_id}, owner=me)
     seen = study.trials[0]
     study.add_trial(
-        optuna.trial.create_trial(
-            state=optuna.trial.TrialState.WAITING, params=seen.params, distributions=seen.distributions
-        )
+        optuna.trial.create_trial(state=TrialState.WAITING, params=seen.params, distributions=seen.distributions)
     )
-    (again,) = store.claim(stage, until=2, most=1, owner=me).trials
-    assert again.number == 1
-    assert again.params == failed.params == study.trials[1].params
+    (trial,) = store.claim(stage, until=2, most=1, owner=me).trials
+    assert trial.number == 1
+    assert trial.params == failed.params == study.trials[1].params
 
 
 def test_foreign_trials_count_once_they_have_finished(
@@ -218,9 +215,8 @@ def test_a_study_that_took_anothers_place_is_counted_anew(
     assert store.create_stage(new_stage) == again
     assert (again == stage) is (kind != "postgresql")
     store.claim(second, until=2, most=2, owner=me)
-    with closing(
-        open_store(store.url, write=True)
-    ) as other:  # by the time that this store looks, the newest trial's id is there once more
+    # By the time that this store looks, the newest trial's id is there once more.
+    with closing(open_store(store.url, write=True)) as other:
         other.claim(again, until=2, most=2, owner=me)
     assert store.counts(again) == Counts(running=2)
 
@@ -264,10 +260,8 @@ def test_six_make_one_database(tmp_path: Path) -> None:
     made_together(str(file), 6)
     assert {path.name for path in tmp_path.iterdir()} <= {"new.db", "new.db-wal", "new.db-shm"}
     with closing(sqlite3.connect(file)) as connection:
-        queries = [f"SELECT count(*) FROM {table}" for table in TABLES] + [
-            "PRAGMA integrity_check",
-            "PRAGMA journal_mode",
-        ]
+        counts = (f"SELECT count(*) FROM {table}" for table in TABLES)
+        queries = [*counts, "PRAGMA integrity_check", "PRAGMA journal_mode"]
         assert [connection.execute(query).fetchone()[0] for query in queries] == [1, 1, "ok", "wal"]
 
 

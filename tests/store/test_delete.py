@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,10 +75,7 @@ def test_evaluations_stay_known_while_the_search_lives(sound: Path) -> None:
     planned = plan(str(sound), FIRST)
     assert (planned.evaluations, planned.evaluations_to) == (0, second.study_id)
     delete(str(sound), planned)
-    with contextlib.closing(sqlite3.connect(sound)) as connection:
-        (kept,) = connection.execute(
-            "SELECT value_json FROM study_user_attributes WHERE key = ?", (EVALUATIONS,)
-        ).fetchone()
+    (kept,) = (row[3] for row in cared.rows(sound)["study_user_attributes"] if row[2] == EVALUATIONS)
     assert json.loads(kept) == [{"stage": FIRST}]
     assert plan(str(sound), "tiny").evaluations == 1
 

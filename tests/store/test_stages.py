@@ -8,13 +8,11 @@ from typing import Any
 
 import optuna
 import pytest
-from bounded import until
-from postgres import Server
 from stored import Opener, Rows, storage
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import ConfirmationPlan, Direction, Setting, Stage, Trial
-from hpsearch.store import NewStage, Owner, Store, writer
+from hpsearch.store import NewStage, Owner, Store
 from hpsearch.store.schema import PLAN_KEY, stage_from_attributes
 
 SETTINGS = [
@@ -89,21 +87,6 @@ def test_other_peoples_studies_are_left_alone(store: Store, stage: Stage, new_st
     optuna.create_study(study_name="taken/stage-01", storage=storage(url))
     with pytest.raises(StageConflict, match="taken/stage-01 that hpsearch did not make"):
         store.create_stage(replace(new_stage, search="taken"))
-
-
-def test_the_first_of_two_makers_wins(postgres: Server, postgres_url: str, opener: Opener, new_stage: NewStage) -> None:
-    """A server lets the second one write before the first one has committed."""
-    one, other = opener(postgres_url), opener(postgres_url)
-    made: list[Stage] = []
-    thread = threading.Thread(target=lambda: made.append(other.create_stage(replace(new_stage, seed=1))))
-    waits = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    with one.database.write() as connection:
-        writer.insert_stage(connection, new_stage)
-        thread.start()
-        until(lambda: bool(postgres.run(waits)), what="the second maker")
-    thread.join()
-    assert made == one.stages()
-    assert made[0].seed == new_stage.seed
 
 
 @pytest.fixture

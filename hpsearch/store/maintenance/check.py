@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -107,7 +107,7 @@ def contents(connection: Connection, where: str, sampler: Sampler | None = None)
         for finding in rules.result_findings(connection, stage, sampler):
             fresh = [place for place in finding.places if (place.study, place.number) not in known]
             if fresh:
-                findings.append(Finding(finding.kind, finding.what, fresh, finding.mend, finding.study))
+                findings.append(replace(finding, places=fresh))
     return Checked(where, findings, studies=len(names), trials=trials, names=names, stages=stages)
 
 
