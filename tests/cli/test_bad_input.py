@@ -112,7 +112,6 @@ SEARCHED: list[Any] = [
     ("plot curves --top 21", "give up to 20"),
     ("plot parallel --top 0", "--top 0: too few; give at least 1"),
     ("plot pair --top 5", "--top: of no use to pair"),
-    ("plot pair --quantity loss", "only to curves"),
     ("plot parameters --parameter lrr", "did you mean 'lr'?"),
     ("plot pair --parameter lr", "pair takes 2"),
     ("plot pair --parameter lr --parameter lr", "given twice"),
