@@ -17,12 +17,9 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 
 PACKAGES = ("hpsearch", "numpy", "optuna", "sqlalchemy", "pandas", "torch", "scikit-learn", "rustuna")
-Sample: TypeAlias = dict[str, Any]
-"""One measurement: its ``seconds``, which are compared, and whatever else was seen."""
-Samples: TypeAlias = dict[str, list[Sample]]
-"""Samples by contender, a sample a round."""
-Measure: TypeAlias = Callable[[int], Sample]
-"""Takes one measurement, in the round of that number."""
+Sample: TypeAlias = dict[str, Any]  # one measurement: its ``seconds``, which are compared, and whatever else was seen
+Samples: TypeAlias = dict[str, list[Sample]]  # samples by contender, a sample a round
+Measure: TypeAlias = Callable[[int], Sample]  # takes one measurement, in the round of that number
 
 
 def turn(names: Sequence[str], number: int) -> list[str]:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cared
 import pytest
 import signalled
 import tiny
+from cared import Trials
 from faulty.process import Running
 from signalled import Command, finished, states
-from stored import values
 
 from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask.executor import DaskExecutor
@@ -55,8 +56,9 @@ def run(
     interrupted: bool = False,
     plan: Plan | None = None,
     until: int = UNTIL,
-) -> dict[str, list[Any]]:
-    store = open_store(str(folder / f"{len(list(folder.iterdir()))}.db"), create=True, write=True)
+) -> Trials:
+    file = folder / f"{len(list(folder.iterdir()))}.db"
+    store = open_store(str(file), create=True, write=True)
     stage = begin(store)
     objective = tiny.objective(seed=stage.seed, **SECTIONS)
 
@@ -74,14 +76,13 @@ def run(
                 used.close(kill=True)
         assert summary.stopped is (stopping is stop_early)
     store.close()
-    return values(store.url)
+    return cared.trials(file)
 
 
 def test_executors_lanes_and_a_resume_make_no_difference(tmp_path: Path, pool: PoolExecutor, scheduler: str) -> None:
     expected = run(tmp_path, InlineExecutor, lanes=1)
-    states = {state for _, state in expected["trials"]}
-    assert states == {"COMPLETE", "FAIL"}
-    assert len(expected["trials"]) == UNTIL
+    assert {state for state, *_ in expected.values()} == {"COMPLETE", "FAIL"}
+    assert len(expected) == UNTIL
     assert run(tmp_path, InlineExecutor, lanes=3) == expected
     assert run(tmp_path, InlineExecutor, lanes=2, interrupted=True) == expected
     assert run(tmp_path, lambda: pool, lanes=None) == expected
@@ -90,21 +91,19 @@ def test_executors_lanes_and_a_resume_make_no_difference(tmp_path: Path, pool: P
 
 @pytest.mark.parametrize("plan", [Plan("halving", 2, (1,), 16, 5, 3), Plan("median", 2, (1,), 8, 2, 3)])
 def test_nor_do_they_where_trials_stop_early(tmp_path: Path, plan: Plan, pool: PoolExecutor, scheduler: str) -> None:
-    def pruned(executor: Callable[[], Executor], lanes: int, **options: Any) -> dict[str, list[Any]]:
+    def pruned(executor: Callable[[], Executor], lanes: int, **options: Any) -> Trials:
         return run(tmp_path, executor, lanes=lanes, until=24, plan=plan, **options)
 
     expected = pruned(InlineExecutor, 1)
-    assert {state for _, state in expected["trials"]} == {"COMPLETE", "FAIL", "PRUNED"}
+    assert {state for state, *_ in expected.values()} == {"COMPLETE", "FAIL", "PRUNED"}
     assert pruned(InlineExecutor, 10) == expected
     assert pruned(InlineExecutor, 2, interrupted=True) == expected
     assert pruned(lambda: pool, 3) == expected
     assert pruned(lambda: DaskExecutor(scheduler), 3) == expected
     # Whoever ran to the end did so as if nobody had been stopped.
     whole = run(tmp_path, InlineExecutor, lanes=3, until=24)
-    ends = {number for number, state in expected["trials"] if state != "PRUNED"}
-    for table, rows in expected.items():
-        kept = [row for row in rows if row[0] in ends]
-        assert kept == [row for row in whole[table] if row[0] in ends], table
+    for key, (state, *rows) in expected.items():
+        assert state == "PRUNED" or whole[key] == (state, *rows)
 
 
 # Runs that are killed, or asked to end, in the middle of their trials: the next start comes to the same bits.
@@ -130,11 +129,11 @@ def start(database: Path) -> Iterator[Start]:
         yield lambda *options, held=None: signalled.start(running, *words, *options, held_from=held)
 
 
-def undisturbed(folder: Path, pruner: str | None = None) -> dict[str, list[Any]]:
+def undisturbed(folder: Path, pruner: str | None = None) -> Trials:
     """What the study's twelve trials come to where nothing happens: in this process, and all in one batch."""
-    storage = str(folder / "undisturbed.db")
-    workflow.run(Job(storage=storage, study=str(folder / "tiny.toml"), trials=TRIALS, engine="inline", pruner=pruner))
-    return values(storage)
+    file = folder / "undisturbed.db"
+    workflow.run(Job(storage=str(file), study=str(folder / "tiny.toml"), trials=TRIALS, engine="inline", pruner=pruner))
+    return cared.trials(file)
 
 
 @pytest.mark.parametrize(("pruner", "held", "done"), [(None, 5, 5), ("halving", 7, 1)])
@@ -153,7 +152,7 @@ def test_a_killed_run_goes_on_to_the_same_results(
     assert code == 0, said
     assert any("run again, as the run that they belonged to had died" in line for line in said)
     assert set(states(database)) == {"COMPLETE", *(["PRUNED"] if pruner else [])}
-    assert values(str(database)) == undisturbed(database.parent, pruner)
+    assert cared.trials(database) == undisturbed(database.parent, pruner)
 
 
 @pytest.mark.parametrize(
@@ -181,4 +180,4 @@ def test_two_processes_share_a_stage(start: Start, database: Path) -> None:
     said = [process.end() for process in both]
     assert [code for code, _, _ in said] == [0, 0], said
     assert states(database) == ["COMPLETE"] * TRIALS
-    assert [number for number, _ in values(str(database))["trials"]] == list(range(TRIALS))
+    assert {number for _, number in cared.trials(database)} == set(range(TRIALS))

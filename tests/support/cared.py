@@ -75,7 +75,6 @@ class Plant:
     sql: str  # what plants it, statement by statement
     study: str | None = FIRST  # where, or None for the whole file
     mended: bool = True  # whether a repair leaves nothing of it
-    also: tuple[str, ...] = ()  # what cannot but be found with it
 
 
 def run_sql(file: Path, sql: str) -> None:
@@ -104,40 +103,39 @@ _ORPHANS = {
     "study_directions": "(direction, study_id, objective) VALUES ('MAXIMIZE', 90, 0)",
     "trials": "(number, study_id, state) VALUES (0, 90, 'WAITING')",
 }
+
+
+def _set(table: str, change: str, where: str = "") -> str:
+    return f"UPDATE {table} SET {change} WHERE trial_id = {_T2}{where}"
+
+
+_LR, _HITS = " AND param_name = 'lr'", " AND key = 'hits'"
+_OF_TRIALS = tuple(table for table in _ORPHANS if table.startswith("trial_") and table != "trial_heartbeats")
 PLANTS = (
     *(Plant(f"orphan:{table}", f"INSERT INTO {table} {row}", None) for table, row in _ORPHANS.items()),
-    Plant("state", f"UPDATE trials SET state = 'COMPLETF' WHERE trial_id = {_T2}"),
+    Plant("state", _set("trials", "state = 'COMPLETF'")),
     Plant("no-value", f"DELETE FROM trial_values WHERE trial_id = {_T2}"),
-    Plant("value", f"UPDATE trial_values SET value = NULL WHERE trial_id = {_T2}"),
-    Plant("value", f"UPDATE trial_values SET value = 9e999 WHERE trial_id = {_T2}"),
-    Plant("value", f"UPDATE trial_values SET value = 'much' WHERE trial_id = {_T2}"),
-    Plant("value", f"UPDATE trial_values SET value_type = 'FINITF' WHERE trial_id = {_T2}"),
-    Plant("early-value", f"UPDATE trials SET state = 'WAITING' WHERE trial_id = {_T2}"),
-    Plant("point", "UPDATE trial_intermediate_values SET intermediate_value = NULL"
-          f" WHERE trial_id = {_T2} AND step = 1"),
-    Plant("time", f"UPDATE trials SET datetime_start = '2026-13-45' WHERE trial_id = {_T2}"),
-    Plant("param", f"UPDATE trial_params SET param_value = NULL WHERE trial_id = {_T2} AND param_name = 'lr'"),
-    Plant("no-param", f"UPDATE trial_params SET param_value = 7.5 WHERE trial_id = {_T2} AND param_name = 'lr'"),
-    Plant("sampled", "UPDATE trial_params SET param_value = param_value * (1 + 1e-15)"
-          f" WHERE trial_id = {_T2} AND param_name = 'lr'"),
-    Plant("no-param", f"DELETE FROM trial_params WHERE trial_id = {_T2} AND param_name = 'lr'"),
-    Plant("distribution", "UPDATE trial_params SET distribution_json = '{'"
-          f" WHERE trial_id = {_T2} AND param_name = 'lr'"),
-    Plant("gap", f"DELETE FROM trials WHERE trial_id = {_T2};"
-          + "".join(f"DELETE FROM {t} WHERE trial_id NOT IN (SELECT trial_id FROM trials);"
-                    for t in ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes",
-                              "trial_system_attributes"))),
+    *(Plant("value", _set("trial_values", change)) for change in (
+        "value = NULL", "value = 9e999", "value = 'much'", "value_type = 'FINITF'")),
+    Plant("early-value", _set("trials", "state = 'WAITING'")),
+    Plant("point", _set("trial_intermediate_values", "intermediate_value = NULL", " AND step = 1")),
+    Plant("time", _set("trials", "datetime_start = '2026-13-45'")),
+    Plant("param", _set("trial_params", "param_value = NULL", _LR)),
+    Plant("no-param", _set("trial_params", "param_value = 7.5", _LR)),
+    Plant("sampled", _set("trial_params", "param_value = param_value * (1 + 1e-15)", _LR)),
+    Plant("no-param", f"DELETE FROM trial_params WHERE trial_id = {_T2}{_LR}"),
+    Plant("distribution", _set("trial_params", "distribution_json = '{'", _LR)),
+    Plant("gap", f"DELETE FROM trials WHERE trial_id = {_T2};" + "".join(
+        f"DELETE FROM {table} WHERE trial_id NOT IN (SELECT trial_id FROM trials);" for table in _OF_TRIALS)),
     Plant("stuck", "INSERT INTO trials (number, study_id, state, datetime_start)"
           " VALUES (6, 1, 'RUNNING', '2020-01-01 00:00:00')"),
-    Plant("attribute", "UPDATE trial_user_attributes SET value_json = '{\"a'"
-          f" WHERE trial_id = {_T2} AND key = 'curves'"),
-    Plant("attribute", "UPDATE trial_user_attributes SET value_json = CAST(X'22ff22' AS TEXT)"
-          f" WHERE trial_id = {_T2} AND key = 'hits'"),
-    Plant("no-attribute", f"DELETE FROM trial_user_attributes WHERE trial_id = {_T2} AND key = 'hits'"),
+    Plant("attribute", _set("trial_user_attributes", "value_json = '{\"a'", " AND key = 'curves'")),
+    Plant("attribute", _set("trial_user_attributes", "value_json = CAST(X'22ff22' AS TEXT)", _HITS)),
+    Plant("no-attribute", f"DELETE FROM trial_user_attributes WHERE trial_id = {_T2}{_HITS}"),
     Plant("no-attribute", "DELETE FROM trial_user_attributes WHERE trial_id IN"
           f" (SELECT trial_id FROM trials WHERE study_id = 1 AND trial_id <> {_T2})"),
     Plant("curve", f"DELETE FROM trial_intermediate_values WHERE trial_id = {_T2} AND step = 2"),
-    Plant("score", f"UPDATE trial_values SET value = 1 - value + 0.05 WHERE trial_id = {_T2}"),
+    Plant("score", _set("trial_values", "value = 1 - value + 0.05")),
     Plant("study-attribute", "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (1, 'x', '{')"),
     Plant("study-attribute", "UPDATE study_user_attributes SET value_json = '{' WHERE study_id = 1"
           " AND key = 'hpsearch:rule'", mended=False),
@@ -158,14 +156,17 @@ def rows(file: Path) -> Rows:
         return {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=repr) for table in tables}
 
 
-def trials(file: Path) -> dict[tuple[str, int], tuple[str, ...]]:
+Trials = dict[tuple[str, int], tuple[str, ...]]
+
+
+def trials(file: Path) -> Trials:
     """Everything that lasts of every trial, by study and number; its state first."""
     found = rows(file)
     names: dict[int, str] = {row[0]: row[1] for row in found["studies"]}
     key = {trial[0]: (names.get(trial[2], ""), trial[1]) for trial in found["trials"]}
-    made: dict[tuple[str, int], list[object]] = {key[trial[0]]: [trial[3]] for trial in found["trials"]}
+    made: dict[tuple[str, int], list[str]] = {at: [] for at in key.values()}
     for table in ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes"):
         for row in found[table]:
             if row[1] in key and row[2] != "seconds":
-                made[key[row[1]]].append((table, *row[2:]))
-    return {at: tuple(map(repr, [of[0], *sorted(of[1:], key=repr)])) for at, of in made.items()}
+                made[key[row[1]]].append(repr((table, *row[2:])))
+    return {key[trial[0]]: (trial[3], *sorted(made[key[trial[0]]])) for trial in found["trials"]}

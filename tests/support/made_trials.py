@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hpsearch import samplers
 from hpsearch.records import Direction, Stage
 from hpsearch.reports.figures import StageTrials
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_scale
@@ -19,19 +20,6 @@ SPACE: dict[str, Parameter] = {
     "batch_size": Int(10, 200),
     "dropout": Float(0.0, 0.6),
 }
-
-
-def drawn(parameter: Parameter, count: int, rng: np.random.Generator) -> list[object]:
-    """So many values of a parameter, uniform on its scale."""
-    if isinstance(parameter, Categorical):
-        return [parameter.choices[place] for place in rng.integers(0, len(parameter.choices), count)]
-    if isinstance(parameter, Int) and not parameter.log:
-        steps = (parameter.high - parameter.low) // parameter.step
-        return [int(parameter.low + parameter.step * place) for place in rng.integers(0, steps + 1, count)]
-    values = rng.uniform(to_scale(parameter, parameter.low), to_scale(parameter, parameter.high), count)
-    values = 10**values if parameter.log else values
-    kind = int if isinstance(parameter, Int) else float
-    return [min(max(kind(value), parameter.low), parameter.high) for value in values.tolist()]
 
 
 def traces(figure: Any, name: str) -> list[Any]:
@@ -49,7 +37,8 @@ def made_trials(
 ) -> pd.DataFrame:
     """Trials whose score rises with the first parameter; the last ones were stopped early, failed or run."""
     rng = np.random.default_rng(seed)
-    columns = {f"param:{name}": drawn(parameter, count, rng) for name, parameter in space.items()}
+    sampled = [samplers.values(space, seed=seed, number=number) for number in range(count)]
+    columns = {f"param:{name}": [params[name] for params in sampled] for name in space}
     first = rng.uniform(0, 1, count)
     for name, parameter in list(space.items())[:1]:
         if not isinstance(parameter, Categorical):

@@ -10,8 +10,7 @@ import numpy as np
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.nn import Network, Purpose, lane_rngs, save
 
-GREY = Preprocessing((2, 3))
-"""Grey levels of 2x3 pixels."""
+GREY = Preprocessing((2, 3))  # grey levels of 2x3 pixels
 
 
 def network(

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from hpsearch import samplers
 from hpsearch.records import NewStage, PastTrials
-from hpsearch.space import Categorical, Float, Int, Space, Value
+from hpsearch.space import Categorical, Float, Int, Space
 from hpsearch.statistics.hits import pack
 from hpsearch.store import Store
 
@@ -30,17 +31,7 @@ def past(count: int, seed: int, space: Space = SPACE) -> PastTrials:
     states = [STATES[n % len(STATES)] for n in range(count - 1)] + ["WAITING"]
     ended = [state != "WAITING" for state in states]
     began = datetime(2026, 1, 2, 3, 4, 5, 678_901)
-    params: dict[str, list[Value | None]] = {}
-    for name, parameter in space.items():
-        match parameter:
-            case Categorical(choices):
-                drawn: list[Value | None] = [choices[n % len(choices)] for n in rng.integers(0, 99, count)]
-            case Int(low, high, _, step):
-                drawn = [low + step * int(n) for n in rng.integers(0, (high - low) // step + 1, count)]
-            case Float(low, high, log):
-                spread = rng.random(count)
-                drawn = (low * (high / low) ** spread if log else low + (high - low) * spread).tolist()
-        params[name] = [value if over else None for value, over in zip(drawn, ended, strict=True)]
+    sampled = [samplers.values(space, seed=seed, number=n) if over else {} for n, over in enumerate(ended)]
     odd = [math.nan, math.inf, -math.inf, 5e-324, 0.1 + 0.2]
     points = [
         (n, s, odd[(n + s) % 9] if (n + s) % 9 < 5 else float(rng.random()))
@@ -69,7 +60,7 @@ def past(count: int, seed: int, space: Space = SPACE) -> PastTrials:
         ],
         started=[began if over else None for over in ended],
         finished=[began + timedelta(seconds=n) if over else None for n, over in enumerate(ended)],
-        params=params,
+        params={name: [params.get(name) for params in sampled] for name in space},
         points=(np.array(numbers), np.array(steps), np.array(values)),
         attributes=attributes,
     )

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from bounded import LIMIT_S, until
-from faulty.hooks import held, own_group
+from faulty.hooks import own_group, wrapped
 from faulty.process import Run, Running
 
 
@@ -46,7 +46,7 @@ def start(running: Running, *words: str, held_from: int | None = None) -> Comman
     fifo = running.folder / f"{len(running.runs)}.pipe"
     os.mkfifo(fifo)
     pipe = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    stays = [] if held_from is None else [partial(held, held_from, running.folder / "go")]
+    stays = [] if held_from is None else [partial(wrapped, hold=(held_from, running.folder / "go"))]
     return Command(running.start(*words, hooks=[partial(own_group, fifo), *stays]), pipe)
 
 

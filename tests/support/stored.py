@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -14,22 +13,6 @@ from hpsearch.store import Owner, Store
 
 Opener: TypeAlias = Callable[..., Store]
 Rows: TypeAlias = Callable[[str], list[dict[str, Any]]]
-
-
-def values(url: str) -> dict[str, list[Any]]:
-    """Everything that lasts of a database's trials, as it is stored."""
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
-        tables = {
-            "trials": "SELECT number, state FROM trials ORDER BY 1",
-            "params": "SELECT number, param_name, param_value FROM trials JOIN trial_params "
-            "USING (trial_id) ORDER BY 1, 2",
-            "scores": "SELECT number, value FROM trials JOIN trial_values USING (trial_id) ORDER BY 1",
-            "curves": "SELECT number, step, intermediate_value FROM trials JOIN trial_intermediate_values "
-            "USING (trial_id) ORDER BY 1, 2",
-            "attributes": "SELECT number, key, value_json FROM trials JOIN trial_user_attributes USING (trial_id) "
-            "WHERE key != 'seconds' ORDER BY 1, 2",
-        }
-        return {name: connection.execute(query).fetchall() for name, query in tables.items()}
 
 
 def storage(url: str) -> optuna.storages.RDBStorage:

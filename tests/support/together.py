@@ -10,10 +10,8 @@ from typing import Any
 from bounded import LIMIT_S
 from faulty.process import warm
 
-MANY = 24
-"""So many trials are claimed by several processes, a few at a time."""
-Go = Callable[[], object]
-"""Returns when all processes are ready."""
+MANY = 24  # so many trials are claimed by several processes, a few at a time
+Go = Callable[[], object]  # returns when all processes are ready
 _go: Go
 
 

@@ -37,8 +37,7 @@ from faulty.place import Place, Result, Undisturbed, when
 from faulty.process import Run
 from faulty.proxy import Proxy
 
-AWAY_S = 1.5
-"""A server or a network is away for so long at most."""
+AWAY_S = 1.5  # A server or a network is away for so long at most
 LOCKED_S = 4.0
 POOL = ("pool", "--jobs", "2")
 

@@ -7,7 +7,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from multiprocessing.util import Finalize
@@ -18,7 +18,7 @@ import sqlalchemy
 from sqlalchemy import event
 from tiny import split
 
-from faulty.objectives import Counting, Holding
+from faulty.objectives import Wrapped, append
 from hpsearch.objectives.network import runtime
 from hpsearch.search import runner
 from hpsearch.store import leases
@@ -31,32 +31,26 @@ def put(where: object, name: str, thing: object) -> None:
     setattr(where, name, thing)
 
 
-def _wrapped(wrap: Callable[[Any], Any]) -> None:
-    """Have the objectives that commands make in this process be wrapped."""
+def wrapped(**how: Any) -> None:
+    """Have the objectives that commands make in this process be `Wrapped`."""
     plain = runtime.objective
-    put(runtime, "objective", lambda *arguments, **named: wrap(plain(*arguments, **named)))
+    put(runtime, "objective", lambda *arguments, **named: Wrapped(plain(*arguments, **named), **how))
     # The data were read once, before the process was made.
     put(runtime, "load", lambda sections, *, data_dir=None: split())
 
 
 def counted(begun: Path, recorded: Path) -> None:
-    """Its objectives write down which trials they begin (`Counting`), and it which ones it has recorded."""
-    _wrapped(lambda objective: Counting(objective, begun))
+    """Its objectives write down which trials they begin, and it which ones it has recorded."""
+    wrapped(log=begun)
     plain = Store.record
 
     def record(store: Store, *arguments: Any, **named: Any) -> set[int]:
         done = plain(store, *arguments, **named)
         if done:
-            with recorded.open("ab", buffering=0) as log:
-                log.write((" ".join(map(str, sorted(done))) + "\n").encode())
+            append(recorded, sorted(done))
         return done
 
     put(Store, "record", record)
-
-
-def held(first: int, go: Path) -> None:
-    """Its objectives stay at the first epoch of this trial and of all later ones (`Holding`)."""
-    _wrapped(lambda objective: Holding(objective, first, go))
 
 
 def own_group(pipe: Path) -> None:

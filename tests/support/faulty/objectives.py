@@ -1,4 +1,4 @@
-"""Objectives around another one: one writes down what it begins, one stops. Workers import them by name."""
+"""An objective around another one, which writes down what it begins, or stops. Workers import it by name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bounded import LIMIT_S
 
@@ -15,57 +16,32 @@ from hpsearch.records import Outcome, Paused, Report, Trial
 
 @dataclass(frozen=True)
 class Wrapped:
-    """An objective that does as another one does, but for what a subclass adds."""
+    """Does as another objective does, but for what is said here."""
 
     inner: Objective
+    log: Path | None = None  # gets the numbers of every batch that is begun, a line a batch
+    hold: tuple[int, Path] | None = None  # trials from a number on stay at their first epoch until the file is there
 
-    def lanes(self, trial: Trial | None = None) -> int:
-        return self.inner.lanes(trial)
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # unpickling asks before there is an inner one
+            raise AttributeError(name)
+        return getattr(self.inner, name)
 
-    def structures(self) -> int:
-        return self.inner.structures()
-
-    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
-        return self.inner.group(trials)
-
-    def evaluate(
-        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
-        return self.inner.evaluate(trials, until=until, paused=paused)
-
-
-@dataclass(frozen=True)
-class Counting(Wrapped):
-    """Writes the numbers of every batch that it begins into a file, a line a batch."""
-
-    log: Path
-
-    def evaluate(
-        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
-        # One write of a few bytes at the end of a file is whole, whoever else writes there and dies when.
-        line = " ".join(str(trial.number) for trial in trials) + "\n"
-        with self.log.open("ab", buffering=0) as log:
-            log.write(line.encode())
-        yield from super().evaluate(trials, until=until, paused=paused)
-
-
-@dataclass(frozen=True)
-class Holding(Wrapped):
-    """Stays at the first epoch of each trial from `first` on until the file `go` is there."""
-
-    first: int
-    go: Path
-
-    def evaluate(
-        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
-    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
-        items = super().evaluate(trials, until=until, paused=paused)
-        if any(trial.number >= self.first for trial in trials):
+    def evaluate(self, trials: Sequence[Trial], **named: Any) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        items = self.inner.evaluate(trials, **named)
+        if self.log is not None:
+            append(self.log, [trial.number for trial in trials])
+        if self.hold is not None and max(trial.number for trial in trials) >= self.hold[0]:
             yield next(items)
             end = time.monotonic() + LIMIT_S
-            while not self.go.exists():
-                assert time.monotonic() < end, f"nobody made {self.go}"
+            while not self.hold[1].exists():
+                assert time.monotonic() < end, f"nobody made {self.hold[1]}"
                 time.sleep(0.01)
                 yield []
         yield from items
+
+
+def append(log: Path, numbers: Sequence[int]) -> None:
+    """Write a line of numbers. A few bytes at the end of a file are whole, whoever else writes there and dies when."""
+    with log.open("ab", buffering=0) as file:
+        file.write((" ".join(map(str, numbers)) + "\n").encode())

@@ -22,8 +22,7 @@ from bounded import until
 
 from hpsearch.executors.base import pinned_children
 
-Hook = Callable[[], object]
-"""Changes something in the process before the command runs; picklable."""
+Hook = Callable[[], object]  # changes something in the process before the command runs; picklable
 
 LIMIT_S = 120.0
 

@@ -16,8 +16,7 @@ from hpsearch.records import SECONDS
 from hpsearch.store import schema as tables
 
 split()  # reads the data here, once, before processes are copied
-LANES = 4
-"""Trials in a batch."""
+LANES = 4  # trials in a batch
 
 Rows = dict[int, tuple[Any, ...]]
 """By trial number, all that two runs of a trial have in common: state, value, parameters, curve, attributes."""
