@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from statistics import NormalDist, mean, median
@@ -42,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from bounded import until
 from clusters import cluster
-from postgres import Server, binaries
+from postgres import Server, served
 
 KINDS = ("sqlite", "postgresql")
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "autovacuum": "on"}  # of PostgreSQL, which is durable
@@ -365,12 +365,10 @@ class Scale:
 
     folder: Path
     server: Server | None
-    options: argparse.Namespace
-    costs: dict[str, Costs]
-
-    @property
-    def kinds(self) -> list[str]:
-        return [kind for kind in self.options.databases if kind != "postgresql" or self.server is not None]
+    kinds: list[str]  # of databases
+    sizes: list[int]  # trials of the stages that grow
+    quick: bool
+    costs: dict[str, Costs] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def database(self, kind: str, what: str) -> Iterator[str]:
@@ -387,7 +385,7 @@ class Scale:
 
     def runner(self) -> str:
         """The cost of the runner's calls, by how many batches are under way and how many come back together."""
-        rows, quick = [], self.options.quick
+        rows, quick = [], self.quick
         for kind in self.kinds:
             runs = []
             cases = [(Work(0.5), slots, together) for slots, together in SIZES[: 4 if quick else None]]
@@ -403,7 +401,7 @@ class Scale:
 
     def clock(self) -> str:
         """Trials a second of batches that take two seconds each, on slots that cost nothing, by the real clock."""
-        rows, quick = [], self.options.quick
+        rows, quick = [], self.quick
         for kind in self.kinds:
             for slots in WORKERS[: 3 if quick else None]:
                 work = Work(0.2 if quick else 2.0)
@@ -414,12 +412,12 @@ class Scale:
                 if kind in self.costs:  # had every call taken as much longer than its CPU seconds as in that run
                     stretched = {name: cost * run.stretch for name, cost in self.costs[kind].items()}
                     model = f"{simulate(work, slots, stretched, batches=max(200, 4 * slots))[0]:.3g}"
-                rows.append((kind, *served(run, work), model, f"{run.stretch:.1f}"))
-        return markdown(("database", *SERVED, "model", "a call, x its CPU time"), rows)
+                rows.append((kind, *throughput(run, work), model, f"{run.stretch:.1f}"))
+        return markdown(("database", *THROUGHPUT, "model", "a call, x its CPU time"), rows)
 
     def dask(self) -> str:
         """The same with a Dask scheduler and workers that sleep, in two processes."""
-        rows, quick = [], self.options.quick
+        rows, quick = [], self.quick
         for workers in (4,) if quick else WORKERS:
             work, processes = Work(0.5 if quick else 2.0), min(2, workers)
             with (
@@ -433,18 +431,18 @@ class Scale:
                 run = measured(url, work, executor, seconds=length, warm_up=2 * work.mean, scheduler=scheduler)
                 executor.close(kill=True)
             each = (run.cpu[name] * LANES / run.trials for name in ("runner", "scheduler"))
-            rows.append((*served(run, work), *map(seconds, each), f"{run.cpu['scheduler'] / run.seconds:.0%}"))
-        return markdown((*SERVED, "runner, CPU a batch", "scheduler, CPU a batch", "scheduler, of a core"), rows)
+            rows.append((*throughput(run, work), *map(seconds, each), f"{run.cpu['scheduler'] / run.seconds:.0%}"))
+        return markdown((*THROUGHPUT, "runner, CPU a batch", "scheduler, CPU a batch", "scheduler, of a core"), rows)
 
     def growth(self) -> str:
         """The store's times when a stage has many trials of two epochs: ten rows each."""
-        printed, quick = [], self.options.quick
-        sizes = [1_000, 10_000] if quick else self.options.trials
+        printed = []
+        sizes = [1_000, 10_000] if self.quick else self.sizes
         for kind in self.kinds:
             columns = []
             for trials in sizes:
                 with self.database(kind, f"growth: {trials:,} trials") as url:
-                    columns.append(grow(url, trials, rounds=1 if quick else 2))
+                    columns.append(grow(url, trials, rounds=1 if self.quick else 2))
             rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
             printed.append(markdown((kind, *(f"{trials:,}" for trials in sizes)), rows))
         return "\n".join(printed)
@@ -454,17 +452,17 @@ class Scale:
         rows = []
         for kind, of in self.costs.items():
             for slots in WORKERS:
-                batches = max(300 if self.options.quick else 3000, 4 * slots)
+                batches = max(300 if self.quick else 3000, 4 * slots)
                 each = [simulate(Work(middle), slots, of, batches=batches) for middle in LASTING]
                 rows.append((kind, str(slots), *(f"{rate:.3g} ({busy:.0%})" for rate, busy in each)))
         return markdown(("database", "workers", *(f"{middle:.0f} s" for middle in LASTING)), rows)
 
 
 PARTS = {part.__name__: part for part in (Scale.runner, Scale.clock, Scale.dask, Scale.growth, Scale.model)}
-SERVED = ("workers", "trials/s", "workers busy")
+THROUGHPUT = ("workers", "trials/s", "workers busy")
 
 
-def served(run: Run, work: Work) -> tuple[str, str, str]:
+def throughput(run: Run, work: Work) -> tuple[str, str, str]:
     """How many trials a second, and the share of the workers' time in which they train."""
     rate = run.trials / run.seconds
     return str(run.slots), f"{rate:.3g}", f"{min(rate * work.mean / (LANES * run.slots), 1):.0%}"
@@ -561,13 +559,10 @@ def main() -> None:
     parser.add_argument("--databases", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--trials", nargs="+", type=int, default=[10_000, 100_000, 1_000_000], help="of part growth")
     options = parser.parse_args()
-    programs = binaries() if "postgresql" in options.databases else None
-    with contextlib.ExitStack() as stack:
-        server = None
-        if programs is not None:
-            server = stack.enter_context(contextlib.closing(Server(programs, durable=True, settings=SETTINGS)))
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        scale = Scale(Path(folder), server, options, {})
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        postgres = "postgresql" in options.databases
+        server = stack.enter_context(served(sys.exit, durable=True, **SETTINGS)) if postgres else None
+        scale = Scale(Path(folder), server, options.databases, options.trials, options.quick)
         for name in options.only:
             print(f"## {name}\n\n{PARTS[name](scale)}\nload {load():.1f}\n", flush=True)
 

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,9 @@ class Server:
     Where it is not `durable` a commit reaches the kernel alone, before it is acknowledged: a killed server keeps it.
     """
 
-    def __init__(self, programs: Path, *, durable: bool = False, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, programs: Path, *, durable: bool = False, **settings: str) -> None:
         self._programs = programs
-        self._settings = SETTINGS | ({} if durable else FAST) | dict(settings or {})
+        self._settings = SETTINGS | ({} if durable else FAST) | settings
         self.folder = Path(tempfile.mkdtemp(prefix="hpsearch-pg-"))
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port: int = probe.getsockname()[1]
@@ -189,14 +189,11 @@ def _name(url: str) -> str:
 
 
 @contextlib.contextmanager
-def served(skip: Callable[[str], Any], *, durable: bool = False) -> Iterator[Server]:
+def served(skip: Callable[[str], Any], **options: Any) -> Iterator[Server]:
     """A server for as long as the block lasts; ``skip`` is called with the reason where there is none to be had."""
     programs = binaries()
     if programs is None:
         skip("no PostgreSQL server binaries")
         raise AssertionError("a skip does not return")
-    server = Server(programs, durable=durable)
-    try:
+    with contextlib.closing(Server(programs, **options)) as server:
         yield server
-    finally:
-        server.close()
