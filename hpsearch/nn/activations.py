@@ -83,5 +83,4 @@ class Tanh(_Smooth):
         return np.multiply(gradient, self._slope, out=gradient)
 
 
-# By their name in a study file.
 ACTIVATIONS: Mapping[str, type[Activation]] = {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}

@@ -82,7 +82,7 @@ class Constant:
         return np.full(shape, self.value)
 
 
-INITIALIZERS: Mapping[str, Callable[[float, float], Initializer]] = {
+INITIALIZERS: Mapping[str, Callable[[float, float], Initializer]] = {  # made with ``init_std`` and ``init_value``
     "he": lambda std, value: he,
     "xavier": lambda std, value: xavier,
     "glorot": lambda std, value: glorot,
@@ -90,7 +90,6 @@ INITIALIZERS: Mapping[str, Callable[[float, float], Initializer]] = {
     "zeros": lambda std, value: Constant(0.0),
     "constant": lambda std, value: Constant(value),
 }
-"""Initialisers by their name in a study file; each is made with ``init_std`` and ``init_value``."""
 
 
 def initializer(name: str, *, std: float = STD, value: float = CONSTANT) -> Initializer:

@@ -34,13 +34,7 @@ class Purpose(IntEnum):
 
 
 def lane_rng(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
-    """Return the generator of one trial for one purpose, from the stage's seed and the trial's number alone.
-
-    Raises:
-        BadInput: A seed or number below 0.
-    """
-    if seed < 0 or number < 0:
-        raise BadInput(f"seed = {seed}, trial number = {number}; both must be 0 or above")
+    """Return the generator of one trial for one purpose, from the stage's seed and the trial's number alone."""
     return np.random.default_rng([seed, number, int(purpose)])
 
 
@@ -79,8 +73,8 @@ def look_up(registry: Mapping[str, _T], name: str, what: str) -> _T:
     return registry[name]
 
 
+# Products large and small (B, D, H): a BLAS has several ways to multiply.
 _SIZES = ((33, 100, 17), (100, 784, 100), (7, 5, 3))
-"""Products large and small (B, D, H): a BLAS has several ways to multiply."""
 
 
 def fingerprint() -> str:
@@ -103,8 +97,7 @@ def fingerprint() -> str:
     return digest.hexdigest()[:12]
 
 
-CACHED_PARAMETERS = 3 * 2**17
-"""Parameters of all lanes of a batch together: 1.5 MiB of float32, not much above a core's second-level cache."""
+CACHED_PARAMETERS = 3 * 2**17  # of all lanes of a batch: 1.5 MiB of float32, not much above a second-level cache
 MOST_LANES = 32  # beyond this, NumPy's cost a call is already shared among enough lanes
 
 

@@ -82,8 +82,7 @@ class SoftmaxCrossEntropy:
         return gradient
 
 
-EVALUATION_ROWS = 256
-"""Samples of one forward pass of an evaluation. Fixed, as a GEMM's rounding may depend on its height."""
+EVALUATION_ROWS = 256  # samples of one pass of an evaluation; fixed, as a GEMM's rounding may depend on its height
 
 
 class Scores:

@@ -319,8 +319,7 @@ class AdamW(Adam):
         super().update(lane, values, gradient, weights=weights)
 
 
-# By their name in a study file.
-OPTIMIZERS: Mapping[str, type[Optimizer]] = {
+OPTIMIZERS: Mapping[str, type[Optimizer]] = {  # by their name in a study file
     "sgd": SGD,
     "momentum": Momentum,
     "nesterov": Nesterov,

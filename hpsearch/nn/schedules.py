@@ -41,14 +41,13 @@ def cosine(schedule: Schedule, t: float, epochs: int) -> float:
     return (1 + math.cos(math.pi * t / epochs)) / 2
 
 
-SCHEDULES: Mapping[str, Callable[[Schedule, float, int], float]] = {
+SCHEDULES: Mapping[str, Callable[[Schedule, float, int], float]] = {  # by their name in a study file
     "constant": constant,
     "step": step,
     "exponential": exponential,
     "inverse_time": inverse_time,
     "cosine": cosine,
 }
-"""Schedules by their name in a study file."""
 
 
 @dataclass(frozen=True, slots=True)

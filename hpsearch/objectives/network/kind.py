@@ -40,7 +40,7 @@ LR_SCHEDULES = ("constant", "step", "exponential", "cosine", "inverse_time")
 _WITH_EPS = UsedBy("optimizer", ("adagrad", "rmsprop", "adam", "adamw"))
 _DECAYING = UsedBy("lr_schedule", ("step", "exponential", "inverse_time"))
 
-HYPERPARAMETERS: Mapping[str, Hyperparameter] = {
+HYPERPARAMETERS: Mapping[str, Hyperparameter] = {  # the names that may stand in ``[space]``
     "lr": Hyperparameter("float", 0.0),
     "weight_decay": Hyperparameter("float", 0.0),
     "momentum": _share(UsedBy("optimizer", ("momentum", "nesterov"))),
@@ -64,8 +64,7 @@ HYPERPARAMETERS: Mapping[str, Hyperparameter] = {
     "optimizer": Hyperparameter("categorical", structural=True),
     "batch_norm": Hyperparameter("bool", structural=True),
 }
-"""The names that may stand in ``[space]``."""
-ALSO_CALLED: Mapping[str, str] = {
+ALSO_CALLED: Mapping[str, str] = {  # names elsewhere, for messages that say which is meant
     "activation_function": "activation",
     "alpha": "rho",
     "b1": "beta1",
@@ -104,7 +103,6 @@ ALSO_CALLED: Mapping[str, str] = {
     "weight_init": "initializer",
     "weight_init_std": "init_std",
 }
-"""Names that people use for them elsewhere, for messages that say which is meant."""
 
 
 def uses(name: str, values: Mapping[str, Any]) -> bool:

@@ -24,7 +24,6 @@ INPUT, OUTPUT = "pixels", "probabilities"
 
 _OPSET = 17
 _IR_VERSION = 8  # of 2022, as is the opset: runtimes refuse what is newer than they are
-_MOST_BYTES = 2**31 - 2**20  # A protocol buffer ends below 2 GiB
 _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 
 
@@ -37,8 +36,8 @@ def export_onnx(model: Model, path: Path, *, raw: Literal["uint8", "float32"] | 
         raw: The type of the raw values that go in; as trained, unless given: uint8 for grey levels, else float32.
 
     Raises:
-        BadInput: Another ending, an old network whose file does not say how raw values become inputs, one of 2 GiB, or
-            raw bytes for a network that was not trained on grey levels.
+        BadInput: Another ending, a network whose file does not say how raw values become inputs, or raw bytes for a
+            network that was not trained on grey levels.
         MissingExtra: onnx is not installed.
         OutputFailure: What was made is not valid.
     """
@@ -48,9 +47,6 @@ def export_onnx(model: Model, path: Path, *, raw: Literal["uint8", "float32"] | 
     grey = preprocessing.dtype == "uint8"
     if raw == "uint8" and not grey:
         raise BadInput(f"the network takes {preprocessing.dtype}, not grey levels; export it for float32")
-    network = model.network
-    if sum(values.nbytes for layer in network.parameters for values in layer.values()) > _MOST_BYTES:
-        raise BadInput("the network has 2 GiB of weights or more, and an ONNX file holds less")
     try:
         import onnx  # the extra [onnx]
     except ImportError as error:

@@ -1,7 +1,4 @@
-"""The runtime of the network kind: data, objective, the cost of a trial, evaluation.
-
-Satisfies `hpsearch.objectives.base.Runtime`.
-"""
+"""The runtime of the network kind, as `hpsearch.objectives.base.Runtime` has it: data, objective, cost, evaluation."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from pydantic import ValidationError
 
 from hpsearch import data as data_sets
 from hpsearch import samplers
-from hpsearch.data import Split, splits
+from hpsearch.data import splits
 from hpsearch.errors import BadArgument, BadData, BadStudyFile, nearest
 from hpsearch.nn import (
     Epoch,
