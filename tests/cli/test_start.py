@@ -259,6 +259,7 @@ def test_a_search_on_dask_equals_one_in_this_process(
         said = ("tiny/stage-01: 8 trials, ", "4/8", "8/8")
         assert all(line.startswith(said) for line in ran.err.splitlines()), ran.err
         rows = cli.json(f"trials --curves --storage {storage}")
+        assert f"best {max(row['validation_accuracy'] for row in rows):.4g} (trial " in ran.err.splitlines()[-1]
         tables.append([{k: v for k, v in row.items() if k not in times} for row in rows])
     assert tables[0] == tables[1] != []
     monkeypatch.setenv("HPSEARCH_SCHEDULER", "tcp://127.0.0.1:1")
