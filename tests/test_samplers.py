@@ -3,13 +3,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from space_strategies import parameters
 
 from hpsearch.optuna_sampler import KeyedRandomSampler, draw
 from hpsearch.records import NewStage, stage_seed
@@ -38,38 +38,14 @@ def test_a_value_depends_on_seed_number_and_name_alone(seed: int, number: int, o
         assert draw(to_distribution(SPACE[name]), seed=seed, number=number, name=name) == whole[name]
 
 
-def pairs(bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, Any]]:
-    """Two different bounds, the lower first."""
-    return st.tuples(bounds, bounds).map(sorted).map(tuple).filter(lambda pair: pair[0] < pair[1])
-
-
-@st.composite
-def stepped(draw_from: st.DrawFn) -> Int:
-    """A range of whole numbers with a step, near 0 or far from it."""
-    step, steps = draw_from(st.integers(1, 10**6)), draw_from(st.integers(1, 10**6))
-    low = draw_from(st.integers(-(10**15), 10**15))
-    return Int(low, low + step * steps, step=step)
-
-
-# A few floating-point numbers wide, or as wide as they reach: there a bound is drawn, or missed by rounding.
-floats = st.floats(-1e307, 1e307, allow_subnormal=False) | st.integers(-3, 3).map(float)
-positive = st.floats(1e-300, 1e300, allow_subnormal=False)
-next_to = positive.map(lambda low: (low, math.nextafter(low, math.inf)))
-parameters = st.one_of(
-    pairs(floats).map(lambda pair: Float(*pair)),
-    pairs(positive).map(lambda pair: Float(*pair, log=True)),
-    next_to.map(lambda pair: Float(*pair)),
-    next_to.map(lambda pair: Float(*pair, log=True)),
-    pairs(st.integers(1, 10**9)).map(lambda pair: Int(*pair, log=True)),
-    stepped(),
-    st.lists(st.text() | st.booleans() | st.integers(), min_size=1, max_size=12, unique_by=lambda choice: choice).map(
-        lambda choices: Categorical(tuple(choices))
-    ),
-)
+# Some ranges are two neighbouring numbers wide: there a bound is drawn, or missed by rounding.
+next_to = st.floats(1e-300, 1e300, allow_subnormal=False).map(lambda low: (low, math.nextafter(low, math.inf)))
+narrow = st.tuples(next_to, st.booleans()).map(lambda drawn: Float(*drawn[0], log=drawn[1]))
+ranges: st.SearchStrategy[Parameter] = parameters | narrow
 
 
 @settings(max_examples=150)
-@given(space=st.dictionaries(st.text(), parameters, min_size=1, max_size=3), seed=seeds, first=numbers)
+@given(space=st.dictionaries(st.text(), ranges, min_size=1, max_size=3), seed=seeds, first=numbers)
 def test_many_draws_are_optunas_to_the_bit(space: Space, seed: int, first: int) -> None:
     sampler, stage = RandomSampler(), NewStage("s", 1, "maximize", seed, space, {})
     for number in (first, first + 1, first):
@@ -83,10 +59,11 @@ def test_many_draws_are_optunas_to_the_bit(space: Space, seed: int, first: int) 
 
 
 def test_a_sampler_gives_each_stage_its_own_values() -> None:
-    first, second = (NewStage("s", number, "maximize", stage_seed(5, number), SPACE, {}) for number in (1, 2))
+    first = NewStage("s", 1, "maximize", 5, SPACE, {})
+    second = NewStage("s", 2, "maximize", stage_seed(5, 2), {"lr": Float(0.0, 1.0)}, {})
     sampler = RandomSampler()
     for stage in (first, second, first):
-        assert sampler.params(stage, 3) == values(SPACE, seed=stage.seed, number=3)
+        assert sampler.params(stage, 3) == values(stage.space, seed=stage.seed, number=3)
 
 
 def test_names_numbers_and_stages_draw_independently() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import create_trial
+from space_strategies import parameters, ranges
 
 from hpsearch.errors import BadSpace
 from hpsearch.space import (
@@ -26,33 +27,6 @@ from hpsearch.space import (
     to_distribution,
     to_scale,
 )
-
-
-@st.composite
-def floats(draw: st.DrawFn) -> Float:
-    log = draw(st.booleans())
-    least = 1e-300 if log else -1e300
-    low, high = sorted(draw(st.lists(st.floats(least, 1e300), min_size=2, max_size=2, unique=True)))
-    limit = draw(st.none() | st.tuples(st.floats(-1e305, low), st.floats(high, 1e305)))
-    return Float(low, high, log, limit)
-
-
-@st.composite
-def ints(draw: st.DrawFn) -> Int:
-    log = draw(st.booleans())
-    low = draw(st.integers(1 if log else -(10**6), 10**6))
-    step = 1 if log else draw(st.integers(1, 100))
-    high = low + step * draw(st.integers(1, 1000))
-    limit = draw(st.none() | st.tuples(st.integers(low - 100, low), st.integers(high, high + 100)))
-    return Int(low, high, log, step, limit)
-
-
-choices = st.lists(
-    st.text() | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False), min_size=1
-)
-categoricals = choices.map(lambda found: Categorical(tuple(dict.fromkeys(found))))
-ranges: st.SearchStrategy[Float | Int] = floats() | ints()
-parameters: st.SearchStrategy[Parameter] = ranges | categoricals
 
 
 @given(space=st.dictionaries(st.text(), parameters))
