@@ -113,6 +113,7 @@ def test_optunas_distribution_is_the_same_range(parameter: Parameter) -> None:
         ({"type": "int", "low": 1, "high": 10, "step": 4}, "step = 4 does not divide high - low = 9; make high 9"),
         ({"type": "int", "low": 1, "high": 10, "step": 0}, "step = 0; a step is at least 1"),
         ({"type": "int", "low": 1, "high": 10, "step": 3.0}, "step = 3.0; give a whole number"),
+        ({"type": "int", "low": 1, "high": 10, "step": True}, "step = True; give a whole number"),
         ({"type": "int", "low": 1, "high": 9, "step": 2, "log": True}, "step = 2 on a log scale"),
         ({"low": 1.0, "high": 2.0, "limit": [1.5, 3.0]}, "limit = [1.5, 3.0] does not contain the range [1.0, 2.0]"),
         ({"low": 1.0, "high": 2.0, "limit": [0.0]}, "limit = [0.0]; give two finite numbers, [lowest, highest]"),

@@ -313,6 +313,10 @@ def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert "`init(name='mnie')`" in message
     assert "No such file" in one_line(find, "no.toml")
+    for name in ("data", "mnist"):
+        (tmp_path / name).mkdir()
+    assert "is no study file" in one_line(find, "data")
+    assert find("mnist").name == "mnist"
     assert "is no study file" in one_line(find, "studies/")
     assert "is not a name" in one_line(find, "")
     (folder / "mnist.toml").write_text(text.format("my-own"))  # before the shipped one
