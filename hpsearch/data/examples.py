@@ -64,7 +64,7 @@ def read_examples(
 
     BadArgument is raised for an option that means nothing for such a file, else the errors of `formats.read`.
     """
-    kind = formats.kind_of(path, (".npz", *formats.TABLES, *PICTURES), folder="a folder of pictures")
+    kind = formats.kind_of(path, (".npz", *formats.TABLES, *PICTURES), "a folder of pictures")
     if label is not None and kind not in formats.TABLES:
         raise BadArgument("label", label, f"it names a column, and {path} has none", "leave it out")
     if kind in PICTURES:

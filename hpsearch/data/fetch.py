@@ -96,7 +96,7 @@ def _fetch_file(url: str, folder: Path, file: str, sha256: str, progress: Progre
     except (OSError, ValueError) as error:  # no connection, another answer, no place to write; another hash
         raise DownloadFailure(
             f"could not download {url}: {' '.join(str(error).split())}; "
-            f"try again, or put the four files into {folder} yourself"
+            f"try again or another folder, or put the four files into {folder} yourself"
         ) from error
 
 

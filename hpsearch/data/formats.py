@@ -36,12 +36,13 @@ class Arrays:
     columns: tuple[str, ...] = ()  # the D names of the features of a table, for messages
 
 
-def kind_of(path: Path, endings: Sequence[str], *, folder: str = "") -> str:
-    """Return a file's ending, one of ``endings``, or ``folder`` for a folder, where ``folder`` says which is allowed.
+def kind_of(path: Path, endings: Sequence[str], also: str, *, folder: bool = True) -> str:
+    """Return a file's ending, one of ``endings``, or ``folder`` for a folder, where one is allowed.
 
-    BadData is raised for any other, for what is not there, and for an empty file; nothing is read.
+    BadData, which names the endings and what is ``also`` allowed, is raised for any other, for what is not there, and
+    for an empty file; nothing is read.
     """
-    allowed = either([*endings, folder] if folder else endings)
+    allowed = either([*endings, also])
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # also for a name that is too long, or has a NUL byte
@@ -64,7 +65,7 @@ def read(path: Path, *, label: str | None = None, labelled: bool = True) -> Arra
         BadData: Not there, of another kind, damaged, or without labels where it must be ``labelled``.
         MissingExtra: A .parquet file without pyarrow installed.
     """
-    kind = kind_of(path, (".npz", *TABLES), folder="a folder of IDX files")
+    kind = kind_of(path, (".npz", *TABLES), "a folder of IDX files")
     if kind in TABLES:
         from hpsearch.data import tables  # loads pandas, and a worker must start without it
 

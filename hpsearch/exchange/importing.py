@@ -87,7 +87,7 @@ def read(request: ImportRequest) -> Imported:
     path = Path(request.source)
     if not path.exists() and (trials := path.with_name(f"{path.stem}.trials{path.suffix}")).exists():
         path = trials  # `export` has made two files of it
-    match kind_of(path, (".csv", ".parquet", ".json")):
+    match kind_of(path, (".csv", ".parquet", ".json"), "a database URL", folder=False):
         case ".json":
             archive = _json_archive(path)
         case ".parquet":

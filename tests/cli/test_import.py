@@ -213,7 +213,11 @@ def test_tables_that_are_refused(cli: Cli, text: str, options: str, says: str) -
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("old.pkl", b"cos\nsystem\n(S'true'\ntR.", "no file that can be read; give .csv, .parquet or .json"),
+        (
+            "old.pkl",
+            b"cos\nsystem\n(S'true'\ntR.",
+            "give .csv, .parquet, .json or a database URL",
+        ),
         ("a b.csv", b"lr,score\n1,2\n3,4\n", "--name"),
         ("gone.csv", None, "cannot read gone.csv: No such file"),
         (".", None, "is a folder"),
