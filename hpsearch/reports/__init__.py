@@ -38,7 +38,7 @@ WORDS: Mapping[PlotKind, str] = {  # their contents
 # Kinds of one stage; the others are of all, or of one where it is named.
 OF_ONE_STAGE = frozenset({PlotKind.curves, PlotKind.parameters, PlotKind.parallel, PlotKind.importance})
 OF_ALL_STAGES = frozenset({PlotKind.lineage, PlotKind.stages})  # kinds to which one stage makes no sense
-MOST_CURVES = 20
+MOST_CURVES = 20  # learning curves of a figure: more panels than that cannot be read
 
 
 @dataclass(frozen=True, slots=True)

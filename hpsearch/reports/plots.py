@@ -55,7 +55,8 @@ def plot(
             if len(names) < 2:
                 raise BadInput(f"pair needs two hyperparameters and {stage.search} has {len(names)}; plot parameters")
             x, y, *_ = names
-            return figures.pair(shown, x, y, ranges=stages, title=f"{name}: {x} and {y}")
+            ranges = [one for one in stages if x in one.space and y in one.space]
+            return figures.pair(shown, x, y, ranges=ranges, title=f"{name}: {x} and {y}")
         case PlotKind.parallel:
             title = f"{stage.name}: every trial across its hyperparameters"
             return figures.parallel(shown[0], best=best, title=title)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.objectives.kinds import examples, used
 from hpsearch.records import ancestry
-from hpsearch.reports import sections
+from hpsearch.reports import MOST_CURVES, sections
 from hpsearch.reports.figures import StageTrials
 from hpsearch.reports.figures.style import words
 from hpsearch.reports.page import Answer, Page
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from hpsearch.space import Value
     from hpsearch.store import Store
 
-CURVES = 20  # the best trials whose learning curves are shown
 _NEXT = "Next: "
 
 
@@ -88,7 +87,7 @@ def gather(store: Store, search: str | None, *, stage: int | None = None) -> Mat
     return Material(
         stages=trials,
         findings=findings(store, stages),
-        curves=curve_rows(store, latest, top=CURVES),
+        curves=curve_rows(store, latest, top=MOST_CURVES),
         database=store.where,
         confirmations=[
             assess(store, confirmation)

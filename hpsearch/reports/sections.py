@@ -14,9 +14,8 @@ from hpsearch.errors import BadInput
 from hpsearch.objectives.kinds import curve_bounds
 from hpsearch.records import rank_key
 from hpsearch.reports import figures
-from hpsearch.reports.figures.curves import MOST_PANELS
 from hpsearch.reports.figures.saving import narrowed, plain_figure
-from hpsearch.reports.figures.style import cut
+from hpsearch.reports.figures.style import cut, least_width
 from hpsearch.reports.importance import importance
 from hpsearch.reports.page import PageFigure, Section, Table
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values
@@ -329,9 +328,6 @@ def _settings(stage: Stage) -> Iterator[dict[str, Any]]:
 
 PARAMETERS = 8  # parameters with a figure each, those that matter most first
 NUMBERS = "The numbers"  # the summary of a figure's collapsed table
-_HALF_HEIGHT = 340
-_LABEL = 16
-_NARROW_COLUMNS = 2
 
 Make = Callable[["Material"], "PageFigure | str | None"]
 
@@ -427,10 +423,10 @@ def _against(material: Material, *, name: str, place: int) -> PageFigure:
     parameter = stage.stage.space[name]
     after = {name: finding.advised} if finding else None
     figure = figures.score_by_parameters(stage, {name: parameter}, narrowed=after, best=top)
-    figure.update_layout(height=_HALF_HEIGHT)
+    figure.update_layout(height=340)
     if isinstance(parameter, Categorical):
         # Long labels, which Plotly turns, would leave no room for the data.
-        figure.update_xaxes(ticktext=[cut(choice, _LABEL) for choice in parameter.choices])
+        figure.update_xaxes(ticktext=[cut(choice, 16) for choice in parameter.choices])
     best = stage.complete.head(top)
     columns = {"trial": best["number"].tolist(), material.metric: best["score"].astype(float).tolist()}
     columns[name] = best[f"param:{name}"].tolist()
@@ -502,7 +498,7 @@ def _parallel(material: Material) -> PageFigure | None:
         "All parameters at once",
         f"Each line is a trial of {stage.label}; where the best run together, that value matters.",
         figure,
-        width=figures.least_width(figure),
+        width=least_width(figure),
     )
 
 
@@ -521,7 +517,7 @@ def _lineage(material: Material) -> PageFigure | None:
 def _curves(material: Material) -> PageFigure | None:
     quantity, bounds = next(iter(curve_bounds(material.latest.stage).items()), ("", None))
     names = (f"train_{quantity}", f"validation_{quantity}")
-    known = [row for row in material.curves[:MOST_PANELS] if any(len(row.get(name, ())) for name in names)]
+    known = [row for row in material.curves if any(len(row.get(name, ())) for name in names)]
     if not known:
         return None
     # The values stand in the table of the best; in a panel's title there is room for the trial's number.
@@ -533,5 +529,5 @@ def _curves(material: Material) -> PageFigure | None:
         f"Learning curves of {whose} of {material.latest.label}",
         "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
         grid(),
-        narrow=narrowed(plain_figure(grid(columns=_NARROW_COLUMNS))["layout"]),
+        narrow=narrowed(plain_figure(grid(columns=2))["layout"]),
     )

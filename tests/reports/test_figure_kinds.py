@@ -237,9 +237,3 @@ def test_scores_by_stage_has_every_score_and_names_the_best() -> None:
 def test_a_fraction_of_an_axis_is_a_place_and_back(parameter: Parameter, fraction: float) -> None:
     axis = ParameterAxis("p", [parameter])
     assert axis.fraction(axis.at(fraction)) == pytest.approx(fraction)
-
-
-def test_missing_values_have_no_place() -> None:
-    choices, numbers = ParameterAxis("hidden", [HIDDEN]), ParameterAxis("lr", [LR])
-    assert np.isnan(choices.positions([None, "no choice", "50"])).tolist() == [True, True, False]
-    assert np.isnan(numbers.positions([None, 0.1])).tolist() == [True, False]

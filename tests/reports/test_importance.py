@@ -16,13 +16,10 @@ from hpsearch.reports.importance import LEAST, importance
 from hpsearch.space import Categorical, Float, Parameter
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
     """As few as there may be for one of twenty: what does not rest on their number needs no more."""
     monkeypatch.setattr(module, "SHUFFLES", 19)
-
-
-few_shuffles = pytest.mark.usefixtures("_few_shuffles")
 
 
 def test_what_the_score_depends_on_comes_first_and_shares_are_of_one_whole() -> None:
@@ -35,7 +32,6 @@ def test_what_the_score_depends_on_comes_first_and_shares_are_of_one_whole() -> 
     assert (result.trials, result.best, result.notes) == (120, 12, ())
 
 
-@few_shuffles
 def test_the_order_of_the_rows_does_not_matter_and_the_direction_does() -> None:
     frame = made_trials(80, pruned=9, failed=5)
     assert importance(made_stage(frame.sample(frac=1, random_state=3))) == importance(made_stage(frame))
@@ -43,7 +39,6 @@ def test_the_order_of_the_rows_does_not_matter_and_the_direction_does() -> None:
     assert importance(made_stage(turned, direction="minimize")) == importance(made_stage(frame))
 
 
-@few_shuffles
 def test_failed_and_pruned_trials_rank_last() -> None:
     # Everything above 0.3 fails: nothing else distinguishes the trials.
     space: dict[str, Parameter] = {"dropout": Float(0.0, 1.0), "rho": Float(0.0, 1.0)}
@@ -59,7 +54,6 @@ def test_failed_and_pruned_trials_rank_last() -> None:
     assert importance(made_stage(stopped, space)) == importance(made_stage(frame, space))
 
 
-@few_shuffles
 def test_where_nothing_matters_little_is_above_chance() -> None:
     few = dict(list(SPACE.items())[1:4])
     result = [
@@ -69,7 +63,6 @@ def test_where_nothing_matters_little_is_above_chance() -> None:
     assert any("no hyperparameter mattered" in note for note in result[0].notes)
 
 
-@few_shuffles
 def test_what_cannot_be_judged_is_left_out_with_the_reason() -> None:
     space: dict[str, Parameter] = {**SPACE, "optimizer": Categorical(("sgd",)), "momentum": Float(0.0, 0.9)}
     frame = made_trials(60, space).assign(**{"param:momentum": None})
@@ -78,7 +71,6 @@ def test_what_cannot_be_judged_is_left_out_with_the_reason() -> None:
     assert set(result.shares) == set(SPACE)
 
 
-@few_shuffles
 def test_a_conditional_parameter_is_judged_by_the_trials_that_use_it() -> None:
     space: dict[str, Parameter] = {"optimizer": Categorical(("sgd", "momentum")), "momentum": Float(0.0, 0.9)}
     frame = made_trials(200, space)
@@ -88,7 +80,6 @@ def test_a_conditional_parameter_is_judged_by_the_trials_that_use_it() -> None:
     assert importance(made_stage(used, space)).shares["momentum"] > 0
 
 
-@few_shuffles
 @pytest.mark.parametrize(
     ("frame", "says"),
     [
@@ -108,7 +99,6 @@ def test_few_trials_are_said(frame: pd.DataFrame, says: str) -> None:
     assert says in describe(figure).replace("Only", "only")
 
 
-@few_shuffles
 def test_the_figure_shows_the_shares_and_the_marks() -> None:
     result = importance(made_stage(120))
     figure = importances(result)

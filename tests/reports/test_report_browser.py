@@ -14,7 +14,7 @@ from made_search import HOSTILE, MIXED, material, stage, trials
 from hpsearch.reports import importance
 from hpsearch.reports.figures import page as figure_page
 from hpsearch.reports.figures import training_curves
-from hpsearch.reports.page import Page, to_html
+from hpsearch.reports.page import to_html
 from hpsearch.reports.report import report
 
 pytest.importorskip("axe_core_python")
@@ -34,13 +34,6 @@ CHECK = f"""{AXE}.then((done) => ({{
   violations: done.violations.filter((v) => ["serious", "critical"].includes(v.impact))
     .map((v) => [v.id, v.nodes.map((node) => node.html.slice(0, 200))]),
 }}))"""
-
-
-def whole() -> Page:
-    """A report with everything in it: a number on a log scale, a choice, and one that goes with a choice."""
-    space = {name: MIXED[name] for name in ("lr", "optimizer", "momentum")}
-    one = stage(space=space), trials(60, space=space, failed=4, pruned=6)
-    return report(material([one, (stage(2, space=space), trials(50, space=space, seed=1, running=3))]))
 
 
 async def visited(pages: dict[str, tuple[Path, int, bool]]) -> dict[str, dict[str, Any]]:
@@ -89,9 +82,13 @@ async def visited(pages: dict[str, tuple[Path, int, bool]]) -> dict[str, dict[st
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """What a browser shows of each page, and how many figures the whole report has."""
     folder = tmp_path_factory.mktemp("pages")
+    # Everything is in it: a number on a log scale, a choice, and one that goes with a choice.
+    space = {name: MIXED[name] for name in ("lr", "optimizer", "momentum")}
+    one = stage(space=space), trials(60, space=space, failed=4, pruned=6)
+    two = stage(2, space=space), trials(50, space=space, seed=1, running=3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(importance, "SHUFFLES", 19)  # importance has its own tests
-        page = whole()
+        page = report(material([one, two]))
         texts = {"whole": to_html(page), "hostile": to_html(report(material(HOSTILE)))}
     texts["figure"] = figure_page(training_curves({"train_loss": [1, 2]}, title="a figure"))
     for name, text in texts.items():

@@ -11,7 +11,7 @@ from hpsearch.reports.figures.lineage import lineage, scores_by_stage
 from hpsearch.reports.figures.pairs import pair
 from hpsearch.reports.figures.parallel import parallel
 from hpsearch.reports.figures.saving import check_path, page, render, save
-from hpsearch.reports.figures.style import dark, describe, least_width, styled
+from hpsearch.reports.figures.style import dark, describe, styled
 from hpsearch.reports.figures.trials import StageTrials
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "dark",
     "describe",
     "importances",
-    "least_width",
     "lineage",
     "page",
     "pair",

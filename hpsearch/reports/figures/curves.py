@@ -10,12 +10,13 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from hpsearch.errors import BadInput
-from hpsearch.reports.figures.style import KEY, TRAIN, VALIDATION, at, colour, nothing, panels, tell, words
+from hpsearch.reports import MOST_CURVES
+from hpsearch.reports.figures.style import at, colour, nothing, panels, tell, words
 
 # Values after each epoch, from epoch 1, (E,), of ``train_<quantity>`` and ``validation_<quantity>``.
 Curves: TypeAlias = Mapping[str, ArrayLike]
 Bounds: TypeAlias = Mapping[str, tuple[float, float] | None]
-MOST_PANELS = 20
+_KEY = "solid: validation, dashed: train"
 _NONE = "there is no learning curve to plot"
 _PARTS = ("train", "validation")
 
@@ -37,7 +38,7 @@ def training_curves(curves: Curves, *, bounds: Bounds | None = None, title: str 
         columns=2,
         panel_height=330,
         title=title,
-        key=KEY,
+        key=_KEY,
         x_title="epoch",
         shared=False,
         gaps=(70.0, 34.0),
@@ -67,7 +68,7 @@ def curve_grid(
         bounds: The least and the most that it can be; without them the axis fits the values.
         parameter: What stands in a panel's title beside rank and score, in trials that have it.
     """
-    rows = rows[:MOST_PANELS]
+    rows = rows[:MOST_CURVES]
     titles = []
     for rank, row in enumerate(rows, start=1):
         value = row.get(f"param:{parameter}") if parameter else None
@@ -79,7 +80,7 @@ def curve_grid(
     if y_range is None:
         return tell(nothing(_NONE, title=title), _NONE)
     figure = panels(
-        titles, columns=columns, panel_height=118, title=title, key=KEY, x_title="epoch", y_title=words(quantity)
+        titles, columns=columns, panel_height=118, title=title, key=_KEY, x_title="epoch", y_title=words(quantity)
     )
     for place, of_panel in enumerate(parts):
         for part, curve in of_panel.items():
@@ -108,7 +109,7 @@ def _trace(values: NDArray[np.float64], part: str, *, name: str = "", width: flo
         y=values,
         name=f"{name}, {part}" if name else part,
         mode="lines" if len(values) > 1 else "markers",
-        line={"color": ink, "width": width, "dash": TRAIN if part == "train" else VALIDATION},
+        line={"color": ink, "width": width, "dash": "dash" if part == "train" else "solid"},
         marker={"color": ink, "symbol": "circle-open" if part == "train" else "circle"},
         showlegend=False,
         hovertemplate="epoch %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",

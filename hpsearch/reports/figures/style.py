@@ -28,8 +28,6 @@ PAPER = "white"
 FONT = "Inter, Helvetica, Arial, 'DejaVu Sans', sans-serif"
 SCORES = "Cividis"  # the colour scale of scores, even in lightness: it survives colour-blindness and grey print
 SCALE: tuple[str, ...] = tuple(sequential.Cividis)  # its colours, the worst score's first
-TRAIN, VALIDATION = "dash", "solid"
-KEY = "solid: validation, dashed: train"
 PANEL_FONT = 12  # of small panels' titles and ticks, in px
 LEAST_WIDTH = 320  # the width of any phone, in px
 
