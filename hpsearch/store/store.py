@@ -241,11 +241,7 @@ class Store:
         """Finish trials; return the numbers of those that ``owner`` still held. The others are left alone."""
 
         def work(connection: Connection, doubted: set[int] | None) -> set[int]:
-            done = (
-                claims.owned_by(owner, connection, [ids[number] for number in doubted], finished=True)
-                if doubted
-                else set()
-            )
+            done = claims.owned_by(owner, connection, [ids[n] for n in doubted], finished=True) if doubted else set()
             mine = claims.owned_by(owner, connection, [ids[outcome.number] for outcome in outcomes])
             if mine:
                 writer.record(connection, [(ids[o.number], o) for o in outcomes if ids[o.number] in mine])

@@ -253,7 +253,10 @@ def test_what_is_lost_runs_again_and_comes_to_the_same(sound: Path, tmp_path: Pa
         if trial[0] in ("COMPLETE", "PRUNED"):
             # Of what others ran nobody knows whether it is whole.
             assert trial == before[at] if at[0].startswith("tiny/") else set(trial) <= set(before[at])
-    assert any(trial[0] == "WAITING" for trial in after.values())
+    waiting = [at for at, trial in after.items() if trial[0] == "WAITING" and at[0] == cared.FIRST]
+    saved = next(saved for saved in done.studies if saved.study == cared.FIRST)
+    assert waiting
+    assert (saved.again, saved.failed, saved.stage) == (len(waiting), 0, True)
     start(tmp_path, done.target)
     again = cared.trials(done.target)
     mine = {at for at in before if at[0] == cared.FIRST}

@@ -103,9 +103,11 @@ def test_a_file_that_is_there_stays(sound: Path, tmp_path: Path) -> None:
 
 def test_a_damaged_database_is_no_copy_to_go_back_to(sound: Path, tmp_path: Path) -> None:
     whole = sound.read_bytes()
-    sound.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(OutputFailure, match="db check"):
-        backup(str(sound), tmp_path / "copy.db")
+    torn, cut = whole[:-4096] + b"\xff" * 4096, whole[: len(whole) // 2]
+    for harmed, says in ((torn, "so would be its copy"), (cut, "cannot copy")):
+        sound.write_bytes(harmed)
+        with pytest.raises(OutputFailure, match=f"{says}.*db check"):
+            backup(str(sound), tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()
 
 
