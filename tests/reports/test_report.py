@@ -129,8 +129,8 @@ def test_every_colour_of_the_figures_can_be_seen_on_a_dark_page(page: Page) -> N
 
 def test_the_answer_says_the_score_its_interval_and_its_correction() -> None:
     answer = report(material(THREE), figures=False).answer
-    assert answer.score == "Validation accuracy 0.79; corrected for selection 0.77"
-    interval = "95\N{NO-BREAK SPACE}% interval 0.70 to 0.86"
+    assert answer.score == "Validation accuracy 0.74; corrected for selection 0.72"
+    interval = "95\N{NO-BREAK SPACE}% interval 0.65 to 0.82"
     assert f"measured on 100 validation examples: {interval}; corrected for selection" in " ".join(answer.sure)
     assert set(answer.values) == set(SPACE)
     assert "stage 3" in answer.values_of
