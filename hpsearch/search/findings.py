@@ -339,8 +339,8 @@ def _confirmed_ties(of: Overview) -> list[str]:
         return ["the confirmed settings have too few repeats in common to be compared: at least 4 are needed"]
     if not of.tied:
         return [f"trial {of.ranking[0].trial} differs significantly from all the others that were confirmed"]
-    tied = ", ".join(map(str, of.tied))
-    return [f"confirmed and statistically tied with it: {tied}; any of them is as good a choice"]
+    tied = ", ".join(f"trial {number}" for number in of.tied)
+    return [f"as good a choice as trial {of.ranking[0].trial}, statistically tied with it: {tied}"]
 
 
 def _incomplete(of: Overview | None) -> list[str]:
