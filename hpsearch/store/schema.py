@@ -197,12 +197,22 @@ def _read_revision(database: Database) -> str | None:
         names = set(sqlalchemy.inspect(connection).get_table_names())
         if {"alembic_version", "studies", "trials"} <= names:
             return connection.execute(sqlalchemy.select(alembic_version.c.version_num)).scalar()
+        if _half_made(connection, names):
+            return None
     if "studies" in names or "alembic_version" in names:
         raise BadStorage(f"the tables of {where} are not of a schema that Optuna can use; give another storage")
     if names and database.dialect == "sqlite":
         first = ", ".join(sorted(names)[:3])
         raise BadStorage(f"{where} holds other tables ({first}), not Optuna's; give another storage")
     return None
+
+
+def _half_made(connection: Connection, names: set[str]) -> bool:
+    """Return whether somebody is making the tables with Optuna, or was cut off at it; its next try completes them."""
+    optunas = set(metadata.tables) - {"alembic_version"}  # it makes these in one transaction, and that one after them
+    if not optunas <= names or "alembic_version" in names:
+        return False
+    return connection.execute(sqlalchemy.select(studies.c.study_id).limit(1)).first() is None
 
 
 def stage_attributes(new: NewStage) -> dict[str, Any]:

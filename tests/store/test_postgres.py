@@ -17,7 +17,7 @@ from stored import Opener
 
 from hpsearch.errors import BadStorage, HpsearchError, StorageFailure
 from hpsearch.records import Completed, Failed, Report
-from hpsearch.store import NewStage, Owner, Store, engine, open_store, queries, writer
+from hpsearch.store import NewStage, Owner, Store, engine, open_store, queries, schema, writer
 from hpsearch.store.engine import Database, passes, pauses
 from hpsearch.store.schema import Query
 
@@ -44,6 +44,21 @@ def test_a_reader_sees_one_state(postgres_url: str, opener: Opener, new_stage: N
         other.create_stage(new_stage)
         assert queries.stages(connection) == []
     assert len(one.stages()) == 1
+
+
+def test_a_database_whose_making_was_cut_off_is_made_whole(postgres: Server, new_stage: NewStage) -> None:
+    url = postgres.empty()
+    plain = sqlalchemy.create_engine(url)
+    made = [table for table in schema.metadata.sorted_tables if table is not schema.alembic_version]
+    schema.metadata.create_all(plain, tables=made)
+    plain.dispose()
+    with pytest.raises(BadStorage, match="holds no studies"):
+        open_store(url)
+    store = open_store(url, create=True, write=True)
+    assert store.stages() == []
+    assert store.create_stage(new_stage).name == new_stage.name
+    store.close()
+    postgres.drop(url)
 
 
 def test_a_server_that_is_lost_while_its_database_is_opened_is_waited_for(
