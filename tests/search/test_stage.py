@@ -99,6 +99,7 @@ def test_narrowing_makes_the_next_stage_with_its_lineage(store: Store) -> None:
     assert (second.number, second.parent, second.search) == (2, 1, "tiny")
     assert second.trials_used == narrowed.narrowing.used == (0, 1, 2, 3)
     assert second.seed == stage_seed(SEED, 2) != first.seed
+    assert begin(store, tiny.study(), DATA, seed=SEED) == (second, False)  # the search's seed is its first stage's
     assert second.rule
     assert (second.fingerprint, second.study_file) == (first.fingerprint, first.study_file)
     assert second.space == narrowed.narrowing.space
