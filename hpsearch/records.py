@@ -322,11 +322,9 @@ class Block(NamedTuple):
 class ConfirmationPlan:
     """The settings of a confirmation and its trials' places among them. It only ever grows.
 
-    Trials of a study are numbered in the order in which they begin, without gaps, so a confirmation that grows can only
-    number on. A formula over (settings, repeats) would give the numbers that are taken another meaning as soon as
-    either grows. So the way of growing is kept: blocks of settings and repeats, one behind the other. A block is never
-    changed and none is removed, hence the meaning of a number, once it has one, is the same for ever, for every process
-    that has read the list before or after it grew.
+    Trial numbers are given out in order and are final. Growth therefore appends blocks of settings and repeats; no
+    block is changed or removed, so a number keeps its meaning for every process, whether it read the plan before or
+    after it grew.
     """
 
     settings: tuple[Setting, ...] = ()  # in the order in which they were taken in

@@ -146,7 +146,7 @@ class Display(Listener):
             }
         )
         if summary.lost:
-            note(f"{summary.lost} trials that had begun here were run elsewhere, as this run had not been heard of")
+            note(f"{summary.lost} trials that had begun here were run elsewhere, as this run's lease had expired")
         if summary.stopped:
             return
         if summary.released:

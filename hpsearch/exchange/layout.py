@@ -192,7 +192,7 @@ def parse_header(plain: Any, *, source: str) -> Header:
     if not isinstance(layout, int):
         raise BadInput(f"{source} is no export of hpsearch: it has no key {KEY!r}")
     if layout != LAYOUT:
-        raise BadInput(f"{source} has the layout {layout}, and this hpsearch reads {LAYOUT}; a newer version wrote it")
+        raise BadInput(f"{source} has the layout {layout}, and this hpsearch reads {LAYOUT}; another version wrote it")
     try:
         header = Header.model_validate(plain)
         numbers = [stage.number for stage in header.stages]

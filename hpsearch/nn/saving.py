@@ -58,8 +58,8 @@ class Model:
     def probabilities(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the probability of each class, (N, C); each row sums to 1.
 
-        Every example has a pass of its own: what is said of it should not hang on its company, and in a product of many
-        rows a row may be rounded by where it stands (OpenBLAS does so on processors without AVX-512).
+        Every example has a pass of its own: its result must not depend on the other examples of the batch, and in a
+        product of many rows a row may be rounded by where it stands (OpenBLAS does so on processors without AVX-512).
 
         Args:
             raw: (N, ...) examples as they were before training: grey levels 0..255 where it was trained on those.

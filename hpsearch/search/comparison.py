@@ -139,8 +139,8 @@ def compare(a: Entrant, b: Entrant) -> Comparison:
     ]
     if paired is not None and paired.p < SIGNIFICANT:
         remarks.append(
-            "each best trial was chosen for its score on these examples, so the last p is too small; other examples "
-            "would tell"
+            "each best trial was chosen for its score on these examples, so the last p-value is too small (selection "
+            "bias); compare them on other examples"
         )
     return Comparison(side_a, side_b, share, p, size, expected, paired, tuple(remarks), tuple(sentences))
 
@@ -203,7 +203,7 @@ def _obstacles(a: Sequence[Stage], b: Sequence[Stage]) -> Iterator[str]:
     if first.metric != second.metric:
         yield f"not comparable: A is ranked by {first.metric} and B by {second.metric}; no test was made"
     elif first.direction != second.direction:
-        directions = f"A is to {first.direction} its {first.metric} and B to {second.direction} it"
+        directions = f"A {first.direction}s {first.metric} and B {second.direction}s it"
         yield f"not comparable: {directions}; no test was made"
     unknown = [name for name, stage in (("A", first), ("B", second)) if not stage.fingerprint]
     if unknown:

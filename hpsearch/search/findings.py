@@ -214,7 +214,7 @@ def _narrow(at: Findings, best: BestTrial, action: Callable[..., Action], widen:
     words: str
     actions: tuple[Action, ...]
     if kinds.foreign(at.of):
-        words, actions = "{}, then start it with a study file of your own: these trials are others'", (narrow,)
+        words, actions = "{}, then start it with a study file of your own: these trials were run elsewhere", (narrow,)
     else:
         words, actions = "{}, then {}", (narrow, start)
     if at.confirmed is not None and at.confirmed.complete and at.evaluated is None:

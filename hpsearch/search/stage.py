@@ -278,7 +278,7 @@ def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: s
         )
     if study.direction != stage.direction:
         raise StageConflict(
-            f"{stage.name} is to {stage.direction} its score, and the study file is to {study.direction} {study.metric}"
+            f"{stage.name} {stage.direction}s its score, and the study file {study.direction}s {study.metric}"
         )
     try:
         chosen = study if pruner is None else study.with_pruning(pruner)

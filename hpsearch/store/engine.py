@@ -55,7 +55,7 @@ _SESSION = {
     "tcp_keepalives_count": "4",
     "idle_in_transaction_session_timeout": "60s",
     "application_name": "hpsearch",
-    # A plan that was made once for all is the one of tables that were empty: a search fills them.
+    # A cached generic plan would have been made for empty tables; plan every execution anew.
     "plan_cache_mode": "force_custom_plan",
 }
 _POOL = {
@@ -254,8 +254,8 @@ class Database:
     def writing(self, work: Callable[[Connection, T | None], T]) -> T:
         """Return what comes of some work in a transaction that may write, tried again where a server was away.
 
-        The work begins anew each time. It is given what an earlier try would have returned that was lost while it
-        committed, so that nobody knows whether the server carried that out; else None. It does nothing twice.
+        The work is repeated from the start. If the connection broke during a commit, the result that this may have
+        stored is passed to the next attempt, which must not store it twice; else None.
         """
         doubted: T | None = None
 
@@ -290,7 +290,7 @@ class Database:
         return translated(self.url, door=self._at_door, passing=self._met)
 
     def _check_there(self) -> None:
-        # A SQLite file that was deleted stays open and takes every write, for nobody.
+        # A deleted SQLite file stays open, and what is written to it is lost.
         if self._file is not None and _inode(self._file) != self._inode:
             raise StorageFailure(
                 f"the database {self._file} was deleted or replaced while in use; what was not saved elsewhere is lost"
@@ -325,7 +325,7 @@ class Database:
             raise BadStorage(f"the user of {where} may not write to its tables; have their owner GRANT that")
 
     def on_disconnect(self, note: Callable[[str], object], stopping: Callable[[], bool]) -> None:
-        """Set who is given a line when the server is away, and who may say that nobody waits any longer."""
+        """Set what to call when the server's connection is lost: ``note``, and ``stopping``, which may end the wait."""
         self._note, self._stopping = note, stopping
 
     def retry(self, attempt: Callable[[], T]) -> T:
@@ -406,7 +406,8 @@ def folder_lock(file: Path) -> Iterator[None]:
 def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]:
     """Turn whatever SQLAlchemy, a driver or Optuna raises into one line.
 
-    At the ``door`` the storage is to blame (exit code 2). ``passing``: a server that was there may come again.
+    With ``door`` an error is a BadStorage (exit code 2), else a StorageFailure. With ``passing`` a lost connection is a
+    TransientStorageError.
     """
     kind: type[HpsearchError] = BadStorage if door else StorageFailure
     try:

@@ -226,7 +226,7 @@ def _params(connection: Connection, stage: Stage, ids: Sequence[int], *, all_tri
 def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
     """Return ids of the best completed trials, best first, as `hpsearch.records.rank_key` sorts them.
 
-    Only of those that are at least as good as the last of them is more than the score read.
+    Scores are read of all candidates; losses only of those that score at least as well as the last one kept.
     """
     if top == 0:
         return []

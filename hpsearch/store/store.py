@@ -102,7 +102,7 @@ class Store:
         self._caches: dict[int, StageCache] = {}
 
     def on_disconnect(self, note: Callable[[str], object], *, stopping: Callable[[], bool]) -> None:
-        """Set who is given a line when the database's server is away, and who may say that nobody waits any longer."""
+        """Set what to call when the server's connection is lost: ``note``, and ``stopping``, which may end the wait."""
         self.database.on_disconnect(note, stopping)
 
     def stages(self, search: str | None = None) -> list[Stage]:

@@ -115,7 +115,7 @@ def test_two_databases(cli: Cli) -> None:
     ("changes", "says", "tested"),
     [
         ({"study_file": {"objective": {"metric": "loss"}}}, "not comparable: A is ranked by validation_acc", False),
-        ({"direction": "minimize"}, "not comparable: A is to maximize", False),
+        ({"direction": "minimize"}, "not comparable: A maximizes", False),
         ({"fingerprint": "cd34"}, "not comparable: the data differ", True),
         ({"fingerprint": ""}, "the data of B are not known", True),
         ({"study_file": {**STAGE.study_file, "training": {"epochs": 5}}}, "trains for 2 epochs, one of B for 5", True),

@@ -224,7 +224,7 @@ def refused(cli: Cli, file: str, says: str = "") -> None:
         (None, "[]", "no export of hpsearch"),
         (None, "[" * 100_000, "no JSON"),
         (None, '{"a": 1}', "no export of hpsearch"),
-        ('"hpsearch_export": 1', '"hpsearch_export": 2', "a newer version wrote it"),
+        ('"hpsearch_export": 1', '"hpsearch_export": 2', "another version wrote it"),
         ('"search": "reise"', '"search": "../reise"', "is not a name for a search"),
         ('"low": 1e-06', '"low": 5', "is not below"),
         ('"direction": "maximize"', '"direction": "up"', "stages.0.direction"),

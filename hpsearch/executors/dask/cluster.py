@@ -117,8 +117,8 @@ class OwnCluster:
     def restart_missing(self) -> None:
         """Start workers that Dask has given up.
 
-        One that is killed is started again by its nanny. But one that is away a quarter of a minute later, as it was
-        killed again or its start takes long, is struck off Dask's list for good, and asked for anew here.
+        A nanny restarts a killed worker. Dask drops one that is still missing after 15 s; its replacement is started
+        here.
         """
         if (now := time.monotonic()) - self._checked > _RESTART_EVERY_S:
             self._checked = now

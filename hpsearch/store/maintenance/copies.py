@@ -69,7 +69,7 @@ def safe_copy(storage: str, before: str) -> Path:
     url = engine.parse_url(storage)
     file = engine.sqlite_file(url)
     if file is None:
-        raise BadInput(f"{by_other_means(url, 'studies.dump')}, then say `{{}}`", Argument("no_backup"))
+        raise BadInput(f"{by_other_means(url, 'studies.dump')}, then run it again with `{{}}`", Argument("no_backup"))
     engine.as_permitted(url, write=True)
     target = free_name(file, f"before-{before}-{utc_now():%Y%m%d-%H%M%S}")
     _copy(file, target, sound=False)

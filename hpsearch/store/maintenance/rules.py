@@ -94,7 +94,7 @@ def _of_trials(table: str, condition: str) -> str:
 
 
 def _number(column: str, kind: str, kinds: str, *, sqlite: bool) -> str:
-    """Return what holds of a stored number that Optuna cannot read."""
+    """Return the SQL condition of a stored number that Optuna cannot read."""
     finite = f"{column} IS NULL OR {column} > {_MOST} OR {column} < -{_MOST}"
     typed = f" OR typeof({column}) NOT IN ('real', 'integer')" if sqlite else ""
     known = f" OR {kind} NOT IN ('FINITE', {kinds})" if sqlite else ""
@@ -102,13 +102,13 @@ def _number(column: str, kind: str, kinds: str, *, sqlite: bool) -> str:
 
 
 def bad_point(*, sqlite: bool) -> str:
-    """Return what holds of a row of trial_intermediate_values whose value Optuna cannot read."""
+    """Return the SQL condition of a learning curve's point that Optuna cannot read."""
     kinds = "'INF_POS', 'INF_NEG', 'NAN'"
     return _number("intermediate_value", "intermediate_value_type", kinds, sqlite=sqlite)
 
 
 def bad_time(column: str) -> str:
-    """Return what holds of a column of SQLite's whose text is no time that Optuna reads."""
+    """Return the SQL condition of a time in SQLite that Optuna cannot read."""
     return f"{column} IS NOT NULL AND ({column} NOT GLOB '{_TIME}' OR julianday({column}) IS NULL)"
 
 
