@@ -126,6 +126,8 @@ class NewStage:
     fingerprint: str = ""  # sha256 of the training and validation arrays, or empty before the first run
     # the number of examples for ``train`` and for ``validation``
     sizes: Mapping[str, int] = field(default_factory=dict)
+    # how raw values become what trials are fitted to, as the kind says it; empty where it says nothing
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
     # versions of hpsearch, NumPy and Optuna that made the stage
     versions: Mapping[str, str] = field(default_factory=dict)
     # the values of a confirmation's trials; None for a stage of the search, which samples them

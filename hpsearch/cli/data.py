@@ -62,12 +62,14 @@ def check(
     jobs = jobs or cores()
     trials = trials or file.trials.count
     cost, seconds = estimate(file, examples, trials=trials, jobs=jobs)
-    if (unused := unused_words(file)) is not None:
-        note(unused)
+    for text in (*map(worded, examples.notes), unused_words(file)):
+        if text is not None:
+            note(text)
     if output != "table":
         record = {
             "search": file.name,
             "data_fingerprint": examples.fingerprint,
+            "preprocessing": dict(examples.facts),
             **cost.facts,
             "seconds_per_trial": cost.seconds_per_trial,
             "trials": trials,
@@ -155,11 +157,13 @@ def show_data_set(what: str, label: str | None, data_dir: Path | None, output: F
     path = Path(what)
     is_path = what not in KNOWN and (bool(path.suffix) or os.sep in what or path.exists())
     dataset = load(path=path, label=label) if is_path else load(what, label=label, data_dir=data_dir)
+    for sentence in dataset.said():
+        note(worded(sentence))
     if output == "table":
         test = "" if dataset.x_test is None else f" and {len(dataset.x_test)} of its own test part"
         shape = "x".join(map(str, dataset.x.shape[1:]))
         say(f"{dataset.name} ({dataset.source})")
-        say(f"{counted(len(dataset.x), 'example')}{test}, each of shape {shape}, {dataset.x.dtype}")
+        say(f"{counted(len(dataset.x), 'example')}{test}, each of shape {shape}, {dataset.dtype}")
         say(counted(dataset.classes, "class"))
     _print_rows(_class_rows(dataset), output)
 

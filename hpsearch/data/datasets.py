@@ -6,8 +6,8 @@ import contextlib
 import importlib.util
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch.data import formats
+from hpsearch.data.columns import Raw, is_text, left_out, to_numbers
+from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadData, MissingExtra, nearest
 from hpsearch.records import Action, Sentence
 
@@ -31,17 +33,34 @@ class Dataset:
     """Labelled examples, checked: finite features, a class for each example, two classes or more."""
 
     name: str  # name of the data set, or of the file
-    x: npt.NDArray[Any]  # (N, ...) uint8 grey levels or floats
+    x: Raw  # (N, ...) uint8 or floats, or a frame of numbers and texts; NaN or None where a table's cell is missing
     labels: npt.NDArray[np.int64]  # (N,) int64 in 0..C-1
     class_names: tuple[str, ...]  # the C label values as they were given; in numeric order where all are numbers
-    x_test: npt.NDArray[Any] | None  # (M, ...) the data set's own test part, or None
+    x_test: Raw | None  # (M, ...) the data set's own test part, or None
     labels_test: npt.NDArray[np.int64] | None  # (M,) its labels, or None
     source: str  # the place that it was read from, for people
+    columns: tuple[str, ...] = ()  # names of a table's columns; empty: they have none
+    left_out: Mapping[int, str] = field(default_factory=dict)  # positions of its columns that are no features, and why
+    kept: bool = False  # whether the columns to train on were named
+    notes: tuple[Sentence, ...] = ()  # what was decided in reading it
 
     @property
     def classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
+
+    @property
+    def dtype(self) -> str:
+        """The type of the features, for people."""
+        if isinstance(self.x, np.ndarray):
+            return str(self.x.dtype)
+        text_columns = sum(is_text(self.x.iloc[:, i]) for i in range(self.x.shape[1]))
+        return f"{self.x.shape[1] - text_columns} of numbers, {text_columns} of texts"
+
+    def said(self) -> tuple[Sentence, ...]:
+        """Return what was decided in reading it, and what preprocessing fitted to all of it would be, for people."""
+        fitted = Preprocessing.fit(self.x, names=self.columns, left_out=self.left_out, constants=self.kept)
+        return (*self.notes, *fitted.sentences())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +91,11 @@ def load(
     path: Path | None = None,
     label: str | None = None,
     data_dir: Path | None = None,
+    drop: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    missing: str = "auto",
+    header: bool | None = None,
+    encoding: str | None = None,
 ) -> Dataset:
     """Load a data set by its name in `KNOWN`, or from a .npz, .csv or .parquet file or a folder of IDX files.
 
@@ -80,6 +104,11 @@ def load(
         path: or this.
         label: The column of the labels in a table; ``label`` unless given.
         data_dir: The folder that is searched first for a named data set.
+        drop: Columns of a table that are not trained on.
+        columns: Those that are; without it all but the labels and those that are no features (`columns.RULES`).
+        missing: ``error`` refuses missing values in a table.
+        header: Whether a table's first row has the names; noticed unless given.
+        encoding: Of a table's text.
 
     Raises:
         BadData: Unknown, not found, damaged, or not fit to be learned from.
@@ -89,13 +118,15 @@ def load(
         if name is not None:
             raise BadData(f"both name = {name!r} and path = {str(path)!r} are given; give one of them")
         path = path.expanduser()
-        return _assemble(path.stem or str(path), formats.read(path, label=label), str(path))
+        arrays = formats.read(path, label=label, header=header, encoding=encoding)
+        return _assemble(path.stem or str(path), arrays, str(path), drop=drop, keep=columns, missing=missing)
     if name is None:
         raise BadData(f"no data set is given; give a path, or a name: {', '.join(sorted(KNOWN))}")
     if name not in KNOWN:
         raise BadData(f"no data set {name!r}{nearest(name, KNOWN)}; a file of your own goes under path")
-    if label is not None:
-        raise BadData(f"label = {label!r} names a column of a file, and {name} has none; leave label out")
+    of_tables = {"label": label, "drop": drop, "columns": columns, "header": header, "encoding": encoding}
+    if given := [key for key, value in of_tables.items() if value not in (None, (), [])]:
+        raise BadData(f"{given[0]} = {of_tables[given[0]]!r} is for a table, and {name} is none; leave {given[0]} out")
     match name:
         case "mnist-10k":
             return _assemble(name, _shipped(), SHIPPED)
@@ -170,42 +201,78 @@ def _digits() -> formats.Arrays:
     return formats.Arrays((bunch.images / 16).astype(np.float32), bunch.target)
 
 
-def _assemble(name: str, raw: formats.Arrays, source: str) -> Dataset:
+def _assemble(
+    name: str,
+    raw: formats.Arrays,
+    source: str,
+    *,
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    missing: str = "auto",
+) -> Dataset:
     assert raw.labels is not None  # the readers refuse a file without labels
-    x = features(raw.x, name, columns=raw.columns)
+    whole = missing == "error"
+    x = features(raw.x, name, columns=raw.columns, whole=whole)
     values = labels(raw.labels, name, examples=len(x))
     names = class_names(values, name)
     x_test, labels_test = None, None
     if raw.x_test is not None and raw.labels_test is not None:
         where = f"{name}, test part"
-        x_test = features(raw.x_test, where)
-        if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
+        x_test = features(raw.x_test, where, columns=raw.columns, whole=whole)
+        if x_test.shape[1:] != x.shape[1:]:
             raise BadData(
-                f"{name}: the test part holds {x_test.dtype} of shape {x_test.shape[1:]}, "
-                f"the training part {x.dtype} of shape {x.shape[1:]}; they must be alike"
+                f"{name}: the test part holds examples of shape {x_test.shape[1:]}, the training part {x.shape[1:]}; "
+                "they must be alike"
             )
         test_values = labels(raw.labels_test, where, examples=len(x_test))
         labels_test = encode(test_values, names, name)
-    return Dataset(name, x, encode(values, names, name), names, x_test, labels_test, source)
+    if x.ndim > 2 and (drop or keep):
+        raise BadData(f"{'drop' if drop else 'columns'}: {name} is no table; its examples have shape {x.shape[1:]}")
+    out = left_out(x, raw.columns, drop=drop, keep=keep) if x.ndim == 2 else {}
+    codes = encode(values, names, name)
+    return Dataset(name, x, codes, names, x_test, labels_test, source, raw.columns, out, bool(keep), raw.notes)
 
 
-def features(x: npt.NDArray[Any], where: str, *, columns: Sequence[str] = ()) -> npt.NDArray[Any]:
-    """Return features (N, ...) as a data set holds them: uint8 as they are, other numbers as floats.
+def features(x: Raw, where: str, *, columns: Sequence[str] = (), whole: bool = False) -> Raw:
+    """Return features (N, ...) as a data set holds them: uint8 as they are, other numbers as floats, a frame as it is.
 
-    BadData is raised for no numbers, no features, and what float32 cannot hold; ``where`` is the source of the
-    features and ``columns`` are their names, for its message.
+    Args:
+        x: Features as they were read.
+        where: Their source, for messages.
+        columns: Names of the columns of a table, likewise.
+        whole: Refuse missing values in tables too.
+
+    Raises:
+        BadData: No numbers, no features, what float32 cannot hold, or missing values in anything but a table.
     """
-    if x.dtype.kind not in "buif":
-        raise BadData(f"{where}: x holds {x.dtype}; features are numbers")
-    if x.ndim < 2 or not x.size:
-        raise BadData(f"{where}: x has shape {x.shape}; one row of features per example is needed, (N, D)")
-    if x.dtype == np.uint8:
+    if isinstance(x, np.ndarray):
+        if x.dtype.kind not in "buif":
+            raise BadData(f"{where}: x holds {x.dtype}; features are numbers")
+        if x.ndim < 2 or not x.size:
+            raise BadData(f"{where}: x has shape {x.shape}; one row of features per example is needed, (N, D)")
+        if x.dtype == np.uint8:
+            return x
+        x = x if x.dtype.kind == "f" else x.astype(np.float64)
+        _check_finite(x, where, columns, whole=whole or x.ndim > 2)
         return x
-    if x.dtype.kind != "f":
-        return x.astype(np.float64)
+    if not x.size:
+        raise BadData(f"{where} has {len(x)} rows and {x.shape[1]} columns of features; both are needed")
+    for position, name in enumerate(columns):
+        column = x.iloc[:, position]
+        if not is_text(column):
+            _check_finite(to_numbers(column, name)[:, None], where, [name], whole=whole)
+        elif whole and (gaps := column.isna().to_numpy()).any():
+            _check_finite(np.where(gaps, np.nan, 0)[:, None], where, [name], whole=True)
+    return x
+
+
+def _check_finite(x: npt.NDArray[Any], where: str, columns: Sequence[str], *, whole: bool) -> None:
+    """Refuse infinite numbers and those that float32 cannot hold, and NaN where x (N, ...) must be ``whole``."""
     # A comparison with NaN is False, so one comparison finds all three. The bound is a NumPy float64, not
     # a Python float, which would be cast to the type of x and overflow in float16.
     bad = ~(np.abs(x) <= _FLOAT32_MAX)
+    if not whole:
+        bad &= ~np.isnan(x)
     if count := int(np.count_nonzero(bad)):
         place = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), x.shape))
         first = f"is x[{', '.join(map(str, place))}] = {x[place]}"
@@ -216,7 +283,6 @@ def features(x: npt.NDArray[Any], where: str, *, columns: Sequence[str] = ()) ->
             f"{where}: {count} of {x.size} features are {kind}, infinite or too large for float32, "
             f"the first {first}; clean the data first"
         )
-    return x
 
 
 def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArray[Any]:

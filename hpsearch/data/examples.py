@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch.data import datasets, formats
+from hpsearch.data.columns import Raw
 from hpsearch.errors import BadArgument, BadData, MissingExtra
 from hpsearch.records import Argument
 
@@ -42,7 +43,7 @@ class Examples:
     """Some rows of one file."""
 
     source: str  # the file, for people
-    x: npt.NDArray[Any]  # (N, ...) uint8 or floats, finite
+    x: Raw  # (N, ...) uint8 or floats, or a frame; see `datasets.features`
     labels: npt.NDArray[Any] | None = None  # (N,) whole numbers or strings, or None
     picture: bool = False  # True where the file is one picture, whose values are grey levels whatever they are
 

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpsearch.data.columns import Raw
 from hpsearch.errors import BadData
+from hpsearch.records import Sentence
 from hpsearch.text import either
 
 TABLES = (".csv", ".parquet")
@@ -29,11 +31,12 @@ _IDX_NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx\d+-\w+(\.gz)?")
 class Arrays:
     """Arrays as they were read."""
 
-    x: npt.NDArray[Any]  # (N, ...) features
+    x: Raw  # (N, ...) features, or a frame of N rows with a column a feature: numbers, booleans or texts
     labels: npt.NDArray[Any] | None  # (N,) label values; None where the file has none
-    x_test: npt.NDArray[Any] | None = None  # (M, ...) features of a test part of its own, or None
+    x_test: Raw | None = None  # (M, ...) features of a test part of its own, or None
     labels_test: npt.NDArray[Any] | None = None  # (M,) its label values, or None
-    columns: tuple[str, ...] = ()  # the D names of the features of a table, for messages
+    columns: tuple[str, ...] = ()  # the D names of the features of a table
+    notes: tuple[Sentence, ...] = ()  # what was decided in reading, for people
 
 
 def kind_of(path: Path, endings: Sequence[str], also: str, *, folder: bool = True) -> str:
@@ -58,7 +61,14 @@ def kind_of(path: Path, endings: Sequence[str], also: str, *, folder: bool = Tru
     return kind
 
 
-def read(path: Path, *, label: str | None = None, labelled: bool = True) -> Arrays:
+def read(
+    path: Path,
+    *,
+    label: str | None = None,
+    labelled: bool = True,
+    header: bool | None = None,
+    encoding: str | None = None,
+) -> Arrays:
     """Read a file by its ending: .npz, .csv or .parquet (with a column ``label``), or a folder of IDX files.
 
     Raises:

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from hpsearch.errors import BadInput
+from hpsearch.data.columns import MOST_CATEGORIES, is_text, texts, to_numbers
+from hpsearch.errors import BadData, BadInput
+from hpsearch.records import Sentence
+from hpsearch.text import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Raw: TypeAlias = "npt.NDArray[Any] | pd.DataFrame"  # (N, ...) examples
+Numbers: TypeAlias = npt.NDArray[np.float64]
 
 GREY_LEVELS = 255.0  # the brightest grey level of a byte
+SCALES = {  # the methods of scaling: what they do to a value of a column
+    "none": "as they are",
+    "divide": "divided by one number",
+    "standardize": "less the column's mean, divided by its standard deviation",
+    "minmax": "from 0 (the column's least) to 1 (its greatest)",
+}
 _MOST_DIMENSIONS = 8
 _DIVISORS = 1e-30, 1e30  # bounds that float32 holds with room to spare
+_ROWS = 4096  # that are scaled at once
+_IMAGE_COLUMNS = 64  # a table may hold images from this many columns on
+_SPAN = 0.1  # columns within 0 .. 1 that all span so much of it have one size
+_DARK = 128.0  # levels that stay below are not those of a byte
 
 
 def is_picture(shape: Sequence[int]) -> bool:
@@ -24,61 +43,362 @@ def is_picture(shape: Sequence[int]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """The columns of a table that are used, by their positions, and what stands for texts and missing values.
+
+    The inputs are the numbers, the texts (a 0/1 column for each category, or its number where ``ordinal``) and a 0/1
+    column for each of ``missing``, in this order. A category that was not there in training is all zeros.
+    """
+
+    names: tuple[str, ...]  # of all D columns; empty: they have none
+    numbers: tuple[int, ...]  # positions of the columns of numbers
+    fill: tuple[float, ...]  # (K,) the medians of the numbers, and of the ordinal texts
+    texts: tuple[tuple[int, tuple[str, ...]], ...] = ()  # positions and categories of the columns of texts
+    ordinal: bool = False
+    missing: tuple[int, ...] = ()  # positions of the columns that had missing values
+    left_out: tuple[tuple[int, str], ...] = ()  # positions of the columns that are not used, and why
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """The positions of the columns that are used."""
+        return (*self.numbers, *(position for position, _ in self.texts))
+
+    @property
+    def one_hot(self) -> int:
+        """The number of 0/1 columns: a category's or of missing values."""
+        return len(self.missing) + (0 if self.ordinal else sum(len(categories) for _, categories in self.texts))
+
+    def name(self, position: int) -> str:
+        """Return a column's name; the position of one that has none."""
+        return self.names[position] if self.names else str(position)
+
+    def pick(self, raw: Raw) -> dict[int, Any]:
+        """Return the columns that are used by position: of a frame by their names, of an array by their places.
+
+        Raises:
+            BadData: They are not all there.
+        """
+        if isinstance(raw, np.ndarray):
+            rows = raw.reshape(len(raw), -1)
+            return {position: rows[:, position] for position in self.used}
+        places = {str(column): i for i, column in enumerate(raw.columns)}
+        if not self.names:  # an array was trained on: the columns in their order
+            return {position: raw.iloc[:, position] for position in self.used}
+        absent = [self.name(position) for position in self.used if self.name(position) not in places]
+        if absent:
+            raise BadData(f"no column {absent[0]!r}; the network takes {', '.join(self.names[:20])}")
+        return {position: raw.iloc[:, places[self.name(position)]] for position in self.used}
+
+    def encode(self, raw: Raw) -> tuple[Numbers, npt.NDArray[np.float32]]:
+        """Return the numbers (N, K), medians in place of missing values, and the 0/1 columns (N, L)."""
+        columns = self.pick(raw)
+        numbers = np.empty((len(raw), len(self.fill)))
+        zero_one = np.zeros((len(raw), self.one_hot), dtype=np.float32)
+        for k, position in enumerate(self.numbers):
+            numbers[:, k] = to_numbers(columns[position], self.name(position))
+        at = 0
+        for k, (position, categories) in enumerate(self.texts, len(self.numbers)):
+            codes = self._codes(columns[position], categories)
+            if self.ordinal:
+                numbers[:, k] = np.where(codes < 0, np.nan, codes)
+            else:
+                known = np.flatnonzero(codes >= 0)
+                zero_one[known, at + codes[known]] = 1
+                at += len(categories)
+        for k, position in enumerate(self.missing, at):
+            column = columns[position]
+            zero_one[:, k] = np.isnan(column) if isinstance(column, np.ndarray) else column.isna()
+        if (gaps := np.isnan(numbers)).any():
+            numbers[gaps] = np.broadcast_to(self.fill, numbers.shape)[gaps]
+        return numbers, zero_one
+
+    @staticmethod
+    def _codes(column: Any, categories: Sequence[str]) -> npt.NDArray[np.int64]:
+        code: dict[str | None, int] = {category: i for i, category in enumerate(categories)}
+        return np.array([code.get(text, -1) for text in texts(column)], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """Raw examples of one shape, flattened and divided by one number.
+    """Raw examples of one shape, made into rows of numbers, less ``centre`` and divided by ``scale``.
 
     Raises:
-        BadInput: A shape without values, or a divisor or range that makes no sense.
+        BadInput: A shape without values, or numbers that make no sense.
     """
 
     shape: tuple[int, ...]  # of one raw example: ``(28, 28)`` for an image, ``(D,)`` for a row of a table
-    dtype: str = "uint8"  # numPy's name for the type of the raw values that were trained on; ``uint8`` are grey levels
-    divisor: float = GREY_LEVELS  # raw values are divided by it: 255 for grey levels, 1 for all others
-    low: float = 0.0  # the least raw value in training; 0 for grey levels
-    high: float = GREY_LEVELS  # the greatest; 255 for grey levels
+    dtype: str = "uint8"  # NumPy's name for the type of the raw values that were trained on, ``table`` for several
+    low: float = 0.0  # the least raw number in training; 0 for bytes
+    high: float = GREY_LEVELS  # the greatest; 255 for bytes
+    method: str = "divide"  # one of `SCALES`
+    centre: tuple[float, ...] = (0.0,)  # (1,) or (K,) one for each number
+    scale: tuple[float, ...] = (GREY_LEVELS,)  # likewise
+    table: Table | None = None  # the columns, where an example is a row of a table
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.shape) <= _MOST_DIMENSIONS or min(self.shape) < 1:
             raise BadInput(f"examples of shape {self.shape}; give 1 to {_MOST_DIMENSIONS} sizes of at least 1")
-        numbers = self.divisor, self.low, self.high
         least, most = _DIVISORS
-        if not all(map(math.isfinite, numbers)) or not least <= self.divisor <= most or self.low > self.high:
+        if not all(map(math.isfinite, (self.low, self.high, *self.centre))) or not all(
+            least <= number <= most for number in self.scale
+        ):
             raise BadInput(
-                f"examples of {self.low} .. {self.high}, divided by {self.divisor}; give a range and a number from "
-                f"{least:g} to {most:g}"
+                f"examples of {self.low} .. {self.high}, scaled by {self.scale[:3]}; give finite numbers, the divisors "
+                f"from {least:g} to {most:g}"
             )
+        table = self.table
+        numbers = math.prod(self.shape) if table is None else len(table.fill)
+        if self.method not in SCALES or not {len(self.centre), len(self.scale)} <= {1, numbers} or self.low > self.high:
+            raise BadInput(f"scaling {self.method!r} of {numbers} numbers that makes no sense")
+        if table is not None:
+            _check(table, self.shape)
 
     @classmethod
-    def of(cls, x: npt.NDArray[Any]) -> Preprocessing:
-        """Return the preprocessing of raw examples: grey levels are divided by 255, other numbers stay as they are.
+    def fit(
+        cls,
+        x: Raw,
+        *,
+        scale: str | float = "auto",
+        text: str = "one-hot",
+        names: Sequence[str] = (),
+        left_out: Mapping[int, str] | None = None,
+        constants: bool = False,
+    ) -> Preprocessing:
+        """Return the preprocessing of raw examples, by their values and not by their type.
 
         Args:
             x: (N, ...) raw training examples, at least one.
+            scale: ``auto``, ``standardize``, ``minmax``, ``none`` or a number to divide by.
+            text: ``one-hot`` or ``ordinal``.
+            names: Of the columns of a table.
+            left_out: Positions of columns that are not used, and why.
+            constants: Keep the columns that are constant in these examples.
         """
         shape = tuple(x.shape[1:])
-        if x.dtype == np.uint8:
-            return cls(shape)
-        return cls(shape, x.dtype.name, 1.0, float(x.min()), float(x.max()))
+        dtype = x.dtype.name if isinstance(x, np.ndarray) else "table"
+        table = None
+        if len(shape) == 1:
+            table = _table(x, tuple(names), dict(left_out or {}), ordinal=text == "ordinal", constants=constants)
+        numbers = table.encode(x)[0] if table is not None else np.reshape(x, (len(x), -1))
+        low, high = (0.0, 0.0) if not numbers.size else (float(numbers.min()), float(numbers.max()))
+        if dtype == "uint8":
+            low, high = 0.0, GREY_LEVELS
+        return cls(shape, dtype, low, high, *_scaling(numbers, scale, images=table is None), table)
 
     @property
     def inputs(self) -> int:
-        """D, the number of inputs of a network over such examples."""
-        return math.prod(self.shape)
+        """The number of inputs of a network over such examples."""
+        return math.prod(self.shape) if self.table is None else len(self.table.fill) + self.table.one_hot
+
+    @property
+    def grey(self) -> bool:
+        """True where raw values are grey levels 0 .. 255."""
+        return self.method == "divide" and self.scale == (GREY_LEVELS,)
 
     def plain(self) -> dict[str, Any]:
-        """Return all of it as JSON-able data."""
+        """Return all of it as JSON-able data, which `from_plain` reads."""
         plain = dataclasses.asdict(self)
-        return plain | {name: float(plain[name]) for name in ("divisor", "low", "high")}
+        return plain | {"low": float(self.low), "high": float(self.high)}
 
-    def apply(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Preprocessing:
+        """Return the record that `plain` gave, here or in hpsearch 0.2 (with one ``divisor``); BadInput for no such."""
+        try:
+            return _read(plain)
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+            raise BadInput("its preprocessing does not make sense") from error
+
+    def apply(self, raw: Raw) -> npt.NDArray[np.float32]:
         """Return the inputs of a network, (N, D) float32.
 
         Args:
-            raw: (N, ...) numbers, D an example.
+            raw: (N, ...) numbers, D an example, or a frame with the columns.
+
+        Raises:
+            BadData: A column that is not there, or a text where numbers are needed.
         """
-        rows = raw.reshape(len(raw), self.inputs)
-        if self.divisor == 1:
+        if self.table is None:
+            return self._scaled(np.reshape(raw, (len(raw), -1)))
+        numbers, zero_one = self.table.encode(raw)
+        scaled = self._scaled(numbers)
+        return np.hstack([scaled, zero_one]) if zero_one.size else scaled
+
+    def _scaled(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        if self.method == "none":
             return np.ascontiguousarray(rows, dtype=np.float32)
-        inputs = rows.astype(np.float32)  # always a copy
-        inputs /= np.float32(self.divisor)
+        if self.method == "divide":
+            inputs = rows.astype(np.float32)  # always a copy
+            inputs /= np.float32(self.scale[0])
+            return inputs
+        inputs = np.empty(rows.shape, dtype=np.float32)
+        centre, scale = np.array(self.centre), np.array(self.scale)
+        for at in range(0, len(rows), _ROWS):  # a copy in float64 of all of them may be too large
+            inputs[at : at + _ROWS] = (rows[at : at + _ROWS] - centre) / scale
         return inputs
+
+    def sentences(self) -> tuple[Sentence, ...]:
+        """Return what was decided, for people: the scaling, texts, missing values and columns left out."""
+        return tuple(map(Sentence, self._words()))
+
+    def _words(self) -> Iterator[str]:
+        how = SCALES[self.method] if self.method != "divide" else f"divided by {self.scale[0]:g}"
+        table = self.table
+        numbers = len(table.fill) if table else math.prod(self.shape)
+        if numbers:
+            yield f"{counted(numbers, 'number')} from {self.low:g} to {self.high:g}: {how}"
+        if table is None:
+            return
+        if table.texts:
+            columns = [f"{table.name(position)!r} ({len(categories)})" for position, categories in table.texts]
+            yield f"texts, {'numbered' if table.ordinal else 'a 0/1 input for each'}: {_listed(columns)}"
+        if table.missing:
+            columns = [repr(table.name(position)) for position in table.missing]
+            yield f"missing values, the column's median and a 0/1 input that says so: {_listed(columns)}"
+        reasons: dict[str, list[str]] = {}
+        for position, why in table.left_out:
+            reasons.setdefault(why, []).append(repr(table.name(position)))
+        for why, names in reasons.items():
+            yield f"left out, as {why}: {_listed(names)}"
+
+
+def _listed(names: Collection[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(list(names)[:most]) + more
+
+
+def _table(x: Raw, names: tuple[str, ...], left_out: dict[int, str], *, ordinal: bool, constants: bool) -> Table:
+    """Return the columns of training examples (N, D); constants are left out unless they are kept or pixels."""
+    names = names or (() if isinstance(x, np.ndarray) else tuple(map(str, x.columns)))
+    columns = Table(names, tuple(i for i in range(x.shape[1]) if i not in left_out), ()).pick(x)
+    cells: dict[int, Numbers] = {}
+    categories: dict[int, tuple[str, ...]] = {}
+    missing, constant = set(), set()
+    for position, column in columns.items():
+        if is_text(column):
+            different = set(texts(column))
+            categories[position] = tuple(sorted(filter(None, different)))
+            if None in different:
+                missing.add(position)
+            if len(different) < 2:
+                constant.add(position)
+            elif len(categories[position]) > MOST_CATEGORIES and not ordinal:
+                left_out[position] = (
+                    f"it has more than {MOST_CATEGORIES} different texts, which text = 'ordinal' numbers"
+                )
+        else:
+            values = cells[position] = to_numbers(column, str(position))
+            if np.isnan(values).any():
+                missing.add(position)
+            if (values == values[0]).all() or np.isnan(values).all():
+                constant.add(position)
+    if not constants and not _image_like(np.array([[c.min(), c.max()] for c in cells.values()]).T):
+        left_out |= dict.fromkeys(constant, "it is constant in the training part")
+    numbers = tuple(position for position in cells if position not in left_out)
+    kept = tuple((position, names) for position, names in categories.items() if position not in left_out)
+    if not numbers and not kept:
+        raise BadData("every column is constant in the training part, or is left out; there is nothing to learn from")
+    medians = [0.0 if np.isnan(cells[i]).all() else float(np.nanmedian(cells[i])) for i in numbers]
+    fill = (*medians, *(float(len(names) // 2) for _, names in kept if ordinal))
+    used_missing = tuple(sorted(missing - left_out.keys()))
+    return Table(names, numbers, fill, kept, ordinal, used_missing, tuple(sorted(left_out.items())))
+
+
+def _image_like(ranges: Numbers) -> bool:
+    """Return whether columns share a range as pixels do, from their least and greatest values, (2, K).
+
+    There are many of them, and of those that vary half reach half of what any reaches.
+    """
+    if ranges.size < 2 * _IMAGE_COLUMNS:
+        return False
+    low, high = ranges
+    varying = high[high > low]
+    return bool(varying.size and np.median(varying) >= varying.max() / 2)
+
+
+def _scaling(
+    numbers: npt.NDArray[Any], scale: str | float, *, images: bool
+) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
+    """Return the method, the centre and the scale for training examples (N, K) without missing values."""
+    if not isinstance(scale, str):
+        return "divide", (0.0,), (float(scale),)
+    if not numbers.size:
+        return "none", (0.0,), (1.0,)
+    low, high = numbers.min(axis=0).astype(np.float64), numbers.max(axis=0).astype(np.float64)
+    if scale == "auto":
+        scale, divisor = _auto(numbers, low, high, images=images)
+        if scale == "divide":
+            return "divide", (0.0,), (divisor,)
+    if scale == "none":
+        return "none", (0.0,), (1.0,)
+    centre, spread = low, high - low
+    if scale == "standardize":
+        rows = np.ascontiguousarray(numbers, dtype=np.float64)
+        centre, spread = rows.mean(axis=0), rows.std(axis=0)
+    spread[high == low] = 1.0
+    return scale, tuple(centre.tolist()), tuple(spread.tolist())
+
+
+def _auto(numbers: npt.NDArray[Any], low: Numbers, high: Numbers, *, images: bool) -> tuple[str, float]:
+    images = images or _image_like(np.array([low, high]))
+    least, most = low.min(), high.max()
+    whole = numbers.dtype.kind in "bui" or bool((numbers == np.floor(numbers)).all())
+    if images and whole and least >= 0 and 1 < most <= GREY_LEVELS:
+        return "divide", GREY_LEVELS if most >= _DARK else float(most)
+    spans = (high - low)[high > low]
+    if least >= -1 and most <= 1 and (images or (least >= 0 and spans.size and spans.min() >= _SPAN)):
+        return "none", 1.0
+    return "standardize", 1.0
+
+
+def _check(table: Table, shape: tuple[int, ...]) -> None:
+    columns = [*table.used, *(position for position, _ in table.left_out)]
+    if len(shape) != 1 or sorted(columns) != list(range(shape[0])) or len(table.names) not in (0, shape[0]):
+        raise BadInput(f"columns that do not fit examples of shape {shape}")
+    if len(table.fill) != len(table.numbers) + (len(table.texts) if table.ordinal else 0):
+        raise BadInput("another number of medians than of columns")
+    if not all(map(math.isfinite, table.fill)) or not set(table.missing) <= set(table.used):
+        raise BadInput("medians or missing values that make no sense")
+
+
+def _read(plain: Mapping[str, Any]) -> Preprocessing:
+    table = plain.get("table")
+    if "divisor" in plain:  # of hpsearch 0.2
+        divisor = _number(plain["divisor"])
+        plain = {**plain, "centre": [0.0], "scale": [divisor], "method": "none" if divisor == 1 else "divide"}
+    return Preprocessing(
+        tuple(map(_whole, plain["shape"])),
+        _text(plain["dtype"]),
+        _number(plain["low"]),
+        _number(plain["high"]),
+        _text(plain["method"]),
+        tuple(map(_number, plain["centre"])),
+        tuple(map(_number, plain["scale"])),
+        table
+        and Table(
+            tuple(map(_text, table["names"])),
+            tuple(map(_whole, table["numbers"])),
+            tuple(map(_number, table["fill"])),
+            tuple((_whole(position), tuple(map(_text, names))) for position, names in table["texts"]),
+            table["ordinal"] is True,
+            tuple(map(_whole, table["missing"])),
+            tuple((_whole(position), _text(why)) for position, why in table["left_out"]),
+        ),
+    )
+
+
+def _number(value: object) -> float:
+    if type(value) is not float:
+        raise TypeError
+    return value
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

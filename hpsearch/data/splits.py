@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from hpsearch.data.columns import Raw
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadData
+from hpsearch.records import Sentence
 
 if TYPE_CHECKING:
     from hpsearch.data.datasets import Dataset
@@ -24,7 +26,7 @@ Size: TypeAlias = int | float  # a number of examples, or a fraction
 class Split:
     """The part of a data set that a search may read: its training and validation examples."""
 
-    x_train: Floats  # (n, D) features; grey levels are scaled to 0..1
+    x_train: Floats  # (n, D) features, preprocessed
     y_train: Labels  # (n,) classes
     x_validation: Floats  # (m, D) features
     y_validation: Labels  # (m,) classes
@@ -33,11 +35,17 @@ class Split:
     class_names: tuple[str, ...]  # the label values as they were given, by class
     preprocessing: Preprocessing  # the step from the data set's raw values to these features
     test_examples: int = 0  # number of examples in the test part, which only `test_part` reads
+    notes: tuple[Sentence, ...] = ()  # what was decided in reading and preprocessing, for people
 
     @property
     def sizes(self) -> dict[str, int]:
         """Return the number of examples by part."""
         return {"train": len(self.x_train), "validation": len(self.x_validation)}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return the preprocessing as JSON-able data."""
+        return self.preprocessing.plain()
 
 
 def split(
@@ -48,6 +56,8 @@ def split(
     test: Size | None = None,
     seed: int,
     stratify: bool = False,
+    scale: str | float = "auto",
+    text: str = "one-hot",
 ) -> Split:
     """Cut out the training and validation examples; the test examples are left alone (`test_part` takes them).
 
@@ -62,6 +72,8 @@ def split(
             With an own test part, the number or fraction is of that.
         seed: Of the shuffling.
         stratify: Give each split the data set's proportion of every class.
+        scale: How numbers are scaled, and
+        text: how texts become numbers; see `Preprocessing.fit`.
 
     Raises:
         BadData: More examples requested than there are, none requested, or too few of a class to stratify.
@@ -69,9 +81,10 @@ def split(
     train_rows, validation_rows, test_rows = _rows(
         dataset, train=train, validation=validation, test=test, seed=seed, stratify=stratify
     )
-    preprocessing = Preprocessing.of(dataset.x[train_rows])
-    x_train, y_train = preprocessing.apply(dataset.x[train_rows]), dataset.labels[train_rows]
-    x_validation, y_validation = preprocessing.apply(dataset.x[validation_rows]), dataset.labels[validation_rows]
+    preprocessing = _fitted(dataset, train_rows, scale, text)
+    x_train, y_train = preprocessing.apply(rows_of(dataset.x, train_rows)), dataset.labels[train_rows]
+    x_validation = preprocessing.apply(rows_of(dataset.x, validation_rows))
+    y_validation = dataset.labels[validation_rows]
     return Split(
         x_train,
         y_train,
@@ -82,10 +95,29 @@ def split(
         dataset.class_names,
         preprocessing,
         len(test_rows),
+        (*dataset.notes, *preprocessing.sentences()),
     )
 
 
-def test_part(dataset: Dataset, **parts: Any) -> tuple[Floats, Labels]:
+def rows_of(x: Raw, rows: npt.NDArray[np.intp]) -> Raw:
+    """Return these rows of an array or a frame."""
+    return x[rows] if isinstance(x, np.ndarray) else x.iloc[rows]
+
+
+def _fitted(dataset: Dataset, train_rows: npt.NDArray[np.intp], scale: str | float, text: str) -> Preprocessing:
+    return Preprocessing.fit(
+        rows_of(dataset.x, train_rows),
+        scale=scale,
+        text=text,
+        names=dataset.columns,
+        left_out=dataset.left_out,
+        constants=dataset.kept,
+    )
+
+
+def test_part(
+    dataset: Dataset, *, scale: str | float = "auto", text: str = "one-hot", **parts: Any
+) -> tuple[Floats, Labels]:
     """Cut out the test examples that belong to `split` with the same arguments. Only a final evaluation calls this.
 
     Returns:
@@ -98,7 +130,7 @@ def test_part(dataset: Dataset, **parts: Any) -> tuple[Floats, Labels]:
     x, labels = dataset.x, dataset.labels
     if dataset.x_test is not None and dataset.labels_test is not None:
         x, labels = dataset.x_test, dataset.labels_test
-    return Preprocessing.of(dataset.x[train_rows]).apply(x[test_rows]), labels[test_rows]
+    return _fitted(dataset, train_rows, scale, text).apply(rows_of(x, test_rows)), labels[test_rows]
 
 
 # pytest would collect a public function of this name from any test file that imports it.

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch import __version__
+from hpsearch.data.columns import Raw
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput
 from hpsearch.files import replacing
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_FORMAT = 2
+_FORMAT = 3  # 2: hpsearch 0.2, whose preprocessing is one divisor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,26 +56,27 @@ class Model:
             raise BadInput("the network's file does not say how raw values become its inputs; train and save it again")
         return self.preprocessing
 
-    def probabilities(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def probabilities(self, raw: Raw) -> npt.NDArray[np.float64]:
         """Return the probability of each class, (N, C); each row sums to 1.
 
         Every example has a pass of its own: its result must not depend on the other examples of the batch, and in a
         product of many rows a row may be rounded by where it stands (OpenBLAS does so on processors without AVX-512).
 
         Args:
-            raw: (N, ...) examples as they were before training: grey levels 0..255 where it was trained on those.
+            raw: (N, ...) examples as they were before training: grey levels 0..255 where it was trained on those; a
+                frame where it was trained on texts.
 
         Raises:
             BadInput: Examples of another size, a file without preprocessing, or sums that overflow.
         """
         takes = self.takes()
-        if raw.ndim < 2 or math.prod(raw.shape[1:]) != takes.inputs:
+        if isinstance(raw, np.ndarray) and (raw.ndim < 2 or math.prod(raw.shape[1:]) != math.prod(takes.shape)):
             raise BadInput(f"examples of shape {raw.shape[1:]}; the network takes {takes.shape}")
         probabilities = np.empty((len(raw), self.network.sizes[-1]))
         with np.errstate(all="ignore"):
+            x = takes.apply(raw).astype(self.network.dtype)
             for i in range(len(raw)):
-                x = takes.apply(raw[i : i + 1]).astype(self.network.dtype)
-                logits = self.network.infer(x[None])[0, 0].astype(np.float64)  # (1, 1, D) -> (C,)
+                logits = self.network.infer(x[None, i : i + 1])[0, 0].astype(np.float64)  # (1, 1, D) -> (C,)
                 exps = np.exp(logits - logits.max())
                 probabilities[i] = exps / exps.sum()
         if not np.isfinite(probabilities).all():
@@ -178,7 +180,7 @@ def _array(payload: bytes) -> npt.NDArray[Any]:
 
 def _model(arrays: dict[str, NDArray[Any]]) -> Model:
     architecture, section, about = (_json(arrays, name) for name in ("architecture", "preprocessing", "about"))
-    if architecture.get("format") != _FORMAT:
+    if architecture.get("format") not in (2, _FORMAT):
         found = repr(architecture.get("format"))[:20]
         raise BadInput(f"it has format {found}, this hpsearch reads {_FORMAT}; use the hpsearch that wrote it")
     names, versions = section.get("class_names"), architecture.get("versions", {})
@@ -186,7 +188,8 @@ def _model(arrays: dict[str, NDArray[Any]]) -> Model:
         raise BadInput("its class names are no texts")
     if not isinstance(versions, dict) or not all(isinstance(version, str) for version in versions.values()):
         raise BadInput("its versions are no texts")
-    preprocessing = _preprocessing(section.get("values"))
+    values = section.get("values")
+    preprocessing = None if values is None else Preprocessing.from_plain(values)
     network = _network(architecture, arrays)
     _check_sizes(network.sizes, preprocessing, names)
     return Model(network, preprocessing, tuple(names or map(str, range(network.sizes[-1]))), about, versions)
@@ -210,21 +213,6 @@ def _finite(number: str) -> float:
     if not np.isfinite(value := float(number)):
         raise BadInput(f"{number} is not finite")
     return value
-
-
-def _preprocessing(values: object) -> Preprocessing | None:
-    match values:
-        case None:
-            return None
-        case {
-            "shape": [*shape],
-            "dtype": str(dtype),
-            "divisor": float(divisor),
-            "low": float(low),
-            "high": float(high),
-        } if all(type(size) is int for size in shape):
-            return Preprocessing(tuple(shape), dtype, divisor, low, high)
-    raise BadInput("its preprocessing does not make sense")
 
 
 def _check_sizes(sizes: Sequence[int], preprocessing: Preprocessing | None, class_names: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from hpsearch.records import Outcome, Paused, Report, Trial
+    from hpsearch.records import Outcome, Paused, Report, Sentence, Trial
     from hpsearch.space import Space
 
 
@@ -107,6 +107,14 @@ class Data(Protocol):
     @property
     def sizes(self) -> Mapping[str, int]:
         """Return the number of examples by part: ``train``, ``validation``."""
+
+    @property
+    def notes(self) -> Sequence[Sentence]:
+        """Return what was decided in reading them, for people."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Return how raw values become what trials are fitted to, JSON-able; a stage keeps it."""
 
 
 class Estimate(NamedTuple):

@@ -122,6 +122,7 @@ def made_from(parent: Stage, **different: Any) -> NewStage:
         parent=parent.number,
         fingerprint=parent.fingerprint,
         sizes=parent.sizes,
+        preprocessing=parent.preprocessing,
         versions=versions(),
         **different,
     )
@@ -199,6 +200,7 @@ def begin(
             study_file=(study if pruner is None else study.with_pruning(pruner)).to_dict(),
             fingerprint=data.fingerprint,
             sizes=data.sizes,
+            preprocessing=data.facts,
             versions=versions(),
         )
         # Another process may have created the stage meanwhile, with its own seed and rule.
@@ -286,7 +288,12 @@ def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: s
     except (BadStudyFile, BadArgument) as error:
         raise StageConflict(f"{stage.name} cannot be trained here: {error}") from error
     adopted = replace(
-        stage, study_file=ranged.to_dict(), fingerprint=data.fingerprint, sizes=data.sizes, versions=versions()
+        stage,
+        study_file=ranged.to_dict(),
+        fingerprint=data.fingerprint,
+        sizes=data.sizes,
+        preprocessing=data.facts,
+        versions=versions(),
     )
     return store.create_stage(adopted, replace=True)
 

@@ -214,7 +214,7 @@ class _Loop:
             return adopt(store, stage, study, data, pruner=pruner)
         notes: list[str | None]
         if new:
-            notes = [unused_words(study if pruner is None else study.with_pruning(pruner))]
+            notes = [*map(str, data.notes), unused_words(study if pruner is None else study.with_pruning(pruner))]
         else:
             notes = [other_version(store, stage)]
             rule, changed = stage.pruning_rule, "; ".join(differences(stage.study_file, study.to_dict()))

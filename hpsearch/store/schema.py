@@ -56,6 +56,7 @@ _FIELDS = {  # attributes without their prefix, and the fields of `hpsearch.reco
     "trials_used": "trials_used",
     "data_fingerprint": "fingerprint",
     "data_sizes": "sizes",
+    "preprocessing": "preprocessing",
     "versions": "versions",
 }
 _IMPORTED = f"{ATTRIBUTE_PREFIX}imported"
@@ -218,7 +219,7 @@ def _half_made(connection: Connection, names: set[str]) -> bool:
 def stage_attributes(new: NewStage) -> dict[str, Any]:
     """Return the user attributes of a stage's study, by key."""
     attributes = {f"{ATTRIBUTE_PREFIX}{key}": getattr(new, field) for key, field in _FIELDS.items()}
-    for key in ("study_file", "rule", "data_sizes", "versions"):
+    for key in ("study_file", "rule", "data_sizes", "preprocessing", "versions"):
         attributes[f"{ATTRIBUTE_PREFIX}{key}"] = dict(attributes[f"{ATTRIBUTE_PREFIX}{key}"])
     attributes[f"{ATTRIBUTE_PREFIX}trials_used"] = list(new.trials_used)
     attributes[RANGES] = space_to_dict(new.space)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import made_stages
@@ -13,7 +13,7 @@ import tiny
 from optuna.distributions import BaseDistribution
 
 from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
-from hpsearch.records import Completed, Failed, Outcome, Stage, Trial, stage_seed
+from hpsearch.records import Completed, Failed, Outcome, Sentence, Stage, Trial, stage_seed
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.stage import begin, best_of, pick, stages_of
 from hpsearch.space import Float
@@ -28,6 +28,8 @@ class Loaded(NamedTuple):
 
     fingerprint: str
     sizes: Mapping[str, int]
+    notes: Sequence[Sentence] = ()
+    facts: Mapping[str, Any] = {}
 
 
 DATA, OTHER = (Loaded(letter * 64, {"train": 4, "validation": 2}) for letter in "ab")

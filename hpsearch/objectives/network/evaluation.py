@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.nn import Model
 from hpsearch.objectives.base import HeldOut
 from hpsearch.statistics import wilson
@@ -73,7 +74,7 @@ class NetworkEvaluation:
 def score(trained: Trained, split: Split, x: Floats, labels: Labels) -> NetworkEvaluation:
     """Score a network on the test set, features (T, D) and classes (T,); ``split`` is what it was trained on."""
     # The preprocessing has been applied to these features already.
-    ready = replace(split.preprocessing, dtype="float32", divisor=1.0)
+    ready = Preprocessing((x.shape[1],), "float32", method="none", scale=(1.0,))
     probabilities = Model(trained.network, ready, split.class_names).probabilities(x)
     predictions = probabilities.argmax(axis=1)
     hits = int(np.sum(predictions == labels))

@@ -14,6 +14,8 @@ from hpsearch.files import replacing
 from hpsearch.nn import Affine, BatchNorm, Dropout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from hpsearch.data.preprocessing import Preprocessing
@@ -47,6 +49,10 @@ def export_onnx(model: Model, path: Path, *, raw: Literal["uint8", "float32"] | 
     grey = preprocessing.dtype == "uint8"
     if raw == "uint8" and not grey:
         raise BadInput(f"the network takes {preprocessing.dtype}, not grey levels; export it for float32")
+    if preprocessing.table is not None and preprocessing.table.texts:
+        raise BadInput(
+            "the network takes columns of texts, and an ONNX file takes numbers alone; use `hpsearch predict`"
+        )
     try:
         import onnx  # the extra [onnx]
     except ImportError as error:
@@ -80,6 +86,26 @@ class _Graph:
         return name
 
 
+def _preprocessed(graph: _Graph, takes: Preprocessing, raw: str, type_of: Callable[[npt.DTypeLike], int]) -> str:
+    """Add the nodes from the raw values (N, D) float32 to the network's inputs; returns their name."""
+    table, values, zero_one = takes.table, raw, ""
+    if table is not None and table.left_out:
+        values = graph.add("Gather", values, graph.constant("numbers", np.array(table.numbers)), axis=1)
+    if table is not None and table.missing:
+        fill = graph.constant("medians", np.array(table.fill, dtype=np.float32))
+        values = graph.add("Where", graph.add("IsNaN", values), fill, values)
+        absent = graph.add("Gather", raw, graph.constant("missing", np.array(table.missing)), axis=1)
+        zero_one = graph.add("Cast", graph.add("IsNaN", absent), to=type_of(np.float32))
+    if takes.method == "divide":
+        values = graph.add("Div", values, graph.constant("divisor", np.array(takes.scale, dtype=np.float32)))
+    elif takes.method != "none":  # in float64, as `Preprocessing.apply` does it
+        values = graph.add("Cast", values, to=type_of(np.float64))
+        values = graph.add("Sub", values, graph.constant("centre", np.array(takes.centre)))
+        values = graph.add("Div", values, graph.constant("scale", np.array(takes.scale)))
+        values = graph.add("Cast", values, to=type_of(np.float32))
+    return graph.add("Concat", values, zero_one, axis=1) if zero_one else values
+
+
 def _made(onnx: Any, model: Model, preprocessing: Preprocessing, raw: str) -> Any:
     helper, network, graph = onnx.helper, model.network, _Graph(onnx)
 
@@ -88,9 +114,7 @@ def _made(onnx: Any, model: Model, preprocessing: Preprocessing, raw: str) -> An
 
     values = graph.add("Cast", INPUT, to=type_of(np.float32))
     values = graph.add("Flatten", values, axis=1)  # (N, ...) -> (N, D)
-    if preprocessing.divisor != 1:
-        divisor = np.array([preprocessing.divisor], dtype=np.float32)
-        values = graph.add("Div", values, graph.constant("divisor", divisor))
+    values = _preprocessed(graph, preprocessing, values, type_of)
     if network.dtype != np.float32:
         values = graph.add("Cast", values, to=type_of(network.dtype))
     for i, layer in enumerate(network.layers):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hpsearch.data.columns import Raw, to_numbers
 from hpsearch.data.examples import Examples
-from hpsearch.data.preprocessing import GREY_LEVELS
+from hpsearch.data.preprocessing import GREY_LEVELS, SCALES, Table
 from hpsearch.errors import BadData
 from hpsearch.nn import parameter_count
 from hpsearch.statistics import Interval, wilson
@@ -79,16 +81,37 @@ def _labels(part: Examples, names: Sequence[str]) -> Sequence[str | None]:
     return labels
 
 
-def _raw(part: Examples, takes: Preprocessing) -> tuple[npt.NDArray[Any], bool]:
+def _array(x: Raw, takes: Preprocessing) -> npt.NDArray[Any]:
+    """Return examples as an array; of a frame the columns that the network takes, each in the place that it had."""
+    if isinstance(x, np.ndarray):
+        return x
+    names = tuple(map(str, x.columns))
+    table = takes.table or Table((), tuple(range(len(names))), ())
+    rows = np.full((len(x), math.prod(takes.shape) if table.names else len(names)), np.nan)
+    for position, column in table.pick(x).items():
+        rows[:, position] = to_numbers(column, table.name(position))
+    return rows
+
+
+def _raw(part: Examples, takes: Preprocessing) -> tuple[Raw, bool]:
     """Return the values on the scale that the network was trained on, and whether grey levels came as 0..1."""
-    x, shape = part.x, part.x.shape[1:]
-    if _essential(shape) != _essential(takes.shape) and (len(shape) > 1 or shape[0] != takes.inputs):
+    table = takes.table
+    if table is not None and table.texts:
+        if isinstance(part.x, np.ndarray):
+            raise BadData(f"{part.source} holds numbers alone, and the network takes a table with columns of texts")
+        return part.x, False
+    x = _array(part.x, takes)
+    shape = x.shape[1:]
+    if _essential(shape) != _essential(takes.shape) and (len(shape) > 1 or shape[0] != math.prod(takes.shape)):
         raise BadData(
             f"{part.source} holds examples of {_shape_words(shape)} values, "
             f"the network takes {_shape_words(takes.shape)}"
         )
-    low, high = float(x.min()), float(x.max())
-    if takes.divisor == GREY_LEVELS:
+    present = x[~np.isnan(x)]
+    if table is None and present.size < x.size:
+        raise BadData(f"{part.source} has {x.size - present.size} missing values, and the network takes none")
+    low, high = (float(present.min()), float(present.max())) if present.size else (0.0, 0.0)
+    if takes.grey:
         if x.dtype == np.uint8:
             return x, False
         if low < 0 or high > GREY_LEVELS:
@@ -157,8 +180,8 @@ def _inputs(model: Model) -> str:
     if takes is None:
         return f"{model.network.sizes[0]}; the file does not say how raw values become these"
     shape = "x".join(map(str, takes.shape))
-    divided = "" if takes.divisor == 1 else f", divided by {takes.divisor:g}"
-    return printable(f"{shape} {takes.dtype} from {takes.low:g} to {takes.high:g}{divided}")
+    scaled = {"none": "", "divide": f", divided by {takes.scale[0]:g}"}.get(takes.method, f", {SCALES[takes.method]}")
+    return printable(f"{shape} {takes.dtype} from {takes.low:g} to {takes.high:g}{scaled}")
 
 
 def _flattened(about: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -67,11 +67,15 @@ def load_test(sections: NetworkSections, *, data_dir: Path | None = None) -> tup
 def _dataset(sections: NetworkSections, data_dir: Path | None) -> Dataset:
     section = sections.data
     path = None if section.path is None else Path(section.path)
-    return data_sets.load(section.name, path=path, label=section.label, data_dir=data_dir)
+    given = {name: getattr(section, name) for name in ("label", "drop", "columns", "missing", "header", "encoding")}
+    return data_sets.load(section.name, path=path, data_dir=data_dir, **given)
+
+
+_OF_SPLIT = ("train", "validation", "test", "seed", "stratify", "scale", "text")
 
 
 def _parts(sections: NetworkSections) -> dict[str, Any]:
-    return {name: getattr(sections.data, name) for name in ("train", "validation", "test", "seed", "stratify")}
+    return {name: getattr(sections.data, name) for name in _OF_SPLIT}
 
 
 def objective(sections: NetworkSections, data: Split, *, seed: int, space: Space) -> NetworkObjective:

@@ -11,6 +11,7 @@ from hpsearch.objectives.network.kind import HYPERPARAMETERS, LR_SCHEDULES, hidd
 from hpsearch.objectives.sections import Count, Section, Seed
 from hpsearch.records import Direction
 from hpsearch.space import Space, contains, possible
+from hpsearch.text import either
 
 
 def _number(name: str, default: float | None) -> Any:
@@ -39,14 +40,32 @@ def _size_or_zero(value: object) -> object:
 
 Size = Annotated[int | float, BeforeValidator(_size)]
 SizeOrZero = Annotated[int | float, BeforeValidator(_size_or_zero)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]  # TOML's lists are not tuples
+
+
+def _scale(value: object) -> object:
+    if value in _SCALES or (type(value) in (int, float) and 1e-30 <= float(str(value)) <= 1e30):
+        return value
+    raise ValueError(f"give {either(_SCALES)}, or a positive number to divide by")
+
+
+_SCALES = ("auto", "standardize", "minmax", "none")
+Scale = Annotated[str | int | float, BeforeValidator(_scale)]
 
 
 class Data(Section):
-    """The data set and its split; a whole number is a count, a number below 1 a fraction."""
+    """The data set, what its columns become, and its split; a whole number is a count, a number below 1 a fraction."""
 
     name: str | None = None
     path: str | None = None
     label: str | None = None
+    columns: Names = ()
+    drop: Names = ()
+    header: bool | None = None
+    encoding: str | None = None
+    missing: Literal["auto", "error"] = "auto"
+    text: Literal["one-hot", "ordinal"] = "one-hot"
+    scale: Scale = "auto"
     train: Size = 400
     validation: Size = 100
     test: SizeOrZero | None = None

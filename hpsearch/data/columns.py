@@ -1,0 +1,142 @@
+"""Columns of tables: which of them are no features, and their cells as numbers or texts. Needs no pandas to be loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsearch.errors import BadData, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Raw: TypeAlias = "npt.NDArray[Any] | pd.DataFrame"  # (N, ...) examples; (N, D) of a table
+Cells: TypeAlias = "npt.NDArray[Any] | pd.Series[Any]"  # (N,) one column
+
+MOST_CATEGORIES = 50  # different texts of a column that become a 0/1 input each
+_FEWEST_ROWS = 10  # fewer may be in order, or all different, by chance
+_UNNAMED = re.compile(r"(unnamed: \d+(\.\d+)*(_level_\d+)?|__index_level_\d+__|)", re.IGNORECASE)
+_ID = re.compile(r"(?:.*[\W_])?(?:id|ids|index|idx|uuid|guid|key|nr|no|row|rownames?)|.*[a-z](?:Id|ID)")
+
+
+def is_text(column: Cells) -> bool:
+    """Return whether a column holds texts, not numbers or booleans."""
+    return getattr(column.dtype, "kind", "O") not in "buif"
+
+
+def to_numbers(column: Cells, name: str) -> npt.NDArray[np.float64]:
+    """Return a column's cells as numbers, NaN where one is missing; BadData for a text that is no number."""
+    if isinstance(column, np.ndarray):
+        return column.astype(np.float64)
+    if not is_text(column):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    cells = np.empty(len(column))
+    for row, text in enumerate(texts(column)):
+        try:
+            cells[row] = np.nan if text is None else float(text)
+        except ValueError:
+            raise BadData(
+                f"{str(text)[:40]!r} in row {row + 1}, column {name!r} is not a number, and the network takes numbers there"
+            ) from None
+    return cells
+
+
+def texts(column: Cells) -> list[str | None]:
+    """Return a column's cells as texts, None where one is missing; whole numbers without a decimal point."""
+    cells = column.astype(object)
+    missing = cells != cells if isinstance(cells, np.ndarray) else cells.isna()  # NaN is unlike itself
+    return [
+        None if absent or cell == "" else str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell)
+        for cell, absent in zip(cells, missing, strict=True)
+    ]
+
+
+def _numbers_rows(name: str, column: Cells) -> bool:
+    """Whole numbers that rise from row to row, or are consecutive in any order."""
+    if is_text(column):
+        return False
+    cells = to_numbers(column, name)
+    low, high = cells.min(), cells.max()
+    if not high - low >= len(cells) - 1 or not (cells == np.floor(cells)).all():  # NaN too
+        return False
+    steps = np.diff(cells)
+    consecutive = high - low == len(cells) - 1 and bool((np.diff(np.sort(cells)) == 1).all())
+    return bool((steps > 0).all() or (steps < 0).all()) or consecutive
+
+
+def _unique(name: str, column: Cells) -> bool:
+    cells = texts(column)
+    present = [cell for cell in cells if cell is not None]
+    return len(set(present)) == len(present) > 0
+
+
+def _unique_id(name: str, column: Cells) -> bool:
+    return bool(_ID.fullmatch(name) or _ID.fullmatch(name.lower())) and _unique(name, column)
+
+
+def _unique_text(name: str, column: Cells) -> bool:
+    return is_text(column) and _unique(name, column)
+
+
+def _dates(name: str, column: Cells) -> bool:
+    if getattr(column.dtype, "kind", "O") in "mM":
+        return True
+    if not is_text(column):
+        return False
+    for text in filter(None, texts(column)):
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            return False
+    return True
+
+
+RULES: dict[str, Callable[[str, Cells], bool]] = {
+    "it has no name, as an index that was saved with the table": lambda name, _: bool(_UNNAMED.fullmatch(name.strip())),
+    "it numbers the rows": _numbers_rows,
+    "it identifies the rows": _unique_id,
+    "it holds dates": _dates,
+    "its texts are different in every row": _unique_text,
+}
+"""Columns that are no features, and why; the first rule that holds counts."""
+
+
+def left_out(x: Raw, names: Sequence[str], *, drop: Collection[str] = (), keep: Collection[str] = ()) -> dict[int, str]:
+    """Return the positions of a table's columns that are not trained on, and why.
+
+    Args:
+        x: (N, D) all examples.
+        names: Of the D columns; their positions unless given.
+        drop: Names of columns to leave out.
+        keep: Names of the columns to train on; the rules leave out none of them. Empty: what the rules leave.
+
+    Raises:
+        BadData: A name that no column has, or no column is left.
+    """
+    names = names or [str(position) for position in range(x.shape[1])]
+    for key, given in (("drop", drop), ("columns", keep)):
+        for name in given:
+            if name not in names:
+                raise BadData(f"{key}: no column {name!r}{nearest(name, names)}")
+    why = dict(_reasons(x, names, drop, keep))
+    if len(why) == x.shape[1]:
+        first = names[0]
+        raise BadData(f"no column is left to train on ({first!r}: {why[0]}); name those to train on under columns")
+    return why
+
+
+def _reasons(x: Raw, names: Sequence[str], drop: Collection[str], keep: Collection[str]) -> Iterator[tuple[int, str]]:
+    for position, name in enumerate(names):
+        column = x[:, position] if isinstance(x, np.ndarray) else x.iloc[:, position]
+        if name in drop:
+            yield position, "drop names it"
+        elif keep:
+            if name not in keep:
+                yield position, "columns does not name it"
+        elif len(x) >= _FEWEST_ROWS and (why := next((w for w, rule in RULES.items() if rule(name, column)), None)):
+            yield position, why
