@@ -1,4 +1,4 @@
-"""Columns of tables: which of them are no features, and their cells as numbers or texts. Needs no pandas to be loaded."""
+"""Columns of tables: which of them are no features, and their cells as numbers or texts. Loads no pandas."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def to_numbers(column: Cells, name: str) -> npt.NDArray[np.float64]:
             cells[row] = np.nan if text is None else float(text)
         except ValueError:
             raise BadData(
-                f"{str(text)[:40]!r} in row {row + 1}, column {name!r} is not a number, and the network takes numbers there"
+                f"{str(text)[:40]!r} in row {row + 1}, column {name!r} is not a number; the network takes numbers there"
             ) from None
     return cells
 

@@ -115,9 +115,7 @@ def _fitted(dataset: Dataset, train_rows: npt.NDArray[np.intp], scale: str | flo
     )
 
 
-def test_part(
-    dataset: Dataset, *, scale: str | float = "auto", text: str = "one-hot", **parts: Any
-) -> tuple[Floats, Labels]:
+def test_part(dataset: Dataset, **parts: Any) -> tuple[Floats, Labels]:
     """Cut out the test examples that belong to `split` with the same arguments. Only a final evaluation calls this.
 
     Returns:
@@ -126,6 +124,7 @@ def test_part(
     Raises:
         BadData: As for `split`.
     """
+    scale, text = parts.pop("scale", "auto"), parts.pop("text", "one-hot")
     train_rows, _, test_rows = _rows(dataset, **parts)
     x, labels = dataset.x, dataset.labels
     if dataset.x_test is not None and dataset.labels_test is not None:

@@ -51,7 +51,7 @@ def export_onnx(model: Model, path: Path, *, raw: Literal["uint8", "float32"] | 
         raise BadInput(f"the network takes {preprocessing.dtype}, not grey levels; export it for float32")
     if preprocessing.table is not None and preprocessing.table.texts:
         raise BadInput(
-            "the network takes columns of texts, and an ONNX file takes numbers alone; use `hpsearch predict`"
+            "the network takes columns of texts, and an ONNX file takes numbers alone; predict with hpsearch"
         )
     try:
         import onnx  # the extra [onnx]
