@@ -1,8 +1,9 @@
 """Evidence of a stage's trials about one parameter: does it matter, and does the score still rise at a bound?
 
-All p-values are under one hypothesis: *the parameter does not matter*. Then the best k trials are k draws like any
-others, so the spread of their values has a known distribution. That holds too where others were pruned, as
-these rank below the complete ones. Failed trials are left out; a stretch in which every trial failed shows as one
+All p-values are under one hypothesis: *the parameter does not matter to the score*. Then the best k trials are k draws
+like any others, so the spread of their values has a known distribution. That holds too where others were pruned, as
+these rank below the complete ones. It does not hold of trials that were chosen among equal scores by their losses: the
+best k are taken with all that have the score of the last of them. Failed trials are left out; a stretch in which every trial failed shows as one
 without trials.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -95,16 +95,15 @@ def discrete_spread_p(positions: ArrayLike, weights: ArrayLike, distance: float,
 
 
 def distinct_p(choices: int, k: int, distinct: int) -> float:
-    """Return P(at most ``distinct`` different choices among k uniform draws from ``choices``), exactly.
+    """Return P(at most ``distinct`` different choices among k uniform draws from ``choices``).
 
-    C(choices, j) ways to pick j choices times the surjections of k draws onto them, the latter by
-    inclusion-exclusion: sum over i of (-1)^i C(j, i) (j-i)^k.
+    Draw by draw: after j different choices the next one is new with probability 1 - j / choices.
     """
-    ways = 0
-    for j in range(1, min(distinct, choices) + 1):
-        onto = sum((-1) ** i * math.comb(j, i) * (j - i) ** k for i in range(j))
-        ways += math.comb(choices, j) * onto
-    return float(Fraction(ways, choices**k))
+    seen = np.arange(min(distinct, choices) + 1)
+    p = np.where(seen == 0, 1.0, 0.0)  # of so many different choices so far
+    for _ in range(k):
+        p = p * seen / choices + np.concatenate(([0.0], (p * (1 - seen / choices))[:-1]))
+    return float(min(p.sum(), 1.0))
 
 
 def cells(parameter: Int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

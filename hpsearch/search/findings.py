@@ -45,6 +45,7 @@ class Findings:
     # whether it differs significantly from each of the others among the best ``top``; None: not known
     distinguishable: bool | None
     ranges: Mapping[str, NarrowedRange]  # the next range of each parameter; empty where there are too few trials
+    level: bool = field(default=False, repr=False)  # whether all trials of the stage, the best among them, have the same score
     advice: tuple[Sentence, ...] = ()  # conclusions and the next step, the most important first
     top: int = 5  # number of trials that are called the best
     step: Step = "start"  # the next step; the last sentence of the advice says it in words
@@ -143,9 +144,10 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fi
     if counts.pruned and 2 <= counts.complete < top:
         top = counts.complete  # all that pruning left
     try:
-        ranges = analyse_ranges(store, stages, stage, top=top, bootstrap=firm, widen=True).ranges
+        narrowing = analyse_ranges(store, stages, stage, top=top, bootstrap=firm, widen=True)
+        ranges, level = narrowing.ranges, narrowing.level
     except NotEnoughTrials:  # the advice says so
-        ranges = {}
+        ranges, level = {}, False
     known = best is not None and best.known and len(best.ties) >= top - 1
     every = store.stages(stage.search)
     latest = latest_with_trials(store, every)
@@ -156,6 +158,7 @@ def _facts(store: Store, stages: Sequence[Stage], top: int, *, firm: bool) -> Fi
         tied=() if best is None else best.tied,
         distinguishable=not any(best.ties[: top - 1]) if best is not None and known else None,
         ranges=ranges,
+        level=level and best is not None and best.stage == stage.name,
         top=top,
         confirmed=None if confirmation is None else assess(store, confirmation),
         evaluated=evaluated(store, every, current={latest.name, stage.name if best is None else best.stage}),
@@ -228,6 +231,9 @@ def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> Nex
     nothing, confirmed = "no range is worth narrowing", at.confirmed
     if kinds.foreign(best.of):
         return NextStep("pick", f"{nothing}; trial {best.trial} is the one to pick")
+    if at.level:
+        other = "other ranges, longer training or more validation examples"
+        return NextStep("pick", f"no trial of {at.stage} is better than another: look at its data first, then try {other}")
     stage = None if best.of.number == at.latest.number else best.of.number
     if confirmed is not None and confirmed.left:
         confirm = action("confirm", **confirmed.as_begun | {"stage": stage})
@@ -282,11 +288,15 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
     plain: list[str] = []
     if at.confirmed is not None and confirmed:
         plain += [] if over else _confirmed_ties(at.confirmed)
+    elif at.level:
+        scored = f"all {counted(at.counts.complete, 'trial')} of {at.stage} have the same score, {best.score:.4g}"
+        plain.append(f"{scored}: no hyperparameter made a difference to it")
     else:
         plain += _ties(best, at.top)
         plain += [] if over else _selection(best)
         plain += _incomplete(at.confirmed)
-    plain += [effect for name, made in at.ranges.items() if (effect := _effect(name, made, over))]
+    effects = () if at.level else at.ranges.items()
+    plain += [effect for name, made in effects if (effect := _effect(name, made, over))]
     plain += [] if over else uncertain_ends(at.ranges)
     following = Sentence(f"next: {step.words}", step.actions)
     return (*figures, *sentences, *map(Sentence, plain), following), figures
@@ -410,7 +420,8 @@ def _effect(name: str, made: NarrowedRange, over: bool) -> str | None:
         case None:
             return None
         case "clear":
-            return f"{name} matters (p = {p:.1g}): the best trials lie in {describe(made.after)}"
+            equal = f"; {made.equal} more have the score of the last of these" if made.equal else ""
+            return f"{name} matters (p = {p:.1g}): the best {made.top} trials lie in {describe(made.after)}{equal}"
         case "weak":
             return f"{name} may matter (p = {p:.2f}){'' if over else ': more trials would tell'}"
     narrowed = "" if over else ": its range would be narrowed by chance alone"

@@ -28,7 +28,7 @@ from hpsearch.statistics.hits import matching_bytes
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,7 +64,7 @@ def analyse_ranges(
     top: int | None = None,
     quantile: float | None = None,
     expand: bool = False,
-    leaders: Sequence[int] | None = None,
+    leaders: Mapping[int, float] | None = None,
     bootstrap: bool = False,
     widen: bool = False,
 ) -> Narrowing:
@@ -196,7 +196,7 @@ def narrow_stage(
     leaders = leaders_of(store, parent, top=top, quantile=quantile) if confirmed else None
     if leaders is not None and top is None:
         top = min(DEFAULT_TOP, len(leaders))
-    order = None if leaders is None else [leader.trial for leader in leaders]
+    order = None if leaders is None else {leader.trial: leader.mean for leader in leaders}
     narrowing = analyse_ranges(
         store,
         stages,

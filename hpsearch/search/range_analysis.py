@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 FLOOR = 0.02  # no range gets narrower than this share of its stage-1 width
 _EXPONENTS = 300.0  # 10**x stays a finite number above 0
+_SAME = 1e-9  # scores that differ by no more than this share are equal but for rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,8 +146,8 @@ class NarrowedRange:
     before: Parameter  # the range that the trials were sampled from
     after: Parameter  # the next range
     top: int  # number of trials it rests on
-    # probability that ``top`` trials lie this close together if the parameter does not matter; None where fewer than
-    # two of the best trials used it
+    # probability that ``top`` trials, and the ``equal`` ones, lie this close together if the parameter does not matter;
+    # None where fewer than two of the best trials used it
     evidence: float | None
     # smallest value among them; None for a categorical parameter, or where nothing rests on them
     lowest: float | None = None
@@ -156,6 +157,8 @@ class NarrowedRange:
     edges: tuple[Edge, ...] = ()  # the bounds towards which the score still rises
     # the limits that ended or forbade a move outwards, by side
     stopped: Mapping[str, float] = field(default_factory=dict)
+    # number of further trials whose score is that of the last of the ``top``
+    equal: int = field(default=0, repr=False)
     sentences: tuple[Sentence, ...] = ()  # the evidence and the edges in words
     # the range with its pressed bounds moved outwards; None: no edge, or not computed
     widened: Parameter | None = field(default=None, repr=False)
@@ -194,6 +197,7 @@ class Narrowing:
     ranges: Mapping[str, NarrowedRange]
     used: tuple[int, ...]  # numbers of the trials that it rests on, best first
     rule: dict[str, Any]  # the options it was made with, JSON-able
+    level: bool = field(default=False, repr=False)  # whether all trials have the same score
 
 
 def narrow(
@@ -209,7 +213,7 @@ def narrow(
     used_by: Mapping[str, UsedBy] | None = None,
     settings: Mapping[str, Any] | None = None,
     pruned: int = 0,
-    leaders: Sequence[int] | None = None,
+    leaders: Mapping[int, float] | None = None,
 ) -> Narrowing:
     """Narrow each range to where the best trials are.
 
@@ -227,8 +231,8 @@ def narrow(
         settings: Values of the parameters that are not sampled.
         pruned: Number of further trials, which were pruned: beaten by all of ``trials``. The best k are k uniform draws
             all the same if a parameter does not matter; bounds are judged by the others, if they are not few.
-        leaders: At least k trials that another evaluation of the same values puts first, best first: its first k are
-            the k best, and k uniform draws too.
+        leaders: At least k trials that another evaluation of the same values puts first, best first, with their scores
+            in it: its first k are the k best, and k uniform draws too.
 
     Raises:
         BadInput: Both or neither of ``top`` and ``quantile``, or one out of its range.
@@ -237,8 +241,9 @@ def narrow(
     k = _count(len(trials), pruned, top, quantile)
     ranked = trials.best_first(direction)
     if leaders is not None:
-        ranked = ranked.led_by(leaders)
+        ranked = ranked.led_by([*leaders])
     goodness = ranked.score if direction == "maximize" else -ranked.score
+    equal = _equal(goodness, k, [] if leaders is None else [*leaders.values()])
     ranges: dict[str, NarrowedRange] = {}
     for name, old in space.items():
         condition = (used_by or {}).get(name)
@@ -254,13 +259,31 @@ def narrow(
             numbers = values.astype(float)
             edges = () if few else find_edges(old, numbers, goodness[users], best)
             made = _narrow_range(old, numbers[:best].tolist(), first, edges, expand, outer)
+        if best >= 2 and (more := values[equal[users]].tolist()):
+            # Of all trials nothing was chosen, so where they lie is no evidence.
+            p = 1.0 if k + np.sum(equal) == len(trials) + pruned else spread_p(old, [*values[:best].tolist(), *more])
+            made = replace(made, evidence=p, equal=len(more))
         of, left = None if condition is None else k, len(users) if few else None
         words = _sentences(name, made, best=of, used_by=condition, few=left, expand=expand, direction=direction)
         ranges[name] = replace(made, sentences=words)
     rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials) + pruned, "expand": expand}
     rule |= {"pruned": pruned} if pruned else {}
     new = {name: made.after for name, made in ranges.items()}
-    return Narrowing(new, ranges, tuple(ranked.number[:k].tolist()), {**rule, "direction": direction})
+    level = len(trials) > 1 and not pruned and bool(np.ptp(trials.score) == 0)
+    return Narrowing(new, ranges, tuple(ranked.number[:k].tolist()), {**rule, "direction": direction}, level)
+
+
+def _equal(goodness: NDArray[np.float64], k: int, leaders: Sequence[float]) -> NDArray[np.bool_]:
+    """Return which of the ranked trials, (N,), are left out of the first k by the order of equal scores alone.
+
+    Args:
+        leaders: The scores of the first ones in another evaluation. Trials may have been left out of that, too.
+    """
+    equal = np.zeros(len(goodness), dtype=bool)
+    count = len(leaders) or k
+    equal[k:count] = np.isclose(leaders[k:], leaders[k - 1 : k], rtol=_SAME, atol=0)
+    equal[count:] = np.isclose(goodness[count:], goodness[:count].min(), rtol=_SAME, atol=0)
+    return equal
 
 
 def _sentences(
@@ -281,6 +304,7 @@ def _sentences(
         where = "" if used_by is None else f" ({used_by.name} {', '.join(used_by.values)})"
         return (Sentence(f"{users} of the best {best} trials used {name}{where}: range kept"),)
     who = f"of the best {best} the {top} that use it" if best is not None and top < best else f"the top {top}"
+    who += f" and {made.equal} more with the score of the last" if made.equal else ""
     close = "agree {}more than chance would" if choices else "lie {}closer together than chance would put them"
     words = {
         "clear": f"evidence {p:.1g}: {who} {close.format('far ')}",

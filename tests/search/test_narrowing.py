@@ -16,8 +16,9 @@ from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.objectives.base import UsedBy
 from hpsearch.objectives.network.kind import HYPERPARAMETERS
 from hpsearch.records import Direction
+from hpsearch.search.evidence import spread_p
 from hpsearch.search.narrowing import reachable
-from hpsearch.search.range_analysis import Finished, Narrowing, narrow, ranked_trials
+from hpsearch.search.range_analysis import Finished, NarrowedRange, Narrowing, narrow, ranked_trials
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, to_scale
 
@@ -455,12 +456,13 @@ def test_too_few_complete_trials_say_nothing_of_a_bound() -> None:
 VALUES = [i / 20 for i in range(20)]
 
 
-def led(leaders: list[int] | None, scores: Sequence[float], top: int = 3) -> Narrowing:
-    return one(Float(0.0, 1.0), VALUES, top=top, scores=scores, leaders=leaders)
+def led(leaders: Sequence[int] | None, scores: Sequence[float], top: int = 3) -> Narrowing:
+    means = None if leaders is None else {leader: -float(place) for place, leader in enumerate(leaders)}
+    return one(Float(0.0, 1.0), VALUES, top=top, scores=scores, leaders=means)
 
 
 def test_leaders_are_the_best_in_their_order_and_edges_come_from_all_scores() -> None:
-    scores = [1 - abs(value - 0.5) for value in VALUES]
+    scores = [1 - abs(value - 0.51) for value in VALUES]
     result = led([12, 9, 14, 10], scores)
     assert result.used == (12, 9, 14)
     by_score = led(None, [100.0 - [12, 9, 14].index(i) if i in (12, 9, 14) else 0.0 for i in range(20)])
@@ -469,6 +471,38 @@ def test_leaders_are_the_best_in_their_order_and_edges_come_from_all_scores() ->
     plain = led(None, scores)
     assert led(list(plain.used), scores) == plain
     assert led(None, VALUES).ranges["x"].at_edge == led([18, 19, 17], VALUES).ranges["x"].at_edge == "high"
+
+
+def by_loss(x: Sequence[float], scores: Sequence[float], **options: Any) -> NarrowedRange:
+    """Narrow trials whose losses fall with x, whatever their scores."""
+    losses = [1 - value for value in x]
+    chosen: dict[str, Any] = {"top": 5, "direction": "maximize", "first_space": UNIT, **options}
+    return narrow(UNIT, trials({"x": x}, scores, losses), **chosen).ranges["x"]
+
+
+@pytest.mark.parametrize(("count", "scores"), [(20, 3), (100, 5), (100, 2), (300, 8)])
+def test_losses_among_equal_scores_are_no_evidence(count: int, scores: int) -> None:
+    rngs = [np.random.default_rng([23, count, seed]) for seed in range(300)]
+    ps = [by_loss(rng.random(count).tolist(), rng.integers(0, scores, count).tolist()).evidence for rng in rngs]
+    assert np.mean(np.array(ps) <= 0.01) <= 0.03
+    assert np.mean(np.array(ps) <= 0.05) <= 0.09
+
+
+def test_trials_with_the_score_of_the_last_of_the_best_count_as_evidence() -> None:
+    made = by_loss(VALUES, [0.9] * 5 + [0.8] * 15)
+    assert (made.equal, made.evidence) == (0, spread_p(UNIT["x"], VALUES[:5]))
+    made = by_loss(VALUES, [0.9 * (1 + 1e-12 * i) for i in range(10)] + [0.8] * 10)  # equal but for rounding
+    assert (made.equal, made.evidence) == (5, spread_p(UNIT["x"], VALUES[:10]))
+    assert "the top 5 and 5 more with the score of the last" in str(made.sentences[0])
+    assert by_loss(VALUES, [0.5] * 20).evidence == by_loss(VALUES, [0.6] * 3 + [0.5] * 17).evidence == 1
+    assert by_loss(VALUES, [0.5] * 20, pruned=80).evidence == spread_p(UNIT["x"], VALUES)
+
+
+def test_leaders_with_equal_means_are_no_evidence_and_neither_are_they_before_equals() -> None:
+    means = dict.fromkeys([19, 18, 17, 16, 15], 0.7)
+    scores = [0.9 if i > 14 else 0.5 for i in range(20)]
+    assert by_loss(VALUES, scores, leaders=means, top=2).evidence == spread_p(UNIT["x"], VALUES[15:])
+    assert by_loss(VALUES, [0.9] * 20, leaders=means).evidence == 1
 
 
 @given(

@@ -30,7 +30,7 @@ def searched(folder: Path, **sections: Any) -> bytes:
 
 def edgeless(number: int, params: object) -> float:
     """Two accuracies, whatever the values are."""
-    return 0.85 if number % 7 else 0.88
+    return 0.85 if number % 7 - 1 else 0.88
 
 
 def finish(store: Store, stage: Stage, until: int, outcome: Callable[[Trial], Outcome]) -> None:
