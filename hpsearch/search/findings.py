@@ -45,7 +45,9 @@ class Findings:
     # whether it differs significantly from each of the others among the best ``top``; None: not known
     distinguishable: bool | None
     ranges: Mapping[str, NarrowedRange]  # the next range of each parameter; empty where there are too few trials
-    level: bool = field(default=False, repr=False)  # whether all trials of the stage, the best among them, have the same score
+    level: bool = field(
+        default=False, repr=False
+    )  # whether all trials of the stage, the best among them, have the same score
     advice: tuple[Sentence, ...] = ()  # conclusions and the next step, the most important first
     top: int = 5  # number of trials that are called the best
     step: Step = "start"  # the next step; the last sentence of the advice says it in words
@@ -233,7 +235,9 @@ def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> Nex
         return NextStep("pick", f"{nothing}; trial {best.trial} is the one to pick")
     if at.level:
         other = "other ranges, longer training or more validation examples"
-        return NextStep("pick", f"no trial of {at.stage} is better than another: look at its data first, then try {other}")
+        return NextStep(
+            "pick", f"no trial of {at.stage} is better than another: look at its data first, then try {other}"
+        )
     stage = None if best.of.number == at.latest.number else best.of.number
     if confirmed is not None and confirmed.left:
         confirm = action("confirm", **confirmed.as_begun | {"stage": stage})
