@@ -1,10 +1,10 @@
 """Evidence of a stage's trials about one parameter: does it matter, and does the score still rise at a bound?
 
-All p-values are under one hypothesis: *the parameter does not matter to the score*. Then the best k trials are k draws
-like any others, so the spread of their values has a known distribution. That holds too where others were pruned, as
-these rank below the complete ones. It does not hold of trials that were chosen among equal scores by their losses: the
-best k are taken with all that have the score of the last of them. Failed trials are left out; a stretch in which every trial failed shows as one
-without trials.
+All p-values are under one hypothesis: *the parameter does not matter to the score*. Then the best k trials are k
+draws like any others, so the spread of their values has a known distribution. That holds too where others were
+pruned, as these rank below the complete ones. It does not hold of trials that were chosen among equal scores by their
+losses: the best k are taken with all that have the score of the last of them. Failed trials are left out; a stretch
+in which every trial failed shows as one without trials.
 """
 
 from __future__ import annotations

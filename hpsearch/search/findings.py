@@ -234,10 +234,8 @@ def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> Nex
     if kinds.foreign(best.of):
         return NextStep("pick", f"{nothing}; trial {best.trial} is the one to pick")
     if at.level:
-        other = "other ranges, longer training or more validation examples"
-        return NextStep(
-            "pick", f"no trial of {at.stage} is better than another: look at its data first, then try {other}"
-        )
+        then = "check the data and the objective, or search other ranges"
+        return NextStep("pick", f"no trial of {at.stage} is better than another: {then}")
     stage = None if best.of.number == at.latest.number else best.of.number
     if confirmed is not None and confirmed.left:
         confirm = action("confirm", **confirmed.as_begun | {"stage": stage})
