@@ -79,7 +79,7 @@ class Table:
             BadData: They are not all there.
         """
         if isinstance(raw, np.ndarray):
-            rows = raw.reshape(len(raw), -1)
+            rows = raw.reshape(len(raw), math.prod(raw.shape[1:]))
             return {position: rows[:, position] for position in self.used}
         places = {str(column): i for i, column in enumerate(raw.columns)}
         if not self.names:  # an array was trained on: the columns in their order
@@ -149,7 +149,7 @@ class Preprocessing:
         table = self.table
         numbers = math.prod(self.shape) if table is None else len(table.fill)
         if self.method not in SCALES or not {len(self.centre), len(self.scale)} <= {1, numbers} or self.low > self.high:
-            raise BadInput(f"scaling {self.method!r} of {numbers} numbers that makes no sense")
+            raise BadInput(f"examples of {numbers} numbers from {self.low} to {self.high}, scaled by {self.method!r}, make no sense")
         if table is not None:
             _check(table, self.shape)
 
@@ -218,7 +218,7 @@ class Preprocessing:
             BadData: A column that is not there, or a text where numbers are needed.
         """
         if self.table is None:
-            return self._scaled(np.reshape(raw, (len(raw), -1)))
+            return self._scaled(np.reshape(raw, (len(raw), math.prod(self.shape))))
         numbers, zero_one = self.table.encode(raw)
         scaled = self._scaled(numbers)
         return np.hstack([scaled, zero_one]) if zero_one.size else scaled
@@ -291,12 +291,13 @@ def _table(x: Raw, names: tuple[str, ...], left_out: dict[int, str], *, ordinal:
                 missing.add(position)
             if (values == values[0]).all() or np.isnan(values).all():
                 constant.add(position)
-    if not constants and not _image_like(np.array([[c.min(), c.max()] for c in cells.values()]).T):
+    varying = (cells.keys() | categories.keys()) - constant
+    if varying and not constants and not _image_like(np.array([[c.min(), c.max()] for c in cells.values()]).T):
         left_out |= dict.fromkeys(constant, "it is constant in the training part")
     numbers = tuple(position for position in cells if position not in left_out)
     kept = tuple((position, names) for position, names in categories.items() if position not in left_out)
     if not numbers and not kept:
-        raise BadData("every column is constant in the training part, or is left out; there is nothing to learn from")
+        raise BadData(f"no column is left to train on: {'; '.join(sorted(set(left_out.values())))}")
     medians = [0.0 if np.isnan(cells[i]).all() else float(np.nanmedian(cells[i])) for i in numbers]
     fill = (*medians, *(float(len(names) // 2) for _, names in kept if ordinal))
     used_missing = tuple(sorted(missing - left_out.keys()))
@@ -352,8 +353,10 @@ def _auto(numbers: npt.NDArray[Any], low: Numbers, high: Numbers, *, images: boo
 
 def _check(table: Table, shape: tuple[int, ...]) -> None:
     columns = [*table.used, *(position for position, _ in table.left_out)]
-    if len(shape) != 1 or sorted(columns) != list(range(shape[0])) or len(table.names) not in (0, shape[0]):
-        raise BadInput(f"columns that do not fit examples of shape {shape}")
+    if len(shape) != 1 or len(columns) != shape[0] or sorted(columns) != list(range(shape[0])):
+        raise BadInput(f"{len(columns)} columns do not fit examples of shape {shape}")
+    if len(table.names) not in (0, shape[0]):
+        raise BadInput(f"{len(table.names)} names do not fit examples of shape {shape}")
     if len(table.fill) != len(table.numbers) + (len(table.texts) if table.ordinal else 0):
         raise BadInput("another number of medians than of columns")
     if not all(map(math.isfinite, table.fill)) or not set(table.missing) <= set(table.used):

@@ -137,7 +137,7 @@ def test_several_files_are_one_answer(cli: Cli, net: Path) -> None:
 
 
 def test_numbers_that_are_no_grey_levels_are_taken_as_they_are(cli: Cli, tmp_path: Path) -> None:
-    takes = Preprocessing((6,), "float64", 1.0, -4, 4)
+    takes = Preprocessing((6,), "float64", -4, 4, "none")
     save(models.network(), tmp_path / "net.npz", preprocessing=takes, class_names=NAMES)
     raw = np.random.default_rng(0).normal(0, 9, (5, 6))  # beyond what training saw, too
     np.savez("x.npz", x=raw)
@@ -148,7 +148,7 @@ def test_numbers_that_are_no_grey_levels_are_taken_as_they_are(cli: Cli, tmp_pat
 
 @pytest.mark.parametrize(("high", "divisor"), [(1, 255), (255, 1), (16, 1)])
 def test_a_picture_comes_on_the_scale_that_was_trained_on(cli: Cli, high: float, divisor: float) -> None:
-    save(models.network(), Path("net.npz"), preprocessing=Preprocessing((6,), "float64", 1.0, 0, high))
+    save(models.network(), Path("net.npz"), preprocessing=Preprocessing((6,), "float64", 0, high, "none"))
     Image.fromarray(RAW[0]).save("0.png")
     own = load_model(Path("net.npz")).probabilities(RAW[:1].reshape(1, 6) / divisor)[0]
     assert cli.json("predict net.npz 0.png")["predictions"][0]["probability"] == own.max()
@@ -182,7 +182,7 @@ def npz(x: object = RAW, **others: object) -> Prepare:
         ("predict net.npz x", "is a folder without pictures", lambda: Path("x").mkdir()),
         ("predict net.npz x.npz", "holds examples of 3x2 values, the network takes 2x3", npz(RAW.reshape(30, 3, 2))),
         ("predict net.npz x.npz", "values from 0 to 256; the network takes", npz(np.linspace(0, 256, 6)[None])),
-        ("predict net.npz x.npz", "are NaN, infinite", npz(np.full((1, 6), np.nan))),
+        ("predict net.npz x.npz", "6 missing values", npz(np.full((1, 6), np.nan))),
         ("predict net.npz x.npz", "label 'd' that the network does not know; known: a, b, c", npz(RAW[:1], y=["d"])),
         ("predict net.npz x.npz", "labels have shape (2,)", npz(RAW[:1], y=["a", "b"])),
         ("predict net.npz x.npz", "no array 'x' or 'images'", lambda: np.savez("x.npz", y=RAW)),
@@ -228,7 +228,7 @@ def test_what_is_in_a_file_is_shown(made: Made) -> None:
     plain = cli.json("model show net.npz")
     assert plain["about"]["settings"]["batch_norm"] is True
     assert "momentum" not in plain["about"]["settings"]  # sgd has none
-    assert plain["preprocessing"]["divisor"] == 255
+    assert plain["preprocessing"]["scale"] == [255]
     facts = {row["name"]: row["value"] for row in cli.csv("model show net.npz")}
     assert facts["classes"] == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
 

@@ -83,7 +83,7 @@ def test_names_and_paths(tmp_path: Path) -> None:
     refused(lambda: whereabouts("mnits"), "no data set 'mnits'", "did you mean 'mnist'?")
     refused(load, "no data set is given", "mnist-10k")
     refused(lambda: load("mnist", path=tmp_path), "give one of them")
-    refused(lambda: load("mnist", label="y"), "names a column")
+    refused(lambda: load("mnist", label="y"), "label = 'y' is for a table, and mnist is none; leave label out")
 
 
 def test_folders_with_half_of_it(tmp_path: Path) -> None:
@@ -107,4 +107,4 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
     labels.write_bytes(idx_bytes(np.zeros(4, dtype=np.uint8)))
     images = tmp_path / "t10k-images-idx3-ubyte"
     images.write_bytes(idx_bytes(np.zeros((4, 2, 2), dtype=np.uint8)))
-    refused(lambda: load(path=tmp_path), "shape (2, 2)", "shape (3, 2)")
+    refused(lambda: load(path=tmp_path), "shape (2, 2)", "the training part (3, 2)")

@@ -97,7 +97,7 @@ def test_uint8_stays_and_other_whole_numbers_become_floats(tmp_path: Path) -> No
         ({"x": X, "y": np.array([0, 1, np.inf, 0, 1, 0])}, ["label inf at position 2"]),
         ({"x": X, "y": Y.astype(complex)}, ["labels hold complex128"]),
         ({"x": X, "y": np.array([None] * 6)}, ["save whole arrays of numbers or strings"]),
-        ({"x": np.where(X > 8, np.nan, X), "y": Y}, ["3 of 12 features", "x[4, 1] = nan"]),
+        ({"x": np.where(X > 8, np.nan, X)[:, None], "y": Y}, ["3 of 12 features", "x[4, 0, 1] = nan"]),
         ({"x": np.where(X == 10, 1e39, X), "y": Y}, ["too large for float32", "x[5, 0] = 1e+39"]),
         ({"x": np.where(X == 4, -np.inf, X).astype(np.float16), "y": Y}, ["x[2, 0] = -inf"]),
         ({"x": X[:, 0], "y": Y}, ["x has shape (6,)"]),

@@ -66,7 +66,7 @@ def test_any_depth_and_any_shape_of_examples(tmp_path: Path, sizes: tuple[int, .
 
 def test_a_network_over_numbers_takes_them_as_they_are(tmp_path: Path) -> None:
     raw = np.random.default_rng(0).standard_normal((9, 6)).astype(np.float32)
-    exported(tmp_path, models.network(), raw, Preprocessing((6,), "float64", 1.0, -3.0, 3.0))
+    exported(tmp_path, models.network(), raw, Preprocessing((6,), "float64", -3.0, 3.0, "none"))
     with pytest.raises(BadInput, match="the network takes float64, not grey levels"):
         export_onnx(load_model(tmp_path / "net.npz"), tmp_path / "net.onnx", raw="uint8")
 
@@ -85,7 +85,7 @@ def test_the_file_is_valid_the_same_each_time_and_says_where_it_comes_from(tmp_p
     kept = {entry.key: json.loads(entry.value) for entry in made.metadata_props}
     assert (kept["about"], kept["versions"]) == (model.about, model.versions)
     assert kept["class_names"] == list(model.class_names)
-    assert kept["preprocessing"]["divisor"] == 255
+    assert kept["preprocessing"]["scale"] == [255]
     assert (made.producer_name, made.opset_import[0].version, made.ir_version) == ("hpsearch", 17, 8)
     (given,), (answer,) = made.graph.input, made.graph.output
     sizes = [size.dim_param or size.dim_value for size in given.type.tensor_type.shape.dim]

@@ -126,7 +126,8 @@ def _raw(part: Examples, takes: Preprocessing) -> tuple[Raw, bool]:
                 f"{part.source} is a picture, and the network was trained on values from {takes.low:g} to "
                 f"{takes.high:g}, which no grey level stands for; give such values as .npz or .csv"
             )
-        return (x / GREY_LEVELS if takes.high <= 1 else x), False
+        most = takes.scale[0] if takes.method == "divide" else 1.0
+        return (x / GREY_LEVELS * most if takes.high <= max(most, 1) else x), False
     return x, False
 
 
