@@ -149,7 +149,9 @@ class Preprocessing:
         table = self.table
         numbers = math.prod(self.shape) if table is None else len(table.fill)
         if self.method not in SCALES or not {len(self.centre), len(self.scale)} <= {1, numbers} or self.low > self.high:
-            raise BadInput(f"examples of {numbers} numbers from {self.low} to {self.high}, scaled by {self.method!r}, make no sense")
+            raise BadInput(
+                f"examples of {numbers} numbers from {self.low} to {self.high}, scaled by {self.method!r}, make no sense"
+            )
         if table is not None:
             _check(table, self.shape)
 

@@ -18,7 +18,6 @@ from hpsearch.data import Dataset, Split
 from hpsearch.data.splits import proportional
 from hpsearch.errors import BadData
 
-
 # Rows are known by their values.
 split, held_out = (partial(cut, scale="none") for cut in (data.split, data.test_part))
 

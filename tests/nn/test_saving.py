@@ -362,7 +362,10 @@ JSON = st.recursive(
 KEYS = [
     *(("architecture", key) for key in ("format", "sizes", "activation", "batch_norm", "dtype", "versions")),
     *(("preprocessing", key) for key in ("class_names", "values")),
-    *(("preprocessing", "values", key) for key in ("shape", "dtype", "low", "high", "method", "centre", "scale", "table")),
+    *(
+        ("preprocessing", "values", key)
+        for key in ("shape", "dtype", "low", "high", "method", "centre", "scale", "table")
+    ),
     ("about", "study"),
 ]
 
