@@ -150,7 +150,7 @@ class Preprocessing:
         numbers = math.prod(self.shape) if table is None else len(table.fill)
         if self.method not in SCALES or not {len(self.centre), len(self.scale)} <= {1, numbers} or self.low > self.high:
             raise BadInput(
-                f"examples of {numbers} numbers from {self.low} to {self.high}, scaled by {self.method!r}, make no sense"
+                f"examples of {numbers} numbers from {self.low} to {self.high}, scaled by {self.method!r}: no sense"
             )
         if table is not None:
             _check(table, self.shape)
