@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from hpsearch.data.tables import csv_header, read_csv
 from hpsearch.errors import BadArgument, BadInput, BadSpace, HpsearchError, NotEnoughTrials, nearest
-from hpsearch.exchange.layout import PARAMS, TRIALS, checked_space, curve_columns, iso
+from hpsearch.exchange.layout import TRIALS, checked_space, iso
+from hpsearch.exchange.tools import (
+    PLAIN,
+    Columns,
+    Tool,
+    better,
+    ended,
+    recognise,
+    state_column,
+    states,
+    text,
+    typed,
+    utc,
+)
+from hpsearch.exchange.tools import value as parsed
 from hpsearch.records import (
     CURVES,
     HITS,
@@ -37,16 +49,7 @@ RANDOM = Sentence(
     "sampler that learns has chosen they say little"
 )
 STATES = (*FINISHED, "RUNNING", "WAITING")
-Columns: TypeAlias = Mapping[str, list[Any]]  # a table's cells by column: numbers, booleans, texts and None
-
-_METRICS = [column.name for column in curve_columns() if column.name.startswith("validation_")]
-# Columns that are the score where nobody names one: ours, Optuna's, and a study file's metrics.
-_SCORES = ("score", "value", *reversed(_METRICS))
-# Columns that are no hyperparameters: ours, and those of Optuna's ``trials_dataframe``.
-_OTHER = {column.name for column in TRIALS} | {"", "number", "value", "datetime_start", "datetime_complete", "duration"}
-_OTHER_STARTS = ("user_attrs_", "system_attrs_", "values_", "Unnamed: ")
-_ESCAPE = re.compile(r"\A'(?=[=+\-@\t\r']|\Z)")  # what keeps a spreadsheet from taking a text for a formula
-_LOSSES = ("loss", "error", "rmse", "mse", "mae", "perplexity")
+_TIMES = (("started", "datetime_start"), ("finished", "datetime_complete"))
 _LOG_SPAN = 10.0
 _MAX_CHOICES = 100
 _FORM = "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other"
@@ -62,7 +65,7 @@ class ImportRequest:
     # of a table: the column of the score, by default one of a usual name. Of a study: a name for its value.
     metric: str | None = None
     direction: Direction | None = None  # of a table: the better scores; by default by the metric's name
-    parameters: Sequence[str] = ()  # of a table: the columns of the hyperparameters; by default all that can be
+    parameters: Sequence[str] = ()  # of a table: the columns of the hyperparameters; by default as its tool calls them
     # of a table: ``NAME=LOW:HIGH``, ``NAME=LOW:HIGH:log`` or ``NAME=one,other``; the others reach as far as the data
     ranges: Sequence[str] = ()
 
@@ -85,6 +88,7 @@ class ForeignTrials:
     trials: PastTrials  # the trials as they are there: in any state, with any scores, and times where these are known
     ranges: Mapping[str, Parameter]  # the ranges of their parameters
     notes: Sequence[Sentence] = ()  # warnings for the person who imports them
+    failures: Mapping[int, str] = field(default_factory=dict)  # why trials failed, by row, where that is known
 
     def to_stage(self, search: str, now: datetime) -> tuple[NewStage, PastTrials, list[Sentence]]:
         """Return the trials as the first stage of a search, and warnings.
@@ -96,8 +100,15 @@ class ForeignTrials:
         trials = self.trials
         # A score that is no finite number ranks nothing.
         scores = [float(score) if score is not None and math.isfinite(score) else None for score in trials.scores]
+        known = {row for row, key, reason in trials.attributes if key == REASON and isinstance(reason, str)}
+        reasons = {row: reason for row, reason in self.failures.items() if trials.states[row] in FINISHED}
+        for row, state in enumerate(trials.states):
+            if state == "COMPLETE" and scores[row] is None:
+                score = trials.scores[row]
+                reasons.setdefault(row, "no score" if score is None else f"the score is {score}")
+            elif state == "FAIL" and row not in known:
+                reasons.setdefault(row, "it failed where it was run")
         complete = [row for row, state in enumerate(trials.states) if state == "COMPLETE"]
-        reasons = {row: "no score" for row in complete if scores[row] is None}
         space, notes = self._space([row for row in complete if row not in reasons])
         new = NewStage(
             search=check_name(search),
@@ -137,7 +148,7 @@ class ForeignTrials:
                 notes.append(
                     Sentence(
                         f"{name} is left out: {missing} of {len(ranked)} scored trials have no value of it (it is "
-                        "conditional), and narrowing needs one of each"
+                        "conditional, or None), and narrowing needs one of each"
                     )
                 )
                 continue
@@ -184,32 +195,22 @@ def _fits(key: str, value: Any) -> bool:
     return key not in (CURVES, HITS) and (key != REASON or isinstance(value, str))
 
 
-def read_csv_columns(path: Path) -> Columns:
-    """Read a CSV file's columns."""
-    # As text, for pandas would round some numbers and make whole ones with gaps floats.
-    csv_header(path)
-    frame = read_csv(path, dtype=str)
-    return {str(name): _parsed(frame[name].fillna("").tolist()) for name in frame}
+def foreign_trials(
+    path: Path,
+    columns: Columns,
+    request: ImportRequest,
+    tool: Tool | None = None,
+    known_ranges: Mapping[str, Parameter] | None = None,
+) -> ForeignTrials:
+    """Return a table's rows as trials.
 
-
-def _parsed(cells: Sequence[str]) -> list[Any]:
-    """Return a CSV column's cells as one type: whole numbers, numbers, booleans, or texts."""
-    different = [cell for cell in dict.fromkeys(cells) if cell.strip()]
-    for parse in (int, float, _boolean):
-        try:
-            values = {cell: parse(cell.replace("_", "?")) for cell in different}  # Python would read 1_2 as a number
-        except (ValueError, KeyError, OverflowError):
-            continue
-        return [values.get(cell) for cell in cells]
-    return [_ESCAPE.sub("", cell) if cell.strip() else None for cell in cells]
-
-
-def _boolean(cell: str) -> bool:
-    return {"true": True, "false": False}[cell.strip().lower()]
-
-
-def foreign_trials(path: Path, columns: Columns, request: ImportRequest) -> ForeignTrials:
-    """Return a table's rows as trials."""
+    Args:
+        path: The file, or folder.
+        columns: Its columns.
+        request: How to read them.
+        tool: The tool that wrote them; None: as its columns say.
+        known_ranges: The ranges that it says hyperparameters were sampled from.
+    """
     request.refuse("a table", "study_name")
     if not any(columns.values()):
         raise BadInput(f"{path} has no row")
@@ -220,56 +221,75 @@ def foreign_trials(path: Path, columns: Columns, request: ImportRequest) -> Fore
             f"{path} has trials of several stages, whose ranges are not known; keep the rows of one stage, or import a "
             ".parquet or .json export"
         )
-    score = _score_column(path, columns, request.metric)
+    tool = tool or recognise(columns)
+    score = _score_column(path, columns, tool, request.metric)
     given: dict[str, str] = {}
-    for text in request.ranges:
-        name, equals, form = text.partition("=")
+    for argument in request.ranges:
+        name, equals, form = argument.partition("=")
         if not equals or not name:
-            raise BadArgument("ranges", text, "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other")
-        given[name] = form
-    names = _parameter_columns(path, columns, score, request.parameters, given)
+            raise BadArgument("ranges", argument, "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other")
+        given[name.removeprefix(tool.prefix)] = form
+    names = _parameter_columns(path, columns, tool, score, request.parameters, given)
     notes: list[Sentence] = []
-    # An export of ours has the score's name in a column of its own.
-    metrics = set(columns.get("metric", [])) if score == "score" else set()
-    better = request.direction
-    if better is None:
-        name = str(metrics.pop() if len(metrics) == 1 else score).lower()
-        better, how = ("minimize", "lower") if any(word in name for word in _LOSSES) else ("maximize", "higher")
-        text = f"the score is {score}, and {how} is taken for better; {{}} overrides it"
-        notes.append(Sentence(text, (Argument("direction"),)))
-    space, from_data = _ranges(names, columns, given, request.parameters, notes)
+    if tool is not PLAIN:
+        which = "those with a range" if known_ranges else f"its columns {tool.prefix}..."
+        notes.append(Sentence(f"read as {tool.name}: {which} are the hyperparameters"))
+    direction = _direction(path, columns, tool, score, request.direction, notes)
+    known_states, failures = states(columns, tool)
+    if tool.prefix == "config/" and state_column(columns) is None and not any(map(ended, columns.get("done", ()))):
+        notes.append(Sentence("the table does not say which trials failed or are unfinished: all count as complete"))
+    scores = [parsed(cell) for cell in columns[score]]
+    cells: dict[str, list[Value | None]] = {}
+    odd = {score: [row for row, value in enumerate(scores) if isinstance(value, str | bool)]}
+    for name, column in names.items():
+        cells[name], odd[name] = typed(columns[column])
+        if odd[name] and ":" not in given.get(name, ":"):  # texts that are choices
+            cells[name], odd[name] = [cell and text(cell) for cell in columns[column]], []
+    for name, rows in odd.items():
+        for row in rows:
+            cell = str(columns[names.get(name, name)][row])[:40]
+            failures.setdefault(row, f"{name} = {cell!r} is no number")
+        if rows:
+            first = str(columns[names.get(name, name)][rows[0]])[:40]
+            failed = "that trial" if len(rows) == 1 else f"{len(rows)} such trials"
+            notes.append(Sentence(f"{name}: {first!r} in row {rows[0] + 1} is no number; {failed} failed"))
+    space, from_data = _ranges(cells, given, request.parameters, known_ranges or {}, notes)
     if from_data:
         extents = ", ".join(f"{name} {describe(space[name])}" for name in from_data)
-        text = (
+        sentence = (
             f"the ranges are no more than the data reach ({extents}): give those that the values were sampled from "
             "with {}, or the edges and p-values of narrow mean little"
         )
-        notes.append(Sentence(text, (Argument("ranges"),)))
-    states = columns.get("state", [])
-    if not states or not set(states) <= set(STATES):
-        states = ["COMPLETE"] * len(columns[score])
+        notes.append(Sentence(sentence, (Argument("ranges"),)))
+    started, finished = (
+        [utc(cell) for cell in next((columns[name] for name in either if name in columns), [None] * len(scores))]
+        for either in _TIMES
+    )
     return ForeignTrials(
         source=path.name,
-        name=path.stem.removesuffix(".trials"),
+        name=path.stem.removesuffix(".csv").removesuffix(".trials"),
         kind="table",
         metric=metric_name(score, list(names)),
-        direction=better,
+        direction=direction,
         trials=PastTrials(
-            states=states,
-            scores=[_number(value) for value in columns[score]],
-            started=[None] * len(states),
-            finished=[None] * len(states),
-            params={name: _values(columns[names[name]]) for name in space},
+            states=[
+                "FAIL" if row in failures and state in FINISHED else state for row, state in enumerate(known_states)
+            ],
+            scores=[None if isinstance(value, str | bool | None) else float(value) for value in scores],
+            started=started,
+            finished=finished,
+            params={name: cells[name] for name in space},
             points=(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)),
             attributes=[
-                (row, name, value)
+                (row, name, cell if name == REASON else parsed(cell))
                 for name in (VALIDATION_LOSS, SECONDS, REASON)
-                for row, value in enumerate(columns.get(name, []))
-                if value is not None
+                for row, cell in enumerate(columns.get(name, []))
+                if cell is not None
             ],
         ),
         ranges=space,
         notes=notes,
+        failures=failures,
     )
 
 
@@ -280,62 +300,95 @@ def curves_only(path: Path) -> BadInput:
     )
 
 
-def _score_column(path: Path, columns: Columns, metric: str | None) -> str:
-    if metric is None:
-        for name in _SCORES:
-            if name in columns:
-                return name
-        raise BadInput(
-            f"{path}: which column is the score? Give {{}}; there are: {_some(columns)}", Argument("metric", "COLUMN")
-        )
-    if metric not in columns:
-        raise BadInput(f"{path} has no column {metric!r}{nearest(metric, columns)}")
-    return metric
+def _score_column(path: Path, columns: Columns, tool: Tool, metric: str | None) -> str:
+    if metric is not None:
+        if metric not in columns:
+            raise BadInput(f"{path} has no column {metric!r}{nearest(metric, columns)}")
+        return metric
+    usual = [name for name in (tool.score, "score", "value") if name in columns]
+    left = [name for name in columns if not name.startswith(tool.others)] if tool.others else []
+    if usual or len(left) == 1:
+        return str((usual or left)[0])
+    numbers = {
+        name: cells
+        for name, cells in columns.items()
+        if not (tool.prefix and name.startswith(tool.prefix))
+        and any(type(parsed(cell)) in (int, float) for cell in cells[:100])
+    }
+    raise BadInput(
+        f"{path}: which column is the score? Give {{}}; there are: {_some(numbers)}", Argument("metric", "COLUMN")
+    )
+
+
+def _direction(
+    path: Path, columns: Columns, tool: Tool, score: str, given: Direction | None, notes: list[Sentence]
+) -> Direction:
+    """Return which scores are better: as given, as the tool has them, or by the metric's name."""
+    if given is not None:
+        return given
+    if tool.direction is not None and score.startswith(str(tool.score).removesuffix("score")):
+        return tool.direction
+    # An export of ours has the score's name in a column of its own.
+    metrics = {cell for cell in columns.get("metric", []) if cell is not None} if score == "score" else set()
+    metric = str(metrics.pop()) if len(metrics) == 1 else score
+    direction = better(metric)
+    if direction is None:
+        either = Argument("direction", "maximize"), Argument("direction", "minimize")
+        raise BadInput(f"{path}: is a higher or a lower {metric!r} better? Give {{}} or {{}}", *either)
+    how = "lower" if direction == "minimize" else "higher"
+    notes.append(
+        Sentence(f"the score is {score}, and {how} is taken for better; {{}} overrides it", (Argument("direction"),))
+    )
+    return direction
 
 
 def _some(columns: Columns) -> str:
-    names = list(columns)
+    names = [name for name in columns if name and not name.startswith("Unnamed: ")]
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def _parameter_columns(
-    path: Path, columns: Columns, score: str, parameters: Sequence[str], ranges: Mapping[str, str]
+    path: Path, columns: Columns, tool: Tool, score: str, parameters: Sequence[str], ranges: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the columns of the hyperparameters by their names."""
-    by_name = {name.removeprefix(PARAMS): name for name in columns}
-    for name in (*parameters, *ranges):
-        if name not in by_name:
-            raise BadInput(f"{path} has no column {name!r}{nearest(name, by_name)}")
-    if parameters:
-        return {name: by_name[name] for name in (*parameters, *ranges)}
-    prefixed = {name.removeprefix(PARAMS): name for name in columns if name.startswith(PARAMS)}
-    if prefixed:
-        return prefixed
-    others = {
-        name: name
-        for name in columns
-        if name in ranges or not (name in _OTHER or name == score or name.startswith(_OTHER_STARTS))
-    }
-    if not others:
-        raise BadInput(f"{path} has no column of a hyperparameter; it has: {_some(columns)}")
-    return others
+    """Return the columns of the hyperparameters by their names: those that are named, or those of the tool's prefix."""
+    by_name = {name.removeprefix(tool.prefix): name for name in columns if name.startswith(tool.prefix)}
+    every = {name: name for name in columns} | by_name
+    named = [name if name in every else name.removeprefix(tool.prefix) for name in (*parameters, *ranges)]
+    named = [name.removeprefix(tool.prefix) if name in by_name.values() else name for name in named]
+    for name in named:
+        if name not in every:
+            raise BadInput(f"{path} has no column {name!r}{nearest(name, every)}")
+    names = {name: every[name] for name in named}
+    if tool is not PLAIN and not parameters:
+        names = by_name | names
+    if not names:
+        others = {name: cells for name, cells in columns.items() if name not in (score, state_column(columns))}
+        if not others:
+            raise BadInput(f"{path} has no column of a hyperparameter; it has: {_some(columns)}")
+        raise BadInput(
+            f"{path}: which columns are hyperparameters? Give {{}} for each; there are: {_some(others)}",
+            Argument("parameters", "COLUMN"),
+        )
+    return names
 
 
 def _ranges(
-    names: Mapping[str, str],
-    columns: Columns,
+    cells: Mapping[str, Sequence[Value | None]],
     given: Mapping[str, str],
     parameters: Sequence[str],
+    known: Mapping[str, Parameter],
     notes: list[Sentence],
 ) -> tuple[dict[str, Parameter], list[str]]:
     """Return the ranges by name, and the names of those that only the data say."""
     space: dict[str, Parameter] = {}
-    for name, column in names.items():
+    for name, values in cells.items():
         try:
-            values = _values(columns[column])
-            parameter = _parse_range(given[name], values) if name in given else _extent(values)
+            parameter = _parse_range(given[name], values) if name in given else known.get(name) or _extent(values)
             rows = len(values)
-            if name not in (*parameters, *given) and values in (list(range(rows)), list(range(1, rows + 1))):
+            if name not in (*parameters, *given, *known) and list(values) in (
+                list(range(rows)),
+                list(range(1, rows + 1)),
+            ):
                 raise BadInput("it numbers the rows")
         except HpsearchError as error:
             if name in given:
@@ -345,24 +398,10 @@ def _ranges(
             notes.append(Sentence(f"{name} is left out: {error}"))
             continue
         if parameter is None:
-            notes.append(Sentence(f"{name} is left out: it has one value in all trials"))
+            notes.append(Sentence(f"{name} is left out: it has one value in all trials that have any"))
             continue
         space[name] = parameter
-    return space, [name for name in space if name not in given]
-
-
-def _values(cells: Sequence[Any]) -> list[Value | None]:
-    """Return the cells of a hyperparameter's column, None for NaN and infinities."""
-    for cell in cells:
-        if cell is not None and type(cell) not in (int, float, bool, str):
-            raise BadInput(f"it holds {type(cell).__name__}, and a hyperparameter numbers, texts or booleans")
-    return [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in cells]
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) <= 2.0**1023 else None
+    return space, [name for name in space if name not in given and name not in known]
 
 
 def _parse_range(text: str, values: Sequence[Any]) -> Parameter:
@@ -405,8 +444,6 @@ def _extent(values: Sequence[Value | None]) -> Parameter | None:
         low, high = min(different), max(different)
         log = float(low) > 0 and float(high) / float(low) > _LOG_SPAN
         return Int(int(low), int(high), log) if types == {int} else Float(float(low), float(high), log)
-    if len(types) > 1:
-        raise BadInput("it holds numbers and texts; give its choices with {}", Argument("ranges"))
     if len(different) > _MAX_CHOICES:
         raise BadInput(f"it holds {len(different)} different texts, too many for choices")
     return Categorical(tuple(sorted(different, key=str)))

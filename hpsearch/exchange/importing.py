@@ -24,10 +24,10 @@ from hpsearch.exchange.foreign import (
     ImportRequest,
     curves_only,
     foreign_trials,
-    read_csv_columns,
     settled,
 )
 from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, Type, iso, parse_header
+from hpsearch.exchange.tools import MAX_INT, keras_tuner, read_csv_columns, unpacked
 from hpsearch.records import (
     CURVES,
     HITS,
@@ -46,7 +46,7 @@ from hpsearch.store import Store
 from hpsearch.store.schema import FINISHED
 from hpsearch.study_file import check_name
 
-_MAX_INT, _MAX_STEP = 2**53, 2**31 - 1
+_MAX_STEP = 2**31 - 1
 
 
 def _utc(time: datetime) -> datetime:
@@ -54,7 +54,7 @@ def _utc(time: datetime) -> datetime:
 
 
 _CELLS: Mapping[Type, TypeAdapter[list[Any]]] = {
-    "int": TypeAdapter(list[Annotated[StrictInt, Field(ge=-_MAX_INT, le=_MAX_INT)] | None]),
+    "int": TypeAdapter(list[Annotated[StrictInt, Field(ge=-MAX_INT, le=MAX_INT)] | None]),
     "float": TypeAdapter(list[float | None]),  # the texts NaN, Infinity and -Infinity among them
     "text": TypeAdapter(list[StrictStr | None]),
     "time": TypeAdapter(list[Annotated[datetime, AfterValidator(_utc)] | None]),
@@ -87,13 +87,16 @@ def read(request: ImportRequest) -> Imported:
     path = Path(request.source)
     if not path.exists() and (trials := path.with_name(f"{path.stem}.trials{path.suffix}")).exists():
         path = trials  # `export` has made two files of it
+    if path.is_dir() and (theirs := keras_tuner(path)) is not None:
+        tool, columns, ranges = theirs
+        return _foreign(foreign_trials(path.resolve(), columns, request, tool, ranges), request, now)
     match kind_of(path, (".csv", ".parquet", ".json"), "a database URL", folder=False):
         case ".json":
             archive = _json_archive(path)
         case ".parquet":
             table = read_parquet(path)
             if (header := _metadata(table)) is None:
-                return _foreign(foreign_trials(path, table.to_pydict(), request), request, now)
+                return _foreign(foreign_trials(path, unpacked(table.to_pydict()), request), request, now)
             archive = _parquet_archive(path, table, header)
         case _:
             return _foreign(foreign_trials(path, read_csv_columns(path), request), request, now)
@@ -301,7 +304,7 @@ def _checked(archive: _Archive, name: str, parameter: Parameter, values: Sequenc
         choices = {(type(choice), choice) for choice in parameter.choices}
         odd = [value for value in known if (type(value), value) not in choices]
     elif isinstance(parameter, Int):
-        odd = [value for value in known if not abs(value) <= _MAX_INT or value != int(value)]
+        odd = [value for value in known if not abs(value) <= MAX_INT or value != int(value)]
     else:
         odd = [value for value in known if not abs(value) <= 2.0**1023]
     if odd:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,6 +22,7 @@ KEY = "hpsearch_export"  # the key of the header in a JSON file and in Parquet's
 LAYOUT = 1  # the number of the files' layout; a newer hpsearch may write another
 PARAMS = "params_"  # prefix of a hyperparameter's column, as in Optuna's ``trials_dataframe``
 _LONGEST_NAME = 200
+_DEEPEST = 40  # levels of nested lists and mappings
 
 Type: TypeAlias = Literal["text", "int", "float", "time", "choice"]
 TYPES = {"text": "text", "int": "whole number", "float": "number", "time": "ISO 8601", "choice": "value"}
@@ -193,6 +195,8 @@ def parse_header(plain: Any, *, source: str) -> Header:
         raise BadInput(f"{source} is no export of hpsearch: it has no key {KEY!r}")
     if layout != LAYOUT:
         raise BadInput(f"{source} has the layout {layout}, and this hpsearch reads {LAYOUT}; another version wrote it")
+    if not is_plain({key: value for key, value in plain.items() if key not in ("trials", "curves")}):
+        raise BadInput(f"{source} is damaged: its header is nested too deeply, or has a text that is no Unicode")
     try:
         header = Header.model_validate(plain)
         numbers = [stage.number for stage in header.stages]
@@ -222,3 +226,21 @@ def checked_space(space: Space) -> Space:
                 f"a hyperparameter has the name {name!r}, which is that of another column; rename it, or leave it out"
             )
     return space
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether JSON can be stored and read again anywhere: not deeply nested, and its texts are Unicode."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        texts = [of for of in level if isinstance(of, str)]
+        texts += [key for of in level if isinstance(of, Mapping) for key in of]
+        try:
+            "".join(texts).encode()
+        except (UnicodeEncodeError, TypeError):
+            return False
+        nested = [of for of in level if isinstance(of, Mapping | list | tuple)]
+        inner = (of.values() if isinstance(of, Mapping) else of for of in nested)
+        level = list(chain.from_iterable(inner))
+        if not level:
+            return True
+    return False

@@ -6,19 +6,30 @@ import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import optuna
 import sqlalchemy
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
 from optuna.trial import FrozenTrial
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
+from hpsearch.data.formats import first_line
 from hpsearch.errors import BadInput, BadSpace, BadStorage, HpsearchError, nearest
 from hpsearch.exchange.foreign import ForeignTrials, metric_name, union
+from hpsearch.exchange.layout import is_plain
+from hpsearch.exchange.tools import MAX_INT, choice, utc
 from hpsearch.records import Action, Argument, PastTrials, Sentence
-from hpsearch.space import Categorical, Float, Int, Parameter
-from hpsearch.store.engine import parse_url, show, sqlite_file, translated
+from hpsearch.space import Categorical, Float, Int, Parameter, Value
+from hpsearch.store.engine import as_permitted, parse_url, show, sqlite_file, translated
 from hpsearch.store.schema import RANGES
 
 _MAX_STEP = 2**31 - 1
@@ -39,14 +50,26 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
     with translated(where, door=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _check_tables(where)
+        # Nothing is written there, be it a log beside the file.
+        reading = where if file is None else as_permitted(where, write=False)
+        if file is not None and reading == where:
+            reading = where.set(database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"})
         try:
             # No tables are made, or brought up to date, in a database that is only read.
-            storage = optuna.storages.RDBStorage(url, skip_table_creation=True)
+            storage = optuna.storages.RDBStorage(
+                reading.render_as_string(hide_password=False), skip_table_creation=True
+            )
         except RuntimeError as error:
             raise BadStorage(f"{show(where)}: {' '.join(str(error).split())}") from error
         try:
             study = optuna.load_study(study_name=_named(storage, show(where), study_name), storage=storage)
             return _foreign_trials(study, url, show(where) if file is None else file.name, metric)
+        except HpsearchError:
+            raise
+        except Exception as error:  # what Optuna raises for values that it did not write is of many kinds
+            if isinstance(error.__cause__ or error, DBAPIError):
+                raise
+            raise BadInput(f"{show(where)} holds what Optuna cannot read: {first_line(error)}") from error
         finally:
             storage.remove_session()
             storage.engine.dispose()
@@ -90,9 +113,9 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
         for step, value in sorted(trial.intermediate_values.items())
     ]
     number, step, value = np.array(points, dtype=float).reshape(-1, 3).T
-    if (np.abs(step) > _MAX_STEP).any():
+    if not (np.abs(step) <= _MAX_STEP).all():
         raise BadInput(f"{source} has an intermediate value at a step beyond all epochs")
-    ranges, notes = _ranges(trials, source)
+    ranges, notes = _ranges(trials)
     return ForeignTrials(
         source=source,
         name=study.study_name,
@@ -101,13 +124,19 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
         direction="maximize" if study.direction.name == "MAXIMIZE" else "minimize",
         trials=PastTrials(
             states=[trial.state.name for trial in trials],
-            scores=[trial.value for trial in trials],
-            started=[trial.datetime_start for trial in trials],
-            finished=[trial.datetime_complete for trial in trials],
-            params={name: [trial.params.get(name) for trial in trials] for name in ranges},
+            scores=[None if trial.value is None else float(trial.value) for trial in trials],
+            started=[utc(trial.datetime_start) for trial in trials],
+            finished=[utc(trial.datetime_complete) for trial in trials],
+            params={
+                name: [_value(ranges[name], trial.params.get(name), name in trial.params) for trial in trials]
+                for name in ranges
+            },
             points=(number.astype(np.int64), step.astype(np.int64), value),
             attributes=[
-                (row, *attribute) for row, trial in enumerate(trials) for attribute in trial.user_attrs.items()
+                (row, key, value)
+                for row, trial in enumerate(trials)
+                for key, value in trial.user_attrs.items()
+                if is_plain({key: value})
             ],
         ),
         ranges=ranges,
@@ -115,34 +144,44 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
     )
 
 
-def _ranges(trials: Sequence[FrozenTrial], source: str) -> tuple[dict[str, Parameter], list[Sentence]]:
-    """Return the range of each hyperparameter, and warnings."""
-    distributions: dict[str, dict[BaseDistribution, None]] = {}
+def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[Sentence]]:
+    """Return the range of each hyperparameter that has one of ours, and warnings."""
+    different: dict[str, dict[str, BaseDistribution]] = {}  # by their JSON: those with a list among the choices no hash
     for trial in trials:
         for name, distribution in trial.distributions.items():
-            distributions.setdefault(name, {})[distribution] = None
+            different.setdefault(name, {})[distribution_to_json(distribution)] = distribution
     ranges: dict[str, Parameter] = {}
     notes = []
-    for name, different in distributions.items():
+    for name, of_trials in different.items():
+        distributions = list(of_trials.values())
         try:
-            ranges[name] = functools.reduce(union, map(_parameter, different))
+            ranges[name] = functools.reduce(union, map(_parameter, distributions))
         except HpsearchError as error:
-            raise BadInput(f"{name} of {source}: {error}") from error
-        steps = {d.step for d in different if isinstance(d, FloatDistribution) and d.step is not None}
+            notes.append(f"{name} is left out: {error}")
+            continue
+        for distribution in distributions:
+            if isinstance(distribution, CategoricalDistribution):
+                odd = [shown for of in distribution.choices if (shown := choice(of)) is not of]
+                notes += [f"{name}: the choices {', '.join(map(str, odd[:5]))} are taken as texts"] if odd else []
+        steps = {d.step for d in distributions if isinstance(d, FloatDistribution) and d.step is not None}
         notes += [f"{name} was sampled in steps of {step:g}; its range is taken without them" for step in sorted(steps)]
-        if len(different) > 1:
-            notes.append(f"{name} was sampled from {len(different)} different ranges; they are taken together")
-    return ranges, list(map(Sentence, notes))
+        if len(distributions) > 1:
+            notes.append(f"{name} was sampled from {len(distributions)} different ranges; they are taken together")
+    return ranges, [Sentence(note) for note in notes]
+
+
+def _value(parameter: Parameter, value: Any, there: bool) -> Value | None:
+    return None if not there else choice(value) if isinstance(parameter, Categorical) else value
 
 
 def _parameter(distribution: BaseDistribution) -> Parameter:
     match distribution:
         case CategoricalDistribution():
-            return Categorical(tuple(distribution.choices))  # type: ignore[arg-type]
+            return Categorical(tuple(map(choice, distribution.choices)))
         case FloatDistribution() | IntDistribution() if distribution.low == distribution.high:
             return Categorical((distribution.low,))
         case FloatDistribution():
             return Float(distribution.low, distribution.high, distribution.log)
-        case IntDistribution():
+        case IntDistribution() if max(abs(distribution.low), abs(distribution.high)) <= MAX_INT:
             return Int(distribution.low, distribution.high, distribution.log, distribution.step)
-    raise BadSpace(f"a {type(distribution).__name__} is no range that hpsearch knows")
+    raise BadSpace(f"{str(distribution)[:80]} is no range that hpsearch knows")
