@@ -275,7 +275,11 @@ def export(
 
 
 @click.command("import")
-@click.argument("source", metavar="FILE_OR_URL", help="An export, a table with a score, a folder of Keras Tuner's, or an Optuna storage URL.")
+@click.argument(
+    "source",
+    metavar="FILE_OR_URL",
+    help="An export, a table with a score, a folder of Keras Tuner's, or an Optuna storage URL.",
+)
 @click.option("--name", help="Name of the search. [default: its own]")
 @click.option("--study-name", help="Which study of an Optuna storage.")
 @click.option("--metric", help="Of a table: the column of the score.")
