@@ -7,6 +7,10 @@ import os
 import shutil
 import sys
 import textwrap
+from contextlib import suppress
+from typing import TextIO
+
+from hpsearch.text import printable_line
 
 STOPPED = "stopped at once; what was recorded stays, and the same command goes on"
 
@@ -28,18 +32,22 @@ def main(arguments: list[str] | None = None) -> int:
         return _run([argument for argument in given if argument != "--debug"])
     except KeyboardInterrupt:
         return _complain(STOPPED, 130)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # Click makes the latter of the former
         # The reader of the output has left: `hpsearch trials | head`.
-        _drop_output()
+        _drop(sys.stdout)
         return 1
     except Exception as error:
         if debug:
             raise
         if isinstance(error, OSError):
-            _drop_output()
+            _drop(sys.stdout)
         return _explain(error)
     finally:
         gc.set_threshold(*thresholds)
+        try:
+            sys.stderr.flush()
+        except OSError:  # a full device, a closed terminal: notes are lost, and the exit code says what was done
+            _drop(sys.stderr)
 
 
 def _run(arguments: list[str]) -> int:
@@ -70,17 +78,17 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
-def _drop_output() -> None:
+def _drop(stream: TextIO) -> None:
     """Discard what is still to be written; flushing it at exit would fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _complain(message: str, code: int) -> int:
-    line = f"hpsearch: {' '.join(message.split())}"
+    line = printable_line(f"hpsearch: {' '.join(message.split())}")
     if sys.stderr.isatty():  # one line, wrapped between words for people
         line = textwrap.fill(line, shutil.get_terminal_size().columns, break_on_hyphens=False)
-    # A name that is not text, such as a file's in another encoding, must not stop its own error message.
-    print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    with suppress(OSError):
+        print(line, file=sys.stderr)
     return code
 
 

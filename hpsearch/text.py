@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 import unicodedata
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def printable(text: str) -> str:
-    """Return a text with control characters escaped: ``\\x1b`` for an escape. Spaces of any width stay."""
+_WORD, _LINE = 300, 3000  # most characters of a word (a name, a path) and of a line on a terminal
+CELL = 200  # of a table's cell
+
+
+def printable(text: str, most: int | None = None) -> str:
+    """Return a text with control characters escaped: ``\\x1b`` for an escape. Spaces of any width stay.
+
+    Of more than ``most`` characters the middle is left out.
+    """
+    if most is not None and len(text) > most:
+        left_out = f" ... ({len(text):,} characters) ... "
+        text = text[: most // 2] + left_out + text[len(left_out) - most // 2 :]
     return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def printable_line(text: str) -> str:
+    """Return a line for a terminal, whatever names, values and notes stand in it."""
+    return printable(" ".join(printable(word, _WORD) for word in text[: 10 * _LINE].split(" ")), _LINE)
+
+
+def rounded(value: float, places: int) -> str:
+    """Return a number as people round it: 0.815 to two places is 0.82, although its double lies below."""
+    return str(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
+
+
+def duration(seconds: float) -> str:
+    """Return a span of time, two or three digits of it: ``0.034 s``, ``12 s``, ``130 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 180:
+        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def counted(number: int, what: str) -> str:

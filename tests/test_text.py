@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.text import printable
+from hpsearch.text import duration, printable, printable_line, rounded
 
 
 @given(text=st.text())
@@ -18,3 +19,27 @@ def test_nothing_that_steers_is_left_and_nothing_else_changes(text: str) -> None
 
 def test_spaces_of_any_width_stay() -> None:
     assert printable("5\xa0MB\u2009or\x1b[31m") == "5\xa0MB\u2009or\\x1b[31m"
+
+
+@given(text=st.text(max_size=50), times=st.sampled_from([1, 100, 10_000]))
+def test_a_line_is_bounded_and_steers_nothing(text: str, times: int) -> None:
+    for shown in (printable_line(text * times), printable(text * times, 200)):
+        assert all(character.isprintable() or character.isspace() for character in shown)
+        assert len(shown) <= 10 * 3000
+    assert printable("x" * 10_000, 200) == "x" * 100 + " ... (10,000 characters) ... " + "x" * 71
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.815, "0.82"), (0.8149, "0.81"), (1, "1.00"), (1e-9, "0.00"), (0.005, "0.01"), (-1.255, "-1.26")],
+)
+def test_people_round_halves_up(value: float, shown: str) -> None:
+    assert rounded(value, 2) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.0341, "0.034 s"), (9.96, "10 s"), (120, "120 s"), (200, "3 min"), (7100, "118 min"), (12_600, "3.5 h")],
+)
+def test_a_span_of_time_has_no_exponent(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown

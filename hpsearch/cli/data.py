@@ -21,7 +21,7 @@ from hpsearch.search.pruning import plan_of, pruning_words, unused_words
 from hpsearch.search.workflow import check_pruner, cores, estimate
 from hpsearch.space import describe
 from hpsearch.study_file import find, write_study
-from hpsearch.text import counted
+from hpsearch.text import counted, duration
 
 if TYPE_CHECKING:
     from hpsearch.data import Dataset
@@ -90,7 +90,7 @@ def check(
         "pruning": pruning_words(plan_of(file), trials),
         "a trial": of_trial,
         "a stage": f"{counted(trials, 'trial')}, {counted(jobs, 'process')}, "
-        f"{counted(cost.lanes, 'lane')}: about {seconds:.2g} s",
+        f"{counted(cost.lanes, 'lane')}: about {duration(seconds)}",
     }
     for title, text in lines.items():
         say(f"{title:<16}{text}", hanging=16)

@@ -28,7 +28,7 @@ from hpsearch.objectives.network.runtime import settings_words, train_once, with
 from hpsearch.reports.tables import chart, share_error
 from hpsearch.space import shown
 from hpsearch.study_file import find
-from hpsearch.text import counted, printable
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from hpsearch.data import Split
@@ -332,10 +332,7 @@ def predict(model: Path, examples: tuple[Path, ...], label: str | None, output: 
     predictions = classify(kept, [part for path in examples for part in read(path)])
     for source in predictions.scaled:
         note(f"{source} lies within 0 .. 1: taken as grey levels that are divided by 255 already")
-    columns = {
-        name: [printable(cell) if isinstance(cell, str) else cell for cell in cells]
-        for name, cells in predictions.columns.items()
-    }
+    columns = dict(predictions.columns)
     if output == "json":
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         scores: dict[str, Any] = {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from contextlib import suppress
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.api import best_trials
@@ -19,6 +21,8 @@ from hpsearch.search.workflow import Listener
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import Progress
 
     from hpsearch.search.narrowing import NextStage
@@ -54,6 +58,17 @@ def ended_words(name: str, summary: Summary) -> str:
     )
 
 
+def _outlived(shows: Callable[..., None]) -> Callable[..., None]:
+    """Let a search outlive its display: a full device, a pipe without a reader, a closed terminal."""
+
+    @wraps(shows)
+    def shown(display: Display, *args: Any, **kwargs: Any) -> None:
+        with suppress(OSError):
+            shows(display, *args, **kwargs)
+
+    return shown
+
+
 class Display(Listener):
     """Prints progress, a bar in a terminal, a few plain lines elsewhere; close it.
 
@@ -67,10 +82,12 @@ class Display(Listener):
         self._next: list[str] = []  # commands after the stage that ended last
         self._waiting = False  # whether the last line says so
 
+    @_outlived
     def note(self, text: str) -> None:
         """Print a note."""
         note(text)
 
+    @_outlived
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
         """Announce a stage that begins, or goes on."""
         self._until, self._before, self._best = until, finished, best
@@ -87,6 +104,7 @@ class Display(Listener):
             self._bar.add_task("trials", total=until, words="")
             self._bar.start()
 
+    @_outlived
     def tick(self, tick: Tick) -> None:
         """Update the bar: trials have finished."""
         finished = tick.counts.finished
@@ -116,18 +134,20 @@ class Display(Listener):
         if pruned:
             parts["pruned"] = f"{pruned} pruned"
         if finished > self._before:
-            rate = (finished - self._before) / (time.monotonic() - self._began)
+            rate = (finished - self._before) / max(time.monotonic() - self._began, 1e-3)  # clocks may stand still
             parts["rate"], parts["left"] = speed(rate, max(self._until - finished, 0) / rate)
         if self._bar is None:
             return ", ".join(parts.values())
         return fitting(parts, shutil.get_terminal_size().columns - _LEAST_BAR - len(f" {self._until}/{self._until} "))
 
+    @_outlived
     def close(self) -> None:
         """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
+    @_outlived
     def ended(self, stage: Stage, summary: Summary, store: Store) -> None:
         """Summarise a stage that has all its trials, or whose run was stopped."""
         self.close()
@@ -169,6 +189,7 @@ class Display(Listener):
             say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
         self._next = [*map(command, what_next(store, store.stages(stage.search)).actions[:1]), *self._next]
 
+    @_outlived
     def narrowed(self, narrowed: NextStage) -> None:
         """Print the next stage's ranges."""
         if self._output == "table":

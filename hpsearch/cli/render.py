@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -17,8 +18,8 @@ from hpsearch.cli.options import Format
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.records import DEFAULT_STORAGE, DEFAULT_STUDY, Action, Argument, Sentence
 from hpsearch.serialization import to_plain
+from hpsearch.text import CELL, duration, is_missing, is_numeric, printable, printable_line
 from hpsearch.text import cell as plain_cell
-from hpsearch.text import is_missing, is_numeric, printable
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -31,6 +32,8 @@ POSITIONAL = ("search", "study", "name", "path")  # arguments without an option,
 STOPPED = "stopped at once; what was recorded stays, and the same command goes on"
 _HIDDEN = "***"  # stands for a password in a URL, as SQLAlchemy shows it
 _LONGEST_WORD = 30  # longer ones, such as paths, are broken where a table has no room
+# What `json.dumps` leaves raw: controls, marks that turn the direction of writing, halves of characters.
+_RAW = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def word(mention: Action | Argument) -> str:
@@ -95,7 +98,8 @@ def ask(question: str, wanted: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise BadInput("not a terminal: pass --yes")
-    print(question, end=" ", file=sys.stderr, flush=True)  # standard output is for the command's results
+    # Standard output is for the command's results.
+    print(printable_line(question), end=" ", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != wanted:
         raise BadInput(f"nothing was changed: the answer was not {wanted}")
 
@@ -114,12 +118,13 @@ def terminal() -> ModuleType:
 
 def speed(rate: float | None, left: float | None) -> list[str]:
     """Return in words how many trials finish in a second, and the seconds that are left; nothing of what is None."""
-    words = [] if rate is None else [f"{rate:.1f} trials/s" if rate >= 1 else f"{1 / rate:.1f} s a trial"]
-    return words + ([] if left is None else [f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"])
+    words = [f"{rate:.1f} trials/s" if rate >= 1 else f"{1 / rate:.1f} s a trial"] if rate else []
+    return words + ([] if left is None else [f"{duration(round(left))} left"])
 
 
 def say(text: str = "", *, hanging: int = 0, stderr: bool = False) -> None:
-    """Print a line, whole but for a terminal, where it is wrapped, later lines ``hanging`` characters to the right."""
+    """Print a line; on a terminal it is wrapped, later lines ``hanging`` characters to the right."""
+    text = printable_line(text)
     stream = sys.stderr if stderr else sys.stdout
     if not stream.isatty():
         stream.write(f"{text}\n")
@@ -145,7 +150,9 @@ def emit(columns: Columns, form: Format, *, title: str | None = None) -> None:
     rows = zip(*columns.values(), strict=True)
     if form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
+        if sys.stdout.isatty():  # a file has every character
+            rows = zip(*([_shown(value) for value in cells] for cells in columns.values()), strict=True)
+        writer.writerow(map(_shown, columns) if sys.stdout.isatty() else columns)
         writer.writerows(["" if is_missing(value) else value for value in row] for row in rows)
     elif form == "json":
         emit_object([dict(zip(columns, row, strict=True)) for row in rows])
@@ -157,7 +164,13 @@ def emit(columns: Columns, form: Format, *, title: str | None = None) -> None:
 
 def emit_object(record: Any) -> None:
     """Print a record as JSON."""
-    sys.stdout.write(json.dumps(to_plain(record, word=word), indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(to_json(to_plain(record, word=word), indent=2) + "\n")
+
+
+def to_json(plain: Any, *, indent: int | None = None) -> str:
+    """Return plain data as JSON in which nothing steers a terminal."""
+    text = json.dumps(plain, indent=indent, ensure_ascii=not str(sys.stdout.encoding).lower().startswith("utf"))
+    return _RAW.sub(lambda raw: f"\\u{ord(raw[0]):04x}", text)
 
 
 def emit_record(record: Any, form: Format) -> None:
@@ -169,35 +182,64 @@ def emit_record(record: Any, form: Format) -> None:
     emit({k: [json.dumps(v) if isinstance(v, list | dict) else v] for k, v in plain.items()}, form)
 
 
+def _shown(value: Any) -> Any:
+    return printable(value, CELL) if isinstance(value, str) else value
+
+
 def cell(value: object) -> str:
-    return printable(plain_cell(value))
+    """Return a cell of a table for a terminal."""
+    return printable(plain_cell(value), CELL)
+
+
+def width(text: str) -> int:
+    """Return the columns that a text takes on a terminal: of Chinese and Korean ones two a character."""
+    if text.isascii():
+        return len(text)
+    columns: int = terminal().cell_len(text)
+    return columns
+
+
+def pad(text: str, columns: int, *, right: bool) -> str:
+    """Return a text filled up with blanks, those on the left where it is to stand on the ``right``."""
+    blanks = " " * (columns - width(text))
+    return blanks + text if right else text + blanks
+
+
+class Column(NamedTuple):
+    """A column of a table as texts."""
+
+    name: str
+    cells: list[str]
+    numeric: bool
+
+    @property
+    def whole(self) -> int:
+        """The characters that it takes with every cell in one line."""
+        return max(width(self.name), *map(width, self.cells), 0)
+
+    @property
+    def least(self) -> int:
+        """Those of its longest word."""
+        words = (word for text in (self.name.replace("_", " "), *self.cells) for word in text.split())
+        return min(max(map(width, words), default=0), _LONGEST_WORD)
+
+
+def as_texts(columns: Columns) -> list[Column]:
+    """Return the columns of a table as a terminal shows them."""
+    return [Column(printable(name, CELL), list(map(cell, cells)), is_numeric(cells)) for name, cells in columns.items()]
 
 
 def _print_table(columns: Columns) -> None:
     if sys.stdout.isatty():
-        screen = terminal().console()
-        screen.print(terminal().table(columns, screen))
+        terminal().print_table(columns)
         return
     aligned = []
-    for name, cells in columns.items():
-        texts = [name, *map(cell, cells)]
-        width = max(map(len, texts))
-        aligned.append([text.rjust(width) if is_numeric(cells) else text.ljust(width) for text in texts])
-    for row in zip(*aligned, strict=True):
-        sys.stdout.write("  ".join(row).rstrip() + "\n")
+    for column in as_texts(columns):
+        whole = column.whole
+        aligned.append([pad(text, whole, right=column.numeric) for text in (column.name, *column.cells)])
+    sys.stdout.writelines("  ".join(row).rstrip() + "\n" for row in zip(*aligned, strict=True))
 
 
 def least_width(columns: Columns, *, gap: int = 2) -> int:
     """Return the characters that a table takes at least: texts may be broken between their words, numbers may not."""
-    return sum(width + gap for width in least_widths(columns).values())  # Rich keeps a gap behind the last column too
-
-
-def least_widths(columns: Columns) -> dict[str, int]:
-    """Return the longest word of each column."""
-    return {
-        name: min(
-            max((len(w) for text in (name.replace("_", " "), *map(cell, cells)) for w in text.split()), default=0),
-            _LONGEST_WORD,
-        )
-        for name, cells in columns.items()
-    }
+    return sum(column.least + gap for column in as_texts(columns)) - gap

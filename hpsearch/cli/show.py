@@ -30,10 +30,11 @@ from hpsearch.reports.tables import (
     with_error,
 )
 from hpsearch.space import shown
-from hpsearch.text import counted
+from hpsearch.text import counted, rounded
 
 if TYPE_CHECKING:
     from hpsearch.search.best import BestTrial, Overview
+    from hpsearch.statistics.intervals import Interval
     from hpsearch.store.queries import Columns
 
 _STATES = ("complete", "fail", "pruned", "running", "waiting")
@@ -203,12 +204,15 @@ def _say_best(best: BestTrial) -> None:
     if len(effective) < len(best.params):
         say(f"sampled, but without effect in this trial: {', '.join(n for n in best.params if n not in effective)}")
     if best.interval is not None:
-        say(f"95 % interval {best.interval.low:.2f} .. {best.interval.high:.2f}, not corrected for selection")
+        say(f"{_ends(best.interval)}, not corrected for selection")
     if best.corrected is not None and best.corrected_interval is not None:
-        ends = best.corrected_interval
-        say(f"corrected for selection {best.corrected:.2f}, 95 % interval {ends.low:.2f} .. {ends.high:.2f}")
+        say(f"corrected for selection {rounded(best.corrected, 2)}, {_ends(best.corrected_interval)}")
     if best.ties and best.known:
         say(best.ties_sentence())
+
+
+def _ends(interval: Interval) -> str:
+    return f"95 % interval {rounded(interval.low, 2)} .. {rounded(interval.high, 2)}"
 
 
 def _say_confirmation(confirmation: Overview | None, trial: int) -> None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from itertools import groupby, zip_longest
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from rich.cells import cell_len as cell_len
 from rich.columns import Columns as SideBySide
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from hpsearch.cli.render import cell, least_width, least_widths, speed
+from hpsearch.cli.render import Column, as_texts, least_width, pad, speed, to_json
 from hpsearch.errors import BadArgument
 from hpsearch.reports.tables import Scale, shows_blocks, standard_error, status_table, trials_table, with_error
-from hpsearch.text import counted, is_numeric
+from hpsearch.text import counted, printable_line
 
 if TYPE_CHECKING:
     from hpsearch.api import Search
@@ -39,7 +39,7 @@ _STAGES = 6  # number of latest stages that are shown: lines above the screen ca
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console of standard output or standard error."""
-    return Console(file=sys.stderr if stderr else sys.stdout, highlight=False)
+    return Console(file=sys.stderr if stderr else sys.stdout, highlight=False, emoji=False)
 
 
 def bar(words: str, *, transient: bool = False) -> Progress:
@@ -58,45 +58,65 @@ def _progress(*columns: ProgressColumn, transient: bool = False) -> Progress:
     return Progress(*columns, console=screen, transient=transient, disable=not screen.is_terminal)
 
 
+def print_table(columns: Columns) -> None:
+    """Print rows to standard output; see `table`. Rich's own tables take a millisecond a row."""
+    screen = console()
+    for heading, lines in groupby(_lines(columns, screen), key=itemgetter(0)):
+        if heading:
+            screen.print(*(Text(line, style="bold") for _, line in lines), sep="\n")
+        else:
+            screen.file.writelines(f"{line}\n" for _, line in lines)
+
+
 def table(columns: Columns, screen: Console) -> RenderableType:
     """Return rows for a terminal.
 
     Where it is too narrow, headings and texts are broken between words, then the gaps are halved, and then the
     table is cut into several below each other, each of which begins with the first column. Numbers are never broken.
     """
+    return Group(*(Text(line, style="bold" if heading else "") for heading, line in _lines(columns, screen)))
+
+
+def _lines(columns: Columns, screen: Console) -> Iterator[tuple[bool, str]]:
+    """Return the lines of a table, and of each whether it is one of the headings."""
+    texts = as_texts(columns)
     gap = 2 if least_width(columns) <= screen.width else 1
-    tables: list[RenderableType] = []
-    for part in _parts(columns, screen.width, gap=gap):
-        made = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
-        widths = _fitted(part, screen.width - gap * len(part))
-        for (name, cells), width in zip(part.items(), widths, strict=True):
-            justify: Literal["left", "right"] = "right" if is_numeric(cells) else "left"
-            made.add_column(escape(name.replace("_", " ")), justify=justify, overflow="fold", width=width)
-        for row in zip(*part.values(), strict=True):
-            made.add_row(*(escape(cell(value)) for value in row))
-        tables += [""] * bool(tables) + [made]
-    return Group(*tables)
+    for index, part in enumerate(_parts(texts, screen.width, gap=gap)):
+        if index:
+            yield False, ""
+        widths = _fitted(part, screen.width - gap * (len(part) - 1))
+
+        def fill(lines: Sequence[str], part: Sequence[Column] = part, widths: Sequence[int] = widths) -> str:
+            parts = zip(lines, widths, part, strict=True)
+            return (" " * gap).join(pad(text, width, right=column.numeric) for text, width, column in parts).rstrip()
+
+        headings = [_folded(c.name.replace("_", " "), w, screen)[::-1] for c, w in zip(part, widths, strict=True)]
+        yield from ((True, fill(lines)) for lines in reversed([*zip_longest(*headings, fillvalue="")]))
+        for row in zip(*(column.cells for column in part), strict=True):
+            folded = [_folded(text, w, screen) for text, w in zip(row, widths, strict=True)]
+            yield from ((False, fill(lines)) for lines in zip_longest(*folded, fillvalue=""))
 
 
-def _parts(columns: Columns, width: int, *, gap: int) -> list[Columns]:
+def _folded(text: str, width: int, screen: Console) -> list[str]:
+    if text.isascii() and len(text) <= width:  # nearly all are
+        return [text]
+    return [line.plain.rstrip() for line in Text(text).wrap(screen, max(width, 2), overflow="fold")] or [""]
+
+
+def _parts(columns: Sequence[Column], width: int, *, gap: int) -> list[list[Column]]:
     """Return the columns in tables that fit, each with the first column."""
     first, *others = columns
-    widths = least_widths(columns)
-    parts: list[list[str]] = [[first]]
-    for name in others:
-        if len(parts[-1]) > 1 and sum(widths[n] + gap for n in (*parts[-1], name)) > width:
+    parts = [[first]]
+    for column in others:
+        if len(parts[-1]) > 1 and sum(c.least + gap for c in (*parts[-1], column)) - gap > width:
             parts.append([first])
-        parts[-1].append(name)
-    return [{name: columns[name] for name in part} for part in parts]
+        parts[-1].append(column)
+    return parts
 
 
-def _fitted(columns: Columns, room: int) -> list[int]:
-    """Return the columns' widths: as they are, or where there is no room narrowed to what their words need.
-
-    Rich would narrow the widest ones, numbers too, and break these.
-    """
-    whole = [max(len(name), *(len(cell(value)) for value in cells), 0) for name, cells in columns.items()]
-    least = list(least_widths(columns).values())
+def _fitted(columns: Sequence[Column], room: int) -> list[int]:
+    """Return the columns' widths: as they are, or where there is no room narrowed to what their words need."""
+    whole, least = [column.whole for column in columns], [column.least for column in columns]
     spare, wish = room - sum(least), sum(whole) - sum(least)
     if wish <= spare:
         return whole
@@ -129,12 +149,12 @@ def watch(search: Search, output: Format, *, every: float | None, trials: int | 
 def _showing(output: Format) -> Iterator[Show]:
     screen = console()
     if output == "json":
-        yield _once_a_change(lambda view: json.dumps(as_json(view), ensure_ascii=False))
+        yield _once_a_change(lambda view: to_json(as_json(view)))
     elif screen.is_terminal and not screen.is_dumb_terminal:
         with Live(console=screen, auto_refresh=False) as live:
             yield lambda view: live.update(_frame(view, screen), refresh=True)
     else:
-        yield _once_a_change(lambda view: f"{datetime.now():%H:%M:%S} {line(view)}")
+        yield _once_a_change(lambda view: printable_line(f"{datetime.now():%H:%M:%S} {line(view)}"))
 
 
 def _once_a_change(text: Callable[[View], str]) -> Show:
@@ -217,13 +237,13 @@ def _frame(view: View, screen: Console) -> RenderableType:
     parts: list[RenderableType] = [table(short, screen), Text()]
     done = ", ".join([f"{counts.finished} of {counted(view.until, 'trial')}", *_speed(view)])
     progress = ProgressBar(view.until, min(counts.finished, view.until), width=min(30, screen.width // 3))
-    parts += [Text(stage.name), SideBySide([progress, Text(done)])]
+    parts += [Text(printable_line(stage.name)), SideBySide([progress, Text(done)])]
     for best in _best(view):
         scale = Scale.of([view.curve], blocks=shows_blocks(screen.encoding))
         curve = f"  {scale.sparkline(view.curve)} {scale.words} over {scale.epochs} epochs"
-        parts.append(Text(best + (curve if view.curve else "")))
+        parts.append(Text(printable_line(best) + (curve if view.curve else "")))
     runners = ", ".join(f"{who.host} (process {who.pid}) has {count}" for who, count in view.runners)
-    parts.append(Text(f"running: {runners}" if runners else "done" if view.done else "no runner"))
+    parts.append(Text(printable_line(f"running: {runners}" if runners else "done" if view.done else "no runner")))
     if view.latest["number"]:
         parts += [Text(), Text("finished last"), table(trials_table(stage, view.latest), screen)]
     parts += [Text(), Text("Ctrl-C ends the watching, not the search", style="dim")]

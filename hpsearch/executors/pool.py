@@ -57,11 +57,11 @@ def _end(workers: Sequence[_Worker], *, kill: bool) -> None:
 
 @contextlib.contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Start processes and threads inside that ignore Ctrl-C."""
-    # Ctrl-C goes to the whole process group. A worker that starts with it blocked ignores it from its
-    # first instruction on, while the runner stops; the runner itself receives it a moment later.
+    """Start processes and threads inside that ignore Ctrl-C and a closed terminal."""
+    # These go to the whole process group. A worker that starts with them blocked ignores them from its
+    # first instruction on, while the runner stops; the runner itself receives them a moment later.
     resource_tracker.ensure_running()  # starting it would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:
@@ -69,7 +69,8 @@ def without_interrupts() -> Iterator[None]:
 
 
 def _work(connection: Connection[Any, Any], preload: str | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     if preload is not None:
         importlib.import_module(preload)
     objective: Evaluates | None = None

@@ -355,10 +355,10 @@ class Scale:
 
     @property
     def words(self) -> str:
-        """The scale for a heading: ``0.09 to 0.79``, or with digits ``0 = 0.09, 9 = 0.79``."""
+        """The scale for a heading: ``0.09 to 0.794``, or with digits ``0 = 0.09, 9 = 0.794``."""
         if self.blocks:
-            return f"{self.low:.2g} to {self.high:.2g}"
-        return f"{DIGITS[0]} = {self.low:.2g}, {DIGITS[-1]} = {self.high:.2g}"
+            return f"{self.low:.3g} to {self.high:.3g}"
+        return f"{DIGITS[0]} = {self.low:.3g}, {DIGITS[-1]} = {self.high:.3g}"
 
     def sparkline(self, curve: Sequence[float]) -> str:
         """Return a curve, (E,) values from epoch 1, as at most `WIDTH` characters, each the mean of its epochs.

@@ -95,20 +95,23 @@ class Listener:
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
-    """Record the first SIGINT or SIGTERM inside the block; the second raises KeyboardInterrupt.
+    """Record the first SIGINT, SIGTERM or SIGHUP inside the block; another SIGINT or SIGTERM raises KeyboardInterrupt.
 
     Yields a function that returns whether there was one. Outside the main thread, where Python allows no signal
-    handlers, nothing is recorded.
+    handlers, nothing is recorded, and no SIGHUP where it is ignored, as under `nohup`.
     """
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if received:
+        if received and number != signal.SIGHUP:  # a closed terminal's shell and kernel send one each
             raise KeyboardInterrupt
         received.append(number)
 
     main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM) if main}
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ending.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in ending if main}
     try:
         yield lambda: bool(received)
     finally:

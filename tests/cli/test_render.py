@@ -8,6 +8,7 @@ import pickle
 import re
 import string
 import sys
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import StringIO
@@ -18,11 +19,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
+from hpsearch.__main__ import main
 from hpsearch.cli import terminal
 from hpsearch.cli.progress import fitting
-from hpsearch.cli.render import command, explained, least_width, say, word
+from hpsearch.cli.render import command, emit, explained, least_width, note, say, word
 from hpsearch.cli.terminal import table
 from hpsearch.errors import BadArgument, HpsearchError, UnknownSearch
 from hpsearch.records import Action, Argument, Sentence
@@ -141,7 +144,7 @@ def test_then_headings_are_broken_then_the_gaps_halved_then_the_table_cut() -> N
         ["trial", "accuracy", "decay"],
         ["5", "0.875", "1.25e-08"],
     ]
-    assert least_width(STATUS) == 14 + 8 + 8 + 7 + 6 + 5 * 2
+    assert least_width(STATUS) == 14 + 8 + 8 + 7 + 6 + 4 * 2
     assert printed(STATUS, 50)[0] == "stage          from     finished running   best"
     assert printed(STATUS, 41) == [
         "stage          from     finished running",
@@ -201,3 +204,83 @@ def test_a_wrapped_line_hangs(monkeypatch: pytest.MonkeyPatch, is_terminal: bool
     monkeypatch.setattr(terminal, "console", lambda **_: screen)
     say("data   one two-three four", hanging=7)
     assert stream.getvalue().splitlines() == (lines or ["data   one two-three four"])
+
+
+HOSTILE = [
+    "\x1b[31mred\x1b]0;title\x07",
+    "\x9b2J",
+    "\u202eevil",
+    "nul\0",
+    "\udcff",
+    "line\nline\r",
+    "n" * 50_000,
+    ":heart: [b]",
+]
+
+
+class Screen(StringIO):
+    """Standard output or error, a terminal or not."""
+
+    encoding = "utf-8"
+
+    def __init__(self, *, looks: bool) -> None:
+        super().__init__()
+        self._looks = looks
+
+    def isatty(self) -> bool:
+        return self._looks
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_no_output_steers_the_terminal(monkeypatch: pytest.MonkeyPatch, looks: bool) -> None:
+    screen = Screen(looks=looks)
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    for text in HOSTILE:
+        say(f"the name {text} is odd")
+        note(text)
+        emit({"name": [text], text: [1.5]}, "table", title=text)
+        if looks:
+            emit({text: [text]}, "csv")
+        assert main([text]) == 2
+    assert all(character.isprintable() for character in screen.getvalue().replace("\n", ""))
+    assert len(screen.getvalue()) < 20_000
+    assert "[b]" in screen.getvalue()
+    assert ":heart:" in screen.getvalue()
+
+
+def test_json_has_every_character_and_steers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for encoding in ("utf-8", "latin-1"):
+        screen = Screen(looks=False)
+        screen.encoding = encoding
+        monkeypatch.setattr(sys, "stdout", screen)
+        emit({"name": [*HOSTILE, "é길"]}, "json")
+        assert [row["name"] for row in json.loads(screen.getvalue())] == [*HOSTILE, "é길"]
+        assert all(character.isprintable() for character in screen.getvalue().replace("\n", ""))
+        screen.getvalue().encode(encoding)
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_wide_characters_line_up(monkeypatch: pytest.MonkeyPatch, looks: bool) -> None:
+    screen = Screen(looks=looks)
+    monkeypatch.setattr(sys, "stdout", screen)
+    for name, value in {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    emit({"분류": ["고양이", "개", "a"], "길이": [1.5, 22.25, 3.0]}, "table")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
+    assert [cell_len(line) for line in lines] == [13] * 4
+    assert lines[2] == "개      22.25"
+
+
+def test_a_long_table_on_a_terminal_takes_no_longer_than_its_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Screen(looks=True))
+    monkeypatch.setenv("COLUMNS", "40")
+    columns: dict[str, list[Any]] = {f"name{i}": [0.5 * i] * 2000 for i in range(6)} | {"text": ["two words"] * 2000}
+    seconds = []
+    for form in ("json", "table"):
+        began = time.process_time()
+        emit(columns, form)
+        seconds.append(time.process_time() - began)
+    assert seconds[1] < 5 * seconds[0]  # Rich's own tables: 100

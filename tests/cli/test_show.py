@@ -49,7 +49,7 @@ def test_curves_are_blocks_in_the_order_of_the_scores(searched: Cli) -> None:
     rows = searched.json("trials --top 8 --curves")
     assert all(row["curve"][-1] == row["validation_accuracy"] for row in rows)
     values = [value for row in rows for value in row["curve"]]
-    assert heading.endswith(f"curve {min(values):.2g} to {max(values):.2g}")
+    assert heading.endswith(f"curve {min(values):.3g} to {max(values):.3g}")
     plotted = [line.split()[-1] for line in lines]
     assert {len(cell) for cell in plotted} == {3}
     last = [BLOCKS.index(cell[-1]) for cell in plotted]

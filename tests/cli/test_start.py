@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -13,6 +15,7 @@ import tiny as tiny_study
 from commands import DIVERGING, HELD_OUT, START, Cli, Made
 
 from hpsearch import __version__
+from hpsearch.__main__ import main
 from hpsearch.cli.app import COMMANDS, app
 from hpsearch.search.stage import resolve_stage
 from hpsearch.study_file import find, shipped
@@ -293,3 +296,27 @@ def test_a_package_that_is_missing_is_said_at_the_door(made: Made, monkeypatch: 
         assert package in cli.refused(command, says="pip install")
     # Above all no look at the test images that nothing came of.
     assert cli("evaluate").code == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_search_outlives_its_display(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, pipe = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(time, "monotonic", lambda: 1.0)  # a clock that stands still
+    with open("/dev/full", "w", buffering=1) as full:
+        left = open(pipe, "w", buffering=1)  # noqa: SIM115 - `main` leaves it open to /dev/null
+        monkeypatch.setattr(sys, "stderr", full)
+        for out, trials in ((full, 4), (left, 8)):
+            monkeypatch.setattr(sys, "stdout", out)
+            # All is done, but what was to be printed is lost.
+            assert main(f"{START} --trials {trials} --stages 2 --top 2".split()) == 1
+        left.close()
+    monkeypatch.undo()
+    monkeypatch.chdir(tiny.parent)
+    assert [row["finished"] for row in cli.json("status")] == [4, 8]
+
+
+def test_without_standard_error_the_exit_code_stays(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert main(["nonsense"]) == 2

@@ -75,8 +75,8 @@ def test_a_sparkline_of_values_that_are_not_finite() -> None:
 
 
 def test_the_heading_says_the_scale() -> None:
-    assert Scale(0.09, 0.794, 50).words == "0.09 to 0.79"
-    assert Scale(0.09, 0.794, 50, blocks=False).words == "0 = 0.09, 9 = 0.79"
+    assert Scale(0.09, 0.794, 50).words == "0.09 to 0.794"
+    assert Scale(0.09, 0.794, 50, blocks=False).words == "0 = 0.09, 9 = 0.794"
 
 
 @pytest.mark.parametrize(

@@ -156,14 +156,15 @@ def test_a_killed_run_goes_on_to_the_same_results(
 
 
 @pytest.mark.parametrize(
-    ("engine", "number"), [("pool", signal.SIGINT), ("pool", signal.SIGTERM), ("dask", signal.SIGINT)]
+    ("engine", "number"),
+    [("pool", signal.SIGINT), ("pool", signal.SIGTERM), ("pool", signal.SIGHUP), ("dask", signal.SIGINT)],
 )
 def test_a_signal_ends_a_run_in_one_line_and_leaves_nothing_running(
     start: Start, database: Path, engine: str, number: signal.Signals
 ) -> None:
     process = start("--engine", engine, held=3)
     finished(database, process, 1)
-    process.send(number, group=number == signal.SIGINT)  # as a terminal sends it: to the workers too
+    process.send(number, group=number != signal.SIGTERM)  # as a terminal sends it: to the workers too
     code, printed, said = process.end()
     assert code == 130
     assert printed == ""

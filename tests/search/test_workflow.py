@@ -231,6 +231,20 @@ def test_the_first_signal_is_noted_and_the_second_raises(
         twice()
 
 
+def test_a_closed_terminal_is_noted_once_and_ignored_where_it_was() -> None:
+    with stopping() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)  # the kernel's and the shell's
+        assert stop()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        with stopping() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_thread_handles_no_signals(handlers: Callable[[], list[Any]]) -> None:
     before, seen = handlers(), []
 

@@ -34,7 +34,7 @@ from hpsearch.objectives.network.structure import build, check_names, largest_va
 from hpsearch.objectives.sections import explained
 from hpsearch.records import Trial
 from hpsearch.space import possible, shown
-from hpsearch.text import counted
+from hpsearch.text import counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -134,7 +134,7 @@ def estimate(sections: NetworkSections, data: Split, *, seed: int, space: Space,
             "network": f"{'-'.join(map(str, structure.sizes))}, {parameters:,} parameters{network and f'; {network}'}",
             "training": _training_words(sections, space),
             "objective": f"{sections.direction} {sections.metric} at the {sections.objective.at} epoch",
-            "a trial": f"{flops / 1e9:.3g} GFLOP, about {seconds:.2g} s in one process",
+            "a trial": f"{flops / 1e9:.3g} GFLOP, about {duration(seconds)} in one process",
         },
     )
 
