@@ -288,8 +288,13 @@ def _check_finite(x: npt.NDArray[Any], where: str, columns: Sequence[str], *, wh
 def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArray[Any]:
     """Return label values (N,) that can name N classes: whole numbers as int64 (or uint64), strings as strings.
 
-    BadData is raised for another number of labels than of examples, and for missing or fractional ones.
+    Labels of shape (N, 1), and one-hot ones (N, C), are taken as (N,). BadData is raised for another number of labels
+    than of examples, and for missing or fractional ones.
     """
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    elif values.ndim == 2 and values.dtype.kind in "biuf" and len(values) == examples and _is_one_hot(values):
+        values = values.argmax(axis=1)
     if values.shape != (examples,):
         raise BadData(
             f"{where}: labels have shape {values.shape}; one label per example is needed, shape ({examples},)"
@@ -311,11 +316,39 @@ def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArra
     raise BadData(f"{where}: labels hold {values.dtype}; labels are whole numbers or strings")
 
 
+def _is_one_hot(values: npt.NDArray[Any]) -> bool:
+    return bool(((values == 0) | (values == 1)).all() and (values.sum(axis=1) == 1).all())
+
+
+def no_classes(values: npt.NDArray[Any]) -> str:
+    """Return why label values (N,) name no classes, or nothing where they do.
+
+    More than 20 different ones are a continuous target where they are numbers with fractions, or have fewer than 5
+    examples each (texts: 2); more than 100 different numbers need 20 each.
+    """
+    different = np.unique(values)
+    if len(different) < 2:
+        return f"every label is {str(different[0])!r}; a data set needs at least two classes to tell apart"
+    numbers = None
+    with contextlib.suppress(ValueError):
+        numbers = different.astype(np.float64)
+    n, c = len(values), len(different)
+    whole = numbers is None or bool((numbers == np.floor(numbers)).all())
+    each = 2 if numbers is None else 5 if c <= 100 else 20
+    if c <= 20 or (whole and n >= each * c):
+        return ""
+    target = "text" if numbers is None else "a continuous target"
+    return (
+        f"the labels are {c:,} different values in {n:,} rows ({different[0]}, {different[1]}, ...): {target}, and "
+        "hpsearch tells classes apart; name another column, or sort the values into classes"
+    )
+
+
 def class_names(values: npt.NDArray[Any], where: str) -> tuple[str, ...]:
     """Return the different labels as strings, sorted as numbers where all are numbers; BadData for fewer than two."""
+    if reason := no_classes(values):
+        raise BadData(f"{where}: {reason}")
     names = [str(value) for value in np.unique(values)]
-    if len(names) < 2:
-        raise BadData(f"{where}: every label is {names[0]!r}; a data set needs at least two classes to tell apart")
     with contextlib.suppress(ValueError):
         if all(map(math.isfinite, map(float, names))):
             names.sort(key=float)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,13 @@ import numpy.typing as npt
 
 from hpsearch.data import datasets, formats
 from hpsearch.data.columns import Raw
-from hpsearch.errors import BadArgument, BadData, MissingExtra
+from hpsearch.data.pictures import PICTURES, decoded, files_in, flat, pillow
+from hpsearch.errors import BadArgument, BadData
 from hpsearch.records import Argument
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PICTURES = (".png", ".jpg", ".jpeg")
-_MAX_PIXELS = 5 * 10**7
 _CROP_PIXELS = 1000  # pixels along a picture's longer side that suffice to find the digit in it
 _FAINT = 16  # of 255 grey levels: a smaller difference from the ground is noise
 
@@ -71,7 +69,7 @@ def read_examples(
     if kind in PICTURES:
         return [Examples(str(path), _read_picture(path, shape, adjustments), picture=True)]
     if kind == "folder":
-        pictures = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+        pictures = files_in(path)
         if not pictures:
             raise BadData(f"{path} is a folder without pictures; give one with {', '.join(PICTURES)} files")
         return [part for file in pictures for part in read_examples(file, shape, adjustments=adjustments)]
@@ -90,10 +88,9 @@ def _read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) ->
     Such a shape is (H, W), (H, W, 3) for colours, either with further sizes of 1, or (D,), which any picture of D
     pixels fits. Transparent pixels count as black, as the digits' ground is; to be inverted they count as white paper.
     """
-    pil = _pillow(path)
-    upright = _decoded(pil, path)
+    pil, upright = pillow(path), decoded(path)
     height, width, colours = _wanted(path, upright, tuple(shape))
-    image = _flat(pil, upright, "RGB" if colours else "L", white=adjustments.invert)
+    image = flat(upright, "RGB" if colours else "L", white=adjustments.invert)
     if adjustments.invert:
         image = pil.ImageOps.invert(image)
     if adjustments.crop:
@@ -115,30 +112,6 @@ def _read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) ->
         image = pil.ImageOps.pad(image, (width, height), method=3, color=0)  # 3 is bicubic
     pixels: npt.NDArray[np.uint8] = np.asarray(image, dtype=np.uint8)
     return pixels.reshape(1, *shape)
-
-
-def _pillow(path: Path) -> Any:
-    """Return Pillow with its modules ``Image`` and ``ImageOps``."""
-    try:
-        import PIL.ImageOps  # an extra
-    except ImportError as error:
-        raise MissingExtra(f"reading {path} needs Pillow; pip install 'hpsearch[predict]'") from error
-    return PIL
-
-
-def _decoded(pil: Any, path: Path) -> Any:
-    """Return a picture's pixels, upright."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with pil.Image.open(path, formats=("PNG", "JPEG")) as opened:
-                pixels = opened.width * opened.height
-                if pixels <= _MAX_PIXELS:  # known before any pixel is read
-                    return pil.ImageOps.exif_transpose(opened)
-    # A damaged picture raises some ten kinds of exception, of zlib and struct among others.
-    except Exception as error:
-        raise BadData(f"{path} is no whole .png or .jpg picture: {formats.first_line(error)}") from error
-    raise BadData(f"{path} has {pixels:,} pixels; at most {_MAX_PIXELS:,} are read")
 
 
 def _placed(pil: Any, path: Path, levels: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -181,13 +154,3 @@ def _wanted(path: Path, image: Image, shape: tuple[int, ...]) -> tuple[int, int,
         f"{path} is a picture of {image.width}x{image.height} pixels, and the network takes examples of "
         f"{'x'.join(map(str, shape))} numbers"
     )
-
-
-def _flat(pil: Any, image: Image, mode: str, *, white: bool) -> Any:
-    """Return a picture without transparency, in bytes of that mode."""
-    if image.mode.startswith("I"):  # 16 bits a pixel, which a conversion would cut off at 255
-        return pil.Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert(mode)
-    if image.has_transparency_data:
-        ground = pil.Image.new("RGBA", image.size, "white" if white else "black")
-        image = pil.Image.alpha_composite(ground, image.convert("RGBA"))
-    return image.convert(mode)

@@ -7,7 +7,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,53 @@ from hpsearch.errors import BadData
 from hpsearch.records import Sentence
 from hpsearch.text import either
 
-TABLES = (".csv", ".parquet")
+TEXT_TABLES = (".csv", ".tsv", ".txt", ".data")  # plain or .gz
+TABLES = (*TEXT_TABLES, ".parquet")
+MAX_BYTES = 2**31  # of a file, and of what it unpacks to
+MAX_RATIO, SMALL = 400, 2**26  # what unpacks to more than SMALL bytes may be so many times as large as its file
+MAX_COLUMNS = 20_000  # of a table
+
+# The names of arrays in an .npz file: one of `ROLES`, alone or with one of `PARTS` before or after it, joined by "_"
+# (``x``, ``x_train``, ``train_images``). Of several for one role the first in this order counts.
+ROLES = {
+    "x": ("x", "images", "image", "data", "features"),
+    "labels": ("y", "labels", "label", "target", "targets"),
+}
+# The names of the parts of a data set, of arrays as of folders.
+PARTS = {
+    "training": ("train", "training"),
+    "validation": ("validation", "valid", "val"),
+    "test": ("test", "testing", "t10k"),
+}
+_NPZ_NAMES = {
+    spelling: (part, role)
+    for role, names in ROLES.items()
+    for name in names
+    for part, prefixes in PARTS.items()
+    for spelling in (
+        *[name][: part == "training"],
+        *(f"{name}_{p}" for p in prefixes),
+        *(f"{p}_{name}" for p in prefixes),
+    )
+}
 _IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_NPZ_NAMES = {"x": ("x", "images"), "labels": ("y", "labels")}  # of each array in an .npz file, the first one counts
-# Both spellings are about: train-images-idx3-ubyte (LeCun) and train-images.idx3-ubyte (many re-uploads).
-_IDX_NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx\d+-\w+(\.gz)?")
+# Several spellings are about: train-images-idx3-ubyte (LeCun), train-images.idx3-ubyte (many re-uploads),
+# emnist-letters-train-images-idx3-ubyte (EMNIST, whose test part is not called t10k).
+_IDX_NAME = re.compile(r"(?:(.+)-)?(train|test|t10k)-(images|labels)[-.]idx\d+-\w+(\.gz)?")
+# What else people have, and the way to something that is read.
+OTHER_FORMATS = {
+    ".xlsx": "save it as CSV UTF-8",
+    ".xls": "save it as CSV UTF-8",
+    ".pkl": "a pickle may run anything; save arrays with numpy.savez(path, x=x, y=y)",
+    ".npy": "it holds one array; save both with numpy.savez(path, x=x, y=y)",
+    ".mat": "save its arrays with numpy.savez(path, x=x, y=y)",
+    ".h5": "save its arrays with numpy.savez(path, x=x, y=y)",
+    ".pt": "save its arrays with numpy.savez(path, x=x, y=y)",
+    ".json": "save it as a .csv table",
+    ".arff": "save it as a .csv table",
+    ".zip": "unpack it",
+    ".tar": "unpack it",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +84,8 @@ class Arrays:
 def kind_of(path: Path, endings: Sequence[str], also: str, *, folder: bool = True) -> str:
     """Return a file's ending, one of ``endings``, or ``folder`` for a folder, where one is allowed.
 
-    BadData, which names the endings and what is ``also`` allowed, is raised for any other, for what is not there, and
-    for an empty file; nothing is read.
+    A table of text may be gzipped, and `check_size` holds. BadData, which names the endings and what is ``also``
+    allowed, is raised for any other, for what is not there, and for an empty file; nothing is read.
     """
     allowed = either([*endings, also])
     try:
@@ -52,13 +94,49 @@ def kind_of(path: Path, endings: Sequence[str], also: str, *, folder: bool = Tru
         raise BadData(f"cannot read {path}: {first_line(error)}; give {allowed}") from error
     if stat.S_ISDIR(status.st_mode) and folder:
         return "folder"
-    kind = path.suffix.lower()
+    name = path.name.lower()
+    kind = Path(name).suffix
+    if kind == ".gz" and (unzipped := Path(name).with_suffix("").suffix) in TEXT_TABLES:
+        kind = unzipped
     if not stat.S_ISREG(status.st_mode) or kind not in endings:
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "no file that can be read"
-        raise BadData(f"{path} is {what}; give {allowed}")
+        remedy = f"give {allowed}"
+        if stat.S_ISREG(status.st_mode) and ".npz" in endings and kind in OTHER_FORMATS:
+            remedy = f"{OTHER_FORMATS[kind]}, or {remedy}"
+        raise BadData(f"{path} is {what}; {remedy}")
     if not status.st_size:
         raise BadData(f"{path} is empty")
+    check_size(path, status.st_size, packed=status.st_size)
     return kind
+
+
+def check_size(path: Path, size: int, *, packed: int | None = None) -> None:
+    """Refuse a file by the bytes that it, or what it unpacks to, takes: a small file may unpack to anything."""
+    packed = path.stat().st_size if packed is None else packed
+    if size > MAX_BYTES or (size > SMALL and size > MAX_RATIO * packed):
+        raise BadData(
+            f"{path} takes {size:,} bytes or more; at most {MAX_BYTES:,} are read, and of what is compressed "
+            f"{MAX_RATIO} times the file's own size"
+        )
+
+
+def content(path: Path) -> bytes:
+    """Return a regular file's bytes, unpacked where they are gzipped, if `check_size` allows them."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BadData(f"cannot read {path}: Is a directory" if path.is_dir() else f"{path} is no regular file")
+        check_size(path, status.st_size)
+        data = path.read_bytes()
+        if not data.startswith(b"\x1f\x8b"):
+            return data
+        most = min(MAX_BYTES, max(SMALL, MAX_RATIO * len(data)))
+        with gzip.open(path) as unpacked:
+            data = unpacked.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadData(f"cannot read {path}: {first_line(error)}") from error
+    check_size(path, len(data))
+    return data
 
 
 def read(
@@ -69,20 +147,36 @@ def read(
     header: bool | None = None,
     encoding: str | None = None,
 ) -> Arrays:
-    """Read a file by its ending: .npz, .csv or .parquet (with a column ``label``), or a folder of IDX files.
+    """Read a file by its ending: .npz, a table, or a folder of IDX files or of pictures by class.
+
+    Args:
+        path: The file or folder; an IDX file stands for its folder's files of the same name.
+        label: The column of the labels in a table; guessed where it is not given.
+        labelled: Refuse it where it has no labels.
+        header: Whether a table of text begins with the names of its columns; noticed where it is not given.
+        encoding: Of a table of text; UTF-8, or what its byte order mark says, where it is not given.
 
     Raises:
-        BadData: Not there, of another kind, damaged, or without labels where it must be ``labelled``.
-        MissingExtra: A .parquet file without pyarrow installed.
+        BadData: Not there, of another kind, damaged, too large, or without labels where it must be ``labelled``.
+        MissingExtra: A .parquet file without pyarrow installed, or pictures without Pillow.
     """
-    kind = kind_of(path, (".npz", *TABLES), "a folder of IDX files")
+    if (of_idx := _IDX_NAME.fullmatch(path.name)) and path.is_file():
+        return read_idx_folder(path.parent, of_idx[1] or "")
+    kind = kind_of(path, (".npz", *TABLES), "a folder of IDX files or of pictures")
     if kind in TABLES:
         from hpsearch.data import tables  # loads pandas, and a worker must start without it
 
-        return tables.read_table(path, label=label, labelled=labelled)
-    if label is not None:
-        raise BadData(f"label = {label!r} names a column, and {path} has none; leave label out")
-    return read_npz(path, labelled=labelled) if kind == ".npz" else read_idx_folder(path)
+        return tables.read_table(path, kind, label=label, labelled=labelled, header=header, encoding=encoding)
+    for name, value in {"label": label, "header": header, "encoding": encoding}.items():
+        if value is not None:
+            raise BadData(f"{name} = {value!r} is for tables, and {path} is none; leave {name} out")
+    if kind == ".npz":
+        return read_npz(path, labelled=labelled)
+    if folder := _find_idx_folder(path):
+        return read_idx_folder(folder)
+    from hpsearch.data import pictures  # loads Pillow
+
+    return pictures.read_folder(path)
 
 
 def first_line(error: Exception) -> str:
@@ -97,28 +191,28 @@ def first_line(error: Exception) -> str:
 
 def read_idx(path: Path) -> npt.NDArray[Any]:
     """Read one IDX file, gzipped (by its first two bytes) or plain, as an array in native byte order."""
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadData(f"cannot read {path}: {first_line(error)}") from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_DTYPES:
+    data = content(path)
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_DTYPES:
         raise BadData(
-            f"{path} is not an IDX file: it begins with {content[:4].hex(' ') or 'nothing'}, "
+            f"{path} is not an IDX file: it begins with {data[:4].hex(' ') or 'nothing'}, "
             "IDX begins with 00 00 and a type from 08 09 0b 0c 0d 0e"
         )
-    dtype, dimensions = np.dtype(_IDX_DTYPES[content[2]]), content[3]
+    dtype, dimensions = np.dtype(_IDX_DTYPES[data[2]]), data[3]
     try:
-        shape = np.frombuffer(content, ">u4", dimensions, offset=4)
-        values = np.frombuffer(content, dtype, offset=4 + shape.nbytes).reshape(shape.tolist())
+        shape = np.frombuffer(data, ">u4", dimensions, offset=4)
+        values = np.frombuffer(data, dtype, offset=4 + shape.nbytes).reshape(shape.tolist())
     except ValueError as error:
         raise BadData(f"{path} is cut off or damaged: its size is not what its header says ({error})") from error
     return values.astype(dtype.newbyteorder("="))  # the copy is writeable and native
 
 
-def find_idx(folder: Path) -> dict[str, Path]:
-    """Return the IDX files directly in a folder by role (``train-images``, ``t10k-labels``); none for no folder."""
+def find_idx(folder: Path, prefix: str = "") -> dict[str, Path]:
+    """Return the IDX files directly in a folder by role (``train-images``, ``test-labels``); none for no folder."""
+    return _idx_files(folder).get(prefix, {})
+
+
+def _idx_files(folder: Path) -> dict[str, dict[str, Path]]:
+    """Return the IDX files directly in a folder by what their names begin with (``emnist-letters``), and by role."""
     try:
         # Descending, so that of a file and its .gz the plain one comes last and stays.
         files = sorted((file for file in folder.iterdir() if file.is_file()), reverse=True)
@@ -126,39 +220,91 @@ def find_idx(folder: Path) -> dict[str, Path]:
         return {}
     except OSError as error:
         raise BadData(f"cannot look into {folder}: {error.strerror}") from error
-    return {f"{match[1]}-{match[2]}": file for file in files if (match := _IDX_NAME.fullmatch(file.name))}
+    sets: dict[str, dict[str, Path]] = {}
+    for file in files:
+        if match := _IDX_NAME.fullmatch(file.name):
+            sets.setdefault(match[1] or "", {})[f"{match[2].replace('t10k', 'test')}-{match[3]}"] = file
+    return sets
 
 
-def read_idx_folder(folder: Path) -> Arrays:
-    """Read a folder with MNIST's file names: train-images and train-labels, and the t10k pair where it has one."""
-    files = find_idx(folder)
+def _find_idx_folder(folder: Path) -> Path | None:
+    """Return the folder with IDX files: this one, torchvision's below it (``MNIST/raw``) or EMNIST's (``gzip``)."""
+    folders = [
+        place for place in (folder, folder / "raw", folder / "gzip", *sorted(folder.glob("*/raw"))) if _idx_files(place)
+    ]
+    if len(folders) > 1 and folders[0] != folder:
+        raise BadData(f"{folder} holds {len(folders)} data sets; give {either(folders)}")
+    return folders[0] if folders else None
+
+
+def read_idx_folder(folder: Path, prefix: str | None = None) -> Arrays:
+    """Read a folder of IDX files: train-images and train-labels, and a test part where it has one.
+
+    Args:
+        folder: The folder.
+        prefix: What all names begin with, ``emnist-letters``; it may be left out where all files have the same.
+    """
+    sets = _idx_files(folder)
+    if prefix is None:
+        if len(sets) > 1 and "" not in sets:
+            some = next(iter(min(sets.items())[1].values()))
+            raise BadData(
+                f"{folder} holds {len(sets)} data sets: {', '.join(sorted(sets))}; give a file of one: {some}"
+            )
+        prefix = "" if "" in sets or not sets else next(iter(sets))
+    files = sets.get(prefix, {})
     arrays: list[Any] = []
-    for part in ("train", "t10k"):
+    for part in ("train", "test"):
         missing = [role for role in (f"{part}-images", f"{part}-labels") if role not in files]
         if len(missing) == 1 or (missing and part == "train"):
             raise BadData(
                 f"{folder} holds no {' and no '.join(missing)}; a folder of data has IDX files: "
-                "train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or .gz, and t10k's for a test part"
+                "train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or .gz, and t10k's or test's for a test "
+                "part; or pictures in a subfolder a class"
             )
         arrays += [None, None] if missing else [read_idx(files[f"{part}-images"]), read_idx(files[f"{part}-labels"])]
     return Arrays(*arrays)
 
 
 def read_npz(path: Path, *, labelled: bool = True) -> Arrays:
-    """Read a NumPy archive with ``x`` and ``y``, or ``images`` and ``labels``; it has labels if ``labelled``."""
+    """Read a NumPy archive whose arrays have names of `ROLES` and `PARTS`; it has labels if ``labelled``."""
     if not zipfile.is_zipfile(path):
         raise BadData(f"{path} is not a whole .npz file: NumPy's archives are zip files, this is none or cut off")
+    arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
     try:
         # Opened here, because np.load leaves its own file open where the archive is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             there = archive.files
-            given = {role: next((name for name in names if name in there), None) for role, names in _NPZ_NAMES.items()}
-            arrays = {role: np.asarray(archive[name]) for role, name in given.items() if name is not None}
+            check_size(path, sum(member.file_size for member in archive.zip.infolist()))
+            found = {name.lower(): name for name in there}
+            if set(there) == {"arr_0", "arr_1"}:  # saved without names, in the usual order
+                found = {"x": "arr_0", "y": "arr_1"}
+            for spelling, key in _NPZ_NAMES.items():
+                if spelling in found and key not in arrays:
+                    arrays[key] = np.asarray(archive[found[spelling]])
+    except BadData:
+        raise
     # zipfile, zlib and NumPy's header parser raise some ten kinds of exception for a damaged file.
     except Exception as error:
         raise BadData(f"cannot read {path}: {first_line(error)}; save whole arrays of numbers or strings") from error
-    for role, names in _NPZ_NAMES.items():
-        if role not in arrays and (labelled or role == "x"):
-            has = ", ".join(there) or "(none)"
-            raise BadData(f"{path} has no array {' or '.join(map(repr, names))}; it has: {has}")
-    return Arrays(arrays["x"], arrays.get("labels"))
+    for role, spellings in ROLES.items():
+        if ("training", role) not in arrays and (labelled or role == "x"):
+            has = ", ".join(there[:20]) or "(none)"
+            raise BadData(f"{path} has no array {either([*map(repr, spellings)])}; it has: {has}")
+    return joined(path, arrays)
+
+
+def joined(path: Path, arrays: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Arrays:
+    """Return arrays by part of `PARTS` and role of `ROLES` as one; a validation part joins the training part."""
+    x, labels = arrays["training", "x"], arrays.get(("training", "labels"))
+    notes = []
+    more, more_labels = arrays.get(("validation", "x")), arrays.get(("validation", "labels"))
+    if labels is not None and more is not None and more_labels is not None:
+        if x.shape[1:] != more.shape[1:] or labels.shape[1:] != more_labels.shape[1:]:
+            raise BadData(f"{path}: its training part has shape {x.shape}, its validation part {more.shape}")
+        x, labels = np.concatenate([x, more]), np.concatenate([labels, more_labels])
+        notes.append(Sentence(f"its validation part ({len(more):,}) joins the training part: a search cuts its own"))
+    test, test_labels = arrays.get(("test", "x")), arrays.get(("test", "labels"))
+    if test is not None and test_labels is None:
+        notes.append(Sentence("its test part has no labels: left out"))
+    return Arrays(x, labels, test, test_labels, notes=tuple(notes))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
+import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,51 +19,167 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hpsearch.data import datasets, formats
 from hpsearch.data.formats import Arrays, first_line
 from hpsearch.errors import BadData, MissingExtra
+from hpsearch.records import Sentence
 
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]  # texts of a missing number in a CSV file
+MISSING = ("", "?", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")  # texts of a missing cell
+_MISSING_LABEL = ("", "NaN", "nan")
+# Usual names of the column of labels, in any case; the first that is there counts. Without one it is the last column,
+# or the first where the last is constant, or continuous in a table without a header.
+LABELS = ("label", "labels", "target", "class", "y", "species", "diagnosis", "survived", "outcome")
+DELIMITERS = "\t;|,"  # the first that cuts every row into equally many cells; else any white space
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_SAMPLE, _ROWS = 2**20, 100  # bytes and rows at the beginning that are looked at
+_TYPO = 0.1  # a column with a smaller share of texts among its numbers has errors, not categories
+
+
+@dataclass(frozen=True, slots=True)
+class _Csv:
+    """A table of text, and how it is written."""
+
+    content: bytes
+    encoding: str
+    delimiter: str
+    decimal: str
+    header: bool  # whether its first row has the names
+    names: list[str]  # of the columns; their numbers from 1 where it has no header
 
 
 @contextmanager
 def _csv_errors(path: Path) -> Iterator[None]:
-    """Turn pandas' exceptions into BadData."""
+    """Turn the exceptions of pandas and the standard library into BadData."""
     try:
         with warnings.catch_warnings():
             # A first row longer than the header is only a warning to pandas, and the surplus is dropped.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             yield
-    except UnicodeDecodeError as error:
-        raise BadData(f"{path} is not UTF-8 text: byte {error.start} does not decode") from error
+    except UnicodeError as error:
+        where = f"byte {error.start} does not decode" if isinstance(error, UnicodeDecodeError) else first_line(error)
+        encoding = getattr(error, "encoding", "utf-8").upper()
+        raise BadData(
+            f'{path} is not {encoding} text: {where}; name its encoding (encoding = "cp949", "latin-1", ...), or save '
+            "it as CSV UTF-8"
+        ) from error
     except pd.errors.ParserWarning as error:
         raise BadData(f"{path} is ragged: its first row has more fields than its header") from error
     except OSError as error:
         raise BadData(f"cannot read {path}: {first_line(error)}") from error
-    except ValueError as error:  # pandas' ParserError is one
+    except (ValueError, csv.Error) as error:  # pandas' ParserError is a ValueError
         raise BadData(f"{path} is no regular csv table: {first_line(error)}") from error
 
 
-def csv_header(path: Path) -> list[str]:
-    """Return a CSV file's column names, each once."""
+def _look_at(path: Path, header: bool | None, encoding: str | None) -> _Csv:
+    """Read a table of text, plain or gzipped, and notice how it is written."""
+    content = formats.content(path)
+    noticed = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
+    encoding = encoding or noticed
     with _csv_errors(path):
-        head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    return _unique(path, [str(name) for name in head.iloc[0]])
+        try:
+            sample = codecs.getincrementaldecoder(encoding)().decode(content[:_SAMPLE])
+        except LookupError as error:
+            raise BadData(
+                f"there is no encoding {encoding!r}; UTF-8 is utf-8, Windows' are cp1252, cp949, ..."
+            ) from error
+        cut = len(content) > _SAMPLE
+        if cut and "\n" in sample:
+            sample = sample[: sample.rindex("\n") + 1]
+        cells = {mark: _cells(sample, mark) for mark in DELIMITERS} | {
+            r"\s+": [line.split() for line in sample.splitlines()[:_ROWS] if line.strip()]
+        }
+        if not cells[","]:
+            raise BadData(f"{path} is no regular csv table: it has no rows")
+        regular = (mark for mark, rows in cells.items() if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1)
+        delimiter = next(regular, max(DELIMITERS, key=lambda mark: (len(cells[mark][0]), mark == ",")))
+    rows = cells[delimiter]
+    check_columns(path, len(rows[0]))
+    flat = [cell for row in rows for cell in row]
+    commas = delimiter != "," and any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in flat)
+    decimal = "," if commas and not any(re.fullmatch(r"[-+]?\d+\.\d+", cell) for cell in flat) else "."
+    named = not _is_data(rows, decimal) if header is None else header
+    names = (
+        [name or f"Unnamed: {i}" for i, name in enumerate(rows[0])]
+        if named
+        else [str(i + 1) for i in range(len(rows[0]))]
+    )
+    return _Csv(content, encoding, delimiter, decimal, named, _unique(path, names))
+
+
+def _cells(sample: str, delimiter: str) -> list[list[str]]:
+    """Return the cells of the first rows, without empty rows."""
+    rows = csv.reader(io.StringIO(sample), delimiter=delimiter, skipinitialspace=True)
+    return [[cell.strip() for cell in row] for row in islice(rows, _ROWS) if row]
+
+
+def _is_data(rows: Sequence[Sequence[str]], decimal: str) -> bool:
+    """Return whether the first row looks like data: it has a number, or a text that stands again in its column.
+
+    It has names if one of them stands over numbers, or if its numbers count up by one, or as pandas counts copies of a
+    name (``0``, ``0.1``, ``0.2``).
+    """
+
+    def number(cell: str) -> bool:
+        try:
+            float(cell.replace(decimal, "."))
+        except ValueError:
+            return False
+        return True
+
+    first, *others = rows
+    numbers = [cell for cell in first if number(cell) and cell not in MISSING]
+    again = False
+    for i, name in enumerate(first):
+        column = [row[i] for row in others if i < len(row) and row[i] not in MISSING]
+        if name not in MISSING and not number(name):
+            if column and all(map(number, column)):
+                return False
+            again = again or name in column
+    if numbers and numbers[0].isdecimal() and (len(numbers) > 1 or numbers == ["0"]):
+        start = int(numbers[0])
+        if numbers == [str(start + i) for i in range(len(numbers))]:
+            return again
+        if numbers[1:] == [f"{start}.{i}" for i in range(1, len(numbers))]:
+            return False
+    return bool(numbers) or again
+
+
+def check_columns(path: Path, columns: int) -> None:
+    """Refuse a table of more columns than a network of this kind takes."""
+    if columns > formats.MAX_COLUMNS:
+        raise BadData(f"{path} has {columns:,} columns; at most {formats.MAX_COLUMNS:,} are read")
 
 
 def _unique(path: Path, names: list[str]) -> list[str]:
     """Refuse a repeated column: pandas would rename it, and a copy of the labels would pass as a feature."""
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        hint = "; is there a header?" if pd.to_numeric(pd.Series(names), errors="coerce").notna().all() else ""
-        raise BadData(f"{path}: column {repeated[0]!r} occurs twice; rename one{hint}")
+        raise BadData(
+            f"{path}: column {repeated[0]!r} occurs twice; rename one, or say header = false where it has none"
+        )
     return names
 
 
-def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a CSV file in UTF-8 whose header `csv_header` has checked; ``options`` go to ``pandas.read_csv``."""
+def _pandas(path: Path, look: _Csv, **options: Any) -> pd.DataFrame:
     with _csv_errors(path):
-        frame: pd.DataFrame = pd.read_csv(path, encoding="utf-8-sig", index_col=False, keep_default_na=False, **options)
+        frame: pd.DataFrame = pd.read_csv(
+            io.BytesIO(look.content),
+            sep=look.delimiter,
+            decimal=look.decimal,
+            encoding=look.encoding,
+            header=0 if look.header else None,
+            names=look.names,
+            index_col=False,
+            keep_default_na=False,
+            skipinitialspace=True,
+            **options,
+        )
     return frame
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """Read a table of text with a header, as it is written; ``options`` go to ``pandas.read_csv``."""
+    return _pandas(path, _look_at(path, True, None), **options)
 
 
 def arrow(path: Path) -> Any:
@@ -69,90 +191,183 @@ def arrow(path: Path) -> Any:
     return pyarrow
 
 
-def read_parquet(path: Path, *, pandas: bool = False) -> Any:
-    """Read a Parquet file as one of Arrow's tables, or of pandas'."""
+def read_parquet(path: Path) -> Any:
+    """Read a Parquet file as one of Arrow's tables."""
     parquet = arrow(path).parquet
     try:
-        table = parquet.read_table(path)
-        return table.to_pandas() if pandas else table
+        with parquet.ParquetFile(path) as file:
+            about = file.metadata
+            check_columns(path, about.num_columns)
+            groups = (about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+            formats.check_size(path, max(sum(groups), 8 * about.num_rows * about.num_columns))
+            return file.read()
+    except BadData:
+        raise
     except Exception as error:  # Arrow's exceptions derive from several built-in ones
         raise BadData(f"{path} is not a whole .parquet file: {first_line(error)}") from error
 
 
-def read_table(path: Path, *, label: str | None = None, labelled: bool = True) -> Arrays:
-    """Read a .csv (UTF-8, with a header) or .parquet table: a row an example, a column of labels, the others numbers.
+def read_table(
+    path: Path,
+    kind: str,
+    *,
+    label: str | None = None,
+    labelled: bool = True,
+    header: bool | None = None,
+    encoding: str | None = None,
+) -> Arrays:
+    """Read a table: a row an example, a column of labels, the others features.
 
     Args:
         path: The file.
-        label: The column of the labels, in any case; ``label`` unless given.
+        kind: Its ending, one of `formats.TABLES`.
+        label: The column of the labels, in any case; by `LABELS` unless given.
         labelled: Refuse it where it has no labels. A column that is named must be there in any case.
+        header: Whether it has one; noticed unless given.
+        encoding: Of its text; UTF-8 unless given or marked.
 
     Returns:
-        x (N, D) float64, NaN where a cell is empty, and labels (N,). Errors count rows from 1, without the header.
+        x, a frame of N rows, and labels (N,). Numbers are numbers, booleans too, anything else text; what is missing
+        is NaN. Where a Parquet file has a column of encoded pictures, x is (N, H, W[, 3]). Errors count rows from 1,
+        without the header.
     """
-    if path.suffix.lower() == ".parquet":
-        frame = read_parquet(path, pandas=True)
-        frame.columns = names = _unique(path, [str(column) for column in frame.columns])
-        target = _label_column(path, names, label, required=labelled)
+    notes: list[str] = []
+    decimal = "."
+    if kind == ".parquet":
+        table = read_parquet(path)
+        names = _unique(path, [str(column) for column in table.column_names])
+        candidates = _label_columns(path, names, label, required=labelled, named=True)
+        if pictures := _pictures_of(path, table):
+            return _with_pictures(path, table, pictures, candidates)
+        frame = table.to_pandas(ignore_metadata=True)
     else:
-        names = csv_header(path)
-        target = _label_column(path, names, label, required=labelled)
-        frame = read_csv(
+        look = _look_at(path, header, encoding)
+        names, decimal = look.names, look.decimal
+        candidates = _label_columns(path, names, label, required=labelled, named=look.header)
+        frame = _pandas(
             path,
+            look,
             low_memory=False,
-            dtype={} if target is None else {target: str},
-            na_values={name: ["", "NaN", "nan"] if name == target else _MISSING for name in names},
+            dtype=dict.fromkeys(candidates, str),
+            na_values={name: _MISSING_LABEL if name in candidates else MISSING for name in names},
         )
-    columns = tuple(column for column in frame.columns if column != target)
+        if not look.header and header is None:
+            notes.append(
+                "its first row looks like data: the columns are called 1, 2, ...; header = true takes it for names"
+            )
     if not len(frame):
         raise BadData(f"{path} has no rows")
-    if not columns:
+    target, labels = None, None
+    for candidate in candidates:
+        target, labels = candidate, _label_values(path, frame[candidate], decimal)
+        if len(candidates) == 1 or not datasets.no_classes(labels):
+            break
+    else:
+        if candidates:
+            raise BadData(
+                f"{path}: neither its last column nor its first holds classes; name the column of labels with label"
+            )
+    if target is not None and label is None and target != LABELS[0]:
+        which = f", the {'last' if target == names[-1] else 'first'} one" if target.lower() not in LABELS else ""
+        notes.append(f"labels: column {target!r}{which}; label names another")
+    if len(names) == 1 and target is not None:
         raise BadData(f"{path} has no column of features beside its labels {target!r}")
-    x = np.empty((len(frame), len(columns)), dtype=np.float64)  # (N, D)
-    for i, column in enumerate(columns):
-        x[:, i] = _numbers(path, frame[column])
-    return Arrays(x, None if target is None else _label_values(path, frame[target]), columns=columns)
+    features = [name for name in names if name != target]
+    x = frame[features].copy()
+    for name in features:
+        if not _is_plain(x[name]):
+            x[name] = _typed(path, x[name], decimal)
+    return Arrays(x, labels, columns=tuple(features), notes=tuple(map(Sentence, notes)))
 
 
-def _label_column(path: Path, columns: list[str], label: str | None, *, required: bool) -> str | None:
-    """Return the column of that name, in any case; None where it has none and needs none."""
-    wanted = "label" if label is None else label
-    if wanted in columns:
-        return wanted
-    alike = [column for column in columns if column.lower() == wanted.lower()]
-    if len(alike) == 1:
-        return alike[0]
-    if not alike and not required and label is None:
-        return None
-    shown = ", ".join(columns[:20]) + (f", ... ({len(columns)} in all)" if len(columns) > 20 else "")
-    remedy = "say which with label" if label is None else "give one of them"
-    has = f"has {len(alike)} columns" if alike else "has no column"
-    raise BadData(f"{path} {has} {wanted!r}; columns: {' '.join(shown.split())}; {remedy}")
+def _label_columns(path: Path, names: list[str], label: str | None, *, required: bool, named: bool) -> list[str]:
+    """Return the columns that may be the labels, best first; none where it has none and needs none."""
+    usual = [name for name in LABELS if not (name == "y" and "x" in map(str.lower, names))]
+    for wanted in usual if label is None else [label]:
+        if wanted in names:
+            return [wanted]
+        alike = [name for name in names if name.lower() == wanted.lower()]
+        if len(alike) == 1:
+            return alike
+        if alike or label is not None:
+            shown = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
+            has = f"has {len(alike)} columns" if alike else "has no column"
+            raise BadData(f"{path} {has} {wanted!r}; columns: {' '.join(shown.split())}; give one of them with label")
+    return list(dict.fromkeys((names[-1], names[0]))) if required else []
 
 
-def _numbers(path: Path, column: pd.Series[Any]) -> npt.NDArray[np.float64]:
-    if pd.api.types.is_numeric_dtype(column.dtype):  # booleans among them
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    texts = column.astype(object).map(str, na_action="ignore")
-    numbers = pd.to_numeric(texts, errors="coerce")
-    odd = (numbers.isna() & texts.notna()).to_numpy()
-    if odd.any():
-        row = int(odd.argmax())
+def _is_plain(column: pd.Series[Any]) -> bool:
+    return isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufM"
+
+
+def _typed(path: Path, column: pd.Series[Any], decimal: str = ".") -> pd.Series[Any]:
+    """Return a column as numbers, NaN where it has none, or as texts; booleans as numbers where some are missing."""
+    if pd.api.types.is_numeric_dtype(column.dtype):  # pandas' nullable ones
+        return column.astype(np.float64)
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return column
+    texts = column.astype(object).map(lambda value: str(value).strip(), na_action="ignore")
+    texts = texts.mask(texts.isin(MISSING))
+    present = texts.dropna()
+    if len(present) and present.str.lower().isin(["true", "false"]).all():
+        return texts.str.lower().map({"true": 1.0, "false": 0.0}).astype(np.float64)
+    numbers = pd.to_numeric(present.str.replace(decimal, ".") if decimal != "." else present, errors="coerce")
+    odd = numbers.isna()
+    if not odd.any():
+        return numbers.reindex(texts.index).astype(np.float64)
+    if odd.mean() < _TYPO:
+        row = present.index[int(odd.to_numpy().argmax())]
         raise BadData(
-            f"{path}: {texts.iloc[row][:40]!r} in row {row + 1}, column {column.name!r} is not a "
-            "number; every column but the labels holds numbers"
+            f"{path}: {present[row][:40]!r} in row {row + 1}, column {column.name!r} is not a number, as "
+            f"{len(present) - odd.sum():,} others there are; clean the data, or leave the column out with drop"
         )
-    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    return texts
 
 
-def _label_values(path: Path, column: pd.Series[Any]) -> npt.NDArray[Any]:
+def _label_values(path: Path, column: pd.Series[Any], decimal: str) -> npt.NDArray[Any]:
     missing = column.isna().to_numpy()
     if count := int(np.count_nonzero(missing)):
         raise BadData(
             f"{path}: {count} labels are missing in column {column.name!r}, the first in row "
-            f"{int(missing.argmax()) + 1}; every row needs a label"
+            f"{int(missing.argmax()) + 1}; every row needs a label, or name another column with label"
         )
     for kind, dtype in (("b", np.bool_), ("iu", np.int64), ("f", np.float64)):
         if getattr(column.dtype, "kind", "O") in kind:  # pandas' nullable ones too, as a plain array
             return column.to_numpy(dtype=dtype)
-    return np.array([str(value).strip() for value in column])
+    values = [str(value).strip() for value in column]
+    if decimal != ".":
+        values = [value.replace(",", ".") if re.fullmatch(r"[-+]?\d+,\d+", value) else value for value in values]
+    return np.array(values)
+
+
+def _pictures_of(path: Path, table: Any) -> str | None:
+    """Return the first column of encoded pictures: bytes, or a record with ``bytes``, as Hugging Face's are."""
+    types = arrow(path).types
+    for field in table.schema:
+        if types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
+            return str(field.name)
+        if types.is_binary(field.type) or types.is_large_binary(field.type):
+            return str(field.name)
+    return None
+
+
+def _with_pictures(path: Path, table: Any, pictures: str, candidates: Sequence[str]) -> Arrays:
+    from hpsearch.data.pictures import stacked  # loads Pillow
+
+    names = [str(name) for name in table.column_names]
+    others = [name for name in candidates if name != pictures]
+    labels = _label_values(path, table.column(others[0]).to_pandas(), ".") if others else None
+    cells = table.column(pictures).to_pylist()
+    encoded = [cell.get("bytes") if isinstance(cell, dict) else cell for cell in cells]
+    for row, cell in enumerate(encoded):
+        if not isinstance(cell, bytes):
+            raise BadData(f"{path}: row {row + 1} has no picture in column {pictures!r}")
+    if not encoded:
+        raise BadData(f"{path} has no rows")
+    x = stacked((Path(f"{path}, row {row + 1}"), cell) for row, cell in enumerate(encoded))
+    notes = [f"pictures: column {pictures!r}"]
+    if others and others[0] != LABELS[0]:
+        notes.append(f"labels: column {others[0]!r}; label names another")
+    if left := [name for name in names if name not in (pictures, *others[:1])]:
+        notes.append(f"left out, beside the pictures: {', '.join(left[:10])}")
+    return Arrays(x, labels, notes=tuple(map(Sentence, notes)))

@@ -129,7 +129,7 @@ def test_an_example_that_is_no_picture_is_refused(read: Read, shape: tuple[int, 
 def test_pictures_that_are_refused_before_they_are_used(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, empty = png(GREY), np.full((30, 30), 255, dtype=np.uint8)
     refused(lambda: read(empty, (28, 28), crop=True), "nothing in it is lighter than its ground", "try invert")
-    monkeypatch.setattr("hpsearch.data.examples._MAX_PIXELS", 23)
+    monkeypatch.setattr("hpsearch.data.pictures._MAX_PIXELS", 23)
     refused(lambda: read(GREY), "has 24 pixels; at most 23 are read")
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingExtra, match=r"a\.png needs Pillow; pip install 'hpsearch\[predict\]'"):

@@ -1,0 +1,112 @@
+"""Pictures through Pillow: grey levels or colours, and folders of them as a data set."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpsearch.data import formats
+from hpsearch.errors import BadData, MissingExtra
+from hpsearch.records import Sentence
+
+PICTURES = (".png", ".jpg", ".jpeg")
+_MAX_PIXELS = 5 * 10**7
+
+
+def pillow(path: Path) -> Any:
+    """Return Pillow with its modules ``Image`` and ``ImageOps``, which a file needs."""
+    try:
+        import PIL.ImageOps  # an extra
+    except ImportError as error:
+        raise MissingExtra(f"reading {path} needs Pillow; pip install 'hpsearch[predict]'") from error
+    return PIL
+
+
+def decoded(path: Path, encoded: bytes | None = None) -> Any:
+    """Return the pixels of a picture, upright: of a file, or of bytes from one."""
+    pil = pillow(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            source = path if encoded is None else io.BytesIO(encoded)
+            with pil.Image.open(source, formats=("PNG", "JPEG")) as opened:
+                pixels = opened.width * opened.height
+                if pixels <= _MAX_PIXELS:  # known before any pixel is read
+                    return pil.ImageOps.exif_transpose(opened)
+    # A damaged picture raises some ten kinds of exception, of zlib and struct among others.
+    except Exception as error:
+        raise BadData(f"{path} is no whole .png or .jpg picture: {formats.first_line(error)}") from error
+    raise BadData(f"{path} has {pixels:,} pixels; at most {_MAX_PIXELS:,} are read")
+
+
+def flat(image: Any, mode: str, *, white: bool = False) -> Any:
+    """Return a picture without transparency, in bytes of that mode; its ground is black unless ``white``."""
+    pil = pillow(Path())
+    if image.mode.startswith("I"):  # 16 bits a pixel, which a conversion would cut off at 255
+        return pil.Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert(mode)
+    if image.has_transparency_data:
+        ground = pil.Image.new("RGBA", image.size, "white" if white else "black")
+        image = pil.Image.alpha_composite(ground, image.convert("RGBA"))
+    return image.convert(mode)
+
+
+def stacked(pictures: Iterable[tuple[Path, bytes | None]]) -> npt.NDArray[np.uint8]:
+    """Return pictures of one size as (N, H, W), or as (N, H, W, 3) where any of them has colours."""
+    arrays: list[npt.NDArray[np.uint8]] = []
+    first, size = Path(), 0
+    for path, encoded in pictures:
+        image = np.asarray(flat(decoded(path, encoded), "RGB"))  # (H, W, 3)
+        if (image == image[:, :, :1]).all():
+            image = image[:, :, :1]
+        if not arrays:
+            first = path
+        elif image.shape[:2] != arrays[0].shape[:2]:
+            sizes = ["x".join(map(str, shape[1::-1])) for shape in (arrays[0].shape, image.shape)]
+            raise BadData(f"{first} is {sizes[0]} pixels, {path} is {sizes[1]}; scale all pictures to one size")
+        arrays.append(image)
+        size += image.size
+        if size > formats.MAX_BYTES:
+            raise BadData(f"the pictures up to {path} take {size:,} bytes; at most {formats.MAX_BYTES:,} are read")
+    channels = max(image.shape[2] for image in arrays)
+    every = np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in arrays])
+    return every if channels > 1 else every[..., 0]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the pictures directly in a folder, by name."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES and file.is_file())
+
+
+def read_folder(folder: Path) -> formats.Arrays:
+    """Read a folder of pictures by class: a subfolder a class, or such subfolders below each of `formats.PARTS`."""
+    below = _folders(folder)
+    named = {part: path for path in below for part, names in formats.PARTS.items() if path.name.lower() in names}
+    parts = {part: _folders(path) for part, path in named.items()}
+    if "training" not in parts or not any(map(files_in, parts["training"])):
+        parts = {"training": below}
+    classes = {part: {path.name: files for path in paths if (files := files_in(path))} for part, paths in parts.items()}
+    arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
+    if not classes["training"]:
+        raise BadData(
+            f"{folder} holds no data: give a folder with a subfolder of {', '.join(PICTURES)} pictures for each class "
+            "(or with train and test, which hold them), or with IDX files: train-images-idx3-ubyte, "
+            "train-labels-idx1-ubyte"
+        )
+    for part, of_class in classes.items():
+        if of_class:
+            arrays[part, "x"] = stacked((file, None) for files in of_class.values() for file in files)
+            arrays[part, "labels"] = np.repeat(list(of_class), [len(files) for files in of_class.values()])
+    read = formats.joined(folder, arrays)
+    empty = [path.name for paths in parts.values() for path in paths if not files_in(path)]
+    notes = [Sentence(f"left out, without pictures: {', '.join(empty[:10])}")] if empty else []
+    return formats.Arrays(read.x, read.labels, read.x_test, read.labels_test, notes=(*read.notes, *notes))
+
+
+def _folders(folder: Path) -> Sequence[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
