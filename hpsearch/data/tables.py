@@ -177,9 +177,14 @@ def _pandas(path: Path, look: _Csv, **options: Any) -> pd.DataFrame:
     return frame
 
 
-def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a table of text with a header, as it is written; ``options`` go to ``pandas.read_csv``."""
-    return _pandas(path, _look_at(path, True, None), **options)
+def csv_header(path: Path) -> list[str]:
+    """Return the column names of a table of text, each once."""
+    return _look_at(path, True, None).names
+
+
+def read_csv(path: Path, *, header: bool = True, **options: Any) -> pd.DataFrame:
+    """Read a table of text, delimited as it is; ``options`` go to ``pandas.read_csv``."""
+    return _pandas(path, _look_at(path, header, None), **options)
 
 
 def arrow(path: Path) -> Any:
@@ -232,18 +237,18 @@ def read_table(
         without the header.
     """
     notes: list[str] = []
-    decimal = "."
+    decimal, named, reason = ".", True, ""
     if kind == ".parquet":
         table = read_parquet(path)
         names = _unique(path, [str(column) for column in table.column_names])
-        candidates = _label_columns(path, names, label, required=labelled, named=True)
+        candidates = _label_columns(path, names, label, required=labelled)
         if pictures := _pictures_of(path, table):
             return _with_pictures(path, table, pictures, candidates)
         frame = table.to_pandas(ignore_metadata=True)
     else:
         look = _look_at(path, header, encoding)
-        names, decimal = look.names, look.decimal
-        candidates = _label_columns(path, names, label, required=labelled, named=look.header)
+        names, decimal, named = look.names, look.decimal, look.header
+        candidates = _label_columns(path, names, label, required=labelled)
         frame = _pandas(
             path,
             look,
@@ -258,15 +263,13 @@ def read_table(
     if not len(frame):
         raise BadData(f"{path} has no rows")
     target, labels = None, None
-    for candidate in candidates:
-        target, labels = candidate, _label_values(path, frame[candidate], decimal)
-        if len(candidates) == 1 or not datasets.no_classes(labels):
+    for target in candidates:
+        labels = _label_values(path, frame[target], decimal)
+        reason = datasets.no_classes(labels)
+        if not reason or (named and not (labels == labels[0]).all()):
             break
-    else:
-        if candidates:
-            raise BadData(
-                f"{path}: neither its last column nor its first holds classes; name the column of labels with label"
-            )
+    if labelled and reason:
+        raise BadData(f"{path}: column {target!r} as labels: {reason}")
     if target is not None and label is None and target != LABELS[0]:
         which = f", the {'last' if target == names[-1] else 'first'} one" if target.lower() not in LABELS else ""
         notes.append(f"labels: column {target!r}{which}; label names another")
@@ -280,7 +283,7 @@ def read_table(
     return Arrays(x, labels, columns=tuple(features), notes=tuple(map(Sentence, notes)))
 
 
-def _label_columns(path: Path, names: list[str], label: str | None, *, required: bool, named: bool) -> list[str]:
+def _label_columns(path: Path, names: list[str], label: str | None, *, required: bool) -> list[str]:
     """Return the columns that may be the labels, best first; none where it has none and needs none."""
     usual = [name for name in LABELS if not (name == "y" and "x" in map(str.lower, names))]
     for wanted in usual if label is None else [label]:

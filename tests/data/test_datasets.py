@@ -93,7 +93,7 @@ def test_folders_with_half_of_it(tmp_path: Path) -> None:
     (tmp_path / "aside").rename(tmp_path / "train-labels-idx1-ubyte.gz")
     write_part(tmp_path, "t10k")
     (tmp_path / "t10k-images-idx3-ubyte.gz").unlink()
-    refused(lambda: load(path=tmp_path), "holds no t10k-images")
+    refused(lambda: load(path=tmp_path), "holds no test-images")
 
 
 def test_parts_that_do_not_fit(tmp_path: Path) -> None:

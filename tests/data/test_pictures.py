@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from data_files import refused
 from PIL import Image
 
+from hpsearch.data import load
 from hpsearch.data.examples import Adjustments, read_examples
 from hpsearch.errors import BadArgument, MissingExtra
 
@@ -37,6 +39,7 @@ def read(tmp_path: Path) -> Read:
         path.write_bytes(picture if isinstance(picture, bytes) else png(picture))
         [examples] = read_examples(path, shape, adjustments=Adjustments(**adjustments))
         assert examples.picture
+        assert isinstance(examples.x, np.ndarray)
         return examples.x
 
     return read
@@ -134,3 +137,68 @@ def test_pictures_that_are_refused_before_they_are_used(read: Read, monkeypatch:
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingExtra, match=r"a\.png needs Pillow; pip install 'hpsearch\[predict\]'"):
         read(whole)
+
+
+def write(folder: Path, classes: dict[str, list[Bytes]], parts: Iterable[str] = ("",)) -> Path:
+    """Write a folder of pictures by class, once for each part."""
+    for part in parts:
+        for name, pictures in classes.items():
+            (folder / part / name).mkdir(parents=True)
+            for i, pixels in enumerate(pictures):
+                (folder / part / name / f"{i}.PNG").write_bytes(png(pixels))
+    return folder
+
+
+CLASSES = {"cat": [GREY, 255 - GREY], "dog": [GREY.T.reshape(6, 4)]}
+
+
+@pytest.mark.parametrize(
+    ("parts", "n", "n_test"),
+    [([""], 3, 0), (["train", "test"], 3, 3), (["training", "Testing"], 3, 3), (["train", "val", "test"], 6, 3)],
+)
+def test_a_folder_of_pictures_by_class(parts: list[str], n: int, n_test: int, tmp_path: Path) -> None:
+    folder = write(tmp_path, CLASSES, parts)
+    (folder / ".DS_Store").touch()
+    (folder / "__MACOSX").mkdir()
+    dataset = load(path=folder)
+    assert isinstance(dataset.x, np.ndarray)
+    assert (dataset.x.shape, dataset.x.dtype, dataset.class_names) == ((n, 6, 4), np.dtype(np.uint8), ("cat", "dog"))
+    np.testing.assert_array_equal(dataset.x[0], GREY)
+    assert dataset.labels.tolist() == [0, 0, 1] * (n // 3)
+    assert (0 if dataset.x_test is None else len(dataset.x_test)) == n_test
+    assert ["validation part (3) joins" in str(note) for note in dataset.notes] == [True] * (n == 6)
+
+
+def test_colours_stay_and_grey_pictures_join_them(tmp_path: Path) -> None:
+    colours = np.stack([GREY, GREY.T.reshape(6, 4), GREY], axis=2)
+    x = load(path=write(tmp_path, {"a": [colours], "b": [GREY, np.stack([GREY] * 3, axis=2)]})).x
+    assert isinstance(x, np.ndarray)
+    np.testing.assert_array_equal(x, [colours, np.stack([GREY] * 3, axis=2), np.stack([GREY] * 3, axis=2)])
+
+
+def test_folders_that_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, CLASSES)
+    (tmp_path / "none").mkdir()
+    assert "left out, without pictures: none" in " ".join(map(str, load(path=tmp_path).notes))
+    (tmp_path / "cat" / "9.png").write_bytes(png(GREY[:5]))
+    refused(lambda: load(path=tmp_path), "0.PNG is 4x6 pixels", "9.png is 4x5; scale all pictures to one size")
+    (tmp_path / "cat" / "9.png").write_bytes(b"")
+    refused(lambda: load(path=tmp_path), "9.png is no whole .png or .jpg picture")
+    refused(lambda: load(path=tmp_path / "dog"), "holds no data: give a folder with a subfolder of .png")
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_pictures_in_a_parquet_file(record: bool, tmp_path: Path) -> None:
+    """Hugging Face's data sets keep them as records of bytes and path."""
+    cells = [{"bytes": png(p), "path": None} if record else png(p) for p in (GREY, 255 - GREY)]
+    path = tmp_path / "some.parquet"
+    pd.DataFrame({"image": cells, "id": [1, 2], "label": [4, 7]}).to_parquet(path)
+    dataset = load(path=path)
+    np.testing.assert_array_equal(dataset.x, [GREY, 255 - GREY])
+    assert dataset.class_names == ("4", "7")
+    assert "pictures: column 'image' left out, beside the pictures: id" in " ".join(map(str, dataset.notes))
+    cells[1] = {"bytes": b"oops", "path": None} if record else b"oops"
+    pd.DataFrame({"image": cells, "label": [4, 7]}).to_parquet(path)
+    refused(lambda: load(path=path), "row 2 is no whole .png or .jpg picture")
+    pd.DataFrame({"image": [cells[0], None], "label": [4, 7]}).to_parquet(path)
+    refused(lambda: load(path=path), "row 2 has no picture in column 'image'")
