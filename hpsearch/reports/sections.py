@@ -15,7 +15,7 @@ from hpsearch.objectives.kinds import curve_bounds
 from hpsearch.records import rank_key
 from hpsearch.reports import figures
 from hpsearch.reports.figures.saving import narrowed, plain_figure
-from hpsearch.reports.figures.style import cut, least_width
+from hpsearch.reports.figures.style import cut, least_width, markup
 from hpsearch.reports.importance import importance
 from hpsearch.reports.page import PageFigure, Section, Table
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values
@@ -360,7 +360,7 @@ def _made(make: Make, material: Material) -> PageFigure | str | None:
 def _figure(key: str, title: str, caption: str, figure: go.Figure, **more: Any) -> PageFigure:
     """Return a figure with its words; ``more`` are further fields, or other ones than follow from the figure."""
     plain = plain_figure(figure)
-    derived = {"alt": figures.describe(figure), "narrow": narrowed(plain["layout"])}
+    derived = {"alt": figures.describe(figure), "narrow": narrowed(plain)}
     return PageFigure(key=key, title=title, caption=caption, figure=plain, **{**derived, **more})
 
 
@@ -426,7 +426,7 @@ def _against(material: Material, *, name: str, place: int) -> PageFigure:
     figure.update_layout(height=340)
     if isinstance(parameter, Categorical):
         # Long labels, which Plotly turns, would leave no room for the data.
-        figure.update_xaxes(ticktext=[cut(choice, 16) for choice in parameter.choices])
+        figure.update_xaxes(ticktext=[markup(cut(choice, 16)) for choice in parameter.choices])
     best = stage.complete.head(top)
     columns = {"trial": best["number"].tolist(), material.metric: best["score"].astype(float).tolist()}
     columns[name] = best[f"param:{name}"].tolist()
@@ -462,7 +462,7 @@ def _pair(material: Material) -> PageFigure | None:
     figure = figures.pair(material.stages, x, y, ranges=[stage.stage for stage in material.stages])
     several = len(material.stages) > 1
     boxes = "The rectangles are the ranges of the stages" if several else "The rectangle is the ranges of the stage"
-    points = "trials of all stages, the better the brighter"
+    points = "trials of all stages, the better the bluer"
     caption = f"{boxes}; {points if material.total('COMPLETE') else 'crosses are failed trials'}."
     return _figure("pair", f"{x} and {y} together", caption, figure)
 
@@ -510,7 +510,7 @@ def _lineage(material: Material) -> PageFigure | None:
         "Ranges and best values, stage by stage",
         "Each bar is a range, the diamond in it the best trial's value.",
         figures.lineage(material.stages),
-        narrow=narrowed(plain_figure(figures.lineage(material.stages, columns=1))["layout"]),
+        narrow=narrowed(plain_figure(figures.lineage(material.stages, columns=1))),
     )
 
 
@@ -529,5 +529,5 @@ def _curves(material: Material) -> PageFigure | None:
         f"Learning curves of {whose} of {material.latest.label}",
         "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
         grid(),
-        narrow=narrowed(plain_figure(grid(columns=2))["layout"]),
+        narrow=narrowed(plain_figure(grid(columns=2))),
     )

@@ -29,10 +29,23 @@ def test_a_training_has_a_panel_for_each_quantity_with_train_dashed_and_validati
         ("x2", "solid"): pytest.approx([0.2, 0.5, math.nan], nan_ok=True),  # what is not finite is a gap
     }
     loss, accuracy = (axis.range for axis in figure.select_yaxes())
-    assert accuracy == pytest.approx((-0.02, 1.02))
-    assert loss[0] == 0
-    assert loss[1] > 2.1
+    assert accuracy == pytest.approx((0.165, 0.935))
+    assert loss == pytest.approx((0.42, 2.18))
     assert len(training_curves({"validation_accuracy": [0.5]}).data) == 1
+
+
+@pytest.mark.parametrize("falling", [False, True])
+def test_curves_that_rise_or_fall_fast_are_not_flat_behind_it(falling: bool) -> None:
+    ends = [0.95 + 0.004 * place for place in range(12)]
+    curves = [[end - (end - 0.1) * 0.4**epoch for epoch in range(40)] for end in ends]
+    rows = [{"score": 1, "train_q": [1e3 * (1 - v) for v in curve] if falling else curve} for curve in curves]
+    figure = curve_grid(rows, quantity="q", bounds=None if falling else (0.0, 1.0))
+    low, high = figure.layout.yaxis.range
+    last = [trace.y[-1] for trace in figure.data]
+    assert low < min(last) < max(last) < high
+    assert max(last) - min(last) > 0.3 * (high - low)
+    assert high <= 1.02 or falling
+    assert any(f"{'above' if falling else 'below'} 0.9" in text or "left out" in text for text in texts(figure))
 
 
 def test_a_grid_shows_the_best_20_with_rank_score_and_a_parameter() -> None:

@@ -173,6 +173,48 @@ class TestHistory:
         assert f"its 95 % interval, {words}" in page(figure)  # for readers who cannot see it
 
 
+FAR = {
+    "parameter": lambda of: score_by_parameters(of, {"lr": LR}),
+    "history": lambda of: search_history([of]),
+    "stages": lambda of: scores_by_stage([of]),
+}
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("kind", FAR)
+def test_far_bad_scores_stand_at_the_axis_s_end_and_squash_no_others(kind: str, direction: Any) -> None:
+    worse = -1 if direction == "maximize" else 1
+    frame = made_trials(60, failed=4)
+    frame.loc[[3, 17, 40], "score"] = [worse * 1e6, worse * 50, worse * 2e3]
+    usual = frame["score"].dropna().drop([3, 17, 40])
+    figure = FAR[kind](made_stage(frame, direction=direction))
+    low, high = figure.layout.yaxis.range
+    assert low < usual.min() < usual.max() < high
+    assert usual.max() - usual.min() > 0.6 * (high - low)
+    words = f"below {usual.min():.3g}" if worse < 0 else f"above {usual.max():.3g}"
+    far = named(figure, words)
+    assert sorted(far.customdata) == sorted(frame["score"][[3, 17, 40]])
+    assert low < min(far.y) == max(far.y) < usual.min() if worse < 0 else usual.max() < min(far.y) == max(far.y) < high
+    plotted = [y for trace in figure.select_traces({"mode": "markers"}) if trace.name != "failed" for y in trace.y]
+    assert len(plotted) == 56
+    # Nothing is left out where the others have room.
+    assert not any(" 0." in (trace.name or "") for trace in FAR[kind](made_stage(60, direction=direction)).data)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_far_bad_scores_do_not_take_all_colours(direction: Any) -> None:
+    frame = made_trials(60)
+    usual = frame["score"].drop(3)
+    frame.loc[3, "score"] = -1e6 if direction == "maximize" else 1e6
+    trials = made_stage(frame, direction=direction)
+    marker = named(pair([trials], "lr", "dropout", ranges=[trials.stage]), "trials").marker
+    assert (marker.cmin, marker.cmax) == (usual.min(), usual.max())
+    lines = traces(parallel(trials, best=1), "trials")
+    assert len({line.line.color for line in lines if line.x[0] is not None}) > 4
+    end = (0.03 if direction == "maximize" else 1.03) / 1.06
+    assert any(y == pytest.approx(end) for line in lines for y in line.y[5::7])
+
+
 def test_a_line_goes_through_its_trial_s_values_to_its_score() -> None:
     frame = made_trials(3)
     figure = parallel(made_stage(frame), best=1)

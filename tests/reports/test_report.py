@@ -20,7 +20,7 @@ from hpsearch.errors import MissingExtra
 from hpsearch.records import Sentence
 from hpsearch.reports import importance
 from hpsearch.reports.figures.saving import narrowed, script_json
-from hpsearch.reports.figures.style import DARK, FAINT, GRID, PALETTE, PAPER
+from hpsearch.reports.figures.style import DARK, FAINT, GRID, PALETTE, PAPER, SCALE
 from hpsearch.reports.page import Page, to_html, to_markdown
 from hpsearch.reports.report import report
 from hpsearch.space import Categorical
@@ -117,6 +117,14 @@ def contrast(colour: str, paper: str) -> float:
 def test_every_colour_stands_out_from_white() -> None:
     assert len(set(PALETTE)) == len(PALETTE)
     assert all(contrast(colour, "#ffffff") > 2 for colour in PALETTE)
+
+
+def test_the_better_a_score_the_more_it_stands_out_from_the_page() -> None:
+    for scale, paper in ((SCALE, "#ffffff"), ([DARK[colour] for colour in SCALE], DARK[PAPER])):
+        contrasts = [contrast(colour, paper) for colour in scale]
+        assert contrasts == sorted(contrasts)
+        assert contrasts[0] > 2
+        assert contrasts[-1] > 10
 
 
 def test_every_colour_of_the_figures_can_be_seen_on_a_dark_page(page: Page) -> None:
@@ -227,14 +235,25 @@ def test_whatever_is_in_the_database_stays_text_in_html() -> None:
 
 def test_no_figure_takes_markup_from_the_database() -> None:
     text = json.dumps([(figure.figure, figure.narrow) for figure in figures(made("hostile"))])
-    assert "script" in text
-    assert set(re.findall(r"<[^>]*>", text)) <= {"<br>", "<b>", "</b>", "<extra>", "</extra>"}
+    assert "&lt;a href=" in text
+    assert "&lt;b&gt;&amp;lt;&lt;/b&gt;" in text
+    assert set(re.findall(r"<[^>]*>", text)) <= {"<br>", "<b>", "</b>", "<sup>", "</sup>", "<extra>", "</extra>"}
+    assert set(re.findall(r"%{[a-z.]*", text)) <= {
+        "%{text",
+        "%{x",
+        "%{y",
+        "%{marker.color",
+        "%{customdata",
+        "%{hovertext",
+    }
+    assert "%{x} %{y" not in text
+    assert "\\u001b" not in text
 
 
 def test_whatever_is_in_the_database_stays_text_in_markdown() -> None:
     text = to_markdown(made("hostile"))
     assert not re.search(r"(?<!\\)<(?!!-- generator)", text)
-    reason = next(line for line in text.splitlines() if "javascript" in line)
+    reason = next(line for line in text.splitlines() if "javascript:alert" in line)
     assert len(re.findall(r"(?<!\\)\|", reason)) == 4
     assert not re.search(r"(?<!\\)[\[\]`*]", reason)
 
@@ -260,8 +279,18 @@ def test_layouts_for_phones_break_long_texts_and_leave_the_wide_one_alone() -> N
         "xaxis": {"title": {"text": "word " * 20}, "ticktext": ["a, b"]},
     }
     before = json.dumps(layout)
-    narrow = narrowed(layout)
+    narrow = narrowed({"layout": layout, "data": []})
     assert json.dumps(layout) == before
     assert "<br>" in narrow["xaxis"]["title"]["text"]
     assert narrow["xaxis"]["ticktext"] == ["a<br>b"]
     assert narrow["margin"]["l"] < 80
+
+
+@pytest.mark.parametrize(("names", "lines"), [(["a"], 1), (["a", "b"], 1), (["a" * 30, "b", "c"], 3), (["a"] * 9, 1)])
+def test_on_a_phone_the_key_stands_above_every_line_of_the_legend(names: list[str], lines: int) -> None:
+    key = {"text": "a key", "xref": "paper", "yref": "paper", "y": 1, "yshift": 30}
+    data = [{"name": name} for name in names] + [{"name": "none", "showlegend": False}]
+    narrow = narrowed({"layout": {"annotations": [key], "margin": {"t": 60}, "height": 400}, "data": data})
+    [moved] = narrow["annotations"]
+    assert moved["yshift"] == 30 + 20 * (lines - 1)
+    assert (narrow["margin"]["t"], narrow["height"]) == (60 + 20 * (lines - 1), 400 + 20 * (lines - 1))

@@ -140,9 +140,10 @@ _ODD: dict[str, Parameter] = {
     'x" onmouseover="document.title=2': Categorical(
         ("</script><script>document.title='choice'</script>", "<img src=x onerror=document.title=1>")
     ),
+    '<a href="https://x.invalid">lr</a> & <b>&lt;</b>\x1b[31m %{y}': Float(0.0, 1.0),
 }
 _REASON = "<script>document.title='{}'</script> | [x](javascript:alert(1)) `a` *b*"
-_FILE = {**STUDY_FILE, "data": {"path": "<i>.npz"}}
+_FILE = {**STUDY_FILE, "data": {"path": "<i>.npz"}, "objective": {"metric": "<a href='javascript:x()'>s</a> %{x}"}}
 HOSTILE = [
     (
         stage(space=_ODD, search="<img src=x onerror=\"document.title='search'\">", study_file=_FILE),

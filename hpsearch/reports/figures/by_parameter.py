@@ -5,11 +5,20 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from hpsearch.reports.figures import style
 from hpsearch.reports.figures.style import ParameterAxis, colour, nothing, tell, words
-from hpsearch.reports.figures.trials import FAILED_MARKER, MOST_POINTS, PRUNED_MARKER, band, points, without_scores
+from hpsearch.reports.figures.trials import (
+    FAILED_MARKER,
+    MOST_POINTS,
+    PRUNED_MARKER,
+    band,
+    left_out,
+    points,
+    without_scores,
+)
 from hpsearch.space import describe as range_words
 
 if TYPE_CHECKING:
@@ -26,13 +35,14 @@ class _Panel:
     """The trials as every panel shows them."""
 
     def __init__(self, every: StageTrials, *, best: int, most: int) -> None:
-        self.low, self.high, self.bottom = every.score_axis()
-        trials, self.left_out = every.sample(most, keep=best)
+        self._metric, self.axis = every.metric, every.score_axis()
+        self.low, self.high = self.axis.low, self.axis.high
+        trials, self.sampled = every.sample(most, keep=best)
         # Failed trials stand below this line.
-        self.line = None if trials.failed.empty else self.bottom + (self.bottom - self.low) / 2
+        self.line = None if trials.failed.empty else self.axis.bottom + (self.axis.bottom - self.low) / 2
         top, rest = trials.complete.iloc[:best], trials.complete.iloc[best:]
         dense = {"size": 7, "opacity": 0.55} if len(rest) <= 300 else {"size": 5, "opacity": 0.4}
-        value = f"{every.metric} %{{y:.4g}}"
+        value = f"{every.metric} {style.field('y:.4g')}"
         pruned_marker = PRUNED_MARKER | {"opacity": 0.8 if len(trials.pruned) <= 300 else 0.5}
         # The best are plotted over the others.
         self._groups: tuple[tuple[str, pd.DataFrame, dict[str, Any], str], ...] = (
@@ -58,10 +68,14 @@ class _Panel:
             legendgroup="this",
         )
         for group, trials, marker, ending in self._groups:
-            if not trials.empty:
-                across = x.positions(trials[f"param:{x.name}"])
-                y = [self.bottom] * len(trials) if group == "failed" else trials["score"].astype(float)
-                yield points(trials, across, y, group, marker, ending, names=[x.name], legendgroup=group)
+            positions, far = np.array(x.positions(trials[f"param:{x.name}"])), self.axis.beyond(trials)
+            if not far.all():
+                near, across = trials[~far], positions[~far]
+                y = [self.axis.bottom] * len(near) if group == "failed" else near["score"].astype(float)
+                yield points(near, across, y, group, marker, ending, names=[x.name], legendgroup=group)
+            if far.any():
+                more = {"names": [x.name], "legendgroup": self.axis.words}
+                yield left_out(trials[far], positions[far], self.axis, self._metric, **more)
 
 
 def score_by_parameters(
@@ -83,12 +97,12 @@ def score_by_parameters(
     """
     space, narrowed = space or trials.varied, narrowed or {}
     if not space:
-        return nothing("there is no parameter to plot", title=title)
+        return tell(nothing("there is no parameter to plot", title=title), "There is no parameter to plot.")
     # The same trials stand in every panel: fewer of them in many.
     panel = _Panel(trials, best=best, most=max(300, MOST_POINTS // max(len(space) // 2, 1)))
     alone, columns = len(space) == 1, min(len(space), 3 if len(space) > 4 or len(space) == 3 else 2)
     if alone:
-        figure = style.empty_figure(title=title, key=panel.left_out, legend=True)
+        figure = style.empty_figure(title=title, key=panel.sampled, legend=True)
         figure.update_yaxes(title_text=trials.metric)
     else:
         figure = style.panels(
@@ -96,7 +110,7 @@ def score_by_parameters(
             columns=columns,
             panel_height=230 if len(space) <= 4 else 190,
             title=title,
-            key=panel.left_out,
+            key=panel.sampled,
             y_title=trials.metric,
             shared=False,
             legend=True,
@@ -121,8 +135,9 @@ def score_by_parameters(
     for name, parameter in space.items() if alone else ():
         text += f", sampled from {range_words(parameter)}"
         text += f"; the next range is {range_words(narrowed[name])}" if name in narrowed else ""
-    tell(figure, f"{text}. {trials.summary_with_best}.", least_width=400 if alone else 76 + 190 * columns)
-    return without_scores(figure, trials) if trials.complete.empty else figure
+    if trials.complete.empty:
+        without_scores(figure, trials)
+    return tell(figure, f"{text}. {trials.summary_with_best}.", least_width=400 if alone else 76 + 190 * columns)
 
 
 def importances(importance: Importance, *, title: str | None = None) -> go.Figure:
@@ -135,7 +150,7 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     left = "; ".join(f"{words(name)}: {reason}" for name, reason in importance.left_out.items())
     notes = [*importance.notes, *([f"not judged: {left}"] if left else [])]
     lines = [line for note in notes for line in wrap(note, 100)]
-    figure = style.empty_figure(title=title, key="<br>".join(lines) or None, legend=True)
+    figure = style.empty_figure(title=title, key=style.BREAK.join(lines) or None, legend=True)
     longest = max(*shares.values(), *marks.values())
     clear = importance.above_chance
     for label, ink, some in (
@@ -150,7 +165,7 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
                 orientation="h",
                 width=0.6,
                 marker={"color": ink},
-                hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+                hovertemplate=f"{style.field('y')}: {style.field('x:.1%')}{style.NO_NAME}",
             )
     figure.add_scatter(
         x=list(marks.values()),
@@ -158,7 +173,7 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
         name="chance: any reaches its mark in 1 of 20 searches",
         mode="markers",
         marker={"symbol": "line-ns", "size": 22, "line": {"width": 2.5, "color": colour(1)}},
-        hovertemplate="%{y}: by chance any reaches its mark in 1 of 20 searches<extra></extra>",
+        hovertemplate=f"{style.field('y')}: by chance any reaches its mark in 1 of 20 searches{style.NO_NAME}",
     )
     figure.add_scatter(
         # At the end of the bar, or behind its mark where they would meet.
@@ -179,7 +194,7 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
     figure.update_xaxes(
         title_text=f"share of the importance for being among {among}",
         tickformat=".0%",
-        range=[0, min(1.12 * longest + 0.04, 1.12)],
+        range=[0, 1.17 * longest + 0.04],
     )
     figure.update_yaxes(showgrid=False, ticks="", categoryorder="array", categoryarray=[words(name) for name in names])
     figure.update_layout(height=figure.layout.margin.t + figure.layout.margin.b + max(120, 44 * len(names)))

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hpsearch.errors import BadInput
 from hpsearch.reports import MOST_CURVES
-from hpsearch.reports.figures.style import at, colour, nothing, panels, tell, words
+from hpsearch.reports.figures.style import at, colour, field, nothing, panels, tell, words
+from hpsearch.reports.figures.trials import usual
 
 # Values after each epoch, from epoch 1, (E,), of ``train_<quantity>`` and ``validation_<quantity>``.
 Curves: TypeAlias = Mapping[str, ArrayLike]
@@ -26,19 +27,21 @@ def training_curves(curves: Curves, *, bounds: Bounds | None = None, title: str 
 
     Args:
         curves: Its values after each epoch; see `Curves`.
-        bounds: Of a quantity the least and the most that it can be; without it the axis fits the values.
+        bounds: Of a quantity the least and the most that it can be.
     """
     quantities = dict.fromkeys(name.partition("_")[2] for name in curves)
     parts = {quantity: _by_part(curves, quantity) for quantity in quantities}
     rows = [values for of_quantity in parts.values() for values in of_quantity.values()]
     if not any(np.isfinite(row).any() for row in rows):
-        return nothing(_NONE, title=title)
+        return tell(nothing(_NONE, title=title), _NONE)
+    ends = {quantity: _ends(parts[quantity].values(), (bounds or {}).get(quantity)) for quantity in quantities}
+    cut = (f"{words(quantity)} {beyond}" for quantity, (_, beyond) in ends.items() if beyond)
     figure = panels(
         [words(quantity) for quantity in quantities],
         columns=2,
         panel_height=330,
         title=title,
-        key=_KEY,
+        key="; ".join([_KEY, *cut]),
         x_title="epoch",
         shared=False,
         gaps=(70.0, 34.0),
@@ -47,8 +50,8 @@ def training_curves(curves: Curves, *, bounds: Bounds | None = None, title: str 
         for part, values in of_quantity.items():
             figure.add_trace(_trace(values, part), **at(place, 2))
         figure.update_xaxes(**_epochs(of_quantity.values()), **at(place, 2))
-        figure.update_yaxes(range=_ends(of_quantity.values(), (bounds or {}).get(quantity)), **at(place, 2))
-    return figure
+        figure.update_yaxes(range=ends[quantity][0], **at(place, 2))
+    return tell(figure, f"By epoch: {', '.join(map(words, quantities))}.")
 
 
 def curve_grid(
@@ -65,7 +68,7 @@ def curve_grid(
     Args:
         rows: One of each trial, the best first: ``score``, ``param:<name>`` (as in rows of
             `hpsearch.store.Store.trials`), and the curves of the quantity (see `Curves`).
-        bounds: The least and the most that it can be; without them the axis fits the values.
+        bounds: The least and the most that it can be.
         parameter: What stands in a panel's title beside rank and score, in trials that have it.
     """
     rows = rows[:MOST_CURVES]
@@ -76,11 +79,17 @@ def curve_grid(
         titles.append(f"{rank}: {row['score']:.3g}" + (f", {parameter} {shown}" if value is not None else ""))
     parts = [_by_part(row, quantity) for row in rows]
     values = [curve for of_panel in parts for curve in of_panel.values()]
-    y_range = _ends(values, bounds)
+    y_range, beyond = _ends(values, bounds)
     if y_range is None:
         return tell(nothing(_NONE, title=title), _NONE)
     figure = panels(
-        titles, columns=columns, panel_height=118, title=title, key=_KEY, x_title="epoch", y_title=words(quantity)
+        titles,
+        columns=columns,
+        panel_height=118,
+        title=title,
+        key="; ".join(filter(None, [_KEY, beyond])),
+        x_title="epoch",
+        y_title=words(quantity),
     )
     for place, of_panel in enumerate(parts):
         for part, curve in of_panel.items():
@@ -112,22 +121,31 @@ def _trace(values: NDArray[np.float64], part: str, *, name: str = "", width: flo
         line={"color": ink, "width": width, "dash": "dash" if part == "train" else "solid"},
         marker={"color": ink, "symbol": "circle-open" if part == "train" else "circle"},
         showlegend=False,
-        hovertemplate="epoch %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
+        hovertemplate=f"epoch {field('x')}: {field('y:.4g')}",
     )
 
 
-def _ends(rows: Iterable[NDArray[np.float64]], bounds: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return the ends of a y axis that holds the bounds, or all values and 0, with some air; None: no finite value."""
+def _ends(
+    rows: Iterable[NDArray[np.float64]], bounds: tuple[float, float] | None
+) -> tuple[tuple[float, float] | None, str]:
+    """Return the ends of a y axis on which curves do not look flat, and in words the values that it leaves out.
+
+    It holds no more than the bounds. Of first epochs far from all others it holds none; see
+    `hpsearch.reports.figures.trials.usual`. None: no finite value.
+    """
     values = np.concatenate([np.empty(0), *rows])
     values = values[np.isfinite(values)]
     if not len(values):
-        return None
-    if bounds is not None:
-        air = 0.02 * (bounds[1] - bounds[0])
-        return bounds[0] - air, bounds[1] + air
-    low, high = float(values.min()), float(values.max())
+        return None, ""
+    low, high = usual(values, minimize=False)[0], usual(values, minimize=True)[1]
+    left_out = [f"below {low:.2g}"] * bool(low > values.min()) + [f"above {high:.2g}"] * bool(high < values.max())
+    words = f"{' and '.join(left_out)} left out" if left_out else ""
     air = 0.05 * (high - low) or 0.1 * abs(low) or 0.1
-    return min(low - air, 0.0), high + air
+    low, high = low - air, high + air
+    if bounds is not None:
+        slack = 0.02 * (bounds[1] - bounds[0])
+        low, high = max(low, bounds[0] - slack), min(high, bounds[1] + slack)
+    return (low, high), words
 
 
 def _epochs(rows: Iterable[NDArray[np.float64]]) -> dict[str, Any]:

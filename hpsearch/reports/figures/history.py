@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from hpsearch.reports.figures.style import LINE, MUTED, colour, empty_figure, nothing, tell
+from hpsearch.reports.figures.style import BREAK, LINE, MUTED, NO_NAME, colour, empty_figure, field, nothing, tell
 from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     MOST_POINTS,
@@ -15,6 +16,7 @@ from hpsearch.reports.figures.trials import (
     StageTrials,
     band,
     hover_lines,
+    left_out,
     points,
     without_scores,
 )
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from hpsearch.statistics import Interval
+
+_NAMED = 5  # of more stages there is room for numbers alone
 
 
 def search_history(
@@ -43,35 +47,43 @@ def search_history(
     every = StageTrials.joined(stages)
     number, metric = len(every.trials), every.metric
     if not number:
-        return nothing("there are no trials yet", title=title)
-    trials, left_out = every.sample(MOST_POINTS)
-    note = f"{left_out}; the best so far is of all" if left_out else None
+        return tell(nothing("there are no trials yet", title=title), "There are no trials yet.")
+    trials, sampled = every.sample(MOST_POINTS)
+    note = f"{sampled}; the best so far is of all" if sampled else None
     figure = empty_figure(title=title, key=note, legend=True)
     ends = () if interval is None else (interval.low, interval.high)
-    low, high, bottom = every.score_axis(*ends, above=1.6)
+    axis = every.score_axis(*ends, above=1.6)
     across = (0.5 - 0.01 * number, number + 0.5 + 0.01 * number)
     which = "corrected for selection" if corrected else "not corrected for selection"
     if interval is not None and not every.complete.empty:
         name = f"interval {which}" if corrected else "interval of one trial"
         figure.add_trace(band(across, (interval.low, interval.high), name=name, fillcolor="rgba(213, 94, 0, 0.13)"))
-    value = f"{metric} %{{y:.4g}}"
-    dots = {"color": colour(0), "size": 5 if left_out else 7, "opacity": 0.5}
+    value = f"{metric} {field('y:.4g')}"
+    dots = {"color": colour(0), "size": 5 if sampled else 7, "opacity": 0.5}
+
+    def add(trace: go.Scatter, labels: pd.Series[Any]) -> None:
+        trace.text = [f"{label}, {line}" for label, line in zip(labels, trace.text, strict=True)]
+        figure.add_trace(trace)
+
+    far = pd.concat([trials.pruned, trials.complete]).sort_values("place")
+    far = far[axis.beyond(far)]
     for group, rows, marker, ending in (
         ("pruned", trials.pruned, PRUNED_MARKER, value),
         ("trials", trials.complete, dots, value),
         ("failed", trials.failed, FAILED_MARKER, "failed"),
     ):
-        if not rows.empty:
-            part = rows.sort_values("place")
-            y = [bottom] * len(part) if group == "failed" else part["score"].astype(float)
-            trace = points(part, part["place"], y, group, marker, ending)
-            trace.text = [f"{label}, {line}" for label, line in zip(part["label"], trace.text, strict=True)]
-            figure.add_trace(trace)
+        part = rows[~axis.beyond(rows)].sort_values("place")
+        if not part.empty:
+            y = [axis.bottom] * len(part) if group == "failed" else part["score"].astype(float)
+            add(points(part, part["place"], y, group, marker, ending), part["label"])
+    if not far.empty:
+        add(left_out(far, far["place"], axis, metric), far["label"])
     if not every.complete.empty:
         _best_so_far(figure, every, last=across[1])
-    _stage_lines(figure, stages, high)
-    figure.update_xaxes(title_text="trials, in the order of their numbers", range=across, tickformat=",d")
-    figure.update_yaxes(title_text=metric, range=(low, high))
+    _stage_lines(figure, stages, axis.high)
+    below = "trials, in the order of their numbers" + ("; above: the stages" if len(stages) > _NAMED else "")
+    figure.update_xaxes(title_text=below, range=across, tickformat=",d")
+    figure.update_yaxes(title_text=metric, range=(axis.low, axis.high))
     # Ticks at whole trials, of few.
     if number <= 10:
         figure.update_xaxes(dtick=1)
@@ -80,8 +92,9 @@ def search_history(
         text = text.replace(every.summary, f"{every.summary} over {len(stages)} stages", 1)
     if interval is not None:
         text += f"; its 95 % interval, {which}, is {interval.low:.3g} to {interval.high:.3g}"
-    tell(figure, f"{text}.", least_width=400)
-    return without_scores(figure, every) if every.complete.empty else figure
+    if every.complete.empty:
+        without_scores(figure, every)
+    return tell(figure, f"{text}.", least_width=400)
 
 
 def _best_so_far(figure: go.Figure, trials: StageTrials, *, last: float) -> None:
@@ -99,7 +112,7 @@ def _best_so_far(figure: go.Figure, trials: StageTrials, *, last: float) -> None
         mode="lines",
         line={"color": colour(1), "width": 2.4, "shape": "hv"},
         text=[*text, text[-1]],
-        hovertemplate="%{text}<br>best so far %{y:.4g}<extra></extra>",
+        hovertemplate=f"{field('text')}{BREAK}best so far {field('y:.4g')}{NO_NAME}",
     )
 
 
@@ -114,8 +127,9 @@ def _stage_lines(figure: go.Figure, stages: Sequence[StageTrials], top: float) -
             continue
         if begin > 1:
             figure.add_vline(x=begin, line={"color": LINE, "width": 1, "dash": "dot"})
+        label = stage.label if len(stages) <= _NAMED else str(stage.stage.number)
         figure.add_annotation(
-            text="" if place % every else stage.label,
+            text="" if place % every else label,
             x=begin,
             y=top,
             xanchor="left",

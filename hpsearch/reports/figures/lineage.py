@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
 from hpsearch.reports.figures.style import (
+    BREAK,
     INK,
     LINE,
     MUTED,
+    NO_NAME,
     ParameterAxis,
     at,
     colour,
     empty_figure,
+    field,
     nothing,
     panels,
     tell,
 )
-from hpsearch.reports.figures.trials import MOST_POINTS, evenly, points
+from hpsearch.reports.figures.trials import MOST_POINTS, StageTrials, evenly, left_out, points
 from hpsearch.space import describe as range_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
-    from numpy.typing import NDArray
 
-    from hpsearch.reports.figures.trials import StageTrials
+    from hpsearch.reports.figures.trials import ScoreAxis
 
 MOST_IN_WORDS = 6  # more stages than this have no room for words below them
 MOST_NAMED = 15  # of more, every so many of them have a name
@@ -60,7 +63,7 @@ def lineage(stages: Sequence[StageTrials], *, columns: int = 3, title: str | Non
             figure.add_trace(trace, **at(index, columns))
         figure.update_xaxes(x.layout(short=True), **at(index, columns))
     _add_scores(figure, stages, at(len(names), columns))
-    texts = [one.label + ("" if one.stage.parent is None else f"<br>from {one.stage.parent}") for one in stages]
+    texts = [one.label + ("" if one.stage.parent is None else f"{BREAK}from {one.stage.parent}") for one in stages]
     figure.update_yaxes(
         tickvals=list(places.values()), ticktext=texts, range=[len(stages) - 0.4, -0.6], showgrid=False, ticks=""
     )
@@ -108,7 +111,7 @@ def _ranges(stages: Sequence[StageTrials], places: Mapping[int, int], x: Paramet
             line={"color": colour(0), "width": 9},
             opacity=0.75,
             text=[f"stage {number}: {x.name} {range_words(stage.space[x.name])}"] * 3 * len(spans[number]),
-            hovertemplate="%{text}<extra></extra>",
+            hoverinfo="text",
         )
         if not one.complete.empty:
             trial, value = one.complete.iloc[0][["number", f"param:{x.name}"]]
@@ -119,7 +122,7 @@ def _ranges(stages: Sequence[StageTrials], places: Mapping[int, int], x: Paramet
                 mode="markers",
                 marker=_DIAMOND,
                 text=[f"best of stage {number}: trial {trial}, {x.name} {value}"],
-                hovertemplate="%{text}<extra></extra>",
+                hoverinfo="text",
             )
 
 
@@ -139,7 +142,7 @@ def _add_scores(figure: go.Figure, stages: Sequence[StageTrials], at: Mapping[st
         text=[f"  {top:.4g}" for top in scored.values()],
         textposition="middle right",
         hovertext=[f"{stages[place].label}: {stages[place].summary}" for place in scored],
-        hovertemplate=f"%{{hovertext}}<br>best {metric} %{{x:.4g}}<extra></extra>",
+        hovertemplate=f"{field('hovertext')}{BREAK}best {metric} {field('x:.4g')}{NO_NAME}",
         **at,
     )
     unscored = [place for place, top in enumerate(tops) if top is None]
@@ -171,18 +174,20 @@ def scores_by_stage(stages: Sequence[StageTrials], *, title: str | None = None) 
     plotted = [stage.complete.iloc[evenly(len(stage.complete), share)] for stage in stages]
     dots = sum(map(len, plotted))
     note = f"{dots:,} of {whole:,} trials plotted: an even sample; the boxes are of all" if dots < whole else None
-    figure = empty_figure(title=title, key=note)
+    axis = StageTrials.joined([replace(stage, trials=stage.complete) for stage in stages]).score_axis(above=2.0)
+    notes = [note, f"triangles: scores {axis.words}" if axis.words else None]
+    figure = empty_figure(title=title, key="; ".join(filter(None, notes)) or None)
     crowded = len(stages) > MOST_IN_WORDS
     every = math.ceil(len(stages) / MOST_NAMED)
     ticks, texts = [], []
     for place, stage in enumerate(stages):
         order = stage.complete
         counts = f"{len(order)} of {len(stage.trials)}" if crowded else _counts(stage)
-        ticks.append("" if place % every else f"{stage.label}<br>{counts}")
+        ticks.append("" if place % every else f"{stage.label}{BREAK}{counts}")
         if order.empty:
             continue
         scores = order["score"].to_numpy(float)
-        _add_box(figure, stage, place, scores, plotted[place])
+        _add_box(figure, stage, place, axis, plotted[place])
         top = float(scores[0])
         texts.append(f"{stage.label}: best {top:.4g}, median {np.median(scores):.4g}, {stage.summary}")
         figure.add_annotation(
@@ -193,35 +198,32 @@ def scores_by_stage(stages: Sequence[StageTrials], *, title: str | None = None) 
             yshift=6 if maximize else -6,
             font={"size": 11 if crowded else 13, "color": INK},
         )
-    scores = np.concatenate([stage.complete["score"].to_numpy(float) for stage in stages])
-    air = 0.1 * float(np.ptp(scores)) or 0.1 * abs(float(scores[0])) or 0.1
     figure.update_xaxes(
         tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4], showgrid=False, tickangle=0
     )
     if crowded:
         figure.update_xaxes(title_text="complete trials, of all; above: the best score", tickfont_size=10)
-    figure.update_yaxes(title_text=metric, range=[float(scores.min()) - air, float(scores.max()) + air])
+    figure.update_yaxes(title_text=metric, range=[axis.low - 0.05 * (axis.high - axis.low), axis.high])
     return tell(figure, f"{metric.capitalize()} by stage. {'; '.join(texts)}.")
 
 
 def _counts(stage: StageTrials) -> str:
     groups = (("complete", stage.complete), ("pruned", stage.pruned), ("failed", stage.failed))
-    return "<br>".join(f"{len(part):,} {end}" for end, part in groups if len(part) or end == "complete")
+    return BREAK.join(f"{len(part):,} {end}" for end, part in groups if len(part) or end == "complete")
 
 
-def _add_box(
-    figure: go.Figure, stage: StageTrials, place: int, scores: NDArray[np.float64], plotted: pd.DataFrame
-) -> None:
+def _add_box(figure: go.Figure, stage: StageTrials, place: int, axis: ScoreAxis, plotted: pd.DataFrame) -> None:
     """Plot the quartiles of all scores, and the trials spread about the middle of the box."""
-    ink = colour(place)
+    ink, scores = colour(place), stage.complete["score"].to_numpy(float)
     low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
+    near = scores[~axis.beyond(stage.complete)] if not axis.beyond(stage.complete).all() else scores
     figure.add_box(
         x=[place],
         q1=[low],
         median=[middle],
         q3=[high],
-        lowerfence=[scores.min()],
-        upperfence=[scores.max()],
+        lowerfence=[near.min()],
+        upperfence=[near.max()],
         name=f"{stage.label}, quartiles",
         width=0.5,
         line={"color": ink, "width": 1.5},
@@ -232,5 +234,8 @@ def _add_box(
     # Multiples of the golden section spread evenly, whatever their number.
     spread = 0.4 * ((np.arange(len(plotted)) * 0.618034) % 1 - 0.5)
     dots = {"color": ink, "size": 6 if len(plotted) <= 300 else 4, "opacity": 0.55}
-    y, value = plotted["score"].astype(float), f"{stage.metric} %{{y:.4g}}"
-    figure.add_trace(points(plotted, place + spread, y, stage.label, dots, value, showlegend=False))
+    y, value, far = plotted["score"].astype(float), f"{stage.metric} {field('y:.4g')}", axis.beyond(plotted)
+    figure.add_trace(points(plotted[~far], place + spread[~far], y[~far], stage.label, dots, value, showlegend=False))
+    if far.any():
+        beyond = left_out(plotted[far], place + spread[far], axis, stage.metric, showlegend=False)
+        figure.add_trace(beyond.update(marker_color=ink))

@@ -6,7 +6,18 @@ import math
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.reports.figures.style import PAPER, SCORES, ParameterAxis, colour, empty_figure, say, tell
+from hpsearch.reports.figures.style import (
+    BOLD,
+    BOLD_END,
+    PAPER,
+    SCALE,
+    ParameterAxis,
+    colour,
+    empty_figure,
+    field,
+    say,
+    tell,
+)
 from hpsearch.reports.figures.trials import FAILED_MARKER, MOST_POINTS, PRUNED_MARKER, StageTrials, points
 
 if TYPE_CHECKING:
@@ -45,9 +56,12 @@ def pair(
     # The best are plotted last, over the others.
     order = trials.complete.iloc[::-1]
     if not order.empty:
+        least, most = every.ends
         scale = {
             "color": order["score"].astype(float),
-            "colorscale": SCORES,
+            "colorscale": SCALE,
+            "cmin": least,
+            "cmax": most,
             "reversescale": every.stage.direction == "minimize",
             "size": 9 if len(order) <= 300 else 6,
             "line": {"color": PAPER, "width": 0.5},
@@ -57,7 +71,7 @@ def pair(
                 "outlinewidth": 0,
             },
         }
-        add(order, "trials", scale, f"{every.metric} %{{marker.color:.4g}}")
+        add(order, "trials", scale, f"{every.metric} {field('marker.color:.4g')}")
     _rectangles(figure, across, upwards, ranges)
     figure.update_xaxes(across.layout())
     figure.update_yaxes(upwards.layout())
@@ -65,8 +79,9 @@ def pair(
     boxes = (
         f"The ranges of {labels} are rectangles" if len(ranges) > 1 else f"The rectangle shows the ranges of {labels}"
     )
-    tell(figure, f"{x} against {y}, coloured by {every.metric}. {every.summary_with_best}. {boxes}.")
-    return say(figure, every.none_complete) if order.empty else figure
+    if order.empty:
+        say(figure, every.none_complete)
+    return tell(figure, f"{x} against {y}, coloured by {every.metric}. {every.summary_with_best}. {boxes}.")
 
 
 def _rectangles(figure: go.Figure, across: ParameterAxis, upwards: ParameterAxis, ranges: Sequence[NewStage]) -> None:
@@ -102,7 +117,7 @@ def _rectangles(figure: go.Figure, across: ParameterAxis, upwards: ParameterAxis
                 x=[across.at(corner[0])],
                 y=[upwards.at(corner[1])],
                 mode="text",
-                text=[f"\N{NO-BREAK SPACE}<b>{label}</b>\N{NO-BREAK SPACE}"],
+                text=[f"\N{NO-BREAK SPACE}{BOLD}{label}{BOLD_END}\N{NO-BREAK SPACE}"],
                 textposition=corner[2],
                 # A white rim, where the label stands on trials.
                 textfont={"color": ink, "size": 13, "shadow": ", ".join(["0 0 2px white"] * 4)},

@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.style import INK, LINE, MUTED, PAPER, SCALE, ParameterAxis, empty_figure, say, tell, words
+from hpsearch.reports.figures.style import (
+    BOLD,
+    BOLD_END,
+    BREAK,
+    INK,
+    LINE,
+    MUTED,
+    PAPER,
+    SCALE,
+    SCALE_WORDS,
+    ParameterAxis,
+    empty_figure,
+    say,
+    tell,
+    words,
+)
 from hpsearch.reports.figures.trials import FAILED_MARKER, hover_lines, points
 from hpsearch.space import Float
 
@@ -32,18 +47,20 @@ def parallel(trials: StageTrials, *, best: int = 5, title: str | None = None) ->
     axes = [ParameterAxis(name, [parameter]) for name, parameter in space.items()]
     sample, left_out = trials.sample(MOST_LINES, keep=best)
     top, rest, failed = sample.complete.iloc[:best], sample.complete.iloc[best:], sample.failed
-    key = "; ".join(part for part in ("yellow: better, blue: worse", left_out) if part)
+    least, most = trials.ends
+    beyond = trials.score_axis().words
+    far = f"scores {beyond} stand at its end" if beyond else ""
+    key = "; ".join(part for part in (SCALE_WORDS, far, left_out) if part)
     figure = empty_figure(title=title, key=key, legend=True)
-    scores = trials.scores
-    last = _score_axis(metric, scores)
+    last = _score_axis(metric, least, most)
 
     def lines(part: pd.DataFrame, name: str, ink: str, width: float, opacity: float, **more: Any) -> None:
         if part.empty:
             return
         heights = [_heights(axis, part[f"param:{axis.name}"]) for axis in axes]
-        heights.append([last.fraction(score) for score in part["score"].astype(float)])
+        heights.append([last.fraction(min(max(score, least), most)) for score in part["score"].astype(float)])
         texts = [
-            f"{text}<br>{metric} {score:.4g}"
+            f"{text}{BREAK}{metric} {score:.4g}"
             for text, score in zip(hover_lines(part, list(space)), part["score"].astype(float), strict=True)
         ]
         figure.add_scatter(
@@ -54,13 +71,13 @@ def parallel(trials: StageTrials, *, best: int = 5, title: str | None = None) ->
             line={"color": ink, "width": width, "dash": more.pop("dash", "solid")},
             opacity=opacity,
             text=np.repeat(texts, len(axes) + 2),
-            hovertemplate="%{text}<extra></extra>",
+            hoverinfo="text",
             legendgroup=name,
             showlegend=more.pop("legend", True),
         )
 
     lines(sample.pruned, "pruned", MUTED, 1, 0.6, dash="dot")
-    places = _classes(rest["score"].to_numpy(float), scores, minimize=minimize)
+    places = _classes(rest["score"].to_numpy(float), least, most, minimize=minimize)
     for place, ink in enumerate(SCALE):
         lines(rest[places == place], "trials", ink, 1.3, 0.35 + 0.4 * place / (_CLASSES - 1), legend=False)
     if not rest.empty:
@@ -75,25 +92,25 @@ def parallel(trials: StageTrials, *, best: int = 5, title: str | None = None) ->
         figure.add_trace(trace.update(text=[*trace.text] * len(axes)))
     _add_axes(figure, [*axes, last])
     text = f"A line for each trial across {', '.join(space)} to its {metric}. {trials.summary_with_best}."
-    tell(figure, text, least_width=100 + 90 * len(axes))
-    return say(figure, trials.none_complete) if trials.complete.empty else figure
+    if trials.complete.empty:
+        say(figure, trials.none_complete)
+    return tell(figure, text, least_width=100 + 110 * len(axes))
 
 
 def _heights(axis: ParameterAxis, values: pd.Series[Any]) -> list[float]:
     return [axis.fraction(place) if math.isfinite(place) else math.nan for place in axis.positions(values)]
 
 
-def _score_axis(metric: str, scores: NDArray[np.float64]) -> ParameterAxis:
-    low, high = (float(scores.min()), float(scores.max())) if len(scores) else (0.0, 1.0)
+def _score_axis(metric: str, low: float, high: float) -> ParameterAxis:
     air = 0.1 * abs(low) or 0.1
     return ParameterAxis(metric, [Float(low, high) if low < high else Float(low - air, high + air)])
 
 
-def _classes(scores: NDArray[np.float64], every: NDArray[np.float64], *, minimize: bool) -> NDArray[np.int64]:
+def _classes(scores: NDArray[np.float64], least: float, most: float, *, minimize: bool) -> NDArray[np.int64]:
     """Return the place of each score's colour, from 0 for the worst."""
-    if not len(scores) or every.max() == every.min():
+    if least == most:
         return np.full(len(scores), _CLASSES - 1)
-    share = (scores - every.min()) / (every.max() - every.min())
+    share = ((scores - least) / (most - least)).clip(0, 1)
     places: NDArray[np.int64] = (_CLASSES * (1 - share if minimize else share)).astype(np.int64)
     return places.clip(max=_CLASSES - 1)
 
@@ -122,7 +139,7 @@ def _add_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
         ]
         notes.append(
             {
-                "text": f"<b>{words(axis.name)}{' (log)' if axis.log else ''}</b>",
+                "text": f"{BOLD}{words(axis.name)}{' (log)' if axis.log else ''}{BOLD_END}",
                 "x": place,
                 "y": -0.02,
                 "yanchor": "top",

@@ -22,7 +22,7 @@ import numpy as np
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
 from hpsearch.files import replacing
-from hpsearch.reports.figures.style import describe, least_width
+from hpsearch.reports.figures.style import describe, least_width, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +83,7 @@ def page(figure: go.Figure) -> str:
         config={"displaylogo": False, "responsive": True, "showSendToCloud": False},
         default_height="100vh",
     )
-    title = html.escape(figure.layout.title.text or "hpsearch")
+    title = html.escape(unmarked(figure.layout.title.text or "hpsearch"))
     ground = figure.layout.template.layout.paper_bgcolor or "white"
     width, alt = max(LEAST_PAGE, least_width(figure)), html.escape(describe(figure))
     return (
@@ -142,20 +142,17 @@ async def _render(figures: Sequence[go.Figure], format: str, scale: float) -> li
 
 
 DIGITS = 5  # significant digits of a plotted number: more than any screen can show
-_MARKUP = re.compile(r"<(?!/?(?:b|i|br|sub|sup|extra)>)")
 _LINE = 46  # characters of a line of text across a phone
 _LINE_HEIGHT = 17
 _TICKS, _TITLE = 11, 13
+_SIGN, _LEGEND_LINE = 8, 20  # a legend's sign takes the room of so many characters; the height of a line of it
 
 
 def plain_figure(figure: go.Figure) -> dict[str, Any]:
-    """Return a figure's ``data`` and ``layout`` as JSON-able data.
-
-    Plotly takes some HTML in any text for markup, links included: anything but the markup of our own figures, such as
-    that in a parameter's or a choice's name, becomes text.
-    """
+    """Return a figure's ``data`` and ``layout`` as JSON-able data."""
     plain: dict[str, Any] = _plain(figure.to_plotly_json())
     layout = plain["layout"]
+    del layout["meta"]  # the alternative text, which the page has
     # The page has a background of its own.
     for ground in (layout, layout.get("template", {}).get("layout", {})):
         ground.update(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
@@ -169,9 +166,7 @@ def plain_figure(figure: go.Figure) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     match value:
-        case str():
-            return _MARKUP.sub("&lt;", value)
-        case bool() | int() | None:
+        case str() | bool() | int() | None:
             return value
         case float():
             return _short(value)
@@ -208,9 +203,12 @@ def script_json(value: Mapping[str, Any]) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a layout for a phone: smaller letters, narrower margins, and texts broken into lines that fit."""
-    narrow: dict[str, Any] = copy.deepcopy(dict(layout))
+def narrowed(figure: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the layout for a phone of a `plain_figure`.
+
+    It has smaller letters, narrower margins, texts broken into lines that fit, and the key above the whole legend.
+    """
+    narrow: dict[str, Any] = copy.deepcopy(dict(figure["layout"]))
     margin = narrow.setdefault("margin", {})
     # A title of all panels together is no axis', and makes no room for itself.
     turned = any(annotation.get("textangle") == -90 for annotation in narrow.get("annotations", ()))
@@ -222,19 +220,25 @@ def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
             axis["ticktext"] = [text.replace(", ", "<br>") for text in axis["ticktext"]]
             lines = [text.split("<br>") for text in axis["ticktext"]]
             margin["b"] = max(margin.get("b", 58), 40 + _LINE_HEIGHT * (max(map(len, lines)) - 1))
-            widest = max(len(line) for of_label in lines for line in of_label)
-            if widest * len(lines) > _LINE:
-                continue  # labels that do not fit side by side are turned
+            fit = math.ceil(max(len(line) for of_label in lines for line in of_label) * len(lines) / _LINE)
+            if fit > 1 and axis.get("tickangle") != 0:
+                continue  # labels that do not fit side by side are turned, or every so many of them is left
+            axis["ticktext"] = [text if place % fit == 0 else "" for place, text in enumerate(axis["ticktext"])]
         axis["tickangle"] = 0
         if axis.get("title", {}).get("text"):
             axis["title"] = {**axis["title"], "text": _broken(axis["title"]["text"]), "font": {"size": _TITLE}}
-    taller = 0
+    # A legend that does not fit on a line is as many columns wide as its longest name allows.
+    names = dict.fromkeys(t["name"] for t in figure["data"] if t.get("name") and t.get("showlegend") is not False)
+    legend = [len(unmarked(name)) + _SIGN for name in names] if len(names) > 1 else []
+    lines_of_legend = 1 if sum(legend) <= _LINE else math.ceil(len(legend) / max(1, _LINE // max(legend)))
+    taller = _LEGEND_LINE * (lines_of_legend - 1)
+    above = taller
     for annotation in narrow.get("annotations", ()):
         # A key: in the margin above the data.
         if annotation.get("xref") == annotation.get("yref") == "paper" and annotation.get("y") == 1:
             broken = _broken(annotation["text"])
-            taller = max(taller, _LINE_HEIGHT * (broken.count("<br>") - annotation["text"].count("<br>")))
-            annotation["text"] = broken
+            taller = max(taller, above + _LINE_HEIGHT * (broken.count("<br>") - annotation["text"].count("<br>")))
+            annotation["text"], annotation["yshift"] = broken, annotation.get("yshift", 0) + above
     margin["t"] = margin.get("t", 40) + taller
     if "height" in narrow:
         narrow["height"] += taller
@@ -247,4 +251,5 @@ def _axes(layout: Mapping[str, Any]) -> list[str]:
 
 
 def _broken(text: str) -> str:
-    return "<br>".join(line for part in text.split("<br>") for line in textwrap.wrap(part, _LINE) or [part])
+    parts = [textwrap.wrap(html.unescape(part), _LINE) or [part] for part in text.split("<br>")]
+    return "<br>".join(html.escape(line, quote=False) for lines in parts for line in lines)

@@ -1,20 +1,25 @@
-"""The house style: the template, colours, panels, axes of hyperparameters, alternative texts, dark figures."""
+"""The house style: the template, colours, panels, axes of hyperparameters, texts, dark figures.
+
+Plotly takes tags, entities and ``%{`` in any text for markup, and names come from anywhere. So a figure's own markup is
+written with the marks below, and `tell`, which every figure passes last, makes these tags and everything else text.
+"""
 
 from __future__ import annotations
 
 import html
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
-from plotly.colors import sequential
 from plotly.subplots import make_subplots
 
 from hpsearch.errors import BadInput
 from hpsearch.space import Categorical, Float, Int, Parameter, from_scale, to_scale
+from hpsearch.text import printable
 
 TEMPLATE = "hpsearch"  # the name under which the template is registered with Plotly
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#595959", "#8C510A")
@@ -26,10 +31,25 @@ LINE = "#8C8C8C"  # of axes and of failed trials
 FAINT = "#BDBDBD"  # of separating lines
 PAPER = "white"
 FONT = "Inter, Helvetica, Arial, 'DejaVu Sans', sans-serif"
-SCORES = "Cividis"  # the colour scale of scores, even in lightness: it survives colour-blindness and grey print
-SCALE: tuple[str, ...] = tuple(sequential.Cividis)  # its colours, the worst score's first
+SCALE = ("#c3b369", "#a59c74", "#8a8678", "#707173", "#575d6d", "#3b496c", "#123570", "#00224e")
+"""The colours of scores, the worst first: Cividis without its pale end, which survives colour-blindness and grey print.
+The better a score, the more it stands out from the page, in the light as in the dark."""
+SCALE_WORDS = "blue: better, ochre: worse"
 PANEL_FONT = 12  # of small panels' titles and ticks, in px
 LEAST_WIDTH = 320  # the width of any phone, in px
+LONGEST = 200  # characters of a line of any text
+# The marks: characters that no font has.
+BREAK, BOLD, BOLD_END, POWER, POWER_END, FIELD, NO_NAME = map(chr, range(0xF8F0, 0xF8F7))
+_MARKUP = {
+    BREAK: "<br>",
+    BOLD: "<b>",
+    BOLD_END: "</b>",
+    POWER: "<sup>",
+    POWER_END: "</sup>",
+    FIELD: "%{",  # of a hover template
+    NO_NAME: "<extra></extra>",  # a hover text without the trace's name beside it
+}
+_MARKS = re.compile(f"([{''.join(_MARKUP)}])")
 
 _AXIS = {
     "showgrid": True,
@@ -88,8 +108,27 @@ def value_words(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return str(value).lower()
-    # Plotly takes tags in any text for markup.
-    return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value), quote=False)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def field(name: str) -> str:
+    """Return a field of a hover template, such as ``y:.4g``."""
+    return f"{FIELD}{name}}}"
+
+
+def markup(text: str) -> str:
+    """Return a text as Plotly has it: marks become tags, anything else, cut to `LONGEST`, shows as itself."""
+    return "".join(_MARKUP.get(part) or _escaped(part) for part in _MARKS.split(text))
+
+
+def _escaped(text: str) -> str:
+    short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return html.escape(printable(short), quote=False).replace("%{", "%&#123;")
+
+
+def unmarked(text: str) -> str:
+    """Return the plain text of one that Plotly has."""
+    return html.unescape(re.sub(r"<[^>]*>", " ", text))
 
 
 def empty_figure(*, title: str | None = None, key: str | None = None, legend: bool = False) -> go.Figure:
@@ -163,7 +202,7 @@ def at(place: int, columns: int) -> dict[str, int]:
 
 def _decorate(figure: go.Figure, *, title: str | None, key: str | None, above: int) -> int:
     """Add template, title and key, in a top margin that has room for them; return that margin in px."""
-    margin = 16 + above + (20 + 18 * key.count("<br>") if key else 0) + (26 if title else 0)
+    margin = 16 + above + (20 + 18 * key.count(BREAK) if key else 0) + (26 if title else 0)
     figure.update_layout(template=TEMPLATE, margin={"l": 72, "r": 28, "t": margin, "b": 58})
     if title:
         figure.update_layout(title={"text": title, "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}})
@@ -223,12 +262,13 @@ def log_axis(low: float, high: float) -> dict[str, Any]:
 
 
 def tell(figure: go.Figure, text: str, *, least_width: int | None = None) -> go.Figure:
-    """Store with a figure its alternative text, and the width that it needs; return the figure.
+    """Return a figure with its texts as `markup` makes them, its alternative text, and the width that it needs.
 
     Args:
         least_width: In px; on a narrower screen it is scrolled, not squeezed.
     """
-    return figure.update_layout(meta={"description": text, **({"least_width": least_width} if least_width else {})})
+    meta = {"description": text, **({"least_width": least_width} if least_width else {})}
+    return _changed(figure, markup).update_layout(template=figure.layout.template, meta=meta)
 
 
 def describe(figure: go.Figure) -> str:
@@ -240,19 +280,13 @@ def describe(figure: go.Figure) -> str:
     why = () if figure.data else tuple(note.text for note in figure.layout.annotations)
     parts = (figure.layout.title.text or figure.layout.yaxis.title.text, *why)
     text = ": ".join(part for part in parts if part) or "figure"
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+    return " ".join(unmarked(text).split())
 
 
 def least_width(figure: go.Figure) -> int:
     """Return how many px a figure needs to be readable."""
     meta = figure.layout.meta
     return int(meta.get("least_width", LEAST_WIDTH)) if isinstance(meta, dict) else LEAST_WIDTH
-
-
-def _lifted(colour: str, share: float) -> str:
-    """Return a colour part of the way to white."""
-    parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    return "#" + "".join(f"{round(part + share * (255 - part)):02x}" for part in parts)
 
 
 DARK: Mapping[str, str] = {
@@ -269,30 +303,46 @@ DARK: Mapping[str, str] = {
             strict=True,
         )
     ),
-    # The scale's dark end would be lost on a dark page; lifted, it still rises evenly in lightness.
-    **{colour: _lifted(colour, 0.42 * (1 - place / (len(SCALE) - 1))) for place, colour in enumerate(SCALE)},
+    **dict(
+        zip(
+            SCALE,
+            ("#7a6e3c", "#807c58", "#878b74", "#8d9990", "#93a7ab", "#99b5c7", "#a0c4e3", "#a6d2ff"),
+            strict=True,
+        )
+    ),
 }
 """The colour on a dark page of each that would be lost on one; the others stay. The page's script uses it too."""
 
 
 def dark(figure: go.Figure) -> go.Figure:
     """Return a copy of a figure for a dark page: the colours of `DARK` in it and in its template."""
-    return go.Figure(
-        [_recoloured(trace.to_plotly_json()) for trace in figure.data], _recoloured(figure.layout.to_plotly_json())
-    )
+    return _changed(figure, _recoloured, template=True)
 
 
-def _recoloured(part: Any) -> Any:
-    match part:
-        case str():
-            # A text's rim is a list of shadows, each with its colour.
-            return DARK.get(part) or (re.sub(rf"\b{PAPER}\b", DARK[PAPER], part) if "px " in part else part)
-        case Mapping():
-            return {name: _recoloured(value) for name, value in part.items()}
-        case Sequence() if not isinstance(part, bytes):
-            return [_recoloured(value) for value in part]
-        case _:
-            return part
+def _recoloured(text: str) -> str:
+    # A text's rim is a list of shadows, each with its colour.
+    return DARK.get(text) or (re.sub(rf"\b{PAPER}\b", DARK[PAPER], text) if "px " in text else text)
+
+
+def _changed(figure: go.Figure, change: Callable[[str], str], *, template: bool = False) -> go.Figure:
+    """Return a copy of a figure with each of its texts changed; its template has colours alone."""
+
+    def changed(part: Any) -> Any:
+        match part:
+            case str():
+                return change(part)
+            case Mapping():
+                return {name: changed(value) for name, value in part.items()}
+            case np.ndarray() if part.dtype.kind not in "OU":
+                return part
+            case np.ndarray() | list() | tuple():
+                return [changed(value) for value in part]
+            case _:
+                return part
+
+    layout = figure.layout.to_plotly_json()
+    kept = {} if template else {name: layout.pop(name, None) for name in ("template", "meta")}
+    return go.Figure([changed(trace.to_plotly_json()) for trace in figure.data], {**changed(layout), **kept})
 
 
 _HALF = 0.42  # half the width of a choice's stretch of the axis; choices stand 1 apart
@@ -396,7 +446,7 @@ class ParameterAxis:
             return [(self.fraction(place), cut(choice, 12)) for place, choice in enumerate(self._choices)]
         powers = _decades(self._low, self._high, most) if self.log else []
         if len(powers) > 1:
-            return [(self.fraction(10.0**power), f"10<sup>{power}</sup>") for power in powers]
+            return [(self.fraction(10.0**power), f"10{POWER}{power}{POWER_END}") for power in powers]
         values = _round_values(self._low, self._high, most, whole=isinstance(self._scale, Int))
         return [(self.fraction(value), f"{value:.4g}") for value in values]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from hpsearch.objectives.kinds import used
-from hpsearch.reports.figures.style import LINE, MUTED, say, value_words, words
+from hpsearch.reports.figures.style import BREAK, LINE, MUTED, NO_NAME, colour, field, say, value_words, words
 from hpsearch.space import Categorical
 from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from hpsearch.records import Stage
     from hpsearch.space import Space
@@ -27,6 +28,53 @@ if TYPE_CHECKING:
 MOST_POINTS = 1_500
 FAILED_MARKER: dict[str, Any] = {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": LINE}}
 PRUNED_MARKER: dict[str, Any] = {"symbol": "triangle-down-open", "size": 7, "color": MUTED, "line": {"width": 1.2}}
+_FAR = 3.0  # a score is far out so many quartile distances beyond the quartiles, as in Tukey's boxes
+_SHARE = 0.2  # the largest share of the scores that an axis leaves out
+_SQUASHED = 0.25  # it leaves out far scores where all others would have to do with less than this share of it
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreAxis:
+    """An axis of scores, which leaves out scores that are so far on the worse side that they would squash the others.
+
+    These stand at its worse end.
+    """
+
+    low: float  # its ends
+    high: float
+    bottom: float  # the place of failed trials, below the lowest score
+    least: float  # scores below are left out
+    most: float  # scores above are left out
+    edge: float  # the place of scores that are left out
+
+    def beyond(self, trials: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return which trials' scores are left out."""
+        scores = trials["score"].to_numpy(float)
+        return np.asarray((scores < self.least) | (scores > self.most))
+
+    @property
+    def words(self) -> str:
+        """The scores that are left out, in words; empty for none."""
+        if self.least > -math.inf:
+            return f"below {self.least:.3g}"
+        return f"above {self.most:.3g}" if self.most < math.inf else ""
+
+    @property
+    def marker(self) -> dict[str, Any]:
+        """The marker of scores that are left out: a triangle that points out of the axis."""
+        symbol = "triangle-down" if self.least > -math.inf else "triangle-up"
+        return {"symbol": symbol, "size": 8, "opacity": 0.8, "color": colour(0)}
+
+
+def usual(scores: ArrayLike, *, minimize: bool) -> tuple[float, float]:
+    """Return the lowest and the highest score, but for far ones on the worse side that would squash the others."""
+    bad = np.sort(np.asarray(scores, dtype=float) * (1 if minimize else -1))
+    best, worst = bad[0], bad[-1]
+    low, high = np.quantile(bad, [0.25, 0.75])
+    near = bad[bad <= max(high + _FAR * (high - low), bad[len(bad) - 1 - int(_SHARE * len(bad))])]
+    if 0 < near[-1] - best < _SQUASHED * (worst - best):
+        worst = near[-1]
+    return (float(best), float(worst)) if minimize else (float(-worst), float(-best))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,18 +178,34 @@ class StageTrials:
         """The scores of complete and of pruned trials."""
         return np.concatenate([part["score"].to_numpy(float) for part in (self.complete, self.pruned)])
 
-    def score_axis(self, *more: float, above: float = 1.0) -> tuple[float, float, float]:
-        """Return the ends of a score axis, and between them the place of failed trials, below the lowest score.
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest score of an axis; see `usual`."""
+        scores = self.scores
+        return usual(scores, minimize=self.stage.direction == "minimize") if len(scores) else (0.0, 1.0)
+
+    def score_axis(self, *more: float, above: float = 1.0) -> ScoreAxis:
+        """Return the axis of the scores.
 
         Args:
             more: Further values that the axis holds.
             above: Room above the highest score, in units of the room between ticks and data.
         """
-        scores = [*self.scores, *more]
-        lowest, highest = (min(scores), max(scores)) if scores else (0.0, 1.0)
+        least, most = self.ends
+        lowest, highest = min([least, *more]), max([most, *more])
         air = 0.06 * (highest - lowest) or 0.06 * abs(lowest) or 0.06
+        edge = math.nan
+        if len(self.scores) and least > min(self.scores):
+            lowest = edge = lowest - 1.2 * air
+        else:
+            least = -math.inf
+        if len(self.scores) and most < max(self.scores):
+            highest = edge = highest + 1.2 * air
+        else:
+            most = math.inf
         bottom = lowest - 1.5 * air
-        return (lowest if self.failed.empty else bottom) - air, highest + above * air, bottom
+        low = (lowest if self.failed.empty else bottom) - air
+        return ScoreAxis(low, highest + above * air, bottom, least, most, edge)
 
     @property
     def none_complete(self) -> str:
@@ -182,8 +246,16 @@ def points(
 ) -> go.Scatter:
     """Return trials as markers, which say their number, the values of some ``names``, and an ending."""
     text = hover_lines(trials, more.pop("names", ()))
-    template = f"%{{text}}<br>{ending}<extra></extra>"
+    template = f"{field('text')}{BREAK}{ending}{NO_NAME}"
     return go.Scatter(x=x, y=y, name=name, mode="markers", marker=marker, text=text, hovertemplate=template, **more)
+
+
+def left_out(trials: pd.DataFrame, x: Any, axis: ScoreAxis, metric: str, **more: Any) -> go.Scatter:
+    """Return trials with scores that an axis leaves out, as markers at its end, which say the scores."""
+    trace = points(
+        trials, x, [axis.edge] * len(trials), axis.words, axis.marker, f"{metric} {field('customdata:.4g')}", **more
+    )
+    return trace.update(customdata=trials["score"].astype(float))
 
 
 def band(across: tuple[float, float], upwards: tuple[float, float], **more: Any) -> go.Scatter:
@@ -203,7 +275,7 @@ def hover_lines(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Return the hover text of each trial: its number and the values of some parameters."""
     columns = [frame[f"param:{name}"].tolist() for name in names]
     return [
-        "<br>".join(
+        BREAK.join(
             [f"trial {number}", *(f"{name} {value_words(value)}" for name, value in zip(names, values, strict=True))]
         )
         for number, *values in zip(frame["number"].tolist(), *columns, strict=True)
