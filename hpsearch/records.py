@@ -32,6 +32,9 @@ VALIDATION_LOSS = "validation_loss"  # at the scored epoch; breaks ties of the s
 REASON = "reason"  # why it failed
 CURVES = "curves"  # the learning curves beyond the score's own (which are intermediate values)
 HITS = "hits"  # the validation examples that were right at the scored epoch (`hpsearch.statistics.hits`)
+# Of a stage's record of its import: its kind where an export of ours was read, and the key of the numbers of the trials
+# that no runner of hpsearch's held, or whose values are not its sampler's.
+EXPORT, OTHERS = "export of hpsearch", "others"
 SECONDS = "seconds"  # its share of its batch's time, in seconds
 
 

@@ -114,7 +114,15 @@ def export(
         search=stages[0].search,
         exported=iso(datetime.now(UTC).replace(microsecond=0)),
         version=__version__,
-        stages=[StageHeader.of(stage, rows.get(stage.number), series.get(stage.number, [])) for stage in described],
+        stages=[
+            StageHeader.of(
+                stage,
+                rows.get(stage.number),
+                series.get(stage.number, []),
+                store.others(stage) if stage.number in rows else None,
+            )
+            for stage in described
+        ],
         columns={
             name: {column.name: f"{TYPES[column.type]}: {column.meaning}" for column in of}
             for name, of in columns.items()

@@ -30,7 +30,9 @@ from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageH
 from hpsearch.exchange.tools import MAX_INT, keras_tuner, read_csv_columns, unpacked
 from hpsearch.records import (
     CURVES,
+    EXPORT,
     HITS,
+    OTHERS,
     REASON,
     SECONDS,
     VALIDATION_LOSS,
@@ -242,10 +244,11 @@ def _restored(archive: _Archive, name: str | None, now: datetime) -> list[tuple[
     for of_header, old, new in zip(header.stages, rows, header.new_stages(name), strict=True):
         about = {
             "from": archive.source,
-            "kind": "export of hpsearch",
+            "kind": EXPORT,
             "stage": old,
             "exported": header.exported,
             "imported": iso(now),
+            OTHERS: of_header.others,
             **({"before": dict(new.imported)} if new.imported else {}),
         }
         numbers = {archive.trials["trial"][row]: row for row in rows[old]}

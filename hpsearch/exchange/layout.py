@@ -143,14 +143,16 @@ class StageHeader(_Model):
     imported: Mapping[str, Any] = {}
     # number of its trials in the table; None where only the stage itself is, for its descendants' sake
     trials: Annotated[int, Field(ge=0)] | None = None
+    # the trials that no runner of hpsearch's held, or whose values are not its sampler's; None: not known
+    others: list[int] | None = None
     series: list[str] = []  # the learning curves that its trials keep beside their score's
 
     @classmethod
-    def of(cls, stage: NewStage, trials: Sized | None, series: Sequence[str]) -> StageHeader:
+    def of(cls, stage: NewStage, trials: Sized | None, series: Sequence[str], others: list[int] | None) -> StageHeader:
         """Return the header of a stage: what the database keeps of it, and what is in the file."""
         plain = {key.removeprefix(ATTRIBUTE_PREFIX): value for key, value in stage_attributes(stage).items()}
         count = None if trials is None else len(trials)
-        return cls(direction=stage.direction, trials=count, series=list(series), **plain)
+        return cls(direction=stage.direction, trials=count, others=others, series=list(series), **plain)
 
     def new_stage(self, search: str) -> NewStage:
         """Return the stage, to be created under a search's name."""

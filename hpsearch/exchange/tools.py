@@ -55,18 +55,23 @@ STATES: Mapping[str, str] = {
     **dict.fromkeys(("waiting", "pending", "queued", "scheduled", "created", "initiated"), "WAITING"),
 }
 _STATE_COLUMNS = ("state", "status")  # in any case
-_LOWER = (
-    "loss losses error err errors rmse mse mae mape perplexity ppl nll logloss crossentropy entropy cost regret fid"
+# Words of metrics' names.
+_BETTER: Sequence[tuple[Direction, re.Pattern[str]]] = (
+    (
+        "minimize",
+        re.compile(
+            "loss|losses|errors?|err|rmse|mse|mae|mape|perplexity|ppl|nll|logloss|[a-z]*entropy|cost|regret|deviance"
+            "|wer|cer|fid|latency|duration|time|seconds"
+        ),
+    ),
+    (
+        "maximize",
+        re.compile(
+            "acc[a-z]*|auc|auroc|f1|precision|recall|r2|map|iou|dice|bleu|rouge|rewards?|return|likelihood|kappa|mcc"
+            "|ndcg|psnr|ssim"
+        ),
+    ),
 )
-_LOWER += " wer cer deviance latency duration time seconds"
-_HIGHER = (
-    "accuracy acc auc auroc f1 precision recall r2 map iou dice bleu rouge reward return likelihood kappa mcc ndcg"
-)
-_HIGHER += " psnr ssim"
-_BETTER: Mapping[str, Direction] = {
-    **dict.fromkeys(_LOWER.split(), "minimize"),
-    **dict.fromkeys(_HIGHER.split(), "maximize"),
-}
 _DIRECTIONS: Mapping[str, Direction] = {"min": "minimize", "max": "maximize"}
 _ESCAPE = re.compile(r"\A'(?=[=+\-@\t\r']|\Z)")  # what keeps a spreadsheet from taking a text for a formula
 _LEVELS = re.compile(r"\A\('([^']*)', '(.*)'\)\Z")  # the name that pandas gives a column of two levels in Parquet
@@ -87,7 +92,7 @@ def recognise(columns: Iterable[str]) -> Tool:
 def better(metric: str) -> Direction | None:
     """Return the better scores by a metric's name: ``val_loss``, ``neg_mean_squared_error``; None: it does not say."""
     words = re.findall(r"[a-z]+\d?", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", metric).lower())
-    known = {_BETTER[word] for word in words if word in _BETTER}
+    known = {direction for direction, names in _BETTER if any(map(names.fullmatch, words))}
     if len(known) != 1:
         return None
     direction = known.pop()

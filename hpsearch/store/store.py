@@ -11,12 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 
-from hpsearch.errors import BadStorage, HpsearchError, StageConflict
+from hpsearch.errors import BadInput, BadStorage, HpsearchError, StageConflict
 from hpsearch.records import Action
 from hpsearch.store import claims, engine, queries, writer
 from hpsearch.store import schema as t
 from hpsearch.store.claims import Claimed, StageCache
 from hpsearch.store.leases import GIVEN_BACK, Owned, Owner
+from hpsearch.store.maintenance import rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -141,7 +142,9 @@ class Store:
         return self._named(new.name)
 
     def import_stages(self, stages: Sequence[tuple[NewStage, PastTrials]]) -> list[Stage]:
-        """Write stages that were run elsewhere, with their trials: all of them or, if a name is taken, none.
+        """Write stages that were run elsewhere, with their trials: all of them or none.
+
+        None is written if a name is taken, or if results of an export of ours do not fit together.
 
         Their attributes come from a stream, so that this is not tried again where a server is away.
         """
@@ -151,6 +154,10 @@ class Store:
                 for new, past in stages:
                     name = new.name
                     writer.import_stage(connection, new, past)
+                names = {new.name for new, _ in stages}
+                for stage in queries.stages(connection):
+                    if stage.name in names:
+                        self._check_results(connection, stage)
         except HpsearchError as error:
             if not isinstance(error.__cause__, IntegrityError):
                 raise
@@ -158,6 +165,16 @@ class Store:
                 f"{name} is in {self.where} already, and an import changes nothing that is there; give another name"
             ) from error
         return [self._named(new.name) for new, _ in stages]
+
+    def _check_results(self, connection: Connection, stage: Stage) -> None:
+        """Refuse imported trials whose results do not fit together, as a check of the database would."""
+        for finding in rules.result_findings(connection, stage, self._sampler):
+            source = stage.imported.get("from", "the import")
+            raise BadInput(f"{source} is damaged: {finding.where}: {finding.what}; export it again")
+
+    def others(self, stage: Stage) -> list[int] | None:
+        """Return the trials that no runner of hpsearch's held, or with values of somebody's; None: not known."""
+        return self._read(rules.others, stage)
 
     def _named(self, name: str) -> Stage:
         for stage in self._read(queries.stages):

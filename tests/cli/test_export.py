@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 import past_trials
 import pyarrow.parquet
@@ -274,3 +276,67 @@ def test_curves_of_other_columns_or_of_another_export_are_refused(cli_exports: C
         refused(cli_exports, "r.parquet", "r.curves.parquet is damaged")
     os.replace("o.curves.parquet", "r.curves.parquet")
     refused(cli_exports, "r.parquet", "of another export")
+
+
+def changed(plain: dict[str, Any], what: str) -> None:
+    """Change one number of a trial of ours."""
+    trials, curves = plain["trials"], plain["curves"]
+    row = trials["state"].index("COMPLETE")
+    match what:
+        case "score":
+            trials["score"][row] = 0.99
+        case "curve":
+            curves["score"][curves["epoch"].index(2)] = 0.99
+            curves["score"][curves["epoch"].index(3)] = 0.99
+        case "score and curve":
+            for epoch in range(3):
+                curves["score"][3 * row + epoch] = trials["score"][row] = 0.99
+        case "parameter":
+            trials["params_lr"][row] *= 1.5
+        case "parameters":
+            for name in ("params_lr", "params_weight_decay"):
+                trials[name][row] *= 1.5
+        case "curves":
+            del plain["curves"]
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("score", "tiny/stage-01: trial 0: the score is not that of its curve"),
+        ("curve", "tiny/stage-01: trial 0: the score is not that of its curve"),
+        ("score and curve", "tiny/stage-01: trial 0: the score is not that of its hits"),
+        ("parameter", "tiny/stage-01: trial 0: parameters that the seed and the trial's number do not give"),
+        ("parameters", "tiny/stage-01: trial 0: parameters that the seed and the trial's number do not give"),
+        ("curves", None),
+        ("nothing", None),
+    ],
+)
+def test_results_of_an_export_fit_together(searched: Cli, what: str, says: str | None) -> None:
+    searched.ok("export --out t.json")
+    plain = json.loads(Path("t.json").read_text("utf-8"))
+    changed(plain, what)
+    Path("t.json").write_text(json.dumps(plain), "utf-8")
+    if says is not None:
+        refused(searched, "t.json", says)
+        return
+    searched.ok("import t.json --storage new.db")
+    assert "sound" in searched.ok("db check --storage new.db")
+    # What happens to an imported trial later is found, too.
+    with sqlite3.connect("new.db") as connection:
+        connection.execute("UPDATE trial_values SET value = 0.99 WHERE trial_id = 1")
+    assert searched("db check --storage new.db").code == 1
+    # Also after another export and import.
+    searched.ok("export --out u.json --storage new.db")
+    searched.refused("import u.json --storage newer.db", says="the score is not that of its")
+
+
+def test_trials_of_somebody_else_s_are_not_held_against_the_seed(searched: Cli) -> None:
+    study = optuna.load_study(study_name="tiny/stage-01", storage="sqlite:///studies/hpsearch.db")
+    study.add_trial(
+        optuna.create_trial(value=0.99, params=study.trials[0].params, distributions=study.trials[0].distributions)
+    )
+    searched.ok("export --out t.json")
+    assert json.loads(Path("t.json").read_text("utf-8"))["stages"][0]["others"] == [8]
+    searched.ok("import t.json --storage new.db")
+    assert "sound" in searched.ok("db check --storage new.db")

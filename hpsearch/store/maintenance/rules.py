@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from hpsearch.errors import HpsearchError
 from hpsearch.objectives import kinds
-from hpsearch.records import REASON, SECONDS
+from hpsearch.records import EXPORT, HITS, OTHERS, REASON, SECONDS
 from hpsearch.space import Float, Value, external
+from hpsearch.statistics.hits import matching
 from hpsearch.store.claims import FIXED_PARAMS, default_sampler, is_stored_value, planned_trial
 from hpsearch.store.leases import database_now, running
 from hpsearch.store.schema import IS_FINISHED, KIND, OWNER, RANGES, metadata, stage_from_attributes
@@ -297,8 +298,13 @@ def _stage(study: int, of_study: dict[str, Any], direction: Any, name: str) -> S
 
 
 # Results held against each other: SQLite has no checksums, so a flipped bit in a number is a number like any other.
-# Only trials that a runner of hpsearch's held are looked at: others may be anybody's.
-_HELD = f"EXISTS (SELECT 1 FROM trial_system_attributes o WHERE o.trial_id = t.trial_id AND o.key = '{OWNER}')"
+# Only trials that a runner of hpsearch's held are looked at: others may be anybody's. An export says which these are.
+_OWNED = f"EXISTS (SELECT 1 FROM trial_system_attributes o WHERE o.trial_id = t.trial_id AND o.key = '{OWNER}')"
+_FIXED = f"EXISTS (SELECT 1 FROM trial_system_attributes f WHERE f.trial_id = t.trial_id AND f.key = '{FIXED_PARAMS}')"
+_HELD = f"(:imported = 1 OR {_OWNED})"
+_OTHERS = text(
+    f"SELECT t.number FROM trials t WHERE t.study_id = :study AND t.{IS_FINISHED} AND (NOT {_HELD} OR {_FIXED})"
+)
 _CURVES = text(
     "SELECT t.number, t.trial_id, t.state, v.value, c.points, c.first, c.last, c.top, c.low, e.intermediate_value"
     " FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.value_type = 'FINITE'"
@@ -310,14 +316,18 @@ _CURVES = text(
     f" WHERE t.study_id = :study AND t.{IS_FINISHED} AND {_HELD}"
 )
 _PARAMS = text(
-    "SELECT t.number, t.trial_id, t.state, p.param_name, p.param_value, EXISTS (SELECT 1 FROM trial_system_attributes f"
-    f" WHERE f.trial_id = t.trial_id AND f.key = '{FIXED_PARAMS}')"
+    f"SELECT t.number, t.trial_id, t.state, p.param_name, p.param_value, {_FIXED}"
     " FROM trials t LEFT JOIN trial_params p ON p.trial_id = t.trial_id"
     f" WHERE t.study_id = :study AND t.number IS NOT NULL AND (t.{IS_FINISHED} OR t.state = 'RUNNING') AND {_HELD}"
 )
 _KEPT = text(
     "SELECT a.key, count(*) FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
     f" WHERE t.study_id = :study AND t.state = 'COMPLETE' AND {_HELD} GROUP BY a.key"
+)
+_HITS = text(
+    "SELECT t.number, t.trial_id, v.value, a.value_json FROM trials t JOIN trial_values v ON v.trial_id = t.trial_id"
+    " JOIN trial_user_attributes a ON a.trial_id = t.trial_id"
+    f" WHERE t.study_id = :study AND t.state = 'COMPLETE' AND v.value_type = 'FINITE' AND a.key = '{HITS}' AND {_HELD}"
 )
 _LOST = text(
     "SELECT t.number, t.trial_id FROM trials t WHERE t.study_id = :study AND t.state = :state"
@@ -326,12 +336,24 @@ _LOST = text(
 )
 
 
+def others(connection: Connection, stage: Stage) -> list[int] | None:
+    """Return the trials of a stage that no runner of hpsearch's held, or with values of somebody's; None: unknown."""
+    known = stage.imported.get(OTHERS) if stage.imported else ()
+    study = {"study": stage.study_id, "imported": int(bool(stage.imported))}
+    return None if known is None else sorted({*known, *connection.execute(_OTHERS, study).scalars()})
+
+
 def result_findings(connection: Connection, stage: Stage, sampler: Sampler | None) -> list[Finding]:
-    """Return what does not fit in the trials of one stage, or confirmation; of imported ones nothing is known."""
+    """Return what does not fit in the trials of one stage, or confirmation; of those run elsewhere nothing is known."""
     places: dict[tuple[str, str], list[Place]] = {}
+    origin = stage.imported
+    while origin.get("before"):
+        origin = origin["before"]
+    ours = not origin or origin.get("kind") == EXPORT
     doubted: set[int] = set()
-    for kind, what, number, trial_id in () if stage.imported else _doubts(connection, stage, sampler):
-        if trial_id not in doubted:  # one reason is enough, and the others follow from it
+    strangers = set(stage.imported.get(OTHERS) or ())
+    for kind, what, number, trial_id in _doubts(connection, stage, sampler) if ours else ():
+        if trial_id not in doubted and number not in strangers:  # one reason is enough, and the others follow from it
             doubted.add(trial_id)
             places.setdefault((kind, what), []).append(Place(stage.study_id, number, trial_id))
     return [Finding(kind, what, some, AGAIN, stage.name) for (kind, what), some in places.items()]
@@ -339,13 +361,19 @@ def result_findings(connection: Connection, stage: Stage, sampler: Sampler | Non
 
 def _doubts(connection: Connection, stage: Stage, sampler: Sampler | None) -> Iterator[tuple[str, str, int, int]]:
     """Yield what is wrong with a trial: a finding's kind, what it is, the trial's number and key."""
-    study = {"study": stage.study_id}
+    study = {"study": stage.study_id, "imported": int(bool(stage.imported))}
     curves = list(connection.execute(_CURVES, study))
     epochs = kinds.epochs(stage)
-    if epochs is not None or any(curve.points for curve in curves):
+    # An export may be without curves.
+    if (epochs is not None and not stage.imported) or any(curve.points for curve in curves):
         for curve in curves:
             if (off := _curve_off(stage, curve, epochs)) is not None:
                 yield "score" if "score" in off else "curve", off, curve.number, curve.trial_id
+    if (examples := kinds.examples(stage)) is not None:
+        for number, trial_id, score, hits in connection.execute(_HITS, study):
+            readable = isinstance(score, int | float) and is_readable(HITS, hits)  # else it is a finding already
+            if readable and matching(json.loads(hits), examples, score) is None:
+                yield "hits", "the score is not that of its hits", number, trial_id
     kept = {key: int(count) for key, count in connection.execute(_KEPT, study)}
     most = max(kept.values(), default=0)
     # Some objectives keep fewer attributes, but all their trials the same.
@@ -376,9 +404,10 @@ def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
 
 def _params_off(connection: Connection, stage: Stage, sampler: Sampler) -> Iterator[tuple[str, str, int, int]]:
     """Yield the trials whose parameters are missing, or not those that the sampler gives for their numbers."""
+    study = {"study": stage.study_id, "imported": int(bool(stage.imported))}
     trials: dict[int, tuple[int, str, bool]] = {}
     stored: dict[int, dict[str, Value]] = {}
-    for number, trial_id, state, name, value, fixed in connection.execute(_PARAMS, {"study": stage.study_id}):
+    for number, trial_id, state, name, value, fixed in connection.execute(_PARAMS, study):
         trials[trial_id] = number, state, bool(fixed)
         params = stored.setdefault(trial_id, {})
         if name in stage.space and isinstance(value, int | float) and is_stored_value(stage.space[name], value):
@@ -394,7 +423,8 @@ def _params_off(connection: Connection, stage: Stage, sampler: Sampler) -> Itera
             continue
         same = [name for name, value in params.items() if sampled[name] == value]
         # Somebody may have added a trial with values of his own: then none of the real ones is as sampled.
-        if len(same) < len(params) and any(isinstance(stage.space[name], Float) for name in same):
+        listed = stage.imported.get(OTHERS) is not None
+        if len(same) < len(params) and (listed or any(isinstance(stage.space[name], Float) for name in same)):
             yield "sampled", "parameters that the seed and the trial's number do not give", number, trial_id
 
 
