@@ -158,7 +158,7 @@ class ForeignTrials:
                 notes.append(Sentence(text))
             space[name] = parameter
         if not space:
-            why = "; ".join(map(str, notes)) or "none at all"
+            why = "; ".join(str(note) for note in notes if "left out" in note.text) or "none at all"
             raise BadInput(f"{self.source} has no hyperparameter that can be narrowed ({why})")
         return space, notes
 

@@ -318,7 +318,9 @@ def test_results_of_an_export_fit_together(searched: Cli, what: str, says: str |
     changed(plain, what)
     Path("t.json").write_text(json.dumps(plain), "utf-8")
     if says is not None:
-        refused(searched, "t.json", says)
+        searched.refused("import t.json --storage new.db", says=says)
+        with opened("new.db") as store:
+            assert store.stages() == []
         return
     searched.ok("import t.json --storage new.db")
     assert "sound" in searched.ok("db check --storage new.db")
@@ -333,9 +335,8 @@ def test_results_of_an_export_fit_together(searched: Cli, what: str, says: str |
 
 def test_trials_of_somebody_else_s_are_not_held_against_the_seed(searched: Cli) -> None:
     study = optuna.load_study(study_name="tiny/stage-01", storage="sqlite:///studies/hpsearch.db")
-    study.add_trial(
-        optuna.create_trial(value=0.99, params=study.trials[0].params, distributions=study.trials[0].distributions)
-    )
+    first = study.trials[0]
+    study.add_trial(optuna.create_trial(value=0.99, params=first.params, distributions=first.distributions))
     searched.ok("export --out t.json")
     assert json.loads(Path("t.json").read_text("utf-8"))["stages"][0]["others"] == [8]
     searched.ok("import t.json --storage new.db")
