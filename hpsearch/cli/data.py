@@ -147,16 +147,21 @@ def fetch_data_set(name: str, data_dir: Path | None, base_url: str | None, outpu
 
 
 @data.command("show")
-@click.argument("what", metavar="NAME_OR_PATH", help="A name, a file or a folder of IDX files.")
-@click.option("--label", help="The column of the labels in a table.")
+@click.argument("what", metavar="NAME_OR_PATH", help="A name, a file, or a folder of IDX files or pictures.")
+@click.option("--label", help="The column of the labels in a table. [default: guessed]")
+@click.option("--header/--no-header", default=None, help="Whether a table has names on top. [default: noticed]")
+@click.option("--encoding", help="Of a table of text, as cp949. [default: utf-8]")
 @options.data_dir
 @options.output
-def show_data_set(what: str, label: str | None, data_dir: Path | None, output: Format) -> None:
+def show_data_set(
+    what: str, label: str | None, header: bool | None, encoding: str | None, data_dir: Path | None, output: Format
+) -> None:
     """Show how many examples a data set has, their shape, and how many of each class."""
     # A word that is no path is a name, so that the message about a misspelt name suggests one.
     path = Path(what)
     is_path = what not in KNOWN and (bool(path.suffix) or os.sep in what or path.exists())
-    dataset = load(path=path, label=label) if is_path else load(what, label=label, data_dir=data_dir)
+    source = {"path": path} if is_path else {"name": what, "data_dir": data_dir}
+    dataset = load(**source, label=label, header=header, encoding=encoding)
     for sentence in dataset.said():
         note(worded(sentence))
     if output == "table":

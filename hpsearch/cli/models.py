@@ -317,7 +317,7 @@ def _headlines(evaluation: Evaluation) -> list[str]:
     type=FILE,
     help="Pictures (.png, .jpg), folders of them, .npz, .csv or .parquet.",
 )
-@click.option("--label", help="The column of the labels in a table. [default: label]")
+@click.option("--label", help="The column of the labels in a table. [default: one of a usual name]")
 @options.flag("--resize", "Scale pictures of another size.")
 @options.flag("--crop", "Crop to the content and centre it, as in MNIST.")
 @options.flag("--invert", "For pictures of dark ink on white paper.")
@@ -328,7 +328,9 @@ def predict(model: Path, examples: tuple[Path, ...], label: str | None, output: 
     Where they have labels, it says how many are right.
     """
     kept = load_model(model)
-    read = partial(read_examples, shape=kept.takes().shape, label=label, adjustments=Adjustments(**adjustments))
+    takes = kept.takes()
+    taken = [takes.table.name(position) for position in takes.table.used] if takes.table is not None else []
+    read = partial(read_examples, shape=takes.shape, label=label, columns=taken, adjustments=Adjustments(**adjustments))
     predictions = classify(kept, [part for path in examples for part in read(path)])
     for source in predictions.scaled:
         note(f"{source} lies within 0 .. 1: taken as grey levels that are divided by 255 already")

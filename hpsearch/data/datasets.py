@@ -118,7 +118,7 @@ def load(
         if name is not None:
             raise BadData(f"both name = {name!r} and path = {str(path)!r} are given; give one of them")
         path = path.expanduser()
-        arrays = formats.read(path, label=label, header=header, encoding=encoding)
+        arrays = formats.read(path, label=label, header=header, encoding=encoding, columns=columns, drop=drop)
         return _assemble(path.stem or str(path), arrays, str(path), drop=drop, keep=columns, missing=missing)
     if name is None:
         raise BadData(f"no data set is given; give a path, or a name: {', '.join(sorted(KNOWN))}")

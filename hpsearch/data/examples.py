@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hpsearch.data import datasets, formats
 from hpsearch.data.columns import Raw
-from hpsearch.data.pictures import PICTURES, decoded, files_in, flat, pillow
+from hpsearch.data.pictures import PICTURES, decoded, files_in, flat, folders_in, pillow
 from hpsearch.errors import BadArgument, BadData
 from hpsearch.records import Argument
 
@@ -51,14 +51,18 @@ def read_examples(
     shape: Sequence[int],
     *,
     label: str | None = None,
+    columns: Collection[str] = (),
     adjustments: Adjustments = Adjustments(),
 ) -> list[Examples]:
-    """Read the examples of a .npz, .csv, .parquet, .png or .jpg file, or of a folder of pictures, by name.
+    """Read the examples of an .npz file, a table, a picture, or a folder of pictures, by name.
+
+    Where a folder has no pictures but subfolders of them, these are called after their labels.
 
     Args:
         path: The file or folder.
         shape: Of an example that the network takes, for pictures.
-        label: The column of the labels in a table; without it, the one called ``label`` where there is one.
+        label: The column of the labels in a table; without it, one of a usual name (`tables.LABELS`), if any.
+        columns: Those of a table that the network takes: none of them is guessed to hold the labels.
         adjustments: Changes to pictures.
 
     BadArgument is raised for an option that means nothing for such a file, else the errors of `formats.read`.
@@ -69,14 +73,20 @@ def read_examples(
     if kind in PICTURES:
         return [Examples(str(path), _read_picture(path, shape, adjustments), picture=True)]
     if kind == "folder":
-        pictures = files_in(path)
+        pictures: list[tuple[Path, str | None]] = [(file, None) for file in files_in(path)]
+        pictures = pictures or [(file, folder.name) for folder in folders_in(path) for file in files_in(folder)]
         if not pictures:
             raise BadData(f"{path} is a folder without pictures; give one with {', '.join(PICTURES)} files")
-        return [part for file in pictures for part in read_examples(file, shape, adjustments=adjustments)]
+        return [
+            Examples(
+                str(file), _read_picture(file, shape, adjustments), None if of is None else np.array([of]), picture=True
+            )
+            for file, of in pictures
+        ]
     for name, given in dataclasses.asdict(adjustments).items():
         if given:
             raise BadArgument(name, None, f"it is for pictures, and {path} is none", "leave it out")
-    arrays = formats.read(path, label=label, labelled=False)
+    arrays = formats.read(path, label=label, labelled=False, columns=columns)
     x = datasets.features(arrays.x, str(path), columns=arrays.columns)
     labels = None if arrays.labels is None else datasets.labels(arrays.labels, str(path), examples=len(x))
     return [Examples(str(path), x, labels)]

@@ -7,8 +7,9 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,8 @@ def read(
     labelled: bool = True,
     header: bool | None = None,
     encoding: str | None = None,
+    columns: Collection[str] = (),
+    drop: Collection[str] = (),
 ) -> Arrays:
     """Read a file by its ending: .npz, a table, or a folder of IDX files or of pictures by class.
 
@@ -155,6 +158,8 @@ def read(
         labelled: Refuse it where it has no labels.
         header: Whether a table of text begins with the names of its columns; noticed where it is not given.
         encoding: Of a table of text; UTF-8, or what its byte order mark says, where it is not given.
+        columns: The columns of a table that are used, all unless given; none of them is guessed to hold the labels.
+        drop: Columns that are not used: their cells are not checked.
 
     Raises:
         BadData: Not there, of another kind, damaged, too large, or without labels where it must be ``labelled``.
@@ -166,7 +171,8 @@ def read(
     if kind in TABLES:
         from hpsearch.data import tables  # loads pandas, and a worker must start without it
 
-        return tables.read_table(path, kind, label=label, labelled=labelled, header=header, encoding=encoding)
+        read = partial(tables.read_table, label=label, labelled=labelled, header=header, encoding=encoding)
+        return read(path, kind, columns=columns, drop=drop)
     for name, value in {"label": label, "header": header, "encoding": encoding}.items():
         if value is not None:
             raise BadData(f"{name} = {value!r} is for tables, and {path} is none; leave {name} out")

@@ -85,9 +85,9 @@ def files_in(folder: Path) -> list[Path]:
 
 def read_folder(folder: Path) -> formats.Arrays:
     """Read a folder of pictures by class: a subfolder a class, or such subfolders below each of `formats.PARTS`."""
-    below = _folders(folder)
+    below = folders_in(folder)
     named = {part: path for path in below for part, names in formats.PARTS.items() if path.name.lower() in names}
-    parts = {part: _folders(path) for part, path in named.items()}
+    parts = {part: folders_in(path) for part, path in named.items()}
     if "training" not in parts or not any(map(files_in, parts["training"])):
         parts = {"training": below}
     classes = {part: {path.name: files for path in paths if (files := files_in(path))} for part, paths in parts.items()}
@@ -108,5 +108,6 @@ def read_folder(folder: Path) -> formats.Arrays:
     return formats.Arrays(read.x, read.labels, read.x_test, read.labels_test, notes=(*read.notes, *notes))
 
 
-def _folders(folder: Path) -> Sequence[Path]:
+def folders_in(folder: Path) -> Sequence[Path]:
+    """Return the folders directly in a folder, by name, without hidden ones."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))

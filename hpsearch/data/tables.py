@@ -8,7 +8,7 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ import pandas as pd
 
 from hpsearch.data import datasets, formats
 from hpsearch.data.formats import Arrays, first_line
+from hpsearch.data.pictures import stacked
 from hpsearch.errors import BadData, MissingExtra
 from hpsearch.records import Sentence
 
@@ -174,6 +175,12 @@ def _pandas(path: Path, look: _Csv, **options: Any) -> pd.DataFrame:
             skipinitialspace=True,
             **options,
         )
+        if look.delimiter in DELIMITERS and frame.iloc[:, -1].isna().any():  # also where the row ended before
+            text = io.TextIOWrapper(io.BytesIO(look.content), look.encoding, newline="")
+            rows = (row for row in csv.reader(text, delimiter=look.delimiter, skipinitialspace=True) if row)
+            for number, row in enumerate(rows, 1 - look.header):
+                if len(row) < len(look.names):
+                    raise BadData(f"{path} is ragged: row {number} has {len(row)} fields of {len(look.names)}")
     return frame
 
 
@@ -220,6 +227,8 @@ def read_table(
     labelled: bool = True,
     header: bool | None = None,
     encoding: str | None = None,
+    columns: Collection[str] = (),
+    drop: Collection[str] = (),
 ) -> Arrays:
     """Read a table: a row an example, a column of labels, the others features.
 
@@ -230,6 +239,8 @@ def read_table(
         labelled: Refuse it where it has no labels. A column that is named must be there in any case.
         header: Whether it has one; noticed unless given.
         encoding: Of its text; UTF-8 unless given or marked.
+        columns: Those that are used, all unless given; none of them is guessed to hold the labels.
+        drop: Those that are not used: their cells are not checked.
 
     Returns:
         x, a frame of N rows, and labels (N,). Numbers are numbers, booleans too, anything else text; what is missing
@@ -241,14 +252,14 @@ def read_table(
     if kind == ".parquet":
         table = read_parquet(path)
         names = _unique(path, [str(column) for column in table.column_names])
-        candidates = _label_columns(path, names, label, required=labelled)
+        candidates = _label_columns(path, names, label, columns, required=labelled)
         if pictures := _pictures_of(path, table):
             return _with_pictures(path, table, pictures, candidates)
         frame = table.to_pandas(ignore_metadata=True)
     else:
         look = _look_at(path, header, encoding)
         names, decimal, named = look.names, look.decimal, look.header
-        candidates = _label_columns(path, names, label, required=labelled)
+        candidates = _label_columns(path, names, label, columns, required=labelled)
         frame = _pandas(
             path,
             look,
@@ -278,25 +289,28 @@ def read_table(
     features = [name for name in names if name != target]
     x = frame[features].copy()
     for name in features:
-        if not _is_plain(x[name]):
+        if name not in drop and (not columns or name in columns) and not _is_plain(x[name]):
             x[name] = _typed(path, x[name], decimal)
     return Arrays(x, labels, columns=tuple(features), notes=tuple(map(Sentence, notes)))
 
 
-def _label_columns(path: Path, names: list[str], label: str | None, *, required: bool) -> list[str]:
+def _label_columns(
+    path: Path, names: list[str], label: str | None, columns: Collection[str], *, required: bool
+) -> list[str]:
     """Return the columns that may be the labels, best first; none where it has none and needs none."""
     usual = [name for name in LABELS if not (name == "y" and "x" in map(str.lower, names))]
+    free = [name for name in names if name not in columns] if label is None else names
     for wanted in usual if label is None else [label]:
-        if wanted in names:
+        if wanted in free:
             return [wanted]
-        alike = [name for name in names if name.lower() == wanted.lower()]
+        alike = [name for name in free if name.lower() == wanted.lower()]
         if len(alike) == 1:
             return alike
         if alike or label is not None:
             shown = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
             has = f"has {len(alike)} columns" if alike else "has no column"
             raise BadData(f"{path} {has} {wanted!r}; columns: {' '.join(shown.split())}; give one of them with label")
-    return list(dict.fromkeys((names[-1], names[0]))) if required else []
+    return list(dict.fromkeys((free[-1], free[0]))) if required and free else []
 
 
 def _is_plain(column: pd.Series[Any]) -> bool:
@@ -355,8 +369,6 @@ def _pictures_of(path: Path, table: Any) -> str | None:
 
 
 def _with_pictures(path: Path, table: Any, pictures: str, candidates: Sequence[str]) -> Arrays:
-    from hpsearch.data.pictures import stacked  # loads Pillow
-
     names = [str(name) for name in table.column_names]
     others = [name for name in candidates if name != pictures]
     labels = _label_values(path, table.column(others[0]).to_pandas(), ".") if others else None

@@ -177,7 +177,7 @@ def npz(x: object = RAW, **others: object) -> Prepare:
     [
         ("predict missing.npz x.npz", "cannot read missing.npz: No such file or directory", lambda: None),
         ("predict x.npz x.npz", "x.npz is not a saved network", npz()),
-        ("predict net.npz x.txt", "no file that can be read; give .npz", lambda: Path("x.txt").write_text("x")),
+        ("predict net.npz x.doc", "no file that can be read; give .npz", lambda: Path("x.doc").write_text("x")),
         ("predict net.npz x.npz", "cannot read x.npz", lambda: None),
         ("predict net.npz x", "is a folder without pictures", lambda: Path("x").mkdir()),
         ("predict net.npz x.npz", "holds examples of 3x2 values, the network takes 2x3", npz(RAW.reshape(30, 3, 2))),
@@ -185,7 +185,7 @@ def npz(x: object = RAW, **others: object) -> Prepare:
         ("predict net.npz x.npz", "6 missing values", npz(np.full((1, 6), np.nan))),
         ("predict net.npz x.npz", "label 'd' that the network does not know; known: a, b, c", npz(RAW[:1], y=["d"])),
         ("predict net.npz x.npz", "labels have shape (2,)", npz(RAW[:1], y=["a", "b"])),
-        ("predict net.npz x.npz", "no array 'x' or 'images'", lambda: np.savez("x.npz", y=RAW)),
+        ("predict net.npz x.npz", "no array 'x', 'images'", lambda: np.savez("x.npz", y=RAW)),
         ("predict net.npz x.npz --crop", "--crop: it is for pictures, and x.npz is none", npz()),
         ("predict net.npz x.npz --label y", "names a column, and x.npz has none", npz()),
         ("predict net.npz x.csv --label king", "has no column 'king'", lambda: table(Path("x.csv"), RAW)),

@@ -235,8 +235,9 @@ def test_cells_are_numbers_booleans_or_texts(tmp_path: Path) -> None:
     assert (x["t"].tolist()[:2], x["mixed"].tolist()) == (["red", "blue"], ["7", "A5", "8"])
     # NA is missing among features, a name among labels.
     assert frame_of(table(tmp_path, "a,b\n1,x\n2,NA\n3,x\n"), label="B")[1] == ["x", "NA", "x"]
-    many = "".join(f"{i},{'oops' if i == 17 else i},{i % 2}\n" for i in range(30))
+    many = "".join(f"{i * 7 % 13},{'oops' if i == 17 else i},{i % 2}\n" for i in range(30))
     refused(lambda: load(path=table(tmp_path, "a,b,label\n" + many)), "'oops' in row 18, column 'b' is not a number")
+    assert load(path=table(tmp_path, "a,b,label\n" + many), drop=["b"]).left_out == {1: "drop names it"}
     refused(lambda: load(path=table(tmp_path, CSV), label="kind"), "no column 'kind'", "a, Label, b")
 
 
@@ -317,7 +318,8 @@ def test_limits_hold_before_anything_is_read(tmp_path: Path, monkeypatch: pytest
         ("a,b,label\n1,2,x\n3,4,\n5,6,nan\n", ["2 labels are missing in column 'label'", "in row 2"]),
         ("a,b,label\n1,2,x\n3,4,y,5\n", ["no regular csv table", "line 3"]),
         ("a,b,label\n1,2,x,9\n3,4,y,5\n", ["ragged", "first row"]),
-        ("a,b,label\n1,2\n3,4,y\n", ["labels are missing", "row 1"]),
+        ("a,b,label\n1,2\n3,4,y\n", ["ragged: row 1 has 2 fields of 3"]),
+        ("label,a,b\nx,1,2\ny,3\n", ["ragged: row 2 has 2 fields of 3"]),
         ('a,b,label\n1,"2,x\n3,4,y\n', ["no regular csv table"]),
         (b"a,label\n1,caf\xe9\n", ["not UTF-8"]),
         (bytes(range(256)) * 3, []),

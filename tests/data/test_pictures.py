@@ -202,3 +202,9 @@ def test_pictures_in_a_parquet_file(record: bool, tmp_path: Path) -> None:
     refused(lambda: load(path=path), "row 2 is no whole .png or .jpg picture")
     pd.DataFrame({"image": [cells[0], None], "label": [4, 7]}).to_parquet(path)
     refused(lambda: load(path=path), "row 2 has no picture in column 'image'")
+
+
+def test_pictures_to_classify_are_labelled_by_their_folders(tmp_path: Path) -> None:
+    examples = read_examples(write(tmp_path, CLASSES), (6, 4))
+    assert [str(part.labels) for part in examples] == ["['cat']", "['cat']", "['dog']"]
+    assert [part.labels for part in read_examples(tmp_path / "dog", (6, 4))] == [None]

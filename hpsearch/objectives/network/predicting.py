@@ -56,7 +56,7 @@ def predict(model: Model, examples: Sequence[Examples]) -> Predictions:
     raw = [_raw(part, takes) for part in examples]
     probabilities = np.concatenate([model.probabilities(values) for values, _ in raw])  # (N, C)
     order = np.argsort(-probabilities, axis=1, kind="stable")  # of equally probable classes the first comes first
-    columns: dict[str, list[Any]] = {"file": [part.source for part in examples for _ in part.x]}
+    columns: dict[str, list[Any]] = {"file": [part.source for part in examples for _ in range(len(part.x))]}
     rows = [None if part.picture else row for part in examples for row in range(1, len(part.x) + 1)]
     if any(rows):
         columns["row"] = rows
