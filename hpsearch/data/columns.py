@@ -125,8 +125,8 @@ def left_out(x: Raw, names: Sequence[str], *, drop: Collection[str] = (), keep: 
                 raise BadData(f"{key}: no column {name!r}{nearest(name, names)}")
     why = dict(_reasons(x, names, drop, keep))
     if len(why) == x.shape[1]:
-        first = names[0]
-        raise BadData(f"no column is left to train on ({first!r}: {why[0]}); name those to train on under columns")
+        reasons = ", ".join(dict.fromkeys(why.values()))
+        raise BadData(f"no column is left to train on: {reasons}; name those to train on under columns")
     return why
 
 

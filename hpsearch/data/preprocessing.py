@@ -26,8 +26,8 @@ GREY_LEVELS = 255.0  # the brightest grey level of a byte
 SCALES = {  # the methods of scaling: what they do to a value of a column
     "none": "as they are",
     "divide": "divided by one number",
-    "standardize": "less the column's mean, divided by its standard deviation",
-    "minmax": "from 0 (the column's least) to 1 (its greatest)",
+    "standardize": "standardised, each column to mean 0 and standard deviation 1",
+    "minmax": "scaled to 0 .. 1, each column by its least and greatest",
 }
 _MOST_DIMENSIONS = 8
 _DIVISORS = 1e-30, 1e30  # bounds that float32 holds with room to spare
@@ -79,7 +79,7 @@ class Table:
             BadData: They are not all there.
         """
         if isinstance(raw, np.ndarray):
-            rows = raw.reshape(len(raw), math.prod(raw.shape[1:]))
+            rows = _flat(raw)
             return {position: rows[:, position] for position in self.used}
         places = {str(column): i for i, column in enumerate(raw.columns)}
         if not self.names:  # an array was trained on: the columns in their order
@@ -170,7 +170,8 @@ class Preprocessing:
 
         Args:
             x: (N, ...) raw training examples, at least one.
-            scale: ``auto``, ``standardize``, ``minmax``, ``none`` or a number to divide by.
+            scale: ``auto``, ``standardize``, ``minmax``, ``none`` or a number to divide by; ``type`` does as hpsearch
+                0.2 did: bytes are divided by 255, and all other columns, whatever they hold, stay as they are.
             text: ``one-hot`` or ``ordinal``.
             names: Of the columns of a table.
             left_out: Positions of columns that are not used, and why.
@@ -179,9 +180,11 @@ class Preprocessing:
         shape = tuple(x.shape[1:])
         dtype = x.dtype.name if isinstance(x, np.ndarray) else "table"
         table = None
-        if len(shape) == 1:
+        if scale == "type":
+            scale = GREY_LEVELS if dtype == "uint8" else "none"
+        elif len(shape) == 1:
             table = _table(x, tuple(names), dict(left_out or {}), ordinal=text == "ordinal", constants=constants)
-        numbers = table.encode(x)[0] if table is not None else np.reshape(x, (len(x), -1))
+        numbers = table.encode(x)[0] if table is not None else _flat(x)
         low, high = (0.0, 0.0) if not numbers.size else (float(numbers.min()), float(numbers.max()))
         if dtype == "uint8":
             low, high = 0.0, GREY_LEVELS
@@ -220,7 +223,7 @@ class Preprocessing:
             BadData: A column that is not there, or a text where numbers are needed.
         """
         if self.table is None:
-            return self._scaled(np.reshape(raw, (len(raw), math.prod(self.shape))))
+            return self._scaled(_flat(raw))
         numbers, zero_one = self.table.encode(raw)
         scaled = self._scaled(numbers)
         return np.hstack([scaled, zero_one]) if zero_one.size else scaled
@@ -261,6 +264,13 @@ class Preprocessing:
             reasons.setdefault(why, []).append(repr(table.name(position)))
         for why, names in reasons.items():
             yield f"left out, as {why}: {_listed(names)}"
+
+
+def _flat(x: Raw) -> npt.NDArray[Any]:
+    """Return examples (N, ...) of numbers alone as rows (N, D)."""
+    if isinstance(x, np.ndarray):
+        return x.reshape(len(x), math.prod(x.shape[1:]))
+    return np.column_stack([to_numbers(x.iloc[:, i], str(x.columns[i])) for i in range(x.shape[1])])
 
 
 def _listed(names: Collection[str], most: int = 8) -> str:
@@ -337,7 +347,7 @@ def _scaling(
     if scale == "standardize":
         rows = np.ascontiguousarray(numbers, dtype=np.float64)
         centre, spread = rows.mean(axis=0), rows.std(axis=0)
-    spread[high == low] = 1.0
+    spread[spread <= np.maximum(np.abs(centre) * 1e-13, _DIVISORS[0])] = 1.0  # constant, but for rounding
     return scale, tuple(centre.tolist()), tuple(spread.tolist())
 
 

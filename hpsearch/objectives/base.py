@@ -230,6 +230,9 @@ class Kind(Protocol):
     def runtime(self) -> Runtime:
         """Return what evaluates trials."""
 
+    def kept(self, plain: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return it with the values that an earlier version, which wrote it, went by and had no keys for."""
+
     def settings(self, plain: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the values of all parameters that are not sampled; None where none of the kind's sections is kept."""
 

@@ -167,7 +167,8 @@ def best_among(candidates: Sequence[tuple[Stage, Columns]]) -> tuple[Stage, Colu
 
 def kept_study(stage: Stage) -> StudyFile:
     """Return the study file that a stage keeps."""
-    return parse(stage.study_file, source=f"the study file kept in {stage.name}")
+    kind = kinds.kind_of(stage.study_file)
+    return parse(kind.kept(stage.study_file), source=f"the study file kept in {stage.name}")
 
 
 def begin(

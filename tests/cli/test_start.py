@@ -259,7 +259,7 @@ def test_a_search_on_dask_equals_one_in_this_process(
     times, tables = ("seconds", "started", "finished"), []
     for storage, options in (("x.db", "--engine inline"), ("y.db", f"--engine dask --scheduler {scheduler}")):
         ran = cli(f"start tiny.toml --storage {storage} {options}")
-        said = ("tiny/stage-01: 8 trials, ", "4/8", "8/8")
+        said = ("note: 784 numbers", "tiny/stage-01: 8 trials, ", "4/8", "8/8")
         assert all(line.startswith(said) for line in ran.err.splitlines()), ran.err
         rows = cli.json(f"trials --curves --storage {storage}")
         assert f"best {max(row['validation_accuracy'] for row in rows):.4g} (trial " in ran.err.splitlines()[-1]

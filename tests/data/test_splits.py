@@ -19,7 +19,7 @@ from hpsearch.data.splits import proportional
 from hpsearch.errors import BadData
 
 # Rows are known by their values.
-split, held_out = (partial(cut, scale="none") for cut in (data.split, data.test_part))
+split, held_out = partial(data.split, scale="none"), partial(data.test_part, scale="none")
 
 
 def dataset_of(labels: npt.NDArray[Any], *, own_test: int = 0) -> Dataset:

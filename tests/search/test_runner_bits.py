@@ -168,7 +168,7 @@ def test_a_signal_ends_a_run_in_one_line_and_leaves_nothing_running(
     code, printed, said = process.end()
     assert code == 130
     assert printed == ""
-    first, *progress, last = said
+    _, first, *progress, last = said
     assert first == f"tiny/stage-01: {TRIALS} trials, 2 processes"
     assert all(f"/{TRIALS} trials" in line for line in progress)
     complete = states(database).count("COMPLETE")

@@ -139,6 +139,12 @@ class NetworkKind:
     def settings(self, plain: Mapping[str, Any]) -> dict[str, Any] | None:
         return {**plain.get("network", {}), **plain.get("training", {})} or None
 
+    def kept(self, plain: Mapping[str, Any]) -> Mapping[str, Any]:
+        data = plain.get("data")
+        if isinstance(data, dict) and "scale" not in data:  # of hpsearch 0.2
+            return {**plain, "data": {**data, "scale": "type"}}
+        return plain
+
     def epochs(self, plain: Mapping[str, Any]) -> int | None:
         epochs = plain.get("training", {}).get("epochs")
         return epochs if isinstance(epochs, int) else None

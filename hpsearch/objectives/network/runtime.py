@@ -68,6 +68,8 @@ def _dataset(sections: NetworkSections, data_dir: Path | None) -> Dataset:
     section = sections.data
     path = None if section.path is None else Path(section.path)
     given = {name: getattr(section, name) for name in ("label", "drop", "columns", "missing", "header", "encoding")}
+    if section.scale == "type":
+        given["missing"] = "error"
     return data_sets.load(section.name, path=path, data_dir=data_dir, **given)
 
 

@@ -49,7 +49,7 @@ def _scale(value: object) -> object:
     raise ValueError(f"give {either(_SCALES)}, or a positive number to divide by")
 
 
-_SCALES = ("auto", "standardize", "minmax", "none")
+_SCALES = ("auto", "standardize", "minmax", "none", "type")
 Scale = Annotated[str | int | float, BeforeValidator(_scale)]
 
 
@@ -76,6 +76,8 @@ class Data(Section):
     def _one_source(self) -> Data:
         if self.name is not None and self.path is not None:
             raise ValueError("both name and path are given; give one")
+        if self.scale == "type" and (self.drop or self.columns):
+            raise ValueError("scale = 'type' takes all columns; leave drop and columns out, or give another scale")
         return self
 
 
