@@ -19,7 +19,7 @@ from hpsearch.files import replacing
 from hpsearch.records import Argument
 from hpsearch.reports.figures.saving import script_json
 from hpsearch.reports.figures.style import DARK
-from hpsearch.text import cell, is_numeric, printable
+from hpsearch.text import CELL, cell, is_numeric, printable, printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,8 +123,15 @@ def to_html(page: Page) -> str:
 
     folder = files("hpsearch.reports") / "templates"
     plotly, script = get_plotlyjs(), (folder / "page.js").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["cell"] = cell
+    # What is marked as safe is of another type than text.
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: _line(value) if type(value) is str else value,
+    )
+    environment.filters["cell"] = _cell
     environment.filters["data"] = _figure_data
     template = environment.from_string((folder / "page.html.jinja").read_text("utf-8"))
     styles = [figure.figure["layout"].get("template") for section in page.sections for figure in section.figures]
@@ -143,6 +150,15 @@ def to_html(page: Page) -> str:
         plotly=plotly,
         script=script,
     )
+
+
+def _line(text: str) -> str:
+    """Return text from anywhere as one line without control characters, and not too long to be read."""
+    return printable_line(_SPACES.sub(" ", text).strip())
+
+
+def _cell(value: object) -> str:
+    return printable(cell(value), CELL)
 
 
 def check_html() -> None:
@@ -218,7 +234,7 @@ def _section(section: Section) -> Iterator[str]:
         yield f"| {' | '.join(map(_inside, table.columns))} |"
         yield f"| {' | '.join('---:' if is_numeric(cells) else '---' for cells in table.columns.values())} |"
         for row in table.rows:
-            yield f"| {' | '.join(_inside(cell(value)) for value in row)} |"
+            yield f"| {' | '.join(_inside(_cell(value)) for value in row)} |"
         yield ""
 
 
@@ -229,7 +245,7 @@ def _text(text: str) -> str:
 
 def _inside(text: str) -> str:
     """Return the same where it does not begin a line."""
-    return _SPECIAL.sub(r"\\\1", printable(_SPACES.sub(" ", text).strip()))
+    return _SPECIAL.sub(r"\\\1", _line(text))
 
 
 def form_of(out: Path | None, form: str | None) -> str:

@@ -17,7 +17,7 @@ from hpsearch.search.evaluation import evaluations
 from hpsearch.search.findings import findings
 from hpsearch.search.stage import pick, stages_of
 from hpsearch.space import shown
-from hpsearch.text import counted
+from hpsearch.text import counted, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -180,7 +180,7 @@ def _choice(material: Material, best: BestTrial) -> tuple[str, str, Stage, int, 
             score = f"Mean {material.metric} {first.mean:.3g}{held}"
             return score, "the confirmed trial", stages[best.stage], first.trial, first.setting.params
     score = f"{words(best.metric).capitalize()} {best.score:.4g}"
-    score += "" if best.corrected is None else f"; corrected for selection {best.corrected:.2f}"
+    score += "" if best.corrected is None else f"; corrected for selection {rounded(best.corrected, 2)}"
     return score, "the best trial", stages[best.stage], best.trial, best.params
 
 
@@ -209,7 +209,7 @@ def _uncertainty(material: Material, best: BestTrial) -> Iterator[str]:
     confirmed = any(of.complete and of.stage == best.stage for of in material.confirmations)
     if confirmed or _current_result(material, best) is not None:
         interval = "" if best.interval is None else f" ({sections.between(best.interval)})"
-        corrected = "" if best.corrected is None else f"; corrected for selection {best.corrected:.2f}"
+        corrected = "" if best.corrected is None else f"; corrected for selection {rounded(best.corrected, 2)}"
         trials = counted(number, "trial")
         yield f"Superseded by that: the best single score of {trials}, {best.score:.4g}{interval}{corrected}."
         return

@@ -21,7 +21,7 @@ from hpsearch.reports.page import PageFigure, Section, Table
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table, used_values
 from hpsearch.space import Categorical, describe, shown
 from hpsearch.statistics import Interval, wilson
-from hpsearch.text import counted, is_missing
+from hpsearch.text import counted, is_missing, rounded
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -45,7 +45,7 @@ def between(interval: Interval) -> str:
 
 def ends(interval: Interval | None, digits: int = 3) -> str | None:
     """Return the ends of an interval: ``0.820 to 0.940``."""
-    return None if interval is None else f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
+    return None if interval is None else f"{rounded(interval.low, digits)} to {rounded(interval.high, digits)}"
 
 
 def ranges(material: Material, word: Callable[[Action | Argument], str]) -> Section:

@@ -21,7 +21,7 @@ from hpsearch.search.stage import actions_for, known_confirmation, latest_with_t
 from hpsearch.serialization import to_plain
 from hpsearch.space import Categorical, describe, to_scale
 from hpsearch.store import Counts, Store
-from hpsearch.text import counted
+from hpsearch.text import counted, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -308,7 +308,7 @@ def _figures(at: Findings, best: BestTrial) -> Iterator[str]:
     """Yield the figures by rank: the test score counts, before a mean over seeds, before a single score."""
     evaluation = at.evaluated
     confirmed = at.confirmed if at.confirmed is not None and at.confirmed.complete else None
-    corrected = "" if best.corrected is None else f" ({best.corrected:.2f} corrected for selection)"
+    corrected = "" if best.corrected is None else f" ({rounded(best.corrected, 2)} corrected for selection)"
     raw = f"the best single score {best.score:.4g} of {best.stage} trial {best.trial}{corrected}"
     if evaluation is not None:
         yield _tested(evaluation)
@@ -408,8 +408,8 @@ def _selection(best: BestTrial) -> list[str]:
         return []
     inside = best.corrected_interval
     words = (
-        f"expect about {best.corrected:.2f} of trial {best.trial} on new examples ({inside.low:.2f} to "
-        f"{inside.high:.2f})"
+        f"expect about {rounded(best.corrected, 2)} of trial {best.trial} on new examples ({rounded(inside.low, 2)} to "
+        f"{rounded(inside.high, 2)})"
     )
     if best.score - best.corrected < 0.5 / best.examples:
         return [words]

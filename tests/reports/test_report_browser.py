@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_search import HOSTILE, MIXED, material, stage, trials
+from made_search import HOSTILE, HOSTILE_NAME, MIXED, material, stage, trials
 
 from hpsearch.reports import importance
 from hpsearch.reports.figures import page as figure_page
@@ -21,6 +21,7 @@ pytest.importorskip("axe_core_python")
 choreographer = pytest.importorskip("choreographer")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium to open the report in")]
+SHOWN, METRIC = HOSTILE_NAME.replace("\x1b", "\\x1b"), "<a href='javascript:x()'>s</a> %{x}"
 Seen = tuple[dict[str, dict[str, Any]], int]
 AXE = 'axe.run(document, {resultTypes: ["violations"]})'
 CHECK = f"""{AXE}.then((done) => ({{
@@ -28,6 +29,8 @@ CHECK = f"""{AXE}.then((done) => ({{
   plotted: +document.documentElement.dataset.plotted,
   drawings: document.querySelectorAll(".main-svg").length,
   images: document.querySelectorAll("img, a[onerror]").length,
+  links: document.querySelectorAll("svg a").length,
+  texts: [...document.querySelectorAll("svg text")].map((text) => text.textContent),
   dark: matchMedia("(prefers-color-scheme: dark)").matches,
   sideways: document.documentElement.scrollWidth > document.documentElement.clientWidth,
   checked: done.passes.length,
@@ -90,7 +93,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         patch.setattr(importance, "SHUFFLES", 19)  # importance has its own tests
         page = report(material([one, two]))
         texts = {"whole": to_html(page), "hostile": to_html(report(material(HOSTILE)))}
-    texts["figure"] = figure_page(training_curves({"train_loss": [1, 2]}, title="a figure"))
+    texts["figure"] = figure_page(training_curves({"train_loss": [1, 2]}, title=HOSTILE_NAME))
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, "utf-8")
     pages = {
@@ -123,7 +126,16 @@ def test_nothing_in_the_database_becomes_part_of_the_page(seen: Seen) -> None:
     assert page["images"] == 0
 
 
+@pytest.mark.parametrize(("name", "text"), [("hostile", SHOWN), ("figure", SHOWN), ("hostile", METRIC)])
+def test_names_in_a_figure_show_as_themselves(seen: Seen, name: str, text: str) -> None:
+    page = seen[0][name]
+    assert page["links"] == 0
+    assert any(text in shown for shown in page["texts"])
+    assert not any("&amp;" in shown for shown in page["texts"])
+
+
 def test_a_figure_s_page_is_plotted(seen: Seen) -> None:
     page = seen[0]["figure"]
     assert page["drawings"] > 0
     assert page["console"] == []
+    assert page["title"] == SHOWN

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from hpsearch.reports.figures import style
-from hpsearch.reports.figures.style import ParameterAxis, colour, nothing, tell, words
+from hpsearch.reports.figures.style import ParameterAxis, colour, cut, nothing, tell, words
 from hpsearch.reports.figures.trials import (
     FAILED_MARKER,
     MOST_POINTS,
@@ -196,7 +196,9 @@ def importances(importance: Importance, *, title: str | None = None) -> go.Figur
         tickformat=".0%",
         range=[0, 1.17 * longest + 0.04],
     )
-    figure.update_yaxes(showgrid=False, ticks="", categoryorder="array", categoryarray=[words(name) for name in names])
+    lines = [words(name) for name in names]
+    figure.update_yaxes(showgrid=False, ticks="", categoryorder="array", categoryarray=lines)
+    figure.update_yaxes(tickvals=lines, ticktext=[cut(line, 24) for line in lines])
     figure.update_layout(height=figure.layout.margin.t + figure.layout.margin.b + max(120, 44 * len(names)))
     first = ", ".join(f"{words(name)} {share:.0%}" for name, share in shares.items())
     more = ", ".join(words(name) for name in clear) or "none"

@@ -19,6 +19,7 @@ from hpsearch.reports.figures.style import (
     SCALE,
     SCALE_WORDS,
     ParameterAxis,
+    cut,
     empty_figure,
     say,
     tell,
@@ -118,6 +119,7 @@ def _classes(scores: NDArray[np.float64], least: float, most: float, *, minimize
 def _add_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
     """Add the axes as lines with ticks and names. All at once: Plotly looks through all for each that is added."""
     crowded = len(axes) > 8
+    longest = 24 if crowded else max(16, 100 // len(axes))
     notes: list[dict[str, Any]] = []
     line = {"color": LINE, "width": 1.2}
     shapes = [{"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line} for at in range(len(axes))]
@@ -139,7 +141,7 @@ def _add_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
         ]
         notes.append(
             {
-                "text": f"{BOLD}{words(axis.name)}{' (log)' if axis.log else ''}{BOLD_END}",
+                "text": f"{BOLD}{cut(words(axis.name), longest)}{' (log)' if axis.log else ''}{BOLD_END}",
                 "x": place,
                 "y": -0.02,
                 "yanchor": "top",

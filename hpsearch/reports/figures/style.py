@@ -428,7 +428,7 @@ class ParameterAxis:
         Args:
             short: For a small panel: few ticks, and long choices are cut.
         """
-        title = f"{words(self.name)}{', log scale' if self.log else ''}"
+        title = f"{cut(words(self.name), 28 if short else 80)}{', log scale' if self.log else ''}"
         axis: dict[str, Any] = {"title": {"text": title}, "range": list(self.range)}
         if self._scale is None:
             longest = max(4, (28 if short else 80) // len(self._choices))
