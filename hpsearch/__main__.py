@@ -76,6 +76,9 @@ def _open_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif getattr(getattr(sys, name), "errors", "") == "strict":
+            # Of a character that the locale's encoding has not, its number is printed.
+            getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def _drop(stream: TextIO) -> None:

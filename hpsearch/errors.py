@@ -175,6 +175,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
         known: The names there are.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     guess = f"; did you mean {close[0]!r}?" if close else ";"
     return f"{guess} known: {', '.join(names) or '(none)'}"

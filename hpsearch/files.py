@@ -52,6 +52,11 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
             neighbour.unlink(missing_ok=True)
 
 
+def expanded(path: Path) -> Path:
+    """Return a path with ``~`` expanded; unchanged where there is no such home, as in a container without users."""
+    return Path(os.path.expanduser(path))
+
+
 def make_folder(folder: Path) -> None:
     """Make the folder of a database."""
     try:

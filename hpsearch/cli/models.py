@@ -218,7 +218,7 @@ def _write_evaluation(evaluation: Evaluation, plot: Path | None, mistakes: Path 
     if save is not None:
         _save_network(trained, save, _about(evaluation), data)
     score = result.score
-    title = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(score.examples, 'test image')}"
+    title = f"{prepared.choice.stage.name} trial {prepared.choice.trial}, {counted(score.examples, 'test example')}"
     if plot is not None:
         figure = result.figure("plot", title=f"{title}: {score.metric} {score.score:.3f}")
         plotting().save(plotting().styled(figure), plot)
@@ -273,7 +273,7 @@ def _show_evaluation(evaluation: Evaluation, output: Format) -> None:
         emit(result.table(), output)
         say()
         if not result.mistakes:
-            say("no test image was classified wrong")
+            say("no test example was classified wrong")
             return
         names = result.class_names
         worst = [f"{names[m.label]} taken for {names[m.prediction]} ({m.probability:.1%})" for m in result.mistakes[:3]]
@@ -292,15 +292,15 @@ def _headlines(evaluation: Evaluation) -> list[str]:
         f"{choice.stage.name} trial {choice.trial}: {values}",
         f"chosen: {choice.why}",
         f"{choice.stage.metric.replace('_', ' ')} {choice.score:.4g}{reason.get(choice.by, '')}",
-        f"trained on {counted(train + validation, 'image')} ({train:,} train, {validation:,} validation) for "
+        f"trained on {counted(train + validation, 'example')} ({train:,} train, {validation:,} validation) for "
         f"{counted(len(trained.history), 'epoch')}, in {trained.seconds:.1f} s",
     ]
     if prepared.study.sections.objective.at == "best":
-        lines.append("the last epoch's network: without validation images none can be called the best one")
+        lines.append("the last epoch's network: without validation examples none can be called the best one")
     lines += [
         "",
         f"test accuracy {score.score:.4g}, 95 % interval {score.low:.3f} .. {score.high:.3f} "
-        f"({score.hits:,} of {counted(score.examples, 'image')})",
+        f"({score.hits:,} of {counted(score.examples, 'example')})",
     ]
     if evaluation.evaluated.count > 1:
         lines.append(f"evaluation {evaluation.evaluated.count} on this test set: no longer an unbiased estimate")

@@ -187,7 +187,9 @@ class Display(Listener):
         if examples(stage) is not None:
             say()
             say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
-        self._next = [*map(command, what_next(store, store.stages(stage.search)).actions[:1]), *self._next]
+        step = what_next(store, store.stages(stage.search))
+        if step.step != "use":  # evaluated: nothing is to be run
+            self._next = [*map(command, step.actions[:1]), *self._next]
 
     @_outlived
     def narrowed(self, narrowed: NextStage) -> None:

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 import textwrap
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -78,6 +79,11 @@ def command(action: Action) -> str:
 def explained(error: Exception) -> tuple[str, int]:
     """Return one line for an error that ends a command, and the exit code."""
     match error:
+        case click.NoSuchOption() if error.possibilities:
+            name = error.option_name.lstrip("-")  # dashes make any two alike
+            near = get_close_matches(name, [other.lstrip("-") for other in error.possibilities])
+            nearer = click.NoSuchOption(error.option_name, possibilities=[f"--{other}" for other in near])
+            return explained(click.UsageError(nearer.format_message(), error.ctx))
         case click.UsageError():
             see = "" if error.ctx is None else f" - see `{error.ctx.command_path} --help`"
             return error.format_message().rstrip(".") + see, 2
@@ -150,10 +156,9 @@ def emit(columns: Columns, form: Format, *, title: str | None = None) -> None:
     rows = zip(*columns.values(), strict=True)
     if form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        if sys.stdout.isatty():  # a file has every character
-            rows = zip(*([_shown(value) for value in cells] for cells in columns.values()), strict=True)
-        writer.writerow(map(_shown, columns) if sys.stdout.isatty() else columns)
-        writer.writerows(["" if is_missing(value) else value for value in row] for row in rows)
+        most = CELL if sys.stdout.isatty() else None
+        writer.writerow(printable(name, most) for name in columns)
+        writer.writerows([_csv_cell(value, most) for value in row] for row in rows)
     elif form == "json":
         emit_object([dict(zip(columns, row, strict=True)) for row in rows])
     else:
@@ -182,8 +187,8 @@ def emit_record(record: Any, form: Format) -> None:
     emit({k: [json.dumps(v) if isinstance(v, list | dict) else v] for k, v in plain.items()}, form)
 
 
-def _shown(value: Any) -> Any:
-    return printable(value, CELL) if isinstance(value, str) else value
+def _csv_cell(value: Any, most: int | None) -> Any:
+    return "" if is_missing(value) else printable(value, most) if isinstance(value, str) else value
 
 
 def cell(value: object) -> str:

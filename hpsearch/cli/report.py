@@ -13,6 +13,7 @@ from hpsearch.api import Search
 from hpsearch.cli import options
 from hpsearch.cli.render import say, word
 from hpsearch.errors import BadInput
+from hpsearch.files import expanded
 from hpsearch.records import DEFAULT_STORAGE
 from hpsearch.reports import WORDS
 from hpsearch.service import dashboard as server
@@ -49,7 +50,7 @@ def plot(
     """Plot a figure of a search."""
     if out == _STDOUT and sys.stdout.isatty():
         raise BadInput("--out - writes a page of 5 MB to the terminal; give a file or a pipe")
-    path = None if out in (None, _STDOUT) else Path(str(out)).expanduser()
+    path = None if out in (None, _STDOUT) else expanded(Path(str(out)))
     figure = Search(search, storage=storage).plot(
         kind, stage=stage, parameters=parameters, top=top, quantity=quantity, dark=dark, out=path
     )
@@ -96,7 +97,7 @@ def report(
         raise BadInput("--open with --out -: there is no file to open; leave one out")
     if out == _STDOUT and form != "md" and sys.stdout.isatty():
         raise BadInput("--out - writes a page of 5 MB to the terminal; give a file, a pipe, or --format md")
-    path = None if out in (None, _STDOUT) else Path(str(out)).expanduser()
+    path = None if out in (None, _STDOUT) else expanded(Path(str(out)))
     made = Search(search, storage=storage).report(stage=stage, form=form, out=path, force=force, word=word)
     if out == _STDOUT:
         sys.stdout.write(made.text)
@@ -126,4 +127,5 @@ def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool
             webbrowser.open(address)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    say("loading the Optuna dashboard ...", stderr=True)  # takes seconds
     server.serve(store.url, port=port, writable=writable, on_ready=ready)

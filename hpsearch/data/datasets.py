@@ -18,6 +18,7 @@ from hpsearch.data import formats
 from hpsearch.data.columns import Raw, is_text, left_out, to_numbers
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadData, MissingExtra, nearest
+from hpsearch.files import expanded
 from hpsearch.records import Action, Sentence
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
@@ -117,7 +118,7 @@ def load(
     if path is not None:
         if name is not None:
             raise BadData(f"both name = {name!r} and path = {str(path)!r} are given; give one of them")
-        path = path.expanduser()
+        path = expanded(path)
         arrays = formats.read(path, label=label, header=header, encoding=encoding, columns=columns, drop=drop)
         return _assemble(path.stem or str(path), arrays, str(path), drop=drop, keep=columns, missing=missing)
     if name is None:
@@ -135,7 +136,7 @@ def load(
         case _:
             folder = _find(name, data_dir)
             if folder is None:
-                searched = ", ".join(str(place) for place in places(name, data_dir))
+                searched = ", ".join(map(str, places(name, data_dir))) or "a cache: there is no home folder"
                 remedy = KNOWN[name].remedy
                 raise BadData(f"{name} is not in {searched}; get it with {remedy.text}", *remedy.mentions)
             return _assemble(name, formats.read_idx_folder(folder), str(folder))
@@ -153,19 +154,19 @@ def whereabouts(name: str, data_dir: Path | None = None) -> str | None:
     return None if folder is None else str(folder)
 
 
-def cache_folder(name: str) -> Path:
-    """Return the folder of the user's cache that keeps a downloaded data set."""
+def cache_folder(name: str) -> Path | None:
+    """Return the folder of the user's cache that keeps a downloaded data set; None for a user without a home."""
     # The specification of base directories says to ignore a relative path here.
     given = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
-    return base / "hpsearch" / name
+    base = given if os.path.isabs(given) else os.path.expanduser("~/.cache")
+    return Path(base) / "hpsearch" / name if os.path.isabs(base) else None
 
 
 def places(name: str, data_dir: Path | None = None) -> list[Path]:
     """Return the folders that may hold a data set of IDX files, in order; ``data_dir`` comes first."""
-    roots = [] if data_dir is None else [data_dir.expanduser()]
+    roots = [] if data_dir is None else [expanded(data_dir)]
     if variable := os.environ.get("HPSEARCH_DATA"):
-        roots.append(Path(variable).expanduser())
+        roots.append(expanded(Path(variable)))
     folders: list[Path] = []
     for root in roots:
         # MNIST and Fashion-MNIST have the same file names, so a folder called after one of them is never
@@ -173,7 +174,8 @@ def places(name: str, data_dir: Path | None = None) -> list[Path]:
         folders.append(root / name)
         if root.name not in KNOWN or root.name == name:
             folders.append(root)
-    folders.append(cache_folder(name))
+    if (cache := cache_folder(name)) is not None:
+        folders.append(cache)
     if name == "fashion-mnist":
         folders.append(DEBIAN_FOLDER)
     return folders

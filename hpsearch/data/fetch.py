@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hpsearch.data.datasets import KNOWN, SHIPPED, WITH_SKLEARN, cache_folder
-from hpsearch.errors import BadData, DownloadFailure, MissingExtra, nearest
+from hpsearch.errors import BadArgument, BadData, DownloadFailure, MissingExtra, nearest
+from hpsearch.files import expanded
 
 # Receives a file's name, the bytes of it received so far, and its size (0 where the server does not say it).
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -75,7 +76,9 @@ def fetch(
     base = source.url if base_url is None else base_url.rstrip("/") + "/"
     if not base.startswith(("http://", "https://")):
         raise BadData(f"base_url = {base_url!r}; give an address that begins with http:// or https://")
-    folder = cache_folder(name) if data_dir is None else data_dir.expanduser() / name
+    folder = cache_folder(name) if data_dir is None else expanded(data_dir) / name
+    if folder is None:
+        raise BadArgument("data_dir", None, "there is no home folder to keep it in", "give a folder")
     for file, sha256 in source.files.items():
         _fetch_file(base + file, folder, file, sha256, progress)
     return folder

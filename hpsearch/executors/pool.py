@@ -16,7 +16,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, final
 
-from hpsearch.errors import EvaluationFailure
+from hpsearch.errors import BadInput, EvaluationFailure
 from hpsearch.executors.base import Batch, Evaluates, Event, Lost, Progress, drive, pinned_children
 from hpsearch.records import Argument
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _JOIN_S = 5.0
+UNGUARDED = 78  # exit code of a worker in which the script that starts the workers begins to start its own
 
 
 class _Worker:
@@ -148,7 +149,8 @@ class PoolExecutor:
             try:
                 event = worker.connection.recv()
             except (EOFError, OSError):
-                event = self._replace(worker)
+                event = None
+            event = event or self._replace(worker)
             if not isinstance(event, Progress):
                 worker.batch = None
             events.append(event)
@@ -162,6 +164,12 @@ class PoolExecutor:
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         _end([worker], kill=True)
         self._workers.remove(worker)
+        if code == UNGUARDED:
+            raise BadInput(
+                "processes import the script that starts them: put what starts them below "
+                "`if __name__ == '__main__':`, or use {}",
+                Argument("engine", "inline"),
+            )
         self._workers.append(self._start())
         self._send(self._workers[-1], self._objective)
         return Lost(batch, f"the worker process died ({how})")

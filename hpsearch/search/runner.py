@@ -73,7 +73,7 @@ class Runner:
     stopping: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
-        self._owner = Owner.current()
+        self._owner = Owner.current(until=self.until)
         self._cohorts = Cohorts(self.store, self.stage, self.plan, self._owner)
         self._beaten: list[Outcome] = []
         self._batches = Batches(self.objective, executor=self.executor, lanes=self.lanes)

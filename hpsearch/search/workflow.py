@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import BadArgument, BadInput, BadStudyFile, check_counts, check_seed, nearest
 from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask import dask_executor
-from hpsearch.executors.pool import PoolExecutor
+from hpsearch.executors.pool import UNGUARDED, PoolExecutor
 from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument, Stage
@@ -280,9 +281,29 @@ def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> tuple[E
     return trial, trial.seconds_per_trial * rounds * share
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(root: Path = Path("/")) -> int:
+    """Return how many cores this process may use: those of its affinity, at most its container's quota, rounded up."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(min([count, *map(math.ceil, _quotas(root))]), 1)
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Return the cores that control groups allow, of version 1 and 2, in this process's group and those above it."""
+    try:
+        groups = [line.split(":", 2) for line in (root / "proc/self/cgroup").read_text().splitlines()]
+    except OSError:
+        return
+    for _, controllers, path in groups:
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        group = top / path.lstrip("/")  # of the host where the container sees itself as the top
+        for folder in (group, *group.parents[: len(group.parents) - len(top.parents)]):
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+            with suppress(OSError, ValueError):  # no such file, or "max"
+                quota, period = map(int, " ".join((folder / name).read_text() for name in names).split())
+                if quota > 0 and period > 0:
+                    yield quota / period
 
 
 def check_pruner(rule: str | None) -> None:
@@ -302,6 +323,9 @@ def workers(
     Inline, Ctrl-C takes effect at the end of an epoch, and BLAS must have one thread (`hpsearch.executors.base.pin`),
     or results differ in their last bits.
     """
+    main = sys.modules.get("__mp_main__")
+    if main is not None and main is not sys.modules.get("__main__") and job.engine != "inline":
+        sys.exit(UNGUARDED)  # a worker that imports the script which starts it: the runner says so
     scheduler = job.scheduler or os.environ.get(SCHEDULER_VARIABLE) or None  # None: hpsearch starts one
     if job.engine not in ENGINES:
         raise BadArgument("engine", job.engine, f"no such engine{nearest(job.engine, ENGINES)}")

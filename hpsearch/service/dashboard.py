@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socketserver
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -58,6 +59,19 @@ def same_site(application: WSGIApplication) -> WSGIApplication:
     return guarded
 
 
+def unframed(application: WSGIApplication) -> WSGIApplication:
+    """Forbid pages of other sites to show an application in a frame, where a click could be led astray."""
+
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+            forbidding = [("Content-Security-Policy", "frame-ancestors 'none'"), ("X-Frame-Options", "DENY")]
+            return start_response(status, [*headers, *forbidding], *error)
+
+        return application(environ, start)
+
+    return guarded
+
+
 def application(url: str, *, writable: bool = False) -> WSGIApplication:
     """Return the dashboard with its guards as a WSGI application, which must sit at the root of its server."""
     try:
@@ -68,11 +82,16 @@ def application(url: str, *, writable: bool = False) -> WSGIApplication:
 
     # A storage object, not a URL: Optuna caches finished trials in it, so a poll does not read them all again.
     dashboard: Any = wsgi(get_storage(url))
-    return same_site(dashboard if writable else read_only(dashboard))
+    return unframed(same_site(dashboard if writable else read_only(dashboard)))
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print the traceback of a request that failed, but of no client that left."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -106,12 +106,13 @@ class Owner:
     started: str  # when the process started, in the kernel's ticks; empty where it cannot be known
     hpsearch: str = ""  # its version; empty in databases from before 0.3
     numpy: str = ""  # its version; likewise
+    until: int = 0  # finished trials that it brings its stage to; 0 where that is not known
 
     @classmethod
-    def current(cls) -> Owner:
+    def current(cls, *, until: int = 0) -> Owner:
         """Return this process, under a new run id."""
         pid, versions = os.getpid(), (version_of("hpsearch"), version_of("numpy"))
-        return cls(uuid.uuid4().hex, socket.gethostname(), _here(), pid, _process(pid)[1], *versions)
+        return cls(uuid.uuid4().hex, socket.gethostname(), _here(), pid, _process(pid)[1], *versions, until)
 
     def to_json(self) -> str:
         """Return it as it stands in the database."""

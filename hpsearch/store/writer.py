@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from hpsearch.records import PastTrials
 
+METRIC_NAMES = "study:metric_names"  # Optuna's system attribute of a study: what its dashboard calls the score
 _PIECE = 50_000  # rows of an import that are Python objects at one time
 _STATES = {Completed: "COMPLETE", Pruned: "PRUNED", Failed: "FAIL"}
 PARAMS = Write.insert("trial_params", "trial_id", "param_name", "param_value", "distribution_json")
@@ -68,6 +69,8 @@ def insert_stage(connection: Connection, new: NewStage) -> int:
         for key, value in stage_attributes(new).items()
     ]
     connection.execute(insert(t.study_user_attributes), rows)
+    named = {"study_id": study_id, "key": METRIC_NAMES, "value_json": json.dumps([new.metric])}
+    connection.execute(insert(t.study_system_attributes).values(named))
     return study_id
 
 

@@ -122,8 +122,8 @@ def test_the_first_look_says_what_was_scored_and_the_second_is_refused(ready: Cl
     assert out.startswith(f"tiny/stage-01 trial {best['trial']}: lr = ")
     for words in (
         "chosen: the best trial of all stages; tiny/stage-01 has not been confirmed",
-        "trained on 100 images (60 train, 40 validation) for 3 epochs",
-        "of 100 images)",
+        "trained on 100 examples (60 train, 40 validation) for 3 epochs",
+        "of 100 examples)",
         "mistakes; the most confident:\n",
     ):
         assert words in out

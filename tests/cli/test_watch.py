@@ -82,6 +82,22 @@ def test_an_object_a_line_for_programs(searched: Cli, work: Any, meanwhile: Mean
     assert last["trials_per_second"] > 0
 
 
+def test_the_target_is_that_of_the_run(searched: Cli, meanwhile: Meanwhile) -> None:
+    store = open_store("studies/hpsearch.db", write=True)
+    (stage,) = store.stages()
+    ids: dict[int, int] = {}
+
+    def claim() -> None:
+        owner = Owner.current(until=11)
+        ids.update((t.number, t.trial_id) for t in store.claim(stage, until=11, most=3, owner=owner).trials)
+        for number in ids:
+            store.record(stage, [Completed(number, 1.0, (0.5, 0.75, 1.0))], ids, owner=owner) if number > 8 else None
+
+    meanwhile(claim)
+    assert re.findall(r"\d+ of \d+", searched.ok("status --watch")) == ["8 of 8", "10 of 11"]
+    store.close()
+
+
 @pytest.mark.parametrize("width", [60, 80])
 def test_the_live_view_fits(
     searched: Cli, work: Any, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch, width: int

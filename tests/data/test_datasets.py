@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import pwd
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from data_files import idx_bytes, refused, write_part
 
-from hpsearch.data import KNOWN, load, whereabouts
-from hpsearch.errors import MissingExtra
+from hpsearch.data import KNOWN, datasets, load, whereabouts
+from hpsearch.data.fetch import fetch
+from hpsearch.errors import BadArgument, MissingExtra
+from hpsearch.files import expanded
 
 
 def test_the_shipped_images() -> None:
@@ -108,3 +112,16 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
     images = tmp_path / "t10k-images-idx3-ubyte"
     images.write_bytes(idx_bytes(np.zeros((4, 2, 2), dtype=np.uint8)))
     refused(lambda: load(path=tmp_path), "shape (2, 2)", "the training part (3, 2)")
+
+
+def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", Mock(side_effect=KeyError))  # a uid that is in no passwd
+    monkeypatch.setenv("HPSEARCH_DATA", str(tmp_path))
+    assert datasets.cache_folder("mnist") is None
+    assert datasets.places("mnist") == [tmp_path / "mnist", tmp_path]
+    assert whereabouts("mnist") is None
+    with pytest.raises(BadArgument, match="there is no home folder"):
+        fetch("mnist")
+    assert expanded(Path("~/x")) == Path("~/x")

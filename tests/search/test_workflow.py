@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
@@ -255,3 +258,57 @@ def test_a_thread_handles_no_signals(handlers: Callable[[], list[Any]]) -> None:
     with ThreadPoolExecutor(1) as thread:
         thread.submit(work).result(60)
     assert seen == [False, before]
+
+
+@pytest.mark.parametrize(
+    ("files", "most"),
+    [
+        (
+            {
+                "proc/self/cgroup": "0::/a/b",
+                "sys/fs/cgroup/a/cpu.max": "150000 100000",
+                "sys/fs/cgroup/a/b/cpu.max": "max 1",
+            },
+            2,
+        ),
+        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "50000 100000"}, 1),
+        (
+            {
+                "proc/self/cgroup": "5:cpu,cpuacct:/docker/x\n4:cpuset:/",  # the host's path
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "250000",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+            },
+            3,
+        ),
+        (
+            {
+                "proc/self/cgroup": "5:cpu:/",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "1",
+            },
+            64,
+        ),
+        ({"proc/self/cgroup": "0::/"}, 64),
+        ({}, 64),
+    ],
+)
+def test_a_container_s_quota_bounds_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], most: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert workflow.cores(tmp_path) == most
+
+
+def test_a_script_without_a_guard_is_told_in_one_line(tmp_path: Path) -> None:
+    tiny.write(tmp_path)
+    script = "from hpsearch import Search\nSearch('tiny.toml', storage='x.db').start(trials=4, jobs=2)\n"
+    (tmp_path / "script.py").write_text(script)
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "script.py"]
+    ran = subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stderr.count("Traceback") == 1
+    assert ran.stderr.splitlines()[-1].startswith("hpsearch.errors.BadInput: processes import the script that")
+    assert "if __name__ == '__main__':" in ran.stderr.splitlines()[-1]

@@ -9,8 +9,10 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -161,6 +163,36 @@ def test_a_port_that_is_taken_or_none_is_one_line(url: str) -> None:
             with pytest.raises(BadArgument, match=rf"port={port}: cannot be used .*, or 0") as caught:
                 dashboard.serve(url, port=port, on_ready=never)
             assert len(str(caught.value).splitlines()) == 1
+
+
+def test_no_site_may_frame_it_and_the_score_has_its_name(ask: Ask) -> None:
+    for answer in (ask("/dashboard"), ask("/api/studies"), ask("/", "POST"), ask("/", host="evil.example")):
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+    first = min(study_ids(ask).values())
+    assert ask(f"/api/studies/{first}").json()["objective_names"] == ["validation_accuracy"]
+
+
+def test_a_client_that_resets_its_connection_is_no_news(url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    left = threading.Event()
+
+    def ready(address: str) -> None:
+        def leave() -> None:
+            for sent in (
+                b"GET /api/studies HTTP/1.1\r\n",
+                b"GET /static/bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            ):
+                with socket.create_connection(("127.0.0.1", int(address.rstrip("/").rpartition(":")[2]))) as client:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset at its end
+                    client.sendall(sent)
+            left.set()
+            signal.raise_signal(signal.SIGINT)
+
+        threading.Thread(target=leave).start()
+
+    dashboard.serve(url, port=0, on_ready=ready)
+    assert left.is_set()
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow

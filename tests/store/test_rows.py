@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import optuna
+import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 from stored import claim, storage
@@ -60,6 +61,8 @@ def one_by_one(store: Store, new_stage: NewStage) -> None:
         direction=new_stage.direction,
         sampler=KeyedRandomSampler(new_stage.seed),
     )
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        study.set_metric_names([new_stage.metric])
     for key, value in stage_attributes(new_stage).items():
         study.set_user_attr(key, value)
     distributions = {name: to_distribution(parameter) for name, parameter in new_stage.space.items()}

@@ -119,10 +119,10 @@ class NetworkKind:
     parameters: Mapping[str, Hyperparameter] | None = HYPERPARAMETERS
     also_called = ALSO_CALLED
     curves: Mapping[str, str] = {
-        "train_loss": "mean loss over the training images while the weights moved",
-        "train_accuracy": "share of the training images that were right then, 0 to 1",
-        "validation_loss": "mean loss over the validation images after the epoch",
-        "validation_accuracy": "share of the validation images that are right after it, 0 to 1",
+        "train_loss": "mean loss over the training examples while the weights moved",
+        "train_accuracy": "share of the training examples that were right then, 0 to 1",
+        "validation_loss": "mean loss over the validation examples after the epoch",
+        "validation_accuracy": "share of the validation examples that are right after it, 0 to 1",
     }
     curve_bounds: Mapping[str, tuple[float, float] | None] = {"accuracy": (0.0, 1.0), "loss": None}
 

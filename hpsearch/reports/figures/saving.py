@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
-from hpsearch.files import replacing
+from hpsearch.files import expanded, replacing
 from hpsearch.reports.figures.style import describe, least_width, unmarked
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def save(figure: go.Figure, path: str | Path, *, scale: float = 1.0) -> None:
         MissingExtra: An image without kaleido installed.
         OutputFailure: No browser, or one that does not render.
     """
-    path = Path(path).expanduser()
+    path = expanded(Path(path))
     ending = check_path(path)
     content = page(figure).encode() if ending == "html" else render([figure], ending, scale=scale)[0]
     with replacing(path) as whole:
