@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Value: TypeAlias = float | int | str | bool  # a hyperparameter's value
 
+_MOST_CHOICES = 10_000
+
 
 def _is_number(value: object) -> bool:
     """Return whether a value is a finite number that a float can hold, and no 400-digit int."""
@@ -120,14 +122,18 @@ class Categorical:
         object.__setattr__(self, "choices", tuple(self.choices))
         if not self.choices:
             raise BadSpace("choices = []; give at least one choice")
-        for i, choice in enumerate(self.choices):
+        if len(self.choices) > _MOST_CHOICES:
+            raise BadSpace(f"choices = [...] lists {len(self.choices):,}; give at most {_MOST_CHOICES:,}")
+        seen: set[Value] = set()
+        for choice in self.choices:
             if not isinstance(choice, str | bool | int | float):
                 raise BadSpace(f"choice {_short(choice)} is not a string, number or boolean")
             if isinstance(choice, float) and not math.isfinite(choice):
                 raise BadSpace(f"choice {choice!r} is not a finite number")
             # 1 == True and 1 == 1.0 in Python and in Optuna's index look-up, so they count as one choice.
-            if choice in self.choices[:i]:
+            if choice in seen:
                 raise BadSpace(f"choice {choice!r} is repeated; each choice may stand once")
+            seen.add(choice)
 
 
 Parameter: TypeAlias = Float | Int | Categorical

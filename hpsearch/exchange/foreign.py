@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, BadSpace, HpsearchError, NotEnoughTrials, nearest
-from hpsearch.exchange.layout import TRIALS, checked_space, iso
+from hpsearch.exchange.layout import TRIALS, checked_space, is_plain, iso
 from hpsearch.exchange.tools import (
     PLAIN,
     Columns,
@@ -166,7 +166,7 @@ class ForeignTrials:
 def metric_name(metric: str, params: Sequence[str]) -> str:
     """Return the name of a score: its own, or ``score`` where that is another column's."""
     taken = {column.name for column in TRIALS} - {VALIDATION_LOSS}
-    return "score" if metric in taken or metric in params else metric
+    return "score" if metric in taken or metric in params or not is_plain(metric) else metric
 
 
 def settled(trials: PastTrials, now: datetime) -> PastTrials:
@@ -191,7 +191,7 @@ def settled(trials: PastTrials, now: datetime) -> PastTrials:
 def _fits(key: str, value: Any) -> bool:
     """Return whether an attribute has the type of hpsearch's own of that name; other names are free."""
     if key in (VALIDATION_LOSS, SECONDS):
-        return type(value) in (int, float)
+        return type(value) in (int, float) and (value != value or abs(value) <= 2.0**1023)
     return key not in (CURVES, HITS) and (key != REASON or isinstance(value, str))
 
 

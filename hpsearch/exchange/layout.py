@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hpsearch.errors import BadInput, HpsearchError
 from hpsearch.objectives import kinds
@@ -139,6 +139,7 @@ class StageHeader(_Model):
     trials_used: Sequence[int] = ()
     data_fingerprint: str = ""
     data_sizes: Mapping[str, Annotated[int, Field(ge=0)]] = {}
+    preprocessing: Mapping[str, Any] = {}
     versions: Mapping[str, str] = {}
     imported: Mapping[str, Any] = {}
     # number of its trials in the table; None where only the stage itself is, for its descendants' sake
@@ -153,6 +154,13 @@ class StageHeader(_Model):
         plain = {key.removeprefix(ATTRIBUTE_PREFIX): value for key, value in stage_attributes(stage).items()}
         count = None if trials is None else len(trials)
         return cls(direction=stage.direction, trials=count, others=others, series=list(series), **plain)
+
+    @field_validator("study_file")
+    @classmethod
+    def _sections(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        if any(isinstance(section, str) for name, section in value.items() if name != "name"):
+            raise ValueError("a section of the study file is a text")
+        return value
 
     def new_stage(self, search: str) -> NewStage:
         """Return the stage, to be created under a search's name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -49,7 +50,7 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with translated(where, door=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _check_tables(where)
+        version = _version(where)
         # Nothing is written there, be it a log beside the file.
         reading = where if file is None else as_permitted(where, write=False)
         if file is not None and reading == where:
@@ -63,7 +64,8 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
             raise BadStorage(f"{show(where)}: {' '.join(str(error).split())}") from error
         try:
             study = optuna.load_study(study_name=_named(storage, show(where), study_name), storage=storage)
-            return _foreign_trials(study, url, show(where) if file is None else file.name, metric)
+            source = show(where) if file is None else file.name
+            return _foreign_trials(study, url, source, metric, local=version.partition(".")[0] in ("2", "3", "4"))
         except HpsearchError:
             raise
         except Exception as error:  # what Optuna raises for values that it did not write is of many kinds
@@ -75,12 +77,16 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
             storage.engine.dispose()
 
 
-def _check_tables(url: URL) -> None:
+def _version(url: URL) -> str:
+    """Return the version of Optuna that made a database; BadStorage where none did."""
     engine = sqlalchemy.create_engine(url)
-    tables = sqlalchemy.inspect(engine).get_table_names()
-    engine.dispose()
-    if not {"studies", "trials", "version_info"} <= set(tables):
-        raise BadStorage(f"{show(url)} holds no studies of Optuna's")
+    try:
+        if not {"studies", "trials", "version_info"} <= set(sqlalchemy.inspect(engine).get_table_names()):
+            raise BadStorage(f"{show(url)} holds no studies of Optuna's")
+        with engine.connect() as connection:
+            return str(connection.execute(sqlalchemy.text("SELECT library_version FROM version_info")).scalar())
+    finally:
+        engine.dispose()
 
 
 def _named(storage: Any, where: str, study_name: str | None) -> str:
@@ -95,7 +101,7 @@ def _named(storage: Any, where: str, study_name: str | None) -> str:
     return study_name
 
 
-def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | None) -> ForeignTrials:
+def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | None, *, local: bool) -> ForeignTrials:
     source = f"{study.study_name} in {where}"
     if len(study.directions) != 1:
         raise BadInput(f"{source} has {len(study.directions)} objectives, and hpsearch ranks trials by one")
@@ -116,6 +122,11 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
     if not (np.abs(step) <= _MAX_STEP).all():
         raise BadInput(f"{source} has an intermediate value at a step beyond all epochs")
     ranges, notes = _ranges(trials)
+
+    def time(of: datetime | None) -> datetime | None:
+        # Optuna 5 takes what is stored for UTC, and gives it as local time; before it, local time was stored.
+        return utc(utc(of)) if local else utc(of)
+
     return ForeignTrials(
         source=source,
         name=study.study_name,
@@ -125,8 +136,8 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
         trials=PastTrials(
             states=[trial.state.name for trial in trials],
             scores=[None if trial.value is None else float(trial.value) for trial in trials],
-            started=[utc(trial.datetime_start) for trial in trials],
-            finished=[utc(trial.datetime_complete) for trial in trials],
+            started=[time(trial.datetime_start) for trial in trials],
+            finished=[time(trial.datetime_complete) for trial in trials],
             params={
                 name: [_value(ranges[name], trial.params.get(name), name in trial.params) for trial in trials]
                 for name in ranges
@@ -161,7 +172,7 @@ def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[S
             continue
         for distribution in distributions:
             if isinstance(distribution, CategoricalDistribution):
-                odd = [shown for of in distribution.choices if (shown := choice(of)) is not of]
+                odd = [shown for of in distribution.choices if type(shown := choice(of)) is not type(of)]
                 notes += [f"{name}: the choices {', '.join(map(str, odd[:5]))} are taken as texts"] if odd else []
         steps = {d.step for d in distributions if isinstance(d, FloatDistribution) and d.step is not None}
         notes += [f"{name} was sampled in steps of {step:g}; its range is taken without them" for step in sorted(steps)]

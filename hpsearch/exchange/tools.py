@@ -293,13 +293,15 @@ def _missing(cell: Any) -> bool:
 
 def text(cell: Any) -> str:
     """Return the text of a cell that becomes a choice: a list, a number among texts."""
-    return cell if isinstance(cell, str) else str(choice(cell))
+    return str(choice(cell))
 
 
 def choice(plain: Any) -> Value:
     """Return a choice of another tool as one of ours: None, lists and huge numbers are their text."""
     match plain:
-        case str() | bool():
+        case str():
+            return plain.encode("utf-8", "backslashreplace").decode()  # it may have a lone surrogate
+        case bool():
             return plain
         case int() if abs(plain) <= MAX_INT:
             return plain

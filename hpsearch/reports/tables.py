@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.kinds import examples, used
+from hpsearch.objectives.kinds import examples, foreign, used
 from hpsearch.records import CURVES, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
 from hpsearch.text import counted
@@ -403,7 +403,7 @@ def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:
         row = dict(zip(columns, values, strict=True))
         # The loss of one epoch would hide the curve of that name.
         del row["validation_loss"]
-        # Of a study without a study file the metric is not known, and its curve has no name.
-        named = {} if stage.metric == "score" else {stage.metric: scores.get(row["number"], [])}
-        rows.append({**row, **others.get(row["number"], {}), **named})
+        # Of trials that were run elsewhere the score's is the only curve, of whatever it is.
+        name = f"validation_{stage.metric}" if foreign(stage) else stage.metric
+        rows.append({**row, **others.get(row["number"], {}), name: scores.get(row["number"], [])})
     return rows

@@ -248,6 +248,9 @@ def refused(cli: Cli, file: str, says: str = "") -> None:
         ('"epoch": [1, 2', f'"epoch": [1, {"9" * 30}', "holds 99999"),
         ('"trial": [0, 0, 0', '"trial": [0, 0, 77', "a trial that is not there"),
         ("reise/stage-02", "reise/stage-09", "does not describe"),
+        ('"study_file": {', '"study_file": {"training": "x", ', "a section of the study file is a text"),
+        ('"rule": {', f'"rule": {{"deep": {"[" * 50 + "]" * 50}, ', "nested too deeply"),
+        ('"rule": {', '"rule": {"half": "\\ud800", ', "no Unicode"),
         ("2026-01-02", "2026-99-02", "holds '2026-99-02"),
     ],
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +315,94 @@ def test_an_optuna_study(cli: Cli) -> None:
     assert stage.imported["from"] == "theirs in theirs.db"
     cli.ok("narrow theirs --top 5 --dry-run")
     cli.ok("trials theirs --top 3")
+
+
+def odd(trial: optuna.Trial) -> float:
+    """With choices that are none of ours, and scores that are no number."""
+    loss = (trial.suggest_float("lr", 1e-4, 1) - 0.01) ** 2
+    loss += len(trial.suggest_categorical("hidden", [[100], [100, 50]]))  # type: ignore[list-item]
+    loss += trial.suggest_categorical("weight", [None, "balanced"]) is None
+    trial.suggest_categorical("one", [1, True, 1.0])
+    trial.report(loss, 1)
+    return [loss, math.inf, math.nan][trial.number % 3]
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical")
+@pytest.mark.usefixtures("theirs_db")
+def test_none_and_lists_are_choices_and_odd_scores_failures(cli: Cli) -> None:
+    theirs().optimize(odd, n_trials=9)
+    before = os.stat("theirs.db")
+    ran = imported(cli, STORAGE)
+    assert os.stat("theirs.db").st_mtime_ns == before.st_mtime_ns
+    stage, columns = read("theirs")
+    assert stage.space == {
+        "lr": Float(1e-4, 1.0),
+        "hidden": Categorical(("[100]", "[100, 50]")),
+        "weight": Categorical(("None", "balanced")),
+    }
+    assert "one is left out: choice True is repeated" in ran.err
+    assert columns["state"] == ["COMPLETE", "FAIL", "FAIL"] * 3
+    assert columns["reason"][1:3] == ["the score is inf", "it failed where it was run"]
+    # The score's curve is the one that such a study has, under the score's name.
+    cli.ok("plot curves theirs --out c.html")
+    cli.refused("plot curves theirs --out d.html --quantity loss", says="give score")
+    cli.ok("report theirs")
+
+
+@pytest.mark.usefixtures("theirs_db")
+@pytest.mark.parametrize("version", ["4.6.0", "5.0.0"])
+def test_times_of_studies_are_in_utc(cli: Cli, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    time.tzset()
+    theirs().optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    change("UPDATE version_info SET library_version = ?", version)
+    change("UPDATE trials SET datetime_start = ?", "2026-01-02 12:00:00.000000")
+    imported(cli, STORAGE)
+    # Optuna 5 stores UTC, and stored local time before.
+    assert {time.hour for time in read("theirs")[1]["started"]} == {12 if version == "5.0.0" else 3}
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("theirs_db")
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE trial_values SET value = 'abc'",
+        "UPDATE trial_values SET value = x'00ff'",
+        "UPDATE trials SET state = 'WON'",
+        "UPDATE trials SET number = 'one'",
+        "UPDATE trials SET datetime_start = 'soon'",
+        "UPDATE trial_params SET param_value = 'abc'",
+        "UPDATE trial_params SET param_name = 'l' || char(0)",
+        """UPDATE trial_params SET distribution_json = '{"name": "Mine", "attributes": {}}'""",
+        f"UPDATE trial_params SET distribution_json = '{'[' * 5000}'",
+        "UPDATE study_directions SET direction = 'UP'",
+        "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (1, 'a', '{')",
+    ],
+)
+def test_a_study_that_nobody_should_trust_is_refused(cli: Cli, sql: str) -> None:
+    two_trials()
+    change(sql)
+    refused(cli, STORAGE, says="hpsearch: ")
+
+
+@pytest.mark.usefixtures("theirs_db")
+def test_attributes_that_cannot_be_kept_are_left_out(cli: Cli) -> None:
+    study = two_trials()
+    values = {"deep": "[" * 500 + "]" * 500, "half": '"\\ud800"', "seconds": "9" * 400, "kept": '{"ü": [1]}'}
+    for key, value in values.items():
+        change("INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (1, ?, ?)", key, value)
+    imported(cli, STORAGE)
+    again = optuna.load_study(study_name="theirs/stage-01", storage=f"sqlite:///{DB}")
+    assert again.trials[0].user_attrs == {"kept": {"ü": [1]}}
+    assert again.trials[0].value == study.trials[0].value
+
+
+def change(sql: str, *values: str) -> None:
+    """Change the other database."""
+    with closing(sqlite3.connect("theirs.db")) as connection, connection:
+        connection.execute(sql, values)
 
 
 @pytest.mark.usefixtures("theirs_db")
