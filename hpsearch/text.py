@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import unicodedata
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
@@ -23,6 +24,12 @@ def printable(text: str, most: int | None = None) -> str:
         left_out = f" ... ({len(text):,} characters) ... "
         text = text[: most // 2] + left_out + text[len(left_out) - most // 2 :]
     return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def no_markup(text: str, most: int = CELL) -> str:
+    """Return a text of at most so many characters for a figure: Plotly takes tags, entities and ``%{`` for markup."""
+    short = text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return html.escape(printable(short), quote=False).replace("%{", "%&#123;")
 
 
 def printable_line(text: str) -> str:

@@ -5,7 +5,6 @@ Figures have no template; `hpsearch.reports.figures.styled` gives them the house
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
+
+from hpsearch.text import no_markup
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -154,12 +155,14 @@ def mistakes_figure(
 
 
 def _titled(figure: go.Figure, title: str) -> go.Figure:
-    return figure.update_layout(title={"text": title, "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}})
+    return figure.update_layout(
+        title={"text": no_markup(title), "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}}
+    )
 
 
 def _short(name: str) -> str:
     """Return a class's name for Plotly: not too long, and no markup."""
-    return html.escape(name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}…")
+    return no_markup(name, _SHORT)
 
 
 def _levels(values: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.uint8]:

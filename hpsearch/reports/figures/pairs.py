@@ -6,18 +6,8 @@ import math
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.reports.figures.style import (
-    BOLD,
-    BOLD_END,
-    PAPER,
-    SCALE,
-    ParameterAxis,
-    colour,
-    empty_figure,
-    field,
-    say,
-    tell,
-)
+from hpsearch.reports.figures import style
+from hpsearch.reports.figures.style import PAPER, ParameterAxis, colour, empty_figure, field, say, tell
 from hpsearch.reports.figures.trials import FAILED_MARKER, MOST_POINTS, PRUNED_MARKER, StageTrials, points
 
 if TYPE_CHECKING:
@@ -59,7 +49,7 @@ def pair(
         least, most = every.ends
         scale = {
             "color": order["score"].astype(float),
-            "colorscale": SCALE,
+            "colorscale": style.SCALE,
             "cmin": least,
             "cmax": most,
             "reversescale": every.stage.direction == "minimize",
@@ -117,7 +107,7 @@ def _rectangles(figure: go.Figure, across: ParameterAxis, upwards: ParameterAxis
                 x=[across.at(corner[0])],
                 y=[upwards.at(corner[1])],
                 mode="text",
-                text=[f"\N{NO-BREAK SPACE}{BOLD}{label}{BOLD_END}\N{NO-BREAK SPACE}"],
+                text=[f"\N{NO-BREAK SPACE}{style.bold(label)}\N{NO-BREAK SPACE}"],
                 textposition=corner[2],
                 # A white rim, where the label stands on trials.
                 textfont={"color": ink, "size": 13, "shadow": ", ".join(["0 0 2px white"] * 4)},

@@ -8,23 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from hpsearch.reports.figures.style import (
-    BOLD,
-    BOLD_END,
-    BREAK,
-    INK,
-    LINE,
-    MUTED,
-    PAPER,
-    SCALE,
-    SCALE_WORDS,
-    ParameterAxis,
-    cut,
-    empty_figure,
-    say,
-    tell,
-    words,
-)
+from hpsearch.reports.figures import style
+from hpsearch.reports.figures.style import BREAK, INK, LINE, SCALE, ParameterAxis, cut, empty_figure, say, tell, words
 from hpsearch.reports.figures.trials import FAILED_MARKER, hover_lines, points
 from hpsearch.space import Float
 
@@ -51,7 +36,7 @@ def parallel(trials: StageTrials, *, best: int = 5, title: str | None = None) ->
     least, most = trials.ends
     beyond = trials.score_axis().words
     far = f"scores {beyond} stand at its end" if beyond else ""
-    key = "; ".join(part for part in (SCALE_WORDS, far, left_out) if part)
+    key = "; ".join(part for part in (style.SCALE_WORDS, far, left_out) if part)
     figure = empty_figure(title=title, key=key, legend=True)
     last = _score_axis(metric, least, most)
 
@@ -77,7 +62,7 @@ def parallel(trials: StageTrials, *, best: int = 5, title: str | None = None) ->
             showlegend=more.pop("legend", True),
         )
 
-    lines(sample.pruned, "pruned", MUTED, 1, 0.6, dash="dot")
+    lines(sample.pruned, "pruned", style.MUTED, 1, 0.6, dash="dot")
     places = _classes(rest["score"].to_numpy(float), least, most, minimize=minimize)
     for place, ink in enumerate(SCALE):
         lines(rest[places == place], "trials", ink, 1.3, 0.35 + 0.4 * place / (_CLASSES - 1), legend=False)
@@ -133,7 +118,7 @@ def _add_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
                 "xshift": -5,
                 "yanchor": "middle",
                 "font": {"size": 10 if crowded else 12, "color": INK},
-                "bgcolor": PAPER,
+                "bgcolor": style.PAPER,
                 "opacity": 0.85,
                 "borderpad": 1,
             }
@@ -141,7 +126,7 @@ def _add_axes(figure: go.Figure, axes: list[ParameterAxis]) -> None:
         ]
         notes.append(
             {
-                "text": f"{BOLD}{cut(words(axis.name), longest)}{' (log)' if axis.log else ''}{BOLD_END}",
+                "text": style.bold(f"{cut(words(axis.name), longest)}{' (log)' if axis.log else ''}"),
                 "x": place,
                 "y": -0.02,
                 "yanchor": "top",

@@ -19,7 +19,7 @@ from plotly.subplots import make_subplots
 
 from hpsearch.errors import BadInput
 from hpsearch.space import Categorical, Float, Int, Parameter, from_scale, to_scale
-from hpsearch.text import printable
+from hpsearch.text import no_markup
 
 TEMPLATE = "hpsearch"  # the name under which the template is registered with Plotly
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#595959", "#8C510A")
@@ -37,18 +37,10 @@ The better a score, the more it stands out from the page, in the light as in the
 SCALE_WORDS = "blue: better, ochre: worse"
 PANEL_FONT = 12  # of small panels' titles and ticks, in px
 LEAST_WIDTH = 320  # the width of any phone, in px
-LONGEST = 200  # characters of a line of any text
-# The marks: characters that no font has.
-BREAK, BOLD, BOLD_END, POWER, POWER_END, FIELD, NO_NAME = map(chr, range(0xF8F0, 0xF8F7))
-_MARKUP = {
-    BREAK: "<br>",
-    BOLD: "<b>",
-    BOLD_END: "</b>",
-    POWER: "<sup>",
-    POWER_END: "</sup>",
-    FIELD: "%{",  # of a hover template
-    NO_NAME: "<extra></extra>",  # a hover text without the trace's name beside it
-}
+# The marks: characters that no font has. With the last one a hover text is without the trace's name beside it.
+BREAK, _BOLD, _BOLD_END, _POWER, _POWER_END, _FIELD, NO_NAME = map(chr, range(0xF8F0, 0xF8F7))
+_TAGS = ("<br>", "<b>", "</b>", "<sup>", "</sup>", "%{", "<extra></extra>")
+_MARKUP = dict(zip((BREAK, _BOLD, _BOLD_END, _POWER, _POWER_END, _FIELD, NO_NAME), _TAGS, strict=True))
 _MARKS = re.compile(f"([{''.join(_MARKUP)}])")
 
 _AXIS = {
@@ -113,17 +105,17 @@ def value_words(value: object) -> str:
 
 def field(name: str) -> str:
     """Return a field of a hover template, such as ``y:.4g``."""
-    return f"{FIELD}{name}}}"
+    return f"{_FIELD}{name}}}"
+
+
+def bold(text: str) -> str:
+    """Return a text in bold."""
+    return f"{_BOLD}{text}{_BOLD_END}"
 
 
 def markup(text: str) -> str:
-    """Return a text as Plotly has it: marks become tags, anything else, cut to `LONGEST`, shows as itself."""
-    return "".join(_MARKUP.get(part) or _escaped(part) for part in _MARKS.split(text))
-
-
-def _escaped(text: str) -> str:
-    short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
-    return html.escape(printable(short), quote=False).replace("%{", "%&#123;")
+    """Return a text as Plotly has it: marks become tags, anything else shows as itself."""
+    return "".join(_MARKUP.get(part) or no_markup(part) for part in _MARKS.split(text))
 
 
 def unmarked(text: str) -> str:
@@ -446,7 +438,7 @@ class ParameterAxis:
             return [(self.fraction(place), cut(choice, 12)) for place, choice in enumerate(self._choices)]
         powers = _decades(self._low, self._high, most) if self.log else []
         if len(powers) > 1:
-            return [(self.fraction(10.0**power), f"10{POWER}{power}{POWER_END}") for power in powers]
+            return [(self.fraction(10.0**power), f"10{_POWER}{power}{_POWER_END}") for power in powers]
         values = _round_values(self._low, self._high, most, whole=isinstance(self._scale, Int))
         return [(self.fraction(value), f"{value:.4g}") for value in values]
 
