@@ -19,7 +19,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from hpsearch.errors import BadArgument, BadSpace, BadStudyFile, nearest
+from hpsearch.data.formats import content
+from hpsearch.errors import BadArgument, BadData, BadSpace, BadStudyFile, nearest
 from hpsearch.files import replacing
 from hpsearch.objectives.base import Data, Hyperparameter, Kind, Objective
 from hpsearch.objectives.kinds import DEFAULT, kind_of
@@ -316,9 +317,9 @@ def read(path: Path) -> StudyFile:
         BadStudyFile: It is missing, not TOML, or does not make sense.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise BadStudyFile(f"cannot read the study file {path}: {error.strerror}") from error
+        text = content(path).decode("utf-8-sig")
+    except BadData as error:
+        raise BadStudyFile(str(error)) from error
     except UnicodeDecodeError as error:
         raise BadStudyFile(f"{path} is not a text file in UTF-8") from error
     return _from_text(text, source=str(path))

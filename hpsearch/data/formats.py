@@ -24,7 +24,7 @@ from hpsearch.text import either
 TEXT_TABLES = (".csv", ".tsv", ".txt", ".data")  # plain or .gz
 TABLES = (*TEXT_TABLES, ".parquet")
 MAX_BYTES = 2**31  # of a file, and of what it unpacks to
-MAX_RATIO, SMALL = 400, 2**26  # what unpacks to more than SMALL bytes may be so many times as large as its file
+MAX_RATIO, SMALL = 250, 2**26  # what unpacks to more than SMALL bytes may be so many times as large as its file
 MAX_COLUMNS = 20_000  # of a table
 
 # The names of arrays in an .npz file: one of `ROLES`, alone or with one of `PARTS` before or after it, joined by "_"

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch import __version__
+from hpsearch.data import formats
 from hpsearch.data.columns import Raw
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput
@@ -146,6 +147,7 @@ def load_model(path: Path) -> Model:
     Raises:
         BadInput: The file cannot be read, is no network or is damaged, or is of another format.
     """
+    formats.kind_of(path, (".npz",), "the file that --save wrote", folder=False)
     try:
         with zipfile.ZipFile(path) as archive:
             return _model(_arrays(archive, path.stat().st_size))

@@ -18,8 +18,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
-Count = Annotated[int, Field(ge=1, strict=True)]
-Seed = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def explained(error: ValidationError, sections: Mapping[str, Any], also_called: Mapping[str, str]) -> list[str]:

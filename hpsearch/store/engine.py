@@ -412,7 +412,7 @@ def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]
     kind: type[HpsearchError] = BadStorage if door else StorageFailure
     try:
         yield
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         # hpsearch can read what it wrote: somebody else has written there.
         raise _damaged(kind, show(url), str(error)) from error
     except Exception as error:

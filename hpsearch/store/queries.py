@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
+import sys
 from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -239,6 +240,7 @@ def _best(connection: Connection, stage: Stage, top: int) -> list[int]:
             t.trials.c.study_id == stage.study_id,
             t.trials.c.state == "COMPLETE",
             t.trial_values.c.value_type == "FINITE",
+            score <= sys.float_info.max,  # SQLite keeps texts too where others write them, and sorts them last
         )
     )
     best_first = scored.order_by(score.desc() if maximize else score.asc())

@@ -18,7 +18,8 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.core import Status
 
-from hpsearch.errors import BadArgument, BadInput, EvaluationFailure
+from hpsearch.data.formats import content
+from hpsearch.errors import BadArgument, BadData, BadInput, EvaluationFailure
 from hpsearch.executors.base import pinned_children
 from hpsearch.executors.pool import without_interrupts
 from hpsearch.records import Argument
@@ -67,8 +68,8 @@ def address_of(scheduler: str) -> str:
         if match["scheme"] in (None, *_SCHEMES) and int(match["port"]) < 2**16:
             return scheduler if match["scheme"] else f"tcp://{scheduler}"
     elif Path(scheduler).is_file():
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
+        with contextlib.suppress(BadData, ValueError, RecursionError, KeyError, TypeError):
+            return str(json.loads(content(Path(scheduler)))["address"])
         raise BadArgument("scheduler", scheduler, "not a scheduler file", "give one that `dask scheduler` has written")
     remedy = "give tcp://HOST:PORT, or the scheduler file that `dask scheduler` has written"
     raise BadArgument("scheduler", scheduler, "no such file, and not an address", remedy)

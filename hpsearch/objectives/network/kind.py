@@ -15,19 +15,23 @@ if TYPE_CHECKING:
 
     from hpsearch.objectives.base import Runtime
 
+MAX_LAYERS, MAX_UNITS = 1_000, 10**6
+
 
 def hidden_sizes(text: str) -> tuple[int, ...]:
     """Return hidden layer sizes from their short form: ``"100x6"`` is six layers of 100, ``"256-128"`` two layers.
 
     Raises:
-        ValueError: The text is neither form.
+        ValueError: The text is neither form, or the layers are too many.
     """
     sizes: list[int] = []
     for part in text.split("-"):
-        match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", part.strip())
+        match = re.fullmatch(r"([1-9]\d{0,9})(?:x([1-9]\d{0,9}))?", part.strip())
         if match is None:
             raise ValueError(f"{text!r} is not a list of layer sizes; write 100x6, 256-128 or [256, 128]")
-        sizes += [int(match[1])] * int(match[2] or 1)
+        sizes += [int(match[1])] * min(int(match[2] or 1), MAX_LAYERS + 1)
+    if len(sizes) > MAX_LAYERS or max(sizes) > MAX_UNITS:
+        raise ValueError(f"{text[:40]!r} has more than {MAX_LAYERS} layers of {MAX_UNITS:,} units")
     return tuple(sizes)
 
 
@@ -57,8 +61,8 @@ HYPERPARAMETERS: Mapping[str, Hyperparameter] = {  # the names that may stand in
     "initializer": Hyperparameter("categorical"),
     "lr_schedule": Hyperparameter("categorical", known=LR_SCHEDULES),
     "batch_size": Hyperparameter("int", 1, structural=True),
-    "hidden_units": Hyperparameter("int", 1, structural=True),
-    "hidden_layers": Hyperparameter("int", 0, structural=True),
+    "hidden_units": Hyperparameter("int", 1, MAX_UNITS, structural=True),
+    "hidden_layers": Hyperparameter("int", 0, MAX_LAYERS, structural=True),
     "hidden": Hyperparameter("categorical", structural=True, check=hidden_sizes),
     "activation": Hyperparameter("categorical", structural=True),
     "optimizer": Hyperparameter("categorical", structural=True),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hpsearch.errors import BadStudyFile, nearest
-from hpsearch.objectives.network.kind import HYPERPARAMETERS, LR_SCHEDULES, hidden_sizes
+from hpsearch.objectives.network.kind import HYPERPARAMETERS, LR_SCHEDULES, MAX_LAYERS, MAX_UNITS, hidden_sizes
 from hpsearch.objectives.sections import Count, Section, Seed
 from hpsearch.records import Direction
 from hpsearch.space import Space, contains, possible
@@ -38,6 +38,7 @@ def _size_or_zero(value: object) -> object:
     return value if type(value) is int and value == 0 else _size(value)
 
 
+Units = Annotated[int, Field(ge=1, le=MAX_UNITS, strict=True)]
 Size = Annotated[int | float, BeforeValidator(_size)]
 SizeOrZero = Annotated[int | float, BeforeValidator(_size_or_zero)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # TOML's lists are not tuples
@@ -84,9 +85,9 @@ class Data(Section):
 class Network(Section):
     """The architecture: ``hidden`` (sizes), or ``hidden_layers`` layers of ``hidden_units`` units."""
 
-    hidden: Annotated[tuple[Count, ...] | None, Field(strict=False)] = None  # TOML's lists are not tuples
-    hidden_layers: Annotated[int, Field(ge=0)] | None = None
-    hidden_units: Count | None = None
+    hidden: Annotated[tuple[Units, ...] | None, Field(strict=False, max_length=MAX_LAYERS)] = None  # TOML has lists
+    hidden_layers: Annotated[int, Field(ge=0, le=MAX_LAYERS)] | None = None
+    hidden_units: Units | None = None
     activation: str = "relu"
     initializer: str = "he"
     init_std: float = _number("init_std", 0.01)

@@ -257,7 +257,7 @@ def is_readable(key: object, value: object) -> bool:
     try:
         (key + value).encode()  # bytes that are no UTF-8 cannot be encoded again
         json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested without end
         return False
     return True
 
@@ -270,7 +270,7 @@ def read_stages(connection: Connection, names: Mapping[int, str]) -> tuple[list[
     for study, key, value in connection.execute(query):
         try:
             attributes.setdefault(study, {})[key] = json.loads(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             unreadable.add(study)  # which is a finding already
     directions = dict(map(tuple, connection.execute(text("SELECT study_id, direction FROM study_directions"))))
     stages, findings = [], []
