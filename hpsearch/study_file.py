@@ -235,7 +235,7 @@ def parse_parameter(name: str, plain: object, kind: Kind) -> Parameter:
     examples = "true, false" if natural.type == "bool" else "..."
     if not isinstance(plain, Mapping):
         form = f"choices = [{examples}]" if natural.type in _LISTED else "low = ..., high = ..., log = true"
-        raise BadStudyFile(f"[space] {name} = {plain!r}; write {{ {form} }}")
+        raise BadStudyFile(f"[space] {name} = {repr(plain)[:60]}; write {{ {form} }}")
     try:
         parameter = parameter_from_dict(plain, default_type="int" if natural.type == "int" else "float")
         if isinstance(parameter, Categorical):

@@ -283,8 +283,8 @@ def test_names_that_are_none(name: str, tmp_path: Path) -> None:
 def test_reading(tmp_path: Path) -> None:
     assert "name is missing; space is missing" in one_line(parse, {}, source="f")
     file = tmp_path / "my.toml"
-    assert f"cannot read the study file {file}: No such file" in one_line(read, file)
-    assert f"cannot read the study file {tmp_path}: Is a directory" in one_line(read, tmp_path)
+    assert f"cannot read {file}: No such file" in one_line(read, file)
+    assert f"cannot read {tmp_path}: Is a directory" in one_line(read, tmp_path)
     file.write_bytes(b'name = "\xff\xfe"\n')
     assert one_line(read, file) == f"{file} is not a text file in UTF-8"
     file.write_text('name = "a"\n[space\nlr = 3\n')

@@ -55,12 +55,18 @@ def _utc(time: datetime) -> datetime:
     return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
+def _whole(text: str) -> str:
+    text.encode()  # half a surrogate pair, which JSON allows, is no text
+    return text
+
+
+_Text = Annotated[StrictStr, AfterValidator(_whole)]
 _CELLS: Mapping[Type, TypeAdapter[list[Any]]] = {
     "int": TypeAdapter(list[Annotated[StrictInt, Field(ge=-MAX_INT, le=MAX_INT)] | None]),
     "float": TypeAdapter(list[float | None]),  # the texts NaN, Infinity and -Infinity among them
-    "text": TypeAdapter(list[StrictStr | None]),
+    "text": TypeAdapter(list[_Text | None]),
     "time": TypeAdapter(list[Annotated[datetime, AfterValidator(_utc)] | None]),
-    "choice": TypeAdapter(list[StrictStr | StrictBool | StrictInt | StrictFloat | None]),
+    "choice": TypeAdapter(list[_Text | StrictBool | StrictInt | StrictFloat | None]),
 }
 
 

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch import __version__
-from hpsearch.data import formats
 from hpsearch.data.columns import Raw
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput
@@ -147,7 +146,8 @@ def load_model(path: Path) -> Model:
     Raises:
         BadInput: The file cannot be read, is no network or is damaged, or is of another format.
     """
-    formats.kind_of(path, (".npz",), "the file that --save wrote", folder=False)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise BadInput(f"cannot read {path}: it is no regular file")
     try:
         with zipfile.ZipFile(path) as archive:
             return _model(_arrays(archive, path.stat().st_size))

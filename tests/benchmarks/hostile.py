@@ -39,18 +39,17 @@ def run(command: tuple[str, ...], folder: Path) -> tuple[int, str, str, float, i
             stderr=err,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (3 * BYTES, 3 * BYTES)),
         )
-        ended, status, usage = 0, 0, None
-        while not ended:
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if not ended and time.monotonic() - began > SECONDS:
+        while not (state := os.wait4(process.pid, os.WNOHANG))[0]:
+            if time.monotonic() - began > SECONDS:
                 process.kill()
             time.sleep(0.02)
+        _, status, usage = state
         process.returncode = os.waitstatus_to_exitcode(status)
         texts = []
         for file in (out, err):
             file.seek(0)
             texts.append(file.read(2**20).decode("utf-8", "backslashreplace"))
-    return process.returncode, *texts, time.monotonic() - began, usage.ru_maxrss * 1024
+    return process.returncode, texts[0], texts[1], time.monotonic() - began, usage.ru_maxrss * 1024
 
 
 def outcome(case: Case, base: Path) -> tuple[str, str]:

@@ -91,9 +91,9 @@ def deflated(begin: bytes, block: bytes, size: int = 3 * GIB) -> tuple[bytes, in
     return head + piece * count + packer.flush(zlib.Z_FINISH), len(begin) + count * len(block)
 
 
-def bomb(begin: bytes, block: bytes) -> bytes:
-    """Return a gzip file of 3 GiB."""
-    stream, total = deflated(begin, block)
+def bomb(begin: bytes, block: bytes, size: int = GIB // 4) -> bytes:
+    """Return a gzip file that decodes to ``size`` bytes."""
+    stream, total = deflated(begin, block, size)
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + stream + struct.pack("<II", 0, total % 2**32)
 
 
@@ -145,7 +145,7 @@ def png(width: int, height: int, colour: int = 0, *more: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
 
 
-def parquet(times: int = 1, **columns: Any) -> bytes:
+def parquet(times: Any = 1, **columns: Any) -> bytes:
     """Return a Parquet file with these rows so many times."""
     import pyarrow as pa
     from pyarrow import parquet as pq
@@ -205,7 +205,11 @@ def link(name: str, target: str) -> Make:
 
 
 def sparse(name: str, size: int, begin: bytes) -> Make:
-    return placed(name, lambda file: (file.write_bytes(begin), os.truncate(file, size)))
+    def make(file: Path) -> None:
+        file.write_bytes(begin)
+        os.truncate(file, size)
+
+    return placed(name, make)
 
 
 def unix_socket(name: str) -> Make:
@@ -332,7 +336,9 @@ SHOWN: list[Any] = [  # what `data show` refuses: a file
     ("a header twice", "x.csv", TABLE.replace("a,b", "a,a")),
     ("ragged", "x.csv", TABLE + "1,2,3,4\n"),
 ]
-BIG: list[Any] = [  # likewise, what takes seconds to make: in the benchmark only
+BIG: list[Any] = [  # likewise, what takes seconds: in the benchmark only
+    ("large bomb", "x.csv.gz", lambda: bomb(b"label,a\n", b"1,2\n" * 2**18, 3 * GIB)),
+    ("large bomb", "d/train-images-idx3-ubyte.gz", lambda: bomb(b"\0\0\x08\1\xc0\0\0\0", bytes(2**20), 3 * GIB)),
     ("bomb", "x.parquet", lambda: parquet(2**8, label=np.zeros(2**20, "i8"), a=np.zeros(2**20))),
     ("bomb of texts", "x.parquet", lambda: parquet(label=["x" * 2**20] * 2_000, a=range(2_000))),
     ("25,000 columns", "x.parquet", lambda: parquet(label=[0, 1], **{f"c{n}": [1, 2] for n in range(25_000)})),
@@ -423,8 +429,8 @@ OWN: list[Any] = [  # changes of the study database, and the exit code of each c
     ("score as text", "UPDATE trial_values SET value = 'high'", {"status": None, "trials": None, "db check": 1}),
     ("value as a blob", "UPDATE trial_params SET param_value = x'00ff'", {"trials": None, "db check": 1}),
     ("changed score", "UPDATE trial_values SET value = 0.99 WHERE trial_id = 1", {"db check": 1}),
-    ("nested", f"UPDATE trial_user_attributes SET value_json = '{DEEP}'", {"trials": None, "db check": 1}),
-    ("nested stage", f"UPDATE study_user_attributes SET value_json = '{DEEP}'", {"status": None, "db check": 1}),
+    ("nested", f"UPDATE trial_user_attributes SET value_json = '{DEEP}'", {"trials": 1, "db check": 1}),
+    ("nested stage", f"UPDATE study_user_attributes SET value_json = '{DEEP}'", {"status": 1, "db check": 1}),
 ]
 _RANGE = f'{{"name": "IntDistribution", "attributes": {{"low": 1, "high": {2**70}, "log": false, "step": 1}}}}'
 OTHER: list[Any] = [
@@ -488,11 +494,11 @@ OTHER: list[Any] = [
 
 def _cases() -> Iterator[Case]:
     bad = study('name = "mnist-10k"', 'path = "x.csv"')
-    for kind, make in NO_FILES.items():
+    for kind, made in NO_FILES.items():
         for command, names in READERS.items():
             for name in names:
                 shown = name.partition("/")[0]
-                yield Case(kind, command.format(shown), both(bad, make(name)), 2, shown)
+                yield Case(kind, command.format(shown), both(bad, made(name)), 2, shown)
     for big, rows in ((False, SHOWN), (True, BIG)):
         for name, file, content in rows:
             shown = file.partition("/")[0]
