@@ -175,6 +175,7 @@ def _pandas(path: Path, look: _Csv, **options: Any) -> pd.DataFrame:
             skipinitialspace=True,
             **options,
         )
+        frame.attrs["decimal"] = look.decimal  # for cells that are read as text
         if look.delimiter in DELIMITERS and frame.iloc[:, -1].isna().any():  # also where the row ended before
             text = io.TextIOWrapper(io.BytesIO(look.content), look.encoding, newline="")
             rows = (row for row in csv.reader(text, delimiter=look.delimiter, skipinitialspace=True) if row)

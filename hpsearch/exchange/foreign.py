@@ -267,7 +267,7 @@ def foreign_trials(
     )
     return ForeignTrials(
         source=path.name,
-        name=path.stem.removesuffix(".csv").removesuffix(".trials"),
+        name=Path(path.name.removesuffix(".gz")).stem.removesuffix(".trials"),
         kind="table",
         metric=metric_name(score, list(names)),
         direction=direction,

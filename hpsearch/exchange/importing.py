@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter, ValidationError
 
-from hpsearch.data.formats import first_line, kind_of
+from hpsearch.data.formats import TABLES, first_line, kind_of
 from hpsearch.data.tables import arrow, read_parquet
 from hpsearch.errors import BadInput, BadStudyFile, StageConflict
 from hpsearch.exchange.exporting import typed_cells
@@ -98,7 +98,7 @@ def read(request: ImportRequest) -> Imported:
     if path.is_dir() and (theirs := keras_tuner(path)) is not None:
         tool, columns, ranges = theirs
         return _foreign(foreign_trials(path.resolve(), columns, request, tool, ranges), request, now)
-    match kind_of(path, (".csv", ".parquet", ".json"), "a database URL", folder=False):
+    match kind_of(path, (*TABLES, ".json"), "a database URL", folder=False):
         case ".json":
             archive = _json_archive(path)
         case ".parquet":

@@ -182,7 +182,13 @@ def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[S
 
 
 def _value(parameter: Parameter, value: Any, there: bool) -> Value | None:
-    return None if not there else choice(value) if isinstance(parameter, Categorical) else value
+    if not there:
+        return None
+    if isinstance(parameter, Categorical):
+        return choice(value)
+    if type(value) not in (int, float) or not abs(value) <= 2.0**1023:
+        raise ValueError(f"{repr(value)[:40]} is no value of a number")
+    return float(value) if isinstance(parameter, Float) else int(value)
 
 
 def _parameter(distribution: BaseDistribution) -> Parameter:

@@ -74,6 +74,7 @@ _BETTER: Sequence[tuple[Direction, re.Pattern[str]]] = (
 )
 _DIRECTIONS: Mapping[str, Direction] = {"min": "minimize", "max": "maximize"}
 _ESCAPE = re.compile(r"\A'(?=[=+\-@\t\r']|\Z)")  # what keeps a spreadsheet from taking a text for a formula
+_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")  # a number with a decimal comma
 _LEVELS = re.compile(r"\A\('([^']*)', '(.*)'\)\Z")  # the name that pandas gives a column of two levels in Parquet
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>"}  # texts of a missing number
 _LONGEST = 1000  # characters of a choice that is a text in place of another value
@@ -209,9 +210,14 @@ def read_csv_columns(path: Path) -> Columns:
         frame = frame[2:]
     else:
         names, frame = csv_header(path), frame[1:]
-    frame.columns = names
-    cells = {name: [_ESCAPE.sub("", cell) if cell.strip() else None for cell in frame[name].tolist()] for name in names}
-    return unpacked(cells)
+    commas = frame.attrs["decimal"] == ","
+
+    def read(cell: str) -> str | None:
+        if not cell.strip():
+            return None
+        return cell.replace(",", ".") if commas and _COMMA.fullmatch(cell.strip()) else _ESCAPE.sub("", cell)
+
+    return unpacked({name: list(map(read, frame.iloc[:, i])) for i, name in enumerate(names)})
 
 
 def unpacked(columns: Columns) -> Columns:

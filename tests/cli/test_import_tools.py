@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections import Counter
@@ -201,6 +202,22 @@ def test_a_bad_cell_is_named_and_fails_its_trial(cli: Cli) -> None:
     reasons = ["lr = 'oops' is no number", "mean_test_score = 'n.a.' is no number", "the score is inf"]
     assert columns["reason"][2:] == reasons
     assert "lr: 'oops' in row 3 is no number; that trial failed" in notes
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_table_may_be_written_as_spreadsheets_do(cli: Cli, packed: bool) -> None:
+    rows = [
+        ("params_lr", "params_layers", "accuracy"),
+        ("0,1", "100,50", "0,5"),
+        ("0,2", "8", "0,75"),
+        ("2,0e-1", "8", "1"),
+    ]
+    text = "\ufeff" + "".join(f"{';'.join(row)}\r\n" for row in rows)
+    name = "t.csv.gz" if packed else "t.tsv"
+    content = (text if packed else text.replace(";", "\t")).encode("utf-8")
+    Path(name).write_bytes(gzip.compress(content) if packed else content)
+    _, columns, _ = imported(cli, name, "--metric", "accuracy")
+    assert (columns["score"], columns["param:lr"]) == ([0.5, 0.75, 1.0], [0.1, 0.2, 0.2])
 
 
 def test_times_of_tables_are_in_utc(cli: Cli) -> None:
