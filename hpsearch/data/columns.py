@@ -29,38 +29,60 @@ def is_text(column: Cells) -> bool:
     return getattr(column.dtype, "kind", "O") not in "buif"
 
 
-def to_numbers(column: Cells, name: str) -> npt.NDArray[np.float64]:
-    """Return a column's cells as numbers, NaN where one is missing; BadData for a text that is no number."""
+def column_of(x: Raw | None, position: int) -> Cells:
+    """Return a column of a table."""
+    return x[:, position] if isinstance(x, np.ndarray) else x.iloc[:, position]  # type: ignore[union-attr]
+
+
+def numbers_of(column: Cells) -> npt.NDArray[np.float64]:
+    """Return the cells of a column of numbers, NaN where one is missing."""
     if isinstance(column, np.ndarray):
         return column.astype(np.float64)
-    if not is_text(column):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    cells = np.empty(len(column))
-    for row, text in enumerate(texts(column)):
-        try:
-            cells[row] = np.nan if text is None else float(text)
-        except ValueError:
-            raise BadData(
-                f"{str(text)[:40]!r} in row {row + 1}, column {name!r} is not a number; the network takes numbers there"
-            ) from None
-    return cells
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def texts(column: Cells) -> list[str | None]:
-    """Return a column's cells as texts, None where one is missing; whole numbers without a decimal point."""
-    cells = column.astype(object)
-    missing = cells != cells if isinstance(cells, np.ndarray) else cells.isna()  # NaN is unlike itself
-    return [
-        None if absent or cell == "" else str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell)
-        for cell, absent in zip(cells, missing, strict=True)
-    ]
+def to_numbers(x: Raw, names: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Return the cells of columns as numbers (N, K), NaN where one is missing; BadData for a text that is no number."""
+    if isinstance(x, np.ndarray):
+        return x.astype(np.float64)
+    of_texts = [k for k in range(x.shape[1]) if is_text(column_of(x, k))]
+    if not of_texts:
+        return x.to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = np.empty(x.shape)
+    for k, name in enumerate(names):
+        if k not in of_texts:
+            numbers[:, k] = numbers_of(column_of(x, k))
+            continue
+        codes, different = texts(column_of(x, k))
+        values = np.full(len(different) + 1, np.nan)  # the last one for code -1
+        for code, text in enumerate(different):
+            try:
+                values[code] = float(text)
+            except ValueError:
+                row = int((codes == code).argmax()) + 1
+                raise BadData(
+                    f"{text[:40]!r} in row {row}, column {name!r} is not a number; numbers are needed there"
+                ) from None
+        numbers[:, k] = values[codes]
+    return numbers
+
+
+def texts(column: Cells) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Return codes (N,), -1 where a cell is missing, and the texts that they stand for, without a whole number's .0."""
+    if isinstance(column, np.ndarray):
+        values, codes = np.unique(column, return_inverse=True)
+        different = values.tolist()
+    else:
+        codes, index = column.factorize()
+        different = index.tolist()
+    return codes, [str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell) for cell in different]
 
 
 def _numbers_rows(name: str, column: Cells) -> bool:
-    """Whole numbers that rise from row to row, or are consecutive in any order."""
+    """Whole numbers that rise or fall from row to row, or are consecutive in any order."""
     if is_text(column):
         return False
-    cells = to_numbers(column, name)
+    cells = numbers_of(column)
     low, high = cells.min(), cells.max()
     if not high - low >= len(cells) - 1 or not (cells == np.floor(cells)).all():  # NaN too
         return False
@@ -70,9 +92,8 @@ def _numbers_rows(name: str, column: Cells) -> bool:
 
 
 def _unique(name: str, column: Cells) -> bool:
-    cells = texts(column)
-    present = [cell for cell in cells if cell is not None]
-    return len(set(present)) == len(present) > 0
+    codes, different = texts(column)
+    return len(different) == int(np.count_nonzero(codes >= 0)) > 0
 
 
 def _unique_id(name: str, column: Cells) -> bool:
@@ -88,7 +109,7 @@ def _dates(name: str, column: Cells) -> bool:
         return True
     if not is_text(column):
         return False
-    for text in filter(None, texts(column)):
+    for text in texts(column)[1]:
         try:
             datetime.fromisoformat(text)
         except ValueError:
@@ -132,7 +153,7 @@ def left_out(x: Raw, names: Sequence[str], *, drop: Collection[str] = (), keep: 
 
 def _reasons(x: Raw, names: Sequence[str], drop: Collection[str], keep: Collection[str]) -> Iterator[tuple[int, str]]:
     for position, name in enumerate(names):
-        column = x[:, position] if isinstance(x, np.ndarray) else x.iloc[:, position]
+        column = column_of(x, position)
         if name in drop:
             yield position, "drop names it"
         elif keep:

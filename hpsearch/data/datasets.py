@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch.data import formats
-from hpsearch.data.columns import Raw, is_text, left_out, to_numbers
+from hpsearch.data.columns import Raw, is_text, left_out, numbers_of
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadData, MissingExtra, nearest
 from hpsearch.files import expanded
@@ -262,7 +262,7 @@ def features(x: Raw, where: str, *, columns: Sequence[str] = (), whole: bool = F
     for position, name in enumerate(columns):
         column = x.iloc[:, position]
         if not is_text(column):
-            _check_finite(to_numbers(column, name)[:, None], where, [name], whole=whole)
+            _check_finite(numbers_of(column)[:, None], where, [name], whole=whole)
         elif whole and (gaps := column.isna().to_numpy()).any():
             _check_finite(np.where(gaps, np.nan, 0)[:, None], where, [name], whole=True)
     return x

@@ -6,20 +6,16 @@ import dataclasses
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from hpsearch.data.columns import MOST_CATEGORIES, is_text, texts, to_numbers
+from hpsearch.data.columns import MOST_CATEGORIES, Raw, column_of, is_text, texts, to_numbers
 from hpsearch.errors import BadData, BadInput
 from hpsearch.records import Sentence
 from hpsearch.text import counted
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Raw: TypeAlias = "npt.NDArray[Any] | pd.DataFrame"  # (N, ...) examples
 Numbers: TypeAlias = npt.NDArray[np.float64]
 
 GREY_LEVELS = 255.0  # the brightest grey level of a byte
@@ -72,50 +68,45 @@ class Table:
         """Return a column's name; the position of one that has none."""
         return self.names[position] if self.names else str(position)
 
-    def pick(self, raw: Raw) -> dict[int, Any]:
-        """Return the columns that are used by position: of a frame by their names, of an array by their places.
-
-        Raises:
-            BadData: They are not all there.
-        """
+    def pick(self, raw: Raw, positions: Sequence[int]) -> Raw:
+        """Return these columns: of a frame by their names, of an array by their places; BadData if one is not there."""
         if isinstance(raw, np.ndarray):
-            rows = _flat(raw)
-            return {position: rows[:, position] for position in self.used}
-        places = {str(column): i for i, column in enumerate(raw.columns)}
-        if not self.names:  # an array was trained on: the columns in their order
-            return {position: raw.iloc[:, position] for position in self.used}
-        absent = [self.name(position) for position in self.used if self.name(position) not in places]
-        if absent:
-            raise BadData(f"no column {absent[0]!r}; the network takes {', '.join(self.names[:20])}")
-        return {position: raw.iloc[:, places[self.name(position)]] for position in self.used}
+            return _flat(raw)[:, list(positions)]
+        if self.names:
+            places = {str(column): i for i, column in enumerate(raw.columns)}
+            absent = [name for name in map(self.name, positions) if name not in places]
+            if absent:
+                raise BadData(f"no column {absent[0]!r}; the network takes {_listed(self.names, 20)}")
+            positions = [places[self.name(position)] for position in positions]
+        return raw.iloc[:, list(positions)]
+
+    def cells(self, raw: Raw) -> tuple[Numbers, list[tuple[npt.NDArray[np.intp], list[str]]]]:
+        """Return the numbers (N, K), NaN where one is missing, and the columns of texts (`columns.texts`)."""
+        numbers = to_numbers(self.pick(raw, self.numbers), [self.name(position) for position in self.numbers])
+        of_texts = [position for position, _ in self.texts]
+        columns = self.pick(raw, of_texts) if of_texts else None
+        return numbers, [texts(column_of(columns, k)) for k in range(len(of_texts))]
 
     def encode(self, raw: Raw) -> tuple[Numbers, npt.NDArray[np.float32]]:
         """Return the numbers (N, K), medians in place of missing values, and the 0/1 columns (N, L)."""
-        columns = self.pick(raw)
-        numbers = np.empty((len(raw), len(self.fill)))
-        zero_one = np.zeros((len(raw), self.one_hot), dtype=np.float32)
-        for k, position in enumerate(self.numbers):
-            numbers[:, k] = to_numbers(columns[position], self.name(position))
-        at = 0
-        for k, (position, categories) in enumerate(self.texts, len(self.numbers)):
-            codes = self._codes(columns[position], categories)
+        numbers, columns = self.cells(raw)
+        zero_one: list[npt.NDArray[np.bool_]] = []
+        for (codes_there, different), (_, categories) in zip(columns, self.texts, strict=True):
+            code = {category: float(i) for i, category in enumerate(categories)}
+            codes = np.array([*(code.get(text, np.nan) for text in different), np.nan])[codes_there]
             if self.ordinal:
-                numbers[:, k] = np.where(codes < 0, np.nan, codes)
+                numbers = np.column_stack([numbers, codes])
             else:
-                known = np.flatnonzero(codes >= 0)
-                zero_one[known, at + codes[known]] = 1
-                at += len(categories)
-        for k, position in enumerate(self.missing, at):
-            column = columns[position]
-            zero_one[:, k] = np.isnan(column) if isinstance(column, np.ndarray) else column.isna()
-        if (gaps := np.isnan(numbers)).any():
-            numbers[gaps] = np.broadcast_to(self.fill, numbers.shape)[gaps]
-        return numbers, zero_one
-
-    @staticmethod
-    def _codes(column: Any, categories: Sequence[str]) -> npt.NDArray[np.int64]:
-        code: dict[str | None, int] = {category: i for i, category in enumerate(categories)}
-        return np.array([code.get(text, -1) for text in texts(column)], dtype=np.int64)
+                zero_one.append(codes[:, None] == np.arange(len(categories)))  # (N, 1) == (C,) -> (N, C)
+        gaps = np.isnan(numbers)
+        for position in self.missing:
+            k = self.used.index(position)
+            of_text = k - len(self.numbers)
+            absent = gaps[:, k] if of_text < 0 else columns[of_text][0] < 0
+            zero_one.append(absent[:, None])
+        if gaps.any():
+            numbers = np.where(gaps, np.array(self.fill), numbers)
+        return numbers, np.hstack(zero_one).astype(np.float32) if zero_one else np.empty((len(raw), 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +261,7 @@ def _flat(x: Raw) -> npt.NDArray[Any]:
     """Return examples (N, ...) of numbers alone as rows (N, D)."""
     if isinstance(x, np.ndarray):
         return x.reshape(len(x), math.prod(x.shape[1:]))
-    return np.column_stack([to_numbers(x.iloc[:, i], str(x.columns[i])) for i in range(x.shape[1])])
+    return to_numbers(x, list(map(str, x.columns)))
 
 
 def _listed(names: Collection[str], most: int = 8) -> str:
@@ -281,39 +272,37 @@ def _listed(names: Collection[str], most: int = 8) -> str:
 def _table(x: Raw, names: tuple[str, ...], left_out: dict[int, str], *, ordinal: bool, constants: bool) -> Table:
     """Return the columns of training examples (N, D); constants are left out unless they are kept or pixels."""
     names = names or (() if isinstance(x, np.ndarray) else tuple(map(str, x.columns)))
-    columns = Table(names, tuple(i for i in range(x.shape[1]) if i not in left_out), ()).pick(x)
-    cells: dict[int, Numbers] = {}
+    used = [i for i in range(x.shape[1]) if i not in left_out]
+    of_texts: dict[int, tuple[str, ...]] = {i: () for i in used if is_text(column_of(x, i))}
+    numbers = [i for i in used if i not in of_texts]
+    cells, columns = Table(names, tuple(numbers), (), tuple(of_texts.items())).cells(x)
+    with_gaps = np.isnan(cells).any(axis=0)
+    low, high = np.fmin.reduce(cells, axis=0), np.fmax.reduce(cells, axis=0)  # NaN where all are missing
+    missing = {numbers[k] for k in np.flatnonzero(with_gaps)}
+    constant = {numbers[k] for k in np.flatnonzero(~(low < high))}
     categories: dict[int, tuple[str, ...]] = {}
-    missing, constant = set(), set()
-    for position, column in columns.items():
-        if is_text(column):
-            different = set(texts(column))
-            categories[position] = tuple(sorted(filter(None, different)))
-            if None in different:
-                missing.add(position)
-            if len(different) < 2:
-                constant.add(position)
-            elif len(categories[position]) > MOST_CATEGORIES and not ordinal:
-                left_out[position] = (
-                    f"it has more than {MOST_CATEGORIES} different texts, which text = 'ordinal' numbers"
-                )
-        else:
-            values = cells[position] = to_numbers(column, str(position))
-            if np.isnan(values).any():
-                missing.add(position)
-            if (values == values[0]).all() or np.isnan(values).all():
-                constant.add(position)
-    varying = (cells.keys() | categories.keys()) - constant
-    if varying and not constants and not _image_like(np.array([[c.min(), c.max()] for c in cells.values()]).T):
+    for position, (codes, different) in zip(of_texts, columns, strict=True):
+        categories[position] = tuple(sorted({different[code] for code in set(codes.tolist()) - {-1}}))
+        absent = bool((codes < 0).any())
+        if absent:
+            missing.add(position)
+        if len(categories[position]) + absent < 2:
+            constant.add(position)
+        elif len(categories[position]) > MOST_CATEGORIES and not ordinal:
+            left_out[position] = f"it has more than {MOST_CATEGORIES} different texts, which text = 'ordinal' numbers"
+    if len(constant) < len(used) and not constants and not _image_like(np.array([low, high])):
         left_out |= dict.fromkeys(constant, "it is constant in the training part")
-    numbers = tuple(position for position in cells if position not in left_out)
-    kept = tuple((position, names) for position, names in categories.items() if position not in left_out)
-    if not numbers and not kept:
+    kept = tuple((position, texts) for position, texts in categories.items() if position not in left_out)
+    rest = [k for k, position in enumerate(numbers) if position not in left_out]
+    if not rest and not kept:
         raise BadData(f"no column is left to train on: {'; '.join(sorted(set(left_out.values())))}")
-    medians = [0.0 if np.isnan(cells[i]).all() else float(np.nanmedian(cells[i])) for i in numbers]
-    fill = (*medians, *(float(len(names) // 2) for _, names in kept if ordinal))
+    # By column, which lies in one piece in a transposed copy.
+    by_column = zip(rest, cells.T[rest], strict=True)
+    fill = [0.0 if np.isnan(low[k]) else float(np.median(row[~np.isnan(row)])) for k, row in by_column]
+    fill += [float(len(texts) // 2) for _, texts in kept if ordinal]
+    of_numbers = tuple(numbers[k] for k in rest)
     used_missing = tuple(sorted(missing - left_out.keys()))
-    return Table(names, numbers, fill, kept, ordinal, used_missing, tuple(sorted(left_out.items())))
+    return Table(names, of_numbers, tuple(fill), kept, ordinal, used_missing, tuple(sorted(left_out.items())))
 
 
 def _image_like(ranges: Numbers) -> bool:

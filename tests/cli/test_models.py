@@ -9,6 +9,7 @@ from typing import Any
 
 import models
 import numpy as np
+import pandas as pd
 import pytest
 from commands import TRAIN, Cli, Made
 from PIL import Image
@@ -152,6 +153,28 @@ def test_a_picture_comes_on_the_scale_that_was_trained_on(cli: Cli, high: float,
     Image.fromarray(RAW[0]).save("0.png")
     own = load_model(Path("net.npz")).probabilities(RAW[:1].reshape(1, 6) / divisor)[0]
     assert cli.json("predict net.npz 0.png")["predictions"][0]["probability"] == own.max()
+
+
+def test_a_network_over_a_table_takes_its_columns_by_name(cli: Cli) -> None:
+    rng = np.random.default_rng(0)
+    sex, age = rng.choice(["m", "f"], 120), np.where(rng.random(120) < 0.1, np.nan, rng.normal(40, 9, 120))
+    frame = pd.DataFrame({"id": range(120), "sex": sex, "age": age, "pay": rng.normal(5e4, 9e3, 120)})
+    frame.assign(label=np.where((sex == "f") & (frame["pay"] > 5e4), "yes", "no")).to_csv("t.csv", index=False)
+    Path("t.toml").write_text(
+        'name = "t"\n[data]\npath = "t.csv"\ntrain = 80\nvalidation = 40\n[network]\nhidden = "20"\n[training]\n'
+        'optimizer = "adam"\nlr = 0.02\nbatch_size = 20\nepochs = 20\n[space]\nlr = { low = 1e-3, high = 1e-1 }\n'
+    )
+    cli.ok("train t.toml --save net.npz")
+    pd.read_csv("t.csv")[["pay", "label", "age", "sex"]].to_csv("other.csv", index=False)
+    answers = [cli.json(f"predict net.npz {name}.csv") for name in ("t", "other")]
+    assert answers[0]["accuracy"] == answers[1]["accuracy"] > 0.9
+    shown = " ".join(cli.ok("model show net.npz").split())
+    assert all(words in shown for words in ("for each: 'sex' (2)", "it numbers the rows: 'id'"))
+    frame.drop(columns="pay").to_csv("less.csv", index=False)
+    cli.refused("predict net.npz less.csv", says="no column 'pay'; the network takes id, sex, age, pay")
+    np.savez("x.npz", x=frame[["id", "age", "pay"]])
+    cli.refused("predict net.npz x.npz", says="holds numbers alone, and the network takes a table")
+    cli.refused("model export net.npz net.onnx", says="columns of texts")
 
 
 def test_a_drawn_digit_is_cropped_inverted_and_resized_when_asked(made: Made) -> None:

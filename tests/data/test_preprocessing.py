@@ -46,7 +46,9 @@ def parts(path: Path, **options: Any) -> Split:
     return split(load(path=path, **options), train=20, validation=10, seed=1, **of_split)
 
 
-@pytest.mark.parametrize("raw", [IMAGES, IMAGES // 16, IMAGES // 128, IMAGES / 255 - 0.5], ids=str)
+@pytest.mark.parametrize(
+    "raw", [IMAGES, IMAGES // 16, IMAGES // 128, IMAGES / 255 - 0.5], ids=["bytes", "16", "0/1", "floats"]
+)
 def test_the_same_values_are_the_same_inputs_whatever_their_type_and_format(
     raw: npt.NDArray[Any], tmp_path: Path
 ) -> None:

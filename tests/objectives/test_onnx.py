@@ -9,6 +9,7 @@ from typing import Any
 import models
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import onnx
 import onnxruntime
 import pytest
@@ -69,6 +70,19 @@ def test_a_network_over_numbers_takes_them_as_they_are(tmp_path: Path) -> None:
     exported(tmp_path, models.network(), raw, Preprocessing((6,), "float64", -3.0, 3.0, "none"))
     with pytest.raises(BadInput, match="the network takes float64, not grey levels"):
         export_onnx(load_model(tmp_path / "net.npz"), tmp_path / "net.onnx", raw="uint8")
+
+
+def test_columns_are_picked_filled_and_scaled_in_the_graph(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    raw: npt.NDArray[Any] = (rng.normal(size=(30, 7)) * 10.0 ** np.arange(-3, 4)).astype(np.float32)
+    raw[::4, 2] = np.nan
+    takes = Preprocessing.fit(raw, left_out={0: "because", 5: "because"})
+    assert takes.inputs == 6  # five numbers, and whether one of them is missing
+    exported(tmp_path, models.network(), raw, takes)
+    texts = Preprocessing.fit(pd.DataFrame({"a": ["x", "y"], "b": [1.0, 2.0]}))
+    save(models.network(sizes=(3, 2)), tmp_path / "texts.npz", preprocessing=texts)
+    with pytest.raises(BadInput, match="columns of texts, and an ONNX file takes numbers alone"):
+        export_onnx(load_model(tmp_path / "texts.npz"), tmp_path / "net.onnx")
 
 
 def test_grey_levels_may_go_in_as_floats(tmp_path: Path) -> None:

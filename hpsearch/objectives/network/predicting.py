@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpsearch.data.columns import Raw, to_numbers
+from hpsearch.data.columns import Raw
 from hpsearch.data.examples import Examples
 from hpsearch.data.preprocessing import GREY_LEVELS, SCALES, Table
 from hpsearch.errors import BadData
@@ -88,8 +88,7 @@ def _array(x: Raw, takes: Preprocessing) -> npt.NDArray[Any]:
     names = tuple(map(str, x.columns))
     table = takes.table or Table((), tuple(range(len(names))), ())
     rows = np.full((len(x), math.prod(takes.shape) if table.names else len(names)), np.nan)
-    for position, column in table.pick(x).items():
-        rows[:, position] = to_numbers(column, table.name(position))
+    rows[:, table.numbers] = table.cells(x)[0]
     return rows
 
 
@@ -166,7 +165,10 @@ def headline(model: Model) -> str:
 
 def facts(model: Model) -> dict[str, str]:
     """Return its inputs, outputs and origin in words, by name."""
-    words = {"inputs": _inputs(model), "classes": printable(", ".join(model.class_names))}
+    words = {"inputs": _inputs(model)}
+    if model.preprocessing is not None and model.preprocessing.table is not None:
+        words |= {f"inputs ({i})": str(text) for i, text in enumerate(model.preprocessing.sentences(), 1)}
+    words["classes"] = printable(", ".join(model.class_names))
     # Scores and names first, then sections such as the settings.
     about = dict(sorted(model.about.items(), key=lambda item: isinstance(item[1], dict)))
     for name, value in _flattened(about):
