@@ -9,9 +9,9 @@ from typing import Any
 import models
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import onnx
 import onnxruntime
+import pandas as pd
 import pytest
 
 from hpsearch import data
