@@ -93,6 +93,13 @@ def titanic() -> Made:
     return {"path": "titanic.csv", "label": "Survived"}, TABLE, pd.DataFrame(used)
 
 
+def diabetes() -> Made:
+    """scikit-learn's diabetes table, whose target is continuous: refused."""
+    d = datasets.load_diabetes(as_frame=True)
+    d["frame"].to_csv("diabetes.csv", index=False)
+    return {"path": "diabetes.csv"}, TABLE, d.data
+
+
 def digits() -> Made:
     """scikit-learn's own digits.csv.gz: gzipped, no header, grey levels 0 to 16, the digit last."""
     d = datasets.load_digits(as_frame=True)
@@ -134,7 +141,7 @@ def mnist_png() -> Made:
     return {"path": "mnist_png"}, IMAGES, None
 
 
-FILES = [iris, wine, breast_cancer, titanic, digits, mnist_csv, fashion_mnist, emnist, mnist_png]
+FILES = [iris, wine, breast_cancer, titanic, diabetes, digits, mnist_csv, fashion_mnist, emnist, mnist_png]
 
 
 def hpsearch(*words: str, shown: bool = False) -> subprocess.CompletedProcess[str]:
