@@ -129,6 +129,8 @@ def content(path: Path) -> bytes:
             raise BadData(f"cannot read {path}: Is a directory" if path.is_dir() else f"{path} is no regular file")
         check_size(path, status.st_size)
         data = path.read_bytes()
+        if data.startswith(b"version https://git-lfs"):
+            raise BadData(f"{path} is no data but Git LFS's pointer to it; get the file with git lfs pull")
         if not data.startswith(b"\x1f\x8b"):
             return data
         most = min(MAX_BYTES, max(SMALL, MAX_RATIO * len(data)))

@@ -33,6 +33,7 @@ LABELS = ("label", "labels", "target", "class", "y", "species", "diagnosis", "su
 DELIMITERS = "\t;|,"  # the first that cuts every row into equally many cells; else any white space
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SAMPLE, _ROWS = 2**20, 100  # bytes and rows at the beginning that are looked at
+_WHOLE = re.compile(r"[-+]?\d\.0+(e[-+]0\d)?")  # a small whole number as NumPy and pandas write floats
 _TYPO = 0.1  # a column with a smaller share of texts among its numbers has errors, not categories
 
 
@@ -73,16 +74,26 @@ def _csv_errors(path: Path) -> Iterator[None]:
 
 def _look_at(path: Path, header: bool | None, encoding: str | None) -> _Csv:
     """Read a table of text, plain or gzipped, and notice how it is written."""
-    content = formats.content(path)
+    content = formats.content(path).removeprefix(b"#")  # of a comment that names columns, as NumPy writes them
     noticed = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
     encoding = encoding or noticed
     with _csv_errors(path):
         try:
+            b"    ".decode(encoding, "ignore")  # refuses what is no encoding of text, as base64
             sample = codecs.getincrementaldecoder(encoding)().decode(content[:_SAMPLE])
         except LookupError as error:
             raise BadData(
                 f"there is no encoding {encoding!r}; UTF-8 is utf-8, Windows' are cp1252, cp949, ..."
             ) from error
+        if sample.lower().startswith("sep="):  # Excel's
+            content = content[content.index(b"\n") + 1 :] if b"\n" in content else b""
+            sample = sample[sample.find("\n") + 1 :]
+        if "\0" in sample or sample.lstrip().startswith("<"):
+            raise BadData(
+                f"{path} is no table of text: it begins with {sample[:20]!r}; UTF-16 needs its byte order mark"
+            )
+        start = re.split(r"[\r\n]", sample.lstrip(), maxsplit=1)[0]
+        check_columns(path, 1 + max(start.count(mark) for mark in DELIMITERS))
         cut = len(content) > _SAMPLE
         if cut and "\n" in sample:
             sample = sample[: sample.rindex("\n") + 1]
@@ -109,7 +120,7 @@ def _look_at(path: Path, header: bool | None, encoding: str | None) -> _Csv:
 
 def _cells(sample: str, delimiter: str) -> list[list[str]]:
     """Return the cells of the first rows, without empty rows."""
-    rows = csv.reader(io.StringIO(sample), delimiter=delimiter, skipinitialspace=True)
+    rows = csv.reader(io.StringIO(sample, newline=None), delimiter=delimiter, skipinitialspace=True)
     return [[cell.strip() for cell in row] for row in islice(rows, _ROWS) if row]
 
 
@@ -148,7 +159,7 @@ def _is_data(rows: Sequence[Sequence[str]], decimal: str) -> bool:
 def check_columns(path: Path, columns: int) -> None:
     """Refuse a table of more columns than a network of this kind takes."""
     if columns > formats.MAX_COLUMNS:
-        raise BadData(f"{path} has {columns:,} columns; at most {formats.MAX_COLUMNS:,} are read")
+        raise BadData(f"{path} has {columns:,} columns or more; at most {formats.MAX_COLUMNS:,} are read")
 
 
 def _unique(path: Path, names: list[str]) -> list[str]:
@@ -355,6 +366,8 @@ def _label_values(path: Path, column: pd.Series[Any], decimal: str) -> npt.NDArr
     values = [str(value).strip() for value in column]
     if decimal != ".":
         values = [value.replace(",", ".") if re.fullmatch(r"[-+]?\d+,\d+", value) else value for value in values]
+    if all(_WHOLE.fullmatch(value) for value in values):
+        values = [str(int(float(value))) for value in values]
     return np.array(values)
 
 
