@@ -24,7 +24,7 @@ from hpsearch.text import either
 TEXT_TABLES = (".csv", ".tsv", ".txt", ".data")  # plain or .gz
 TABLES = (*TEXT_TABLES, ".parquet")
 MAX_BYTES = 2**31  # of a file, and of what it unpacks to
-MAX_RATIO, SMALL = 250, 2**26  # what unpacks to more than SMALL bytes may be so many times as large as its file
+MAX_RATIO, SMALL = 200, 2**26  # what unpacks to more than SMALL bytes may be so many times as large as its file
 MAX_COLUMNS = 20_000  # of a table
 
 # The names of arrays in an .npz file: one of `ROLES`, alone or with one of `PARTS` before or after it, joined by "_"
@@ -133,13 +133,14 @@ def content(path: Path) -> bytes:
             raise BadData(f"{path} is no data but Git LFS's pointer to it; get the file with git lfs pull")
         if not data.startswith(b"\x1f\x8b"):
             return data
-        most = min(MAX_BYTES, max(SMALL, MAX_RATIO * len(data)))
-        with gzip.open(path) as unpacked:
-            data = unpacked.read(most + 1)
+        size = 0
+        with gzip.open(path) as unpacked:  # counted first, for the header does not say the size
+            while part := unpacked.read(2**20):
+                size += len(part)
+                check_size(path, size, packed=len(data))
+        return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise BadData(f"cannot read {path}: {first_line(error)}") from error
-    check_size(path, len(data))
-    return data
 
 
 def read(

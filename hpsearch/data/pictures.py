@@ -17,6 +17,7 @@ from hpsearch.records import Sentence
 
 PICTURES = (".png", ".jpg", ".jpeg")
 _MAX_PIXELS = 5 * 10**7
+_MAX_INPUTS = 10**6  # numbers of a picture that is an example of a data set
 
 
 def pillow(path: Path) -> Any:
@@ -69,6 +70,11 @@ def stacked(pictures: Iterable[tuple[Path, bytes | None]]) -> npt.NDArray[np.uin
         elif image.shape[:2] != arrays[0].shape[:2]:
             sizes = ["x".join(map(str, shape[1::-1])) for shape in (arrays[0].shape, image.shape)]
             raise BadData(f"{first} is {sizes[0]} pixels, {path} is {sizes[1]}; scale all pictures to one size")
+        if image.size > _MAX_INPUTS:
+            raise BadData(
+                f"{path} is {image.shape[1]}x{image.shape[0]} pixels, {image.size:,} inputs of a network; at most "
+                f"{_MAX_INPUTS:,} are read: scale the pictures"
+            )
         arrays.append(image)
         size += image.size
         if size > formats.MAX_BYTES:

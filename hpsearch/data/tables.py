@@ -209,6 +209,7 @@ def read_csv(path: Path, *, header: bool = True, **options: Any) -> pd.DataFrame
 def arrow(path: Path) -> Any:
     """Return pyarrow with its module ``parquet``, which a file needs."""
     try:
+        import pyarrow.compute
         import pyarrow.parquet  # an extra; pandas' own message for its absence has several lines
     except ImportError as error:
         raise MissingExtra(f'{path} needs pyarrow; pip install "hpsearch[data]"') from error
@@ -224,7 +225,21 @@ def read_parquet(path: Path) -> Any:
             check_columns(path, about.num_columns)
             groups = (about.row_group(i).total_byte_size for i in range(about.num_row_groups))
             formats.check_size(path, max(sum(groups), 8 * about.num_rows * about.num_columns))
-            return file.read()
+            types = {
+                field.name: field.type.value_type if arrow(path).types.is_dictionary(field.type) else field.type
+                for field in file.schema_arrow
+            }
+            texts = {name: kind for name, kind in types.items() if str(kind) in ("string", "large_string")}
+        # A text that many rows share is stored once, and its size counts as often as it stands in the table.
+        with parquet.ParquetFile(path, read_dictionary=list(texts), metadata=about) as file:
+            table = file.read()
+        for name, kind in texts.items():
+            for part in table.column(name).chunks:
+                sizes = arrow(path).compute.binary_length(part.dictionary).take(part.indices)
+                formats.check_size(path, arrow(path).compute.sum(sizes).as_py() or 0)
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, name, table.column(name).cast(kind))
+        return table
     except BadData:
         raise
     except Exception as error:  # Arrow's exceptions derive from several built-in ones
@@ -299,7 +314,7 @@ def read_table(
     if len(names) == 1 and target is not None:
         raise BadData(f"{path} has no column of features beside its labels {target!r}")
     features = [name for name in names if name != target]
-    x = frame[features].copy()
+    x = frame[features]
     for name in features:
         if name not in drop and (not columns or name in columns) and not _is_plain(x[name]):
             x[name] = _typed(path, x[name], decimal)
