@@ -23,7 +23,9 @@ from hpsearch.reports.figures.saving import narrowed, script_json
 from hpsearch.reports.figures.style import DARK, FAINT, GRID, PALETTE, PAPER, SCALE
 from hpsearch.reports.page import Page, to_html, to_markdown
 from hpsearch.reports.report import report
+from hpsearch.reports.sections import ends
 from hpsearch.space import Categorical
+from hpsearch.statistics import Interval
 
 IMPORTED = stage(study_file={}, sizes={}, fingerprint="", versions={})
 LOSS = stage(direction="minimize", study_file={**STUDY_FILE, "objective": {"metric": "validation_loss"}})
@@ -231,6 +233,16 @@ def test_whatever_is_in_the_database_stays_text_in_html() -> None:
     assert not re.search(r"<(script|img|i|b|u)\b", without)
     assert 'onmouseover="' not in without
     assert "&lt;u&gt;do&lt;/u&gt; this" in without
+    assert "\x1b" not in without
+
+
+def test_long_values_are_cut_and_halves_rounded_up() -> None:
+    long = {"lr": LR, "kind": Categorical(("a" * 9_999, "b"))}
+    page = report(material([(stage(space=long), trials(30, space=long, failed=3, reason="r" * 9_999))]))
+    assert "a" * 301 not in to_html(page)
+    assert "a" * 301 not in to_markdown(page)
+    assert "r" * 301 not in to_markdown(page)
+    assert ends(Interval(0.815, 0.825), 2) == "0.82 to 0.83"
 
 
 def test_no_figure_takes_markup_from_the_database() -> None:
