@@ -127,12 +127,31 @@ RULES: dict[str, Callable[[str, Cells], bool]] = {
 """Columns that are no features, and why; the first rule that holds counts."""
 
 
-def left_out(x: Raw, names: Sequence[str], *, drop: Collection[str] = (), keep: Collection[str] = ()) -> dict[int, str]:
+def _is_label(column: Cells, labels: npt.NDArray[np.int64]) -> bool:
+    """A value for each class: the label in other words. Numbers of two values may be a feature that happens to fit."""
+    classes = int(labels.max()) + 1
+    if (classes == 2 and not is_text(column)) or len(texts(column[:1000])[1]) > classes:
+        return False
+    codes, different = texts(column)
+    pairs = np.unique(codes * classes + labels)
+    one_each = len(pairs) == len(different) == classes == len(set((pairs % classes).tolist()))
+    return one_each and bool((codes >= 0).all())
+
+
+def left_out(
+    x: Raw,
+    names: Sequence[str],
+    labels: npt.NDArray[np.int64],
+    *,
+    drop: Collection[str] = (),
+    keep: Collection[str] = (),
+) -> dict[int, str]:
     """Return the positions of a table's columns that are not trained on, and why.
 
     Args:
         x: (N, D) all examples.
         names: Of the D columns; their positions unless given.
+        labels: (N,) classes.
         drop: Names of columns to leave out.
         keep: Names of the columns to train on; the rules leave out none of them. Empty: what the rules leave.
 
@@ -144,14 +163,16 @@ def left_out(x: Raw, names: Sequence[str], *, drop: Collection[str] = (), keep: 
         for name in given:
             if name not in names:
                 raise BadData(f"{key}: no column {name!r}{nearest(name, names)}")
-    why = dict(_reasons(x, names, drop, keep))
+    why = dict(_reasons(x, names, labels, drop, keep))
     if len(why) == x.shape[1]:
         reasons = ", ".join(dict.fromkeys(why.values()))
         raise BadData(f"no column is left to train on: {reasons}; name those to train on under columns")
     return why
 
 
-def _reasons(x: Raw, names: Sequence[str], drop: Collection[str], keep: Collection[str]) -> Iterator[tuple[int, str]]:
+def _reasons(
+    x: Raw, names: Sequence[str], labels: npt.NDArray[np.int64], drop: Collection[str], keep: Collection[str]
+) -> Iterator[tuple[int, str]]:
     for position, name in enumerate(names):
         column = column_of(x, position)
         if name in drop:
@@ -159,5 +180,8 @@ def _reasons(x: Raw, names: Sequence[str], drop: Collection[str], keep: Collecti
         elif keep:
             if name not in keep:
                 yield position, "columns does not name it"
-        elif len(x) >= _FEWEST_ROWS and (why := next((w for w, rule in RULES.items() if rule(name, column)), None)):
-            yield position, why
+        elif len(x) >= _FEWEST_ROWS:
+            if why := next((words for words, rule in RULES.items() if rule(name, column)), None):
+                yield position, why
+            elif _is_label(column, labels):
+                yield position, "it is the label in other words"

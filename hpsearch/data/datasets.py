@@ -230,8 +230,8 @@ def _assemble(
         labels_test = encode(test_values, names, name)
     if x.ndim > 2 and (drop or keep):
         raise BadData(f"{'drop' if drop else 'columns'}: {name} is no table; its examples have shape {x.shape[1:]}")
-    out = left_out(x, raw.columns, drop=drop, keep=keep) if x.ndim == 2 else {}
     codes = encode(values, names, name)
+    out = left_out(x, raw.columns, codes, drop=drop, keep=keep) if x.ndim == 2 else {}
     return Dataset(name, x, codes, names, x_test, labels_test, source, raw.columns, out, bool(keep), raw.notes)
 
 

@@ -177,6 +177,9 @@ def test_records_that_make_no_sense_are_refused(key: str, value: object) -> None
         ("name", [f"n{i}" for i in range(ROWS)], "its texts are different"),
         ("const", np.ones(ROWS), "it is constant"),
         ("nothing", [np.nan] * ROWS, "it is constant"),
+        ("alive", np.where(LABELS, "yes", "no"), "it is the label in other words"),
+        ("alive", np.where(LABELS, "yes", np.arange(ROWS) % 4), None),  # a text for a part of a class
+        ("one", LABELS, None),  # a number of two values may happen to fit
         ("income", RNG.permutation(ROWS) * 1013, None),  # all different, but no name of an id
         ("measured", RNG.normal(size=ROWS), None),
         ("valid", RNG.integers(0, 2, ROWS), None),
@@ -185,11 +188,11 @@ def test_records_that_make_no_sense_are_refused(key: str, value: object) -> None
 )
 def test_columns_that_are_no_features(name: str, cells: Any, why: str | None, tmp_path: Path) -> None:
     frame = pd.DataFrame({name: cells, "x": RNG.normal(size=ROWS)})
-    out = columns.left_out(frame, [*map(str, frame)])
+    out = columns.left_out(frame, [*map(str, frame)], LABELS[: len(frame)])
     words = " ".join(map(str, Preprocessing.fit(frame, left_out=out).sentences()))
     assert (why is None) == ("left out" not in words)
     assert why is None or f"left out, as {why}" in words
-    assert columns.left_out(frame, [*map(str, frame)], keep=[name, "x"]) == {}
+    assert columns.left_out(frame, [*map(str, frame)], LABELS[: len(frame)], keep=[name, "x"]) == {}
 
 
 def test_columns_by_name_in_files(tmp_path: Path) -> None:
@@ -208,7 +211,7 @@ def test_columns_by_name_in_files(tmp_path: Path) -> None:
 
 def test_of_a_few_rows_no_rule_speaks() -> None:
     frame = pd.DataFrame({"id": [1, 2, 3], "text": ["a", "b", "c"]})
-    assert columns.left_out(frame, [*map(str, frame)]) == {}
+    assert columns.left_out(frame, [*map(str, frame)], LABELS[: len(frame)]) == {}
 
 
 def test_more_texts_than_inputs_can_stand_for(monkeypatch: pytest.MonkeyPatch) -> None:

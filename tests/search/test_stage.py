@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution
 from hpsearch.errors import NotEnoughTrials, StageConflict, UnknownSearch
 from hpsearch.records import Completed, Failed, Outcome, Sentence, Stage, Trial, stage_seed
 from hpsearch.search.narrowing import narrow_stage
-from hpsearch.search.stage import begin, best_of, pick, stages_of
+from hpsearch.search.stage import begin, best_of, kept_study, pick, stages_of
 from hpsearch.space import Float
 from hpsearch.store import NewStage, Store
 
@@ -33,6 +33,14 @@ class Loaded(NamedTuple):
 
 
 DATA, OTHER = (Loaded(letter * 64, {"train": 4, "validation": 2}) for letter in "ab")
+
+
+def test_a_stage_of_0_2_goes_on_by_the_type_of_its_values() -> None:
+    plain = tiny.study().to_dict()
+    old = {key: value for key, value in plain["data"].items() if key not in ("scale", "missing", "text")}
+    for data, scale in ((old, "type"), (plain["data"], "auto")):
+        stage = Stage("tiny", 1, "maximize", 0, tiny.study().space, {**plain, "data": data}, study_id=1)
+        assert kept_study(stage).sections.data.scale == scale
 
 
 def started(store: Store) -> Stage:
