@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpsearch.errors import BadArgument, BadInput, BadSpace, HpsearchError, NotEnoughTrials, nearest
-from hpsearch.exchange.layout import TRIALS, checked_space, is_plain, iso
+from hpsearch.exchange.layout import TRIALS, checked_space, is_name, iso
 from hpsearch.exchange.tools import (
     PLAIN,
     Columns,
@@ -164,9 +164,9 @@ class ForeignTrials:
 
 
 def metric_name(metric: str, params: Sequence[str]) -> str:
-    """Return the name of a score: its own, or ``score`` where that is another column's."""
+    """Return the name of a score: its own, or ``score`` where that is another column's, or none that can be shown."""
     taken = {column.name for column in TRIALS} - {VALIDATION_LOSS}
-    return "score" if metric in taken or metric in params or not is_plain(metric) else metric
+    return "score" if metric in taken or metric in params or not is_name(metric) else metric
 
 
 def settled(trials: PastTrials, now: datetime) -> PastTrials:
@@ -216,7 +216,7 @@ def foreign_trials(
         raise BadInput(f"{path} has no row")
     if {"trial", "epoch"} <= set(columns):
         raise curves_only(path)
-    if "trial" in columns and len(set(columns.get("stage", []))) > 1:
+    if "trial" in columns and len(set(map(str, columns.get("stage", [])))) > 1:
         raise BadInput(
             f"{path} has trials of several stages, whose ranges are not known; keep the rows of one stage, or import a "
             ".parquet or .json export"
@@ -329,8 +329,8 @@ def _direction(
     if tool.direction is not None and score.startswith(str(tool.score).removesuffix("score")):
         return tool.direction
     # An export of ours has the score's name in a column of its own.
-    metrics = {cell for cell in columns.get("metric", []) if cell is not None} if score == "score" else set()
-    metric = str(metrics.pop()) if len(metrics) == 1 else score
+    metrics = {str(cell) for cell in columns.get("metric", []) if cell is not None} if score == "score" else set()
+    metric = metrics.pop() if len(metrics) == 1 else score
     direction = better(metric)
     if direction is None:
         either = Argument("direction", "maximize"), Argument("direction", "minimize")

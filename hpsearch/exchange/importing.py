@@ -104,7 +104,7 @@ def read(request: ImportRequest) -> Imported:
         case ".parquet":
             table = read_parquet(path)
             if (header := _metadata(table)) is None:
-                return _foreign(foreign_trials(path, unpacked(table.to_pydict()), request), request, now)
+                return _foreign(foreign_trials(path, unpacked(_cells(path, table)), request), request, now)
             archive = _parquet_archive(path, table, header)
         case _:
             return _foreign(foreign_trials(path, read_csv_columns(path), request), request, now)
@@ -204,6 +204,17 @@ def _by_epoch(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["stage", "trial", "epoch"])
 
 
+def _cells(path: Path, table: Any) -> dict[str, list[Any]]:
+    """Return the cells of one of Arrow's tables by column."""
+    if len(set(table.column_names)) < len(table.column_names):
+        raise BadInput(f"{path} has a column twice; rename one")
+    try:
+        cells: dict[str, list[Any]] = table.to_pydict()
+    except Exception as error:  # of types that Python has not, or bytes that are no text; several kinds
+        raise BadInput(f"{path} has cells that cannot be read: {first_line(error)}") from error
+    return cells
+
+
 def _metadata(table: Any) -> str | None:
     """Return the header of an export, as JSON; None for somebody else's table."""
     header = (table.schema.metadata or {}).get(KEY.encode())
@@ -215,7 +226,7 @@ def _parquet_archive(path: Path, table: Any, text: str) -> _Archive:
     if "epoch" in table.column_names:
         raise curves_only(path)
     columns = header.trial_columns()
-    trials = _table(path, "trials", table.to_pydict(), columns)
+    trials = _table(path, "trials", _cells(path, table), columns)
     for column in columns:
         if column.type == "choice" and column.only_type is object:
             choices = dict(zip(column.choice_texts(), column.choices, strict=True))

@@ -229,13 +229,18 @@ def checked_space(space: Space) -> Space:
         raise BadInput("there is no hyperparameter")
     reserved = {column.name for column in (*TRIALS, *curve_columns())}
     for name in space:
-        if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        if not is_name(name):
             raise BadInput(f"{name[:40]!r} is no name for a hyperparameter; give it 1 to {_LONGEST_NAME} characters")
         if name in reserved:
             raise BadInput(
                 f"a hyperparameter has the name {name!r}, which is that of another column; rename it, or leave it out"
             )
     return space
+
+
+def is_name(name: str) -> bool:
+    """Return whether a hyperparameter or a score may have a name."""
+    return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
 
 
 def is_plain(value: Any) -> bool:

@@ -205,7 +205,7 @@ def read_csv_columns(path: Path) -> Columns:
     # As text, for pandas would round some numbers and make whole ones with gaps floats.
     frame = read_csv(path, header=False, dtype=str).fillna("")
     top = [str(name) for name in frame.iloc[0]]
-    if {"number", "state", "params"} <= set(top) and len(frame) > 1:  # Optuna's with two levels of columns
+    if {"state", "params"} <= set(top) and len(frame) > 1:  # Optuna's with two levels of columns
         names = [f"{first}_{second}" if second else first for first, second in zip(top, frame.iloc[1], strict=True)]
         frame = frame[2:]
     else:

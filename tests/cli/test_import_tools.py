@@ -8,10 +8,12 @@ import shutil
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet
 import pytest
 from commands import Cli
 
@@ -242,3 +244,24 @@ def test_choices_that_are_none_of_ours_are_texts() -> None:
     shown = ["None", "[1, 2]", "[3]", '{"a": 1}', str(2**70), "nan", "x", 1, True, 0.5]
     assert [choice(value) for value in given] == shown
     assert json.dumps(shown)
+
+
+def test_odd_columns_of_a_parquet_file(cli: Cli) -> None:
+    columns = {
+        "params_lr": pyarrow.array([0.1, 0.2, 0.3]),
+        "params_n": pyarrow.array([Decimal("1.5"), None, Decimal("2.5")]),
+        "params_layers": pyarrow.array([[8, 8], [8], [8]]),
+        "params_big": pyarrow.array([2**64 - 1, 1, 2], pyarrow.uint64()),
+        "params_bytes": pyarrow.array([b"\xff", b"a", b"b"]),
+        "stage": pyarrow.array([[1], [1], [1]]),
+        "acc": pyarrow.array(["0.5", "0.6", "\x1b[31m"]),
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), "t.parquet")
+    stage, read, notes = imported(cli, "t.parquet", "--metric", "acc")
+    assert stage.space["layers"] == Categorical(("[8, 8]", "[8]"))
+    assert stage.space["big"] == Float(1.0, float(2**64), log=True)
+    assert read["state"] == ["COMPLETE", "COMPLETE", "FAIL"]
+    assert "n is left out: 1 of 2 scored trials have no value of it" in notes
+    twice = pyarrow.table([columns["params_lr"], columns["params_lr"]], names=["params_lr", "params_lr"])
+    pyarrow.parquet.write_table(twice, "t.parquet")
+    cli.refused("import t.parquet --metric acc --storage y.db", says="has a column twice")

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from hpsearch.errors import HpsearchError
 from hpsearch.objectives import kinds
-from hpsearch.records import EXPORT, HITS, OTHERS, REASON, SECONDS
+from hpsearch.records import CURVES, EXPORT, HITS, OTHERS, REASON, SECONDS
 from hpsearch.space import Float, Value, external
 from hpsearch.statistics.hits import matching
 from hpsearch.store.claims import FIXED_PARAMS, default_sampler, is_stored_value, planned_trial
@@ -364,8 +364,9 @@ def _doubts(connection: Connection, stage: Stage, sampler: Sampler | None) -> It
     study = {"study": stage.study_id, "imported": int(bool(stage.imported))}
     curves = list(connection.execute(_CURVES, study))
     epochs = kinds.epochs(stage)
-    # An export may be without curves.
-    if (epochs is not None and not stage.imported) or any(curve.points for curve in curves):
+    if stage.imported:  # an export may be without curves
+        curves = [curve for curve in curves if curve.points]
+    if epochs is not None or any(curve.points for curve in curves):
         for curve in curves:
             if (off := _curve_off(stage, curve, epochs)) is not None:
                 yield "score" if "score" in off else "curve", off, curve.number, curve.trial_id
@@ -378,6 +379,7 @@ def _doubts(connection: Connection, stage: Stage, sampler: Sampler | None) -> It
     most = max(kept.values(), default=0)
     # Some objectives keep fewer attributes, but all their trials the same.
     expected = {key for key, count in kept.items() if 2 * count > most} | ({SECONDS} if epochs is not None else set())
+    expected -= {CURVES} if stage.imported else set()
     for key, state in [*((key, state) for key in expected for state in ("COMPLETE", "PRUNED")), (REASON, "FAIL")]:
         for number, trial_id in connection.execute(_LOST, {**study, "key": key, "state": state}):
             yield "no-attribute", f"no attribute {key}, which such trials have", number, trial_id
