@@ -25,6 +25,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's pack
 SHIPPED = "shipped with hpsearch"
 WITH_SKLEARN = "shipped with scikit-learn"
 
+_MOST_CLASSES = 10_000
 # Features are trained on as float32, so a larger one would turn into infinity there.
 _FLOAT32_MAX = np.float64(np.finfo(np.float32).max)
 
@@ -326,7 +327,7 @@ def no_classes(values: npt.NDArray[Any]) -> str:
     """Return why label values (N,) name no classes, or nothing where they do.
 
     More than 20 different ones are a continuous target where they are numbers with fractions, or have fewer than 5
-    examples each (texts: 2); more than 100 different numbers need 20 each.
+    examples each (texts: 2); more than 100 different numbers need 20 each. More than 10,000 are never classes.
     """
     different = np.unique(values)
     if len(different) < 2:
@@ -337,9 +338,9 @@ def no_classes(values: npt.NDArray[Any]) -> str:
     n, c = len(values), len(different)
     whole = numbers is None or bool((numbers == np.floor(numbers)).all())
     each = 2 if numbers is None else 5 if c <= 100 else 20
-    if c <= 20 or (whole and n >= each * c):
+    if c <= 20 or (whole and n >= each * c and c <= _MOST_CLASSES):
         return ""
-    target = "text" if numbers is None else "a continuous target"
+    target = "texts" if numbers is None else "a continuous target"
     return (
         f"the labels are {c:,} different values in {n:,} rows ({different[0]}, {different[1]}, ...): {target}, and "
         "hpsearch tells classes apart; name another column, or sort the values into classes"

@@ -102,8 +102,8 @@ def kind_of(path: Path, endings: Sequence[str], also: str, *, folder: bool = Tru
     if not stat.S_ISREG(status.st_mode) or kind not in endings:
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "no file that can be read"
         remedy = f"give {allowed}"
-        if stat.S_ISREG(status.st_mode) and ".npz" in endings and kind in OTHER_FORMATS:
-            remedy = f"{OTHER_FORMATS[kind]}, or {remedy}"
+        if stat.S_ISREG(status.st_mode) and ".npz" in endings:
+            remedy = f"{OTHER_FORMATS.get(kind, 'rename it to .csv if it is a table of text')}, or {remedy}"
         raise BadData(f"{path} is {what}; {remedy}")
     if not status.st_size:
         raise BadData(f"{path} is empty")

@@ -74,7 +74,13 @@ def _csv_errors(path: Path) -> Iterator[None]:
 
 def _look_at(path: Path, header: bool | None, encoding: str | None) -> _Csv:
     """Read a table of text, plain or gzipped, and notice how it is written."""
-    content = formats.content(path).removeprefix(b"#")  # of a comment that names columns, as NumPy writes them
+    content = formats.content(path)
+    while content.startswith(b"#"):  # NumPy's line of names, or a remark
+        remark, _, rest = content.partition(b"\n")
+        following = rest.partition(b"\n")[0]
+        marks = [mark.encode() for mark in f"{DELIMITERS} "]
+        of_names = any(remark.strip(b"# \r").count(mark) == following.count(mark) > 0 for mark in marks)
+        content = remark[1:] + b"\n" + rest if of_names else rest
     noticed = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
     encoding = encoding or noticed
     with _csv_errors(path):
@@ -282,6 +288,11 @@ def read_table(
         candidates = _label_columns(path, names, label, columns, required=labelled)
         if pictures := _pictures_of(path, table):
             return _with_pictures(path, table, pictures, candidates)
+        if nested := [field.name for field in table.schema if arrow(path).types.is_nested(field.type)]:
+            notes.append(f"left out, as they hold lists or records: {', '.join(map(repr, nested[:10]))}")
+            table = table.drop_columns(nested)
+            names = [name for name in names if name not in nested]
+        candidates = _label_columns(path, names, label, columns, required=labelled)
         frame = table.to_pandas(ignore_metadata=True)
     else:
         look = _look_at(path, header, encoding)
@@ -355,7 +366,10 @@ def _typed(path: Path, column: pd.Series[Any], decimal: str = ".") -> pd.Series[
     present = texts.dropna()
     if len(present) and present.str.lower().isin(["true", "false"]).all():
         return texts.str.lower().map({"true": 1.0, "false": 0.0}).astype(np.float64)
-    numbers = pd.to_numeric(present.str.replace(decimal, ".") if decimal != "." else present, errors="coerce")
+    mark = "." if decimal == "," else ","  # of thousands
+    grouped = present.str.fullmatch(rf"[-+]?\d{{1,3}}(\{mark}\d{{3}})+(\{decimal}\d+)?").astype(bool)
+    plain = present.mask(grouped, present.str.replace(mark, "", regex=False)).str.replace(decimal, ".", regex=False)
+    numbers = pd.to_numeric(plain, errors="coerce")
     odd = numbers.isna()
     if not odd.any():
         return numbers.reindex(texts.index).astype(np.float64)

@@ -116,6 +116,7 @@ RNG = np.random.default_rng(0)
         (RNG.integers(25, 346, 442), 0),  # the diabetes table's target: whole numbers
         (RNG.integers(0, 977, 10_000), 0),  # counts
         ([f"No. {i}" for i in range(100)], 0),  # names
+        ([f"No. {i % 10_001}" for i in range(20_002)], 0),
         (np.arange(130) % 26, 26),
         (np.arange(400) % 40, 40),
         (np.arange(2000) % 100, 100),
@@ -214,6 +215,10 @@ def frame_of(path: Path, **options: Any) -> tuple[pd.DataFrame, list[str], str]:
         ("a.csv", CSV.replace("\n", "\r\n")),
         ("a.csv", CSV.replace("\n", "\r")),
         ("a.csv", "#" + CSV),
+        ("a.csv", "# made by hand, in spring\n# " + CSV),
+        ("a.csv", "# made by hand\n" + CSV),
+        ("a.csv", "a;Label;b\n1;cat;2,5\n3;dog;-4\n5;cat;1.000,0\n"),
+        ("a.csv", 'a,Label,b\n1,cat,2.5\n3,dog,-4\n5,cat,"1,000"\n'),
         ("a.csv", "sep=;\n" + CSV.replace(",", ";")),
         ("a.csv", '"a";"Label";"b"\n"1";"cat";"2,5"\n"3";"dog";"-4,0"\n"5";"cat";"1000"\n'),
     ],
@@ -355,6 +360,15 @@ def test_parquet_which_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(MissingExtra, match=r'pip install "hpsearch\[data\]"'):
         load(path=path)
+
+
+def test_lists_in_a_parquet_file_are_left_out(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"a": [[1], [2]], "b": [1.5, 2.5], "c": ["x", "y"], "label": [0, 1], "d": [{"k": 1}, {"k": 2}]}
+    )
+    frame.to_parquet(tmp_path / "some.parquet")
+    x, labels, notes = frame_of(tmp_path / "some.parquet")
+    assert ([*map(str, x)], [*map(int, labels)], "'a', 'd'" in notes) == (["b", "c"], [0, 1], True)
 
 
 def test_bad_parquet(tmp_path: Path) -> None:
