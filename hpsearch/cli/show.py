@@ -47,7 +47,9 @@ _MANY = 500  # with more trials, reading their curves takes longer than all the 
 @click.option("--every", type=float, help="With --watch: seconds between reads. [default: 1]")
 @options.flag("--until-done", "With --watch: end when the stage has its trials and no runner is at work.")
 @click.option(
-    "--trials", type=int, help="With --watch: finished trials that the stage is to have. [default: the study file's]"
+    "--trials",
+    type=int,
+    help="With --watch: finished trials that the stage is to have. [default: those of the run, or the study file's]",
 )
 @options.storage
 @options.output
