@@ -32,10 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _run([argument for argument in given if argument != "--debug"])
     except KeyboardInterrupt:
         return _complain(STOPPED, 130)
-    except (BrokenPipeError, SystemExit):  # Click makes the latter of the former
+    except BrokenPipeError:
         # The reader of the output has left: `hpsearch trials | head`.
         _drop(sys.stdout)
         return 1
+    except SystemExit as ended:  # so Click answers a `BrokenPipeError`
+        _drop(sys.stdout)
+        return int(ended.code or 0)
     except Exception as error:
         if debug:
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import webbrowser
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -127,5 +128,6 @@ def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool
             webbrowser.open(address)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    say("loading the Optuna dashboard ...", stderr=True)  # takes seconds
+    if find_spec("optuna_dashboard"):
+        say("loading the Optuna dashboard ...", stderr=True)  # takes seconds
     server.serve(store.url, port=port, writable=writable, on_ready=ready)

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import multiprocessing
 import signal
+import sys
 import time
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _JOIN_S = 5.0
-UNGUARDED = 78  # exit code of a worker in which the script that starts the workers begins to start its own
+_UNGUARDED = 78  # exit code of a worker in which the script that starts the workers begins to start its own
 
 
 class _Worker:
@@ -117,6 +118,8 @@ class PoolExecutor:
             raise EvaluationFailure(
                 f"cannot start {self.slots} processes ({error.strerror}); use fewer {{}}", Argument("jobs")
             ) from error
+        except RuntimeError:  # a worker that imports the script which starts it: the runner says so
+            sys.exit(_UNGUARDED)
 
     @property
     def free(self) -> int:
@@ -164,7 +167,7 @@ class PoolExecutor:
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         _end([worker], kill=True)
         self._workers.remove(worker)
-        if code == UNGUARDED:
+        if code == _UNGUARDED:
             raise BadInput(
                 "processes import the script that starts them: put what starts them below "
                 "`if __name__ == '__main__':`, or use {}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import sys
 import threading
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import BadArgument, BadInput, BadStudyFile, check_counts, check_seed, nearest
 from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask import dask_executor
-from hpsearch.executors.pool import UNGUARDED, PoolExecutor
+from hpsearch.executors.pool import PoolExecutor
 from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument, Stage
@@ -323,9 +322,6 @@ def workers(
     Inline, Ctrl-C takes effect at the end of an epoch, and BLAS must have one thread (`hpsearch.executors.base.pin`),
     or results differ in their last bits.
     """
-    main = sys.modules.get("__mp_main__")
-    if main is not None and main is not sys.modules.get("__main__") and job.engine != "inline":
-        sys.exit(UNGUARDED)  # a worker that imports the script which starts it: the runner says so
     scheduler = job.scheduler or os.environ.get(SCHEDULER_VARIABLE) or None  # None: hpsearch starts one
     if job.engine not in ENGINES:
         raise BadArgument("engine", job.engine, f"no such engine{nearest(job.engine, ENGINES)}")
