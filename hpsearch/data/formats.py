@@ -7,9 +7,8 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +55,9 @@ _IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x
 _IDX_NAME = re.compile(r"(?:(.+)-)?(train|test|t10k)-(images|labels)[-.]idx\d+-\w+(\.gz)?")
 # What else people have, and the way to something that is read.
 OTHER_FORMATS = {
-    ".xlsx": "save it as CSV UTF-8",
-    ".xls": "save it as CSV UTF-8",
-    ".pkl": "a pickle may run anything; save arrays with numpy.savez(path, x=x, y=y)",
-    ".npy": "it holds one array; save both with numpy.savez(path, x=x, y=y)",
-    ".mat": "save its arrays with numpy.savez(path, x=x, y=y)",
-    ".h5": "save its arrays with numpy.savez(path, x=x, y=y)",
-    ".pt": "save its arrays with numpy.savez(path, x=x, y=y)",
-    ".json": "save it as a .csv table",
-    ".arff": "save it as a .csv table",
-    ".zip": "unpack it",
-    ".tar": "unpack it",
+    **dict.fromkeys((".npy", ".mat", ".h5", ".pt", ".pkl"), "save its arrays with numpy.savez(path, x=x, y=y)"),
+    **dict.fromkeys((".xlsx", ".xls"), "save it as CSV UTF-8"),
+    **dict.fromkeys((".zip", ".tar"), "unpack it"),
 }
 
 
@@ -143,26 +134,13 @@ def content(path: Path) -> bytes:
         raise BadData(f"cannot read {path}: {first_line(error)}") from error
 
 
-def read(
-    path: Path,
-    *,
-    label: str | None = None,
-    labelled: bool = True,
-    header: bool | None = None,
-    encoding: str | None = None,
-    columns: Collection[str] = (),
-    drop: Collection[str] = (),
-) -> Arrays:
+def read(path: Path, *, labelled: bool = True, **table: Any) -> Arrays:
     """Read a file by its ending: .npz, a table, or a folder of IDX files or of pictures by class.
 
     Args:
         path: The file or folder; an IDX file stands for its folder's files of the same name.
-        label: The column of the labels in a table; guessed where it is not given.
         labelled: Refuse it where it has no labels.
-        header: Whether a table of text begins with the names of its columns; noticed where it is not given.
-        encoding: Of a table of text; UTF-8, or what its byte order mark says, where it is not given.
-        columns: The columns of a table that are used, all unless given; none of them is guessed to hold the labels.
-        drop: Columns that are not used: their cells are not checked.
+        table: How to read a table: other arguments of `tables.read_table`.
 
     Raises:
         BadData: Not there, of another kind, damaged, too large, or without labels where it must be ``labelled``.
@@ -171,21 +149,18 @@ def read(
     if (of_idx := _IDX_NAME.fullmatch(path.name)) and path.is_file():
         return read_idx_folder(path.parent, of_idx[1] or "")
     kind = kind_of(path, (".npz", *TABLES), "a folder of IDX files or of pictures")
-    if kind in TABLES:
-        from hpsearch.data import tables  # loads pandas, and a worker must start without it
-
-        read = partial(tables.read_table, label=label, labelled=labelled, header=header, encoding=encoding)
-        return read(path, kind, columns=columns, drop=drop)
-    for name, value in {"label": label, "header": header, "encoding": encoding}.items():
-        if value is not None:
-            raise BadData(f"{name} = {value!r} is for tables, and {path} is none; leave {name} out")
+    given = [f"{name} = {table[name]!r}" for name in ("label", "header", "encoding") if table.get(name) is not None]
+    if given and kind not in TABLES:
+        raise BadData(f"{given[0]} is for tables, and {path} is none; leave it out")
     if kind == ".npz":
         return read_npz(path, labelled=labelled)
-    if folder := _find_idx_folder(path):
+    if kind == "folder" and (folder := _find_idx_folder(path)):
         return read_idx_folder(folder)
-    from hpsearch.data import pictures  # loads Pillow
+    from hpsearch.data import pictures, tables  # loads pandas, and a worker must start without it
 
-    return pictures.read_folder(path)
+    if kind == "folder":
+        return pictures.read_folder(path)
+    return tables.read_table(path, kind, labelled=labelled, **table)
 
 
 def first_line(error: Exception) -> str:

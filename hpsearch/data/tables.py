@@ -8,9 +8,8 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,18 +36,6 @@ _WHOLE = re.compile(r"[-+]?\d\.0+(e[-+]0\d)?")  # a small whole number as NumPy 
 _TYPO = 0.1  # a column with a smaller share of texts among its numbers has errors, not categories
 
 
-@dataclass(frozen=True, slots=True)
-class _Csv:
-    """A table of text, and how it is written."""
-
-    content: bytes
-    encoding: str
-    delimiter: str
-    decimal: str
-    header: bool  # whether its first row has the names
-    names: list[str]  # of the columns; their numbers from 1 where it has no header
-
-
 @contextmanager
 def _csv_errors(path: Path) -> Iterator[None]:
     """Turn the exceptions of pandas and the standard library into BadData."""
@@ -72,8 +59,8 @@ def _csv_errors(path: Path) -> Iterator[None]:
         raise BadData(f"{path} is no regular csv table: {first_line(error)}") from error
 
 
-def _look_at(path: Path, header: bool | None, encoding: str | None) -> _Csv:
-    """Read a table of text, plain or gzipped, and notice how it is written."""
+def _look_at(path: Path, header: bool | None, encoding: str | None) -> dict[str, Any]:
+    """Return a table of text, plain or gzipped, and how it is written, as arguments of ``pandas.read_csv``."""
     content = formats.content(path)
     while content.startswith(b"#"):  # NumPy's line of names, or a remark
         remark, _, rest = content.partition(b"\n")
@@ -116,12 +103,15 @@ def _look_at(path: Path, header: bool | None, encoding: str | None) -> _Csv:
     commas = delimiter != "," and any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in flat)
     decimal = "," if commas and not any(re.fullmatch(r"[-+]?\d+\.\d+", cell) for cell in flat) else "."
     named = not _is_data(rows, decimal) if header is None else header
-    names = (
-        [name or f"Unnamed: {i}" for i, name in enumerate(rows[0])]
-        if named
-        else [str(i + 1) for i in range(len(rows[0]))]
-    )
-    return _Csv(content, encoding, delimiter, decimal, named, _unique(path, names))
+    names = [(name or f"Unnamed: {i}") if named else str(i + 1) for i, name in enumerate(rows[0])]
+    return {
+        "filepath_or_buffer": io.BytesIO(content),
+        "sep": delimiter,
+        "decimal": decimal,
+        "encoding": encoding,
+        "header": 0 if named else None,
+        "names": _unique(path, names),
+    }
 
 
 def _cells(sample: str, delimiter: str) -> list[list[str]]:
@@ -178,33 +168,25 @@ def _unique(path: Path, names: list[str]) -> list[str]:
     return names
 
 
-def _pandas(path: Path, look: _Csv, **options: Any) -> pd.DataFrame:
+def _pandas(path: Path, look: dict[str, Any], **options: Any) -> pd.DataFrame:
     with _csv_errors(path):
         frame: pd.DataFrame = pd.read_csv(
-            io.BytesIO(look.content),
-            sep=look.delimiter,
-            decimal=look.decimal,
-            encoding=look.encoding,
-            header=0 if look.header else None,
-            names=look.names,
-            index_col=False,
-            keep_default_na=False,
-            skipinitialspace=True,
-            **options,
+            **look, index_col=False, keep_default_na=False, skipinitialspace=True, **options
         )
-        frame.attrs["decimal"] = look.decimal  # for cells that are read as text
-        if look.delimiter in DELIMITERS and frame.iloc[:, -1].isna().any():  # also where the row ended before
-            text = io.TextIOWrapper(io.BytesIO(look.content), look.encoding, newline="")
-            rows = (row for row in csv.reader(text, delimiter=look.delimiter, skipinitialspace=True) if row)
-            for number, row in enumerate(rows, 1 - look.header):
-                if len(row) < len(look.names):
-                    raise BadData(f"{path} is ragged: row {number} has {len(row)} fields of {len(look.names)}")
+        frame.attrs["decimal"] = look["decimal"]  # for cells that are read as text
+        if look["sep"] in DELIMITERS and frame.iloc[:, -1].isna().any():  # also where the row ended before
+            look["filepath_or_buffer"].seek(0)
+            text = io.TextIOWrapper(look["filepath_or_buffer"], look["encoding"], newline="")
+            rows = (row for row in csv.reader(text, delimiter=look["sep"], skipinitialspace=True) if row)
+            for number, row in enumerate(rows, 1 if look["header"] is None else 0):
+                if len(row) < frame.shape[1]:
+                    raise BadData(f"{path} is ragged: row {number} has {len(row)} fields of {frame.shape[1]}")
     return frame
 
 
 def csv_header(path: Path) -> list[str]:
     """Return the column names of a table of text, each once."""
-    return _look_at(path, True, None).names
+    return list(_look_at(path, True, None)["names"])
 
 
 def read_csv(path: Path, *, header: bool = True, **options: Any) -> pd.DataFrame:
@@ -281,22 +263,18 @@ def read_table(
         without the header.
     """
     notes: list[str] = []
-    decimal, named, reason = ".", True, ""
+    decimal, named, reason, pictures, left = ".", True, "", None, list[str]()
     if kind == ".parquet":
         table = read_parquet(path)
-        names = _unique(path, [str(column) for column in table.column_names])
-        candidates = _label_columns(path, names, label, columns, required=labelled)
-        if pictures := _pictures_of(path, table):
-            return _with_pictures(path, table, pictures, candidates)
-        if nested := [field.name for field in table.schema if arrow(path).types.is_nested(field.type)]:
-            notes.append(f"left out, as they hold lists or records: {', '.join(map(repr, nested[:10]))}")
-            table = table.drop_columns(nested)
-            names = [name for name in names if name not in nested]
-        candidates = _label_columns(path, names, label, columns, required=labelled)
-        frame = table.to_pandas(ignore_metadata=True)
+        pictures = _pictures_of(path, table)
+        if left := [f.name for f in table.schema if arrow(path).types.is_nested(f.type) and f.name != pictures]:
+            notes.append(f"left out, as they hold lists or records: {', '.join(map(repr, left[:10]))}")
+        names = _unique(path, [str(name) for name in table.column_names if name not in left])
+        candidates = _label_columns(path, [n for n in names if n != pictures], label, columns, required=labelled)
+        frame = table.drop_columns(left).to_pandas(ignore_metadata=True)
     else:
         look = _look_at(path, header, encoding)
-        names, decimal, named = look.names, look.decimal, look.header
+        names, decimal, named = look["names"], look["decimal"], look["header"] == 0
         candidates = _label_columns(path, names, label, columns, required=labelled)
         frame = _pandas(
             path,
@@ -305,7 +283,7 @@ def read_table(
             dtype=dict.fromkeys(candidates, str),
             na_values={name: _MISSING_LABEL if name in candidates else MISSING for name in names},
         )
-        if not look.header and header is None:
+        if not named and header is None:
             notes.append(
                 "its first row looks like data: the columns are called 1, 2, ...; header = true takes it for names"
             )
@@ -325,6 +303,10 @@ def read_table(
     if len(names) == 1 and target is not None:
         raise BadData(f"{path} has no column of features beside its labels {target!r}")
     features = [name for name in names if name != target]
+    if pictures is not None:
+        if others := [name for name in features if name != pictures]:
+            notes.append(f"left out, beside the pictures in {pictures!r}: {', '.join(map(repr, others[:10]))}")
+        return Arrays(stacked(_encoded(path, frame[pictures])), labels, notes=tuple(map(Sentence, notes)))
     x = frame[features]
     for name in features:
         if name not in drop and (not columns or name in columns) and not _is_plain(x[name]):
@@ -411,21 +393,9 @@ def _pictures_of(path: Path, table: Any) -> str | None:
     return None
 
 
-def _with_pictures(path: Path, table: Any, pictures: str, candidates: Sequence[str]) -> Arrays:
-    names = [str(name) for name in table.column_names]
-    others = [name for name in candidates if name != pictures]
-    labels = _label_values(path, table.column(others[0]).to_pandas(), ".") if others else None
-    cells = table.column(pictures).to_pylist()
-    encoded = [cell.get("bytes") if isinstance(cell, dict) else cell for cell in cells]
-    for row, cell in enumerate(encoded):
-        if not isinstance(cell, bytes):
-            raise BadData(f"{path}: row {row + 1} has no picture in column {pictures!r}")
-    if not encoded:
-        raise BadData(f"{path} has no rows")
-    x = stacked((Path(f"{path}, row {row + 1}"), cell) for row, cell in enumerate(encoded))
-    notes = [f"pictures: column {pictures!r}"]
-    if others and others[0] != LABELS[0]:
-        notes.append(f"labels: column {others[0]!r}; label names another")
-    if left := [name for name in names if name not in (pictures, *others[:1])]:
-        notes.append(f"left out, beside the pictures: {', '.join(left[:10])}")
-    return Arrays(x, labels, notes=tuple(map(Sentence, notes)))
+def _encoded(path: Path, cells: Iterable[Any]) -> Iterator[tuple[Path, bytes]]:
+    for row, cell in enumerate(cells, 1):
+        data = cell.get("bytes") if isinstance(cell, dict) else cell
+        if not isinstance(data, bytes):
+            raise BadData(f"{path}: row {row} has no picture")
+        yield Path(f"{path}, row {row}"), data

@@ -196,12 +196,12 @@ def test_pictures_in_a_parquet_file(record: bool, tmp_path: Path) -> None:
     dataset = load(path=path)
     np.testing.assert_array_equal(dataset.x, [GREY, 255 - GREY])
     assert dataset.class_names == ("4", "7")
-    assert "pictures: column 'image' left out, beside the pictures: id" in " ".join(map(str, dataset.notes))
+    assert "left out, beside the pictures in 'image': 'id'" in " ".join(map(str, dataset.notes))
     cells[1] = {"bytes": b"oops", "path": None} if record else b"oops"
     pd.DataFrame({"image": cells, "label": [4, 7]}).to_parquet(path)
     refused(lambda: load(path=path), "row 2 is no whole .png or .jpg picture")
     pd.DataFrame({"image": [cells[0], None], "label": [4, 7]}).to_parquet(path)
-    refused(lambda: load(path=path), "row 2 has no picture in column 'image'")
+    refused(lambda: load(path=path), "row 2 has no picture")
 
 
 def test_pictures_to_classify_are_labelled_by_their_folders(tmp_path: Path) -> None:
