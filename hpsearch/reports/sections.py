@@ -14,7 +14,7 @@ from hpsearch.errors import BadInput
 from hpsearch.objectives.kinds import curve_bounds
 from hpsearch.records import rank_key
 from hpsearch.reports import figures
-from hpsearch.reports.figures.saving import narrowed, plain_figure
+from hpsearch.reports.figures.saving import narrowed, plain_figure, without_key
 from hpsearch.reports.figures.style import cut, least_width, markup
 from hpsearch.reports.importance import importance
 from hpsearch.reports.page import PageFigure, Section, Table
@@ -360,8 +360,16 @@ def _made(make: Make, material: Material) -> PageFigure | str | None:
 def _figure(key: str, title: str, caption: str, figure: go.Figure, **more: Any) -> PageFigure:
     """Return a figure with its words; ``more`` are further fields, or other ones than follow from the figure."""
     plain = plain_figure(figure)
-    derived = {"alt": figures.describe(figure), "narrow": narrowed(plain)}
+    if note := without_key(plain):
+        caption += f" {note[:1].upper()}{note[1:]}."
+    derived = {"alt": figures.describe(figure), "narrow": _narrowed(figure)}
     return PageFigure(key=key, title=title, caption=caption, figure=plain, **{**derived, **more})
+
+
+def _narrowed(figure: go.Figure) -> dict[str, Any]:
+    plain = plain_figure(figure)
+    without_key(plain)
+    return narrowed(plain["layout"])
 
 
 def _history(material: Material) -> PageFigure | None:
@@ -510,7 +518,7 @@ def _lineage(material: Material) -> PageFigure | None:
         "Ranges and best values, stage by stage",
         "Each bar is a range, the diamond in it the best trial's value.",
         figures.lineage(material.stages),
-        narrow=narrowed(plain_figure(figures.lineage(material.stages, columns=1))),
+        narrow=_narrowed(figures.lineage(material.stages, columns=1)),
     )
 
 
@@ -529,5 +537,5 @@ def _curves(material: Material) -> PageFigure | None:
         f"Learning curves of {whose} of {material.latest.label}",
         "A validation curve that still rises at the end wants more epochs; a wide gap to training is overfitting.",
         grid(),
-        narrow=narrowed(plain_figure(grid(columns=2))),
+        narrow=_narrowed(grid(columns=2)),
     )

@@ -56,8 +56,8 @@ def search_history(
     across = (0.5 - 0.01 * number, number + 0.5 + 0.01 * number)
     which = "corrected for selection" if corrected else "not corrected for selection"
     if interval is not None and not every.complete.empty:
-        name = f"interval {which}" if corrected else "interval of one trial"
-        figure.add_trace(band(across, (interval.low, interval.high), name=name, fillcolor="rgba(213, 94, 0, 0.13)"))
+        more = {"name": "95 % interval", "fillcolor": "rgba(213, 94, 0, 0.13)"}
+        figure.add_trace(band(across, (interval.low, interval.high), **more))
     value = f"{metric} {field('y:.4g')}"
     dots = {"color": colour(0), "size": 5 if sampled else 7, "opacity": 0.5}
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
 from hpsearch.files import expanded, replacing
-from hpsearch.reports.figures.style import describe, least_width, unmarked
+from hpsearch.reports.figures.style import KEY, describe, key_height, least_width, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -145,7 +145,6 @@ DIGITS = 5  # significant digits of a plotted number: more than any screen can s
 _LINE = 46  # characters of a line of text across a phone
 _LINE_HEIGHT = 17
 _TICKS, _TITLE = 11, 13
-_SIGN, _LEGEND_LINE = 8, 20  # a legend's sign takes the room of so many characters; the height of a line of it
 
 
 def plain_figure(figure: go.Figure) -> dict[str, Any]:
@@ -203,12 +202,19 @@ def script_json(value: Mapping[str, Any]) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def narrowed(figure: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the layout for a phone of a `plain_figure`.
+def without_key(plain: Mapping[str, Any]) -> str:
+    """Take the key out of a `plain_figure`, and return it: where there is little room a legend would stand on it."""
+    layout, keys = plain["layout"], []
+    for annotation in [note for note in layout.get("annotations", ()) if note.get("name") == KEY]:
+        layout["annotations"].remove(annotation)
+        layout["margin"]["t"] -= key_height(annotation["text"].count("<br>"))
+        keys.append(" ".join(unmarked(annotation["text"]).split()))
+    return "; ".join(keys)
 
-    It has smaller letters, narrower margins, texts broken into lines that fit, and the key above the whole legend.
-    """
-    narrow: dict[str, Any] = copy.deepcopy(dict(figure["layout"]))
+
+def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a layout for a phone: smaller letters, narrower margins, and texts broken into lines that fit."""
+    narrow: dict[str, Any] = copy.deepcopy(dict(layout))
     margin = narrow.setdefault("margin", {})
     # A title of all panels together is no axis', and makes no room for itself.
     turned = any(annotation.get("textangle") == -90 for annotation in narrow.get("annotations", ()))
@@ -227,21 +233,6 @@ def narrowed(figure: Mapping[str, Any]) -> dict[str, Any]:
         axis["tickangle"] = 0
         if axis.get("title", {}).get("text"):
             axis["title"] = {**axis["title"], "text": _broken(axis["title"]["text"]), "font": {"size": _TITLE}}
-    # A legend that does not fit on a line is as many columns wide as its longest name allows.
-    names = dict.fromkeys(t["name"] for t in figure["data"] if t.get("name") and t.get("showlegend") is not False)
-    legend = [len(unmarked(name)) + _SIGN for name in names] if len(names) > 1 else []
-    lines_of_legend = 1 if sum(legend) <= _LINE else math.ceil(len(legend) / max(1, _LINE // max(legend)))
-    taller = _LEGEND_LINE * (lines_of_legend - 1)
-    above = taller
-    for annotation in narrow.get("annotations", ()):
-        # A key: in the margin above the data.
-        if annotation.get("xref") == annotation.get("yref") == "paper" and annotation.get("y") == 1:
-            broken = _broken(annotation["text"])
-            taller = max(taller, above + _LINE_HEIGHT * (broken.count("<br>") - annotation["text"].count("<br>")))
-            annotation["text"], annotation["yshift"] = broken, annotation.get("yshift", 0) + above
-    margin["t"] = margin.get("t", 40) + taller
-    if "height" in narrow:
-        narrow["height"] += taller
     return narrow
 
 

@@ -37,6 +37,7 @@ The better a score, the more it stands out from the page, in the light as in the
 SCALE_WORDS = "blue: better, ochre: worse"
 PANEL_FONT = 12  # of small panels' titles and ticks, in px
 LEAST_WIDTH = 320  # the width of any phone, in px
+KEY = "key"  # the name of the annotation that says what the lines mean, and what is left out
 # The marks: characters that no font has. With the last one a hover text is without the trace's name beside it.
 BREAK, _BOLD, _BOLD_END, _POWER, _POWER_END, _FIELD, NO_NAME = map(chr, range(0xF8F0, 0xF8F7))
 _TAGS = ("<br>", "<b>", "</b>", "<sup>", "</sup>", "%{", "<extra></extra>")
@@ -194,12 +195,13 @@ def at(place: int, columns: int) -> dict[str, int]:
 
 def _decorate(figure: go.Figure, *, title: str | None, key: str | None, above: int) -> int:
     """Add template, title and key, in a top margin that has room for them; return that margin in px."""
-    margin = 16 + above + (20 + 18 * key.count(BREAK) if key else 0) + (26 if title else 0)
+    margin = 16 + above + (key_height(key.count(BREAK)) if key else 0) + (26 if title else 0)
     figure.update_layout(template=TEMPLATE, margin={"l": 72, "r": 28, "t": margin, "b": 58})
     if title:
         figure.update_layout(title={"text": title, "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}})
     if key:
         figure.add_annotation(
+            name=KEY,
             text=key,
             xref="paper",
             yref="paper",
@@ -212,6 +214,11 @@ def _decorate(figure: go.Figure, *, title: str | None, key: str | None, above: i
             font={"size": 13, "color": MUTED},
         )
     return margin
+
+
+def key_height(breaks: int) -> int:
+    """Return the room for a key with so many line breaks, in px."""
+    return 20 + 18 * breaks
 
 
 def styled(figure: go.Figure) -> go.Figure:
