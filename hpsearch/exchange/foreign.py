@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -230,6 +230,7 @@ def foreign_trials(
             raise BadArgument("ranges", argument, "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other")
         given[name.removeprefix(tool.prefix)] = form
     names = _parameter_columns(path, columns, tool, score, request.parameters, given)
+    named = [name.removeprefix(tool.prefix) for name in request.parameters]
     notes: list[Sentence] = []
     if tool is not PLAIN:
         which = "those with a range" if known_ranges else f"its columns {tool.prefix}..."
@@ -246,14 +247,12 @@ def foreign_trials(
         if odd[name] and ":" not in given.get(name, ":"):  # texts that are choices
             cells[name], odd[name] = [cell and text(cell) for cell in columns[column]], []
     for name, rows in odd.items():
-        for row in rows:
-            cell = str(columns[names.get(name, name)][row])[:40]
-            failures.setdefault(row, f"{name} = {cell!r} is no number")
-        if rows:
-            first = str(columns[names.get(name, name)][rows[0]])[:40]
+        texts = {row: repr(str(columns[names.get(name, name)][row])[:40]) for row in rows}
+        failures = {row: f"{name} = {cell} is no number" for row, cell in texts.items()} | failures
+        for row in rows[:1]:
             failed = "that trial" if len(rows) == 1 else f"{len(rows)} such trials"
-            notes.append(Sentence(f"{name}: {first!r} in row {rows[0] + 1} is no number; {failed} failed"))
-    space, from_data = _ranges(cells, given, request.parameters, known_ranges or {}, notes)
+            notes.append(Sentence(f"{name}: {texts[row]} in row {row + 1} is no number; {failed} failed"))
+    space, from_data = _ranges(cells, given, named, known_ranges or {}, notes)
     if from_data:
         extents = ", ".join(f"{name} {describe(space[name])}" for name in from_data)
         sentence = (
@@ -309,12 +308,12 @@ def _score_column(path: Path, columns: Columns, tool: Tool, metric: str | None) 
     left = [name for name in columns if not name.startswith(tool.others)] if tool.others else []
     if usual or len(left) == 1:
         return str((usual or left)[0])
-    numbers = {
-        name: cells
+    numbers = [
+        name
         for name, cells in columns.items()
         if not (tool.prefix and name.startswith(tool.prefix))
         and any(type(parsed(cell)) in (int, float) for cell in cells[:100])
-    }
+    ]
     raise BadInput(
         f"{path}: which column is the score? Give {{}}; there are: {_some(numbers)}", Argument("metric", "COLUMN")
     )
@@ -342,9 +341,9 @@ def _direction(
     return direction
 
 
-def _some(columns: Columns) -> str:
+def _some(columns: Iterable[str]) -> str:
     names = [name for name in columns if name and not name.startswith("Unnamed: ")]
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return (", ".join(names[:12]) or "none") + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def _parameter_columns(
@@ -352,19 +351,16 @@ def _parameter_columns(
 ) -> dict[str, str]:
     """Return the columns of the hyperparameters by their names: those that are named, or those of the tool's prefix."""
     by_name = {name.removeprefix(tool.prefix): name for name in columns if name.startswith(tool.prefix)}
-    every = {name: name for name in columns} | by_name
-    named = [name if name in every else name.removeprefix(tool.prefix) for name in (*parameters, *ranges)]
-    named = [name.removeprefix(tool.prefix) if name in by_name.values() else name for name in named]
-    for name in named:
+    every = {name: name for name in columns if name not in by_name.values()} | by_name
+    names = {}
+    for name in (short.removeprefix(tool.prefix) for short in (*parameters, *ranges)):
         if name not in every:
             raise BadInput(f"{path} has no column {name!r}{nearest(name, every)}")
-    names = {name: every[name] for name in named}
+        names[name] = every[name]
     if tool is not PLAIN and not parameters:
         names = by_name | names
     if not names:
-        others = {name: cells for name, cells in columns.items() if name not in (score, state_column(columns))}
-        if not others:
-            raise BadInput(f"{path} has no column of a hyperparameter; it has: {_some(columns)}")
+        others = [name for name in columns if name not in (score, state_column(columns))]
         raise BadInput(
             f"{path}: which columns are hyperparameters? Give {{}} for each; there are: {_some(others)}",
             Argument("parameters", "COLUMN"),
@@ -373,7 +369,7 @@ def _parameter_columns(
 
 
 def _ranges(
-    cells: Mapping[str, Sequence[Value | None]],
+    cells: Mapping[str, list[Value | None]],
     given: Mapping[str, str],
     parameters: Sequence[str],
     known: Mapping[str, Parameter],
@@ -384,11 +380,8 @@ def _ranges(
     for name, values in cells.items():
         try:
             parameter = _parse_range(given[name], values) if name in given else known.get(name) or _extent(values)
-            rows = len(values)
-            if name not in (*parameters, *given, *known) and list(values) in (
-                list(range(rows)),
-                list(range(1, rows + 1)),
-            ):
+            numbers = [list(range(first, first + len(values))) for first in (0, 1)]
+            if name not in (*parameters, *given, *known) and values in numbers:
                 raise BadInput("it numbers the rows")
         except HpsearchError as error:
             if name in given:

@@ -46,36 +46,24 @@ TOOLS = (
 PLAIN = Tool("a table", "")
 KERAS_TUNER, _HP = "Keras Tuner, folder", "hp."
 
+# By lower-case word; any other is a failure, too.
 STATES: Mapping[str, str] = {
-    **dict.fromkeys(("complete", "completed", "finished", "succeeded", "success", "terminated", "done"), "COMPLETE"),
-    **dict.fromkeys(("pruned", "early_stopped", "early stopped", "stopped"), "PRUNED"),
-    **dict.fromkeys(("fail", "failed", "crashed", "killed", "error", "errored", "invalid"), "FAIL"),
-    **dict.fromkeys(("preempted", "preempting", "canceled", "cancelled", "aborted", "timeout"), "FAIL"),
-    **dict.fromkeys(("running", "paused", "idle"), "RUNNING"),
-    **dict.fromkeys(("waiting", "pending", "queued", "scheduled", "created", "initiated"), "WAITING"),
+    **dict.fromkeys(["complete", "completed", "finished", "succeeded", "success", "terminated", "done"], "COMPLETE"),
+    **dict.fromkeys(["pruned", "early_stopped", "stopped"], "PRUNED"),
+    **dict.fromkeys(["running", "paused", "idle", "waiting", "pending", "queued", "scheduled", "created"], "WAITING"),
+    **dict.fromkeys(["fail", "failed", "error", "errored", "crashed", "killed", "invalid"], "FAIL"),
 }
 _STATE_COLUMNS = ("state", "status")  # in any case
 # Words of metrics' names.
-_BETTER: Sequence[tuple[Direction, re.Pattern[str]]] = (
-    (
-        "minimize",
-        re.compile(
-            "loss|losses|errors?|err|rmse|mse|mae|mape|perplexity|ppl|nll|logloss|[a-z]*entropy|cost|regret|deviance"
-            "|wer|cer|fid|latency|duration|time|seconds"
-        ),
-    ),
-    (
-        "maximize",
-        re.compile(
-            "acc[a-z]*|auc|auroc|f1|precision|recall|r2|map|iou|dice|bleu|rouge|rewards?|return|likelihood|kappa|mcc"
-            "|ndcg|psnr|ssim"
-        ),
-    ),
-)
+_BETTER: Mapping[Direction, str] = {
+    "minimize": "loss|losses|errors?|err|rmse|mse|mae|mape|perplexity|ppl|nll|logloss|[a-z]*entropy|cost|regret"
+    "|deviance|wer|cer|fid|latency|duration|time|seconds",
+    "maximize": "acc[a-z]*|auc|auroc|f1|precision|recall|r2|map|iou|dice|bleu|rouge|rewards?|return|likelihood|kappa"
+    "|mcc|ndcg|psnr|ssim",
+}
 _DIRECTIONS: Mapping[str, Direction] = {"min": "minimize", "max": "maximize"}
 _ESCAPE = re.compile(r"\A'(?=[=+\-@\t\r']|\Z)")  # what keeps a spreadsheet from taking a text for a formula
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")  # a number with a decimal comma
-_LEVELS = re.compile(r"\A\('([^']*)', '(.*)'\)\Z")  # the name that pandas gives a column of two levels in Parquet
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>"}  # texts of a missing number
 _LONGEST = 1000  # characters of a choice that is a text in place of another value
 _BOOLEANS = {"true": True, "false": False}
@@ -93,13 +81,12 @@ def recognise(columns: Iterable[str]) -> Tool:
 def better(metric: str) -> Direction | None:
     """Return the better scores by a metric's name: ``val_loss``, ``neg_mean_squared_error``; None: it does not say."""
     words = re.findall(r"[a-z]+\d?", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", metric).lower())
-    known = {direction for direction, names in _BETTER if any(map(names.fullmatch, words))}
+    known = [direction for direction, names in _BETTER.items() if any(re.fullmatch(names, word) for word in words)]
     if len(known) != 1:
         return None
-    direction = known.pop()
     if "neg" in words or "negative" in words:
-        return "maximize" if direction == "minimize" else "minimize"
-    return direction
+        return "maximize" if known == ["minimize"] else "minimize"
+    return known[0]
 
 
 def keras_tuner(folder: Path) -> tuple[Tool, Columns, dict[str, Parameter]] | None:
@@ -119,7 +106,11 @@ def keras_tuner(folder: Path) -> tuple[Tool, Columns, dict[str, Parameter]] | No
             trial = json.loads(file.read_text("utf-8"))
             if not is_plain(trial):
                 raise ValueError("nested too deeply, or with a text that is no Unicode")
-            metrics = {name: of["direction"] for name, of in trial["metrics"]["metrics"].items() if _reaches(of, trial)}
+            metrics = {
+                name: of["direction"]
+                for name, of in trial["metrics"]["metrics"].items()
+                if any(trial["score"] in observed["value"] for observed in of["observations"])
+            }
             values = {f"{_HP}{name}": of for name, of in trial["hyperparameters"]["values"].items()}
             rows.append({"state": trial["status"], "score": trial["score"], "metrics": metrics, **values})
             for of in trial["hyperparameters"]["space"]:
@@ -136,23 +127,14 @@ def keras_tuner(folder: Path) -> tuple[Tool, Columns, dict[str, Parameter]] | No
     return Tool(KERAS_TUNER, _HP, score, direction), columns, ranges
 
 
-def _reaches(metric: Mapping[str, Any], trial: Mapping[str, Any]) -> bool:
-    return any(trial["score"] in of["value"] for of in metric["observations"])
-
-
 def _keras_range(kind: str, **config: Any) -> Parameter:
-    match kind:
-        case "Float" | "Int":
-            low, high, log = config["min_value"], config["max_value"], config["sampling"] in ("log", "reverse_log")
-            if kind == "Float":
-                return Float(low, high, log)
-            step = 1 if log or (high - low) % config["step"] else config["step"]
-            return Int(low, high, log, step)
-        case "Choice":
-            return Categorical(tuple(map(choice, config["values"])))
-        case "Boolean":
-            return Categorical((False, True))
-    return Categorical((choice(config["value"]),))
+    if kind in ("Float", "Int"):
+        low, high, log = config["min_value"], config["max_value"], config["sampling"] in ("log", "reverse_log")
+        if kind == "Float":
+            return Float(low, high, log)
+        return Int(low, high, log, 1 if log or (high - low) % config["step"] else config["step"])
+    choices = (False, True) if kind == "Boolean" else config.get("values") or (config["value"],)  # or a fixed value
+    return Categorical(tuple(map(choice, choices)))
 
 
 def state_column(columns: Columns) -> str | None:
@@ -222,9 +204,6 @@ def read_csv_columns(path: Path) -> Columns:
 
 def unpacked(columns: Columns) -> Columns:
     """Return columns of which those that hold dictionaries (Weights & Biases' config, summary) are several."""
-    columns = {
-        _LEVELS.sub(lambda match: "_".join(filter(None, match.groups())), name): of for name, of in columns.items()
-    }
     if not {"config", "summary"} <= columns.keys():
         return columns
     flat = dict(columns)

@@ -195,7 +195,7 @@ def test_our_csv_is_a_table_like_any_other(searched: Cli) -> None:
         ("params_lr,score\n1,a\n", "--metric score", "no trial with a score"),
         ("params_lr,score\n1,nan\n2,\n", "", "no trial with a score"),
         ("lr,lr,score\n1,2,3\n", "", "column 'lr' occurs twice"),
-        ("score\n1\n", "", "no column of a hyperparameter"),
+        ("score\n1\n", "", "which columns are hyperparameters"),
         ("params_lr,score\n1,2\n1,3\n", "", "no hyperparameter that can be narrowed"),
         ("params_lr,score\n1,2\n3,4\n", "--range lr=9", "other values too (1, 3)"),
         ("params_lr,score\n1,2\n3,4\n", "--range lr=5:1", "is not below"),

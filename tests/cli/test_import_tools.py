@@ -148,6 +148,11 @@ def test_only_complete_trials_win(cli: Cli, state: str, becomes: str) -> None:
     assert best["trial"] == (2 if becomes == "COMPLETE" else 1)
 
 
+def test_a_table_of_nothing_but_crashes_has_no_best(cli: Cli) -> None:
+    pd.DataFrame({"config/lr": [0.1, 0.2], "status": ["crashed", ""], "acc": [0.5, 0.6]}).to_csv("t.csv", index=False)
+    cli.refused("import t.csv --metric acc --storage x.db", says="no trial with a score")
+
+
 @pytest.mark.parametrize(
     ("metric", "direction"),
     [
