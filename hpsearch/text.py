@@ -39,6 +39,8 @@ def printable_line(text: str) -> str:
 
 def rounded(value: float, places: int) -> str:
     """Return a number as people round it: 0.815 to two places is 0.82, although its double lies below."""
+    if not abs(value) < 1e15:
+        return f"{value:.{places}f}"  # also infinity and NaN, which `Decimal` does not round
     return str(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
 
 

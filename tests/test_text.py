@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,16 @@ def test_a_line_is_bounded_and_steers_nothing(text: str, times: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.815, "0.82"), (0.8149, "0.81"), (1, "1.00"), (1e-9, "0.00"), (0.005, "0.01"), (-1.255, "-1.26")],
+    [
+        (0.815, "0.82"),
+        (0.8149, "0.81"),
+        (1, "1.00"),
+        (1e-9, "0.00"),
+        (0.005, "0.01"),
+        (math.inf, "inf"),
+        (1e30, f"{1e30:.2f}"),
+        (-1.255, "-1.26"),
+    ],
 )
 def test_people_round_halves_up(value: float, shown: str) -> None:
     assert rounded(value, 2) == shown

@@ -15,7 +15,7 @@ from hpsearch.records import Action
 from hpsearch.reports.tables import by_column
 from hpsearch.serialization import to_plain
 from hpsearch.space import describe
-from hpsearch.text import counted
+from hpsearch.text import counted, rounded
 
 if TYPE_CHECKING:
     from hpsearch.search.comparison import Comparison, Side
@@ -165,7 +165,8 @@ def _sides(result: Comparison) -> Columns:
         "metric": [side.metric for side in sides],
         "best": [f"{side.best:.4g}" for side in sides],
         "95 % interval": [
-            None if side.interval is None else f"{side.interval.low:.2f} .. {side.interval.high:.2f}" for side in sides
+            None if side.interval is None else f"{rounded(side.interval.low, 2)} .. {rounded(side.interval.high, 2)}"
+            for side in sides
         ],
         "of trial": [
             f"{side.best_trial}{'' if side.best_stage == side.name else f' of {side.best_stage}'}" for side in sides

@@ -117,10 +117,10 @@ def _parts(columns: Sequence[Column], width: int, *, gap: int) -> list[list[Colu
 def _fitted(columns: Sequence[Column], room: int) -> list[int]:
     """Return the columns' widths: as they are, or where there is no room narrowed to what their words need."""
     whole, least = [column.whole for column in columns], [column.least for column in columns]
-    spare, wish = room - sum(least), sum(whole) - sum(least)
+    spare, wish = max(room - sum(least), 0), sum(whole) - sum(least)
     if wish <= spare:
         return whole
-    return [low + max(spare, 0) * (high - low) // wish for low, high in zip(least, whole, strict=True)]
+    return [low + spare * (high - low) // wish for low, high in zip(least, whole, strict=True)]
 
 
 def watch(search: Search, output: Format, *, every: float | None, trials: int | None, until_done: bool) -> None:

@@ -206,7 +206,7 @@ def test_trials_of_others_are_not_trained_here_and_nobody_waits_for_them(cli: Cl
 def test_texts_of_others_do_not_steer_the_terminal(cli: Cli) -> None:
     rows = "".join(f"{0.1 * (n + 1)},{'blue' if n % 2 else chr(27) + '[31mred'}\n" for n in range(8))
     Path("old.csv").write_text(f"accuracy,colour\n{rows}")
-    cli.ok("import old.csv --metric accuracy")
+    cli.ok("import old.csv --metric accuracy --parameter colour")
     shown = cli.ok("trials") + cli.ok("best") + cli.ok(MARKDOWN)
     assert "\x1b" not in shown
     assert "\\x1b[31mred" in shown

@@ -177,6 +177,12 @@ def test_no_word_and_no_number_is_lost_at_any_width(columns: dict[str, list[Any]
             assert set(text.split()) <= set(words)
 
 
+@pytest.mark.parametrize("width", [3, 8, 20])
+def test_a_terminal_narrower_than_a_word_gets_all_words(width: int) -> None:
+    lines = printed({"number": [1, 2], "narrow words": ["of several letters", "고양이"]}, width)
+    assert set("12") | set("ofseverallettersnumbernarrowwords고양이") <= set("".join(lines))
+
+
 @pytest.mark.parametrize("width", [60, 80])
 def test_a_word_that_is_too_long_is_folded(width: int) -> None:
     path = "/a" * 60
