@@ -173,7 +173,7 @@ def _cut(
         whose = dataset.name if labels is dataset.labels else f"the test part of {dataset.name}"
         raise BadData(
             f"{' + '.join(part for part, size in sizes.items() if size)} = {total} is more than the {len(labels)} "
-            f"examples of {whose}; ask for fewer"
+            f"examples of {whose}; ask for fewer, or for fractions such as train = 0.6"
         )
     order = np.random.default_rng(seed).permutation(len(labels))
     if not stratify:

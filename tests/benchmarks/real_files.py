@@ -33,7 +33,7 @@ from hpsearch import data
 from hpsearch.data.splits import test_part
 
 TABLE = {"train": 0.6, "validation": 0.2, "test": 0.2, "stratify": True}
-IMAGES = {"train": 1600, "validation": 400, "test": 1000, "stratify": False}
+IMAGES = {"train": 800, "validation": 200, "test": 1000, "stratify": False}
 STUDY = """name = "{name}"
 [data]
 {data}
@@ -183,7 +183,7 @@ def compare(make: Callable[[], Made], seeds: int) -> tuple[str, ...]:
     name, ours, peer = make.__name__, [], []
     for seed in range(seeds):
         section = "\n".join(f"{key} = {json.dumps(value)}" for key, value in (source | how).items())
-        study = STUDY.format(name=name, data=section, seed=seed, epochs=40 if how is TABLE else 15)
+        study = STUDY.format(name=name, data=section, seed=seed, epochs=40 if how is TABLE else 10)
         Path("studies").mkdir(exist_ok=True)
         Path("studies", f"{name}.toml").write_text(study)
         for words in (["start", name, "--jobs", "1"], ["narrow", name]):
@@ -195,7 +195,7 @@ def compare(make: Callable[[], Made], seeds: int) -> tuple[str, ...]:
         peer.append(theirs(data.load(**given), how | {"seed": seed}, frame, seed))
     difference = np.subtract(ours, peer)
     columns = [f"{np.mean(scores):.3f} ({min(scores):.3f} .. {max(scores):.3f})" for scores in (ours, peer)]
-    return name, *columns, f"{difference.mean():+.3f}", f"{difference.std() / len(difference) ** 0.5:.3f}"
+    return name, *columns, f"{difference.mean():+.3f}", f"{difference.std(ddof=1) / len(difference) ** 0.5:.3f}"
 
 
 def main() -> None:

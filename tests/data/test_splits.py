@@ -207,7 +207,7 @@ def test_the_fingerprint_is_of_the_four_arrays() -> None:
             {"train": 80, "validation": 16, "test": 10},
             ["train + validation + test = 106", "than the 100 examples of rows"],
         ),
-        ({"train": 0.8, "validation": 0.3}, ["train + validation = 110 is more", "ask for fewer"]),
+        ({"train": 0.8, "validation": 0.3}, ["train + validation = 110 is more", "ask for fewer, or for fractions"]),
         ({"train": 0}, ["train = 0 of 100 examples", "at least 1"]),
         ({"test": -1}, ["test = -1", "at least 0"]),
         ({"train": 1.0}, ["train = 1.0", "a fraction between 0 and 1"]),
