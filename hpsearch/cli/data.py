@@ -166,9 +166,8 @@ def show_data_set(
         note(worded(sentence))
     if output == "table":
         test = "" if dataset.x_test is None else f" and {len(dataset.x_test)} of its own test part"
-        shape = "x".join(map(str, dataset.x.shape[1:]))
         say(f"{dataset.name} ({dataset.source})")
-        say(f"{counted(len(dataset.x), 'example')}{test}, each of shape {shape}, {dataset.dtype}")
+        say(f"{counted(len(dataset.x), 'example')}{test}, each {dataset.form}")
         say(counted(dataset.classes, "class"))
     _print_rows(_class_rows(dataset), output)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
@@ -21,6 +22,7 @@ Cells: TypeAlias = "npt.NDArray[Any] | pd.Series[Any]"  # (N,) one column
 MOST_CATEGORIES = 50  # different texts of a column that become a 0/1 input each
 _FEWEST_ROWS = 10  # fewer may be in order, or all different, by chance
 _UNNAMED = re.compile(r"(unnamed: \d+(\.\d+)*(_level_\d+)?|__index_level_\d+__|)", re.IGNORECASE)
+_DATE = re.compile(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}( .*)?")  # beside ISO's
 _ID = re.compile(r"(?:.*[\W_])?(?:id|ids|index|idx|uuid|guid|key|nr|no|row|rownames?)|.*[a-z](?:Id|ID)")
 
 
@@ -42,29 +44,13 @@ def numbers_of(column: Cells) -> npt.NDArray[np.float64]:
 
 
 def to_numbers(x: Raw, names: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Return the cells of columns as numbers (N, K), NaN where one is missing; BadData for a text that is no number."""
+    """Return the cells of columns as numbers (N, K), NaN where one is missing; BadData for a column of texts."""
     if isinstance(x, np.ndarray):
         return x.astype(np.float64)
-    of_texts = [k for k in range(x.shape[1]) if is_text(column_of(x, k))]
-    if not of_texts:
-        return x.to_numpy(dtype=np.float64, na_value=np.nan)
-    numbers = np.empty(x.shape)
     for k, name in enumerate(names):
-        if k not in of_texts:
-            numbers[:, k] = numbers_of(column_of(x, k))
-            continue
-        codes, different = texts(column_of(x, k))
-        values = np.full(len(different) + 1, np.nan)  # the last one for code -1
-        for code, text in enumerate(different):
-            try:
-                values[code] = float(text)
-            except ValueError:
-                row = int((codes == code).argmax()) + 1
-                raise BadData(
-                    f"{text[:40]!r} in row {row}, column {name!r} is not a number; numbers are needed there"
-                ) from None
-        numbers[:, k] = values[codes]
-    return numbers
+        if is_text(column := column_of(x, k)) and (different := texts(column)[1]):
+            raise BadData(f"column {name!r} holds texts such as {different[0][:40]!r}; numbers are needed there")
+    return x.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def texts(column: Cells) -> tuple[npt.NDArray[np.intp], list[str]]:
@@ -105,16 +91,13 @@ def _unique_text(name: str, column: Cells) -> bool:
 
 
 def _dates(name: str, column: Cells) -> bool:
-    if getattr(column.dtype, "kind", "O") in "mM":
-        return True
-    if not is_text(column):
-        return False
-    for text in texts(column)[1]:
-        try:
-            datetime.fromisoformat(text)
-        except ValueError:
-            return False
-    return True
+    return column.dtype.kind in "mM" or (is_text(column) and all(map(_is_date, texts(column)[1])))
+
+
+def _is_date(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(_DATE.fullmatch(text) or datetime.fromisoformat(text))
+    return False
 
 
 RULES: dict[str, Callable[[str, Cells], bool]] = {
@@ -177,10 +160,9 @@ def _reasons(
         column = column_of(x, position)
         if name in drop:
             yield position, "drop names it"
-        elif keep:
-            if name not in keep:
-                yield position, "columns does not name it"
-        elif len(x) >= _FEWEST_ROWS:
+        elif keep and name not in keep:
+            yield position, "columns does not name it"
+        elif not keep and len(x) >= _FEWEST_ROWS:
             if why := next((words for words, rule in RULES.items() if rule(name, column)), None):
                 yield position, why
             elif _is_label(column, labels):

@@ -20,6 +20,7 @@ from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadData, MissingExtra, nearest
 from hpsearch.files import expanded
 from hpsearch.records import Action, Sentence
+from hpsearch.text import counted
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
 SHIPPED = "shipped with hpsearch"
@@ -52,12 +53,12 @@ class Dataset:
         return len(self.class_names)
 
     @property
-    def dtype(self) -> str:
-        """The type of the features, for people."""
+    def form(self) -> str:
+        """The shape and type of an example, for people."""
         if isinstance(self.x, np.ndarray):
-            return str(self.x.dtype)
-        text_columns = sum(is_text(self.x.iloc[:, i]) for i in range(self.x.shape[1]))
-        return f"{self.x.shape[1] - text_columns} of numbers, {text_columns} of texts"
+            return f"of shape {'x'.join(map(str, self.x.shape[1:]))}, {self.x.dtype}"
+        of_texts = sum(is_text(self.x.iloc[:, i]) for i in range(self.x.shape[1]))
+        return f"of {counted(self.x.shape[1], 'column')}, {of_texts} of texts"
 
     def said(self) -> tuple[Sentence, ...]:
         """Return what was decided in reading it, and what preprocessing fitted to all of it would be, for people."""
@@ -262,10 +263,8 @@ def features(x: Raw, where: str, *, columns: Sequence[str] = (), whole: bool = F
         raise BadData(f"{where} has {len(x)} rows and {x.shape[1]} columns of features; both are needed")
     for position, name in enumerate(columns):
         column = x.iloc[:, position]
-        if not is_text(column):
-            _check_finite(numbers_of(column)[:, None], where, [name], whole=whole)
-        elif whole and (gaps := column.isna().to_numpy()).any():
-            _check_finite(np.where(gaps, np.nan, 0)[:, None], where, [name], whole=True)
+        cells = np.where(column.isna(), np.nan, 0) if is_text(column) else numbers_of(column)
+        _check_finite(cells[:, None], where, [name], whole=whole)
     return x
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from hpsearch.errors import BadData, BadInput
 from hpsearch.records import Sentence
 from hpsearch.text import counted
 
+T = TypeVar("T", str, int, float)
 Numbers: TypeAlias = npt.NDArray[np.float64]
 
 GREY_LEVELS = 255.0  # the brightest grey level of a byte
@@ -80,6 +81,20 @@ class Table:
             positions = [places[self.name(position)] for position in positions]
         return raw.iloc[:, list(positions)]
 
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Check that the table fits examples of this shape, and its parts one another; BadInput otherwise."""
+        columns = [*self.used, *(position for position, _ in self.left_out)]
+        ordinal = len(self.texts) if self.ordinal else 0
+        if (
+            len(columns) != math.prod(shape)
+            or sorted(columns) != list(range(*shape))
+            or len(self.names) not in (0, *shape)
+            or len(self.fill) != len(self.numbers) + ordinal
+            or not all(map(math.isfinite, self.fill))
+            or not set(self.missing) <= set(self.used)
+        ):
+            raise BadInput(f"{len(columns)} columns that do not fit examples of shape {shape}, or one another")
+
     def cells(self, raw: Raw) -> tuple[Numbers, list[tuple[npt.NDArray[np.intp], list[str]]]]:
         """Return the numbers (N, K), NaN where one is missing, and the columns of texts (`columns.texts`)."""
         numbers = to_numbers(self.pick(raw, self.numbers), [self.name(position) for position in self.numbers])
@@ -130,21 +145,16 @@ class Preprocessing:
         if not 1 <= len(self.shape) <= _MOST_DIMENSIONS or min(self.shape) < 1:
             raise BadInput(f"examples of shape {self.shape}; give 1 to {_MOST_DIMENSIONS} sizes of at least 1")
         least, most = _DIVISORS
-        if not all(map(math.isfinite, (self.low, self.high, *self.centre))) or not all(
-            least <= number <= most for number in self.scale
-        ):
+        numbers = math.prod(self.shape) if self.table is None else len(self.table.fill)
+        finite = all(map(math.isfinite, (self.low, self.high, *self.centre))) and self.low <= self.high
+        fits = self.method in SCALES and {len(self.centre), len(self.scale)} <= {1, numbers}
+        if not finite or not fits or not all(least <= number <= most for number in self.scale):
             raise BadInput(
-                f"examples of {self.low} .. {self.high}, scaled by {self.scale[:3]}; give finite numbers, the divisors "
-                f"from {least:g} to {most:g}"
+                f"examples of {numbers} numbers from {self.low} to {self.high}, {self.method} {self.scale[:3]}; give "
+                f"finite numbers, and divisors from {least:g} to {most:g}"
             )
-        table = self.table
-        numbers = math.prod(self.shape) if table is None else len(table.fill)
-        if self.method not in SCALES or not {len(self.centre), len(self.scale)} <= {1, numbers} or self.low > self.high:
-            raise BadInput(
-                f"examples of {numbers} numbers from {self.low} to {self.high}, scaled by {self.method!r}: no sense"
-            )
-        if table is not None:
-            _check(table, self.shape)
+        if self.table is not None:
+            self.table.check(self.shape)
 
     @classmethod
     def fit(
@@ -249,7 +259,7 @@ class Preprocessing:
             yield f"texts, {'numbered' if table.ordinal else 'a 0/1 input for each'}: {_listed(columns)}"
         if table.missing:
             columns = [repr(table.name(position)) for position in table.missing]
-            yield f"missing values, the column's median and a 0/1 input that says so: {_listed(columns)}"
+            yield f"missing values, a 0/1 input that says so (and a number's median): {_listed(columns)}"
         reasons: dict[str, list[str]] = {}
         for position, why in table.left_out:
             reasons.setdefault(why, []).append(repr(table.name(position)))
@@ -321,15 +331,13 @@ def _scaling(
     numbers: npt.NDArray[Any], scale: str | float, *, images: bool
 ) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
     """Return the method, the centre and the scale for training examples (N, K) without missing values."""
-    if not isinstance(scale, str):
-        return "divide", (0.0,), (float(scale),)
-    if not numbers.size:
+    if not numbers.size:  # texts alone
         return "none", (0.0,), (1.0,)
     low, high = numbers.min(axis=0).astype(np.float64), numbers.max(axis=0).astype(np.float64)
     if scale == "auto":
-        scale, divisor = _auto(numbers, low, high, images=images)
-        if scale == "divide":
-            return "divide", (0.0,), (divisor,)
+        scale = _auto(numbers, low, high, images=images or _image_like(np.array([low, high])))
+    if not isinstance(scale, str):
+        return "divide", (0.0,), (float(scale),)
     if scale == "none":
         return "none", (0.0,), (1.0,)
     centre, spread = low, high - low
@@ -340,69 +348,37 @@ def _scaling(
     return scale, tuple(centre.tolist()), tuple(spread.tolist())
 
 
-def _auto(numbers: npt.NDArray[Any], low: Numbers, high: Numbers, *, images: bool) -> tuple[str, float]:
-    images = images or _image_like(np.array([low, high]))
-    least, most = low.min(), high.max()
+def _auto(numbers: npt.NDArray[Any], low: Numbers, high: Numbers, *, images: bool) -> str | float:
+    """Return the method for such numbers, or a number to divide by."""
+    least, most = float(low.min()), float(high.max())
     whole = numbers.dtype.kind in "bui" or bool((numbers == np.floor(numbers)).all())
     if images and whole and least >= 0 and 1 < most <= GREY_LEVELS:
-        return "divide", GREY_LEVELS if most >= _DARK else float(most)
+        return GREY_LEVELS if most >= _DARK else most
     spans = (high - low)[high > low]
-    if least >= -1 and most <= 1 and (images or (least >= 0 and spans.size and spans.min() >= _SPAN)):
-        return "none", 1.0
-    return "standardize", 1.0
-
-
-def _check(table: Table, shape: tuple[int, ...]) -> None:
-    columns = [*table.used, *(position for position, _ in table.left_out)]
-    if len(shape) != 1 or len(columns) != shape[0] or sorted(columns) != list(range(shape[0])):
-        raise BadInput(f"{len(columns)} columns do not fit examples of shape {shape}")
-    if len(table.names) not in (0, shape[0]):
-        raise BadInput(f"{len(table.names)} names do not fit examples of shape {shape}")
-    if len(table.fill) != len(table.numbers) + (len(table.texts) if table.ordinal else 0):
-        raise BadInput("another number of medians than of columns")
-    if not all(map(math.isfinite, table.fill)) or not set(table.missing) <= set(table.used):
-        raise BadInput("medians or missing values that make no sense")
+    one_size = images or (least >= 0 and spans.size and spans.min() >= _SPAN)
+    return "none" if one_size and least >= -1 and most <= 1 else "standardize"
 
 
 def _read(plain: Mapping[str, Any]) -> Preprocessing:
     table = plain.get("table")
     if "divisor" in plain:  # of hpsearch 0.2
-        divisor = _number(plain["divisor"])
+        divisor = plain["divisor"]
         plain = {**plain, "centre": [0.0], "scale": [divisor], "method": "none" if divisor == 1 else "divide"}
-    return Preprocessing(
-        tuple(map(_whole, plain["shape"])),
-        _text(plain["dtype"]),
-        _number(plain["low"]),
-        _number(plain["high"]),
-        _text(plain["method"]),
-        tuple(map(_number, plain["centre"])),
-        tuple(map(_number, plain["scale"])),
-        table
-        and Table(
-            tuple(map(_text, table["names"])),
-            tuple(map(_whole, table["numbers"])),
-            tuple(map(_number, table["fill"])),
-            tuple((_whole(position), tuple(map(_text, names))) for position, names in table["texts"]),
-            table["ordinal"] is True,
-            tuple(map(_whole, table["missing"])),
-            tuple((_whole(position), _text(why)) for position, why in table["left_out"]),
-        ),
-    )
+    dtype, method = _all(str, [plain["dtype"], plain["method"]])
+    low, high = _all(float, [plain["low"], plain["high"]])
+    centre, scale = (_all(float, plain[key]) for key in ("centre", "scale"))
+    if table is not None:
+        numbers, missing = (_all(int, table[key]) for key in ("numbers", "missing"))
+        texts = tuple((_all(int, [position])[0], _all(str, names)) for position, names in table["texts"])
+        left_out = tuple((_all(int, [position])[0], _all(str, [why])[0]) for position, why in table["left_out"])
+        fill, ordinal = _all(float, table["fill"]), table["ordinal"] is True
+        table = Table(_all(str, table["names"]), numbers, fill, texts, ordinal, missing, left_out)
+    return Preprocessing(_all(int, plain["shape"]), dtype, low, high, method, centre, scale, table)
 
 
-def _number(value: object) -> float:
-    if type(value) is not float:
+def _all(kind: type[T], values: Iterable[object]) -> tuple[T, ...]:
+    """Return values of exactly this type."""
+    checked = tuple(value for value in values if type(value) is kind)
+    if len(checked) != len(list(values)):
         raise TypeError
-    return value
-
-
-def _whole(value: object) -> int:
-    if type(value) is not int:
-        raise TypeError
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+    return checked

@@ -200,7 +200,7 @@ def npz(x: object = RAW, **others: object) -> Prepare:
     [
         ("predict missing.npz x.npz", "cannot read missing.npz: No such file or directory", lambda: None),
         ("predict x.npz x.npz", "x.npz is not a saved network", npz()),
-        ("predict net.npz x.doc", "no file that can be read; give .npz", lambda: Path("x.doc").write_text("x")),
+        ("predict net.npz x.doc", "no file that can be read; rename it to .csv", lambda: Path("x.doc").write_text("x")),
         ("predict net.npz x.npz", "cannot read x.npz", lambda: None),
         ("predict net.npz x", "is a folder without pictures", lambda: Path("x").mkdir()),
         ("predict net.npz x.npz", "holds examples of 3x2 values, the network takes 2x3", npz(RAW.reshape(30, 3, 2))),
@@ -213,7 +213,11 @@ def npz(x: object = RAW, **others: object) -> Prepare:
         ("predict net.npz x.npz --label y", "names a column, and x.npz has none", npz()),
         ("predict net.npz x.csv --label king", "has no column 'king'", lambda: table(Path("x.csv"), RAW)),
         ("predict net.npz x.png --label y", "and x.png has none", lambda: Image.fromarray(RAW[0]).save("x.png")),
-        ("predict net.npz x.csv", "is not a number", lambda: Path("x.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,x\n")),
+        (
+            "predict net.npz x.csv",
+            "column 'f' holds texts such as 'x'",
+            lambda: Path("x.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,x\n"),
+        ),
         ("predict bare.npz x.npz", "does not say how raw values become its inputs; train and save it again", npz()),
         ("model export net.npz net.pb", "cannot export to net.pb: give a file that ends in .onnx", lambda: None),
         ("model export net.npz no/net.onnx", "No such file or directory", lambda: None),

@@ -86,8 +86,8 @@ def _array(x: Raw, takes: Preprocessing) -> npt.NDArray[Any]:
     if isinstance(x, np.ndarray):
         return x
     names = tuple(map(str, x.columns))
-    table = takes.table or Table((), tuple(range(len(names))), ())
-    rows = np.full((len(x), math.prod(takes.shape) if table.names else len(names)), np.nan)
+    table = takes.table or Table(names, tuple(range(len(names))), ())
+    rows = np.full((len(x), math.prod(takes.shape) if takes.table and table.names else len(names)), np.nan)
     rows[:, table.numbers] = table.cells(x)[0]
     return rows
 
