@@ -312,7 +312,7 @@ def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArra
                 first = int((~fits).argmax())
                 raise BadData(
                     f"{where}: label {values[first]} at position {first} names no class; every example needs a label, "
-                    "and labels are whole numbers or strings"
+                    "a whole number or a text, and a continuous target is not learned"
                 )
             return values.astype(np.int64)
     raise BadData(f"{where}: labels hold {values.dtype}; labels are whole numbers or strings")

@@ -197,7 +197,7 @@ def read_csv(path: Path, *, header: bool = True, **options: Any) -> pd.DataFrame
 def arrow(path: Path) -> Any:
     """Return pyarrow with its module ``parquet``, which a file needs."""
     try:
-        import pyarrow.compute
+        import pyarrow.compute  # both of an extra
         import pyarrow.parquet  # an extra; pandas' own message for its absence has several lines
     except ImportError as error:
         raise MissingExtra(f'{path} needs pyarrow; pip install "hpsearch[data]"') from error
