@@ -186,7 +186,7 @@ def places(name: str, data_dir: Path | None = None) -> list[Path]:
 def _find(name: str, data_dir: Path | None) -> Path | None:
     for folder in places(name, data_dir):
         # Half a training part counts as found, so that the message is about the missing half.
-        if {"train-images", "train-labels"} & set(formats.find_idx(folder)):
+        if {"train-images", "train-labels"} & formats.idx_files(folder).get("", {}).keys():
             return folder
     return None
 

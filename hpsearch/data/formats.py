@@ -190,13 +190,11 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
     return values.astype(dtype.newbyteorder("="))  # the copy is writeable and native
 
 
-def find_idx(folder: Path, prefix: str = "") -> dict[str, Path]:
-    """Return the IDX files directly in a folder by role (``train-images``, ``test-labels``); none for no folder."""
-    return _idx_files(folder).get(prefix, {})
+def idx_files(folder: Path) -> dict[str, dict[str, Path]]:
+    """Return the IDX files directly in a folder by what their names begin with, and by role.
 
-
-def _idx_files(folder: Path) -> dict[str, dict[str, Path]]:
-    """Return the IDX files directly in a folder by what their names begin with (``emnist-letters``), and by role."""
+    The first is ``emnist-letters`` or nothing, the second ``train-images``, ``test-labels``, ...; none for no folder.
+    """
     try:
         # Descending, so that of a file and its .gz the plain one comes last and stays.
         files = sorted((file for file in folder.iterdir() if file.is_file()), reverse=True)
@@ -214,7 +212,7 @@ def _idx_files(folder: Path) -> dict[str, dict[str, Path]]:
 def _find_idx_folder(folder: Path) -> Path | None:
     """Return the folder with IDX files: this one, torchvision's below it (``MNIST/raw``) or EMNIST's (``gzip``)."""
     folders = [
-        place for place in (folder, folder / "raw", folder / "gzip", *sorted(folder.glob("*/raw"))) if _idx_files(place)
+        place for place in (folder, folder / "raw", folder / "gzip", *sorted(folder.glob("*/raw"))) if idx_files(place)
     ]
     if len(folders) > 1 and folders[0] != folder:
         raise BadData(f"{folder} holds {len(folders)} data sets; give {either(folders)}")
@@ -228,7 +226,7 @@ def read_idx_folder(folder: Path, prefix: str | None = None) -> Arrays:
         folder: The folder.
         prefix: What all names begin with, ``emnist-letters``; it may be left out where all files have the same.
     """
-    sets = _idx_files(folder)
+    sets = idx_files(folder)
     if prefix is None:
         if len(sets) > 1 and "" not in sets:
             some = next(iter(min(sets.items())[1].values()))
