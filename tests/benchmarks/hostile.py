@@ -37,7 +37,7 @@ def run(command: tuple[str, ...], folder: Path) -> tuple[int, str, str, float, i
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (3 * BYTES, 3 * BYTES)),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (2 * BYTES, 2 * BYTES)),
         )
         while not (state := os.wait4(process.pid, os.WNOHANG))[0]:
             if time.monotonic() - began > SECONDS:
