@@ -85,8 +85,9 @@ def stacked(pictures: Iterable[tuple[Path, bytes | None]]) -> npt.NDArray[np.uin
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return the pictures directly in a folder, by name."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES and file.is_file())
+    """Return the pictures directly in a folder, by name, without hidden ones (macOS has a ._1.png beside 1.png)."""
+    files = (file for file in folder.iterdir() if file.suffix.lower() in PICTURES and file.is_file())
+    return sorted(file for file in files if not file.name.startswith("."))
 
 
 def read_folder(folder: Path) -> formats.Arrays:

@@ -29,10 +29,12 @@ _MISSING_LABEL = ("", "NaN", "nan")
 # Usual names of the column of labels, in any case; the first that is there counts. Without one it is the last column,
 # or the first where the last is constant, or continuous in a table without a header.
 LABELS = ("label", "labels", "target", "class", "y", "species", "diagnosis", "survived", "outcome")
+UNITS = "%$€£¥"  # marks that may stand in every cell of a column of numbers
 DELIMITERS = "\t;|,"  # the first that cuts every row into equally many cells; else any white space
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SAMPLE, _ROWS = 2**20, 100  # bytes and rows at the beginning that are looked at
 _WHOLE = re.compile(r"[-+]?\d\.0+(e[-+]0\d)?")  # a small whole number as NumPy and pandas write floats
+_END = '\0'  # the name of the empty column behind the last delimiter
 _TYPO = 0.1  # a column with a smaller share of texts among its numbers has errors, not categories
 
 
@@ -100,17 +102,20 @@ def _look_at(path: Path, header: bool | None, encoding: str | None) -> dict[str,
     rows = cells[delimiter]
     check_columns(path, len(rows[0]))
     flat = [cell for row in rows for cell in row]
-    commas = delimiter != "," and any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in flat)
+    commas = delimiter != "," and any(re.fullmatch(r"[-+]?\d[\d.]*,\d+", cell) for cell in flat)
     decimal = "," if commas and not any(re.fullmatch(r"[-+]?\d+\.\d+", cell) for cell in flat) else "."
     named = not _is_data(rows, decimal) if header is None else header
     names = [(name or f"Unnamed: {i}") if named else str(i + 1) for i, name in enumerate(rows[0])]
+    width = len(names) - (rows[0][-1] == "")
+    ends = len(rows) > 1 and all(len(row) == width + 1 and not row[-1] for row in rows[named:])
     return {
         "filepath_or_buffer": io.BytesIO(content),
         "sep": delimiter,
         "decimal": decimal,
         "encoding": encoding,
         "header": 0 if named else None,
-        "names": _unique(path, names),
+        "names": _unique(path, names[:width] if ends else names),
+        "ends": ends,  # each row with a delimiter, after which nothing comes
     }
 
 
@@ -169,10 +174,13 @@ def _unique(path: Path, names: list[str]) -> list[str]:
 
 
 def _pandas(path: Path, look: dict[str, Any], **options: Any) -> pd.DataFrame:
+    options |= {name: value for name, value in look.items() if name != "ends"}
+    if look["ends"]:
+        options["names"] = [*look["names"], _END]
     with _csv_errors(path):
-        frame: pd.DataFrame = pd.read_csv(
-            **look, index_col=False, keep_default_na=False, skipinitialspace=True, **options
-        )
+        frame: pd.DataFrame = pd.read_csv(**options, index_col=False, keep_default_na=False, skipinitialspace=True)
+        if look["ends"] and not frame.pop(_END).isin([np.nan, ""]).all():
+            raise BadData(f"{path} is ragged: some rows have more fields than its header")
         frame.attrs["decimal"] = look["decimal"]  # for cells that are read as text
         if look["sep"] in DELIMITERS and frame.iloc[:, -1].isna().any():  # also where the row ended before
             look["filepath_or_buffer"].seek(0)
@@ -348,6 +356,10 @@ def _typed(path: Path, column: pd.Series[Any], decimal: str = ".") -> pd.Series[
     present = texts.dropna()
     if len(present) and present.str.lower().isin(["true", "false"]).all():
         return texts.str.lower().map({"true": 1.0, "false": 0.0}).astype(np.float64)
+    present = present.str.replace("\u2212", "-", regex=False)  # a typographic minus
+    for unit in UNITS:
+        if present.str.contains(unit, regex=False).all():
+            present = present.str.replace(unit, "", regex=False).str.strip()
     mark = "." if decimal == "," else ","  # of thousands
     grouped = present.str.fullmatch(rf"[-+]?\d{{1,3}}(\{mark}\d{{3}})+(\{decimal}\d+)?").astype(bool)
     plain = present.mask(grouped, present.str.replace(mark, "", regex=False)).str.replace(decimal, ".", regex=False)

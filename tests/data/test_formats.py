@@ -220,6 +220,11 @@ def frame_of(path: Path, **options: Any) -> tuple[pd.DataFrame, list[str], str]:
         ("a.csv", "a;Label;b\n1;cat;2,5\n3;dog;-4\n5;cat;1.000,0\n"),
         ("a.csv", 'a,Label,b\n1,cat,2.5\n3,dog,-4\n5,cat,"1,000"\n'),
         ("a.csv", "sep=;\n" + CSV.replace(",", ";")),
+        ("a.csv", "a;Label;b\n1;cat;2,50\n3;dog;-4,00\n5;cat;1.000,00\n"),
+        ("a.csv", "a,Label,b\n1,cat,2.5%\n3,dog,\u22124 %\n5,cat,1000%\n"),
+        ("a.csv", 'a,Label,b\n1,cat,$2.5\n3,dog,-$4\n5,cat,"$1,000"\n'),
+        ("a.csv", CSV.replace("\n", ",\n")),
+        ("a.csv", CSV.replace("\n", ",\n").replace(",\n", "\n", 1)),
         ("a.csv", '"a";"Label";"b"\n"1";"cat";"2,5"\n"3";"dog";"-4,0"\n"5";"cat";"1000"\n'),
     ],
 )
