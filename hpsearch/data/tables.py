@@ -34,7 +34,7 @@ DELIMITERS = "\t;|,"  # the first that cuts every row into equally many cells; e
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SAMPLE, _ROWS = 2**20, 100  # bytes and rows at the beginning that are looked at
 _WHOLE = re.compile(r"[-+]?\d\.0+(e[-+]0\d)?")  # a small whole number as NumPy and pandas write floats
-_END = '\0'  # the name of the empty column behind the last delimiter
+_END = "\0"  # the name of the empty column behind the last delimiter
 _TYPO = 0.1  # a column with a smaller share of texts among its numbers has errors, not categories
 
 
