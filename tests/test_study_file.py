@@ -109,7 +109,9 @@ files = st.fixed_dictionaries(
             | {"momentum": st.floats(0, 0.999), "eps": st.integers(1, 3), "evaluate_train": st.booleans()}
             | {"lr_schedule": st.sampled_from(LR_SCHEDULES), "lr_decay": st.just(1), "warmup_epochs": st.just(0)},
         ),
-        "trials": st.fixed_dictionaries({}, optional={"count": st.integers(1, 2**63 - 1), "seed": st.integers(0, 2**63 - 1)}),
+        "trials": st.fixed_dictionaries(
+            {}, optional={"count": st.integers(1, 2**63 - 1), "seed": st.integers(0, 2**63 - 1)}
+        ),
         "objective": st.sampled_from([{}, {"at": "best"}, {"metric": "validation_loss"}]),
         "pruning": st.sampled_from([{}, {"rule": "median", "cohort": 2}, {"min_epochs": 99, "reduction_factor": 3}]),
     },
