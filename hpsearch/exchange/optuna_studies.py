@@ -50,11 +50,11 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with translated(where, door=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        version = _version(where)
         # Nothing is written there, be it a log beside the file.
         reading = where if file is None else as_permitted(where, write=False)
         if file is not None and reading == where:
             reading = where.set(database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"})
+        version = _version(reading, show(where))
         try:
             # No tables are made, or brought up to date, in a database that is only read.
             storage = optuna.storages.RDBStorage(
@@ -77,12 +77,12 @@ def read(url: str, study_name: str | None, *, metric: str | None = None) -> Fore
             storage.engine.dispose()
 
 
-def _version(url: URL) -> str:
+def _version(url: URL, where: str) -> str:
     """Return the version of Optuna that made a database; BadStorage where none did."""
     engine = sqlalchemy.create_engine(url)
     try:
         if not {"studies", "trials", "version_info"} <= set(sqlalchemy.inspect(engine).get_table_names()):
-            raise BadStorage(f"{show(url)} holds no studies of Optuna's")
+            raise BadStorage(f"{where} holds no studies of Optuna's")
         with engine.connect() as connection:
             return str(connection.execute(sqlalchemy.text("SELECT library_version FROM version_info")).scalar())
     finally:
