@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -77,17 +77,13 @@ def _numbers_rows(name: str, column: Cells) -> bool:
     return bool((steps > 0).all() or (steps < 0).all()) or consecutive
 
 
-def _unique(name: str, column: Cells) -> bool:
+def _unique(column: Cells) -> bool:
     codes, different = texts(column)
     return len(different) == int(np.count_nonzero(codes >= 0)) > 0
 
 
-def _unique_id(name: str, column: Cells) -> bool:
-    return bool(_ID.fullmatch(name) or _ID.fullmatch(name.lower())) and _unique(name, column)
-
-
-def _unique_text(name: str, column: Cells) -> bool:
-    return is_text(column) and _unique(name, column)
+def _identifies(name: str, column: Cells) -> bool:
+    return bool(_ID.fullmatch(name) or _ID.fullmatch(name.lower())) and _unique(column)
 
 
 def _dates(name: str, column: Cells) -> bool:
@@ -103,9 +99,9 @@ def _is_date(text: str) -> bool:
 RULES: dict[str, Callable[[str, Cells], bool]] = {
     "it has no name, as an index that was saved with the table": lambda name, _: bool(_UNNAMED.fullmatch(name.strip())),
     "it numbers the rows": _numbers_rows,
-    "it identifies the rows": _unique_id,
+    "it identifies the rows": _identifies,
     "it holds dates": _dates,
-    "its texts are different in every row": _unique_text,
+    "its texts are different in every row": lambda _, column: is_text(column) and _unique(column),
 }
 """Columns that are no features, and why; the first rule that holds counts."""
 
@@ -146,24 +142,18 @@ def left_out(
         for name in given:
             if name not in names:
                 raise BadData(f"{key}: no column {name!r}{nearest(name, names)}")
-    why = dict(_reasons(x, names, labels, drop, keep))
+    why: dict[int, str] = {}
+    for position, name in enumerate(names):
+        column = column_of(x, position)
+        if name in drop:
+            why[position] = "drop names it"
+        elif keep and name not in keep:
+            why[position] = "columns does not name it"
+        elif not keep and len(x) >= _FEWEST_ROWS:
+            reason = next((words for words, rule in RULES.items() if rule(name, column)), None)
+            if reason or _is_label(column, labels):
+                why[position] = reason or "it is the label in other words"
     if len(why) == x.shape[1]:
         reasons = ", ".join(dict.fromkeys(why.values()))
         raise BadData(f"no column is left to train on: {reasons}; name those to train on under columns")
     return why
-
-
-def _reasons(
-    x: Raw, names: Sequence[str], labels: npt.NDArray[np.int64], drop: Collection[str], keep: Collection[str]
-) -> Iterator[tuple[int, str]]:
-    for position, name in enumerate(names):
-        column = column_of(x, position)
-        if name in drop:
-            yield position, "drop names it"
-        elif keep and name not in keep:
-            yield position, "columns does not name it"
-        elif not keep and len(x) >= _FEWEST_ROWS:
-            if why := next((words for words, rule in RULES.items() if rule(name, column)), None):
-                yield position, why
-            elif _is_label(column, labels):
-                yield position, "it is the label in other words"

@@ -28,7 +28,6 @@ SCALES = {  # the methods of scaling: what they do to a value of a column
 }
 _MOST_DIMENSIONS = 8
 _DIVISORS = 1e-30, 1e30  # bounds that float32 holds with room to spare
-_ROWS = 4096  # that are scaled at once
 _IMAGE_COLUMNS = 64  # a table may hold images from this many columns on
 _SPAN = 0.1  # columns within 0 .. 1 that all span so much of it have one size
 _DARK = 128.0  # levels that stay below are not those of a byte
@@ -210,7 +209,20 @@ class Preprocessing:
     def from_plain(cls, plain: Mapping[str, Any]) -> Preprocessing:
         """Return the record that `plain` gave, here or in hpsearch 0.2 (with one ``divisor``); BadInput for no such."""
         try:
-            return _read(plain)
+            table = plain.get("table")
+            if "divisor" in plain:  # of hpsearch 0.2
+                divisor = plain["divisor"]
+                plain = {**plain, "centre": [0.0], "scale": [divisor], "method": "none" if divisor == 1 else "divide"}
+            dtype, method = _all(str, [plain["dtype"], plain["method"]])
+            low, high = _all(float, [plain["low"], plain["high"]])
+            centre, scale = (_all(float, plain[key]) for key in ("centre", "scale"))
+            if table is not None:
+                numbers, missing = (_all(int, table[key]) for key in ("numbers", "missing"))
+                texts = tuple((_all(int, [position])[0], _all(str, names)) for position, names in table["texts"])
+                left_out = tuple((_all(int, [position])[0], _all(str, [why])[0]) for position, why in table["left_out"])
+                fill, ordinal = _all(float, table["fill"]), table["ordinal"] is True
+                table = Table(_all(str, table["names"]), numbers, fill, texts, ordinal, missing, left_out)
+            return Preprocessing(_all(int, plain["shape"]), dtype, low, high, method, centre, scale, table)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise BadInput("its preprocessing does not make sense") from error
 
@@ -230,17 +242,10 @@ class Preprocessing:
         return np.hstack([scaled, zero_one]) if zero_one.size else scaled
 
     def _scaled(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        if self.method == "none":
-            return np.ascontiguousarray(rows, dtype=np.float32)
-        if self.method == "divide":
-            inputs = rows.astype(np.float32)  # always a copy
-            inputs /= np.float32(self.scale[0])
-            return inputs
-        inputs = np.empty(rows.shape, dtype=np.float32)
-        centre, scale = np.array(self.centre), np.array(self.scale)
-        for at in range(0, len(rows), _ROWS):  # a copy in float64 of all of them may be too large
-            inputs[at : at + _ROWS] = (rows[at : at + _ROWS] - centre) / scale
-        return inputs
+        if self.method in ("standardize", "minmax"):
+            return ((rows - np.array(self.centre)) / np.array(self.scale)).astype(np.float32)
+        inputs: npt.NDArray[np.float32] = np.ascontiguousarray(rows, dtype=np.float32)
+        return inputs if self.method == "none" else inputs / np.float32(self.scale[0])
 
     def sentences(self) -> tuple[Sentence, ...]:
         """Return what was decided, for people: the scaling, texts, missing values and columns left out."""
@@ -357,23 +362,6 @@ def _auto(numbers: npt.NDArray[Any], low: Numbers, high: Numbers, *, images: boo
     spans = (high - low)[high > low]
     one_size = images or (least >= 0 and spans.size and spans.min() >= _SPAN)
     return "none" if one_size and least >= -1 and most <= 1 else "standardize"
-
-
-def _read(plain: Mapping[str, Any]) -> Preprocessing:
-    table = plain.get("table")
-    if "divisor" in plain:  # of hpsearch 0.2
-        divisor = plain["divisor"]
-        plain = {**plain, "centre": [0.0], "scale": [divisor], "method": "none" if divisor == 1 else "divide"}
-    dtype, method = _all(str, [plain["dtype"], plain["method"]])
-    low, high = _all(float, [plain["low"], plain["high"]])
-    centre, scale = (_all(float, plain[key]) for key in ("centre", "scale"))
-    if table is not None:
-        numbers, missing = (_all(int, table[key]) for key in ("numbers", "missing"))
-        texts = tuple((_all(int, [position])[0], _all(str, names)) for position, names in table["texts"])
-        left_out = tuple((_all(int, [position])[0], _all(str, [why])[0]) for position, why in table["left_out"])
-        fill, ordinal = _all(float, table["fill"]), table["ordinal"] is True
-        table = Table(_all(str, table["names"]), numbers, fill, texts, ordinal, missing, left_out)
-    return Preprocessing(_all(int, plain["shape"]), dtype, low, high, method, centre, scale, table)
 
 
 def _all(kind: type[T], values: Iterable[object]) -> tuple[T, ...]:
