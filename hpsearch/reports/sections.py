@@ -516,7 +516,7 @@ def _lineage(material: Material) -> PageFigure | None:
     return _figure(
         "narrowed",
         "Ranges and best values, stage by stage",
-        "Each bar is a range, the diamond in it the best trial's value.",
+        "Thin lines lead from the ends of a range to those of the ranges narrowed from it.",
         figures.lineage(material.stages),
         narrow=_narrowed(figures.lineage(material.stages, columns=1)),
     )

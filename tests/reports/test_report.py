@@ -292,6 +292,7 @@ def test_layouts_for_phones_break_long_texts_and_leave_the_wide_one_alone() -> N
     }
     before = json.dumps(layout)
     narrow = narrowed(layout)
+    assert narrowed({**layout, "margin": {"t": 46}})["margin"]["t"] > 100  # a legend
     assert json.dumps(layout) == before
     assert "<br>" in narrow["xaxis"]["title"]["text"]
     assert narrow["xaxis"]["ticktext"] == ["a<br>b"]

@@ -22,7 +22,7 @@ import numpy as np
 
 from hpsearch.errors import BadInput, MissingExtra, OutputFailure
 from hpsearch.files import expanded, replacing
-from hpsearch.reports.figures.style import KEY, describe, key_height, least_width, unmarked
+from hpsearch.reports.figures.style import KEY, LEGEND, describe, key_height, least_width, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -145,6 +145,7 @@ DIGITS = 5  # significant digits of a plotted number: more than any screen can s
 _LINE = 46  # characters of a line of text across a phone
 _LINE_HEIGHT = 17
 _TICKS, _TITLE = 11, 13
+_LEGEND_LINES = 60  # the height of two more lines of a legend
 
 
 def plain_figure(figure: go.Figure) -> dict[str, Any]:
@@ -219,6 +220,9 @@ def narrowed(layout: Mapping[str, Any]) -> dict[str, Any]:
     # A title of all panels together is no axis', and makes no room for itself.
     turned = any(annotation.get("textangle") == -90 for annotation in narrow.get("annotations", ()))
     margin.update(l=min(margin.get("l", 60), 66 if turned else 52), r=min(margin.get("r", 28), 14))
+    if margin.get("t", 0) >= LEGEND:  # there it takes two lines or more, which Plotly notices too late
+        margin["t"] += _LEGEND_LINES
+        narrow.update({"height": narrow["height"] + _LEGEND_LINES} if "height" in narrow else {})
     for name in _axes(narrow):
         axis = narrow[name]
         axis.setdefault("tickfont", {})["size"] = _TICKS

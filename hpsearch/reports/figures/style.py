@@ -37,6 +37,7 @@ The better a score, the more it stands out from the page, in the light as in the
 SCALE_WORDS = "blue: better, ochre: worse"
 PANEL_FONT = 12  # of small panels' titles and ticks, in px
 LEAST_WIDTH = 320  # the width of any phone, in px
+LEGEND = 46  # the top margin of a figure with a line of legend, at least
 KEY = "key"  # the name of the annotation that says what the lines mean, and what is left out
 # The marks: characters that no font has. With the last one a hover text is without the trace's name beside it.
 BREAK, _BOLD, _BOLD_END, _POWER, _POWER_END, _FIELD, NO_NAME = map(chr, range(0xF8F0, 0xF8F7))
@@ -131,7 +132,7 @@ def empty_figure(*, title: str | None = None, key: str | None = None, legend: bo
         key: The meaning of the line styles, in a line above the data.
     """
     figure = go.Figure()
-    _decorate(figure, title=title, key=key, above=30 if legend else 0)
+    _decorate(figure, title=title, key=key, above=LEGEND - 16 if legend else 0)
     return figure
 
 
@@ -182,7 +183,7 @@ def panels(
     for place in range(len(titles), rows * columns):
         figure.update_xaxes(visible=False, **at(place, columns))
         figure.update_yaxes(visible=False, **at(place, columns))
-    above = _decorate(figure, title=title, key=key, above=30 if legend else 20)
+    above = _decorate(figure, title=title, key=key, above=LEGEND - 16 if legend else 20)
     below = 58 if x_title else 40
     figure.update_layout(height=above + height + below, margin={"l": 76 if y_title else 56, "b": below})
     return figure
