@@ -31,7 +31,7 @@ from hpsearch.text import either
 
 PRUNING_RULES = ("none", "halving", "median")
 STUDIES_FOLDER = Path("studies")
-_DATA = (".npz", ".npy", ".csv", ".parquet", ".gz", "-ubyte")
+_DATA = (".npz", ".npy", ".csv", ".tsv", ".data", ".parquet", ".gz", "-ubyte")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAY_CHANGE = {("trials", "count"), ("pruning", "rule")}
 _LISTED = ("bool", "categorical")  # the types whose values are listed as choices: they have no order
