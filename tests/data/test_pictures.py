@@ -179,6 +179,7 @@ def test_colours_stay_and_grey_pictures_join_them(tmp_path: Path) -> None:
 def test_folders_that_are_refused(tmp_path: Path) -> None:
     write(tmp_path, CLASSES)
     (tmp_path / "none").mkdir()
+    (tmp_path / "cat" / "._0.png").write_bytes(b"what macOS puts beside each file")
     assert "left out, without pictures: none" in " ".join(map(str, load(path=tmp_path).notes))
     (tmp_path / "cat" / "9.png").write_bytes(png(GREY[:5]))
     refused(lambda: load(path=tmp_path), "0.PNG is 4x6 pixels", "9.png is 4x5; scale all pictures to one size")
