@@ -1,7 +1,7 @@
 """From files as people have them to a narrowed stage in two commands, and the test accuracy beside scikit-learn's.
 
-``python tests/benchmarks/real_files.py [--seeds 5] [--only NAME]`` prints what the first seed's commands say and a
-table. Both sides train on the same rows of a file (train and validation) and score the same rows (test).
+``python tests/benchmarks/real_files.py [--seeds 5] [--epochs 40] [--only NAME]`` prints what the first seed's commands
+say and a table. Both sides train on the same rows of a file (train and validation) and score the same rows (test).
 """
 
 from __future__ import annotations
@@ -177,13 +177,13 @@ def theirs(read: data.Dataset, how: dict[str, Any], frame: pd.DataFrame | None, 
     return float(model.score(x_test.iloc[at[:, 0].astype(int)], labels))
 
 
-def compare(make: Callable[[], Made], seeds: int) -> tuple[str, ...]:
+def compare(make: Callable[[], Made], seeds: int, epochs: int) -> tuple[str, ...]:
     """Return a row of the table; seed by seed one search, its narrowed stage, its evaluation, and scikit-learn."""
     source, how, frame = make()
     name, ours, peer = make.__name__, [], []
     for seed in range(seeds):
         section = "\n".join(f"{key} = {json.dumps(value)}" for key, value in (source | how).items())
-        study = STUDY.format(name=name, data=section, seed=seed, epochs=40 if how is TABLE else 10)
+        study = STUDY.format(name=name, data=section, seed=seed, epochs=epochs)
         Path("studies").mkdir(exist_ok=True)
         Path("studies", f"{name}.toml").write_text(study)
         for words in (["start", name, "--jobs", "1"], ["narrow", name]):
@@ -202,13 +202,14 @@ def main() -> None:
     """Run them all, each in a folder of its own, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--epochs", type=int, default=40, help="of each of hpsearch's trials")
     parser.add_argument("--only", action="append", help="a file's name; may be given more than once")
     options = parser.parse_args()
     rows = []
     for make in FILES:
         if not options.only or make.__name__ in options.only:
             with tempfile.TemporaryDirectory() as folder, chdir(folder):
-                rows.append(compare(make, options.seeds))
+                rows.append(compare(make, options.seeds, options.epochs))
                 print(rows[-1], flush=True)
     print(markdown(["file", "hpsearch", "scikit-learn", "difference", "its standard error"], rows))
 

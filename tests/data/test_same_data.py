@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,49 +22,30 @@ DATA: dict[str, npt.NDArray[np.int64]] = {  # by the scaling that `auto` decides
     "divide": RNG.integers(0, 256, (N, D)),
     "standardize": RNG.integers(0, [[2, 30, 40_000, 3_000_000]], (N, 4)),
 }
-Numbers = npt.NDArray[np.int64]
+FORMS: list[tuple[str, str, dict[str, str]]] = [
+    *(("npz", dtype, {}) for dtype in ("int64", "float64", "int32", "float32")),
+    *(("csv", "int64", {}), ("csv.gz", "int64", {}), ("tsv", "int64", {"sep": "\t"})),
+    *(("csv", "float64", {"sep": ";", "decimal": ","}), ("parquet", "int64", {}), ("parquet", "float64", {})),
+    ("idx", "float64", {}),
+]
+GREY: list[tuple[str, str, dict[str, str]]] = [("npz", "uint8", {}), ("idx", "uint8", {}), ("parquet", "uint8", {})]
 
 
-def npz(dtype: str) -> Callable[[Path, Numbers], Path]:
-    def write(folder: Path, x: Numbers) -> Path:
-        np.savez(folder / "a.npz", x=x.astype(dtype), y=LABELS)
-        return folder / "a.npz"
-
-    return write
-
-
-def table(ending: str, dtype: Any = "int64", **options: Any) -> Callable[[Path, Numbers], Path]:
-    def write(folder: Path, x: Numbers) -> Path:
-        path = folder / f"a.{ending}"
-        frame = pd.DataFrame(x, columns=[f"c{i}" for i in range(x.shape[1])]).assign(label=LABELS)
-        if ending == "parquet":
+def written(folder: Path, x: npt.NDArray[Any], form: str, options: dict[str, str]) -> Path:
+    path = folder / f"a.{form}"
+    frame = pd.DataFrame(x, columns=[f"c{i}" for i in range(x.shape[1])]).assign(label=LABELS)
+    match form:
+        case "npz":
+            np.savez(path, x=x, y=LABELS)
+        case "parquet":
             frame.to_parquet(path)
-        else:
-            frame.astype(dtype).to_csv(path, index=False, **options)
-        return path
-
-    return write
-
-
-def idx(dtype: str) -> Callable[[Path, Numbers], Path]:
-    def write(folder: Path, x: Numbers) -> Path:
-        for what, values in (("images-idx3", x.astype(dtype)), ("labels-idx1", LABELS.astype("u1"))):
-            (folder / f"train-{what}-ubyte").write_bytes(idx_bytes(values))
-        return folder
-
-    return write
-
-
-FORMATS: dict[str, Callable[[Path, Numbers], Path]] = {
-    **{f"{dtype} npz": npz(dtype) for dtype in ("int64", "float64", "int32", "float32")},
-    "csv": table("csv"),
-    "csv of floats, semicolons, decimal commas": table("csv", "float64", sep=";", decimal=","),
-    "tsv": table("tsv", sep="\t"),
-    "gzipped csv": table("csv.gz"),
-    "parquet": table("parquet"),
-    "IDX": idx("f8"),
-}
-GREY = {"uint8 npz": npz("uint8"), "IDX of bytes": idx("uint8")}
+        case "idx":
+            (folder / "train-images-idx3-ubyte").write_bytes(idx_bytes(x))
+            (folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(LABELS.astype("u1")))
+            return folder
+        case _:
+            frame.to_csv(path, index=False, **options)  # type: ignore[call-overload]
+    return path
 
 
 def results(path: Path) -> tuple[Any, ...]:
@@ -80,12 +60,10 @@ def results(path: Path) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("method", DATA)
 def test_the_same_numbers_mean_the_same_in_every_format(method: str, tmp_path: Path) -> None:
-    x = DATA[method]
-    expected: tuple[Any, ...] | None = None
-    for name, write in (FORMATS | (GREY if method == "divide" else {})).items():
-        (folder := tmp_path / name).mkdir()
-        read = results(write(folder, x))
+    expected = None
+    for i, (form, dtype, options) in enumerate(FORMS + GREY * (method == "divide")):
+        (folder := tmp_path / str(i)).mkdir()
+        read = results(written(folder, DATA[method].astype(dtype), form, options))
         expected = expected or read
-        assert read == expected, name
-    assert expected is not None
-    assert expected[1] == method
+        assert read == expected, (form, dtype)
+        assert read[1] == method
