@@ -143,5 +143,5 @@ def test_one_function_alone_hands_out_the_test_part() -> None:
     assert users["test_part"] == {"data/splits.py", "objectives/network/runtime.py"}
     assert users["load_test"] == {"objectives/network/runtime.py"}
     # A data set's own test part: read from files, cut by splits, and counted by `hpsearch data show`.
-    own = {"data/datasets.py", "data/formats.py", "data/splits.py", "cli/data.py"}
+    own = {"data/datasets.py", "data/formats.py", "data/pictures.py", "data/splits.py", "cli/data.py"}
     assert users["x_test"] | users["labels_test"] <= own
