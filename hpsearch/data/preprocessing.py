@@ -243,9 +243,9 @@ class Preprocessing:
 
     def _scaled(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if self.method in ("standardize", "minmax"):
-            return ((rows - np.array(self.centre)) / np.array(self.scale)).astype(np.float32)
+            rows = (rows - np.array(self.centre)) / np.array(self.scale)
         inputs: npt.NDArray[np.float32] = np.ascontiguousarray(rows, dtype=np.float32)
-        return inputs if self.method == "none" else inputs / np.float32(self.scale[0])
+        return inputs / np.float32(self.scale[0]) if self.method == "divide" else inputs
 
     def sentences(self) -> tuple[Sentence, ...]:
         """Return what was decided, for people: the scaling, texts, missing values and columns left out."""
