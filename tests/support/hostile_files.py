@@ -392,6 +392,7 @@ STUDIES: list[Any] = [  # study files that `check` refuses: what of the small on
     ("25,000 parameters", "[space]", "[space]\n" + "".join(f"k{n} = [1, 2]\n" for n in range(25_000))),
     ("25,000 layers", "hidden = [8]", f"hidden = {[8] * 25_000}"),
     ("a layer of 10**12", "hidden = [8]", "hidden = [1_000_000_000_000]"),
+    ("layers without end", "hidden = [8]", 'hidden = "9x999999999"'),
 ]
 EXPORTS: list[Any] = [  # changes of a JSON export that `import` refuses
     ("seed beyond 64 bits", lambda e: e["stages"][0].update(seed=2**70)),
