@@ -229,10 +229,12 @@ def read_parquet(path: Path) -> Any:
         # A text that many rows share is stored once, and its size counts as often as it stands in the table.
         with parquet.ParquetFile(path, read_dictionary=list(texts), metadata=about) as file:
             table = file.read()
+        size = 0
         for name, kind in texts.items():
             for part in table.column(name).chunks:
                 sizes = arrow(path).compute.binary_length(part.dictionary).take(part.indices)
-                formats.check_size(path, arrow(path).compute.sum(sizes).as_py() or 0)
+                size += arrow(path).compute.sum(sizes).as_py() or 0
+                formats.check_size(path, size)
             place = table.schema.get_field_index(name)
             table = table.set_column(place, name, table.column(name).cast(kind))
         return table
