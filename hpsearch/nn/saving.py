@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch import __version__
+from hpsearch.data.formats import kind_of
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput
 from hpsearch.files import replacing
@@ -144,6 +145,7 @@ def load_model(path: Path) -> Model:
     Raises:
         BadInput: The file cannot be read, is no network or is damaged, or is of another format.
     """
+    kind_of(path, (".npz",), folder=False)
     try:
         with zipfile.ZipFile(path) as archive:
             return _model(_arrays(archive, path.stat().st_size))

@@ -205,7 +205,7 @@ def test_bad_parquet(tmp_path: Path) -> None:
         refused(lambda: load(path=path), *fragments)
 
 
-def test_paths_that_are_no_data(tmp_path: Path) -> None:
+def test_paths_that_are_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(lambda: read_idx(tmp_path / "none"), "cannot read", "No such file")
     refused(lambda: read_idx(tmp_path), "cannot read", "Is a directory")
     refused(lambda: load(path=tmp_path / "none.npz"), "No such file")
@@ -215,7 +215,10 @@ def test_paths_that_are_no_data(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")  # nobody writes into it: a reader would wait for ever
     refused(lambda: load(path=tmp_path / "pipe.csv"), "no file that can be read")
     refused(lambda: load(path=tmp_path), "holds no train-images")
-    refused(lambda: load(path=npz(tmp_path, x=X, y=Y), label="y"), "names a column")
+    whole = npz(tmp_path, x=X, y=Y)
+    refused(lambda: load(path=whole, label="y"), "names a column")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    refused(lambda: load(path=whole), f"cannot read {whole}: Permission denied")
 
 
 HEADER = struct.pack(">BBBBI", 0, 0, 0x08, 1, 3)
