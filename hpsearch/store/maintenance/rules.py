@@ -292,7 +292,8 @@ def _stage(study: int, of_study: dict[str, Any], direction: Any, name: str) -> S
         raise ValueError("some are missing")
     if stage is not None and stage.name != name:
         raise ValueError(f"they are those of {stage.name}")
-    _ = stage and (stage.metric, stage.pruning_rule)
+    if stage is not None:
+        _ = stage.metric, stage.pruning_rule  # raise where the study file in it lacks them
     return stage
 
 
@@ -330,7 +331,7 @@ def result_findings(connection: Connection, stage: Stage, sampler: Sampler | Non
     """Return what does not fit in the trials of one stage, or confirmation; of imported ones nothing is known."""
     places: dict[tuple[str, str], list[Place]] = {}
     doubted: set[int] = set()
-    for kind, what, number, trial_id in () if stage.imported else _doubts(connection, stage, sampler):
+    for kind, what, number, trial_id in _doubts(connection, stage, sampler):
         if trial_id not in doubted:  # one reason is enough, and the others follow from it
             doubted.add(trial_id)
             places.setdefault((kind, what), []).append(Place(stage.study_id, number, trial_id))
@@ -339,6 +340,8 @@ def result_findings(connection: Connection, stage: Stage, sampler: Sampler | Non
 
 def _doubts(connection: Connection, stage: Stage, sampler: Sampler | None) -> Iterator[tuple[str, str, int, int]]:
     """Yield what is wrong with a trial: a finding's kind, what it is, the trial's number and key."""
+    if stage.imported:
+        return
     study = {"study": stage.study_id}
     curves = list(connection.execute(_CURVES, study))
     epochs = kinds.epochs(stage)
