@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from hpsearch.records import Action
 
@@ -33,11 +33,10 @@ class Argument:
         return self.name if self.value is None else f"{self.name}={self.value}"
 
 
-def worded(text: str, mentions: Iterable[Action | Argument], word: Callable[[Action | Argument], str]) -> str:
-    """Return a text with its mentions in place of each ``{}``."""
-    for mention in mentions:
-        text = text.replace("{}", word(mention), 1)
-    return text
+def worded(text: str, mentions: Sequence[Action | Argument], word: Callable[[Action | Argument], str]) -> str:
+    """Return a text with its mentions in place of the last ``{}``; the name of a file before them may hold others."""
+    first, *others = text.rsplit("{}", len(mentions))
+    return first + "".join(word(mention) + other for mention, other in zip(mentions, others, strict=False))
 
 
 class HpsearchError(Exception):
