@@ -109,7 +109,7 @@ def report(
 
 @click.command()
 @options.storage
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Port on 127.0.0.1; 0 for any.")
+@click.option("--port", type=options.Range(0, 65535), default=8080, help="Port on 127.0.0.1; 0 for any.")
 @options.flag("--writable", "Let it change and delete studies.")
 @click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
 def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool) -> None:
