@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except Exception as error:
         if debug:
-            raise
+            sys.excepthook(type(error), error, error.__traceback__)
         if isinstance(error, OSError):
             _drop_output()
         return _explain(error)

@@ -22,7 +22,7 @@ _STDOUT = "-"
 
 
 @click.command()
-@click.argument("kind", metavar="KIND", type=click.Choice(WORDS), help="The figure; see below.")
+@click.argument("kind", metavar="KIND", type=click.Choice(WORDS), help="The figure; see above.")
 @options.search_or_stage
 @options.stage
 @click.option(
