@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(ended.code or 0)
     except Exception as error:
         if debug:
-            raise
+            sys.excepthook(type(error), error, error.__traceback__)
         if isinstance(error, OSError):
             _drop(sys.stdout)
         return _explain(error)

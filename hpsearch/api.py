@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import BadArgument, check_counts, check_seed
+from hpsearch.errors import BadArgument
 from hpsearch.files import make_folder
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
 from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, PlotKind, PlotRequest, tables
@@ -16,6 +16,8 @@ from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, 
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
 from hpsearch.search.progress import View, Watcher
 from hpsearch.search.stage import (
+    check_counts,
+    check_seed,
     latest_with_trials,
     pick,
     resolve_search,

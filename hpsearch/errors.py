@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from hpsearch.records import Action
 
@@ -33,11 +33,10 @@ class Argument:
         return self.name if self.value is None else f"{self.name}={self.value}"
 
 
-def worded(text: str, mentions: Iterable[Action | Argument], word: Callable[[Action | Argument], str]) -> str:
-    """Return a text with its mentions in place of each ``{}``."""
-    for mention in mentions:
-        text = text.replace("{}", word(mention), 1)
-    return text
+def worded(text: str, mentions: Sequence[Action | Argument], word: Callable[[Action | Argument], str]) -> str:
+    """Return a text with its mentions in place of the last ``{}``; the name of a file before them may hold others."""
+    first, *others = text.rsplit("{}", len(mentions))
+    return first + "".join(word(mention) + other for mention, other in zip(mentions, others, strict=False))
 
 
 class HpsearchError(Exception):
@@ -85,24 +84,6 @@ class BadArgument(BadInput):
         """Return ``name=value: problem; remedy``, the argument worded by ``word``."""
         remedy = f"; {self.remedy}" if self.remedy else ""
         return f"{word(Argument(self.name, self.value))}: {self.problem}{remedy}"
-
-
-# The least and most allowed; ``top`` and ``repeats`` are a confirmation's, whose plan is one attribute.
-_ALLOWED = {"jobs": (1, 1024), "stages": (1, 1000), "top": (1, 200), "repeats": (2, 1000)}
-
-
-def check_counts(**counts: int | None) -> None:
-    """Check that arguments which count something are in their ranges; None: not given."""
-    for name, value in counts.items():
-        least, most = _ALLOWED.get(name, (1, 10**9))
-        if value is not None and not least <= value <= most:
-            raise BadArgument(name, value, f"give a number from {least} to {most:,}")
-
-
-def check_seed(seed: int | None) -> None:
-    """Check that a seed is a whole number of at most 63 bits."""
-    if seed is not None and not 0 <= seed < 2**63:
-        raise BadArgument("seed", seed, "give a whole number from 0")
 
 
 class BadStudyFile(BadInput):

@@ -379,7 +379,7 @@ def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False
     path = folder / f"{check_name(name)}.toml"
     if folder.exists() and not folder.is_dir():
         raise BadStudyFile(f"cannot write {path}: {folder} is not a folder; move that file away")
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:  # a link to nowhere, too
         raise BadStudyFile(f"{path} exists; use {{}} to overwrite it", Argument("force"))
     try:
         folder.mkdir(exist_ok=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hpsearch import errors
-from hpsearch.errors import BadInput, HpsearchError, Interrupted, nearest
+from hpsearch.errors import Argument, BadInput, HpsearchError, Interrupted, nearest
 
 
 def test_exit_codes() -> None:
@@ -26,3 +26,8 @@ def test_exit_codes() -> None:
 )
 def test_nearest(name: str, known: list[str], says: str) -> None:
     assert nearest(name, known) == says
+
+
+def test_a_name_with_braces_stays_as_it_is() -> None:
+    error = BadInput("no database {}/{x}.db; `{}` makes one, `{}` too", Argument("search", "{}"), Argument("top", 3))
+    assert str(error) == "no database {}/{x}.db; `search={}` makes one, `top=3` too"

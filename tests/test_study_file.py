@@ -425,3 +425,5 @@ def test_init_overwrites_only_when_told_and_then_whole(tmp_path: Path, monkeypat
     assert write_study("mine", folder=tmp_path, force=True) == path
     assert read(path).name == "mine"
     assert list(tmp_path.iterdir()) == [path]
+    (tmp_path / "link.toml").symlink_to(tmp_path / "later.toml")
+    assert "link.toml exists" in one_line(write_study, "link", folder=tmp_path)

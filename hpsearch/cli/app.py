@@ -45,9 +45,11 @@ class Commands(Group):
         """Return the commands' names, in the table's order."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command:
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Load a command."""
         if name not in COMMANDS:
+            if ctx.resilient_parsing:  # for a shell that completes, which nothing is said to
+                return None
             raise click.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx)
         module, _, function = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(import_module(f"hpsearch.cli.{module}"), function)

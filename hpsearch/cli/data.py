@@ -14,10 +14,10 @@ from hpsearch.cli import options
 from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import command, emit, emit_record, note, say, terminal, worded
 from hpsearch.data import KNOWN, fetch, load, whereabouts
-from hpsearch.errors import check_counts
 from hpsearch.records import Action
 from hpsearch.reports.tables import by_column
 from hpsearch.search.pruning import plan_of, pruning_words, unused_words
+from hpsearch.search.stage import check_counts
 from hpsearch.search.workflow import check_pruner, cores, estimate
 from hpsearch.space import describe
 from hpsearch.study_file import find, write_study

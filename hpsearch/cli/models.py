@@ -16,7 +16,7 @@ from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import emit, emit_object, note, say, terminal
 from hpsearch.data.examples import Adjustments, read_examples
 from hpsearch.data.preprocessing import is_picture
-from hpsearch.errors import BadArgument, BadInput, EvaluationFailure, Interrupted, check_seed
+from hpsearch.errors import BadArgument, BadInput, EvaluationFailure, Interrupted
 from hpsearch.nn import load_model
 from hpsearch.nn import save as save_network
 from hpsearch.objectives.kinds import DEFAULT, used
@@ -26,6 +26,7 @@ from hpsearch.objectives.network.predicting import Predictions
 from hpsearch.objectives.network.predicting import predict as classify
 from hpsearch.objectives.network.runtime import settings_words, train_once, with_settings
 from hpsearch.reports.tables import chart, share_error
+from hpsearch.search.stage import check_seed
 from hpsearch.space import shown
 from hpsearch.study_file import find
 from hpsearch.text import counted

@@ -108,7 +108,7 @@ def _ranges(narrowed: NextStage) -> Columns:
 
 @click.command()
 @options.search
-@click.option("--top", type=click.IntRange(2), default=5, help="How many of the best trials to call the best.")
+@click.option("--top", type=options.Range(2), default=5, help="How many of the best trials to call the best.")
 @options.storage
 @options.output
 def findings(search: str | None, top: int, storage: str | None, output: Format) -> None:

@@ -15,6 +15,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
 
 
+class Range(click.IntRange):
+    """Whole numbers from .. to, called by the name that other options' messages have."""
+
+    name = "integer"
+
+
 class Group(click.Group):
     """A group that prints its help where no command is named."""
 

@@ -24,7 +24,7 @@ _STDOUT = "-"
 
 
 @click.command()
-@click.argument("kind", metavar="KIND", type=click.Choice(WORDS), help="The figure; see below.")
+@click.argument("kind", metavar="KIND", type=click.Choice(WORDS), help="The figure; see above.")
 @options.search_or_stage
 @options.stage
 @click.option(
@@ -111,7 +111,7 @@ def report(
 
 @click.command()
 @options.storage
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Port on 127.0.0.1; 0 for any.")
+@click.option("--port", type=options.Range(0, 65535), default=8080, help="Port on 127.0.0.1; 0 for any.")
 @options.flag("--writable", "Let it change and delete studies.")
 @click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
 def dashboard(storage: str | None, port: int, writable: bool, open_browser: bool) -> None:

@@ -101,7 +101,7 @@ def status(
 @click.command()
 @options.search_or_stage
 @options.stage
-@click.option("--top", type=click.IntRange(1), help="Only the best ones, best first.")
+@click.option("--top", type=options.Range(1, 10**9), help="Only the best ones, best first.")
 @click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
 @click.option(
     "--curves/--no-curves",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import re
 import stat
 import zipfile
@@ -73,17 +75,19 @@ class Arrays:
     notes: tuple[Sentence, ...] = ()  # what was decided in reading, for people
 
 
-def kind_of(path: Path, endings: Sequence[str], also: str, *, folder: bool = True) -> str:
+def kind_of(path: Path, endings: Sequence[str], *also: str, folder: bool = True) -> str:
     """Return a file's ending, one of ``endings``, or ``folder`` for a folder, where one is allowed.
 
     A table of text may be gzipped, and `check_size` holds. BadData, which names the endings and what is ``also``
-    allowed, is raised for any other, for what is not there, and for an empty file; nothing is read.
+    allowed, is raised for any other, for what is not there or may not be read, and for an empty file; nothing is read.
     """
-    allowed = either([*endings, also])
+    allowed = either([*endings, *also])
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # also for a name that is too long, or has a NUL byte
         raise BadData(f"cannot read {path}: {first_line(error)}; give {allowed}") from error
+    if not os.access(path, os.R_OK):
+        raise BadData(f"cannot read {path}: {os.strerror(errno.EACCES)}")
     if stat.S_ISDIR(status.st_mode) and folder:
         return "folder"
     name = path.name.lower()

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-SMALL = (
-    1_000_000  # multiply-adds of a product that OpenBLAS (from 0.3.17 on) does not pack (`sgemm_small_kernel_permit`)
-)
+# Multiply-adds of a product that OpenBLAS, from 0.3.17 on, does not pack (`sgemm_small_kernel_permit`).
+SMALL = 1_000_000
 _THINNEST = 16  # rows of a slice below which the cut costs more than it saves
 _MOST_SUMMANDS = 8  # slices of a product that must be added up afterwards: more of them leave the cache
 _COPY_FROM_ROWS = 64  # a mini-batch from which on the copy of a transposed factor is small beside the product

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from hpsearch import __version__
 from hpsearch.data.columns import Raw
+from hpsearch.data.formats import kind_of
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput
 from hpsearch.files import replacing
@@ -146,8 +147,7 @@ def load_model(path: Path) -> Model:
     Raises:
         BadInput: The file cannot be read, is no network or is damaged, or is of another format.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise BadInput(f"cannot read {path}: it is no regular file")
+    kind_of(path, (".npz",), folder=False)
     try:
         with zipfile.ZipFile(path) as archive:
             return _model(_arrays(archive, path.stat().st_size))

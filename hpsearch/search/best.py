@@ -106,10 +106,21 @@ def best_trial(store: Store, stages: Sequence[Stage], *, correcting: bool = True
         interval = wilson(round(score * examples), examples)
         corrected = _corrected(stage, rivals, hits, examples) if correcting else None
         corrected_interval = None if corrected is None else wilson_of_share(corrected, examples)
-    params = {name: columns[f"param:{name}"][0] for name in stage.space}
-    uncertainty = (interval, corrected, corrected_interval)
     return BestTrial(
-        stage.name, number, score, *uncertainty, params, examples, stage.metric, stage, columns, tied, paired, trials
+        stage=stage.name,
+        trial=number,
+        score=score,
+        interval=interval,
+        corrected=corrected,
+        corrected_interval=corrected_interval,
+        params={name: columns[f"param:{name}"][0] for name in stage.space},
+        examples=examples,
+        metric=stage.metric,
+        of=stage,
+        columns=columns,
+        ties=tied,
+        paired=paired,
+        trials=trials,
     )
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.errors import BadArgument, check_counts
+from hpsearch.errors import BadArgument
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Action, ConfirmationPlan, Direction, Setting, Stage, draw_seed
 from hpsearch.search.best import Confirmed, Covers, Overview, in_order, overview
@@ -35,6 +35,7 @@ from hpsearch.search.runner import Runner, Summary, interrupted
 from hpsearch.search.stage import (
     actions_for,
     best_of,
+    check_counts,
     check_fingerprint,
     kept_study,
     latest_with_trials,

@@ -71,6 +71,9 @@ class Finished:
     def led_by(self, numbers: Sequence[int]) -> Finished:
         """Return the trials with these ones first, in this order, and the others behind them as they were."""
         place = {number: at for at, number in enumerate(self.number.tolist())}
+        for number in numbers:
+            if number not in place:  # a repair has released it since, say
+                raise BadInput(f"trial {number} is not among the stage's finished trials with values in its ranges")
         first = [place[number] for number in numbers]
         return self._take(np.array([*first, *sorted(set(place.values()) - set(first))], dtype=np.intp))
 

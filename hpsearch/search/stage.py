@@ -21,6 +21,22 @@ if TYPE_CHECKING:
     from hpsearch.store.queries import Columns
 
 _NAME = re.compile(r"([^/]+)/(stage|confirm)-(\d{1,6})")
+# The least and most allowed; ``top`` and ``repeats`` are a confirmation's, whose plan is one attribute.
+_ALLOWED = {"jobs": (1, 1024), "stages": (1, 1000), "top": (1, 200), "repeats": (2, 1000)}
+
+
+def check_counts(**counts: int | None) -> None:
+    """Check that arguments which count something are in their ranges; None: not given."""
+    for name, value in counts.items():
+        least, most = _ALLOWED.get(name, (1, 10**9))
+        if value is not None and not least <= value <= most:
+            raise BadArgument(name, value, f"give a number from {least} to {most:,}")
+
+
+def check_seed(seed: int | None) -> None:
+    """Check that a seed is a whole number of at most 63 bits."""
+    if seed is not None and not 0 <= seed < 2**63:
+        raise BadArgument("seed", seed, "give a whole number from 0")
 
 
 def resolve_stage(

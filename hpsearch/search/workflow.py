@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import BadArgument, BadInput, BadStudyFile, check_counts, check_seed, nearest
+from hpsearch.errors import BadArgument, BadInput, BadStudyFile, nearest
 from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask import dask_executor
 from hpsearch.executors.pool import PoolExecutor
@@ -22,7 +22,16 @@ from hpsearch.search.best import REPEATS, TOP
 from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, check_top, narrow_stage
 from hpsearch.search.pruning import epochs_spent, plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary, Tick, interrupted
-from hpsearch.search.stage import adopt, begin, check_fingerprint, kept_study, no_study_file, other_version
+from hpsearch.search.stage import (
+    adopt,
+    begin,
+    check_counts,
+    check_fingerprint,
+    check_seed,
+    kept_study,
+    no_study_file,
+    other_version,
+)
 from hpsearch.store import Counts, Store, open_store
 from hpsearch.store.engine import no_database_yet
 from hpsearch.study_file import PRUNING_RULES, STUDIES_FOLDER, StudyFile, differences, find

@@ -11,6 +11,7 @@ import pytest
 from commands import Cli
 
 from hpsearch.records import NewStage, PastTrials
+from hpsearch.search.comparison import Paired
 from hpsearch.space import Float
 from hpsearch.statistics.hits import pack
 from hpsearch.store import open_store
@@ -77,6 +78,8 @@ def test_numbers_by_hand_for_people_and_for_programs(cli: Cli) -> None:
     assert plain["paired"] == {"images": 40, "only_a": 0, "only_b": 10, "p": 2 / 2**10}
     assert "beats one of A in 97% of pairs (p = 0.0087)" in plain["sentences"][0]
     assert plain["sentences"][-1].endswith("B's best is better on them")
+    assert Paired(40, 12, 1, 0.003).sentence().endswith("A's best is better on them")
+    assert Paired(40, 3, 4, 1.0).sentence().endswith("the two are statistically tied")
     assert any("chosen for its score on these examples" in remark for remark in plain["remarks"])
     assert [(row["side"], float(row["best"]), float(row["median"])) for row in cli.csv(f"compare {ONE_AND_TWO}")] == [
         (side, plain[side.lower()]["best"], plain[side.lower()]["quartiles"][2]) for side in "AB"

@@ -38,6 +38,7 @@ def test_the_table_of_commands_has_their_help(cli: Cli) -> None:
         command = app.get_command(context, name)
         assert command is not None
         assert (command.help or "").strip().splitlines()[0] == line
+    assert app.get_command(click.Context(app, resilient_parsing=True), "strat") is None  # a shell that completes
 
 
 def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> None:

@@ -390,7 +390,7 @@ def test_bad_parquet(tmp_path: Path) -> None:
         refused(lambda: load(path=path), *fragments)
 
 
-def test_paths_that_are_no_data(tmp_path: Path) -> None:
+def test_paths_that_are_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(lambda: read_idx(tmp_path / "none"), "cannot read", "No such file")
     refused(lambda: read_idx(tmp_path), "cannot read", "Is a directory")
     refused(lambda: load(path=tmp_path / "none.npz"), "No such file")
@@ -407,6 +407,9 @@ def test_paths_that_are_no_data(tmp_path: Path) -> None:
     refused(lambda: load(path=tmp_path / "zero.csv"), "no file that can be read")
     refused(lambda: load(path=tmp_path), "holds no data")
     refused(lambda: load(path=npz(tmp_path, x=X, y=Y), label="y"), "is for tables")
+    whole = npz(tmp_path, x=X, y=Y)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    refused(lambda: load(path=whole), f"cannot read {whole}: Permission denied")
 
 
 @pytest.mark.parametrize("folder", [".", "raw", "MNIST/raw", "gzip"])

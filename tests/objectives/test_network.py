@@ -48,15 +48,17 @@ def test_any_batching_and_order_gives_the_same_bits(dtype: str) -> None:
         assert dict(chain.from_iterable(lasting(objective, batch).items() for batch in batches)) == together
 
 
-def test_weights_come_from_seed_and_number_and_the_order_of_samples_from_the_seed() -> None:
+@pytest.mark.parametrize("repeat", [None, 7])
+def test_weights_come_from_seed_and_number_and_the_order_of_samples_from_the_seed(repeat: int | None) -> None:
+    """A repeat has both of its own, whatever its number."""
     objective = tiny.objective(seed=5)
     assert objective.inputs is not None
     live = len(objective.inputs.kept)
-    outcomes, _ = tiny.evaluated(objective, trials(*RATES, first=3))
+    outcomes, _ = tiny.evaluated(objective, [replace(trial, repeat=repeat) for trial in trials(*RATES, first=3)])
     for number, rate in enumerate(RATES, start=3):
-        weights = [lane_rng(5, number, Purpose.WEIGHTS)]
+        weights = [lane_rng(5, repeat or number, Purpose.WEIGHTS)]
         network = Network((live, 8, 10), rngs=weights, inputs=objective.inputs)
-        order = [lane_rng(5, 0, Purpose.ORDER)]
+        order = [lane_rng(5, repeat or 0, Purpose.ORDER)]
         epochs = list(train_epochs(network, SGD([rate], [1e-6]), objective.data, batch_size=20, epochs=3, rngs=order))
         assert outcomes[number].intermediate == tuple(epoch.validation_accuracy[0] for epoch in epochs)
         assert outcomes[number].attributes[CURVES]["train_loss"] == [epoch.train_loss[0] for epoch in epochs]

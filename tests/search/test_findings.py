@@ -258,6 +258,17 @@ def test_narrowing_by_all_that_were_confirmed_says_that_nothing_was_chosen(store
     assert narrow_stage(store, [stage], top=5, dry_run=True).remarks == ()
 
 
+def test_a_confirmed_trial_that_a_repair_has_released_is_named(store: Store) -> None:
+    stage = made_stages.make(store, edgeless, trials=40)
+    made_stages.confirm(store, stage, [0.86, 0.85, 0.84, 0.83, 0.82], repeats=4)
+    first = narrow_stage(store, [stage], top=3, dry_run=True, confirmed=True).narrowing.used[0]
+    release = f"UPDATE trials SET state = 'WAITING' WHERE study_id = {stage.study_id} AND number = {first}"
+    with store.database.write() as connection:
+        connection.exec_driver_sql(release)
+    with pytest.raises(BadInput, match=f"^trial {first} is not among the stage's finished trials"):
+        narrow_stage(store, [stage], top=3, dry_run=True, confirmed=True)
+
+
 def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Action] = []
     init = Action.__init__

@@ -104,7 +104,7 @@ def test_the_guilty_trial_of_a_batch_fails_alone(
 
 
 def test_a_failing_database_or_an_exception_leaves_nothing_running(store: Store, stage: Stage, tmp_path: Path) -> None:
-    failing = Mock(wraps=store, seconds=0.0)
+    failing = Mock(wraps=store)
     failing.record.side_effect = [DEFAULT, DEFAULT, StorageFailure("the disk is full")]
     with pytest.raises(StorageFailure, match="the disk is full"):
         run(failing, stage, Stub(tmp_path), until=12, lanes=2)
@@ -149,6 +149,16 @@ def test_a_runner_waits_for_another_one_s_trials(store: Store, stage: Stage, tmp
     assert summary == replace(summary, counts=Counts(complete=5), recorded=3 if how == "finishes" else 5)
     scores = store.trials(stage).set_index("number")["score"].to_dict()
     assert scores == {n: 77.0 if how == "finishes" and n < 2 else value(n, STEPS) for n in range(5)}
+
+
+def test_a_dead_runner_s_trials_run_again_under_their_numbers(
+    store: Store, stage: Stage, tmp_path: Path, gone: int
+) -> None:
+    store.claim(stage, until=5, most=2, owner=replace(Owner.current(), pid=gone, started=""))
+    assert numbers(store, stage, "RUNNING") == [0, 1]
+    summary = run(store, stage, Stub(tmp_path), until=5)
+    assert summary == replace(summary, counts=Counts(complete=5), recorded=5, released=2, lost=0)
+    assert numbers(store, stage) == list(range(5))
 
 
 def test_curves_reach_the_database_before_their_batch_ends(store: Store, stage: Stage, tmp_path: Path) -> None:
@@ -224,6 +234,25 @@ def test_what_has_come_back_before_a_stop_is_recorded(store: Store, stage: Stage
     summary = run(store, stage, Stub(tmp_path), executor, until=12, lanes=2, stopping=lambda: bool(waits))
     assert (summary.stopped, summary.recorded, summary.given_back) == (True, 6, 0)
     assert store.counts(stage) == Counts(complete=6)
+
+
+def test_a_runner_that_slept_past_its_lease_counts_its_trials_once(
+    store: Store, stage: Stage, tmp_path: Path, gone: int
+) -> None:
+    """Its trials were given to another runner, which died."""
+    taken: list[int] = []
+
+    def sleep() -> None:
+        if not taken:
+            (owner,) = store.runners(stage)
+            store.release(stage, owner=owner)
+            other = replace(Owner.current(), pid=gone, started="")
+            taken.extend(trial.number for trial in store.claim(stage, until=8, most=4, owner=other).trials)
+
+    summary = run(store, stage, Stub(tmp_path), AllAtOnce(2, before=sleep), until=8, lanes=2)
+    assert taken == [0, 1, 2, 3]
+    assert numbers(store, stage, "COMPLETE") == numbers(store, stage) == list(range(8))
+    assert summary == replace(summary, counts=Counts(complete=8), recorded=8, lost=4)
 
 
 @pytest.mark.parametrize("until", [1, 2, 20])

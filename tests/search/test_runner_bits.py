@@ -171,8 +171,9 @@ def test_a_signal_ends_a_run_in_one_line_and_leaves_nothing_running(
     _, first, *progress, last = said
     assert first == f"tiny/stage-01: {TRIALS} trials, 2 processes"
     assert all(f"/{TRIALS} trials" in line for line in progress)
-    complete = states(database).count("COMPLETE")
-    assert last.startswith(f"hpsearch: stopped: tiny/stage-01 has {complete} of {TRIALS} trials, all recorded")
+    complete, waiting = map(states(database).count, ("COMPLETE", "WAITING"))
+    stopped = f"tiny/stage-01 has {complete} of {TRIALS} trials, all recorded; {waiting} that had begun were given back"
+    assert last.startswith(f"hpsearch: stopped: {stopped}")
     assert set(states(database)) == {"COMPLETE", "WAITING"}
 
 

@@ -241,6 +241,12 @@ def test_of_a_sound_database_everything_is_saved(sound: Path, tmp_path: Path) ->
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_a_column_whose_name_is_no_text_costs_its_table_alone(sound: Path) -> None:
+    before = cared.rows(sound)
+    sound.write_bytes(sound.read_bytes().replace(b"heartbeat DATETIME", b"heart\xc3eat DATETIME"))
+    assert cared.rows(salvage(str(sound)).target) == {**before, "trial_heartbeats": []}
+
+
 @pytest.mark.parametrize("end", ["values", "params", "user_attributes", "intermediate_values"])
 def test_what_is_lost_runs_again_and_comes_to_the_same(sound: Path, tmp_path: Path, end: str) -> None:
     before = cared.trials(sound)

@@ -220,8 +220,8 @@ class StageTrials:
     def summary(self) -> str:
         """The trials by state, in words: ``100 trials: 90 complete, 7 pruned, 3 failed``."""
         states = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
-        words = {state: state.lower() for state in states} | {"FAIL": "failed"}
-        parts = [f"{count:,} {words[state]}" for state in states if (count := self.count(state))]
+        ends = {state: state.lower() for state in states} | {"FAIL": "failed"}
+        parts = [f"{count:,} {ends[state]}" for state in states if (count := self.count(state))]
         number = counted(len(self.trials), "trial")
         return f"{number}: {', '.join(parts)}" if parts else number
 

@@ -299,7 +299,7 @@ def _read_from_both_ends(file: Path, path: Path) -> None:
         source.execute("PRAGMA writable_schema=ON")  # then SQLite reads a file whose end is cut off, too
         for table in ("studies", *KEYS):
             for order in ("", "ORDER BY rowid DESC"):
-                with contextlib.suppress(sqlite3.DatabaseError):
+                with contextlib.suppress(sqlite3.DatabaseError, UnicodeDecodeError):  # the latter of a column's name
                     for row in source.execute(f"SELECT * FROM {table} {order}"):
                         marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, bytes) else "?" for value in row)
                         made.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)

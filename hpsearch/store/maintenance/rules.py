@@ -293,7 +293,8 @@ def _stage(study: int, of_study: dict[str, Any], direction: Any, name: str) -> S
         raise ValueError("some are missing")
     if stage is not None and stage.name != name:
         raise ValueError(f"they are those of {stage.name}")
-    _ = stage and (stage.metric, stage.pruning_rule)
+    if stage is not None:
+        _ = stage.metric, stage.pruning_rule  # raise where the study file in it lacks them
     return stage
 
 
