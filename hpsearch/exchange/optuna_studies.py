@@ -138,7 +138,7 @@ def _ranges(trials: Sequence[FrozenTrial], source: str) -> tuple[dict[str, Param
 def _parameter(distribution: BaseDistribution) -> Parameter:
     match distribution:
         case CategoricalDistribution():
-            return Categorical(tuple(distribution.choices))  # type: ignore[arg-type]
+            return Categorical(tuple(distribution.choices))  # type: ignore[arg-type]  # it checks them itself
         case FloatDistribution() | IntDistribution() if distribution.low == distribution.high:
             return Categorical((distribution.low,))
         case FloatDistribution():
