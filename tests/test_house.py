@@ -49,6 +49,10 @@ def libraries(path: Path) -> set[str]:
                 pairs = [(alias.name, alias.asname or alias.name.partition(".")[0]) for alias in node.names]
             case ast.ImportFrom(module=str(module), level=0):
                 pairs = [(module, alias.asname or alias.name) for alias in node.names]
+            case ast.Assign(
+                [ast.Name(name)], ast.Call(ast.Attribute(attr="importorskip"), [ast.Constant(str(module))])
+            ):
+                pairs = [(module, name)]
             case _:
                 continue
         names |= {name for module, name in pairs if module.partition(".")[0] not in OURS | sys.stdlib_module_names}

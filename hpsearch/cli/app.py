@@ -48,7 +48,7 @@ class Commands(Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Load a command."""
         if name not in COMMANDS:
-            if ctx.resilient_parsing:  # for a shell that completes, which nothing is said to
+            if ctx.resilient_parsing:  # a shell that completes a command is told nothing
                 return None
             raise click.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx)
         module, _, function = COMMANDS[name][0].partition(":")

@@ -16,7 +16,7 @@ FILE = click.Path(path_type=Path)
 
 
 class Range(click.IntRange):
-    """Whole numbers from .. to, called by the name that other options' messages have."""
+    """A range of whole numbers; messages call a value an integer, as those of other options do."""
 
     name = "integer"
 

@@ -82,7 +82,10 @@ KNOWN = {
     "digits": Known(1_797, 0, (8, 8), 10, Sentence('pip install "hpsearch[data]"')),
     "mnist": Known(60_000, 10_000, (28, 28), 10, Sentence("{}", (Action("data fetch", {"name": "mnist"}),))),
     "fashion-mnist": Known(
-        *(60_000, 10_000, (28, 28), 10),
+        60_000,
+        10_000,
+        (28, 28),
+        10,
         Sentence("{}, or Debian's package dataset-fashion-mnist", (Action("data fetch", {"name": "fashion-mnist"}),)),
     ),
 }
@@ -103,8 +106,8 @@ def load(
     """Load a data set by its name in `KNOWN`, or from a .npz, .csv or .parquet file or a folder of IDX files.
 
     Args:
-        name: Either this,
-        path: or this.
+        name: Of a known data set; this or ``path``.
+        path: Of a file or folder.
         label: The column of the labels in a table; ``label`` unless given.
         data_dir: The folder that is searched first for a named data set.
         drop: Columns of a table that are not trained on.

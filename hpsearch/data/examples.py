@@ -137,7 +137,7 @@ def _placed(pil: Any, path: Path, levels: npt.NDArray[np.float64], height: int, 
     left, top, right, bottom = ink.point(lambda level: 255 * (level > 127)).getbbox()
     part = ink.crop((left - margin, top - margin, right + margin, bottom + margin))  # black beyond the edges
     scale = min(height, width) * 20 / 28 / max(part.size)
-    digit = part.resize([max(round(n * scale), 1) for n in part.size], resample=3)  # 3 is bicubic
+    digit = part.resize([max(round(n * scale), 1) for n in part.size], pil.Image.Resampling.BICUBIC)
     levels = np.asarray(digit, dtype=np.float64)
     corner = []
     for whole, n, mass in zip((width, height), digit.size, (levels.sum(axis=0), levels.sum(axis=1)), strict=True):

@@ -133,7 +133,7 @@ def test_part(dataset: Dataset, **parts: Any) -> tuple[Floats, Labels]:
 
 
 # pytest would collect a public function of this name from any test file that imports it.
-test_part.__test__ = False  # type: ignore[attr-defined]
+test_part.__test__ = False  # type: ignore[attr-defined]  # functions take any attribute
 
 
 def _rows(

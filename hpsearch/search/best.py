@@ -188,7 +188,7 @@ class Confirmed:
     # their validation losses, by repeat, where there are any
     losses: Mapping[int, float] = field(default_factory=dict)
     numbers: Mapping[int, int] = field(default_factory=dict)  # their numbers, by repeat
-    # of the score that the values come to, over all seeds and examples; None with fewer than 2 repeats
+    # of the mean score over all seeds and examples; None with fewer than 2 repeats
     interval: Interval | None = None
     # whether the interval holds for other examples too, or for other seeds on these examples alone
     covers: Covers = "seeds"

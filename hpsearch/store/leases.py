@@ -123,7 +123,7 @@ class Owner:
         """Return the owner of a `to_json`; None for what is none. Fields of a later version are left out."""
         known = {field.name for field in fields(cls)}
         try:
-            plain = json.loads(text)  # type: ignore[arg-type]
+            plain = json.loads(text)  # type: ignore[arg-type]  # of None it is a TypeError
             return cls(**{k: v for k, v in plain.items() if k in known}) if isinstance(plain, dict) else None
         except (TypeError, ValueError):
             return None

@@ -136,7 +136,7 @@ class Store:
         try:
             self.database.writing(make)
         except HpsearchError as error:
-            # Somebody else's is there, perhaps since a moment: it holds.
+            # Another process has made the stage, perhaps just now: that one is kept.
             if not isinstance(error.__cause__, IntegrityError):
                 raise
         return self._named(new.name)

@@ -190,9 +190,9 @@ def test_a_drawn_digit_is_cropped_inverted_and_resized_when_asked(made: Made) ->
     )
 
 
-def npz(x: object = RAW, **others: object) -> Prepare:
+def npz(x: Any = RAW, **others: Any) -> Prepare:
     """Writes examples to x.npz."""
-    return lambda: np.savez("x.npz", **{"x": np.asarray(x), **others})  # type: ignore[arg-type]
+    return lambda: np.savez("x.npz", x=np.asarray(x), **others)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,10 +63,10 @@ def test_the_forward_pass_is_the_formula() -> None:
         ({"sizes": [3, 0]}, "at least one unit"),
     ],
 )
-def test_what_is_no_network_is_refused(asked: dict[str, object], message: str) -> None:
-    options: dict[str, object] = {"sizes": [3, 2], "rngs": weight_rngs(1), **asked}
+def test_what_is_no_network_is_refused(asked: dict[str, Any], message: str) -> None:
+    options: dict[str, Any] = {"sizes": [3, 2], "rngs": weight_rngs(1), **asked}
     with pytest.raises(BadInput, match=message):
-        Network(**options)  # type: ignore[arg-type]
+        Network(**options)
 
 
 def test_costs_by_hand() -> None:

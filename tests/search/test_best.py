@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import made_stages
 import numpy as np
 import pytest
@@ -16,8 +18,8 @@ from hpsearch.statistics.hits import pack
 from hpsearch.store import Store
 
 
-def best_of(store: Store, scores: list[float], **options: object) -> BestTrial:
-    stage = made_stages.make(store, scores, **{"trials": len(scores), **options})  # type: ignore[arg-type]
+def best_of(store: Store, scores: list[float], **options: Any) -> BestTrial:
+    stage = made_stages.make(store, scores, **{"trials": len(scores), **options})
     best = best_trial(store, [stage])
     assert best is not None
     return best

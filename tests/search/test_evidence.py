@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hpsearch.records import NewStage
+from hpsearch.samplers import RandomSampler
 from hpsearch.search.evidence import (
     cells,
     discrete_spread_p,
@@ -20,7 +22,7 @@ from hpsearch.search.evidence import (
     spread_p,
     uniform_spread_p,
 )
-from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_distribution
+from hpsearch.space import Categorical, Float, Int, Parameter, Value
 
 Array = NDArray[np.float64]
 
@@ -34,12 +36,9 @@ def test_spread_of_uniform_draws_has_the_derived_distribution(k: int) -> None:
 
 
 @pytest.mark.parametrize("parameter", [Int(0, 9), Int(2, 20, step=3), Int(1, 40, log=True), Int(16, 256, log=True)])
-def test_weights_of_ints_are_those_of_optunas_own_draws(parameter: Int) -> None:
-    optuna = pytest.importorskip("optuna")
-    sampler = optuna._transform._SearchSpaceTransform({"x": to_distribution(parameter)})
-    rng = np.random.default_rng(3)
-    low, high = sampler.bounds[0]
-    drawn = np.array([sampler.untransform(np.array([u]))["x"] for u in rng.uniform(low, high, 12_000)])
+def test_weights_of_ints_are_those_of_the_sampler_s_draws(parameter: Int) -> None:
+    stage, sampler = NewStage("", 1, "maximize", 3, {"x": parameter}, {}), RandomSampler()
+    drawn = np.array([sampler.params(stage, number)["x"] for number in range(12_000)])
     _, weights = cells(parameter)
     values = np.arange(parameter.low, parameter.high + 1, parameter.step)
     assert weights.sum() == pytest.approx(1)

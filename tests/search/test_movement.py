@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from interval_coverage import ranged, simulate
 from numpy.typing import NDArray
 
+from hpsearch.records import Direction
 from hpsearch.search.range_analysis import Finished, Movement, movement, narrow, within_reach
 from hpsearch.space import Categorical, Float, Int, Space
 
@@ -103,10 +104,9 @@ def test_in_words() -> None:
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 40))
-def test_the_best_few_are_the_first_of_all_ranked(direction: str, scores: list[int], many: int) -> None:
+def test_the_best_few_are_the_first_of_all_ranked(direction: Direction, scores: list[int], many: int) -> None:
     rng = np.random.default_rng(0)
     score, loss = np.array(scores, dtype=float), rng.integers(0, 3, len(scores)).astype(float)
     trials = Finished(np.arange(len(scores)), score, loss, {"x": score})
-    sense = "minimize" if direction == "minimize" else "maximize"
-    whole = trials.best_first(sense)  # type: ignore[arg-type]
-    assert trials.best(many, sense).number.tolist() == whole.number[:many].tolist()  # type: ignore[arg-type]
+    whole = trials.best_first(direction)
+    assert trials.best(many, direction).number.tolist() == whole.number[:many].tolist()

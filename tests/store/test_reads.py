@@ -111,7 +111,7 @@ def test_the_losses_of_the_best_are_read_whoever_else_is_asked_about(
     every = pd.DataFrame(store.scores(stage))
     order = np.argsort([-score if direction == "maximize" else score for score in scores], kind="stable")
     for wanted in (0, 1, 3, 5, 12):
-        some = pd.DataFrame(store.scores(stage, ranked=lambda n: wanted))  # noqa: B023
+        some = pd.DataFrame(store.scores(stage, ranked=lambda n: wanted))  # noqa: B023 - called at once
         pd.testing.assert_frame_equal(every.drop(columns="validation_loss"), some.drop(columns="validation_loss"))
         last = scores[order[wanted - 1]] if wanted else None
         for number in order[:wanted].tolist() + [n for n, score in enumerate(scores) if score == last]:

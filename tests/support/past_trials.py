@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -66,9 +67,9 @@ def past(count: int, seed: int, space: Space = SPACE) -> PastTrials:
     )
 
 
-def stage(number: int, **changes: object) -> NewStage:
+def stage(number: int, **changes: Any) -> NewStage:
     """A stage with something in every field."""
-    plain: dict[str, object] = {
+    plain: dict[str, Any] = {
         "search": "reise",
         "number": number,
         "direction": "maximize",
@@ -82,7 +83,7 @@ def stage(number: int, **changes: object) -> NewStage:
         "sizes": {"train": 60, "validation": 30},
         "versions": {"hpsearch": "0.1"},
     }
-    return NewStage(**(plain | changes))  # type: ignore[arg-type]
+    return NewStage(**(plain | changes))
 
 
 def fill(store: Store, count: int = 31) -> None:

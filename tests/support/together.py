@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bounded import LIMIT_S
@@ -23,7 +24,7 @@ def at_once(work: Callable[..., Any], many: int, *arguments: str) -> list[Any]:
 
 def _ready(barrier: Any) -> None:
     global _go
-    _go = lambda: barrier.wait(LIMIT_S)  # noqa: E731
+    _go = partial(barrier.wait, LIMIT_S)
     warnings.simplefilter("error")
 
 
