@@ -19,9 +19,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from hpsearch.data.formats import content
 from hpsearch.errors import BadArgument, BadData, BadSpace, BadStudyFile, nearest
-from hpsearch.files import replacing
+from hpsearch.files import content, replacing
 from hpsearch.objectives.base import Data, Hyperparameter, Kind, Objective
 from hpsearch.objectives.kinds import DEFAULT, kind_of
 from hpsearch.objectives.sections import Count, Section, Seed, explained

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hpsearch import files
 from hpsearch.data import datasets, formats
 from hpsearch.data.columns import Raw
 from hpsearch.data.pictures import PICTURES, decoded, files_in, flat, folders_in, pillow
@@ -67,7 +68,7 @@ def read_examples(
 
     BadArgument is raised for an option that means nothing for such a file, else the errors of `formats.read`.
     """
-    kind = formats.kind_of(path, (".npz", *formats.TABLES, *PICTURES), "a folder of pictures")
+    kind = files.kind_of(path, (".npz", *formats.TABLES, *PICTURES), "a folder of pictures")
     if label is not None and kind not in formats.TABLES:
         raise BadArgument("label", label, f"it names a column, and {path} has none", "leave it out")
     if kind in PICTURES:

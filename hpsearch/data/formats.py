@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import gzip
-import os
 import re
-import stat
 import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +14,11 @@ import numpy.typing as npt
 
 from hpsearch.data.columns import Raw
 from hpsearch.errors import BadData
+from hpsearch.files import TEXT_TABLES, check_size, content, first_line, kind_of
 from hpsearch.records import Sentence
 from hpsearch.text import either
 
-TEXT_TABLES = (".csv", ".tsv", ".txt", ".data")  # plain or .gz
 TABLES = (*TEXT_TABLES, ".parquet")
-MAX_BYTES = 2**31  # of a file, and of what it unpacks to
-MAX_RATIO, SMALL = 200, 2**26  # what unpacks to more than SMALL bytes may be so many times as large as its file
 MAX_COLUMNS = 20_000  # of a table
 
 # The names of arrays in an .npz file: one of `ROLES`, alone or with one of `PARTS` before or after it, joined by "_"
@@ -55,12 +48,6 @@ _IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x
 # Several spellings are about: train-images-idx3-ubyte (LeCun), train-images.idx3-ubyte (many re-uploads),
 # emnist-letters-train-images-idx3-ubyte (EMNIST, whose test part is not called t10k).
 _IDX_NAME = re.compile(r"(?:(.+)-)?(train|test|t10k)-(images|labels)[-.]idx\d+-\w+(\.gz)?")
-# What else people have, and the way to something that is read.
-OTHER_FORMATS = {
-    **dict.fromkeys((".npy", ".mat", ".h5", ".pt", ".pkl"), "save its arrays with numpy.savez(path, x=x, y=y)"),
-    **dict.fromkeys((".xlsx", ".xls"), "save it as CSV UTF-8"),
-    **dict.fromkeys((".zip", ".tar"), "unpack it"),
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,69 +60,6 @@ class Arrays:
     labels_test: npt.NDArray[Any] | None = None  # (M,) its label values, or None
     columns: tuple[str, ...] = ()  # the D names of the features of a table
     notes: tuple[Sentence, ...] = ()  # what was decided in reading, for people
-
-
-def kind_of(path: Path, endings: Sequence[str], *also: str, folder: bool = True) -> str:
-    """Return a file's ending, one of ``endings``, or ``folder`` for a folder, where one is allowed.
-
-    A table of text may be gzipped, and `check_size` holds. BadData, which names the endings and what is ``also``
-    allowed, is raised for any other, for what is not there or may not be read, and for an empty file; nothing is read.
-    """
-    allowed = either([*endings, *also])
-    try:
-        status = path.stat()
-    except (OSError, ValueError) as error:  # also for a name that is too long, or has a NUL byte
-        raise BadData(f"cannot read {path}: {first_line(error)}; give {allowed}") from error
-    if not os.access(path, os.R_OK):
-        raise BadData(f"cannot read {path}: {os.strerror(errno.EACCES)}")
-    if stat.S_ISDIR(status.st_mode) and folder:
-        return "folder"
-    name = path.name.lower()
-    kind = Path(name).suffix
-    if kind == ".gz" and (unzipped := Path(name).with_suffix("").suffix) in TEXT_TABLES:
-        kind = unzipped
-    if not stat.S_ISREG(status.st_mode) or kind not in endings:
-        what = "a folder" if stat.S_ISDIR(status.st_mode) else "no file that can be read"
-        remedy = f"give {allowed}"
-        if stat.S_ISREG(status.st_mode) and ".npz" in endings:
-            remedy = f"{OTHER_FORMATS.get(kind, 'rename it to .csv if it is a table of text')}, or {remedy}"
-        raise BadData(f"{path} is {what}; {remedy}")
-    if not status.st_size:
-        raise BadData(f"{path} is empty")
-    check_size(path, status.st_size, packed=status.st_size)
-    return kind
-
-
-def check_size(path: Path, size: int, *, packed: int | None = None) -> None:
-    """Refuse a file by the bytes that it, or what it unpacks to, takes: a small file may unpack to anything."""
-    packed = path.stat().st_size if packed is None else packed
-    if size > MAX_BYTES or (size > SMALL and size > MAX_RATIO * packed):
-        raise BadData(
-            f"{path} takes {size:,} bytes or more; at most {MAX_BYTES:,} are read, and of what is compressed "
-            f"{MAX_RATIO} times the file's own size"
-        )
-
-
-def content(path: Path) -> bytes:
-    """Return a regular file's bytes, unpacked where they are gzipped, if `check_size` allows them."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise BadData(f"cannot read {path}: Is a directory" if path.is_dir() else f"{path} is no regular file")
-        check_size(path, status.st_size)
-        data = path.read_bytes()
-        if data.startswith(b"version https://git-lfs"):
-            raise BadData(f"{path} is no data but Git LFS's pointer to it; get the file with git lfs pull")
-        if not data.startswith(b"\x1f\x8b"):
-            return data
-        size = 0
-        with gzip.open(path) as unpacked:  # counted first, for the header does not say the size
-            while part := unpacked.read(2**20):
-                size += len(part)
-                check_size(path, size, packed=len(data))
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadData(f"cannot read {path}: {first_line(error)}") from error
 
 
 def read(path: Path, *, labelled: bool = True, **table: Any) -> Arrays:
@@ -165,12 +89,6 @@ def read(path: Path, *, labelled: bool = True, **table: Any) -> Arrays:
     if kind == "folder":
         return pictures.read_folder(path)
     return tables.read_table(path, kind, labelled=labelled, **table)
-
-
-def first_line(error: Exception) -> str:
-    """Return the reason of a library's error as one line of at most 160 characters."""
-    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-    return str(text).splitlines()[0].strip()[:160]
 
 
 # IDX, MNIST's own format: two zero bytes, one byte for the type, one for the number of dimensions, each dimension as a

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpsearch import files
 from hpsearch.data import formats
 from hpsearch.errors import BadData, MissingExtra
 from hpsearch.records import Sentence
@@ -42,7 +43,7 @@ def decoded(path: Path, encoded: bytes | None = None) -> Any:
                     return pil.ImageOps.exif_transpose(opened)
     # A damaged picture raises some ten kinds of exception, of zlib and struct among others.
     except Exception as error:
-        raise BadData(f"{path} is no whole .png or .jpg picture: {formats.first_line(error)}") from error
+        raise BadData(f"{path} is no whole .png or .jpg picture: {files.first_line(error)}") from error
     raise BadData(f"{path} has {pixels:,} pixels; at most {_MAX_PIXELS:,} are read")
 
 
@@ -77,8 +78,8 @@ def stacked(pictures: Iterable[tuple[Path, bytes | None]]) -> npt.NDArray[np.uin
             )
         arrays.append(image)
         size += image.size
-        if size > formats.MAX_BYTES:
-            raise BadData(f"the pictures up to {path} take {size:,} bytes; at most {formats.MAX_BYTES:,} are read")
+        if size > files.MAX_BYTES:
+            raise BadData(f"the pictures up to {path} take {size:,} bytes; at most {files.MAX_BYTES:,} are read")
     channels = max(image.shape[2] for image in arrays)
     every = np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in arrays])
     return every if channels > 1 else every[..., 0]

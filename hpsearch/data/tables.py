@@ -18,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hpsearch import files
 from hpsearch.data import datasets, formats
-from hpsearch.data.formats import Arrays, first_line
+from hpsearch.data.formats import Arrays
 from hpsearch.data.pictures import stacked
 from hpsearch.errors import BadData, MissingExtra
+from hpsearch.files import first_line
 from hpsearch.records import Sentence
 
 MISSING = ("", "?", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")  # texts of a missing cell
@@ -63,7 +65,7 @@ def _csv_errors(path: Path) -> Iterator[None]:
 
 def _look_at(path: Path, header: bool | None, encoding: str | None) -> dict[str, Any]:
     """Return a table of text, plain or gzipped, and how it is written, as arguments of ``pandas.read_csv``."""
-    content = formats.content(path)
+    content = files.content(path)
     while content.startswith(b"#"):  # NumPy's line of names, or a remark
         remark, _, rest = content.partition(b"\n")
         following = rest.partition(b"\n")[0]
@@ -220,7 +222,7 @@ def read_parquet(path: Path) -> Any:
             about = file.metadata
             check_columns(path, about.num_columns)
             groups = (about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-            formats.check_size(path, max(sum(groups), 8 * about.num_rows * about.num_columns))
+            files.check_size(path, max(sum(groups), 8 * about.num_rows * about.num_columns))
             types = {
                 field.name: field.type.value_type if arrow(path).types.is_dictionary(field.type) else field.type
                 for field in file.schema_arrow
@@ -234,7 +236,7 @@ def read_parquet(path: Path) -> Any:
             for part in table.column(name).chunks:
                 sizes = arrow(path).compute.binary_length(part.dictionary).take(part.indices)
                 size += arrow(path).compute.sum(sizes).as_py() or 0
-                formats.check_size(path, size)
+                files.check_size(path, size)
             place = table.schema.get_field_index(name)
             table = table.set_column(place, name, table.column(name).cast(kind))
         return table

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter, ValidationError
 
-from hpsearch.data.formats import TABLES, first_line, kind_of
+from hpsearch.data.formats import TABLES
 from hpsearch.data.tables import arrow, read_parquet
 from hpsearch.errors import BadInput, BadStudyFile, StageConflict
 from hpsearch.exchange.exporting import typed_cells
@@ -28,6 +28,7 @@ from hpsearch.exchange.foreign import (
 )
 from hpsearch.exchange.layout import KEY, PARAMS, POINTS, Column, Header, StageHeader, Type, iso, parse_header
 from hpsearch.exchange.tools import MAX_INT, keras_tuner, read_csv_columns, unpacked
+from hpsearch.files import first_line, kind_of
 from hpsearch.records import (
     CURVES,
     EXPORT,

@@ -23,11 +23,11 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from hpsearch.data.formats import first_line
 from hpsearch.errors import BadInput, BadSpace, BadStorage, HpsearchError, nearest
 from hpsearch.exchange.foreign import ForeignTrials, metric_name, union
 from hpsearch.exchange.layout import is_plain
 from hpsearch.exchange.tools import MAX_INT, choice, utc
+from hpsearch.files import first_line
 from hpsearch.records import Action, Argument, PastTrials, Sentence
 from hpsearch.space import Categorical, Float, Int, Parameter, Value
 from hpsearch.store.engine import as_permitted, parse_url, show, sqlite_file, translated

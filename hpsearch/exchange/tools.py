@@ -12,10 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from hpsearch.data.formats import first_line, kind_of
 from hpsearch.data.tables import csv_header, read_csv
 from hpsearch.errors import BadInput, BadSpace
 from hpsearch.exchange.layout import is_plain
+from hpsearch.files import first_line, kind_of
 from hpsearch.records import Direction
 from hpsearch.space import Categorical, Float, Int, Parameter, Value
 

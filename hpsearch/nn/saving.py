@@ -21,10 +21,9 @@ import numpy.typing as npt
 
 from hpsearch import __version__
 from hpsearch.data.columns import Raw
-from hpsearch.data.formats import kind_of
 from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadInput
-from hpsearch.files import replacing
+from hpsearch.files import kind_of, replacing
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.lanes import Floats, parameter_count
 from hpsearch.nn.network import Network

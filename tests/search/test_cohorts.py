@@ -197,7 +197,7 @@ def test_killed_at_any_write_a_stage_comes_to_the_same(
         stage = store.create_stage(NewStage("stub", 1, "maximize", 7, {"lr": Float(1e-3, 1.0)}, {"name": "stub"}))
         killed = False
         with monkeypatch.context() as patch:
-            patch.setattr(Owner, "current", lambda: replace(alive(), pid=gone, started=""))
+            patch.setattr(Owner, "current", lambda **_: replace(alive(), pid=gone, started=""))
             try:
                 run(cast(Store, Dying(store, last, done=last % 2 == 0)), stage, plan, until=18, lanes=6)
             except Killed:

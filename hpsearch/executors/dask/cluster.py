@@ -18,10 +18,10 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.core import Status
 
-from hpsearch.data.formats import content
 from hpsearch.errors import BadArgument, BadData, BadInput, EvaluationFailure
 from hpsearch.executors.base import pinned_children
 from hpsearch.executors.pool import without_interrupts
+from hpsearch.files import content
 from hpsearch.records import Argument
 
 CONNECT_S = 10.0  # seconds that a scheduler may take to answer: at the start, and again when the connection is lost
