@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import BadArgument
+from hpsearch.errors import BadArgument, StageConflict
 from hpsearch.files import make_folder
+from hpsearch.objectives import kinds
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
 from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, PlotKind, PlotRequest, tables
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
+from hpsearch.search.limits import Run, limits_of, request_stop
 from hpsearch.search.progress import View, Watcher
 from hpsearch.search.stage import (
     check_counts,
@@ -23,6 +25,7 @@ from hpsearch.search.stage import (
     resolve_search,
     resolve_stage,
     stages_of,
+    to_run_again,
     unscored,
 )
 from hpsearch.store import Counts, Owner, Store, open_store
@@ -88,6 +91,15 @@ class Evaluation:
     prepared: Prepared  # the values, why these, and the data
     fitted: Fitted
     evaluated: Evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """Failed trials that wait to be run again."""
+
+    stage: Stage
+    numbers: tuple[int, ...]
+    following: tuple[Action, ...]  # what runs them
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +188,9 @@ class Search:
         scheduler: str | None = None,
         lanes: int | None = None,
         pruner: str | None = None,
+        timeout: float | str | None = None,
+        until: str | None = None,
+        max_failures: int | None = None,
         data_dir: Path | None = None,
         listener: Listener | None = None,
     ) -> list[tuple[Stage, Summary]]:
@@ -193,18 +208,24 @@ class Search:
             scheduler: Address of a Dask scheduler, or its scheduler file.
             lanes: Trials that are evaluated together. None: what suits the objective.
             pruner: Rule that prunes unpromising trials of a new stage. None: the study file's.
+            timeout: End the run after so long, in seconds or as ``10m`` or ``1.5h``: trials under way are given back.
+                None: no limit.
+            until: End the run once a trial of the stage has such a score: ``score >= 0.9``. None: no limit.
+            max_failures: End the run after so many failed trials in a row. None: no limit.
             data_dir: Folder in which data sets are looked for first.
             listener: Is told of progress. None: nobody.
 
         Returns:
-            The stages that ran, in order, and what each run did.
+            The stages that ran, in order, and what each run did; ``ended_by`` says what ended the last.
 
         Raises:
             BadInput: The request cannot be carried out as given.
+            EvaluationFailure: ``max_failures`` trials in a row have failed; everything finished is recorded.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
         from hpsearch.search import workflow  # NumPy, and processes that are started: quick commands do without
 
+        limits = limits_of(timeout, until, max_failures)
         study, number = resolve_stage(self.name, stage, keep_path=True)
         return workflow.run(
             workflow.Job(
@@ -222,10 +243,46 @@ class Search:
                 scheduler=scheduler,
                 lanes=lanes,
                 pruner=pruner,
+                limits=limits,
                 data_dir=data_dir,
             ),
             listener,
         )
+
+    def stop(self) -> tuple[Run, ...]:
+        """Ask all runs of the search to stop, wherever they are; return those that hold trials.
+
+        They see it within seconds, record everything finished and give back the trials that had begun; `start` goes on
+        from there. Runs that begin later are not affected.
+
+        Raises:
+            UnknownSearch: No such search.
+        """
+        name = resolve_search(self.name)
+        with closing(open_store(self.storage, write=True)) as store:
+            return request_stop(store, stages_of(store, name)[0])
+
+    def retry(self, *, stage: int | None = None, numbers: Sequence[int] = ()) -> Retried:
+        """Give back failed trials of a stage: `start` runs them again with the same values.
+
+        Args:
+            stage: Number of the stage. None: the latest that has trials.
+            numbers: Of these trials only. None: of all that have failed.
+
+        Raises:
+            BadArgument: One of these trials has not failed.
+            StageConflict: The stage was run elsewhere.
+        """
+        name, number = resolve_stage(self.name, stage)
+        with closing(open_store(self.storage, write=True)) as store:
+            stages = stages_of(store, name)
+            chosen = latest_with_trials(store, stages) if number is None else pick(stages, number)
+            if not kinds.trainable(chosen):
+                raise StageConflict(f"{chosen.name} was run elsewhere, and hpsearch cannot run its trials")
+            again = store.retry(chosen, numbers)
+            if not again:
+                return Retried(chosen, (), ())
+            return Retried(chosen, tuple(again), tuple(to_run_again(store, self.storage, [chosen])))
 
     def narrow(
         self,

@@ -36,6 +36,7 @@ HITS = "hits"  # the validation examples that were right at the scored epoch (`h
 # that no runner of hpsearch's held, or whose values are not its sampler's.
 EXPORT, OTHERS = "export of hpsearch", "others"
 SECONDS = "seconds"  # its share of its batch's time, in seconds
+RESULT = (CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS)  # those of a result: a trial that is run again loses them
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _WORD, _LINE = 300, 3000  # most characters of a word (a name, a path) and of a line on a terminal
 CELL = 200  # of a table's cell
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}  # seconds
+_PART = r"(\d+(?:\.\d*)?|\.\d+)\s*(s|min|m|h|d)"
 
 
 def printable(text: str, most: int | None = None) -> str:
@@ -49,6 +52,20 @@ def duration(seconds: float) -> str:
     if seconds < 180:
         return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of a span of time as people write it: ``90``, ``90s``, ``10m``, ``1.5h``, ``1h30m``, ``2d``.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if re.fullmatch(rf"\s*(?:{_PART}\s*)+", text):
+        return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("not a span of time; write 90, 90s, 10m, 1.5h or 1h30m") from None
 
 
 def counted(number: int, what: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.text import duration, printable, printable_line, rounded
+from hpsearch.text import duration, printable, printable_line, rounded, seconds_of
 
 
 @given(text=st.text())
@@ -54,3 +54,26 @@ def test_people_round_halves_up(value: float, shown: str) -> None:
 )
 def test_a_span_of_time_has_no_exponent(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("0.5", 0.5),
+        ("90s", 90),
+        ("10m", 600),
+        ("10 min", 600),
+        ("1.5h", 5400),
+        ("1h 30m", 5400),
+        ("2d", 172800),
+    ],
+)
+def test_a_span_of_time_is_read(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "10 minutes", "1h30", "ten", "10m!", "1,5h"])
+def test_what_is_no_span_of_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a span of time"):
+        seconds_of(text)

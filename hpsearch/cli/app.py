@@ -15,6 +15,8 @@ COMMANDS = {
     "init": ("data:init", "Write a commented study file to begin from."),
     "check": ("data:check", "Validate a study file and say what a stage of it would do and cost."),
     "start": ("run:start", "Run a stage until it has the requested number of finished trials."),
+    "stop": ("run:stop", "Ask all runs of a search to stop, wherever they are."),
+    "retry": ("run:retry", "Give back failed trials, so that start runs them again with the same values."),
     "train": ("models:train", "Train one model with the study file's values; nothing is stored."),
     "narrow": ("narrow:narrow", "Compute the next stage's ranges from the best trials, with the evidence."),
     "confirm": ("run:confirm", "Run the best trials again with other seeds and rank them by their mean scores."),

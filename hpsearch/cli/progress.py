@@ -162,6 +162,7 @@ class Display(Listener):
                 "run_now": summary.recorded,
                 "seconds": round(summary.seconds, 3),
                 "store_seconds": round(summary.store_seconds, 3),
+                "ended_by": summary.ended_by,
                 "best": score,
             }
         )
@@ -169,6 +170,8 @@ class Display(Listener):
             note(f"{summary.lost} trials that had begun here were run elsewhere, as this run's lease had expired")
         if summary.stopped:
             return
+        if summary.reason is not None and summary.ended_by != "max_failures":  # that ends with an error
+            note(summary.reason)
         if summary.released:
             done = "run again" if summary.recorded else "given back"
             note(f"{done}, as the run that they belonged to had died: {counted(summary.released, 'trial')}")

@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from hpsearch.store.queries import Columns
 
 # Options that are not called as the API's arguments are.
-OPTIONS = {"source": "--from", "form": "--format", "ranges": "--range", "parameters": "--parameter"}
+OPTIONS = {
+    "source": "--from",
+    "form": "--format",
+    "ranges": "--range",
+    "parameters": "--parameter",
+    "numbers": "--trial",
+}
 POSITIONAL = ("search", "study", "name", "path")  # arguments without an option, in this order
 STOPPED = "stopped at once; what was recorded stays, and the same command goes on"
 _HIDDEN = "***"  # stands for a password in a URL, as SQLAlchemy shows it

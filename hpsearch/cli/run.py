@@ -1,4 +1,4 @@
-"""``hpsearch start`` and ``hpsearch confirm``: run trials."""
+"""``hpsearch start``, ``stop``, ``retry`` and ``confirm``: run trials."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hpsearch.api import Search
 from hpsearch.cli import options
 from hpsearch.cli.options import Format
 from hpsearch.cli.progress import Display, ended_words
-from hpsearch.cli.render import emit, emit_object, say, worded
+from hpsearch.cli.render import emit, emit_object, note, say, worded
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table
 from hpsearch.search.best import REPEATS, TOP
+from hpsearch.text import counted
 
 if TYPE_CHECKING:
     from hpsearch.search.best import Confirmed
@@ -34,17 +35,66 @@ if TYPE_CHECKING:
 @options.scheduler
 @options.lanes
 @options.pruner
+@click.option("--timeout", help="End the run after so long: 90s, 10m, 1.5h. Trials under way are given back.")
+@click.option("--until", help='End the run once a trial has such a score: "score >= 0.9".')
+@click.option("--max-failures", type=int, help="End the run, with exit code 1, after so many failed trials in a row.")
 @options.storage
 @options.data_dir
 @options.output
 def start(study: str | None, storage: str | None, output: Format, **request: Any) -> None:
     """Run a stage until it has the requested number of finished trials.
 
-    Trials that have finished before count, and an interrupted run goes on with the same command.
+    Trials that have finished before count, and a run that ended early goes on with the same command. A run that
+    --timeout, --until or `hpsearch stop` ends has done what was asked: its exit code is 0, and no further stage begins.
     """
     with closing(Display(output)) as display:
         Search(study, storage=storage).start(**request, listener=display)
         display.done()
+
+
+@click.command()
+@options.search
+@options.storage
+@options.output
+def stop(search: str | None, storage: str | None, output: Format) -> None:
+    """Ask all runs of a search to stop, wherever they are.
+
+    Within seconds they record what has finished, give back what had begun, and end; start goes on from there.
+    """
+    runs = Search(search, storage=storage).stop()
+    if output != "table":
+        rows = [
+            {"stage": run.stage, "host": run.owner.host, "pid": run.owner.pid, "trials": run.trials} for run in runs
+        ]
+        emit_object({"asked": rows}) if output == "json" else emit(by_column(rows), output)
+        return
+    for run in runs:
+        say(
+            f"asked to stop: process {run.owner.pid} on {run.owner.host}, {counted(run.trials, 'trial')} of {run.stage}"
+        )
+    if not runs:
+        say("no run holds a trial; one that waits for workers, or for another run, stops too")
+
+
+@click.command()
+@options.search_or_stage
+@click.option("--stage", type=int, help="Stage number. [default: the latest that has trials]")
+@click.option("--trial", "numbers", type=int, multiple=True, help="Only this trial; may be repeated. [default: all]")
+@options.storage
+@options.output
+def retry(search: str | None, stage: int | None, numbers: tuple[int, ...], storage: str | None, output: Format) -> None:
+    """Give back failed trials, so that start runs them again with the same values."""
+    again = Search(search, storage=storage).retry(stage=stage, numbers=numbers)
+    if output == "json":
+        emit_object({"stage": again.stage.name, "trials": again.numbers, "next": again.following})
+    elif output == "csv":
+        emit({"stage": [again.stage.name] * len(again.numbers), "trial": [*again.numbers]}, output)
+    elif not again.numbers:
+        say(f"no trial of {again.stage.name} has failed")
+    else:
+        waiting = f"{counted(len(again.numbers), 'failed trial')} of {again.stage.name}"
+        say(f"given back: {waiting} ({', '.join(map(str, again.numbers))})")
+        say(f"next: {'    '.join(map(worded, again.following))}")
 
 
 @click.command()
@@ -76,6 +126,7 @@ def confirm(search: str | None, storage: str | None, output: Format, **request: 
                 "failed": counts.failed,
                 "run_now": done.summary.recorded,
                 "seconds": round(done.summary.seconds, 3),
+                "ended_by": done.summary.ended_by,
                 "settings": [
                     {**_row(state.stage, of), "scores": dict(sorted(of.scores.items())), "params": of.setting.params}
                     for of in state.ranking
@@ -111,6 +162,8 @@ def _row(stage: str, of: Confirmed) -> dict[str, Any]:
 def _show(done: Confirmation) -> None:
     state = done.state
     say(ended_words(state.confirmation.name, done.summary))
+    if done.summary.reason is not None:
+        note(done.summary.reason)
     if not state.ranking:
         say("no trial has a score; every repeat failed")
         return

@@ -30,6 +30,7 @@ from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Action, ConfirmationPlan, Direction, Setting, Stage, draw_seed
 from hpsearch.search.best import Confirmed, Covers, Overview, in_order, overview
 from hpsearch.search.evaluation import evaluations
+from hpsearch.search.limits import StopRequests
 from hpsearch.search.narrowing import fewer, stage_to_narrow
 from hpsearch.search.runner import Runner, Summary, interrupted
 from hpsearch.search.stage import (
@@ -229,9 +230,12 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
         listener.began(stage, until=until, jobs=executor.slots, best=None, finished=store.counts(stage).finished)
         # No pruning: a mean over the repeats that did well early would be biased.
         options: dict[str, Any] = {"lanes": job.lanes, "on_tick": listener.tick, "stopping": stop}
+        options["stop_requested"] = StopRequests(store, stage.search)
         summary = Runner(store, stage, objective, executor, until=until, **options).run()
         if summary.stopped:
             raise interrupted(stage, summary, until)
+        if summary.reason is not None:
+            executor.close(kill=True)  # trials that were given back may be under way
         state = assess(store, stage)
         return Confirmation(state, summary, following(store, stages, parent, len(state.ranking)))
 

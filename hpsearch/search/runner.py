@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING
 
 from hpsearch.errors import EvaluationFailure, Interrupted
 from hpsearch.executors.base import Done, Event, Executor, Lost, Progress
-from hpsearch.records import Failed, Outcome, Paused, Report, Stage, Trial
+from hpsearch.records import (
+    Action,
+    Argument,
+    Completed,
+    Failed,
+    Outcome,
+    Paused,
+    Report,
+    Sentence,
+    Stage,
+    Trial,
+)
 from hpsearch.search.batches import Batches, Cohorts
+from hpsearch.search.limits import NONE, EndedBy, Limits
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
-from hpsearch.text import counted
+from hpsearch.text import counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +38,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.25  # length of one wait for events; Ctrl-C is checked at least this often
 _MOST_LEGS = 4  # batches for each worker in one claim that are trained to a first rung: other runners need some too
+_LOOK_S = 2.0  # seconds between looks at what others have written: requests to stop, scores
 _SUSPICIOUS = 3  # with so many lost trials and none finished, the machine is at fault, not the trials
 
 
@@ -50,15 +63,22 @@ class Summary:
     lost: int  # trials that others took over, as its lease had expired; their results count
     seconds: float  # its length
     store_seconds: float  # the part of that which the runner spent in the store; workers were busy meanwhile
-    stopped: bool  # whether it was stopped before the stage was complete
+    ended_by: EndedBy = "trials"  # what ended it: the stage has its trials, or one of the reasons to end earlier
+    reason: Sentence | None = None  # the limit or request that ended it, and the state of the stage, in words
+
+    @property
+    def stopped(self) -> bool:
+        """True if a signal ended it before the stage was complete."""
+        return self.ended_by == "signal"
 
 
 @dataclass(eq=False)
 class Runner:
     """A loop that brings a stage to ``until`` finished trials. Several runners may work on one stage.
 
-    After a run that was stopped the executor may still be at work: close it. ``stopping`` is called often; True ends
-    the run after everything finished has been recorded.
+    After a run that ended before the stage was complete the executor may still be at work: close it. ``stopping`` is
+    called often, ``stop_requested`` and the score in the database every `_LOOK_S`; either may end the run, and so may a
+    limit, after everything finished has been recorded.
     """
 
     store: Store
@@ -71,6 +91,9 @@ class Runner:
     plan: Plan | None = None
     on_tick: Callable[[Tick], None] = lambda tick: None
     stopping: Callable[[], bool] = lambda: False
+    limits: Limits = NONE
+    began: float | None = None  # when the time that is limited began, of `time.monotonic`; None: when the run begins
+    stop_requested: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         self._owner = Owner.current(until=self.until)
@@ -82,6 +105,12 @@ class Runner:
         self._recorded = self._lost = 0
         self._broken: list[Failed] = []
         self._counts = Counts()
+        began, seconds = self.began, self.limits.seconds
+        self._deadline = (time.monotonic() if began is None else began) + (math.inf if seconds is None else seconds)
+        self._failures: list[Failed] = []  # in a row, up to the last outcome that was recorded
+        self._enough = False  # whether a trial has the score of the limit
+        self._looked = -math.inf
+        self._ended: EndedBy | None = None
 
     def run(self) -> Summary:
         """Run until the stage has enough finished trials, or until asked to stop.
@@ -97,30 +126,69 @@ class Runner:
         self.on_tick(Tick(self._counts))
         try:
             with _pulse(self._beat, every=BEAT_EVERY_S) as renew:
-                stopped = self._loop(renew)
+                ended_by = self._loop(renew)
         except BaseException:
             # Best effort: what stays RUNNING is found by its owner's process and released by the next start.
             with contextlib.suppress(Exception):
                 self.store.release(self.stage, owner=self._owner)
             raise
         given_back = self.store.release(self.stage, owner=self._owner) if self._ids else 0
+        counts = self.store.counts(self.stage)
         return Summary(
-            counts=self.store.counts(self.stage),
+            counts=counts,
             recorded=self._recorded,
             released=released,
             given_back=given_back,
             lost=self._lost,
             seconds=time.monotonic() - began,
             store_seconds=self.store.database.seconds - store_began,
-            stopped=stopped,
+            ended_by=ended_by,
+            reason=self._reason(ended_by, counts, given_back),
         )
 
     def _beat(self) -> None:
         if ids := list(self._ids.values()):
             self.store.beat(self.stage, ids, owner=self._owner)
 
-    def _loop(self, renew_leases: Callable[[], None]) -> bool:
-        while not self.stopping():
+    def _ending(self) -> EndedBy | None:
+        """Return what ends the run now; None: nothing does."""
+        if self._ended is None:
+            self._ended = self._limit_reached()
+        return self._ended
+
+    def _limit_reached(self) -> EndedBy | None:
+        if self.stopping():
+            return "signal"
+        now = time.monotonic()
+        if now - self._looked > _LOOK_S:
+            self._looked = now
+            if self.stop_requested():
+                return "stop"
+            if (goal := self.limits.until) is not None:  # other runs' trials count, and those of earlier runs
+                self._enough |= any(map(goal.reached, self.store.columns(self.stage, top=1)["score"]))
+        if self._enough:
+            return "until"
+        if self.limits.max_failures is not None and len(self._failures) >= self.limits.max_failures:
+            return "max_failures"
+        return "timeout" if now >= self._deadline else None
+
+    def _reason(self, ended_by: EndedBy, counts: Counts, given_back: int) -> Sentence | None:
+        if ended_by in ("trials", "signal"):
+            return None
+        state = f"{self.stage.name} has {counts.finished} of {counted(self.until, 'trial')}, all recorded"
+        state += f"; {given_back} that had begun were given back" if given_back else ""
+        if ended_by == "max_failures":
+            show, again = (Action(kind, {"search": self.stage.name}) for kind in ("trials", "retry"))
+            text = f"{{}}: as many trials in a row failed, the last because {self._failures[-1].reason}; {state}. "
+            text += "`{}` gives every reason; once the cause is mended, `{}` gives the failed trials back"
+            return Sentence(text, (Argument("max_failures", self.limits.max_failures), show, again))
+        if ended_by == "stop":
+            return Sentence(f"stopped by `{{}}`: {state}", (Action("stop", {"search": self.stage.search}),))
+        value = self.limits.until if ended_by == "until" else duration(self.limits.seconds or 0)
+        return Sentence(f"{{}} is reached: {state}", (Argument(ended_by, value),))
+
+    def _loop(self, renew_leases: Callable[[], None]) -> EndedBy:
+        while (ended := self._ending()) is None:
             self._refill()
             self.executor.expect(len(self._batches.ready) + self._unclaimed())  # each trial may be a batch, if need be
             if self._broken:
@@ -129,7 +197,7 @@ class Runner:
                 self._record_beaten()
                 continue
             if not self._ids and self._counts.finished >= self.until:
-                return False
+                return "trials"
             if not self.executor.slots:
                 self._counts = self.store.counts(self.stage)  # others may finish the stage meanwhile
                 self.on_tick(Tick(self._counts, waiting_for_workers=True))
@@ -142,7 +210,8 @@ class Runner:
         while events := self.executor.wait(0):
             self._handle(events)
         self._record_beaten()
-        return self._counts.finished < self.until
+        complete = self._counts.finished >= self.until and ended not in ("until", "max_failures")
+        return "trials" if complete else ended
 
     def _handle(self, events: Sequence[Event]) -> None:
         # Together: a claim and a count read every running trial; one of each a batch would make large clusters wait.
@@ -172,7 +241,7 @@ class Runner:
             self._record(finished)
 
     def _refill(self) -> None:
-        while self.executor.free > 0 and not self.stopping():
+        while self.executor.free > 0 and self._ending() is None:
             if not self._batches.ready and not self._decide() and not self._claim():
                 return
             self.executor.submit(self._batches.ready.popleft())
@@ -233,7 +302,12 @@ class Runner:
         self._recorded += len(recorded)
         self._lost += len(outcomes) - len(recorded)
         self._counts = self.store.counts(self.stage)
-        self.on_tick(Tick(self._counts, tuple(o for o in outcomes if o.number in recorded)))
+        kept = tuple(outcome for outcome in outcomes if outcome.number in recorded)
+        for outcome in kept:
+            self._failures = [*self._failures, outcome] if isinstance(outcome, Failed) else []
+            if self.limits.until is not None and isinstance(outcome, Completed):
+                self._enough |= self.limits.until.reached(outcome.score)
+        self.on_tick(Tick(self._counts, kept))
 
     def _settle_broken(self) -> None:
         """Record trials that cannot be evaluated; if no trial can be, raise."""

@@ -319,13 +319,13 @@ def _origin(stage: Stage) -> str:
     return str(stage.imported.get("from", "elsewhere"))
 
 
-def to_run_again(store: Store, storage: str | None) -> list[Action]:
-    """Return the actions that run waiting trials again, after a repair has released them.
+def to_run_again(store: Store, storage: str | None, stages: Sequence[Stage] | None = None) -> list[Action]:
+    """Return the actions that run waiting trials again, of these stages or all, after they have been released.
 
     There is none for a stage that another program made, as nothing here trains it.
     """
     actions = []
-    for stage in (*store.stages(), *store.confirmations()):
+    for stage in stages or (*store.stages(), *store.confirmations()):
         counts = store.counts(stage)
         if not counts.waiting or kinds.foreign(stage):
             continue

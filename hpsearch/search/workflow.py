@@ -6,12 +6,13 @@ import math
 import os
 import signal
 import threading
+import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import BadArgument, BadInput, BadStudyFile, nearest
+from hpsearch.errors import BadArgument, BadInput, BadStudyFile, EvaluationFailure, nearest
 from hpsearch.executors.base import Executor, InlineExecutor
 from hpsearch.executors.dask import dask_executor
 from hpsearch.executors.pool import PoolExecutor
@@ -19,6 +20,7 @@ from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import Argument, Stage
 from hpsearch.search.best import REPEATS, TOP
+from hpsearch.search.limits import NONE, Limits, StopRequests
 from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, check_top, narrow_stage
 from hpsearch.search.pruning import epochs_spent, plan_of, unused_words
 from hpsearch.search.runner import Runner, Summary, Tick, interrupted
@@ -71,6 +73,7 @@ class Job(Execution):
     expand: bool = False
     seed: int | None = None
     pruner: str | None = None
+    limits: Limits = NONE  # of the whole job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +134,11 @@ def stopping() -> Iterator[Callable[[], bool]]:
 def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary]]:
     """Run a stage, or a whole search of several, up to the number of trials; return the stages that ran.
 
+    The last of them may be incomplete, where a limit was reached or somebody asked the run to stop.
+
     Raises:
         BadInput: Something in the job cannot be done.
+        EvaluationFailure: As many trials in a row have failed as the limit allows.
         Interrupted: Ctrl-C or SIGTERM; everything finished is recorded.
         StorageFailure: The database stopped working; the recorded trials stay.
     """
@@ -140,6 +146,8 @@ def run(job: Job, listener: Listener | None = None) -> list[tuple[Stage, Summary
     _check(job)
     with stopping() as stop:
         study = _find(job)
+        if study is not None and job.limits.until is not None:
+            job.limits.until.check(study.metric, study.direction)
         most = None if study is None else job.trials or study.trials.count
         with workers(job, most, listener.note, None if study is None else study.kind) as executor:
             return _Loop(job, executor, listener, stop).run(study)
@@ -174,6 +182,7 @@ class _Loop:
     def __init__(self, job: Job, executor: Executor, listener: Listener, stop: Callable[[], bool]) -> None:
         self._job, self._executor, self._listener, self._stop = job, executor, listener, stop
         self._loaded: tuple[Any, Data] | None = None
+        self._began = time.monotonic()
 
     def run(self, study: StudyFile | None) -> list[tuple[Stage, Summary]]:
         """Run the stages; without a study file by the one in the database."""
@@ -194,10 +203,11 @@ class _Loop:
             study = study or _kept(job, store)
             self._check_top(study, store.stages(study.name), store)
             stage, until = self._begin(study, store), job.trials or study.trials.count
-            runs = []
+            requested, runs = StopRequests(store, stage.search), []
             while True:
-                runs.append((stage, self._run_stage(stage, until, store)))
-                if job.stages is None or stage.number >= job.stages:
+                summary = self._run_stage(stage, until, store, requested)
+                runs.append((stage, summary))
+                if summary.ended_by != "trials" or job.stages is None or stage.number >= job.stages:
                     return runs
                 stage = self._next(store, stage)
 
@@ -242,19 +252,26 @@ class _Loop:
             self._listener.note(note)
         return stage
 
-    def _run_stage(self, stage: Stage, until: int, store: Store) -> Summary:
+    def _run_stage(self, stage: Stage, until: int, store: Store, requested: Callable[[], bool]) -> Summary:
         study, executor, listener = kept_study(stage), self._executor, self._listener
         data = self._data(study)
         objective = study.objective(data, seed=stage.seed, space=stage.space)
         check_fingerprint(stage, data.fingerprint)
+        if (limits := self._job.limits).until is not None:
+            limits.until.check(stage.metric, stage.direction)
         top = store.columns(stage, top=1)
         best = (top["number"][0], top["score"][0]) if top["number"] else None
         listener.began(stage, until=until, jobs=executor.slots, best=best, finished=store.counts(stage).finished)
         options: dict[str, Any] = {"lanes": self._job.lanes, "on_tick": listener.tick, "stopping": self._stop}
+        options |= {"limits": limits, "began": self._began, "stop_requested": requested}
         summary = Runner(store, stage, objective, executor, until=until, plan=plan_of(study), **options).run()
         listener.ended(stage, summary, store)
         if summary.stopped:
             raise interrupted(stage, summary, until)
+        if summary.ended_by == "max_failures" and summary.reason is not None:
+            raise EvaluationFailure(summary.reason.text, *summary.reason.mentions)
+        if summary.reason is not None:
+            executor.close(kill=True)  # trials that were given back may be under way
         return summary
 
     def _next(self, store: Store, stage: Stage) -> Stage:

@@ -17,13 +17,21 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from hpsearch.errors import StageConflict
-from hpsearch.records import ConfirmationPlan, Stage, Trial
+from hpsearch.records import REASON, RESULT, ConfirmationPlan, Stage, Trial
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, external
 from hpsearch.store import queries
 from hpsearch.store import schema as t
 from hpsearch.store.leases import Owner, Watch, database_now, running_among, utc_now
 from hpsearch.store.schema import IS_FINISHED, NOBODY, OWNER, RELEASED, Query, Write
-from hpsearch.store.writer import FORGET_BEATS, FORGET_POINTS, PARAMS, SYSTEM_ATTRIBUTES, distributions
+from hpsearch.store.writer import (
+    FORGET_ATTRIBUTE,
+    FORGET_BEATS,
+    FORGET_POINTS,
+    PARAMS,
+    SYSTEM_ATTRIBUTES,
+    distributions,
+    write_study_attribute,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -42,8 +50,12 @@ _WHOLE = Query(
     f" WHERE study_id = {{study_id}} AND {IS_FINISHED} GROUP BY state"
     f" UNION ALL SELECT state, NULL, trial_id, number FROM trials WHERE study_id = {{study_id}} AND {t.IS_UNFINISHED}"
 )
+# A finished trial never changes, but that failed ones may be given back; where they were, all is counted anew.
+_RETRIES = Query(f"SELECT value_json FROM study_user_attributes WHERE study_id = {{study_id}} AND key = '{t.RETRIED}'")
 _SINCE = Query(
-    "SELECT trial_id, number FROM trials WHERE study_id = {study_id} AND trial_id >= {last} ORDER BY trial_id"
+    "SELECT t.trial_id, t.number, a.value_json FROM trials t LEFT JOIN study_user_attributes a"
+    f" ON a.study_id = t.study_id AND a.key = '{t.RETRIED}'"
+    " WHERE t.study_id = {study_id} AND t.trial_id >= {last} ORDER BY t.trial_id"
 )
 _STATES = Query(
     "SELECT t.trial_id, t.number, t.state, o.value_json FROM trials t"
@@ -63,6 +75,13 @@ _STOP = Write.change(
     "UPDATE trials SET state = 'WAITING', datetime_start = NULL {rows}"
     " WHERE trials.trial_id = {trial_id} AND trials.state = 'RUNNING'"
 )
+_FAILED = Query("SELECT number, trial_id FROM trials WHERE study_id = {study_id} AND state = 'FAIL' ORDER BY number")
+_REASONS = Query(f"SELECT trial_id, value_json FROM trial_user_attributes WHERE key = '{REASON}' AND trial_id {{ids}}")
+_REVIVE = Write.change(
+    "UPDATE trials SET state = 'WAITING', datetime_start = NULL, datetime_complete = NULL {rows}"
+    " WHERE trials.trial_id = {trial_id} AND trials.state = 'FAIL'"
+)
+_FORGET_VALUES = Write.change("DELETE FROM trial_values {rows} WHERE trial_values.trial_id = {trial_id}")
 _FORGET_SYSTEM_ATTRIBUTE = Write.change(
     "DELETE FROM trial_system_attributes {rows}"
     " WHERE trial_system_attributes.trial_id = {trial_id} AND trial_system_attributes.key = {key}"
@@ -116,6 +135,7 @@ class Snapshot:
     unfinished: frozenset[int]  # ids of those that run, whoever runs them, or wait
     last: int  # the id of the newest trial; 0 before the first
     highest: int  # the highest number; -1 before the first
+    retries: str | None  # how often failed trials were given back, as stored
 
 
 def snapshot(connection: Connection, study_id: int, before: Snapshot | None) -> Snapshot:
@@ -123,23 +143,36 @@ def snapshot(connection: Connection, study_id: int, before: Snapshot | None) -> 
     if before is not None and before.last:
         since = _SINCE.rows(connection, study_id, before.last)
         # Without the newest trial the study was deleted, and the id may be another trial's by now.
-        if since and since[0] == (before.last, before.highest):
-            ids = before.unfinished.union(trial_id for trial_id, _ in since[1:])
-            highest = max(number for _, number in since)
-            after = _examined(connection, before.finished, ids, last=since[-1][0], highest=highest)
+        if since and since[0] == (before.last, before.highest, before.retries):
+            ids = before.unfinished.union(trial_id for trial_id, *_ in since[1:])
+            highest = max(number for _, number, _ in since)
+            last = since[-1][0]
+            after = _examined(connection, before.finished, ids, last=last, highest=highest, retries=before.retries)
             if after is not None:
                 return after
+    # First: whoever gives trials back between the two reads is noticed next time.
+    retries = _retries(connection, study_id)
     rows = _WHOLE.rows(connection, study_id)
     finished = {state: count for state, count, *_ in rows if state in t.FINISHED}
     ids = frozenset(trial_id for state, _, trial_id, _ in rows if state not in t.FINISHED)
     last, highest = (max((row[at] for row in rows), default=none) for at, none in ((2, 0), (3, -1)))
-    whole = _examined(connection, finished, ids, last=last, highest=highest)
+    whole = _examined(connection, finished, ids, last=last, highest=highest, retries=retries)
     assert whole is not None
     return whole
 
 
+def _retries(connection: Connection, study_id: int) -> str | None:
+    return next((text for (text,) in _RETRIES.rows(connection, study_id)), None)
+
+
 def _examined(
-    connection: Connection, before: Mapping[str, int], ids: frozenset[int], *, last: int, highest: int
+    connection: Connection,
+    before: Mapping[str, int],
+    ids: frozenset[int],
+    *,
+    last: int,
+    highest: int,
+    retries: str | None,
 ) -> Snapshot | None:
     """Return the snapshot, from the states of the trials that may have changed; None if one of them is gone."""
     rows = _STATES.rows(connection, sorted(ids))
@@ -158,7 +191,7 @@ def _examined(
             running += 1
     complete, pruned, failed = (finished[state] for state in t.FINISHED)
     counts = Counts(complete, pruned, failed, running, len(waiting))
-    return Snapshot(counts, finished, tuple(sorted(waiting)), frozenset(unfinished), last, highest)
+    return Snapshot(counts, finished, tuple(sorted(waiting)), frozenset(unfinished), last, highest, retries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +419,30 @@ def release(connection: Connection, reasons: Mapping[int, str], *, by: Owner) ->
     _STOP.run(connection, rows)
     FORGET_POINTS.run(connection, rows)
     FORGET_BEATS.run(connection, rows)
+
+
+def failed(connection: Connection, stage: Stage) -> dict[int, int]:
+    """Return the ids of a stage's failed trials by number."""
+    return dict(_FAILED.rows(connection, stage.study_id))
+
+
+def retry(connection: Connection, stage: Stage, ids: Collection[int], *, by: Owner) -> None:
+    """Set failed trials to waiting: their values stay, what came of them goes, and the database keeps the reason."""
+    reasons = {trial_id: json.loads(text) for trial_id, text in _REASONS.rows(connection, list(ids))}
+    history: dict[str, dict[int, str]] = {OWNER: {}, RELEASED: {}}
+    for trial_id, key, text in _HISTORY.rows(connection, list(ids)):
+        history[key][trial_id] = text
+    _FORGET_SYSTEM_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id in ids for key in (OWNER, RELEASED)])
+    attempts = [
+        (id_, RELEASED, _attempt(history[OWNER].get(id_, NOBODY), history[RELEASED].get(id_), by=by, reason=reason))
+        for id_, reason in ((id_, f"it failed: {reasons.get(id_, 'no reason is known')}") for id_ in ids)
+    ]
+    SYSTEM_ATTRIBUTES.run(connection, attempts + [(trial_id, OWNER, NOBODY) for trial_id in ids])
+    FORGET_ATTRIBUTE.run(connection, [(trial_id, key) for trial_id in ids for key in RESULT])
+    rows = [(trial_id,) for trial_id in ids]
+    for statement in (_REVIVE, _FORGET_VALUES, FORGET_POINTS, FORGET_BEATS):
+        statement.run(connection, rows)
+    write_study_attribute(connection, stage, t.RETRIED, int(_retries(connection, stage.study_id) or 0) + 1)
 
 
 def _attempt(owner: str, before: str | None, *, by: Owner, reason: str) -> str:

@@ -41,6 +41,8 @@ RELEASED = f"{ATTRIBUTE_PREFIX}released"  # likewise, how many attempts were in 
 RANGES = f"{ATTRIBUTE_PREFIX}ranges"  # the study attribute with a stage's ranges
 PLAN_KEY = f"{ATTRIBUTE_PREFIX}roster"  # the study attribute with what each trial of a confirmation repeats
 EVALUATIONS = f"{ATTRIBUTE_PREFIX}evaluations"  # on the test set, in order: an attribute of a search's first study
+STOP = f"{ATTRIBUTE_PREFIX}stop"  # of a search's first study: how often its runs were asked to stop, and when last
+RETRIED = f"{ATTRIBUTE_PREFIX}retried"  # of a study: how often failed trials of it were given back
 KIND = f"{ATTRIBUTE_PREFIX}kind"
 CONFIRM = "confirm"  # the kind of study that is a confirmation. Stages of a search have no kind
 # The study attributes that a stage's trials follow from.

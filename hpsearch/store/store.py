@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 
-from hpsearch.errors import BadInput, BadStorage, HpsearchError, StageConflict
+from hpsearch.errors import BadArgument, BadInput, BadStorage, HpsearchError, StageConflict
 from hpsearch.records import Action
 from hpsearch.store import claims, engine, queries, writer
 from hpsearch.store import schema as t
@@ -287,6 +287,28 @@ class Store:
             dead = claims.dead(connection, cache, me=me)
             claims.release(connection, dead, by=me)
             return len(dead) or doubted or 0
+
+        return self._holding(stage, work)
+
+    def retry(self, stage: Stage, numbers: Collection[int] = ()) -> list[int]:
+        """Give back a stage's failed trials, all or those of these numbers; return the numbers.
+
+        They keep their values, wait to be claimed again, and no longer count as finished.
+
+        Raises:
+            BadArgument: A trial of these has not failed.
+        """
+
+        def work(connection: Connection, doubted: list[int] | None) -> list[int]:
+            id_of = claims.failed(connection, stage)
+            if doubted is not None and not id_of.keys() & set(doubted):
+                return doubted
+            for number in sorted(set(numbers) - id_of.keys()):
+                raise BadArgument("numbers", number, f"{stage.name} has no failed trial of this number")
+            chosen = sorted(numbers or id_of)
+            if chosen:
+                claims.retry(connection, stage, [id_of[number] for number in chosen], by=Owner.current())
+            return chosen
 
         return self._holding(stage, work)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 import tiny as tiny_study
+from bounded import LIMIT_S, until
 from commands import DIVERGING, HELD_OUT, START, Cli, Made
 
 from hpsearch import __version__
@@ -321,3 +322,41 @@ def test_without_standard_error_the_exit_code_stays(cli: Cli, monkeypatch: pytes
     with open("/dev/full", "w", buffering=1) as full:
         monkeypatch.setattr(sys, "stderr", full)
         assert main(["nonsense"]) == 2
+
+
+def test_limits_have_words_a_json_form_and_exit_codes(cli: Cli, tiny: Path) -> None:
+    ran = cli(f"{START} --format json --until", "score >= 0")
+    assert (ran.code, json.loads(ran.out)["stages"][0]["ended_by"]) == (0, "until")
+    assert "note: --until score >= 0 is reached: tiny/stage-01 has 8 of 8 trials, all recorded\n" in ran.err
+    assert "note: --timeout 0.001 s is reached: " in cli(f"{START} --trials 12 --timeout 0.001").err
+    tiny.write_text(DIVERGING.replace("tiny", "other"))
+    failed = cli(f"{START} --lanes 1 --max-failures 2")
+    assert failed.code == 1
+    assert "other/stage-01 has 2 finished trials (2 failed)" in failed.out
+    assert "hpsearch: --max-failures 2: as many trials in a row failed" in failed.err
+    assert "; once the cause is mended, `hpsearch retry other/stage-01` gives" in failed.err
+    assert cli.ok("retry other --trial 1").splitlines() == [
+        "given back: 1 failed trial of other/stage-01 (1)",
+        "next: hpsearch start other --stage 1 --trials 3",
+    ]
+    assert cli.csv("retry other") == [{"stage": "other/stage-01", "trial": "0"}]
+    assert cli.json("retry other") == {"stage": "other/stage-01", "trials": [], "next": []}
+    assert cli.ok("retry other") == "no trial of other/stage-01 has failed\n"
+    cli.refused("retry other --trial 0", says="--trial 0: other/stage-01 has no failed trial of this number")
+
+
+def test_a_run_is_stopped_from_elsewhere(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    cli.ok(START)
+    idle = "no run holds a trial; one that waits for workers, or for another run, stops too\n"
+    assert cli.ok("stop") == idle
+    command = [sys.executable, "-m", "hpsearch", *START.split(), "--trials", "100000"]
+    with subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        until(lambda: cli.json("status")[0]["running"] > 0, what="a run that holds trials")
+        (asked,) = cli.json("stop tiny")["asked"]
+        out, err = run.communicate(timeout=LIMIT_S)
+    assert (asked["stage"], asked["pid"], asked["trials"] > 0) == ("tiny/stage-01", run.pid, True)
+    assert run.returncode == 0, err
+    assert "note: stopped by `hpsearch stop tiny`: tiny/stage-01 has " in err
+    (stage,) = cli.json("status")
+    assert (stage["running"], stage["failed"]) == (0, 0)
+    assert f"tiny/stage-01 has {stage['finished']:,} finished trials" in out

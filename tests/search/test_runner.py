@@ -51,7 +51,7 @@ def curves(store: Store, stage: Stage, count: int) -> bool:
 
 def test_the_stage_comes_to_have_its_trials_and_keeps_them(store: Store, stage: Stage, tmp_path: Path) -> None:
     summary = run(store, stage, Stub(tmp_path), until=10)
-    assert summary == replace(summary, counts=Counts(complete=10), recorded=10, given_back=0, stopped=False)
+    assert summary == replace(summary, counts=Counts(complete=10), recorded=10, given_back=0, ended_by="trials")
     first = store.trials(stage)
     assert first["number"].tolist() == list(range(10))
     assert first["score"].tolist() == [value(n, STEPS) for n in range(10)]

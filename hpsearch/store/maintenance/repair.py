@@ -21,7 +21,7 @@ from sqlalchemy import DateTime, bindparam, text
 
 from hpsearch.errors import BadInput, BadStorage, OutputFailure, StorageFailure
 from hpsearch.objectives import kinds
-from hpsearch.records import CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS, Action, Argument
+from hpsearch.records import REASON, RESULT, Action, Argument
 from hpsearch.store import claims, engine
 from hpsearch.store.claims import lock_studies
 from hpsearch.store.leases import Owner, database_now, running, utc_now
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 PROGRAM = "SQLite's program with .recover (sqlite3 of https://sqlite.org/download.html)"
 _ROUNDS = 4  # the most rounds of mending: one may leave work for the next, as a removed trial leaves orphans
 ABANDONED = "a repair found nobody who ran it"  # the reason for which a repair gives a trial back
-_RESULT = (CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS)  # attributes of a result, which the next one writes again
 _OF_PARAMS = ("param", "distribution", "sampled", "no-param")
 
 
@@ -167,7 +166,7 @@ def _again(connection: Connection, finding: Finding, runnable: Collection[int]) 
 
 def _wait(connection: Connection, ids: Sequence[int]) -> None:
     _delete(connection, "trial_intermediate_values", "trial_id", ids)
-    rows = [{"id": trial_id, "key": key} for trial_id in ids for key in _RESULT]
+    rows = [{"id": trial_id, "key": key} for trial_id in ids for key in RESULT]
     _run(connection, "DELETE FROM trial_user_attributes WHERE trial_id = :id AND key = :key", rows)
     sql = "UPDATE trials SET state = 'WAITING', datetime_start = NULL, datetime_complete = NULL WHERE trial_id = :id"
     _run(connection, sql, [{"id": trial_id} for trial_id in ids])
