@@ -54,6 +54,11 @@ def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
     return RandomSampler().params(NewStage("", 1, "maximize", seed, space, {}), number)
 
 
+def draw(parameter: Parameter, *, seed: int, number: int, name: str) -> Value:
+    """Return the value of one parameter in the trial with this number of a stage with this seed."""
+    return _draw_from(parameter)(np.random.RandomState(draw_seed(seed, number, name)))
+
+
 def _draw_from(parameter: Parameter) -> Callable[[np.random.RandomState], Value]:
     """Return Optuna's random draw of one parameter as a function of a generator.
 

@@ -32,7 +32,7 @@ PRUNING_RULES = ("none", "halving", "median")
 STUDIES_FOLDER = Path("studies")
 _DATA = (".npz", ".npy", ".csv", ".tsv", ".data", ".parquet", ".gz", "-ubyte")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_MAY_CHANGE = {("trials", "count"), ("pruning", "rule")}
+_MAY_CHANGE = {("trials", "count"), ("pruning", "rule"), ("objective", "folder")}
 _LISTED = ("bool", "categorical")  # the types whose values are listed as choices: they have no order
 
 
@@ -163,30 +163,35 @@ class StudyFile:
         return f", only where {used_by.name} is {either(used_by.values)}"
 
 
-def parse(plain: Mapping[str, Any], *, source: str) -> StudyFile:
-    """Return a study file from plain data, as from TOML or `StudyFile.to_dict`; messages begin with its source.
+def parse(plain: Mapping[str, Any], *, source: str, folder: Path | None = None) -> StudyFile:
+    """Return a study file from plain data, as from TOML or `StudyFile.to_dict`.
+
+    Args:
+        plain: The data.
+        source: Where they are from; messages begin with it.
+        folder: The folder that the file is in; None: what the data say of it holds.
 
     Raises:
         BadStudyFile: Something in it is unknown, missing or out of range; the message is one line.
     """
     try:
-        return _parsed(plain)
+        return _parsed(plain, folder)
     except BadStudyFile as error:
         raise BadStudyFile(f"{source}: {error}") from error
 
 
-def _parsed(plain: Mapping[str, Any]) -> StudyFile:
+def _parsed(plain: Mapping[str, Any], folder: Path | None = None) -> StudyFile:
     kind = kind_of(plain)
     models: tuple[type[BaseModel], ...] = (_General, kind.sections())
     fields = {name: field.annotation for model in models for name, field in model.model_fields.items()}
     parts: list[dict[str, Any]] = [{}, {}]
-    for key, value in plain.items():
+    for key, value in ({"space": {}, **plain} if kind.suggests else plain).items():
         parts[key not in _General.model_fields][key] = value
     read: list[Any] = []
     wrong: list[str] = []
     for model, part in zip(models, parts, strict=True):
         try:
-            read.append(model.model_validate(part))
+            read.append(model.model_validate(part, context={"folder": folder}))
         except ValidationError as error:
             wrong += explained(error, fields, kind.also_called)
     if wrong:
@@ -201,7 +206,7 @@ def _parsed(plain: Mapping[str, Any]) -> StudyFile:
 
 def _check(study: StudyFile) -> None:
     """Check that something is sampled, that all of it has an effect in some trial, and that pruning can happen."""
-    if not study.space:
+    if not study.space and not study.kind.suggests:
         raise BadStudyFile("[space] is empty; give at least one hyperparameter a range")
     for name in study.space:
         used_by = _natural(name, study.kind).used_by
@@ -321,17 +326,17 @@ def read(path: Path) -> StudyFile:
         raise BadStudyFile(str(error)) from error
     except UnicodeDecodeError as error:
         raise BadStudyFile(f"{path} is not a text file in UTF-8") from error
-    return _from_text(text, source=str(path))
+    return _from_text(text, source=str(path), folder=path.parent)
 
 
-def _from_text(text: str, *, source: str) -> StudyFile:
+def _from_text(text: str, *, source: str, folder: Path | None = None) -> StudyFile:
     try:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadStudyFile(f"{source} is not valid TOML: {' '.join(str(error).split())}") from error
     except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
         raise BadStudyFile(f"{source} is not TOML that can be read: {' '.join(str(error).split())}") from error
-    return parse(plain, source=source)
+    return parse(plain, source=source, folder=folder)
 
 
 def shipped() -> dict[str, Traversable]:

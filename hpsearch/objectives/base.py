@@ -69,6 +69,10 @@ class HeldOut(NamedTuple):
 class Objective(Protocol):
     """Turns trials into outcomes. It is sent to worker processes, so it can be pickled and loads quickly."""
 
+    @property
+    def independent(self) -> bool:
+        """Return whether trials gain nothing from being evaluated together; then a batch is about a second of work."""
+
     def lanes(self, trial: Trial | None = None) -> int:
         """Return how many trials of this one's structure are best evaluated together (None: the space's largest)."""
 
@@ -209,6 +213,7 @@ class Kind(Protocol):
 
     name: str  # the name under ``[objective]``
     preload: str  # the module that workers import before their first batch
+    suggests: bool  # whether trials may declare parameters themselves, so that ``[space]`` may be absent
     parameters: Mapping[str, Hyperparameter] | None
     """The parameters that may be sampled; None: any, and ``check`` of the sections may refuse some."""
     also_called: Mapping[str, str]  # names that people use for them elsewhere, in lower case
@@ -223,8 +228,8 @@ class Kind(Protocol):
         It has the properties ``settings`` (the values of all parameters that are not sampled), ``metric``,
         ``direction`` and ``epochs`` (of a whole learning curve; None: trials have none, and cannot be pruned), and
         ``check(space)``, which raises a BadStudyFile where sections and ranges do not go together. Its
-        ``[objective]`` has the key ``kind``, and keeps it, by which a stage is known as this kind's; the network
-        alone leaves it out.
+        ``[objective]`` has the key ``kind``, or one of the kind's name, and keeps it, by which a stage is known as
+        this kind's; the network alone leaves it out. Validation has the context ``folder``, that of the study file.
         """
 
     def runtime(self) -> Runtime:

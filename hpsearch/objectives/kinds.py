@@ -5,20 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from hpsearch.errors import BadStudyFile, nearest
 from hpsearch.objectives.network.kind import NetworkKind
+from hpsearch.objectives.user.kind import FunctionKind
 
 if TYPE_CHECKING:
     from hpsearch.objectives.base import Hyperparameter, Kind
     from hpsearch.records import NewStage
 
 DEFAULT: Kind = NetworkKind()
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (DEFAULT,)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (DEFAULT, FunctionKind())}
+"""By name; that of a kind of the user's own is also the key under ``[objective]`` that says what it runs."""
 
 
 def kind_of(plain: Mapping[str, Any]) -> Kind:
-    """Return the kind that the ``[objective]`` of a study file names; where it names none, the network."""
+    """Return the kind that the ``[objective]`` of a study file names or has the key of; without either, the network.
+
+    Raises:
+        BadStudyFile: There is no such kind.
+    """
     section = plain.get("objective")
-    return KINDS.get(str(section.get("kind")), DEFAULT) if isinstance(section, Mapping) else DEFAULT
+    if not isinstance(section, Mapping):
+        return DEFAULT
+    if "kind" not in section:
+        return next((kind for name, kind in KINDS.items() if name in section), DEFAULT)
+    name = str(section["kind"])
+    if name not in KINDS:
+        raise BadStudyFile(f"objective.kind = {name!r}{nearest(name, KINDS)}")
+    return KINDS[name]
 
 
 def settings(stage: NewStage) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from statistics import NormalDist, mean, median
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from big_stage import fill, new_stage
@@ -90,6 +90,8 @@ class Work:
         curve = tuple(share * step / self.epochs for step in range(1, self.epochs + 1))
         others = {name: list(curve) for name in ("train_loss", "validation_loss", "train_accuracy")}
         return Completed(number, curve[-1], curve, {CURVES: others, SECONDS: 4.125, VALIDATION_LOSS: 1 - share})
+
+    independent: ClassVar[bool] = False
 
     def lanes(self, trial: Trial | None = None) -> int:
         return LANES

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 from bounded import LIMIT_S
 
@@ -42,6 +43,7 @@ class Kinds:
     """Trials of so many structures: those of one remainder belong together."""
 
     kinds: int = 1
+    independent: ClassVar[bool] = False
 
     def lanes(self, trial: Trial | None = None) -> int:
         return 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from hpsearch.nn import History, Inputs, TrainingData, lanes_for, record, train_epochs
 from hpsearch.nn.training import Snapshot, resume, take
@@ -60,6 +60,7 @@ class NetworkObjective:
     at: Literal["last", "best"] = "last"  # of the ``last`` epoch, or of the curve's ``best`` one
     inputs: Inputs | None = None  # which inputs the data have, where some were left out (`hpsearch.nn.live_inputs`)
     dtype: str = "float32"  # ``float32``, or ``float64`` for tests
+    independent: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_names(self.settings, self.space)

@@ -1,0 +1,1 @@
+"""Objectives of the user's own: a Python function, a command, an estimator."""

@@ -1,0 +1,220 @@
+"""Child processes that run the user's code: their start, the end of their output, and the end of all they started.
+
+A child has a session and so a process group of its own. Whatever it does (exits, crashes, hangs, forks, ignores
+signals) costs its trial, and its whole group is killed with it. If this process is killed itself, a `Guard` does that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+OUTPUT = "output"  # the attribute with the end of a failed trial's output
+KEPT_BYTES = 4096  # of a child's output
+_CHUNK = 1 << 16
+# It reads the group to kill, a line each time that changes; an empty one: none. Its input ends with this process.
+_GUARD = 'while read -r group; do last=$group; done; [ -z "$last" ] || kill -9 -- "-$last"'
+
+
+class Guard:
+    """A shell that kills a process group as soon as this process is gone, however it ended."""
+
+    def __init__(self) -> None:
+        self._shell = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            bufsize=0,
+        )
+
+    def watch(self, group: int | None) -> None:
+        """Set the group to kill; None: there is none now."""
+        assert self._shell.stdin is not None
+        with contextlib.suppress(OSError):  # somebody killed the shell
+            self._shell.stdin.write(b"\n" if group is None else b"%d\n" % group)
+
+    def close(self) -> None:
+        """End it; nothing is killed."""
+        self.watch(None)
+        assert self._shell.stdin is not None
+        self._shell.stdin.close()
+        self._shell.wait()
+
+
+class Child:
+    """A process in a group of its own.
+
+    Args:
+        command: The program and its arguments.
+        guard: What kills it if this process is killed.
+        environment: Its environment; None: that of this process.
+        folder: Its working folder; None: that of this process.
+        files: Descriptors that it is to have.
+        on_output: Is given what it writes to its standard output, as it comes; None: that is kept with its errors.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        guard: Guard,
+        environment: Mapping[str, str] | None = None,
+        folder: str | None = None,
+        files: Sequence[int] = (),
+        on_output: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._guard = guard
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if on_output is None else subprocess.PIPE,
+            cwd=folder,
+            env=environment,
+            pass_fds=files,
+            start_new_session=True,
+            bufsize=0,
+        )
+        guard.watch(self._process.pid)
+        self._end = bytearray()
+        self._over = False
+        self._selector = selectors.DefaultSelector()
+        self._add(self._process.stdout, on_output or self._keep)
+        if on_output is not None:
+            self._add(self._process.stderr, self._keep)
+
+    @property
+    def pid(self) -> int:
+        """Return its process number, which is that of its group too."""
+        return self._process.pid
+
+    def _add(self, stream: IO[bytes] | None, take: Callable[[bytes], None]) -> None:
+        assert stream is not None
+        os.set_blocking(stream.fileno(), False)
+        self._selector.register(stream, selectors.EVENT_READ, take)
+
+    def _keep(self, some: bytes) -> None:
+        self._end += some
+        del self._end[:-KEPT_BYTES]
+
+    def listen(self, connection: Any) -> None:
+        """Have `wait` return as soon as a connection can be read."""
+        self._selector.register(connection, selectors.EVENT_READ)
+
+    def wait(self, timeout: float) -> bool:
+        """Read output for at most so many seconds; return whether the connection that it listens to can be read."""
+        ready = False
+        for key, _ in self._selector.select(timeout):
+            if key.data is None:
+                ready = True
+            elif self._read(key) == b"":
+                self._selector.unregister(key.fileobj)
+        return ready
+
+    def _read(self, key: selectors.SelectorKey) -> bytes | None:
+        try:
+            some = os.read(key.fd, _CHUNK)
+        except BlockingIOError:
+            return None
+        key.data(some)
+        return some
+
+    def _read_all(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            while key.data is not None and self._read(key):
+                pass
+
+    def output(self) -> str:
+        """Return the end of what it has written since the last call of `forget`."""
+        if not self._over:
+            self._read_all()
+        return bytes(self._end).decode(errors="replace")
+
+    def forget(self) -> None:
+        """Forget what it has written so far."""
+        self._read_all()
+        self._end.clear()
+
+    @property
+    def code(self) -> int | None:
+        """Return its exit code, or minus the signal that killed it; None while it runs."""
+        return self._process.poll()
+
+    def code_within(self, timeout: float) -> int | None:
+        """Return the same after at most so many seconds, as soon as it has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+        return self.code
+
+    def end(self) -> None:
+        """Kill it and all that it started, and read the rest of its output. Once more is no harm."""
+        if self._over:
+            return
+        self._over = True
+        self._kill()
+        self._process.wait()
+        self._kill()  # what was forked meanwhile
+        self._guard.watch(None)
+        self._read_all()
+        self._selector.close()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # the group is empty, or only not yet waited for
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def ended_words(code: int) -> str:
+    """Return how a process ended, from its exit code or minus the signal that killed it."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        name = f" ({signal.Signals(-code).name})"
+    except ValueError:
+        name = ""
+    memory = ", perhaps because memory ran out" if -code == signal.SIGKILL else ""
+    return f"killed by signal {-code}{name}{memory}"
+
+
+class Device:
+    """One of some devices, for one process at a time as long as there are enough.
+
+    Whoever takes one holds a lock of the operating system, which ends with its process: workers of any executor, and of
+    several runs on one machine, share devices so without knowing of each other.
+    """
+
+    def __init__(self, devices: Sequence[int | str]) -> None:
+        for place in itertools.count():  # the second process on each only when each has one
+            for device in devices:
+                name = f"hpsearch-{os.getuid()}-device-{str(device).replace('/', '_')}-{place}.lock"
+                file = os.open(os.path.join(tempfile.gettempdir(), name), os.O_RDWR | os.O_CREAT, 0o600)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(file)
+                    continue
+                self._file, self.name = file, str(device)
+                return
+
+    def close(self) -> None:
+        """Give it back."""
+        os.close(self._file)
+
+
+def environment(device: Device | None) -> dict[str, str]:
+    """Return the environment of a child process on a device."""
+    return {**os.environ, **({} if device is None else {"CUDA_VISIBLE_DEVICES": device.name})}

@@ -1,0 +1,177 @@
+"""A Python function as the objective: workers call it in a child process, which trials share until one ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import weakref
+from dataclasses import dataclass, field, replace
+from multiprocessing import Pipe
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hpsearch.objectives.user.child import OUTPUT, Child, Device, Guard, ended_words, environment
+from hpsearch.objectives.user.host import NotFound, Setup, main
+from hpsearch.objectives.user.trial import Study, Task
+from hpsearch.records import SECONDS, Failed, Outcome, Paused, Report, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+_MOST = 256  # trials in a batch
+_POLL_S = 0.05  # how often a child that says nothing is looked at
+
+
+@dataclass(eq=False)
+class FunctionObjective:
+    """Calls a user's function for each trial.
+
+    Raises:
+        NotFound: The function cannot be imported.
+    """
+
+    function: str  # ``train.py:objective`` or ``package.module:name``
+    folder: str  # where it is looked for, before the working folder
+    study: Study
+    seconds: float | None = None  # how long a trial may take; None: any time
+    devices: Sequence[int | str] = ()  # each process gets one of them; empty: all processes have all
+    independent: ClassVar[bool] = True
+    _idle: list[_Host] = field(default_factory=list, repr=False)  # processes that wait for trials
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, _close, self._idle)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_idle": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.__post_init__()
+
+    def lanes(self, trial: Trial | None = None) -> int:
+        return _MOST
+
+    def structures(self) -> int:
+        return 1
+
+    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
+        return [list(trials)] if trials else []
+
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        """Call the function for one trial after the other; see `hpsearch.objectives.base.Objective`.
+
+        A trial that paused is called again from its beginning. One in which the process ends fails, and the others go
+        on in a new process.
+        """
+        before = {pause.number: (pause.intermediate, pause.attributes[SECONDS]) for pause in paused}
+        left = [Task(t.number, t.params, t.repeat, until, *before.get(t.number, ())) for t in trials]
+        while left:
+            try:
+                host = self._idle.pop()
+            except IndexError:
+                host = _Host(self)
+            try:
+                yield from host.run(self, left)
+            except BaseException:
+                host.close()
+                raise
+            if host.ended:
+                host.close()
+            else:
+                self._idle.append(host)
+
+
+def _close(idle: list[_Host]) -> None:
+    while idle:
+        idle.pop().close()
+
+
+class _Host:
+    """The child process of a worker in which the function runs; see `hpsearch.objectives.user.host`."""
+
+    def __init__(self, objective: FunctionObjective) -> None:
+        self.ended = False
+        self._ready = False
+        self._function = objective.function
+        self._device = Device(objective.devices) if objective.devices else None
+        self._guard = Guard()
+        self._connection, theirs = Pipe()
+        start = f"import sys; sys.path[:] = {sys.path!r}; from {main.__module__} import main; main({theirs.fileno()})"
+        command = [sys.executable, "-c", start]
+        self._child = Child(command, guard=self._guard, environment=environment(self._device), files=[theirs.fileno()])
+        theirs.close()
+        self._child.listen(self._connection)
+        self._send(Setup(objective.function, (objective.folder, os.getcwd())))
+
+    def _send(self, message: object) -> None:
+        with contextlib.suppress(OSError):  # it has ended, which `_next` notices
+            self._connection.send(message)
+
+    def run(self, objective: FunctionObjective, tasks: list[Task]) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        """Run trials, in their order, until all are done or the process has ended; those that are done leave the list.
+
+        Raises:
+            NotFound: The function cannot be imported, or its import ends the process.
+        """
+        if not self._ready:
+            while not (messages := self._next()):
+                yield []
+                if self.ended:
+                    raise NotFound(f"importing {self._function} ended its process: {self._how()}")
+            if messages[0] is not None:
+                raise messages[0]
+            self._ready = True
+        self._child.forget()
+        self._send((objective.study, tasks))
+        began, points = time.monotonic(), list[float]()
+        while tasks:
+            messages = self._next()
+            for at, message in enumerate(messages):
+                if isinstance(message, Report):
+                    points.append(message.value)
+                    continue
+                del tasks[0]
+                if isinstance(message, Failed):
+                    attributes = {**message.attributes, OUTPUT: self._child.output()}
+                    messages[at] = replace(message, attributes=attributes)
+                self._child.forget()
+                began, points = time.monotonic(), []
+            yield messages
+            seconds = time.monotonic() - began
+            late = objective.seconds is not None and seconds > objective.seconds
+            if tasks and not messages and (late or self.ended):
+                reason = self._how() if self.ended else f"no result within {objective.seconds:g} s"
+                self.ended = True
+                self._child.end()
+                task = tasks.pop(0)
+                attributes = {SECONDS: round(task.spent + seconds, 6), OUTPUT: self._child.output()}
+                yield [Failed(task.number, reason, (*task.known, *points), attributes)]
+                return
+
+    def _next(self) -> list[Any]:
+        """Return what the process has sent; ``ended`` is set once it has gone and all of it has been read."""
+        if self._child.wait(_POLL_S):
+            try:
+                return [self._connection.recv()]
+            except (EOFError, OSError):
+                self.ended = True
+        elif self._child.code is not None:
+            self.ended = True
+        return []
+
+    def _how(self) -> str:
+        code = self._child.code_within(_POLL_S)
+        return "it closed its connection" if code is None else ended_words(code)
+
+    def close(self) -> None:
+        """End the process and all that it started."""
+        self.ended = True
+        self._child.end()
+        self._connection.close()
+        self._guard.close()
+        if self._device is not None:
+            self._device.close()

@@ -1,0 +1,129 @@
+"""The process in which a user's function runs: it imports the function once and calls it for trial after trial.
+
+`hpsearch.objectives.user.function` starts it. This module is imported there too, so that it loads little.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hpsearch.objectives.user.trial import reason_of, run
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+class Setup(NamedTuple):
+    """A function and where it is found."""
+
+    function: str  # ``train.py:objective`` or ``package.module:name``
+    folders: tuple[str, ...]  # where its file or package is looked for, in this order
+
+
+class NotFound(Exception):
+    """A function that cannot be imported; the message says where it was looked for."""
+
+
+def is_file(module: str) -> bool:
+    """Return whether the first part of a function's name is a file, not a module."""
+    return module.endswith(".py") or "/" in module
+
+
+def find_file(module: str, folders: tuple[str, ...]) -> Path:
+    """Return the file of a function.
+
+    Raises:
+        NotFound: There is none.
+    """
+    places = list(dict.fromkeys(Path(folder, module) for folder in folders))  # an absolute path stays as it is
+    for place in places:
+        if place.is_file():
+            return place
+    raise NotFound(f"there is no file {' nor '.join(map(str, places))}")
+
+
+def imported(setup: Setup) -> Callable[[Any], Any]:
+    """Import the function.
+
+    Raises:
+        NotFound: It is not there, or its module cannot be imported.
+    """
+    source, _, name = setup.function.rpartition(":")
+    for folder in reversed(setup.folders):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    try:
+        module = _from_file(find_file(source, setup.folders)) if is_file(source) else importlib.import_module(source)
+    except NotFound:
+        raise
+    except BaseException as error:
+        traceback.print_exception(error)
+        looked = "" if is_file(source) else f"; looked for in {', '.join(map(repr, sys.path))}"
+        raise NotFound(f"importing {source} failed: {reason_of(error)}{looked}") from error
+    value: Any = module
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    if value is None:
+        known = sorted(key for key, of in vars(module).items() if callable(of) and not key.startswith("_"))
+        raise NotFound(f"{getattr(module, '__file__', source)} has no {name!r}; it has: {', '.join(known[:20])}")
+    if not callable(value):
+        raise NotFound(f"{setup.function} is a {type(value).__name__}, which cannot be called")
+    return value  # type: ignore[no-any-return]  # it is callable
+
+
+def _from_file(path: Path) -> ModuleType:
+    folder = str(path.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # what stands beside the file is imported as in a script
+    # Under the name by which others import it, so that its objects can be pickled; not in place of another module.
+    name = path.stem if path.stem not in sys.modules else f"hpsearch_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise NotFound(f"{path} is not a Python file")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main(descriptor: int) -> None:
+    """Answer requests until the other end of the connection is gone."""
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        _answer(Connection(descriptor))
+    os._exit(0)  # no thread of the user's keeps it
+
+
+def _answer(connection: Connection[Any, Any]) -> None:
+    # The worker that started this ignores or blocks them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})
+    setup: Setup = connection.recv()
+    try:
+        call = imported(setup)
+    except NotFound as error:
+        connection.send(error)
+        return
+    connection.send(None)
+    folder, environment = os.getcwd(), os.environ.copy()
+    while True:
+        study, tasks = connection.recv()
+        for task in tasks:
+            outcome = run(call, task, study, connection.send)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            connection.send(outcome)
+            # The next trial begins as this one did.
+            os.chdir(folder)
+            if os.environ != environment:
+                os.environ.clear()
+                os.environ.update(environment)

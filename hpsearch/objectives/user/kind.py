@@ -1,0 +1,76 @@
+"""The kinds of the user's own objectives: what the program knows of them without loading anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from hpsearch.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import BaseModel
+
+    from hpsearch.objectives.base import HeldOut, Hyperparameter, Runtime
+
+
+class UserKind:
+    """The base of all three; see `hpsearch.objectives.base.Kind`.
+
+    Nothing is known of their parameters but the ranges, of their data but what the objective reads, and of a score's
+    noise but what it returns.
+    """
+
+    name: str
+    preload: str
+    suggests = False
+    parameters: Mapping[str, Hyperparameter] | None = None
+    also_called: Mapping[str, str] = {}
+    curves: Mapping[str, str] = {}
+    curve_bounds: Mapping[str, tuple[float, float] | None] = {}
+
+    def sections(self) -> type[BaseModel]:
+        from hpsearch.objectives.user.sections import SECTIONS  # pydantic: quick commands do without
+
+        return SECTIONS[self.name]
+
+    def runtime(self) -> Runtime:
+        from hpsearch.objectives.user.runtime import RUNTIMES  # NumPy: quick commands do without
+
+        return RUNTIMES[self.name]
+
+    def kept(self, plain: Mapping[str, Any]) -> Mapping[str, Any]:
+        return plain
+
+    def settings(self, plain: Mapping[str, Any]) -> dict[str, Any] | None:
+        return dict(plain.get("fixed", {}))
+
+    def epochs(self, plain: Mapping[str, Any]) -> int | None:
+        epochs = plain.get("objective", {}).get("epochs")
+        return epochs if isinstance(epochs, int) else None
+
+    def uses(self, name: str, values: Mapping[str, Any]) -> bool:
+        return True
+
+    def scored_at(self, plain: Mapping[str, Any]) -> Literal["last", "best"] | None:
+        return None
+
+    def examples(self, plain: Mapping[str, Any], sizes: Mapping[str, int]) -> int | None:
+        return None
+
+    def held_out(self, record: Mapping[str, Any]) -> HeldOut | None:
+        return None
+
+    def held_out_record(self, score: HeldOut) -> dict[str, Any]:
+        return {}
+
+    def template(self, search: str) -> str:
+        raise BadInput(f"there is no template of a study file for a {self.name}")
+
+
+class FunctionKind(UserKind):
+    """A Python function of a trial."""
+
+    name = "function"
+    preload = "hpsearch.objectives.user.function"
+    suggests = True

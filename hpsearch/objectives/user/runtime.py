@@ -1,0 +1,124 @@
+"""The runtimes of the user's kinds: no data of ours, no test set, no model to keep."""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from hpsearch.errors import BadData, BadStudyFile
+from hpsearch.objectives.base import Estimate, Objective
+from hpsearch.objectives.user.function import FunctionObjective
+from hpsearch.objectives.user.host import NotFound, find_file, is_file
+from hpsearch.objectives.user.trial import Study
+from hpsearch.records import NewStage, Outcome, Paused, Trial
+from hpsearch.samplers import RandomSampler
+from hpsearch.text import duration
+
+if TYPE_CHECKING:
+    from hpsearch.objectives.user.sections import FunctionSections
+    from hpsearch.records import Sentence
+    from hpsearch.space import Space
+
+_PROBE_S = 20.0  # a check runs one trial for at most so long
+
+
+class NoData(NamedTuple):
+    """The data of an objective that reads its own; see `hpsearch.objectives.base.Data`."""
+
+    fingerprint: str = ""
+    sizes: Mapping[str, int] = {}
+    notes: Sequence[Sentence] = ()
+    facts: Mapping[str, Any] = {}
+
+
+class UserRuntime:
+    """See `hpsearch.objectives.base.Runtime`. A subclass has `check` and `objective`."""
+
+    @abstractmethod
+    def check(self, sections: Any, space: Space) -> None:
+        """Check what the study file cannot know; raises a BadInput."""
+
+    @abstractmethod
+    def objective(self, sections: Any, data: Any, *, seed: int, space: Space) -> Objective:
+        """Return the objective of a stage."""
+
+    def load(self, sections: Any, *, data_dir: Path | None = None) -> NoData:
+        """Return that there are no data of ours."""
+        return NoData()
+
+    def estimate(self, sections: Any, data: Any, *, seed: int, space: Space, lanes: int) -> Estimate:
+        """Time trial 0 of the stage, for some seconds at most."""
+        stage = NewStage("", 1, sections.direction, seed, space, {})
+        trial = Trial(0, 0, RandomSampler().params(stage, 0))
+        began, outcome = time.monotonic(), None
+        evaluation = self.objective(sections, data, seed=seed, space=space).evaluate([trial])
+        for items in evaluation:
+            outcome = next((item for item in items if isinstance(item, Outcome | Paused)), None)
+            if outcome is not None or time.monotonic() - began > _PROBE_S:
+                break
+        evaluation.close()  # type: ignore[attr-defined]  # it is a generator
+        seconds = time.monotonic() - began
+        reason = getattr(outcome, "reason", None)
+        words = f"about {duration(seconds)} in one process" if outcome else f"more than {duration(seconds)}"
+        return Estimate(
+            1,
+            seconds,
+            {"failure": reason},
+            {
+                "objective": f"{sections.direction} {sections.metric} of {self.words(sections)}",
+                "a trial": words if reason is None else f"trial 0 failed: {reason}",
+            },
+        )
+
+    @abstractmethod
+    def words(self, sections: Any) -> str:
+        """Return the objective in a few words."""
+
+    def with_values(self, sections: Any, params: Mapping[str, Any], *, epochs: int | None = None) -> Any:
+        """Return the sections with a trial's values among the fixed ones."""
+        return sections.model_copy(update={"fixed": {**sections.fixed, **params}})
+
+    def held_out(self, sections: Any, data: Any) -> NoReturn:
+        """Raise: there is no test set here."""
+        raise BadData("the objective is your own, and hpsearch knows no test examples of it; evaluate it yourself")
+
+    def fit(self, sections: Any, data: Any, *, seed: int, on_epoch: Callable[[Any], None] | None = None) -> NoReturn:
+        """Raise: there is no test set here."""
+        self.held_out(sections, data)
+
+    def evaluate(self, fitted: Any, sections: Any, data: Any, *, data_dir: Path | None = None) -> NoReturn:
+        """Raise: there is no test set here."""
+        self.held_out(sections, data)
+
+
+class FunctionRuntime(UserRuntime):
+    """The runtime of functions."""
+
+    def check(self, sections: FunctionSections, space: Space) -> None:
+        """Check that the file of the function is there; only importing it, which workers do, shows the rest.
+
+        Raises:
+            BadStudyFile: There is no such file.
+        """
+        source, _, _ = sections.objective.function.rpartition(":")
+        try:
+            if is_file(source):
+                find_file(source, (sections.objective.folder, os.getcwd()))
+        except NotFound as error:
+            raise BadStudyFile(f"[objective] function = {sections.objective.function!r}: {error}") from error
+
+    def objective(self, sections: FunctionSections, data: object, *, seed: int, space: Space) -> FunctionObjective:
+        of = sections.objective
+        study = Study("", sections.direction, seed, space, sections.fixed)
+        return FunctionObjective(of.function, of.folder, study, of.seconds, of.devices)
+
+    def words(self, sections: FunctionSections) -> str:
+        return sections.objective.function
+
+
+RUNTIMES: Mapping[str, UserRuntime] = {"function": FunctionRuntime()}
+"""By the name of the kind."""

@@ -1,0 +1,141 @@
+"""The sections of a study file that the user's kinds of objectives have, as pydantic models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from hpsearch.errors import BadStudyFile
+from hpsearch.objectives.sections import Count, Section
+from hpsearch.records import Direction
+from hpsearch.space import Space
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: object) -> float:
+    """Return a span of time in seconds: ``"90s"``, ``"10m"``, ``"1h30m"``, or a number of seconds.
+
+    Raises:
+        ValueError: It is none of these, or not above 0.
+    """
+    if isinstance(text, str) and re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
+        span = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
+    elif isinstance(text, int | float) and not isinstance(text, bool):
+        span = float(text)
+    else:
+        raise ValueError("give a time such as 90s, 10m or 1h30m, or a number of seconds")
+    if not 0 < span < 1e9:
+        raise ValueError("give a time above 0")
+    return span
+
+
+def _time(value: str | float) -> str | float:
+    seconds(value)
+    return value
+
+
+Time = Annotated[str | int | float, AfterValidator(_time)]
+FixedValue = str | int | float | bool | None
+
+
+class UserObjective(Section):
+    """The keys under ``[objective]`` that the user's kinds share."""
+
+    metric: str = "score"
+    direction: Literal["maximize", "minimize"] | None = Field(default=None, validate_default=True)
+    epochs: Count | None = None
+    trial_timeout: Time | None = None
+    retries: Annotated[int, Field(ge=0, le=100)] = 0
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    devices: Annotated[tuple[int | str, ...], Field(strict=False)] = ()  # TOML's lists are not tuples
+    folder: str = Field(default="", validate_default=True)  # where its files are; that of the study file
+
+    @field_validator("direction")
+    @classmethod
+    def _given(cls, value: str | None) -> str | None:
+        if value is None:
+            raise ValueError('only you know it; add direction = "maximize" or direction = "minimize"')
+        return value
+
+    @field_validator("folder")
+    @classmethod
+    def _of_the_study_file(cls, value: str, info: ValidationInfo) -> str:
+        context = cast("dict[str, Any]", info.context or {})
+        folder: Path | None = context.get("folder")
+        if folder is not None:
+            return str((folder / value).resolve())
+        return value
+
+    @property
+    def seconds(self) -> float | None:
+        """Return how many seconds a trial may take; None: any number."""
+        return None if self.trial_timeout is None else seconds(self.trial_timeout)
+
+
+class UserSections(Section):
+    """The sections of a user's kind; see `hpsearch.objectives.base.Kind.sections`. A subclass has ``objective``."""
+
+    fixed: dict[str, FixedValue] = Field(default_factory=dict)
+
+    @property
+    def _objective(self) -> UserObjective:
+        return cast("UserObjective", vars(self)["objective"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the values of ``[fixed]``."""
+        return dict(self.fixed)
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the score."""
+        return self._objective.metric
+
+    @property
+    def direction(self) -> Direction:
+        """Return whether a higher or a lower score is better."""
+        assert self._objective.direction is not None
+        return self._objective.direction
+
+    @property
+    def epochs(self) -> int | None:
+        """Return how many points a whole learning curve has; None: trials have none."""
+        return self._objective.epochs
+
+    def check(self, space: Space) -> None:
+        """Check that no parameter is both sampled and fixed.
+
+        Raises:
+            BadStudyFile: One is.
+        """
+        if twice := [name for name in self.fixed if name in space]:
+            raise BadStudyFile(f"{twice[0]} stands in [space] and in [fixed]; leave it out of one of them")
+
+
+class Function(UserObjective):
+    """A Python function as the objective: ``"train.py:objective"`` or ``"package.module:name"``."""
+
+    function: str
+
+    @field_validator("function")
+    @classmethod
+    def _two_parts(cls, value: str) -> str:
+        module, colon, name = value.rpartition(":")
+        if not (module and colon and name):
+            raise ValueError("give a file and a name, train.py:objective, or a module and a name, package.module:name")
+        return value
+
+
+class FunctionSections(UserSections):
+    """Those of a function."""
+
+    objective: Function
+
+
+SECTIONS: Mapping[str, type[UserSections]] = {"function": FunctionSections}
+"""By the name of the kind."""

@@ -1,0 +1,231 @@
+"""A trial as a user's function sees it, and the call of the function: usable as an Optuna trial, without Optuna."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hpsearch.records import SECONDS, Completed, Direction, Failed, Outcome, Paused, Pruned, Report, draw_seed
+from hpsearch.samplers import draw
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_distribution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from optuna.distributions import BaseDistribution
+
+FOLDS, STD_ERROR, METRICS = "folds", "std_error", "metrics"  # attributes that a trial has where its function gives them
+
+
+class BadResult(ValueError):
+    """A return value that is no score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The stage, as a function sees it."""
+
+    study_name: str
+    direction: Direction
+    seed: int  # of its draws
+    ranges: Mapping[str, Parameter]  # of its parameters, as far as they were given when it began
+    fixed: Mapping[str, Any]  # the values of parameters that are not sampled
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def directions(self) -> list[Direction]:
+        """Return the direction, as Optuna's studies have several."""
+        return [self.direction]
+
+
+class Task(NamedTuple):
+    """A trial to be run by a function."""
+
+    number: int
+    params: Mapping[str, Value]  # the sampled values
+    repeat: int | None = None  # as `hpsearch.records.Trial.repeat`
+    until: int | None = None  # how many points of its curve are wanted; None: all
+    known: tuple[float, ...] = ()  # those of an earlier run, which paused
+    spent: float = 0.0  # its seconds
+
+
+class Trial:
+    """A trial: its values, and what a function may say of it while it runs.
+
+    A function that was written for `optuna.trial.Trial` can be called with it.
+    """
+
+    def __init__(self, task: Task, study: Study, send: Callable[[Report], None]) -> None:
+        self._task, self._send = task, send
+        self._points: dict[int, float] = {}  # by step, in the order in which they came
+        self.number = task.number
+        self.study = study
+        # Of a confirmation's trials those of one repeat have one seed.
+        self.seed = draw_seed(study.seed, task.number if task.repeat is None else task.repeat, "objective")
+        self.params: dict[str, Any] = {**study.fixed, **task.params}
+        self.suggested: dict[str, tuple[Parameter, Any]] = {}  # the parameters that the calls have declared
+        self.user_attrs: dict[str, Any] = {}
+        self.system_attrs: Mapping[str, Any] = {}
+        self.datetime_start = datetime.now()
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """Return the value of a real-valued parameter, which is sampled from this range unless the stage has another.
+
+        Args:
+            name: Its name.
+            low: Lower bound.
+            high: Upper bound.
+            step: Distance of neighbouring values; None: any value.
+            log: Sample uniformly in the logarithm of the value.
+        """
+        if step is not None:
+            raise ValueError(f"suggest_float({name!r}, step={step}) is not known here; use suggest_int and multiply")
+        return float(low) if low == high else float(self._suggest(name, Float(low, high, log)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """Return the value of a whole-numbered parameter; see `suggest_float`."""
+        if low == high:
+            return int(low)
+        return int(self._suggest(name, Int(low, high - (high - low) % step, log, step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return one of the choices; see `suggest_float`."""
+        return self._suggest(name, Categorical(tuple(choices)))
+
+    def _suggest(self, name: str, called: Parameter) -> Any:
+        earlier = self.suggested.get(name)
+        if earlier is not None and earlier[0] != called:
+            raise ValueError(f"{name!r} is suggested with two ranges in one trial: {earlier[0]} and {called}")
+        if name not in self.params:
+            parameter = self.study.ranges.get(name, called)
+            if type(parameter) is not type(called):
+                raise ValueError(f"{name!r} is suggested as {called}, and this stage has {parameter}")
+            self.params[name] = draw(parameter, seed=self.study.seed, number=self.number, name=name)
+        if earlier is None and name not in self.study.fixed:
+            self.suggested[name] = called, self.params[name]
+        return self.params[name]
+
+    def report(self, value: float, step: int) -> None:
+        """Add a point to the learning curve; of several for one step the first counts, as in Optuna.
+
+        The n-th step that is reported is epoch n of the curve.
+        """
+        if step in self._points:
+            return
+        self._points[int(step)] = number = float(value)
+        if len(self._task.known) < len(self._points) <= (self._task.until or len(self._points)):
+            self._send(Report(self.number, len(self._points), number))
+
+    def should_prune(self) -> bool:
+        """Return whether the trial is to stop here, by raising ``optuna.TrialPruned``, until others have come as far.
+
+        A trial that goes on after all is called again from its beginning.
+        """
+        return self._task.until is not None and len(self._points) >= self._task.until
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Keep a value with the trial.
+
+        Raises:
+            TypeError: JSON has no such value.
+        """
+        json.dumps(value)
+        self.user_attrs[key] = value
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Return the ranges that its calls have declared, as Optuna's distributions."""
+        return {name: to_distribution(parameter) for name, (parameter, _) in self.suggested.items()}
+
+    @property
+    def curve(self) -> tuple[float, ...]:
+        """Return the values reported so far, as far as they are wanted."""
+        return tuple(self._points.values())[: self._task.until]
+
+
+def run(call: Callable[[Any], Any], task: Task, study: Study, send: Callable[[Report], None]) -> Outcome | Paused:
+    """Return the outcome of a trial, whatever the function does short of ending its process.
+
+    Args:
+        call: The function.
+        task: The trial.
+        study: Its stage.
+        send: Is given each point of the curve.
+    """
+    trial, began = Trial(task, study, send), time.perf_counter()
+    error: BaseException | None = None
+    score, facts = math.nan, dict[str, Any]()
+    try:
+        score, facts = read_result(call(trial), study)
+    except BaseException as raised:  # SystemExit and KeyboardInterrupt too: one trial is not the run's end
+        error = raised
+    attributes = {**trial.user_attrs, **facts, SECONDS: round(task.spent + time.perf_counter() - began, 6)}
+    if error is None:
+        return Completed(task.number, score, trial.curve, attributes)
+    if is_pruned(error):
+        if trial.should_prune():
+            return Paused(task.number, trial.curve, attributes)
+        return Pruned(task.number, len(trial.curve), trial.curve, attributes)
+    if not isinstance(error, BadResult):
+        beyond = error.__traceback__ and error.__traceback__.tb_next  # this function's own frame says nothing
+        traceback.print_exception(type(error), error, beyond)
+    return Failed(task.number, reason_of(error), trial.curve, attributes)
+
+
+def is_pruned(error: BaseException) -> bool:
+    """Return whether an exception is Optuna's ``TrialPruned``, which need not be loaded here."""
+    return any(kind.__name__ == "TrialPruned" for kind in type(error).__mro__)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a trial failed in one line."""
+    if isinstance(error, BadResult):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({'' if error.code is None else repr(error.code)})"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+
+
+def read_result(result: object, study: Study) -> tuple[float, dict[str, Any]]:
+    """Return the score of what a function returned, and the other facts of a dict.
+
+    Raises:
+        BadResult: It is no score.
+    """
+    if not isinstance(result, Mapping):
+        return _number(result, "it returned"), {}
+    if "score" not in result:
+        raise BadResult(f"it returned a dict with {', '.join(map(repr, result)) or 'nothing'}; a dict needs 'score'")
+    facts: dict[str, Any] = {}
+    if (folds := result.get(FOLDS)) is not None:
+        facts[FOLDS] = [_number(fold, "a fold is") for fold in folds]
+    if (error := result.get(STD_ERROR)) is not None:
+        facts[STD_ERROR] = _number(error, "std_error is")
+    others = {key: value for key, value in result.items() if key not in ("score", FOLDS, STD_ERROR)}
+    if others:
+        facts[METRICS] = {str(key): _number(value, f"{key} is") for key, value in others.items()}
+    return _number(result["score"], "score is"), facts
+
+
+def _number(value: object, subject: str) -> float:
+    """Return a number: Python's, NumPy's, or a tensor's that holds one."""
+    kind = type(value).__name__
+    if isinstance(value, numbers.Real):  # NumPy's scalars too
+        return float(value)
+    if value is None or isinstance(value, str | bytes | list | tuple | dict):
+        short = "None" if value is None else f"{kind} {repr(value)[:60]}"
+        raise BadResult(f"{subject} {short}; return a number, or a dict with 'score'")
+    try:
+        return float(value)  # type: ignore[arg-type]  # that is the question
+    except Exception as error:
+        raise BadResult(f"{subject} a {kind}, which is no single number; return one") from error
