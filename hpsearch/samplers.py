@@ -3,20 +3,30 @@
 A sampler that draws from one stream gives trial N whatever is left in the stream, so that a resumed run or a second
 process repeats or shifts the values. Here each value depends on (stage seed, trial number, parameter name) alone: the
 same whoever samples it, in whatever order. `hpsearch.optuna_sampler` is the same for any ``study.optimize``.
+
+A conditional parameter is sampled after those that its condition names, and not at all where that does not hold. A
+trial whose values break a constraint is sampled again under another key, which depends on the same three alone.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
+from hpsearch.constraints import Constraints
+from hpsearch.errors import BadSpace, MissingExtra
 from hpsearch.records import NewStage, draw_seed
-from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, holds, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+SAMPLERS = ("random", "sobol", "halton")  # the values of ``trials.sampler`` in a study file
+MOST_DRAWS = 1000  # of one trial, until the constraints hold
 
 
 class Sampler(Protocol):
@@ -24,6 +34,16 @@ class Sampler(Protocol):
 
     def params(self, stage: NewStage, number: int) -> dict[str, Value]:
         """Return the values of a trial by its number in the stage, in the order of the stage's space."""
+
+
+class Generator(Protocol):
+    """A source of random numbers: the part of ``numpy.random.RandomState`` that `draw_from` uses."""
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return a number between two others."""
+
+    def random_sample(self, size: int) -> NDArray[np.float64]:
+        """Return numbers of [0, 1), (size,)."""
 
 
 class RandomSampler:
@@ -35,18 +55,114 @@ class RandomSampler:
 
     def __init__(self) -> None:
         self._stage: NewStage | None = None
-        self._rng = np.random.RandomState(0)
+        self._rng = _generator(0)
 
     def params(self, stage: NewStage, number: int) -> dict[str, Value]:
-        """Return the values of a trial; see `Sampler`."""
+        """Return the values of a trial; see `Sampler`.
+
+        Raises:
+            BadSpace: No draw of `MOST_DRAWS` meets the stage's constraints.
+        """
         if stage is not self._stage:
-            self._stage = stage
-            self._draws = {name: _draw_from(parameter) for name, parameter in stage.space.items()}
-        values = {}
+            self._begin(stage)
+        if self._constraints is None:
+            return self.draws(stage, number)
+        for draw in range(MOST_DRAWS):
+            values = self.draws(stage, number, f"#{draw}" if draw else "")
+            if self._constraints.hold(values):
+                return values
+        raise BadSpace(
+            f"{stage.name}: none of {MOST_DRAWS:,} draws of trial {number} meets the constraints; relax them or widen "
+            "the ranges"
+        )
+
+    def _begin(self, stage: NewStage) -> None:
+        self._stage = stage
+        self._draws = {name: draw_from(stage.space[name]) for name in in_order(stage.space)}
+        self._conditional = any(parameter.when is not None for parameter in stage.space.values())
+        self._constraints = constraints_of(stage)
+
+    def draws(self, stage: NewStage, number: int, key: str = "") -> dict[str, Value]:
+        """Return the values of one draw of a trial, whether or not they meet the constraints.
+
+        Args:
+            key: Added to each parameter's name in its seed; empty: the first draw.
+        """
+        if stage is not self._stage:
+            self._begin(stage)
+        values: dict[str, Value] = {}
         for name, draw in self._draws.items():
-            self._rng.seed(draw_seed(stage.seed, number, name))
-            values[name] = draw(self._rng)
-        return values
+            if not self._conditional or holds(stage.space[name], values):
+                self._rng.seed(draw_seed(stage.seed, number, name + key))
+                values[name] = draw(self._rng)
+        return {name: values[name] for name in stage.space if name in values} if self._conditional else values
+
+
+def sampler_of(stage: NewStage) -> Sampler:
+    """Return the sampler that a stage's study file names.
+
+    Raises:
+        MissingExtra: A quasi-random one, and SciPy is not installed.
+    """
+    name = stage.study_file.get("trials", {}).get("sampler", SAMPLERS[0])
+    if name == SAMPLERS[0]:
+        return RandomSampler()
+    try:
+        from hpsearch.quasi_random import QuasiRandomSampler  # SciPy is optional
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"the sampler {name} needs SciPy; pip install 'hpsearch[sobol]'") from error
+    return QuasiRandomSampler(name)
+
+
+def constraints_of(stage: NewStage) -> Constraints | None:
+    """Return the constraints of a stage; None where it has none."""
+    texts = stage.study_file.get("constraints")
+    return Constraints(texts, stage.space, stage.study_file.get("fixed", {})) if texts else None
+
+
+def check_sampling(stage: NewStage) -> None:
+    """Check that a stage's trials can be sampled: its sampler is installed, and draws meet its constraints.
+
+    Raises:
+        BadSpace: Fewer than one draw in 50 does: of 1,000 draws of a trial none might.
+        MissingExtra: See `sampler_of`.
+    """
+    sampler_of(stage)
+    constraints = constraints_of(stage)
+    if constraints is None:
+        return
+    unconstrained, broken = RandomSampler(), Counter[str | None]()
+    for number in range(MOST_DRAWS):
+        # Of a stage without constraints the draws are those of `RandomSampler`, whatever the sampler.
+        broken[constraints.broken(unconstrained.draws(stage, number))] += 1
+    if broken[None] < MOST_DRAWS / 50:
+        del broken[None]
+        worst = broken.most_common(1)[0][0]
+        raise BadSpace(
+            f"of {MOST_DRAWS:,} draws {MOST_DRAWS - broken.total():,} meet the constraints, and most break "
+            f"{worst!r}; relax it or change the ranges, so that one draw in 50 meets them"
+        )
+
+
+def completed(stage: NewStage, number: int, given: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a trial's values where some are given: these where their conditions hold, else keyed random draws."""
+    values: dict[str, Value] = {}
+    for name in in_order(stage.space):
+        if holds(stage.space[name], values):
+            drawn = name not in given
+            values[name] = draw(stage.space[name], seed=stage.seed, number=number, name=name) if drawn else given[name]
+    return {name: values[name] for name in stage.space if name in values}
+
+
+def draw(parameter: Parameter, *, seed: int, number: int, name: str) -> Value:
+    """Return the value of the parameter of this name in the trial with this number of a stage with this seed."""
+    return draw_from(parameter)(_generator(draw_seed(seed, number, name)))
+
+
+def _generator(seed: int) -> np.random.RandomState:
+    import numpy as np  # commands that show a few rows know samplers, sample nothing and do without NumPy
+
+    return np.random.RandomState(seed)
 
 
 def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
@@ -54,12 +170,7 @@ def values(space: Space, *, seed: int, number: int) -> dict[str, Value]:
     return RandomSampler().params(NewStage("", 1, "maximize", seed, space, {}), number)
 
 
-def draw(parameter: Parameter, *, seed: int, number: int, name: str) -> Value:
-    """Return the value of one parameter in the trial with this number of a stage with this seed."""
-    return _draw_from(parameter)(np.random.RandomState(draw_seed(seed, number, name)))
-
-
-def _draw_from(parameter: Parameter) -> Callable[[np.random.RandomState], Value]:
+def draw_from(parameter: Parameter) -> Callable[[Generator], Value]:
     """Return Optuna's random draw of one parameter as a function of a generator.
 
     The steps of `optuna.samplers.RandomSampler.sample_independent`, each with the same operations on the same
@@ -70,7 +181,7 @@ def _draw_from(parameter: Parameter) -> Callable[[np.random.RandomState], Value]
             return lambda rng: choices[int(rng.random_sample(len(choices)).argmax())]
         case Float(low, high, log):
             # The upper bound is left out.
-            top = float(np.nextafter(float(high), float(high) - 1))
+            top = math.nextafter(high, high - 1)
             if log:
                 low_log, high_log = math.log(low), math.log(high)
                 return lambda rng: float(min(max(math.exp(rng.uniform(low_log, high_log)), low), top))

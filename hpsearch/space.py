@@ -2,6 +2,10 @@
 
 Narrowing, evidence and edges are computed on a parameter's *transformed scale*: ``log10`` of the value where ``log`` is
 set, the value itself otherwise.
+
+A parameter may be conditional: ``when = {"optimizer": ("sgd",)}`` has it sampled only in trials whose ``optimizer`` is
+``sgd``; the others have no value of it. Ranges per value of another parameter are several conditional parameters
+(`per_value`): ``wd[sgd]``, ``wd[adam]``. An objective gets the one that was sampled as ``wd`` (`delivered`).
 """
 
 from __future__ import annotations
@@ -9,7 +13,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.errors import BadSpace, nearest
@@ -17,7 +22,8 @@ from hpsearch.errors import BadSpace, nearest
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-Value: TypeAlias = float | int | str | bool  # a hyperparameter's value
+Value: TypeAlias = float | int | str | bool | None  # a hyperparameter's value
+When: TypeAlias = Mapping[str, tuple[Value, ...]]  # a condition: each of these parameters has one of these values
 
 _MOST_CHOICES = 10_000
 
@@ -32,8 +38,24 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def _normalise_when(parameter: Parameter) -> None:
+    """Check a condition, and convert its values to tuples; a single value may stand alone."""
+    if parameter.when is None:
+        return
+    if not isinstance(parameter.when, Mapping) or not parameter.when:
+        raise BadSpace(f"when = {_short(parameter.when)}; give a parameter and its values, {{ optimizer = ['sgd'] }}")
+    when = {}
+    for name, values in parameter.when.items():
+        several = tuple(values) if isinstance(values, list | tuple) else (values,)
+        if not several or not all(isinstance(value, Value) for value in several):
+            raise BadSpace(f"when = {{ {name} = {_short(values)} }}; give a list of strings, numbers or booleans")
+        when[name] = several
+    object.__setattr__(parameter, "when", when)
+
+
 def _normalise(parameter: Float | Int) -> None:
     """Check a range and convert its bounds to its type, as a study file may say ``low = 0`` for a float."""
+    _normalise_when(parameter)
     low, high, log, limit = parameter.low, parameter.high, parameter.log, parameter.limit
     if not isinstance(log, bool):
         raise BadSpace(f"log = {log!r}; give true or false")
@@ -72,6 +94,7 @@ class Float:
     high: float  # upper bound, above ``low``
     log: bool = False  # sample uniformly in ``log10`` of the value
     limit: tuple[float, float] | None = None  # how far ``narrow --expand`` may move the bounds, as (lowest, highest)
+    when: When | None = field(default=None, hash=False)  # the condition under which it is sampled; None: always
 
     def __post_init__(self) -> None:
         _normalise(self)
@@ -90,6 +113,7 @@ class Int:
     log: bool = False  # sample uniformly in ``log10`` of the value
     step: int = 1  # distance of neighbouring values; 1 on a log scale
     limit: tuple[int, int] | None = None  # how far ``narrow --expand`` may move the bounds, as (lowest, highest)
+    when: When | None = field(default=None, hash=False)  # the condition under which it is sampled; None: always
 
     def __post_init__(self) -> None:
         _normalise(self)
@@ -115,8 +139,10 @@ class Categorical:
     """
 
     choices: tuple[Value, ...]  # two or more different values (one is allowed once narrowing has left one)
+    when: When | None = field(default=None, hash=False)  # the condition under which it is sampled; None: always
 
     def __post_init__(self) -> None:
+        _normalise_when(self)
         if not isinstance(self.choices, list | tuple):
             raise BadSpace(f"choices = {self.choices!r}; give a list")
         object.__setattr__(self, "choices", tuple(self.choices))
@@ -126,7 +152,7 @@ class Categorical:
             raise BadSpace(f"choices = [...] lists {len(self.choices):,}; give at most {_MOST_CHOICES:,}")
         seen: set[Value] = set()
         for choice in self.choices:
-            if not isinstance(choice, str | bool | int | float):
+            if not isinstance(choice, Value):
                 raise BadSpace(f"choice {_short(choice)} is not a string, number or boolean")
             if isinstance(choice, float) and not math.isfinite(choice):
                 raise BadSpace(f"choice {choice!r} is not a finite number")
@@ -176,9 +202,16 @@ def possible(name: str, space: Space, settings: Mapping[str, Any]) -> tuple[Any,
 def parameter_to_dict(parameter: Parameter) -> dict[str, Any]:
     """Return a parameter as plain data, as it stands in a study file and in a stage's attributes."""
     plain: dict[str, Any] = {"type": type(parameter).__name__.lower()}
-    for key, value in asdict(parameter).items():
-        if value is not None:
-            plain[key] = list(value) if isinstance(value, tuple) else value
+    for key in (each.name for each in fields(parameter)):
+        match getattr(parameter, key):
+            case None:
+                pass
+            case tuple() as several:
+                plain[key] = list(several)
+            case Mapping() as when:
+                plain[key] = {name: list(values) for name, values in when.items()}
+            case value:
+                plain[key] = value
     return plain
 
 
@@ -187,7 +220,8 @@ def parameter_from_dict(plain: Mapping[str, Any], *, default_type: str = "float"
 
     Args:
         plain: ``type`` (float, int or categorical) and the keys of that type. Without ``type``, a mapping
-            with ``choices`` is categorical and any other is of ``default_type``.
+            with ``choices`` is categorical and any other is of ``default_type``. ``none = true`` adds None to the
+            choices, for TOML has no word for it.
         default_type: ``"float"`` or ``"int"``: the type of the hyperparameter that the range is for.
 
     Raises:
@@ -197,7 +231,9 @@ def parameter_from_dict(plain: Mapping[str, Any], *, default_type: str = "float"
     kind = given.pop("type", "categorical" if "choices" in given else default_type)
     if not isinstance(kind, str) or kind not in _KINDS:
         raise BadSpace(f"type = {_short(kind)}{nearest(str(kind), _KINDS)}")
-    keys = [field.name for field in fields(_KINDS[kind])]
+    if kind == "categorical" and isinstance(given.get("choices"), list | tuple) and given.pop("none", False) is True:
+        given["choices"] = [*given["choices"], None]
+    keys = [each.name for each in fields(_KINDS[kind])]
     for key in given:
         if key not in keys:
             raise BadSpace(f"{key!r} is not a key of a parameter of type {kind}{nearest(key, keys)}")
@@ -218,6 +254,82 @@ def space_from_dict(plain: Mapping[str, Mapping[str, Any]]) -> dict[str, Paramet
     return {name: parameter_from_dict(parameter) for name, parameter in plain.items()}
 
 
+def holds(parameter: Parameter, params: Mapping[str, Value]) -> bool:
+    """Return whether a parameter's condition holds in a trial with these values."""
+    return all(name in params and params[name] in values for name, values in (parameter.when or {}).items())
+
+
+def in_order(space: Space) -> list[str]:
+    """Return the names of a space, each after those that its condition names.
+
+    Raises:
+        BadSpace: A cycle of conditions.
+    """
+    if all(parameter.when is None for parameter in space.values()):
+        return list(space)
+    graph = {name: [other for other in parameter.when or () if other in space] for name, parameter in space.items()}
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        cycle = " -> ".join(reversed(error.args[1]))
+        raise BadSpace(f"the conditions form a cycle: {cycle}; leave out one of them") from None
+
+
+def active(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the values of those parameters whose conditions hold, in the order of the space."""
+    kept: dict[str, Value] = {}
+    for name in in_order(space):
+        if name in params and holds(space[name], kept):
+            kept[name] = params[name]
+    return {name: kept[name] for name in space if name in kept}
+
+
+def check_conditions(space: Space) -> None:
+    """Check that every condition is on sampled values.
+
+    Raises:
+        BadSpace: A condition on an unknown parameter or value, or a cycle of them.
+    """
+    for name, parameter in space.items():
+        for other, values in (parameter.when or {}).items():
+            if other not in space:
+                raise BadSpace(f"{name}: when = {{ {other} = ... }}: {other!r} is not sampled{nearest(other, space)}")
+            parent = space[other]
+            if isinstance(parent, Float):
+                raise BadSpace(f"{name}: when = {{ {other} = ... }}: {other} is a float; give it choices")
+            for value in values:
+                if not contains(parent, value):
+                    allowed = describe(parent)
+                    raise BadSpace(f"{name}: when = {{ {other} = {_short(value)} }}: {other} is one of {allowed}")
+    in_order(space)
+
+
+def value_name(name: str, value: Value) -> str:
+    """Return the name of a parameter's range for one value of another: ``wd[sgd]``."""
+    return f"{name}[{shown(value)}]"
+
+
+def per_value(name: str, other: str, ranges: Mapping[Value, Parameter]) -> dict[str, Parameter]:
+    """Return the conditional parameters that stand for a parameter with a range for each value of another one."""
+    return {
+        value_name(name, value): replace(parameter, when={**(parameter.when or {}), other: (value,)})
+        for value, parameter in ranges.items()
+    }
+
+
+def delivered_as(name: str, parameter: Parameter) -> str:
+    """Return the name by which an objective gets a parameter: ``wd`` for ``wd[sgd]``."""
+    base, bracket, _ = name.partition("[")
+    conditions = (parameter.when or {}).values()
+    is_per_value = bracket and any(name == value_name(base, values[0]) for values in conditions if len(values) == 1)
+    return base if is_per_value else name
+
+
+def delivered(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a trial's values by the names that its objective knows."""
+    return {delivered_as(name, space[name]) if name in space else name: value for name, value in params.items()}
+
+
 def to_distribution(parameter: Parameter) -> BaseDistribution:
     """Return the same range as one of Optuna's distributions."""
     # Workers have spaces and must start without Optuna.
@@ -234,7 +346,7 @@ def to_distribution(parameter: Parameter) -> BaseDistribution:
 
 def shown(value: Value) -> str:
     """Return a value in words, as a study file would have it: six digits of a number, ``true`` and ``false``."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or value is None:
         return str(value).lower()
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 

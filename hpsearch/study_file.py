@@ -2,7 +2,8 @@
 
 Every kind of objective has ``name``, ``[space]``, ``[trials]`` and ``[pruning]``; the other sections are the kind's
 (`hpsearch.objectives.base.Kind.sections`). A parameter in ``[space]`` is sampled; otherwise the value in the kind's
-sections holds.
+sections holds. A kind whose parameters are the user's own takes conditions (``when``) and ranges per value of another
+parameter (``by``), which are spelled out when the file is read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -19,13 +20,28 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
+from hpsearch.constraints import Constraints
 from hpsearch.errors import BadArgument, BadData, BadSpace, BadStudyFile, nearest
 from hpsearch.files import content, replacing
 from hpsearch.objectives.base import Data, Hyperparameter, Kind, Objective
 from hpsearch.objectives.kinds import DEFAULT, kind_of
 from hpsearch.objectives.sections import Count, Section, Seed, explained
-from hpsearch.records import DEFAULT_STUDY, Action, Argument, Direction
-from hpsearch.space import Categorical, Parameter, Space, parameter_from_dict, possible, space_to_dict
+from hpsearch.records import DEFAULT_STUDY, Action, Argument, Direction, NewStage
+from hpsearch.samplers import check_sampling
+from hpsearch.space import (
+    Categorical,
+    Float,
+    Parameter,
+    Space,
+    Value,
+    check_conditions,
+    delivered_as,
+    parameter_from_dict,
+    per_value,
+    possible,
+    shown,
+    space_to_dict,
+)
 from hpsearch.text import either
 
 PRUNING_RULES = ("none", "halving", "median")
@@ -37,10 +53,14 @@ _LISTED = ("bool", "categorical")  # the types whose values are listed as choice
 
 
 class Trials(Section):
-    """The number of trials of a stage unless the run says otherwise, and the seed of every draw."""
+    """The number of trials of a stage unless the run says otherwise, the seed of every draw, and the sampler.
+
+    The samplers are those of `hpsearch.samplers.SAMPLERS`.
+    """
 
     count: Count = 100
     seed: Annotated[Seed, Field(lt=2**63)] = 0
+    sampler: Literal["random", "sobol", "halton"] = "random"
 
 
 class Pruning(Section):
@@ -78,6 +98,7 @@ class _General(Section):
 
     name: Annotated[str, AfterValidator(check_name)]
     space: dict[str, Any]
+    constraints: list[str] = Field(default_factory=list)
     trials: Trials = Trials()
     pruning: Pruning = Pruning()
 
@@ -92,6 +113,7 @@ class StudyFile:
     pruning: Pruning  # the rule
     kind: Kind  # the kind of objective
     sections: Any  # the kind's own (`hpsearch.objectives.base.Kind.sections`)
+    constraints: tuple[str, ...] = ()  # expressions that every trial's values meet (`hpsearch.constraints`)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -114,12 +136,13 @@ class StudyFile:
         return cast("int | None", self.sections.epochs)
 
     def check_names(self) -> None:
-        """Check every name that only the kind's libraries know.
+        """Check every name that only the kind's libraries know, and that trials can be sampled.
 
         Raises:
-            BadInput: One of them is unknown.
+            BadInput: One of them is unknown, or the constraints reject almost everything.
         """
         self.kind.runtime().check(self.sections, self.space)
+        check_sampling(NewStage(self.name, 1, self.direction, self.trials.seed, self.space, self.to_dict()))
 
     def load(self, *, data_dir: Path | None = None) -> Data:
         """Load the data.
@@ -152,15 +175,18 @@ class StudyFile:
             "name": self.name,
             **self.sections.model_dump(mode="json"),
             **general,
+            **({"constraints": list(self.constraints)} if self.constraints else {}),
             "space": space_to_dict(self.space),
         }
 
     def only_where(self, name: str) -> str:
         """Return the condition of a parameter: ``, only where optimizer is sgd``; nothing where it always holds."""
         used_by = _natural(name, self.kind).used_by
-        if used_by is None or used_by.name not in self.space:
-            return ""
-        return f", only where {used_by.name} is {either(used_by.values)}"
+        conditions = dict(self.space[name].when or {})
+        if used_by is not None and used_by.name in self.space:
+            conditions[used_by.name] = used_by.values
+        words = (f"{other} is {either(map(shown, values))}" for other, values in conditions.items())
+        return f", only where {' and '.join(words)}" if conditions else ""
 
 
 def parse(plain: Mapping[str, Any], *, source: str, folder: Path | None = None) -> StudyFile:
@@ -197,17 +223,93 @@ def _parsed(plain: Mapping[str, Any], folder: Path | None = None) -> StudyFile:
     if wrong:
         raise BadStudyFile("; ".join(dict.fromkeys(wrong[:3])))
     general, sections = read
-    space = {name: parse_parameter(name, range_, kind) for name, range_ in general.space.items()}
-    study = StudyFile(general.name, space, general.trials, general.pruning, kind, sections)
+    fixed = sections.settings if kind.parameters is None else {}
+    space = _parse_space(general.space, kind, fixed)
+    constraints = tuple(general.constraints)
+    study = StudyFile(general.name, space, general.trials, general.pruning, kind, sections, constraints)
     sections.check(space)
     _check(study)
+    try:
+        Constraints(constraints, space, fixed)
+    except BadSpace as error:
+        raise BadStudyFile(str(error)) from error
     return study
+
+
+def _parse_space(plain: Mapping[str, Any], kind: Kind, fixed: Mapping[str, Value]) -> dict[str, Parameter]:
+    """Return the ranges of ``[space]``, with ranges per value as parameters of their own.
+
+    A condition on a fixed value is decided here: it holds always, or it is refused.
+    """
+    space: dict[str, Parameter] = {}
+    for name, range_ in plain.items():
+        if isinstance(range_, Mapping) and kind.parameters is not None and range_.keys() & {"by", "when"}:
+            raise BadStudyFile(
+                f"[space] {name}: this kind of objective knows itself which of its parameters depend on which; leave "
+                "out by and when"
+            )
+        if isinstance(range_, Mapping) and "by" in range_:
+            if (other := range_["by"]) in fixed:
+                raise BadStudyFile(f"[space] {name}: by = {other!r}, which is in [fixed]; give {name} one range")
+            space |= _parse_per_value(name, range_, kind, plain)
+        else:
+            space[name] = parse_parameter(name, range_, kind)
+    for name, parameter in space.items():
+        if (known := delivered_as(name, parameter)) in fixed:
+            raise BadStudyFile(f"{known} is both in [fixed] and in [space]; leave it out of one of them")
+        for other in (parameter.when or {}).keys() & fixed.keys():
+            space[name] = parameter = _where_fixed(name, parameter, other, fixed[other])
+    try:
+        check_conditions(space)
+    except BadSpace as error:
+        raise BadStudyFile(f"[space] {error}") from error
+    return space
+
+
+def _where_fixed(name: str, parameter: Parameter, other: str, value: Value) -> Parameter:
+    """Return a parameter without its condition on another one, which is fixed at a value."""
+    assert parameter.when is not None
+    if value not in parameter.when[other]:
+        raise BadStudyFile(
+            f"[space] {name} has no effect: only {other} = {either(map(shown, parameter.when[other]))} uses it, and "
+            f"[fixed] {other} = {shown(value)}; leave {name} out or change {other}"
+        )
+    return replace(parameter, when={key: values for key, values in parameter.when.items() if key != other} or None)
+
+
+def _parse_per_value(name: str, plain: Mapping[str, Any], kind: Kind, space: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Return the parameters that ``wd = { by = "optimizer", sgd = { ... }, adam = { ... } }`` stands for."""
+    other, when = plain["by"], plain.get("when", {})
+    ranges = {key: range_ for key, range_ in plain.items() if key not in ("by", "when")}
+    if not isinstance(other, str) or other not in space:
+        raise BadStudyFile(f"[space] {name}: by = {other!r} is not sampled{nearest(str(other), space)}")
+    if not ranges:
+        raise BadStudyFile(f"[space] {name}: by = {other!r} without ranges; give one for each value of {other}")
+    parent = parse_parameter(other, space[other], kind)
+    if isinstance(parent, Float):
+        raise BadStudyFile(f"[space] {name}: by = {other!r}, which is a float; give {other} choices")
+    values: Mapping[str, Value] = (
+        {shown(choice): choice for choice in parent.choices}
+        if isinstance(parent, Categorical)
+        else {key: int(key) for key in ranges if key.isdecimal()}
+    )
+    parsed: dict[Value, Parameter] = {}
+    for key, range_ in ranges.items():
+        if key not in values:
+            raise BadStudyFile(f"[space] {name}: {key!r} is not a value of {other}{nearest(key, values)}")
+        own = {**range_, "when": {**when, **range_.get("when", {})}} if when and isinstance(range_, Mapping) else range_
+        parsed[values[key]] = parse_parameter(f"{name}[{key}]", own, kind)
+    return per_value(name, other, parsed)
 
 
 def _check(study: StudyFile) -> None:
     """Check that something is sampled, that all of it has an effect in some trial, and that pruning can happen."""
-    if not study.space and not study.kind.suggests:
-        raise BadStudyFile("[space] is empty; give at least one hyperparameter a range")
+    if not study.space:
+        if not study.kind.suggests:
+            raise BadStudyFile("[space] is empty; give at least one hyperparameter a range")
+        for what, given in (("constraints", study.constraints), ("trials.sampler", study.trials.sampler != "random")):
+            if given:
+                raise BadStudyFile(f"{what} needs [space]: what suggest calls declare is sampled one by one, at random")
     for name in study.space:
         used_by = _natural(name, study.kind).used_by
         if used_by is None:

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 _WORD, _LINE = 300, 3000  # most characters of a word (a name, a path) and of a line on a terminal
@@ -97,7 +97,7 @@ def cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def either(values: Sequence[object]) -> str:
+def either(values: Iterable[object]) -> str:
     """Return values in words: ``rmsprop``, ``adam or adamw``."""
     *first, last = map(str, values)
     return f"{', '.join(first)} or {last}" if first else last

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,12 +11,15 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import qmc
 from space_strategies import parameters
 
+from hpsearch.constraints import Constraints
+from hpsearch.errors import BadSpace
 from hpsearch.optuna_sampler import KeyedRandomSampler, draw
 from hpsearch.records import NewStage, stage_seed
-from hpsearch.samplers import RandomSampler, values
-from hpsearch.space import Categorical, Float, Int, Parameter, Space, to_distribution
+from hpsearch.samplers import SAMPLERS, RandomSampler, check_sampling, completed, sampler_of, values
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, active, per_value, to_distribution
 
 SPACE: Space = {
     "lr": Float(1e-6, 1e-2, log=True),
@@ -73,7 +78,7 @@ def test_names_numbers_and_stages_draw_independently() -> None:
     n = 500
 
     def series(seed: int, name: str) -> list[float]:
-        return [float(values(space, seed=seed, number=i)[name]) for i in range(n)]
+        return [float(str(values(space, seed=seed, number=i)[name])) for i in range(n)]
 
     first = stage_seed(0, 1)
     found = [series(first, "a"), series(first, "b"), series(1, "a"), series(stage_seed(0, 2), "a")]
@@ -130,3 +135,131 @@ def test_the_sampler_goes_on_after_a_resume(tmp_path: Path) -> None:
         study = optuna.create_study(study_name="s", storage=url, load_if_exists=True, sampler=KeyedRandomSampler(2**60))
         study.optimize(suggest, n_trials=2)
     assert [trial.params for trial in study.trials] == [values(SPACE, seed=2**60, number=n) for n in range(6)]
+
+
+CONDITIONAL: Space = {
+    "momentum": Float(0.5, 0.99, when={"optimizer": ("sgd",)}),
+    "optimizer": Categorical(("sgd", "adam", None)),
+    **per_value("wd", "optimizer", {"sgd": Float(1e-5, 1e-2, log=True), "adam": Float(1e-6, 1e-3, log=True)}),
+    "units": Int(1, 1000, log=True),
+    "layers": Int(1, 8),
+    "width": Int(8, 64, step=8, when={"layers": (2, 3), "optimizer": ("sgd",)}),
+}
+CONSTRAINTS = ["units * layers <= 200", "wd * units < 0.01 or layers == 1"]
+
+
+def stage(sampler: str, space: Space = CONDITIONAL, constraints: Sequence[str] = (), seed: int = 3) -> NewStage:
+    plain = {"trials": {"sampler": sampler}, "constraints": list(constraints), "fixed": {"batch": 32}}
+    return NewStage("s", 1, "maximize", seed, space, plain)
+
+
+@pytest.mark.parametrize("constraints", [[], CONSTRAINTS])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_values_depend_on_seed_and_number_alone_with_conditions_and_constraints(
+    sampler: str, constraints: list[str]
+) -> None:
+    """The same in whatever order and by whichever process, which has a sampler of its own."""
+    of = stage(sampler, constraints=constraints)
+    forwards = sampler_of(of)
+    trials = [forwards.params(of, number) for number in range(64)]
+    others = [sampler_of(of), sampler_of(of)]
+    assert [others[number % 2].params(of, number) for number in reversed(range(64))] == trials[::-1]
+    other = stage(sampler, constraints=constraints, seed=4)
+    assert [forwards.params(other, number) for number in range(8)] != trials[:8]
+    assert [forwards.params(of, number) for number in range(8)] == trials[:8]
+    constrained = Constraints(constraints, CONDITIONAL, {})
+    for trial in trials:
+        assert trial == active(CONDITIONAL, trial)
+        assert list(trial) == [name for name in CONDITIONAL if name in trial]
+        assert ("momentum" in trial) == (trial["optimizer"] == "sgd")
+        assert completed(of, 0, trial) == trial  # nothing is missing
+        assert constrained.broken(trial) is None
+        assert {type(value) for value in trial.values()} <= {float, int, str, type(None)}
+
+
+def test_a_condition_changes_no_value_and_a_constraint_only_those_of_the_trials_that_break_it() -> None:
+    plain: Space = {name: parameter for name, parameter in CONDITIONAL.items() if parameter.when is None}
+    free, bound = stage("random"), stage("random", constraints=["units * layers <= 200"])
+    redrawn = 0
+    for number in range(100):
+        drawn = RandomSampler().params(free, number)
+        assert {name: drawn[name] for name in plain} == values(plain, seed=3, number=number)
+        meets = int(str(drawn["units"])) * int(str(drawn["layers"])) <= 200
+        assert (RandomSampler().params(bound, number) == drawn) == meets
+        redrawn += not meets
+    assert 10 < redrawn < 90
+
+
+def test_given_values_decide_the_conditions() -> None:
+    of = stage("random")
+    given: dict[str, Value] = {"optimizer": "adam", "momentum": 0.7, "units": 5}
+    made = completed(of, 7, given)
+    assert (made["optimizer"], made["units"]) == ("adam", 5)
+    assert "momentum" not in made
+    assert made["wd[adam]"] == draw(to_distribution(CONDITIONAL["wd[adam]"]), seed=3, number=7, name="wd[adam]")
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "halton"])
+@pytest.mark.parametrize("dimensions", [2, 8])
+def test_quasi_random_points_are_spread_more_evenly_than_random_ones(sampler: str, dimensions: int) -> None:
+    space: Space = {f"x{i}": Float(0, 1) for i in range(dimensions)}
+    for n in (16, 256):
+        found = {}
+        for name in (sampler, "random"):
+            of, draws = stage(name, space, seed=1), sampler_of(stage(name, space, seed=1))
+            found[name] = qmc.discrepancy(np.array([[*draws.params(of, number).values()] for number in range(n)]))
+        assert found[sampler] < found["random"] / 1.5, n
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "halton"])
+def test_each_branch_of_the_conditions_has_a_sequence_of_its_own(sampler: str) -> None:
+    """Where one of them stands by itself, its values fill their range evenly: every sixteenth, and each choice."""
+    of = stage(sampler)
+    draws = sampler_of(of)
+    trials = [draws.params(of, number) for number in range(192)]
+    count = Counter(trial["optimizer"] for trial in trials)
+    assert set(count.values()) <= {63, 64, 65}
+    momentum = [float(str(trial["momentum"])) for trial in trials if "momentum" in trial]
+    cells, _ = np.histogram(momentum, bins=8, range=(0.5, 0.99))
+    assert cells.min() >= 4
+    assert {trial["width"] for trial in trials if "width" in trial} == set(range(8, 65, 8))
+
+
+@pytest.mark.parametrize(
+    ("constraints", "says"),
+    [
+        (["units * layer <= 9"], "'layer' is not a parameter of this search; did you mean 'layers'?"),
+        (["units *"], "constraint 'units *' is no expression: "),
+        (["units = 4"], "constraint 'units = 4' is no expression: "),
+        (["open('x') and units"], "'open' is not a function that it may use; known: abs, ceil"),
+        (["1 < 2"], "names no parameter; known: batch, layers"),
+        (["units * layers"], "layers = 7, units = 2: 14 is neither true nor false"),
+        (["units / (layers - layers) < 1"], "division by zero"),
+        (["optimizer + 1 < 2"], "constraint 'optimizer + 1 < 2': optimizer = sgd: "),
+        (["units < 9 ** 9 ** 9"], "Sorry! I don't want to evaluate 9 **"),
+        (["units.__class__ == layers"], "Sorry, access to __attributes"),
+        (["layers > 1", "units > 990", "batch == 32"], "and most break 'units > 990'; relax it"),
+        (["batch < 32 and units > 0"], "of 1,000 draws 0 meet the constraints"),
+        (["(" * 999 + "units" + ")" * 999], "characters; give at most 1,000"),
+    ],
+)
+def test_constraints_that_are_refused(constraints: list[str], says: str) -> None:
+    with pytest.raises(BadSpace, match=re.escape(says)) as caught:
+        check_sampling(stage("random", constraints=constraints))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "constraint", ["optimizer in ('sgd', None)", "max(units, batch) <= 40", "wd < 1e-4 or layers > 1"]
+)
+def test_constraints_that_are_taken(constraint: str) -> None:
+    check_sampling(stage("random", constraints=[constraint]))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_search_for_values_ends(sampler: str) -> None:
+    of = stage(sampler, constraints=["units > 2000"])
+    draws = sampler_of(of)
+    for _ in range(2):
+        with pytest.raises(BadSpace, match="none of 1,000"):
+            draws.params(of, 0)

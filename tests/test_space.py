@@ -18,10 +18,15 @@ from hpsearch.space import (
     Float,
     Int,
     Parameter,
+    Space,
+    active,
+    check_conditions,
+    delivered,
     describe,
     from_scale,
     parameter_from_dict,
     parameter_to_dict,
+    per_value,
     space_from_dict,
     space_to_dict,
     to_distribution,
@@ -125,6 +130,10 @@ def test_optunas_distribution_is_the_same_range(parameter: Parameter) -> None:
         ({"choices": [1, 1.0]}, "choice 1.0 is repeated"),
         ({"choices": [["a"]]}, "choice ['a'] is not a string, number or boolean"),
         ({"choices": ["a", math.nan]}, "choice nan is not a finite number"),
+        ({"choices": ["a"], "when": "sgd"}, "when = 'sgd'; give a parameter and its values"),
+        ({"choices": ["a"], "when": {}}, "when = {}; give a parameter and its values"),
+        ({"low": 0, "high": 1, "when": {"o": []}}, "when = { o = [] }; give a list of strings, numbers or booleans"),
+        ({"low": 0, "high": 1, "when": {"o": [["a"]]}}, "when = { o = [['a']] }; give a list"),
     ],
 )
 def test_refused(plain: dict[str, Any], says: str) -> None:
@@ -157,3 +166,68 @@ def test_what_is_close_and_allowed() -> None:
 )
 def test_described(parameter: Parameter, text: str) -> None:
     assert describe(parameter) == text
+
+
+SGD = {"optimizer": ("sgd",)}
+CONDITIONAL: Space = {
+    "momentum": Float(0.5, 0.99, when={"optimizer": ("sgd", "nesterov")}),
+    "optimizer": Categorical(("sgd", "nesterov", "adam")),
+    **per_value("wd", "optimizer", {"sgd": Float(1e-5, 1e-2, log=True), "adam": Float(1e-6, 1e-3, log=True)}),
+    "layers": Int(1, 3, when=SGD),
+    "width": Int(8, 64, when={"layers": (2, 3)}),
+}
+
+
+def test_a_condition_is_plain_data_and_none_where_there_is_none() -> None:
+    plain = json.loads(json.dumps(space_to_dict(CONDITIONAL)))
+    assert plain["momentum"]["when"] == {"optimizer": ["sgd", "nesterov"]}
+    assert "when" not in plain["optimizer"]
+    assert space_from_dict(plain) == CONDITIONAL
+    assert hash(CONDITIONAL["momentum"]) == hash(Float(0.5, 0.99))
+    assert parameter_from_dict({"low": 0, "high": 1, "when": {"optimizer": "sgd"}}) == Float(0, 1, when=SGD)
+
+
+def test_none_is_a_choice() -> None:
+    assert parameter_from_dict({"choices": ["sqrt", 3], "none": True}) == Categorical(("sqrt", 3, None))
+    assert parameter_from_dict({"choices": [None, 0]}) == Categorical((None, 0))
+    assert describe(Categorical((None, True))) == "{none, true}"
+
+
+def test_values_hold_where_the_conditions_do_in_the_order_of_the_space() -> None:
+    every: dict[str, Any] = {"width": 9, "layers": 2, "optimizer": "sgd", "momentum": 0.7, "wd[sgd]": 1e-3}
+    every |= {"wd[adam]": 1e-4, "unknown": 1}
+    kept = active(CONDITIONAL, every)
+    assert list(kept) == ["momentum", "optimizer", "wd[sgd]", "layers", "width"]
+    assert delivered(CONDITIONAL, kept)["wd"] == 1e-3
+    assert list(active(CONDITIONAL, {**every, "layers": 1})) == ["momentum", "optimizer", "wd[sgd]", "layers"]
+    assert list(active(CONDITIONAL, {**every, "optimizer": "adam"})) == ["optimizer", "wd[adam]"]
+    assert active(CONDITIONAL, {"momentum": 0.7}) == {}
+
+
+def test_only_a_range_per_value_is_delivered_by_another_name() -> None:
+    odd: Space = {"x[0]": Float(0, 1), "y[sgd]": Float(0, 1, when={"optimizer": ("adam",)})}
+    assert delivered(odd, {"x[0]": 0.5, "y[sgd]": 0.5}) == {"x[0]": 0.5, "y[sgd]": 0.5}
+    by_number = per_value("a", "n", {1: Float(0, 1), None: Float(0, 1), "b": Float(0, 1)})
+    assert list(by_number) == ["a[1]", "a[none]", "a[b]"]
+    assert delivered(by_number, {"a[none]": 0.25}) == {"a": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        ({"m": Float(0, 1, when={"optimiser": ("a",)}), "optimizer": Categorical(("a",))}, "did you mean 'optimizer'?"),
+        ({"m": Float(0, 1, when={"x": (0.5,)}), "x": Float(0, 1)}, "x is a float; give it choices"),
+        ({"m": Float(0, 1, when={"o": ("c",)}), "o": Categorical(("a", "b"))}, "{ o = 'c' }: o is one of {a, b}"),
+        ({"m": Float(0, 1, when={"n": (9,)}), "n": Int(1, 3)}, "m: when = { n = 9 }: n is one of 1 .. 3"),
+        (
+            {"a": Int(1, 2, when={"b": (1,)}), "b": Int(1, 2, when={"c": (1,)}), "c": Int(1, 2, when={"a": (1,)})},
+            "the conditions form a cycle: ",
+        ),
+        ({"a": Int(1, 2, when={"a": (1,)})}, "the conditions form a cycle: a -> a; leave out one of them"),
+    ],
+)
+def test_conditions_that_cannot_be(space: Space, says: str) -> None:
+    check_conditions(CONDITIONAL)
+    with pytest.raises(BadSpace, match=re.escape(says)) as caught:
+        check_conditions(space)
+    assert len(str(caught.value).splitlines()) == 1

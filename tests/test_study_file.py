@@ -64,7 +64,7 @@ def test_the_default_is_the_books_experiment(tmp_path: Path) -> None:
             "lr": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
             "weight_decay": {"type": "float", "low": 1e-8, "high": 1e-4, "log": True},
         },
-        "trials": {"count": 100, "seed": 0},
+        "trials": {"count": 100, "seed": 0, "sampler": "random"},
         "objective": {"metric": "validation_accuracy", "at": "last"},
         "pruning": pruning,
     }

@@ -137,7 +137,7 @@ def spread_p(parameter: Parameter, values: Sequence[Value]) -> float:
         if len(parameter.choices) == 1:
             return 1.0
         return distinct_p(len(parameter.choices), k, len({parameter.choices.index(v) for v in values}))
-    numbers = [float(v) for v in values]
+    numbers = [float(v) for v in values if v is not None]
     a, b = min(numbers), max(numbers)
     if isinstance(parameter, Int) and (parameter.high - parameter.low) // parameter.step < _MANY_CELLS:
         return discrete_spread_p(*cells(parameter), to_scale(parameter, b) - to_scale(parameter, a), k)

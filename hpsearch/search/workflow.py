@@ -300,6 +300,7 @@ def _kept(job: Job, store: Store) -> StudyFile:
 def estimate(study: StudyFile, data: Data, *, trials: int, jobs: int) -> tuple[Estimate, float]:
     """Estimate the cost of a trial, and the seconds of a stage, by timing one batch of its most expensive trials."""
     rounds = math.ceil(trials / jobs)
+    study.check_names()
     trial = study.kind.runtime().estimate(study.sections, data, seed=study.trials.seed, space=study.space, lanes=rounds)
     plan = plan_of(study)
     share = 1.0 if plan is None else epochs_spent(plan, trials) / (trials * plan.epochs)

@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from hpsearch.errors import StageConflict
 from hpsearch.records import REASON, RESULT, ConfirmationPlan, Stage, Trial
+from hpsearch.samplers import completed, sampler_of
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, external
 from hpsearch.store import queries
 from hpsearch.store import schema as t
@@ -202,15 +203,8 @@ class Claimed:
     counts: Counts
 
 
-def default_sampler() -> Sampler:
-    """Return the sampler of random search."""
-    from hpsearch.samplers import RandomSampler  # loads NumPy, which commands that show a few rows do without
-
-    return RandomSampler()
-
-
 class StageCache:
-    """A stage as a store keeps it between calls; ``sampler`` samples its trials' values, None: the random one."""
+    """A stage as a store keeps it between calls; ``sampler`` samples its trials' values, None: the study file's."""
 
     def __init__(self, stage: Stage, sampler: Sampler | None) -> None:
         self.stage = stage
@@ -247,13 +241,14 @@ class StageCache:
     def trial(self, trial_id: int, number: int, *, fixed: Mapping[str, Value], stored: Mapping[str, Value]) -> Trial:
         """Return a claimed trial with its values: those that it has, those that somebody enqueued, sampled ones.
 
-        Enqueued values hold where they are parameters of the stage and lie in their ranges. (Optuna takes a number
-        from outside its range too, and breaks on an unknown choice.)
+        Enqueued values hold where they are parameters of the stage, lie in their ranges and meet their conditions.
+        (Optuna takes a number from outside its range too, and breaks on an unknown choice.)
         """
+
         if self._plan is not None:
             return planned_trial(self.stage, self._plan, trial_id, number)
         if self._sampler is None:
-            self._sampler = default_sampler()
+            self._sampler = sampler_of(self.stage)
         sampled = self._sampler.params(self.stage, number)
         if not fixed and not stored:
             return Trial(trial_id, number, sampled)
@@ -266,7 +261,7 @@ class StageCache:
                 continue
             if is_stored_value(parameter, number_stored):
                 params[name] = external(parameter, number_stored)
-        return Trial(trial_id, number, params)
+        return Trial(trial_id, number, completed(self.stage, number, params))
 
 
 def is_stored_value(parameter: Parameter, stored: float) -> bool:

@@ -27,7 +27,7 @@ def ints(draw: st.DrawFn) -> Int:
 
 
 choices = st.lists(
-    st.text() | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False), min_size=1
+    st.none() | st.text() | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False), min_size=1
 )
 categoricals = choices.map(lambda found: Categorical(tuple(dict.fromkeys(found))))
 ranges: st.SearchStrategy[Float | Int] = floats() | ints()

@@ -91,10 +91,9 @@ def largest_values(space: Space) -> dict[str, Any]:
             corner[name] = max(
                 parameter.choices, key=lambda choice: parameter_count([1, *hidden_of({"hidden": choice}), 1])
             )
-        elif all(isinstance(choice, int | float) for choice in parameter.choices):
-            corner[name] = max(parameter.choices)
         else:
-            corner[name] = parameter.choices[0]
+            numbers = [choice for choice in parameter.choices if isinstance(choice, int | float)]
+            corner[name] = max(numbers) if len(numbers) == len(parameter.choices) else parameter.choices[0]
     return corner
 
 

@@ -13,9 +13,10 @@ from sqlalchemy import text
 from hpsearch.errors import HpsearchError
 from hpsearch.objectives import kinds
 from hpsearch.records import CURVES, EXPORT, HITS, OTHERS, REASON, SECONDS
+from hpsearch.samplers import sampler_of
 from hpsearch.space import Float, Value, external
 from hpsearch.statistics.hits import matching
-from hpsearch.store.claims import FIXED_PARAMS, default_sampler, is_stored_value, planned_trial
+from hpsearch.store.claims import FIXED_PARAMS, is_stored_value, planned_trial
 from hpsearch.store.leases import database_now, running
 from hpsearch.store.schema import IS_FINISHED, KIND, OWNER, RANGES, metadata, stage_from_attributes
 
@@ -384,7 +385,7 @@ def _doubts(connection: Connection, stage: Stage, sampler: Sampler | None) -> It
     for key, state in [*((key, state) for key in expected for state in ("COMPLETE", "PRUNED")), (REASON, "FAIL")]:
         for number, trial_id in connection.execute(_LOST, {**study, "key": key, "state": state}):
             yield "no-attribute", f"no attribute {key}, which such trials have", number, trial_id
-    yield from _params_off(connection, stage, sampler or default_sampler())
+    yield from _params_off(connection, stage, sampler or sampler_of(stage))
 
 
 def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
