@@ -14,7 +14,7 @@ from hpsearch.cli.narrow import show
 from hpsearch.cli.options import Format
 from hpsearch.cli.render import command, emit, emit_object, note, say, speed, terminal
 from hpsearch.objectives.kinds import examples
-from hpsearch.records import Action, Completed, Stage
+from hpsearch.records import Action, Completed, Sentence, Stage
 from hpsearch.reports.tables import by_column, with_error
 from hpsearch.search.findings import what_next
 from hpsearch.search.workflow import Listener
@@ -83,7 +83,7 @@ class Display(Listener):
         self._waiting = False  # whether the last line says so
 
     @_outlived
-    def note(self, text: str) -> None:
+    def note(self, text: str | Sentence) -> None:
         """Print a note."""
         note(text)
 

@@ -53,6 +53,7 @@ class Done:
 
     batch: Batch
     outcomes: tuple[Outcome | Paused, ...]
+    worker: str = ""  # the worker that evaluated it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,9 @@ class Executor(Protocol):
 
     def wait(self, timeout: float) -> list[Event]:
         """Return the events since the last call; blocks up to ``timeout`` seconds for the first event."""
+
+    def quarantine(self, worker: str) -> bool:
+        """Give a worker no further batches; return False, and go on giving it some, if there is no other one."""
 
     def close(self, *, kill: bool = False) -> None:
         """End the workers. With ``kill``, batches in flight are dropped at once."""
@@ -169,6 +173,9 @@ class InlineExecutor:
             if time.monotonic() >= until:
                 break
         return []
+
+    def quarantine(self, worker: str) -> bool:
+        return False
 
     def close(self, *, kill: bool = False) -> None:
         self._running = None

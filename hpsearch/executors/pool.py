@@ -13,12 +13,13 @@ import multiprocessing
 import signal
 import sys
 import time
+from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, final
 
 from hpsearch.errors import BadInput, EvaluationFailure
-from hpsearch.executors.base import Batch, Evaluates, Event, Lost, Progress, drive, pinned_children
+from hpsearch.executors.base import Batch, Done, Evaluates, Event, Lost, Progress, drive, pinned_children
 from hpsearch.records import Argument
 
 if TYPE_CHECKING:
@@ -33,11 +34,22 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.batch: Batch | None = None
+        self.quarantined = False
         # daemon: the interpreter ends its workers at exit even if nobody called close.
         self.process = context.Process(target=_work, args=(theirs, preload), daemon=True)
         with pinned_children(), without_interrupts():
             self.process.start()
         theirs.close()
+
+    @property
+    def name(self) -> str:
+        """Return what people can find it by."""
+        return f"process {self.process.pid}"
+
+    @property
+    def free(self) -> bool:
+        """Return whether it may be given a batch."""
+        return self.batch is None and not self.quarantined
 
 
 def _end(workers: Sequence[_Worker], *, kill: bool) -> None:
@@ -123,7 +135,7 @@ class PoolExecutor:
 
     @property
     def free(self) -> int:
-        return sum(worker.batch is None for worker in self._workers)
+        return sum(worker.free for worker in self._workers)
 
     def load(self, objective: Evaluates) -> None:
         self._objective = objective
@@ -139,7 +151,7 @@ class PoolExecutor:
         """Do nothing: the number of workers is fixed."""
 
     def submit(self, batch: Batch) -> None:
-        worker = next(worker for worker in self._workers if worker.batch is None)
+        worker = next(worker for worker in self._workers if worker.free)
         worker.batch = batch
         self._send(worker, batch)
 
@@ -154,6 +166,8 @@ class PoolExecutor:
             except (EOFError, OSError):
                 event = None
             event = event or self._replace(worker)
+            if isinstance(event, Done):
+                event = replace(event, worker=worker.name)
             if not isinstance(event, Progress):
                 worker.batch = None
             events.append(event)
@@ -173,9 +187,19 @@ class PoolExecutor:
                 "`if __name__ == '__main__':`, or use {}",
                 Argument("engine", "inline"),
             )
+        self.slots += worker.quarantined
         self._workers.append(self._start())
         self._send(self._workers[-1], self._objective)
         return Lost(batch, f"the worker process died ({how})")
+
+    def quarantine(self, worker: str) -> bool:
+        """Let a worker idle: what it holds, such as a broken GPU, goes to nobody else."""
+        here = next((one for one in self._workers if one.name == worker and not one.quarantined), None)
+        if here is None or self.slots == 1:
+            return False
+        here.quarantined = True
+        self.slots -= 1
+        return True
 
     def close(self, *, kill: bool = False) -> None:
         _end(self._workers, kill=kill)

@@ -25,6 +25,7 @@ from hpsearch.records import (
 )
 from hpsearch.search.batches import Batches, Cohorts
 from hpsearch.search.limits import NONE, EndedBy, Limits
+from hpsearch.search.quarantine import Quarantine
 from hpsearch.store import Counts, Owner, Store
 from hpsearch.store.leases import BEAT_EVERY_S
 from hpsearch.text import counted, duration
@@ -94,6 +95,7 @@ class Runner:
     limits: Limits = NONE
     began: float | None = None  # when the time that is limited began, of `time.monotonic`; None: when the run begins
     stop_requested: Callable[[], bool] = lambda: False
+    note: Callable[[Sentence], None] = lambda text: None
 
     def __post_init__(self) -> None:
         self._owner = Owner.current(until=self.until)
@@ -109,6 +111,7 @@ class Runner:
         self._deadline = (time.monotonic() if began is None else began) + (math.inf if seconds is None else seconds)
         self._failures: list[Failed] = []  # in a row, up to the last outcome that was recorded
         self._enough = False  # whether a trial has the score of the limit
+        self._here: Sentence | None = None  # that all trials fail here, if so
         self._looked = -math.inf
         self._ended: EndedBy | None = None
 
@@ -121,6 +124,7 @@ class Runner:
         """
         began, store_began = time.monotonic(), self.store.database.seconds
         self.executor.load(self.objective)
+        self._quarantine = Quarantine(self.store.sampled(self.stage))
         released = self.store.release_dead(self.stage, me=self._owner)
         self._counts = self.store.counts(self.stage)
         self.on_tick(Tick(self._counts))
@@ -168,6 +172,8 @@ class Runner:
                 self._enough |= any(map(goal.reached, self.store.columns(self.stage, top=1)["score"]))
         if self._enough:
             return "until"
+        if self._here is not None:
+            return "max_failures"
         if self.limits.max_failures is not None and len(self._failures) >= self.limits.max_failures:
             return "max_failures"
         return "timeout" if now >= self._deadline else None
@@ -177,6 +183,8 @@ class Runner:
             return None
         state = f"{self.stage.name} has {counts.finished} of {counted(self.until, 'trial')}, all recorded"
         state += f"; {given_back} that had begun were given back" if given_back else ""
+        if ended_by == "max_failures" and self._here is not None:
+            return Sentence(f"{self._here.text}; {state}", self._here.mentions)
         if ended_by == "max_failures":
             show, again = (Action(kind, {"search": self.stage.name}) for kind in ("trials", "retry"))
             text = f"{{}}: as many trials in a row failed, the last because {self._failures[-1].reason}; {state}. "
@@ -217,12 +225,15 @@ class Runner:
         # Together: a claim and a count read every running trial; one of each a batch would make large clusters wait.
         points: dict[tuple[int, int], Report] = {}
         finished: list[Outcome] = []
+        workers: list[str] = []
         self._under_way -= sum(not isinstance(event, Progress) for event in events)
         for event in events:
             match event:
                 case Progress(reports):
                     points |= {(report.number, report.step): report for report in reports}
-                case Done(batch, outcomes):
+                case Done(batch, outcomes, worker):
+                    self._quarantine.add(worker, outcomes)
+                    workers += [worker] * any(isinstance(outcome, Failed) for outcome in outcomes)
                     # Paused ones wait until their rung is decided; the others are finished.
                     self._cohorts.arrive(batch.trials, [o for o in outcomes if isinstance(o, Paused)])
                     finished += [o for o in outcomes if not isinstance(o, Paused)]
@@ -239,6 +250,22 @@ class Runner:
             self._cohorts.write(self._ids)
         if finished:
             self._record(finished)
+        for worker in dict.fromkeys(workers):
+            self._judge(worker)
+
+    def _judge(self, worker: str) -> None:
+        """Give a worker no more trials if it fails where others succeed; if it is the only one, end the run."""
+        if not (failures := self._quarantine.suspicious(worker, self._counts)):
+            return
+        action = Action("retry", {"search": self.stage.name})
+        good, others = self._counts.complete + self._counts.pruned, self._counts.finished - len(failures)
+        text = f"{counted(len(failures), 'trial')} in a row failed, while {good} of the other {others} did not: "
+        text += f"{failures[-1].reason}. Once the cause is mended, `{{}}` gives failed trials back"
+        if self.executor.quarantine(worker):
+            self._quarantine.put(worker)
+            self.note(Sentence(f"{worker} is given no more trials: {text}", (action,)))
+        else:
+            self._here = Sentence(f"{worker or 'this run'} ends: {text}", (action,))
 
     def _refill(self) -> None:
         while self.executor.free > 0 and self._ending() is None:

@@ -18,7 +18,7 @@ from hpsearch.executors.dask import dask_executor
 from hpsearch.executors.pool import PoolExecutor
 from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
-from hpsearch.records import Argument, Stage
+from hpsearch.records import Argument, Sentence, Stage
 from hpsearch.search.best import REPEATS, TOP
 from hpsearch.search.limits import NONE, Limits, StopRequests
 from hpsearch.search.narrowing import DEFAULT_TOP, NextStage, check_top, narrow_stage
@@ -89,7 +89,7 @@ class ConfirmJob(Execution):
 class Listener:
     """A receiver of the progress of a job; this one ignores it."""
 
-    def note(self, text: str) -> None:
+    def note(self, text: str | Sentence) -> None:
         """Receive a note."""
 
     def began(self, stage: Stage, *, until: int, jobs: int, best: tuple[int, float] | None, finished: int = 0) -> None:
@@ -263,7 +263,7 @@ class _Loop:
         best = (top["number"][0], top["score"][0]) if top["number"] else None
         listener.began(stage, until=until, jobs=executor.slots, best=best, finished=store.counts(stage).finished)
         options: dict[str, Any] = {"lanes": self._job.lanes, "on_tick": listener.tick, "stopping": self._stop}
-        options |= {"limits": limits, "began": self._began, "stop_requested": requested}
+        options |= {"limits": limits, "began": self._began, "stop_requested": requested, "note": listener.note}
         summary = Runner(store, stage, objective, executor, until=until, plan=plan_of(study), **options).run()
         listener.ended(stage, summary, store)
         if summary.stopped:

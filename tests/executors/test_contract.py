@@ -126,3 +126,25 @@ def test_close_drops_what_is_under_way_and_may_be_called_again(
     own_executor.close(kill=kill)
     own_executor.close(kill=kill)
     assert own_executor.wait(0) == []
+
+
+def test_a_worker_in_quarantine_is_given_no_batch_and_the_last_one_goes_on(
+    own_executor: Executor, tmp_path: Path
+) -> None:
+    own_executor.load(Stub(tmp_path))
+
+    def workers(*keys: int) -> set[str]:
+        events = drain(own_executor, [batch(key) for key in keys])
+        return {event.worker for event in events if isinstance(event, Done)}
+
+    slots, named = own_executor.slots, workers(*range(8))
+    assert len(named) == slots
+    if slots == 2:
+        first, second = named
+        assert own_executor.quarantine(first)
+        assert own_executor.slots == own_executor.free == 1
+        assert workers(*range(8, 12)) == {second}
+        assert not own_executor.quarantine(first)
+    (last,) = workers(20)
+    assert not own_executor.quarantine(last)
+    assert workers(21) == {last}

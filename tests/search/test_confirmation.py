@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hpsearch.errors import BadInput, Interrupted, StageConflict, UnknownSearch
 from hpsearch.objectives.network import runtime
 from hpsearch.objectives.network.objective import NetworkObjective
-from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, ConfirmationPlan, Setting, Trial
+from hpsearch.records import CURVES, HITS, VALIDATION_LOSS, ConfirmationPlan, Sentence, Setting, Trial
 from hpsearch.search.confirmation import confirm
 from hpsearch.search.runner import Tick
 from hpsearch.search.stage import confirmation_of, kept_study
@@ -85,7 +85,7 @@ class StopAfter(Listener):
     def __init__(self, trials: int) -> None:
         self._left = trials
 
-    def note(self, text: str) -> None:
+    def note(self, text: str | Sentence) -> None:
         raise AssertionError(text)
 
     def tick(self, tick: Tick) -> None:

@@ -197,6 +197,9 @@ class AllAtOnce:
     def expect(self, batches: int) -> None:
         pass
 
+    def quarantine(self, worker: str) -> bool:
+        return False
+
     def submit(self, batch: Batch) -> None:
         self._batches.append(batch)
 

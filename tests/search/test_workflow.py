@@ -20,7 +20,7 @@ import tiny
 from hpsearch.errors import BadInput, BadStudyFile, StageConflict
 from hpsearch.executors.base import InlineExecutor
 from hpsearch.objectives.network import runtime
-from hpsearch.records import Stage
+from hpsearch.records import Sentence, Stage
 from hpsearch.search import workflow
 from hpsearch.search.narrowing import NextStage, narrow_stage
 from hpsearch.search.runner import Summary
@@ -35,8 +35,8 @@ class Heard(Listener):
         self.recorded: list[int] = []
         self.narrowings: list[NextStage] = []
 
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+    def note(self, text: str | Sentence) -> None:
+        self.notes.append(str(text))
 
     def began(self, stage: Stage, **_: Any) -> None:
         self.stages.append(stage.number)

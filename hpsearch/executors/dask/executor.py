@@ -174,6 +174,7 @@ class DaskExecutor:
         self._waiting: deque[Submission] = deque()
         self._suspects: deque[Submission] = deque()  # waiting as well, and a worker died that had them
         self._workers = Workers()
+        self._quarantined: set[str] = set()
         self._rounding = ""  # of the first worker that came
         self._closed = False
         self._events: list[Event] = []  # for the runner
@@ -269,6 +270,17 @@ class DaskExecutor:
         if self._cluster is not None:
             self._cluster.close(_JOIN_S, kill=kill)
 
+    def quarantine(self, worker: str) -> bool:
+        """Give a worker no further batches; those that are there go to others."""
+        if worker not in self._workers or len(self._workers) == 1:
+            return False
+        threads = self._workers.threads
+        self._quarantined.add(worker)
+        self._leave(worker)
+        self._least = max(self._least - (threads - self._workers.threads), 0)
+        self.slots = max(self._least, self._workers.threads)
+        return True
+
     def points(self, task: str, points: Sequence[tuple[int, int, float]]) -> None:
         if (submission := self._tasks.get(task)) is not None and (fresh := submission.fresh(points)):
             self._events.append(Progress(fresh))
@@ -276,8 +288,9 @@ class DaskExecutor:
     def back(self, task: str, reason: str | None, outcomes: bytes) -> None:
         if (submission := self._tasks.get(task)) is not None:
             self._release(submission)
-            batch = self._submissions.pop(submission.batch.key).batch
-            self._events.append(Done(batch, pickle.loads(outcomes)) if reason is None else Lost(batch, reason))
+            batch, worker = self._submissions.pop(submission.batch.key).batch, submission.worker
+            done = reason is None
+            self._events.append(Done(batch, pickle.loads(outcomes), worker) if done else Lost(batch, str(reason)))
 
     def refused(self, worker: str, reason: str) -> None:
         if self._admitting:
@@ -306,6 +319,8 @@ class DaskExecutor:
         self._disconnected = reason
 
     def joined(self, worker: str, threads: int, rounding: str) -> None:
+        if worker in self._quarantined:  # after the connection was restored
+            return
         if threads > 1:
             self._note_once(
                 "Dask workers with several threads evaluate so many batches in one process, where they wait for each "

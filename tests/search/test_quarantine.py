@@ -1,0 +1,127 @@
+"""A worker that fails where others succeed is given no more trials, and a healthy one goes on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from stub_objectives import Items, Kinds
+
+from hpsearch.executors.base import Batch, Done, Evaluates, Event, InlineExecutor
+from hpsearch.records import Completed, Failed, Paused, Sentence, Stage, Trial
+from hpsearch.search.quarantine import Quarantine
+from hpsearch.search.runner import Runner, Summary
+from hpsearch.store import Counts, Store
+
+
+@dataclass(frozen=True)
+class Fails(Kinds):
+    """Fails these trials, or all."""
+
+    which: Iterable[int] | None = None
+
+    def evaluate(self, trials: Sequence[Trial], **_: Any) -> Items:
+        for number in (trial.number for trial in trials):
+            bad = self.which is None or number in self.which
+            yield [Failed(number, "no memory") if bad else Completed(number, 1.0)]
+
+
+@dataclass
+class Turns:
+    """Two workers that take turns: on ``bad`` every trial fails, the other evaluates. Both until one is suspected."""
+
+    workers: list[str] = field(default_factory=lambda: ["good", "bad"])
+    done: list[Done] = field(default_factory=list)
+
+    @property
+    def slots(self) -> int:
+        return len(self.workers)
+
+    @property
+    def free(self) -> int:
+        return len(self.workers) - len(self.done)
+
+    def load(self, objective: Evaluates) -> None:
+        self.objective = objective
+
+    def expect(self, batches: int) -> None:
+        pass
+
+    def submit(self, batch: Batch) -> None:
+        worker = self.workers[len(self.done)]
+        objective: Evaluates = Fails() if worker == "bad" else self.objective
+        outcomes = [item for items in objective.evaluate(batch.trials) for item in items]
+        self.done.append(Done(batch, tuple(outcomes), worker))  # type: ignore[arg-type]  # it reports no points
+
+    def wait(self, timeout: float) -> list[Event]:
+        events, self.done = self.done, []
+        return [*events]
+
+    def quarantine(self, worker: str) -> bool:
+        self.workers.remove(worker)
+        return True
+
+    def close(self, *, kill: bool = False) -> None:
+        pass
+
+
+def run(store: Store, stage: Stage, objective: Any, executor: Any = None, **options: Any) -> Summary:
+    return Runner(store, stage, objective, executor or InlineExecutor(), lanes=1, **options).run()
+
+
+def test_a_bad_worker_costs_a_few_trials_which_can_be_given_back(store: Store, stage: Stage) -> None:
+    notes: list[Sentence] = []
+    summary = run(store, stage, Fails(()), Turns(), until=100, note=notes.append)
+    assert summary.ended_by == "trials"
+    assert 3 < summary.counts.failed < 15
+    (note,) = notes
+    assert "bad is given no more trials: 9 trials in a row failed, while 9 of the other 9 did not: no memory." in str(
+        note
+    )
+    (action,) = note.mentions
+    assert str(action) == "retry()"
+    store.retry(stage)
+    assert run(store, stage, Fails(()), until=100).counts == Counts(complete=100)
+
+
+def test_a_run_in_which_all_fails_ends_where_others_succeeded(store: Store, stage: Stage) -> None:
+    run(store, stage, Fails(()), until=20)
+    summary = run(store, stage, Fails(), until=100)
+    assert summary.ended_by == "max_failures"
+    assert summary.recorded == 6
+    words = f"this run ends: {summary.recorded} trials in a row failed, while 20 of the other 20 did not: no memory."
+    assert str(summary.reason).startswith(words)
+    # Given back, they are no evidence: it may be they that fail.
+    store.retry(stage)
+    until = store.counts(stage).rows
+    assert run(store, stage, Fails(), until=until).ended_by == "trials"
+
+
+def test_where_nothing_has_succeeded_nobody_is_suspected(store: Store, stage: Stage) -> None:
+    assert run(store, stage, Fails(), Turns(), until=30).counts == Counts(failed=30)
+
+
+@pytest.mark.parametrize(("good", "failed", "most"), [(20, 0, 6), (5, 0, 10), (400, 100, 12), (40, 60, 37)])
+def test_the_more_of_the_others_fail_the_more_failures_it_takes(good: int, failed: int, most: int) -> None:
+    quarantine, counts, taken = Quarantine(0), Counts(complete=good, failed=failed), 0
+    while not quarantine.suspicious("bad", counts):
+        quarantine.add("bad", [Failed(taken, "bad")])
+        taken += 1
+        counts = replace(counts, failed=failed + taken)
+    assert 2 < taken <= most
+    quarantine.add("bad", [Paused(taken, (0.5,))])
+    assert not quarantine.suspicious("bad", counts)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7])
+def test_a_healthy_worker_is_not_suspected(share: float) -> None:
+    """In 20,000 trials of four workers, whose failures are chance."""
+    rng, quarantine, counts = random.Random(0), Quarantine(0), Counts()
+    for number in range(20_000):
+        worker, bad = str(rng.randrange(4)), rng.random() < share
+        quarantine.add(worker, [Failed(number, "chance") if bad else Completed(number, 1.0)])
+        counts = replace(counts, failed=counts.failed + bad, complete=counts.complete + (not bad))
+        assert not quarantine.suspicious(worker, counts)
