@@ -179,6 +179,9 @@ def draw_from(parameter: Parameter) -> Callable[[Generator], Value]:
     match parameter:
         case Categorical(choices):
             return lambda rng: choices[int(rng.random_sample(len(choices)).argmax())]
+        case Float(low, high, step=float(step)):
+            left, right = low - 0.5 * step, high + 0.5 * step
+            return lambda rng: min(max(round((rng.uniform(left, right) - low) / step) * step + low, low), high)
         case Float(low, high, log):
             # The upper bound is left out.
             top = math.nextafter(high, high - 1)

@@ -14,6 +14,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -82,6 +83,25 @@ def _normalise(parameter: Float | Int) -> None:
     object.__setattr__(parameter, "high", kind(high))
 
 
+def _check_step(parameter: Float | Int) -> None:
+    """Check that the values go from the low to the high in whole steps."""
+    assert parameter.step is not None
+    if parameter.step <= 0:
+        raise BadSpace(f"step = {parameter.step}; a step is at least 1, or of a float above 0")
+    steps = (Fraction(str(parameter.high)) - Fraction(str(parameter.low))) / Fraction(str(parameter.step))
+    if steps.denominator != 1:
+        raise BadSpace(
+            f"step = {parameter.step} does not divide high - low = {parameter.high - parameter.low:.6g}; "
+            f"make high {stepped(parameter, max(int(steps), 1))}"
+        )
+
+
+def stepped(parameter: Float | Int, steps: int) -> float:
+    """Return the value of a range so many steps above its low, as people write it: 3 * 0.1 is 0.30000000000000004."""
+    value = Fraction(str(parameter.low)) + Fraction(str(parameter.step)) * steps
+    return int(value) if isinstance(parameter, Int) else float(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Float:
     """A real-valued hyperparameter.
@@ -94,10 +114,17 @@ class Float:
     high: float  # upper bound, above ``low``
     log: bool = False  # sample uniformly in ``log10`` of the value
     limit: tuple[float, float] | None = None  # how far ``narrow --expand`` may move the bounds, as (lowest, highest)
+    step: float | None = None  # distance of neighbouring values; None: any value of the range
     when: When | None = field(default=None, hash=False)  # the condition under which it is sampled; None: always
 
     def __post_init__(self) -> None:
         _normalise(self)
+        if self.step is not None:
+            if not _is_number(self.step):
+                raise BadSpace(f"step = {_short(self.step)}; give a number")
+            if self.log:
+                raise BadSpace(f"step = {self.step} on a log scale; leave out one of them")
+            _check_step(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +146,9 @@ class Int:
         _normalise(self)
         if isinstance(self.step, bool) or not isinstance(self.step, int):
             raise BadSpace(f"step = {self.step!r}; give a whole number")
-        if self.step < 1:
-            raise BadSpace(f"step = {self.step}; a step is at least 1")
         if self.log and self.step != 1:
             raise BadSpace(f"step = {self.step} on a log scale; a log range of ints has step 1")
-        if (self.high - self.low) % self.step:
-            raise BadSpace(
-                f"step = {self.step} does not divide high - low = {self.high - self.low}; "
-                f"make high {self.high - (self.high - self.low) % self.step}"
-            )
+        _check_step(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,8 +357,8 @@ def to_distribution(parameter: Parameter) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match parameter:
-        case Float(low, high, log):
-            return FloatDistribution(low, high, log=log)
+        case Float(low, high, log, step=step):
+            return FloatDistribution(low, high, log=log, step=step)
         case Int(low, high, log, step):
             return IntDistribution(low, high, log=log, step=step)
         case Categorical(choices):
@@ -356,8 +377,9 @@ def describe(parameter: Parameter) -> str:
     match parameter:
         case Categorical(choices):
             return "{" + ", ".join(map(shown, choices)) + "}"
-        case Float(low, high, log):
-            return f"{low:.4g} .. {high:.4g}{' (log)' if log else ''}"
+        case Float(low, high, log, step=step):
+            note = " (log)" if log else "" if step is None else f" (step {step:.4g})"
+            return f"{low:.4g} .. {high:.4g}{note}"
         case Int(low, high, log, step):
             note = " (log)" if log else f" (step {step})" if step > 1 else ""
             return f"{low} .. {high}{note}"

@@ -49,7 +49,7 @@ def test_a_space_round_trips_through_json(space: dict[str, Parameter]) -> None:
 def test_only_what_says_something_is_written(parameter: Parameter) -> None:
     plain = parameter_to_dict(parameter)
     assert ("limit" in plain) == (getattr(parameter, "limit", None) is not None)
-    assert ("step" in plain) == isinstance(parameter, Int)
+    assert ("step" in plain) == (getattr(parameter, "step", None) is not None)
 
 
 @given(parameter=ranges, share=st.floats(0, 1))
@@ -89,7 +89,7 @@ def test_optunas_distribution_is_the_same_range(parameter: Parameter) -> None:
     for name in ("low", "high", "log"):
         assert getattr(distribution, name) == getattr(parameter, name)
     outside = [math.nextafter(parameter.low, -math.inf), math.nextafter(parameter.high, math.inf)]
-    if isinstance(parameter, Int):
+    if parameter.step is not None:
         outside = [parameter.low - parameter.step, parameter.high + parameter.step]
         outside += [parameter.low + 1] if parameter.step > 1 else []
         assert contains(parameter.low + parameter.step)
@@ -117,6 +117,10 @@ def test_optunas_distribution_is_the_same_range(parameter: Parameter) -> None:
         ({"type": "int", "low": 1.5, "high": 3}, "low = 1.5 of an int range"),
         ({"type": "int", "low": 1, "high": 10, "step": 4}, "step = 4 does not divide high - low = 9; make high 9"),
         ({"type": "int", "low": 1, "high": 10, "step": 0}, "step = 0; a step is at least 1"),
+        ({"low": 0, "high": 1, "step": 0.3}, "step = 0.3 does not divide high - low = 1; make high 0.9"),
+        ({"low": 0, "high": 1, "step": 3}, "step = 3 does not divide high - low = 1; make high 3.0"),
+        ({"low": 1, "high": 2, "step": 0.5, "log": True}, "step = 0.5 on a log scale; leave out one of them"),
+        ({"low": 1, "high": 2, "step": "a"}, "step = 'a'; give a number"),
         ({"type": "int", "low": 1, "high": 10, "step": 3.0}, "step = 3.0; give a whole number"),
         ({"type": "int", "low": 1, "high": 10, "step": True}, "step = True; give a whole number"),
         ({"type": "int", "low": 1, "high": 9, "step": 2, "log": True}, "step = 2 on a log scale"),
@@ -157,6 +161,7 @@ def test_what_is_close_and_allowed() -> None:
     [
         (Float(0.002, 0.01, log=True), "0.002 .. 0.01 (log)"),
         (Float(-0.5, 0.123456), "-0.5 .. 0.1235"),
+        (Float(-0.5, 0.7, step=0.1), "-0.5 .. 0.7 (step 0.1)"),
         (Int(20, 200, step=20), "20 .. 200 (step 20)"),
         (Int(1, 100, log=True), "1 .. 100 (log)"),
         (Int(1, 100), "1 .. 100"),

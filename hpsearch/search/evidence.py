@@ -106,22 +106,27 @@ def distinct_p(choices: int, k: int, distinct: int) -> float:
     return float(min(p.sum(), 1.0))
 
 
-def cells(parameter: Int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return an int range's values on the transformed scale (log10 where log), and their probabilities.
+def cells(parameter: Float | Int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the values of a range with steps on the transformed scale (log10 where log), and their probabilities.
 
     Optuna draws from low - step/2 .. high + step/2 (in the logarithm where the range is logarithmic) and
     rounds, so on a log scale v has probability proportional to log(v + 1/2) - log(v - 1/2).
     """
-    values = np.arange(parameter.low, parameter.high + 1, parameter.step, dtype=float)
+    values = np.linspace(parameter.low, parameter.high, _steps(parameter) + 1)
     if not parameter.log:
         return values, np.full(len(values), 1.0 / len(values))
     sizes = np.log(values + 0.5) - np.log(values - 0.5)
     return np.log10(values), sizes / sizes.sum()
 
 
+def _steps(parameter: Float | Int) -> int:
+    """Return how many steps a range has; 0 where it has any value."""
+    return round((parameter.high - parameter.low) / parameter.step) if parameter.step else 0
+
+
 def draw_probability(parameter: Float | Int, value: float) -> tuple[float, float]:
     """Return the probabilities that a draw is below ``value``, and that it is at most ``value``."""
-    half = parameter.step / 2 if isinstance(parameter, Int) else 0.0
+    half = (parameter.step or 0.0) / 2
     low, high = (to_scale(parameter, bound) for bound in (parameter.low - half, parameter.high + half))
     below, upto = (
         min(max((to_scale(parameter, edge) - low) / (high - low), 0.0), 1.0)
@@ -139,7 +144,7 @@ def spread_p(parameter: Parameter, values: Sequence[Value]) -> float:
         return distinct_p(len(parameter.choices), k, len({parameter.choices.index(v) for v in values}))
     numbers = [float(v) for v in values if v is not None]
     a, b = min(numbers), max(numbers)
-    if isinstance(parameter, Int) and (parameter.high - parameter.low) // parameter.step < _MANY_CELLS:
+    if 0 < _steps(parameter) < _MANY_CELLS:
         return discrete_spread_p(*cells(parameter), to_scale(parameter, b) - to_scale(parameter, a), k)
     return uniform_spread_p(draw_probability(parameter, b)[1] - draw_probability(parameter, a)[0], k)
 

@@ -25,7 +25,7 @@ from hpsearch.search.evidence import (
     spread_p,
     uniform_ends,
 )
-from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, contains, from_scale, to_scale
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, contains, from_scale, stepped, to_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -389,7 +389,7 @@ def _narrow_range(
     natural: tuple[float | None, float | None],
 ) -> NarrowedRange:
     low, high = to_scale(old, old.low), to_scale(old, old.high)
-    lowest, highest = min(best), max(best)
+    lowest, highest = (_aligned(old, value, up=False) for value in (min(best), max(best)))
     inner = uniform_ends(
         (to_scale(old, lowest), to_scale(old, highest)),
         len(best),
@@ -432,11 +432,11 @@ def _value_at(old: Float | Int, position: float, side: Side) -> float:
 
 
 def _aligned(old: Float | Int, value: float, *, up: bool) -> float:
-    """Return the value; of ints the next one that is whole steps from the low, unless it is one but for rounding."""
-    if isinstance(old, Float):
+    """Return the value; with steps the next one that is whole steps from the low, unless it is one but for rounding."""
+    if old.step is None:
         return value
     steps, slack = (value - old.low) / old.step, 1e-9 + 1e-12 * abs(value) / old.step
-    return old.low + old.step * (math.ceil(steps - slack) if up else math.floor(steps + slack))
+    return stepped(old, math.ceil(steps - slack) if up else math.floor(steps + slack))
 
 
 def _limit(old: Float | Int, natural: tuple[float | None, float | None], side: Literal["low", "high"]) -> float | None:

@@ -271,8 +271,9 @@ def is_stored_value(parameter: Parameter, stored: float) -> bool:
             return stored in range(len(choices))
         case Int(low, high, _, step):
             return low <= stored <= high and (stored - low) % step == 0
-        case Float(low, high):
-            return low <= stored <= high
+        case Float(low, high, step=step):
+            steps = 0.0 if step is None else (stored - low) / step
+            return low <= stored <= high and abs(steps - round(steps)) < 1e-8  # as Optuna does
 
 
 def lock_studies(connection: Connection, study_ids: Collection[int] | None = None) -> None:

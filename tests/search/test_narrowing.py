@@ -20,7 +20,7 @@ from hpsearch.search.evidence import spread_p
 from hpsearch.search.narrowing import reachable
 from hpsearch.search.range_analysis import Finished, NarrowedRange, Narrowing, narrow, ranked_trials
 from hpsearch.serialization import to_plain
-from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, to_scale
+from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, to_distribution, to_scale
 
 UNIT: Space = {"x": Float(0.0, 1.0)}
 
@@ -188,6 +188,14 @@ def test_new_ranges_by_hand(old: Any, values: list[Value], first: Any, new: Any)
         assert [made.low, made.high] == pytest.approx([new.low, new.high])
     else:
         assert made == new
+
+
+def test_a_range_of_floats_with_steps_keeps_to_them() -> None:
+    old = Float(0, 1, step=0.1)
+    made = one(old, [0.1 * 3, 0.5, 0.4, 0.4, 0.5, 0.9])
+    assert made.space["x"] == Float(0.2, 0.6, step=0.1)  # [0.25, 0.55] rounded outwards, as people write it
+    to_distribution(made.space["x"])  # Optuna warns of bounds that are not whole steps apart
+    assert made.ranges["x"].evidence == one(Int(0, 10), [3, 5, 4, 4, 5, 9]).ranges["x"].evidence
 
 
 def test_a_range_that_stays_keeps_its_bounds_to_the_bit() -> None:

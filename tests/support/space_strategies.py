@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from hypothesis import strategies as st
 
 from hpsearch.space import Categorical, Float, Int, Parameter
@@ -14,6 +16,16 @@ def floats(draw: st.DrawFn) -> Float:
     low, high = sorted(draw(st.lists(st.floats(least, 1e300), min_size=2, max_size=2, unique=True)))
     limit = draw(st.none() | st.tuples(st.floats(-1e305, low), st.floats(high, 1e305)))
     return Float(low, high, log, limit)
+
+
+@st.composite
+def stepped_floats(draw: st.DrawFn) -> Float:
+    """Such as 0.25 .. 1.5 in steps of 0.05, in numbers as people write them."""
+    places = draw(st.integers(0, 4))
+    low, step = draw(st.integers(-1000, 1000)), draw(st.integers(1, 50))
+    high = low + step * draw(st.integers(1, 200))
+    low_, high_, step_ = (float(Decimal(number).scaleb(-places)) for number in (low, high, step))
+    return Float(low_, high_, step=step_)
 
 
 @st.composite
@@ -30,5 +42,5 @@ choices = st.lists(
     st.none() | st.text() | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False), min_size=1
 )
 categoricals = choices.map(lambda found: Categorical(tuple(dict.fromkeys(found))))
-ranges: st.SearchStrategy[Float | Int] = floats() | ints()
+ranges: st.SearchStrategy[Float | Int] = floats() | stepped_floats() | ints()
 parameters: st.SearchStrategy[Parameter] = ranges | categoricals
