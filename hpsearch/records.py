@@ -36,7 +36,19 @@ HITS = "hits"  # the validation examples that were right at the scored epoch (`h
 # that no runner of hpsearch's held, or whose values are not its sampler's.
 EXPORT, OTHERS = "export of hpsearch", "others"
 SECONDS = "seconds"  # its share of its batch's time, in seconds
-RESULT = (CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS)  # those of a result: a trial that is run again loses them
+# Those that a trial of a user's objective may have:
+FOLDS = "folds"  # the scores on the folds of a cross-validation, whose mean the score may be
+STD_ERROR = "std_error"  # the standard error of its score
+METRICS = "metrics"  # other metrics by name
+REPEATS = "repeats"  # the scores with different seeds, whose mean the score is
+OUTPUT = "output"  # the end of the output of one that failed
+ENDED = "ended"  # how one that failed ended: ``exception``, ``result`` (no score), ``exit``, or one of `NOT_ITS_FAULT`
+NOT_ITS_FAULT = ("signal", "memory", "timeout")  # those of `ENDED` after which another attempt may succeed
+# Those of a result: a trial that is run again loses them.
+RESULT = (
+    *(CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS),
+    *(FOLDS, STD_ERROR, METRICS, REPEATS, OUTPUT, ENDED),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +203,8 @@ class Trial:
     # in a confirmation, which repeat of its values it is: trials of one repeat have the same seeds. None: its number
     # gives its seeds.
     repeat: int | None = None
+    # which evaluation of this trial it is, of those with other seeds whose mean score it has; 0 for the first
+    again: int = 0
 
 
 @dataclass(frozen=True, slots=True)

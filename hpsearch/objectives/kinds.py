@@ -55,6 +55,12 @@ def foreign(stage: NewStage) -> bool:
     return bool(stage.imported) and not trainable(stage)
 
 
+def retries(stage: NewStage) -> int:
+    """Return how often a trial is tried again that failed for a reason which is not its own."""
+    section = stage.study_file.get("objective", {})
+    return int(section.get("retries", 0))
+
+
 def parameters(stage: NewStage) -> dict[str, Hyperparameter]:
     """Return the natural bounds of a stage's parameters, where they are known; of one run elsewhere none are."""
     if not trainable(stage):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hpsearch.executors.base import Batch, Executor
-from hpsearch.records import Paused, Pruned, Report, Stage, Standing, Trial
+from hpsearch.records import ENDED, NOT_ITS_FAULT, Failed, Paused, Pruned, Report, Stage, Standing, Trial
 from hpsearch.search.pruning import Median, Plan, halving_survivors
 
 if TYPE_CHECKING:
@@ -57,6 +57,15 @@ class Batches:
             self._add(batch.trials, attempt=batch.attempt + 1, until=batch.until, paused=batch.paused)
         else:
             return False
+        return True
+
+    def retry(self, batch: Batch, failed: Failed, retries: int) -> bool:
+        """Queue a failed trial of a batch again, alone; False where it is its own fault or has used up its retries."""
+        if batch.attempt > retries or failed.attributes.get(ENDED) not in NOT_ITS_FAULT:
+            return False
+        at = next(i for i, trial in enumerate(batch.trials) if trial.number == failed.number)
+        trials, paused = batch.trials[at : at + 1], batch.paused[at : at + 1]
+        self._add(trials, attempt=batch.attempt + 1, until=batch.until, paused=paused)
         return True
 
     def _add(

@@ -230,7 +230,11 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
         listener.began(stage, until=until, jobs=executor.slots, best=None, finished=store.counts(stage).finished)
         # No pruning: a mean over the repeats that did well early would be biased.
         options: dict[str, Any] = {"lanes": job.lanes, "on_tick": listener.tick, "stopping": stop}
-        options |= {"stop_requested": StopRequests(store, stage.search), "note": listener.note}
+        options |= {
+            "retries": kinds.retries(stage),
+            "stop_requested": StopRequests(store, stage.search),
+            "note": listener.note,
+        }
         summary = Runner(store, stage, objective, executor, until=until, **options).run()
         if summary.stopped:
             raise interrupted(stage, summary, until)

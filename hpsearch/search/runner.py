@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import EvaluationFailure, Interrupted
-from hpsearch.executors.base import Done, Event, Executor, Lost, Progress
+from hpsearch.executors.base import Batch, Done, Event, Executor, Lost, Progress
 from hpsearch.records import (
     Action,
     Argument,
@@ -92,6 +92,7 @@ class Runner:
     plan: Plan | None = None
     on_tick: Callable[[Tick], None] = lambda tick: None
     stopping: Callable[[], bool] = lambda: False
+    retries: int = 0  # how often a trial is tried again that failed for a reason which is not its own
     limits: Limits = NONE
     began: float | None = None  # when the time that is limited began, of `time.monotonic`; None: when the run begins
     stop_requested: Callable[[], bool] = lambda: False
@@ -236,7 +237,8 @@ class Runner:
                     workers += [worker] * any(isinstance(outcome, Failed) for outcome in outcomes)
                     # Paused ones wait until their rung is decided; the others are finished.
                     self._cohorts.arrive(batch.trials, [o for o in outcomes if isinstance(o, Paused)])
-                    finished += [o for o in outcomes if not isinstance(o, Paused)]
+                    ended = [o for o in outcomes if not isinstance(o, Paused)]
+                    finished += [self._said(batch, o) for o in ended if not self._retry(batch, o)]
                 case Lost(batch, reason):
                     if not self._batches.again(batch):
                         # Keep its values at earlier rungs: others were compared with them.
@@ -252,6 +254,15 @@ class Runner:
             self._record(finished)
         for worker in dict.fromkeys(workers):
             self._judge(worker)
+
+    def _retry(self, batch: Batch, outcome: Outcome) -> bool:
+        return isinstance(outcome, Failed) and self._batches.retry(batch, outcome, self.retries)
+
+    def _said(self, batch: Batch, outcome: Outcome) -> Outcome:
+        """Return an outcome; the reason of a failure says which attempt it was, where it was not the first."""
+        if self.retries and isinstance(outcome, Failed) and batch.attempt > 1:
+            return replace(outcome, reason=f"{outcome.reason} (attempt {batch.attempt})")
+        return outcome
 
     def _judge(self, worker: str) -> None:
         """Give a worker no more trials if it fails where others succeed; if it is the only one, end the run."""

@@ -263,7 +263,13 @@ class _Loop:
         best = (top["number"][0], top["score"][0]) if top["number"] else None
         listener.began(stage, until=until, jobs=executor.slots, best=best, finished=store.counts(stage).finished)
         options: dict[str, Any] = {"lanes": self._job.lanes, "on_tick": listener.tick, "stopping": self._stop}
-        options |= {"limits": limits, "began": self._began, "stop_requested": requested, "note": listener.note}
+        options |= {
+            "retries": kinds.retries(stage),
+            "limits": limits,
+            "began": self._began,
+            "stop_requested": requested,
+            "note": listener.note,
+        }
         summary = Runner(store, stage, objective, executor, until=until, plan=plan_of(study), **options).run()
         listener.ended(stage, summary, store)
         if summary.stopped:

@@ -19,7 +19,6 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-OUTPUT = "output"  # the attribute with the end of a failed trial's output
 KEPT_BYTES = 4096  # of a child's output
 _CHUNK = 1 << 16
 # It reads the group to kill, a line each time that changes; an empty one: none. Its input ends with this process.

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hpsearch.objectives.user.child import OUTPUT, Child, Device, Guard, ended_words, environment
+from hpsearch.objectives.user.child import Child, Device, Guard, ended_words, environment
 from hpsearch.objectives.user.host import NotFound, Setup, main
 from hpsearch.objectives.user.trial import Study, Task
-from hpsearch.records import SECONDS, Failed, Outcome, Paused, Report, Trial
+from hpsearch.records import ENDED, OUTPUT, SECONDS, Failed, Outcome, Paused, Report, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,7 +68,7 @@ class FunctionObjective:
         on in a new process.
         """
         before = {pause.number: (pause.intermediate, pause.attributes[SECONDS]) for pause in paused}
-        left = [Task(t.number, t.params, t.repeat, until, *before.get(t.number, ())) for t in trials]
+        left = [Task(t.number, t.params, t.repeat, until, *before.get(t.number, ((), 0.0)), t.again) for t in trials]
         while left:
             try:
                 host = self._idle.pop()
@@ -121,7 +121,7 @@ class _Host:
             while not (messages := self._next()):
                 yield []
                 if self.ended:
-                    raise NotFound(f"importing {self._function} ended its process: {self._how()}")
+                    raise NotFound(f"importing {self._function} ended its process: {self._how()[0]}")
             if messages[0] is not None:
                 raise messages[0]
             self._ready = True
@@ -144,11 +144,11 @@ class _Host:
             seconds = time.monotonic() - began
             late = objective.seconds is not None and seconds > objective.seconds
             if tasks and not messages and (late or self.ended):
-                reason = self._how() if self.ended else f"no result within {objective.seconds:g} s"
+                reason, ended = self._how() if self.ended else (f"no result within {objective.seconds:g} s", "timeout")
                 self.ended = True
                 self._child.end()
                 task = tasks.pop(0)
-                attributes = {SECONDS: round(task.spent + seconds, 6), OUTPUT: self._child.output()}
+                attributes = {SECONDS: round(task.spent + seconds, 6), OUTPUT: self._child.output(), ENDED: ended}
                 yield [Failed(task.number, reason, (*task.known, *points), attributes)]
                 return
 
@@ -163,9 +163,12 @@ class _Host:
             self.ended = True
         return []
 
-    def _how(self) -> str:
+    def _how(self) -> tuple[str, str]:
+        """Return how the process ended, in words and as `hpsearch.records.ENDED` has it."""
         code = self._child.code_within(_POLL_S)
-        return "it closed its connection" if code is None else ended_words(code)
+        if code is None:
+            return "it closed its connection", "exit"
+        return ended_words(code), "exit" if code >= 0 else "signal"
 
     def close(self) -> None:
         """End the process and all that it started."""

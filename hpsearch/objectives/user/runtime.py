@@ -13,6 +13,7 @@ from hpsearch.errors import BadData, BadStudyFile
 from hpsearch.objectives.base import Estimate, Objective
 from hpsearch.objectives.user.function import FunctionObjective
 from hpsearch.objectives.user.host import NotFound, find_file, is_file
+from hpsearch.objectives.user.repeats import Repeated
 from hpsearch.objectives.user.trial import Study
 from hpsearch.records import NewStage, Outcome, Paused, Trial
 from hpsearch.samplers import RandomSampler
@@ -36,15 +37,20 @@ class NoData(NamedTuple):
 
 
 class UserRuntime:
-    """See `hpsearch.objectives.base.Runtime`. A subclass has `check` and `objective`."""
+    """See `hpsearch.objectives.base.Runtime`. A subclass has `check` and `_objective`."""
 
     @abstractmethod
     def check(self, sections: Any, space: Space) -> None:
         """Check what the study file cannot know; raises a BadInput."""
 
     @abstractmethod
+    def _objective(self, sections: Any, *, seed: int, space: Space) -> Objective:
+        """Return what evaluates a trial of a stage once."""
+
     def objective(self, sections: Any, data: Any, *, seed: int, space: Space) -> Objective:
         """Return the objective of a stage."""
+        once, repeats = self._objective(sections, seed=seed, space=space), sections.objective.repeats
+        return once if repeats == 1 else Repeated(once, repeats)
 
     def load(self, sections: Any, *, data_dir: Path | None = None) -> NoData:
         """Return that there are no data of ours."""
@@ -111,7 +117,7 @@ class FunctionRuntime(UserRuntime):
         except NotFound as error:
             raise BadStudyFile(f"[objective] function = {sections.objective.function!r}: {error}") from error
 
-    def objective(self, sections: FunctionSections, data: object, *, seed: int, space: Space) -> FunctionObjective:
+    def _objective(self, sections: FunctionSections, *, seed: int, space: Space) -> FunctionObjective:
         of = sections.objective
         study = Study("", sections.direction, seed, space, sections.fixed)
         return FunctionObjective(of.function, of.folder, study, of.seconds, of.devices)

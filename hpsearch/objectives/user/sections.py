@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -13,8 +12,7 @@ from hpsearch.errors import BadStudyFile
 from hpsearch.objectives.sections import Count, Section
 from hpsearch.records import Direction
 from hpsearch.space import Space
-
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+from hpsearch.text import seconds_of
 
 
 def seconds(text: object) -> float:
@@ -23,12 +21,9 @@ def seconds(text: object) -> float:
     Raises:
         ValueError: It is none of these, or not above 0.
     """
-    if isinstance(text, str) and re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
-        span = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
-    elif isinstance(text, int | float) and not isinstance(text, bool):
-        span = float(text)
-    else:
+    if isinstance(text, bool) or not isinstance(text, str | int | float):
         raise ValueError("give a time such as 90s, 10m or 1h30m, or a number of seconds")
+    span = seconds_of(text) if isinstance(text, str) else float(text)
     if not 0 < span < 1e9:
         raise ValueError("give a time above 0")
     return span

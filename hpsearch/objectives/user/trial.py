@@ -12,7 +12,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpsearch.records import SECONDS, Completed, Direction, Failed, Outcome, Paused, Pruned, Report, draw_seed
+from hpsearch.records import (
+    ENDED,
+    FOLDS,
+    METRICS,
+    SECONDS,
+    STD_ERROR,
+    Completed,
+    Direction,
+    Failed,
+    Outcome,
+    Paused,
+    Pruned,
+    Report,
+    draw_seed,
+)
 from hpsearch.samplers import draw
 from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_distribution
 
@@ -20,8 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from optuna.distributions import BaseDistribution
-
-FOLDS, STD_ERROR, METRICS = "folds", "std_error", "metrics"  # attributes that a trial has where its function gives them
 
 
 class BadResult(ValueError):
@@ -54,6 +66,7 @@ class Task(NamedTuple):
     until: int | None = None  # how many points of its curve are wanted; None: all
     known: tuple[float, ...] = ()  # those of an earlier run, which paused
     spent: float = 0.0  # its seconds
+    again: int = 0  # as `hpsearch.records.Trial.again`
 
 
 class Trial:
@@ -68,7 +81,8 @@ class Trial:
         self.number = task.number
         self.study = study
         # Of a confirmation's trials those of one repeat have one seed.
-        self.seed = draw_seed(study.seed, task.number if task.repeat is None else task.repeat, "objective")
+        name = f"objective#{task.again}" if task.again else "objective"
+        self.seed = draw_seed(study.seed, task.number if task.repeat is None else task.repeat, name)
         self.params: dict[str, Any] = {**study.fixed, **task.params}
         self.suggested: dict[str, tuple[Parameter, Any]] = {}  # the parameters that the calls have declared
         self.user_attrs: dict[str, Any] = {}
@@ -178,7 +192,15 @@ def run(call: Callable[[Any], Any], task: Task, study: Study, send: Callable[[Re
     if not isinstance(error, BadResult):
         beyond = error.__traceback__ and error.__traceback__.tb_next  # this function's own frame says nothing
         traceback.print_exception(type(error), error, beyond)
-    return Failed(task.number, reason_of(error), trial.curve, attributes)
+    return Failed(task.number, reason_of(error), trial.curve, {**attributes, ENDED: _ended(error)})
+
+
+def _ended(error: BaseException) -> str:
+    """Return the kind of a failure, as `hpsearch.records.ENDED` has it."""
+    if isinstance(error, BadResult):
+        return "result"
+    # PyTorch has an error of its own for a GPU's memory.
+    return "memory" if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" else "exception"
 
 
 def is_pruned(error: BaseException) -> bool:

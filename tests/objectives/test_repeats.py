@@ -1,0 +1,174 @@
+"""Budgets of a trial: repeats with other seeds, retries, a time limit, and the device that it gets."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+from bounded import LIMIT_S
+from stub_objectives import Items, Kinds
+
+from hpsearch import Search
+from hpsearch.executors.base import Batch, Done, drive
+from hpsearch.objectives.user.repeats import Repeated
+from hpsearch.objectives.user.trial import Study, Task
+from hpsearch.objectives.user.trial import Trial as Called
+from hpsearch.records import (
+    ENDED,
+    FOLDS,
+    METRICS,
+    REPEATS,
+    SECONDS,
+    STD_ERROR,
+    Completed,
+    Failed,
+    Outcome,
+    Paused,
+    Pruned,
+    Report,
+    Stage,
+    Trial,
+)
+from hpsearch.store import open_store
+
+SCORES = (1.0, 2.0, 6.0)
+TRIALS = tuple(Trial(number, number, {}) for number in range(3))
+
+
+@dataclass(frozen=True)
+class Once(Kinds):
+    """Scores a trial's repeats by `SCORES`, and ends the ones that are named otherwise."""
+
+    ends: dict[tuple[int, int], Outcome] = field(default_factory=dict)  # by number and repeat
+    independent = True
+
+    def evaluate(self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()) -> Items:
+        for number, again in ((trial.number, trial.again) for trial in trials):
+            yield [Report(number, 1, SCORES[again])]
+            if until is not None:
+                yield [Paused(number, (SCORES[again],))]
+                continue
+            facts = {FOLDS: [SCORES[again], 0.0], METRICS: {"f1": SCORES[again], f"only-{again}": 1.0}, SECONDS: 0.5}
+            yield [self.ends.get((number, again), Completed(number, SCORES[again], (SCORES[again],), facts))]
+
+
+def evaluated(objective: Any, **how: Any) -> tuple[dict[int, Any], list[Report]]:
+    items = [item for some in objective.evaluate(TRIALS, **how) for item in some]
+    outcomes = {item.number: item for item in items if not isinstance(item, Report)}
+    return outcomes, [item for item in items if isinstance(item, Report)]
+
+
+def test_a_score_is_the_mean_of_its_repeats_and_each_is_kept() -> None:
+    outcomes, reports = evaluated(pickle.loads(pickle.dumps(Repeated(Once(), 3))))
+    for number in range(3):
+        facts = {FOLDS: [3.0, 0.0], METRICS: {"f1": 3.0}, SECONDS: 1.5, REPEATS: [*SCORES]}
+        expected = facts | {STD_ERROR: pytest.approx((7 / 3) ** 0.5)}
+        assert outcomes[number] == Completed(number, fmean(SCORES), (1.0,), expected)
+    assert reports == [Report(number, 1, 1.0) for number in range(3)]  # the curve is the first repeat's
+    assert isinstance(list(drive(Repeated(Once(), 2), Batch(0, TRIALS)))[-1], Done)
+
+
+def test_a_repeat_without_a_score_ends_its_trial_alone() -> None:
+    ends: dict[tuple[int, int], Outcome] = {
+        (0, 1): Failed(0, "bad", (), {ENDED: "signal"}),
+        (1, 0): Failed(1, "worse"),
+        (2, 2): Pruned(2, 1, (9.0,)),
+    }
+    outcomes, _ = evaluated(Repeated(Once(ends), 3))
+    assert outcomes[0] == Failed(0, "repeat 2 of 3: bad", (1.0,), {ENDED: "signal", REPEATS: [1.0], SECONDS: 0.5})
+    assert outcomes[1] == ends[1, 0]
+    assert outcomes[2] == Pruned(2, 1, (1.0,), {REPEATS: [1.0, 2.0], SECONDS: 1.0})
+
+
+def test_trials_are_pruned_by_their_first_repeat() -> None:
+    outcomes, _ = evaluated(Repeated(Once(), 3), until=1)
+    assert outcomes == {number: Paused(number, (1.0,)) for number in range(3)}
+
+
+def test_each_repeat_has_a_seed_of_its_own_and_the_first_that_of_no_repeats() -> None:
+    study = Study("", "maximize", 7, {}, {})
+
+    def seed(**task: Any) -> int:
+        return Called(Task(4, {}, **task), study, print).seed
+
+    seeds = [seed(again=again) for again in range(3)]
+    assert seeds[0] == seed()
+    assert len({*seeds, seed(repeat=0, again=1)}) == 4
+
+
+FUNCTION = f"""
+import os, signal, time
+from pathlib import Path
+
+def met(trial):
+    here = Path(__file__).parent
+    (here / f"here-{{trial.number}}").touch()
+    end = time.monotonic() + {LIMIT_S}
+    while time.monotonic() < end and not (here / f"here-{{1 - trial.number}}").exists():
+        time.sleep(0.01)
+    trial.set_user_attr("device", os.environ["CUDA_VISIBLE_DEVICES"])
+    return 1.0
+
+def faulty(trial):
+    tried = Path(__file__).parent / f"tried-{{trial.number}}"
+    first, _ = not tried.exists(), tried.touch()
+    if trial.number == 1 and first or trial.number == 2:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if trial.number == 3:
+        raise ValueError("bad")
+    if trial.number == 4:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})
+        time.sleep({LIMIT_S})
+    return trial.params["x"]
+"""
+FILE = """
+name = "f"
+[objective]
+function = "f.py:{function}"
+direction = "minimize"
+{more}
+[space]
+x = {{ low = 0.0, high = 1.0 }}
+[trials]
+count = {count}
+"""
+
+
+def search(folder: Path, function: str, count: int, more: str) -> Search:
+    (folder / "f.py").write_text(FUNCTION)
+    (folder / "f.toml").write_text(FILE.format(function=function, count=count, more=more))
+    return Search(str(folder / "f.toml"), storage=folder / "s.db")
+
+
+@pytest.mark.parametrize("engine", ["pool", "dask"])
+def test_each_worker_has_a_device_of_its_own(tmp_path: Path, engine: str) -> None:
+    devices = [f"{tmp_path}-{device}" for device in range(2)]  # its own, as devices are those of the machine
+    met = search(tmp_path, "met", 2, f"devices = {devices}")
+    ((stage, summary),) = met.start(jobs=2, engine=engine, lanes=1)
+    assert summary.counts.complete == 2
+    assert sorted(attribute(met, stage, "device").values()) == devices
+
+
+def attribute(search: Search, stage: Stage, key: str) -> dict[int, Any]:
+    with closing(open_store(search.storage)) as store:
+        return store.attribute(stage, range(10), key)
+
+
+def test_only_failures_that_are_not_the_trial_s_own_are_tried_again(tmp_path: Path) -> None:
+    faulty = search(tmp_path, "faulty", 5, 'retries = 1\ntrial_timeout = "0.5s"')
+    ((stage, summary),) = faulty.start(engine="inline")
+    assert summary.counts.complete == 2
+    columns = faulty.trials().columns
+    assert columns["state"] == ["COMPLETE", "COMPLETE", "FAIL", "FAIL", "FAIL"]
+    assert columns["reason"][2:] == [
+        "killed by signal 11 (SIGSEGV) (attempt 2)",
+        "ValueError: bad",
+        "no result within 0.5 s (attempt 2)",
+    ]
+    assert attribute(faulty, stage, ENDED) == {2: "signal", 3: "exception", 4: "timeout"}
