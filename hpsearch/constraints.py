@@ -48,6 +48,12 @@ class Constraints:
         known = {*(delivered_as(name, parameter) for name, parameter in space.items()), *fixed}
         self._parsed = [(text, *_parse(text, known)) for text in texts]
 
+    @property
+    def names(self) -> set[str]:
+        """The parameters of the space that a constraint names."""
+        named = {name for _, names, _ in self._parsed for name in names}
+        return {name for name, parameter in self.space.items() if delivered_as(name, parameter) in named}
+
     def broken(self, params: Mapping[str, Value]) -> str | None:
         """Return the first constraint that values do not meet; None: they meet all.
 

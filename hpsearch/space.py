@@ -305,6 +305,19 @@ def active(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
     return {name: kept[name] for name in space if name in kept}
 
 
+def present(space: Space, row: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the values that a trial has, from a row that says None of those that it lacks.
+
+    None may be a choice too: then the conditions decide.
+    """
+    given = {
+        name: row[name]
+        for name, parameter in space.items()
+        if name in row and (row[name] is not None or (isinstance(parameter, Categorical) and None in parameter.choices))
+    }
+    return active(space, given)
+
+
 def check_conditions(space: Space) -> None:
     """Check that every condition is on sampled values.
 

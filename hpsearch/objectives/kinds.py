@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import BadStudyFile, nearest
 from hpsearch.objectives.network.kind import NetworkKind
 from hpsearch.objectives.user.kind import FunctionKind
+from hpsearch.space import present
 
 if TYPE_CHECKING:
     from hpsearch.objectives.base import Hyperparameter, Kind
@@ -72,11 +73,23 @@ def parameters(stage: NewStage) -> dict[str, Hyperparameter]:
 def used(stage: NewStage, params: Mapping[str, Any]) -> list[str]:
     """Return the names of a trial's sampled values that have an effect in it.
 
-    All have one in imported trials, whose names may mean something else.
+    A value of None is none that was sampled, unless it is a choice. All have an effect in imported trials, whose names
+    may mean something else.
     """
     kind = kind_of(stage.study_file)
     fixed = kind.settings(stage.study_file)
-    return [name for name in params if fixed is None or kind.uses(name, {**fixed, **params})]
+    sampled = present(stage.space, params)
+    return [name for name in params if name in sampled and (fixed is None or kind.uses(name, {**fixed, **params}))]
+
+
+def may_lack(stage: NewStage) -> set[str]:
+    """Return the parameters that a trial of a stage need not have.
+
+    They are the conditional ones, and those that trials declare themselves or that were run elsewhere, of whose
+    conditions nothing is known.
+    """
+    unknown = foreign(stage) or stage.study_file.get("space") == {}
+    return {name for name, parameter in stage.space.items() if unknown or parameter.when is not None}
 
 
 def scored_at(stage: NewStage) -> Literal["last", "best"] | None:

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, ConfirmationPlan, Direction, Setting, Stage, draw_seed, stage_name
-from hpsearch.search.stage import actions_for, best_among, best_of, confirmation_of, known_confirmation, pick, unscored
+from hpsearch.search.stage import (
+    actions_for,
+    best_among,
+    best_of,
+    confirmation_of,
+    known_confirmation,
+    lacking,
+    params_at,
+    pick,
+    unscored,
+)
 from hpsearch.statistics.hits import corrected_share, is_tied, matching, paired_p, unpaired_p
 from hpsearch.statistics.intervals import LEVEL, Interval, wilson, wilson_of_share
 from hpsearch.text import counted
@@ -113,7 +123,7 @@ def best_trial(store: Store, stages: Sequence[Stage], *, correcting: bool = True
         interval=interval,
         corrected=corrected,
         corrected_interval=corrected_interval,
-        params={name: columns[f"param:{name}"][0] for name in stage.space},
+        params=params_at(stage, columns, 0),
         examples=examples,
         metric=stage.metric,
         of=stage,
@@ -377,9 +387,9 @@ def choose_trial(store: Store, stages: Sequence[Stage], *, number: int | None, t
 
 
 def _of_row(stage: Stage, columns: Columns, by: Literal["best", "asked"], why: str) -> Choice:
-    params = {name: columns[f"param:{name}"][0] for name in stage.space}
-    if lacking := ", ".join(name for name, value in params.items() if value is None):
-        raise BadInput(f"{stage.name} trial {columns['number'][0]} has no value of {lacking}; choose another one")
+    params = params_at(stage, columns, 0)
+    if absent := ", ".join(lacking(stage, params)):
+        raise BadInput(f"{stage.name} trial {columns['number'][0]} has no value of {absent}; choose another one")
     return Choice(stage, columns["number"][0], params, by, columns["score"][0], 1, why)
 
 

@@ -39,10 +39,12 @@ from hpsearch.search.stage import (
     check_counts,
     check_fingerprint,
     kept_study,
+    lacking,
     latest_with_trials,
     made_from,
     no_study_file,
     other_version,
+    params_at,
     pick,
     stages_of,
     unscored,
@@ -266,10 +268,15 @@ def best_settings(store: Store, stage: Stage, top: int) -> list[Setting]:
     for rows in (top, store.counts(stage).complete):  # all of them only where some of the best are passed over
         columns = store.columns(stage, top=rows)
         trials = (
-            Setting(number, {name: columns[f"param:{name}"][at] for name in stage.space}, columns["score"][at])
+            Setting(number, params_at(stage, columns, at), columns["score"][at])
             for at, number in enumerate(columns["number"])
         )
-        settings = [trial for trial in trials if all(contains(stage.space[n], v) for n, v in trial.params.items())]
+        settings = [
+            trial
+            for trial in trials
+            if not lacking(stage, trial.params)
+            and all(contains(stage.space[name], value) for name, value in trial.params.items())
+        ]
         if len(settings) >= top:
             return settings[:top]
     if not settings:

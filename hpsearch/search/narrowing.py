@@ -10,6 +10,7 @@ import numpy as np
 from hpsearch.errors import BadArgument, NotEnoughTrials, StageConflict
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name, draw_seed, stage_seed
+from hpsearch.samplers import constraints_of
 from hpsearch.search.best import Confirmed, overview
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
@@ -74,16 +75,18 @@ def analyse_ranges(
     new ends is computed too, with ``widen`` the ranges that an expansion would make.
     """
     pruned, known, settings = store.counts(stage).pruned, kinds.parameters(stage), kinds.settings(stage)
+    constraints = constraints_of(stage)
 
     def ranked(complete: int) -> int:
         used = used_trials(complete, pruned, top, quantile)
         return max(ranked_trials(complete, pruned, top, quantile), within_reach(used))
 
-    conditional = any(natural.used_by is not None for natural in known.values())
-    columns = store.scores(stage, ranked=None if conditional else ranked)
-    trials = Finished.from_columns(stage.space, columns)
+    may_lack = kinds.may_lack(stage)
+    whole = bool(may_lack) or any(natural.used_by is not None for natural in known.values())
+    columns = store.scores(stage, ranked=None if whole else ranked)
+    trials = Finished.from_columns(stage.space, columns, may_lack)
     if len(trials) < len(columns["number"]):  # those that were left out may have been among the best
-        trials = Finished.from_columns(stage.space, store.scores(stage))
+        trials = Finished.from_columns(stage.space, store.scores(stage), may_lack)
     if not len(trials):
         raise unscored(store, stage.search, stage.name)
 
@@ -99,6 +102,7 @@ def analyse_ranges(
             natural={name: reachable(natural, stage.space[name]) for name, natural in known.items()},
             used_by={name: natural.used_by for name, natural in known.items() if natural.used_by is not None},
             settings=settings,
+            constrained=() if constraints is None else constraints.names,
             pruned=pruned,
             leaders=leaders,
         )
@@ -113,7 +117,9 @@ def analyse_ranges(
         best = trials.best(within_reach(k), stage.direction)
         if examples is not None and len(best) <= _MOST_HITS:
             hits = hits_of(store, stage, best, examples)
-        users = {name: best.users(known[name].used_by if name in known else None, settings) for name in stage.space}
+        users = {
+            name: best.users(name, known[name].used_by if name in known else None, settings) for name in stage.space
+        }
         seed = draw_seed(stage.seed, k, "movement")
         moves = movement(narrowing, best, users, stages[0].space, total=len(trials), hits=hits, seed=seed)
         ranges = {name: replace(made, movement=moves.get(name)) for name, made in ranges.items()}

@@ -6,7 +6,7 @@ Positions and widths are on each parameter's transformed scale (log10 where its 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,10 +22,24 @@ from hpsearch.search.evidence import (
     Side,
     better_trials,
     find_edges,
+    permuted_spread_p,
     spread_p,
     uniform_ends,
 )
-from hpsearch.space import Categorical, Float, Int, Parameter, Space, Value, contains, from_scale, stepped, to_scale
+from hpsearch.space import (
+    Categorical,
+    Float,
+    Int,
+    Parameter,
+    Space,
+    Value,
+    When,
+    contains,
+    from_scale,
+    shown,
+    stepped,
+    to_scale,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,22 +58,28 @@ class Finished:
     number: NDArray[np.int64]  # (N,)
     score: NDArray[np.float64]  # (N,)
     loss: NDArray[np.float64]  # (N,) validation losses, which break ties of the score; NaN for none
-    params: Mapping[str, NDArray[Any]]  # (N,) each, by name
+    params: Mapping[str, NDArray[Any]]  # (N,) each, by name; NaN where a trial does not have the parameter
 
     def __len__(self) -> int:
         return len(self.number)
 
     @classmethod
-    def from_columns(cls, space: Space, columns: Mapping[str, NDArray[Any]]) -> Finished:
+    def from_columns(
+        cls, space: Space, columns: Mapping[str, NDArray[Any]], may_lack: Collection[str] = ()
+    ) -> Finished:
         """Return trials of the database, without those that say nothing about a stage with these ranges.
 
-        A trial that another program ran in the stage's study may have values outside the ranges, or a score that is
-        not finite.
+        A trial that another program ran in the stage's study may have values outside the ranges or too few, or a score
+        that is not finite.
+
+        Args:
+            may_lack: The parameters that a trial need not have.
         """
         params = {name: columns[f"param:{name}"] for name in space}
         kept = np.isfinite(columns["score"])
         for name, parameter in space.items():
-            kept &= inside(parameter, params[name])
+            within = inside(parameter, params[name])
+            kept &= (within | missing(params[name])) if name in may_lack else within
         return cls(columns["number"], columns["score"], columns["validation_loss"], params)._take(kept)
 
     def best_first(self, direction: Direction) -> Finished:
@@ -85,14 +105,20 @@ class Finished:
         last = np.partition(goodness, len(self) - count)[len(self) - count]
         return self._take(np.flatnonzero(goodness >= last)).best_first(direction)._take(np.arange(count))
 
-    def users(self, condition: UsedBy | None, settings: Mapping[str, Any]) -> NDArray[np.intp]:
-        """Return the places of the trials that meet a condition, of all for None; ``settings`` are not sampled."""
-        if condition is None:
-            return np.arange(len(self))
-        name, allowed = condition
-        if name in self.params:
-            return np.flatnonzero([value in allowed for value in self.params[name].tolist()])
-        return np.arange(len(self) if condition.holds(settings) else 0)
+    def users(self, name: str, condition: UsedBy | None, settings: Mapping[str, Any]) -> NDArray[np.intp]:
+        """Return the places of the trials that have a parameter and meet the condition under which it has an effect.
+
+        Args:
+            name: The parameter.
+            condition: None: it always has one.
+            settings: The values of parameters that are not sampled.
+        """
+        there = ~missing(self.params[name])
+        if condition is not None and condition.name in self.params:
+            there &= [value in condition.values for value in self.params[condition.name].tolist()]
+        elif condition is not None and not condition.holds(settings):
+            there[:] = False
+        return np.flatnonzero(there)
 
     def _take(self, which: NDArray[Any]) -> Finished:
         params = {name: column[which] for name, column in self.params.items()}
@@ -104,6 +130,11 @@ def inside(parameter: Parameter, values: NDArray[Any]) -> NDArray[np.bool_]:
     if isinstance(parameter, Categorical) or values.dtype.kind not in "ifb":
         return np.fromiter((contains(parameter, value) for value in values.tolist()), bool, len(values))
     return np.asarray((parameter.low <= values) & (values <= parameter.high))
+
+
+def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values trials do not have: NaN among numbers and among choices alike."""
+    return np.asarray(values != values, dtype=bool)
 
 
 FAR = 0.1  # an end of a bootstrap resample is far away beyond this share of the old range
@@ -215,6 +246,7 @@ def narrow(
     natural: Mapping[str, tuple[float | None, float | None]] | None = None,
     used_by: Mapping[str, UsedBy] | None = None,
     settings: Mapping[str, Any] | None = None,
+    constrained: Collection[str] = (),
     pruned: int = 0,
     leaders: Mapping[int, float] | None = None,
 ) -> Narrowing:
@@ -230,8 +262,10 @@ def narrow(
         expand: Move a bound outwards where the score still rises towards it.
         natural: The lowest and highest possible values by name (None: no bound), which end an expansion as limits do.
         used_by: The conditions under which a parameter has an effect, by name (not there: always). Only the trials
-            among the k best that use it are the k of the above; of fewer than two its range is kept.
+            among the k best that have it and use it are the k of the above; of fewer than two its range is kept.
         settings: Values of the parameters that are not sampled.
+        constrained: The parameters whose draws are not uniform, as constraints reject some: their evidence is by
+            permutation of the finished trials.
         pruned: Number of further trials, which were pruned: beaten by all of ``trials``. The best k are k uniform draws
             all the same if a parameter does not matter; bounds are judged by the others, if they are not few.
         leaders: At least k trials that another evaluation of the same values puts first, best first, with their scores
@@ -250,7 +284,7 @@ def narrow(
     ranges: dict[str, NarrowedRange] = {}
     for name, old in space.items():
         condition = (used_by or {}).get(name)
-        users = ranked.users(condition, settings or {})
+        users = ranked.users(name, condition, settings or {})
         values, best = ranked.params[name][users], int(np.sum(users < k))
         first, outer = first_space.get(name, old), (natural or {}).get(name, (None, None))
         few = bool(pruned) and len(users) < LEAST_FOR_EDGES and not isinstance(old, Categorical)
@@ -262,12 +296,17 @@ def narrow(
             numbers = values.astype(float)
             edges = () if few else find_edges(old, numbers, goodness[users], best)
             made = _narrow_range(old, numbers[:best].tolist(), first, edges, expand, outer)
-        if best >= 2 and (more := values[equal[users]].tolist()):
+        more = values[equal[users]].tolist()
+        if best >= 2 and (more or name in constrained):
             # Of all trials nothing was chosen, so where they lie is no evidence.
-            p = 1.0 if k + np.sum(equal) == len(trials) + pruned else spread_p(old, [*values[:best].tolist(), *more])
+            p, chosen = 1.0, [*values[:best].tolist(), *more]
+            if k + np.sum(equal) < len(trials) + pruned:
+                p = permuted_spread_p(old, values, len(chosen)) if name in constrained else spread_p(old, chosen)
             made = replace(made, evidence=p, equal=len(more))
-        of, left = None if condition is None else k, len(users) if few else None
-        words = _sentences(name, made, best=of, used_by=condition, few=left, expand=expand, direction=direction)
+        some = condition is not None or old.when is not None or len(users) < len(ranked)
+        of, left = k if some else None, len(users) if few else None
+        where = {condition.name: condition.values} if condition else old.when or {}
+        words = _sentences(name, made, best=of, where=where, few=left, expand=expand, direction=direction)
         ranges[name] = replace(made, sentences=words)
     rule = {"top": top, "quantile": quantile, "used": k, "finished": len(trials) + pruned, "expand": expand}
     rule |= {"pruned": pruned} if pruned else {}
@@ -294,7 +333,7 @@ def _sentences(
     made: NarrowedRange,
     *,
     best: int | None,  # number of best trials, of which some use the parameter; None where all do
-    used_by: UsedBy | None,
+    where: When,  # the condition under which it has an effect
     few: int | None,  # number of complete trials, where pruning left too few to look for edges
     expand: bool,
     direction: Direction,
@@ -304,8 +343,9 @@ def _sentences(
         return (Sentence("no evidence: there was only one choice"),)
     if p is None:
         users = f"only {top}" if top else "none"
-        where = "" if used_by is None else f" ({used_by.name} {', '.join(used_by.values)})"
-        return (Sentence(f"{users} of the best {best} trials used {name}{where}: range kept"),)
+        conditions = "; ".join(f"{other} {', '.join(map(shown, values))}" for other, values in where.items())
+        used = f"used {name} ({conditions})" if conditions else f"used {name}"
+        return (Sentence(f"{users} of the best {best} trials {used}: range kept"),)
     who = f"of the best {best} the {top} that use it" if best is not None and top < best else f"the top {top}"
     who += f" and {made.equal} more with the score of the last" if made.equal else ""
     close = "agree {}more than chance would" if choices else "lie {}closer together than chance would put them"
@@ -370,7 +410,7 @@ def _count(complete: int, pruned: int, top: int | None, quantile: float | None) 
 
 
 def _narrow_choices(old: Categorical, best: Sequence[Value]) -> NarrowedRange:
-    new = Categorical(tuple(choice for choice in old.choices if choice in best))
+    new = replace(old, choices=tuple(choice for choice in old.choices if choice in best))
     return NarrowedRange(old, new, len(best), spread_p(old, best), kept=len(new.choices) / len(old.choices))
 
 

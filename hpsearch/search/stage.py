@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import BadArgument, BadInput, BadStudyFile, NotEnoughTrials, StageConflict, UnknownSearch, nearest
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Argument, NewStage, Stage, rank_key, stage_seed
-from hpsearch.space import space_to_dict
+from hpsearch.space import present, space_to_dict
 from hpsearch.store.leases import version_of
 from hpsearch.study_file import StudyFile, find, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hpsearch.objectives.base import Data
+    from hpsearch.space import Value
     from hpsearch.store import Store
     from hpsearch.store.queries import Columns
 
@@ -161,6 +162,17 @@ def confirmation_of(store: Store, stage: Stage) -> Stage:
 def latest_with_trials(store: Store, stages: Sequence[Stage]) -> Stage:
     """Return the last stage that has any trial; the first one where none has."""
     return next((stage for stage in reversed(stages) if store.counts(stage).rows), stages[0])
+
+
+def params_at(stage: Stage, columns: Columns, at: int) -> dict[str, Value]:
+    """Return the values that a trial has, from the row of a stage's columns."""
+    return present(stage.space, {name: columns[f"param:{name}"][at] for name in stage.space})
+
+
+def lacking(stage: Stage, params: Mapping[str, Value]) -> list[str]:
+    """Return the parameters of which a trial should have a value and has none."""
+    conditional = kinds.may_lack(stage)
+    return [name for name in stage.space if name not in params and name not in conditional]
 
 
 def best_of(store: Store, stages: Sequence[Stage]) -> tuple[Stage, Columns] | None:

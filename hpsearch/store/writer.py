@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert
 
 from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned, Stage
-from hpsearch.space import Categorical, Space, to_distribution
+from hpsearch.space import Categorical, Space, present, to_distribution
 from hpsearch.store import schema as t
 from hpsearch.store.leases import utc_now
 from hpsearch.store.schema import Query, Write, stage_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from optuna.distributions import BaseDistribution
     from sqlalchemy.engine import Connection
@@ -156,13 +156,22 @@ def import_stage(connection: Connection, new: NewStage, past: PastTrials) -> Non
     scores = [(id_of[number], score) for number, score in enumerate(past.scores) if score is not None]
     VALUES.run(connection, [(trial_id, 0, *_typed(score)) for trial_id, score in scores])
     known = distributions(new.space)
+    has: Iterable[Collection[str]] = [()] * len(id_of)
+    if any(isinstance(parameter, Categorical) and None in parameter.choices for parameter in new.space.values()):
+        # A None is a value or a missing one, as the conditions say.
+        each = zip(*past.params.values(), strict=True)
+        has = [present(new.space, dict(zip(past.params, values, strict=True))) for values in each]
     for name, values in past.params.items():
         _, text = known[name]
         to_number: Callable[[Any], float] = float
         if isinstance(parameter := new.space[name], Categorical):
             to_number = {choice: float(i) for i, choice in enumerate(parameter.choices)}.__getitem__
         stored = zip(id_of, values, strict=True)
-        rows = [(trial_id, name, to_number(value), text) for trial_id, value in stored if value is not None]
+        rows = [
+            (trial_id, name, to_number(value), text)
+            for (trial_id, value), of_trial in zip(stored, has, strict=True)
+            if value is not None or name in of_trial
+        ]
         PARAMS.run(connection, rows)
     number, step, value = past.points
     for start in range(0, len(number), _PIECE):

@@ -14,7 +14,7 @@ from hpsearch.errors import HpsearchError
 from hpsearch.objectives import kinds
 from hpsearch.records import CURVES, EXPORT, HITS, OTHERS, REASON, SECONDS
 from hpsearch.samplers import sampler_of
-from hpsearch.space import Float, Value, external
+from hpsearch.space import Float, Value, external, holds
 from hpsearch.statistics.hits import matching
 from hpsearch.store.claims import FIXED_PARAMS, is_stored_value, planned_trial
 from hpsearch.store.leases import database_now, running
@@ -409,6 +409,9 @@ def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
 def _params_off(connection: Connection, stage: Stage, sampler: Sampler) -> Iterator[tuple[str, str, int, int]]:
     """Yield the trials whose parameters are missing, or not those that the sampler gives for their numbers."""
     study = {"study": stage.study_id, "imported": int(bool(stage.imported))}
+    # Each of the trials has some of the parameters where they declare them, and where they were run elsewhere.
+    unknown = kinds.foreign(stage) or stage.study_file.get("space") == {}
+    needed = [] if unknown else list(stage.space)
     trials: dict[int, tuple[int, str, bool]] = {}
     stored: dict[int, dict[str, Value]] = {}
     for number, trial_id, state, name, value, fixed in connection.execute(_PARAMS, study):
@@ -418,14 +421,14 @@ def _params_off(connection: Connection, stage: Stage, sampler: Sampler) -> Itera
             params[name] = external(stage.space[name], value)
     for trial_id, (number, state, fixed) in trials.items():
         params = stored[trial_id]
-        if len(params) < len(stage.space):
+        if any(name not in params and holds(stage.space[name], params) for name in needed):
             if state != "RUNNING":
                 yield "no-param", "parameters are missing, or outside their ranges", number, trial_id
             continue
-        sampled = _expected(stage, number, sampler)
+        sampled = _expected(stage, number, sampler) if needed else None
         if fixed or sampled is None:  # somebody enqueued values of his own
             continue
-        same = [name for name, value in params.items() if sampled[name] == value]
+        same = [name for name, value in params.items() if name in sampled and sampled[name] == value]
         # Somebody may have added a trial with values of his own: then none of the real ones is as sampled.
         listed = stage.imported.get(OTHERS) is not None
         if len(same) < len(params) and (listed or any(isinstance(stage.space[name], Float) for name in same)):
