@@ -54,7 +54,7 @@ def ended_words(name: str, summary: Summary) -> str:
     now = f"{summary.recorded} of them now, in {summary.seconds:.1f} s"
     return (
         f"{name} has {counted(counts.finished, 'finished trial')}{ended and f' ({ended})'}; "
-        f"{now if summary.recorded else 'nothing was left to do'}"
+        f"{now if summary.recorded or summary.ended_by != 'trials' else 'nothing was left to do'}"
     )
 
 
@@ -178,10 +178,13 @@ class Display(Listener):
         if self._output != "table":
             return
         self._next = [command(Action("dashboard", {"storage": store.where}))]
+        if summary.ended_by in ("timeout", "until", "stop") and summary.counts.finished < self._until:
+            self._next = [command(Action("start", {"search": stage.search, "storage": store.where})), *self._next]
         say(ended_words(stage.name, summary))
         if score is None:
-            trials = Action("trials", {"search": stage.search, "storage": store.where})
-            say(f"no trial has a score; `{command(trials)}` gives the reasons")
+            if summary.counts.failed:
+                trials = Action("trials", {"search": stage.search, "storage": store.where})
+                say(f"no trial has a score; `{command(trials)}` gives the reasons")
             return
         say()
         table = best.table(full=False)

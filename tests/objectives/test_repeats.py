@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-from bounded import LIMIT_S
+from bounded import LIMIT_S, until
 from stub_objectives import Items, Kinds
 
 from hpsearch import Search
@@ -35,6 +37,7 @@ from hpsearch.records import (
     Stage,
     Trial,
 )
+from hpsearch.search.workflow import Listener
 from hpsearch.store import open_store
 
 SCORES = (1.0, 2.0, 6.0)
@@ -103,7 +106,7 @@ def test_each_repeat_has_a_seed_of_its_own_and_the_first_that_of_no_repeats() ->
 
 
 FUNCTION = f"""
-import os, signal, time
+import os, signal, subprocess, time
 from pathlib import Path
 
 def met(trial):
@@ -114,6 +117,12 @@ def met(trial):
         time.sleep(0.01)
     trial.set_user_attr("device", os.environ["CUDA_VISIBLE_DEVICES"])
     return 1.0
+
+def hangs(trial):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    subprocess.Popen(["sleep", "{LIMIT_S}"])
+    (Path(__file__).parent / f"group-{{os.getpgid(0)}}").touch()
+    time.sleep({LIMIT_S})
 
 def faulty(trial):
     tried = Path(__file__).parent / f"tried-{{trial.number}}"
@@ -172,3 +181,38 @@ def test_only_failures_that_are_not_the_trial_s_own_are_tried_again(tmp_path: Pa
         "no result within 0.5 s (attempt 2)",
     ]
     assert attribute(faulty, stage, ENDED) == {2: "signal", 3: "exception", 4: "timeout"}
+
+
+class Stops(Listener):
+    """Asks the run to stop once a trial's process has a child."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def began(self, stage: Stage, **_: Any) -> None:
+        threading.Thread(target=self._watch, args=(stage.search,), daemon=True).start()
+
+    def _watch(self, name: str) -> None:
+        until(lambda: len(list(self.folder.glob("group-*"))) > 0, what="a trial that hangs")
+        Search(name, storage=self.folder / "s.db").stop()
+
+
+@pytest.mark.parametrize("engine", ["inline", "pool", "dask"])
+def test_a_run_that_is_stopped_leaves_no_process_of_the_user_s(
+    tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpsearch.search.runner._LOOK_S", 0.1)
+    hangs = search(tmp_path, "hangs", 2, "")
+    ((_, summary),) = hangs.start(engine=engine, jobs=2, lanes=1, listener=Stops(tmp_path))
+    assert (summary.ended_by, summary.recorded) == ("stop", 0)
+    groups = [int(path.name.removeprefix("group-")) for path in tmp_path.glob("group-*")]
+    assert groups
+    until(lambda: not any(map(is_alive, groups)), what="the end of every process")
+
+
+def is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

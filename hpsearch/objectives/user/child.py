@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 KEPT_BYTES = 4096  # of a child's output
 _CHUNK = 1 << 16
 # It reads the group to kill, a line each time that changes; an empty one: none. Its input ends with this process.
-_GUARD = 'while read -r group; do last=$group; done; [ -z "$last" ] || kill -9 -- "-$last"'
+# (`kill -9 -- -5` is an error in dash, and `kill -s KILL -5` another.)
+_GUARD = 'while read -r group; do last=$group; done; [ -z "$last" ] || kill -9 "-$last"'
 
 
 class Guard:
