@@ -342,6 +342,9 @@ def test_limits_have_words_a_json_form_and_exit_codes(cli: Cli, tiny: Path) -> N
     assert cli.csv("retry other") == [{"stage": "other/stage-01", "trial": "0"}]
     assert cli.json("retry other") == {"stage": "other/stage-01", "trials": [], "next": []}
     assert cli.ok("retry other") == "no trial of other/stage-01 has failed\n"
+    (Path("table.csv")).write_text("lr,loss\n0.1,0.5\n0.2,\n")
+    cli.ok("import table.csv --metric loss --parameter lr --direction minimize --name table")
+    cli.refused("retry table", says="table/stage-01 was run elsewhere, and hpsearch cannot run its trials")
     cli.refused("retry other --trial 0", says="--trial 0: other/stage-01 has no failed trial of this number")
 
 

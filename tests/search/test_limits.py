@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hpsearch.records import Completed, Failed, Stage, Trial
 from hpsearch.search import runner
 from hpsearch.search.limits import Goal, Limits, StopRequests, limits_of, request_stop
 from hpsearch.search.runner import Runner, Summary, Tick
-from hpsearch.store import Counts, Owner, Store
+from hpsearch.store import Counts, Owner, Store, open_store
 
 DIVERGING: dict[str, Any] = {"space": {"lr": {"low": 1e30, "high": 1e32, "log": True}}}
 
@@ -38,6 +39,19 @@ class Said(Kinds):
         for number in (trial.number for trial in trials):
             good = self.letters[number] == "c"
             yield [Completed(number, float(number)) if good else Failed(number, f"trial {number} is bad")]
+
+
+@dataclass(frozen=True)
+class Turning(Kinds):
+    """Evaluates a trial's first attempt by one objective and its second by another."""
+
+    objectives: tuple[Said, Said]
+    begun: list[int] = field(default_factory=list)
+
+    def evaluate(self, trials: Sequence[Trial], **_: Any) -> Items:
+        for trial in trials:
+            yield from self.objectives[trial.number in self.begun].evaluate([trial])
+            self.begun.append(trial.number)
 
 
 @pytest.mark.parametrize(
@@ -185,3 +199,16 @@ def test_failures_in_a_row_are_a_failure_with_a_summary_and_can_be_retried(tmp_p
     assert search.status()[0].counts == Counts(waiting=3)
     ((_, summary),) = search.start(engine="inline")
     assert summary.counts == Counts(failed=6)
+
+
+def test_a_run_takes_trials_that_are_given_back_meanwhile(store: Store, stage: Stage, tmp_path: Path) -> None:
+    with closing(open_store(str(tmp_path / "studies.db"), write=True)) as elsewhere:
+
+        def give_back(tick: Tick) -> None:
+            if any(isinstance(outcome, Failed) for outcome in tick.recorded):
+                elsewhere.retry(stage)
+
+        said = Said("cfccc")
+        again = replace(said, letters="ccccc")
+        summary = run(store, stage, Turning((said, again)), until=5, on_tick=give_back)
+    assert (summary.counts, summary.recorded) == (Counts(complete=5), 6)
