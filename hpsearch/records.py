@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
 from hpsearch.errors import Argument as Argument  # beside Action
 from hpsearch.errors import worded
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hpsearch.space import Space, Value
+    from hpsearch.space import Parameter, Space, Value
 
 DEFAULT_STORAGE = Path("studies") / "hpsearch.db"  # the study database where none is named
 DEFAULT_STUDY = "mnist"  # the study file where none is named
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
+# Parameters by name, each with the range that a trial declared for it while it ran, and its value.
+Suggested: TypeAlias = "Mapping[str, tuple[Parameter, Value]]"
 
 # Attributes of trials:
 VALIDATION_LOSS = "validation_loss"  # at the scored epoch; breaks ties of the score
@@ -150,6 +152,22 @@ class NewStage:
     plan: ConfirmationPlan | None = None
     # the origin of a stage that was run elsewhere; empty for one of this database
     imported: Mapping[str, Any] = field(default_factory=dict)
+    # the part of the space that its own trials have declared while they ran; it grows with them
+    declared: Space = field(default_factory=dict)
+
+    @property
+    def ranges(self) -> Space:
+        """Return the part of the space that was given when the stage was begun, from which its trials are sampled."""
+        return {name: parameter for name, parameter in self.space.items() if name not in self.declared}
+
+    def as_begun(self) -> Self:
+        """Return the stage without the parameters that its trials have declared."""
+        return replace(self, space=self.ranges, declared={}) if self.declared else self
+
+    @property
+    def defined_by_run(self) -> bool:
+        """Return whether its trials declare their parameters while they run, as its study file gives no ranges."""
+        return self.study_file.get("space") == {}
 
     @property
     def name(self) -> str:
@@ -224,6 +242,7 @@ class Completed:
     score: float  # the objective value; always finite
     intermediate: tuple[float, ...] = ()  # the score after each epoch, from epoch 1
     attributes: Mapping[str, Any] = field(default_factory=dict)  # what else is worth keeping, as JSON-able data
+    suggested: Suggested = field(default_factory=dict)  # the parameters that it declared itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +253,7 @@ class Failed:
     reason: str  # why, in words for people
     intermediate: tuple[float, ...] = ()  # the score after each epoch before the failure, from epoch 1
     attributes: Mapping[str, Any] = field(default_factory=dict)  # what else is worth keeping, as JSON-able data
+    suggested: Suggested = field(default_factory=dict)  # the parameters that it declared itself
 
 
 def stopped_after(epoch: int) -> str:
@@ -250,6 +270,7 @@ class Pruned:
     # the score after each epoch, from epoch 1 to that one. The last stands for the trial's score.
     intermediate: tuple[float, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)  # what else is worth keeping, as JSON-able data
+    suggested: Suggested = field(default_factory=dict)  # the parameters that it declared itself
 
 
 Outcome: TypeAlias = Completed | Failed | Pruned
@@ -266,6 +287,7 @@ class Paused:
     # what the objective needs to go on from here; it may be pickled, and only the objective looks inside. None where
     # the objective cannot: then the trial is evaluated from the start again.
     state: object | None = None
+    suggested: Suggested = field(default_factory=dict)  # the parameters that it declared itself
 
     @property
     def epoch(self) -> int:
@@ -274,7 +296,7 @@ class Paused:
 
     def pruned(self) -> Pruned:
         """Return its outcome if it is pruned here."""
-        return Pruned(self.number, self.epoch, self.intermediate, self.attributes)
+        return Pruned(self.number, self.epoch, self.intermediate, self.attributes, self.suggested)
 
 
 @dataclass(frozen=True, slots=True)

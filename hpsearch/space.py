@@ -214,6 +214,33 @@ def contains(parameter: Parameter, value: object) -> bool:
     return isinstance(value, int | float) and parameter.low <= value <= parameter.high
 
 
+def hull(first: Parameter, second: Parameter) -> Parameter:
+    """Return the least range that contains both.
+
+    Raises:
+        BadSpace: They are of different types, scales or choices.
+    """
+    if isinstance(first, Categorical) or isinstance(second, Categorical):
+        if repr(first) != repr(second):  # 1 == True
+            raise BadSpace(f"{describe(first)} and {describe(second)} are different choices")
+        return first
+    if type(first) is not type(second) or first.log != second.log:
+        raise BadSpace(f"{_form(first)} and {_form(second)} are different scales")
+    bounds: dict[str, Any] = {"low": min(first.low, second.low), "high": max(first.high, second.high)}
+    if isinstance(first, Float) and first.step != second.step:
+        bounds["step"] = None
+    if isinstance(first, Int) and isinstance(second, Int):
+        bounds["step"] = math.gcd(first.step, second.step, first.low - second.low)
+    try:
+        return replace(first, **bounds)
+    except BadSpace:  # the steps of the two do not meet
+        return replace(first, **(bounds | {"step": None}))
+
+
+def _form(parameter: Float | Int) -> str:
+    return f"{type(parameter).__name__.lower()} {describe(parameter)}"
+
+
 def possible(name: str, space: Space, settings: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the values that a parameter with listed values may have: its choices, or the one that is fixed."""
     sampled = space.get(name)

@@ -97,6 +97,8 @@ def _work(connection: Connection[Any, Any], preload: str | None) -> None:
             for event in drive(objective, message):
                 if event is not None:
                     connection.send(event)
+                elif connection.poll():
+                    break  # the runner is gone: nobody waits for this batch
 
 
 @final

@@ -255,7 +255,7 @@ class _Loop:
     def _run_stage(self, stage: Stage, until: int, store: Store, requested: Callable[[], bool]) -> Summary:
         study, executor, listener = kept_study(stage), self._executor, self._listener
         data = self._data(study)
-        objective = study.objective(data, seed=stage.seed, space=stage.space)
+        objective = study.objective(data, seed=stage.seed, space=stage.ranges)
         check_fingerprint(stage, data.fingerprint)
         if (limits := self._job.limits).until is not None:
             limits.until.check(stage.metric, stage.direction)
@@ -271,7 +271,7 @@ class _Loop:
             "note": listener.note,
         }
         summary = Runner(store, stage, objective, executor, until=until, plan=plan_of(study), **options).run()
-        listener.ended(stage, summary, store)
+        listener.ended(store.reread(stage), summary, store)
         if summary.stopped:
             raise interrupted(stage, summary, until)
         if summary.ended_by == "max_failures" and summary.reason is not None:

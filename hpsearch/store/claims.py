@@ -208,6 +208,7 @@ class StageCache:
 
     def __init__(self, stage: Stage, sampler: Sampler | None) -> None:
         self.stage = stage
+        self._begun = stage.as_begun()
         self.watch = Watch()
         self._sampler = sampler
         self._plan = stage.plan
@@ -249,19 +250,21 @@ class StageCache:
             return planned_trial(self.stage, self._plan, trial_id, number)
         if self._sampler is None:
             self._sampler = sampler_of(self.stage)
-        sampled = self._sampler.params(self.stage, number)
+        if self.stage.defined_by_run:  # its function samples what it suggests, and its outcome brings that here
+            return Trial(trial_id, number, {**fixed, **stored})
+        sampled = self._sampler.params(self._begun, number)
         if not fixed and not stored:
             return Trial(trial_id, number, sampled)
         params = {**sampled, **stored}
-        for name in fixed.keys() & (self.stage.space.keys() - stored.keys()):
-            parameter, (distribution, _) = self.stage.space[name], self.distributions[name]
+        for name in fixed.keys() & (self._begun.space.keys() - stored.keys()):
+            parameter, (distribution, _) = self._begun.space[name], self.distributions[name]
             try:
                 number_stored = distribution.to_internal_repr(fixed[name])
             except ValueError:
                 continue
             if is_stored_value(parameter, number_stored):
                 params[name] = external(parameter, number_stored)
-        return Trial(trial_id, number, completed(self.stage, number, params))
+        return Trial(trial_id, number, completed(self._begun, number, params))
 
 
 def is_stored_value(parameter: Parameter, stored: float) -> bool:
@@ -360,6 +363,8 @@ def planned_trial(stage: Stage, plan: ConfirmationPlan, trial_id: int, number: i
 def _insert_params(
     connection: Connection, cache: StageCache, params: Sequence[tuple[int, Mapping[str, Value]]]
 ) -> None:
+    if cache.stage.defined_by_run and cache.stage.plan is None:
+        return
     known = cache.distributions
     rows = [
         (trial_id, name, known[name][0].to_internal_repr(value), known[name][1])

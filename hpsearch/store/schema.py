@@ -39,6 +39,7 @@ OWNER = f"{ATTRIBUTE_PREFIX}owner"  # the trial system attribute with the runner
 NOBODY = "null"  # the owner of a released trial, as JSON
 RELEASED = f"{ATTRIBUTE_PREFIX}released"  # likewise, how many attempts were in vain; of the last one who, why and when
 RANGES = f"{ATTRIBUTE_PREFIX}ranges"  # the study attribute with a stage's ranges
+DECLARED = f"{ATTRIBUTE_PREFIX}declared"  # the study attribute with the ranges that its trials' calls have declared
 PLAN_KEY = f"{ATTRIBUTE_PREFIX}roster"  # the study attribute with what each trial of a confirmation repeats
 EVALUATIONS = f"{ATTRIBUTE_PREFIX}evaluations"  # on the test set, in order: an attribute of a search's first study
 STOP = f"{ATTRIBUTE_PREFIX}stop"  # of a search's first study: how often its runs were asked to stop, and when last
@@ -224,7 +225,9 @@ def stage_attributes(new: NewStage) -> dict[str, Any]:
     for key in ("study_file", "rule", "data_sizes", "preprocessing", "versions"):
         attributes[f"{ATTRIBUTE_PREFIX}{key}"] = dict(attributes[f"{ATTRIBUTE_PREFIX}{key}"])
     attributes[f"{ATTRIBUTE_PREFIX}trials_used"] = list(new.trials_used)
-    attributes[RANGES] = space_to_dict(new.space)
+    attributes[RANGES] = space_to_dict(new.ranges)
+    if new.declared:
+        attributes[DECLARED] = space_to_dict(new.declared)
     if new.imported:
         attributes[_IMPORTED] = dict(new.imported)
     if new.plan is not None:
@@ -250,7 +253,9 @@ def stage_from_attributes(study_id: int, direction: Direction, attributes: Mappi
     # What databases of earlier versions lack has its default.
     given: dict[str, Any] = {"seed": 0, "study_file": {}}
     given |= {field: value for field, value in plain.items() if value is not None}
-    given |= {"space": space_from_dict(plain["space"]), "trials_used": tuple(plain["trials_used"] or ())}
+    declared = space_from_dict(attributes.get(DECLARED) or {})
+    given |= {"space": {**declared, **space_from_dict(plain["space"])}, "declared": declared}
+    given |= {"trials_used": tuple(plain["trials_used"] or ())}
     return Stage(study_id=study_id, direction=direction, imported=attributes.get(_IMPORTED) or {}, **given)
 
 

@@ -184,6 +184,10 @@ class Store:
             f"the database has a study {name} that hpsearch did not make; rename the search or that study"
         )
 
+    def reread(self, stage: Stage) -> Stage:
+        """Return a stage as it is now, with the parameters that its trials have declared since it was read."""
+        return self._named(stage.name) if stage.defined_by_run else stage
+
     def study_attribute(self, stage: Stage, key: str) -> Any | None:
         """Return a user attribute of a stage's study; None where it has none of that key."""
         return self._read(queries.study_attribute, stage, key)
@@ -261,7 +265,8 @@ class Store:
             done = claims.owned_by(owner, connection, [ids[n] for n in doubted], finished=True) if doubted else set()
             mine = claims.owned_by(owner, connection, [ids[outcome.number] for outcome in outcomes])
             if mine:
-                writer.record(connection, [(ids[o.number], o) for o in outcomes if ids[o.number] in mine])
+                held = [(ids[outcome.number], outcome) for outcome in outcomes if ids[outcome.number] in mine]
+                writer.record(connection, stage, held)
             return {outcome.number for outcome in outcomes if ids[outcome.number] in mine | done}
 
         return self._holding(stage, work)

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert
 
+from hpsearch.errors import BadSpace
 from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned, Stage
-from hpsearch.space import Categorical, Space, present, to_distribution
+from hpsearch.space import Categorical, Parameter, Space, hull, present, space_from_dict, space_to_dict, to_distribution
+from hpsearch.store import queries
 from hpsearch.store import schema as t
 from hpsearch.store.leases import utc_now
-from hpsearch.store.schema import Query, Write, stage_attributes
+from hpsearch.store.schema import DECLARED, Query, Write, stage_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -47,6 +49,10 @@ FORGET_ATTRIBUTE = Write.change(
 _FORGET_POINT = Write.change(
     "DELETE FROM trial_intermediate_values {rows}"
     " WHERE trial_intermediate_values.trial_id = {trial_id} AND trial_intermediate_values.step = {step}"
+)
+_FORGET_PARAM = Write.change(
+    "DELETE FROM trial_params {rows}"
+    " WHERE trial_params.trial_id = {trial_id} AND trial_params.param_name = {param_name}"
 )
 _POINTS = Write.insert("trial_intermediate_values", "trial_id", "step", "intermediate_value", "intermediate_value_type")
 _FINISH = Write.change(
@@ -108,8 +114,10 @@ def _insert_points(connection: Connection, points: Sequence[tuple[int, int, floa
     _POINTS.run(connection, rows)
 
 
-def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> None:
-    """Write the outcomes of trials that the caller has claimed, (trial id, outcome), and finish them."""
+def record(connection: Connection, stage: Stage, outcomes: Sequence[tuple[int, Outcome]]) -> None:
+    """Write the outcomes of a stage's trials that the caller has claimed, (trial id, outcome), and finish them."""
+    if any(outcome.suggested for _, outcome in outcomes):
+        outcomes = _declare(connection, stage, outcomes)
     ids = [(trial_id,) for trial_id, _ in outcomes]
     now = utc_now()
     FORGET_POINTS.run(connection, ids)
@@ -128,6 +136,43 @@ def record(connection: Connection, outcomes: Sequence[tuple[int, Outcome]]) -> N
     ATTRIBUTES.run(connection, attributes)
 
 
+def _declare(
+    connection: Connection, stage: Stage, outcomes: Sequence[tuple[int, Outcome]]
+) -> list[tuple[int, Outcome]]:
+    """Write the parameters that trials declared themselves, and add their ranges to the stage's.
+
+    Returns:
+        The outcomes; a trial whose range of a parameter does not go with that of the others has failed.
+    """
+    before = space_from_dict(queries.study_attribute(connection, stage, DECLARED) or {})
+    ranges, declared = stage.ranges, dict(before)
+    checked: list[tuple[int, Outcome]] = []
+    rows: list[tuple[int, str, float, str]] = []
+    for trial_id, outcome in outcomes:
+        misfit = ""
+        for name, (parameter, value) in outcome.suggested.items():
+            if name in ranges and not stage.defined_by_run:
+                continue  # sampled when the trial was claimed
+            try:
+                if name in ranges:
+                    parameter = ranges[name]
+                elif declared.get(name) != parameter:
+                    declared[name] = hull(declared.get(name, parameter), parameter)
+            except BadSpace as error:
+                misfit = f"it suggests {name!r} otherwise than the trials before it: {error}"
+                continue
+            distribution, text = _distribution(parameter)
+            rows.append((trial_id, name, distribution.to_internal_repr(value), text))
+        if misfit:
+            outcome = Failed(outcome.number, misfit, outcome.intermediate, outcome.attributes)
+        checked.append((trial_id, outcome))
+    if declared != before:
+        write_study_attribute(connection, stage, DECLARED, space_to_dict(declared))
+    _FORGET_PARAM.run(connection, [(trial_id, name) for trial_id, name, _, _ in rows])
+    PARAMS.run(connection, rows)
+    return checked
+
+
 def _value(outcome: Outcome) -> float | None:
     """Return a trial's value: its score, or the last point of its curve where it was pruned, as Optuna's ``tell`` does.
 
@@ -141,10 +186,14 @@ def _value(outcome: Outcome) -> float | None:
 
 def distributions(space: Space) -> dict[str, tuple[BaseDistribution, str]]:
     """Return Optuna's distributions by parameter name, each also as the database keeps it."""
+    return {name: _distribution(parameter) for name, parameter in space.items()}
+
+
+def _distribution(parameter: Parameter) -> tuple[BaseDistribution, str]:
     from optuna.distributions import distribution_to_json  # 0.3 s to load; reading does without it
 
-    made = {name: to_distribution(parameter) for name, parameter in space.items()}
-    return {name: (distribution, distribution_to_json(distribution)) for name, distribution in made.items()}
+    distribution = to_distribution(parameter)
+    return distribution, distribution_to_json(distribution)
 
 
 def import_stage(connection: Connection, new: NewStage, past: PastTrials) -> None:

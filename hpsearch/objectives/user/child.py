@@ -53,6 +53,21 @@ class Guard:
         self._shell.wait()
 
 
+class Tail:
+    """The end of an output."""
+
+    def __init__(self) -> None:
+        self._end = bytearray()
+
+    def add(self, some: bytes) -> None:
+        """Add what has come."""
+        self._end += some
+        del self._end[:-KEPT_BYTES]
+
+    def __str__(self) -> str:
+        return self._end.decode(errors="replace")
+
+
 class Child:
     """A process in a group of its own.
 
@@ -62,7 +77,8 @@ class Child:
         environment: Its environment; None: that of this process.
         folder: Its working folder; None: that of this process.
         files: Descriptors that it is to have.
-        on_output: Is given what it writes to its standard output, as it comes; None: that is kept with its errors.
+        on_output: Is given what it writes to its standard output, as it comes.
+        on_errors: Likewise of its standard error; None: that goes where its output goes.
     """
 
     def __init__(
@@ -73,14 +89,15 @@ class Child:
         environment: Mapping[str, str] | None = None,
         folder: str | None = None,
         files: Sequence[int] = (),
-        on_output: Callable[[bytes], None] | None = None,
+        on_output: Callable[[bytes], None],
+        on_errors: Callable[[bytes], None] | None = None,
     ) -> None:
         self._guard = guard
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if on_output is None else subprocess.PIPE,
+            stderr=subprocess.STDOUT if on_errors is None else subprocess.PIPE,
             cwd=folder,
             env=environment,
             pass_fds=files,
@@ -88,12 +105,11 @@ class Child:
             bufsize=0,
         )
         guard.watch(self._process.pid)
-        self._end = bytearray()
         self._over = False
         self._selector = selectors.DefaultSelector()
-        self._add(self._process.stdout, on_output or self._keep)
-        if on_output is not None:
-            self._add(self._process.stderr, self._keep)
+        self._add(self._process.stdout, on_output)
+        if on_errors is not None:
+            self._add(self._process.stderr, on_errors)
 
     @property
     def pid(self) -> int:
@@ -104,10 +120,6 @@ class Child:
         assert stream is not None
         os.set_blocking(stream.fileno(), False)
         self._selector.register(stream, selectors.EVENT_READ, take)
-
-    def _keep(self, some: bytes) -> None:
-        self._end += some
-        del self._end[:-KEPT_BYTES]
 
     def listen(self, connection: Any) -> None:
         """Have `wait` return as soon as a connection can be read."""
@@ -131,21 +143,11 @@ class Child:
         key.data(some)
         return some
 
-    def _read_all(self) -> None:
+    def read(self) -> None:
+        """Read the output that is there by now."""
         for key in list(self._selector.get_map().values()):
             while key.data is not None and self._read(key):
                 pass
-
-    def output(self) -> str:
-        """Return the end of what it has written since the last call of `forget`."""
-        if not self._over:
-            self._read_all()
-        return bytes(self._end).decode(errors="replace")
-
-    def forget(self) -> None:
-        """Forget what it has written so far."""
-        self._read_all()
-        self._end.clear()
 
     @property
     def code(self) -> int | None:
@@ -167,7 +169,7 @@ class Child:
         self._process.wait()
         self._kill()  # what was forked meanwhile
         self._guard.watch(None)
-        self._read_all()
+        self.read()
         self._selector.close()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:

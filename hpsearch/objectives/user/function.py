@@ -11,17 +11,23 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hpsearch.objectives.user.child import Child, Device, Guard, ended_words, environment
-from hpsearch.objectives.user.host import NotFound, Setup, main
-from hpsearch.objectives.user.trial import Study, Task
+from hpsearch.objectives.user.child import KEPT_BYTES, Child, Device, Guard, ended_words, environment
+from hpsearch.objectives.user.host import NUMBER, NotFound, Setup, main
+from hpsearch.objectives.user.trial import Study, Task, run
 from hpsearch.records import ENDED, OUTPUT, SECONDS, Failed, Outcome, Paused, Report, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 _MOST = 256  # trials in a batch
 _POLL_S = 0.05  # how often a child that says nothing is looked at
+
+
+def tasks_of(trials: Sequence[Trial], until: int | None, paused: Sequence[Paused]) -> list[Task]:
+    """Return trials as they are sent to a function; see `hpsearch.objectives.base.Objective.evaluate`."""
+    before = {pause.number: (pause.intermediate, pause.attributes[SECONDS]) for pause in paused}
+    return [Task(t.number, t.params, t.repeat, until, *before.get(t.number, ((), 0.0)), t.again) for t in trials]
 
 
 @dataclass(eq=False)
@@ -67,8 +73,7 @@ class FunctionObjective:
         A trial that paused is called again from its beginning. One in which the process ends fails, and the others go
         on in a new process.
         """
-        before = {pause.number: (pause.intermediate, pause.attributes[SECONDS]) for pause in paused}
-        left = [Task(t.number, t.params, t.repeat, until, *before.get(t.number, ((), 0.0)), t.again) for t in trials]
+        left = tasks_of(trials, until, paused)
         while left:
             try:
                 host = self._idle.pop()
@@ -85,9 +90,88 @@ class FunctionObjective:
                 self._idle.append(host)
 
 
+LOCAL: dict[str, Callable[[Any], Any]] = {}
+"""The functions that can be called in this process alone, by the name that a study file has for them."""
+
+
+def name_of(call: Callable[[Any], Any]) -> str:
+    """Return the name by which a study file has a Python object, as ``package.module:name`` or ``/a/file.py:name``.
+
+    One that other processes cannot import by its name, as a lambda, a closure, or what a notebook defines, becomes one
+    of `LOCAL`.
+    """
+    module, name = getattr(call, "__module__", None) or "__main__", getattr(call, "__qualname__", type(call).__name__)
+    value: Any = sys.modules.get(module)
+    file = getattr(value, "__file__", None) or ""
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    if value is call and (module != "__main__" or os.path.exists(file)):
+        return f"{os.path.abspath(file) if module == '__main__' else module}:{name}"
+    LOCAL[f"{module}:{name}"] = call
+    return f"{module}:{name}"
+
+
+@dataclass(frozen=True, eq=False)
+class LocalObjective:
+    """Calls a function of this process, which it may end; for functions that no other process can import."""
+
+    call: Callable[[Any], Any]
+    study: Study
+    independent: ClassVar[bool] = True
+
+    def lanes(self, trial: Trial | None = None) -> int:
+        return 1
+
+    def structures(self) -> int:
+        return 1
+
+    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
+        return [[trial] for trial in trials]
+
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        """Call the function for one trial after the other; see `hpsearch.objectives.base.Objective`."""
+        for task in tasks_of(trials, until, paused):
+            points: list[Report] = []
+            outcome = run(self.call, task, self.study, points.append)
+            yield [*points, outcome]
+
+
 def _close(idle: list[_Host]) -> None:
     while idle:
         idle.pop().close()
+
+
+class _Output:
+    """The ends of what a child writes in each of its trials, between marks that are unlike anything else."""
+
+    def __init__(self) -> None:
+        self.mark = os.urandom(16)
+        self._rest = bytearray()
+        self._of: dict[int, str] = {}
+
+    def add(self, some: bytes) -> None:
+        """Add what has come."""
+        self._rest += some
+        size = len(self.mark) + NUMBER
+        while (at := self._rest.find(self.mark)) >= 0 and len(self._rest) >= at + size:
+            number = int.from_bytes(self._rest[at + len(self.mark) : at + size], "big")
+            self._of[number] = _text(self._rest[:at])
+            del self._rest[: at + size]
+        del self._rest[: -KEPT_BYTES - size]
+
+    def of(self, number: int) -> str:
+        """Return that of a trial that has ended."""
+        return self._of.pop(number, "")
+
+    def rest(self) -> str:
+        """Return that of the trial under way."""
+        return _text(self._rest)
+
+
+def _text(output: bytearray) -> str:
+    return output[-KEPT_BYTES:].decode(errors="replace")[-KEPT_BYTES:]
 
 
 class _Host:
@@ -102,10 +186,17 @@ class _Host:
         self._connection, theirs = Pipe()
         start = f"import sys; sys.path[:] = {sys.path!r}; from {main.__module__} import main; main({theirs.fileno()})"
         command = [sys.executable, "-c", start]
-        self._child = Child(command, guard=self._guard, environment=environment(self._device), files=[theirs.fileno()])
+        self._output = _Output()
+        self._child = Child(
+            command,
+            guard=self._guard,
+            environment=environment(self._device),
+            files=[theirs.fileno()],
+            on_output=self._output.add,
+        )
         theirs.close()
         self._child.listen(self._connection)
-        self._send(Setup(objective.function, (objective.folder, os.getcwd())))
+        self._send(Setup(objective.function, (objective.folder, os.getcwd()), self._output.mark))
 
     def _send(self, message: object) -> None:
         with contextlib.suppress(OSError):  # it has ended, which `_next` notices
@@ -125,7 +216,6 @@ class _Host:
             if messages[0] is not None:
                 raise messages[0]
             self._ready = True
-        self._child.forget()
         self._send((objective.study, tasks))
         began, points = time.monotonic(), list[float]()
         while tasks:
@@ -135,10 +225,10 @@ class _Host:
                     points.append(message.value)
                     continue
                 del tasks[0]
+                self._child.read()
+                output = self._output.of(message.number)
                 if isinstance(message, Failed):
-                    attributes = {**message.attributes, OUTPUT: self._child.output()}
-                    messages[at] = replace(message, attributes=attributes)
-                self._child.forget()
+                    messages[at] = replace(message, attributes={**message.attributes, OUTPUT: output})
                 began, points = time.monotonic(), []
             yield messages
             seconds = time.monotonic() - began
@@ -148,7 +238,7 @@ class _Host:
                 self.ended = True
                 self._child.end()
                 task = tasks.pop(0)
-                attributes = {SECONDS: round(task.spent + seconds, 6), OUTPUT: self._child.output(), ENDED: ended}
+                attributes = {SECONDS: round(task.spent + seconds, 6), OUTPUT: self._output.rest(), ENDED: ended}
                 yield [Failed(task.number, reason, (*task.known, *points), attributes)]
                 return
 

@@ -28,6 +28,10 @@ class Setup(NamedTuple):
 
     function: str  # ``train.py:objective`` or ``package.module:name``
     folders: tuple[str, ...]  # where its file or package is looked for, in this order
+    mark: bytes  # what stands in the output behind that of each trial, before the trial's number in `NUMBER` bytes
+
+
+NUMBER = 8  # bytes of a number
 
 
 class NotFound(Exception):
@@ -115,12 +119,14 @@ def _answer(connection: Connection[Any, Any]) -> None:
         return
     connection.send(None)
     folder, environment = os.getcwd(), os.environ.copy()
+    output = os.dup(sys.stdout.fileno())
     while True:
         study, tasks = connection.recv()
         for task in tasks:
             outcome = run(call, task, study, connection.send)
             sys.stdout.flush()
             sys.stderr.flush()
+            os.write(output, setup.mark + task.number.to_bytes(NUMBER, "big"))
             connection.send(outcome)
             # The next trial begins as this one did.
             os.chdir(folder)

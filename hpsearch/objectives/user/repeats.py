@@ -98,4 +98,4 @@ def _cut_short(runs: Sequence[Completed], last: Failed | Pruned, repeats: int) -
     if isinstance(last, Pruned):
         return replace(last, intermediate=runs[0].intermediate, epoch=len(runs[0].intermediate), attributes=attributes)
     reason = f"repeat {len(runs) + 1} of {repeats}: {last.reason}"
-    return Failed(last.number, reason, runs[0].intermediate, attributes)
+    return Failed(last.number, reason, runs[0].intermediate, attributes, last.suggested)

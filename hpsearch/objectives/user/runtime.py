@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from hpsearch.errors import BadData, BadStudyFile
 from hpsearch.objectives.base import Estimate, Objective
-from hpsearch.objectives.user.function import FunctionObjective
+from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective
 from hpsearch.objectives.user.host import NotFound, find_file, is_file
 from hpsearch.objectives.user.repeats import Repeated
 from hpsearch.objectives.user.trial import Study
@@ -108,18 +108,25 @@ class FunctionRuntime(UserRuntime):
         """Check that the file of the function is there; only importing it, which workers do, shows the rest.
 
         Raises:
-            BadStudyFile: There is no such file.
+            BadStudyFile: There is no such file, or the function was one of another process.
         """
-        source, _, _ = sections.objective.function.rpartition(":")
+        function = sections.objective.function
+        source, _, name = function.rpartition(":")
+        if function in LOCAL:
+            return
+        if source == "__main__" or "<" in name:
+            raise BadStudyFile(f"{function} was given from Python, and no other process can import it; give it again")
         try:
             if is_file(source):
                 find_file(source, (sections.objective.folder, os.getcwd()))
         except NotFound as error:
             raise BadStudyFile(f"[objective] function = {sections.objective.function!r}: {error}") from error
 
-    def _objective(self, sections: FunctionSections, *, seed: int, space: Space) -> FunctionObjective:
+    def _objective(self, sections: FunctionSections, *, seed: int, space: Space) -> Objective:
         of = sections.objective
         study = Study("", sections.direction, seed, space, sections.fixed)
+        if of.function in LOCAL:
+            return LocalObjective(LOCAL[of.function], study)
         return FunctionObjective(of.function, of.folder, study, of.seconds, of.devices)
 
     def words(self, sections: FunctionSections) -> str:

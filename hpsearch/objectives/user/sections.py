@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from hpsearch.errors import BadStudyFile
 from hpsearch.objectives.sections import Count, Section
 from hpsearch.records import Direction
 from hpsearch.space import Space
@@ -103,13 +102,7 @@ class UserSections(Section):
         return self._objective.epochs
 
     def check(self, space: Space) -> None:
-        """Check that no parameter is both sampled and fixed.
-
-        Raises:
-            BadStudyFile: One is.
-        """
-        if twice := [name for name in self.fixed if name in space]:
-            raise BadStudyFile(f"{twice[0]} stands in [space] and in [fixed]; leave it out of one of them")
+        """Check nothing: any parameter may be sampled."""
 
 
 class Function(UserObjective):

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.records import (
@@ -28,7 +29,7 @@ from hpsearch.records import (
     draw_seed,
 )
 from hpsearch.samplers import draw
-from hpsearch.space import Categorical, Float, Int, Parameter, Value, to_distribution
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, delivered, to_distribution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +84,7 @@ class Trial:
         # Of a confirmation's trials those of one repeat have one seed.
         name = f"objective#{task.again}" if task.again else "objective"
         self.seed = draw_seed(study.seed, task.number if task.repeat is None else task.repeat, name)
-        self.params: dict[str, Any] = {**study.fixed, **task.params}
+        self.params: dict[str, Any] = {**study.fixed, **delivered(study.ranges, task.params)}
         self.suggested: dict[str, tuple[Parameter, Any]] = {}  # the parameters that the calls have declared
         self.user_attrs: dict[str, Any] = {}
         self.system_attrs: Mapping[str, Any] = {}
@@ -101,15 +102,17 @@ class Trial:
             step: Distance of neighbouring values; None: any value.
             log: Sample uniformly in the logarithm of the value.
         """
+        if low == high:
+            return float(low)
         if step is not None:
-            raise ValueError(f"suggest_float({name!r}, step={step}) is not known here; use suggest_int and multiply")
-        return float(low) if low == high else float(self._suggest(name, Float(low, high, log)))
+            high = float(last_step(low, high, step))
+        return float(self._suggest(name, Float(low, high, log, step=step)))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """Return the value of a whole-numbered parameter; see `suggest_float`."""
         if low == high:
             return int(low)
-        return int(self._suggest(name, Int(low, high - (high - low) % step, log, step)))
+        return int(self._suggest(name, Int(low, int(last_step(low, high, step)), log, step)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return one of the choices; see `suggest_float`."""
@@ -183,16 +186,17 @@ def run(call: Callable[[Any], Any], task: Task, study: Study, send: Callable[[Re
     except BaseException as raised:  # SystemExit and KeyboardInterrupt too: one trial is not the run's end
         error = raised
     attributes = {**trial.user_attrs, **facts, SECONDS: round(task.spent + time.perf_counter() - began, 6)}
+    suggested = trial.suggested
     if error is None:
-        return Completed(task.number, score, trial.curve, attributes)
+        return Completed(task.number, score, trial.curve, attributes, suggested)
     if is_pruned(error):
         if trial.should_prune():
-            return Paused(task.number, trial.curve, attributes)
-        return Pruned(task.number, len(trial.curve), trial.curve, attributes)
+            return Paused(task.number, trial.curve, attributes, suggested=suggested)
+        return Pruned(task.number, len(trial.curve), trial.curve, attributes, suggested=suggested)
     if not isinstance(error, BadResult):
         beyond = error.__traceback__ and error.__traceback__.tb_next  # this function's own frame says nothing
         traceback.print_exception(type(error), error, beyond)
-    return Failed(task.number, reason_of(error), trial.curve, {**attributes, ENDED: _ended(error)})
+    return Failed(task.number, reason_of(error), trial.curve, {**attributes, ENDED: _ended(error)}, suggested)
 
 
 def _ended(error: BaseException) -> str:
@@ -201,6 +205,12 @@ def _ended(error: BaseException) -> str:
         return "result"
     # PyTorch has an error of its own for a GPU's memory.
     return "memory" if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" else "exception"
+
+
+def last_step(low: float, high: float, step: float) -> Fraction:
+    """Return the last of the values low, low + step, ... that is not above a high."""
+    first, distance = Fraction(str(low)), Fraction(str(step))
+    return first + (Fraction(str(high)) - first) // distance * distance
 
 
 def is_pruned(error: BaseException) -> bool:

@@ -408,6 +408,9 @@ def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
 
 def _params_off(connection: Connection, stage: Stage, sampler: Sampler) -> Iterator[tuple[str, str, int, int]]:
     """Yield the trials whose parameters are missing, or not those that the sampler gives for their numbers."""
+    if stage.defined_by_run:
+        return
+    stage = stage.as_begun()
     study = {"study": stage.study_id, "imported": int(bool(stage.imported))}
     # Each of the trials has some of the parameters where they declare them, and where they were run elsewhere.
     unknown = kinds.foreign(stage) or stage.study_file.get("space") == {}

@@ -1,0 +1,268 @@
+"""Functions of the user's own: what they may return and do, what that costs, and what is left of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import user_functions
+from batches import batch, drain
+from bounded import until
+from user_functions import BAD
+
+from hpsearch.errors import BadStudyFile
+from hpsearch.executors.base import Batch, Done, Executor, InlineExecutor, Lost
+from hpsearch.executors.dask import dask_executor
+from hpsearch.executors.pool import PoolExecutor
+from hpsearch.objectives.user.child import Device
+from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective, name_of
+from hpsearch.objectives.user.trial import Study, Task, run
+from hpsearch.records import ENDED, OUTPUT, Completed, Failed, Outcome, Paused, Pruned, Report, Trial, draw_seed
+from hpsearch.space import Categorical, Float, Int
+from hpsearch.study_file import parse, read
+
+STUDY = Study("", "minimize", 7, {}, {})
+
+
+def objective(name: str = "bad", **changes: Any) -> FunctionObjective:
+    return replace(FunctionObjective(f"user_functions:{name}", "", STUDY), **changes)
+
+
+def called(call: Any, *, study: Study = STUDY, number: int = 0, **task: Any) -> tuple[Outcome | Paused, list[Report]]:
+    points: list[Report] = []
+    return run(call, Task(number, task.pop("params", {}), **task), study, points.append), points
+
+
+def evaluated(objective: FunctionObjective | LocalObjective, trials: Sequence[Trial], **options: Any) -> dict[int, Any]:
+    items = [item for some in objective.evaluate(trials, **options) for item in some]
+    return {item.number: item for item in items if not isinstance(item, Report)}
+
+
+def alive(groups: set[int]) -> set[str]:
+    """The processes of these groups, but for those that only wait to be waited for."""
+    ps = ["ps", "-eo", "pgid=,stat=,args="]
+    rows = [row.split(None, 2) for row in subprocess.run(ps, capture_output=True, text=True).stdout.splitlines()]
+    return {" ".join(row) for row in rows if int(row[0]) in groups and not row[1].startswith("Z")}
+
+
+@pytest.fixture(params=["inline", "pool", "dask"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    make: Any = {
+        "inline": InlineExecutor,
+        "pool": lambda: PoolExecutor(1),
+        "dask": lambda: dask_executor(jobs=1, preload=None, note=print),
+    }[request.param]
+    executor = make()
+    yield executor
+    executor.close()
+
+
+def test_a_bad_objective_costs_its_own_trial_and_leaves_no_process(executor: Executor) -> None:
+    """The table of `user_functions.BAD`, in one batch, with any executor."""
+    executor.load(objective(seconds=2.0))
+    trials = tuple(Trial(number, number, {"bad": name}) for number, name in enumerate(BAD))
+    (end,) = (event for event in drain(executor, [Batch(0, trials)]) if isinstance(event, Done | Lost))
+    assert isinstance(end, Done), end
+    assert [outcome.number for outcome in end.outcomes] == list(range(len(BAD)))
+    for outcome, (name, expected) in zip(end.outcomes, BAD.items(), strict=True):
+        if expected.reason is None:
+            assert isinstance(outcome, Completed), (name, outcome)
+            assert outcome.score == 1.0
+            continue
+        assert isinstance(outcome, Failed), (name, outcome)
+        assert expected.reason in outcome.reason, name
+        assert "\n" not in outcome.reason
+        assert outcome.attributes.get(ENDED) == expected.ended, name
+        assert expected.output in outcome.attributes.get(OUTPUT, ""), name
+        assert len(outcome.attributes.get(OUTPUT, "")) <= 4096
+    outputs = [outcome.attributes.get(OUTPUT, "") for outcome in end.outcomes]
+    groups = {int(number) for output in outputs for number in re.findall(r"group: (\d+)", output)}
+    assert len(groups) == 5  # one more for each death
+    executor.load(objective())  # inline, the old one is let go, and its process with it
+    executor.close()
+    until(lambda: not alive(groups), what="the end of all processes")
+
+
+@pytest.mark.parametrize("engine", ["InlineExecutor()", "PoolExecutor(1)"])
+def test_a_function_that_hangs_in_c_does_not_outlive_a_killed_run(engine: str, tmp_path: Path) -> None:
+    file, script = tmp_path / "group", tmp_path / "script.py"
+    script.write_text(KILLED.format(engine=engine, folder=Path(user_functions.__file__).parent, file=file))
+    with subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as run:
+        until(file.exists, what="the function to begin")
+        group = int(file.read_text())
+        assert alive({group})
+        run.kill()
+    until(lambda: not alive({group}), what="the end of the function's process")
+
+
+KILLED = """
+from hpsearch.executors.base import Batch, InlineExecutor
+from hpsearch.executors.pool import PoolExecutor
+from hpsearch.objectives.user.function import FunctionObjective
+from hpsearch.objectives.user.trial import Study
+from hpsearch.records import Trial
+if __name__ == "__main__":
+    executor = {engine}
+    executor.load(FunctionObjective("user_functions:hang", "{folder}", Study("", "minimize", 0, {{}}, {{}})))
+    executor.submit(Batch(0, (Trial(0, 0, {{"file": "{file}"}}),)))
+    while True:
+        executor.wait(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        ("user_functions:nobody", "has no 'nobody'; it has: "),
+        ("user_functions:NOT_CALLABLE", "is a int, which cannot be called"),
+        ("no_such_module:f", "importing no_such_module failed: ModuleNotFoundError"),
+        ("no/such/file.py:f", "there is no file "),
+        ("broken.py:f", "importing broken.py failed: SyntaxError"),
+        ("exits.py:f", "ended its process: exit code 5"),
+    ],
+)
+def test_a_function_that_cannot_be_imported_costs_no_trial(function: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def f(:\n")
+    (tmp_path / "exits.py").write_text("import os\nos._exit(5)\n")
+    executor = InlineExecutor()
+    executor.load(replace(objective(), function=function, folder=str(tmp_path)))
+    (lost,) = drain(executor, [batch(0)])
+    assert isinstance(lost, Lost)
+    assert says in lost.reason
+
+
+def test_what_stands_beside_the_file_is_imported_as_in_a_script(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("SCORE = 4\n")
+    (tmp_path / "mine.py").write_text("import beside\ndef f(trial):\n    return beside.SCORE\n")
+    done = evaluated(replace(objective(), function="mine.py:f", folder=str(tmp_path)), [Trial(0, 0, {})])
+    assert done[0].score == 4.0
+
+
+def test_a_trial_is_usable_as_one_of_optuna_s() -> None:
+    study = Study("mine/stage-01", "maximize", 7, {"lr": Float(0.1, 0.2)}, {"depth": 3})
+
+    def call(trial: Any) -> dict[str, Any]:
+        assert (trial.number, trial.study.study_name, trial.study.directions) == (4, "mine/stage-01", ["maximize"])
+        assert trial.seed == draw_seed(7, 4, "objective")
+        assert trial.params == {"depth": 3, "given": 0.5}
+        assert trial.suggest_int("depth", 1, 9) == 3  # fixed
+        assert trial.suggest_float("given", 0, 1) == 0.5
+        assert 0.1 <= trial.suggest_float("lr", 1e-5, 1, log=False) <= 0.2  # the stage's range, not the call's
+        assert trial.suggest_float("one", 2, 2) == 2.0
+        assert trial.suggest_int("even", 2, 9, step=2) % 2 == 0
+        assert trial.suggest_categorical("what", [None, True, "x"]) in (None, True, "x")
+        assert round(10 * trial.suggest_float("third", 0.1, 0.85, step=0.3)) in (1, 4, 7)
+        assert trial.distributions["even"].high == 8
+        trial.set_user_attr("note", [1, 2])
+        return {"score": 1, "folds": (0.5, 1.5), "std_error": 0.1, "loss": 3}
+
+    outcome, _ = called(call, study=study, number=4, params={"given": 0.5})
+    assert isinstance(outcome, Completed), outcome
+    attributes = {**outcome.attributes, "seconds": None}
+    assert attributes == {
+        "note": [1, 2],
+        "folds": [0.5, 1.5],
+        "std_error": 0.1,
+        "metrics": {"loss": 3.0},
+        "seconds": None,
+    }
+    assert {name: parameter for name, (parameter, _) in outcome.suggested.items()} == {
+        "given": Float(0, 1),
+        "lr": Float(1e-5, 1),
+        "even": Int(2, 8, step=2),
+        "third": Float(0.1, 0.7, step=0.3),
+        "what": Categorical((None, True, "x")),
+    }
+
+
+def test_repeats_of_a_confirmation_share_their_seed() -> None:
+    seeds = [called(lambda trial: trial.seed, number=n, repeat=1)[0].score for n in (3, 9)]  # type: ignore[union-attr]
+    assert seeds[0] == seeds[1] == draw_seed(7, 1, "objective")
+
+
+def test_pruning_calls_a_function_again_and_skips_what_is_known() -> None:
+    trial = Trial(0, 0, {"x": 1.0})
+    counting = user_functions.counting
+    at_rung, points = called(counting, params=trial.params, until=3)
+    assert isinstance(at_rung, Paused)
+    assert (at_rung.intermediate, [point.step for point in points]) == ((10.0, 9.0, 8.0), [1, 2, 3])
+    later, points = called(counting, params=trial.params, until=5, known=at_rung.intermediate, spent=100.0)
+    assert isinstance(later, Paused)
+    assert ([point.step for point in points], later.attributes["seconds"] > 100) == ([4, 5], True)
+    end, _ = called(counting, params=trial.params, known=later.intermediate)
+    assert isinstance(end, Completed)
+    assert end.intermediate == tuple(range(10, 0, -1))
+
+
+def test_a_function_may_prune_itself_or_not_at_all() -> None:
+    def gives_up(trial: Any) -> float:
+        trial.report(1, 0)
+        raise type("TrialPruned", (Exception,), {})
+
+    own, _ = called(gives_up)
+    assert own == Pruned(0, 1, (1.0,), own.attributes)
+    whole, _ = called(user_functions.ignorant, until=3)
+    assert isinstance(whole, Completed)
+    assert whole.intermediate == (0.0, 1.0, 2.0)
+
+
+def test_a_lambda_is_called_in_this_process_alone() -> None:
+    name = name_of(call := lambda trial: os.getpid())
+    assert LOCAL[name] is call
+    assert evaluated(LocalObjective(call, STUDY), [Trial(0, 0, {})])[0].score == os.getpid()
+    assert name_of(user_functions.square) == "user_functions:square"
+    study = parse({"name": "x", "objective": {"function": name, "direction": "minimize"}}, source="x")
+    study.check_names()
+    del LOCAL[name]
+    with pytest.raises(BadStudyFile, match="was given from Python"):
+        study.check_names()
+
+
+def test_two_processes_have_two_devices_and_a_third_shares() -> None:
+    names = [f"test-{os.getpid()}-{i}" for i in (0, 1)]
+    devices = [Device(names) for _ in range(3)]
+    assert [device.name for device in devices] == [names[0], names[1], names[0]]
+    devices[1].close()
+    assert Device(names).name == names[1]
+
+
+FILE = """
+name = "mine"
+[objective]
+function = "mine.py:f"
+direction = "minimize"
+"""
+
+
+def test_a_study_file_without_ranges_keeps_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(FILE)
+    study = read(tmp_path / "mine.toml")
+    kept = study.to_dict()
+    assert (study.space, kept["space"], kept["objective"]["folder"]) == ({}, {}, str(tmp_path))
+    assert parse(kept, source="kept") == study
+    with pytest.raises(BadStudyFile, match=re.escape(f"there is no file {tmp_path}/mine.py nor ")):
+        study.check_names()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"direction": None}, 'objective.direction: only you know it; add direction = "maximize" or'),
+        ({"function": "train.py"}, "give a file and a name, train.py:objective, or a module and a name"),
+        ({"trial_timeout": "soon"}, "not a span of time; write 90, 90s, 10m, 1.5h or 1h30m"),
+        ({"functoin": "x"}, "'functoin' is not a key of [objective]; did you mean 'function'?"),
+    ],
+)
+def test_refused_study_files(changes: dict[str, Any], says: str) -> None:
+    section = {"function": "train.py:f", "direction": "minimize", **changes}
+    plain = {"name": "mine", "objective": {key: value for key, value in section.items() if value is not None}}
+    with pytest.raises(BadStudyFile, match=re.escape(says)):
+        parse(plain, source="mine.toml")
+
