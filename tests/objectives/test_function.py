@@ -265,4 +265,3 @@ def test_refused_study_files(changes: dict[str, Any], says: str) -> None:
     plain = {"name": "mine", "objective": {key: value for key, value in section.items() if value is not None}}
     with pytest.raises(BadStudyFile, match=re.escape(says)):
         parse(plain, source="mine.toml")
-
