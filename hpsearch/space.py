@@ -19,6 +19,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpsearch.errors import BadSpace, nearest
+from hpsearch.text import is_missing
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -333,16 +334,35 @@ def active(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def present(space: Space, row: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the values that a trial has, from a row that says None of those that it lacks.
+    """Return the values that a trial has, from a row that says None or NaN of those that it lacks.
 
     None may be a choice too: then the conditions decide.
     """
-    given = {
-        name: row[name]
-        for name, parameter in space.items()
-        if name in row and (row[name] is not None or (isinstance(parameter, Categorical) and None in parameter.choices))
-    }
+    given: dict[str, Value] = {}
+    for name, parameter in space.items():
+        if name in row and not is_missing(row[name]):
+            given[name] = row[name]
+        elif name in row and isinstance(parameter, Categorical) and None in parameter.choices:
+            given[name] = None
     return active(space, given)
+
+
+def without_none(space: Space) -> Space:
+    """Return a space for tables and figures, where None is no value: the choice None is the text ``none``."""
+    if not any(isinstance(parameter, Categorical) and None in parameter.choices for parameter in space.values()):
+        return space
+
+    def texts(values: tuple[Value, ...]) -> tuple[Value, ...]:
+        return tuple(shown(value) if value is None else value for value in values)
+
+    named: dict[str, Parameter] = {}
+    for name, parameter in space.items():
+        when = {other: texts(values) for other, values in (parameter.when or {}).items()} or None
+        if isinstance(parameter, Categorical):
+            named[name] = replace(parameter, choices=texts(parameter.choices), when=when)
+        else:
+            named[name] = replace(parameter, when=when)
+    return named
 
 
 def check_conditions(space: Space) -> None:

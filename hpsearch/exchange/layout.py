@@ -133,7 +133,7 @@ class StageHeader(_Model):
     direction: Direction
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     ranges: dict[str, dict[str, Any]]
-    study_file: Mapping[str, Mapping[str, Any] | str] = {}
+    study_file: Mapping[str, Mapping[str, Any] | list[str] | str] = {}
     parent: Annotated[int, Field(ge=1)] | None = None
     rule: Mapping[str, Any] = {}
     trials_used: Sequence[int] = ()

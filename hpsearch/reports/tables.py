@@ -52,10 +52,10 @@ def with_error(stage: NewStage, score: float) -> str:
 
 
 def used_values(stage: NewStage, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a trial's values for people: None where it does not use one, a yes or no as study files have it."""
+    """Return a trial's values for people: None where it does not use one, a yes, no or none as study files have it."""
     names = set(used(stage, params))
     return {
-        name: None if name not in names else shown(value) if isinstance(value, bool) else value
+        name: None if name not in names else shown(value) if isinstance(value, bool | None) else value
         for name, value in params.items()
     }
 

@@ -207,9 +207,12 @@ def import_stage(connection: Connection, new: NewStage, past: PastTrials) -> Non
     known = distributions(new.space)
     has: Iterable[Collection[str]] = [()] * len(id_of)
     if any(isinstance(parameter, Categorical) and None in parameter.choices for parameter in new.space.values()):
-        # A None is a value or a missing one, as the conditions say.
+        # A None is a value or a missing one, as the conditions say; a trial that waits may have none of all.
         each = zip(*past.params.values(), strict=True)
-        has = [present(new.space, dict(zip(past.params, values, strict=True))) for values in each]
+        has = [
+            present(new.space, dict(zip(past.params, values, strict=True))) if {*values} != {None} else ()
+            for values in each
+        ]
     for name, values in past.params.items():
         _, text = known[name]
         to_number: Callable[[Any], float] = float

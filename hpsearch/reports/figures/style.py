@@ -18,7 +18,7 @@ import plotly.io as pio
 from plotly.subplots import make_subplots
 
 from hpsearch.errors import BadInput
-from hpsearch.space import Categorical, Float, Int, Parameter, from_scale, to_scale
+from hpsearch.space import Categorical, Float, Int, Parameter, from_scale, to_scale, without_none
 from hpsearch.text import no_markup
 
 TEMPLATE = "hpsearch"  # the name under which the template is registered with Plotly
@@ -348,6 +348,13 @@ def _changed(figure: go.Figure, change: Callable[[str], str], *, template: bool 
 _HALF = 0.42  # half the width of a choice's stretch of the axis; choices stand 1 apart
 
 
+def _named(parameter: Categorical) -> Categorical:
+    """Return choices without None, as frames of trials have them."""
+    named = without_none({"": parameter})[""]
+    assert isinstance(named, Categorical)
+    return named
+
+
 class ParameterAxis:
     """An axis for the values of one hyperparameter, wide enough for all its ranges.
 
@@ -360,7 +367,7 @@ class ParameterAxis:
 
     def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
         self.name = name
-        lists = [parameter for parameter in parameters if isinstance(parameter, Categorical)]
+        lists = [_named(parameter) for parameter in parameters if isinstance(parameter, Categorical)]
         ranges = [parameter for parameter in parameters if not isinstance(parameter, Categorical)]
         if lists and ranges:
             raise BadInput(f"{name} is a list of choices in one stage and a range in another; plot them separately")
@@ -394,7 +401,7 @@ class ParameterAxis:
         if not isinstance(parameter, Categorical):
             return [(float(parameter.low), float(parameter.high))]
         spans: list[tuple[float, float]] = []
-        for place in sorted(self._choices.index(choice) for choice in parameter.choices):
+        for place in sorted(self._choices.index(choice) for choice in _named(parameter).choices):
             if spans and place - spans[-1][1] < 1:
                 spans[-1] = (spans[-1][0], place + _HALF)
             else:

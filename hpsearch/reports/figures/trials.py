@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 
 from hpsearch.objectives.kinds import used
 from hpsearch.reports.figures.style import BREAK, LINE, MUTED, NO_NAME, colour, field, say, value_words, words
-from hpsearch.space import Categorical
-from hpsearch.text import counted
+from hpsearch.space import Categorical, shown, without_none
+from hpsearch.text import counted, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,12 +90,16 @@ class StageTrials:
         columns = {name: frame[f"param:{name}"].tolist() for name in stage.space}
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         names = [set(used(stage, row)) for row in rows]
+        space = without_none(stage.space)
         blanked: dict[str, Any] = {
-            f"param:{name}": [value if name in of_row else None for value, of_row in zip(values, names, strict=True)]
+            f"param:{name}": [
+                None if name not in of_row else shown(None) if is_missing(value) else value
+                for value, of_row in zip(values, names, strict=True)
+            ]
             for name, values in columns.items()
-            if not all(name in of_row for of_row in names)
+            if space is not stage.space or not all(name in of_row for of_row in names)
         }
-        return cls(stage, frame.assign(**blanked))
+        return cls(stage if space is stage.space else replace(stage, space=space), frame.assign(**blanked))
 
     @classmethod
     def joined(cls, stages: Sequence[StageTrials]) -> StageTrials:
