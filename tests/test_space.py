@@ -27,10 +27,12 @@ from hpsearch.space import (
     parameter_from_dict,
     parameter_to_dict,
     per_value,
+    present,
     space_from_dict,
     space_to_dict,
     to_distribution,
     to_scale,
+    without_none,
 )
 
 
@@ -207,6 +209,17 @@ def test_values_hold_where_the_conditions_do_in_the_order_of_the_space() -> None
     assert list(active(CONDITIONAL, {**every, "layers": 1})) == ["momentum", "optimizer", "wd[sgd]", "layers"]
     assert list(active(CONDITIONAL, {**every, "optimizer": "adam"})) == ["optimizer", "wd[adam]"]
     assert active(CONDITIONAL, {"momentum": 0.7}) == {}
+
+
+def test_a_row_tells_a_missing_value_from_the_choice_none() -> None:
+    space: Space = {"o": Categorical(("a", None)), "x": Categorical((1, None), when={"o": ("a",)}), "y": Float(0, 1)}
+    assert present(space, {"o": "a", "x": None, "y": 0.5}) == {"o": "a", "x": None, "y": 0.5}
+    assert present(space, {"o": None, "x": None, "y": math.nan}) == {"o": None}
+    assert present(space, {"o": math.nan, "y": None}) == {"o": None}  # as pandas has it
+    named = without_none(space)
+    assert named == {**space, "o": Categorical(("a", "none")), "x": Categorical((1, "none"), when={"o": ("a",)})}
+    assert present(named, {"o": "a", "x": "none", "y": None}) == {"o": "a", "x": "none"}
+    assert without_none(CONDITIONAL) is CONDITIONAL
 
 
 def test_only_a_range_per_value_is_delivered_by_another_name() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hpsearch.errors import BadArgument, BadStudyFile, OutputFailure
+from hpsearch.errors import BadArgument, BadSpace, BadStudyFile, OutputFailure
 from hpsearch.objectives.kinds import DEFAULT
 from hpsearch.objectives.network.kind import ALSO_CALLED, HYPERPARAMETERS, LR_SCHEDULES
 from hpsearch.objectives.network.sections import Network, Training
@@ -427,3 +427,115 @@ def test_init_overwrites_only_when_told_and_then_whole(tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == [path]
     (tmp_path / "link.toml").symlink_to(tmp_path / "later.toml")
     assert "link.toml exists" in one_line(write_study, "link", folder=tmp_path)
+
+
+WD = {"by": "optimizer", "sgd": {"low": 1e-5, "high": 1e-2, "log": True}, "adam": {"low": 1e-6, "high": 1e-3}}
+OWN: dict[str, Any] = {
+    "name": "mine",
+    "objective": {"function": "train:objective", "direction": "maximize"},
+    "space": {"optimizer": {"choices": ["sgd", "adam"]}, "wd": WD},
+}
+
+
+def own(*, space: dict[str, Any] | None = None, **sections: Any) -> dict[str, Any]:
+    """A study file of a user's function, with these parameters and sections besides."""
+    return {**OWN, "space": OWN["space"] | (space or {}), **sections}
+
+
+def test_conditions_and_ranges_per_value_are_spelled_out() -> None:
+    momentum = {"low": 0.5, "high": 0.99, "when": {"optimizer": "sgd", "layers": [2, 3]}}
+    space = {"momentum": momentum, "layers": {"type": "int", "low": 1, "high": 3}}
+    study = parse(own(space=space, constraints=["wd * layers < 0.1 or depth == 3"], fixed={"depth": 3}), source="")
+    assert dict(study.space) == {
+        "optimizer": Categorical(("sgd", "adam")),
+        "wd[sgd]": Float(1e-5, 1e-2, log=True, when={"optimizer": ("sgd",)}),
+        "wd[adam]": Float(1e-6, 1e-3, when={"optimizer": ("adam",)}),
+        "momentum": Float(0.5, 0.99, when={"optimizer": ("sgd",), "layers": (2, 3)}),
+        "layers": Int(1, 3),
+    }
+    assert study.only_where("momentum") == ", only where optimizer is sgd and layers is 2 or 3"
+    assert study.only_where("layers") == ""
+    resolved = study.to_dict()
+    assert parse(resolved, source="resolved") == study
+    assert list(differences(resolved, study.to_dict())) == []
+    changed = {**resolved, "constraints": ["layers < 3"]}
+    assert next(iter(differences(resolved, changed))).startswith("constraints: ")
+    assert "constraints" not in parse(OWN, source="").to_dict()
+
+
+def test_a_condition_on_what_is_fixed_is_decided_when_the_file_is_read() -> None:
+    given = own(space={"m": {"low": 0, "high": 1, "when": {"mode": ["a"], "optimizer": ["sgd"]}}}, fixed={"mode": "a"})
+    assert parse(given, source="").space["m"] == Float(0, 1, when={"optimizer": ("sgd",)})
+    alone = own(space={"m": {"low": 0, "high": 1, "when": {"mode": ["a"]}}}, fixed={"mode": "a"})
+    assert parse(alone, source="").space["m"] == Float(0, 1)
+
+
+def test_ranges_per_value_of_a_number_and_of_a_boolean() -> None:
+    by_number = {"by": "n", "1": {"low": 0, "high": 1}, "2": {"low": 1, "high": 2}, "when": {"optimizer": ["sgd"]}}
+    space = {"n": {"type": "int", "low": 1, "high": 2}, "x": by_number}
+    space |= {"b": {"choices": [False, True]}, "y": {"by": "b", "true": {"choices": ["p", "q"]}}}
+    study = parse(own(space=space), source="")
+    assert study.space["x[2]"] == Float(1, 2, when={"optimizer": ("sgd",), "n": (2,)})
+    assert study.space["y[true]"] == Categorical(("p", "q"), when={"b": (True,)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"space": {"m": {"low": 0, "high": 1, "when": {"optimiser": ["sgd"]}}}}, "did you mean 'optimizer'?"),
+        ({"space": {"m": {"low": 0, "high": 1, "when": {"optimizer": ["sdg"]}}}}, "optimizer is one of {sgd, adam}"),
+        (
+            {
+                "space": {
+                    "a": {"choices": [1, 2], "when": {"b": [1]}},
+                    "b": {"choices": [1, 2], "when": {"a": [1]}},
+                }
+            },
+            "[space] the conditions form a cycle: ",
+        ),
+        ({"space": {"x": {"by": "optimiser", "sgd": LR}}}, "[space] x: by = 'optimiser' is not sampled; did you mean"),
+        ({"space": {"x": {"by": "optimizer", "sdg": LR}}}, "'sdg' is not a value of optimizer; did you mean 'sgd'?"),
+        ({"space": {"x": {"by": "optimizer"}}}, "without ranges; give one for each value of optimizer"),
+        ({"space": {"x": {"by": "y", "1": LR}, "y": LR}}, "by = 'y', which is a float; give y choices"),
+        ({"space": {"x": {"by": "optimizer", "sgd": {"low": 1}}}}, "[space] x[sgd]: 'high' is missing"),
+        ({"space": {"x": {"by": "mode", "a": LR}}, "fixed": {"mode": "a"}}, "which is in [fixed]; give x one range"),
+        ({"fixed": {"wd": 1e-4}}, "wd is both in [fixed] and in [space]"),
+        (
+            {"space": {"m": {"low": 0, "high": 1, "when": {"mode": ["b"]}}}, "fixed": {"mode": "a"}},
+            "[space] m has no effect: only mode = b uses it, and [fixed] mode = a; leave m out or change mode",
+        ),
+        ({"constraints": ["units < 3"]}, "'units' is not a parameter of this search"),
+        ({"constraints": "wd < 3"}, "constraints: input should be a valid list"),
+        ({"trials": {"sampler": "sobel"}}, "trials.sampler = 'sobel'; did you mean 'sobol'?"),
+    ],
+)
+def test_spaces_that_are_refused(changes: dict[str, Any], says: str) -> None:
+    assert says in one_line(parse, own(**changes), source="f")
+
+
+@pytest.mark.parametrize(
+    ("sections", "says"),
+    [
+        ({"constraints": ["x < 3"]}, "constraints needs [space]: what suggest calls declare is sampled one by one"),
+        ({"trials": {"sampler": "sobol"}}, "trials.sampler needs [space]: "),
+    ],
+)
+def test_what_a_function_that_declares_its_space_cannot_have(sections: dict[str, Any], says: str) -> None:
+    bare = {name: section for name, section in OWN.items() if name != "space"}
+    assert parse(bare, source="").space == {}
+    assert says in one_line(parse, bare | sections, source="f")
+
+
+def test_the_network_knows_its_conditions_itself() -> None:
+    for key in ({"when": {"optimizer": ["sgd"]}}, {"by": "optimizer"}):
+        assert "this kind of objective knows itself" in one_line(parse, plain(space={"lr": LR | key}), source="f")
+    limited = parse(
+        plain(
+            space={"hidden_layers": {"low": 1, "high": 4}, "hidden_units": {"low": 8, "high": 64}} | SPACE,
+            constraints=["hidden_layers * hidden_units <= 128"],
+        ),
+        source="",
+    )
+    limited.check_names()
+    with pytest.raises(BadSpace, match="of 1,000 draws 0 meet the constraints"):
+        parse(plain(constraints=["lr > 2"]), source="").check_names()

@@ -1,0 +1,196 @@
+"""A space with conditions, ranges per value, None and a constraint through the whole program; nothing is trained."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from made_stages import finish
+
+from hpsearch import Search, import_trials
+from hpsearch.objectives import kinds
+from hpsearch.records import Completed, Stage
+from hpsearch.reports.figures import StageTrials
+from hpsearch.reports.figures.style import ParameterAxis
+from hpsearch.reports.tables import trials_table
+from hpsearch.search.best import overview
+from hpsearch.search.confirmation import best_settings, planned
+from hpsearch.search.narrowing import narrow_stage
+from hpsearch.space import Categorical, Float, Value, active
+from hpsearch.store import NewStage, Owner, Store
+from hpsearch.store.maintenance.check import check
+from hpsearch.study_file import parse
+
+PLAIN: dict[str, Any] = {
+    "name": "boosting",
+    "constraints": ["units * layers <= 1024"],
+    "objective": {"function": "train:objective", "direction": "maximize"},
+    "space": {
+        "momentum": {"low": 0.5, "high": 0.99, "when": {"optimizer": ["sgd"]}},
+        "optimizer": {"choices": ["sgd", "adam"], "none": True},
+        "wd": {
+            "by": "optimizer",
+            "sgd": {"low": 1e-5, "high": 1e-2, "log": True},
+            "adam": {"low": 1e-6, "high": 1e-3, "log": True},
+        },
+        "units": {"type": "int", "low": 8, "high": 512},
+        "layers": {"type": "int", "low": 1, "high": 8},
+    },
+}
+
+
+def number(value: Value) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def score(params: Mapping[str, Value]) -> float:
+    """Best with sgd, a momentum of 0.9 and a weight decay of 1e-4, or with adam and one of 1e-5."""
+    optimizer = params["optimizer"]
+    if optimizer is None:
+        return 0.2 + number(params["units"]) / 1e4
+    decay = abs(math.log10(number(params[f"wd[{optimizer}]"])) + (4 if optimizer == "sgd" else 5))
+    return 1 - 0.1 * decay - (0.5 * abs(number(params["momentum"]) - 0.9) if "momentum" in params else 0.05)
+
+
+def searched(store: Store, sampler: str = "random", trials: int = 90) -> Stage:
+    """The first stage, with its trials scored."""
+    study = parse({**PLAIN, "trials": {"sampler": sampler}}, source="a test")
+    stage = store.create_stage(NewStage("boosting", 1, "maximize", 0, study.space, study.to_dict()))
+    finish(store, stage, trials, lambda trial: Completed(trial.number, score(trial.params)))
+    return stage
+
+
+@pytest.fixture
+def file(tmp_path: Path, store: Store) -> Path:
+    return tmp_path / "studies.db"
+
+
+@pytest.mark.parametrize("sampler", ["random", "sobol", "halton"])
+def test_a_trial_has_rows_of_what_was_sampled_alone(store: Store, file: Path, sampler: str) -> None:
+    stage = searched(store, sampler, trials=30)
+    trials = optuna.load_study(study_name=stage.name, storage=f"sqlite:///{file}").trials
+    for trial in trials:
+        assert trial.params == active(stage.space, trial.params)
+        assert ("momentum" in trial.params) == (trial.params["optimizer"] == "sgd")
+        assert trial.params["units"] * trial.params["layers"] <= 1024
+    assert {trial.params["optimizer"] for trial in trials} == {"sgd", "adam", None}
+    assert check(str(file)).findings == []
+
+
+def test_released_and_enqueued_trials_have_what_their_conditions_say(store: Store, file: Path) -> None:
+    stage, me = searched(store, trials=1), Owner.current()
+    first = store.claim(stage, until=9, most=6, owner=me).trials
+    assert store.release(stage, owner=me) == 6
+    study = optuna.load_study(study_name=stage.name, storage=f"sqlite:///{file}")
+    study.enqueue_trial({"optimizer": "adam", "momentum": 0.7})
+    study.enqueue_trial({"optimizer": None})
+    *again, adam, nothing = store.claim(stage, until=9, most=9, owner=me).trials
+    assert tuple(again) == first
+    assert adam.params["optimizer"] == "adam"
+    assert {"momentum", "wd[sgd]"} & adam.params.keys() == set()
+    assert "wd[adam]" in adam.params
+    assert list(nothing.params) == ["optimizer", "units", "layers"]
+    assert [trial.params for trial in study.trials[1:]] == [dict(t.params) for t in (*again, adam, nothing)]
+    assert check(str(file)).findings == []
+
+
+def test_a_missing_value_is_found_where_the_conditions_ask_for_it(store: Store, file: Path) -> None:
+    stage = searched(store, trials=10)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DELETE FROM trial_params WHERE param_name = 'momentum'")
+    assert {finding.kind for finding in check(str(file)).findings} == {"no-param"}
+    assert stage.space["momentum"].when == {"optimizer": ("sgd",)}
+
+
+def test_each_range_is_narrowed_by_the_trials_that_have_it(store: Store) -> None:
+    stage = searched(store)
+    made = narrow_stage(store, [stage], top=12)
+    ranges, space = made.narrowing.ranges, made.narrowing.space
+    columns = store.columns(stage, top=12)
+    having = {name: sum(value is not None for value in columns[f"param:{name}"]) for name in stage.space}
+    assert having["momentum"] == having["wd[sgd]"]
+    for name in ("momentum", "wd[sgd]", "wd[adam]"):
+        assert ranges[name].top == having[name] >= 2
+        assert space[name].when == stage.space[name].when
+        assert f"of the best 12 the {having[name]} that use it" in str(ranges[name].sentences[0])
+    assert space["optimizer"] == Categorical(("sgd", "adam"))
+    for name, best in (("wd[sgd]", 1e-4), ("wd[adam]", 1e-5), ("momentum", 0.9)):
+        narrowed = space[name]
+        assert isinstance(narrowed, Float)
+        assert narrowed.low <= best <= narrowed.high
+        assert ranges[name].kept < 1
+    assert made.stage is not None
+    assert made.stage.space == space
+    finish(store, made.stage, 20, lambda trial: Completed(trial.number, score(trial.params)))
+
+
+def test_a_range_that_no_good_trial_has_is_kept(store: Store) -> None:
+    stage = searched(store)
+    few = narrow_stage(store, [stage], top=2, dry_run=True).narrowing.ranges
+    kept = next(name for name in ("momentum", "wd[adam]") if few[name].top < 2)
+    assert few[kept].after == stage.space[kept]
+    assert f"of the best 2 trials used {kept} (optimizer " in str(few[kept].sentences[0])
+
+
+def test_evidence_of_constrained_parameters_is_by_permutation(store: Store) -> None:
+    """Units are small in most trials that meet the constraint, which says nothing about the score."""
+    stage = searched(store, trials=60)
+    narrowing = narrow_stage(store, [stage], top=5, dry_run=True).narrowing
+    for name in ("units", "layers"):
+        evidence = narrowing.ranges[name].evidence
+        assert evidence is not None
+        assert (evidence * 2001).is_integer() or math.isclose(evidence * 2001, round(evidence * 2001))
+    assert kinds.may_lack(stage) == {"momentum", "wd[sgd]", "wd[adam]"}
+
+
+def test_tables_and_figures_show_none_and_nothing_for_a_missing_value(store: Store) -> None:
+    stage = searched(store, trials=40)
+    columns = store.columns(stage)
+    table = trials_table(stage, columns)
+    shown = dict(zip(table["trial"], zip(table["optimizer"], table["momentum"], strict=True), strict=True))
+    for trial, optimizer, momentum in zip(
+        columns["number"], columns["param:optimizer"], columns["param:momentum"], strict=True
+    ):
+        assert shown[trial] == ("none" if optimizer is None else optimizer, momentum)
+        assert (momentum is None) == (optimizer != "sgd")
+    trials = StageTrials.of(stage, store.trials(stage))
+    assert set(trials.trials["param:optimizer"]) == {"sgd", "adam", "none"}
+    axis = ParameterAxis("optimizer", [trials.stage.space["optimizer"], Categorical((None,))])
+    assert axis.positions(["none", None, "adam"], step=0)[::2] == [2, 1]
+    assert math.isnan(axis.positions([None])[0])
+    assert len(axis.spans(Categorical((None, "sgd")))) == 2
+
+
+def test_an_export_is_read_back_with_every_value(store: Store, file: Path, tmp_path: Path) -> None:
+    searched(store, trials=40)
+    Search("boosting", storage=file).export(tmp_path / "x.json")
+    copy, _ = import_trials(str(tmp_path / "x.json"), storage=tmp_path / "other.db")
+    assert check(str(tmp_path / "other.db")).findings == []
+
+    def params(path: Path) -> list[dict[str, Any]]:
+        return [
+            trial.params
+            for trial in optuna.load_study(study_name="boosting/stage-01", storage=f"sqlite:///{path}").trials
+        ]
+
+    assert params(tmp_path / "other.db") == params(file)
+    assert json.dumps(copy.trials(top=3).table()["optimizer"])
+
+
+def test_confirmed_trials_keep_to_their_branch(store: Store, file: Path) -> None:
+    stage = searched(store, trials=40)
+    settings = best_settings(store, stage, 4)
+    assert all(setting.params == active(stage.space, setting.params) for setting in settings)
+    assert Search("boosting", storage=file).best()[0].params == settings[0].params
+    confirmation = planned(store, stage, settings, 2)
+    finish(store, confirmation, 8, lambda trial: Completed(trial.number, score(trial.params)))
+    assert check(str(file)).findings == []
+    assert [of.setting.params for of in overview(store, confirmation).ranking] == [s.params for s in settings]
