@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hpsearch.errors import BadArgument, BadInput, BadSpace, HpsearchError, NotEnoughTrials, nearest
+from hpsearch.errors import BadArgument, BadInput, HpsearchError, NotEnoughTrials, nearest
 from hpsearch.exchange.layout import TRIALS, checked_space, is_name, iso
 from hpsearch.exchange.tools import (
     PLAIN,
@@ -143,16 +143,14 @@ class ForeignTrials:
         notes = list(self.notes)
         space: dict[str, Parameter] = {}
         for name, parameter in self.ranges.items():
-            missing = sum(self.trials.params[name][row] is None for row in ranked)
-            if missing:
-                notes.append(
-                    Sentence(
-                        f"{name} is left out: {missing} of {len(ranked)} scored trials have no value of it (it is "
-                        "conditional, or None), and narrowing needs one of each"
-                    )
-                )
-                continue
-            outside = sum(not contains(parameter, self.trials.params[name][row]) for row in ranked)
+            values = [value for row in ranked if (value := self.trials.params[name][row]) is not None]
+            if len(values) < len(ranked):
+                lack = f"{len(ranked) - len(values)} of {len(ranked)} scored trials have no value of {name}"
+                if not values:
+                    notes.append(Sentence(f"{name} is left out: {lack}"))
+                    continue
+                notes.append(Sentence(f"{lack} (it is conditional, or None): it is narrowed by the others"))
+            outside = sum(not contains(parameter, value) for value in values)
             if outside:
                 text = f"{outside} of {len(ranked)} scored trials lie outside the range of {name}: not narrowed"
                 notes.append(Sentence(text))
@@ -440,15 +438,3 @@ def _extent(values: Sequence[Value | None]) -> Parameter | None:
     if len(different) > _MAX_CHOICES:
         raise BadInput(f"it holds {len(different)} different texts, too many for choices")
     return Categorical(tuple(sorted(different, key=str)))
-
-
-def union(first: Parameter, second: Parameter) -> Parameter:
-    """Return the range that holds both, of two that a study sampled one hyperparameter from."""
-    match first, second:
-        case Float(), Float() if first.log == second.log:
-            return Float(min(first.low, second.low), max(first.high, second.high), first.log)
-        case Int(), Int() if first.log == second.log:
-            return Int(min(first.low, second.low), max(first.high, second.high), first.log)
-        case _ if first == second:
-            return first
-    raise BadSpace(f"is sampled from {describe(first)} and from {describe(second)}")

@@ -24,12 +24,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from hpsearch.errors import BadInput, BadSpace, BadStorage, HpsearchError, nearest
-from hpsearch.exchange.foreign import ForeignTrials, metric_name, union
+from hpsearch.exchange.foreign import ForeignTrials, metric_name
 from hpsearch.exchange.layout import is_plain
 from hpsearch.exchange.tools import MAX_INT, choice, utc
 from hpsearch.files import first_line
 from hpsearch.records import Action, Argument, PastTrials, Sentence
-from hpsearch.space import Categorical, Float, Int, Parameter, Value
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, hull
 from hpsearch.store.engine import as_permitted, parse_url, show, sqlite_file, translated
 from hpsearch.store.schema import RANGES
 
@@ -166,7 +166,7 @@ def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[S
     for name, of_trials in different.items():
         distributions = list(of_trials.values())
         try:
-            ranges[name] = functools.reduce(union, map(_parameter, distributions))
+            ranges[name] = functools.reduce(hull, map(_parameter, distributions))
         except HpsearchError as error:
             notes.append(f"{name} is left out: {error}")
             continue
@@ -175,7 +175,8 @@ def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[S
                 odd = [shown for of in distribution.choices if type(shown := choice(of)) is not type(of)]
                 notes += [f"{name}: the choices {', '.join(map(str, odd[:5]))} are taken as texts"] if odd else []
         steps = {d.step for d in distributions if isinstance(d, FloatDistribution) and d.step is not None}
-        notes += [f"{name} was sampled in steps of {step:g}; its range is taken without them" for step in sorted(steps)]
+        if steps and getattr(ranges[name], "step", None) is None:
+            notes.append(f"{name} was sampled in different steps; its range is taken without them")
         if len(distributions) > 1:
             notes.append(f"{name} was sampled from {len(distributions)} different ranges; they are taken together")
     return ranges, [Sentence(note) for note in notes]
@@ -198,7 +199,7 @@ def _parameter(distribution: BaseDistribution) -> Parameter:
         case FloatDistribution() | IntDistribution() if distribution.low == distribution.high:
             return Categorical((distribution.low,))
         case FloatDistribution():
-            return Float(distribution.low, distribution.high, distribution.log)
+            return Float(distribution.low, distribution.high, distribution.log, step=distribution.step)
         case IntDistribution() if max(abs(distribution.low), abs(distribution.high)) <= MAX_INT:
             return Int(distribution.low, distribution.high, distribution.log, distribution.step)
     raise BadSpace(f"{str(distribution)[:80]} is no range that hpsearch knows")

@@ -88,8 +88,8 @@ def may_lack(stage: NewStage) -> set[str]:
     They are the conditional ones, and those that trials declare themselves or that were run elsewhere, of whose
     conditions nothing is known.
     """
-    unknown = foreign(stage) or stage.study_file.get("space") == {}
-    return {name for name, parameter in stage.space.items() if unknown or parameter.when is not None}
+    unknown = stage.space if foreign(stage) or stage.defined_by_run else stage.declared
+    return {name for name, parameter in stage.space.items() if name in unknown or parameter.when is not None}
 
 
 def scored_at(stage: NewStage) -> Literal["last", "best"] | None:

@@ -234,7 +234,7 @@ def test_odd_columns_of_a_parquet_file(cli: Cli) -> None:
     assert stage.space["layers"] == Categorical(("[8, 8]", "[8]"))
     assert stage.space["big"] == Float(1.0, float(2**64), log=True)
     assert read["state"] == ["COMPLETE", "COMPLETE", "FAIL"]
-    assert "n is left out: 1 of 2 scored trials have no value of it" in notes
+    assert "1 of 2 scored trials have no value of n (it is conditional, or None)" in notes
     twice = pyarrow.table([columns["params_lr"], columns["params_lr"]], names=["params_lr", "params_lr"])
     pyarrow.parquet.write_table(twice, "t.parquet")
     cli.refused("import t.parquet --metric acc --storage y.db", says="has a column twice")

@@ -408,13 +408,10 @@ def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
 
 def _params_off(connection: Connection, stage: Stage, sampler: Sampler) -> Iterator[tuple[str, str, int, int]]:
     """Yield the trials whose parameters are missing, or not those that the sampler gives for their numbers."""
-    if stage.defined_by_run:
+    if stage.defined_by_run or kinds.foreign(stage):  # nothing is known of which a trial must have
         return
     stage = stage.as_begun()
     study = {"study": stage.study_id, "imported": int(bool(stage.imported))}
-    # Each of the trials has some of the parameters where they declare them, and where they were run elsewhere.
-    unknown = kinds.foreign(stage) or stage.study_file.get("space") == {}
-    needed = [] if unknown else list(stage.space)
     trials: dict[int, tuple[int, str, bool]] = {}
     stored: dict[int, dict[str, Value]] = {}
     for number, trial_id, state, name, value, fixed in connection.execute(_PARAMS, study):
@@ -424,11 +421,11 @@ def _params_off(connection: Connection, stage: Stage, sampler: Sampler) -> Itera
             params[name] = external(stage.space[name], value)
     for trial_id, (number, state, fixed) in trials.items():
         params = stored[trial_id]
-        if any(name not in params and holds(stage.space[name], params) for name in needed):
+        if any(name not in params and holds(stage.space[name], params) for name in stage.space):
             if state != "RUNNING":
                 yield "no-param", "parameters are missing, or outside their ranges", number, trial_id
             continue
-        sampled = _expected(stage, number, sampler) if needed else None
+        sampled = _expected(stage, number, sampler)
         if fixed or sampled is None:  # somebody enqueued values of his own
             continue
         same = [name for name, value in params.items() if name in sampled and sampled[name] == value]
