@@ -33,6 +33,8 @@ CALLS: Mapping[str, list[str]] = {
     "confirm": ["confirm --engine inline --top 2 --repeats 4 --format json"],
     "narrow": ["narrow --top 3 --expand", "narrow --from confirm --stage 1 --top 2"],
     "status": ["status", "status --format json"],
+    "stop": ["stop --format json"],
+    "retry": ["retry --format json"],
     "trials": ["trials --stage 1 --format json"],
     "best": ["best", "best --format json"],
     "findings": ["findings", "findings --format json"],
