@@ -8,7 +8,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hpsearch.executors.base import Batch, Executor
-from hpsearch.records import ENDED, NOT_ITS_FAULT, Failed, Paused, Pruned, Report, Stage, Standing, Trial
+from hpsearch.records import (
+    ENDED,
+    NOT_ITS_FAULT,
+    SECONDS,
+    Failed,
+    Outcome,
+    Paused,
+    Pruned,
+    Report,
+    Stage,
+    Standing,
+    Trial,
+)
 from hpsearch.search.pruning import Median, Plan, halving_survivors
 
 if TYPE_CHECKING:
@@ -17,6 +29,7 @@ if TYPE_CHECKING:
     from hpsearch.objectives.base import Objective
     from hpsearch.store import Counts, Owner, Store
 
+_BATCH_S = 1.0  # the work in a batch of trials that gain nothing from being together
 _ATTEMPTS = 2  # number of times that a trial may kill its worker, alone in a batch, before it fails
 
 
@@ -27,6 +40,17 @@ class Batches:
         self._objective, self._executor, self._lanes = objective, executor, lanes
         self.ready: deque[Batch] = deque()
         self._next_key = 0
+        self._independent = 1  # how many trials make `_BATCH_S`, as far as that is known
+
+    def _most(self, trial: Trial | None = None) -> int:
+        """Return how many trials of this one's structure are best put into a batch."""
+        lanes = self._objective.lanes(trial)
+        return min(self._independent, lanes) if self._objective.independent else lanes
+
+    def came(self, outcomes: Sequence[Outcome | Paused]) -> None:
+        """Learn from a batch that has come back how long a trial takes."""
+        seconds = sum(outcome.attributes.get(SECONDS, _BATCH_S) for outcome in outcomes)
+        self._independent = max(1, int(_BATCH_S * len(outcomes) / max(seconds, 1e-6)))
 
     def size(self, left: int) -> int:
         """Return how many trials to put into a batch, with so many left to evaluate."""
@@ -34,7 +58,7 @@ class Batches:
             return self._lanes
         # As many rounds as full batches need, all of the same size: no worker ends long after the others.
         slots = max(self._executor.slots, 1)
-        rounds = math.ceil(left / (slots * self._objective.lanes()))
+        rounds = math.ceil(left / (slots * self._most()))
         return math.ceil(left / (slots * rounds))
 
     def add(
@@ -42,7 +66,7 @@ class Batches:
     ) -> None:
         """Put trials into batches of at most ``size``, of one structure each; ``paused`` says where each stands."""
         for group in self._objective.group(trials):
-            most = min(size, self._lanes or self._objective.lanes(group[0]))
+            most = min(size, self._lanes or self._most(group[0]))
             for start in range(0, len(group), most):
                 some = tuple(group[start : start + most])
                 self._add(some, until=until, paused=tuple(paused[t.number] for t in some) if paused else ())

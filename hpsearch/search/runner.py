@@ -234,6 +234,7 @@ class Runner:
                     points |= {(report.number, report.step): report for report in reports}
                 case Done(batch, outcomes, worker):
                     self._quarantine.add(worker, outcomes)
+                    self._batches.came(outcomes)
                     workers += [worker] * any(isinstance(outcome, Failed) for outcome in outcomes)
                     # Paused ones wait until their rung is decided; the others are finished.
                     self._cohorts.arrive(batch.trials, [o for o in outcomes if isinstance(o, Paused)])
