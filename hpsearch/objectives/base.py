@@ -213,6 +213,7 @@ class Kind(Protocol):
 
     name: str  # the name under ``[objective]``
     preload: str  # the module that workers import before their first batch
+    evaluates: bool  # whether it can score a model on a test set
     suggests: bool  # whether trials may declare parameters themselves, so that ``[space]`` may be absent
     parameters: Mapping[str, Hyperparameter] | None
     """The parameters that may be sampled; None: any, and ``check`` of the sections may refuse some."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import BadStudyFile, nearest
 from hpsearch.objectives.network.kind import NetworkKind
 from hpsearch.objectives.user.kind import FunctionKind
+from hpsearch.records import VALIDATION_LOSS
 from hpsearch.space import present
 
 if TYPE_CHECKING:
@@ -60,6 +61,17 @@ def retries(stage: NewStage) -> int:
     """Return how often a trial is tried again that failed for a reason which is not its own."""
     section = stage.study_file.get("objective", {})
     return int(section.get("retries", 0))
+
+
+def evaluates(stage: NewStage) -> bool:
+    """Return whether models with the values of a stage's trials can be scored on a test set."""
+    return not foreign(stage) and kind_of(stage.study_file).evaluates
+
+
+def keeps_losses(stage: NewStage) -> bool:
+    """Return whether its trials may have a validation loss beside their scores."""
+    kind = kind_of(stage.study_file)
+    return stage.metric != VALIDATION_LOSS and (VALIDATION_LOSS in kind.curves or foreign(stage))
 
 
 def parameters(stage: NewStage) -> dict[str, Hyperparameter]:

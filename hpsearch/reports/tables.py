@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.kinds import examples, foreign, used
+from hpsearch.objectives.kinds import examples, foreign, keeps_losses, used
 from hpsearch.records import CURVES, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
 from hpsearch.text import counted
@@ -28,8 +28,8 @@ _MOST_MACHINES = 5
 
 
 def by_column(rows: Sequence[Mapping[str, Any]]) -> Columns:
-    """Return rows of the same keys, at least one, as columns."""
-    return {name: [row[name] for row in rows] for name in rows[0]}
+    """Return rows, at least one, as columns; None where a row lacks a key."""
+    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 
 
 def share_error(share: float, count: int) -> float:
@@ -75,7 +75,7 @@ def trials_table(
     table = {"trial": columns["number"], "state": columns["state"], stage.metric: columns["score"]}
     if tied is not None:  # the best ties with itself
         table["tied"] = [True, *tied] if columns["number"] else []
-    if stage.metric != "validation_loss":
+    if keeps_losses(stage):
         table["validation_loss"] = columns["validation_loss"]
     parameters = {name: columns[f"param:{name}"] for name in stage.space}
     table |= parameters | {name: columns[name] for name in ("seconds", "reason", "started", "finished")}

@@ -255,7 +255,7 @@ def following(store: Store, stages: Sequence[Stage], parent: Stage, settings: in
         branch = latest_with_trials(store, stages).number > parent.number
         stage = None if default else parent.number
         steps.append(action("narrow", source="confirm", top=top, stage=stage, branch=branch))
-    if settings and not evaluations(store, stages):
+    if settings and kinds.evaluates(parent) and not evaluations(store, stages):
         best = best_of(store, stages)
         chosen = best is not None and best[0].number == parent.number
         steps.append(action("evaluate", **({} if chosen else {"stage": parent.number, "by": "confirmed"})))

@@ -222,7 +222,8 @@ def _narrow(at: Findings, best: BestTrial, action: Callable[..., Action], widen:
         words, actions = "{}, then start it with a study file of your own: these trials were run elsewhere", (narrow,)
     else:
         words, actions = "{}, then {}", (narrow, start)
-    if at.confirmed is not None and at.confirmed.complete and at.evaluated is None:
+    unused = at.evaluated is None and kinds.evaluates(at.of)
+    if at.confirmed is not None and at.confirmed.complete and unused:
         words += f"; or end here: {{}} scores trial {at.confirmed.ranking[0].trial} on the test set, once"
         actions += (_evaluate(best, at, action),)
     return NextStep("expand" if widen else "narrow", words, actions)
@@ -250,6 +251,8 @@ def _choose(at: Findings, best: BestTrial, action: Callable[..., Action]) -> Nex
     picked = f"{nothing}; trial {trial} is the one to pick"
     if at.evaluated is not None:
         return NextStep("pick", f"{picked}; the test set has been used and cannot judge it unbiased any more")
+    if not kinds.evaluates(best.of):
+        return NextStep("pick", picked)
     return NextStep("evaluate", f"{picked} ({{}} scores it on the test set, once)", (_evaluate(best, at, action),))
 
 

@@ -186,7 +186,7 @@ class Store:
 
     def reread(self, stage: Stage) -> Stage:
         """Return a stage as it is now, with the parameters that its trials have declared since it was read."""
-        return self._named(stage.name) if stage.defined_by_run else stage
+        return self._named(stage.name)
 
     def study_attribute(self, stage: Stage, key: str) -> Any | None:
         """Return a user attribute of a stage's study; None where it has none of that key."""

@@ -69,7 +69,7 @@ class _ToySections(Section):
 class _ToyKind:
     """A kind of open parameters, without fixed values and learning curves."""
 
-    name, preload, parameters, suggests = "toy", "toys", None, False
+    name, preload, parameters, evaluates, suggests = "toy", "toys", None, False, False
     also_called = curves = curve_bounds = cast(Mapping[str, Any], {})
 
     def sections(self) -> type[_ToySections]:

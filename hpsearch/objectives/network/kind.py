@@ -120,6 +120,7 @@ class NetworkKind:
 
     name = "network"
     preload = "hpsearch.objectives.network.objective"
+    evaluates = True
     suggests = False
     parameters: Mapping[str, Hyperparameter] | None = HYPERPARAMETERS
     also_called = ALSO_CALLED

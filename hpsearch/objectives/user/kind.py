@@ -23,6 +23,7 @@ class UserKind:
 
     name: str
     preload: str
+    evaluates = False
     suggests = False
     parameters: Mapping[str, Hyperparameter] | None = None
     also_called: Mapping[str, str] = {}
