@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import conditional_spaces
+import numpy as np
 import optuna
 import pytest
 from made_stages import finish
@@ -194,3 +196,20 @@ def test_confirmed_trials_keep_to_their_branch(store: Store, file: Path) -> None
     finish(store, confirmation, 8, lambda trial: Completed(trial.number, score(trial.params)))
     assert check(str(file)).findings == []
     assert [of.setting.params for of in overview(store, confirmation).ranking] == [s.params for s in settings]
+
+
+@pytest.mark.parametrize("sampler", ["random", "sobol"])
+def test_simulated_searches_keep_the_optimum_and_see_no_effect_where_there_is_none(sampler: str) -> None:
+    """In small what ``tests/benchmarks/conditional_spaces.py`` does."""
+    inside: list[bool] = []
+    weak = known = 0
+    for seed in range(25):
+        truth = conditional_spaces.Truth.drawn(np.random.default_rng([seed, 0]))
+        made = conditional_spaces.searched(sampler, truth, seed=seed, stages=1)
+        assert conditional_spaces.loses(made, truth) <= conditional_spaces.LOSES
+        inside += conditional_spaces.inside(made, truth)
+        evidence = [made.ranges[name].evidence for name in conditional_spaces.DUMMIES]
+        known += sum(p is not None for p in evidence)
+        weak += sum(p is not None and p <= 0.05 for p in evidence)
+    assert np.mean(inside) >= 0.9
+    assert weak / known < 0.12
