@@ -48,7 +48,8 @@ PRUNING_RULES = ("none", "halving", "median")
 STUDIES_FOLDER = Path("studies")
 _DATA = (".npz", ".npy", ".csv", ".tsv", ".data", ".parquet", ".gz", "-ubyte")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_MAY_CHANGE = {("trials", "count"), ("pruning", "rule"), ("objective", "folder")}
+_WHERE_RUN = ("devices", "folder", "retries", "trial_timeout")  # keys under ``[objective]`` that no score depends on
+_MAY_CHANGE = {("trials", "count"), ("pruning", "rule"), *(("objective", key) for key in _WHERE_RUN)}
 _LISTED = ("bool", "categorical")  # the types whose values are listed as choices: they have no order
 
 
@@ -167,6 +168,12 @@ class StudyFile:
             return _parsed(plain | {"pruning": plain["pruning"] | {"rule": rule}})
         except BadStudyFile as error:
             raise BadArgument("pruner", rule, str(error)) from error
+
+    def run_as(self, other: StudyFile) -> StudyFile:
+        """Return the same study file with the settings of another one that no score depends on: devices, say."""
+        mine, theirs = self.to_dict(), other.to_dict()["objective"]
+        changed = {key: theirs[key] for key in _WHERE_RUN if key in theirs and key in mine["objective"]}
+        return _parsed(mine | {"objective": mine["objective"] | changed}) if changed else self
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole file with every default filled in, as plain data; `parse` reads it back."""
@@ -393,8 +400,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
     """Say where two resolved study files differ: ``trials.seed: 0 -> 1``.
 
     ``trials.count`` does not count: how many trials a stage has may change while it runs. Nor does ``pruning.rule``,
-    which a run may have set. A key or section that one of them lacks has its default there: it was resolved before
-    there was such a key.
+    which a run may have set, nor what no score depends on, which is that of the run. A key or section that one of them
+    lacks has its default there: it was resolved before there was such a key.
     """
     fields = {**_General.model_fields, **kind_of(new).sections().model_fields}
     defaults = {

@@ -57,10 +57,9 @@ def foreign(stage: NewStage) -> bool:
     return bool(stage.imported) and not trainable(stage)
 
 
-def retries(stage: NewStage) -> int:
+def retries(plain: Mapping[str, Any]) -> int:
     """Return how often a trial is tried again that failed for a reason which is not its own."""
-    section = stage.study_file.get("objective", {})
-    return int(section.get("retries", 0))
+    return int(plain.get("objective", {}).get("retries", 0))
 
 
 def evaluates(stage: NewStage) -> bool:

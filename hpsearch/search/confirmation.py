@@ -233,7 +233,7 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
         # No pruning: a mean over the repeats that did well early would be biased.
         options: dict[str, Any] = {"lanes": job.lanes, "on_tick": listener.tick, "stopping": stop}
         options |= {
-            "retries": kinds.retries(stage),
+            "retries": kinds.retries(stage.study_file),
             "stop_requested": StopRequests(store, stage.search),
             "note": listener.note,
         }

@@ -277,7 +277,7 @@ class Runner:
             self._quarantine.put(worker)
             self.note(Sentence(f"{worker} is given no more trials: {text}", (action,)))
         else:
-            self._here = Sentence(f"{worker or 'this run'} ends: {text}", (action,))
+            self._here = Sentence(f"this run ends: {text}", (action,))
 
     def _refill(self) -> None:
         while self.executor.free > 0 and self._ending() is None:

@@ -186,7 +186,7 @@ class _Loop:
 
     def run(self, study: StudyFile | None) -> list[tuple[Stage, Summary]]:
         """Run the stages; without a study file by the one in the database."""
-        job = self._job
+        job, self._file = self._job, study
         new = no_database_yet(job.storage)
         if study is None and new:
             study = find(job.study)  # raises
@@ -254,6 +254,8 @@ class _Loop:
 
     def _run_stage(self, stage: Stage, until: int, store: Store, requested: Callable[[], bool]) -> Summary:
         study, executor, listener = kept_study(stage), self._executor, self._listener
+        if self._file is not None:
+            study = study.run_as(self._file)
         data = self._data(study)
         objective = study.objective(data, seed=stage.seed, space=stage.ranges)
         check_fingerprint(stage, data.fingerprint)
@@ -264,7 +266,7 @@ class _Loop:
         listener.began(stage, until=until, jobs=executor.slots, best=best, finished=store.counts(stage).finished)
         options: dict[str, Any] = {"lanes": self._job.lanes, "on_tick": listener.tick, "stopping": self._stop}
         options |= {
-            "retries": kinds.retries(stage),
+            "retries": kinds.retries(study.to_dict()),
             "limits": limits,
             "began": self._began,
             "stop_requested": requested,

@@ -34,6 +34,7 @@ from hpsearch.records import (
     Paused,
     Pruned,
     Report,
+    Sentence,
     Stage,
     Trial,
 )
@@ -118,6 +119,10 @@ def met(trial):
     trial.set_user_attr("device", os.environ["CUDA_VISIBLE_DEVICES"])
     return 1.0
 
+def on_device(trial):
+    trial.set_user_attr("device", os.environ["CUDA_VISIBLE_DEVICES"])
+    return 1.0
+
 def hangs(trial):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     subprocess.Popen(["sleep", "{LIMIT_S}"])
@@ -183,6 +188,16 @@ def test_only_failures_that_are_not_the_trial_s_own_are_tried_again(tmp_path: Pa
     assert attribute(faulty, stage, ENDED) == {2: "signal", 3: "exception", 4: "timeout"}
 
 
+class Hears(Listener):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str | Sentence) -> None:
+        self.notes.append(str(text))
+
+
 class Stops(Listener):
     """Asks the run to stop once a trial's process has a child."""
 
@@ -216,3 +231,17 @@ def is_alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_what_no_score_depends_on_is_that_of_the_run(tmp_path: Path) -> None:
+    """A stage may go on where there are other devices, or with more time."""
+    hears = Hears()
+    for count, device in ((1, "first"), (2, "second")):
+        on_device = search(tmp_path, "on_device", count, f'devices = ["{tmp_path.name}-{device}"]\nretries = {count}')
+        ((stage, _),) = on_device.start(engine="inline", listener=hears)
+    seen = attribute(on_device, stage, "device")
+    assert seen == {number: f"{tmp_path.name}-{name}" for number, name in enumerate(("first", "second"))}
+    assert hears.notes == []
+    changed = search(tmp_path, "on_device", 3, "repeats = 2")
+    changed.start(engine="inline", listener=hears)
+    assert "objective.repeats: 1 -> 2" in hears.notes[0]
