@@ -153,9 +153,9 @@ class StudyFile:
         """
         return self.kind.runtime().load(self.sections, data_dir=data_dir)
 
-    def objective(self, data: Data, *, seed: int, space: Space) -> Objective:
-        """Return the objective of a stage with this seed and these ranges."""
-        return self.kind.runtime().objective(self.sections, data, seed=seed, space=space)
+    def objective(self, data: Data, *, seed: int, space: Space, name: str = "") -> Objective:
+        """Return the objective of a stage with this seed, these ranges, and this name in the database."""
+        return self.kind.runtime().objective(self.sections, data, seed=seed, space=space, name=name)
 
     def with_pruning(self, rule: str) -> StudyFile:
         """Return the same study file with another rule of pruning.

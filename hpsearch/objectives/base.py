@@ -177,8 +177,8 @@ class Runtime(Protocol):
             BadData: They are unknown, damaged or too few.
         """
 
-    def objective(self, sections: Any, data: Any, *, seed: int, space: Space) -> Objective:
-        """Return the objective of a stage with this seed and these ranges."""
+    def objective(self, sections: Any, data: Any, *, seed: int, space: Space, name: str = "") -> Objective:
+        """Return the objective of a stage with this seed, these ranges, and this name in the database, if any."""
 
     def estimate(self, sections: Any, data: Any, *, seed: int, space: Space, lanes: int) -> Estimate:
         """Time one batch of the most expensive trials, of at most ``lanes``."""

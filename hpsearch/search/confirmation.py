@@ -225,7 +225,7 @@ def confirm(job: ConfirmJob, listener: Listener | None = None) -> Confirmation:
         stage = planned(store, parent, settings, job.repeats)
         if (text := other_version(store, stage)) is not None:
             listener.note(text)
-        objective = study.objective(data, seed=stage.seed, space=stage.ranges)
+        objective = study.objective(data, seed=stage.seed, space=stage.ranges, name=stage.name)
         assert stage.plan is not None
         # Include trials that have begun: an earlier run with larger counts may have left unfinished ones.
         until = max(stage.plan.end([setting.trial for setting in settings], job.repeats), store.counts(stage).rows)

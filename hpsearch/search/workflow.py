@@ -257,7 +257,7 @@ class _Loop:
         if self._file is not None:
             study = study.run_as(self._file)
         data = self._data(study)
-        objective = study.objective(data, seed=stage.seed, space=stage.ranges)
+        objective = study.objective(data, seed=stage.seed, space=stage.ranges, name=stage.name)
         check_fingerprint(stage, data.fingerprint)
         if (limits := self._job.limits).until is not None:
             limits.until.check(stage.metric, stage.direction)

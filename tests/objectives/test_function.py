@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,11 @@ from typing import Any
 import pytest
 import user_functions
 from batches import batch, drain
-from bounded import until
+from bounded import alive, until
 from user_functions import BAD
 
 from hpsearch.errors import BadStudyFile
 from hpsearch.executors.base import Batch, Done, Executor, InlineExecutor, Lost
-from hpsearch.executors.dask import dask_executor
-from hpsearch.executors.pool import PoolExecutor
 from hpsearch.objectives.user.child import Device
 from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective, name_of
 from hpsearch.objectives.user.trial import Study, Task, run
@@ -43,25 +41,6 @@ def called(call: Any, *, study: Study = STUDY, number: int = 0, **task: Any) -> 
 def evaluated(objective: FunctionObjective | LocalObjective, trials: Sequence[Trial], **options: Any) -> dict[int, Any]:
     items = [item for some in objective.evaluate(trials, **options) for item in some]
     return {item.number: item for item in items if not isinstance(item, Report)}
-
-
-def alive(groups: set[int]) -> set[str]:
-    """The processes of these groups, but for those that only wait to be waited for."""
-    ps = ["ps", "-eo", "pgid=,stat=,args="]
-    rows = [row.split(None, 2) for row in subprocess.run(ps, capture_output=True, text=True).stdout.splitlines()]
-    return {" ".join(row) for row in rows if int(row[0]) in groups and not row[1].startswith("Z")}
-
-
-@pytest.fixture(params=["inline", "pool", "dask"])
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    make: Any = {
-        "inline": InlineExecutor,
-        "pool": lambda: PoolExecutor(1),
-        "dask": lambda: dask_executor(jobs=1, preload=None, note=print),
-    }[request.param]
-    executor = make()
-    yield executor
-    executor.close()
 
 
 def test_a_bad_objective_costs_its_own_trial_and_leaves_no_process(executor: Executor) -> None:

@@ -80,7 +80,7 @@ def _parts(sections: NetworkSections) -> dict[str, Any]:
     return {name: getattr(sections.data, name) for name in _OF_SPLIT}
 
 
-def objective(sections: NetworkSections, data: Split, *, seed: int, space: Space) -> NetworkObjective:
+def objective(sections: NetworkSections, data: Split, *, seed: int, space: Space, name: str = "") -> NetworkObjective:
     """Return the objective of a stage with this seed and these ranges."""
     training = TrainingData(data.x_train, data.y_train, data.x_validation, data.y_validation)
     training, inputs = live_inputs(training)

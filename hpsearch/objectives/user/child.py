@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 KEPT_BYTES = 4096  # of a child's output
 _CHUNK = 1 << 16
+_PIPE = 1 << 20  # bytes that a pipe holds at most
 # It reads the group to kill, a line each time that changes; an empty one: none. Its input ends with this process.
 # (`kill -9 -- -5` is an error in dash, and `kill -s KILL -5` another.)
 _GUARD = 'while read -r group; do last=$group; done; [ -z "$last" ] || kill -9 "-$last"'
@@ -128,6 +129,9 @@ class Child:
     def wait(self, timeout: float) -> bool:
         """Read output for at most so many seconds; return whether the connection that it listens to can be read."""
         ready = False
+        if not self._selector.get_map():  # it has closed its output, and is about to end
+            self.code_within(timeout)
+            return ready
         for key, _ in self._selector.select(timeout):
             if key.data is None:
                 ready = True
@@ -146,8 +150,9 @@ class Child:
     def read(self) -> None:
         """Read the output that is there by now."""
         for key in list(self._selector.get_map().values()):
-            while key.data is not None and self._read(key):
-                pass
+            left = _PIPE  # what has left the group may write for ever
+            while key.data is not None and left > 0 and (some := self._read(key)):
+                left -= len(some)
 
     @property
     def code(self) -> int | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 
-_MOST = 256  # trials in a batch
+MOST = 256  # trials in a batch
 _POLL_S = 0.05  # how often a child that says nothing is looked at
 
 
@@ -57,7 +57,7 @@ class FunctionObjective:
         self.__post_init__()
 
     def lanes(self, trial: Trial | None = None) -> int:
-        return _MOST
+        return MOST
 
     def structures(self) -> int:
         return 1

@@ -69,6 +69,13 @@ class UserKind:
         raise BadInput(f"there is no template of a study file for a {self.name}")
 
 
+class CommandKind(UserKind):
+    """A command that is run for each trial."""
+
+    name = "command"
+    preload = "hpsearch.objectives.user.command"
+
+
 class FunctionKind(UserKind):
     """A Python function of a trial."""
 

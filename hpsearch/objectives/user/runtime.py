@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from hpsearch.errors import BadData, BadStudyFile
 from hpsearch.objectives.base import Estimate, Objective
+from hpsearch.objectives.user.command import CommandObjective, find_program
 from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective
 from hpsearch.objectives.user.host import NotFound, find_file, is_file
+from hpsearch.objectives.user.placeholders import unused, variable
 from hpsearch.objectives.user.repeats import Repeated
 from hpsearch.objectives.user.trial import Study
 from hpsearch.records import NewStage, Outcome, Paused, Trial
 from hpsearch.samplers import RandomSampler
+from hpsearch.space import delivered_as
 from hpsearch.text import duration
 
 if TYPE_CHECKING:
-    from hpsearch.objectives.user.sections import FunctionSections
+    from hpsearch.objectives.user.sections import CommandSections, FunctionSections
     from hpsearch.records import Sentence
     from hpsearch.space import Space
 
@@ -44,12 +47,13 @@ class UserRuntime:
         """Check what the study file cannot know; raises a BadInput."""
 
     @abstractmethod
-    def _objective(self, sections: Any, *, seed: int, space: Space) -> Objective:
+    def _objective(self, sections: Any, study: Study) -> Objective:
         """Return what evaluates a trial of a stage once."""
 
-    def objective(self, sections: Any, data: Any, *, seed: int, space: Space) -> Objective:
+    def objective(self, sections: Any, data: Any, *, seed: int, space: Space, name: str = "") -> Objective:
         """Return the objective of a stage."""
-        once, repeats = self._objective(sections, seed=seed, space=space), sections.objective.repeats
+        study = Study(name, sections.direction, seed, space, sections.fixed)
+        once, repeats = self._objective(sections, study), sections.objective.repeats
         return once if repeats == 1 else Repeated(once, repeats)
 
     def load(self, sections: Any, *, data_dir: Path | None = None) -> NoData:
@@ -122,9 +126,8 @@ class FunctionRuntime(UserRuntime):
         except NotFound as error:
             raise BadStudyFile(f"[objective] function = {sections.objective.function!r}: {error}") from error
 
-    def _objective(self, sections: FunctionSections, *, seed: int, space: Space) -> Objective:
+    def _objective(self, sections: FunctionSections, study: Study) -> Objective:
         of = sections.objective
-        study = Study("", sections.direction, seed, space, sections.fixed)
         if of.function in LOCAL:
             return LocalObjective(LOCAL[of.function], study)
         return FunctionObjective(of.function, of.folder, study, of.seconds, of.devices)
@@ -133,5 +136,41 @@ class FunctionRuntime(UserRuntime):
         return sections.objective.function
 
 
-RUNTIMES: Mapping[str, UserRuntime] = {"function": FunctionRuntime()}
+class CommandRuntime(UserRuntime):
+    """The runtime of commands."""
+
+    def check(self, sections: CommandSections, space: Space) -> None:
+        """Check that the program is there.
+
+        Raises:
+            BadStudyFile: It is not, or cannot be run.
+        """
+        try:
+            find_program(sections.objective.command[0], sections.objective.folder)
+        except NotFound as error:
+            raise BadStudyFile(f"[objective] command: {error}") from error
+
+    def _objective(self, sections: CommandSections, study: Study) -> Objective:
+        of = sections.objective
+        curve = of.score_pattern is not None and of.epochs is not None
+        return CommandObjective(
+            of.command, of.folder, study, of.score_pattern, curve, of.workdir, of.seconds, of.devices
+        )
+
+    def estimate(self, sections: CommandSections, data: Any, *, seed: int, space: Space, lanes: int) -> Estimate:
+        """Time a trial, and say which parameters the command is not given."""
+        self.check(sections, space)
+        estimate = super().estimate(sections, data, seed=seed, space=space, lanes=lanes)
+        sampled = [delivered_as(name, parameter) for name, parameter in space.items()]
+        if not (names := unused(sampled, sections.objective.command)):
+            return estimate
+        read = ", ".join(map(variable, names))
+        text = f"{', '.join(names)}: sampled, but not in the command, which can read {read}"
+        return estimate._replace(words={**estimate.words, "unused": text}, facts={**estimate.facts, "unused": names})
+
+    def words(self, sections: CommandSections) -> str:
+        return " ".join(sections.objective.command)
+
+
+RUNTIMES: Mapping[str, UserRuntime] = {"command": CommandRuntime(), "function": FunctionRuntime()}
 """By the name of the kind."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from hpsearch.errors import BadStudyFile, nearest
 from hpsearch.objectives.sections import Count, Section
+from hpsearch.objectives.user.placeholders import OWN, names, variable
 from hpsearch.records import Direction
-from hpsearch.space import Space
+from hpsearch.space import Space, delivered_as
 from hpsearch.text import seconds_of
 
 
@@ -125,5 +129,67 @@ class FunctionSections(UserSections):
     objective: Function
 
 
-SECTIONS: Mapping[str, type[UserSections]] = {"function": FunctionSections}
+class Command(UserObjective):
+    """A command as the objective: a program and its arguments, with ``{name}`` for values; no shell reads it."""
+
+    command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    score_pattern: str | None = None  # a regular expression, whose group is the score
+    workdir: str | None = None  # the folder that the command runs in, which is made: ``"{search}/{trial}"``
+
+    @field_validator("command", mode="before")
+    @classmethod
+    def _no_shell(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(f"give a list, for no shell reads it: {json.dumps(value.split())}")
+        return value
+
+    @field_validator("command")
+    @classmethod
+    def _fixed_program(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value[0] or names(value[0]):
+            raise ValueError('the program must be a fixed name; begin with "env" for another one in each trial')
+        return value
+
+    @field_validator("score_pattern")
+    @classmethod
+    def _one_group(cls, value: str | None) -> str | None:
+        try:
+            groups = 1 if value is None else re.compile(value).groups
+        except re.error as error:
+            raise ValueError(f"no regular expression ({error})") from None
+        if groups != 1:
+            raise ValueError(f"it has {groups} groups; put the score, and only it, between ( and ): 'acc=([0-9.]+)'")
+        return value
+
+
+class CommandSections(UserSections):
+    """Those of a command."""
+
+    objective: Command
+
+    def check(self, space: Space) -> None:
+        """Check that all that the command names has a value.
+
+        Raises:
+            BadStudyFile: It has not, or two parameters have one environment variable.
+        """
+        parameters = list(dict.fromkeys([*self.fixed, *(delivered_as(name, each) for name, each in space.items())]))
+        for name in parameters:
+            if name in OWN:
+                raise BadStudyFile(f"{name} is no name for a parameter of a command: {{{name}}} is the trial's own")
+        for text in (*self.objective.command, self.objective.workdir or ""):
+            for name in sorted(names(text) - {*OWN, *parameters}):
+                raise BadStudyFile(
+                    f"[objective] {text!r}: {name} is neither sampled nor fixed{nearest(name, {*OWN, *parameters})}; "
+                    f"for braces as they stand, write {{{{{name}}}}}"
+                )
+        if self.objective.workdir is not None and "params_file" in names(self.objective.workdir):
+            raise BadStudyFile("[objective] workdir: {params_file} is a file; leave it out")
+        by_variable: dict[str, str] = {}
+        for name in parameters:
+            if (other := by_variable.setdefault(variable(name), name)) != name:
+                raise BadStudyFile(f"{other} and {name} have one environment variable, {variable(name)}; rename one")
+
+
+SECTIONS: Mapping[str, type[UserSections]] = {"command": CommandSections, "function": FunctionSections}
 """By the name of the kind."""

@@ -1,0 +1,310 @@
+"""A command as the objective: workers start it once a trial and read its score from what it prints."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hpsearch.objectives.user.child import Child, Device, Guard, Tail, ended_words, environment
+from hpsearch.objectives.user.function import MOST, tasks_of
+from hpsearch.objectives.user.host import NotFound, find_file
+from hpsearch.objectives.user.placeholders import fill, fill_all, text_of, variable
+from hpsearch.objectives.user.trial import BadResult, Study, Task, Trial, read_result
+from hpsearch.records import ENDED, OUTPUT, RESULT, SECONDS, Completed, Failed, Outcome, Paused, Report
+from hpsearch.records import Trial as Claimed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_POLL_S = 0.05  # how often a command that prints nothing is looked at
+_LONGEST = 1 << 20  # bytes of a line that may hold a score; longer ones are left out
+_EXAMPLE = '{"score": 0.91}'
+_NUMBERS = ("score", "folds", "std_error")  # keys of a line that must be numbers
+
+
+class Lines:
+    """The lines of an output as it comes; a carriage return ends one too, as progress bars write it."""
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        self._take = take
+        self._rest = b""
+        self._too_long = False
+
+    def add(self, some: bytes) -> None:
+        """Add what has come."""
+        first, *others = some.replace(b"\r", b"\n").split(b"\n")
+        self._rest += first
+        for line in others:
+            self.end()
+            self._rest = line
+        if len(self._rest) > _LONGEST:
+            self._rest, self._too_long = b"", True
+
+    def end(self) -> None:
+        """End the last line."""
+        if self._rest and not self._too_long:
+            self._take(self._rest)
+        self._rest, self._too_long = b"", False
+
+
+class Scores:
+    """The scores in the lines of an output.
+
+    Args:
+        pattern: A regular expression, whose group is a score; None: lines of JSON have them.
+        report: Is given the points of the learning curve; None: lines that match the pattern are none.
+    """
+
+    def __init__(self, pattern: str | None, report: Callable[[float, int], None] | None) -> None:
+        self.last: Mapping[str, Any] | None = None  # of the last line that has a score
+        self._pattern = None if pattern is None else re.compile(pattern)
+        self._report = report
+        self._matches = 0
+
+    def add(self, line: bytes) -> None:
+        """Read a line."""
+        if self._pattern is None:
+            self._add_json(line.strip())
+            return
+        for match in self._pattern.finditer(line.decode(errors="replace")):
+            self._matches += 1
+            self.last = {"score": _number(match[1])}
+            if self._report is not None and isinstance(self.last["score"], float):
+                self._report(self.last["score"], self._matches)
+
+    def _add_json(self, line: bytes) -> None:
+        if not (line.startswith(b"{") and line.endswith(b"}") and b'"score"' in line):
+            return
+        try:
+            values = json.loads(line)
+            score, step = values["score"], values.pop("step", None)
+        except (ValueError, KeyError, RecursionError):  # it only looks like one
+            return
+        self.last = values
+        if self._report is not None and all(isinstance(x, int | float) for x in (score, step)):
+            with contextlib.suppress(ValueError, OverflowError):  # infinite or NaN as a step, and numbers beyond floats
+                self._report(score, int(step))
+
+
+def _number(text: str | None) -> float | str | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+@dataclass(eq=False)
+class CommandObjective:
+    """Runs a command for each trial, in a process group of its own.
+
+    Raises:
+        NotFound: The command cannot be started, or its working folder not be made.
+    """
+
+    command: Sequence[str]  # the program and its arguments, with ``{name}`` for values
+    folder: str  # where files that the command names are looked for, before the working folder
+    study: Study
+    pattern: str | None = None  # whose group is the score; None: the last line of JSON has it
+    curve: bool = False  # whether each match of the pattern is a point of the learning curve
+    workdir: str | None = None  # the command's working folder, with ``{name}`` for values; None: that of this process
+    seconds: float | None = None  # how long a trial may take; None: any time
+    devices: Sequence[int | str] = ()  # each process gets one of them; empty: all processes have all
+    independent: ClassVar[bool] = True
+    _guards: list[Guard] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, _close, self._guards)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_guards": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.__post_init__()
+
+    def lanes(self, trial: Claimed | None = None) -> int:
+        return MOST
+
+    def structures(self) -> int:
+        return 1
+
+    def group(self, trials: Sequence[Claimed]) -> list[list[Claimed]]:
+        return [list(trials)] if trials else []
+
+    def evaluate(
+        self, trials: Sequence[Claimed], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        """Run the command for one trial after the other; see `hpsearch.objectives.base.Objective`.
+
+        At a rung the command is ended, and a trial that goes on runs it again from the beginning.
+        """
+        for task in tasks_of(trials, until, paused):
+            guard = self._guards.pop() if self._guards else Guard()
+            with contextlib.ExitStack() as stack:
+                stack.callback(self._guards.append, guard)
+                scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hpsearch-")))
+                device = stack.enter_context(contextlib.closing(Device(self.devices))) if self.devices else None
+                yield from self._run(task, guard, device, scratch)
+
+    def _run(
+        self, task: Task, guard: Guard, device: Device | None, scratch: Path
+    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        points: list[Report] = []
+        began, late = time.monotonic(), False
+        trial = Trial(task, self.study, points.append)
+        printed, complaints = Tail(), Tail()
+        # What a pattern is looked for in: a program may log to its standard error. Standard output comes first.
+        scores = Scores(self.pattern, trial.report if self.pattern is None or self.curve else None)
+        logged = Scores(self.pattern, None)
+        lines, log = Lines(scores.add), Lines(logged.add if self.pattern is not None else _drop)
+        child = self._start(trial, task, guard, device, scratch, [(printed.add, lines.add), (complaints.add, log.add)])
+        try:
+            while (code := child.code) is None and not trial.should_prune() and not late:
+                child.wait(_POLL_S)
+                yield points[:]
+                points.clear()
+                late = self.seconds is not None and time.monotonic() - began > self.seconds
+        finally:
+            child.end()
+        lines.end()
+        log.end()
+        spent = {SECONDS: round(task.spent + time.monotonic() - began, 6)}
+        if trial.should_prune():
+            yield [*points, Paused(task.number, trial.curve, spent)]
+            return
+        ended, reason = self._how(code, complaints)
+        try:
+            if ended == "result":
+                score, facts = self._read(scores.last or logged.last)
+                yield [*points, Completed(task.number, score, trial.curve, {**facts, **spent})]
+                return
+        except BadResult as error:
+            reason = str(error)
+        output = str(complaints) if str(complaints).strip() else str(printed)
+        yield [*points, Failed(task.number, reason, trial.curve, {**spent, OUTPUT: output, ENDED: ended})]
+
+    def _start(
+        self,
+        trial: Trial,
+        task: Task,
+        guard: Guard,
+        device: Device | None,
+        scratch: Path,
+        takers: Sequence[Sequence[Callable[[bytes], None]]],
+    ) -> Child:
+        file = scratch / "params.json"
+        file.write_text(json.dumps(trial.params))
+        own = {"seed": trial.seed, "trial": trial.number, "search": self.study.study_name, "params_file": str(file)}
+        values = {**trial.params, **own}
+        variables = {f"HPSEARCH_{name.upper()}": text_of(value) for name, value in own.items()}
+        variables |= {variable(name): text_of(value) for name, value in trial.params.items()}
+        program, *arguments = self.command
+        command = [find_program(program, self.folder), *fill_all(map(self._located, arguments), values)]
+        try:
+            return Child(
+                command,
+                guard=guard,
+                # Python keeps what it prints until it has some kB of it, if nobody says otherwise.
+                environment={"PYTHONUNBUFFERED": "1", **environment(device), **variables},
+                folder=self._working_folder(values, task, scratch),
+                on_output=_both(*takers[0]),
+                on_errors=_both(*takers[1]),
+            )
+        except OSError as error:
+            raise NotFound(f"{command[0]} cannot be started: {error.strerror or error}") from error
+
+    def _located(self, argument: str) -> str:
+        """Return the path of a file that is named by an argument, which another working folder does not have."""
+        if "." in argument or "/" in argument:
+            for folder in (self.folder, os.getcwd()):
+                if os.path.isfile(path := os.path.join(os.path.abspath(folder), argument)):
+                    return path
+        return argument
+
+    def _working_folder(self, values: Mapping[str, Any], task: Task, scratch: Path) -> str | None:
+        if self.workdir is None:
+            return None
+        again = f"-{task.again}" if task.again else ""  # a repeat finds nothing of the one before
+        # A trial that belongs to no stage only measures how long one takes, and leaves nothing.
+        folder = Path(f"{fill(self.workdir, values)}{again}") if self.study.study_name else scratch / "workdir"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NotFound(f"the working folder {folder} cannot be made: {error.strerror}") from error
+        return str(folder)
+
+    def _how(self, code: int | None, complaints: Tail) -> tuple[str, str]:
+        """Return how the command ended, as `hpsearch.records.ENDED` has it and in words."""
+        if code is None:
+            return "timeout", f"no result within {self.seconds:g} s"
+        if code == 0:
+            return "result", ""
+        last = next((line.strip() for line in reversed(str(complaints).splitlines()) if line.strip()), "")
+        words = f"{ended_words(code)}: {last[:300]}" if last else ended_words(code)
+        return ("exit" if code > 0 else "signal"), words
+
+    def _read(self, last: Mapping[str, Any] | None) -> tuple[float, dict[str, Any]]:
+        """Return the score of the last line that has one, and the other facts there.
+
+        Raises:
+            BadResult: It is no finite number, or there is no such line.
+        """
+        if last is None and self.pattern is None:
+            raise BadResult(f"it printed no score; let the last line of its standard output be JSON such as {_EXAMPLE}")
+        if last is None:
+            raise BadResult(f"nothing that it printed matches score_pattern = {self.pattern!r}")
+        numbers = {key: value for key, value in last.items() if key in _NUMBERS or isinstance(value, int | float)}
+        others = {key: value for key, value in last.items() if key not in numbers and key not in RESULT}
+        try:
+            score, facts = read_result(numbers, self.study)
+        except TypeError as error:
+            raise BadResult("the last line with a score: folds is no list") from error
+        except BadResult as error:
+            raise BadResult(f"the last line with a score: {str(error).partition(';')[0]}") from error
+        if score - score != 0:  # infinite or not a number
+            raise BadResult(f"the score is {score}")
+        return score, {**others, **facts}
+
+
+def find_program(name: str, folder: str) -> str:
+    """Return the path of a program: of a name in PATH, of a path in a folder or the working folder.
+
+    Raises:
+        NotFound: There is none that can be run.
+    """
+    if "/" not in name:
+        if (found := shutil.which(name)) is None:
+            here = f"; this Python is {sys.executable}" if name.startswith("python") else ""
+            raise NotFound(f"there is no program {name!r} in PATH ({os.environ.get('PATH', '')}){here}")
+        return found
+    path = find_file(name, (folder, os.getcwd())).absolute()
+    if not os.access(path, os.X_OK):
+        raise NotFound(f"{path} is not executable (chmod +x)")
+    return str(path)
+
+
+def _drop(line: bytes) -> None:
+    pass
+
+
+def _both(*takers: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    def take(some: bytes) -> None:
+        for each in takers:
+            each(some)
+
+    return take
+
+
+def _close(guards: list[Guard]) -> None:
+    while guards:
+        guards.pop().close()
