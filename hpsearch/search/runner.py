@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import EvaluationFailure, Interrupted
 from hpsearch.executors.base import Batch, Done, Event, Executor, Lost, Progress
 from hpsearch.records import (
+    DEVICE,
     Action,
     Argument,
     Completed,
@@ -175,7 +176,7 @@ class Runner:
             return "until"
         if self._here is not None:
             return "max_failures"
-        if self.limits.max_failures is not None and len(self._failures) >= self.limits.max_failures:
+        if len(self._failures) == self.limits.max_failures:
             return "max_failures"
         return "timeout" if now >= self._deadline else None
 
@@ -273,6 +274,8 @@ class Runner:
         good, others = self._counts.complete + self._counts.pruned, self._counts.finished - len(failures)
         text = f"{counted(len(failures), 'trial')} in a row failed, while {good} of the other {others} did not: "
         text += f"{failures[-1].reason}. Once the cause is mended, `{{}}` gives failed trials back"
+        if (device := failures[-1].attributes.get(DEVICE)) is not None:
+            text = f"on device {device} {text}"
         if self.executor.quarantine(worker):
             self._quarantine.put(worker)
             self.note(Sentence(f"{worker} is given no more trials: {text}", (action,)))
@@ -343,7 +346,8 @@ class Runner:
         self._counts = self.store.counts(self.stage)
         kept = tuple(outcome for outcome in outcomes if outcome.number in recorded)
         for outcome in kept:
-            self._failures = [*self._failures, outcome] if isinstance(outcome, Failed) else []
+            if len(self._failures) != self.limits.max_failures:  # that is the end, whatever came with it
+                self._failures = [*self._failures, outcome] if isinstance(outcome, Failed) else []
             if self.limits.until is not None and isinstance(outcome, Completed):
                 self._enough |= self.limits.until.reached(outcome.score)
         self.on_tick(Tick(self._counts, kept))

@@ -22,6 +22,7 @@ from hpsearch.objectives.user.repeats import Repeated
 from hpsearch.objectives.user.trial import Study, Task
 from hpsearch.objectives.user.trial import Trial as Called
 from hpsearch.records import (
+    DEVICE,
     ENDED,
     FOLDS,
     METRICS,
@@ -175,7 +176,7 @@ def attribute(search: Search, stage: Stage, key: str) -> dict[int, Any]:
 
 
 def test_only_failures_that_are_not_the_trial_s_own_are_tried_again(tmp_path: Path) -> None:
-    faulty = search(tmp_path, "faulty", 5, 'retries = 1\ntrial_timeout = "0.5s"')
+    faulty = search(tmp_path, "faulty", 5, f'retries = 1\ntrial_timeout = "0.5s"\ndevices = ["{tmp_path.name}"]')
     ((stage, summary),) = faulty.start(engine="inline")
     assert summary.counts.complete == 2
     columns = faulty.trials().columns
@@ -186,6 +187,7 @@ def test_only_failures_that_are_not_the_trial_s_own_are_tried_again(tmp_path: Pa
         "no result within 0.5 s (attempt 2)",
     ]
     assert attribute(faulty, stage, ENDED) == {2: "signal", 3: "exception", 4: "timeout"}
+    assert attribute(faulty, stage, DEVICE) == dict.fromkeys((2, 3, 4), tmp_path.name)
 
 
 class Hears(Listener):

@@ -116,6 +116,13 @@ def test_failures_in_a_row_end_a_run(store: Store, stage: Stage, letters: str, r
     assert store.counts(stage).finished == until
 
 
+def test_failures_in_a_row_end_a_run_whatever_came_with_them(store: Store, stage: Stage) -> None:
+    runner = Runner(store, stage, Said("cfffc"), InlineExecutor(), until=9, lanes=5, limits=Limits(max_failures=3))
+    summary = runner.run()
+    assert (summary.ended_by, summary.counts) == ("max_failures", Counts(complete=2, failed=3, waiting=4))
+    assert "the last because trial 3 is bad" in str(summary.reason)
+
+
 def test_a_score_that_is_good_enough_ends_a_run_whoever_reached_it(store: Store, stage: Stage) -> None:
     limits = Limits(until=Goal("score", ">=", 3.0))
     first = run(store, stage, Said("c" * 9), until=9, limits=limits)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hpsearch.objectives.user.child import KEPT_BYTES, Child, Device, Guard, ended_words, environment
 from hpsearch.objectives.user.host import NUMBER, NotFound, Setup, main
 from hpsearch.objectives.user.trial import Study, Task, run
-from hpsearch.records import ENDED, OUTPUT, SECONDS, Failed, Outcome, Paused, Report, Trial
+from hpsearch.records import DEVICE, ENDED, OUTPUT, SECONDS, Failed, Outcome, Paused, Report, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -182,6 +182,7 @@ class _Host:
         self._ready = False
         self._function = objective.function
         self._device = Device(objective.devices) if objective.devices else None
+        self._facts = {} if self._device is None else {DEVICE: self._device.name}
         self._guard = Guard()
         self._connection, theirs = Pipe()
         start = f"import sys; sys.path[:] = {sys.path!r}; from {main.__module__} import main; main({theirs.fileno()})"
@@ -228,7 +229,7 @@ class _Host:
                 self._child.read()
                 output = self._output.of(message.number)
                 if isinstance(message, Failed):
-                    messages[at] = replace(message, attributes={**message.attributes, OUTPUT: output})
+                    messages[at] = replace(message, attributes={**message.attributes, OUTPUT: output, **self._facts})
                 began, points = time.monotonic(), []
             yield messages
             seconds = time.monotonic() - began
@@ -239,7 +240,7 @@ class _Host:
                 self._child.end()
                 task = tasks.pop(0)
                 attributes = {SECONDS: round(task.spent + seconds, 6), OUTPUT: self._output.rest(), ENDED: ended}
-                yield [Failed(task.number, reason, (*task.known, *points), attributes)]
+                yield [Failed(task.number, reason, (*task.known, *points), {**attributes, **self._facts})]
                 return
 
     def _next(self) -> list[Any]:
