@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from scipy.stats import qmc
 from space_strategies import parameters
 
 from hpsearch.constraints import Constraints
-from hpsearch.errors import BadSpace
+from hpsearch.errors import BadSpace, MissingExtra
 from hpsearch.optuna_sampler import KeyedRandomSampler, draw
 from hpsearch.records import NewStage, stage_seed
 from hpsearch.samplers import SAMPLERS, RandomSampler, check_sampling, completed, sampler_of, values
@@ -254,6 +255,13 @@ def test_constraints_that_are_refused(constraints: list[str], says: str) -> None
 )
 def test_constraints_that_are_taken(constraint: str) -> None:
     check_sampling(stage("random", constraints=[constraint]))
+
+
+def test_a_quasi_random_sampler_without_scipy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hpsearch.quasi_random", None)  # as if what it imports were not installed
+    check_sampling(stage("random"))
+    with pytest.raises(MissingExtra, match=re.escape("the sampler halton needs SciPy; pip install 'hpsearch[sobol]'")):
+        check_sampling(stage("halton"))
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

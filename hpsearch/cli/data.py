@@ -86,6 +86,8 @@ def check(
         "search": file.name,
         **words,
         **{f"  {name}": f"{describe(range_)}{file.only_where(name)}" for name, range_ in file.space.items()},
+        **({"constraints": "; ".join(file.constraints)} if file.constraints else {}),
+        **({"sampler": file.trials.sampler} if file.trials.sampler != "random" else {}),
         "objective": goal,
         "pruning": pruning_words(plan_of(file), trials),
         "a trial": of_trial,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.errors import BadArgument, NotEnoughTrials, StageConflict
+from hpsearch.errors import BadArgument, BadInput, BadSpace, NotEnoughTrials, StageConflict
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, Sentence, Stage, confirmation_name, draw_seed, stage_seed
-from hpsearch.samplers import constraints_of
+from hpsearch.samplers import check_sampling, constraints_of
 from hpsearch.search.best import Confirmed, overview
 from hpsearch.search.pruning import Plan, least_survivors
 from hpsearch.search.range_analysis import (
@@ -220,17 +220,19 @@ def narrow_stage(
         rule = {"from": confirmation_name(parent.search, parent.number), "confirmed": means}
         narrowing = replace(narrowing, rule={**narrowing.rule, **rule})
         remarks = _remarks(leaders, narrowing)
-    stage = None
-    if not dry_run:
-        new = made_from(
-            parent,
-            number=next_number,
-            seed=stage_seed(stages[0].seed, next_number),
-            space=narrowing.space,
-            rule=to_plain(narrowing),
-            trials_used=narrowing.used,
-        )
-        stage = store.create_stage(new, replace=replaced)
+    new = made_from(
+        parent,
+        number=next_number,
+        seed=stage_seed(stages[0].seed, next_number),
+        space=narrowing.space,
+        rule=to_plain(narrowing),
+        trials_used=narrowing.used,
+    )
+    try:
+        check_sampling(new)
+    except BadSpace as error:
+        raise BadInput(f"the next ranges cannot be sampled: {error}; or use a larger {{}}", Argument("top")) from error
+    stage = None if dry_run else store.create_stage(new, replace=replaced)
     return NextStage(parent, narrowing, stage, replaced, None if leaders is None else len(leaders), remarks)
 
 

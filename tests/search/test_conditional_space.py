@@ -17,6 +17,7 @@ import pytest
 from made_stages import finish
 
 from hpsearch import Search, import_trials
+from hpsearch.errors import BadInput
 from hpsearch.objectives import kinds
 from hpsearch.records import Completed, Stage
 from hpsearch.reports.figures import StageTrials
@@ -151,6 +152,22 @@ def test_evidence_of_constrained_parameters_is_by_permutation(store: Store) -> N
         assert evidence is not None
         assert (evidence * 2001).is_integer() or math.isclose(evidence * 2001, round(evidence * 2001))
     assert kinds.may_lack(stage) == {"momentum", "wd[sgd]", "wd[adam]"}
+
+
+def test_ranges_in_which_hardly_a_draw_meets_the_constraints_are_refused(store: Store, file: Path) -> None:
+    thin = {"x": {"low": 0, "high": 1}, "y": {"low": 0, "high": 1}}
+    plain = PLAIN | {"space": thin, "constraints": ["y < 0.2 or abs(x - y) < 0.001"]}
+    study = parse(plain, source="a test")
+    study.check_names()
+    stage = store.create_stage(NewStage("boosting", 1, "maximize", 0, study.space, study.to_dict()))
+    theirs = optuna.load_study(study_name=stage.name, storage=f"sqlite:///{file}")
+    for place in (0.5, 0.6, 0.7, 0.8, 0.9):
+        theirs.enqueue_trial({"x": place, "y": place})
+    finish(store, stage, 20, lambda trial: Completed(trial.number, number(trial.params["y"])))
+    for dry_run in (True, False):
+        with pytest.raises(BadInput, match=r"the next ranges cannot be sampled: of 1,000 draws .* or use a larger top"):
+            narrow_stage(store, [stage], top=5, dry_run=dry_run)
+    assert len(store.stages()) == 1
 
 
 def test_tables_and_figures_show_none_and_nothing_for_a_missing_value(store: Store) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import HpsearchError, MissingExtra
 from hpsearch.objectives import kinds
 from hpsearch.records import CURVES, EXPORT, HITS, OTHERS, REASON, SECONDS
 from hpsearch.samplers import sampler_of
@@ -385,7 +385,7 @@ def _doubts(connection: Connection, stage: Stage, sampler: Sampler | None) -> It
     for key, state in [*((key, state) for key in expected for state in ("COMPLETE", "PRUNED")), (REASON, "FAIL")]:
         for number, trial_id in connection.execute(_LOST, {**study, "key": key, "state": state}):
             yield "no-attribute", f"no attribute {key}, which such trials have", number, trial_id
-    yield from _params_off(connection, stage, sampler or sampler_of(stage))
+    yield from _params_off(connection, stage, sampler)
 
 
 def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
@@ -406,11 +406,15 @@ def _curve_off(stage: Stage, trial: Row[Any], epochs: int | None) -> str | None:
     return None if at is None or point == trial.value else "the score is not that of its curve"
 
 
-def _params_off(connection: Connection, stage: Stage, sampler: Sampler) -> Iterator[tuple[str, str, int, int]]:
+def _params_off(connection: Connection, stage: Stage, sampler: Sampler | None) -> Iterator[tuple[str, str, int, int]]:
     """Yield the trials whose parameters are missing, or not those that the sampler gives for their numbers."""
     if stage.defined_by_run or kinds.foreign(stage):  # nothing is known of which a trial must have
         return
     stage = stage.as_begun()
+    try:
+        sampler = sampler or sampler_of(stage)
+    except MissingExtra:  # which values belong to a number cannot be said here
+        sampler = None
     study = {"study": stage.study_id, "imported": int(bool(stage.imported))}
     trials: dict[int, tuple[int, str, bool]] = {}
     stored: dict[int, dict[str, Value]] = {}
@@ -435,11 +439,11 @@ def _params_off(connection: Connection, stage: Stage, sampler: Sampler) -> Itera
             yield "sampled", "parameters that the seed and the trial's number do not give", number, trial_id
 
 
-def _expected(stage: Stage, number: int, sampler: Sampler) -> Mapping[str, Value] | None:
-    """Return the values of a stage's trial; None for one that has no place in a confirmation's plan."""
-    if stage.plan is None:
-        return sampler.params(stage, number)
+def _expected(stage: Stage, number: int, sampler: Sampler | None) -> Mapping[str, Value] | None:
+    """Return the values of a stage's trial; None where they are not known, as of one without a place in a plan."""
     try:
-        return planned_trial(stage, stage.plan, 0, number).params
+        if stage.plan is not None:
+            return planned_trial(stage, stage.plan, 0, number).params
+        return None if sampler is None else sampler.params(stage, number)
     except HpsearchError:
         return None
