@@ -111,11 +111,10 @@ def scored_at(stage: NewStage) -> Literal["last", "best"] | None:
 def curve_bounds(stage: NewStage) -> Mapping[str, tuple[float, float] | None]:
     """Return the quantities of a stage's learning curves; see `hpsearch.objectives.base.Kind.curve_bounds`.
 
-    Of trials that were run elsewhere only their score's curve is known.
+    Of trials that were run elsewhere, or by an objective of the user's own, only their score's curve is known.
     """
-    if foreign(stage):
-        return {stage.metric: None}
-    return kind_of(stage.study_file).curve_bounds
+    kind = kind_of(stage.study_file)
+    return {stage.metric: None} if foreign(stage) or kind.parameters is None else kind.curve_bounds
 
 
 def examples(stage: NewStage) -> int | None:

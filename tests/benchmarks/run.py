@@ -27,6 +27,7 @@ from pathlib import Path
 from statistics import median
 
 import cold
+import objectives
 import searches
 import storing
 from measuring import (
@@ -69,6 +70,7 @@ def measure_starting(setting: Setting) -> Part:
 PARTS: dict[str, Callable[[Setting], Part]] = {
     **{name: partial(searches.measure, workload) for name, workload in WORKLOADS.items()},
     "store": storing.measure,
+    "objectives": objectives.measure,
     "start-up": measure_starting,
 }
 NEEDS = dict.fromkeys(WORKLOADS, ("torch", "sklearn")) | {"store": ("rustuna",)}  # the peers' packages by part

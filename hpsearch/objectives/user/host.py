@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hpsearch.errors import BadInput
 from hpsearch.objectives.user.trial import reason_of, run
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Setup(NamedTuple):
 NUMBER = 8  # bytes of a number
 
 
-class NotFound(Exception):
+class NotFound(BadInput):
     """A function that cannot be imported; the message says where it was looked for."""
 
 
