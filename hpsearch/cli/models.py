@@ -69,7 +69,9 @@ def train(
     """
     file = find(study)
     if not file.kind.evaluates:
-        raise BadInput(f"the objective of {file.name} is a {file.kind.name} of your own, and no model of it is known here")
+        raise BadInput(
+            f"the objective of {file.name} is a {file.kind.name} of your own, and no model of it is known here"
+        )
     file = replace(file, sections=with_settings(file.sections, assignments), space={})
     check_seed(seed)
     _check_outputs(plot=plot, save=save)

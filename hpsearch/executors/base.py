@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 
+from hpsearch.errors import BadInput
 from hpsearch.records import Completed, Failed, Outcome, Paused, Report, Trial
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Lost:
 
     batch: Batch
     reason: str
+    hopeless: bool = False  # whether every other batch would be lost here, as the objective cannot be had
 
 
 Event: TypeAlias = Progress | Done | Lost
@@ -120,6 +122,9 @@ def drive(objective: Evaluates, batch: Batch) -> Iterator[Progress | Done | Lost
                 flushed = time.monotonic()
             else:
                 yield None
+    except BadInput as error:
+        yield Lost(batch, str(error), hopeless=True)
+        return
     except Exception as error:  # whatever an objective raises is its trials' failure, not the runner's
         yield Lost(batch, f"{type(error).__name__}: {' '.join(str(error).split())}")
         return

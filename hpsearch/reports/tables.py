@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.objectives.kinds import examples, foreign, keeps_losses, used
+from hpsearch.objectives.kinds import curve_bounds, examples, keeps_losses, used
 from hpsearch.records import CURVES, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
 from hpsearch.text import counted
@@ -403,7 +403,7 @@ def curve_rows(store: Store, stage: Stage, *, top: int) -> list[dict[str, Any]]:
         row = dict(zip(columns, values, strict=True))
         # The loss of one epoch would hide the curve of that name.
         del row["validation_loss"]
-        # Of trials that were run elsewhere the score's is the only curve, of whatever it is.
-        name = f"validation_{stage.metric}" if foreign(stage) else stage.metric
+        # Where the score's is the only curve, it is of whatever the score is.
+        name = f"validation_{stage.metric}" if stage.metric in curve_bounds(stage) else stage.metric
         rows.append({**row, **others.get(row["number"], {}), name: scores.get(row["number"], [])})
     return rows

@@ -241,7 +241,9 @@ class Runner:
                     self._cohorts.arrive(batch.trials, [o for o in outcomes if isinstance(o, Paused)])
                     ended = [o for o in outcomes if not isinstance(o, Paused)]
                     finished += [self._said(batch, o) for o in ended if not self._retry(batch, o)]
-                case Lost(batch, reason):
+                case Lost(batch, reason, hopeless):
+                    if hopeless:
+                        raise self._nothing_works(reason)
                     if not self._batches.again(batch):
                         # Keep its values at earlier rungs: others were compared with them.
                         curve = batch.paused[0].intermediate if batch.paused else ()
@@ -359,10 +361,13 @@ class Runner:
             broken, self._broken = self._broken, []
             self._record(broken)
         elif idle or len(self._broken) >= _SUSPICIOUS:
-            raise EvaluationFailure(
-                f"no trial of {self.stage.name} can be evaluated here: {self._broken[0].reason}; "
-                "no result was recorded; fix the cause and run the command again"
-            )
+            raise self._nothing_works(self._broken[0].reason)
+
+    def _nothing_works(self, reason: str) -> EvaluationFailure:
+        return EvaluationFailure(
+            f"no trial of {self.stage.name} can be evaluated here: {reason}; "
+            "no result was recorded; fix the cause and run the command again"
+        )
 
     def _await_others(self) -> None:
         others = replace(self._counts, running=self._counts.running - len(self._ids))

@@ -114,6 +114,7 @@ def test_a_function_that_cannot_be_imported_costs_no_trial(function: str, says: 
     executor.load(replace(objective(), function=function, folder=str(tmp_path)))
     (lost,) = drain(executor, [batch(0)])
     assert isinstance(lost, Lost)
+    assert lost.hopeless
     assert says in lost.reason
 
 

@@ -12,6 +12,7 @@ import optuna
 import pytest
 import user_functions
 
+from hpsearch.errors import EvaluationFailure
 from hpsearch.executors.base import InlineExecutor
 from hpsearch.objectives.user.function import FunctionObjective, LocalObjective
 from hpsearch.objectives.user.trial import Study
@@ -190,3 +191,15 @@ def test_quick_trials_are_put_together_and_slow_ones_are_not() -> None:
         batches.add([Trial(number, number, {}) for number in range(300)], 1000, until=None)
         assert len(batches.ready.pop().trials) <= max(size, 256)
         batches.ready.clear()
+
+
+def test_a_function_that_is_gone_fails_the_run_and_not_its_trials(tmp_path: Path) -> None:
+    job: dict[str, Any] = {"storage": str(tmp_path / "x.db"), "study": write(tmp_path, "square"), "engine": "inline"}
+    text = (tmp_path / "mine.toml").read_text().replace("user_functions:square", "mine.py:f")
+    (tmp_path / "mine.toml").write_text(text)
+    (tmp_path / "mine.py").write_text("def f(trial):\n    return 1.0\n")
+    run(Job(**job, trials=2))
+    (tmp_path / "mine.py").write_text("def g(trial):\n    return 1.0\n")
+    with pytest.raises(EvaluationFailure, match=r"mine\.py has no 'f'; it has: g; no result was recorded"):
+        run(Job(**job, trials=4))
+    assert [trial.state.name for trial in frozen(tmp_path / "x.db")] == ["COMPLETE", "COMPLETE", "WAITING"]

@@ -17,9 +17,9 @@ from hpsearch.objectives.user.host import NotFound, find_file, is_file
 from hpsearch.objectives.user.placeholders import unused, variable
 from hpsearch.objectives.user.repeats import Repeated
 from hpsearch.objectives.user.trial import Study
-from hpsearch.records import NewStage, Outcome, Paused, Trial
+from hpsearch.records import SECONDS, NewStage, Outcome, Paused, Trial
 from hpsearch.samplers import RandomSampler
-from hpsearch.space import delivered_as
+from hpsearch.space import delivered_as, describe
 from hpsearch.text import duration
 
 if TYPE_CHECKING:
@@ -72,7 +72,10 @@ class UserRuntime:
                 break
         evaluation.close()  # type: ignore[attr-defined]  # it is a generator
         seconds = time.monotonic() - began
+        if outcome is not None:  # without the start of its process
+            seconds = outcome.attributes.get(SECONDS, seconds)
         reason = getattr(outcome, "reason", None)
+        declared = {name: of for name, (of, _) in getattr(outcome, "suggested", {}).items() if name not in space}
         words = f"about {duration(seconds)} in one process" if outcome else f"more than {duration(seconds)}"
         return Estimate(
             1,
@@ -81,6 +84,7 @@ class UserRuntime:
             {
                 "objective": f"{sections.direction} {sections.metric} of {self.words(sections)}",
                 "a trial": words if reason is None else f"trial 0 failed: {reason}",
+                **{f"  {name}": f"{describe(of)}, as trial 0 declares it" for name, of in declared.items()},
             },
         )
 
