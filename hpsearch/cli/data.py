@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 import numpy as np
@@ -14,7 +14,10 @@ from hpsearch.cli import options
 from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import command, emit, emit_record, note, say, terminal, worded
 from hpsearch.data import KNOWN, fetch, load, whereabouts
-from hpsearch.records import Action
+from hpsearch.errors import BadInput
+from hpsearch.exchange.drafts import Draft, draft
+from hpsearch.exchange.sweeps import read_sweep
+from hpsearch.records import Action, Argument, Direction
 from hpsearch.reports.tables import by_column
 from hpsearch.search.pruning import plan_of, pruning_words, unused_words
 from hpsearch.search.stage import check_counts
@@ -28,18 +31,66 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", help="Name of the search; the file is studies/NAME.toml.")
+@click.argument("name", required=False, help="Name of the search; the file is studies/NAME.toml.")
+@click.option("--function", help="Search the parameters of a Python function: train.py:objective.")
+@click.option("--command", "line", help='Of a command: "python train.py --lr {lr}".')
+@click.option("--from", "sweep", type=FILE, help="Of a W&B sweep: its YAML file. [default name: the sweep's]")
+@click.option(
+    "--range", "ranges", multiple=True, help="Sample lr=1e-5:1e-1:log, units=16:256 or act=relu,tanh; may be repeated."
+)
+@click.option("--direction", type=click.Choice(get_args(Direction)), help="Which scores are better.")
 @click.option("--force/--no-force", default=False, help="Overwrite a file that exists.")
 @options.output
-def init(name: str, force: bool, output: Format) -> None:
-    """Write a commented study file to begin from."""
-    path = write_study(name, force=force)
+def init(
+    name: str | None,
+    function: str | None,
+    line: str | None,
+    sweep: Path | None,
+    ranges: Sequence[str],
+    direction: Direction | None,
+    force: bool,
+    output: Format,
+) -> None:
+    """Write a commented study file to begin from: for the built-in network, or for an objective of your own."""
+    begun = _draft(name, function, line, sweep, ranges, direction)
+    name = begun.name if begun is not None else name or ""
+    path = write_study(name, None if begun is None else begun.text(), force=force)
+    notes, missing = ([], []) if begun is None else (begun.notes, begun.missing)
+    for text in notes:
+        note(text)
     if output != "table":
-        emit_record({"search": name, "path": path}, output)
+        more = {"notes": notes, "missing": missing} if begun is not None else {}
+        emit_record({"search": name, "path": path, **more}, output)
         return
     say(f"wrote {path}")
-    say(f"edit it, then: {command(Action('check', {'path': path}))}")
-    say(f"               hpsearch start {name}")
+    to_do = f"add {' and '.join(missing)}" if missing else "edit it"
+    say(f"{to_do}, then: {command(Action('check', {'path': path}))}")
+    say(f"{'':{len(to_do)}}        hpsearch start {name}")
+
+
+def _draft(
+    name: str | None,
+    function: str | None,
+    line: str | None,
+    sweep: Path | None,
+    ranges: Sequence[str],
+    direction: Direction | None,
+) -> Draft | None:
+    """Return the study file of an objective of one's own; None for the network."""
+    sources = {"function": function, "command": line, "from": sweep}
+    given = [Argument(key) for key, value in sources.items() if value is not None]
+    if len(given) > 1:
+        raise BadInput("{} and {}: a search has one objective; give one of them", *given[:2])
+    if name is None and sweep is None:
+        raise BadInput("NAME is missing: the name of the search, whose file is studies/NAME.toml")
+    if (ranges or direction) and function is None and line is None:
+        what = Argument("ranges" if ranges else "direction")
+        raise BadInput("{} goes with {} or {}", what, Argument("function"), Argument("command"))
+    if sweep is not None:
+        return read_sweep(sweep, name)
+    if not given:
+        return None
+    return draft(name or "", function=function, command=line, ranges=ranges, direction=direction)
 
 
 @click.command()
