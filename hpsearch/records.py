@@ -45,12 +45,13 @@ METRICS = "metrics"  # other metrics by name
 REPEATS = "repeats"  # the scores with different seeds, whose mean the score is
 OUTPUT = "output"  # the end of the output of one that failed
 DEVICE = "device"  # the device that one that failed had
+CV_RESULTS = "cv_results"  # the columns of scikit-learn's ``cv_results_``, by name
 ENDED = "ended"  # how one that failed ended: ``exception``, ``result`` (no score), ``exit``, or one of `NOT_ITS_FAULT`
 NOT_ITS_FAULT = ("signal", "memory", "timeout")  # those of `ENDED` after which another attempt may succeed
 # Those of a result: a trial that is run again loses them.
 RESULT = (
     *(CURVES, HITS, REASON, SECONDS, VALIDATION_LOSS),
-    *(FOLDS, STD_ERROR, METRICS, REPEATS, OUTPUT, DEVICE, ENDED),
+    *(FOLDS, STD_ERROR, METRICS, REPEATS, OUTPUT, CV_RESULTS, DEVICE, ENDED),
 )
 
 

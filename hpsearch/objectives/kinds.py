@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hpsearch.errors import BadStudyFile, nearest
 from hpsearch.objectives.network.kind import NetworkKind
-from hpsearch.objectives.user.kind import CommandKind, FunctionKind
+from hpsearch.objectives.user.kind import CommandKind, EstimatorKind, FunctionKind
 from hpsearch.records import VALIDATION_LOSS
 from hpsearch.space import present
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hpsearch.records import NewStage
 
 DEFAULT: Kind = NetworkKind()
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (DEFAULT, CommandKind(), FunctionKind())}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (DEFAULT, CommandKind(), EstimatorKind(), FunctionKind())}
 """By name; that of a kind of the user's own is also the key under ``[objective]`` that says what it runs."""
 
 

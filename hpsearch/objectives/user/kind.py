@@ -82,3 +82,10 @@ class FunctionKind(UserKind):
     name = "function"
     preload = "hpsearch.objectives.user.function"
     suggests = True
+
+
+class EstimatorKind(UserKind):
+    """A scikit-learn estimator, scored by cross-validation."""
+
+    name = "estimator"
+    preload = "hpsearch.objectives.user.estimator"

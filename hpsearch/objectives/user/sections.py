@@ -191,5 +191,21 @@ class CommandSections(UserSections):
                 raise BadStudyFile(f"{other} and {name} have one environment variable, {variable(name)}; rename one")
 
 
-SECTIONS: Mapping[str, type[UserSections]] = {"command": CommandSections, "function": FunctionSections}
+class Estimator(UserObjective):
+    """A scikit-learn estimator as the objective: its class, or a function that makes one."""
+
+    estimator: str
+
+
+class EstimatorSections(UserSections):
+    """Those of an estimator."""
+
+    objective: Estimator
+
+
+SECTIONS: Mapping[str, type[UserSections]] = {
+    "command": CommandSections,
+    "estimator": EstimatorSections,
+    "function": FunctionSections,
+}
 """By the name of the kind."""

@@ -1,0 +1,154 @@
+"""A scikit-learn estimator as the objective: its mean score over the folds of a cross-validation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from joblib import effective_n_jobs
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+from hpsearch.records import CV_RESULTS, ENDED, FOLDS, METRICS, OUTPUT, SECONDS, Completed, Failed, Trial
+from hpsearch.space import Space, Value, delivered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hpsearch.records import Outcome, Paused, Report
+
+GRID = (
+    "param_distributions"  # the parameter that says from which of several dicts of distributions a trial's values are
+)
+MEAN = "mean_test_"  # what the columns of ``cv_results_`` with mean scores begin with
+_MOST = 256  # trials in a batch
+_BATCH_S = 1.0  # seconds of work in a batch: what a killed run loses
+_KEPT = 4096  # characters of the report of a failure
+
+
+class Raised(BaseException):  # no trial's failure, which an `Exception` would be
+    """An error that ends the whole search, as its argument."""
+
+
+class Folds:
+    """The folds of a cross-validation, the same whenever they are taken; a splitter as scikit-learn has them."""
+
+    def __init__(self, splitter: Any, folds: Sequence[Any]) -> None:
+        self._splitter, self.folds = splitter, list(folds)
+
+    def split(self, X: Any = None, y: Any = None, groups: Any = None, **params: Any) -> list[Any]:  # noqa: N803
+        """Return the rows of the training and test part of each."""
+        return self.folds
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None, **params: Any) -> int:  # noqa: N803
+        """Return their number."""
+        return len(self.folds)
+
+    def get_metadata_routing(self) -> Any:
+        """Return what the splitter that made them asks for."""
+        return get_routing_for_object(self._splitter)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Return the number of examples that a model is fitted to and scored on, by part."""
+        parts = zip(*((len(train), len(test)) for train, test in self.folds), strict=True)
+        return {name: round(sum(part) / len(part)) for name, part in zip(("train", "validation"), parts, strict=True)}
+
+
+@dataclass(eq=False)
+class EstimatorObjective:
+    """Scores an estimator with a trial's parameters as `sklearn.model_selection.GridSearchCV` does.
+
+    Raises:
+        Raised: What scikit-learn raises where it is not that fits fail.
+    """
+
+    estimator: Any
+    x: Any  # (N, ...)
+    y: Any  # (N,), (N, outputs) or None
+    folds: Folds
+    space: Space
+    options: Mapping[str, Any] = field(default_factory=dict)  # further ones of GridSearchCV
+    fit_params: Mapping[str, Any] = field(default_factory=dict)
+    metric: str | None = None  # the one that trials are ranked by; None: the only one, or the first
+    objects: Mapping[str, Mapping[Value, Any]] = field(default_factory=dict)  # what choices stand for, by parameter
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+    independent: ClassVar[bool] = True
+    error: ValueError | None = None  # the last one that scikit-learn raised because all fits failed
+    _seconds: float = math.inf  # of a trial
+
+    def lanes(self, trial: Trial | None = None) -> int:
+        """Return so many that a batch takes about a second, and all of joblib's processes have something to do."""
+        jobs: int = effective_n_jobs(self.options.get("n_jobs"))
+        return min(max(jobs, int(_BATCH_S / max(self._seconds, 1e-9))), _MOST)
+
+    def structures(self) -> int:
+        return 1
+
+    def group(self, trials: Sequence[Trial]) -> list[list[Trial]]:
+        return [list(trials)] if trials else []
+
+    def params(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        """Return a trial's values as the estimator's parameters."""
+        objects = {name: self.objects.get(name, {}).get(value, value) for name, value in values.items()}
+        given = {**self.fixed, **delivered(self.space, objects)}
+        return {name: value for name, value in given.items() if name != GRID}
+
+    def evaluate(
+        self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
+    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+        """Fit and score all trials on all folds; see `hpsearch.objectives.base.Objective`."""
+        began = time.perf_counter()
+        candidates = [self.params(trial.params) for trial in trials]
+        search = GridSearchCV(
+            self.estimator,
+            [{name: [value] for name, value in candidate.items()} for candidate in candidates],
+            cv=self.folds,
+            refit=False,
+            **self.options,
+        )
+        try:
+            for candidate in candidates:  # an unknown parameter is no fit's failure
+                clone(self.estimator).set_params(**clone(candidate, safe=False))
+            columns = self._by_trial(search, len(trials))
+        except Exception as error:
+            raise Raised(error) from error
+        self._seconds = (time.perf_counter() - began) / len(trials)
+        yield [self._outcome(trial.number, of_trial) for trial, of_trial in zip(trials, columns, strict=True)]
+
+    def _by_trial(self, search: GridSearchCV, trials: int) -> list[dict[str, Any]]:
+        """Return the scores and times of each trial by their names in ``cv_results_``, but for ranks, which change.
+
+        Where all fits of all trials fail scikit-learn raises a ValueError, whose text is all that is known of them.
+        """
+        try:
+            results = search.fit(self.x, self.y, **self.fit_params).cv_results_
+        except ValueError as error:
+            if self.options.get("error_score") == "raise":
+                raise
+            self.error = error
+            return [{}] * trials
+        names = [name for name in results if not name.startswith(("param", "rank_"))]
+        return [{name: float(results[name][at]) for name in names} for at in range(trials)]
+
+    def _outcome(self, number: int, columns: Mapping[str, float]) -> Outcome:
+        facts: dict[str, Any] = {SECONDS: round(self._seconds, 6)}
+        if not columns:
+            text = str(self.error).strip()
+            reason = text.rpartition("\n")[2].strip()[:500]
+            return Failed(number, reason, attributes={**facts, ENDED: "exception", OUTPUT: text[-_KEPT:]})
+        facts[CV_RESULTS] = {name: value if math.isfinite(value) else str(value) for name, value in columns.items()}
+        means = {name.removeprefix(MEAN): value for name, value in columns.items() if name.startswith(MEAN)}
+        metric = self.metric if self.metric in means else next(iter(means))
+        score = means[metric]
+        folds = [columns[f"split{fold}_test_{metric}"] for fold in range(len(self.folds.folds))]
+        if not math.isfinite(score):
+            unscored = sum(not math.isfinite(fold) for fold in folds)
+            reason = f"{unscored} of {len(folds)} folds have no score; scikit-learn has warned of the cause"
+            return Failed(number, reason, attributes={**facts, ENDED: "exception"})
+        others = {name: mean for name, mean in means.items() if name != metric and math.isfinite(mean)}
+        return Completed(number, score, attributes={**facts, FOLDS: folds, **({METRICS: others} if others else {})})
