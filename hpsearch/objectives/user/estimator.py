@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from joblib import effective_n_jobs
 from sklearn.base import clone
@@ -77,14 +77,20 @@ class EstimatorObjective:
     metric: str | None = None  # the one that trials are ranked by; None: the only one, or the first
     objects: Mapping[str, Mapping[Value, Any]] = field(default_factory=dict)  # what choices stand for, by parameter
     fixed: Mapping[str, Value] = field(default_factory=dict)
-    independent: ClassVar[bool] = True
     error: ValueError | None = None  # the last one that scikit-learn raised because all fits failed
     _seconds: float = math.inf  # of a trial
 
+    @property
+    def independent(self) -> bool:
+        return self._jobs() == 1
+
     def lanes(self, trial: Trial | None = None) -> int:
-        """Return so many that a batch takes about a second, and all of joblib's processes have something to do."""
-        jobs: int = effective_n_jobs(self.options.get("n_jobs"))
-        return min(max(jobs, int(_BATCH_S / max(self._seconds, 1e-9))), _MOST)
+        """Return so many that a batch keeps all of joblib's processes busy, for about a second."""
+        jobs = self._jobs()
+        return _MOST if jobs == 1 else min(max(jobs, int(_BATCH_S / max(self._seconds, 1e-9))), _MOST)
+
+    def _jobs(self) -> int:
+        return int(effective_n_jobs(self.options.get("n_jobs")))
 
     def structures(self) -> int:
         return 1
