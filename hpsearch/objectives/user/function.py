@@ -84,10 +84,7 @@ class FunctionObjective:
             except BaseException:
                 host.close()
                 raise
-            if host.ended:
-                host.close()
-            else:
-                self._idle.append(host)
+            self._idle.append(host)
 
 
 LOCAL: dict[str, Callable[[Any], Any]] = {}
@@ -175,21 +172,23 @@ def _text(output: bytearray) -> str:
 
 
 class _Host:
-    """The child process of a worker in which the function runs; see `hpsearch.objectives.user.host`."""
+    """The place in a worker where the function runs: one child process after another, on one device.
+
+    See `hpsearch.objectives.user.host`.
+    """
 
     def __init__(self, objective: FunctionObjective) -> None:
-        self.ended = False
-        self._ready = False
-        self._function = objective.function
         self._device = Device(objective.devices) if objective.devices else None
         self._facts = {} if self._device is None else {DEVICE: self._device.name}
         self._guard = Guard()
+        self._running = self._gone = False  # whether there is a process, and whether it has gone by itself
+
+    def _start(self, objective: FunctionObjective) -> None:
+        self._running, self._gone, self._output = True, False, _Output()
         self._connection, theirs = Pipe()
         start = f"import sys; sys.path[:] = {sys.path!r}; from {main.__module__} import main; main({theirs.fileno()})"
-        command = [sys.executable, "-c", start]
-        self._output = _Output()
         self._child = Child(
-            command,
+            [sys.executable, "-c", start],
             guard=self._guard,
             environment=environment(self._device),
             files=[theirs.fileno()],
@@ -198,6 +197,11 @@ class _Host:
         theirs.close()
         self._child.listen(self._connection)
         self._send(Setup(objective.function, (objective.folder, os.getcwd()), self._output.mark))
+
+    def _stop(self) -> None:
+        self._running = False
+        self._child.end()
+        self._connection.close()
 
     def _send(self, message: object) -> None:
         with contextlib.suppress(OSError):  # it has ended, which `_next` notices
@@ -209,14 +213,14 @@ class _Host:
         Raises:
             NotFound: The function cannot be imported, or its import ends the process.
         """
-        if not self._ready:
+        if not self._running:
+            self._start(objective)
             while not (messages := self._next()):
                 yield []
-                if self.ended:
-                    raise NotFound(f"importing {self._function} ended its process: {self._how()[0]}")
+                if self._gone:
+                    raise NotFound(f"importing {objective.function} ended its process: {self._how()[0]}")
             if messages[0] is not None:
                 raise messages[0]
-            self._ready = True
         self._send((objective.study, tasks))
         began, points = time.monotonic(), list[float]()
         while tasks:
@@ -234,24 +238,23 @@ class _Host:
             yield messages
             seconds = time.monotonic() - began
             late = objective.seconds is not None and seconds > objective.seconds
-            if tasks and not messages and (late or self.ended):
-                reason, ended = self._how() if self.ended else (f"no result within {objective.seconds:g} s", "timeout")
-                self.ended = True
-                self._child.end()
+            if tasks and not messages and (late or self._gone):
+                reason, ended = self._how() if self._gone else (f"no result within {objective.seconds:g} s", "timeout")
+                self._stop()
                 task = tasks.pop(0)
                 attributes = {SECONDS: round(task.spent + seconds, 6), OUTPUT: self._output.rest(), ENDED: ended}
                 yield [Failed(task.number, reason, (*task.known, *points), {**attributes, **self._facts})]
                 return
 
     def _next(self) -> list[Any]:
-        """Return what the process has sent; ``ended`` is set once it has gone and all of it has been read."""
-        if self._child.wait(_POLL_S):
+        """Return what the process has sent; it has ended once it is gone and all of that has been read."""
+        gone = self._child.code is not None  # looked at first: what it has sent is there by then
+        if self._child.wait(0 if gone else _POLL_S):
             try:
                 return [self._connection.recv()]
             except (EOFError, OSError):
-                self.ended = True
-        elif self._child.code is not None:
-            self.ended = True
+                gone = True
+        self._gone = gone
         return []
 
     def _how(self) -> tuple[str, str]:
@@ -262,10 +265,9 @@ class _Host:
         return ended_words(code), "exit" if code >= 0 else "signal"
 
     def close(self) -> None:
-        """End the process and all that it started."""
-        self.ended = True
-        self._child.end()
-        self._connection.close()
+        """End the process and all that it started, and give the device back."""
+        if self._running:
+            self._stop()
         self._guard.close()
         if self._device is not None:
             self._device.close()
