@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import BadArgument, StageConflict
 from hpsearch.files import make_folder
@@ -28,6 +28,7 @@ from hpsearch.search.stage import (
     to_run_again,
     unscored,
 )
+from hpsearch.space import Value, present
 from hpsearch.store import Counts, Owner, Store, open_store
 from hpsearch.store.leases import Owned
 from hpsearch.store.queries import Columns, frame
@@ -82,6 +83,22 @@ class Trials:
     def frame(self) -> pd.DataFrame:
         """Return the trials as a pandas DataFrame, a row a trial."""
         return frame(self.table())
+
+
+@dataclass(frozen=True, slots=True)
+class OneTrial:
+    """One trial of a stage."""
+
+    stage: Stage
+    row: Mapping[str, Any]  # its columns (`hpsearch.store.Store.columns`)
+    curve: Sequence[float]  # its scores after each epoch
+    attributes: Mapping[str, Any]  # whatever else is kept of it
+
+    @property
+    def params(self) -> dict[str, Value]:
+        """Return its values by parameter, of those that it has."""
+        values = {name: self.row[f"param:{name}"] for name in self.stage.space}
+        return {name: values[name] for name in present(self.stage.space, values)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +452,29 @@ class Search:
                 if (curves(len(numbers)) if callable(curves) else curves)
                 else None,
                 owned=store.owned(chosen, numbers) if owned else {},
+            )
+
+    def trial(self, number: int, *, stage: int | None = None) -> OneTrial:
+        """Return one trial of a stage with everything that is kept of it, as the end of its output if it failed.
+
+        Args:
+            number: Its number.
+            stage: Number of the stage. None: the latest that has trials.
+
+        Raises:
+            BadArgument: There is no trial of that number.
+        """
+        name, of = resolve_stage(self.name, stage)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
+            chosen = latest_with_trials(store, stages) if of is None else pick(stages, of)
+            columns = store.columns(chosen, numbers=[number])
+            if not columns["number"]:
+                trials = store.counts(chosen).rows
+                raise BadArgument("trial", number, f"{chosen.name} has {trials} trials, numbered from 0")
+            curve = store.points(chosen, [number]).get(number, ())
+            return OneTrial(
+                chosen, {key: column[0] for key, column in columns.items()}, curve, store.kept(chosen, number)
             )
 
     def best(self, *, stage: int | None = None) -> tuple[BestTrial, Overview | None]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpsearch.api import Search, Trials
+from hpsearch.api import OneTrial, Search, Trials
 from hpsearch.cli import options
 from hpsearch.cli.options import Format
-from hpsearch.cli.render import emit, emit_object, least_width, say, screen_width, terminal
-from hpsearch.errors import BadArgument
+from hpsearch.cli.render import emit, emit_object, emit_record, least_width, say, screen_width, terminal
+from hpsearch.errors import Argument, BadArgument, BadInput
 from hpsearch.objectives.kinds import epochs, used
+from hpsearch.records import CURVES, HITS, OUTPUT, REASON, SECONDS, VALIDATION_LOSS
 from hpsearch.reports.tables import (
     RECENT,
     Scale,
@@ -37,6 +38,14 @@ if TYPE_CHECKING:
     from hpsearch.statistics.intervals import Interval
     from hpsearch.store.queries import Columns
 
+_SHOWN = (
+    SECONDS,
+    REASON,
+    VALIDATION_LOSS,
+    HITS,
+    CURVES,
+    OUTPUT,
+)  # attributes that stand elsewhere, or are for programs
 _STATES = ("complete", "fail", "pruned", "running", "waiting")
 _MANY = 500  # with more trials, reading their curves takes longer than all the rest
 
@@ -103,6 +112,7 @@ def status(
 @options.stage
 @click.option("--top", type=options.Range(1, 10**9), help="Only the best ones, best first.")
 @click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
+@click.option("--trial", type=int, help="All that is kept of the trial of this number, as a failed one's output.")
 @click.option(
     "--curves/--no-curves",
     default=None,
@@ -115,6 +125,7 @@ def trials(
     stage: int | None,
     top: int | None,
     state: str | None,
+    trial: int | None,
     curves: bool | None,
     storage: str | None,
     output: Format,
@@ -124,6 +135,12 @@ def trials(
     By default of the latest stage that has any. With --top it says which ones are statistically tied with the best.
     """
     full = output != "table"
+    if trial is not None:
+        if top is not None or state is not None:
+            given = Argument("top", top) if top is not None else Argument("state", state)
+            raise BadInput("{} is one trial; leave out {}", Argument("trial", trial), given)
+        _show_one(Search(search, storage=storage).trial(trial, stage=stage), output)
+        return
     rows = Search(search, storage=storage).trials(
         stage=stage, top=top, state=state, curves=lambda count: wants_curves(curves, output, count), owned=full
     )
@@ -131,6 +148,27 @@ def trials(
         say(f"{rows.stage.name} has no trial{' like that' if state or top else ' yet'}")
         return
     emit(with_curves(rows, rows.table(full=full), output, requested=curves), output, title=rows.stage.name)
+
+
+def _show_one(trial: OneTrial, output: Format) -> None:
+    """Print everything that is kept of a trial."""
+    row = {key: trial.row[key] for key in ("state", "score", "reason", "seconds", "started", "finished")}
+    others = {key: value for key, value in trial.attributes.items() if key not in _SHOWN}
+    whole = {"stage": trial.stage.name, "trial": trial.row["number"], **row, "params": trial.params}
+    whole |= {"curve": list(trial.curve), "attributes": others, OUTPUT: trial.attributes.get(OUTPUT)}
+    if output != "table":
+        emit_record(whole, output)
+        return
+    say(f"{trial.stage.name} trial {trial.row['number']}: {row['state'].lower()}")
+    cells = {trial.stage.metric: row["score"], "reason": row["reason"], "seconds": row["seconds"], **trial.params}
+    cells |= {"curve": " ".join(f"{point:.4g}" for point in trial.curve) or None, **others}
+    for name, value in cells.items():
+        if value is not None or name in trial.params:
+            say(f"  {name} = {shown(value) if isinstance(value, float | bool | None) else value}")
+    if text := trial.attributes.get(OUTPUT):
+        say("  the end of its output:")
+        for line in text.splitlines():
+            say(f"    {line}")
 
 
 def wants_curves(requested: bool | None, output: Format, trials: int) -> bool:

@@ -341,6 +341,18 @@ def attributes(connection: Connection, stage: Stage, key: str) -> Iterator[tuple
         yield number, json.loads(text)
 
 
+def kept(connection: Connection, stage: Stage, number: int) -> dict[str, Any]:
+    """Return all user attributes of a trial, by key."""
+    of_trial = t.trial_user_attributes
+    query = (
+        select(of_trial.c.key, of_trial.c.value_json)
+        .join(t.trials, of_trial.c.trial_id == t.trials.c.trial_id)
+        .where(t.trials.c.study_id == stage.study_id, t.trials.c.number == number)
+        .order_by(of_trial.c.trial_user_attribute_id)
+    )
+    return {key: json.loads(text) for key, text in connection.execute(query)}
+
+
 def frame(columns: Mapping[str, Any], types: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return columns as a DataFrame, some of them with types that do not depend on which values are missing."""
     import pandas as pd  # 0.3 s to load; commands that show a few rows do without it
