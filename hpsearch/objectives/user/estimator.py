@@ -2,32 +2,99 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.utils.metadata_routing import get_routing_for_object
 
+from hpsearch.errors import BadData, nearest
+from hpsearch.objectives.network.runtime import load
+from hpsearch.objectives.network.sections import Data, NetworkSections
+from hpsearch.objectives.user.host import Setup, imported
 from hpsearch.records import CV_RESULTS, ENDED, FOLDS, METRICS, OUTPUT, SECONDS, Completed, Failed, Trial
 from hpsearch.space import Space, Value, delivered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hpsearch.objectives.user.trial import Trial as TrialOfFunction
     from hpsearch.records import Outcome, Paused, Report
 
 GRID = (
     "param_distributions"  # the parameter that says from which of several dicts of distributions a trial's values are
 )
+TEST = "test_"
 MEAN = "mean_test_"  # what the columns of ``cv_results_`` with mean scores begin with
 _MOST = 256  # trials in a batch
 _BATCH_S = 1.0  # seconds of work in a batch: what a killed run loses
 _KEPT = 4096  # characters of the report of a failure
+
+
+def made(name: str, folder: str) -> Any:
+    """Return a new estimator.
+
+    Args:
+        name: Of its class, or of a function that makes one: ``sklearn.svm:SVC`` or ``models.py:make``.
+        folder: Where a file is looked for, before the working folder.
+
+    Raises:
+        NotFound: There is nothing of that name.
+        TypeError: It makes no estimator.
+    """
+    make: Callable[..., Any] = imported(Setup(name, (folder, os.getcwd()), b""))
+    estimator = make()
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
+        raise TypeError(f"it makes a {type(estimator).__name__}, which is no scikit-learn estimator")
+    return estimator
+
+
+def check_scorers(estimator: Any, scoring: str | Sequence[str] | None) -> None:
+    """Check that an estimator can be scored so; a ValueError or TypeError where it cannot."""
+    for one in (scoring,) if scoring is None or isinstance(scoring, str) else scoring:
+        if one is not None and one not in (known := get_scorer_names()):
+            raise ValueError(f"no scorer {one!r}{nearest(one, known)}")
+        check_scoring(estimator, scoring=one)
+
+
+def score(trial: TrialOfFunction) -> dict[str, Any]:
+    """Return the scores of an estimator in a trial, and those on each fold: the function of the estimators' kind."""
+    facts = trial.study.user_attrs
+    x, y = _examples(json.dumps(facts["data"]), facts["data_dir"], facts["fingerprint"])
+    estimator = made(facts["estimator"], facts["folder"])
+    seeds = {
+        name: trial.seed
+        for name, value in estimator.get_params().items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    }
+    estimator.set_params(**{**seeds, **trial.params})
+    scoring = facts["scoring"]
+    results = cross_validate(estimator, x, y, cv=facts["cv"], scoring=scoring, error_score="raise")
+    folds = {name.removeprefix(TEST): values.tolist() for name, values in results.items() if name.startswith(TEST)}
+    first, *others = ["score"] if scoring is None or isinstance(scoring, str) else scoring
+    return {"score": fmean(folds[first]), FOLDS: folds[first], **{name: fmean(folds[name]) for name in others}}
+
+
+@cache
+def _examples(section: str, data_dir: Path | None, fingerprint: str) -> tuple[Any, Any]:
+    """Return all examples of a section ``[data]``, and their classes."""
+    data = load(NetworkSections(data=Data(**json.loads(section))), data_dir=data_dir)
+    if data.fingerprint != fingerprint:
+        raise BadData("the data are other ones where this trial runs than where the run was started")
+    x, y = (data.x_train, data.x_validation), (data.y_train, data.y_validation)
+    return np.concatenate(x), np.concatenate(y)
 
 
 class Raised(BaseException):  # no trial's failure, which an `Exception` would be

@@ -88,4 +88,4 @@ class EstimatorKind(UserKind):
     """A scikit-learn estimator, scored by cross-validation."""
 
     name = "estimator"
-    preload = "hpsearch.objectives.user.estimator"
+    preload = "hpsearch.objectives.user.function"

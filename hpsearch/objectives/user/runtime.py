@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from hpsearch.errors import BadData, BadStudyFile
-from hpsearch.objectives.base import Estimate, Objective
+from hpsearch.errors import BadData, BadStudyFile, MissingExtra, nearest
+from hpsearch.objectives.base import Data, Estimate, Objective
+from hpsearch.objectives.network.runtime import load as split
+from hpsearch.objectives.network.sections import NetworkSections
 from hpsearch.objectives.user.command import CommandObjective, find_program
 from hpsearch.objectives.user.function import LOCAL, FunctionObjective, LocalObjective
 from hpsearch.objectives.user.host import NotFound, find_file, is_file
@@ -23,7 +25,8 @@ from hpsearch.space import delivered_as, describe
 from hpsearch.text import duration
 
 if TYPE_CHECKING:
-    from hpsearch.objectives.user.sections import CommandSections, FunctionSections
+    from hpsearch.data import Split
+    from hpsearch.objectives.user.sections import CommandSections, EstimatorSections, FunctionSections
     from hpsearch.records import Sentence
     from hpsearch.space import Space
 
@@ -56,7 +59,7 @@ class UserRuntime:
         once, repeats = self._objective(sections, study), sections.objective.repeats
         return once if repeats == 1 else Repeated(once, repeats)
 
-    def load(self, sections: Any, *, data_dir: Path | None = None) -> NoData:
+    def load(self, sections: Any, *, data_dir: Path | None = None) -> Data:
         """Return that there are no data of ours."""
         return NoData()
 
@@ -176,5 +179,88 @@ class CommandRuntime(UserRuntime):
         return " ".join(sections.objective.command)
 
 
-RUNTIMES: Mapping[str, UserRuntime] = {"command": CommandRuntime(), "function": FunctionRuntime()}
+class Examples(NamedTuple):
+    """The data of an estimator; see `hpsearch.objectives.base.Data`."""
+
+    split: Split
+    data_dir: Path | None
+
+    @property
+    def fingerprint(self) -> str:
+        return self.split.fingerprint
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        return self.split.sizes
+
+    @property
+    def notes(self) -> Sequence[Sentence]:
+        return self.split.notes
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.split.facts
+
+
+class EstimatorRuntime(UserRuntime):
+    """The runtime of estimators: a function of ours, in which a worker's child process loads the data and scores."""
+
+    def check(self, sections: EstimatorSections, space: Space) -> None:
+        """Check that the estimator can be made, and has these parameters.
+
+        Raises:
+            BadStudyFile: It cannot, or has not.
+            MissingExtra: scikit-learn is not installed.
+        """
+        of = sections.objective
+        try:
+            from hpsearch.objectives.user import estimator  # scikit-learn is optional, and takes a second to load
+        except ModuleNotFoundError as error:
+            raise MissingExtra("estimators need scikit-learn; pip install 'hpsearch[sklearn]'") from error
+        try:
+            made = estimator.made(of.estimator, of.folder)
+            estimator.check_scorers(made, of.scoring)
+        except (NotFound, TypeError, ValueError) as error:
+            text = " ".join(str(error).split())[:500]
+            raise BadStudyFile(f"[objective] estimator = {of.estimator!r}: {text}") from error
+        known = made.get_params()
+        for name in (*sections.fixed, *(delivered_as(name, parameter) for name, parameter in space.items())):
+            if name not in known:
+                raise BadStudyFile(f"{name!r} is not a parameter of {of.estimator}{nearest(name, known)}")
+
+    def load(self, sections: EstimatorSections, *, data_dir: Path | None = None) -> Examples:
+        """Load the examples."""
+        return Examples(split(NetworkSections(data=sections.data), data_dir=data_dir), data_dir)
+
+    def objective(
+        self, sections: EstimatorSections, data: Examples, *, seed: int, space: Space, name: str = ""
+    ) -> Objective:
+        """Return the objective of a stage."""
+        of, plain = sections.objective, sections.data.model_dump()
+        facts = {
+            "estimator": of.estimator,
+            "folder": of.folder,
+            "cv": of.cv,
+            "scoring": of.scoring,
+            "data": plain | {"path": plain["path"] and os.path.abspath(os.path.expanduser(plain["path"]))},
+            "data_dir": data.data_dir,
+            "fingerprint": data.fingerprint,
+        }
+        study = Study(name, sections.direction, seed, space, sections.fixed, facts)
+        once = self._objective(sections, study)
+        return once if of.repeats == 1 else Repeated(once, of.repeats)
+
+    def _objective(self, sections: EstimatorSections, study: Study) -> Objective:
+        of = sections.objective
+        return FunctionObjective("hpsearch.objectives.user.estimator:score", "", study, of.seconds, of.devices)
+
+    def words(self, sections: EstimatorSections) -> str:
+        return f"{sections.objective.estimator}, {sections.objective.cv} folds"
+
+
+RUNTIMES: Mapping[str, UserRuntime] = {
+    "command": CommandRuntime(),
+    "estimator": EstimatorRuntime(),
+    "function": FunctionRuntime(),
+}
 """By the name of the kind."""

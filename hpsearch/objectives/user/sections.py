@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from hpsearch.errors import BadStudyFile, nearest
+from hpsearch.objectives.network.sections import Data, Size
 from hpsearch.objectives.sections import Count, Section
 from hpsearch.objectives.user.placeholders import OWN, names, variable
 from hpsearch.records import Direction
@@ -39,6 +40,9 @@ def _time(value: str | float) -> str | float:
 
 Time = Annotated[str | int | float, AfterValidator(_time)]
 FixedValue = str | int | float | bool | None
+
+
+FROM_PYTHON = "python: "  # what the estimator of a search begins with that cannot be run from a study file
 
 
 class UserObjective(Section):
@@ -192,15 +196,45 @@ class CommandSections(UserSections):
 
 
 class Estimator(UserObjective):
-    """A scikit-learn estimator as the objective: its class, or a function that makes one."""
+    """A scikit-learn estimator as the objective: its class, or a function that makes one; its score is to be high."""
 
     estimator: str
+    cv: Annotated[int, Field(ge=2)] = 5
+    scoring: Annotated[tuple[str, ...], Field(strict=False)] | str | None = None  # the first one ranks the trials
+    direction: Literal["maximize"] = "maximize"
+    epochs: None = None
+    search: dict[str, Any] | None = None  # how one that was fitted from Python was searched
+
+    @field_validator("estimator")
+    @classmethod
+    def _importable(cls, value: str) -> str:
+        if value.startswith(FROM_PYTHON):
+            raise ValueError("it was fitted from Python, which has its data; call fit there again")
+        module, colon, name = value.rpartition(":")
+        if not (module and colon and name):
+            raise ValueError("give a module and a class, sklearn.svm:SVC, or a file and a function, models.py:make")
+        return value
+
+
+class EstimatorData(Data):
+    """As of the built-in kind; the folds are cut from the training and validation examples together."""
+
+    train: Size = 0.8
+    validation: Size = 0.2
 
 
 class EstimatorSections(UserSections):
     """Those of an estimator."""
 
+    data: EstimatorData = EstimatorData()
     objective: Estimator
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the score: that of the scorer, unless it has one of its own."""
+        scoring = self.objective.scoring or "score"
+        first = scoring if isinstance(scoring, str) else scoring[0]
+        return first if self.objective.metric == "score" else self.objective.metric
 
 
 SECTIONS: Mapping[str, type[UserSections]] = {

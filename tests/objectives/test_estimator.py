@@ -1,0 +1,147 @@
+"""An estimator named in a study file: its scores, and what is refused before anything is fitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_validate
+from sklearn.svm import SVC
+
+from hpsearch import Search
+from hpsearch.errors import BadData, BadInput, BadStudyFile
+from hpsearch.objectives.user import estimator
+from hpsearch.objectives.user.trial import Study, Task, run
+from hpsearch.records import FOLDS, METRICS, Completed, Failed
+from hpsearch.sklearn import StagedRandomSearchCV
+from hpsearch.store import open_store
+from hpsearch.study_file import parse
+
+FILE: dict[str, Any] = {
+    "name": "logistic",
+    "objective": {"estimator": "sklearn.linear_model:LogisticRegression", "cv": 3, "scoring": ["f1_macro", "accuracy"]},
+    "data": {"path": "points.npz", "scale": "none"},
+    "fixed": {"tol": 1e-3},
+    "space": {"C": {"low": 1e-3, "high": 10.0, "log": True}},
+}
+
+
+@pytest.fixture(autouse=True)
+def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of 60 points of three classes, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    np.savez("points.npz", x=(rng.normal(size=(60, 4)) + y[:, None]).astype(np.float32), y=y)
+    return tmp_path / "points.npz"
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    return {key: FILE.get(key, {}) | changes.get(key, {}) for key in {**FILE, **changes} if key != "name"} | {
+        "name": "logistic"
+    }
+
+
+def evaluated(plain: dict[str, Any], **params: Any) -> Any:
+    """Return the outcome of a trial, in this process."""
+    file = parse(plain, source="the file")
+    objective: Any = file.objective(file.load(), seed=7, space=file.space)
+    return run(estimator.score, Task(0, params), objective.study, lambda report: None)
+
+
+def test_a_trial_s_score_is_the_mean_over_the_folds() -> None:
+    outcome = evaluated(FILE, C=0.1)
+    assert isinstance(outcome, Completed)
+    split = parse(FILE, source="").load().split  # type: ignore[attr-defined]
+    x, y = np.concatenate((split.x_train, split.x_validation)), np.concatenate((split.y_train, split.y_validation))
+    assert len(x) == 60
+    given = LogisticRegression(C=0.1, tol=1e-3, random_state=0)
+    theirs = cross_validate(given, x, y, cv=3, scoring=["f1_macro", "accuracy"])
+    assert outcome.attributes[FOLDS] == theirs["test_f1_macro"].tolist()
+    assert outcome.score == pytest.approx(theirs["test_f1_macro"].mean(), abs=1e-15)
+    assert outcome.attributes[METRICS] == {"accuracy": pytest.approx(theirs["test_accuracy"].mean(), abs=1e-15)}
+
+
+def test_a_whole_stage_is_run_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "models.py").write_text(
+        "from sklearn.pipeline import make_pipeline\n"
+        "from sklearn.preprocessing import StandardScaler\n"
+        "from sklearn.ensemble import RandomForestClassifier\n"
+        "def make():\n"
+        "    return make_pipeline(StandardScaler(), RandomForestClassifier(n_estimators=3))\n"
+    )
+    (tmp_path / "forest.toml").write_text(
+        'name = "forest"\n[objective]\nestimator = "models.py:make"\ncv = 2\ntrial_timeout = "1m"\n'
+        '[data]\npath = "points.npz"\n'
+        '[space]\nrandomforestclassifier__max_depth = { type = "int", low = 1, high = 9 }\n'
+    )
+    runs = []
+    for name in ("once.db", "again.db"):  # the trial's seed is its random_state
+        search = Search("forest.toml", storage=tmp_path / name)
+        search.start(trials=2, engine="inline")
+        runs.append(search.trials().columns)
+    assert runs[0]["state"] == ["COMPLETE", "COMPLETE"]
+    assert runs[0]["score"] == runs[1]["score"]
+    store = open_store(str(tmp_path / "once.db"))
+    (stage,) = store.stages()
+    assert (stage.metric, stage.direction, stage.sizes) == ("score", "maximize", {"train": 48, "validation": 12})
+    store.close()
+
+
+def test_a_value_that_cannot_be_fitted_fails_its_trial() -> None:
+    outcome = evaluated(study(space={"solver": {"choices": ["lbfgs", "none"]}}), C=1.0, solver="none")
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith("InvalidParameterError: The 'solver' parameter of ")
+
+
+def test_other_data_where_a_trial_runs_fail_it(points: Path) -> None:
+    file = parse(FILE, source="")
+    objective: Any = file.objective(file.load(), seed=7, space=file.space)
+    other = objective.study.user_attrs | {"fingerprint": "another"}
+    outcome = run(estimator.score, Task(0, {"C": 1.0}), Study("", "maximize", 7, {}, {}, other), lambda report: None)
+    assert isinstance(outcome, Failed)
+    assert "the data are other ones where this trial runs" in outcome.reason
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no colon": ({"objective": {"estimator": "SVC"}}, "give a module and a class, sklearn.svm:SVC"),
+    "no module": ({"objective": {"estimator": "sklearn.svn:SVC"}}, "importing sklearn.svn failed: ModuleNotFoundError"),
+    "no class": ({"objective": {"estimator": "sklearn.svm:SVG"}}, "has no 'SVG'; it has: "),
+    "no file": ({"objective": {"estimator": "mine.py:make"}}, "there is no file "),
+    "no estimator": ({"objective": {"estimator": "builtins:dict"}}, "it makes a dict, which is no scikit-learn estim"),
+    "scoring": ({"objective": {"scoring": "accurate"}}, "LogisticRegression': no scorer 'accurate'; did you mean 'accuracy'?"),
+    "parameter": ({"space": {"D": {"low": 0.1, "high": 1.0}}}, "'D' is not a parameter of sklearn.linear_model:Log"),
+    "fixed": ({"fixed": {"tolerance": 1.0}}, "'tolerance' is not a parameter of "),
+    "minimize": ({"objective": {"direction": "minimize"}}, "objective.direction = 'minimize'"),
+    "folds": ({"objective": {"cv": 1}}, "objective.cv"),
+    "epochs": ({"objective": {"epochs": 3}}, "objective.epochs"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_refused_before_anything_is_fitted(case: str, capfd: pytest.CaptureFixture[str]) -> None:
+    changes, message = REFUSED[case]
+    with pytest.raises(BadStudyFile) as raised:
+        parse(study(**changes), source="the file").check_names()
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_data_are_asked_for() -> None:
+    with pytest.raises(BadData, match="no data set is given"):
+        parse({key: value for key, value in FILE.items() if key != "data"}, source="the file").load()
+
+
+def test_a_search_that_was_fitted_from_python_is_not_run_from_elsewhere(tmp_path: Path) -> None:
+    storage = tmp_path / "kept.db"
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 2)), np.arange(40) % 2
+    StagedRandomSearchCV(SVC(), {"C": [0.1, 1.0]}, n_iter=4, cv=2, storage=storage, name="svc").fit(x, y)
+    with pytest.raises(BadInput, match="it was fitted from Python, which has its data; call fit there again"):
+        Search("svc", storage=storage).start(trials=9, engine="inline")
