@@ -115,7 +115,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no class": ({"objective": {"estimator": "sklearn.svm:SVG"}}, "has no 'SVG'; it has: "),
     "no file": ({"objective": {"estimator": "mine.py:make"}}, "there is no file "),
     "no estimator": ({"objective": {"estimator": "builtins:dict"}}, "it makes a dict, which is no scikit-learn estim"),
-    "scoring": ({"objective": {"scoring": "accurate"}}, "LogisticRegression': no scorer 'accurate'; did you mean 'accuracy'?"),
+    "scoring": (
+        {"objective": {"scoring": "accurate"}},
+        "LogisticRegression': no scorer 'accurate'; did you mean 'accuracy'?",
+    ),
     "parameter": ({"space": {"D": {"low": 0.1, "high": 1.0}}}, "'D' is not a parameter of sklearn.linear_model:Log"),
     "fixed": ({"fixed": {"tolerance": 1.0}}, "'tolerance' is not a parameter of "),
     "minimize": ({"objective": {"direction": "minimize"}}, "objective.direction = 'minimize'"),
