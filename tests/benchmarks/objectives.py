@@ -1,12 +1,15 @@
-"""Objectives of the user's own: what a trial of a microsecond costs, beside Optuna."""
+"""Objectives of the user's own: what a trial of a microsecond costs, beside Optuna, and a command that does nothing."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import time
 from functools import partial
 from pathlib import Path
 
 import cold
-from measuring import Figure, Measure, Part, Sample, Setting, by_round, interleave
+from measuring import Figure, Measure, Part, Sample, Setting, by_round, interleave, median_s, spread
 
 PROCESSES = 2
 SQLITE, MEMORY = 25.0, 1.0  # what is asked, in Optuna's time over ours
@@ -17,6 +20,15 @@ function = "square.py:square"
 direction = "minimize"
 [space]
 x = { low = 0.0, high = 1.0 }
+"""
+NOTHING = ("sh", "-c", 'echo "{\\"score\\": 0}"')
+COMMAND = f"""
+name = "nothing"
+[objective]
+command = {json.dumps(NOTHING)}
+direction = "minimize"
+[space]
+x = {{ low = 0.0, high = 1.0 }}
 """
 SQUARE = """
 def square(trial):
@@ -47,7 +59,45 @@ def measure(setting: Setting) -> Part:
             ("Optuna, memory", MEMORY, "1 process; starts excluded, but for ours that of the function's processes"),
         )
     ]
-    return Part(figures, samples)
+    return Part(figures, samples) + _commands(setting)
+
+
+def _commands(setting: Setting) -> Part:
+    """Measure a command that does nothing, one after the other in one process."""
+    trials = 20 if setting.quick else 500
+    contenders: dict[str, Measure] = {
+        "command": partial(command, setting, trials),
+        "subprocess.run": partial(subprocess_run, trials),
+    }
+    samples = interleave(f"objectives, {trials:,} commands", contenders, rounds=setting.rounds)
+    mine, bare = by_round(samples["command"]), by_round(samples["subprocess.run"])
+    more = [(ours - theirs) / trials * 1000 for ours, theirs in zip(mine, bare, strict=True)]
+    figure = Figure(
+        f"objectives: a command that does nothing, {trials:,} trials inline on SQLite, over subprocess.run",
+        spread(more),
+        unit="ms a trial",
+        ours=median_s(mine),
+        theirs=median_s(bare),
+        note=f"{' '.join(NOTHING)}; the start of hpsearch excluded",
+    )
+    return Part([figure], samples)
+
+
+def command(setting: Setting, trials: int, round_: int) -> Sample:
+    """Seconds of a stage of a command that does nothing."""
+    folder = setting.fresh_folder()
+    (folder / "nothing.toml").write_text(COMMAND)
+    words = f"start nothing.toml --trials {trials} --engine inline --storage x.db --format json"
+    ran = cold.run([*cold.HPSEARCH, *words.split()], folder=folder)
+    return {"seconds": ran.json()["stages"][0]["seconds"], "whole command": ran.seconds}
+
+
+def subprocess_run(trials: int, round_: int) -> Sample:
+    """Seconds of the same command without hpsearch."""
+    began = time.perf_counter()
+    for _ in range(trials):
+        subprocess.run(NOTHING, capture_output=True, check=True)
+    return {"seconds": time.perf_counter() - began}
 
 
 def ours(setting: Setting, trials: int, round_: int) -> Sample:

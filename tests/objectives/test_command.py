@@ -20,7 +20,7 @@ from hpsearch.executors.base import Batch, Done, Executor
 from hpsearch.objectives.user.command import CommandObjective, Lines
 from hpsearch.objectives.user.placeholders import fill_all, names, unused
 from hpsearch.objectives.user.trial import Study
-from hpsearch.records import ENDED, OUTPUT, Completed, Failed, Paused, Report, Trial, draw_seed
+from hpsearch.records import DEVICE, ENDED, OUTPUT, Completed, Failed, Paused, Report, Trial, draw_seed
 from hpsearch.space import Value
 from hpsearch.study_file import parse
 
@@ -58,6 +58,9 @@ BAD: Mapping[str, Bad] = {
     "exit 3": Bad(f"{SCORE}; echo 'No such\nfile' >&2; exit 3", "exit code 3: file", "exit", "No such"),
     "segfault": Bad(f"{SCORE}; kill -SEGV $$", "killed by signal 11 (SIGSEGV)", "signal"),
     "killed": Bad("kill -KILL $$", "killed by signal 9 (SIGKILL), perhaps because memory ran out", "signal"),
+    "killed in a shell": Bad("sh -c 'kill -KILL $$'; exit $?", "killed by signal 9 (SIGKILL)", "signal"),
+    "memory": Bad("echo 'MemoryError: no' >&2; exit 1", "exit code 1: MemoryError: no", "memory"),
+    "exit 255": Bad("exit 255", "exit code 255", "exit"),
     "no score": Bad("echo nothing; echo why >&2", 'JSON such as {"score": 0.91}', "result", "why"),
     "nan": Bad("""echo '{"score": NaN}'""", "the score is nan", "result"),
     "text": Bad("""echo '{"score": "high"}'""", "the last line with a score: score is str 'high'", "result"),
@@ -145,6 +148,15 @@ def test_a_command_gets_its_values_as_arguments_variables_and_a_file(tmp_path: P
     assert outcome(objective, Trial(0, 4, params, again=2)).attributes["said"][3] == f"{folder}-2"
     outcome(replace(objective, study=replace(study, study_name="")), Trial(0, 9, params))  # a check leaves nothing
     assert {path.name for path in (tmp_path / "mine").rglob("*")} == {"stage-01", "4", "4-2"}
+
+
+def test_a_worker_keeps_its_device_and_a_failure_names_it() -> None:
+    device = f"test-{os.getpid()}"
+    objective = shell("echo $CUDA_VISIBLE_DEVICES; exit 1", devices=[device])
+    first, second = evaluated(objective, Trial(0, 0, {}), Trial(1, 1, {}))[-2:]
+    for end in (first, second):
+        assert end.attributes[DEVICE] == device if isinstance(end, Failed) else not end
+    assert second.attributes[OUTPUT] == f"{device}\n"
 
 
 def test_the_names_in_a_command() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ from hpsearch.objectives.user.function import MOST, tasks_of
 from hpsearch.objectives.user.host import NotFound, find_file
 from hpsearch.objectives.user.placeholders import fill, fill_all, text_of, variable
 from hpsearch.objectives.user.trial import BadResult, Study, Task, Trial, read_result
-from hpsearch.records import ENDED, OUTPUT, RESULT, SECONDS, Completed, Failed, Outcome, Paused, Report
+from hpsearch.records import DEVICE, ENDED, OUTPUT, RESULT, SECONDS, Completed, Failed, Outcome, Paused, Report
 from hpsearch.records import Trial as Claimed
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.05  # how often a command that prints nothing is looked at
 _LONGEST = 1 << 20  # bytes of a line that may hold a score; longer ones are left out
+_OUT_OF_MEMORY = re.compile(r"\b(MemoryError|OutOfMemoryError|bad_alloc)\b")  # as Python, PyTorch and C++ say it
 _EXAMPLE = '{"score": 0.91}'
 _NUMBERS = ("score", "folds", "std_error")  # keys of a line that must be numbers
 
@@ -120,13 +122,13 @@ class CommandObjective:
     seconds: float | None = None  # how long a trial may take; None: any time
     devices: Sequence[int | str] = ()  # each process gets one of them; empty: all processes have all
     independent: ClassVar[bool] = True
-    _guards: list[Guard] = field(default_factory=list, repr=False)
+    _idle: list[_Slot] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
-        weakref.finalize(self, _close, self._guards)
+        weakref.finalize(self, _close, self._idle)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_guards": []}
+        return {**vars(self), "_idle": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -149,16 +151,14 @@ class CommandObjective:
         At a rung the command is ended, and a trial that goes on runs it again from the beginning.
         """
         for task in tasks_of(trials, until, paused):
-            guard = self._guards.pop() if self._guards else Guard()
-            with contextlib.ExitStack() as stack:
-                stack.callback(self._guards.append, guard)
-                scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hpsearch-")))
-                device = stack.enter_context(contextlib.closing(Device(self.devices))) if self.devices else None
-                yield from self._run(task, guard, device, scratch)
+            slot = self._idle.pop() if self._idle else _Slot(self.devices)
+            try:
+                with tempfile.TemporaryDirectory(prefix="hpsearch-") as scratch:
+                    yield from self._run(task, slot, Path(scratch))
+            finally:
+                self._idle.append(slot)
 
-    def _run(
-        self, task: Task, guard: Guard, device: Device | None, scratch: Path
-    ) -> Iterator[Sequence[Report | Outcome | Paused]]:
+    def _run(self, task: Task, slot: _Slot, scratch: Path) -> Iterator[Sequence[Report | Outcome | Paused]]:
         points: list[Report] = []
         began, late = time.monotonic(), False
         trial = Trial(task, self.study, points.append)
@@ -167,7 +167,7 @@ class CommandObjective:
         scores = Scores(self.pattern, trial.report if self.pattern is None or self.curve else None)
         logged = Scores(self.pattern, None)
         lines, log = Lines(scores.add), Lines(logged.add if self.pattern is not None else _drop)
-        child = self._start(trial, task, guard, device, scratch, [(printed.add, lines.add), (complaints.add, log.add)])
+        child = self._start(trial, task, slot, scratch, [(printed.add, lines.add), (complaints.add, log.add)])
         try:
             while (code := child.code) is None and not trial.should_prune() and not late:
                 child.wait(_POLL_S)
@@ -191,14 +191,14 @@ class CommandObjective:
         except BadResult as error:
             reason = str(error)
         output = str(complaints) if str(complaints).strip() else str(printed)
-        yield [*points, Failed(task.number, reason, trial.curve, {**spent, OUTPUT: output, ENDED: ended})]
+        attributes = {**spent, **slot.facts, OUTPUT: output, ENDED: ended}
+        yield [*points, Failed(task.number, reason, trial.curve, attributes)]
 
     def _start(
         self,
         trial: Trial,
         task: Task,
-        guard: Guard,
-        device: Device | None,
+        slot: _Slot,
         scratch: Path,
         takers: Sequence[Sequence[Callable[[bytes], None]]],
     ) -> Child:
@@ -213,9 +213,9 @@ class CommandObjective:
         try:
             return Child(
                 command,
-                guard=guard,
+                guard=slot.guard,
                 # Python keeps what it prints until it has some kB of it, if nobody says otherwise.
-                environment={"PYTHONUNBUFFERED": "1", **environment(device), **variables},
+                environment={"PYTHONUNBUFFERED": "1", **environment(slot.device), **variables},
                 folder=self._working_folder(values, task, scratch),
                 on_output=_both(*takers[0]),
                 on_errors=_both(*takers[1]),
@@ -250,8 +250,9 @@ class CommandObjective:
         if code == 0:
             return "result", ""
         last = next((line.strip() for line in reversed(str(complaints).splitlines()) if line.strip()), "")
+        code = _signal_of(code)
         words = f"{ended_words(code)}: {last[:300]}" if last else ended_words(code)
-        return ("exit" if code > 0 else "signal"), words
+        return "signal" if code < 0 else "memory" if _OUT_OF_MEMORY.search(last) else "exit", words
 
     def _read(self, last: Mapping[str, Any] | None) -> tuple[float, dict[str, Any]]:
         """Return the score of the last line that has one, and the other facts there.
@@ -274,6 +275,14 @@ class CommandObjective:
         if score - score != 0:  # infinite or not a number
             raise BadResult(f"the score is {score}")
         return score, {**others, **facts}
+
+
+def _signal_of(code: int) -> int:
+    """Return minus the signal that killed a shell's command, of which the shell makes 128 more than its number."""
+    try:
+        return -signal.Signals(code - 128)
+    except ValueError:
+        return code
 
 
 def find_program(name: str, folder: str) -> str:
@@ -305,6 +314,20 @@ def _both(*takers: Callable[[bytes], None]) -> Callable[[bytes], None]:
     return take
 
 
-def _close(guards: list[Guard]) -> None:
-    while guards:
-        guards.pop().close()
+class _Slot:
+    """A worker's guard and device, which it keeps: if the device is broken, no other worker takes it up."""
+
+    def __init__(self, devices: Sequence[int | str]) -> None:
+        self.guard = Guard()
+        self.device = Device(devices) if devices else None
+        self.facts = {} if self.device is None else {DEVICE: self.device.name}
+
+    def close(self) -> None:
+        self.guard.close()
+        if self.device is not None:
+            self.device.close()
+
+
+def _close(idle: list[_Slot]) -> None:
+    while idle:
+        idle.pop().close()
