@@ -134,6 +134,9 @@ class Slots:
 
     def expect(self, batches: int) -> None: ...
 
+    def quarantine(self, worker: str) -> bool:
+        return False
+
     def close(self, *, kill: bool = False) -> None: ...
 
     def submit(self, batch: Batch) -> None:

@@ -16,8 +16,9 @@ import pytest
 from bounded import LIMIT_S, until
 from stub_objectives import Items, Kinds
 
-from hpsearch import Search
+from hpsearch import BadStudyFile, Search
 from hpsearch.executors.base import Batch, Done, drive
+from hpsearch.objectives.user.function import name_of
 from hpsearch.objectives.user.repeats import Repeated
 from hpsearch.objectives.user.trial import Study, Task
 from hpsearch.objectives.user.trial import Trial as Called
@@ -188,6 +189,15 @@ def test_only_failures_that_are_not_the_trial_s_own_are_tried_again(tmp_path: Pa
     ]
     assert attribute(faulty, stage, ENDED) == {2: "signal", 3: "exception", 4: "timeout"}
     assert attribute(faulty, stage, DEVICE) == dict.fromkeys((2, 3, 4), tmp_path.name)
+
+
+@pytest.mark.parametrize("key", ['trial_timeout = "1s"', "devices = [0]"])
+def test_a_function_of_this_process_has_no_limit_of_its_own(tmp_path: Path, key: str) -> None:
+    name = name_of(lambda trial: 1.0)
+    (tmp_path / "f.toml").write_text(FILE.replace("f.py:{function}", name).format(more=key, count=1))
+    with pytest.raises(BadStudyFile, match="is called in this process; define it in a module of its own"):
+        Search(str(tmp_path / "f.toml"), storage=tmp_path / "s.db").start(engine="inline")
+    assert not (tmp_path / "s.db").exists()
 
 
 class Hears(Listener):

@@ -119,11 +119,15 @@ class FunctionRuntime(UserRuntime):
         """Check that the file of the function is there; only importing it, which workers do, shows the rest.
 
         Raises:
-            BadStudyFile: There is no such file, or the function was one of another process.
+            BadStudyFile: There is no such file, or the function was one of another process; or it can be called in this
+                process alone, which cannot be ended.
         """
         function = sections.objective.function
         source, _, name = function.rpartition(":")
         if function in LOCAL:
+            for key in ("trial_timeout", "devices"):
+                if getattr(sections.objective, key):
+                    raise BadStudyFile(f"{key}: {name} is called in this process; define it in a module of its own")
             return
         if source == "__main__" or "<" in name:
             raise BadStudyFile(f"{function} was given from Python, and no other process can import it; give it again")
