@@ -11,12 +11,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hpsearch.records import Failed
+from hpsearch.records import Failed, Paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hpsearch.records import Outcome, Paused
+    from hpsearch.records import Outcome
     from hpsearch.store import Counts
 
 _CHANCE = 1e-8  # of the failures in a row of a healthy worker; small, as every failure is such a trial
@@ -45,7 +45,7 @@ class Quarantine:
         of = self._workers[worker]
         for outcome in outcomes:
             if not isinstance(outcome, Failed):
-                of.good += 1
+                of.good += not isinstance(outcome, Paused)  # such a trial will come back once more
                 of.in_a_row = []
             elif outcome.number >= self._first:
                 of.failed += 1
