@@ -63,7 +63,7 @@ def test_a_bad_objective_costs_its_own_trial_and_leaves_no_process(executor: Exe
         assert len(outcome.attributes.get(OUTPUT, "")) <= 4096
     outputs = [outcome.attributes.get(OUTPUT, "") for outcome in end.outcomes]
     groups = {int(number) for output in outputs for number in re.findall(r"group: (\d+)", output)}
-    assert len(groups) == 5  # one more for each death
+    assert len(groups) == 6  # one more for each death
     executor.load(objective())  # inline, the old one is let go, and its process with it
     executor.close()
     until(lambda: not alive(groups), what="the end of all processes")

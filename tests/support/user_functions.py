@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -62,6 +63,18 @@ def _hangs_in_c(trial: Any) -> float:
     return 0.0
 
 
+def _leaks(trial: Any) -> float:
+    """Take memory until there is no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, hard))
+    hoard: list[Any] = []
+    try:
+        while True:
+            hoard.append(np.empty(1 << 28, np.uint8))  # which takes addresses alone
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
 def _wanders(trial: Any) -> float:
     """Leave the working folder and the environment as no other trial wants them."""
     os.chdir("/")
@@ -88,8 +101,8 @@ BAD: Mapping[str, Bad] = {
     "good": Bad(lambda trial: 1.0, None),
     "raises": Bad(_raise(ValueError("too\n  bad")), "ValueError: too bad", "exception", "on the way to an error"),
     "none": Bad(lambda trial: None, "it returned None; return a number", "result"),
-    "nan": Bad(lambda trial: float("nan"), "the score is nan"),
-    "infinite": Bad(lambda trial: float("inf"), "the score is inf"),
+    "nan": Bad(lambda trial: float("nan"), "the score is nan", "result"),
+    "infinite": Bad(lambda trial: float("inf"), "the score is inf", "result"),
     "text": Bad(lambda trial: "0.5", "it returned str '0.5'", "result"),
     "list": Bad(lambda trial: [1.0, 2.0], "it returned list [1.0, 2.0]", "result"),
     "dict": Bad(lambda trial: {"accuracy": 1.0}, "a dict needs 'score'", "result"),
@@ -101,7 +114,10 @@ BAD: Mapping[str, Bad] = {
     "prints": Bad(_prints, "ValueError: the end", "exception", "nobody reads"),
     "sys.exit": Bad(lambda trial: sys.exit(3), "it called sys.exit(3)", "exception"),
     "interrupt": Bad(_raise(KeyboardInterrupt()), "KeyboardInterrupt", "exception"),
-    "memory": Bad(_raise(MemoryError()), "MemoryError", "memory"),
+    "leaks": Bad(_leaks, "Unable to allocate 256", "memory"),
+    "out of memory": Bad(
+        lambda trial: os.kill(os.getpid(), signal.SIGKILL), "perhaps because memory ran out", "signal"
+    ),
     "os._exit": Bad(lambda trial: os._exit(3), "exit code 3", "exit"),
     "forks": Bad(_forks, "exit code 0", "exit"),
     "segfault": Bad(lambda trial: os.kill(os.getpid(), signal.SIGSEGV), "killed by signal 11 (SIGSEGV)", "signal"),

@@ -267,7 +267,7 @@ class CommandObjective:
         numbers = {key: value for key, value in last.items() if key in _NUMBERS or isinstance(value, int | float)}
         others = {key: value for key, value in last.items() if key not in numbers and key not in RESULT}
         try:
-            score, facts = read_result(numbers, self.study)
+            score, facts = read_result(numbers)
         except TypeError as error:
             raise BadResult("the last line with a score: folds is no list") from error
         except BadResult as error:

@@ -85,7 +85,7 @@ def _mean(runs: Sequence[Completed]) -> Completed:
     if folds[0] and len({len(of_run) for of_run in folds}) == 1:
         facts[FOLDS] = [fmean(fold) for fold in zip(*folds, strict=True)]
     metrics: list[Mapping[str, float]] = [run.attributes.get(METRICS, {}) for run in runs]
-    if names := [name for name in metrics[0] if all(name in of_run for of_run in metrics)]:
+    if names := [name for name in metrics[0] if all(of_run.get(name) is not None for of_run in metrics)]:
         facts[METRICS] = {name: fmean(of_run[name] for of_run in metrics) for name in names}
     kept = {key: value for key, value in runs[0].attributes.items() if key not in (FOLDS, METRICS)}
     return replace(runs[0], score=fmean(scores), attributes={**kept, **facts, SECONDS: _seconds(runs)})

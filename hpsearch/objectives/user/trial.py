@@ -7,7 +7,7 @@ import math
 import numbers
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -29,7 +29,7 @@ from hpsearch.records import (
     draw_seed,
 )
 from hpsearch.samplers import draw
-from hpsearch.space import Categorical, Float, Int, Parameter, Value, delivered, to_distribution
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, delivered, describe, to_distribution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,11 +121,15 @@ class Trial:
     def _suggest(self, name: str, called: Parameter) -> Any:
         earlier = self.suggested.get(name)
         if earlier is not None and earlier[0] != called:
-            raise ValueError(f"{name!r} is suggested with two ranges in one trial: {earlier[0]} and {called}")
+            raise ValueError(
+                f"{name!r} is suggested with two ranges in one trial: {describe(earlier[0])} and {describe(called)}"
+            )
         if name not in self.params:
             parameter = self.study.ranges.get(name, called)
             if type(parameter) is not type(called):
-                raise ValueError(f"{name!r} is suggested as {called}, and this stage has {parameter}")
+                raise ValueError(
+                    f"{name!r} is suggested as {describe(called)}, and this stage has {describe(parameter)}"
+                )
             self.params[name] = draw(parameter, seed=self.study.seed, number=self.number, name=name)
         if earlier is None and name not in self.study.fixed:
             self.suggested[name] = called, self.params[name]
@@ -182,7 +186,7 @@ def run(call: Callable[[Any], Any], task: Task, study: Study, send: Callable[[Re
     error: BaseException | None = None
     score, facts = math.nan, dict[str, Any]()
     try:
-        score, facts = read_result(call(trial), study)
+        score, facts = read_result(call(trial))
     except BaseException as raised:  # SystemExit and KeyboardInterrupt too: one trial is not the run's end
         error = raised
     attributes = {**trial.user_attrs, **facts, SECONDS: round(task.spent + time.perf_counter() - began, 6)}
@@ -228,25 +232,36 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 
-def read_result(result: object, study: Study) -> tuple[float, dict[str, Any]]:
+def read_result(result: object) -> tuple[float, dict[str, Any]]:
     """Return the score of what a function returned, and the other facts of a dict.
 
     Raises:
         BadResult: It is no score.
     """
     if not isinstance(result, Mapping):
-        return _number(result, "it returned"), {}
+        if math.isfinite(score := _number(result, "it returned")):
+            return score, {}
+        raise BadResult(f"the score is {score}")
     if "score" not in result:
         raise BadResult(f"it returned a dict with {', '.join(map(repr, result)) or 'nothing'}; a dict needs 'score'")
     facts: dict[str, Any] = {}
     if (folds := result.get(FOLDS)) is not None:
-        facts[FOLDS] = [_number(fold, "a fold is") for fold in folds]
+        if isinstance(folds, str) or not isinstance(folds, Iterable):
+            raise BadResult(f"folds is {repr(folds)[:60]}; give a list of the folds' scores")
+        facts[FOLDS] = [_finite(fold, "a fold is") for fold in folds]
     if (error := result.get(STD_ERROR)) is not None:
-        facts[STD_ERROR] = _number(error, "std_error is")
-    others = {key: value for key, value in result.items() if key not in ("score", FOLDS, STD_ERROR)}
+        facts[STD_ERROR] = _finite(error, "std_error is")
+    others = {str(key): value for key, value in result.items() if key not in ("score", FOLDS, STD_ERROR)}
     if others:
-        facts[METRICS] = {str(key): _number(value, f"{key} is") for key, value in others.items()}
-    return _number(result["score"], "score is"), facts
+        numbers_of = {key: _number(value, f"{key} is") for key, value in others.items()}
+        facts[METRICS] = {key: value if math.isfinite(value) else None for key, value in numbers_of.items()}
+    return _finite(result["score"], "the score is"), facts
+
+
+def _finite(value: object, subject: str) -> float:
+    if not math.isfinite(number := _number(value, subject)):
+        raise BadResult(f"{subject} {number}")
+    return number
 
 
 def _number(value: object, subject: str) -> float:
