@@ -333,6 +333,11 @@ def active(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
     return {name: kept[name] for name in space if name in kept}
 
 
+def has_none(parameter: Parameter) -> bool:
+    """Return whether None is one of its choices."""
+    return isinstance(parameter, Categorical) and None in parameter.choices
+
+
 def present(space: Space, row: Mapping[str, Value]) -> dict[str, Value]:
     """Return the values that a trial has, from a row that says None or NaN of those that it lacks.
 
@@ -342,14 +347,14 @@ def present(space: Space, row: Mapping[str, Value]) -> dict[str, Value]:
     for name, parameter in space.items():
         if name in row and not is_missing(row[name]):
             given[name] = row[name]
-        elif name in row and isinstance(parameter, Categorical) and None in parameter.choices:
+        elif name in row and has_none(parameter):
             given[name] = None
     return active(space, given)
 
 
 def without_none(space: Space) -> Space:
     """Return a space for tables and figures, where None is no value: the choice None is the text ``none``."""
-    if not any(isinstance(parameter, Categorical) and None in parameter.choices for parameter in space.values()):
+    if not any(map(has_none, space.values())):
         return space
 
     def texts(values: tuple[Value, ...]) -> tuple[Value, ...]:

@@ -39,7 +39,7 @@ from hpsearch.records import (
     PastTrials,
     Sentence,
 )
-from hpsearch.space import Categorical, Float, Int, Parameter, Value, contains, describe, parameter_from_dict
+from hpsearch.space import Categorical, Float, Int, Parameter, Value, contains, describe, has_none, parameter_from_dict
 from hpsearch.store.schema import FINISHED
 from hpsearch.study_file import check_name
 
@@ -143,7 +143,8 @@ class ForeignTrials:
         notes = list(self.notes)
         space: dict[str, Parameter] = {}
         for name, parameter in self.ranges.items():
-            values = [value for row in ranked if (value := self.trials.params[name][row]) is not None]
+            values = [self.trials.params[name][row] for row in ranked]
+            values = [value for value in values if value is not None or has_none(parameter)]
             if len(values) < len(ranked):
                 lack = f"{len(ranked) - len(values)} of {len(ranked)} scored trials have no value of {name}"
                 if not values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -165,14 +165,17 @@ def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[S
     notes = []
     for name, of_trials in different.items():
         distributions = list(of_trials.values())
+        # A None among the values of a table is a missing one, and here trials may lack the parameter.
+        lacking = any(trial.params and name not in trial.params for trial in trials)
+        known = functools.partial(_choice, none="None" if lacking else None)
         try:
-            ranges[name] = functools.reduce(hull, map(_parameter, distributions))
+            ranges[name] = functools.reduce(hull, (_parameter(distribution, known) for distribution in distributions))
         except HpsearchError as error:
             notes.append(f"{name} is left out: {error}")
             continue
         for distribution in distributions:
             if isinstance(distribution, CategoricalDistribution):
-                odd = [shown for of in distribution.choices if type(shown := choice(of)) is not type(of)]
+                odd = [shown for of in distribution.choices if type(shown := known(of)) is not type(of)]
                 notes += [f"{name}: the choices {', '.join(map(str, odd[:5]))} are taken as texts"] if odd else []
         steps = {d.step for d in distributions if isinstance(d, FloatDistribution) and d.step is not None}
         if steps and getattr(ranges[name], "step", None) is None:
@@ -186,16 +189,20 @@ def _value(parameter: Parameter, value: Any, there: bool) -> Value | None:
     if not there:
         return None
     if isinstance(parameter, Categorical):
-        return choice(value)
+        return _choice(value, none=None if None in parameter.choices else "None")
     if type(value) not in (int, float) or not abs(value) <= 2.0**1023:
         raise ValueError(f"{repr(value)[:40]} is no value of a number")
     return float(value) if isinstance(parameter, Float) else int(value)
 
 
-def _parameter(distribution: BaseDistribution) -> Parameter:
+def _choice(plain: Any, *, none: str | None) -> Value:
+    return none if plain is None else choice(plain)
+
+
+def _parameter(distribution: BaseDistribution, known: Callable[[Any], Value]) -> Parameter:
     match distribution:
         case CategoricalDistribution():
-            return Categorical(tuple(map(choice, distribution.choices)))
+            return Categorical(tuple(map(known, distribution.choices)))
         case FloatDistribution() | IntDistribution() if distribution.low == distribution.high:
             return Categorical((distribution.low,))
         case FloatDistribution():

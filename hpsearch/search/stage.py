@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.errors import BadArgument, BadInput, BadStudyFile, NotEnoughTrials, StageConflict, UnknownSearch, nearest
 from hpsearch.objectives import kinds
 from hpsearch.records import Action, Argument, NewStage, Stage, rank_key, stage_seed
+from hpsearch.samplers import SAMPLERS
 from hpsearch.space import present, space_to_dict
 from hpsearch.store.leases import version_of
 from hpsearch.study_file import StudyFile, find, parse
@@ -79,9 +80,11 @@ def resolve_search(name: str | None) -> str | None:
     return search
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a stage's results depend on."""
-    return {package: version_of(package) for package in ("hpsearch", "numpy", "optuna")}
+def versions(study_file: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return the versions that the results of a stage with this study file depend on."""
+    sampler = (study_file or {}).get("trials", {}).get("sampler", SAMPLERS[0])
+    libraries = () if sampler == SAMPLERS[0] else ("scipy",)
+    return {package: version_of(package) for package in ("hpsearch", "numpy", "optuna", *libraries)}
 
 
 def stages_of(store: Store, search: str | None) -> list[Stage]:
@@ -140,7 +143,7 @@ def made_from(parent: Stage, **different: Any) -> NewStage:
         fingerprint=parent.fingerprint,
         sizes=parent.sizes,
         preprocessing=parent.preprocessing,
-        versions=versions(),
+        versions=versions(parent.study_file),
         **different,
     )
 
@@ -230,7 +233,7 @@ def begin(
             fingerprint=data.fingerprint,
             sizes=data.sizes,
             preprocessing=data.facts,
-            versions=versions(),
+            versions=versions(study.to_dict()),
         )
         # Another process may have created the stage meanwhile, with its own seed and rule.
         first = stage = store.create_stage(new)
@@ -302,7 +305,7 @@ def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: s
             "`{}` makes the next stage, which can be started",
             actions_for(store, stage.search)("narrow"),
         )
-    if set(study.space) != set(stage.space):
+    if study.space and set(study.space) != set(stage.space):
         raise StageConflict(
             f"{stage.name} searches {', '.join(stage.space)}, and the study file {', '.join(study.space)}; they "
             "must be the same hyperparameters"
@@ -313,16 +316,23 @@ def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: s
         )
     try:
         chosen = study if pruner is None else study.with_pruning(pruner)
-        ranged = parse(chosen.to_dict() | {"space": space_to_dict(stage.space)}, source=f"the ranges of {stage.name}")
+        # Nothing was known of conditions where it was run. A function that declares its space knows them itself.
+        space = {
+            name: replace(range_, when=study.space[name].when) if study.space else range_
+            for name, range_ in stage.space.items()
+        }
+        plain = chosen.to_dict() | {"space": space_to_dict(space) if study.space else {}}
+        ranged = parse(plain, source=f"the ranges of {stage.name}")
     except (BadStudyFile, BadArgument) as error:
         raise StageConflict(f"{stage.name} cannot be trained here: {error}") from error
     adopted = replace(
         stage,
+        space=space,
         study_file=ranged.to_dict(),
         fingerprint=data.fingerprint,
         sizes=data.sizes,
         preprocessing=data.facts,
-        versions=versions(),
+        versions=versions(study.to_dict()),
     )
     return store.create_stage(adopted, replace=True)
 

@@ -17,7 +17,17 @@ from sqlalchemy import delete, insert
 
 from hpsearch.errors import BadSpace
 from hpsearch.records import REASON, Completed, Failed, NewStage, Outcome, Pruned, Stage
-from hpsearch.space import Categorical, Parameter, Space, hull, present, space_from_dict, space_to_dict, to_distribution
+from hpsearch.space import (
+    Categorical,
+    Parameter,
+    Space,
+    has_none,
+    hull,
+    present,
+    space_from_dict,
+    space_to_dict,
+    to_distribution,
+)
 from hpsearch.store import queries
 from hpsearch.store import schema as t
 from hpsearch.store.leases import utc_now
@@ -206,7 +216,7 @@ def import_stage(connection: Connection, new: NewStage, past: PastTrials) -> Non
     VALUES.run(connection, [(trial_id, 0, *_typed(score)) for trial_id, score in scores])
     known = distributions(new.space)
     has: Iterable[Collection[str]] = [()] * len(id_of)
-    if any(isinstance(parameter, Categorical) and None in parameter.choices for parameter in new.space.values()):
+    if any(map(has_none, new.space.values())):
         # A None is a value or a missing one, as the conditions say; a trial that waits may have none of all.
         each = zip(*past.params.values(), strict=True)
         has = [

@@ -19,6 +19,7 @@ from made_stages import finish
 from hpsearch import Search, import_trials
 from hpsearch.errors import BadInput
 from hpsearch.objectives import kinds
+from hpsearch.objectives.user.runtime import NoData
 from hpsearch.records import Completed, Stage
 from hpsearch.reports.figures import StageTrials
 from hpsearch.reports.figures.style import ParameterAxis
@@ -26,8 +27,9 @@ from hpsearch.reports.tables import trials_table
 from hpsearch.search.best import overview
 from hpsearch.search.confirmation import best_settings, planned
 from hpsearch.search.narrowing import narrow_stage
+from hpsearch.search.stage import adopt
 from hpsearch.space import Categorical, Float, Value, active
-from hpsearch.store import NewStage, Owner, Store
+from hpsearch.store import NewStage, Owner, Store, open_store
 from hpsearch.store.maintenance.check import check
 from hpsearch.study_file import parse
 
@@ -202,6 +204,34 @@ def test_an_export_is_read_back_with_every_value(store: Store, file: Path, tmp_p
 
     assert params(tmp_path / "other.db") == params(file)
     assert json.dumps(copy.trials(top=3).table()["optimizer"])
+
+
+def theirs_objective(trial: optuna.Trial) -> float:
+    """An objective of Optuna's, with a conditional parameter, a step, and None among the choices of two."""
+    lost = (trial.suggest_float("x", -5, 5) - 1) ** 2 + abs(trial.suggest_float("drop", 0, 1, step=0.1) - 0.3)
+    if trial.suggest_categorical("kind", ["a", None]) == "a":
+        lost += trial.suggest_float("only_a", 0, 1) + (trial.suggest_categorical("too", ["p", None]) is None)
+    return lost
+
+
+def test_a_study_of_optunas_is_narrowed_and_goes_on_with_its_objective_as_it_is(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'theirs.db'}"
+    theirs = optuna.create_study(study_name="theirs", storage=storage, sampler=optuna.samplers.RandomSampler(seed=1))
+    theirs.optimize(theirs_objective, n_trials=60)
+    search, _ = import_trials(storage, storage=tmp_path / "ours.db")
+    ranges = search.narrow(top=12).narrowing.ranges
+    assert ranges["drop"].before == Float(0, 1, step=0.1)
+    assert ranges["kind"].before == Categorical(("a", None))
+    assert ranges["too"].before == Categorical(("p", "None"))  # a None of a table is a missing value, too
+    assert 2 <= ranges["only_a"].top < 12
+    again = optuna.load_study(study_name="theirs/stage-01", storage=f"sqlite:///{tmp_path / 'ours.db'}").trials
+    texts = [{k: "None" if (k, v) == ("too", None) else v for k, v in trial.params.items()} for trial in theirs.trials]
+    assert [trial.params for trial in again] == texts
+    plain = {"name": "theirs", "objective": {"function": "train:objective", "direction": "minimize"}}
+    with closing(open_store(str(tmp_path / "ours.db"), write=True)) as store:
+        stage = adopt(store, store.stages("theirs")[1], parse(plain, source="a test"), NoData(), pruner=None)
+    assert (stage.number, stage.defined_by_run) == (2, True)
+    assert dict(stage.ranges) == {name: range_.after for name, range_ in ranges.items()}
 
 
 def test_confirmed_trials_keep_to_their_branch(store: Store, file: Path) -> None:
