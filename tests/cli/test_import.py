@@ -339,7 +339,7 @@ def test_none_and_lists_are_choices_and_odd_scores_failures(cli: Cli) -> None:
     assert stage.space == {
         "lr": Float(1e-4, 1.0),
         "hidden": Categorical(("[100]", "[100, 50]")),
-        "weight": Categorical(("None", "balanced")),
+        "weight": Categorical((None, "balanced")),
     }
     assert "one is left out: choice True is repeated" in ran.err
     assert columns["state"] == ["COMPLETE", "FAIL", "FAIL"] * 3
