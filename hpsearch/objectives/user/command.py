@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hpsearch.objectives.user.child import Child, Device, Guard, Tail, ended_words, environment
 from hpsearch.objectives.user.function import MOST, tasks_of
 from hpsearch.objectives.user.host import NotFound, find_file
-from hpsearch.objectives.user.placeholders import fill, fill_all, text_of, variable
+from hpsearch.objectives.user.placeholders import fill, fill_all, names, text_of, variable
 from hpsearch.objectives.user.trial import BadResult, Study, Task, Trial, read_result
 from hpsearch.records import DEVICE, ENDED, OUTPUT, RESULT, SECONDS, Completed, Failed, Outcome, Paused, Report
 from hpsearch.records import Trial as Claimed
@@ -150,15 +150,22 @@ class CommandObjective:
 
         At a rung the command is ended, and a trial that goes on runs it again from the beginning.
         """
-        for task in tasks_of(trials, until, paused):
-            slot = self._idle.pop() if self._idle else _Slot(self.devices)
-            try:
-                with tempfile.TemporaryDirectory(prefix="hpsearch-") as scratch:
-                    yield from self._run(task, slot, Path(scratch))
-            finally:
-                self._idle.append(slot)
+        slot = self._idle.pop() if self._idle else _Slot(self.devices)
+        try:
+            with contextlib.ExitStack() as stack:
+                scratch = None  # making one takes longer than starting a process
+                if self._has_file or (self.workdir is not None and not self.study.study_name):
+                    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hpsearch-")))
+                for task in tasks_of(trials, until, paused):
+                    yield from self._run(task, slot, scratch)
+        finally:
+            self._idle.append(slot)
 
-    def _run(self, task: Task, slot: _Slot, scratch: Path) -> Iterator[Sequence[Report | Outcome | Paused]]:
+    @property
+    def _has_file(self) -> bool:
+        return any("params_file" in names(argument) for argument in self.command)
+
+    def _run(self, task: Task, slot: _Slot, scratch: Path | None) -> Iterator[Sequence[Report | Outcome | Paused]]:
         points: list[Report] = []
         began, late = time.monotonic(), False
         trial = Trial(task, self.study, points.append)
@@ -199,12 +206,14 @@ class CommandObjective:
         trial: Trial,
         task: Task,
         slot: _Slot,
-        scratch: Path,
+        scratch: Path | None,
         takers: Sequence[Sequence[Callable[[bytes], None]]],
     ) -> Child:
-        file = scratch / "params.json"
-        file.write_text(json.dumps(trial.params))
-        own = {"seed": trial.seed, "trial": trial.number, "search": self.study.study_name, "params_file": str(file)}
+        own = {"seed": trial.seed, "trial": trial.number, "search": self.study.study_name}
+        if scratch is not None and self._has_file:
+            file = scratch / f"{trial.number}-{task.again}.json"
+            file.write_text(json.dumps(trial.params))
+            own["params_file"] = str(file)
         values = {**trial.params, **own}
         variables = {f"HPSEARCH_{name.upper()}": text_of(value) for name, value in own.items()}
         variables |= {variable(name): text_of(value) for name, value in trial.params.items()}
@@ -231,12 +240,14 @@ class CommandObjective:
                     return path
         return argument
 
-    def _working_folder(self, values: Mapping[str, Any], task: Task, scratch: Path) -> str | None:
+    def _working_folder(self, values: Mapping[str, Any], task: Task, scratch: Path | None) -> str | None:
         if self.workdir is None:
             return None
         again = f"-{task.again}" if task.again else ""  # a repeat finds nothing of the one before
         # A trial that belongs to no stage only measures how long one takes, and leaves nothing.
-        folder = Path(f"{fill(self.workdir, values)}{again}") if self.study.study_name else scratch / "workdir"
+        folder = Path(f"{fill(self.workdir, values)}{again}")
+        if scratch is not None and not self.study.study_name:
+            folder = scratch / "workdir"
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
