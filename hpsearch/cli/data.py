@@ -51,7 +51,10 @@ def init(
     force: bool,
     output: Format,
 ) -> None:
-    """Write a commented study file to begin from: for the built-in network, or for an objective of your own."""
+    """Write a commented study file to begin from.
+
+    It is for the built-in network, or with --function, --command or --from for an objective of your own.
+    """
     begun = _draft(name, function, line, sweep, ranges, direction)
     name = begun.name if begun is not None else name or ""
     path = write_study(name, None if begun is None else begun.text(), force=force)

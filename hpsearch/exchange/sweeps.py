@@ -169,7 +169,7 @@ def _command(sweep: Mapping[str, Any], path: Path, draft: Draft) -> Iterator[str
     if not isinstance(command, list) or ("${program}" in command and not sweep.get("program")):
         raise BadInput(f"{path} names no program; write the objective yourself: see `hpsearch docs study-files`")
     if "${args_no_boolean_flags}" in command:
-        draft.notes.append("flags are given as --name=true and --name=false")
+        draft.notes.append("flags are given as options with the value true or false")
     for word in map(str, command):
         if word in macros:
             yield from macros[word]

@@ -166,7 +166,11 @@ PARAMETERS = {"lr": {"min": 0.1, "max": 1.0}}
         (None, ["python", "train.py", "--lr={lr}"], None),
         (["${env}", "python3", "${program}", "${args_no_hyphens}"], ["python3", "train.py", "lr={lr}"], None),
         (["./run.sh", "${args_json_file}"], ["./run.sh", "{params_file}"], None),
-        (["./run.sh", "${args_no_boolean_flags}"], ["./run.sh", "--lr={lr}"], "flags are given as --name=true"),
+        (
+            ["./run.sh", "${args_no_boolean_flags}"],
+            ["./run.sh", "--lr={lr}"],
+            "flags are given as options",
+        ),
         (["./run.sh", "${args_json}"], ["./run.sh"], "${args_json} is left out of the command"),
     ],
 )
