@@ -96,7 +96,9 @@ def _work(connection: Connection[Any, Any], preload: str | None) -> None:
             assert objective is not None
             for event in drive(objective, message):
                 if event is not None:
-                    connection.send(event)
+                    # The runner has the batch: neither trials nor where they paused go back.
+                    bare = event if isinstance(event, Progress) else replace(event, batch=Batch(message.key, ()))
+                    connection.send(bare)
                 elif connection.poll():
                     break  # the runner is gone: nobody waits for this batch
 
@@ -171,6 +173,8 @@ class PoolExecutor:
             if isinstance(event, Done):
                 event = replace(event, worker=worker.name)
             if not isinstance(event, Progress):
+                assert worker.batch is not None
+                event = replace(event, batch=worker.batch)
                 worker.batch = None
             events.append(event)
         return events

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import weakref
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -147,6 +148,7 @@ class _Output:
         self.mark = os.urandom(16)
         self._rest = bytearray()
         self._of: dict[int, str] = {}
+        self.last: int | None = None  # the number of the trial that was marked last
 
     def add(self, some: bytes) -> None:
         """Add what has come."""
@@ -154,7 +156,7 @@ class _Output:
         size = len(self.mark) + NUMBER
         while (at := self._rest.find(self.mark)) >= 0 and len(self._rest) >= at + size:
             number = int.from_bytes(self._rest[at + len(self.mark) : at + size], "big")
-            self._of[number] = _text(self._rest[:at])
+            self._of[number], self.last = _text(self._rest[:at]), number
             del self._rest[: at + size]
         del self._rest[: -KEPT_BYTES - size]
 
@@ -222,36 +224,47 @@ class _Host:
             if messages[0] is not None:
                 raise messages[0]
         self._send((objective.study, tasks))
-        began, points = time.monotonic(), list[float]()
+        began, points = time.monotonic(), defaultdict[int, list[float]](list)
         while tasks:
             messages = self._next()
+            if messages:
+                began = time.monotonic()
+                self._child.read()
             for at, message in enumerate(messages):
                 if isinstance(message, Report):
-                    points.append(message.value)
+                    points[message.number].append(message.value)
                     continue
                 del tasks[0]
-                self._child.read()
                 output = self._output.of(message.number)
                 if isinstance(message, Failed):
                     messages[at] = replace(message, attributes={**message.attributes, OUTPUT: output, **self._facts})
-                began, points = time.monotonic(), []
             yield messages
             seconds = time.monotonic() - began
             late = objective.seconds is not None and seconds > objective.seconds
             if tasks and not messages and (late or self._gone):
                 reason, ended = self._how() if self._gone else (f"no result within {objective.seconds:g} s", "timeout")
                 self._stop()
-                task = tasks.pop(0)
+                task = tasks.pop(self._under_way(tasks))
                 attributes = {SECONDS: round(task.spent + seconds, 6), OUTPUT: self._output.rest(), ENDED: ended}
-                yield [Failed(task.number, reason, (*task.known, *points), {**attributes, **self._facts})]
+                curve = (*task.known, *points[task.number])
+                yield [Failed(task.number, reason, curve, {**attributes, **self._facts})]
                 return
+
+    def _under_way(self, tasks: Sequence[Task]) -> int:
+        """Return the place of the trial that ran when the process ended: that behind the last mark.
+
+        Those before it have ended too, but their outcomes were not sent yet; they are run again.
+        """
+        marked = next((place for place, task in enumerate(tasks) if task.number == self._output.last), -1)
+        return min(marked + 1, len(tasks) - 1)
 
     def _next(self) -> list[Any]:
         """Return what the process has sent; it has ended once it is gone and all of that has been read."""
         gone = self._child.code is not None  # looked at first: what it has sent is there by then
         if self._child.wait(0 if gone else _POLL_S):
             try:
-                return [self._connection.recv()]
+                messages: list[Any] = self._connection.recv()
+                return messages
             except (EOFError, OSError):
                 gone = True
         self._gone = gone

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -33,6 +34,8 @@ class Setup(NamedTuple):
 
 
 NUMBER = 8  # bytes of a number
+_TOGETHER_S = 0.005  # what comes within so many seconds is sent together
+_CHANGES = ("os.chdir", "os.putenv", "os.unsetenv")  # Python's events of what a trial may leave changed
 
 
 class NotFound(BadInput):
@@ -116,21 +119,58 @@ def _answer(connection: Connection[Any, Any]) -> None:
     try:
         call = imported(setup)
     except NotFound as error:
-        connection.send(error)
+        connection.send([error])
         return
-    connection.send(None)
-    folder, environment = os.getcwd(), os.environ.copy()
+    connection.send([None])
     output = os.dup(sys.stdout.fileno())
+    send, restore = _Sender(connection), _restorer()
     while True:
         study, tasks = connection.recv()
         for task in tasks:
-            outcome = run(call, task, study, connection.send)
+            outcome = run(call, task, study, send)
             sys.stdout.flush()
             sys.stderr.flush()
             os.write(output, setup.mark + task.number.to_bytes(NUMBER, "big"))
-            connection.send(outcome)
-            # The next trial begins as this one did.
+            send(outcome)
+            restore()  # the next trial begins as this one did
+        send.flush()
+
+
+class _Sender:
+    """Sends points and outcomes, those of quick trials together."""
+
+    def __init__(self, connection: Connection[Any, Any]) -> None:
+        self._connection = connection
+        self._kept: list[Any] = []
+        self._sent = time.perf_counter()
+
+    def __call__(self, item: object) -> None:
+        self._kept.append(item)
+        if time.perf_counter() - self._sent >= _TOGETHER_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is kept."""
+        kept, self._kept = self._kept, []
+        if kept:
+            self._connection.send(kept)
+        self._sent = time.perf_counter()
+
+
+def _restorer() -> Callable[[], None]:
+    """Return a function that brings the working folder and the environment back, if somebody has changed them."""
+    folder, environment, changes = os.getcwd(), os.environ.copy(), list[str]()
+
+    def note(event: str, _: object) -> None:
+        if event in _CHANGES:
+            changes.append(event)
+
+    def restore() -> None:
+        if changes:
             os.chdir(folder)
-            if os.environ != environment:
-                os.environ.clear()
-                os.environ.update(environment)
+            os.environ.clear()
+            os.environ.update(environment)
+            changes.clear()
+
+    sys.addaudithook(note)  # to compare the whole environment takes longer than many a trial
+    return restore
