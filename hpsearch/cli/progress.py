@@ -178,7 +178,8 @@ class Display(Listener):
         if self._output != "table":
             return
         self._next = [command(Action("dashboard", {"storage": store.where}))]
-        if summary.ended_by in ("timeout", "until", "stop") and summary.counts.finished < self._until:
+        cut_short = summary.ended_by in ("timeout", "until", "stop") and summary.counts.finished < self._until
+        if cut_short:
             self._next = [command(Action("start", {"search": stage.search, "storage": store.where})), *self._next]
         say(ended_words(stage.name, summary))
         if score is None:
@@ -194,7 +195,7 @@ class Display(Listener):
             say()
             say(f"best {stage.metric} {with_error(stage, score)} (one standard error)")
         step = what_next(store, store.stages(stage.search))
-        if step.step != "use":  # evaluated: nothing is to be run
+        if step.step != "use" and not cut_short:  # evaluated: nothing is to be run
             self._next = [*map(command, step.actions[:1]), *self._next]
 
     @_outlived

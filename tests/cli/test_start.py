@@ -363,3 +363,4 @@ def test_a_run_is_stopped_from_elsewhere(cli: Cli, tiny: Path, tmp_path: Path) -
     (stage,) = cli.json("status")
     assert (stage["running"], stage["failed"]) == (0, 0)
     assert f"tiny/stage-01 has {stage['finished']:,} finished trials" in out
+    assert "next: hpsearch start tiny    hpsearch dashboard" in out
