@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from hpsearch.errors import BadInput, BadSpace
 from hpsearch.exchange.drafts import Draft
@@ -17,10 +19,7 @@ from hpsearch.objectives.user.placeholders import variable
 from hpsearch.objectives.user.trial import last_step
 from hpsearch.space import Value, parameter_from_dict
 
-_TAKEN = {
-    *("method", "metric", "parameters", "command", "program", "name", "run_cap", "early_terminate"),
-    *("description", "project", "entity"),  # which say nothing of the search
-}
+_SAY_NOTHING = {"description", "project", "entity"}  # keys that say nothing of the search
 _COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
 # By distribution: whether a value is whole, sampled by its logarithm, and whether the bounds are exponents of e.
 _DISTRIBUTIONS: Mapping[str, tuple[bool, bool, bool]] = {
@@ -41,6 +40,31 @@ _LOGS = (
 )
 
 
+class _Metric(BaseModel):
+    name: str | None = None
+    goal: Literal["maximize", "minimize"] = "minimize"  # as W&B
+    target: float | None = None
+
+
+class _Stop(BaseModel):
+    min_iter: int | None = None
+    max_iter: int | None = None
+    eta: int = 3
+
+
+class _Sweep(BaseModel):
+    """The keys of a sweep that are taken over, or said."""
+
+    parameters: dict[str, dict[str, Any]]
+    method: str = "random"
+    metric: _Metric | None = None
+    command: list[str] | None = None
+    program: str = ""
+    name: str | None = None
+    run_cap: int | None = None
+    early_terminate: _Stop | None = None
+
+
 def read_sweep(path: Path, name: str | None = None) -> Draft:
     """Return the study file of a sweep; its notes say what is not taken over.
 
@@ -52,20 +76,24 @@ def read_sweep(path: Path, name: str | None = None) -> Draft:
         BadInput: It is not a sweep.
     """
     try:
-        sweep = yaml.safe_load(content(path))
+        plain = yaml.safe_load(content(path))
+        sweep = _Sweep.model_validate(plain)
+        parameters = list(_flat(sweep.parameters))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"{path} is no sweep of W&B{f'; {where}' if where else ''}: {first['msg']}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise BadInput(f"{path} is no YAML that can be read: {' '.join(str(error).split())[:200]}") from error
-    if not isinstance(sweep, Mapping) or not isinstance(sweep.get("parameters"), Mapping):
-        raise BadInput(f"{path} is no sweep of W&B: it has no parameters")
-    draft = Draft(name or _name(str(sweep.get("name") or path.stem)), {})
-    draft.notes = [f"{key} is not taken over" for key in sweep if key not in _TAKEN]
-    if (method := sweep.get("method")) in _METHODS:
-        draft.notes.append(_METHODS[method])
-    for parameter, plain in _flat(sweep["parameters"]):
-        _take(draft, parameter, plain)
+    draft = Draft(name or _name(sweep.name or path.stem), {})
+    draft.notes = [f"{key} is not taken over" for key in plain if key not in {*_Sweep.model_fields, *_SAY_NOTHING}]
+    if sweep.method in _METHODS:
+        draft.notes.append(_METHODS[sweep.method])
+    for parameter, of in parameters:
+        _take(draft, parameter, of)
     draft.objective["command"] = list(_command(sweep, path, draft))
     draft.objective["folder"] = ".."
-    _take_metric(draft, sweep.get("metric"))
+    _take_metric(draft, sweep.metric)
     _take_budget(draft, sweep)
     draft.notes.append(_LOGS)
     draft.check()
@@ -82,7 +110,7 @@ def _flat(parameters: Mapping[Any, Any], outer: str = "") -> Iterator[tuple[str,
     for key, plain in parameters.items():
         name = f"{outer}{key}"
         if not isinstance(plain, Mapping):
-            raise BadInput(f"parameters: {name} = {str(plain)[:60]!r}; it needs value, values, or min and max")
+            raise BadInput(f"parameters: {name} = {_short(plain)}; it needs value, values, or min and max")
         if isinstance(plain.get("parameters"), Mapping):
             yield from _flat(plain["parameters"], f"{name}.")
         else:
@@ -96,10 +124,10 @@ def _take(draft: Draft, name: str, plain: Mapping[str, Any]) -> None:
         return
     low, high, step = (_number(plain.get(key)) for key in ("min", "max", "q"))
     default = "int_uniform" if isinstance(low, int) and isinstance(high, int) else "uniform"
-    distribution = plain.get("distribution", default)
+    distribution = str(plain.get("distribution", default))
     shape = _DISTRIBUTIONS.get(distribution)
     if shape is None or low is None or high is None:
-        given = ", ".join(f"{key} = {value}" for key, value in plain.items())
+        given = ", ".join(f"{key} = {_short(value)}" for key, value in plain.items())
         draft.open[name] = given
         draft.notes.append(f"{name} ({given}) is not taken over; give it a range")
         return
@@ -129,7 +157,7 @@ def _take(draft: Draft, name: str, plain: Mapping[str, Any]) -> None:
 def _take_values(draft: Draft, name: str, plain: Mapping[str, Any]) -> None:
     values = [plain["value"]] if "value" in plain else plain["values"]
     if not isinstance(values, list) or not values or not all(isinstance(value, Value | None) for value in values):
-        draft.notes.append(f"{name} = {str(values)[:60]} is no list of numbers and texts, and not taken over")
+        draft.notes.append(f"{name} = {_short(values)} is no list of numbers and texts, and not taken over")
         return
     if "probabilities" in plain:
         draft.notes.append(f"{name}: its values are equally likely; probabilities is not taken over")
@@ -142,6 +170,11 @@ def _take_values(draft: Draft, name: str, plain: Mapping[str, Any]) -> None:
         draft.fixed[name] = values[0]
 
 
+def _short(value: object) -> str:
+    """Return a value in few characters, however deep it is."""
+    return str(value) if isinstance(value, str | int | float) else reprlib.repr(value)
+
+
 def _number(value: object) -> float | None:
     """Return a number; YAML 1.1 takes ``1e-5`` for a text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -152,25 +185,25 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _command(sweep: Mapping[str, Any], path: Path, draft: Draft) -> Iterator[str]:
+def _command(sweep: _Sweep, path: Path, draft: Draft) -> Iterator[str]:
     """Yield the command, with our names for W&B's macros."""
     taken = [*draft.fixed, *draft.space, *draft.open]
     args = [f"--{name}={{{name}}}" for name in taken]
     macros: Mapping[str, list[str]] = {
         "${env}": [],
         "${interpreter}": ["python"],
-        "${program}": [str(sweep.get("program", ""))],
+        "${program}": [sweep.program],
         "${args}": args,
         "${args_no_hyphens}": [argument[2:] for argument in args],
         "${args_no_boolean_flags}": args,
         "${args_json_file}": ["{params_file}"],
     }
-    command = sweep.get("command", _COMMAND)
-    if not isinstance(command, list) or ("${program}" in command and not sweep.get("program")):
-        raise BadInput(f"{path} names no program; write the objective yourself: see `hpsearch docs study-files`")
+    command = _COMMAND if sweep.command is None else sweep.command
+    if not command or ("${program}" in command and not sweep.program):
+        raise BadInput(f"{path} names no program; add program: train.py")
     if "${args_no_boolean_flags}" in command:
         draft.notes.append("flags are given as options with the value true or false")
-    for word in map(str, command):
+    for word in command:
         if word in macros:
             yield from macros[word]
         elif "${" in word:
@@ -179,30 +212,25 @@ def _command(sweep: Mapping[str, Any], path: Path, draft: Draft) -> Iterator[str
             yield word
 
 
-def _take_metric(draft: Draft, metric: object) -> None:
-    if not isinstance(metric, Mapping):
+def _take_metric(draft: Draft, metric: _Metric | None) -> None:
+    if metric is None:
         return
-    if name := metric.get("name"):
-        draft.objective["metric"] = str(name)
-    draft.objective["direction"] = "maximize" if metric.get("goal") == "maximize" else "minimize"  # as W&B
-    if "target" in metric:
-        better = ">=" if draft.objective["direction"] == "maximize" else "<="
-        goal = f"score {better} {metric['target']}"
+    draft.objective |= {"metric": metric.name or "score", "direction": metric.goal}
+    if metric.target is not None:
+        goal = f"score {'>=' if metric.goal == 'maximize' else '<='} {metric.target:g}"
         draft.notes.append(f"metric.target is no part of a study file; a run may end at {goal}")
 
 
-def _take_budget(draft: Draft, sweep: Mapping[str, Any]) -> None:
+def _take_budget(draft: Draft, sweep: _Sweep) -> None:
     """Take over the number of trials and the pruning."""
-    if isinstance(cap := sweep.get("run_cap"), int):
-        draft.trials["count"] = cap
-    stop = sweep.get("early_terminate")
-    if not isinstance(stop, Mapping):
+    if sweep.run_cap is not None:
+        draft.trials["count"] = sweep.run_cap
+    if (stop := sweep.early_terminate) is None:
         return
-    epochs, least, eta = (stop.get(key) for key in ("max_iter", "min_iter", "eta"))
-    if isinstance(epochs, int):
-        draft.objective["epochs"] = epochs
-        options = {"reduction_factor": int(eta or 3), **({"min_epochs": least} if isinstance(least, int) else {})}
-        draft.pruning = {"rule": "halving", **options}
+    if stop.max_iter is not None:
+        draft.objective["epochs"] = stop.max_iter
+        draft.pruning = {"rule": "halving", "reduction_factor": stop.eta}
+        draft.pruning |= {} if stop.min_iter is None else {"min_epochs": stop.min_iter}
     else:
         draft.notes.append(
             "early_terminate is not taken over: give epochs = ..., how many points a whole curve has, and [pruning] "
