@@ -17,6 +17,7 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpsearch import Search
 from hpsearch.errors import BadInput, Interrupted, StageConflict, UnknownSearch
 from hpsearch.objectives.network import runtime
 from hpsearch.objectives.network.objective import NetworkObjective
@@ -122,6 +123,23 @@ def test_lanes_processes_a_stop_and_the_way_of_growing_make_no_difference(copy: 
     confirm(job(stopped, lanes=5))
     for storage in (wide, pool, grown, stopped):
         assert outcomes(storage) == expected
+
+
+def test_a_request_stops_a_confirmation_which_ranks_what_it_has(
+    copy: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpsearch.search.runner._LOOK_S", 0.0)
+    storage = copy()
+
+    class Asks(Listener):
+        def tick(self, tick: Tick) -> None:
+            if tick.recorded:
+                Search(storage=storage).stop()
+
+    stopped = confirm(job(storage, lanes=1), Asks())
+    assert (stopped.summary.ended_by, stopped.summary.recorded) == ("stop", 1)
+    assert [of.repeats for of in stopped.state.ranking if of.repeats] == [1]
+    assert confirm(job(storage)).summary.recorded == 11
 
 
 def test_what_a_larger_one_left_unfinished_is_finished_where_it_is_requested(copy: Callable[[], str]) -> None:
