@@ -172,7 +172,11 @@ def _take_values(draft: Draft, name: str, plain: Mapping[str, Any]) -> None:
 
 def _short(value: object) -> str:
     """Return a value in few characters, however deep it is."""
-    return str(value) if isinstance(value, str | int | float) else reprlib.repr(value)
+    if isinstance(value, str | int | float):
+        return str(value)[:60]
+    shallow = reprlib.Repr()
+    shallow.maxlevel = 2
+    return shallow.repr(value)[:60]
 
 
 def _number(value: object) -> float | None:

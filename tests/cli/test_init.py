@@ -207,6 +207,13 @@ def test_files_that_are_no_sweep(text: str, says: str, tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_a_value_that_unfolds_without_end_is_not_spelled_out(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30))]
+    lines += ["program: x", "parameters: {lr: {values: *a29}, wd: {min: *a29}, x: {value: *a29}, y: {value: 1}}"]
+    (tmp_path / "sweep.yaml").write_text("\n".join(lines))
+    assert max(map(len, read_sweep(tmp_path / "sweep.yaml").notes)) < 200
+
+
 def test_completion_is_printed_and_completes(cli: Cli) -> None:
     assert "_HPSEARCH_COMPLETE=zsh_complete" in cli.ok("--show-completion zsh")
     cli.refused("--show-completion tcsh", says="'tcsh' is not one of 'bash', 'zsh', 'fish'")
