@@ -24,7 +24,6 @@ from hpsearch.distributions import parameter_of, stable_repr
 from hpsearch.errors import BadArgument, StageConflict
 from hpsearch.executors.base import InlineExecutor
 from hpsearch.objectives.user.estimator import GRID, MEAN, EstimatorObjective, Folds, Raised
-from hpsearch.objectives.user.sections import FROM_PYTHON
 from hpsearch.records import CV_RESULTS, Argument, NewStage, Stage, stage_seed
 from hpsearch.search.narrowing import narrow_stage
 from hpsearch.search.runner import Runner
@@ -321,7 +320,7 @@ def _begin(
     plain: dict[str, Any] = {
         "name": name,
         "objective": {
-            "estimator": FROM_PYTHON + stable_repr(search.estimator),
+            "estimator": stable_repr(search.estimator),
             "metric": _metric(search),
             "direction": "maximize",
             "scoring": stable_repr(search.scoring),

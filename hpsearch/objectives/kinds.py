@@ -53,8 +53,8 @@ def trainable(stage: NewStage) -> bool:
 
 
 def foreign(stage: NewStage) -> bool:
-    """Return whether a stage was imported without a study file, so that its trials cannot be run here."""
-    return bool(stage.imported) and not trainable(stage)
+    """Return whether a stage was imported without a study file or fitted from Python, so that it cannot be run here."""
+    return not trainable(stage) and (bool(stage.imported) or "estimator" in stage.study_file.get("objective", {}))
 
 
 def retries(plain: Mapping[str, Any]) -> int:

@@ -286,8 +286,11 @@ def other_version(store: Store, stage: Stage) -> str | None:
 
 def no_study_file(stage: Stage) -> StageConflict:
     """Return the error for a search that was run elsewhere and has no study file to train by."""
+    was = f"was imported from {_origin(stage)} without a study file"
+    if not stage.imported:
+        was = "was fitted from Python, where fit goes on with it"
     return StageConflict(
-        f"{stage.search} was imported from {_origin(stage)} without a study file, so hpsearch cannot train its trials; "
+        f"{stage.search} {was}, so hpsearch cannot train its trials; "
         f"narrow it, write a study file of that name (`{{}}`) that searches {', '.join(stage.space)}, and start that",
         Action("init", {"name": stage.search}),
     )

@@ -3,8 +3,9 @@
     python tests/benchmarks/sklearn_search.py [SEEDS]
 
 On five data sets that scikit-learn ships (600 of the digits), support vector machines over wide ranges, 40 candidates
-on 5 folds: 200 fits. Successive halving has 27 + 9 + 3 + 1 = 40 candidates, the first ones on 1/27 of the examples. Each
-seed cuts off another 30 % of the data, on which the refitted best candidate is scored. Time is that of the processor.
+on 5 folds: 200 fits. Successive halving has 27 + 9 + 3 + 1 = 40 candidates, the first ones on few of the examples.
+Each seed cuts off another 30 % of the data, on which the refitted best candidate is scored. Time is that of the
+processor.
 """
 
 from __future__ import annotations

@@ -10,12 +10,13 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from scipy.stats import loguniform
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_validate
 from sklearn.svm import SVC
 
 from hpsearch import Search
-from hpsearch.errors import BadData, BadInput, BadStudyFile
+from hpsearch.errors import BadData, BadStudyFile, StageConflict
 from hpsearch.objectives.user import estimator
 from hpsearch.objectives.user.trial import Study, Task, run
 from hpsearch.records import FOLDS, METRICS, Completed, Failed
@@ -141,10 +142,21 @@ def test_data_are_asked_for() -> None:
         parse({key: value for key, value in FILE.items() if key != "data"}, source="the file").load()
 
 
-def test_a_search_that_was_fitted_from_python_is_not_run_from_elsewhere(tmp_path: Path) -> None:
+def test_a_search_that_was_fitted_from_python_goes_on_there_or_from_a_study_file(tmp_path: Path) -> None:
     storage = tmp_path / "kept.db"
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(40, 2)), np.arange(40) % 2
-    StagedRandomSearchCV(SVC(), {"C": [0.1, 1.0]}, n_iter=4, cv=2, storage=storage, name="svc").fit(x, y)
-    with pytest.raises(BadInput, match="it was fitted from Python, which has its data; call fit there again"):
-        Search("svc", storage=storage).start(trials=9, engine="inline")
+    ranges = {"C": loguniform(0.1, 1.0)}
+    StagedRandomSearchCV(SVC(), ranges, n_iter=4, stages=1, cv=2, storage=storage, name="svc").fit(x, y)
+    search = Search("svc", storage=storage)
+    for run_here in (lambda: search.start(trials=9, engine="inline"), lambda: search.confirm(engine="inline")):
+        with pytest.raises(StageConflict, match="svc was fitted from Python, where fit goes on with it"):
+            run_here()
+    assert "start" not in [action.kind for action in search.findings(top=2).actions]
+    search.narrow(top=2)
+    (tmp_path / "svc.toml").write_text(
+        'name = "svc"\n[objective]\nestimator = "sklearn.svm:SVC"\n[data]\npath = "points.npz"\n'
+        "[space]\nC = { low = 0.1, high = 1.0, log = true }\n"
+    )
+    Search("svc.toml", storage=storage).start(trials=1, engine="inline")
+    assert search.status()[-1].counts.complete == 1

@@ -89,3 +89,7 @@ class EstimatorKind(UserKind):
 
     name = "estimator"
     preload = "hpsearch.objectives.user.function"
+
+    def settings(self, plain: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return those of ``[fixed]``; None where it was fitted from Python, as no data are named."""
+        return super().settings(plain) if "data" in plain else None

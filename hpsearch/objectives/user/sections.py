@@ -42,9 +42,6 @@ Time = Annotated[str | int | float, AfterValidator(_time)]
 FixedValue = str | int | float | bool | None
 
 
-FROM_PYTHON = "python: "  # what the estimator of a search begins with that cannot be run from a study file
-
-
 class UserObjective(Section):
     """The keys under ``[objective]`` that the user's kinds share."""
 
@@ -203,13 +200,10 @@ class Estimator(UserObjective):
     scoring: Annotated[tuple[str, ...], Field(strict=False)] | str | None = None  # the first one ranks the trials
     direction: Literal["maximize"] = "maximize"
     epochs: None = None
-    search: dict[str, Any] | None = None  # how one that was fitted from Python was searched
 
     @field_validator("estimator")
     @classmethod
     def _importable(cls, value: str) -> str:
-        if value.startswith(FROM_PYTHON):
-            raise ValueError("it was fitted from Python, which has its data; call fit there again")
         module, colon, name = value.rpartition(":")
         if not (module and colon and name):
             raise ValueError("give a module and a class, sklearn.svm:SVC, or a file and a function, models.py:make")
