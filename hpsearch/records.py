@@ -214,7 +214,7 @@ def ancestry(stages: Sequence[Stage], last: Stage) -> list[Stage]:
 
 
 class _Sent:
-    """What goes to workers and back by the thousand: pickled by its fields, faster than dataclasses are."""
+    """A record that goes to workers and back by the thousand: pickled by its fields, faster than dataclasses are."""
 
     __slots__: tuple[str, ...] = ()
 
