@@ -289,8 +289,10 @@ class DaskExecutor:
         if (submission := self._tasks.get(task)) is not None:
             self._release(submission)
             batch, worker = self._submissions.pop(submission.batch.key).batch, submission.worker
-            done = reason is None
-            self._events.append(Done(batch, pickle.loads(outcomes), worker) if done else Lost(batch, str(reason)))
+            if reason is None:
+                self._events.append(Done(batch, pickle.loads(outcomes), worker))
+            else:
+                self._events.append(Lost(batch, reason, hopeless=bool(outcomes)))
 
     def refused(self, worker: str, reason: str) -> None:
         if self._admitting:

@@ -51,7 +51,7 @@ class Receiver(Protocol):
         """Points of curves have come: number, step, value."""
 
     def back(self, task: str, reason: str | None, outcomes: bytes) -> None:
-        """A task has ended, with pickled outcomes or with the reason why there are none."""
+        """A task has ended, as `hpsearch.executors.dask.worker.evaluate` returns it."""
 
     def dropped(self, task: str, *, died: bool) -> None:
         """A task is gone: its worker died, or the objective or the connection was lost, or it was cancelled."""

@@ -55,7 +55,8 @@ def evaluate(objective: bytes, token: str, batch: bytes, topic: str) -> tuple[st
     Points of curves go out as events of a topic: ``[key of the task, [[number, step, value], ...]]``.
 
     Returns:
-        None and the pickled outcomes, or why the batch is lost. A dropped task returns no outcomes.
+        None and the pickled outcomes; or why the batch is lost, and whether every other one would be, too: nothing
+        or something. A dropped task returns no outcomes.
     """
     worker = get_worker()
     key = worker.get_current_task()
@@ -66,8 +67,8 @@ def evaluate(objective: bytes, token: str, batch: bytes, topic: str) -> tuple[st
                 worker.log_event(topic, [key, [[report.number, report.step, report.value] for report in reports]])
             case Done(_, outcomes):
                 return None, pickle.dumps(outcomes)
-            case Lost(_, reason):
-                return reason, b""
+            case Lost(_, reason, hopeless):
+                return reason, b"hopeless" if hopeless else b""
         if _is_dropped(worker, key):
             break
     return "dropped", b""
