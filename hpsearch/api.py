@@ -13,9 +13,12 @@ from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
 from hpsearch.reports import OF_ALL_STAGES, OF_ONE_STAGE, PlotKind, PlotRequest, tables
+from hpsearch.search import one_trial
 from hpsearch.search.best import REPEATS, TOP, BestTrial, Overview, best_trial, overview, ties_of
+from hpsearch.search.definition import Definition, define
 from hpsearch.search.evaluation import Evaluated, Prepared, evaluate, evaluations, prepare
 from hpsearch.search.limits import Run, limits_of, request_stop
+from hpsearch.search.one_trial import OneTrial
 from hpsearch.search.progress import View, Watcher
 from hpsearch.search.stage import (
     check_counts,
@@ -28,8 +31,9 @@ from hpsearch.search.stage import (
     to_run_again,
     unscored,
 )
-from hpsearch.space import Value, present
+from hpsearch.space import Value
 from hpsearch.store import Counts, Owner, Store, open_store
+from hpsearch.store.engine import no_database_yet
 from hpsearch.store.leases import Owned
 from hpsearch.store.queries import Columns, frame
 from hpsearch.text import counted
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from hpsearch.search.narrowing import NextStage
     from hpsearch.search.runner import Summary
     from hpsearch.search.workflow import Listener
+    from hpsearch.study_file import StudyFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +88,6 @@ class Trials:
     def frame(self) -> pd.DataFrame:
         """Return the trials as a pandas DataFrame, a row a trial."""
         return frame(self.table())
-
-
-@dataclass(frozen=True, slots=True)
-class OneTrial:
-    """One trial of a stage."""
-
-    stage: Stage
-    row: Mapping[str, Any]  # its columns (`hpsearch.store.Store.columns`)
-    curve: Sequence[float]  # its scores after each epoch
-    attributes: Mapping[str, Any]  # whatever else is kept of it
-
-    @property
-    def params(self) -> dict[str, Value]:
-        """Return its values by parameter, of those that it has."""
-        values = {name: self.row[f"param:{name}"] for name in self.stage.space}
-        return {name: values[name] for name in present(self.stage.space, values)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +156,20 @@ class Search:
     Args:
         name: The search's name, the name of one of its stages (``mnist/stage-02``), or the path of its study file.
             None: the only search of the database; for `start` the default study file.
+        objective: A function that is called with each trial and returns its score, or a dict with ``score``. It reads
+            ``trial.params``, or suggests them itself, as an objective of Optuna does. None: the study file's. A search
+            that has begun is reached by its name alone; what is given then must be as it was begun.
+        space: The range of each parameter: `hpsearch.Float`, `Int` or `Categorical`, an Optuna distribution,
+            ``loguniform``, ``uniform`` or ``randint`` of `scipy.stats`, a list of choices, or a dict as in a study
+            file. None: what the objective suggests.
+        direction: ``minimize`` or ``maximize``.
+        metric: The score's name. None: ``score``.
+        epochs: How many values a trial reports, if it reports any; pruning needs it.
+        fixed: Values of parameters that are not sampled.
+        constraints: Expressions that every trial's values meet: ``units * layers <= 1024``.
+        sampler: ``random``, ``sobol`` or ``halton``. None: ``random``.
+        seed: Of everything random. None: 0.
+        trial_timeout, retries, repeats, devices: As under ``[objective]`` in a study file.
         storage: SQLite file or SQLAlchemy URL. None: ``studies/hpsearch.db`` here.
 
     Every method opens the database, does its work and closes it, and raises a `hpsearch.HpsearchError` that says what
@@ -174,34 +177,75 @@ class Search:
 
         >>> from hpsearch import Search
         >>> search = Search("mnist", storage="example.db")
-        >>> runs = search.start(trials=8, engine="inline")
+        >>> runs = search.start(8, engine="inline")
         >>> narrowed = search.narrow(top=5)
         >>> narrowed.stage.name
         'mnist/stage-02'
-        >>> runs = search.start(trials=8, engine="inline")
+        >>> runs = search.start(8, engine="inline")
         >>> len(search.trials(top=3).frame())
         3
     """
 
-    def __init__(self, name: str | None = None, *, storage: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        objective: Callable[[Any], Any] | None = None,
+        *,
+        space: Mapping[str, Any] | None = None,
+        direction: Direction | None = None,
+        metric: str | None = None,
+        epochs: int | None = None,
+        fixed: Mapping[str, Value] | None = None,
+        constraints: Sequence[str] = (),
+        sampler: str | None = None,
+        seed: int | None = None,
+        trial_timeout: float | str | None = None,
+        retries: int | None = None,
+        repeats: int | None = None,
+        devices: Sequence[int | str] | None = None,
+        storage: str | Path | None = None,
+    ) -> None:
         self.name = name
         self.storage = str(DEFAULT_STORAGE if storage is None else storage)
         self._default = storage is None
+        of_function: dict[str, Any] = {
+            "metric": metric,
+            "epochs": epochs,
+            "trial_timeout": trial_timeout,
+            "retries": retries,
+        }
+        of_function |= {"repeats": repeats, "devices": devices}
+        others: dict[str, Any] = {
+            "space": space,
+            "direction": direction,
+            "fixed": fixed,
+            "sampler": sampler,
+            "seed": seed,
+        }
+        if objective is not None:
+            self._definition: Definition | None = define(
+                name, objective, constraints=constraints, options=of_function, **others
+            )
+            return
+        self._definition = None
+        for argument, value in (of_function | others | {"constraints": constraints or None}).items():
+            if value is not None:
+                raise BadArgument(argument, value, "it belongs to an objective", "give objective too, or a study file")
 
     def __repr__(self) -> str:
         return f"Search({self.name!r}, storage={self.storage!r})"
 
     def start(
         self,
-        *,
         trials: int | None = None,
+        *,
         stage: int | None = None,
         stages: int | None = None,
         top: int | None = None,
         expand: bool = False,
         seed: int | None = None,
         jobs: int | None = None,
-        engine: str = "pool",
+        engine: str | None = None,
         scheduler: str | None = None,
         lanes: int | None = None,
         pruner: str | None = None,
@@ -209,6 +253,7 @@ class Search:
         until: str | None = None,
         max_failures: int | None = None,
         data_dir: Path | None = None,
+        on_trial: Callable[[OneTrial], object] | None = None,
         listener: Listener | None = None,
     ) -> list[tuple[Stage, Summary]]:
         """Run a stage until it has the requested number of finished trials; those of earlier runs count.
@@ -221,7 +266,8 @@ class Search:
             expand: With ``stages``: widen a range whose edge the score still improves towards.
             seed: Seed of a new search. None: the study file's.
             jobs: Processes. None: one per core.
-            engine: ``pool`` (processes), ``dask``, or ``inline`` (this process).
+            engine: ``pool`` (processes), ``dask``, or ``inline`` (this process). None: processes; this process for a
+                function that no other one can import: a lambda, a closure, or one that a notebook defines.
             scheduler: Address of a Dask scheduler, or its scheduler file.
             lanes: Trials that are evaluated together. None: what suits the objective.
             pruner: Rule that prunes unpromising trials of a new stage. None: the study file's.
@@ -230,7 +276,9 @@ class Search:
             until: End the run once a trial of the stage has such a score: ``score >= 0.9``. None: no limit.
             max_failures: End the run after so many failed trials in a row. None: no limit.
             data_dir: Folder in which data sets are looked for first.
-            listener: Is told of progress. None: nobody.
+            on_trial: Is called in this process with each trial after it was recorded: its ``number``, ``state``,
+                ``score``, ``params``, ``curve`` and ``attributes``. An exception in it is a note.
+            listener: Is told of progress. None: a line of progress in a notebook; notes go to the log ``hpsearch``.
 
         Returns:
             The stages that ran, in order, and what each run did; ``ended_by`` says what ended the last.
@@ -240,22 +288,27 @@ class Search:
             EvaluationFailure: ``max_failures`` trials in a row have failed; everything finished is recorded.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
-        from hpsearch.search import workflow  # NumPy, and processes that are started: quick commands do without
+        from hpsearch.search import (
+            listeners,
+            workflow,
+        )  # NumPy, and processes that are started: quick commands do without
 
         limits = limits_of(timeout, until, max_failures)
         study, number = resolve_stage(self.name, stage, keep_path=True)
+        listener = listeners.chosen(listener, on_trial, self.storage)
         return workflow.run(
             workflow.Job(
                 storage=self.storage,
                 make_folder=self._default,
                 study=study,
+                given=self._study(),
                 trials=trials,
                 stage=number,
                 stages=stages,
                 top=top,
                 expand=expand,
                 seed=seed,
-                engine=engine,
+                engine=self._engine(engine, jobs, listener),
                 jobs=jobs,
                 scheduler=scheduler,
                 lanes=lanes,
@@ -265,6 +318,25 @@ class Search:
             ),
             listener,
         )
+
+    def _study(self) -> StudyFile | None:
+        """Return what takes the place of the study file, if the search is defined here."""
+        if self._definition is None:
+            return None
+        if no_database_yet(self.storage):
+            return self._definition.study([])
+        with closing(open_store(self.storage)) as store:
+            return self._definition.study(store.stages(self.name))
+
+    def _engine(self, engine: str | None, jobs: int | None, listener: Listener) -> str:
+        if self._definition is None or not self._definition.local:
+            return engine or "pool"
+        words = self._definition.words()
+        if engine not in (None, "inline"):
+            raise BadArgument("engine", engine, words, "define it in a module, or leave this out")
+        if jobs not in (None, 1):
+            listener.note(f"jobs={jobs} has no effect: {words}")
+        return "inline"
 
     def stop(self) -> tuple[Run, ...]:
         """Ask all runs of the search to stop, wherever they are; return those that hold trials.
@@ -352,10 +424,11 @@ class Search:
         repeats: int = REPEATS,
         stage: int | None = None,
         jobs: int | None = None,
-        engine: str = "pool",
+        engine: str | None = None,
         scheduler: str | None = None,
         lanes: int | None = None,
         data_dir: Path | None = None,
+        on_trial: Callable[[OneTrial], object] | None = None,
         listener: Listener | None = None,
     ) -> Confirmation:
         """Run a stage's best trials again with other seeds, and rank their values by the mean scores.
@@ -364,23 +437,23 @@ class Search:
             top: How many of the best trials.
             repeats: How often each is to have been run.
             stage: Number of the stage. None: the latest that has trials.
-            jobs, engine, scheduler, lanes, data_dir: As for `start`.
-            listener: Is told of progress. None: nobody.
+            jobs, engine, scheduler, lanes, data_dir, on_trial, listener: As for `start`.
 
         Raises:
             NotEnoughTrials: Fewer trials have finished.
             Interrupted: Ctrl-C or SIGTERM; everything finished is recorded, and the same call goes on from there.
         """
-        from hpsearch.search import confirmation, workflow  # as in `start`
+        from hpsearch.search import confirmation, listeners, workflow  # as in `start`
 
         name, number = resolve_stage(self.name, stage, confirmation=True)
+        listener = listeners.chosen(listener, on_trial, self.storage)
         job = workflow.ConfirmJob(
             storage=self.storage,
             search=name,
             stage=number,
             top=top,
             repeats=repeats,
-            engine=engine,
+            engine=self._engine(engine, jobs, listener),
             jobs=jobs,
             scheduler=scheduler,
             lanes=lanes,
@@ -468,16 +541,21 @@ class Search:
         with closing(open_store(self.storage)) as store:
             stages = stages_of(store, name)
             chosen = latest_with_trials(store, stages) if of is None else pick(stages, of)
-            columns = store.columns(chosen, numbers=[number])
-            if not columns["number"]:
-                trials = store.counts(chosen).rows
-                raise BadArgument("trial", number, f"{chosen.name} has {trials} trials, numbered from 0")
-            curve = store.points(chosen, [number]).get(number, ())
-            return OneTrial(
-                chosen, {key: column[0] for key, column in columns.items()}, curve, store.kept(chosen, number)
-            )
+            if not (trials := one_trial.read(store, chosen, [number])):
+                rows = store.counts(chosen).rows
+                raise BadArgument("trial", number, f"{chosen.name} has {rows} trials, numbered from 0")
+            return trials[0]
 
-    def best(self, *, stage: int | None = None) -> tuple[BestTrial, Overview | None]:
+    @property
+    def best(self) -> BestTrial:
+        """Return the best trial of all stages: its ``score``, ``params``, ``stage``, ``trial`` and what ties with it.
+
+        Raises:
+            NotEnoughTrials: No trial has a score yet.
+        """
+        return self.best_of()[0]
+
+    def best_of(self, *, stage: int | None = None) -> tuple[BestTrial, Overview | None]:
         """Return the best trial, its score's uncertainty and its ties; and the state of its stage's confirmation.
 
         Args:

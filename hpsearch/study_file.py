@@ -169,10 +169,15 @@ class StudyFile:
         except BadStudyFile as error:
             raise BadArgument("pruner", rule, str(error)) from error
 
-    def run_as(self, other: StudyFile) -> StudyFile:
-        """Return the same study file with the settings of another one that no score depends on: devices, say."""
+    def run_as(self, other: StudyFile, *more: str) -> StudyFile:
+        """Return the same study file with the settings of another one that no score depends on: devices, say.
+
+        Args:
+            other: The other one.
+            *more: Further keys of ``[objective]`` that are to be as there.
+        """
         mine, theirs = self.to_dict(), other.to_dict()["objective"]
-        changed = {key: theirs[key] for key in _WHERE_RUN if key in theirs and key in mine["objective"]}
+        changed = {key: theirs[key] for key in (*_WHERE_RUN, *more) if key in theirs and key in mine["objective"]}
         return _parsed(mine | {"objective": mine["objective"] | changed}) if changed else self
 
     def to_dict(self) -> dict[str, Any]:

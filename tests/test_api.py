@@ -31,7 +31,7 @@ def test_the_example_of_the_docstring_runs(tmp_path: Path, monkeypatch: pytest.M
     assert hpsearch.searches("example.db") == ("mnist",)
     first, second = search.status()
     assert (first.stage.number, first.counts.finished, second.stage.parent) == (1, 8, 1)
-    best, confirmation = search.best()
+    best, confirmation = search.best_of()
     assert (best.score, confirmation) == (max(first.best or 0, second.best or 0), None)
     assert all(isinstance(action, Action) for action in search.findings().actions)
     assert search.compare(Search("mnist/stage-01", storage="example.db")).b.finished == 8

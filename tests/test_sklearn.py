@@ -181,7 +181,7 @@ def test_its_search_is_one_for_the_rest_of_the_program(tmp_path: Path) -> None:
     storage = str(tmp_path / "kept.db")
     fitted = search(storage=storage, name="iris", scoring=["accuracy", "f1_macro"], refit="f1_macro").fit(X, Y)
     kept = Search("iris", storage=storage)
-    best, _ = kept.best()
+    best, _ = kept.best_of()
     assert best.score == fitted.best_score_
     trials = kept.trials(stage=2).columns
     assert trials["param:C"] == [params["C"] for params in fitted.cv_results_["params"][4:]]

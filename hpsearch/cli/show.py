@@ -202,7 +202,7 @@ def best(search: str | None, stage: int | None, storage: str | None, output: For
 
     Over all its stages, or of one.
     """
-    best, confirmation = Search(search, storage=storage).best(stage=stage)
+    best, confirmation = Search(search, storage=storage).best_of(stage=stage)
     if output == "json":
         emit_object(
             {

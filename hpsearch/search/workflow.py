@@ -66,6 +66,7 @@ class Job(Execution):
 
     make_folder: bool = False  # whether to make the SQLite file's folder; for the default storage, which nobody chose
     study: str | None = None
+    given: StudyFile | None = None  # in place of the file, for a search that is defined in Python
     trials: int | None = None
     stage: int | None = None
     stages: int | None = None
@@ -167,6 +168,8 @@ def _check(job: Job) -> None:
 
 def _find(job: Job) -> StudyFile | None:
     """Return the study file, or None where there is none but the database may hold one under that name."""
+    if job.given is not None:
+        return job.given
     try:
         return find(job.study)
     except BadStudyFile:
@@ -200,7 +203,9 @@ class _Loop:
             make_folder(Path(job.storage).parent)
         with closing(open_store(job.storage, create=study is not None, write=True)) as store:
             store.on_disconnect(self._listener.note, stopping=self._stop)
-            study = study or _kept(job, store)
+            if study is None:
+                study = _kept(job, store)
+                study.check_names()
             self._check_top(study, store.stages(study.name), store)
             stage, until = self._begin(study, store), job.trials or study.trials.count
             requested, runs = StopRequests(store, stage.search), []
@@ -243,7 +248,7 @@ class _Loop:
             if pruner is None and rule != study.pruning.rule:
                 here = f"the study file says {study.pruning.rule}"
                 notes.append(f"{stage.name} goes on with pruning by {rule}, as it was begun; {here}")
-            if changed:
+            if changed and self._job.given is None:
                 notes.append(
                     f"the study file has changed since {stage.name} was begun ({changed}); the stage continues "
                     "with the file that it began with. To search with the new one, give it another name"
@@ -255,7 +260,7 @@ class _Loop:
     def _run_stage(self, stage: Stage, until: int, store: Store, requested: Callable[[], bool]) -> Summary:
         study, executor, listener = kept_study(stage), self._executor, self._listener
         if self._file is not None:
-            study = study.run_as(self._file)
+            study = study.run_as(self._file, *(() if self._job.given is None else ("function",)))
         data = self._data(study)
         objective = study.objective(data, seed=stage.seed, space=stage.ranges, name=stage.name)
         check_fingerprint(stage, data.fingerprint)

@@ -238,7 +238,7 @@ def test_confirmed_trials_keep_to_their_branch(store: Store, file: Path) -> None
     stage = searched(store, trials=40)
     settings = best_settings(store, stage, 4)
     assert all(setting.params == active(stage.space, setting.params) for setting in settings)
-    assert Search("boosting", storage=file).best()[0].params == settings[0].params
+    assert Search("boosting", storage=file).best.params == settings[0].params
     confirmation = planned(store, stage, settings, 2)
     finish(store, confirmation, 8, lambda trial: Completed(trial.number, score(trial.params)))
     assert check(str(file)).findings == []

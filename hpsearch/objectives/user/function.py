@@ -10,8 +10,9 @@ import weakref
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from hpsearch.errors import Argument, BadInput
 from hpsearch.objectives.user.child import KEPT_BYTES, Child, Device, Guard, ended_words, environment
 from hpsearch.objectives.user.host import NUMBER, NotFound, Setup, main
 from hpsearch.objectives.user.trial import Study, Task, run
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 
+INLINE = Argument("engine", "inline")
 MOST = 256  # trials in a batch
 _POLL_S = 0.05  # how often a child that says nothing is looked at
 
@@ -116,6 +118,9 @@ class LocalObjective:
     call: Callable[[Any], Any]
     study: Study
     independent: ClassVar[bool] = True
+
+    def __reduce__(self) -> NoReturn:
+        raise BadInput("the objective was given from Python, and no other process can import it; use {}", INLINE)
 
     def lanes(self, trial: Trial | None = None) -> int:
         return 1
