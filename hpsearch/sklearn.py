@@ -204,8 +204,8 @@ n_features_in_, feature_names_in_
                     self.spaces_.append(dict(stage.space))
         except Raised as raised:
             raise raised.args[0] from None
-        if objective.error is not None and not any(row.columns for row in rows):
-            raise objective.error
+        if not any(row.columns for row in rows):
+            raise objective.error or ValueError("all candidates failed in an earlier fit; give another name")
         self.n_splits_ = len(folds.folds)
         self.cv_results_ = _cv_results(rows, self.error_score)
         self.multimetric_ = f"{MEAN}score" not in self.cv_results_

@@ -164,6 +164,13 @@ def test_a_fit_that_was_killed_goes_on_and_fits_no_candidate_twice(tmp_path: Pat
     assert Counting.fits == 1  # the refit
 
 
+def test_equal_candidates_are_fitted_once() -> None:
+    fitted = search({"C": [0.1, 1.0], "tol": [1e-3, 1e-4]}, n_iter=20, refit=False).fit(X, Y)
+    different = {tuple(params.items()) for params in fitted.cv_results_["params"]}
+    assert len(fitted.cv_results_["params"]) == 20
+    assert Counting.fits == 3 * len(different) <= 3 * 4
+
+
 def test_another_fit_under_the_same_name_is_refused(tmp_path: Path) -> None:
     options: dict[str, Any] = {"storage": str(tmp_path / "kept.db"), "n_iter": 4}
     search(**options).fit(X, Y)
@@ -209,10 +216,12 @@ def test_candidates_that_cannot_be_fitted_fail_and_the_search_goes_on(tmp_path: 
     assert all("is too much" in reason or "folds have no score" in reason for reason in reasons[0])
 
 
-def test_where_no_candidate_can_be_fitted_scikit_learn_s_own_error_is_raised() -> None:
+def test_where_no_candidate_can_be_fitted_scikit_learn_s_own_error_is_raised(tmp_path: Path) -> None:
     Counting.impossible = 1e-9
     with pytest.raises(ValueError, match=r"(?s)fits failed.*is too much"):
-        search().fit(X, Y)
+        search(storage=str(tmp_path / "kept.db")).fit(X, Y)
+    with pytest.raises(ValueError, match="all candidates failed in an earlier fit; give another name"):
+        search(storage=str(tmp_path / "kept.db")).fit(X, Y)
 
 
 def test_error_score_raise_raises_and_the_candidate_is_tried_again(tmp_path: Path) -> None:

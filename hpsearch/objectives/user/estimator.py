@@ -143,9 +143,9 @@ class EstimatorObjective:
     fit_params: Mapping[str, Any] = field(default_factory=dict)
     metric: str | None = None  # the one that trials are ranked by; None: the only one, or the first
     objects: Mapping[str, Mapping[Value, Any]] = field(default_factory=dict)  # what choices stand for, by parameter
-    fixed: Mapping[str, Value] = field(default_factory=dict)
     error: ValueError | None = None  # the last one that scikit-learn raised because all fits failed
     _seconds: float = math.inf  # of a trial
+    _known: dict[Any, dict[str, float]] = field(default_factory=dict)  # the scores and times of candidates, by values
 
     @property
     def independent(self) -> bool:
@@ -168,45 +168,41 @@ class EstimatorObjective:
     def params(self, values: Mapping[str, Value]) -> dict[str, Any]:
         """Return a trial's values as the estimator's parameters."""
         objects = {name: self.objects.get(name, {}).get(value, value) for name, value in values.items()}
-        given = {**self.fixed, **delivered(self.space, objects)}
-        return {name: value for name, value in given.items() if name != GRID}
+        return {name: value for name, value in delivered(self.space, objects).items() if name != GRID}
 
     def evaluate(
         self, trials: Sequence[Trial], *, until: int | None = None, paused: Sequence[Paused] = ()
     ) -> Iterator[Sequence[Report | Outcome | Paused]]:
-        """Fit and score all trials on all folds; see `hpsearch.objectives.base.Objective`."""
+        """Fit and score all trials on all folds, equal ones once; see `hpsearch.objectives.base.Objective`."""
         began = time.perf_counter()
-        candidates = [self.params(trial.params) for trial in trials]
-        search = GridSearchCV(
-            self.estimator,
-            [{name: [value] for name, value in candidate.items()} for candidate in candidates],
-            cv=self.folds,
-            refit=False,
-            **self.options,
-        )
+        keys = [tuple(trial.params.items()) for trial in trials]
+        new = {key: dict(key) for key in keys if key not in self._known}
         try:
-            for candidate in candidates:  # an unknown parameter is no fit's failure
-                clone(self.estimator).set_params(**clone(candidate, safe=False))
-            columns = self._by_trial(search, len(trials))
+            if new:
+                self._known |= zip(new, self._fitted([self.params(values) for values in new.values()]), strict=True)
         except Exception as error:
             raise Raised(error) from error
         self._seconds = (time.perf_counter() - began) / len(trials)
-        yield [self._outcome(trial.number, of_trial) for trial, of_trial in zip(trials, columns, strict=True)]
+        yield [self._outcome(trial.number, self._known[key]) for trial, key in zip(trials, keys, strict=True)]
 
-    def _by_trial(self, search: GridSearchCV, trials: int) -> list[dict[str, Any]]:
-        """Return the scores and times of each trial by their names in ``cv_results_``, but for ranks, which change.
+    def _fitted(self, candidates: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
+        """Return the scores and times of candidates by their names in ``cv_results_``, but for ranks, which change.
 
-        Where all fits of all trials fail scikit-learn raises a ValueError, whose text is all that is known of them.
+        Where all fits of all candidates fail scikit-learn raises a ValueError, whose text is all that is known of them.
         """
+        for candidate in candidates:  # an unknown parameter is no fit's failure
+            clone(self.estimator).set_params(**clone(candidate, safe=False))
+        grid = [{name: [value] for name, value in candidate.items()} for candidate in candidates]
+        search = GridSearchCV(self.estimator, grid, cv=self.folds, refit=False, **self.options)
         try:
             results = search.fit(self.x, self.y, **self.fit_params).cv_results_
         except ValueError as error:
             if self.options.get("error_score") == "raise":
                 raise
             self.error = error
-            return [{}] * trials
+            return [{} for _ in candidates]
         names = [name for name in results if not name.startswith(("param", "rank_"))]
-        return [{name: float(results[name][at]) for name in names} for at in range(trials)]
+        return [{name: float(results[name][at]) for name in names} for at in range(len(candidates))]
 
     def _outcome(self, number: int, columns: Mapping[str, float]) -> Outcome:
         facts: dict[str, Any] = {SECONDS: round(self._seconds, 6)}
