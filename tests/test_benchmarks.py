@@ -125,7 +125,7 @@ def test_the_command_line_knows_its_parts(tmp_path: Path, capsys: pytest.Capture
     assert run.parse(["--quick", "--only", "book,store"]).only == ["book", "store"]
     assert (run.parse([]).rounds, run.parse(["--quick"]).rounds) == (3, 1)
     for arguments, message in (
-        (["--only", "bok"], "known: book,small,large,store,start-up"),
+        (["--only", "bok"], "known: book,small,large,store,objectives,start-up"),
         (["--json", str(tmp_path / "missing" / "x.json")], "make it first"),
     ):
         with pytest.raises(SystemExit, match="2"):
