@@ -190,6 +190,12 @@ def test_new_ranges_by_hand(old: Any, values: list[Value], first: Any, new: Any)
         assert made == new
 
 
+def test_a_condition_stays_with_what_is_narrowed() -> None:
+    when = {"optimizer": ("sgd",)}
+    assert one(Categorical(("p", "q", "r"), when=when), ["p", "q"] * 4).space["x"] == Categorical(("p", "q"), when=when)
+    assert one(Float(0, 1, when=when), [0.5, 0.3, 0.4, 0.45, 0.35, 0.9]).space["x"].when == when
+
+
 def test_a_range_of_floats_with_steps_keeps_to_them() -> None:
     old = Float(0, 1, step=0.1)
     made = one(old, [0.1 * 3, 0.5, 0.4, 0.4, 0.5, 0.9])
