@@ -62,6 +62,11 @@ def retries(plain: Mapping[str, Any]) -> int:
     return int(plain.get("objective", {}).get("retries", 0))
 
 
+def is_users(stage: NewStage) -> bool:
+    """Return whether the objective is the user's own, of whose parameters, curves and attributes nothing is known."""
+    return kind_of(stage.study_file).parameters is None
+
+
 def evaluates(stage: NewStage) -> bool:
     """Return whether models with the values of a stage's trials can be scored on a test set."""
     return not foreign(stage) and kind_of(stage.study_file).evaluates
@@ -113,8 +118,7 @@ def curve_bounds(stage: NewStage) -> Mapping[str, tuple[float, float] | None]:
 
     Of trials that were run elsewhere, or by an objective of the user's own, only their score's curve is known.
     """
-    kind = kind_of(stage.study_file)
-    return {stage.metric: None} if foreign(stage) or kind.parameters is None else kind.curve_bounds
+    return {stage.metric: None} if foreign(stage) or is_users(stage) else kind_of(stage.study_file).curve_bounds
 
 
 def examples(stage: NewStage) -> int | None:

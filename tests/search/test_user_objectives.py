@@ -24,6 +24,7 @@ from hpsearch.search.stage import begin
 from hpsearch.search.workflow import Job, run
 from hpsearch.space import Categorical, Float, Int
 from hpsearch.store import Owner, Store, open_store
+from hpsearch.store.maintenance.check import check
 from hpsearch.study_file import StudyFile, parse
 
 TRIALS = 24
@@ -203,3 +204,30 @@ def test_a_function_that_is_gone_fails_the_run_and_not_its_trials(tmp_path: Path
     with pytest.raises(EvaluationFailure, match=r"mine\.py has no 'f'; it has: g; no result was recorded"):
         run(Job(**job, trials=4))
     assert [trial.state.name for trial in frozen(tmp_path / "x.db")] == ["COMPLETE", "COMPLETE", "WAITING"]
+
+
+def test_curves_and_attributes_as_a_function_pleases_are_sound(tmp_path: Path) -> None:
+    """Half of the trials have no curve, some a short one; a few have an attribute more; a third is pruned at once."""
+    write(tmp_path, "square")
+    file = tmp_path / "mine.toml"
+    file.write_text(file.read_text().replace("user_functions:square", "mine.py:f"))
+    (tmp_path / "mine.py").write_text(FREE)
+    run(Job(storage=str(tmp_path / "x.db"), study=str(file), engine="inline"))
+    assert check(str(tmp_path / "x.db")).findings == []
+    assert [trial.state.name for trial in frozen(tmp_path / "x.db")].count("PRUNED") == 8
+
+
+FREE = """
+class TrialPruned(Exception):
+    pass
+
+
+def f(trial):
+    if trial.number % 3 == 0:
+        raise TrialPruned
+    if trial.number % 3 == 1:
+        trial.report(1.0, 0)
+    if trial.number > 4:
+        trial.set_user_attr("note", 1)
+    return trial.suggest_float("x", 0, 1)
+"""

@@ -366,11 +366,12 @@ def _doubts(connection: Connection, stage: Stage, sampler: Sampler | None) -> It
     study = {"study": stage.study_id, "imported": int(bool(stage.imported))}
     curves = list(connection.execute(_CURVES, study))
     epochs = kinds.epochs(stage)
-    if stage.imported:  # an export may be without curves
+    free = kinds.is_users(stage)  # which points and attributes a trial has is its own business
+    if stage.imported or free:  # an export may be without curves
         curves = [curve for curve in curves if curve.points]
     if epochs is not None or any(curve.points for curve in curves):
         for curve in curves:
-            if (off := _curve_off(stage, curve, epochs)) is not None:
+            if (off := _curve_off(stage, curve, None if free else epochs)) is not None:
                 yield "score" if "score" in off else "curve", off, curve.number, curve.trial_id
     if (examples := kinds.examples(stage)) is not None:
         for number, trial_id, score, hits in connection.execute(_HITS, study):
@@ -382,6 +383,7 @@ def _doubts(connection: Connection, stage: Stage, sampler: Sampler | None) -> It
     # Some objectives keep fewer attributes, but all their trials the same.
     expected = {key for key, count in kept.items() if 2 * count > most} | ({SECONDS} if epochs is not None else set())
     expected -= {CURVES} if stage.imported else set()
+    expected &= {SECONDS} if free else expected
     for key, state in [*((key, state) for key in expected for state in ("COMPLETE", "PRUNED")), (REASON, "FAIL")]:
         for number, trial_id in connection.execute(_LOST, {**study, "key": key, "state": state}):
             yield "no-attribute", f"no attribute {key}, which such trials have", number, trial_id
