@@ -133,6 +133,7 @@ class StageHeader(_Model):
     direction: Direction
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     ranges: dict[str, dict[str, Any]]
+    declared: dict[str, dict[str, Any]] = {}
     study_file: Mapping[str, Mapping[str, Any] | list[str] | str] = {}
     parent: Annotated[int, Field(ge=1)] | None = None
     rule: Mapping[str, Any] = {}
@@ -170,7 +171,8 @@ class StageHeader(_Model):
         attributes = {f"{ATTRIBUTE_PREFIX}{key}": value for key, value in plain.items()}
         stage = stage_from_attributes(0, self.direction, attributes)
         assert stage is not None
-        checked_space(stage.space)
+        if stage.space or not stage.defined_by_run:  # one that has no trial yet
+            checked_space(stage.space)
         return stage
 
 

@@ -74,3 +74,19 @@ def test_check_runs_one_trial(cli: Cli, mine: Path) -> None:
     assert "trial 0 failed: it returned None" in cli.ok("check mine.toml")
     (mine / "mine.py").write_text("import nothing_of_that_name\n")
     cli.refused("check mine.toml", says="importing mine.py failed: ModuleNotFoundError")
+
+
+def test_an_exported_stage_goes_on_elsewhere_as_here(cli: Cli, mine: Path) -> None:
+    """Its parameters are those that its trials declare."""
+    (mine / "mine.toml").write_text(STUDY.partition("[space]")[0])
+    (mine / "mine.py").write_text("def f(trial):\n    return trial.suggest_float('x', 0, 1 + trial.number)\n")
+    cli.ok("start mine.toml --engine inline --trials 4 --storage here.db")
+    cli.ok("export --storage here.db --out mine.json")
+    cli.ok("import mine.json --storage there.db")
+    ended = []
+    for storage in ("here.db", "there.db"):
+        cli.ok(f"start mine.toml --engine inline --trials 8 --storage {storage}")
+        assert "sound" in cli.ok(f"db check --storage {storage}")
+        ended.append([(row["trial"], row["x"], row["score"]) for row in cli.json(f"trials --storage {storage}")])
+    assert ended[0] == ended[1]
+    assert len({x for _, x, _ in ended[0]}) == 8
