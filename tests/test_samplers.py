@@ -12,6 +12,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_stages import as_number
 from scipy.stats import qmc
 from space_strategies import parameters
 
@@ -79,7 +80,7 @@ def test_names_numbers_and_stages_draw_independently() -> None:
     n = 500
 
     def series(seed: int, name: str) -> list[float]:
-        return [float(str(values(space, seed=seed, number=i)[name])) for i in range(n)]
+        return [as_number(values(space, seed=seed, number=i)[name]) for i in range(n)]
 
     first = stage_seed(0, 1)
     found = [series(first, "a"), series(first, "b"), series(1, "a"), series(stage_seed(0, 2), "a")]
@@ -185,7 +186,7 @@ def test_a_condition_changes_no_value_and_a_constraint_only_those_of_the_trials_
     for number in range(100):
         drawn = RandomSampler().params(free, number)
         assert {name: drawn[name] for name in plain} == values(plain, seed=3, number=number)
-        meets = int(str(drawn["units"])) * int(str(drawn["layers"])) <= 200
+        meets = as_number(drawn["units"]) * as_number(drawn["layers"]) <= 200
         assert (RandomSampler().params(bound, number) == drawn) == meets
         redrawn += not meets
     assert 10 < redrawn < 90
@@ -220,7 +221,7 @@ def test_each_branch_of_the_conditions_has_a_sequence_of_its_own(sampler: str) -
     trials = [draws.params(of, number) for number in range(192)]
     count = Counter(trial["optimizer"] for trial in trials)
     assert set(count.values()) <= {63, 64, 65}
-    momentum = [float(str(trial["momentum"])) for trial in trials if "momentum" in trial]
+    momentum = [as_number(trial["momentum"]) for trial in trials if "momentum" in trial]
     cells, _ = np.histogram(momentum, bins=8, range=(0.5, 0.99))
     assert cells.min() >= 4
     assert {trial["width"] for trial in trials if "width" in trial} == set(range(8, 65, 8))

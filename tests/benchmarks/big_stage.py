@@ -10,6 +10,7 @@ import math
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def fill(store: Store, stage: Stage, trials: int, values: int, *, curves: bool, 
 
 def outcome(trial: Trial, values: int, *, rng: np.random.Generator, curves: bool) -> Outcome:
     """What a trial might have come to: best at a learning rate of 0.03, and by luck."""
-    share = 0.9 * math.exp(-((math.log10(float(trial.params["lr"])) + 1.5) ** 2)) + 0.1 * rng.random()
+    share = 0.9 * math.exp(-((math.log10(cast("float", trial.params["lr"])) + 1.5) ** 2)) + 0.1 * rng.random()
     rising = share * (1 - np.exp(-np.arange(1, values + 1) / 10))
     scores = (np.round(EXAMPLES * rising) / EXAMPLES).tolist()
     attributes: dict[str, object] = {SECONDS: round(float(rng.random()), 6)}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from measuring import markdown
@@ -63,7 +64,7 @@ class Truth:
         lost = self.worse[str(params["optimizer"])]
         for name, optimum in self.optima.items():
             if name in params:
-                lost += self.lost(name, float(str(params[name])), optimum)
+                lost += self.lost(name, cast("float", params[name]), optimum)
         return 1 - lost
 
     def lost(self, name: str, value: float, optimum: float) -> float:

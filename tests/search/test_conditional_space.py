@@ -14,8 +14,8 @@ import conditional_spaces
 import numpy as np
 import optuna
 import pytest
-from made_stages import finish
-from optuna.distributions import IntDistribution
+from made_stages import as_number, finish
+from optuna.distributions import BaseDistribution, IntDistribution
 
 from hpsearch import Search, import_trials
 from hpsearch.errors import BadInput
@@ -52,18 +52,13 @@ PLAIN: dict[str, Any] = {
 }
 
 
-def number(value: Value) -> float:
-    assert isinstance(value, int | float)
-    return float(value)
-
-
 def score(params: Mapping[str, Value]) -> float:
     """Best with sgd, a momentum of 0.9 and a weight decay of 1e-4, or with adam and one of 1e-5."""
     optimizer = params["optimizer"]
     if optimizer is None:
-        return 0.2 + number(params["units"]) / 1e4
-    decay = abs(math.log10(number(params[f"wd[{optimizer}]"])) + (4 if optimizer == "sgd" else 5))
-    return 1 - 0.1 * decay - (0.5 * abs(number(params["momentum"]) - 0.9) if "momentum" in params else 0.05)
+        return 0.2 + as_number(params["units"]) / 1e4
+    decay = abs(math.log10(as_number(params[f"wd[{optimizer}]"])) + (4 if optimizer == "sgd" else 5))
+    return 1 - 0.1 * decay - (0.5 * abs(as_number(params["momentum"]) - 0.9) if "momentum" in params else 0.05)
 
 
 def searched(store: Store, sampler: str = "random", trials: int = 90) -> Stage:
@@ -166,7 +161,7 @@ def test_ranges_in_which_hardly_a_draw_meets_the_constraints_are_refused(store: 
     theirs = optuna.load_study(study_name=stage.name, storage=f"sqlite:///{file}")
     for place in (0.5, 0.6, 0.7, 0.8, 0.9):
         theirs.enqueue_trial({"x": place, "y": place})
-    finish(store, stage, 20, lambda trial: Completed(trial.number, number(trial.params["y"])))
+    finish(store, stage, 20, lambda trial: Completed(trial.number, as_number(trial.params["y"])))
     for dry_run in (True, False):
         with pytest.raises(BadInput, match=r"the next ranges cannot be sampled: of 1,000 draws .* or use a larger top"):
             narrow_stage(store, [stage], top=5, dry_run=dry_run)
@@ -238,7 +233,7 @@ def test_a_study_of_optunas_is_narrowed_and_goes_on_with_its_objective_as_it_is(
 def test_confirmed_trials_keep_to_their_branch(store: Store, file: Path) -> None:
     stage = searched(store, trials=40)
     theirs = optuna.load_study(study_name=stage.name, storage=f"sqlite:///{file}")
-    units = {"units": IntDistribution(8, 512)}
+    units: dict[str, BaseDistribution] = {"units": IntDistribution(8, 512)}
     theirs.add_trial(optuna.create_trial(params={"units": 9}, distributions=units, value=9.0))  # lacks the others
     settings = best_settings(store, stage, 4)
     assert len(settings) == 4

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from made_stages import as_number
 from numpy.typing import NDArray
 
 from hpsearch.records import NewStage
@@ -175,7 +176,7 @@ def test_a_range_cut_too_low_is_noticed_and_an_optimum_inside_is_no_edge(k: int,
 
 def _edge_sides(parameter: Float | Int, values: list[Value], goodness: list[float]) -> list[str]:
     order = np.argsort(-np.array(goodness), kind="stable")
-    numbers = np.array([float(v) for v in values])
+    numbers = np.array([as_number(v) for v in values])
     return [e.side for e in find_edges(parameter, numbers[order], np.array(goodness)[order], 5)]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import made_stages
 import pytest
-from made_stages import edgeless
+from made_stages import as_number, edgeless
 
 from hpsearch.api import Search
 from hpsearch.cli.render import word
@@ -30,12 +30,12 @@ from hpsearch.store import Store
 
 def rising(number: int, params: Mapping[str, Value]) -> float:
     """Better with every decade of the learning rate, up to the upper bound and beyond it."""
-    return 0.5 + 0.1 * (math.log10(float(params["lr"])) + 4)
+    return 0.5 + 0.1 * (math.log10(as_number(params["lr"])) + 4)
 
 
 def humped(number: int, params: Mapping[str, Value]) -> float:
     """Best in the middle of the learning rate's range."""
-    return 0.9 - 0.15 * (math.log10(float(params["lr"])) + 2) ** 2
+    return 0.9 - 0.15 * (math.log10(as_number(params["lr"])) + 2) ** 2
 
 
 def advice(seen: Findings) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_stages import as_number
 
 from hpsearch.errors import BadInput, NotEnoughTrials
 from hpsearch.objectives.base import UsedBy
@@ -104,7 +105,7 @@ def test_a_new_range_lies_within_the_old_one_and_holds_the_best(
     result = narrow({"x": old}, trials({"x": values}, scores, order=order), **options)
     new = numeric(result)
     assert old.low <= new.low < new.high <= old.high
-    assert all(new.low <= float(values[number]) <= new.high for number in result.used)
+    assert all(new.low <= as_number(values[number]) <= new.high for number in result.used)
     width = to_scale(old, new.high) - to_scale(old, new.low)
     assert width >= 0.02 * (to_scale(old, old.high) - to_scale(old, old.low)) * (1 - 1e-9)
     if isinstance(old, Int) and isinstance(new, Int):
@@ -301,7 +302,7 @@ def _rising(old: Float | Int, *, towards: str = "high", **options: Any) -> Narro
         value = 10**place if old.log else place
         value = round((value - old.low) / old.step) * old.step + old.low if isinstance(old, Int) else value
         values.append(min(max(value if isinstance(old, Int) else float(value), old.low), old.high))
-    return one(old, values, scores=[float(v) if towards == "high" else -float(v) for v in values], **options)
+    return one(old, values, scores=[as_number(v) if towards == "high" else -as_number(v) for v in values], **options)
 
 
 def test_without_expansion_an_edge_is_only_pointed_out() -> None:

@@ -28,6 +28,12 @@ def searched(folder: Path, **sections: Any) -> bytes:
     return file.read_bytes()
 
 
+def as_number(value: Value) -> float:
+    """A value of a parameter that has numbers."""
+    assert isinstance(value, int | float)
+    return float(value)
+
+
 def edgeless(number: int, params: object) -> float:
     """Two accuracies, whatever the values are."""
     return 0.85 if number % 7 - 1 else 0.88
