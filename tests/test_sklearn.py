@@ -136,13 +136,15 @@ def test_metadata_are_routed() -> None:
         estimator = Counting().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         options = {"estimator": estimator, "cv": GroupKFold(3), "n_iter": 4}
         params = {"sample_weight": WEIGHTS, "groups": GROUPS}
-        routed = search(**options).fit(X, Y, **params)
+        ours = search(**options).fit(X, Y, **params)
+        grid = [{name: [value] for name, value in candidate.items()} for candidate in ours.cv_results_["params"]]
+        theirs = GridSearchCV(estimator, grid, cv=GroupKFold(3)).fit(X, Y, **params)
+        np.testing.assert_array_equal(ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"])
+        np.testing.assert_array_equal(ours.predict_proba(X), theirs.predict_proba(X))
         with pytest.raises(TypeError, match=r"StagedRandomSearchCV.fit got unexpected argument\(s\) {'other'}"):
             search(**options).fit(X, Y, other=1)
     with pytest.raises(ValueError, match="groups"):
         search(cv=GroupKFold(3)).fit(X, Y)
-    plain = search(cv=GroupKFold(3), n_iter=4).fit(X, Y, **params)
-    np.testing.assert_array_equal(routed.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
 
 
 def test_a_fit_that_was_killed_goes_on_and_fits_no_candidate_twice(tmp_path: Path) -> None:
