@@ -283,10 +283,9 @@ def _sizes(search: StagedRandomSearchCV) -> list[int]:
         if not _is_int(value) or value < least:
             raise _Invalid(name, value, f"give a whole number from {least}")
     each, more = divmod(n_iter, stages)
-    if stages > 1 and each < (least := top or _LEAST):
-        raise _Invalid(
-            "n_iter", n_iter, f"each of {stages} stages needs {least} candidates", "use more, or fewer stages"
-        )
+    if stages > 1 and each < top:
+        problem = f"each of {stages} stages needs {top} candidates"
+        raise _Invalid("n_iter", n_iter, problem, "use more, or fewer stages")
     return [each + (number < more) for number in range(stages)]
 
 
@@ -330,18 +329,8 @@ def _begin(
         "trials": {"count": size, "seed": int(seed), "sampler": "random"},
         "space": space_to_dict(objective.space),
     }
-    sizes = objective.folds.sizes
-    new = NewStage(
-        name,
-        1,
-        "maximize",
-        int(seed),
-        objective.space,
-        plain,
-        fingerprint=fingerprint,
-        sizes=sizes,
-        versions=versions(),
-    )
+    facts: dict[str, Any] = {"fingerprint": fingerprint, "sizes": objective.folds.sizes, "versions": versions(plain)}
+    new = NewStage(name, 1, "maximize", int(seed), objective.space, plain, **facts)
     stage = next(iter(store.stages(name)), None) or store.create_stage(new)
     check_fingerprint(stage, fingerprint)
     if search.random_state is None:

@@ -200,6 +200,7 @@ def test_its_search_is_one_for_the_rest_of_the_program(tmp_path: Path) -> None:
     columns = [fitted.cv_results_[f"split{fold}_test_f1_macro"] for fold in range(3)]
     assert [folds[at] for at in range(4)] == [[column[at] for column in columns] for at in range(4)]
     assert (stage.metric, stage.direction, stage.sizes) == ("f1_macro", "maximize", {"train": 100, "validation": 50})
+    assert "scikit-learn" in stage.versions
     store.close()
 
 

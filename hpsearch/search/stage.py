@@ -82,8 +82,9 @@ def resolve_search(name: str | None) -> str | None:
 
 def versions(study_file: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Return the versions that the results of a stage with this study file depend on."""
-    sampler = (study_file or {}).get("trials", {}).get("sampler", SAMPLERS[0])
-    libraries = () if sampler == SAMPLERS[0] else ("scipy",)
+    plain = study_file or {}
+    libraries = [] if plain.get("trials", {}).get("sampler", SAMPLERS[0]) == SAMPLERS[0] else ["scipy"]
+    libraries += ["scikit-learn"] if "estimator" in plain.get("objective", {}) else []
     return {package: version_of(package) for package in ("hpsearch", "numpy", "optuna", *libraries)}
 
 
