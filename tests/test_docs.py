@@ -39,6 +39,7 @@ from rich.console import Console
 from hpsearch import Search
 from hpsearch.__main__ import main
 from hpsearch.cli.docs import rendered, topics
+from hpsearch.constraints import FUNCTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 MANUAL = ROOT / "hpsearch" / "docs"
@@ -335,6 +336,11 @@ def test_every_key_of_a_study_file_is_explained() -> None:
         if isinstance(section, dict) and name != "space":
             for key in section:
                 assert re.search(rf"^(# )?{key} = ", whole.body, re.M), f"[{name}] {key}"
+
+
+def test_every_function_of_a_constraint_is_explained() -> None:
+    for name in FUNCTIONS:
+        assert f"`{name}`" in read("study-files"), name
 
 
 def test_every_method_of_a_search_is_explained() -> None:
