@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import BadArgument, StageConflict
+from hpsearch.errors import BadArgument, BadInput, StageConflict
+from hpsearch.exchange import trackers
 from hpsearch.files import make_folder
 from hpsearch.objectives import kinds
 from hpsearch.records import DEFAULT_STORAGE, Action, Argument, Direction, Sentence, Stage, stage_name
@@ -89,6 +91,9 @@ class Trials:
         """Return the trials as a pandas DataFrame, a row a trial."""
         return frame(self.table())
 
+    def _repr_html_(self) -> str:
+        return _html(self.table(full=False))
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -119,6 +124,9 @@ class Plot:
     def __str__(self) -> str:
         return str(plotting().describe(self.figure))
 
+    def _ipython_display_(self) -> None:
+        self.figure.show()  # IPython alone calls this: Plotly shows it as it does its own
+
     def html(self) -> str:
         """Return the figure as a page."""
         return str(plotting().page(self.figure))
@@ -138,6 +146,9 @@ class Report:
     text: str  # the same as HTML or Markdown
     file_name: str  # a name for its file
 
+    def _repr_html_(self) -> str:
+        return f'<iframe srcdoc="{escape(self.text)}" width="100%" height="600"></iframe>'
+
     def save(self, path: Path | None = None, *, force: bool = False) -> Path:
         """Write the report to a file, by default ``SEARCH-report.html`` here; an earlier report is replaced.
 
@@ -148,6 +159,13 @@ class Report:
         path = path or Path(self.file_name)
         _pages()[0].write(path, self.text, force=force)
         return path
+
+
+class Runs(list[tuple[Stage, "Summary"]]):
+    """The stages that ran, in order, and what each run did."""
+
+    def __repr__(self) -> str:
+        return "\n".join(summary.words(stage.name) for stage, summary in self)
 
 
 class Search:
@@ -235,6 +253,22 @@ class Search:
     def __repr__(self) -> str:
         return f"Search({self.name!r}, storage={self.storage!r})"
 
+    def _repr_html_(self) -> str:
+        """Return the state of its stages as a table, for notebooks."""
+        try:
+            rows = [
+                {
+                    "stage": of.stage.name,
+                    "finished": of.counts.finished,
+                    "failed": of.counts.failed,
+                    f"best {of.stage.metric}": of.best,
+                }
+                for of in self.status()
+            ]
+        except BadInput:  # not begun yet
+            return escape(repr(self))
+        return _html(tables.by_column(rows))
+
     def start(
         self,
         trials: int | None = None,
@@ -255,7 +289,7 @@ class Search:
         data_dir: Path | None = None,
         on_trial: Callable[[OneTrial], object] | None = None,
         listener: Listener | None = None,
-    ) -> list[tuple[Stage, Summary]]:
+    ) -> Runs:
         """Run a stage until it has the requested number of finished trials; those of earlier runs count.
 
         Args:
@@ -296,7 +330,7 @@ class Search:
         limits = limits_of(timeout, until, max_failures)
         study, number = resolve_stage(self.name, stage, keep_path=True)
         listener = listeners.chosen(listener, on_trial, self.storage)
-        return workflow.run(
+        runs = workflow.run(
             workflow.Job(
                 storage=self.storage,
                 make_folder=self._default,
@@ -318,6 +352,7 @@ class Search:
             ),
             listener,
         )
+        return Runs(runs)
 
     def _study(self) -> StudyFile | None:
         """Return what takes the place of the study file, if the search is defined here."""
@@ -699,19 +734,19 @@ class Search:
 
     def report(
         self,
+        out: str | Path | None = None,
         *,
         stage: int | None = None,
         form: str | None = None,
-        out: Path | None = None,
         force: bool = False,
         word: Callable[[Action | Argument], str] = str,
     ) -> Report:
         """Write a report of the search, as a page or as Markdown.
 
         Args:
+            out: The file. None: `Report.save` it later.
             stage: Only this stage and those that it was narrowed from. None: all.
             form: ``html`` or ``md``. None: by the file's ending, or HTML.
-            out: The file that it will be saved to, checked before the database is read. None: save it later.
             force: Overwrite a file that is no report.
             word: Puts next steps into words. By default as Python code.
 
@@ -720,6 +755,7 @@ class Search:
         """
         name, number = resolve_stage(self.name, stage)
         page, contents = _pages()
+        out = None if out is None else Path(out)
         form = page.form_of(out, form)
         if out is not None:
             page.check_out(out, force=force)
@@ -729,7 +765,10 @@ class Search:
             material = contents.gather(store, name, stage=number)
         made = contents.report(material, figures=form == "html", word=word)
         text = page.to_html(made) if form == "html" else page.to_markdown(made)
-        return Report(made, text, page.name_for(material.stages[0].stage.search, form))
+        report = Report(made, text, page.name_for(material.stages[0].stage.search, form))
+        if out is not None:
+            report.save(out, force=force)
+        return report
 
     def export(
         self,
@@ -762,6 +801,31 @@ class Search:
             if count := len(evaluations(store, stages)):
                 left_out.append(f"{counted(count, 'evaluation')} on the test set")
             return exported, tuple(left_out)
+
+    def export_to(self, to: str, *, project: str | None = None, stage: int | None = None) -> trackers.HandedOver:
+        """Make a run of every finished trial in an experiment tracker, through its own library and settings.
+
+        A run has the trial's values, its curve, its score and further metrics, and is named ``boosting/stage-01/12``.
+        In MLflow trials that are there already are left out; in W&B they are the same runs again.
+
+        Args:
+            to: ``mlflow`` (where ``MLFLOW_TRACKING_URI`` says), or ``wandb`` (as ``WANDB_MODE`` says).
+            project: The experiment of MLflow, the project of W&B. None: the search's name.
+            stage: Of this stage only. None: of all.
+
+        Raises:
+            MissingExtra: Its library is not installed.
+            OutputFailure: The tracker does not take the runs.
+        """
+        name, number = resolve_stage(self.name, stage)
+        with closing(open_store(self.storage)) as store:
+            stages = stages_of(store, name)
+            return trackers.hand_over(store, stages if number is None else [pick(stages, number)], to, project=project)
+
+
+def _html(columns: Columns) -> str:
+    html: str = frame(columns).to_html(index=False, border=0, max_rows=20, na_rep="", float_format="{:.4g}".format)
+    return html
 
 
 def plotting() -> ModuleType:

@@ -23,6 +23,7 @@ from hpsearch import (
     Search,
     StageConflict,
 )
+from hpsearch.search import notebook
 
 SPACE = {"lr": Float(1e-4, 1, log=True), "depth": Int(1, 8)}
 
@@ -62,7 +63,9 @@ def test_a_search_from_its_definition_to_its_report(storage: str, tmp_path: Path
     assert again.best.score == loss(again.best)
     assert len(again.trials(stage=1).frame()) == 12
     assert "lr" in str(again.plot("pair"))
-    assert again.report(form="md", out=tmp_path / "report.md").text.startswith("<!-- generator: hpsearch")
+    assert again.report(form="md").text.startswith("<!-- generator: hpsearch")
+    again.report(tmp_path / "report.md")
+    assert "boosting" in (tmp_path / "report.md").read_text(encoding="utf-8")
     again.start(7, engine="inline")  # its module can be imported
     assert [state.counts.complete for state in again.status()] == [12, 7]
 
@@ -193,6 +196,30 @@ def test_a_function_is_called_with_each_trial_that_is_recorded(storage: str, cap
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
         "on_trial failed with trial 1 of boosting/stage-01: ValueError: not this one"
     ]
+
+
+def test_a_notebook_shows_tables_and_a_bar(storage: str) -> None:
+    contents: list[dict[str, str]] = []
+
+    class Handle:
+        def update(self, content: dict[str, str], raw: bool) -> None:
+            contents.append(content)
+
+    def show(content: dict[str, str], raw: bool, display_id: bool = False) -> Handle:
+        contents.append(content)
+        return Handle()
+
+    assert notebook.display() is None  # no notebook runs here
+    made = search(storage, function=lambda trial: None if trial.number == 2 else float(trial.number))
+    assert made._repr_html_().startswith("Search(&#x27;boosting&#x27;")  # it has not begun
+    runs = made.start(4, listener=notebook.Bar(show))
+    assert "boosting/stage-01: 0 of 4 trials" in contents[0]["text/plain"]
+    assert (
+        '<progress value="4" max="4"></progress> boosting/stage-01: 4 of 4 trials, best 0' in contents[-1]["text/html"]
+    )
+    assert repr(runs).startswith("boosting/stage-01 has 4 finished trials (1 failed); 4 of them now, in ")
+    assert "<td>boosting/stage-01</td>" in made._repr_html_()
+    assert made.trials()._repr_html_().count("<tr") == 5
 
 
 def test_optuna_goes_on_with_our_study_and_we_with_optuna_s(storage: str) -> None:

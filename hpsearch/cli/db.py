@@ -245,6 +245,8 @@ def _show(planned: Deletion) -> None:
 @options.one_stage
 @options.force
 @options.flag("--columns", "Only explain the columns.")
+@click.option("--to", type=click.Choice(["mlflow", "wandb"]), help="In place of a file: a run of each trial there.")
+@click.option("--project", help="With --to: the experiment or project. [default: the search's name]")
 @options.storage
 def export(
     search: str | None,
@@ -254,14 +256,25 @@ def export(
     stage: int | None,
     force: bool,
     columns: bool,
+    to: str | None,
+    project: str | None,
     storage: str | None,
 ) -> None:
-    """Write trials and learning curves to a file.
+    """Write trials and learning curves to a file, or to MLflow or Weights & Biases.
 
     For pandas, R or a spreadsheet. `hpsearch import` restores the stages from a .parquet or .json file.
     """
     if columns:
         emit(by_column(all_columns()), "json" if form == "json" else "csv" if form == "csv" else "table")
+        return
+    if project is not None and to is None:
+        raise BadInput("--project needs --to; give both, or neither")
+    if to is not None:
+        if out is not None:
+            raise BadInput("--to with --out: a tracker takes the place of a file; leave one out")
+        handed = Search(search, storage=storage).export_to(to, project=project, stage=stage)
+        known = f", {handed.known} were there already" if handed.known else ""
+        say(f"{counted(handed.runs, 'run')} of {handed.project} made in {handed.where or to}{known}")
         return
     if out is None:
         raise BadInput("give --out FILE, such as --out results.csv, .parquet or .json")

@@ -47,17 +47,6 @@ def fitting(parts: dict[str, str], room: int) -> str:
     return ", ".join(shown.values())
 
 
-def ended_words(name: str, summary: Summary) -> str:
-    """Return how many trials a stage or confirmation has after a run, and how many of them the run finished."""
-    counts = summary.counts
-    ended = ", ".join(f"{n} {state}" for n, state in ((counts.pruned, "pruned"), (counts.failed, "failed")) if n)
-    now = f"{summary.recorded} of them now, in {summary.seconds:.1f} s"
-    return (
-        f"{name} has {counted(counts.finished, 'finished trial')}{ended and f' ({ended})'}; "
-        f"{now if summary.recorded or summary.ended_by != 'trials' else 'nothing was left to do'}"
-    )
-
-
 def _outlived(shows: Callable[..., None]) -> Callable[..., None]:
     """Let a search outlive its display: a full device, a pipe without a reader, a closed terminal."""
 
@@ -181,7 +170,7 @@ class Display(Listener):
         cut_short = summary.ended_by in ("timeout", "until", "stop") and summary.counts.finished < self._until
         if cut_short:
             self._next = [command(Action("start", {"search": stage.search, "storage": store.where})), *self._next]
-        say(ended_words(stage.name, summary))
+        say(summary.words(stage.name))
         if score is None:
             if summary.counts.failed:
                 trials = Action("trials", {"search": stage.search, "storage": store.where})

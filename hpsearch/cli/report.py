@@ -103,7 +103,7 @@ def report(
     if out == _STDOUT:
         sys.stdout.write(made.text)
         return
-    path = made.save(path, force=force)
+    path = path or made.save(force=force)
     say(f"wrote {path} ({len(made.text.encode()) / 1e6:.2g} MB): {made.page.answer.score}")
     if open_browser:
         webbrowser.open(path.absolute().as_uri())

@@ -11,7 +11,7 @@ import click
 from hpsearch.api import Search
 from hpsearch.cli import options
 from hpsearch.cli.options import Format
-from hpsearch.cli.progress import Display, ended_words
+from hpsearch.cli.progress import Display
 from hpsearch.cli.render import emit, emit_object, note, say, worded
 from hpsearch.reports.tables import by_column, confirmed_sentences, confirmed_table
 from hpsearch.search.best import REPEATS, TOP
@@ -161,7 +161,7 @@ def _row(stage: str, of: Confirmed) -> dict[str, Any]:
 
 def _show(done: Confirmation) -> None:
     state = done.state
-    say(ended_words(state.confirmation.name, done.summary))
+    say(done.summary.words(state.confirmation.name))
     if done.summary.reason is not None:
         note(done.summary.reason)
     if not state.ranking:

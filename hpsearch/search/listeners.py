@@ -6,6 +6,7 @@ import logging
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from hpsearch.search.notebook import Bar, display
 from hpsearch.search.one_trial import OneTrial, read
 from hpsearch.search.workflow import Listener
 from hpsearch.store import open_store
@@ -29,7 +30,9 @@ def chosen(listener: Listener | None, call: Callable[[OneTrial], object] | None,
         call: Is called with each trial that has been recorded.
         storage: The database.
     """
-    listener = listener or Logged()
+    if listener is None:
+        show = display()
+        listener = Logged() if show is None else Bar(show)
     return listener if call is None else Calling(call, storage, listener)
 
 

@@ -73,6 +73,16 @@ class Summary:
         """True if a signal ended it before the stage was complete."""
         return self.ended_by == "signal"
 
+    def words(self, name: str) -> str:
+        """Return how many trials the stage or confirmation of that name has, and how many of them the run finished."""
+        counts = self.counts
+        ended = ", ".join(f"{n} {state}" for n, state in ((counts.pruned, "pruned"), (counts.failed, "failed")) if n)
+        now = f"{self.recorded} of them now, in {self.seconds:.1f} s"
+        return (
+            f"{name} has {counted(counts.finished, 'finished trial')}{ended and f' ({ended})'}; "
+            f"{now if self.recorded or self.ended_by != 'trials' else 'nothing was left to do'}"
+        )
+
 
 @dataclass(eq=False)
 class Runner:
