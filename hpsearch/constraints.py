@@ -44,7 +44,8 @@ class Constraints:
     def __init__(self, texts: Sequence[str], space: Space, fixed: Mapping[str, Value]) -> None:
         self.space = space
         self.fixed = fixed
-        self._evaluator = EvalWithCompoundTypes(operators=DEFAULT_OPERATORS, functions=FUNCTIONS)
+        # Copies: it adds functions of its own, which `_parse` does not let through.
+        self._evaluator = EvalWithCompoundTypes(operators={**DEFAULT_OPERATORS}, functions={**FUNCTIONS})
         known = {*(delivered_as(name, parameter) for name, parameter in space.items()), *fixed}
         self._parsed = [(text, *_parse(text, known)) for text in texts]
 

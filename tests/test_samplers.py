@@ -234,6 +234,7 @@ def test_each_branch_of_the_conditions_has_a_sequence_of_its_own(sampler: str) -
         (["units *"], "constraint 'units *' is no expression: "),
         (["units = 4"], "constraint 'units = 4' is no expression: "),
         (["open('x') and units"], "'open' is not a function that it may use; known: abs, ceil"),
+        (["units in list(range(9))"], "'list' is not a function that it may use"),
         (["1 < 2"], "names no parameter; known: batch, layers"),
         (["units * layers"], "layers = 7, units = 2: 14 is neither true nor false"),
         (["units / (layers - layers) < 1"], "division by zero"),
