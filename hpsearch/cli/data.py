@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -151,17 +151,16 @@ def fetch_data_set(name: str, data_dir: Path | None, base_url: str | None, outpu
 @click.option("--label", help="The column of the labels in a table. [default: guessed]")
 @click.option("--header/--no-header", default=None, help="Whether a table has names on top. [default: noticed]")
 @click.option("--encoding", help="Of a table of text, as cp949. [default: utf-8]")
+@click.option("--resize", type=int, help="Scale pictures to this height and width.")
 @options.data_dir
 @options.output
-def show_data_set(
-    what: str, label: str | None, header: bool | None, encoding: str | None, data_dir: Path | None, output: Format
-) -> None:
+def show_data_set(what: str, data_dir: Path | None, output: Format, **of_file: Any) -> None:
     """Show how many examples a data set has, their shape, and how many of each class."""
     # A word that is no path is a name, so that the message about a misspelt name suggests one.
     path = Path(what)
     is_path = what not in KNOWN and (bool(path.suffix) or os.sep in what or path.exists())
     source = {"path": path} if is_path else {"name": what, "data_dir": data_dir}
-    dataset = load(**source, label=label, header=header, encoding=encoding)
+    dataset = load(**source, **of_file)
     for sentence in dataset.said():
         note(worded(sentence))
     if output == "table":

@@ -58,7 +58,7 @@ class Dataset:
         if isinstance(self.x, np.ndarray):
             return f"of shape {'x'.join(map(str, self.x.shape[1:]))}, {self.x.dtype}"
         of_texts = sum(is_text(self.x.iloc[:, i]) for i in range(self.x.shape[1]))
-        return f"of {counted(self.x.shape[1], 'column')}, {of_texts} of texts"
+        return f"of {counted(self.x.shape[1], 'column')}" + (f", {of_texts} of texts" if of_texts else "")
 
     def said(self) -> tuple[Sentence, ...]:
         """Return what was decided in reading it, and what preprocessing fitted to all of it would be, for people."""
@@ -102,6 +102,7 @@ def load(
     missing: str = "auto",
     header: bool | None = None,
     encoding: str | None = None,
+    resize: int | None = None,
 ) -> Dataset:
     """Load a data set by its name in `KNOWN`, or from a .npz, .csv or .parquet file or a folder of IDX files.
 
@@ -115,6 +116,7 @@ def load(
         missing: ``error`` refuses missing values in a table.
         header: Whether a table's first row has the names; noticed unless given.
         encoding: Of a table's text.
+        resize: Height and width that pictures are scaled to.
 
     Raises:
         BadData: Unknown, not found, damaged, or not fit to be learned from.
@@ -124,15 +126,18 @@ def load(
         if name is not None:
             raise BadData(f"both name = {name!r} and path = {str(path)!r} are given; give one of them")
         path = expanded(path)
-        arrays = formats.read(path, label=label, header=header, encoding=encoding, columns=columns, drop=drop)
+        arrays = formats.read(
+            path, label=label, header=header, encoding=encoding, columns=columns, drop=drop, resize=resize
+        )
         return _assemble(path.stem or str(path), arrays, str(path), drop=drop, keep=columns, missing=missing)
     if name is None:
         raise BadData(f"no data set is given; give a path, or a name: {', '.join(sorted(KNOWN))}")
     if name not in KNOWN:
         raise BadData(f"no data set {name!r}{nearest(name, KNOWN)}; a file of your own goes under path")
-    of_tables = {"label": label, "drop": drop, "columns": columns, "header": header, "encoding": encoding}
-    if given := [key for key, value in of_tables.items() if value not in (None, (), [])]:
-        raise BadData(f"{given[0]} = {of_tables[given[0]]!r} is for a table, and {name} is none; leave {given[0]} out")
+    of_files: dict[str, Any] = {"label": label, "drop": drop, "columns": columns, "header": header}
+    of_files |= {"encoding": encoding, "resize": resize}
+    if given := [key for key, value in of_files.items() if value not in (None, (), [])]:
+        raise BadData(f"{given[0]} = {of_files[given[0]]!r} is for a file, and {name} is none; leave {given[0]} out")
     match name:
         case "mnist-10k":
             return _assemble(name, _shipped(), SHIPPED)
@@ -291,10 +296,10 @@ def _check_finite(x: npt.NDArray[Any], where: str, columns: Sequence[str], *, wh
 
 
 def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArray[Any]:
-    """Return label values (N,) that can name N classes: whole numbers as int64 (or uint64), strings as strings.
+    """Return label values (N,) that can name N classes: whole numbers as integers, all others as strings.
 
     Labels of shape (N, 1), and one-hot ones (N, C), are taken as (N,). BadData is raised for another number of labels
-    than of examples, and for missing or fractional ones.
+    than of examples, and for missing or infinite ones.
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -310,14 +315,16 @@ def labels(values: npt.NDArray[Any], where: str, *, examples: int) -> npt.NDArra
         case "S":
             return np.char.decode(values, "utf-8", "backslashreplace")
         case "f":
-            fits = (np.abs(values) < 2.0**53) & (values == np.floor(values))
+            fits = np.abs(values) < 2.0**53
             if not fits.all():
                 first = int((~fits).argmax())
-                raise BadData(
-                    f"{where}: label {values[first]} at position {first} names no class; every example needs a label, "
-                    "a whole number or a text, and a continuous target is not learned"
-                )
-            return values.astype(np.int64)
+                raise BadData(f"{where}: label {values[first]} at position {first}; every example needs a class")
+            different, codes = np.unique(values, return_inverse=True)
+            whole = different == np.floor(different)
+            if whole.all():
+                return values.astype(np.int64)
+            names = [str(int(value) if is_whole else value) for value, is_whole in zip(different, whole, strict=True)]
+            return np.array(names)[codes]
     raise BadData(f"{where}: labels hold {values.dtype}; labels are whole numbers or strings")
 
 
@@ -329,7 +336,8 @@ def no_classes(values: npt.NDArray[Any]) -> str:
     """Return why label values (N,) name no classes, or nothing where they do.
 
     More than 20 different ones are a continuous target where they are numbers with fractions, or have fewer than 5
-    examples each (texts: 2); more than 100 different numbers need 20 each. More than 10,000 are never classes.
+    examples each (texts: 2); more than 100 different numbers need 20 each. More than 10,000 are never classes. Fewer
+    are one where they are numbers with fractions that have fewer than 2 each.
     """
     different = np.unique(values)
     if len(different) < 2:
@@ -340,7 +348,7 @@ def no_classes(values: npt.NDArray[Any]) -> str:
     n, c = len(values), len(different)
     whole = numbers is None or bool((numbers == np.floor(numbers)).all())
     each = 2 if numbers is None else 5 if c <= 100 else 20
-    if c <= 20 or (whole and n >= each * c and c <= _MOST_CLASSES):
+    if (c <= 20 and (whole or n >= 2 * c)) or (whole and n >= each * c and c <= _MOST_CLASSES):
         return ""
     target = "texts" if numbers is None else "a continuous target"
     return (

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from hpsearch import files
 from hpsearch.data import datasets, formats
 from hpsearch.data.columns import Raw
-from hpsearch.data.pictures import PICTURES, decoded, files_in, flat, folders_in, pillow
+from hpsearch.data.pictures import PICTURES, decoded, files_in, flat, folders_in, padded, parts_in, pillow
 from hpsearch.errors import BadArgument, BadData
-from hpsearch.records import Argument
+from hpsearch.records import Argument, Sentence
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,6 +45,7 @@ class Examples:
     x: Raw  # (N, ...) uint8 or floats, or a frame; see `datasets.features`
     labels: npt.NDArray[Any] | None = None  # (N,) whole numbers or strings, or None
     picture: bool = False  # True where the file is one picture, whose values are grey levels whatever they are
+    notes: tuple[Sentence, ...] = ()  # what was decided in reading it
 
 
 def read_examples(
@@ -53,44 +54,60 @@ def read_examples(
     *,
     label: str | None = None,
     columns: Collection[str] = (),
+    header: bool | None = None,
+    encoding: str | None = None,
     adjustments: Adjustments = Adjustments(),
+    resize: bool = False,
 ) -> list[Examples]:
-    """Read the examples of an .npz file, a table, a picture, or a folder of pictures, by name.
+    """Read the examples of an .npz file, a table, a picture, or a folder of IDX files or of pictures, by name.
 
-    Where a folder has no pictures but subfolders of them, these are called after their labels.
+    Of what has a test part that is read. Where a folder has no pictures but subfolders of them, these are called after
+    their labels.
 
     Args:
         path: The file or folder.
         shape: Of an example that the network takes, for pictures.
         label: The column of the labels in a table; without it, one of a usual name (`tables.LABELS`), if any.
         columns: Those of a table that the network takes: none of them is guessed to hold the labels.
+        header: Whether a table has one; noticed unless given.
+        encoding: Of a table's text.
         adjustments: Changes to pictures.
+        resize: Scale pictures of another size, as ``adjustments`` may say too.
 
     BadArgument is raised for an option that means nothing for such a file, else the errors of `formats.read`.
     """
+    to_picture = dataclasses.replace(adjustments, resize=adjustments.resize or resize)
     kind = files.kind_of(path, (".npz", *formats.TABLES, *PICTURES), "a folder of pictures")
     if label is not None and kind not in formats.TABLES:
         raise BadArgument("label", label, f"it names a column, and {path} has none", "leave it out")
     if kind in PICTURES:
-        return [Examples(str(path), _read_picture(path, shape, adjustments), picture=True)]
-    if kind == "folder":
-        pictures: list[tuple[Path, str | None]] = [(file, None) for file in files_in(path)]
-        pictures = pictures or [(file, folder.name) for folder in folders_in(path) for file in files_in(folder)]
+        return [Examples(str(path), _read_picture(path, shape, to_picture), picture=True)]
+    if kind == "folder" and not formats.find_idx_folder(path):
+        test = parts_in(path).get("test")
+        notes = (Sentence(f"{path}: its test part is taken"),) if test else ()
+        of_part = test or path
+        pictures: list[tuple[Path, str | None]] = [(file, None) for file in files_in(of_part)]
+        pictures = pictures or [(file, folder.name) for folder in folders_in(of_part) for file in files_in(folder)]
         if not pictures:
             raise BadData(f"{path} is a folder without pictures; give one with {', '.join(PICTURES)} files")
         return [
             Examples(
-                str(file), _read_picture(file, shape, adjustments), None if of is None else np.array([of]), picture=True
+                str(file),
+                _read_picture(file, shape, to_picture),
+                None if of is None else np.array([of]),
+                picture=True,
+                notes=notes if i == 0 else (),
             )
-            for file, of in pictures
+            for i, (file, of) in enumerate(pictures)
         ]
     for name, given in dataclasses.asdict(adjustments).items():
         if given:
             raise BadArgument(name, None, f"it is for pictures, and {path} is none", "leave it out")
-    arrays = formats.read(path, label=label, labelled=False, columns=columns)
+    of_table: dict[str, Any] = {"label": label, "header": header, "encoding": encoding, "columns": columns}
+    arrays = formats.read(path, labelled=False, **(of_table if kind in formats.TABLES else {}))
     x = datasets.features(arrays.x, str(path), columns=arrays.columns)
     labels = None if arrays.labels is None else datasets.labels(arrays.labels, str(path), examples=len(x))
-    return [Examples(str(path), x, labels)]
+    return [Examples(str(path), x, labels, notes=arrays.notes)]
 
 
 def _read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) -> npt.NDArray[np.uint8]:
@@ -120,7 +137,7 @@ def _read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) ->
                 Argument("resize"),
                 Argument("crop"),
             )
-        image = pil.ImageOps.pad(image, (width, height), method=3, color=0)  # 3 is bicubic
+        image = padded(image, width, height)
     pixels: npt.NDArray[np.uint8] = np.asarray(image, dtype=np.uint8)
     return pixels.reshape(1, *shape)
 

@@ -20,6 +20,7 @@ from hpsearch.text import either
 
 TABLES = (*TEXT_TABLES, ".parquet")
 MAX_COLUMNS = 20_000  # of a table
+MAX_SIDE = 1000  # of pictures that are scaled
 
 # The names of arrays in an .npz file: one of `ROLES`, alone or with one of `PARTS` before or after it, joined by "_"
 # (``x``, ``x_train``, ``train_images``). Of several for one role the first in this order counts.
@@ -62,12 +63,13 @@ class Arrays:
     notes: tuple[Sentence, ...] = ()  # what was decided in reading, for people
 
 
-def read(path: Path, *, labelled: bool = True, **table: Any) -> Arrays:
+def read(path: Path, *, labelled: bool = True, resize: int | None = None, **table: Any) -> Arrays:
     """Read a file by its ending: .npz, a table, or a folder of IDX files or of pictures by class.
 
     Args:
         path: The file or folder; an IDX file stands for its folder's files of the same name.
-        labelled: Refuse it where it has no labels.
+        labelled: Refuse it where it has no labels; otherwise its test part is read alone, where it has one.
+        resize: Height and width that pictures are scaled to.
         table: How to read a table: other arguments of `tables.read_table`.
 
     Raises:
@@ -75,20 +77,24 @@ def read(path: Path, *, labelled: bool = True, **table: Any) -> Arrays:
         MissingExtra: A .parquet file without pyarrow installed, or pictures without Pillow.
     """
     if (of_idx := _IDX_NAME.fullmatch(path.name)) and path.is_file():
-        return read_idx_folder(path.parent, of_idx[1] or "")
+        return read_idx_folder(path.parent, of_idx[1] or "", labelled=labelled)
     kind = kind_of(path, (".npz", *TABLES), "a folder of IDX files or of pictures")
     given = [f"{name} = {table[name]!r}" for name in ("label", "header", "encoding") if table.get(name) is not None]
     if given and kind not in TABLES:
         raise BadData(f"{given[0]} is for tables, and {path} is none; leave it out")
+    if resize is not None and not 1 <= resize <= MAX_SIDE:
+        raise BadData(f"resize = {resize}; give 1 to {MAX_SIDE:,}")
+    if resize is not None and kind not in ("folder", ".parquet"):
+        raise BadData(f"resize = {resize} is for pictures, and {path} is none; leave it out")
     if kind == ".npz":
         return read_npz(path, labelled=labelled)
-    if kind == "folder" and (folder := _find_idx_folder(path)):
-        return read_idx_folder(folder)
+    if kind == "folder" and (folder := find_idx_folder(path)):
+        return read_idx_folder(folder, labelled=labelled)
     from hpsearch.data import pictures, tables  # loads pandas, and a worker must start without it
 
     if kind == "folder":
-        return pictures.read_folder(path)
-    return tables.read_table(path, kind, labelled=labelled, **table)
+        return pictures.read_folder(path, resize)
+    return tables.read_table(path, kind, labelled=labelled, resize=resize, **table)
 
 
 # IDX, MNIST's own format: two zero bytes, one byte for the type, one for the number of dimensions, each dimension as a
@@ -131,7 +137,7 @@ def idx_files(folder: Path) -> dict[str, dict[str, Path]]:
     return sets
 
 
-def _find_idx_folder(folder: Path) -> Path | None:
+def find_idx_folder(folder: Path) -> Path | None:
     """Return the folder with IDX files: this one, torchvision's below it (``MNIST/raw``) or EMNIST's (``gzip``)."""
     folders = [
         place for place in (folder, folder / "raw", folder / "gzip", *sorted(folder.glob("*/raw"))) if idx_files(place)
@@ -141,12 +147,13 @@ def _find_idx_folder(folder: Path) -> Path | None:
     return folders[0] if folders else None
 
 
-def read_idx_folder(folder: Path, prefix: str | None = None) -> Arrays:
+def read_idx_folder(folder: Path, prefix: str | None = None, *, labelled: bool = True) -> Arrays:
     """Read a folder of IDX files: train-images and train-labels, and a test part where it has one.
 
     Args:
         folder: The folder.
         prefix: What all names begin with, ``emnist-letters``; it may be left out where all files have the same.
+        labelled: See `joined`.
     """
     sets = idx_files(folder)
     if prefix is None:
@@ -157,7 +164,7 @@ def read_idx_folder(folder: Path, prefix: str | None = None) -> Arrays:
             )
         prefix = "" if "" in sets or not sets else next(iter(sets))
     files = sets.get(prefix, {})
-    arrays: list[Any] = []
+    arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
     for part in ("train", "test"):
         missing = [role for role in (f"{part}-images", f"{part}-labels") if role not in files]
         if len(missing) == 1 or (missing and part == "train"):
@@ -166,12 +173,15 @@ def read_idx_folder(folder: Path, prefix: str | None = None) -> Arrays:
                 "train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or .gz, and t10k's or test's for a test "
                 "part; or pictures in a subfolder a class"
             )
-        arrays += [None, None] if missing else [read_idx(files[f"{part}-images"]), read_idx(files[f"{part}-labels"])]
-    return Arrays(*arrays)
+        if not missing:
+            of_part = "training" if part == "train" else part
+            arrays |= {(of_part, "x"): read_idx(files[f"{part}-images"])}
+            arrays |= {(of_part, "labels"): read_idx(files[f"{part}-labels"])}
+    return joined(folder, arrays, labelled=labelled)
 
 
 def read_npz(path: Path, *, labelled: bool = True) -> Arrays:
-    """Read a NumPy archive whose arrays have names of `ROLES` and `PARTS`; it has labels if ``labelled``."""
+    """Read a NumPy archive whose arrays have names of `ROLES` and `PARTS`; for ``labelled`` see `joined`."""
     if not zipfile.is_zipfile(path):
         raise BadData(f"{path} is not a whole .npz file: NumPy's archives are zip files, this is none or cut off")
     arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
@@ -192,14 +202,20 @@ def read_npz(path: Path, *, labelled: bool = True) -> Arrays:
     except Exception as error:
         raise BadData(f"cannot read {path}: {first_line(error)}; save whole arrays of numbers or strings") from error
     for role, spellings in ROLES.items():
-        if ("training", role) not in arrays and (labelled or role == "x"):
+        if ("training", role) not in arrays and (labelled or (role == "x" and ("test", role) not in arrays)):
             has = ", ".join(there[:20]) or "(none)"
             raise BadData(f"{path} has no array {either([*map(repr, spellings)])}; it has: {has}")
-    return joined(path, arrays)
+    return joined(path, arrays, labelled=labelled)
 
 
-def joined(path: Path, arrays: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Arrays:
-    """Return arrays by part of `PARTS` and role of `ROLES` as one; a validation part joins the training part."""
+def joined(path: Path, arrays: Mapping[tuple[str, str], npt.NDArray[Any]], *, labelled: bool) -> Arrays:
+    """Return arrays by part of `PARTS` and role of `ROLES` as one; a validation part joins the training part.
+
+    Where they need not be ``labelled``, they are the test part alone, if there is one.
+    """
+    if not labelled and ("test", "x") in arrays:
+        note = Sentence(f"{path}: its test part is taken")
+        return Arrays(arrays["test", "x"], arrays.get(("test", "labels")), notes=(note,))
     x, labels = arrays["training", "x"], arrays.get(("training", "labels"))
     notes = []
     more, more_labels = arrays.get(("validation", "x")), arrays.get(("validation", "labels"))

@@ -58,23 +58,33 @@ def flat(image: Any, mode: str, *, white: bool = False) -> Any:
     return image.convert(mode)
 
 
-def stacked(pictures: Iterable[tuple[Path, bytes | None]]) -> npt.NDArray[np.uint8]:
-    """Return pictures of one size as (N, H, W), or as (N, H, W, 3) where any of them has colours."""
+def padded(image: Any, width: int, height: int) -> Any:
+    """Return a picture scaled to a size; its proportions stay, and the rest is black."""
+    pil = pillow(Path())
+    return pil.ImageOps.pad(image, (width, height), method=pil.Image.Resampling.BICUBIC, color=0)
+
+
+def stacked(pictures: Iterable[tuple[Path, bytes | None]], resize: int | None = None) -> npt.NDArray[np.uint8]:
+    """Return pictures of one size as (N, H, W), or as (N, H, W, 3) where any has colours; ``resize``: `padded` to it.
+    """
     arrays: list[npt.NDArray[np.uint8]] = []
     first, size = Path(), 0
     for path, encoded in pictures:
-        image = np.asarray(flat(decoded(path, encoded), "RGB"))  # (H, W, 3)
+        picture = flat(decoded(path, encoded), "RGB")
+        image = np.asarray(picture if resize is None else padded(picture, resize, resize))  # (H, W, 3)
         if (image == image[:, :, :1]).all():
             image = image[:, :, :1]
         if not arrays:
             first = path
         elif image.shape[:2] != arrays[0].shape[:2]:
             sizes = ["x".join(map(str, shape[1::-1])) for shape in (arrays[0].shape, image.shape)]
-            raise BadData(f"{first} is {sizes[0]} pixels, {path} is {sizes[1]}; scale all pictures to one size")
+            raise BadData(
+                f"{first} is {sizes[0]} pixels, {path} is {sizes[1]}; resize = {min(arrays[0].shape[:2])} scales all"
+            )
         if image.size > _MAX_INPUTS:
             raise BadData(
                 f"{path} is {image.shape[1]}x{image.shape[0]} pixels, {image.size:,} inputs of a network; at most "
-                f"{_MAX_INPUTS:,} are read: scale the pictures"
+                f"{_MAX_INPUTS:,} are read; resize = 64 scales all"
             )
         arrays.append(image)
         size += image.size
@@ -91,13 +101,18 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(file for file in files if not file.name.startswith("."))
 
 
-def read_folder(folder: Path) -> formats.Arrays:
+def parts_in(folder: Path) -> dict[str, Path]:
+    """Return the folders directly in a folder that hold one of `formats.PARTS`."""
+    return {
+        part: path for path in folders_in(folder) for part, names in formats.PARTS.items() if path.name.lower() in names
+    }
+
+
+def read_folder(folder: Path, resize: int | None = None) -> formats.Arrays:
     """Read a folder of pictures by class: a subfolder a class, or such subfolders below each of `formats.PARTS`."""
-    below = folders_in(folder)
-    named = {part: path for path in below for part, names in formats.PARTS.items() if path.name.lower() in names}
-    parts = {part: folders_in(path) for part, path in named.items()}
+    parts = {part: folders_in(path) for part, path in parts_in(folder).items()}
     if "training" not in parts or not any(map(files_in, parts["training"])):
-        parts = {"training": below}
+        parts = {"training": folders_in(folder)}
     classes = {part: {path.name: files for path in paths if (files := files_in(path))} for part, paths in parts.items()}
     arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
     if not classes["training"]:
@@ -108,9 +123,9 @@ def read_folder(folder: Path) -> formats.Arrays:
         )
     for part, of_class in classes.items():
         if of_class:
-            arrays[part, "x"] = stacked((file, None) for files in of_class.values() for file in files)
+            arrays[part, "x"] = stacked(((file, None) for files in of_class.values() for file in files), resize)
             arrays[part, "labels"] = np.repeat(list(of_class), [len(files) for files in of_class.values()])
-    read = formats.joined(folder, arrays)
+    read = formats.joined(folder, arrays, labelled=True)
     empty = [path.name for paths in parts.values() for path in paths if not files_in(path)]
     notes = [Sentence(f"left out, without pictures: {', '.join(empty[:10])}")] if empty else []
     return formats.Arrays(read.x, read.labels, read.x_test, read.labels_test, notes=(*read.notes, *notes))

@@ -76,7 +76,7 @@ class Table:
             places = {str(column): i for i, column in enumerate(raw.columns)}
             absent = [name for name in map(self.name, positions) if name not in places]
             if absent:
-                raise BadData(f"no column {absent[0]!r}; the network takes {_listed(self.names, 20)}")
+                raise BadData(f"no column {absent[0]!r}; the network takes {_listed([*map(self.name, self.used)], 20)}")
             positions = [places[self.name(position)] for position in positions]
         return raw.iloc[:, list(positions)]
 

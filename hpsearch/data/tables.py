@@ -35,7 +35,7 @@ UNITS = "%$€£¥"  # marks that may stand in every cell of a column of numbers
 DELIMITERS = "\t;|,"  # the first that cuts every row into equally many cells; else any white space
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SAMPLE, _ROWS = 2**20, 100  # bytes and rows at the beginning that are looked at
-_WHOLE = re.compile(r"[-+]?\d\.0+(e[-+]0\d)?")  # a small whole number as NumPy and pandas write floats
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
 _END = "\0"  # the name of the empty column behind the last delimiter
 _TYPO = 0.1  # a column with a smaller share of texts among its numbers has errors, not categories
 
@@ -94,19 +94,20 @@ def _look_at(path: Path, header: bool | None, encoding: str | None) -> dict[str,
         cut = len(content) > _SAMPLE
         if cut and "\n" in sample:
             sample = sample[: sample.rindex("\n") + 1]
-        cells = {mark: _cells(sample, mark) for mark in DELIMITERS} | {
-            r"\s+": [line.split() for line in sample.splitlines()[:_ROWS] if line.strip()]
-        }
+        cells = {mark: _cells(sample, mark) for mark in DELIMITERS}
+        cells[r"\s+"] = _cells("\n".join(map(str.strip, sample.splitlines())).replace("\t", " "), " ")
         if not cells[","]:
             raise BadData(f"{path} is no regular csv table: it has no rows")
-        regular = (mark for mark, rows in cells.items() if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1)
+        regular = (mark for mark, rows in cells.items() if _width(rows))
         delimiter = next(regular, max(DELIMITERS, key=lambda mark: (len(cells[mark][0]), mark == ",")))
     rows = cells[delimiter]
     check_columns(path, len(rows[0]))
     flat = [cell for row in rows for cell in row]
     commas = delimiter != "," and any(re.fullmatch(r"[-+]?\d[\d.]*,\d+", cell) for cell in flat)
     decimal = "," if commas and not any(re.fullmatch(r"[-+]?\d+\.\d+", cell) for cell in flat) else "."
-    named = not _is_data(rows, decimal) if header is None else header
+    if index := _width(rows) == len(rows[0]) + 1:  # R's header says nothing of the names of the rows
+        rows[0] = ["", *rows[0]]
+    named = not _is_data(rows, decimal) if header is None else header or index
     names = [(name or f"Unnamed: {i}") if named else str(i + 1) for i, name in enumerate(rows[0])]
     width = len(names) - (rows[0][-1] == "")
     ends = len(rows) > 1 and all(len(row) == width + 1 and not row[-1] for row in rows[named:])
@@ -119,6 +120,14 @@ def _look_at(path: Path, header: bool | None, encoding: str | None) -> dict[str,
         "names": _unique(path, names[:width] if ends else names),
         "ends": ends,  # each row with a delimiter, after which nothing comes
     }
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many cells every row has, but a header without a name for those of the rows; 0 where they differ."""
+    header, *others = rows or [[]]
+    width = len(others[0] if others else header)
+    named = len(header) == width - 1 and others[0][-1] and len({row[0] for row in others}) == len(others)
+    return width if width > 1 and {*map(len, others)} <= {width} and (len(header) == width or named) else 0
 
 
 def _cells(sample: str, delimiter: str) -> list[list[str]]:
@@ -189,7 +198,7 @@ def _pandas(path: Path, look: dict[str, Any], **options: Any) -> pd.DataFrame:
             text = io.TextIOWrapper(look["filepath_or_buffer"], look["encoding"], newline="")
             rows = (row for row in csv.reader(text, delimiter=look["sep"], skipinitialspace=True) if row)
             for number, row in enumerate(rows, 1 if look["header"] is None else 0):
-                if len(row) < frame.shape[1]:
+                if number and len(row) < frame.shape[1]:
                     raise BadData(f"{path} is ragged: row {number} has {len(row)} fields of {frame.shape[1]}")
     return frame
 
@@ -256,6 +265,7 @@ def read_table(
     encoding: str | None = None,
     columns: Collection[str] = (),
     drop: Collection[str] = (),
+    resize: int | None = None,
 ) -> Arrays:
     """Read a table: a row an example, a column of labels, the others features.
 
@@ -268,6 +278,7 @@ def read_table(
         encoding: Of its text; UTF-8 unless given or marked.
         columns: Those that are used, all unless given; none of them is guessed to hold the labels.
         drop: Those that are not used: their cells are not checked.
+        resize: Height and width that pictures are scaled to.
 
     Returns:
         x, a frame of N rows, and labels (N,). Numbers are numbers, booleans too, anything else text; what is missing
@@ -318,7 +329,9 @@ def read_table(
     if pictures is not None:
         if others := [name for name in features if name != pictures]:
             notes.append(f"left out, beside the pictures in {pictures!r}: {', '.join(map(repr, others[:10]))}")
-        return Arrays(stacked(_encoded(path, frame[pictures])), labels, notes=tuple(map(Sentence, notes)))
+        return Arrays(stacked(_encoded(path, frame[pictures]), resize), labels, notes=tuple(map(Sentence, notes)))
+    if resize is not None:
+        raise BadData(f"resize = {resize} is for pictures, and {path} holds none; leave it out")
     x = frame[features]
     for name in features:
         if name not in drop and (not columns or name in columns) and not _is_plain(x[name]):
@@ -393,8 +406,8 @@ def _label_values(path: Path, column: pd.Series[Any], decimal: str) -> npt.NDArr
     values = [str(value).strip() for value in column]
     if decimal != ".":
         values = [value.replace(",", ".") if re.fullmatch(r"[-+]?\d+,\d+", value) else value for value in values]
-    if all(_WHOLE.fullmatch(value) for value in values):
-        values = [str(int(float(value))) for value in values]
+    if all(map(_NUMBER.fullmatch, values)) and any("." in value for value in values):  # 007 stays
+        return np.array(values, dtype=np.float64)
     return np.array(values)
 
 

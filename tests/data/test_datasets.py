@@ -87,7 +87,7 @@ def test_names_and_paths(tmp_path: Path) -> None:
     refused(lambda: whereabouts("mnits"), "no data set 'mnits'", "did you mean 'mnist'?")
     refused(load, "no data set is given", "mnist-10k")
     refused(lambda: load("mnist", path=tmp_path), "give one of them")
-    refused(lambda: load("mnist", label="y"), "label = 'y' is for a table, and mnist is none; leave label out")
+    refused(lambda: load("mnist", label="y"), "label = 'y' is for a file, and mnist is none; leave label out")
 
 
 def test_folders_with_half_of_it(tmp_path: Path) -> None:

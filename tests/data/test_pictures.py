@@ -182,7 +182,13 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cat" / "._0.png").write_bytes(b"what macOS puts beside each file")
     assert "left out, without pictures: none" in " ".join(map(str, load(path=tmp_path).notes))
     (tmp_path / "cat" / "9.png").write_bytes(png(GREY[:5]))
-    refused(lambda: load(path=tmp_path), "0.PNG is 4x6 pixels", "9.png is 4x5; scale all pictures to one size")
+    refused(lambda: load(path=tmp_path), "0.PNG is 4x6 pixels", "9.png is 4x5; resize = 4 scales all")
+    x = load(path=tmp_path, resize=8).x
+    assert isinstance(x, np.ndarray)
+    assert x.shape == (4, 8, 8)
+    for i, name in enumerate(("cat/0.PNG", "cat/1.PNG")):  # `predict` scales them alike
+        np.testing.assert_array_equal(read_examples(tmp_path / name, (8, 8), resize=True)[0].x[0], x[i])
+    refused(lambda: load(path=tmp_path, resize=1001), "resize = 1001; give 1 to 1,000")
     (tmp_path / "cat" / "9.png").write_bytes(b"")
     refused(lambda: load(path=tmp_path), "9.png is no whole .png or .jpg picture")
     refused(lambda: load(path=tmp_path / "dog"), "holds no data: give a folder with a subfolder of .png")

@@ -119,7 +119,7 @@ def test_texts_and_missing_values_are_those_of_the_training_part() -> None:
     np.testing.assert_allclose(fitted.centre, TABLE[numbers].fillna(median).astype(float).mean())
     ordinal = Preprocessing.fit(TABLE, text="ordinal")
     assert (ordinal.inputs, fitted.inputs) == (5, 6)
-    refused(lambda: fitted.apply(new.drop(columns="age")), "no column 'age'", "sex, age, fare, member")
+    refused(lambda: fitted.apply(new.drop(columns="age")), "no column 'age'", "takes age, fare, member, sex")
     refused(lambda: fitted.apply(new.assign(fare="dear")), "column 'fare' holds texts such as 'dear'")
 
 
@@ -207,7 +207,7 @@ def test_columns_by_name_in_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=np.column_stack([np.arange(ROWS), RNG.normal(size=ROWS)]), y=LABELS)
     assert parts(tmp_path / "t.npz").x_train.shape[1] == 1
     assert parts(tmp_path / "t.npz", columns=["0", "1"]).x_train.shape[1] == 2
-    refused(lambda: load("mnist-10k", drop=["a"]), "drop = ['a'] is for a table")
+    refused(lambda: load("mnist-10k", drop=["a"]), "drop = ['a'] is for a file")
 
 
 def test_of_a_few_rows_no_rule_speaks() -> None:
