@@ -45,7 +45,14 @@ def one_line(call: Any, *arguments: Any, **options: Any) -> str:
 
 def test_the_default_is_the_books_experiment(tmp_path: Path) -> None:
     study = find(None, folder=tmp_path)
-    data: dict[str, Any] = {"name": "mnist-10k", "path": None, "label": None, "train": 400, "validation": 100, "test": 1000}
+    data: dict[str, Any] = {
+        "name": "mnist-10k",
+        "path": None,
+        "label": None,
+        "train": 400,
+        "validation": 100,
+        "test": 1000,
+    }
     data |= {"columns": [], "drop": [], "header": None, "encoding": None, "resize": None}
     data |= {"missing": "auto", "text": "one-hot", "scale": "auto"}
     network = {"hidden": [100] * 6, "hidden_layers": None, "hidden_units": None, "activation": "relu"}
