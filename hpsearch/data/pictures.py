@@ -65,7 +65,7 @@ def padded(image: Any, width: int, height: int) -> Any:
 
 
 def stacked(pictures: Iterable[tuple[Path, bytes | None]], resize: int | None = None) -> npt.NDArray[np.uint8]:
-    """Return pictures of one size as (N, H, W), or as (N, H, W, 3) where any has colours; ``resize``: `padded` to it."""
+    """Return pictures of one size, `padded` to ``resize``: (N, H, W), or (N, H, W, 3) where any has colours."""
     arrays: list[npt.NDArray[np.uint8]] = []
     first, size = Path(), 0
     for path, encoded in pictures:

@@ -189,7 +189,8 @@ def _cut(
             k = int(counts.argmin())
             raise BadData(
                 f"stratify: class {dataset.class_names[k]!r} has {len(members[k])} of {len(labels)} examples "
-                f"of {dataset.name}, too few for a split of {size}; ask for more, remove the class, or leave stratify out"
+                f"of {dataset.name}, too few for a split of {size}; ask for more, remove the class, or leave stratify "
+                "out"
             )
         chosen = [m[t : t + c] for m, t, c in zip(members, taken, counts, strict=True)]
         parts.append(order[np.sort(np.concatenate(chosen))])
