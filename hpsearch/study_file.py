@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from hpsearch.errors import BadArgument, BadData, BadSpace, BadStudyFile, nearest
+from hpsearch.errors import BadArgument, BadData, BadInput, BadSpace, BadStudyFile, nearest
 from hpsearch.files import content, replacing
 from hpsearch.objectives.base import Data, Hyperparameter, Kind, Objective
 from hpsearch.objectives.kinds import DEFAULT, kind_of
@@ -117,9 +117,12 @@ class StudyFile:
         """Check every name that only the kind's libraries know.
 
         Raises:
-            BadInput: One of them is unknown.
+            BadStudyFile: One of them is unknown.
         """
-        self.kind.runtime().check(self.sections, self.space)
+        try:
+            self.kind.runtime().check(self.sections, self.space)
+        except BadInput as error:
+            raise BadStudyFile(f"the study file of {self.name}: {error}") from error
 
     def load(self, *, data_dir: Path | None = None) -> Data:
         """Load the data.

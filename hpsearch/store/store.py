@@ -12,7 +12,6 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import BadInput, BadStorage, HpsearchError, StageConflict
-from hpsearch.records import Action
 from hpsearch.store import claims, engine, queries, writer
 from hpsearch.store import schema as t
 from hpsearch.store.claims import Claimed, StageCache
@@ -80,10 +79,7 @@ def _check(database: engine.Database, *, create: bool, write: bool) -> None:
 def _check_file(file: Path, *, create: bool) -> None:
     start = engine.check_there(file, create=create)
     if start and start != engine.MAGIC:
-        raise BadStorage(
-            f"{file} is not a SQLite database; give another storage, or see `{{}}`",
-            Action("db check", {"storage": str(file)}),
-        )
+        raise BadStorage(f"{file} is not a SQLite database; give another storage")
     if not start:
         with engine.translated(URL.create("sqlite", database=str(file)), door=True):
             t.create_file(file)

@@ -55,7 +55,7 @@ def test_start_says_the_best_trials_and_what_is_next(cli: Cli, tiny: Path) -> No
 def test_start_again_does_only_what_is_missing(searched: Cli, tiny: Path) -> None:
     before = searched.json("trials")
     again = searched(f"{START} --trials 5")
-    assert again.err == "tiny/stage-01 has 5 trials already\n"
+    assert again.err == "tiny/stage-01 has 8 trials already\n"
     assert again.out.startswith("tiny/stage-01 has 8 finished trials; nothing was left to do")
     assert searched.json("trials") == before
     tiny.unlink()  # the database holds it
@@ -126,7 +126,7 @@ def test_the_search_is_named_where_there_are_several(searched: Cli, tiny: Path) 
     searched.refused("best", says="mnist, tiny")
     assert searched("best tiny").code == 0
     confirmed = searched.ok("confirm mnist --top 3 --repeats 2 --engine inline")
-    assert "next: hpsearch narrow mnist --from confirm --top 2    hpsearch evaluate mnist" in confirmed
+    assert confirmed.splitlines()[-1] in searched.ok("findings mnist")
 
 
 def test_init_writes_a_file_that_check_accepts(cli: Cli, tmp_path: Path) -> None:

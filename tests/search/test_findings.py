@@ -18,7 +18,6 @@ from hpsearch.cli.render import word
 from hpsearch.errors import BadInput, EvaluatedAlready, UnknownSearch
 from hpsearch.records import Action
 from hpsearch.search.best import choose
-from hpsearch.search.confirmation import following
 from hpsearch.search.evaluation import prepare
 from hpsearch.search.findings import Findings, findings, uncertain_ends, what_next
 from hpsearch.search.narrowing import narrow_stage
@@ -287,9 +286,9 @@ def test_every_action_is_a_call_of_search(store: Store, monkeypatch: pytest.Monk
     with pytest.raises(UnknownSearch, match="is a confirmation"):
         resolve_stage("made/confirm-01")
     second = made_stages.make(store, rising, images=400, number=2)
-    what_next(store, store.stages())
-    following(store, store.stages(), first, 3)
-    made_stages.evaluate(store, second, 7)
+    third = made_stages.make(store, rising, number=3)
+    what_next(store, [first, second])
+    made_stages.evaluate(store, third, 7)
     what_next(store, store.stages())
     for action in made:
         signature = inspect.signature(partial(getattr(Search, action.kind), None))

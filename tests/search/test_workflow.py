@@ -230,7 +230,7 @@ def test_the_first_signal_is_noted_and_the_second_raises(
             assert stop()
             signal.raise_signal(second)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="what was recorded stays"):
         twice()
 
 
@@ -302,9 +302,10 @@ def test_a_container_s_quota_bounds_the_cores(
     assert workflow.cores(tmp_path) == most
 
 
-def test_a_script_without_a_guard_is_told_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["pool", "dask"])
+def test_a_script_without_a_guard_is_told_in_one_line(tmp_path: Path, engine: str) -> None:
     tiny.write(tmp_path)
-    script = "from hpsearch import Search\nSearch('tiny.toml', storage='x.db').start(trials=4, jobs=2)\n"
+    script = f"from hpsearch import Search\nSearch('tiny.toml', storage='x.db').start(jobs=2, engine='{engine}')\n"
     (tmp_path / "script.py").write_text(script)
     here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "script.py"]
