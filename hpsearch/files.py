@@ -50,9 +50,11 @@ def kind_of(path: Path, endings: Sequence[str], *also: str, folder: bool = True)
     if kind == ".gz" and (unzipped := Path(name).with_suffix("").suffix) in TEXT_TABLES:
         kind = unzipped
     if not stat.S_ISREG(status.st_mode) or kind not in endings:
+        regular = stat.S_ISREG(status.st_mode)
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "no file that can be read"
+        what = f"a {kind[:20]} file" if kind and regular else "a file without an ending" if regular else what
         remedy = f"give {allowed}"
-        if stat.S_ISREG(status.st_mode) and ".npz" in endings:
+        if regular and ".npz" in endings:
             remedy = f"{OTHER_FORMATS.get(kind, 'rename it to .csv if it is a table of text')}, or {remedy}"
         raise BadData(f"{path} is {what}; {remedy}")
     if not status.st_size:

@@ -37,6 +37,7 @@ from hpsearch.records import (
     REASON,
     SECONDS,
     VALIDATION_LOSS,
+    Action,
     Argument,
     NewStage,
     PastTrials,
@@ -50,6 +51,7 @@ from hpsearch.store.schema import FINISHED
 from hpsearch.study_file import check_name
 
 _MAX_STEP = 2**31 - 1
+_DATABASES = (".db", ".sqlite", ".sqlite3")
 
 
 def _utc(time: datetime) -> datetime:
@@ -87,13 +89,15 @@ def read(request: ImportRequest) -> Imported:
         MissingExtra: Parquet without pyarrow, or a database without its driver.
     """
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-    if "://" in request.source:
+    path = Path(request.source)
+    if "://" in request.source or path.suffix in _DATABASES:
         from hpsearch.exchange import optuna_studies  # loads Optuna, and files do without
 
         request.refuse("an Optuna study", "direction", "parameters", "ranges")
         study = optuna_studies.read(request.source, request.study_name, metric=request.metric)
         return _foreign(study, request, now)
-    path = Path(request.source)
+    if path.suffix == ".toml":
+        raise BadInput(f"{path} is a study file and holds no trials; `{{}}` runs it", Action("start", {"search": path}))
     if not path.exists() and (trials := path.with_name(f"{path.stem}.trials{path.suffix}")).exists():
         path = trials  # `export` has made two files of it
     if path.is_dir() and (theirs := keras_tuner(path)) is not None:

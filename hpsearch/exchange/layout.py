@@ -20,6 +20,7 @@ from hpsearch.study_file import check_name
 
 KEY = "hpsearch_export"  # the key of the header in a JSON file and in Parquet's schema metadata, and its own first key
 LAYOUT = 1  # the number of the files' layout; a newer hpsearch may write another
+DIRECTION = "direction"  # the column that says which scores are better
 PARAMS = "params_"  # prefix of a hyperparameter's column, as in Optuna's ``trials_dataframe``
 _LONGEST_NAME = 200
 _DEEPEST = 40  # levels of nested lists and mappings
@@ -57,6 +58,7 @@ TRIALS = (
     Column("state", "text", "COMPLETE, PRUNED, FAIL, RUNNING or WAITING"),
     Column("score", "float", "the score that ranks the trial; of a pruned trial, the last of its curve"),
     Column("metric", "text", "the name of the score"),
+    Column(DIRECTION, "text", "which scores are better: minimize, or maximize"),
     Column("validation_loss", "float", "the validation loss at the scored epoch; it breaks ties of the score"),
     Column("seconds", "float", "the trial's share of the time of the batch that it was trained in"),
     Column("reason", "text", "the reason of a failed trial, or the epoch at which it was pruned"),
@@ -191,7 +193,8 @@ class Header(_Model):
     def trial_columns(self) -> tuple[Column, ...]:
         """Return the columns of the trials in the file."""
         full = {stage.number for stage in self.stages if stage.trials is not None}
-        return trial_columns([stage for stage in self.new_stages() if stage.number in full])
+        columns = trial_columns([stage for stage in self.new_stages() if stage.number in full])
+        return tuple(column for column in columns if column.name != DIRECTION)  # the header has it, too
 
 
 def parse_header(plain: Any, *, source: str) -> Header:

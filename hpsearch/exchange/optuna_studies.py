@@ -121,7 +121,7 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
     number, step, value = np.array(points, dtype=float).reshape(-1, 3).T
     if not (np.abs(step) <= _MAX_STEP).all():
         raise BadInput(f"{source} has an intermediate value at a step beyond all epochs")
-    ranges, notes = _ranges(trials)
+    ranges, notes, of_ranges = _ranges(trials)
 
     def time(of: datetime | None) -> datetime | None:
         # Optuna 5 takes what is stored for UTC, and gives it as local time; before it, local time was stored.
@@ -152,24 +152,29 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
         ),
         ranges=ranges,
         notes=notes,
+        of_ranges=of_ranges,
     )
 
 
-def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[Sentence]]:
-    """Return the range of each hyperparameter that has one of ours, and warnings."""
+def _ranges(
+    trials: Sequence[FrozenTrial],
+) -> tuple[dict[str, Parameter], list[Sentence], dict[str, list[str]]]:
+    """Return the range of each hyperparameter that has one of ours, warnings, and more on each of these ranges."""
     different: dict[str, dict[str, BaseDistribution]] = {}  # by their JSON: those with a list among the choices no hash
     for trial in trials:
         for name, distribution in trial.distributions.items():
             different.setdefault(name, {})[distribution_to_json(distribution)] = distribution
     ranges: dict[str, Parameter] = {}
-    notes = []
+    of_ranges: dict[str, list[str]] = {}
+    left_out = []
     for name, of_trials in different.items():
         distributions = list(of_trials.values())
         try:
             ranges[name] = functools.reduce(union, map(_parameter, distributions))
         except HpsearchError as error:
-            notes.append(f"{name} is left out: {error}")
+            left_out.append(Sentence(f"{name} is left out: {error}"))
             continue
+        notes = of_ranges[name] = []
         for distribution in distributions:
             if isinstance(distribution, CategoricalDistribution):
                 odd = [shown for of in distribution.choices if type(shown := choice(of)) is not type(of)]
@@ -178,7 +183,7 @@ def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[S
         notes += [f"{name} was sampled in steps of {step:g}; its range is taken without them" for step in sorted(steps)]
         if len(distributions) > 1:
             notes.append(f"{name} was sampled from {len(distributions)} different ranges; they are taken together")
-    return ranges, [Sentence(note) for note in notes]
+    return ranges, left_out, of_ranges
 
 
 def _value(parameter: Parameter, value: Any, there: bool) -> Value | None:

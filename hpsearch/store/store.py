@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -81,8 +82,26 @@ def _check_file(file: Path, *, create: bool) -> None:
     if start and start != engine.MAGIC:
         raise BadStorage(f"{file} is not a SQLite database; give another storage")
     if not start:
-        with engine.translated(URL.create("sqlite", database=str(file)), door=True):
-            t.create_file(file)
+        with engine.translated(URL.create("sqlite", database=str(file)), door=True), t.created_file(file):
+            pass
+
+
+@contextlib.contextmanager
+def store_for_import(storage: str) -> Iterator[Store]:
+    """Yield a store to write an import to; a database that is made for it is there if the block ends without an error.
+
+    Raises:
+        BadStorage: As `open_store`.
+    """
+    url = engine.parse_url(storage)
+    file = engine.sqlite_file(url)
+    with contextlib.ExitStack() as stack:
+        # Options of a URL may name a file's own way to be opened.
+        if file is not None and not url.query and not engine.check_there(file, create=True):
+            with engine.translated(url, door=True):
+                url = url.set(database=str(stack.enter_context(t.created_file(file))))
+        made = url.render_as_string(hide_password=False)
+        yield stack.enter_context(contextlib.closing(open_store(made, create=True, write=True)))
 
 
 class Store:

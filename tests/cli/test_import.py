@@ -157,6 +157,7 @@ def test_what_is_missing_in_a_table(cli: Cli) -> None:
     Path("old.csv").write_text(text)
     ran = imported(cli, "old.csv", "--direction", "maximize")
     assert "momentum is left out: 1 of 2 scored trials have no value of it" in ran.err
+    assert "reach (lr 0.1 .. 0.5): give" in ran.err  # what is left out has no range
     assert "fixed is left out" in ran.err
     stage, columns = read("old")
     assert list(stage.space) == ["lr"]
@@ -164,11 +165,14 @@ def test_what_is_missing_in_a_table(cli: Cli) -> None:
     assert columns["reason"][2:] == ["no score", "no score", "the score is inf"]
 
 
-def test_a_trials_dataframe_of_optuna(cli: Cli) -> None:
+@pytest.mark.parametrize("two_levels", [False, True])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_trials_dataframe_of_optuna(cli: Cli, form: str, two_levels: bool) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 5), n_trials=12)
-    study.trials_dataframe().to_csv("frame.csv")  # with its index
-    imported(cli, "frame.csv", "--direction", "minimize")
+    frame = study.trials_dataframe(multi_index=two_levels)
+    frame.to_csv("frame.csv") if form == "csv" else frame.to_parquet("frame.parquet")  # with its index
+    imported(cli, f"frame.{form}", "--direction", "minimize")
     stage, columns = read("frame")
     assert list(stage.space) == ["n", "x"]
     assert columns["score"] == [trial.value for trial in study.trials]
@@ -181,6 +185,10 @@ def test_our_csv_is_a_table_like_any_other(searched: Cli) -> None:
     assert set(stage.space) == {"lr", "weight_decay"}
     assert columns["score"] == read("tiny")[1]["score"]
     searched.refused("import r.curves.csv", says="has curves only")
+    for direction in ("maximize", "minimize"):  # as the table says, whatever the score is called
+        pd.read_csv("r.trials.csv").assign(metric="x", direction=direction).to_csv("x.csv", index=False)
+        imported(searched, "x.csv", "--name", direction)
+        assert (read(direction)[0].direction, read(direction)[0].metric) == (direction, "x")
     trials = pd.read_csv("r.trials.csv")
     pd.concat([trials, trials.assign(stage="tiny/stage-02")]).to_csv("two.csv", index=False)
     searched.refused("import two.csv", says="trials of several stages")
@@ -222,10 +230,16 @@ def test_tables_that_are_refused(cli: Cli, text: str, options: str, says: str) -
         (
             "old.pkl",
             b"cos\nsystem\n(S'true'\ntR.",
-            "give .csv, .tsv, .txt, .data, .parquet, .json or a database URL",
+            "old.pkl is a .pkl file; give .csv, .tsv, .txt, .data, .parquet, .json or a database URL",
         ),
         ("a b.csv", b"param_lr,mean_test_score\n1,2\n3,4\n", "--name"),
         ("gone.csv", None, "cannot read gone.csv: No such file"),
+        (
+            "mine.toml",
+            b"name = 'mine'",
+            "mine.toml is a study file and holds no trials; `hpsearch start mine.toml` runs",
+        ),
+        ("mine", b"1", "mine is a file without an ending; give .csv"),
         (".", None, "is a folder"),
     ],
 )
@@ -273,7 +287,7 @@ def objective(trial: optuna.Trial) -> float:
     trial.suggest_float("drop", 0, 1, step=0.25)
     trial.suggest_float("fixed", 2, 2)
     if kind == "a":
-        trial.suggest_float("only_a", 0, 1)
+        trial.suggest_float("only_a", 0, 1, step=0.5)
     for step in range(3):
         trial.report(step / (trial.number + 1), step)
     trial.set_user_attr("note", {"ü": [1]})
@@ -303,6 +317,7 @@ def test_an_optuna_study(cli: Cli) -> None:
         "fixed": Categorical((2.0,)),
     }
     assert "only_a is left out" in ran.err
+    assert "only_a was sampled" not in ran.err
     assert "drop was sampled in steps of 0.25" in ran.err
     again = optuna.load_study(study_name="theirs/stage-01", storage=f"sqlite:///{DB}")
     for old, new in zip(study.trials[:-1], again.trials[:-1], strict=True):
@@ -320,7 +335,8 @@ def test_an_optuna_study(cli: Cli) -> None:
 def odd(trial: optuna.Trial) -> float:
     """With choices that are none of ours, and scores that are no number."""
     loss = (trial.suggest_float("lr", 1e-4, 1) - 0.01) ** 2
-    loss += len(trial.suggest_categorical("hidden", [[100], [100, 50]]))  # type: ignore[list-item]
+    hidden: Any = [[100], [100, 50]]
+    loss += len(str(trial.suggest_categorical("hidden", hidden)))
     loss += trial.suggest_categorical("weight", [None, "balanced"]) is None
     trial.suggest_categorical("one", [1, True, 1.0])
     trial.report(loss, 1)

@@ -232,7 +232,7 @@ def npz(x: Any = RAW, **others: Any) -> Prepare:
     [
         ("predict missing.npz x.npz", "cannot read missing.npz: No such file or directory", lambda: None),
         ("predict x.npz x.npz", "x.npz is not a saved network", npz()),
-        ("predict net.npz x.doc", "no file that can be read; rename it to .csv", lambda: Path("x.doc").write_text("x")),
+        ("predict net.npz x.doc", "x.doc is a .doc file; rename it to .csv", lambda: Path("x.doc").write_text("x")),
         ("predict net.npz x.npz", "cannot read x.npz", lambda: None),
         ("predict net.npz x", "is a folder without pictures", lambda: Path("x").mkdir()),
         ("predict net.npz x.npz", "x.npz: examples of 3x2 values; the network takes 2x3", npz(RAW.reshape(30, 3, 2))),

@@ -434,8 +434,8 @@ OWN: list[Any] = [  # changes of the study database, and the exit code of each c
     ("score as text", "UPDATE trial_values SET value = 'high'", {"status": None, "trials": None, "db check": 1}),
     ("value as a blob", "UPDATE trial_params SET param_value = x'00ff'", {"trials": None, "db check": 1}),
     ("changed score", "UPDATE trial_values SET value = 0.99 WHERE trial_id = 1", {"db check": 1}),
-    ("nested", f"UPDATE trial_user_attributes SET value_json = '{DEEP}'", {"trials": 1, "db check": 1}),
-    ("nested stage", f"UPDATE study_user_attributes SET value_json = '{DEEP}'", {"status": 1, "db check": 1}),
+    ("nested", f"UPDATE trial_user_attributes SET value_json = '{DEEP}'", {"trials": 2, "db check": 1}),
+    ("nested stage", f"UPDATE study_user_attributes SET value_json = '{DEEP}'", {"status": 2, "db check": 1}),
 ]
 CHOICES = "params_a,value\n" + "".join(f"k{n},0.5\n" for n in range(10_001))
 ORACLE = written("kt/oracle.json", "{}")
