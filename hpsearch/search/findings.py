@@ -302,8 +302,9 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
         plain += _ties(best, at.top)
         plain += [] if over else _selection(best)
         plain += _incomplete(at.confirmed)
+    within = "" if at.of.parent is None else f" within stage {at.of.number}'s range"
     effects = () if at.level else at.ranges.items()
-    plain += [effect for name, made in effects if (effect := _effect(name, made, over))]
+    plain += [effect for name, made in effects if (effect := _effect(name, made, within, over))]
     plain += [] if over else uncertain_ends(at.ranges)
     return (*figures, *sentences, *map(Sentence, plain), step.sentence), figures
 
@@ -420,18 +421,19 @@ def _selection(best: BestTrial) -> list[str]:
     return [f"{words}, not {best.score:.4g}: it was chosen for its score, which selection biases upwards"]
 
 
-def _effect(name: str, made: NarrowedRange, over: bool) -> str | None:
+def _effect(name: str, made: NarrowedRange, within: str, over: bool) -> str | None:
     p = made.evidence
     match made.verdict:
         case None:
             return None
         case "clear":
             equal = f"; {made.equal} more have the score of the last of these" if made.equal else ""
-            return f"{name} matters (p = {p:.1g}): the best {made.top} trials lie in {describe(made.after)}{equal}"
+            best = f"the best {made.top} trials lie in {describe(made.after)}{equal}"
+            return f"{name} matters{within} (p = {p:.1g}): {best}"
         case "weak":
-            return f"{name} may matter (p = {p:.2f}){'' if over else ': more trials would tell'}"
+            return f"{name} may matter{within} (p = {p:.2f}){'' if over else ': more trials would tell'}"
     narrowed = "" if over else ": its range would be narrowed by chance alone"
-    return f"{name} shows no effect at this budget (p = {p:.2f}){narrowed}"
+    return f"{name} shows no effect{within} at this budget (p = {p:.2f}){narrowed}"
 
 
 def uncertain_ends(ranges: Mapping[str, NarrowedRange]) -> list[str]:
