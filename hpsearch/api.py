@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from hpsearch.reports.page import Page
     from hpsearch.search.comparison import Comparison
     from hpsearch.search.confirmation import Confirmation
-    from hpsearch.search.findings import Findings, NextStep
+    from hpsearch.search.findings import Findings
     from hpsearch.search.narrowing import NextStage
     from hpsearch.search.runner import Summary
     from hpsearch.search.workflow import Listener
@@ -409,14 +409,6 @@ class Search:
         name = resolve_search(self.name)
         with closing(open_store(self.storage)) as store:
             return findings(store, stages_of(store, name), top=top)
-
-    def next_step(self) -> NextStep:
-        """Return what to do next alone, as `findings` says it."""
-        from hpsearch.search.findings import what_next  # as in `findings`
-
-        name = resolve_search(self.name)
-        with closing(open_store(self.storage)) as store:
-            return what_next(store, stages_of(store, name))
 
     def evaluate(
         self,

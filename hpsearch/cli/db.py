@@ -308,4 +308,4 @@ def import_(source: str, storage: str | None, output: Format, **request: Any) ->
     for text in notes:
         note(text)
     if table:
-        say(worded(search.next_step().sentence))
+        say(worded(search.findings().advice[-1]))

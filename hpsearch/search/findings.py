@@ -122,11 +122,6 @@ class NextStep:
     words: str  # ``{}`` stands for each action
     actions: tuple[Action, ...] = ()
 
-    @property
-    def sentence(self) -> Sentence:
-        """The step in words."""
-        return Sentence(f"next: {self.words}", self.actions)
-
 
 def findings(store: Store, stages: Sequence[Stage], *, top: int = 5) -> Findings:
     """Return what the stages of one search have shown so far; ``top`` trials, at least 2, are called the best."""
@@ -306,7 +301,8 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
     effects = () if at.level else at.ranges.items()
     plain += [effect for name, made in effects if (effect := _effect(name, made, within, over))]
     plain += [] if over else uncertain_ends(at.ranges)
-    return (*figures, *sentences, *map(Sentence, plain), step.sentence), figures
+    following = Sentence(f"next: {step.words}", step.actions)
+    return (*figures, *sentences, *map(Sentence, plain), following), figures
 
 
 def _figures(at: Findings, best: BestTrial) -> Iterator[str]:
