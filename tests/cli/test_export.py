@@ -103,7 +103,9 @@ def test_a_real_search_goes_on_after_the_journey(searched: Cli) -> None:
     for row in before:  # who ran a trial is not for other people's eyes: it stays where it was run
         row |= {"ran_by": None, "hpsearch": None, "numpy": None, "begun": 0}
     searched.ok("export --out r.parquet")
-    searched.ok("import r.parquet --storage new.db")
+    following = searched.ok("import r.parquet --storage new.db").splitlines()[-1]
+    assert following.startswith("next: ")
+    assert following in searched.ok("findings --storage new.db")
     ninth = []
     for storage in ("new.db", "studies/hpsearch.db"):
         assert "1 of them now" in searched.ok(f"{START} --trials 9 --storage {storage}")
