@@ -371,8 +371,15 @@ def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
     raise BadStudyFile(f"no study file {local}{nearest(wanted, known)}; `{{}}` writes one", written)
 
 
-def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False, kind: Kind = DEFAULT) -> Path:
-    """Write a commented study file ``NAME.toml`` of a kind; its folder is made if it is missing.
+def write_study(
+    name: str,
+    data: Mapping[str, Any] | None = None,
+    *,
+    folder: Path = STUDIES_FOLDER,
+    force: bool = False,
+    kind: Kind = DEFAULT,
+) -> Path:
+    """Write a commented study file ``NAME.toml`` of a kind, and its folder; ``data`` are keys to set in ``[data]``.
 
     Raises:
         BadInput: The name is not one, the file is there already, or it cannot be written.
@@ -388,5 +395,5 @@ def write_study(name: str, *, folder: Path = STUDIES_FOLDER, force: bool = False
     except OSError as error:
         raise BadStudyFile(f"cannot write {path}: {error.strerror}") from error
     with replacing(path) as neighbour:
-        neighbour.write_text(kind.template(name), encoding="utf-8")
+        neighbour.write_text(kind.template(name, data), encoding="utf-8")
     return path

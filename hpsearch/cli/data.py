@@ -14,6 +14,7 @@ from hpsearch.cli import options
 from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import command, emit, emit_record, note, say, terminal, worded
 from hpsearch.data import KNOWN, fetch, load, whereabouts
+from hpsearch.errors import BadInput
 from hpsearch.records import Action
 from hpsearch.reports.tables import by_column
 from hpsearch.search.pruning import plan_of, pruning_words, unused_words
@@ -26,14 +27,31 @@ from hpsearch.text import counted, duration
 if TYPE_CHECKING:
     from hpsearch.data import Dataset
 
+_SMALL = 5_000  # data of fewer examples are divided by shares, larger ones by the template's counts
+
 
 @click.command()
 @click.argument("name", help="Name of the search; the file is studies/NAME.toml.")
+@click.option("--data", "what", help="A file or folder to search on. [default: the data set mnist-10k]")
+@click.option("--label", help="With --data: the column of the labels in a table. [default: guessed]")
 @click.option("--force/--no-force", default=False, help="Overwrite a file that exists.")
 @options.output
-def init(name: str, force: bool, output: Format) -> None:
+def init(name: str, what: str | None, label: str | None, force: bool, output: Format) -> None:
     """Write a commented study file to begin from."""
-    path = write_study(name, force=force)
+    section: Any = None
+    if what is not None:
+        section = {"path": what} if label is None else {"path": what, "label": label}
+        if not "".join(section.values()).isprintable():
+            raise BadInput(f"a study file cannot hold {what!r} or {label!r}; give them other names")
+        dataset = load(path=Path(what), label=label)
+        tested = 0 if dataset.labels_test is None else len(dataset.labels_test)
+        if len(dataset.x) < _SMALL:
+            section |= {"train": 0.8 if tested else 0.6, "validation": 0.2, "test": 0.2}
+        if tested:
+            section["test"] = tested
+        for sentence in dataset.said():
+            note(worded(sentence))
+    path = write_study(name, section, force=force)
     if output != "table":
         emit_record({"search": name, "path": path}, output)
         return

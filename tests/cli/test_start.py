@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
+import numpy as np
 import pytest
 import tiny as tiny_study
 from commands import DIVERGING, HELD_OUT, START, Cli, Made
@@ -141,6 +143,33 @@ def test_init_writes_a_file_that_check_accepts(cli: Cli, tmp_path: Path) -> None
     (row,) = cli.csv(check)
     assert (row["parameters"], json.loads(row["study_file"])) == (str(plain["parameters"]), plain["study_file"])
     assert not (tmp_path / "studies" / "hpsearch.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "tested", "sizes"),
+    [(100, 0, (0.6, 0.2, 0.2)), (100, 30, (0.8, 0.2, 30)), (5000, 0, (400, 100, 1000)), (5000, 30, (400, 100, 30))],
+)
+def test_two_commands_lead_from_a_file_to_a_narrowed_stage(
+    rows: int, tested: int, sizes: tuple[float, ...], cli: Cli
+) -> None:
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {f"x_{part}": rng.random((n, 3)) for part, n in (("train", rows), ("test", tested)) if n}
+    path = """it's "my" \\1 \u00e9.npz"""
+    np.savez(path, **arrays | {f"y{name[1:]}": (x[:, 0] > 0.5).astype(int) for name, x in arrays.items()})
+    assert cli("init", "mine", "--data", path).code == 0
+    data = find("mine").to_dict()["data"]
+    assert (data["path"], data["train"], data["validation"], data["test"]) == (path, *sizes)
+    assert "mine/stage-02 has 5 finished trials" in cli.ok("start mine --stages 2 --top 2 --trials 5 --engine inline")
+
+
+def test_init_refuses_data_that_cannot_be_searched(cli: Cli) -> None:
+    Path("a.csv").write_text("sex,age\n" + "".join(f"{'mf'[i % 2]},{i * 1.37}\n" for i in range(60)))
+    cli.refused("init mine --data a.csv", says="continuous target")
+    cli.refused("init mine --data none.csv", says="none.csv")
+    cli.refused("init", "mine", "--data", "a\x7f.csv", says="other names")
+    assert not Path("studies/mine.toml").exists()
+    assert cli("init mine --data a.csv --label sex").code == 0
+    assert find("mine").to_dict()["data"]["label"] == "sex"
 
 
 def test_check_says_what_a_stage_of_the_shipped_default_amounts_to(cli: Cli) -> None:
