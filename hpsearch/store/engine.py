@@ -97,8 +97,9 @@ def parse_url(storage: str) -> URL:
         BadStorage: Neither, or of a kind that cannot hold studies.
         MissingExtra: PostgreSQL's driver is not installed.
     """
-    utf8 = storage.encode(errors="replace").decode() == storage
-    if not storage.strip() or "\0" in storage or not utf8:
+    if storage.encode(errors="replace").decode() != storage:
+        raise BadStorage(f"the path {storage!r} is not UTF-8; change to its folder and give the file's name alone")
+    if not storage.strip() or "\0" in storage:
         raise BadStorage(f"{storage!r} is not a storage; {_ALLOWED}")
     if "://" not in storage:
         return _on_disk(URL.create("sqlite", database=storage))

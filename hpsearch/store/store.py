@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import warnings
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -99,9 +100,11 @@ def store_for_import(storage: str) -> Iterator[Store]:
         # Options of a URL may name a file's own way to be opened.
         if file is not None and not url.query and not engine.check_there(file, create=True):
             with engine.translated(url, door=True):
-                url = url.set(database=str(stack.enter_context(t.created_file(file))))
-        made = url.render_as_string(hide_password=False)
-        yield stack.enter_context(contextlib.closing(open_store(made, create=True, write=True)))
+                made = stack.enter_context(t.created_file(file))
+                # Relative to a folder whose name is no UTF-8, as SQLAlchemy cannot name that.
+                url = url.set(database=str(made) if file.is_absolute() else os.path.relpath(made))
+        text = url.render_as_string(hide_password=False)
+        yield stack.enter_context(contextlib.closing(open_store(text, create=True, write=True)))
 
 
 class Store:

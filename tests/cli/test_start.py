@@ -131,6 +131,16 @@ def test_the_search_is_named_where_there_are_several(searched: Cli, tiny: Path) 
     assert confirmed.splitlines()[-1] in searched.ok("findings mnist")
 
 
+def test_a_folder_s_name_may_be_no_text(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny.parent / os.fsdecode(b"dir\xff")
+    folder.mkdir()
+    tiny.rename(folder / tiny.name)
+    monkeypatch.chdir(folder)
+    for command in (START, "export --out e.json", "import e.json --name other --storage new.db", "report", "db check"):
+        cli.ok(command)
+    cli.refused("status --storage", str(folder / "new.db"), says="change to its folder and give the file's name alone")
+
+
 def test_init_writes_a_file_that_check_accepts(cli: Cli, tmp_path: Path) -> None:
     assert cli.json("init mine") == {"search": "mine", "path": "studies/mine.toml"}
     cli.refused("init mine")
