@@ -297,7 +297,7 @@ def advice(at: Findings, step: NextStep) -> tuple[tuple[Sentence, ...], tuple[Se
         plain += _ties(best, at.top)
         plain += [] if over else _selection(best)
         plain += _incomplete(at.confirmed)
-    within = "" if at.of.parent is None else f" within stage {at.of.number}'s range"
+    within = "" if at.of.number == 1 else f" within stage {at.of.number}'s range"
     effects = () if at.level else at.ranges.items()
     plain += [effect for name, made in effects if (effect := _effect(name, made, within, over))]
     plain += [] if over else uncertain_ends(at.ranges)

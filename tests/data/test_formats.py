@@ -399,12 +399,8 @@ def test_bad_parquet(tmp_path: Path) -> None:
     refused(lambda: load(path=path), "not a whole .parquet file")
     path.write_bytes(b"")
     refused(lambda: load(path=path), "is empty")
-    frames: list[tuple[dict[str, Any], list[str]]] = [
-        ({"a": [1, 2], "label": [0, None]}, ["1 labels are missing"]),
-    ]
-    for columns, fragments in frames:
-        pd.DataFrame(columns).to_parquet(path)
-        refused(lambda: load(path=path), *fragments)
+    pd.DataFrame({"a": [1, 2], "label": [0, None]}).to_parquet(path)
+    refused(lambda: load(path=path), "1 labels are missing")
 
 
 def test_paths_that_are_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,12 +412,6 @@ def test_paths_that_are_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     refused(lambda: load(path=tmp_path / "some.txt"), "has no rows")
     (tmp_path / "some.xlsx").write_text("hello")
     refused(lambda: load(path=tmp_path / "some.xlsx"), "save it as CSV UTF-8, or give .npz, .csv")
-    os.mkfifo(tmp_path / "pipe.csv")  # nobody writes into it: a reader would wait for ever
-    refused(lambda: load(path=tmp_path / "pipe.csv"), "no file that can be read")
-    os.mkfifo(tmp_path / "train-images-idx3-ubyte")
-    refused(lambda: load(path=tmp_path / "train-images-idx3-ubyte"), "no file that can be read")
-    (tmp_path / "zero.csv").symlink_to("/dev/zero")
-    refused(lambda: load(path=tmp_path / "zero.csv"), "no file that can be read")
     refused(lambda: load(path=tmp_path), "holds no data")
     refused(lambda: load(path=npz(tmp_path, x=X, y=Y), label="y"), "is for tables")
     whole = npz(tmp_path, x=X, y=Y)

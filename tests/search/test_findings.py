@@ -115,6 +115,7 @@ def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
     assert (seen.step, seen.actions) == ("pick", ())
     seen = findings(store, [made_stages.make(store, edgeless, trials=40, number=2)])
     assert has(seen, "the top 5 are tied: ")
+    assert has(seen, " within stage 2's range ")
     assert "confirm()" in advice(seen)[-1]
 
 

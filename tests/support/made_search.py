@@ -140,12 +140,12 @@ HOSTILE_LONG = "\u202e" + 9_999 * "L"  # written from right to left
 _ODD: dict[str, Parameter] = {
     "<script>document.title='script'</script>": Float(0.0, 1.0),
     'x" onmouseover="document.title=2': Categorical(
-        ("</script><script>document.title='choice'</script>", "<img src=x onerror=document.title=1>")
+        ("</script><script>document.title='choice'</script>", "<img src=x onerror=document.title=1>", "V" * 9_999)
     ),
     HOSTILE_NAME: Float(0.0, 1.0),
     HOSTILE_LONG: Float(0.0, 1.0),
 }
-_REASON = "<script>document.title='{}'</script> | [x](javascript:alert(1)) `a` *b*"
+_REASON = "<script>document.title='{}'</script> | [x](javascript:alert(1)) `a` *b* " + "R" * 9_999
 _FILE = {**STUDY_FILE, "data": {"path": "<i>.npz"}, "objective": {"metric": "<a href='javascript:x()'>s</a> %{x}"}}
 HOSTILE = [
     (
