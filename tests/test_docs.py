@@ -335,6 +335,7 @@ def test_every_key_of_a_study_file_is_explained() -> None:
         if isinstance(section, dict) and name != "space":
             for key in section:
                 assert re.search(rf"^(# )?{key} = ", whole.body, re.M), f"[{name}] {key}"
+                assert name != "data" or re.search(rf"^\| .*`{key}`.* \|", read("howto-data"), re.M), key
 
 
 def test_every_method_of_a_search_is_explained() -> None:

@@ -38,6 +38,8 @@ _SMALL = 5_000  # data of fewer examples are divided by shares, larger ones by t
 @options.output
 def init(name: str, what: str | None, label: str | None, force: bool, output: Format) -> None:
     """Write a commented study file to begin from."""
+    if label is not None and what is None:
+        raise BadInput("--label says where the labels of --data are; give --data FILE, too")
     section: Any = None
     if what is not None:
         section = {"path": what} if label is None else {"path": what, "label": label}

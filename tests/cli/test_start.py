@@ -177,6 +177,7 @@ def test_init_refuses_data_that_cannot_be_searched(cli: Cli) -> None:
     cli.refused("init mine --data a.csv", says="continuous target")
     cli.refused("init mine --data none.csv", says="none.csv")
     cli.refused("init", "mine", "--data", "a\x7f.csv", says="other names")
+    cli.refused("init mine --label sex", says="--data FILE")
     assert not Path("studies/mine.toml").exists()
     assert cli("init mine --data a.csv --label sex").code == 0
     assert find("mine").to_dict()["data"]["label"] == "sex"
