@@ -160,9 +160,7 @@ class Store:
         return self._named(new.name)
 
     def import_stages(self, stages: Sequence[tuple[NewStage, PastTrials]]) -> list[Stage]:
-        """Write stages that were run elsewhere, with their trials: all of them or none.
-
-        None is written if a name is taken, or if results of an export of ours do not fit together.
+        """Write stages that were run elsewhere, with their trials; none if results of an export do not fit together.
 
         Their attributes come from a stream, so that this is not tried again where a server is away.
         """
@@ -173,9 +171,10 @@ class Store:
                     name = new.name
                     writer.import_stage(connection, new, past)
                 names = {new.name for new, _ in stages}
-                for stage in queries.stages(connection):
-                    if stage.name in names:
-                        self._check_results(connection, stage)
+                for stage in (stage for stage in queries.stages(connection) if stage.name in names):
+                    for finding in rules.result_findings(connection, stage, self._sampler):
+                        source = stage.imported.get("from", "the import")
+                        raise BadInput(f"{source} is damaged: {finding.where}: {finding.what}; export it again")
         except HpsearchError as error:
             if not isinstance(error.__cause__, IntegrityError):
                 raise
@@ -183,12 +182,6 @@ class Store:
                 f"{name} is in {self.where} already, and an import changes nothing that is there; give another name"
             ) from error
         return [self._named(new.name) for new, _ in stages]
-
-    def _check_results(self, connection: Connection, stage: Stage) -> None:
-        """Refuse imported trials whose results do not fit together, as a check of the database would."""
-        for finding in rules.result_findings(connection, stage, self._sampler):
-            source = stage.imported.get("from", "the import")
-            raise BadInput(f"{source} is damaged: {finding.where}: {finding.what}; export it again")
 
     def others(self, stage: Stage) -> list[int] | None:
         """Return the trials that no runner of hpsearch's held, or with values of somebody's; None: not known."""

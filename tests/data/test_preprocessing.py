@@ -47,22 +47,6 @@ def parts(path: Path, **options: Any) -> Split:
 
 
 @pytest.mark.parametrize(
-    "raw", [IMAGES, IMAGES // 16, IMAGES // 128, IMAGES / 255 - 0.5], ids=["bytes", "16", "0/1", "floats"]
-)
-def test_the_same_values_are_the_same_inputs_whatever_their_type_and_format(
-    raw: npt.NDArray[Any], tmp_path: Path
-) -> None:
-    flat = raw.reshape(ROWS, -1)
-    types = ["int64", "float64", "uint8"] if raw.dtype.kind == "i" else ["float64"]
-    paths = [written(tmp_path, f"x.{ending}", pd.DataFrame(flat).add_prefix("p")) for ending in ("csv", "parquet")]
-    for dtype in types:
-        for shape in (raw.shape, flat.shape):
-            paths.append(tmp_path / f"{dtype}{len(shape)}.npz")
-            np.savez(paths[-1], x=raw.reshape(shape).astype(dtype), y=LABELS)
-    assert len({parts(path).fingerprint for path in paths}) == 1
-
-
-@pytest.mark.parametrize(
     ("raw", "method", "scale"),
     [
         (IMAGES, "divide", 255),
