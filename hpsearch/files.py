@@ -26,6 +26,8 @@ OTHER_FORMATS = {
     **dict.fromkeys((".npy", ".mat", ".h5", ".pt", ".pkl"), "save its arrays with numpy.savez(path, x=x, y=y)"),
     **dict.fromkeys((".xlsx", ".xls"), "save it as CSV UTF-8"),
     **dict.fromkeys((".zip", ".tar"), "unpack it"),
+    ".arff": "keep the lines below @data and rename it to .csv",
+    **dict.fromkeys((".json", ".jsonl"), "convert it with pandas' read_json and to_csv"),
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 

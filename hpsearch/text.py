@@ -51,6 +51,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return the first names and the number of the others: ``a, b and 3 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def counted(number: int, what: str) -> str:
     """Return a count with its noun: ``1 finished trial``, ``1,000 trials``, ``2 processes``, ``3 studies``."""
     if number == 1:

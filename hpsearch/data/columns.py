@@ -22,7 +22,7 @@ Cells: TypeAlias = "npt.NDArray[Any] | pd.Series[Any]"  # (N,) one column
 MOST_CATEGORIES = 50  # different texts of a column that become a 0/1 input each
 _FEWEST_ROWS = 10  # fewer may be in order, or all different, by chance
 _UNNAMED = re.compile(r"(unnamed: \d+(\.\d+)*(_level_\d+)?|__index_level_\d+__|)", re.IGNORECASE)
-_DATE = re.compile(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}( .*)?")  # beside ISO's
+_DATE = re.compile(r"\d{1,2}([/. -])(\d{1,2}|[A-Za-z]{3})\1\d{2,4}( .*)?")  # beside ISO's
 _ID = re.compile(r"(?:.*[\W_])?(?:id|ids|index|idx|uuid|guid|key|nr|no|row|rownames?)|.*[a-z](?:Id|ID)")
 
 

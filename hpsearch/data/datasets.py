@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from hpsearch.data.preprocessing import Preprocessing
 from hpsearch.errors import BadData, MissingExtra, nearest
 from hpsearch.files import expanded
 from hpsearch.records import Action, Sentence
-from hpsearch.text import counted
+from hpsearch.text import counted, listed
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
 SHIPPED = "shipped with hpsearch"
@@ -242,7 +243,12 @@ def _assemble(
         raise BadData(f"{'drop' if drop else 'columns'}: {name} is no table; its examples have shape {x.shape[1:]}")
     codes = encode(values, names, name)
     out = left_out(x, raw.columns, codes, drop=drop, keep=keep) if x.ndim == 2 else {}
-    return Dataset(name, x, codes, names, x_test, labels_test, source, raw.columns, out, bool(keep), raw.notes)
+    folded = Counter(name.strip().casefold() for name in names)
+    alike = [repr(name) for name in names if folded[name.strip().casefold()] > 1]
+    notes = (Sentence(f"classes that differ in case or spaces alone: {listed(alike)}"),) if alike else ()
+    return Dataset(
+        name, x, codes, names, x_test, labels_test, source, raw.columns, out, bool(keep), (*raw.notes, *notes)
+    )
 
 
 def features(x: Raw, where: str, *, columns: Sequence[str] = (), whole: bool = False) -> Raw:

@@ -22,8 +22,8 @@ TABLES = (*TEXT_TABLES, ".parquet")
 MAX_COLUMNS = 20_000  # of a table
 MAX_SIDE = 1000  # of pictures that are scaled
 
-# The names of arrays in an .npz file: one of `ROLES`, alone or with one of `PARTS` before or after it, joined by "_"
-# (``x``, ``x_train``, ``train_images``). Of several for one role the first in this order counts.
+# The names of arrays in an .npz file: one of `ROLES`, alone or with one of `PARTS` before or after it, with or without
+# "_" between them (``x``, ``x_train``, ``train_images``, ``trainX``). Of several for one role the first in this order counts.
 ROLES = {
     "x": ("x", "images", "image", "data", "features"),
     "labels": ("y", "labels", "label", "target", "targets"),
@@ -41,8 +41,7 @@ _NPZ_NAMES = {
     for part, prefixes in PARTS.items()
     for spelling in (
         *[name][: part == "training"],
-        *(f"{name}_{p}" for p in prefixes),
-        *(f"{p}_{name}" for p in prefixes),
+        *(f"{a}{mark}{b}" for mark in ("_", "") for p in prefixes for a, b in ((name, p), (p, name))),
     )
 }
 _IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

@@ -15,8 +15,10 @@ from hpsearch import files
 from hpsearch.data import formats
 from hpsearch.errors import BadData, MissingExtra
 from hpsearch.records import Sentence
+from hpsearch.text import listed
 
 PICTURES = (".png", ".jpg", ".jpeg")
+_OTHER_PICTURES = (".bmp", ".gif", ".heic", ".jfif", ".tif", ".tiff", ".webp")  # not read, which is said
 _MAX_PIXELS = 5 * 10**7
 _MAX_INPUTS = 10**6  # numbers of a picture that is an example of a data set
 
@@ -109,9 +111,11 @@ def parts_in(folder: Path) -> dict[str, Path]:
 
 def read_folder(folder: Path, resize: int | None = None) -> formats.Arrays:
     """Read a folder of pictures by class: a subfolder a class, or such subfolders below each of `formats.PARTS`."""
+    while len(below := folders_in(folder)) == 1 and not files_in(below[0]):  # as some archives unpack
+        folder = below[0]
     parts = {part: folders_in(path) for part, path in parts_in(folder).items()}
     if "training" not in parts or not any(map(files_in, parts["training"])):
-        parts = {"training": folders_in(folder)}
+        parts = {"training": below}
     classes = {part: {path.name: files for path in paths if (files := files_in(path))} for part, paths in parts.items()}
     arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
     if not classes["training"]:
@@ -125,8 +129,15 @@ def read_folder(folder: Path, resize: int | None = None) -> formats.Arrays:
             arrays[part, "x"] = stacked(((file, None) for files in of_class.values() for file in files), resize)
             arrays[part, "labels"] = np.repeat(list(of_class), [len(files) for files in of_class.values()])
     read = formats.joined(folder, arrays, labelled=True)
-    empty = [path.name for paths in parts.values() for path in paths if not files_in(path)]
-    notes = [Sentence(f"left out, without pictures: {', '.join(empty[:10])}")] if empty else []
+    paths = [path for of_part in parts.values() for path in of_part]
+    left = {
+        "without pictures": [path.name for path in paths if not files_in(path)],
+        "without classes": [part for part, of_class in classes.items() if not of_class],
+        f"no {' or '.join(PICTURES)}": [
+            file.name for path in paths for file in sorted(path.iterdir()) if file.suffix.lower() in _OTHER_PICTURES
+        ],
+    }
+    notes = [Sentence(f"left out, {why}: {listed(names)}") for why, names in left.items() if names]
     return formats.Arrays(read.x, read.labels, read.x_test, read.labels_test, notes=(*read.notes, *notes))
 
 

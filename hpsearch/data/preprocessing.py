@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hpsearch.data.columns import MOST_CATEGORIES, Raw, column_of, is_text, texts, to_numbers
 from hpsearch.errors import BadData, BadInput
 from hpsearch.records import Sentence
-from hpsearch.text import counted
+from hpsearch.text import counted, listed
 
 T = TypeVar("T", str, int, float)
 Numbers: TypeAlias = npt.NDArray[np.float64]
@@ -76,7 +76,7 @@ class Table:
             places = {str(column): i for i, column in enumerate(raw.columns)}
             absent = [name for name in map(self.name, positions) if name not in places]
             if absent:
-                raise BadData(f"no column {absent[0]!r}; the network takes {_listed([*map(self.name, self.used)], 20)}")
+                raise BadData(f"no column {absent[0]!r}; the network takes {listed([*map(self.name, self.used)], 20)}")
             positions = [places[self.name(position)] for position in positions]
         return raw.iloc[:, list(positions)]
 
@@ -261,15 +261,15 @@ class Preprocessing:
             return
         if table.texts:
             columns = [f"{table.name(position)!r} ({len(categories)})" for position, categories in table.texts]
-            yield f"texts, {'numbered' if table.ordinal else 'a 0/1 input for each'}: {_listed(columns)}"
+            yield f"texts, {'numbered' if table.ordinal else 'a 0/1 input for each'}: {listed(columns)}"
         if table.missing:
             columns = [repr(table.name(position)) for position in table.missing]
-            yield f"missing values, a 0/1 input that says so (and a number's median): {_listed(columns)}"
+            yield f"missing values, a 0/1 input that says so (and a number's median): {listed(columns)}"
         reasons: dict[str, list[str]] = {}
         for position, why in table.left_out:
             reasons.setdefault(why, []).append(repr(table.name(position)))
         for why, names in reasons.items():
-            yield f"left out, as {why}: {_listed(names)}"
+            yield f"left out, as {why}: {listed(names)}"
 
 
 def _flat(x: Raw) -> npt.NDArray[Any]:
@@ -277,11 +277,6 @@ def _flat(x: Raw) -> npt.NDArray[Any]:
     if isinstance(x, np.ndarray):
         return x.reshape(len(x), math.prod(x.shape[1:]))
     return to_numbers(x, list(map(str, x.columns)))
-
-
-def _listed(names: Collection[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(list(names)[:most]) + more
 
 
 def _table(x: Raw, names: tuple[str, ...], left_out: dict[int, str], *, ordinal: bool, constants: bool) -> Table:

@@ -25,9 +25,13 @@ from hpsearch.data.pictures import stacked
 from hpsearch.errors import BadData, MissingExtra
 from hpsearch.files import first_line
 from hpsearch.records import Sentence
+from hpsearch.text import listed
 
-MISSING = ("", "?", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")  # texts of a missing cell
-_MISSING_LABEL = ("", "NaN", "nan")
+MISSING = tuple(  # texts of a missing cell: pandas' and a few others
+    "? . - -- n.a. NAN NaT #DIV/0! #VALUE! #N/A #NA -1.#IND -1.#QNAN -NaN -nan 1.#IND 1.#QNAN <NA> N/A NA NULL NaN None "
+    "n/a nan null".split()
+) + ("",)
+_MISSING_LABEL = ("", "?", "#N/A", "<NA>", "NULL", "NaN", "nan")  # NA and None may be names
 # Usual names of the column of labels, in any case; the first that is there counts. Without one it is the last column,
 # or the first where the last is constant, or continuous in a table without a header.
 LABELS = ("label", "labels", "target", "class", "y", "species", "diagnosis", "survived", "outcome")
@@ -36,6 +40,13 @@ DELIMITERS = "\t;|,"  # the first that cuts every row into equally many cells; e
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SAMPLE, _ROWS = 2**20, 100  # bytes and rows at the beginning that are looked at
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
+_OTHERS = {  # what no table begins with: the way to one
+    "\0": "UTF-16 needs its byte order mark; a workbook is saved as CSV UTF-8",
+    "<[!?a-z]": "it looks like a web page",
+    r"\[?{\s*[\"\[{]": "it looks like JSON: convert it with pandas' read_json and to_csv",
+    r"(%.*\n|\s)*@relation": "it looks like ARFF: keep the lines below @data",
+    r"\S+( \d+:[-+.\de]+){2}": "it looks like LIBSVM's format: save what scikit-learn's load_svmlight_file reads",
+}
 _END = "\0"  # the name of the empty column behind the last delimiter
 _TYPO = 0.1  # a column with a smaller share of texts among its numbers has errors, not categories
 
@@ -56,7 +67,9 @@ def _csv_errors(path: Path) -> Iterator[None]:
             "it as CSV UTF-8"
         ) from error
     except pd.errors.ParserWarning as error:
-        raise BadData(f"{path} is ragged: its first row has more fields than its header") from error
+        raise BadData(
+            f"{path} is ragged: its first row has more fields than its header; remove a title above the header"
+        ) from error
     except OSError as error:
         raise BadData(f"cannot read {path}: {first_line(error)}") from error
     except (ValueError, csv.Error) as error:  # pandas' ParserError is a ValueError
@@ -85,10 +98,9 @@ def _look_at(path: Path, header: bool | None, encoding: str | None) -> dict[str,
         if sample.lower().startswith("sep="):  # Excel's
             content = content[content.index(b"\n") + 1 :] if b"\n" in content else b""
             sample = sample[sample.find("\n") + 1 :]
-        if "\0" in sample or sample.lstrip().startswith("<"):
-            raise BadData(
-                f"{path} is no table of text: it begins with {sample[:20]!r}; UTF-16 needs its byte order mark"
-            )
+        for beginning, remedy in _OTHERS.items():
+            if re.match(beginning, sample.lstrip(), re.IGNORECASE) or "\0" in sample:
+                raise BadData(f"{path} is no table of text: it begins with {sample[:20]!r}; {remedy}")
         start = re.split(r"[\r\n]", sample.lstrip(), maxsplit=1)[0]
         check_columns(path, 1 + max(start.count(mark) for mark in DELIMITERS))
         cut = len(content) > _SAMPLE
@@ -306,6 +318,8 @@ def read_table(
             dtype=dict.fromkeys(candidates, str),
             na_values={name: _MISSING_LABEL if name in candidates else MISSING for name in names},
         )
+        if len(names) > 1 and len(frame) and frame.iloc[-1].isna().all():  # Excel's rows of delimiters
+            frame = frame.iloc[: len(frame) - int(frame.notna().any(axis=1).to_numpy()[::-1].argmax())]
         if not named and header is None:
             notes.append(
                 "its first row looks like data: the columns are called 1, 2, ...; header = true takes it for names"
@@ -320,6 +334,8 @@ def read_table(
             break
     if labelled and reason:
         raise BadData(f"{path}: column {target!r} as labels: {reason}")
+    if labelled and label is None and (classes := _one_hot(frame)):
+        raise BadData(f"{path}: {listed(classes)} have one 1 in every row together: classes; make one column of them")
     if target is not None and label is None and target != LABELS[0]:
         which = f", the {'last' if target == names[-1] else 'first'} one" if target.lower() not in LABELS else ""
         notes.append(f"labels: column {target!r}{which}; label names another")
@@ -358,8 +374,21 @@ def _label_columns(
     return list(dict.fromkeys((free[-1], free[0]))) if required and free else []
 
 
+def _one_hot(frame: pd.DataFrame) -> list[str]:
+    """Return the last columns that have one 1 in every row together and 0 elsewhere, if any."""
+    ones = np.zeros(len(frame))
+    for k in range(1, frame.shape[1] + 1):
+        cells = frame.iloc[:, -k].astype(str).str.lower().replace({"true": "1", "false": "0"})
+        ones += pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+        if np.isnan(ones).any() or ones.max() > 1 or not {*np.unique(cells)} <= {"0", "1", "0.0", "1.0"}:
+            break
+        if ones.min() == 1 and k > 1:
+            return [*frame.columns[-k:]]
+    return []
+
+
 def _is_plain(column: pd.Series[Any]) -> bool:
-    return isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufM"
+    return isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufMm"
 
 
 def _typed(path: Path, column: pd.Series[Any], decimal: str = ".") -> pd.Series[Any]:
@@ -377,9 +406,9 @@ def _typed(path: Path, column: pd.Series[Any], decimal: str = ".") -> pd.Series[
     for unit in UNITS:
         if present.str.contains(unit, regex=False).all():
             present = present.str.replace(unit, "", regex=False).str.strip()
-    mark = "." if decimal == "," else ","  # of thousands
-    grouped = present.str.fullmatch(rf"[-+]?\d{{1,3}}(\{mark}\d{{3}})+(\{decimal}\d+)?").astype(bool)
-    plain = present.mask(grouped, present.str.replace(mark, "", regex=False)).str.replace(decimal, ".", regex=False)
+    mark = r"[.'\u2019\s]" if decimal == "," else r"[,'\u2019\s]"  # of thousands
+    grouped = present.str.fullmatch(rf"[-+]?\d{{1,3}}({mark}\d{{3}})+(\{decimal}\d+)?").astype(bool)
+    plain = present.mask(grouped, present.str.replace(mark, "", regex=True)).str.replace(decimal, ".", regex=False)
     numbers = pd.to_numeric(plain, errors="coerce")
     odd = numbers.isna()
     if not odd.any():

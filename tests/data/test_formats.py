@@ -58,6 +58,7 @@ def table(folder: Path, content: str | bytes) -> Path:
         ("data", "target"),
         ("X", "Y"),
         ("train_images", "train_labels"),
+        ("trainX", "trainy"),
         ("arr_0", "arr_1"),
     ],
 )
@@ -228,6 +229,8 @@ TEXTS = [
     ("a.csv", "a;Label;b\n1;cat;2,50\n3;dog;-4,00\n5;cat;1.000,00\n"),
     ("a.csv", "a,Label,b\n1,cat,2.5%\n3,dog,\u22124 %\n5,cat,1000%\n"),
     ("a.csv", 'a,Label,b\n1,cat,$2.5\n3,dog,-$4\n5,cat,"$1,000"\n'),
+    *(("a.csv", f"a,Label,b\n1,cat,2.5\n3,dog,-4\n5,cat,1{mark}000\n") for mark in "'\u2019 \xa0"),
+    ("a.csv", CSV + ",,\n,,\n"),
     ("a.csv", CSV.replace("\n", ",\n")),
     ("a.csv", CSV.replace("\n", ",\n").replace(",\n", "\n", 1)),
     ("a.csv", '"a";"Label";"b"\n"1";"cat";"2,5"\n"3";"dog";"-4,0"\n"5";"cat";"1000"\n'),
@@ -265,6 +268,10 @@ def test_cells_are_numbers_booleans_or_texts(tmp_path: Path) -> None:
     dataset = load(path=table(tmp_path, text))
     assert (dataset.columns, [*dataset.left_out], dataset.class_names) == (("Unnamed: 0", "a"), [0], ("x", "y"))
     assert load(path=table(tmp_path, text.replace(" 0 ", " NA "))).columns == dataset.columns
+    for missing in ("-", ".", "n/a", "NAN", "n.a.", "#DIV/0!"):
+        assert frame_of(table(tmp_path, f"a,label\n1,x\n{missing},y\n"))[0]["a"].isna().tolist() == [False, True]
+    assert "'No', 'no'" in " ".join(map(str, load(path=table(tmp_path, "a,label\n1,No\n2,no\n3,Yes\n")).notes))
+    refused(lambda: load(path=table(tmp_path, "a,label\n1,x\n2,?\n3,y\n")), "1 labels are missing")
     # NA is missing among features, a name among labels.
     assert frame_of(table(tmp_path, "a,b\n1,x\n2,NA\n3,x\n"), label="B")[1] == ["x", "NA", "x"]
     many = "".join(f"{i * 7 % 13},{'oops' if i == 17 else i},{i % 2}\n" for i in range(30))
@@ -358,6 +365,11 @@ def test_limits_hold_before_anything_is_read(tmp_path: Path, monkeypatch: pytest
         (b"a,label\n1,caf\xe9\n", ["not UTF-8"]),
         (b"a,b,label\n1,\x00,x\n3,4,y\n", ["no table of text", "UTF-16 needs its byte order mark"]),
         ("a,label\n1,x\n".encode("utf-16-le"), ["UTF-16 needs its byte order mark"]),
+        ("% iris\n@RELATION iris\n@ATTRIBUTE a REAL\n", ["looks like ARFF"]),
+        ('[{"a": 1, "label": 2}]', ["looks like JSON"]),
+        ("1 1:0.5 2:0.7\n0 2:-0.1\n", ["looks like LIBSVM's format"]),
+        ("a,is_x,is_y,is_z\n1,0,1,0\n2,1,0,0\n3,0,0,1\n", ["is_x, is_y, is_z have one 1 in every row together"]),
+        ("a,no,yes\n1,True,False\n2,False,True\n", ["no, yes have one 1 in every row"]),
         ("<!DOCTYPE html>\n<p>404</p>\n", ["no table of text: it begins with '<!DOCTYPE html>"]),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", ["git lfs pull"]),
         (bytes(range(256)) * 3, []),

@@ -169,6 +169,17 @@ def test_a_folder_of_pictures_by_class(parts: list[str], n: int, n_test: int, tm
     assert ["validation part (3) joins" in str(note) for note in dataset.notes] == [True] * (n == 6)
 
 
+def test_a_folder_around_the_folder_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "archive" / "flowers", CLASSES, ["train"])
+    (tmp_path / "archive" / "flowers" / "test").mkdir()
+    (tmp_path / "archive" / "flowers" / "train" / "cat" / "2.webp").touch()
+    dataset = load(path=tmp_path)
+    words = " ".join(map(str, dataset.notes))
+    assert (len(dataset.x), dataset.class_names) == (3, ("cat", "dog"))
+    assert "left out, without classes: test" in words
+    assert "left out, no .png or .jpg or .jpeg: 2.webp" in words
+
+
 def test_colours_stay_and_grey_pictures_join_them(tmp_path: Path) -> None:
     colours = np.stack([GREY, GREY.T.reshape(6, 4), GREY], axis=2)
     x = load(path=write(tmp_path, {"a": [colours], "b": [GREY, np.stack([GREY] * 3, axis=2)]})).x

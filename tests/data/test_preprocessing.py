@@ -158,6 +158,7 @@ def test_records_that_make_no_sense_are_refused(key: str, value: object) -> None
         ("customer_id", [f"c{i}" for i in range(ROWS)], "it identifies the rows"),
         ("when", pd.date_range("2026-01-01", periods=ROWS), "it holds dates"),
         ("when", ["2026-01-01", "2026-02-01"] * (ROWS // 2), "it holds dates"),
+        ("when", ["31-Jan-2020", "01-Feb-20"] * (ROWS // 2), "it holds dates"),
         ("when", ["1/31/2020", "13.1.2021 12:00"] * (ROWS // 2), "it holds dates"),
         ("name", [f"n{i}" for i in range(ROWS)], "its texts are different"),
         ("const", np.ones(ROWS), "it is constant"),
