@@ -342,19 +342,19 @@ def predict(
     takes = kept.takes()
     taken = [takes.table.name(position) for position in takes.table.used] if takes.table is not None else []
     trained = predicting.reading(kept)
+    adjustments["resize"] |= trained["resize"] is not None
     read = partial(
         read_examples,
         shape=takes.shape,
         label=label,
         columns=taken,
         header=trained["header"] if header is None else header,
-        encoding=trained["encoding"] if encoding is None else encoding,
+        encoding=encoding or trained["encoding"],
         adjustments=Adjustments(**adjustments),
-        resize=trained["resize"] is not None,
     )
     parts = [part for path in examples for part in read(path)]
     predictions = classify(kept, parts)
-    for sentence in (sentence for part in parts for sentence in part.notes):
+    for sentence in dict.fromkeys(sentence for part in parts for sentence in part.notes):
         note(worded(sentence))
     for source in predictions.scaled:
         note(f"{source} lies within 0 .. 1: taken as grey levels that are divided by 255 already")

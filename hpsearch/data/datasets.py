@@ -78,17 +78,13 @@ class Known:
     remedy: Sentence
 
 
+_OR_DEBIAN = "{}, or Debian's package dataset-fashion-mnist"
+_FETCH = {name: Action("data fetch", {"name": name}) for name in ("mnist", "fashion-mnist")}
 KNOWN = {
     "mnist-10k": Known(10_000, 0, (28, 28), 10, Sentence()),
     "digits": Known(1_797, 0, (8, 8), 10, Sentence('pip install "hpsearch[data]"')),
-    "mnist": Known(60_000, 10_000, (28, 28), 10, Sentence("{}", (Action("data fetch", {"name": "mnist"}),))),
-    "fashion-mnist": Known(
-        60_000,
-        10_000,
-        (28, 28),
-        10,
-        Sentence("{}, or Debian's package dataset-fashion-mnist", (Action("data fetch", {"name": "fashion-mnist"}),)),
-    ),
+    "mnist": Known(60_000, 10_000, (28, 28), 10, Sentence("{}", (_FETCH["mnist"],))),
+    "fashion-mnist": Known(60_000, 10_000, (28, 28), 10, Sentence(_OR_DEBIAN, (_FETCH["fashion-mnist"],))),
 }
 
 
@@ -119,9 +115,7 @@ def load(
         encoding: Of a table's text.
         resize: Height and width that pictures are scaled to.
 
-    Raises:
-        BadData: Unknown, not found, damaged, or not fit to be learned from.
-        MissingExtra: A library is needed that is not installed.
+    BadData is raised for what is unknown, not found, damaged, or not fit to be learned from.
     """
     if path is not None:
         if name is not None:
@@ -233,35 +227,24 @@ def _assemble(
         where = f"{name}, test part"
         x_test = features(raw.x_test, where, columns=raw.columns, whole=whole)
         if x_test.shape[1:] != x.shape[1:]:
-            raise BadData(
-                f"{name}: the test part holds examples of shape {x_test.shape[1:]}, the training part {x.shape[1:]}; "
-                "they must be alike"
-            )
+            raise BadData(f"{name}: examples of shape {x.shape[1:]}, and of {x_test.shape[1:]} in the test part")
         test_values = labels(raw.labels_test, where, examples=len(x_test))
         labels_test = encode(test_values, names, name)
     if x.ndim > 2 and (drop or keep):
         raise BadData(f"{'drop' if drop else 'columns'}: {name} is no table; its examples have shape {x.shape[1:]}")
     codes = encode(values, names, name)
     out = left_out(x, raw.columns, codes, drop=drop, keep=keep) if x.ndim == 2 else {}
-    folded = Counter(name.strip().casefold() for name in names)
-    alike = [repr(name) for name in names if folded[name.strip().casefold()] > 1]
-    notes = (Sentence(f"classes that differ in case or spaces alone: {listed(alike)}"),) if alike else ()
-    return Dataset(
-        name, x, codes, names, x_test, labels_test, source, raw.columns, out, bool(keep), (*raw.notes, *notes)
-    )
+    notes, folded = raw.notes, Counter(name.strip().casefold() for name in names)
+    if alike := [repr(name) for name in names if folded[name.strip().casefold()] > 1]:
+        notes = (*notes, Sentence(f"classes that differ in case or spaces alone: {listed(alike)}"))
+    return Dataset(name, x, codes, names, x_test, labels_test, source, raw.columns, out, bool(keep), notes)
 
 
 def features(x: Raw, where: str, *, columns: Sequence[str] = (), whole: bool = False) -> Raw:
     """Return features (N, ...) as a data set holds them: uint8 as they are, other numbers as floats, a frame as it is.
 
-    Args:
-        x: Features as they were read.
-        where: Their source, for messages.
-        columns: Names of the columns of a table, likewise.
-        whole: Refuse missing values in tables too.
-
-    Raises:
-        BadData: No numbers, no features, what float32 cannot hold, or missing values in anything but a table.
+    BadData, which names their source (``where``) and the columns of a table, is raised for no numbers, no features,
+    what float32 cannot hold, and for missing values in anything but a table, or also there if it must be ``whole``.
     """
     if isinstance(x, np.ndarray):
         if x.dtype.kind not in "buif":

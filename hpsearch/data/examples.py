@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -57,7 +56,6 @@ def read_examples(
     header: bool | None = None,
     encoding: str | None = None,
     adjustments: Adjustments = Adjustments(),
-    resize: bool = False,
 ) -> list[Examples]:
     """Read the examples of an .npz file, a table, a picture, or a folder of IDX files or of pictures, by name.
 
@@ -65,44 +63,34 @@ def read_examples(
     their labels.
 
     Args:
-        path: The file or folder.
+        path: The file or folder; ``header`` and ``encoding`` are those of `datasets.load`.
         shape: Of an example that the network takes, for pictures.
         label: The column of the labels in a table; without it, one of a usual name (`tables.LABELS`), if any.
         columns: Those of a table that the network takes: none of them is guessed to hold the labels.
-        header: Whether a table has one; noticed unless given.
-        encoding: Of a table's text.
         adjustments: Changes to pictures.
-        resize: Scale pictures of another size, as ``adjustments`` may say too.
 
     BadArgument is raised for an option that means nothing for such a file, else the errors of `formats.read`.
     """
-    to_picture = dataclasses.replace(adjustments, resize=adjustments.resize or resize)
     kind = files.kind_of(path, (".npz", *formats.TABLES, *PICTURES), "a folder of pictures")
     if label is not None and kind not in formats.TABLES:
         raise BadArgument("label", label, f"it names a column, and {path} has none", "leave it out")
     if kind in PICTURES:
-        return [Examples(str(path), _read_picture(path, shape, to_picture), picture=True)]
+        return [Examples(str(path), _read_picture(path, shape, adjustments), picture=True)]
     if kind == "folder" and not formats.find_idx_folder(path):
-        test = parts_in(path).get("test")
-        notes = (Sentence(f"{path}: its test part is taken"),) if test else ()
-        of_part = test or path
-        pictures: list[tuple[Path, str | None]] = [(file, None) for file in files_in(of_part)]
-        pictures = pictures or [(file, folder.name) for folder in folders_in(of_part) for file in files_in(folder)]
+        of_part = parts_in(path).get("test", path)
+        notes = (Sentence(f"{path}: its test part is taken"),) if of_part != path else ()
+        pictures: list[tuple[Path, Any]] = [(file, None) for file in files_in(of_part)] or [
+            (file, np.array([folder.name])) for folder in folders_in(of_part) for file in files_in(folder)
+        ]
         if not pictures:
             raise BadData(f"{path} is a folder without pictures; give one with {', '.join(PICTURES)} files")
         return [
-            Examples(
-                str(file),
-                _read_picture(file, shape, to_picture),
-                None if of is None else np.array([of]),
-                picture=True,
-                notes=notes if i == 0 else (),
-            )
-            for i, (file, of) in enumerate(pictures)
+            Examples(str(file), _read_picture(file, shape, adjustments), label_of, True, notes)
+            for file, label_of in pictures
         ]
-    for name, given in dataclasses.asdict(adjustments).items():
-        if given:
-            raise BadArgument(name, None, f"it is for pictures, and {path} is none", "leave it out")
+    if adjustments.crop or adjustments.invert:
+        name = "crop" if adjustments.crop else "invert"
+        raise BadArgument(name, None, f"it is for pictures, and {path} is none", "leave it out")
     of_table: dict[str, Any] = {"label": label, "header": header, "encoding": encoding, "columns": columns}
     arrays = formats.read(path, labelled=False, **(of_table if kind in formats.TABLES else {}))
     x = datasets.features(arrays.x, str(path), columns=arrays.columns)
@@ -123,9 +111,7 @@ def _read_picture(path: Path, shape: Sequence[int], adjustments: Adjustments) ->
         image = pil.ImageOps.invert(image)
     if adjustments.crop:
         if colours:
-            raise BadArgument(
-                "crop", None, f"{path} goes to a network of colours, crop to one of grey levels", "leave it out"
-            )
+            raise BadArgument("crop", None, f"{path} goes to a network of colours", "leave it out")
         longest = max(_CROP_PIXELS, height, width)
         image.thumbnail((longest, longest))  # a photograph has more pixels than a digit needs, and noise in each
         return _placed(pil, path, np.asarray(image, dtype=np.float64), height, width).reshape(1, *shape)
@@ -146,10 +132,7 @@ def _placed(pil: Any, path: Path, levels: npt.NDArray[np.float64], height: int, 
     """Cut out the ink and place it as MNIST's digits are (LeCun et al. 1998, section III.A)."""
     levels = levels - np.median(levels)  # the ground is most of a picture
     if levels.max() < _FAINT:
-        raise BadData(
-            f"{path}: nothing in it is lighter than its ground, so there is nothing to crop to; try {{}}",
-            Argument("invert"),
-        )
+        raise BadData(f"{path}: nothing in it is lighter than its ground; try {{}}", Argument("invert"))
     ink = pil.Image.fromarray((np.clip(levels / levels.max(), 0, 1) * 255).astype(np.uint8))
     margin = max(len(levels) // 100, 1)  # strokes fade out beyond what is half as light as the lightest
     left, top, right, bottom = ink.point(lambda level: 255 * (level > 127)).getbbox()
@@ -178,7 +161,5 @@ def _wanted(path: Path, image: Image, shape: tuple[int, ...]) -> tuple[int, int,
             return image.height, image.width, False
         case (inputs,) if math.isqrt(inputs) ** 2 == inputs:
             return math.isqrt(inputs), math.isqrt(inputs), False
-    raise BadData(
-        f"{path} is a picture of {image.width}x{image.height} pixels, and the network takes examples of "
-        f"{'x'.join(map(str, shape))} numbers"
-    )
+    takes = "x".join(map(str, shape))
+    raise BadData(f"{path} is a picture of {image.width}x{image.height} pixels, the network takes {takes} numbers")

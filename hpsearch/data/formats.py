@@ -23,7 +23,7 @@ MAX_COLUMNS = 20_000  # of a table
 MAX_SIDE = 1000  # of pictures that are scaled
 
 # The names of arrays in an .npz file: one of `ROLES`, alone or with one of `PARTS` before or after it, with or without
-# "_" between them (``x``, ``x_train``, ``train_images``, ``trainX``). Of several for one role the first in this order counts.
+# "_" between them (``x``, ``x_train``, ``train_images``, ``trainX``). Of several for one role the first here counts.
 ROLES = {
     "x": ("x", "images", "image", "data", "features"),
     "labels": ("y", "labels", "label", "target", "targets"),
@@ -68,7 +68,7 @@ def read(path: Path, *, labelled: bool = True, resize: int | None = None, **tabl
     Args:
         path: The file or folder; an IDX file stands for its folder's files of the same name.
         labelled: Refuse it where it has no labels; otherwise its test part is read alone, where it has one.
-        resize: Height and width that pictures are scaled to.
+        resize: As for `datasets.load`.
         table: How to read a table: other arguments of `tables.read_table`.
 
     Raises:
@@ -81,10 +81,8 @@ def read(path: Path, *, labelled: bool = True, resize: int | None = None, **tabl
     given = [f"{name} = {table[name]!r}" for name in ("label", "header", "encoding") if table.get(name) is not None]
     if given and kind not in TABLES:
         raise BadData(f"{given[0]} is for tables, and {path} is none; leave it out")
-    if resize is not None and not 1 <= resize <= MAX_SIDE:
-        raise BadData(f"resize = {resize}; give 1 to {MAX_SIDE:,}")
-    if resize is not None and kind not in ("folder", ".parquet"):
-        raise BadData(f"resize = {resize} is for pictures, and {path} is none; leave it out")
+    if resize is not None and (kind not in ("folder", ".parquet") or not 1 <= resize <= MAX_SIDE):
+        raise BadData(f"resize = {resize}: it is for pictures, and 1 to {MAX_SIDE:,}")
     if kind == ".npz":
         return read_npz(path, labelled=labelled)
     if kind == "folder" and (folder := find_idx_folder(path)):
@@ -96,12 +94,12 @@ def read(path: Path, *, labelled: bool = True, resize: int | None = None, **tabl
     return tables.read_table(path, kind, labelled=labelled, resize=resize, **table)
 
 
-# IDX, MNIST's own format: two zero bytes, one byte for the type, one for the number of dimensions, each dimension as a
-# big-endian uint32, then the array in C order and nothing else.
-
-
 def read_idx(path: Path) -> npt.NDArray[Any]:
-    """Read one IDX file, gzipped (by its first two bytes) or plain, as an array in native byte order."""
+    """Read one IDX file, gzipped or plain, as an array in native byte order.
+
+    MNIST's own format: two zero bytes, one byte for the type, one for the number of dimensions, each dimension as a
+    big-endian uint32, then the array in C order and nothing else.
+    """
     data = content(path)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_DTYPES:
         raise BadData(
@@ -118,9 +116,9 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
 
 
 def idx_files(folder: Path) -> dict[str, dict[str, Path]]:
-    """Return the IDX files directly in a folder by what their names begin with, and by role.
+    """Return the IDX files directly in a folder, if it is one, by what their names begin with, and by role.
 
-    The first is ``emnist-letters`` or nothing, the second ``train-images``, ``test-labels``, ...; none for no folder.
+    The first is ``emnist-letters`` or nothing, the second ``train-images``, ``test-labels``, ...
     """
     try:
         # Descending, so that of a file and its .gz the plain one comes last and stays.
@@ -149,10 +147,7 @@ def find_idx_folder(folder: Path) -> Path | None:
 def read_idx_folder(folder: Path, prefix: str | None = None, *, labelled: bool = True) -> Arrays:
     """Read a folder of IDX files: train-images and train-labels, and a test part where it has one.
 
-    Args:
-        folder: The folder.
-        prefix: What all names begin with, ``emnist-letters``; it may be left out where all files have the same.
-        labelled: See `joined`.
+    All their names begin with ``prefix`` (``emnist-letters``), which may be left out where all files have the same.
     """
     sets = idx_files(folder)
     if prefix is None:
@@ -164,18 +159,15 @@ def read_idx_folder(folder: Path, prefix: str | None = None, *, labelled: bool =
         prefix = "" if "" in sets or not sets else next(iter(sets))
     files = sets.get(prefix, {})
     arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
-    for part in ("train", "test"):
+    for of_part, part in (("training", "train"), ("test", "test")):
         missing = [role for role in (f"{part}-images", f"{part}-labels") if role not in files]
         if len(missing) == 1 or (missing and part == "train"):
             raise BadData(
-                f"{folder} holds no {' and no '.join(missing)}; a folder of data has IDX files: "
-                "train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or .gz, and t10k's or test's for a test "
-                "part; or pictures in a subfolder a class"
+                f"{folder} holds no {' and no '.join(missing)}; give train-images-idx3-ubyte and "
+                "train-labels-idx1-ubyte, plain or .gz, and t10k's or test's for a test part"
             )
-        if not missing:
-            of_part = "training" if part == "train" else part
-            arrays |= {(of_part, "x"): read_idx(files[f"{part}-images"])}
-            arrays |= {(of_part, "labels"): read_idx(files[f"{part}-labels"])}
+        for role in () if missing else ("images", "labels"):
+            arrays[of_part, "x" if role == "images" else role] = read_idx(files[f"{part}-{role}"])
     return joined(folder, arrays, labelled=labelled)
 
 

@@ -84,13 +84,11 @@ def stacked(pictures: Iterable[tuple[Path, bytes | None]], resize: int | None = 
             )
         if image.size > _MAX_INPUTS:
             raise BadData(
-                f"{path} is {image.shape[1]}x{image.shape[0]} pixels, {image.size:,} inputs of a network; at most "
-                f"{_MAX_INPUTS:,} are read; resize = 64 scales all"
+                f"{path} has {image.size:,} numbers; at most {_MAX_INPUTS:,} are read; resize = 64 scales all"
             )
         arrays.append(image)
         size += image.size
-        if size > files.MAX_BYTES:
-            raise BadData(f"the pictures up to {path} take {size:,} bytes; at most {files.MAX_BYTES:,} are read")
+        files.check_size(path, size, packed=size)
     channels = max(image.shape[2] for image in arrays)
     every = np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in arrays])
     return every if channels > 1 else every[..., 0]
@@ -117,25 +115,23 @@ def read_folder(folder: Path, resize: int | None = None) -> formats.Arrays:
     if "training" not in parts or not any(map(files_in, parts["training"])):
         parts = {"training": below}
     classes = {part: {path.name: files for path in paths if (files := files_in(path))} for part, paths in parts.items()}
-    arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
     if not classes["training"]:
         raise BadData(
             f"{folder} holds no data: give a folder with a subfolder of {', '.join(PICTURES)} pictures for each class "
-            "(or with train and test, which hold them), or with IDX files: train-images-idx3-ubyte, "
-            "train-labels-idx1-ubyte"
+            "(or with train and test, which hold them), or with IDX files"
         )
+    arrays: dict[tuple[str, str], npt.NDArray[Any]] = {}
     for part, of_class in classes.items():
         if of_class:
             arrays[part, "x"] = stacked(((file, None) for files in of_class.values() for file in files), resize)
             arrays[part, "labels"] = np.repeat(list(of_class), [len(files) for files in of_class.values()])
     read = formats.joined(folder, arrays, labelled=True)
     paths = [path for of_part in parts.values() for path in of_part]
+    others = [file.name for path in paths for file in path.iterdir() if file.suffix.lower() in _OTHER_PICTURES]
     left = {
         "without pictures": [path.name for path in paths if not files_in(path)],
         "without classes": [part for part, of_class in classes.items() if not of_class],
-        f"no {' or '.join(PICTURES)}": [
-            file.name for path in paths for file in sorted(path.iterdir()) if file.suffix.lower() in _OTHER_PICTURES
-        ],
+        f"no {' or '.join(PICTURES)}": sorted(others),
     }
     notes = [Sentence(f"left out, {why}: {listed(names)}") for why, names in left.items() if names]
     return formats.Arrays(read.x, read.labels, read.x_test, read.labels_test, notes=(*read.notes, *notes))

@@ -65,7 +65,6 @@ def split(
     that, so how large test is changes neither of the others.
 
     Args:
-        dataset: The whole data set.
         train: A number of examples, or a fraction of the data set (in (0, 1), rounded down).
         validation: Likewise.
         test: Likewise, 0 allowed; None takes the whole of the data set's own test part, if there is one.
@@ -116,14 +115,7 @@ def _fitted(dataset: Dataset, train_rows: npt.NDArray[np.intp], scale: str | flo
 
 
 def test_part(dataset: Dataset, **parts: Any) -> tuple[Floats, Labels]:
-    """Cut out the test examples that belong to `split` with the same arguments. Only a final evaluation calls this.
-
-    Returns:
-        x (t, D) and y (t,); t is 0 without ``test`` where the data set has no test part of its own.
-
-    Raises:
-        BadData: As for `split`.
-    """
+    """Cut out the test examples, x (t, D) and y (t,), of `split` with these arguments. Only evaluations call this."""
     scale, text = parts.pop("scale", "auto"), parts.pop("text", "one-hot")
     train_rows, _, test_rows = _rows(dataset, **parts)
     x, labels = dataset.x, dataset.labels
@@ -189,8 +181,7 @@ def _cut(
             k = int(counts.argmin())
             raise BadData(
                 f"stratify: class {dataset.class_names[k]!r} has {len(members[k])} of {len(labels)} examples "
-                f"of {dataset.name}, too few for a split of {size}; ask for more, remove the class, or leave stratify "
-                "out"
+                f"of {dataset.name}, too few for a split of {size}; ask for more, remove it, or leave stratify out"
             )
         chosen = [m[t : t + c] for m, t, c in zip(members, taken, counts, strict=True)]
         parts.append(order[np.sort(np.concatenate(chosen))])
@@ -199,17 +190,10 @@ def _cut(
 
 
 def proportional(size: int, members: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Return the number of each class in a split of exactly ``size``: the largest-remainder method.
+    """Return the number of each class, (C,), in a split of exactly ``size``: the largest-remainder method.
 
-    A class gets its share rounded down, and those with the largest remainders get one more, the lower class
-    first among equals. Each split is apportioned from what the earlier ones left, so no class runs out.
-
-    Args:
-        size: Of the split; at most the sum of ``members``.
-        members: (C,) number of examples of each class.
-
-    Returns:
-        (C,) counts of sum ``size``, each within 1 of ``size * members / sum(members)``.
+    A class gets its share of its ``members`` (C,) rounded down, and those with the largest remainders get one more, the
+    lower class first among equals. Each split is apportioned from what the earlier ones left, so no class runs out.
     """
     total = int(members.sum())
     if not total:

@@ -27,10 +27,9 @@ from hpsearch.files import first_line
 from hpsearch.records import Sentence
 from hpsearch.text import listed
 
-MISSING = tuple(  # texts of a missing cell: pandas' and a few others
-    "? . - -- n.a. NAN NaT #DIV/0! #VALUE! #N/A #NA -1.#IND -1.#QNAN -NaN -nan 1.#IND 1.#QNAN <NA> N/A NA NULL NaN None "
-    "n/a nan null".split()
-) + ("",)
+_NO_NUMBERS = ("#DIV/0!", "#VALUE!", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "-NaN", "-nan", "NAN", "NaN", "nan")
+_NOT_THERE = ("?", "-", "--", ".", "NA", "#NA", "<NA>", "N/A", "n/a", "n.a.", "#N/A", "NULL", "null", "None", "NaT")
+MISSING = ("", *_NO_NUMBERS, *_NOT_THERE)  # texts of a missing cell: pandas' and a few others
 _MISSING_LABEL = ("", "?", "#N/A", "<NA>", "NULL", "NaN", "nan")  # NA and None may be names
 # Usual names of the column of labels, in any case; the first that is there counts. Without one it is the last column,
 # or the first where the last is constant, or continuous in a table without a header.
@@ -67,9 +66,7 @@ def _csv_errors(path: Path) -> Iterator[None]:
             "it as CSV UTF-8"
         ) from error
     except pd.errors.ParserWarning as error:
-        raise BadData(
-            f"{path} is ragged: its first row has more fields than its header; remove a title above the header"
-        ) from error
+        raise BadData(f"{path} is ragged: its first row has more fields than its header; remove a title") from error
     except OSError as error:
         raise BadData(f"cannot read {path}: {first_line(error)}") from error
     except (ValueError, csv.Error) as error:  # pandas' ParserError is a ValueError
@@ -181,7 +178,7 @@ def _is_data(rows: Sequence[Sequence[str]], decimal: str) -> bool:
 
 
 def check_columns(path: Path, columns: int) -> None:
-    """Refuse a table of more columns than a network of this kind takes."""
+    """Refuse a table of too many columns."""
     if columns > formats.MAX_COLUMNS:
         raise BadData(f"{path} has {columns:,} columns or more; at most {formats.MAX_COLUMNS:,} are read")
 
@@ -282,15 +279,11 @@ def read_table(
     """Read a table: a row an example, a column of labels, the others features.
 
     Args:
-        path: The file.
+        path: The file; the arguments that are not named here are those of `datasets.load`.
         kind: Its ending, one of `formats.TABLES`.
-        label: The column of the labels, in any case; by `LABELS` unless given.
         labelled: Refuse it where it has no labels. A column that is named must be there in any case.
-        header: Whether it has one; noticed unless given.
-        encoding: Of its text; UTF-8 unless given or marked.
         columns: Those that are used, all unless given; none of them is guessed to hold the labels.
         drop: Those that are not used: their cells are not checked.
-        resize: Height and width that pictures are scaled to.
 
     Returns:
         x, a frame of N rows, and labels (N,). Numbers are numbers, booleans too, anything else text; what is missing
@@ -334,10 +327,11 @@ def read_table(
             break
     if labelled and reason:
         raise BadData(f"{path}: column {target!r} as labels: {reason}")
-    if labelled and label is None and (classes := _one_hot(frame)):
+    by_place = target is not None and label is None and target.lower() not in LABELS
+    if labelled and by_place and target == names[-1] and (classes := _one_hot(frame)):
         raise BadData(f"{path}: {listed(classes)} have one 1 in every row together: classes; make one column of them")
     if target is not None and label is None and target != LABELS[0]:
-        which = f", the {'last' if target == names[-1] else 'first'} one" if target.lower() not in LABELS else ""
+        which = f", the {'last' if target == names[-1] else 'first'} one" if by_place else ""
         notes.append(f"labels: column {target!r}{which}; label names another")
     if len(names) == 1 and target is not None:
         raise BadData(f"{path} has no column of features beside its labels {target!r}")
@@ -378,11 +372,11 @@ def _one_hot(frame: pd.DataFrame) -> list[str]:
     """Return the last columns that have one 1 in every row together and 0 elsewhere, if any."""
     ones = np.zeros(len(frame))
     for k in range(1, frame.shape[1] + 1):
-        cells = frame.iloc[:, -k].astype(str).str.lower().replace({"true": "1", "false": "0"})
-        ones += pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
-        if np.isnan(ones).any() or ones.max() > 1 or not {*np.unique(cells)} <= {"0", "1", "0.0", "1.0"}:
+        cells = frame.iloc[:, -k].astype(str).str.lower()
+        if not cells.isin(["0", "1", "0.0", "1.0", "false", "true"]).all():
             break
-        if ones.min() == 1 and k > 1:
+        ones += cells.isin(["1", "1.0", "true"])
+        if k > 1 and (ones == 1).all():
             return [*frame.columns[-k:]]
     return []
 

@@ -111,7 +111,7 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
     labels.write_bytes(idx_bytes(np.zeros(4, dtype=np.uint8)))
     images = tmp_path / "t10k-images-idx3-ubyte"
     images.write_bytes(idx_bytes(np.zeros((4, 2, 2), dtype=np.uint8)))
-    refused(lambda: load(path=tmp_path), "shape (2, 2)", "the training part (3, 2)")
+    refused(lambda: load(path=tmp_path), "examples of shape (3, 2), and of (2, 2) in the test part")
 
 
 def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

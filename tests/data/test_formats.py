@@ -285,6 +285,7 @@ def test_cells_are_numbers_booleans_or_texts(tmp_path: Path) -> None:
     [
         ("a,Target,b\n1,0,2\n2,1,3\n", "Target"),
         ("class,a,target\n1,0,2\n2,1,3\n", "target"),
+        ("label,red,blue\n1,0,1\n2,1,0\n", "label"),
         ("x,y,kind\n1,2,red\n2,3,blue\n", "kind"),  # coordinates
         ("a,y,b\n1,2,3\n2,3,4\n", "y"),
         ("a,b,quality\n1,2,3\n2,4,5\n", "quality"),
@@ -300,7 +301,7 @@ def test_labels_are_guessed_by_name_then_by_place_and_it_is_said(text: str, labe
     rows = text.count("\n") - (label != "3" and label != "1")
     x, labels, notes = frame_of(table(tmp_path, text))
     assert (label in x.columns, len(labels)) == (False, rows)
-    assert f"labels: column {label!r}" in notes
+    assert (f"labels: column {label!r}" in notes) == (label != "label")
     assert ("its first row looks like data" in notes) == (label in "13")
 
 

@@ -126,7 +126,7 @@ def test_what_is_no_picture_is_refused_in_one_line(read: Read, content: bytes, s
 
 @pytest.mark.parametrize("shape", [(23,), (6, 4, 2), (2, 3, 4)])
 def test_an_example_that_is_no_picture_is_refused(read: Read, shape: tuple[int, ...]) -> None:
-    refused(lambda: read(GREY, shape), "is a picture of 4x6 pixels, and the network takes examples of")
+    refused(lambda: read(GREY, shape), "is a picture of 4x6 pixels, the network takes ")
 
 
 def test_pictures_that_are_refused_before_they_are_used(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,8 +198,10 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     assert isinstance(x, np.ndarray)
     assert x.shape == (4, 8, 8)
     for i, name in enumerate(("cat/0.PNG", "cat/1.PNG")):  # `predict` scales them alike
-        np.testing.assert_array_equal(read_examples(tmp_path / name, (8, 8), resize=True)[0].x[0], x[i])
-    refused(lambda: load(path=tmp_path, resize=1001), "resize = 1001; give 1 to 1,000")
+        np.testing.assert_array_equal(
+            read_examples(tmp_path / name, (8, 8), adjustments=Adjustments(resize=True))[0].x[0], x[i]
+        )
+    refused(lambda: load(path=tmp_path, resize=1001), "resize = 1001: it is for pictures, and 1 to 1,000")
     (tmp_path / "cat" / "9.png").write_bytes(b"")
     refused(lambda: load(path=tmp_path), "9.png is no whole .png or .jpg picture")
     refused(lambda: load(path=tmp_path / "dog"), "holds no data: give a folder with a subfolder of .png")

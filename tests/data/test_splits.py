@@ -227,7 +227,7 @@ def test_the_fingerprint_is_of_the_four_arrays() -> None:
         ({"validation": float("nan")}, ["validation = nan"]),
         ({"validation": 0.001}, ["validation = 0.001 of 100", "one example or more"]),
         ({"train": 3, "stratify": True}, ["class '3' has 25 of 100", "split of 3"]),
-        ({"test": 2, "stratify": True}, ["split of 2", "ask for more, remove the class, or leave stratify out"]),
+        ({"test": 2, "stratify": True}, ["split of 2", "ask for more, remove it, or leave stratify out"]),
     ],
 )
 @pytest.mark.parametrize("cut", [split, held_out])
