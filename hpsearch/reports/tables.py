@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.objectives.kinds import examples, foreign, used
 from hpsearch.records import CURVES, Argument, Sentence
 from hpsearch.space import describe, shown, space_to_dict
-from hpsearch.text import counted
+from hpsearch.text import counted, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,6 +86,8 @@ def trials_table(
     ]
     table |= {name: [trial[name] for trial in trials] for name in parameters}
     drop = {"started", "finished"}
+    if foreign(stage):  # whoever ran them kept no losses or seconds, as a rule
+        drop |= {name for name in ("validation_loss", "seconds") if all(map(is_missing, table.get(name, ())))}
     if not any(table["reason"]):
         drop |= {"reason"} if len(set(table["state"])) > 1 else {"reason", "state"}
     table["state"] = [state.lower() for state in table["state"]]
