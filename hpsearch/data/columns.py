@@ -127,15 +127,8 @@ def left_out(
 ) -> dict[int, str]:
     """Return the positions of a table's columns that are not trained on, and why.
 
-    Args:
-        x: (N, D) all examples.
-        names: Of the D columns; their positions unless given.
-        labels: (N,) classes.
-        drop: Names of columns to leave out.
-        keep: Names of the columns to train on; the rules leave out none of them. Empty: what the rules leave.
-
-    Raises:
-        BadData: A name that no column has, or no column is left.
+    Those are what ``drop`` names and, unless ``keep`` names the columns to train on, what the rules find in all
+    examples x (N, D). BadData is raised for a name that no column has, and where no column is left.
     """
     names = names or [str(position) for position in range(x.shape[1])]
     for key, given in (("drop", drop), ("columns", keep)):

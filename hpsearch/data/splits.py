@@ -65,14 +65,11 @@ def split(
     that, so how large test is changes neither of the others.
 
     Args:
-        train: A number of examples, or a fraction of the data set (in (0, 1), rounded down).
-        validation: Likewise.
-        test: Likewise, 0 allowed; None takes the whole of the data set's own test part, if there is one.
-            With an own test part, the number or fraction is of that.
+        train: A number of examples, or a fraction of the data set (in (0, 1), rounded down); validation likewise.
+        test: Likewise, 0 allowed, of the data set's own test part, if there is one: None takes the whole of that.
         seed: Of the shuffling.
         stratify: Give each split the data set's proportion of every class.
-        scale: How numbers are scaled, and
-        text: how texts become numbers; see `Preprocessing.fit`.
+        scale: As for `Preprocessing.fit`, and so is ``text``.
 
     Raises:
         BadData: More examples requested than there are, none requested, or too few of a class to stratify.

@@ -282,13 +282,11 @@ def read_table(
         path: The file; the arguments that are not named here are those of `datasets.load`.
         kind: Its ending, one of `formats.TABLES`.
         labelled: Refuse it where it has no labels. A column that is named must be there in any case.
-        columns: Those that are used, all unless given; none of them is guessed to hold the labels.
-        drop: Those that are not used: their cells are not checked.
+        columns: Those that are used; none of them is guessed to hold the labels. The cells of others are not checked.
 
     Returns:
-        x, a frame of N rows, and labels (N,). Numbers are numbers, booleans too, anything else text; what is missing
-        is NaN. Where a Parquet file has a column of encoded pictures, x is (N, H, W[, 3]). Errors count rows from 1,
-        without the header.
+        x, a frame of numbers, booleans and texts, NaN where one is missing, and labels (N,). Where a Parquet file has a
+        column of encoded pictures, x is (N, H, W[, 3]). Errors count rows from 1, without the header.
     """
     notes: list[str] = []
     decimal, named, reason, pictures, left = ".", True, "", None, list[str]()

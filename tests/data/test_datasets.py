@@ -38,25 +38,6 @@ def test_digits_which_need_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None
         load("digits")
 
 
-@pytest.mark.parametrize("zipped", [True, False])
-def test_a_folder_of_idx_files(zipped: bool, tmp_path: Path) -> None:
-    write_part(tmp_path, n=20, zipped=zipped)
-    dataset = load(path=tmp_path)
-    assert dataset.x.shape == (20, 3, 2)
-    assert dataset.labels.tolist() == [0, 1, 2, 3] * 5
-    assert dataset.x_test is None
-    write_part(tmp_path, "t10k", n=8, zipped=zipped)
-    dataset = load(path=tmp_path)
-    assert dataset.x_test is not None
-    assert dataset.labels_test is not None
-    assert dataset.x_test.shape == (8, 3, 2)
-    assert dataset.labels_test.tolist() == [0, 1, 2, 3] * 2
-    # And with the other spelling of the file names.
-    for file in list(tmp_path.iterdir()):
-        file.rename(file.with_name(file.name.replace("-idx", ".idx")))
-    assert len(load(path=tmp_path).x) == 20
-
-
 def test_where_named_data_is_looked_for(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the last place to the first: each new one is preferred to those before."""
     name = "fashion-mnist"

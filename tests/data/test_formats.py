@@ -444,8 +444,11 @@ def test_folders_of_idx_files(folder: str, form: str, tmp_path: Path) -> None:
             (place / form.format(part, role)).write_bytes(gzip.compress(data) if zipped else data)
     for path in (tmp_path, place / form.format("train", "labels")):
         dataset = load(path=path)
-        assert (len(dataset.x), dataset.class_names) == (6, ("1", "2", "3"))
-        assert dataset.x_test is not None
+        assert (dataset.labels.tolist(), dataset.class_names) == (Y.tolist(), ("1", "2", "3"))
+        np.testing.assert_array_equal(dataset.x, X)
+        np.testing.assert_array_equal(dataset.x_test, X[:3])  # type: ignore[arg-type]
+        assert dataset.labels_test is not None
+        assert dataset.labels_test.tolist() == Y[:3].tolist()
     if "emnist" in form:
         (place / "emnist-digits-train-images-idx3-ubyte").write_bytes(b"")
         refused(lambda: load(path=tmp_path), "holds 2 data sets: emnist-digits, emnist-letters; give a file of one")

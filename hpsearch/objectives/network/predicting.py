@@ -40,11 +40,7 @@ class Predictions:
 
 
 def predict(model: Model, examples: Sequence[Examples]) -> Predictions:
-    """Classify examples.
-
-    Args:
-        model: The network.
-        examples: From one file or several; at least one.
+    """Classify examples from one file or several.
 
     Raises:
         BadData: Examples of another size, values that the network never saw the like of, or a label that it does not
