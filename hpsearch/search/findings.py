@@ -45,9 +45,8 @@ class Findings:
     # whether it differs significantly from each of the others among the best ``top``; None: not known
     distinguishable: bool | None
     ranges: Mapping[str, NarrowedRange]  # the next range of each parameter; empty where there are too few trials
-    level: bool = field(
-        default=False, repr=False
-    )  # whether all trials of the stage, the best among them, have the same score
+    # whether all trials of the stage, the best among them, have the same score
+    level: bool = field(default=False, repr=False)
     advice: tuple[Sentence, ...] = ()  # conclusions and the next step, the most important first
     top: int = 5  # number of trials that are called the best
     step: Step = "start"  # the next step; the last sentence of the advice says it in words

@@ -87,9 +87,9 @@ class OwnCluster:
 
     def __init__(self, jobs: int) -> None:
         silence_logs()
-        trial = start_process(int)  # a nanny would start workers that end at once for ever
-        trial.join()
-        check_guarded(trial.exitcode)
+        probe = start_process(int)  # where it ends so, Dask would start workers again and again
+        probe.join()
+        check_guarded(probe.exitcode)
         # No pages over HTTP; what still listens is on a free port of the loopback interface, and has nothing to show.
         nothing: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
         # The threads that start the workers, again too, are born in here: Ctrl-C is the runner's business alone.
