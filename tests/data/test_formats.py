@@ -446,7 +446,7 @@ def test_folders_of_idx_files(folder: str, form: str, tmp_path: Path) -> None:
         dataset = load(path=path)
         assert (dataset.labels.tolist(), dataset.class_names) == (Y.tolist(), ("1", "2", "3"))
         np.testing.assert_array_equal(dataset.x, X)
-        np.testing.assert_array_equal(dataset.x_test, X[:3])  # type: ignore[arg-type]
+        np.testing.assert_array_equal(dataset.x_test, X[:3])
         assert dataset.labels_test is not None
         assert dataset.labels_test.tolist() == Y[:3].tolist()
     if "emnist" in form:
