@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 IMAGES = ("png", "svg", "pdf")
 ENDINGS = ("html", *IMAGES)
-LEAST_PAGE = 640  # the room that title, buttons and legend need side by side, in px; a narrower window scrolls
+LEAST_PAGE = 700  # the room that title, buttons and legend need side by side, in px; a narrower window scrolls
 WIDTH, HEIGHT = 900, 500  # the size in px of a figure without a size of its own
 LIMIT_S = 60.0  # the time that starting the browser may take, and each figure; some 2 s on a quiet core
 _CLOSE_S = 3.0
