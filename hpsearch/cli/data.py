@@ -15,7 +15,7 @@ from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import command, emit, emit_record, note, say, terminal, worded
 from hpsearch.data import KNOWN, fetch, load, whereabouts
 from hpsearch.errors import BadInput
-from hpsearch.records import Action
+from hpsearch.records import Action, Sentence
 from hpsearch.reports.tables import by_column
 from hpsearch.search.pruning import plan_of, pruning_words, unused_words
 from hpsearch.search.stage import check_counts
@@ -41,19 +41,21 @@ def init(name: str, what: str | None, label: str | None, force: bool, output: Fo
     if label is not None and what is None:
         raise BadInput("--label says where the labels of --data are; give --data FILE, too")
     section: Any = None
+    sentences: Sequence[Sentence] = ()
     if what is not None:
         section = {"path": what} if label is None else {"path": what, "label": label}
         if not "".join(section.values()).isprintable():
-            raise BadInput(f"a study file cannot hold {what!r} or {label!r}; give them other names")
+            raise BadInput(f"a study file cannot hold {' '.join(section.values())!r}; give it a plain name")
         dataset = load(path=Path(what), label=label)
         tested = 0 if dataset.labels_test is None else len(dataset.labels_test)
         if len(dataset.x) < _SMALL:
             section |= {"train": 0.8 if tested else 0.6, "validation": 0.2, "test": 0.2}
         if tested:
             section["test"] = tested
-        for sentence in dataset.said():
-            note(worded(sentence))
+        sentences = dataset.said()
     path = write_study(name, section, force=force)
+    for sentence in sentences:
+        note(worded(sentence))
     if output != "table":
         emit_record({"search": name, "path": path}, output)
         return

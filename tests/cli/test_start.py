@@ -176,11 +176,12 @@ def test_init_refuses_data_that_cannot_be_searched(cli: Cli) -> None:
     Path("a.csv").write_text("sex,age\n" + "".join(f"{'mf'[i % 2]},{i * 1.37}\n" for i in range(60)))
     cli.refused("init mine --data a.csv", says="continuous target")
     cli.refused("init mine --data none.csv", says="none.csv")
-    cli.refused("init", "mine", "--data", "a\x7f.csv", says="other names")
+    cli.refused("init", "mine", "--data", "a\x7f.csv", says="plain name")
     cli.refused("init mine --label sex", says="--data FILE")
     assert not Path("studies/mine.toml").exists()
     assert cli("init mine --data a.csv --label sex").code == 0
     assert find("mine").to_dict()["data"]["label"] == "sex"
+    cli.refused("init mine --data a.csv --label sex", says="exists")
 
 
 def test_check_says_what_a_stage_of_the_shipped_default_amounts_to(cli: Cli) -> None:
