@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -162,7 +163,7 @@ class _Archive:
 def _json_archive(path: Path) -> _Archive:
     try:
         with path.open(encoding="utf-8-sig") as file:
-            plain = json.load(file)
+            plain = json.load(file, object_pairs_hook=_unique)
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} is no JSON, or is cut off: {first_line(error)}") from error
     header = parse_header(plain, source=str(path))
@@ -173,6 +174,13 @@ def _json_archive(path: Path) -> _Archive:
     cells = _table(path, "curves", plain["curves"], columns) if "curves" in plain else {}
     curves = pd.DataFrame({column.name: typed_cells(column, cells.get(column.name, [])) for column in columns})
     return _Archive(path.name, header, trials, _by_epoch(path, curves))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) < len(pairs):
+        raise ValueError("it has a key twice")
+    return plain
 
 
 def _table(path: Path, name: str, cells: Any, columns: Sequence[Column]) -> dict[str, list[Any]]:
@@ -293,8 +301,8 @@ def _past_trials(
     for trial, (state, score) in enumerate(zip(states, scores, strict=True)):
         if state not in STATES:
             raise archive.damaged(f"{new.name}: trial {trial} has the state {str(state)[:40]!r}")
-        if score != score or (state == "COMPLETE" and score is None):
-            raise archive.damaged(f"{new.name}: trial {trial} is {state} and has no score")
+        if score != score or (state == "COMPLETE" and (score is None or math.isinf(score))):
+            raise archive.damaged(f"{new.name}: trial {trial} is {state} and has no score, or none that is finite")
     ended = [state in FINISHED for state in states]
     curves = archive.curves[archive.curves["stage"] == name]
     if not curves["trial"].between(0, len(rows) - 1).all():

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hpsearch.errors import BadInput, HpsearchError
+from hpsearch.files import first_line
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Direction, NewStage
 from hpsearch.space import Categorical, Float, Space, Value, shown
@@ -153,9 +154,12 @@ class StageHeader(_Model):
     @classmethod
     def of(cls, stage: NewStage, trials: Sized | None, series: Sequence[str], others: list[int] | None) -> StageHeader:
         """Return the header of a stage: what the database keeps of it, and what is in the file."""
-        plain = {key.removeprefix(ATTRIBUTE_PREFIX): value for key, value in stage_attributes(stage).items()}
         count = None if trials is None else len(trials)
-        return cls(direction=stage.direction, trials=count, others=others, series=list(series), **plain)
+        try:
+            plain = {key.removeprefix(ATTRIBUTE_PREFIX): value for key, value in stage_attributes(stage).items()}
+            return cls(direction=stage.direction, trials=count, others=others, series=list(series), **plain)
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"{stage.name} has damaged attributes: {first_line(error)}") from error
 
     @field_validator("study_file")
     @classmethod
@@ -216,6 +220,8 @@ def parse_header(plain: Any, *, source: str) -> Header:
         if numbers != sorted(set(numbers)) or all(stage.trials is None for stage in header.stages):
             raise BadInput("its stages are not in order, or have no trials")
         for of_header, stage in zip(header.stages, header.new_stages(), strict=True):
+            if of_header.parent is not None and of_header.parent >= of_header.number:
+                raise BadInput(f"stage {of_header.number} is narrowed from stage {of_header.parent}")
             if not set(of_header.series) <= set(kinds.kind_of(stage.study_file).curves):
                 raise BadInput(f"it has unknown curves: {', '.join(of_header.series)[:80]}")
         return header

@@ -84,6 +84,9 @@ def _version(url: URL, where: str) -> str:
         if not {"studies", "trials", "version_info"} <= set(sqlalchemy.inspect(engine).get_table_names()):
             raise BadStorage(f"{where} holds no studies of Optuna's")
         with engine.connect() as connection:
+            twice = sqlalchemy.text("SELECT 1 FROM trials GROUP BY study_id, number HAVING count(*) > 1")
+            if connection.execute(twice).first():  # Optuna would read one of them
+                raise BadStorage(f"{where} is damaged: a study has two trials of one number")
             return str(connection.execute(sqlalchemy.text("SELECT library_version FROM version_info")).scalar())
     finally:
         engine.dispose()
@@ -191,7 +194,8 @@ def _value(parameter: Parameter, value: Any, there: bool) -> Value | None:
         return None
     if isinstance(parameter, Categorical):
         return choice(value)
-    if type(value) not in (int, float) or not abs(value) <= 2.0**1023:
+    most = 2.0**1023 if isinstance(parameter, Float) else MAX_INT
+    if type(value) not in (int, float) or not abs(value) <= most:
         raise ValueError(f"{repr(value)[:40]} is no value of a number")
     return float(value) if isinstance(parameter, Float) else int(value)
 

@@ -422,7 +422,7 @@ def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]
         yield
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         # hpsearch can read what it wrote: somebody else has written there.
-        raise _damaged(show(url), str(error)) from error
+        raise damaged(show(url), str(error)) from error
     except Exception as error:
         # Optuna wraps SQLAlchemy's error in its own; importing Optuna's class here would cost 0.3 s.
         cause = error.__cause__ if type(error).__name__ == "StorageInternalError" else error
@@ -431,7 +431,7 @@ def translated(url: URL, *, door: bool, passing: bool = False) -> Iterator[None]
         raise _explained(url, cause, kind, passing=passing) from error
 
 
-def _damaged(where: str, how: str) -> DamagedStorage:
+def damaged(where: str, how: str) -> DamagedStorage:
     return DamagedStorage(
         f"the database {where} is damaged ({how}); `{{}}` says more, `{{}}` saves what can be read",
         Action("db check", {"storage": where}),
@@ -452,7 +452,7 @@ def _explained(
         code = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         # SQLITE_ERROR: a table that is gone. Without a code: a text that is no UTF-8.
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
-            return _damaged(where, reason)
+            return damaged(where, reason)
         kind = DamagedStorage if code == sqlite3.SQLITE_NOTADB else kind
     return kind(_MESSAGES.get(code, "the database {} does not work: " + reason).replace("{}", where, 1))
 

@@ -14,11 +14,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 
 from hpsearch.errors import BadInput, BadStorage, HpsearchError, StageConflict
+from hpsearch.files import first_line
 from hpsearch.store import claims, engine, queries, writer
 from hpsearch.store import schema as t
 from hpsearch.store.claims import Claimed, StageCache
 from hpsearch.store.leases import GIVEN_BACK, Owned, Owner
 from hpsearch.store.maintenance import rules
+from hpsearch.store.maintenance.check import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -227,7 +229,12 @@ class Store:
 
     def _read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a query gives in a transaction of its own."""
-        return self.database.reading(lambda connection: query(connection, *args, **kwargs))
+        try:
+            return self.database.reading(lambda connection: query(connection, *args, **kwargs))
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            if check(self.url, self._sampler).sound:
+                raise  # a defect of ours
+            raise engine.damaged(self.where, first_line(error)) from error
 
     def _holding(self, stage: Stage, work: Callable[[Connection, T | None], T]) -> T:
         """Return what comes of some work in a write transaction that holds the stage; see `Database.writing`."""
