@@ -249,7 +249,11 @@ def foreign_trials(
     metric = metric or score
     direction = request.direction or _direction(path, tool, score, metric, better_scores, notes)
     known_states, failures = states(columns, tool)
-    if tool.prefix.startswith("config") and state_column(columns) is None and not any(map(ended, columns.get("done", ()))):
+    if (
+        tool.prefix.startswith("config")
+        and state_column(columns) is None
+        and not any(map(ended, columns.get("done", ())))
+    ):
         notes.append(Sentence("the table does not say which trials failed or are unfinished: all count as complete"))
     scores = [parsed(cell) for cell in columns[score]]
     cells: dict[str, list[Value | None]] = {}

@@ -445,11 +445,23 @@ OWN: list[Any] = [  # changes of the study database, and the exit code of each c
     ("score as text", "UPDATE trial_values SET value = 'high'", {"status": None, "trials": None, "db check": 1}),
     ("value as a blob", "UPDATE trial_params SET param_value = x'00ff'", {"trials": None, "db check": 1}),
     ("changed score", "UPDATE trial_values SET value = 0.99 WHERE trial_id = 1", {"db check": 1}),
-    ("unknown direction", "UPDATE study_directions SET direction = 'UP'", {"status": 2, "export --out q.json": 2, "db check": 1}),
+    (
+        "unknown direction",
+        "UPDATE study_directions SET direction = 'UP'",
+        {"status": 2, "export --out q.json": 2, "db check": 1},
+    ),
     ("parameter as text", "UPDATE trial_params SET param_value = 'x'", {"narrow --top 2 --dry-run": 2, "db check": 1}),
-    ("point as text", "UPDATE trial_intermediate_values SET step = 'x' WHERE trial_intermediate_value_id = 1", {"export --out q.json": 2, "db check": 1}),
+    (
+        "point as text",
+        "UPDATE trial_intermediate_values SET step = 'x' WHERE trial_intermediate_value_id = 1",
+        {"export --out q.json": 2, "db check": 1},
+    ),
     ("attribute that is none", "UPDATE study_user_attributes SET value_json = NULL", {"status": 2, "db check": 1}),
-    ("another attribute", "UPDATE study_user_attributes SET value_json = '[1]' WHERE key LIKE '%versions'", {"export --out q.json": 2}),
+    (
+        "another attribute",
+        "UPDATE study_user_attributes SET value_json = '[1]' WHERE key LIKE '%versions'",
+        {"export --out q.json": 2},
+    ),
     ("nested", f"UPDATE trial_user_attributes SET value_json = '{DEEP}'", {"trials": 2, "db check": 1}),
     ("nested stage", f"UPDATE study_user_attributes SET value_json = '{DEEP}'", {"status": 2, "db check": 1}),
 ]
