@@ -425,6 +425,8 @@ def test_paths_that_are_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     refused(lambda: load(path=tmp_path / "some.txt"), "has no rows")
     (tmp_path / "some.xlsx").write_text("hello")
     refused(lambda: load(path=tmp_path / "some.xlsx"), "save it as CSV UTF-8, or give .npz, .csv")
+    os.mkfifo(tmp_path / "pipe.csv")  # not "is empty"
+    refused(lambda: load(path=tmp_path / "pipe.csv"), "no file that can be read")
     refused(lambda: load(path=tmp_path), "holds no data")
     refused(lambda: load(path=npz(tmp_path, x=X, y=Y), label="y"), "is for tables")
     whole = npz(tmp_path, x=X, y=Y)

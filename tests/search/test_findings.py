@@ -112,6 +112,7 @@ def test_equals_are_tied_and_not_narrowed(store: Store) -> None:
     assert {of.evidence for of in seen.ranges.values()} == {1.0}
     assert has(seen, "all 100 trials of made/stage-01 have the same score, 0.8: no hyperparameter made a difference")
     assert not has(seen, "matter")
+    assert not has(seen, "no effect")
     assert (seen.step, seen.actions) == ("pick", ())
     seen = findings(store, [made_stages.make(store, edgeless, trials=40, number=2)])
     assert has(seen, "the top 5 are tied: ")
