@@ -45,7 +45,6 @@ from hpsearch.store.schema import FINISHED
 from hpsearch.study_file import check_name
 
 _MAX_STEP = 2**31 - 1
-_DATABASES = (".db", ".sqlite", ".sqlite3")
 
 
 def _utc(time: datetime) -> datetime:
@@ -84,7 +83,7 @@ def read(request: ImportRequest) -> Imported:
     """
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     path = Path(request.source)
-    if "://" in request.source or path.suffix in _DATABASES:
+    if "://" in request.source or path.suffix in (".db", ".sqlite", ".sqlite3"):
         from hpsearch.exchange import optuna_studies  # loads Optuna, and files do without
 
         request.refuse("an Optuna study", "direction", "parameters", "ranges")
@@ -170,8 +169,7 @@ def _json_archive(path: Path) -> _Archive:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    plain = dict(pairs)
-    if len(plain) < len(pairs):
+    if len(plain := dict(pairs)) < len(pairs):
         raise ValueError("it has a key twice")
     return plain
 

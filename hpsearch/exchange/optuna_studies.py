@@ -159,9 +159,7 @@ def _foreign_trials(study: optuna.Study, url: str, where: str, metric: str | Non
     )
 
 
-def _ranges(
-    trials: Sequence[FrozenTrial],
-) -> tuple[dict[str, Parameter], list[Sentence], dict[str, list[str]]]:
+def _ranges(trials: Sequence[FrozenTrial]) -> tuple[dict[str, Parameter], list[Sentence], dict[str, list[str]]]:
     """Return the range of each hyperparameter that has one of ours, warnings, and more on each of these ranges."""
     different: dict[str, dict[str, BaseDistribution]] = {}  # by their JSON: those with a list among the choices no hash
     for trial in trials:
