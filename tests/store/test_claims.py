@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from bounded import until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
@@ -270,7 +271,7 @@ def test_three_make_the_tables_of_one_database_on_a_server(postgres: Server) -> 
     made_together(url, 3)
     for table in TABLES:
         assert postgres.run(f"SELECT count(*) FROM {table}", database=url.rpartition("/")[2]) == [(1,)]
-    assert postgres.connections(url) == 0
+    until(lambda: postgres.connections(url) == 0, what="the server's end of the connections")
     postgres.drop(url)
 
 
