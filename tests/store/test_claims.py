@@ -230,7 +230,7 @@ def test_a_call_s_price_is_what_it_touches(file: Path, opener: Opener, new_stage
     for many in (4, 300, 304):
         while store.counts(stage).finished < many:
             with watched(store) as said:
-                trials = store.claim(stage, many=many, most=4, owner=me).trials
+                trials = store.claim(stage, until=many, most=4, owner=me).trials
                 ids = {trial.number: trial.trial_id for trial in trials}
                 store.report(stage, [Report(n, 1, 0.5) for n in ids], ids, owner=me)
                 store.beat(stage, ids.values(), owner=me)
