@@ -55,13 +55,9 @@ def to_numbers(x: Raw, names: Sequence[str]) -> npt.NDArray[np.float64]:
 
 def texts(column: Cells) -> tuple[npt.NDArray[np.intp], list[str]]:
     """Return codes (N,), -1 where a cell is missing, and the texts that they stand for, without a whole number's .0."""
-    if isinstance(column, np.ndarray):
-        values, codes = np.unique(column, return_inverse=True)
-        different = values.tolist()
-    else:
-        codes, index = column.factorize()
-        different = index.tolist()
-    return codes, [str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell) for cell in different]
+    array = isinstance(column, np.ndarray)
+    codes, values = np.unique(column, return_inverse=True)[::-1] if array else column.factorize()  # type: ignore[union-attr]
+    return codes, [str(int(of) if isinstance(of, float) and of.is_integer() else of) for of in values.tolist()]
 
 
 def _numbers_rows(name: str, column: Cells) -> bool:

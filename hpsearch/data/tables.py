@@ -20,6 +20,7 @@ import pandas as pd
 
 from hpsearch import files
 from hpsearch.data import datasets, formats
+from hpsearch.data.columns import is_text
 from hpsearch.data.formats import Arrays
 from hpsearch.data.pictures import stacked
 from hpsearch.errors import BadData, MissingExtra
@@ -159,7 +160,7 @@ def _is_data(rows: Sequence[Sequence[str]], decimal: str) -> bool:
             return False
         return True
 
-    first, *others = rows
+    first, others = rows[0], [row for row in rows if row != rows[0]]  # a header may stand twice
     numbers = [cell for cell in first if number(cell) and cell not in MISSING]
     again = False
     for i, name in enumerate(first):
@@ -201,6 +202,9 @@ def _pandas(path: Path, look: dict[str, Any], **options: Any) -> pd.DataFrame:
         frame: pd.DataFrame = pd.read_csv(**options, index_col=False, keep_default_na=False, skipinitialspace=True)
         if look["ends"] and not frame.pop(_END).isin([np.nan, ""]).all():
             raise BadData(f"{path} is ragged: some rows have more fields than its header")
+        texts = look["header"] == 0 and all(is_text(frame[name]) for name in frame)  # as numbers below it become
+        if texts and (again := (frame == look["names"]).all(axis=1).to_numpy()).any():
+            raise BadData(f"{path}: row {int(again.argmax()) + 1} repeats the header; take it out of the table")
         frame.attrs["decimal"] = look["decimal"]  # for cells that are read as text
         if look["sep"] in DELIMITERS and frame.iloc[:, -1].isna().any():  # also where the row ended before
             look["filepath_or_buffer"].seek(0)
@@ -342,8 +346,13 @@ def read_table(
         raise BadData(f"resize = {resize} is for pictures, and {path} holds none; leave it out")
     x = frame[features]
     for name in features:
-        if name not in drop and (not columns or name in columns) and not _is_plain(x[name]):
+        plain = isinstance(x[name].dtype, np.dtype) and x[name].dtype.kind in "biufMm"
+        if name not in drop and (not columns or name in columns) and not plain:
             x[name] = _typed(path, x[name], decimal)
+            breaks = x[name].str.count("\n").fillna(0) if kind != ".parquet" and is_text(x[name]) else x[name][:0]
+            if (breaks > 1).any():  # a quote takes all rows up to the next one
+                where = f"row {int(breaks.argmax()) + 1}, column {name!r}"
+                notes.append(f"{where} has a text of several lines: rows are lost there if a quote is not closed")
     return Arrays(x, labels, columns=tuple(features), notes=tuple(map(Sentence, notes)))
 
 
@@ -377,10 +386,6 @@ def _one_hot(frame: pd.DataFrame) -> list[str]:
         if k > 1 and (ones == 1).all():
             return [*frame.columns[-k:]]
     return []
-
-
-def _is_plain(column: pd.Series[Any]) -> bool:
-    return isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufMm"
 
 
 def _typed(path: Path, column: pd.Series[Any], decimal: str = ".") -> pd.Series[Any]:

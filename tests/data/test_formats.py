@@ -305,6 +305,12 @@ def test_labels_are_guessed_by_name_then_by_place_and_it_is_said(text: str, labe
     assert ("its first row looks like data" in notes) == (label in "13")
 
 
+def test_rows_that_a_quote_may_have_taken_are_said(tmp_path: Path) -> None:
+    text = 'a,b,label\n1,"u,x\n2,v,y\n3,u,x\n4,u",y\n5,v,x\n'
+    assert "row 1, column 'b' has a text of several lines" in frame_of(table(tmp_path, text))[2]
+    assert "lines" not in frame_of(table(tmp_path, text.replace("2,v,y\n3,u,x\n4,u", "v")))[2]  # an address
+
+
 def test_a_header_may_be_denied_or_affirmed(tmp_path: Path) -> None:
     path = table(tmp_path, "5,x\n6,y\n7,x\n")
     assert frame_of(path)[0].columns.tolist() == ["1"]
@@ -363,6 +369,8 @@ def test_limits_hold_before_anything_is_read(tmp_path: Path, monkeypatch: pytest
         ("a,b,label\n1,2\n3,4,y\n", ["ragged: row 1 has 2 fields of 3"]),
         ("label,a,b\nx,1,2\ny,3\n", ["ragged: row 2 has 2 fields of 3"]),
         ('a,b,label\n1,"2,x\n3,4,y\n', ["no regular csv table"]),
+        ("a,b,label\n1,2,x\n3,4,y\na,b,label\n5,6,x\n", ["row 3 repeats the header"]),
+        ("a,b,label\nu,v,x\na,b,label\nw,v,y\n", ["row 2 repeats the header"]),
         (b"a,label\n1,caf\xe9\n", ["not UTF-8"]),
         (b"a,b,label\n1,\x00,x\n3,4,y\n", ["no table of text", "UTF-16 needs its byte order mark"]),
         ("a,label\n1,x\n".encode("utf-16-le"), ["UTF-16 needs its byte order mark"]),
