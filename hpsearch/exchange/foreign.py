@@ -52,6 +52,7 @@ STATES = (*FINISHED, "RUNNING", "WAITING")
 _TIMES = (("started", "datetime_start"), ("finished", "datetime_complete"))
 _LOG_SPAN = 10.0
 _MAX_CHOICES = 100
+_FEWEST_TRIALS = 10  # texts of fewer may be all different by chance
 _FORM = "give NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=one,other"
 
 
@@ -180,7 +181,7 @@ def metric_name(metric: str, params: Sequence[str]) -> str:
 
 def settled(trials: PastTrials, now: datetime) -> PastTrials:
     """Return trials as they can be written: those that had not ended wait, the others ended ``now`` or earlier."""
-    ended = [state in FINISHED for state in trials.states]
+    ended, ranked = [state in FINISHED for state in trials.states], (trials.scores, trials.states)
 
     def times(known: Sequence[datetime | None]) -> list[datetime | None]:
         return [(time or now) if over else None for time, over in zip(known, ended, strict=True)]
@@ -188,10 +189,7 @@ def settled(trials: PastTrials, now: datetime) -> PastTrials:
     return replace(
         trials,
         states=[state if over else "WAITING" for state, over in zip(trials.states, ended, strict=True)],
-        scores=[
-            score if state in ("COMPLETE", "PRUNED") else None
-            for score, state in zip(trials.scores, trials.states, strict=True)
-        ],
+        scores=[score if state in ("COMPLETE", "PRUNED") else None for score, state in zip(*ranked, strict=True)],
         started=times(trials.started),
         finished=times(trials.finished),
     )
@@ -393,8 +391,9 @@ def _ranges(
         try:
             parameter = _parse_range(given[name], values) if name in given else known.get(name) or _extent(values)
             numbers = [list(range(first, first + len(values))) for first in (0, 1)]
-            if name not in (*parameters, *given, *known) and values in numbers:
-                raise BadInput("it numbers the rows")
+            own = isinstance(values[0], str) and len({*values}) == len(values) >= _FEWEST_TRIALS
+            if name not in (*parameters, *given, *known) and (own or values in numbers):
+                raise BadInput("its texts are different in every trial" if own else "it numbers the rows")
         except HpsearchError as error:
             if name in given:
                 raise BadArgument("ranges", f"{name}={given[name]}", str(error)) from error

@@ -257,10 +257,15 @@ def test_what_nobody_named_is_no_hyperparameter(cli: Cli) -> None:
     refused(cli, "old.parquet", "--metric", "accuracy", says="Give --parameter COLUMN for each; there are: lr, units")
     imported(cli, "old.parquet", "--metric", "accuracy", "--parameter", "row", "--range", "lr=1e-6:1:log")
     assert read("old")[0].space == {"row": Int(1, 30, log=True), "lr": Float(1e-6, 1.0, log=True)}
-    frame.add_prefix("config.").rename(columns={"config.accuracy": "accuracy"}).to_parquet("wandb.parquet", index=False)
+    frame = frame.add_prefix("config.").rename(columns={"config.accuracy": "accuracy"})
+    frame.to_parquet("wandb.parquet", index=False)
     ran = imported(cli, "wandb.parquet", "--metric", "accuracy")
-    assert list(read("wandb")[0].space) == ["lr", "units", "act", "nesterov", "dropout", "when"]
+    assert list(read("wandb")[0].space) == ["lr", "units", "act", "nesterov", "dropout"]
     assert "row is left out: it numbers the rows" in ran.err
+    assert "when is left out: its texts are different in every trial" in ran.err
+    frame.head(9).to_parquet("few.parquet", index=False)  # by chance
+    imported(cli, "few.parquet", "--metric", "accuracy")
+    assert "when" in read("few")[0].space
 
 
 STORAGE = "sqlite:///theirs.db"
