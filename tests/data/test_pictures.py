@@ -159,6 +159,7 @@ CLASSES = {"cat": [GREY, 255 - GREY], "dog": [GREY.T.reshape(6, 4)]}
 def test_a_folder_of_pictures_by_class(parts: list[str], n: int, n_test: int, tmp_path: Path) -> None:
     folder = write(tmp_path, CLASSES, parts)
     (folder / ".DS_Store").touch()
+    (folder / parts[0] / "cat" / "._0.PNG").touch()
     (folder / "__MACOSX").mkdir()
     dataset = load(path=folder)
     assert isinstance(dataset.x, np.ndarray)

@@ -268,6 +268,7 @@ def test_a_thread_handles_no_signals(handlers: Callable[[], list[Any]]) -> None:
         ("5:cpu,cpuacct:/of/the/host\n4:cpuset:/", {"cpu/cpu.cfs_quota_us": "25", "cpu/cpu.cfs_period_us": "10"}, 3),
         ("5:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "1"}, 64),
         ("0::/", {}, 64),
+        ("0::/", {"cpu.max": ""}, 64),
         (None, {}, 64),
     ],
 )
