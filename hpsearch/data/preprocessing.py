@@ -202,8 +202,7 @@ class Preprocessing:
 
     def plain(self) -> dict[str, Any]:
         """Return all of it as JSON-able data, which `from_plain` reads."""
-        plain = dataclasses.asdict(self)
-        return plain | {"low": float(self.low), "high": float(self.high)}
+        return dataclasses.asdict(self) | {"low": float(self.low), "high": float(self.high)}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Preprocessing:
@@ -256,7 +255,8 @@ class Preprocessing:
         table = self.table
         numbers = len(table.fill) if table else math.prod(self.shape)
         if numbers:
-            yield f"{counted(numbers, 'number')} from {self.low:g} to {self.high:g}: {how}"
+            reach = "in bytes" if self.dtype == "uint8" and not self.grey else f"from {self.low:g} to {self.high:g}"
+            yield f"{counted(numbers, 'number')} {reach}: {how}"
         if table is None:
             return
         if table.texts:

@@ -69,6 +69,15 @@ def test_auto(raw: npt.NDArray[Any], method: str, scale: float | None) -> None:
     assert scale is None or fitted.scale == (scale,)
 
 
+def test_bytes_of_few_values_are_not_said_to_reach_255() -> None:
+    said = [str(*Preprocessing.fit((IMAGES // by).astype(np.uint8)).sentences()) for by in (1, 16, 128)]
+    assert [words.partition("numbers ")[2] for words in said] == [
+        "from 0 to 255: divided by 255",
+        "in bytes: divided by 15",
+        "in bytes: as they are",
+    ]
+
+
 def test_an_image_s_bytes_are_divided_in_float32() -> None:
     every = np.arange(256, dtype=np.uint8).reshape(16, 4, 4)
     inputs = Preprocessing.fit(every).apply(every)
