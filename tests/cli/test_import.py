@@ -258,10 +258,11 @@ def test_what_nobody_named_is_no_hyperparameter(cli: Cli) -> None:
     imported(cli, "old.parquet", "--metric", "accuracy", "--parameter", "row", "--range", "lr=1e-6:1:log")
     assert read("old")[0].space == {"row": Int(1, 30, log=True), "lr": Float(1e-6, 1.0, log=True)}
     frame = frame.add_prefix("config.").rename(columns={"config.accuracy": "accuracy"})
-    frame.to_parquet("wandb.parquet", index=False)
+    frame.assign(**{"config.note": None}).to_parquet("wandb.parquet", index=False)
     ran = imported(cli, "wandb.parquet", "--metric", "accuracy")
     assert list(read("wandb")[0].space) == ["lr", "units", "act", "nesterov", "dropout"]
     assert "row is left out: it numbers the rows" in ran.err
+    assert "note is left out: it has one value in all trials that have any" in ran.err
     assert "when is left out: its texts are different in every trial" in ran.err
     frame.head(9).to_parquet("few.parquet", index=False)  # by chance
     imported(cli, "few.parquet", "--metric", "accuracy")
