@@ -355,9 +355,8 @@ def find(study: str | None, *, folder: Path = STUDIES_FOLDER) -> StudyFile:
     local, is_path = folder / f"{wanted}.toml", "/" in wanted or wanted in (".", "..")
     if wanted.endswith(_DATA) or (os.path.isdir(wanted) and (is_path or not (local.is_file() or wanted in shipped()))):
         raise BadStudyFile(
-            f"{wanted} is no study file; to search on data of your own, write a study file (`{{}}`) and "
-            "give the data as path = ... under [data]",
-            Action("init", {"name": "NAME"}),
+            f"{wanted} is no study file; to search on data of your own, write a study file: `{{}}`",
+            Action("init", {"name": "NAME", "data": wanted}),
         )
     if is_path or wanted.endswith(".toml"):
         return read(Path(wanted))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from hpsearch.cli import options
 from hpsearch.cli.options import FILE, Format, Group
 from hpsearch.cli.render import command, emit, emit_record, note, say, terminal, worded
-from hpsearch.data import KNOWN, fetch, load, whereabouts
+from hpsearch.data import KNOWN, fetch, load, split, whereabouts
 from hpsearch.errors import BadInput
 from hpsearch.records import Action, Sentence
 from hpsearch.reports.tables import by_column
@@ -27,38 +27,56 @@ from hpsearch.text import counted, duration
 if TYPE_CHECKING:
     from hpsearch.data import Dataset
 
-_SMALL = 5_000  # data of fewer examples are divided by shares, larger ones by the template's counts
+_MOST = 20_000  # so many examples of a user's data, at most, are divided by default: a stage takes minutes then
+_OF_FILE = (
+    click.option("--label", help="The column of the labels in a table. [default: guessed]"),
+    click.option("--header/--no-header", default=None, help="Whether a table has names on top. [default: noticed]"),
+    click.option("--encoding", help="Of a table of text, as cp949. [default: utf-8]"),
+    click.option("--resize", type=int, help="Scale pictures to this height and width."),
+)
+
+
+def _of_file(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how a file of data is read."""
+    for add in reversed(_OF_FILE):
+        function = add(function)
+    return function
 
 
 @click.command()
 @click.argument("name", help="Name of the search; the file is studies/NAME.toml.")
 @click.option("--data", "what", help="A file or folder to search on. [default: the data set mnist-10k]")
-@click.option("--label", help="With --data: the column of the labels in a table. [default: guessed]")
+@_of_file
 @click.option("--force/--no-force", default=False, help="Overwrite a file that exists.")
 @options.output
-def init(name: str, what: str | None, label: str | None, force: bool, output: Format) -> None:
+def init(name: str, what: str | None, force: bool, output: Format, **of_file: Any) -> None:
     """Write a commented study file to begin from."""
-    if label is not None and what is None:
-        raise BadInput("--label says where the labels of --data are; give --data FILE, too")
+    of_file = {key: value for key, value in of_file.items() if value is not None}
+    if of_file and what is None:
+        raise BadInput(f"--{next(iter(of_file))} says how --data is read; give --data FILE, too")
     section: Any = None
     sentences: Sequence[Sentence] = ()
+    read = ""
     if what is not None:
-        section = {"path": what} if label is None else {"path": what, "label": label}
-        if not "".join(section.values()).isprintable():
-            raise BadInput(f"a study file cannot hold {' '.join(section.values())!r}; give it a plain name")
-        dataset = load(path=Path(what), label=label)
+        section = {"path": what, **of_file}
+        if not (text := " ".join(map(str, section.values()))).isprintable():
+            raise BadInput(f"a study file cannot hold {text!r}; give it a plain name")
+        dataset = load(path=Path(what), **of_file)
         tested = 0 if dataset.labels_test is None else len(dataset.labels_test)
-        if len(dataset.x) < _SMALL:
-            section |= {"train": 0.8 if tested else 0.6, "validation": 0.2, "test": 0.2}
-        if tested:
-            section["test"] = tested
-        sentences = dataset.said()
+        parts: dict[str, Any] = {"train": 0.8 if tested else 0.6, "validation": 0.2, "test": tested or 0.2}
+        if len(dataset.x) > _MOST:
+            parts = {part: int(_MOST * of) if isinstance(of, float) else of for part, of in parts.items()}
+        section |= parts
+        sentences = split(dataset, **parts, seed=0).notes  # and refused here, where too few
+        read = f"read {what}: {_summary(dataset)}, {counted(dataset.classes, 'class')}"
     path = write_study(name, section, force=force)
     for sentence in sentences:
         note(worded(sentence))
     if output != "table":
         emit_record({"search": name, "path": path}, output)
         return
+    if read:
+        say(read)
     say(f"wrote {path}")
     say(f"edit it, then: {command(Action('check', {'path': path}))}")
     say(f"               hpsearch start {name}")
@@ -170,10 +188,7 @@ def fetch_data_set(name: str, data_dir: Path | None, base_url: str | None, outpu
 
 @data.command("show")
 @click.argument("what", metavar="NAME_OR_PATH", help="A name, a file, or a folder of IDX files or pictures.")
-@click.option("--label", help="The column of the labels in a table. [default: guessed]")
-@click.option("--header/--no-header", default=None, help="Whether a table has names on top. [default: noticed]")
-@click.option("--encoding", help="Of a table of text, as cp949. [default: utf-8]")
-@click.option("--resize", type=int, help="Scale pictures to this height and width.")
+@_of_file
 @options.data_dir
 @options.output
 def show_data_set(what: str, data_dir: Path | None, output: Format, **of_file: Any) -> None:
@@ -186,11 +201,15 @@ def show_data_set(what: str, data_dir: Path | None, output: Format, **of_file: A
     for sentence in dataset.said():
         note(worded(sentence))
     if output == "table":
-        test = "" if dataset.x_test is None else f" and {len(dataset.x_test)} of its own test part"
         say(f"{dataset.name} ({dataset.source})")
-        say(f"{counted(len(dataset.x), 'example')}{test}, each {dataset.form}")
+        say(_summary(dataset))
         say(counted(dataset.classes, "class"))
     _print_rows(_class_rows(dataset), output)
+
+
+def _summary(dataset: Dataset) -> str:
+    test = "" if dataset.x_test is None else f" and {len(dataset.x_test)} of its own test part"
+    return f"{counted(len(dataset.x), 'example')}{test}, each {dataset.form}"
 
 
 def _class_rows(dataset: Dataset) -> list[dict[str, object]]:

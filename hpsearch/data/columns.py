@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpsearch.errors import BadData, nearest
+from hpsearch.text import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,6 +144,13 @@ def left_out(
             if reason or _is_label(column, labels):
                 why[position] = reason or "it is the label in other words"
     if len(why) == x.shape[1]:
-        reasons = ", ".join(dict.fromkeys(why.values()))
-        raise BadData(f"no column is left to train on: {reasons}; name those to train on under columns")
+        raise BadData(f"no column is left to train on: {'; '.join(reasons(why, names))}; name some under columns")
     return why
+
+
+def reasons(why: Mapping[int, str], names: Sequence[str]) -> list[str]:
+    """Return why columns are left out, each reason with the columns that it is of, for people."""
+    of: dict[str, list[str]] = {}
+    for position, reason in sorted(why.items()):
+        of.setdefault(reason, []).append(repr(names[position] if names else str(position)))
+    return [f"{reason}: {listed(columns)}" for reason, columns in of.items()]

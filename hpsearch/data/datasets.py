@@ -27,7 +27,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's pack
 SHIPPED = "shipped with hpsearch"
 WITH_SKLEARN = "shipped with scikit-learn"
 
-_MOST_CLASSES = 10_000
+_MOST_CLASSES, _MANY_CLASSES = 10_000, 20
 # Features are trained on as float32, so a larger one would turn into infinity there.
 _FLOAT32_MAX = np.float64(np.finfo(np.float32).max)
 
@@ -47,6 +47,7 @@ class Dataset:
     left_out: Mapping[int, str] = field(default_factory=dict)  # positions of its columns that are no features, and why
     kept: bool = False  # whether the columns to train on were named
     notes: tuple[Sentence, ...] = ()  # what was decided in reading it
+    own: bool = False  # the user's: a file or folder, not one of `KNOWN`
 
     @property
     def classes(self) -> int:
@@ -124,7 +125,7 @@ def load(
         arrays = formats.read(
             path, label=label, header=header, encoding=encoding, columns=columns, drop=drop, resize=resize
         )
-        return _assemble(path.stem or str(path), arrays, str(path), drop=drop, keep=columns, missing=missing)
+        return _assemble(path.stem or str(path), arrays, str(path), drop=drop, keep=columns, missing=missing, own=True)
     if name is None:
         raise BadData(f"no data set is given; give a path, or a name: {', '.join(sorted(KNOWN))}")
     if name not in KNOWN:
@@ -216,6 +217,7 @@ def _assemble(
     drop: Sequence[str] = (),
     keep: Sequence[str] = (),
     missing: str = "auto",
+    own: bool = False,
 ) -> Dataset:
     assert raw.labels is not None  # the readers refuse a file without labels
     whole = missing == "error"
@@ -237,7 +239,9 @@ def _assemble(
     notes, folded = raw.notes, Counter(name.strip().casefold() for name in names)
     if alike := [repr(name) for name in names if folded[name.strip().casefold()] > 1]:
         notes = (*notes, Sentence(f"classes that differ in case or spaces alone: {listed(alike)}"))
-    return Dataset(name, x, codes, names, x_test, labels_test, source, raw.columns, out, bool(keep), notes)
+    if len(names) > _MANY_CLASSES:
+        notes = (*notes, Sentence(f"the labels are {len(names):,} classes; if they are amounts, sort them into a few"))
+    return Dataset(name, x, codes, names, x_test, labels_test, source, raw.columns, out, bool(keep), notes, own)
 
 
 def features(x: Raw, where: str, *, columns: Sequence[str] = (), whole: bool = False) -> Raw:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hpsearch.data.columns import MOST_CATEGORIES, Raw, column_of, is_text, texts, to_numbers
+from hpsearch.data.columns import MOST_CATEGORIES, Raw, column_of, is_text, reasons, texts, to_numbers
 from hpsearch.errors import BadData, BadInput
 from hpsearch.records import Sentence
 from hpsearch.text import counted, listed
@@ -265,11 +265,7 @@ class Preprocessing:
         if table.missing:
             columns = [repr(table.name(position)) for position in table.missing]
             yield f"missing values, a 0/1 input that says so (and a number's median): {listed(columns)}"
-        reasons: dict[str, list[str]] = {}
-        for position, why in table.left_out:
-            reasons.setdefault(why, []).append(repr(table.name(position)))
-        for why, names in reasons.items():
-            yield f"left out, as {why}: {listed(names)}"
+        yield from (f"left out, as {why}" for why in reasons(dict(table.left_out), table.names))
 
 
 def _flat(x: Raw) -> npt.NDArray[Any]:
@@ -305,7 +301,7 @@ def _table(x: Raw, names: tuple[str, ...], left_out: dict[int, str], *, ordinal:
     kept = tuple((position, texts) for position, texts in categories.items() if position not in left_out)
     rest = [k for k, position in enumerate(numbers) if position not in left_out]
     if not rest and not kept:
-        raise BadData(f"no column is left to train on: {'; '.join(sorted(set(left_out.values())))}")
+        raise BadData(f"no column is left to train on: {'; '.join(reasons(left_out, names))}")
     # By column, which lies in one piece in a transposed copy.
     by_column = zip(rest, cells.T[rest], strict=True)
     fill = [0.0 if np.isnan(low[k]) else float(np.median(row[~np.isnan(row)])) for k, row in by_column]

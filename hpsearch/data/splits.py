@@ -81,6 +81,14 @@ def split(
     x_train, y_train = preprocessing.apply(rows_of(dataset.x, train_rows)), dataset.labels[train_rows]
     x_validation = preprocessing.apply(rows_of(dataset.x, validation_rows))
     y_validation = dataset.labels[validation_rows]
+    parts = {"train": train_rows, "validation": validation_rows}
+    if dataset.labels_test is None:
+        parts["test"] = test_rows
+    used = sum(map(len, parts.values()))
+    notes = (*dataset.notes, *preprocessing.sentences())
+    if dataset.own and len(dataset.x) - used >= len(parts):  # shares that are rounded down leave fewer
+        sizes = ", ".join(f"{part} {len(rows):,}" for part, rows in parts.items())
+        notes = (*notes, Sentence(f"{used:,} of {len(dataset.x):,} examples are used: {sizes}"))
     return Split(
         x_train,
         y_train,
@@ -91,7 +99,7 @@ def split(
         dataset.class_names,
         preprocessing,
         len(test_rows),
-        (*dataset.notes, *preprocessing.sentences()),
+        notes,
     )
 
 

@@ -42,7 +42,7 @@ _SAMPLE, _ROWS = 2**20, 100  # bytes and rows at the beginning that are looked a
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
 _OTHERS = {  # what no table begins with: the way to one
     "\0": "UTF-16 needs its byte order mark; a workbook is saved as CSV UTF-8",
-    "<[!?a-z]": "it looks like a web page",
+    r"<([!?]|(html|head|body|table|div|script)\b)": "it looks like a web page",
     r"\[?{\s*[\"\[{]": "it looks like JSON: convert it with pandas' read_json and to_csv",
     r"(%.*\n|\s)*@relation": "it looks like ARFF: keep the lines below @data",
     r"\S+( \d+:[-+.\de]+){2}": "it looks like LIBSVM's format: save what scikit-learn's load_svmlight_file reads",
@@ -112,7 +112,7 @@ def _look_at(path: Path, header: bool | None, encoding: str | None) -> dict[str,
         delimiter = next(regular, max(DELIMITERS, key=lambda mark: (len(cells[mark][0]), mark == ",")))
     rows = cells[delimiter]
     check_columns(path, len(rows[0]))
-    flat = [cell for row in rows for cell in row]
+    flat = [cell.strip(UNITS).strip() for row in rows for cell in row]
     commas = delimiter != "," and any(re.fullmatch(r"[-+]?\d[\d.]*,\d+", cell) for cell in flat)
     decimal = "," if commas and not any(re.fullmatch(r"[-+]?\d+\.\d+", cell) for cell in flat) else "."
     if index := _width(rows) == len(rows[0]) + 1:  # R's header says nothing of the names of the rows
@@ -323,7 +323,9 @@ def read_table(
         raise BadData(f"{path} has no rows")
     target, labels = None, None
     for target in candidates:
-        labels = _label_values(path, frame[target], decimal)
+        guess = " (a guess)" if named or header is False else " (a guess: no header was found)"
+        guess = "" if label is not None or target.lower() in LABELS else guess
+        labels = _label_values(path, frame[target], decimal, guess)
         reason = datasets.no_classes(labels)
         if not reason or (named and not (labels == labels[0]).all()):
             break
@@ -419,11 +421,11 @@ def _typed(path: Path, column: pd.Series[Any], decimal: str = ".") -> pd.Series[
     return texts
 
 
-def _label_values(path: Path, column: pd.Series[Any], decimal: str) -> npt.NDArray[Any]:
+def _label_values(path: Path, column: pd.Series[Any], decimal: str, guess: str) -> npt.NDArray[Any]:
     missing = column.isna().to_numpy()
     if count := int(np.count_nonzero(missing)):
         raise BadData(
-            f"{path}: {count} labels are missing in column {column.name!r}, the first in row "
+            f"{path}: {count} of {len(column)} labels are missing in column {column.name!r}{guess}, the first in row "
             f"{int(missing.argmax()) + 1}; every row needs a label, or name another column with label"
         )
     for kind, dtype in (("b", np.bool_), ("iu", np.int64), ("f", np.float64)):

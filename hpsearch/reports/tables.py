@@ -33,8 +33,13 @@ def by_column(rows: Sequence[Mapping[str, Any]]) -> Columns:
 
 
 def share_error(share: float, count: int) -> float:
-    """Return one standard error of a share of so many examples, sqrt(p (1 - p) / n)."""
-    return math.sqrt(max(share * (1 - share), 0.0) / count)
+    """Return one standard error of a share of so many examples, sqrt(p (1 - p) / n).
+
+    Of none or all it is that of two more of each kind (Agresti & Coull 1998), since 0 would pretend certainty.
+    """
+    if not 0 < share < 1:
+        share, count = ((share >= 1) * count + 2) / (count + 4), count + 4
+    return math.sqrt(share * (1 - share) / count)
 
 
 def standard_error(stage: NewStage, score: float) -> float | None:
@@ -48,7 +53,7 @@ def with_error(stage: NewStage, score: float) -> str:
     error = standard_error(stage, score)
     if error is None:
         return f"{score:.4g}"
-    return f"{score:.4g} +- {error:.2f}" if error >= 0.005 or not error else f"{score:.4g} +- {error:.1g}"
+    return f"{score:.4g} +- {error:.2f}" if error >= 0.005 else f"{score:.4g} +- {error:.1g}"
 
 
 def used_values(stage: NewStage, params: Mapping[str, Any]) -> dict[str, Any]:

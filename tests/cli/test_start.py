@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tiny as tiny_study
 from commands import DIVERGING, HELD_OUT, START, Cli, Made
+from PIL import Image
 
 from hpsearch import __version__
 from hpsearch.__main__ import main
@@ -157,7 +158,7 @@ def test_init_writes_a_file_that_check_accepts(cli: Cli, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("rows", "tested", "sizes"),
-    [(100, 0, (0.6, 0.2, 0.2)), (100, 30, (0.8, 0.2, 30)), (5000, 0, (400, 100, 1000)), (5000, 30, (400, 100, 30))],
+    [(100, 0, (0.6, 0.2, 0.2)), (100, 30, (0.8, 0.2, 30)), (20_010, 0, (12_000, 4000, 4000))],
 )
 def test_two_commands_lead_from_a_file_to_a_narrowed_stage(
     rows: int, tested: int, sizes: tuple[float, ...], cli: Cli
@@ -166,10 +167,41 @@ def test_two_commands_lead_from_a_file_to_a_narrowed_stage(
     arrays: dict[str, Any] = {f"x_{part}": rng.random((n, 3)) for part, n in (("train", rows), ("test", tested)) if n}
     path = """it's "my" \\1 \u00e9.npz"""
     np.savez(path, **arrays | {f"y{name[1:]}": (x[:, 0] > 0.5).astype(int) for name, x in arrays.items()})
-    assert cli("init", "mine", "--data", path).code == 0
+    said = cli("init", "mine", "--data", path)
+    assert f"{rows:,} examples" in said.out
+    assert "each of shape 3, float64, 2 classes" in " ".join(said.out.split())
+    assert ("20,000 of 20,010 examples are used" in " ".join(said.err.split())) == (rows > 20_000)
     data = find("mine").to_dict()["data"]
     assert (data["path"], data["train"], data["validation"], data["test"]) == (path, *sizes)
     assert "mine/stage-02 has 5 finished trials" in cli.ok("start mine --stages 2 --top 2 --trials 5 --engine inline")
+
+
+def test_examples_that_are_not_used_are_said_of_ones_own_data_alone(cli: Cli) -> None:
+    rng = np.random.default_rng(0)
+    np.savez("some.npz", x=rng.random((100, 3)), y=np.arange(100) % 2)
+    assert "are used" not in cli("init mine --data some.npz").err
+    path = Path("studies/mine.toml")
+    path.write_text(path.read_text().replace("train = 0.6", "train = 30"))
+    for command in ("check mine", "start mine --trials 2 --engine inline"):
+        said = " ".join(cli(command).err.split())
+        assert "70 of 100 examples are used: train 30, validation 20, test 20" in said, command
+    assert "are used" not in cli("check mnist --trials 1 --jobs 1").err
+
+
+def test_init_reads_a_file_as_it_is_told_to_and_keeps_that(cli: Cli) -> None:
+    Path("a.csv").write_bytes(
+        "größe,kind\n".encode("latin-1") + b"".join(b"%d,%d\n" % (i * 7 % 100, i % 21) for i in range(420))
+    )
+    said = cli("init mine --data a.csv --label kind --header --encoding latin-1")
+    assert "420 examples" in said.out
+    assert "the labels are 21 classes" in said.err
+    data = find("mine").to_dict()["data"]
+    assert (data["label"], data["header"], data["encoding"], data["resize"]) == ("kind", True, "latin-1", None)
+    for kind, side in (("x", 3), ("x", 4), ("x", 5), ("y", 4), ("y", 5)):
+        Path("pictures", kind).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (side, side)).save(Path("pictures", kind, f"{side}.png"))
+    assert cli("init mine --data pictures --resize 4 --force").code == 0
+    assert find("mine").to_dict()["data"]["resize"] == 4
 
 
 def test_init_refuses_data_that_cannot_be_searched(cli: Cli) -> None:
@@ -177,7 +209,11 @@ def test_init_refuses_data_that_cannot_be_searched(cli: Cli) -> None:
     cli.refused("init mine --data a.csv", says="continuous target")
     cli.refused("init mine --data none.csv", says="none.csv")
     cli.refused("init", "mine", "--data", "a\x7f.csv", says="plain name")
-    cli.refused("init mine --label sex", says="--data FILE")
+    for option in ("--label sex", "--no-header", "--encoding cp949", "--resize 8"):
+        cli.refused(f"init mine {option}", says="--data FILE")
+    Path("few.csv").write_text("a,label\n1,x\n2,y\n3,x\n")
+    cli.refused("init mine --data few.csv", says="0.2 of 3 examples")
+    cli.refused("start a.csv", says="hpsearch init NAME --data a.csv")
     assert not Path("studies/mine.toml").exists()
     assert cli("init mine --data a.csv --label sex").code == 0
     assert find("mine").to_dict()["data"]["label"] == "sex"

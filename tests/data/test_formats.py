@@ -270,8 +270,12 @@ def test_cells_are_numbers_booleans_or_texts(tmp_path: Path) -> None:
     assert load(path=table(tmp_path, text.replace(" 0 ", " NA "))).columns == dataset.columns
     for missing in ("-", ".", "n/a", "NAN", "n.a.", "#DIV/0!"):
         assert frame_of(table(tmp_path, f"a,label\n1,x\n{missing},y\n"))[0]["a"].isna().tolist() == [False, True]
+    for cells in (("1193,20 €", "7,5 €"), ("1.193,20€", "7,5€"), ("€ 1193,20", "€ 7,5"), ("1193.20 €", "7.5 €")):
+        text = f"a;label\n{cells[0]};x\n{cells[1]};y\n"
+        assert frame_of(table(tmp_path, text))[0]["a"].tolist() == [1193.2, 7.5], cells
+    assert [*frame_of(table(tmp_path, "<b>lr</b>,label\n1,x\n2,y\n"))[0]] == ["<b>lr</b>"]
     assert "'No', 'no'" in " ".join(map(str, load(path=table(tmp_path, "a,label\n1,No\n2,no\n3,Yes\n")).notes))
-    refused(lambda: load(path=table(tmp_path, "a,label\n1,x\n2,?\n3,y\n")), "1 labels are missing")
+    refused(lambda: load(path=table(tmp_path, "a,label\n1,x\n2,?\n3,y\n")), "1 of 3 labels are missing")
     # NA is missing among features, a name among labels.
     assert frame_of(table(tmp_path, "a,b\n1,x\n2,NA\n3,x\n"), label="B")[1] == ["x", "NA", "x"]
     many = "".join(f"{i * 7 % 13},{'oops' if i == 17 else i},{i % 2}\n" for i in range(30))
@@ -363,7 +367,12 @@ def test_limits_hold_before_anything_is_read(tmp_path: Path, monkeypatch: pytest
         ("a,label,label\n1,2,3\n", ["'label' occurs twice"]),
         ("a,a,label\n1,2,3\n", ["'a' occurs twice"]),
         ("a,b,label\n1,2,x\n-inf,1e400,y\n", ["infinite", "row 2, column 'a'"]),
-        ("a,b,label\n1,2,x\n3,4,\n5,6,nan\n", ["2 labels are missing in column 'label'", "in row 2"]),
+        ("a,b,label\n1,2,x\n3,4,\n5,6,nan\n", ["2 of 3 labels are missing in column 'label', the first in row 2"]),
+        ("1,2,x\n3,4,x\n5,6,\n5,6,y\n", ["in column '3' (a guess: no header was found), the first in row 3"]),
+        (
+            "a,b,label\n" + "".join(f"u{i},2024-01-{i},{i % 2}\n" for i in range(10, 30)),
+            ["row: 'a'; it holds dates: 'b'"],
+        ),
         ("a,b,label\n1,2,x\n3,4,y,5\n", ["no regular csv table", "line 3"]),
         ("a,b,label\n1,2,x,9\n1,4,y,5\n", ["ragged", "first row"]),
         ("a,b,label\n1,2\n3,4,y\n", ["ragged: row 1 has 2 fields of 3"]),
@@ -421,7 +430,7 @@ def test_bad_parquet(tmp_path: Path) -> None:
     path.write_bytes(b"")
     refused(lambda: load(path=path), "is empty")
     pd.DataFrame({"a": [1, 2], "label": [0, None]}).to_parquet(path)
-    refused(lambda: load(path=path), "1 labels are missing")
+    refused(lambda: load(path=path), "1 of 2 labels are missing")
 
 
 def test_paths_that_are_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
