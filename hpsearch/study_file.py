@@ -25,7 +25,7 @@ from hpsearch.objectives.base import Data, Hyperparameter, Kind, Objective
 from hpsearch.objectives.kinds import DEFAULT, kind_of
 from hpsearch.objectives.sections import Count, Section, Seed, explained
 from hpsearch.records import DEFAULT_STUDY, Action, Argument, Direction
-from hpsearch.space import Categorical, Parameter, Space, parameter_from_dict, possible, space_to_dict
+from hpsearch.space import Categorical, Parameter, Space, describe, parameter_from_dict, possible, space_to_dict
 from hpsearch.text import either
 
 PRUNING_RULES = ("none", "halving", "median")
@@ -309,7 +309,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
         before, after = ({**defaults.get(section, {}), **side} for side in (before, after))
         for key in keys:
             if (section, key) not in _MAY_CHANGE and before.get(key) != after.get(key):
-                yield f"{section}.{key}: {before.get(key)!r} -> {after.get(key)!r}"
+                pair = [before.get(key), after.get(key)]
+                texts = list(map(repr, pair))
+                if section == "space":
+                    ranges = [value and describe(parameter_from_dict(value)) for value in pair]
+                    texts = texts if ranges[0] == ranges[1] else [text or "none" for text in ranges]
+                yield f"{section}.{key}: {' -> '.join(texts)}"
 
 
 def read(path: Path) -> StudyFile:

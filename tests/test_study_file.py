@@ -183,8 +183,8 @@ def test_differences() -> None:
     assert set(differences(old, new)) == {
         "trials.seed: 0 -> 1",
         "training.epochs: 50 -> 10",
-        f"space.lr: {old['space']['lr']!r} -> None",
-        f"space.batch_size: None -> {new['space']['batch_size']!r}",
+        "space.lr: 0.001 .. 1 (log) -> none",
+        "space.batch_size: none -> 1 .. 2",
     }
     assert list(differences(old, parse(plain(trials={"count": 7}), source="").to_dict())) == []
     # Resolved before there were such keys: they had their defaults, whatever has been written since.

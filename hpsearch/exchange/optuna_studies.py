@@ -97,7 +97,7 @@ def _named(storage: Any, where: str, study_name: str | None) -> str:
     if study_name is None:
         if len(known) == 1:
             return str(known[0])
-        listed = f": {', '.join(known[:10])}" if known else ""
+        listed = f": {', '.join(known[:10])}{' ...' if len(known) > 10 else ''}" if known else ""
         raise BadInput(f"{where} holds {len(known)} studies; name one with {{}}{listed}", Argument("study_name"))
     if study_name not in known:
         raise BadInput(f"no study {study_name!r} in {where}{nearest(study_name, known)}")

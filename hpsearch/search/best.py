@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpsearch.errors import BadArgument, BadInput
 from hpsearch.objectives import kinds
 from hpsearch.records import HITS, Argument, ConfirmationPlan, Direction, Setting, Stage, draw_seed, stage_name
-from hpsearch.search.stage import actions_for, best_among, best_of, confirmation_of, known_confirmation, pick, unscored
+from hpsearch.search.stage import (
+    actions_for,
+    best_among,
+    best_of,
+    confirmation_of,
+    known_confirmation,
+    left_out,
+    pick,
+    unscored,
+)
 from hpsearch.statistics.hits import corrected_share, is_tied, matching, paired_p, unpaired_p
 from hpsearch.statistics.intervals import LEVEL, Interval, wilson, wilson_of_share
 from hpsearch.text import counted
@@ -56,6 +65,7 @@ class BestTrial:
     ties: tuple[bool | None, ...] = field(default=(), repr=False)
     paired: bool = field(default=False, repr=False)  # whether all of them were compared on the same examples
     trials: int = field(default=1, repr=False)  # number of sampled trials, of which this one came out best
+    left_out: str | None = field(default=None, repr=False)  # a sentence on stages that do not compare with its own
 
     @property
     def tied(self) -> tuple[int, ...]:
@@ -121,6 +131,7 @@ def best_trial(store: Store, stages: Sequence[Stage], *, correcting: bool = True
         ties=tied,
         paired=paired,
         trials=trials,
+        left_out=left_out(stages, stage),
     )
 
 
@@ -361,6 +372,7 @@ def choose(
         return _first_of(store, stage, overview(store, confirmation))
     which = "its stage" if number is not None else "all stages"
     hint = "" if by == "best" else f"; {stage.name} has not been confirmed"
+    hint += f"; {without}" if (without := left_out(among, stage)) else ""
     return _of_row(stage, columns, "best", f"the best trial of {which}{hint}")
 
 

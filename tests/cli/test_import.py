@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from commands import START, Cli, Ran
 
 from hpsearch.objectives import kinds
 from hpsearch.records import Stage
+from hpsearch.search.best import choose
 from hpsearch.space import Categorical, Float, Int
 from hpsearch.store import open_store
 
@@ -102,7 +104,7 @@ def test_a_table_with_ranges_that_are_given(cli: Cli) -> None:
 
 
 def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Path) -> None:
-    table()[["lr", "accuracy"]].to_csv("tiny.csv", index=False)
+    (table()[["lr", "accuracy"]] + [0, 9]).to_csv("tiny.csv", index=False)  # on a scale of its own
     imported(cli, "tiny.csv", "--metric", "accuracy", "--range", "lr=1e-3:1:log")
     for command in ("status", "trials", "best"):
         assert "tiny/stage-01" in cli.ok(command)
@@ -114,7 +116,9 @@ def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Pat
     cli.refused("start tiny --engine inline", says="imported from tiny.csv without a study file")
     tiny.write_text(study)
     cli.refused(START, says="the trials of tiny/stage-01 were run elsewhere (tiny.csv)")
-    assert "made tiny/stage-02" in cli.ok("narrow --top 5")
+    own = "start it with a study file of your own: these trials were run elsewhere"
+    assert f"made tiny/stage-02; next: {own}" in cli.ok("narrow --top 5 --expand")
+    assert f"next: {own} (tiny/stage-02 is made and has no trial yet)" in cli.ok("findings")
     # The next stage is ours, if the study file fits.
     for text, says in (
         (two, "must be the same hyperparameters"),
@@ -127,6 +131,21 @@ def test_old_results_are_narrowed_looked_at_and_gone_on_from(cli: Cli, tiny: Pat
     first, second = cli.json("status")
     assert (second["stage"], second["from"], second["finished"]) == ("tiny/stage-02", "stage-01", 8)
     assert second["ranges"]["lr"] != first["ranges"]["lr"]
+    # The scores made elsewhere decide nothing among those made here, and the ranges are no edit of the file.
+    without = "the scores of tiny/stage-01 are left out: they were made elsewhere, on other data"
+    assert cli.json("best")["stage"] == "tiny/stage-02"
+    assert without in cli.ok("best")
+    assert without in cli.ok("findings")
+    cli.ok("report tiny --out report.html")
+    page = Path("report.html").read_text()
+    assert without[1:] in page
+    assert all(int(count) <= 8 for count in re.findall(r"[Bb]est of (\d+) trials with a score", page))
+    assert re.search(r"Of [1-8] trials with a score, the best first", page)
+    cli.refused("evaluate tiny", says="there is no test set")  # rather than: imported without a study file
+    with closing(open_store(DB)) as store:
+        choice = choose(store, store.stages("tiny"))
+    assert (choice.stage.number, choice.why.endswith(without)) == (2, True)
+    assert "has changed" not in cli(f"{START} --trials 8").err
     tiny.unlink()  # and from here on the database holds it
     assert "1 of them now" in cli.ok("start tiny --engine inline --trials 9")
 
@@ -138,6 +157,9 @@ def test_a_hyperparameter_of_others_need_not_be_what_it_is_here(cli: Cli) -> Non
     frame.to_csv("old.csv", index=False)
     imported(cli, "old.csv", "--metric", "accuracy", *NAMED, "--parameter", "optimizer", "--parameter", "momentum")
     assert cli.json("narrow --top 5 --dry-run")["ranges"]["momentum"]["top"] == 5
+    where = "run further trials where these were run: hpsearch has no hyperparameter units, act, nesterov"
+    assert f"made old/stage-02; next: {where}" in cli.ok("narrow --top 5")
+    cli.refused("start old", says=f"narrow it, then {where}")
     assert "-" not in cli.ok("trials").split()  # no column of losses or seconds, of which nothing is known
     best = cli.ok("best")
     assert ("momentum" in best, "without effect" in best) == (True, False)
@@ -421,9 +443,10 @@ def two_trials(
     return study
 
 
-def two_studies() -> None:
+def two_studies(*others: str) -> None:
     two_trials()
-    optuna.create_study(storage=STORAGE, study_name="another")
+    for name in ("another", *others):
+        optuna.create_study(storage=STORAGE, study_name=name)
 
 
 def old_schema() -> None:
@@ -442,6 +465,7 @@ def old_schema() -> None:
         ),
         (lambda: two_trials(lambda t: t.suggest_float("score", 0, 1)), "", "rename it"),
         (two_studies, "", "name one with --study-name: another, theirs"),
+        (lambda: two_studies(*"012345678"), "", "--study-name: 0, 1, 2, 3, 4, 5, 6, 7, 8, another ..."),
         (two_studies, "--study-name thiers", "did you mean 'theirs'"),
         (two_studies, "--study-name another", "no trial with a score"),
         (lambda: two_trials(study_name="größe ü"), "", "--name"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -76,6 +77,19 @@ def test_an_edge_comes_first_and_the_action_that_widens_last(store: Store) -> No
     assert seen.ranges["weight_decay"].advised == seen.ranges["weight_decay"].after
     assert has(seen, "weight_decay shows no effect at this budget")
     assert seen.plain()["ranges"]["lr"]["expanding"]["high"] == lr.widened.high
+
+
+def test_a_trial_of_another_stage_is_named_with_it(store: Store) -> None:
+    stages = [made_stages.make(store, lambda number, _: 0.9 - 0.001 * number, number=1)]
+    stages += [made_stages.make(store, lambda number, _: 0.7 - 0.001 * number, number=2)]
+    seen = findings(store, stages)
+    assert (seen.stage, seen.best and seen.best.stage) == ("made/stage-02", "made/stage-01")
+    assert has(seen, "of made/stage-01 trial 0 on new examples")
+    made_stages.confirm(store, stages[0], [0.9, 0.5])
+    told = advice(findings(store, stages))
+    named = [sentence for sentence in told if re.search(r"\btrial \d", sentence)]
+    assert len(named) >= 3
+    assert not [sentence for sentence in named if re.search(r"(?<!stage-01 )\btrial \d", sentence)]
 
 
 def test_an_edge_at_its_limit_is_not_to_be_widened(store: Store) -> None:
