@@ -74,11 +74,8 @@ class Findings:
 
     def trial(self, number: int) -> str:
         """Return the name of a trial of the best one's stage: with the stage, where the findings are about another."""
-        return (
-            f"trial {number}"
-            if self.best is None or self.best.stage == self.stage
-            else (f"{self.best.stage} trial {number}")
-        )
+        stage = self.stage if self.best is None else self.best.stage
+        return f"trial {number}" if stage == self.stage else f"{stage} trial {number}"
 
     def plain(self, word: Callable[[Action | Argument], str] | None = None) -> dict[str, Any]:
         """Return the findings as JSON has them; ``word`` puts actions and arguments into words."""

@@ -279,28 +279,18 @@ def other_version(store: Store, stage: Stage) -> str | None:
 
 def no_study_file(stage: Stage) -> StageConflict:
     """Return the error for a search that was run elsewhere and has no study file to train by."""
-    start = (
-        f"{stage.search} was imported from {_origin(stage)} without a study file, so hpsearch cannot train its trials"
-    )
-    if _unknown(stage):
-        return StageConflict(f"{start}; narrow it, then {go_on(stage)}")
     return StageConflict(
-        f"{start}; narrow it, write a study file of that name (`{{}}`) that searches {', '.join(stage.space)}, and "
-        "start that",
-        Action("init", {"name": stage.search}),
+        f"{stage.search} was imported from {_origin(stage)} without a study file, so hpsearch cannot train its trials; "
+        f"narrow it, then {go_on(stage)}",
     )
 
 
 def go_on(stage: Stage) -> str:
     """Return how a search that was run elsewhere goes on after it was narrowed."""
-    if unknown := ", ".join(_unknown(stage)):
+    known = kinds.kind_of(stage.study_file).parameters
+    if unknown := ", ".join(name for name in stage.space if known is not None and name not in known):
         return f"run further trials where these were run: hpsearch has no hyperparameter {unknown}"
     return "start it with a study file of your own: these trials were run elsewhere"
-
-
-def _unknown(stage: Stage) -> list[str]:
-    known = kinds.kind_of(stage.study_file).parameters
-    return [name for name in stage.space if known is not None and name not in known]
 
 
 def adopt(store: Store, stage: Stage, study: StudyFile, data: Data, *, pruner: str | None) -> Stage:

@@ -173,6 +173,14 @@ def test_ranges_of_the_data_are_logarithmic_beyond_a_decade(cli: Cli) -> None:
     assert list(read("old")[0].space.values()) == ranges
 
 
+def test_a_score_of_a_trial_that_had_not_ended_is_none(cli: Cli) -> None:
+    rows = "COMPLETE,0.1,0.5\nFAIL,0.3,0.9\nRUNNING,0.4,0.8\nCOMPLETE,0.5,0.7\n"
+    Path("old.csv").write_text(f"state,params_lr,value\n{rows}")
+    imported(cli, "old.csv", "--direction", "maximize")
+    assert read("old")[1]["score"] == [0.5, None, None, 0.7]
+    assert "sound" in cli.ok("db check")
+
+
 def test_what_is_missing_in_a_table(cli: Cli) -> None:
     text = "params_lr,params_momentum,params_fixed,score\n"
     text += "0.1,0.5,3,0.7\n0.2,,3,0.8\n0.3,0.6,3,nan\n0.4,0.5,3,\n0.5,0.5,3,inf\n\n"
